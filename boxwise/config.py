@@ -1,0 +1,262 @@
+"""The one configuration of a study: a validated model over YAML with `key=value` overrides.
+
+Returns a `StudyConfig`; every other room takes the part it needs. Knows the names and ranges of the knobs, not what
+they drive: whether a detector or scorer of that name exists is `recipes.py`'s to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from boxwise.errors import ConfigError, unknown
+
+
+def resolve(amount: int | str, total: int, name: str) -> int:
+    """`amount` as a count: an int as it is, '5%' as that share of `total`, at least 1 unless it is 0.
+
+    Raises ValueError naming the key when the string is not a percentage.
+    """
+    if isinstance(amount, int):
+        if amount < 0:
+            raise ValueError(f"{name} is {amount}, expected 0 or more")
+        return amount
+    try:
+        share = float(amount.removesuffix("%")) / 100 if amount.endswith("%") else float("nan")
+    except ValueError:
+        share = float("nan")
+    if not 0 <= share <= 1:
+        raise ValueError(f"{name} is {amount!r}, expected a count such as 50 or a share such as '5%'")
+    return 0 if share == 0 else max(1, round(share * total))
+
+
+class Section(BaseModel):
+    """A frozen part of the configuration that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DetectorConfig(Section):
+    """Which network, at what input size in pixels, and where its backbone's weights come from."""
+
+    name: str = "ssdlite320_mobilenet_v3"
+    imgsz: int | None = Field(None, ge=32, le=2048, description="input side in pixels; None: the model's own")
+    pretrained: bool = Field(True, description="start from ImageNet weights")
+    backbone_weights: Path | None = Field(None, description="a local weights file instead of torchvision's download")
+    score_threshold: float = Field(0.01, ge=0, lt=1, description="detections below are dropped")
+    nms_iou: float = Field(0.5, gt=0, le=1)
+    max_detections: int = Field(100, ge=1, description="detections kept an image")
+
+
+class TrainConfig(Section):
+    """One round's training. Steps = epochs over the labelled images, held within [min_steps, max_steps]."""
+
+    epochs: int = Field(60, ge=1)
+    min_steps: int = Field(300, ge=1)
+    max_steps: int = Field(20_000, ge=1)
+    batch: int = Field(16, ge=1, description="images a step, over all processes")
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float = Field(0.01, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0)
+    schedule: Literal["cosine", "multistep", "onecycle", "constant"] = "cosine"
+    milestones: tuple[float, ...] = Field((0.7, 0.9), description="multistep: shares of the training at which lr drops by ten")
+    warmup_steps: int = Field(50, ge=0)
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of averaged weights; 0: off")
+    clip_norm: float = Field(10.0, ge=0, description="largest gradient norm; 0: off")
+    augment: Literal["ssd", "flip", "none"] = "ssd"
+    amp: bool = Field(True, description="bfloat16 autocast on CUDA; never on CPU")
+    start: Literal["initial", "previous"] = Field("initial", description="weights each round starts from")
+    val_every: int = Field(0, ge=0, description="steps between evaluations on val; 0: only after training")
+    ap_range: int = Field(5, ge=2, description="evaluations in the early-stop window")
+    ap_shift: float = Field(0.0, ge=0, description="stop when mean |AP - mean AP| over the window is below; 0: off")
+    checkpoint_every: int = Field(200, ge=1, description="steps between resumable checkpoints")
+    cache_mb: int = Field(1024, ge=0, description="decoded training images kept in memory")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_steps > self.max_steps:
+            raise ValueError(f"min_steps {self.min_steps} is above max_steps {self.max_steps}")
+        if self.ap_shift > 0 and self.val_every == 0:
+            raise ValueError("ap_shift needs val_every > 0: the early stop is judged on val")
+        return self
+
+
+class VaeConfig(Section):
+    """The variational autoencoder behind L_rec."""
+
+    size: Literal[32, 64, 128] = 64
+    latent: int = Field(128, ge=2, le=1024)
+    width: int = Field(32, ge=4, le=256, description="channels of the first convolution")
+    beta: float = Field(1e-3, ge=0, description="weight of KL beside the mean squared error, both per pixel and channel")
+    steps: int = Field(1500, ge=1)
+    batch: int = Field(64, ge=1)
+    lr: float = Field(1e-3, gt=0)
+    train_on: Literal["labeled", "all"] = "labeled"
+    max_images: int = Field(20_000, ge=1, description="at most so many images, drawn at random, are held for training")
+
+
+class ScorerConfig(Section):
+    """How the pool is ranked: score = alpha * norm(L_rec) + beta * norm(L_det)."""
+
+    name: str = "dual"
+    alpha: float | Literal["auto"] = 0.5
+    beta: float | Literal["auto"] = 0.5
+    normalize: Literal["z", "rank"] = "z"
+    reconstruction: Literal["raw", "complexity"] = "complexity"
+    detection: Literal["expected", "pseudo", "learned", "oracle_loss"] = "expected"
+    pseudo_threshold: float = Field(0.5, gt=0, lt=1, description="confidence of a flipped detection that becomes a pseudo target")
+    vae: VaeConfig = VaeConfig()
+
+    @model_validator(mode="after")
+    def _weights(self) -> Self:
+        if (self.alpha == "auto") != (self.beta == "auto"):
+            raise ValueError("alpha and beta are 'auto' together or not at all")
+        if self.alpha != "auto" and self.beta != "auto" and (self.alpha < 0 or self.beta < 0):
+            raise ValueError("alpha and beta are 0 or larger: higher scores are worth more")
+        return self
+
+
+class StrategyConfig(Section):
+    """Who among the ranked is asked for."""
+
+    name: str = "top_k"
+    oversample: float = Field(4.0, ge=1, description="score_then_diversity: shortlist of oversample x budget by score")
+
+
+class BudgetConfig(Section):
+    """What may be labelled. An int counts images (or boxes, by `unit`); a string such as '5%' is a share of the pool's images."""
+
+    unit: Literal["images", "boxes"] = "images"
+    initial: int | str = 50
+    per_round: int | str = 50
+    validation: int | str = Field("20%", description="random images labelled for val in round 0 when none are given; % of initial")
+    rounds: int = Field(5, ge=0, description="rounds after the initial one")
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        for name in ("initial", "per_round", "validation"):
+            resolve(getattr(self, name), 100, name)
+        return self
+
+
+class CostConfig(Section):
+    """Seconds a human act costs (METHODS: extreme clicking, ICCV 2017; verification, ICCV 2017)."""
+
+    draw: float = Field(7.0, ge=0)
+    verify: float = Field(1.6, ge=0)
+    correct: float = Field(7.0, ge=0)
+    delete: float = Field(1.6, ge=0)
+    look: float = Field(2.0, ge=0, description="looking over one image for missed objects")
+
+
+class StopConfig(Section):
+    """When the study ends before its budget: AP shift over the last `ap_range` rounds on val."""
+
+    ap_range: int = Field(4, ge=2)
+    ap_shift: float = Field(0.0, ge=0, description="0: off")
+
+
+class StudyConfig(Section):
+    """Everything a study can be told. Saved resolved in its folder and in its store."""
+
+    seed: int = Field(0, ge=0)
+    device: str = "auto"
+    threads: int = Field(0, ge=0, description="torch threads; 0: torch's own choice")
+    workers: int = Field(0, ge=0, description="processes that decode and augment; 0: in the training process")
+    score_batch: int = Field(16, ge=1, description="images a forward pass when inspecting")
+    detector: DetectorConfig = DetectorConfig()
+    train: TrainConfig = TrainConfig()
+    scorer: ScorerConfig = ScorerConfig()
+    strategy: StrategyConfig = StrategyConfig()
+    budget: BudgetConfig = BudgetConfig()
+    cost: CostConfig = CostConfig()
+    stop: StopConfig = StopConfig()
+
+
+def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> StudyConfig:
+    """The config of a YAML file (or the defaults) with `section.key=value` overrides applied.
+
+    Raises ConfigError naming the file, the key and the nearest known one.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        values = _read_yaml(path)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f"Override {override!r}: expected key=value, such as train.epochs=30.")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"Override {override!r}: the value is not YAML ({error}).") from None
+        _place(values, key.split("."), value, override)
+    return parse_config(values, str(path) if path else "config")
+
+
+def parse_config(values: Mapping[str, Any], origin: str) -> StudyConfig:
+    """`values` validated; ConfigError with one line a fault, each naming `origin` and the key."""
+    try:
+        return StudyConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{origin}: {_explain(fault)}" for fault in error.errors())) from None
+
+
+def dump_config(config: StudyConfig) -> str:
+    """The resolved config as YAML, every key present."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def differences(a: StudyConfig, b: StudyConfig) -> list[str]:
+    """`key: here != there` for every value in which two configs differ."""
+    mine, theirs = dict(_leaves(a.model_dump(mode="json"))), dict(_leaves(b.model_dump(mode="json")))
+    return [f"{key}: {mine.get(key)!r} != {theirs.get(key)!r}" for key in sorted(mine | theirs) if mine.get(key) != theirs.get(key)]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such config file.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as YAML: {error}") from None
+    if values is not None and not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys, found a {type(values).__name__}.")
+    return values or {}
+
+
+def _place(values: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"Override {override!r}: {key!r} is a value, not a section.")
+    values[keys[-1]] = value
+
+
+def _explain(fault: Any) -> str:
+    place = [str(part) for part in fault["loc"]]
+    key = ".".join(place)
+    if fault["type"] == "extra_forbidden":
+        return unknown("key", key, [".".join([*place[:-1], name]) for name in _known_keys(place[:-1])])
+    message = fault["msg"].removeprefix("Value error, ")
+    found = "" if isinstance(fault["input"], dict) else f", found {fault['input']!r}"
+    return f"{key or 'config'}: {message}{found}."
+
+
+def _known_keys(place: list[str]) -> list[str]:
+    section: Any = StudyConfig
+    for part in place:
+        section = section.model_fields[part].annotation
+    return list(section.model_fields)
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

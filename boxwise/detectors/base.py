@@ -1,0 +1,126 @@
+"""What every detector promises: fit, view, and what can be read off one view.
+
+Model, loss and postprocessing stay apart: `view` runs one forward pass, and detections, per-image losses and
+embeddings are read off it without another. Knows nothing of studies, stores, scorers or where labels come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from boxwise.boxes import Boxes
+from boxwise.config import TrainConfig
+from boxwise.records import ImageRecord, Sample
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """B images at the detector's input size.
+
+    pixels: uint8 [B, 3, H, W] RGB. valid: int64 [B, 2], height and width of each image inside `pixels`
+    (smaller than H, W where the batch is padded). A box in input pixels maps back by `record.width / valid[:, 1]`.
+    """
+
+    records: tuple[ImageRecord, ...]
+    pixels: Tensor
+    valid: Tensor
+
+    def flipped(self) -> ImageBatch:
+        """Every image mirrored left to right within its valid width."""
+        pixels = self.pixels.clone()
+        for image, width in zip(pixels, self.valid[:, 1].tolist(), strict=True):
+            image[..., :width] = image[..., :width].flip(-1)
+        return ImageBatch(self.records, pixels, self.valid)
+
+
+@dataclass(frozen=True)
+class View:
+    """What one forward pass in eval mode left behind; its `outputs` are the detector's own business."""
+
+    batch: ImageBatch
+    outputs: Any
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """How a training went: `history` has one dict an evaluation or log point (step, lr, loss terms, AP...)."""
+
+    steps: int
+    stopped_early: bool
+    best_ap: float | None
+    images_per_second: float
+    history: tuple[dict[str, float], ...] = field(default_factory=tuple)
+    unreadable: dict[str, str] = field(default_factory=dict)  # image_id → message of images skipped
+
+
+class Detector(Protocol):
+    """One network with its loss and its postprocessing.
+
+    Promises, checked by tests/contracts/test_detector.py for every recipe:
+    - everything but `fit` and `load` leaves every parameter and buffer (BatchNorm statistics included) and the torch RNG as they were;
+    - `losses`, `expected_losses`, `learned_losses`, `embeddings` are deterministic, finite and defined for images without objects
+      and for images where nothing is detected; an image's value does not depend on its batch companions beyond rounding;
+    - detections are in original pixels, inside the image, sorted by falling score, with probabilities [N, C + 1], background last;
+    - two detectors built with equal arguments and seed are equal, and fit on equal samples and seed they stay equal, bit for bit on CPU.
+    """
+
+    classes: tuple[str, ...]
+    imgsz: int
+
+    def fit(
+        self,
+        train: Sequence[Sample],
+        val: Sequence[Sample],
+        config: TrainConfig,
+        *,
+        seed: int,
+        workers: int = 0,
+        checkpoint: Path | None = None,
+        progress: Callable[[int, int, dict[str, float]], None] | None = None,
+    ) -> FitReport:
+        """Train in place. With `checkpoint`, state is saved there as it goes and a file found there is resumed from.
+
+        `val` serves the early stop and the choice of the best weights alone. `progress(step, steps, losses)` is called
+        every few steps. Unreadable images are skipped and named in the report.
+        Under torchrun, every rank calls this and ends with the same weights.
+        """
+        ...
+
+    def view(self, batch: ImageBatch) -> View:
+        """One forward pass without gradient in eval mode."""
+        ...
+
+    def detections(self, view: View) -> list[Boxes]:
+        """Final boxes after NMS in original pixels, one Boxes an image."""
+        ...
+
+    def losses(self, view: View, targets: Sequence[Boxes]) -> NDArray[np.float32]:
+        """Detection loss of each image against `targets` (original pixels); float32 [B]."""
+        ...
+
+    def expected_losses(self, view: View) -> NDArray[np.float32]:
+        """The loss the detector expects under its own belief, without any labels; float32 [B]."""
+        ...
+
+    def learned_losses(self, view: View) -> NDArray[np.float32]:
+        """The loss predicted by the loss-prediction head (Yoo & Kweon, CVPR 2019), trained in `fit`; float32 [B]."""
+        ...
+
+    def embeddings(self, view: View) -> NDArray[np.float32]:
+        """Pooled backbone features, L2-normalised; float32 [B, D]."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write weights and what is needed to build the same detector again: name, classes, imgsz."""
+        ...
+
+    def load(self, path: Path) -> None:
+        """Read weights written by `save`. Raises BoxwiseError if they are another detector's, size or class list's."""
+        ...

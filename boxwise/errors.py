@@ -1,0 +1,31 @@
+"""The errors a user can cause, and the helper that names the nearest known word.
+
+Every message names the file or key, what was expected and what was found. Knows nothing of what went wrong inside.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BoxwiseError(Exception):
+    """A user's mistake or a fault of their data: printed as one message, exit code 2, never a traceback."""
+
+
+class ImageError(BoxwiseError):
+    """One image cannot be read. Never ends a run: the image is quarantined and reported."""
+
+
+class ConfigError(BoxwiseError):
+    """A config key or value that is not one of the known ones."""
+
+
+class StudyError(BoxwiseError):
+    """The study folder is missing, of another config, or not in the state that a call needs."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """One sentence for an unknown `name`: the nearest known one if there is one, then all of them."""
+    choices = sorted(known)
+    near = get_close_matches(name, choices, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"Unknown {kind} {name!r}.{hint} Known: {', '.join(choices)}."

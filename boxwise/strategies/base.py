@@ -1,0 +1,69 @@
+"""What every strategy promises: candidates and a budget in, a query out.
+
+Pure arrays. Knows nothing of detectors, images, stores or ground truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from boxwise.records import Query, QueryItem, Scores
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The pool as a strategy sees it: N images, one row each.
+
+    embeddings: float32 [N, D]; labeled_embeddings: float32 [M, D] of what is labelled already.
+    box_counts: float64 [N], boxes the detector expects in each image, what a budget in boxes is charged before the labels are known.
+    """
+
+    round: int
+    image_ids: tuple[str, ...]
+    scores: Scores
+    embeddings: NDArray[np.float32]
+    labeled_embeddings: NDArray[np.float32]
+    box_counts: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def query(self, picks: Sequence[int], utility: NDArray[np.floating]) -> Query:
+        """The query of the rows `picks` in that order, each with its utility and its score terms."""
+        terms: Mapping[str, NDArray[np.float64]] = self.scores.terms
+        items = (
+            QueryItem(self.image_ids[pick], float(value), {name: float(term[pick]) for name, term in terms.items()})
+            for pick, value in zip(picks, utility, strict=True)
+        )
+        return Query(self.round, tuple(items))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one query may cost: `amount` images, or `amount` expected boxes."""
+
+    amount: int
+    unit: str = "images"
+
+    def costs(self, candidates: Candidates) -> NDArray[np.float64]:
+        """What each candidate is charged; float64 [N], at least 1 so that a query always ends."""
+        return np.ones(len(candidates)) if self.unit == "images" else np.maximum(candidates.box_counts, 1.0)
+
+    def first(self, order: NDArray[np.intp], candidates: Candidates) -> NDArray[np.intp]:
+        """The longest prefix of `order` that the budget pays for; in boxes, the image that crosses the line is included."""
+        spent_before = np.concatenate([[0.0], np.cumsum(self.costs(candidates)[order])])[:-1]
+        return order[spent_before < self.amount]
+
+
+class Strategy(Protocol):
+    """Chooses a batch. Stateless: the same candidates, budget and rng give the same query."""
+
+    def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
+        """At most the budget's worth of distinct candidates, most valuable first; all of them if the pool is smaller."""
+        ...
