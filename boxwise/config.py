@@ -165,6 +165,7 @@ class StudyConfig(Section):
     """Everything a study can be told. Saved resolved in its folder and in its store."""
 
     seed: int = Field(0, ge=0)
+    store: str | None = Field(None, description="database URL such as postgresql+pg8000://host/db; None: SQLite in the study's folder")
     device: str = "auto"
     threads: int = Field(0, ge=0, description="torch threads; 0: torch's own choice")
     workers: int = Field(0, ge=0, description="processes that decode and augment; 0: in the training process")
@@ -186,6 +187,12 @@ def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> Stud
     values: dict[str, Any] = {}
     if path is not None:
         values = _read_yaml(path)
+    apply_overrides(values, overrides)
+    return parse_config(values, str(path) if path else "config")
+
+
+def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> None:
+    """Set `section.key=value` overrides in a mapping of config values; ConfigError for one that is not of that form."""
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
@@ -195,7 +202,6 @@ def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> Stud
         except yaml.YAMLError as error:
             raise ConfigError(f"Override {override!r}: the value is not YAML ({error}).") from None
         _place(values, key.split("."), value, override)
-    return parse_config(values, str(path) if path else "config")
 
 
 def parse_config(values: Mapping[str, Any], origin: str) -> StudyConfig:

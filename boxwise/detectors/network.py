@@ -38,12 +38,13 @@ class Network(nn.Module):
     """A detection network over `class_count` foreground classes.
 
     resize: "stretch" takes images squeezed to imgsz × imgsz; "fit" takes them scaled so that the longest side is imgsz, padded
-    bottom right with zeros to a common size that is a multiple of 32.
+    bottom right with zeros to a common size that is a multiple of 32. loss_feature_count: F of `loss_features`.
     """
 
     resize: Literal["stretch", "fit"] = "stretch"
     class_count: int
     imgsz: int
+    loss_feature_count: int
 
     def forward(self, pixels: Tensor, valid: Tensor) -> Any:
         """Outputs for uint8 RGB [B, 3, H, W] (normalised inside) of which `valid` int64 [B, 2] (height, width) is image.

@@ -6,7 +6,7 @@ Knows nothing of training, studies or stores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Protocol
 
 from boxwise.boxes import Boxes
 from boxwise.records import ImageRecord
+
+Progress = Callable[[int, int], None]  # (images done, images in all)
 
 
 class FindingKind(StrEnum):
@@ -66,12 +68,21 @@ class Format(Protocol):
     name: str
 
     def read(
-        self, labels: Path, images: Path | None = None, *, classes: tuple[str, ...] | None = None, missing_is_empty: bool = True
+        self,
+        labels: Path,
+        images: Path | None = None,
+        *,
+        classes: tuple[str, ...] | None = None,
+        missing_is_empty: bool = True,
+        verify: bool = True,
+        progress: Progress | None = None,
     ) -> Dataset:
         """Read a folder or file of labels. `images` overrides where the images lie.
 
         classes: the known class names in order; None: taken from the data. missing_is_empty: for formats with one label file an
-        image, whether an image without one has no objects (YOLO's convention) or is unlabelled (what a growing study needs).
+        image, whether an image without one has no objects (YOLO's convention) or is unlabelled (what a growing study needs). VOC
+        states an empty image by an XML without objects, so there an image without one is unlabelled either way.
+        verify: decode every image and look for duplicates; False trusts the headers. progress: called as images are checked.
         Raises BoxwiseError only when there is nothing to read; everything else becomes a finding.
         """
         ...

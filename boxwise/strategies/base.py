@@ -62,7 +62,12 @@ class Budget:
 
 
 class Strategy(Protocol):
-    """Chooses a batch. Stateless: the same candidates, budget and rng give the same query."""
+    """Chooses a batch. Stateless: the same candidates, budget and rng give the same query.
+
+    uses_embeddings: whether it looks at `labeled_embeddings`, which cost a pass over what is labelled.
+    """
+
+    uses_embeddings: bool
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
         """At most the budget's worth of distinct candidates, most valuable first; all of them if the pool is smaller."""

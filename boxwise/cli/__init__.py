@@ -1,0 +1,68 @@
+"""The `boxwise` command: one verb a function, which parses, calls and prints.
+
+Nothing heavy is imported before a verb runs, so that `--help` is instant. A user's mistake is one message and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from boxwise.cli.data import app as data_verbs
+from boxwise.cli.simulations import app as simulation_verbs
+from boxwise.cli.studies import app as study_verbs
+from boxwise.runtime import prepare_environment
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Active learning for object detection: label the images that pay, and see how much labour that saved.",
+)
+for verbs in (simulation_verbs, study_verbs, data_verbs):
+    app.registered_commands.extend(verbs.registered_commands)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: bool = typer.Option(False, "--version", help="Print the version and leave."),
+) -> None:
+    if show:
+        from boxwise import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: runs the command, turns a user's mistake into one message on stderr and exit code 2."""
+    prepare_environment()
+    try:
+        app()
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Nothing is lost: run the same command again to go on.", err=True)
+        sys.exit(130)
+    except Exception as error:
+        message = _explained(error)
+        if message is None:
+            raise
+        typer.echo(f"Error: {message}", err=True)
+        sys.exit(2)
+
+
+def _explained(error: Exception) -> str | None:
+    """One message for what a user or their machine did; None for what is our own fault."""
+    from boxwise.errors import BoxwiseError
+
+    if isinstance(error, BoxwiseError):
+        return str(error)
+    if isinstance(error, PermissionError | FileNotFoundError | IsADirectoryError | NotADirectoryError):
+        return f"{error.filename}: {error.strerror}."
+    if isinstance(error, OSError) and error.errno == 28:
+        return f"{error.filename or 'the disk'}: no space left. What was committed is safe: free some space and run again."
+    if type(error).__module__.startswith("sqlalchemy") and type(error).__name__ in ("OperationalError", "InterfaceError"):
+        return f"the study's store cannot be used: {str(error).splitlines()[0]}"
+    if type(error).__name__ == "OutOfMemoryError":
+        return "the GPU is out of memory. Lower train.batch, score_batch or detector.imgsz."
+    return None

@@ -1,0 +1,125 @@
+"""What long work shows in a terminal: one bar with figures, or plain lines where nobody watches.
+
+Knows events and facts, nothing of how they come about.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from boxwise.records import Phase
+    from boxwise.report.tables import ArmResult
+    from boxwise.rungs import Event
+    from boxwise.study import Study
+
+console = Console(highlight=False)
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+class Watch:
+    """Shows events: a bar a running rung on a terminal, a line now and then elsewhere. Use as a context manager."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"), console=console, transient=True,
+        )  # fmt: skip
+        self._tasks: dict[str, TaskID] = {}
+        self._last_line = monotonic()
+
+    def __enter__(self) -> Watch:
+        if console.is_terminal:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def event(self, event: Event, who: str = "") -> None:
+        name = f"{who}round {event.round} {event.phase.value}"
+        figures = " ".join(f"{key} {value:.4g}" for key, value in event.figures.items())
+        if console.is_terminal:
+            self._bar(name, event, figures)
+        elif monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
+            self._last_line = monotonic()
+            console.print(f"{name} {event.step}/{event.steps} {figures}")
+
+    def _bar(self, name: str, event: Event, figures: str) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=event.steps, figures="")
+        self._progress.update(self._tasks[name], completed=event.step, total=event.steps, figures=figures)
+        if event.step >= event.steps:
+            self._progress.remove_task(self._tasks.pop(name))
+
+
+def reading(done: int, total: int) -> None:
+    """Progress of reading a data set, on one line of a terminal."""
+    if console.is_terminal and (done % 50 == 0 or done == total):
+        console.print(f"reading images {done}/{total}", end="\n" if done == total else "\r")
+
+
+def print_rung(study: Study, number: int, phase: Phase) -> None:
+    """One line for a finished rung."""
+    facts = study.store.facts().get(number, {}).get(phase.value, {})
+    lines = {
+        "select": lambda: f"asked for {facts['asked']} images ({facts['strategy']})",
+        "annotate": lambda: f"{facts['images']} images, {facts['boxes']} boxes labelled, {facts['seconds']:,.0f} s of labour",
+        "audit": lambda: "fidelity " + ", ".join(f"{k} {_figure(v)}" for k, v in facts["fidelity"].items()),
+        "train": lambda: f"{facts['steps']} steps, {facts['images_per_second']:.1f} images/s",
+        "evaluate": lambda: "; ".join(
+            f"{split} AP {_figure(m['ap'])} AP50 {_figure(m['ap50'])}" for split, m in facts.items() if m
+        ) or "no val or test images",
+        "score": lambda: facts.get("ended") or f"{facts['pool']} images scored, {facts['images_per_second']:.1f} images/s",
+    }  # fmt: skip
+    console.print(f"round {number} {phase.value}: {lines[phase.value]()}")
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table; numbers to the right."""
+    shown = Table(title=title, title_justify="left")
+    for name in head:
+        shown.add_column(name, justify="left" if name == head[0] else "right", overflow="fold")
+    for row in rows:
+        shown.add_row(*[value if isinstance(value, str) else _figure(value) for value in row])
+    (console if console.is_terminal else Console(width=160, highlight=False)).print(shown)
+
+
+def rounds_table(rounds: Mapping[int, Mapping[str, Any]]) -> None:
+    """What each finished round cost and reached."""
+    rows = [
+        (str(number), labour.get("images"), labour.get("boxes"), labour.get("seconds"), val.get("ap"), val.get("ap50"), test.get("ap50"))
+        for number, facts in rounds.items()
+        for labour in [facts.get("annotate") or {}]
+        for val in [(facts.get("evaluate") or {}).get("val") or {}]
+        for test in [(facts.get("evaluate") or {}).get("test") or {}]
+    ]
+    table("Rounds", ("round", "images", "boxes", "seconds", "val AP", "val AP50", "test AP50"), rows)
+
+
+def results_table(results: Sequence[ArmResult]) -> None:
+    """The comparison of a simulation's arms, on test: the same figures as the report's."""
+    kinds = ("ap", "ap50", "area", "difference", "saving", "test")
+    rows = [
+        (result.label, str(result.seeds), *(" ".join(filter(None, (q.text, q.remark))) for q in map(result.quantity, kinds)))
+        for result in results
+    ]
+    table("Results on test", ("arm", "seeds", "AP", "AP50", "area", "area − baseline", "images saved", "Wilcoxon"), rows)
+
+
+def _figure(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) and abs(value) < 10 else f"{value:,.0f}"
+
+
+def note(text: str) -> None:
+    """A remark that is not the command's result: to stderr, so that results can be piped."""
+    print(text, file=sys.stderr)

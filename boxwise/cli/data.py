@@ -1,0 +1,142 @@
+"""The verbs of data and models outside a study: predict, convert, doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from boxwise.formats.base import Dataset
+    from boxwise.records import ImageRecord
+
+app = typer.Typer()
+
+
+@app.command()
+def predict(
+    weights: Annotated[Path, typer.Argument(help="A weights.pt of a study's round.")],
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    out: Annotated[Path, typer.Option(help="Folder for the drawn images and predictions.json (COCO).")] = Path("runs/predict"),
+    conf: Annotated[float, typer.Option(min=0, max=1, help="Least score of a box.")] = 0.3,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+) -> None:
+    """Detect objects in images: draws the boxes and writes COCO JSON."""
+    from boxwise.cli.console import console, note
+    from boxwise.detectors.detector import load_detector
+    from boxwise.detectors.prediction import predict as predict_all
+    from boxwise.formats.base import Dataset
+    from boxwise.formats.coco import Coco
+    from boxwise.report.drawing import draw_boxes
+    from boxwise.runtime import choose_device, prepare
+
+    prepare(0)
+    detector = load_detector(weights, device=choose_device(device))
+    records, faults = _records(images)
+    found, unreadable = predict_all(detector, records)
+    labels = {image_id: boxes[boxes.scores >= conf] for image_id, boxes in found.items() if boxes.scores is not None}
+    seen = tuple(record for record in records if record.image_id in labels)
+    Coco().write(Dataset(detector.classes, seen, labels), out / "predictions.json")
+    for record in seen:
+        draw_boxes(record.path, labels[record.image_id], detector.classes, out / Path(record.image_id).with_suffix(".jpg"))
+    for message in (*faults, *unreadable.values()):
+        note(message)
+    console.print(f"{sum(map(len, labels.values()))} boxes in {len(seen)} images: {out}")
+    if not seen:
+        raise typer.Exit(2)
+
+
+def _records(paths: list[Path]) -> tuple[list[ImageRecord], list[str]]:
+    """Records of the images named or found below the folders named, with unique ids, and what is wrong with the others."""
+    from boxwise.errors import ImageError
+    from boxwise.images import find_images, image_size
+    from boxwise.records import ImageRecord
+
+    files = [file for path in paths for file in (find_images(path) if path.is_dir() else [path])]
+    names = [file.name for file in files]
+    records, faults = [], []
+    for number, file in enumerate(files):
+        image_id = file.name if names.count(file.name) == 1 else f"{number:05d}_{file.name}"
+        try:
+            records.append(ImageRecord(image_id, file, *image_size(file)))
+        except ImageError as error:
+            faults.append(str(error))
+    return records, faults
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A labelled data set.")],
+    target: Annotated[Path, typer.Argument(help="Folder to write (or FILE.json for COCO).")],
+    to: Annotated[str, typer.Option(help="voc, coco or yolo.")],
+    from_: Annotated[str | None, typer.Option("--from", help="voc, coco or yolo; guessed when not given.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Where the images are, if not beside the labels.")] = None,
+    copy_images: Annotated[bool, typer.Option(help="Copy the images along.")] = True,
+) -> None:
+    """Convert a data set between VOC, COCO and YOLO; faults are named, none is passed on."""
+    from boxwise.cli.console import console, reading
+    from boxwise.datasets import read_dataset
+    from boxwise.recipes import FORMATS, named
+
+    writer = named("format", FORMATS, to)
+    dataset = read_dataset(source, format_name=from_, images=images, progress=reading)
+    writer.write(dataset, target, copy_images=copy_images)
+    boxes = sum(map(len, dataset.labels.values()))
+    console.print(f"{target}: {len(dataset.images)} images, {boxes} boxes, {len(dataset.classes)} classes.")
+    _print_findings(dataset)
+
+
+@app.command()
+def doctor(
+    path: Annotated[Path | None, typer.Argument(help="A data set or a study to look through.")] = None,
+    format: Annotated[str | None, typer.Option("--format", help="voc, coco or yolo; guessed when not given.")] = None,
+) -> None:
+    """Versions, devices and threads; with a path, every fault of its images and labels. Exit code 1 when there are faults."""
+    from boxwise.cli.console import console, reading, table
+    from boxwise.datasets import read_dataset
+
+    if path is None:
+        from boxwise.runtime import environment
+
+        for name, value in environment().items():
+            console.print(f"{name}: {value}")
+        return
+    if (path / "config.yaml").is_file() and not (path / "arms.json").exists():
+        _doctor_study(path)
+        return
+    dataset = read_dataset(path, format_name=format, progress=reading)
+    labeled = len(dataset.labels)
+    console.print(f"{path}: {len(dataset.images)} usable images, {labeled} labelled, {sum(map(len, dataset.labels.values()))} boxes.")
+    counts = dict.fromkeys(dataset.classes, 0)
+    for boxes in dataset.labels.values():
+        for label in boxes.labels:
+            counts[dataset.classes[label]] += 1
+    if counts:
+        table("Boxes by class", ("class", "boxes"), list(counts.items()))
+    _print_findings(dataset)
+    if dataset.findings:
+        raise typer.Exit(1)
+
+
+def _doctor_study(path: Path) -> None:
+    from boxwise.cli.console import console
+    from boxwise.study import Study
+
+    faults = Study.open(path).quarantined()
+    for image_id, message in faults.items():
+        console.print(f"{image_id}: {message}")
+    console.print(f"{len(faults)} images are quarantined.")
+    if faults:
+        raise typer.Exit(1)
+
+
+def _print_findings(dataset: Dataset) -> None:
+    from boxwise.cli.console import console
+
+    for finding in dataset.findings:
+        mark = "quarantined" if finding.quarantined else "noted"
+        console.print(f"{finding.kind.value} ({mark}): {finding.message}")
+    quarantined = len({finding.image_id for finding in dataset.findings if finding.quarantined})
+    if dataset.findings:
+        console.print(f"{len(dataset.findings)} findings; {quarantined} images quarantined, {len(dataset.images)} usable.")

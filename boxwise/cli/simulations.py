@@ -1,0 +1,94 @@
+"""The verbs that need no person: demo and simulate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from boxwise.simulation import Plan
+
+app = typer.Typer()
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="Config overrides, such as train.epochs=30.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for data and results.")] = Path("runs/demo"),
+    seeds: Annotated[int, typer.Option(min=1, help="Repetitions with other initial sets.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Cells side by side.")] = 2,
+) -> None:
+    """Simulate a study on embedded digit scenes: dual score against random, a few minutes on two cores, no network."""
+    from boxwise.cli.console import console
+    from boxwise.datasets import read_dataset
+    from boxwise.demo import DEMO, IMAGES, SEED
+    from boxwise.digits import make_digits
+    from boxwise.simulation import Plan
+
+    data = out / "digits"
+    if not (data / "ImageSets").exists():
+        console.print(f"Composing {IMAGES} scenes of handwritten digits in {data} ...")
+        make_digits(data, seed=SEED, images=IMAGES)
+    plan = Plan(read_dataset(data, format_name="voc"), DEMO, ("dual", "random"), tuple(range(seeds)), out)
+    _simulate(plan, jobs=jobs, baseline="random")
+
+
+@app.command()
+def simulate(
+    data: Annotated[Path, typer.Option(help="A labelled data set.")],
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results; the same folder resumes.")] = Path("runs/simulation"),
+    format: Annotated[str | None, typer.Option("--format", help="voc, coco or yolo; guessed when not given.")] = None,
+    arms: Annotated[str, typer.Option(help="Comma-separated: names, alpha=0, or NAME+key=value.")] = "dual,random",
+    seeds: Annotated[int, typer.Option(min=1, help="How many paired repetitions.")] = 6,
+    initial: Annotated[str | None, typer.Option(help="Images labelled in round 0: a count or a share such as 5%.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Images labelled each later round, likewise.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=0, help="Rounds after round 0.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Cells side by side.")] = 1,
+    baseline: Annotated[str, typer.Option(help="The arm the others are compared with.")] = "random",
+    config: Annotated[Path | None, typer.Option(help="YAML config file.")] = None,
+) -> None:
+    """Compare strategies on labelled data with a simulated annotator: paired arms and seeds, learning curves, honest intervals."""
+    from boxwise.cli.console import note, reading
+    from boxwise.config import load_config
+    from boxwise.datasets import read_dataset
+    from boxwise.simulation import Plan
+
+    asked = {"budget.initial": initial, "budget.per_round": budget, "budget.rounds": rounds}
+    settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in asked.items() if value is not None)])
+    dataset = read_dataset(data, format_name=format, progress=reading)
+    if dataset.findings:
+        note(f"{data}: {len(dataset.findings)} findings; `boxwise doctor {data}` lists them.")
+    plan = Plan(dataset, settings, tuple(arm.strip() for arm in arms.split(",")), tuple(range(seeds)), out)
+    _simulate(plan, jobs=jobs, baseline=baseline)
+
+
+def _simulate(plan: Plan, *, jobs: int, baseline: str) -> None:
+    from boxwise.cli.console import Watch, console
+    from boxwise.report.tensorboard import write_scalars
+    from boxwise.simulation import simulate
+
+    with Watch() as watch:
+        cells = simulate(plan, jobs=jobs, on_event=lambda message: watch.event(message[2], f"{message[0]} seed {message[1]} "))
+    for cell in cells:
+        write_scalars(plan.folder / "tensorboard" / cell.folder.name, cell.rounds)
+    console.print(f"Report: {write_simulation_report(plan.folder, baseline=baseline)}")
+
+
+def write_simulation_report(folder: Path, *, baseline: str) -> Path:
+    """results.csv, results.json, curves.png and report.html of a simulation's folder; also prints the result table."""
+    from boxwise.cli.console import results_table
+    from boxwise.report.comparison import save_curves
+    from boxwise.report.html import write_report
+    from boxwise.report.results import write_results
+    from boxwise.report.tables import arm_results
+    from boxwise.runtime import environment
+    from boxwise.simulation import read_simulation
+
+    cells = read_simulation(folder)
+    write_results(cells, folder / "results.csv", baseline=baseline)
+    save_curves(cells, folder / "curves.png", baseline=baseline)
+    results_table(arm_results(cells, baseline=baseline, split="test"))
+    return write_report(cells, folder / "report.html", title=f"Simulation {folder.name}", environment=environment(), baseline=baseline)

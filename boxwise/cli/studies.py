@@ -1,0 +1,257 @@
+"""The verbs of a study: init, run, status, import, export, query, train, score, evaluate, report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from boxwise.records import Phase
+    from boxwise.study import Study
+
+app = typer.Typer()
+StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
+FormatName = Annotated[str | None, typer.Option("--format", help="voc, coco or yolo; guessed from the files when not given.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="Config overrides, such as train.epochs=30.")]
+
+
+@app.command()
+def init(
+    study: StudyFolder,
+    overrides: Overrides = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of images, searched through its subfolders.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Labels that exist already: a VOC, COCO or YOLO data set.")] = None,
+    format: FormatName = None,
+    classes: Annotated[str | None, typer.Option(help="Class names, comma separated, in order; needed without labels.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML config file.")] = None,
+) -> None:
+    """Make a study of a folder of images, with the labels that exist already."""
+    from boxwise.cli.console import console, note, reading
+    from boxwise.config import load_config
+    from boxwise.datasets import read_pool
+    from boxwise.study import Study
+
+    settings = load_config(config, overrides or ())
+    names = tuple(name.strip() for name in classes.split(",")) if classes else None
+    dataset = read_pool(images, labels, format_name=format, classes=names, progress=reading)
+    made = Study.create(study, dataset, config=settings)
+    quarantined = made.quarantined()
+    console.print(f"{study}: {len(dataset.images)} images, {len(dataset.labels)} of them labelled; classes: {', '.join(made.classes)}.")
+    if quarantined:
+        note(f"{len(quarantined)} images are quarantined; `boxwise doctor {study}` lists them.")
+    console.print(f"Next: boxwise run {study}")
+
+
+@app.command()
+def run(
+    study: StudyFolder,
+    rounds: Annotated[int | None, typer.Option(help="Rounds in all; may grow beyond the config's.")] = None,
+) -> None:
+    """Advance until labels are needed or the budget is spent. Run it again to resume."""
+    from boxwise.cli.console import Watch, console, rounds_table
+    from boxwise.records import Phase
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    if rounds is not None:
+        opened.extend(rounds)
+    with Watch() as watch:
+        end = opened.run(on_event=watch.event, on_rung=lambda number, phase: _after_rung(opened, number, phase))
+    if end is Phase.ANNOTATE:
+        _say_what_is_asked(opened)
+    else:
+        rounds_table(opened.store.facts())
+        console.print(f"The study is done. Report: {_write_report(opened)}")
+
+
+def _after_rung(opened: Study, number: int, phase: Phase) -> None:
+    from boxwise.cli.console import print_rung
+    from boxwise.records import Phase
+    from boxwise.report.cells import cell_of
+    from boxwise.report.tensorboard import write_scalars
+
+    print_rung(opened, number, phase)
+    if phase is Phase.EVALUATE:
+        write_scalars(opened.folder / "tensorboard", cell_of(opened).rounds)
+        _write_report(opened)
+
+
+def _say_what_is_asked(opened: Study) -> None:
+    from boxwise.cli.console import console
+
+    folder, query = opened.folder, opened.ask()
+    console.print(
+        f"Round {query.round} waits for labels of {len(query.items)} images.\n"
+        f"  see them:   boxwise query {folder} --out {folder}/to_label\n"
+        f"  hand in:    boxwise import {folder} LABELS --format voc|coco|yolo\n"
+        f"  then:       boxwise run {folder}"
+    )
+
+
+def _write_report(opened: Study) -> Path:
+    from boxwise.report.cells import cell_of
+    from boxwise.report.html import write_report
+    from boxwise.report.results import write_results
+    from boxwise.runtime import environment
+
+    cell = cell_of(opened)
+    write_results([cell], opened.folder / "results.csv")
+    return write_report([cell], opened.folder / "report.html", title=f"Study {opened.folder.name}", environment=environment())
+
+
+@app.command()
+def status(study: StudyFolder) -> None:
+    """Where the study stands: next rung, labour, quality by round."""
+    from boxwise.cli.console import console, rounds_table
+    from boxwise.records import Split
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    number, phase = opened.store.position
+    train = opened.store.labour(Split.TRAIN)
+    console.print(f"{study}: round {number} of {opened.config.budget.rounds}, next: {phase.value}.")
+    console.print(
+        f"{len(opened.store.pool())} images in the pool, {train.images} labelled ({train.boxes} boxes, {train.seconds:,.0f} s), "
+        f"{len(opened.store.images(Split.VAL))} val, {len(opened.store.images(Split.TEST))} test, {len(opened.quarantined())} quarantined."
+    )
+    waiting = opened.store.unanswered(number).items
+    if waiting:
+        console.print(f"{len(waiting)} images of round {number} wait for labels.")
+    rounds_table(opened.store.facts())
+
+
+@app.command()
+def query(
+    study: StudyFolder,
+    out: Annotated[Path | None, typer.Option(help="Write FILE.txt (list), FILE.csv (with scores) or a folder of the images.")] = None,
+) -> None:
+    """Which images to label next, most valuable first, and why."""
+    from boxwise.cli.console import console, table
+    from boxwise.report.queries import write_query
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    asked = opened.ask()
+    if not asked.items:
+        console.print(f"Nothing to label now; next: boxwise run {study}")
+        return
+    if out is not None:
+        write_query(opened, asked, out)
+        console.print(f"{len(asked.items)} images: {out}")
+        return
+    terms = list(asked.items[-1].terms)
+    rows = [(item.image_id, item.split.value, item.utility, *(item.terms.get(name) for name in terms)) for item in asked.items]
+    table(f"Round {asked.round}: {len(rows)} images to label", ("image", "for", "utility", *terms), rows)
+
+
+@app.command("import")
+def import_labels(
+    study: StudyFolder,
+    path: Annotated[Path, typer.Argument(help="The labels: a VOC, COCO or YOLO data set, or COCO's JSON file.")],
+    format: FormatName = None,
+    annotator: Annotated[str, typer.Option(help="Who labelled; kept with every label.")] = "human",
+) -> None:
+    """Take in labels; they are on the disk when this returns. Importing the same labels again changes nothing."""
+    from boxwise.cli.console import console, note, reading
+    from boxwise.datasets import read_labels_for
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    dataset = read_labels_for(opened.store.images(), path, format_name=format, classes=opened.classes, progress=reading)
+    taken, known = opened.tell_all(dataset.labels, annotator=annotator)
+    for finding in dataset.findings:
+        note(f"{finding.path}: {finding.kind.value}: {finding.message}")
+    console.print(f"{taken} images labelled, {known} known already, {len(dataset.findings)} findings.")
+    waiting = opened.store.unanswered(opened.store.position[0]).items
+    console.print(f"{len(waiting)} images still wait for labels." if waiting else f"Next: boxwise run {study}")
+
+
+@app.command()
+def export(
+    study: StudyFolder,
+    path: Annotated[Path, typer.Argument(help="Folder to write (or FILE.json for COCO).")],
+    format: Annotated[str, typer.Option("--format", help="voc, coco or yolo.")] = "coco",
+    predictions: Annotated[bool, typer.Option(help="The model's boxes on the unlabelled pool instead of the labels.")] = False,
+    copy_images: Annotated[bool, typer.Option(help="Copy the images along.")] = False,
+) -> None:
+    """Write the study's labels (or the model's predictions on the pool) as a data set."""
+    from boxwise.cli.console import console
+    from boxwise.recipes import FORMATS, named
+    from boxwise.report.queries import pool_predictions
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    dataset = pool_predictions(opened) if predictions else opened.dataset(labeled_only=True)
+    named("format", FORMATS, format).write(dataset, path, copy_images=copy_images)
+    console.print(f"{len(dataset.images)} images, {sum(map(len, dataset.labels.values()))} boxes: {path}")
+
+
+@app.command()
+def train(study: StudyFolder) -> None:
+    """Do the training rung alone (also under torchrun)."""
+    from boxwise.records import Phase
+
+    _single(study, Phase.TRAIN)
+
+
+@app.command()
+def score(study: StudyFolder) -> None:
+    """Do the scoring rung alone: the pool pass."""
+    from boxwise.records import Phase
+
+    _single(study, Phase.SCORE)
+
+
+@app.command()
+def evaluate(study: StudyFolder) -> None:
+    """Do the evaluation rung alone."""
+    from boxwise.records import Phase
+
+    _single(study, Phase.EVALUATE)
+
+
+def _single(folder: Path, wanted: Phase) -> None:
+    """Climb to `wanted` and over it; the short rungs before TRAIN are climbed on the way."""
+    from boxwise.cli.console import Watch
+    from boxwise.errors import StudyError
+    from boxwise.records import Phase
+    from boxwise.study import Study
+
+    opened = Study.open(folder)
+    if wanted is Phase.TRAIN and int(os.environ.get("RANK", "0")) > 0:
+        opened.train_along()
+        return
+    with Watch() as watch:
+        while True:
+            number, phase = opened.store.position
+            short = wanted is Phase.TRAIN and phase in (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT)
+            if phase is not wanted and not short:
+                raise StudyError(
+                    f"{folder}: the next rung is {phase.value} of round {number}, not {wanted.value}. See `boxwise status {folder}`."
+                )
+            if opened.step(on_event=watch.event) is phase:
+                break
+            _after_rung(opened, number, phase)
+            if phase is wanted:
+                return
+    if wanted is Phase.TRAIN and phase is Phase.ANNOTATE:
+        _say_what_is_asked(opened)
+
+
+@app.command()
+def report(
+    path: Annotated[Path, typer.Argument(help="A study's or a simulation's folder.")],
+    baseline: Annotated[str, typer.Option(help="The arm that the others are compared with.")] = "random",
+) -> None:
+    """Write report.html, results.csv and results.json from what is stored."""
+    from boxwise.cli.console import console
+    from boxwise.cli.simulations import write_simulation_report
+    from boxwise.study import Study
+
+    if (path / "arms.json").exists():
+        console.print(str(write_simulation_report(path, baseline=baseline)))
+    else:
+        console.print(str(_write_report(Study.open(path))))

@@ -1,0 +1,177 @@
+"""Training augmentation: geometry is decided on the boxes first, then the pixels are sampled once.
+
+Returns an image at input size with its boxes in the new pixels. All draws come from the numpy generator it is given.
+Knows nothing of files, networks or targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from boxwise.boxes import Boxes, FloatArray, flip_horizontal, iou
+from boxwise.detectors.loading import Resize, resized, scaled
+
+Recipe = Literal["ssd", "flip", "none"]
+BoolArray = NDArray[np.bool_]
+
+MEAN_COLOUR = (123, 117, 104)  # ImageNet's mean, what the SSD paper fills a zoomed-out canvas with
+_MAX_ZOOM = 4.0
+_MIN_OVERLAPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, None)  # None: the whole image
+_TRIALS = 40
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """Whole pixels of a source image, possibly reaching outside it: left and top inside, right and bottom one past."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    def intersection(self, other: Rectangle) -> Rectangle:
+        return Rectangle(max(self.left, other.left), max(self.top, other.top), min(self.right, other.right), min(self.bottom, other.bottom))
+
+
+def augment(
+    pixels: Tensor, boxes: Boxes, *, imgsz: int, recipe: Recipe, resize: Resize, rng: Generator
+) -> tuple[Tensor, Boxes, tuple[int, int]]:
+    """One random variant of an image: (uint8 [3, h, w], boxes in its pixels, (h, w)).
+
+    pixels: uint8 [3, H, W]; boxes: in those pixels. "ssd" is the recipe of Liu et al. (SSD, ECCV 2016): photometric
+    distortion, zoom-out, a crop with a least overlap, flip. Boxes whose centre left the crop, or thinner than one pixel,
+    are dropped. Networks that take "fit" images are spared zoom and crop, as their authors trained them.
+    """
+    if recipe == "ssd" and resize == "stretch":
+        pixels, boxes = _zoomed_or_cropped(pixels, boxes, imgsz, rng)
+    else:
+        pixels, boxes = _plain(pixels, boxes, imgsz, resize)
+        if recipe == "ssd":
+            pixels = distorted(pixels, rng)
+    if recipe != "none" and rng.random() < 0.5:
+        pixels, boxes = pixels.flip(-1), replace(boxes, xyxy=flip_horizontal(boxes.xyxy, pixels.shape[2]))
+    return pixels, boxes, (pixels.shape[1], pixels.shape[2])
+
+
+def _plain(pixels: Tensor, boxes: Boxes, imgsz: int, resize: Resize) -> tuple[Tensor, Boxes]:
+    sampled = resized(pixels, imgsz, resize)
+    scale = np.array([sampled.shape[2] / pixels.shape[2], sampled.shape[1] / pixels.shape[1]] * 2, np.float32)
+    return sampled, replace(boxes, xyxy=boxes.xyxy * scale)
+
+
+def _zoomed_or_cropped(pixels: Tensor, boxes: Boxes, imgsz: int, rng: Generator) -> tuple[Tensor, Boxes]:
+    image = Rectangle(0, 0, pixels.shape[2], pixels.shape[1])
+    view = crop_with_overlap(zoom_out(image, rng), boxes.xyxy, rng)
+    part = view.intersection(image)
+    place = _place(part, view, imgsz)
+    piece = scaled(pixels[:, part.top : part.bottom, part.left : part.right], (place.height, place.width))
+    canvas = torch.tensor(MEAN_COLOUR, dtype=torch.uint8)[:, None, None].repeat(1, imgsz, imgsz)
+    canvas[:, place.top : place.bottom, place.left : place.right] = distorted(piece, rng)
+    return canvas, moved(boxes[centres_inside(boxes.xyxy, view)], part, place)
+
+
+def zoom_out(image: Rectangle, rng: Generator) -> Rectangle:
+    """Half the time a canvas 1 to 4 times as wide and high that has the image somewhere inside; else the image itself."""
+    if rng.random() >= 0.5:
+        return image
+    ratio = rng.uniform(1, _MAX_ZOOM)
+    width, height = int(image.width * ratio), int(image.height * ratio)
+    left, top = -int((width - image.width) * rng.random()), -int((height - image.height) * rng.random())
+    return Rectangle(left, top, left + width, top + height)
+
+
+def crop_with_overlap(canvas: Rectangle, xyxy: FloatArray, rng: Generator) -> Rectangle:
+    """A crop of the canvas in which some box, centred inside, overlaps the crop by at least a drawn IoU; or the canvas.
+
+    Scales .3 to 1 a side and aspect ratios .5 to 2, as in the SSD paper. Without boxes, the canvas.
+    """
+    while len(xyxy):
+        least = _MIN_OVERLAPS[rng.integers(len(_MIN_OVERLAPS))]
+        if least is None:
+            break
+        crops = _candidate_crops(canvas, rng)
+        overlaps = np.where(_centred(xyxy, crops), iou(crops, xyxy), -1).max(axis=1, initial=-1)
+        good = np.flatnonzero(overlaps >= least)
+        if len(good):
+            return Rectangle(*(int(edge) for edge in crops[good[0]]))
+    return canvas
+
+
+def _candidate_crops(canvas: Rectangle, rng: Generator) -> FloatArray:
+    """Up to _TRIALS crops of the canvas in whole pixels; float32 [N, 4]."""
+    side, corner = rng.uniform(0.3, 1, (_TRIALS, 2)), rng.random((_TRIALS, 2))
+    whole = np.array([canvas.width, canvas.height])
+    size = (whole * side).astype(np.int64)
+    start = ((whole - size) * corner).astype(np.int64) + np.array([canvas.left, canvas.top])
+    solid = (size > 0).all(axis=1)
+    aspect = size[:, 0] / np.maximum(size[:, 1], 1)
+    return np.hstack([start, start + size])[solid & (aspect >= 0.5) & (aspect <= 2)].astype(np.float32)
+
+
+def _centred(xyxy: FloatArray, crops: FloatArray) -> BoolArray:
+    """Whether each crop holds each box's centre; bool [crops, boxes]."""
+    centre = (xyxy[:, :2] + xyxy[:, 2:]) / 2
+    inside: BoolArray = np.all((crops[:, None, :2] < centre) & (centre < crops[:, None, 2:]), axis=2)
+    return inside
+
+
+def centres_inside(xyxy: FloatArray, view: Rectangle) -> BoolArray:
+    """Which boxes have their centre inside `view`; bool [N]."""
+    return _centred(xyxy, np.array([[view.left, view.top, view.right, view.bottom]], np.float32))[0]
+
+
+def _place(part: Rectangle, view: Rectangle, imgsz: int) -> Rectangle:
+    """Where `part` of the source lies in the imgsz × imgsz picture of `view`, in whole pixels, at least one."""
+    left, right = _span(part.left - view.left, part.right - view.left, imgsz / view.width, imgsz)
+    top, bottom = _span(part.top - view.top, part.bottom - view.top, imgsz / view.height, imgsz)
+    return Rectangle(left, top, right, bottom)
+
+
+def _span(start: int, end: int, scale: float, limit: int) -> tuple[int, int]:
+    first = min(round(start * scale), limit - 1)
+    return first, min(max(round(end * scale), first + 1), limit)
+
+
+def moved(boxes: Boxes, part: Rectangle, place: Rectangle) -> Boxes:
+    """Boxes carried along as source pixels `part` become `place`, clipped to it; those thinner than a pixel are dropped."""
+    scale = np.array([place.width / part.width, place.height / part.height] * 2, np.float32)
+    xyxy = (boxes.xyxy - np.array([part.left, part.top] * 2, np.float32)) * scale + np.array([place.left, place.top] * 2, np.float32)
+    xyxy = np.clip(xyxy, [place.left, place.top] * 2, [place.right, place.bottom] * 2).astype(np.float32)
+    return replace(boxes, xyxy=xyxy)[((xyxy[:, 2:] - xyxy[:, :2]) >= 1).all(axis=1)]
+
+
+def distorted(pixels: Tensor, rng: Generator) -> Tensor:
+    """Brightness, contrast, saturation, hue and channel order, each changed half the time; uint8 [3, H, W].
+
+    Ranges and order as torchvision's RandomPhotometricDistort.
+    """
+    apply, early = rng.random(5) < 0.5, rng.random() < 0.5
+    brightness, contrast, saturation = rng.uniform(0.875, 1.125), rng.uniform(0.5, 1.5), rng.uniform(0.5, 1.5)
+    hue, order = rng.uniform(-0.05, 0.05), rng.permutation(3)
+    if apply[0]:
+        pixels = functional.adjust_brightness(pixels, brightness)
+    if apply[1] and early:
+        pixels = functional.adjust_contrast(pixels, contrast)
+    if apply[2]:
+        pixels = functional.adjust_saturation(pixels, saturation)
+    if apply[3]:
+        pixels = functional.adjust_hue(pixels, hue)
+    if apply[1] and not early:
+        pixels = functional.adjust_contrast(pixels, contrast)
+    return pixels[order.tolist()] if apply[4] else pixels

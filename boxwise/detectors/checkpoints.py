@@ -1,0 +1,67 @@
+"""Resumable training state in one file: written aside, synced, then renamed, so that a kill leaves the old or the new.
+
+Returns plain dicts of tensors and numbers. Knows nothing of what the state means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from boxwise.config import TrainConfig
+from boxwise.detectors.network import Network
+from boxwise.errors import StudyError
+from boxwise.files import replacing
+from boxwise.records import Sample
+
+_NO_EFFECT = {"checkpoint_every", "cache_mb"}  # these may change between a kill and the resume
+
+
+def identity(network: Network, train: Sequence[Sample], val: Sequence[Sample], config: TrainConfig, seed: int) -> dict[str, str]:
+    """What makes a training the same training: its settings, seed, data and network, one short string each."""
+    shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
+    return {
+        "train": config.model_dump_json(exclude=_NO_EFFECT),
+        "seed": str(seed),
+        "training images and boxes": _digest(train),
+        "validation images and boxes": _digest(val),
+        "network": f"{type(network).__name__} imgsz {network.imgsz} {hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]}",
+    }
+
+
+def write_checkpoint(path: Path, same: Mapping[str, str], state: Mapping[str, Any]) -> None:
+    """Write `state` for the training identified by `same`; atomic and durable."""
+    with replacing(path) as aside:
+        torch.save({"identity": dict(same), "state": dict(state)}, aside)
+
+
+def read_checkpoint(path: Path, same: Mapping[str, str]) -> dict[str, Any] | None:
+    """The state in `path`, on the CPU; None if there is no such file.
+
+    Raises StudyError when the file is not a checkpoint or belongs to another training, naming what differs: silently
+    starting anew would throw away somebody's hours.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        found, state = content["identity"], content["state"]
+    except Exception as error:
+        raise StudyError(f"{path}: not a readable training checkpoint ({error}). Delete it to train from the start.") from None
+    differing = [f"{key}: checkpoint has {found.get(key)!r}, expected {value!r}" for key, value in same.items() if found.get(key) != value]
+    if differing:
+        raise StudyError(f"{path}: checkpoint of another training. Delete it to train from the start.\n" + "\n".join(differing))
+    return dict(state)
+
+
+def _digest(samples: Sequence[Sample]) -> str:
+    sums = hashlib.sha256()
+    for sample in samples:
+        sums.update(f"{sample.image.image_id}\0{len(sample.boxes)}\0".encode())
+        sums.update(sample.boxes.xyxy.tobytes())
+        sums.update(sample.boxes.labels.tobytes())
+    return f"{len(samples)} images, {sums.hexdigest()[:16]}"

@@ -1,0 +1,254 @@
+"""Any Network as a Detector: views, and what is read off them, in original pixels and numpy; fit, save and load.
+
+Builds networks by name. Knows nothing of studies, stores, scorers or where labels come from.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from boxwise.boxes import Boxes
+from boxwise.config import DetectorConfig, TrainConfig
+from boxwise.detectors.backbones import BackboneWeights
+from boxwise.detectors.base import FitReport, ImageBatch, View
+from boxwise.detectors.faster_rcnn import fasterrcnn_mobilenet_v3_large_fpn, fasterrcnn_resnet50_fpn
+from boxwise.detectors.loading import image_batches
+from boxwise.detectors.loss_prediction import LossHead
+from boxwise.detectors.network import Network, Postprocessing, RawBoxes
+from boxwise.detectors.ssd import ssd300_vgg16, ssdlite320_mobilenet_v2, ssdlite320_mobilenet_v3
+from boxwise.detectors.targets import Target, target_of
+from boxwise.detectors.tiny_ssd import tiny_ssd
+from boxwise.detectors.training import fit_network
+from boxwise.errors import BoxwiseError, ConfigError, unknown
+from boxwise.evaluation.average_precision import coco_metrics
+from boxwise.records import ImageRecord, Sample
+
+NetworkBuilder = Callable[[int, int | None, BackboneWeights], Network]
+NETWORKS: dict[str, NetworkBuilder] = {
+    "ssd300_vgg16": ssd300_vgg16,
+    "ssdlite320_mobilenet_v3": ssdlite320_mobilenet_v3,
+    "ssdlite320_mobilenet_v2": ssdlite320_mobilenet_v2,
+    "fasterrcnn_resnet50_fpn": fasterrcnn_resnet50_fpn,
+    "fasterrcnn_mobilenet_v3_large_fpn": fasterrcnn_mobilenet_v3_large_fpn,
+    "tiny_ssd": tiny_ssd,
+}
+
+
+class TorchDetector:
+    """A Network, a loss-prediction head and thresholds, kept on one device in channels-last order. See the Detector protocol."""
+
+    def __init__(
+        self, network: Network, loss_head: LossHead, classes: Sequence[str], config: DetectorConfig, *, device: torch.device
+    ) -> None:
+        self.network = _placed(network, device).eval()
+        self.loss_head = loss_head.to(device).eval()
+        self.classes = tuple(classes)
+        self.imgsz = network.imgsz
+        self.resize = network.resize
+        self.config = config
+        self.device = device
+        self._post = Postprocessing(config.score_threshold, config.nms_iou, config.max_detections)
+
+    def fit(
+        self,
+        train: Sequence[Sample],
+        val: Sequence[Sample],
+        config: TrainConfig,
+        *,
+        seed: int,
+        workers: int = 0,
+        checkpoint: Path | None = None,
+        progress: Callable[[int, int, dict[str, float]], None] | None = None,
+    ) -> FitReport:
+        report = fit_network(
+            self.network,
+            self.loss_head,
+            train,
+            val,
+            config,
+            evaluate=(lambda: self._average_precision(val, batch=config.batch, workers=workers)) if val else None,
+            seed=seed,
+            device=self.device,
+            workers=workers,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        self.network.eval()
+        self.loss_head.eval()
+        return report
+
+    def _average_precision(self, samples: Sequence[Sample], *, batch: int, workers: int) -> float:
+        """COCO AP of the current weights; unreadable images count for nothing, and it is 0 where there is nothing to find."""
+        found = self.predict([sample.image for sample in samples], batch=batch, workers=workers)
+        truths = {sample.image.image_id: sample.boxes for sample in samples if sample.image.image_id in found}
+        ap = coco_metrics(found, truths, self.classes, details=False).ap
+        return 0.0 if math.isnan(ap) else ap
+
+    def predict(
+        self,
+        images: Sequence[ImageRecord],
+        *,
+        batch: int = 16,
+        workers: int = 0,
+        on_unreadable: Callable[[str, str], None] | None = None,
+    ) -> dict[str, Boxes]:
+        """Detections of image files by image_id; unreadable images are left out and reported to `on_unreadable(image_id, message)`."""
+        found: dict[str, Boxes] = {}
+        batches = image_batches(images, imgsz=self.imgsz, resize=self.resize, batch=batch, workers=workers, on_unreadable=on_unreadable)
+        for loaded in batches:
+            boxes = self.detections(self.view(loaded))
+            found.update(zip((record.image_id for record in loaded.records), boxes, strict=True))
+        return found
+
+    def view(self, batch: ImageBatch) -> View:
+        with _evaluating(self.network):
+            return View(batch, self.network(batch.pixels.to(self.device), batch.valid.to(self.device)))
+
+    def detections(self, view: View) -> list[Boxes]:
+        with torch.inference_mode():
+            raw = self.network.detections(view.outputs, view.batch.valid, self._post)
+        images = zip(raw, view.batch.records, view.batch.valid.tolist(), strict=True)
+        return [_in_original_pixels(boxes, record, height, width) for boxes, record, (height, width) in images]
+
+    def losses(self, view: View, targets: Sequence[Boxes]) -> NDArray[np.float32]:
+        with _evaluating(self.network):
+            return _array(self.network.image_losses(view.outputs, self._targets(view.batch, targets)))
+
+    def expected_losses(self, view: View) -> NDArray[np.float32]:
+        with _evaluating(self.network):
+            return _array(self.network.expected_losses(view.outputs))
+
+    def learned_losses(self, view: View) -> NDArray[np.float32]:
+        with _evaluating(self.loss_head):
+            return _array(self.loss_head(self.network.loss_features(view.outputs)))
+
+    def embeddings(self, view: View) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return _array(self.network.embeddings(view.outputs))
+
+    def _targets(self, batch: ImageBatch, boxes: Sequence[Boxes]) -> list[Target]:
+        images = zip(boxes, batch.records, batch.valid.tolist(), strict=True)
+        return [target_of(b, record, height, width).to(self.device) for b, record, (height, width) in images]
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(path.name + ".part")
+        with aside.open("wb") as file:
+            torch.save(self._contents(), file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+
+    def _contents(self) -> dict[str, Any]:
+        return {
+            "boxwise": "detector",
+            "name": self.config.name,
+            "classes": list(self.classes),
+            "imgsz": self.imgsz,
+            "config": self.config.model_dump(mode="json"),
+            "network": self.network.state_dict(),
+            "loss_head": self.loss_head.state_dict(),
+        }
+
+    def load(self, path: Path) -> None:
+        contents = _read(path)
+        for key, mine in (("name", self.config.name), ("classes", list(self.classes)), ("imgsz", self.imgsz)):
+            if contents[key] != mine:
+                raise BoxwiseError(f"{path}: weights of another detector: expected {key} {mine!r}, found {contents[key]!r}.")
+        try:
+            self.network.load_state_dict(contents["network"])
+            self.loss_head.load_state_dict(contents["loss_head"])
+        except RuntimeError as error:
+            raise BoxwiseError(f"{path}: the weights do not fit {self.config.name}: {error}") from None
+
+
+def build_detector(name: str, classes: Sequence[str], config: DetectorConfig, *, seed: int, device: torch.device) -> TorchDetector:
+    """The detector `name` over `classes` with first weights drawn from `seed`; nothing global changes.
+
+    `config.backbone_weights` or, with `config.pretrained`, torchvision's download fills the backbone.
+    Raises ConfigError for an unknown name or an imgsz that it cannot take, BoxwiseError for missing or wrong weights.
+    """
+    if not classes:
+        raise ConfigError("A detector needs at least one class, found none.")
+    weights = BackboneWeights(config.pretrained or config.backbone_weights is not None, config.backbone_weights)
+    return _build(name, classes, config, weights, seed=seed, device=device)
+
+
+def load_detector(path: Path, *, device: torch.device) -> TorchDetector:
+    """The detector that `save` wrote at `path`, built from that file alone."""
+    contents = _read(path)
+    config = DetectorConfig.model_validate(contents["config"])
+    weights = BackboneWeights(config.pretrained or config.backbone_weights is not None, deferred=True)
+    detector = _build(contents["name"], contents["classes"], config, weights, seed=0, device=device)
+    detector.load(path)
+    return detector
+
+
+def _build(
+    name: str, classes: Sequence[str], config: DetectorConfig, weights: BackboneWeights, *, seed: int, device: torch.device
+) -> TorchDetector:
+    if name not in NETWORKS:
+        raise ConfigError(unknown("detector", name, NETWORKS))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also reseed the GPUs
+        network = NETWORKS[name](len(classes), config.imgsz, weights)
+        loss_head = LossHead(network.loss_feature_count)
+    settled = config.model_copy(update={"name": name, "imgsz": network.imgsz})
+    return TorchDetector(network, loss_head, classes, settled, device=device)
+
+
+def _placed(network: Network, device: torch.device) -> Network:
+    """On `device` in channels-last order, in which convolutions are faster on CPU and on tensor cores."""
+    network.to(device)
+    network.to(memory_format=torch.channels_last)
+    return network
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode without gradients inside, the former mode restored after."""
+    training = module.training
+    module.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        module.train(training)
+
+
+def _array(values: Tensor) -> NDArray[np.float32]:
+    return values.float().cpu().numpy()
+
+
+def _in_original_pixels(raw: RawBoxes, record: ImageRecord, height: int, width: int) -> Boxes:
+    """Detections scaled back and held inside the image; boxes that lie on its edge without area are left out."""
+    scale = np.array([record.width / width, record.height / height] * 2, dtype=np.float32)
+    limit = np.array([record.width, record.height] * 2, dtype=np.float32)
+    xyxy = np.clip(_array(raw.xyxy) * scale, 0, limit)
+    boxes = Boxes(xyxy, raw.classes.cpu().numpy(), _array(raw.scores), _array(raw.probabilities))
+    return boxes[(xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise BoxwiseError(f"{path}: no such file. Expected the weights of a detector.")
+    try:
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, UnpicklingError, EOFError, ValueError) as error:
+        raise BoxwiseError(
+            f"{path}: expected the weights of a detector, found a file torch cannot read ({type(error).__name__})."
+        ) from None
+    if not isinstance(contents, dict) or contents.get("boxwise") != "detector":
+        raise BoxwiseError(f"{path}: expected weights saved by boxwise, found something else.")
+    return contents

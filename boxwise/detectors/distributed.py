@@ -1,0 +1,73 @@
+"""The few collective operations of data-parallel training under torchrun; with one process each does nothing.
+
+Gradients are averaged by hand after the backward pass rather than through DistributedDataParallel, because losses here
+are computed outside `forward`. Knows nothing of networks' insides, samples or checkpoints.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from boxwise.errors import BoxwiseError
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process's place among `world` equal ones; rank 0 evaluates and writes."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def share(self, batch: int) -> range:
+        """The positions of a global batch that this process trains on. Raises BoxwiseError if they cannot be equal."""
+        if batch % self.world:
+            raise BoxwiseError(f"train.batch={batch} cannot be shared by {self.world} processes. Expected a multiple of {self.world}.")
+        size = batch // self.world
+        return range(self.rank * size, (self.rank + 1) * size)
+
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor by its mean over all processes, in place: one collective for all of them."""
+        present = list(tensors)
+        if self.world == 1 or not present:
+            return
+        flat = torch.cat([tensor.detach().reshape(-1).float() for tensor in present])
+        dist.all_reduce(flat)
+        flat /= self.world
+        for tensor, mean in zip(present, flat.split([t.numel() for t in present]), strict=True):
+            tensor.detach().copy_(mean.view(tensor.shape))
+
+    def from_first(self, value: Any) -> Any:
+        """Rank 0's value of a picklable object, on every process."""
+        if self.world == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def copy_first(self, module: nn.Module) -> None:
+        """Give every process rank 0's parameters and buffers."""
+        if self.world > 1:
+            for tensor in module.state_dict().values():
+                dist.broadcast(tensor, src=0)
+
+
+def join(device: torch.device) -> Ranks:
+    """This process's place among those that torchrun started, joining their group once; alone without torchrun."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return Ranks()
+    if not dist.is_initialized():
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return Ranks(dist.get_rank(), dist.get_world_size())

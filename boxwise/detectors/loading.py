@@ -1,0 +1,156 @@
+"""From image files to uint8 tensors at a network's input size.
+
+Returns `ImageBatch`es that stream: memory does not grow with the number of images. An unreadable image is reported and
+skipped, never raised. Knows nothing of labels, augmentation or networks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms.v2 import functional
+
+from boxwise.detectors.base import ImageBatch
+from boxwise.errors import ImageError
+from boxwise.images import read_image
+from boxwise.records import ImageRecord
+
+try:
+    from torchvision.io import decode_jpeg
+except ImportError:  # deprecated since torchvision 0.29: without it every file goes the slower way
+    decode_jpeg = None
+
+Resize = Literal["stretch", "fit"]
+Key = TypeVar("Key")
+Loaded = TypeVar("Loaded")
+
+_STRIDE = 32  # "fit" batches are padded to a multiple: the deepest stride of the networks that take them
+_JPEG = b"\xff\xd8\xff"
+
+
+def decode(path: Path) -> Tensor:
+    """The image as uint8 RGB [3, H, W], turned upright by its EXIF orientation.
+
+    torchvision's libjpeg for plain JPEG; `images.read_image` for everything else and whatever libjpeg refuses.
+    Raises ImageError.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError:
+        data = np.zeros(0, np.uint8)  # read_image words the error
+    if decode_jpeg is not None and data[:3].tobytes() == _JPEG:
+        try:
+            pixels = decode_jpeg(torch.from_numpy(data), apply_exif_orientation=True)
+        except RuntimeError:
+            pixels = torch.empty(0)
+        if len(pixels) in (1, 3):  # CMYK has 4 channels and needs read_image
+            return pixels.expand(3, -1, -1).contiguous()
+    return torch.from_numpy(read_image(path)).permute(2, 0, 1).contiguous()
+
+
+def input_size(height: int, width: int, imgsz: int, resize: Resize) -> tuple[int, int]:
+    """(height, width) at which an image enters a network: imgsz × imgsz, or scaled until the longest side is imgsz."""
+    if resize == "stretch":
+        return imgsz, imgsz
+    scale = imgsz / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def resized(pixels: Tensor, imgsz: int, resize: Resize) -> Tensor:
+    """uint8 [3, H, W] at the input size of `input_size`, antialiased."""
+    size = input_size(pixels.shape[1], pixels.shape[2], imgsz, resize)
+    return scaled(pixels, size)
+
+
+def scaled(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """uint8 [3, H, W] resampled to `size` (height, width), antialiased; the same tensor when it has that size."""
+    return pixels if tuple(pixels.shape[1:]) == size else functional.resize(pixels, list(size), antialias=True)
+
+
+def stacked(images: Sequence[Tensor], resize: Resize) -> tuple[Tensor, Tensor]:
+    """(pixels [B, 3, H, W], valid int64 [B, 2]); "fit" images are padded bottom right with zeros to a common multiple of 32."""
+    valid = torch.tensor([tuple(image.shape[1:]) for image in images], dtype=torch.int64)
+    if resize == "stretch":
+        return torch.stack(list(images)), valid
+    height, width = ((valid.amax(dim=0) + _STRIDE - 1) // _STRIDE * _STRIDE).tolist()
+    padded = [pad(image, (0, width - image.shape[2], 0, height - image.shape[1])) for image in images]
+    return torch.stack(padded), valid
+
+
+def to_device(batch: ImageBatch, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(pixels, valid) of the batch on `device`, pixels in channels_last."""
+    pixels = batch.pixels.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+    return pixels, batch.valid.to(device, non_blocking=True)
+
+
+def image_batches(
+    records: Sequence[ImageRecord],
+    *,
+    imgsz: int,
+    resize: Resize,
+    batch: int,
+    workers: int = 0,
+    on_unreadable: Callable[[str, str], None] | None = None,
+) -> Iterator[ImageBatch]:
+    """The images in order, `batch` records at a time; decoded ahead in a thread, or in `workers` processes.
+
+    An unreadable image leaves its batch smaller and is told to `on_unreadable(image_id, message)`.
+    """
+    images = _InputImages(records, imgsz, resize)
+    chunks = [range(start, min(start + batch, len(records))) for start in range(0, len(records), batch)]
+    for chunk, loaded in zip(chunks, in_order(images, chunks, workers=workers), strict=True):
+        readable = [(records[i], image) for i, image in zip(chunk, loaded, strict=True) if isinstance(image, Tensor)]
+        for index, message in zip(chunk, loaded, strict=True):
+            if isinstance(message, str) and on_unreadable is not None:
+                on_unreadable(records[index].image_id, message)
+        if readable:
+            pixels, valid = stacked([image for _, image in readable], resize)
+            yield ImageBatch(tuple(record for record, _ in readable), pixels, valid)
+
+
+class _InputImages(Dataset[list[Tensor | str]]):
+    """Chunk of positions → each image at input size, or the message why it cannot be read."""
+
+    def __init__(self, records: Sequence[ImageRecord], imgsz: int, resize: Resize) -> None:
+        self.records, self.imgsz, self.resize = records, imgsz, resize
+
+    def __getitem__(self, chunk: range) -> list[Tensor | str]:
+        return [self._load(self.records[index]) for index in chunk]
+
+    def _load(self, record: ImageRecord) -> Tensor | str:
+        try:
+            return resized(decode(record.path), self.imgsz, self.resize)
+        except ImageError as error:
+            return str(error)
+
+
+def in_order(source: Dataset[Loaded], keys: Iterable[Key], *, workers: int, pin: bool = False) -> Iterator[Loaded]:
+    """`source[key]` of every key, in order: one thread works ahead, or `workers` processes do."""
+    if workers == 0:
+        return ahead(source.__getitem__, keys)
+    # Its own generator: DataLoader would otherwise draw a seed from the global one and change what the caller draws next.
+    return iter(DataLoader(source, batch_size=None, sampler=keys, num_workers=workers, pin_memory=pin, generator=torch.Generator()))
+
+
+def ahead(load: Callable[[Key], Loaded], keys: Iterable[Key], *, depth: int = 2) -> Iterator[Loaded]:
+    """`load(key)` of every key, in order, while a thread prepares the next `depth`."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="loading")
+    waiting: deque[Future[Loaded]] = deque()
+    try:
+        for key in keys:
+            waiting.append(pool.submit(load, key))
+            if len(waiting) > depth:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,232 @@
+"""Single-shot detectors: a feature extractor, default boxes and convolutional heads behind the Network contract.
+
+Builders return untrained-headed networks over ImageNet backbones. Knows nothing of files, original sizes or optimisers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models import mobilenet_v2, mobilenet_v3_large
+from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.ssd import SSDFeatureExtractorVGG, SSDHead
+from torchvision.models.detection.ssdlite import SSDLiteFeatureExtractorMobileNet, SSDLiteHead
+from torchvision.models.vgg import cfgs, make_layers
+from torchvision.ops import Conv2dNormActivation, batched_nms, clip_boxes_to_image
+
+from boxwise.detectors import ssd_loss
+from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, VGG_MEAN, VGG_STD, BackboneWeights, load_backbone
+from boxwise.detectors.network import Network, Postprocessing, RawBoxes
+from boxwise.detectors.targets import Target
+from boxwise.errors import ConfigError
+
+CANDIDATES = 1000  # most boxes an image that go into NMS
+
+
+@dataclass(frozen=True)
+class SsdOutputs:
+    """deltas [B, A, 4], encoded against the default boxes; logits [B, A, C + 1], background first;
+    pooled: the mean over each feature level, [B, channels] each, detached."""
+
+    deltas: Tensor
+    logits: Tensor
+    pooled: tuple[Tensor, ...]
+
+
+class SsdNetwork(Network):
+    """SSD (Liu et al., ECCV 2016) over any extractor that maps pixels to a dict of feature levels, finest first.
+
+    embedding_level: the level that ends the pretrained backbone. Images are normalised by `mean` and `std` of [0, 1] RGB.
+    """
+
+    resize = "stretch"
+
+    def __init__(
+        self,
+        extractor: nn.Module,
+        head: nn.Module,
+        default_boxes: DefaultBoxGenerator,
+        *,
+        class_count: int,
+        imgsz: int,
+        embedding_level: int,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__()
+        self.extractor, self.head = extractor, head
+        self.class_count, self.imgsz, self.embedding_level = class_count, imgsz, embedding_level
+        levels = feature_levels(extractor, imgsz)
+        self.loss_feature_count = sum(level.shape[1] for level in levels)
+        anchors = default_boxes(ImageList(torch.zeros(1, 3, imgsz, imgsz), [(imgsz, imgsz)]), levels)[0]
+        scale, shift = 1 / (255 * torch.tensor(std)), -torch.tensor(mean) / torch.tensor(std)
+        for name, value in (("anchors", anchors), ("scale", scale.view(3, 1, 1)), ("shift", shift.view(3, 1, 1))):
+            self.register_buffer(name, value, persistent=False)
+
+    anchors: Tensor
+    scale: Tensor
+    shift: Tensor
+
+    def forward(self, pixels: Tensor, valid: Tensor) -> SsdOutputs:
+        images = pixels.to(dtype=self.scale.dtype, memory_format=torch.channels_last)
+        levels = list(self.extractor(torch.addcmul(self.shift, images, self.scale)).values())
+        heads = self.head(levels)
+        pooled = tuple(level.detach().float().mean((2, 3)) for level in levels)
+        return SsdOutputs(heads["bbox_regression"], heads["cls_logits"], pooled)
+
+    def training_losses(self, outputs: SsdOutputs, targets: Sequence[Target]) -> dict[str, Tensor]:
+        """Terms "box" and "class", [B] each; their means are the sums over the batch per matched default box, as in the paper."""
+        matches = ssd_loss.match(self.anchors, targets)
+        share = len(targets) / matches.counts.sum().clamp(min=1)
+        return {
+            "box": ssd_loss.box_losses(outputs.deltas, matches) * share,
+            "class": ssd_loss.class_losses(outputs.logits, matches) * share,
+        }
+
+    def image_losses(self, outputs: SsdOutputs, targets: Sequence[Target]) -> Tensor:
+        matches = ssd_loss.match(self.anchors, targets)
+        total = ssd_loss.box_losses(outputs.deltas, matches) + ssd_loss.class_losses(outputs.logits, matches)
+        return total / matches.counts.clamp(min=1)
+
+    def expected_losses(self, outputs: SsdOutputs) -> Tensor:
+        return ssd_loss.expected_losses(outputs.logits)
+
+    def embeddings(self, outputs: SsdOutputs) -> Tensor:
+        return F.normalize(outputs.pooled[self.embedding_level], dim=1)
+
+    def loss_features(self, outputs: SsdOutputs) -> Tensor:
+        return torch.cat(outputs.pooled, dim=1)
+
+    def detections(self, outputs: SsdOutputs, valid: Tensor, post: Postprocessing) -> list[RawBoxes]:
+        """Every default box speaks for its most probable class alone, so `scores` is the largest foreground probability."""
+        probabilities = outputs.logits.float().softmax(-1)
+        scores, classes = probabilities[..., 1:].max(-1)
+        images = zip(outputs.deltas, probabilities, scores, classes, valid.tolist(), strict=True)
+        return [self._final_boxes(*image, post=post) for image in images]
+
+    def _final_boxes(
+        self, deltas: Tensor, probabilities: Tensor, scores: Tensor, classes: Tensor, size: list[int], *, post: Postprocessing
+    ) -> RawBoxes:
+        order = torch.where(scores > post.score_threshold)[0]
+        if len(order) > CANDIDATES:
+            order = order[scores[order].topk(CANDIDATES).indices]
+        xyxy = ssd_loss.CODER.decode_single(deltas[order].float(), self.anchors[order])
+        xyxy = clip_boxes_to_image(xyxy, (size[0], size[1]))
+        kept = batched_nms(xyxy, scores[order], classes[order], post.nms_iou)[: post.max_detections]
+        order = order[kept]
+        return RawBoxes(xyxy[kept], classes[order], scores[order], probabilities[order].roll(-1, dims=1))
+
+
+def feature_levels(extractor: nn.Module, imgsz: int) -> list[Tensor]:
+    """The feature maps of one blank image, for their channels and sizes; BatchNorm statistics are left as they are."""
+    training = extractor.training
+    with torch.no_grad():
+        levels = list(extractor.eval()(torch.zeros(1, 3, imgsz, imgsz)).values())
+    extractor.train(training)
+    return levels
+
+
+def check_imgsz(name: str, imgsz: int, *, least: int, most: int, multiple: int) -> int:
+    """`imgsz` if the network can take it, else ConfigError."""
+    if not least <= imgsz <= most or imgsz % multiple:
+        sizes = f"a multiple of {multiple} from {least} to {most}" if least < most else f"{least} alone"
+        raise ConfigError(f"detector.imgsz: {name} takes {sizes}, found {imgsz}.")
+    return imgsz
+
+
+_head_norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
+
+
+def ssdlite320_mobilenet_v3(class_count: int, imgsz: int | None, weights: BackboneWeights) -> SsdNetwork:
+    """SSDlite on MobileNetV3-Large (Howard et al., ICCV 2019), torchvision's extractor, heads and default boxes."""
+    imgsz = check_imgsz("ssdlite320_mobilenet_v3", imgsz or 320, least=96, most=512, multiple=16)
+    backbone = mobilenet_v3_large(weights=None, norm_layer=_head_norm).features
+    load_backbone(backbone, "mobilenet_v3_large", weights, prefix="features.")
+    extractor = SSDLiteFeatureExtractorMobileNet(backbone, 13, _head_norm)  # 13: C4, the first block of stride 32
+    return _ssdlite(extractor, class_count, imgsz)
+
+
+def ssdlite320_mobilenet_v2(class_count: int, imgsz: int | None, weights: BackboneWeights) -> SsdNetwork:
+    """SSDlite on MobileNetV2 (Sandler et al., CVPR 2018), taps at the expansion of block 14 and at the last 1 × 1 convolution."""
+    imgsz = check_imgsz("ssdlite320_mobilenet_v2", imgsz or 320, least=96, most=512, multiple=16)
+    backbone = mobilenet_v2(weights=None).features
+    load_backbone(backbone, "mobilenet_v2", weights, prefix="features.")
+    return _ssdlite(MobileNetV2Levels(backbone), class_count, imgsz)
+
+
+def _ssdlite(extractor: nn.Module, class_count: int, imgsz: int) -> SsdNetwork:
+    channels = [level.shape[1] for level in feature_levels(extractor, imgsz)]
+    default_boxes = DefaultBoxGenerator([[2, 3] for _ in channels], min_ratio=0.2, max_ratio=0.95)
+    head = SSDLiteHead(channels, default_boxes.num_anchors_per_location(), class_count + 1, _head_norm)
+    return SsdNetwork(extractor, head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=1)
+
+
+class MobileNetV2Levels(nn.Module):
+    """Six feature levels over torchvision's MobileNetV2 features: stride 16, stride 32, then four extra blocks."""
+
+    def __init__(self, backbone: nn.Sequential) -> None:
+        super().__init__()
+        c4 = backbone[14].conv
+        assert isinstance(c4, nn.Sequential)
+        self.features = nn.Sequential(
+            nn.Sequential(*backbone[:14], c4[0]),
+            nn.Sequential(c4[1:], *backbone[15:]),
+        )
+        self.extra = nn.ModuleList([_extra_block(*pair) for pair in ((1280, 512), (512, 256), (256, 256), (256, 128))])
+        _draw_normal(self.extra)
+
+    def forward(self, images: Tensor) -> Mapping[str, Tensor]:
+        levels: dict[str, Tensor] = {}
+        for block in (*self.features, *self.extra):
+            images = block(images)
+            levels[str(len(levels))] = images
+        return levels
+
+
+def _extra_block(channels: int, out: int) -> nn.Sequential:
+    layer = partial(Conv2dNormActivation, norm_layer=_head_norm, activation_layer=nn.ReLU6)
+    half = out // 2
+    return nn.Sequential(
+        layer(channels, half, kernel_size=1),
+        layer(half, half, kernel_size=3, stride=2, groups=half),
+        layer(half, out, kernel_size=1),
+    )
+
+
+def _draw_normal(module: nn.Module) -> None:
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, std=0.03)
+
+
+def ssd300_vgg16(class_count: int, imgsz: int | None, weights: BackboneWeights) -> SsdNetwork:
+    """SSD300 on VGG16, torchvision's extractor, heads and default boxes; the first convolution stage of a pretrained VGG is frozen."""
+    imgsz = check_imgsz("ssd300_vgg16", imgsz or 300, least=300, most=300, multiple=300)
+    extractor = SSDFeatureExtractorVGG(_vgg16_features(weights), highres=False)
+    default_boxes = DefaultBoxGenerator(
+        [[2], [2, 3], [2, 3], [2, 3], [2], [2]],
+        scales=[0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05],
+        steps=[8, 16, 32, 64, 100, 300],
+    )
+    channels = [level.shape[1] for level in feature_levels(extractor, imgsz)]
+    head = SSDHead(channels, default_boxes.num_anchors_per_location(), class_count + 1)
+    return SsdNetwork(
+        extractor, head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=1, mean=VGG_MEAN, std=VGG_STD
+    )
+
+
+def _vgg16_features(weights: BackboneWeights) -> nn.Sequential:
+    features = make_layers(cfgs["D"])
+    for layer in features:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    load_backbone(features, "vgg16", weights, prefix="features.")
+    if weights.pretrained:
+        features[:4].requires_grad_(False)
+    return features

@@ -1,0 +1,88 @@
+"""The multibox loss as plain functions: match default boxes to targets, then one value an image.
+
+Returns sums per image; how they are normalised over a batch or an image is the caller's choice.
+Knows nothing of pixels, networks, modes or optimisers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.models.detection._utils import BoxCoder, SSDMatcher
+from torchvision.ops import box_iou
+
+from boxwise.detectors.targets import Target
+
+NEGATIVES_PER_POSITIVE = 3
+CODER = BoxCoder(weights=(10.0, 10.0, 5.0, 5.0))
+_MATCHER = SSDMatcher(0.5)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Which default boxes of a batch stand for an object.
+
+    classes: int64 [B, A], 0 for background. images, anchors: int64 [P], place of each of the P matched default boxes.
+    deltas: float32 [P, 4], the encoded boxes to regress there. counts: int64 [B], matched default boxes an image.
+    """
+
+    classes: Tensor
+    images: Tensor
+    anchors: Tensor
+    deltas: Tensor
+    counts: Tensor
+
+
+def match(anchors: Tensor, targets: Sequence[Target]) -> Matches:
+    """Match `anchors` float32 [A, 4] to the targets of B images: IoU ≥ 0.5, and every object its best default box."""
+    boxes, labels = torch.cat([t.xyxy for t in targets]), torch.cat([t.classes for t in targets])
+    rows = anchors.new_full((len(targets), len(anchors)), -1, dtype=torch.int64)
+    first = 0
+    for image, overlap in enumerate(box_iou(boxes, anchors).split([len(t.classes) for t in targets])):
+        if len(overlap):
+            row = _MATCHER(overlap)
+            rows[image] = torch.where(row >= 0, row + first, -1)
+            first += len(overlap)
+    images, places = torch.where(rows >= 0)
+    row = rows[images, places]
+    classes = torch.zeros_like(rows)
+    classes[images, places] = labels[row]
+    return Matches(classes, images, places, CODER.encode_single(boxes[row], anchors[places]), (rows >= 0).sum(1))
+
+
+def box_losses(deltas: Tensor, matches: Matches) -> Tensor:
+    """Smooth-L1 of the matched default boxes, summed over each image; [B] from deltas [B, A, 4]."""
+    loss = F.smooth_l1_loss(deltas[matches.images, matches.anchors].float(), matches.deltas, reduction="none").sum(1)
+    return loss.new_zeros(len(deltas)).index_add(0, matches.images, loss)
+
+
+def class_losses(logits: Tensor, matches: Matches, *, negative_floor: int = NEGATIVES_PER_POSITIVE) -> Tensor:
+    """Cross-entropy of the matched and the hardest background default boxes, three to one, summed over each image; [B].
+
+    At least `negative_floor` background boxes count in every image. The default changes nothing where there are objects and
+    lets an image without any teach as much background as one match would; with 0 such images have no loss, as in torchvision.
+    """
+    entropy = F.cross_entropy(logits.float().flatten(0, 1), matches.classes.flatten(), reduction="none").view(matches.classes.shape)
+    positive = matches.classes > 0
+    wanted = (NEGATIVES_PER_POSITIVE * matches.counts).clamp(min=negative_floor)
+    negative = entropy.masked_fill(positive, -torch.inf)
+    hardest = negative.topk(min(int(wanted.max()), negative.shape[1]), dim=1).values
+    rank = torch.arange(hardest.shape[1], device=hardest.device)
+    taken = (rank < wanted[:, None]) & (hardest != -torch.inf)
+    return entropy.where(positive, 0).sum(1) + hardest.where(taken, 0).sum(1)
+
+
+def expected_losses(logits: Tensor, *, anchors: int = 100) -> Tensor:
+    """Summed softmax entropy (nats) of the `anchors` least likely background boxes of each image; [B] from logits [B, A, C + 1].
+
+    Reads anchors below every detection threshold, and so ranks images in which nothing is detected.
+    """
+    logp = logits.float().log_softmax(-1)
+    background = logp[..., 0]
+    index = background.topk(min(anchors, background.shape[1]), dim=1, largest=False).indices
+    chosen = logp.gather(1, index[..., None].expand(-1, -1, logp.shape[-1]))
+    return -(chosen.exp() * chosen).sum((1, 2))

@@ -1,0 +1,34 @@
+"""What annotation costs: seconds of a person's time, charged by the act.
+
+Returns seconds. Knows nothing of images, detectors or who answered.
+
+The defaults of `CostConfig` are published means: 7.0 s to draw a box by extreme clicking (Papadopoulos et al., ICCV 2017; 25.5 s in the
+way ImageNet was drawn, Su et al., AAAI workshop 2012), 1.6 s to verify one (Papadopoulos et al., CVPR 2016; others report up to 3.5 s).
+Correcting is charged as drawing and deleting as verifying; the 2 s look over an image for missed objects is an assumption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from boxwise.config import CostConfig
+from boxwise.records import Action, Verdict
+
+
+def charge(action: Action, config: CostConfig) -> float:
+    """Seconds for one act. A new class is charged as a correction: the box was looked at, refused and answered anew."""
+    return {
+        Action.KEEP: config.verify,
+        Action.MOVE: config.correct,
+        Action.RELABEL: config.correct,
+        Action.DELETE: config.delete,
+        Action.ADD: config.draw,
+    }[action]
+
+
+def seconds_of(verdicts: Iterable[Verdict], config: CostConfig) -> float:
+    """Seconds for one image: the look over it, due even where nothing is found, and each act by its kind.
+
+    The verdicts' own `seconds` are not read: this is what the acts cost under `config`, whoever timed them.
+    """
+    return config.look + sum(charge(verdict.action, config) for verdict in verdicts)

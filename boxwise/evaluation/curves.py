@@ -1,0 +1,236 @@
+"""Learning curves: quality against cost, the area under them, and what a strategy saves against a baseline.
+
+Returns figures over seeds for each arm and each of three cost axes. Knows nothing of studies, stores, detectors or drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import trapezoid
+
+from boxwise.evaluation.significance import Interval, PairedTest, interval, paired_test
+
+Axis = Literal["images", "boxes", "seconds"]
+Metric = Literal["ap", "ap50"]
+AXES: tuple[Axis, ...] = ("images", "boxes", "seconds")
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Quality after each round against what had been spent by then; both float64 [R].
+
+    Rounds whose quality is NaN are dropped; of rounds at equal cost the last counts. Raises ValueError when the lengths differ or
+    the cost falls.
+    """
+
+    cost: NDArray[np.float64]
+    quality: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        cost, quality = np.asarray(self.cost, np.float64), np.asarray(self.quality, np.float64)
+        if cost.shape != quality.shape or cost.ndim != 1:
+            raise ValueError(f"Curve has cost of shape {cost.shape} and quality of shape {quality.shape}, expected [R] twice")
+        known = np.isfinite(cost) & np.isfinite(quality)
+        cost, quality = cost[known], quality[known]
+        if (np.diff(cost) < 0).any():
+            raise ValueError(f"Curve.cost falls: {cost.tolist()}, expected the cumulative cost round by round")
+        last = np.append(np.diff(cost) > 0, True)[: len(cost)]
+        object.__setattr__(self, "cost", cost[last])
+        object.__setattr__(self, "quality", quality[last])
+
+    def __len__(self) -> int:
+        return len(self.cost)
+
+    def at(self, cost: float | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Quality at a cost, linear between rounds, NaN outside the range that was run."""
+        if not len(self):
+            return np.full(np.shape(cost), np.nan)
+        return np.interp(np.asarray(cost, np.float64), self.cost, self.quality, left=np.nan, right=np.nan)
+
+
+def common_range(curves: Iterable[Curve]) -> tuple[float, float] | None:
+    """The costs that every non-empty curve covers, (low, high); None when there are none."""
+    run = [curve for curve in curves if len(curve)]
+    if not run:
+        return None
+    low, high = max(float(curve.cost[0]) for curve in run), min(float(curve.cost[-1]) for curve in run)
+    return (low, high) if low <= high else None
+
+
+def area_under(curve: Curve, low: float, high: float, *, full_quality: float | None = None) -> float:
+    """Area under the curve over [low, high] by trapezoids, divided by that range: the mean quality on the way.
+
+    full_quality: the quality of training on everything; given, the area is a share of it. A range of no width gives the quality there.
+    NaN where the curve does not cover the range.
+    """
+    inner = curve.cost[(curve.cost > low) & (curve.cost < high)]
+    cost = np.concatenate([[low], inner, [high]])
+    quality = curve.at(cost)
+    mean = float(trapezoid(quality, cost) / (high - low)) if high > low else float(quality[0])
+    return mean / full_quality if full_quality else mean
+
+
+def cost_at(curve: Curve, quality: float) -> float | None:
+    """The cost at which the curve's running maximum first reaches `quality`, linear between rounds; None if it never does."""
+    best = np.maximum.accumulate(curve.quality)
+    if not len(best) or best[-1] < quality:
+        return None
+    after = int(np.argmax(best >= quality))
+    if after == 0:
+        return float(curve.cost[0])
+    share = (quality - best[after - 1]) / (best[after] - best[after - 1])
+    return float(curve.cost[after - 1] + share * (curve.cost[after] - curve.cost[after - 1]))
+
+
+def saving(curve: Curve, baseline: Curve, *, quality: float | None = None) -> float | None:
+    """1 - cost(curve) / cost(baseline) at equal quality; negative where the curve costs more.
+
+    quality: by default the highest that both reach. None when one of them never reaches it or the baseline's cost is 0.
+    """
+    if not len(curve) or not len(baseline):
+        return None
+    level = min(curve.quality.max(), baseline.quality.max()) if quality is None else quality
+    mine, theirs = cost_at(curve, level), cost_at(baseline, level)
+    return None if mine is None or not theirs else 1 - mine / theirs
+
+
+def saving_profile(curve: Curve, baseline: Curve, *, levels: int = 5) -> list[tuple[float, float]]:
+    """(quality, saving) at `levels` qualities, from the lowest that either had to climb to, up to the highest that both reach."""
+    if not len(curve) or not len(baseline):
+        return []
+    top = min(curve.quality.max(), baseline.quality.max())
+    start = max(curve.quality[0], baseline.quality[0])
+    qualities = np.linspace(start, top, levels) if start < top else np.asarray([top])
+    points = [(float(quality), saving(curve, baseline, quality=float(quality))) for quality in qualities]
+    return [(quality, share) for quality, share in points if share is not None]
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """The mean curve of several seeds with its 95% limits, on one grid of costs; all float64 [G], limits NaN for one seed."""
+
+    cost: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def band(curves: Sequence[Curve], *, points: int = 40) -> Band:
+    """Mean and 95% limits over the costs that all curves cover, at the rounds themselves if all share them."""
+    curves = [curve for curve in curves if len(curve)]
+    shared = common_range(curves)
+    if shared is None:
+        nothing = np.zeros(0)
+        return Band(nothing, nothing, nothing, nothing)
+    same = all(np.array_equal(curve.cost, curves[0].cost) for curve in curves)
+    grid = curves[0].cost if same else np.linspace(*shared, points)
+    rows = [interval([float(curve.at(cost)) for curve in curves]) for cost in grid]
+    low, high = ([np.nan if limit is None else limit for limit in column] for column in list(zip(*rows, strict=True))[1:])
+    return Band(grid, np.asarray([row.mean for row in rows]), np.asarray(low), np.asarray(high))
+
+
+@dataclass(frozen=True, eq=False)
+class CellCurve:
+    """One arm run with one seed: what had been spent and reached after each of its R rounds, cumulative, all of length R."""
+
+    arm: str
+    seed: int
+    images: Sequence[float]
+    boxes: Sequence[float]
+    seconds: Sequence[float]
+    ap: Sequence[float]
+    ap50: Sequence[float]
+
+    def curve(self, axis: Axis, metric: Metric = "ap") -> Curve:
+        return Curve(np.asarray(getattr(self, axis), np.float64), np.asarray(getattr(self, metric), np.float64))
+
+
+@dataclass(frozen=True)
+class ArmSummary:
+    """One arm on one cost axis, over its seeds.
+
+    seeds: those with an area; areas: AULC of each. paired_seeds: those that the baseline has too; difference, test and saving are over
+    these, and None for the baseline itself or where no seed is shared. final: quality after the last round.
+    """
+
+    arm: str
+    axis: Axis
+    seeds: tuple[int, ...]
+    areas: tuple[float, ...]
+    area: Interval
+    final: Interval
+    paired_seeds: tuple[int, ...] = ()
+    difference: Interval | None = None
+    test: PairedTest | None = None
+    saving: Interval | None = None
+
+
+def compare_arms(
+    cells: Sequence[CellCurve],
+    *,
+    baseline: str = "random",
+    metric: Metric = "ap",
+    axes: Sequence[Axis] = AXES,
+    full_quality: float | None = None,
+) -> list[ArmSummary]:
+    """Every arm on every axis, arms in order of first appearance, paired by seed with `baseline`.
+
+    The area of a seed is taken over the costs that all of its arms cover, so that no arm is judged on a stretch another did not run.
+    Raises ValueError when an arm has the same seed twice.
+    """
+    _check_unique(cells)
+    return [summary for axis in axes for summary in _compare_on(axis, cells, baseline, metric, full_quality)]
+
+
+def _check_unique(cells: Sequence[CellCurve]) -> None:
+    names = [(cell.arm, cell.seed) for cell in cells]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"arm {twice[0][0]!r} has seed {twice[0][1]} twice, expected one cell for each")
+
+
+def _compare_on(axis: Axis, cells: Sequence[CellCurve], baseline: str, metric: Metric, full_quality: float | None) -> list[ArmSummary]:
+    curves: dict[str, dict[int, Curve]] = {}
+    for cell in cells:
+        curve = cell.curve(axis, metric)
+        if len(curve):
+            curves.setdefault(cell.arm, {})[cell.seed] = curve
+    areas = _areas(curves, full_quality)
+    return [_summarise(arm, axis, curves, areas, baseline) for arm in dict.fromkeys(cell.arm for cell in cells)]
+
+
+def _areas(curves: Mapping[str, Mapping[int, Curve]], full_quality: float | None) -> dict[str, dict[int, float]]:
+    """AULC by arm and seed, each seed over its own common range; seeds whose arms share no cost are left out."""
+    areas: dict[str, dict[int, float]] = {arm: {} for arm in curves}
+    for seed in sorted({seed for of_arm in curves.values() for seed in of_arm}):
+        running = {arm: of_arm[seed] for arm, of_arm in curves.items() if seed in of_arm}
+        shared = common_range(running.values())
+        if shared is not None:
+            for arm, curve in running.items():
+                areas[arm][seed] = area_under(curve, *shared, full_quality=full_quality)
+    return areas
+
+
+def _summarise(
+    arm: str, axis: Axis, curves: Mapping[str, Mapping[int, Curve]], areas: Mapping[str, Mapping[int, float]], baseline: str
+) -> ArmSummary:
+    mine, theirs = areas.get(arm, {}), areas.get(baseline, {})
+    final = interval([float(curve.quality[-1]) for curve in curves.get(arm, {}).values()])
+    alone = ArmSummary(arm, axis, tuple(mine), tuple(mine.values()), interval(list(mine.values())), final)
+    paired = tuple(seed for seed in mine if seed in theirs)
+    if arm == baseline or not paired:
+        return alone
+    a, b = [mine[seed] for seed in paired], [theirs[seed] for seed in paired]
+    savings = [saving(curves[arm][seed], curves[baseline][seed]) for seed in paired]
+    return ArmSummary(
+        **{name: getattr(alone, name) for name in ("arm", "axis", "seeds", "areas", "area", "final")},
+        paired_seeds=paired,
+        difference=interval([x - y for x, y in zip(a, b, strict=True)]),
+        test=paired_test(a, b),
+        saving=interval([share for share in savings if share is not None]),
+    )

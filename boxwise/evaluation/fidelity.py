@@ -1,0 +1,53 @@
+"""Fidelity: how well the scores that chose images agree with the true loss of those images, and weights learned from that.
+
+Returns a rank correlation, or a weight for each term. Knows nothing of detectors, pools or how a loss was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, stats
+
+SHRINK = 50.0
+
+
+def spearman(score: ArrayLike, true_loss: ArrayLike) -> float | None:
+    """Spearman's rank correlation of two [N] arrays, over the images where both are finite.
+
+    None when fewer than 3 remain, or when one of the two is constant: then there is no order to agree with.
+    """
+    a, b = np.asarray(score, np.float64), np.asarray(true_loss, np.float64)
+    known = np.isfinite(a) & np.isfinite(b)
+    a, b = a[known], b[known]
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return None
+    return float(stats.spearmanr(a, b).statistic)
+
+
+def fit_weights(terms: Mapping[str, ArrayLike], losses: ArrayLike, *, shrink: float = SHRINK) -> dict[str, float]:
+    """Non-negative weights, summing to 1, with which the terms predict the true loss of n labelled images.
+
+    terms: name → [n], standardised over the pool. losses: [n]. Images with a value that is not finite are left out.
+    The centred loss is fitted on the centred terms by non-negative least squares (Lawson & Hanson, 1974); the solution is scaled to
+    sum 1, so the loss's own scale cancels, and shrunk toward equal weights: w = (n · w_nnls + shrink · w_equal) / (n + shrink), so
+    that the prior counts as much as `shrink` images. Equal weights where the fit finds nothing: constant losses, fewer than 2 images,
+    no term that helps.
+    """
+    equal = np.full(len(terms), 1 / max(len(terms), 1))
+    columns = np.column_stack([*(np.asarray(term, np.float64) for term in terms.values()), np.asarray(losses, np.float64)])
+    columns = columns[np.isfinite(columns).all(axis=1)]
+    fitted = _non_negative(columns[:, :-1], columns[:, -1])
+    n = len(columns)
+    weights = equal if fitted is None else (n * fitted + shrink * equal) / (n + shrink)
+    return {name: float(weight) for name, weight in zip(terms, weights, strict=True)}
+
+
+def _non_negative(terms: NDArray[np.float64], loss: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Weights [T] that sum to 1, or None where nothing can be fitted."""
+    if len(loss) < 2 or terms.shape[1] == 0 or np.ptp(loss) == 0:
+        return None
+    weights, _ = optimize.nnls(terms - terms.mean(axis=0), loss - loss.mean())
+    return weights / weights.sum() if weights.sum() > 0 else None

@@ -1,0 +1,38 @@
+"""Files that are complete or absent: written aside, fsynced, then renamed over the target.
+
+Knows nothing of what the bytes mean.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from boxwise.errors import BoxwiseError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; when the block ends without an error it takes `path`'s place, durably.
+
+    The suffix is kept, since some writers choose a format by it. Raises BoxwiseError naming the file when the disk refuses.
+    """
+    aside = path.with_name(f".{path.stem}.{os.getpid()}.aside{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        _sync(aside)
+        aside.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise BoxwiseError(f"{path}: cannot be written ({error.strerror or error}). Nothing that was there is lost.") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

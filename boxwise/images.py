@@ -1,0 +1,133 @@
+"""Image files: find, measure, verify, decode and write them.
+
+Decoding returns uint8 [H, W, 3] RGB, upright by EXIF, whatever the file holds. One bad image is one ImageError.
+Knows nothing of boxes, data sets or torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from boxwise.errors import ImageError
+from boxwise.files import replacing
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
+MAX_PIXELS = 178_956_970  # where Pillow too sees a decompression bomb: 0.5 GB decoded
+_ORIENTATION = 0x0112
+_FULL_SCALE = {"I": 65535.0, "F": 1.0}  # what counts as white in the modes without a fixed range
+
+
+def find_images(folder: Path) -> list[Path]:
+    """All files below `folder` with an image suffix in any case, sorted by path; hidden files and folders are left out."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(path for path in found if not _hidden(path.relative_to(folder)) and path.is_file())
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """The image as uint8 [H, W, 3] RGB, turned upright by its EXIF orientation.
+
+    16-bit, 32-bit and float grey are scaled by their full range, not clipped; transparency is laid over white; of an animation
+    the first frame. Raises ImageError with file, expected and found.
+    """
+    with _opened(path) as image:
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        return _to_rgb(upright)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(width, height) in pixels after EXIF orientation, from the header alone. Raises ImageError."""
+    with _opened(path) as image:
+        return _upright_size(image)
+
+
+def verify_image(path: Path) -> tuple[int, int]:
+    """(width, height) as `image_size`, after every byte of the picture was decoded. Raises ImageError for a broken file.
+
+    A JPEG is decoded at an eighth of its size: truncation shows all the same, and it costs a third.
+    """
+    with _opened(path) as image:
+        size = _upright_size(image)
+        image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
+        image.load()
+    return size
+
+
+def digest(path: Path) -> str:
+    """Fingerprint of the file's bytes, equal for byte-equal files; 32 hex digits. Raises ImageError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise ImageError(f"{path}: expected a readable file, found: {error.strerror or error}.") from error
+
+
+def write_image(array: NDArray[np.uint8], path: Path) -> None:
+    """Write uint8 [H, W, 3] or [H, W] to `path` in the format of its suffix; the file is complete or absent."""
+    image = Image.fromarray(array)
+    with replacing(path) as aside:
+        image.save(aside, quality=95) if path.suffix.lower() in {".jpg", ".jpeg"} else image.save(aside)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The opened image; whatever goes wrong until the block ends becomes an ImageError."""
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(f"{path}: expected at most {MAX_PIXELS} pixels, found {image.width} x {image.height}.")
+            yield image
+    except ImageError:
+        raise
+    except Exception as error:  # decoders answer hostile bytes with any exception there is
+        raise ImageError(f"{path}: expected an image that decodes, found {_reason(path, error)}.") from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if path.is_file() and path.stat().st_size == 0:
+        return "an empty file"
+    if isinstance(error, UnidentifiedImageError):
+        return "a file of no known image format"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {MAX_PIXELS} pixels"
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    # PNG's own getexif decodes the whole picture in search of a late chunk; the base class reads what the header gave.
+    # TIFF alone states its size upright already.
+    sideways = image.format != "TIFF" and Image.Image.getexif(image).get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    return (image.height, image.width) if sideways else (image.width, image.height)
+
+
+def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I;16") or image.mode in _FULL_SCALE:
+        return _scaled(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.array(image.convert("RGB"))
+
+
+def _scaled(image: Image.Image) -> NDArray[np.uint8]:
+    """Grey of more than 8 bits as uint8 RGB; a float picture whose values pass 1 is taken as one of 0 to 255."""
+    grey = np.nan_to_num(np.asarray(image).astype(np.float64))
+    white = _FULL_SCALE.get(image.mode, 65535.0)
+    if image.mode == "F" and grey.max(initial=0.0) > 1:
+        white = 255.0
+    scaled = np.clip(np.rint(grey * (255 / white)), 0, 255).astype(np.uint8)
+    return np.repeat(scaled[:, :, None], 3, axis=2)
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)

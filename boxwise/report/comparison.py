@@ -1,0 +1,108 @@
+"""Arms beside one another: learning curves, precision-recall, confusion and quality, as charts and tables.
+
+Returns charts for the page, or writes the curves as a PNG. Means are over seeds. Knows nothing of single rounds or HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from boxwise.evaluation.curves import AXES, Metric, band
+from boxwise.evaluation.curves import Axis as Cost
+from boxwise.files import replacing
+from boxwise.report.charts import NEUTRAL, PALETTE, Axis, Chart, Line, arm_colors, arm_markers, heat_chart, line_chart, lines_png
+from boxwise.report.facts import Cell, arms_of, cells_of, curve, judged_on, upper_bounds
+from boxwise.report.tables import AXIS_NAMES, Table, final_metrics, quality_table
+
+_MOST_CLASSES, _MOST_ROUNDS = 8, 8
+
+
+def save_curves(cells: Sequence[Cell], target: Path, *, baseline: str = "random", split: str = "test") -> Path:
+    """The learning curves on the three cost axes as one PNG."""
+    judged = judged_on(cells, split)
+    panels = [_learning(cells, axis, "ap", judged, baseline) for axis in AXES]
+    with replacing(target) as aside:
+        lines_png(panels, aside, title=f"AP on {judged}, mean over seeds with 95% intervals")
+    return target
+
+
+def arm_lines(cells: Sequence[Cell], baseline: str) -> dict[str, Line]:
+    """How each arm is drawn everywhere, as an empty line: colour, marker, and dashes for the baseline and upper bounds."""
+    arms = arms_of(cells, baseline)
+    colors, markers = arm_colors(arms, baseline), arm_markers(arms)
+    upper = {cell.arm for cell in upper_bounds(cells)}
+    labels = {cell.arm: cell.label for cell in cells}
+    return {arm: Line(labels[arm], (), (), colors[arm], marker=markers[arm], dashed=arm == baseline or arm in upper) for arm in arms}
+
+
+def learning_charts(cells: Sequence[Cell], metric: Metric, split: str, baseline: str) -> list[Chart]:
+    drawn = [_learning(cells, cost, metric, split, baseline) for cost in AXES]
+    return [line_chart(lines, axis, f"by {AXIS_NAMES[cost]}", legend=False) for cost, (lines, axis) in zip(AXES, drawn, strict=True)]
+
+
+def _learning(cells: Sequence[Cell], cost: Cost, metric: Metric, split: str, baseline: str) -> tuple[list[Line], Axis]:
+    """Faint lines for the seeds, below each arm's mean with its 95% band, and what the axes say."""
+    unit, name = _unit(cells, cost, split)
+    faint, means = [], []
+    for arm, look in arm_lines(cells, baseline).items():
+        curves = [run for cell in cells_of(cells, arm) if len(run := curve(cell, split).curve(cost, metric))]
+        mean = band(curves)
+        means.append(replace(look, x=mean.cost / unit, y=mean.mean, low=mean.low, high=mean.high))
+        faint += [replace(look, x=run.cost / unit, y=run.quality, faint=True) for run in curves if len(curves) > 1]
+    return faint + means, Axis(name, f"{metric.upper()} on {split}", bottom=0)
+
+
+def _unit(cells: Sequence[Cell], cost: Cost, split: str) -> tuple[float, str]:
+    """What to divide a cost by, and its name: annotator time is told in minutes or hours."""
+    if cost != "seconds":
+        return 1.0, AXIS_NAMES[cost]
+    longest = max((seconds for cell in cells for seconds in curve(cell, split).seconds), default=0.0)
+    return (3600.0, "annotator hours") if longest > 3 * 3600 else (60.0, "annotator minutes")
+
+
+def quality(cells: Sequence[Cell], split: str, baseline: str) -> Table | None:
+    """Arms side by side after their last round; for a study on its own its rounds."""
+    if len(cells) == 1:
+        columns = {f"round {r.round}": [r.metrics(split) or {}] for r in cells[0].evaluated(split)[-_MOST_ROUNDS:]}
+    else:
+        labels = {cell.arm: cell.label for cell in cells}
+        found = {labels[arm]: final_metrics(cells_of(cells, arm), split) for arm in arms_of(cells, baseline)}
+        columns = {label: metrics for label, metrics in found.items() if metrics}
+    return quality_table(columns, cells[0].classes) if columns else None
+
+
+def precision_recall(cells: Sequence[Cell], split: str, baseline: str) -> Chart | None:
+    """All classes pooled, one line an arm; for a study on its own one line a class."""
+    axis = Axis("recall", "precision", bottom=0, top=1.02)
+    if len(cells) == 1:
+        lines = _class_lines((cells[0].last_metrics(split) or {}).get("pr") or {})
+        return line_chart(lines, axis, f"IoU .5, last round, on {split}") if lines else None
+    lines = []
+    for arm, look in arm_lines(cells, baseline).items():
+        found = [pr for m in final_metrics(cells_of(cells, arm), split) if (pr := (m.get("pr") or {}).get("all"))]
+        if found:
+            lines.append(replace(look, x=found[0]["recall"], y=np.mean([pr["precision"] for pr in found], axis=0)))
+    return line_chart(lines, axis, f"IoU .5, mean over classes and seeds, last round, on {split}") if lines else None
+
+
+def _class_lines(pr: Mapping[str, Mapping[str, Sequence[float]]]) -> list[Line]:
+    classes = [name for name in pr if name != "all"][:_MOST_CLASSES]
+    lines = [Line(name, pr[name]["recall"], pr[name]["precision"], color) for name, color in zip(classes, PALETTE, strict=False)]
+    pooled = [Line("all classes", pr["all"]["recall"], pr["all"]["precision"], NEUTRAL, dashed=True)] if "all" in pr else []
+    return lines + pooled
+
+
+def confusion(cells: Sequence[Cell], split: str, baseline: str) -> list[Chart]:
+    """One matrix an arm, summed over seeds."""
+    charts = []
+    for arm in arms_of(cells, baseline):
+        mine = cells_of(cells, arm)
+        found = [m["confusion"] for m in final_metrics(mine, split) if m.get("confusion")]
+        if found:
+            names = [*mine[0].classes, "background"]
+            charts.append(heat_chart(np.sum(found, axis=0), names, mine[0].label, rows="truth", columns="prediction"))
+    return charts

@@ -1,0 +1,135 @@
+"""What a report is made of: the facts of finished rounds, exactly as the store holds them.
+
+Returns learning curves and small look-ups for the tables and charts; any phase may be missing while a study is unfinished.
+Knows nothing of stores, detectors or HTML.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from boxwise.boxes import Boxes
+from boxwise.evaluation.curves import CellCurve
+
+UPPER_BOUND = "upper bound"
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round: phase name → the facts that phase committed (JSON). Phases not done yet are absent or None."""
+
+    round: int
+    facts: Mapping[str, Facts]
+
+    def phase(self, name: str) -> Facts:
+        """The facts of a phase; empty when it is not done."""
+        return self.facts.get(name) or {}
+
+    def metrics(self, split: str) -> Facts | None:
+        """The detection metrics on `split` (the JSON of evaluation.average_precision.Metrics), None when there are none."""
+        return self.phase("evaluate").get(split)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One study, or one arm × seed of a simulation.
+
+    folder: where `rounds/round_NN/` with the artefacts lies. upper_bound: the arm looks at ground truth and is marked wherever it is shown.
+    images, labels: files of the images chosen and the boxes the annotator gave them, by image_id (training images only).
+    """
+
+    arm: str
+    seed: int
+    folder: Path
+    config: Mapping[str, Any]
+    classes: tuple[str, ...]
+    rounds: tuple[Round, ...]
+    upper_bound: bool = False
+    images: Mapping[str, Path] = field(default_factory=dict)
+    labels: Mapping[str, Boxes] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The arm's name as shown to readers."""
+        return f"{self.arm} ({UPPER_BOUND})" if self.upper_bound else self.arm
+
+    def artefact(self, round: int, name: str) -> Path | None:
+        """The file `name` that a round left, None when it did not."""
+        path = self.folder / "rounds" / f"round_{round:02d}" / name
+        return path if path.is_file() else None
+
+    def evaluated(self, split: str) -> list[Round]:
+        """The rounds with metrics on `split` and known costs, in order."""
+        return [r for r in self.rounds if r.metrics(split) and r.phase("annotate")]
+
+    def last_metrics(self, split: str) -> Facts | None:
+        """The metrics of the last evaluated round."""
+        rounds = self.evaluated(split)
+        return rounds[-1].metrics(split) if rounds else None
+
+
+def number(value: Any) -> float:
+    """A JSON number as float; NaN for None, as JSON cannot hold NaN."""
+    return math.nan if value is None else float(value)
+
+
+def judged_on(cells: Iterable[Cell], wanted: str) -> str:
+    """The split the report reads: `wanted` if any cell was evaluated on it, otherwise val."""
+    return wanted if any(cell.evaluated(wanted) for cell in cells) else "val"
+
+
+def curve(cell: Cell, split: str) -> CellCurve:
+    """The learning curve of one cell over its evaluated rounds; costs are cumulative and never fall, as labour is not given back."""
+    rounds = cell.evaluated(split)
+    spent = [r.phase("annotate") for r in rounds]
+    metrics = [r.metrics(split) or {} for r in rounds]
+    return CellCurve(
+        arm=cell.arm,
+        seed=cell.seed,
+        images=_so_far([number(s.get("images")) for s in spent]),
+        boxes=_so_far([number(s.get("boxes")) for s in spent]),
+        seconds=_so_far([number(s.get("seconds")) for s in spent]),
+        ap=[number(m.get("ap")) for m in metrics],
+        ap50=[number(m.get("ap50")) for m in metrics],
+    )
+
+
+def _so_far(costs: Sequence[float]) -> list[float]:
+    """The running maximum: corrected labels can leave fewer boxes than were drawn."""
+    return np.fmax.accumulate(costs).tolist() if costs else []
+
+
+def arms_of(cells: Iterable[Cell], baseline: str) -> list[str]:
+    """The arms in order of appearance, the baseline last and upper bounds after it."""
+    upper = {cell.arm: cell.upper_bound for cell in cells}
+    return sorted(upper, key=lambda arm: (upper[arm], arm == baseline))
+
+
+def cells_of(cells: Sequence[Cell], arm: str) -> list[Cell]:
+    """The cells of an arm by seed."""
+    return sorted((cell for cell in cells if cell.arm == arm), key=lambda cell: cell.seed)
+
+
+def upper_bounds(cells: Iterable[Cell]) -> list[Cell]:
+    """One cell of every arm that looks at ground truth."""
+    return list({cell.arm: cell for cell in cells if cell.upper_bound}.values())
+
+
+def train_losses(round: Round) -> list[str]:
+    """The names of the loss terms in a round's training history, in order of appearance."""
+    names = (name for entry in round.phase("train").get("history") or [] for name in entry)
+    return [name for name in dict.fromkeys(names) if name not in ("step", "lr", "ap")]
+
+
+def read_vae_history(path: Path) -> list[dict[str, float]]:
+    """The rows of a `vae_history.csv`: step, reconstruction, kl."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]

@@ -1,0 +1,122 @@
+"""The report: one HTML file that needs nothing beside it, no network, no script.
+
+Returns the path written. Reads facts only: it computes statistics of finished rounds and draws them. Knows nothing of stores,
+detectors or how the facts came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from boxwise.files import replacing
+from boxwise.report import tables
+from boxwise.report.charts import arm_colors, with_ids_of
+from boxwise.report.comparison import arm_lines, confusion, learning_charts, precision_recall, quality
+from boxwise.report.facts import Cell, arms_of, cells_of, curve, judged_on, upper_bounds
+from boxwise.report.studies import view
+
+_MOST_SHOTS, _SHOTS_IN_ALL = 12, 360  # about 7 kB each in base64: the whole file stays below 6 MB
+
+
+def write_report(
+    cells: Sequence[Cell],
+    target: Path,
+    *,
+    title: str,
+    environment: Mapping[str, Any],
+    baseline: str = "random",
+    split: str = "test",
+    quarantined: int = 0,
+) -> Path:
+    """Write the report of `cells` (one study, or arms × seeds) to `target` and return it.
+
+    baseline: the arm that others are compared with; without it, or with one arm only, there are no comparisons.
+    split: what curves and tables are judged on; val, marked as such, where no cell was evaluated on it.
+    quarantined: images left out for faults, mentioned among the notes. Raises BoxwiseError when the file cannot be written.
+    """
+    page = _page(cells, title=title, environment=environment, baseline=baseline, split=split, quarantined=quarantined)
+    templates = Environment(
+        loader=PackageLoader("boxwise.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    charts = count(1)
+    templates.filters["svg"] = lambda svg: Markup(with_ids_of(svg, next(charts)))
+    text = templates.get_template("report.html.j2").render(page)
+    with replacing(target) as aside:
+        aside.write_text(text, encoding="utf-8")
+    return target
+
+
+def _page(
+    cells: Sequence[Cell], *, title: str, environment: Mapping[str, Any], baseline: str, split: str, quarantined: int
+) -> dict[str, Any]:
+    judged = judged_on(cells, split)
+    arms = arms_of(cells, baseline)
+    results = tables.arm_results(cells, baseline=baseline, split=judged)
+    shown = [cells_of(cells, arm)[0] for arm in arms]
+    rounds = sum(len(cell.rounds) for cell in shown)
+    return {
+        "title": title,
+        "made": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        "cells": cells,
+        "baseline": baseline,
+        "split": judged,
+        "colors": arm_colors(arms, baseline),
+        "judged_arms": [r for r in results if r.by_axis["images"].test is not None],
+        "single": len(cells) == 1,
+        "results": results,
+        "headline": tables.headline(results, baseline=baseline, split=judged),
+        "notes": _notes(cells, split=split, judged=judged, quarantined=quarantined),
+        "learning": learning_charts(cells, "ap", judged, baseline) if results else [],
+        "learning50": learning_charts(cells, "ap50", judged, baseline) if results else [],
+        "keys": arm_lines(cells, baseline),
+        "quality": quality(cells, judged, baseline),
+        "precision_recall": precision_recall(cells, judged, baseline),
+        "confusion": confusion(cells, judged, baseline),
+        "studies": [view(cell, shots=min(_MOST_SHOTS, _SHOTS_IN_ALL // max(rounds, 1))) for cell in shown],
+        "config": yaml.safe_dump(dict(shown[0].config), sort_keys=False, allow_unicode=True) if shown else "",
+        "differences": {cell.label: _differences(shown[0].config, cell.config) for cell in shown[1:]},
+        "environment": environment,
+        "axes": tables.AXIS_NAMES,
+        "tables": tables,
+    }
+
+
+def _notes(cells: Sequence[Cell], *, split: str, judged: str, quarantined: int) -> list[str]:
+    """What a reader must know before believing a figure."""
+    notes = []
+    if judged != split:
+        notes.append(f"No {split} split: quality is judged on {judged}, which also chose weights and stopping. The figures flatter.")
+    notes += [
+        f"{cell.label}: looks at the ground truth of the pool. No method can do that in a real study." for cell in upper_bounds(cells)
+    ]
+    if quarantined:
+        notes.append(f"{quarantined} images are quarantined for faults in the file or its labels and take no part.")
+    curves = [curve(cell, judged) for cell in cells]
+    if tables.uneven(curves):
+        few, many = min(len(c.ap) for c in curves), max(len(c.ap) for c in curves)
+        notes.append(
+            f"Unfinished: between {few} and {many} rounds are evaluated. Curves and areas cover only the costs that all have reached."
+        )
+    return notes
+
+
+def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """`key: value` for every value of `b` that is another in `a`, except seeds."""
+    mine, theirs = dict(_leaves(a)), dict(_leaves(b))
+    return [f"{key}: {value}" for key, value in theirs.items() if mine.get(key) != value and key != "seed"]
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,203 @@
+"""One study in detail: what each round chose and why, how well scores foretold the loss, how the networks trained.
+
+Returns value objects for the page's template. Knows nothing of other arms, statistics over seeds, or HTML.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from boxwise.report.charts import MARKERS, PALETTE, Axis, Chart, Line, class_colors, line_chart, round_colors
+from boxwise.report.facts import Cell, Round, number, read_vae_history, train_losses
+from boxwise.report.sheets import Thumbnail, picture, thumbnail
+from boxwise.report.tables import Table, count, duration, figure, known_columns, pool_table, round_table, signed
+
+# One look and one order for each surrogate, in every study of a report.
+FIDELITY = ("expected", "pseudo", "learned", "reconstruction", "score")
+
+
+@dataclass(frozen=True)
+class Term:
+    """One score term of a chosen image; `start` and `length` place its bar in percent of the widest of the round."""
+
+    name: str
+    value: str
+    start: float
+    length: float
+
+    @property
+    def negative(self) -> bool:
+        return self.start < 50
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One chosen image. boxes: what the annotator found in it, None when not labelled yet."""
+
+    image_id: str
+    utility: str
+    terms: tuple[Term, ...]
+    thumbnail: Thumbnail | None
+    boxes: int | None
+    split: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The images that a round chose: the most valuable ones are shown, `chosen` counts all."""
+
+    round: int
+    strategy: str
+    chosen: int
+    shots: tuple[Shot, ...]
+    summary: str
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """Everything the page shows of one cell. colors: of its classes, in their order."""
+
+    cell: Cell
+    colors: tuple[str, ...]
+    rounds: Table
+    pool: Table | None
+    galleries: tuple[Gallery, ...]
+    fidelity: Chart | None
+    fidelity_table: Table | None
+    training: tuple[Chart, ...]
+    vae: tuple[Chart, ...]
+    sheet: Thumbnail | None
+    sheet_round: int
+
+
+def view(cell: Cell, *, shots: int) -> StudyView:
+    """The details of a cell, with at most `shots` pictures a round."""
+    sheet_round, sheet = _last_sheet(cell)
+    return StudyView(
+        cell,
+        tuple(class_colors(len(cell.classes))),
+        round_table(cell),
+        pool_table(cell),
+        tuple(_gallery(cell, round, shots) for round in cell.rounds if round.phase("select").get("items")),
+        _fidelity_chart(cell),
+        _fidelity_table(cell),
+        _training_charts(cell),
+        _vae_charts(cell),
+        sheet,
+        sheet_round,
+    )
+
+
+def _gallery(cell: Cell, round: Round, shots: int) -> Gallery:
+    select = round.phase("select")
+    items = select["items"]
+    shown = items[:shots]
+    widest = {name: max(abs(number(item["terms"].get(name))) for item in shown) for name in _term_names(shown)}
+    return Gallery(
+        round.round,
+        str(select.get("strategy", "")),
+        len(items),
+        tuple(_shot(cell, item, widest) for item in shown),
+        _summary(round),
+    )
+
+
+def _term_names(items: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Terms known for every item, in order."""
+    return [name for name in (items[0]["terms"] if items else ()) if all(item["terms"].get(name) is not None for item in items)]
+
+
+def _shot(cell: Cell, item: Mapping[str, Any], widest: Mapping[str, float]) -> Shot:
+    image_id = item["image_id"]
+    boxes = cell.labels.get(image_id)
+    path = cell.images.get(image_id)
+    small = None if path is None else thumbnail(path, boxes, classes=cell.classes, colors=class_colors(len(cell.classes)))
+    terms = tuple(_term(name, number(item["terms"][name]), top) for name, top in widest.items())
+    # Without terms nothing was scored: the utility of a random draw says nothing.
+    return Shot(
+        image_id,
+        figure(number(item.get("utility")), 2) if terms else "",
+        terms,
+        small,
+        None if boxes is None else len(boxes),
+        str(item.get("split") or "train"),
+    )
+
+
+def _term(name: str, value: float, widest: float) -> Term:
+    half = 50 * abs(value) / widest if widest > 0 and math.isfinite(value) else 0.0
+    return Term(name, signed(value), 50 - half if value < 0 else 50, half)
+
+
+def _summary(round: Round) -> str:
+    spent = round.phase("annotate")
+    if not spent:
+        return "not labelled yet"
+    new = [spent.get(name) for name in ("new_images", "new_boxes", "new_seconds")]
+    return f"{count(number(new[0]))} images, {count(number(new[1]))} boxes, {duration(number(new[2]))} of labour"
+
+
+def _fidelity_chart(cell: Cell) -> Chart | None:
+    lines = []
+    for index, name in enumerate(FIDELITY):
+        points = [(r.round, number((r.phase("audit").get("fidelity") or {}).get(name))) for r in cell.rounds]
+        known = [(x, y) for x, y in points if math.isfinite(y)]
+        if known:
+            x, y = zip(*known, strict=True)
+            lines.append(Line(name, x, y, PALETTE[index], marker=MARKERS[index]))
+    if not lines:
+        return None
+    axis = Axis("round", "Spearman ρ", bottom=-1, top=1, whole=True)
+    return line_chart(lines, axis, "Rank correlation of each score with the true loss of the images it chose: 1 is perfect, 0 is chance")
+
+
+def _fidelity_table(cell: Cell) -> Table | None:
+    audited = [r for r in cell.rounds if r.phase("audit")]
+    if not audited:
+        return None
+    rows = tuple(_audit_row(r.round, r.phase("audit")) for r in audited)
+    return known_columns(Table(("round", "images", *FIDELITY, "α next", "β next"), rows))
+
+
+def _audit_row(round: int, audit: Mapping[str, Any]) -> tuple[str, ...]:
+    fidelity, weights = audit.get("fidelity") or {}, audit.get("weights") or {}
+    found = [fidelity.get(name) for name in FIDELITY] + [weights.get(name) for name in ("alpha", "beta")]
+    return (str(round), count(number(audit.get("n"))), *(figure(value, 2) for value in found))
+
+
+def _training_charts(cell: Cell) -> tuple[Chart, ...]:
+    histories = {r.round: r.phase("train")["history"] for r in cell.rounds if r.phase("train").get("history")}
+    losses = dict.fromkeys(name for r in cell.rounds for name in train_losses(r))
+    shown = [(name, f"{name} loss", f"Training loss: {name}") for name in losses]
+    shown += [("ap", "AP on val", "AP on val while training"), ("lr", "learning rate", "Learning rate")]
+    charts = (_over_steps(histories, name, Axis("training step", label, bottom=0), caption) for name, label, caption in shown)
+    return tuple(chart for chart in charts if chart)
+
+
+def _vae_charts(cell: Cell) -> tuple[Chart, ...]:
+    histories = {r.round: read_vae_history(path) for r in cell.rounds if (path := cell.artefact(r.round, "vae_history.csv"))}
+    error = _over_steps(histories, "reconstruction", Axis("training step", "mean squared error", log=True), "VAE: reconstruction error")
+    divergence = _over_steps(histories, "kl", Axis("training step", "KL divergence"), "VAE: KL divergence")
+    return tuple(chart for chart in (error, divergence) if chart)
+
+
+def _over_steps(histories: Mapping[int, Sequence[Mapping[str, Any]]], name: str, axis: Axis, caption: str) -> Chart | None:
+    """One line a round of the entries that know `name`; None when none does."""
+    lines = []
+    for (round, history), color in zip(histories.items(), round_colors(len(histories)), strict=True):
+        points = [(float(entry["step"]), float(entry[name])) for entry in history if entry.get(name) is not None]
+        if points:
+            x, y = zip(*points, strict=True)
+            lines.append(Line(f"round {round}", x, y, color))
+    return line_chart(lines, axis, caption) if lines else None
+
+
+def _last_sheet(cell: Cell) -> tuple[int, Thumbnail | None]:
+    for round in reversed(cell.rounds):
+        path = cell.artefact(round.round, "reconstructions.png")
+        if path:
+            return round.round, picture(path)
+    return 0, None

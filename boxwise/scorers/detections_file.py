@@ -1,0 +1,85 @@
+"""The pool's detections on disk: one Parquet row an image, written and read a row group at a time.
+
+Returns `Boxes` bit for bit as they were. Knows nothing of detectors; memory does not grow with the number of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from boxwise.boxes import Boxes
+from boxwise.errors import BoxwiseError
+from boxwise.files import replacing
+
+ROWS = 256  # images a row group
+FLOATS = pa.list_(pa.float32())
+SCHEMA = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("xyxy", FLOATS),  # 4 numbers a box
+        ("labels", pa.list_(pa.int64())),
+        ("scores", FLOATS),
+        ("probabilities", FLOATS),  # as many numbers a box as there are classes, plus the background's
+        ("probability_count", pa.int32()),  # numbers a box in `probabilities`
+    ]
+)
+
+
+class DetectionsWriter:
+    """Collects images and writes them in row groups."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, image_id: str, boxes: Boxes) -> None:
+        self._rows.append(_row(image_id, boxes))
+        if len(self._rows) == ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        columns = [pa.array([row[name] for row in self._rows], kind) for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True)]
+        self._writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
+        self._rows = []
+
+
+@contextmanager
+def writing_detections(path: Path) -> Iterator[DetectionsWriter]:
+    """A writer whose file is at `path`, complete, when the block ends without an error, and absent otherwise."""
+    with replacing(path) as aside, pq.ParquetWriter(aside, SCHEMA, compression="zstd", use_dictionary=["image_id"]) as parquet:
+        writer = DetectionsWriter(parquet)
+        yield writer
+        writer.flush()
+
+
+def read_detections(path: Path) -> Iterator[tuple[str, Boxes]]:
+    """(image_id, Boxes) in the order of the pool pass. Raises BoxwiseError when `path` is not a file of detections."""
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BoxwiseError(f"{path}: expected a Parquet file of detections ({error}).") from error
+    with file:
+        if file.schema_arrow.names != SCHEMA.names:
+            raise BoxwiseError(f"{path}: expected columns {', '.join(SCHEMA.names)}, found {', '.join(file.schema_arrow.names)}.")
+        for group in range(file.num_row_groups):
+            for row in zip(*(column.to_numpy(zero_copy_only=False) for column in file.read_row_group(group).columns), strict=True):
+                yield _boxes(*row)
+
+
+def _row(image_id: str, boxes: Boxes) -> dict[str, Any]:
+    count = 0 if boxes.probabilities is None else boxes.probabilities.shape[1]
+    probabilities = None if boxes.probabilities is None else boxes.probabilities.ravel()
+    values = (image_id, boxes.xyxy.ravel(), boxes.labels, boxes.scores, probabilities, count)
+    return dict(zip(SCHEMA.names, values, strict=True))
+
+
+def _boxes(image_id: str, xyxy: Any, labels: Any, scores: Any, probabilities: Any, count: int) -> tuple[str, Boxes]:
+    by_class = None if probabilities is None else np.array(probabilities, np.float32).reshape(-1, count)
+    return image_id, Boxes(np.array(xyxy, np.float32), np.array(labels), None if scores is None else np.array(scores), by_class)

@@ -1,0 +1,243 @@
+"""Simulation: studies answered by the simulated annotator, arms × seeds, paired, resumable cell by cell.
+
+For each seed a trunk study does the first round, which is the same for every arm; each arm forks it and goes on under its own
+config. Returns the finished cells for the report. The only module that reaches ground truth of the pool.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from numpy.random import default_rng
+
+from boxwise.annotation.simulated import SimulatedAnnotator
+from boxwise.config import StudyConfig, apply_overrides, differences, dump_config, load_config, parse_config
+from boxwise.errors import ConfigError, StudyError
+from boxwise.files import replacing
+from boxwise.formats.base import Dataset
+from boxwise.recipes import UPPER_BOUNDS, arm_overrides
+from boxwise.records import ImageRecord, Phase, Split
+from boxwise.report.facts import Cell
+from boxwise.rungs import Event
+from boxwise.study import Study
+
+SPLIT_SEED = 20_240_229  # the same frozen test split for every seed and arm, whatever the study's own seed
+_PATIENCE_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to simulate: the data with all its labels, the base config, which arms, which seeds, where.
+
+    Every arm is a set of config overrides (recipes.arm_overrides).
+    """
+
+    dataset: Dataset
+    config: StudyConfig
+    arms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    folder: Path
+
+    def cell_config(self, arm: str, seed: int) -> StudyConfig:
+        values = self.config.model_dump(mode="json") | {"seed": seed}
+        return _overridden(values, arm_overrides(arm), arm)
+
+    def cell_folder(self, arm: str, seed: int) -> Path:
+        return self.folder / "cells" / f"{_safe(arm)}_seed{seed}"
+
+    def trunk_folder(self, seed: int) -> Path:
+        return self.folder / "cells" / f".trunk_seed{seed}"
+
+
+Message = tuple[str, int, Event]  # arm, seed, event
+OnEvent = Callable[[Message], None]
+
+
+def simulate(plan: Plan, *, jobs: int = 1, on_event: OnEvent | None = None) -> list[Cell]:
+    """Run every cell of the plan that is not finished; returns all of them, in the order of arms and seeds.
+
+    A folder that holds a simulation of another config or data set is an error that names the difference; arms and seeds may be added.
+    jobs: cells side by side, each in its own process with its share of the cores.
+    """
+    _check(plan)
+    plan = replace(plan, dataset=with_splits(plan.dataset))
+    if jobs <= 1:
+        for seed in plan.seeds:
+            _run_trunk(plan, seed, on_event)
+            for arm in plan.arms:
+                _run_cell(plan, arm, seed, on_event)
+    else:
+        _run_side_by_side(plan, jobs, on_event or (lambda message: None))
+    return [read_cell(plan.cell_folder(arm, seed), arm=arm) for arm in plan.arms for seed in plan.seeds]
+
+
+def read_simulation(folder: Path) -> list[Cell]:
+    """All cells of a simulation's folder, finished or not. Raises StudyError when there is none."""
+    path = folder / "arms.json"
+    if not path.is_file():
+        raise StudyError(f"{folder}: no simulation here (no {path.name}).")
+    arms = json.loads(path.read_text(encoding="utf-8"))
+    found = [(arm, folder / "cells" / name) for arm, names in arms.items() for name in names]
+    return [read_cell(cell, arm=arm) for arm, cell in found if cell.exists()]
+
+
+def with_splits(dataset: Dataset) -> Dataset:
+    """The data set with train, val and test; a test (20%) or val (15%) split it lacks is drawn at random, once and for all.
+
+    Unlabelled images are left out: nothing could answer for them. Raises StudyError when too few are left.
+    """
+    images = [record for record in dataset.images if record.image_id in dataset.labels]
+    for split, share in ((Split.TEST, 0.20), (Split.VAL, 0.15)):
+        if not any(record.split is split for record in images):
+            images = _drawn(images, split, share)
+    images = [record if record.split else replace(record, split=Split.TRAIN) for record in images]
+    if not all(any(record.split is split for record in images) for split in Split):
+        raise StudyError(f"a simulation needs labelled images for train, val and test; found {len(images)} labelled images.")
+    return replace(dataset, images=tuple(images))
+
+
+def read_cell(folder: Path, *, arm: str) -> Cell:
+    """A finished or unfinished cell for the report, with its labels."""
+    from boxwise.report.cells import cell_of
+
+    return cell_of(Study.open(folder), arm=arm, upper_bound=_is_upper_bound(arm))
+
+
+def _is_upper_bound(arm: str) -> bool:
+    return arm in UPPER_BOUNDS or "oracle_loss" in arm
+
+
+def _drawn(images: Sequence[ImageRecord], split: Split, share: float) -> list[ImageRecord]:
+    free = [record.image_id for record in images if record.split in (None, Split.TRAIN)]
+    rng = default_rng([SPLIT_SEED, list(Split).index(split)])
+    chosen = {free[row] for row in rng.permutation(len(free))[: round(share * len(free))]}
+    return [replace(record, split=split) if record.image_id in chosen else record for record in images]
+
+
+def _check(plan: Plan) -> None:
+    """Every fault that can be known before the first training is found here."""
+    from boxwise import rungs
+
+    if len(set(plan.arms)) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
+        raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
+    for arm in plan.arms:
+        rungs.check(plan.cell_config(arm, plan.seeds[0]))
+    path = plan.folder / "config.yaml"
+    if path.exists():
+        found = differences(load_config(path), plan.config)
+        if found:
+            raise StudyError(f"{plan.folder}: holds a simulation of another config:\n  " + "\n  ".join(found))
+    with replacing(path) as aside:
+        aside.write_text(dump_config(plan.config), encoding="utf-8")
+    _list_arms(plan)
+
+
+def _list_arms(plan: Plan) -> None:
+    """Which folder is which cell, for `read_simulation`; arms and seeds of earlier calls stay listed."""
+    path = plan.folder / "arms.json"
+    arms: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for arm in plan.arms:
+        names = [plan.cell_folder(arm, seed).name for seed in plan.seeds]
+        arms[arm] = sorted({*arms.get(arm, []), *names})
+    with replacing(path) as aside:
+        aside.write_text(json.dumps(arms, indent=1), encoding="utf-8")
+
+
+def _run_trunk(plan: Plan, seed: int, on_event: OnEvent | None) -> None:
+    """The part of a seed that all arms share: round 0 up to its evaluation."""
+    if all((plan.cell_folder(arm, seed)).exists() for arm in plan.arms):
+        return
+    folder, config = plan.trunk_folder(seed), _overridden(plan.config.model_dump(mode="json") | {"seed": seed}, (), "trunk")
+    annotator, images = _hide_pool_labels(plan.dataset, config)
+    study = Study.open(folder, config=config) if (folder / "config.yaml").exists() else Study.create(folder, images, config=config)
+    while study.store.position != (0, Phase.SCORE):
+        if study.store.position[1] is Phase.ANNOTATE:
+            study.answer(annotator)
+        study.step(on_event=_tagged("all arms", seed, on_event))
+    study.store.close()
+
+
+def _run_cell(plan: Plan, arm: str, seed: int, on_event: OnEvent | None) -> None:
+    folder, config = plan.cell_folder(arm, seed), plan.cell_config(arm, seed)
+    if not folder.exists():
+        Study.open(plan.trunk_folder(seed)).fork(folder, config)
+    study = Study.open(folder, config=config)
+    annotator, _ = _hide_pool_labels(plan.dataset, config)
+    study.run(annotator, oracle=annotator.reveal if _is_upper_bound(arm) else None, on_event=_tagged(arm, seed, on_event))
+    study.store.close()
+
+
+def _hide_pool_labels(dataset: Dataset, config: StudyConfig) -> tuple[SimulatedAnnotator, Dataset]:
+    """The pool's labels go to the annotator and nowhere else; those of val and test stay with the data set."""
+    pool = {record.image_id for record in dataset.images if record.split is Split.TRAIN}
+    hidden = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id in pool}
+    shown = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id not in pool}
+    return SimulatedAnnotator(hidden, config.cost), replace(dataset, labels=shown)
+
+
+def _overridden(values: dict[str, Any], overrides: Iterable[str], arm: str) -> StudyConfig:
+    apply_overrides(values, overrides)
+    return parse_config(values, f"arm {arm}")
+
+
+def _safe(arm: str) -> str:
+    return "".join(char if char.isalnum() or char in "-_." else "_" for char in arm)
+
+
+def _tagged(arm: str, seed: int, on_event: OnEvent | None) -> Callable[[Event], None] | None:
+    return None if on_event is None else lambda event: on_event((arm, seed, event))
+
+
+# -- side by side ------------------------------------------------------------------------------------------------------------
+
+
+def _run_side_by_side(plan: Plan, jobs: int, on_event: OnEvent) -> None:
+    """Trunks first; a seed's arms start as soon as its trunk is done. The first fault stops what has not started and is raised."""
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context, initializer=_share_cores, initargs=(threads,)) as pool:
+        queue = manager.Queue()
+        waiting: dict[Future[None], int | None] = {pool.submit(_trunk_job, plan, seed, queue): seed for seed in plan.seeds}
+        try:
+            while waiting:
+                done, _ = wait(waiting, timeout=_PATIENCE_SECONDS, return_when=FIRST_COMPLETED)
+                _drain(queue, on_event)
+                for future in done:
+                    seed = waiting.pop(future)
+                    future.result()
+                    if seed is not None:
+                        waiting |= {pool.submit(_cell_job, plan, arm, seed, queue): None for arm in plan.arms}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _share_cores(threads: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _trunk_job(plan: Plan, seed: int, queue: Any) -> None:
+    _run_trunk(plan, seed, queue.put)
+
+
+def _cell_job(plan: Plan, arm: str, seed: int, queue: Any) -> None:
+    _run_cell(plan, arm, seed, queue.put)
+
+
+def _drain(queue: Any, on_event: OnEvent) -> None:
+    try:
+        while True:
+            on_event(queue.get_nowait())
+    except Empty:
+        return

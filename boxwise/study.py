@@ -1,0 +1,269 @@
+"""A study: one active-learning project in one folder, advanced rung by rung with ask, tell, step and run.
+
+Every rung commits its facts and the next position in one transaction; resuming is opening the folder and stepping on.
+Knows the order of the rungs, not what they do (rungs.py), nor where answers come from.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import sleep
+from typing import Any, Protocol
+
+import numpy as np
+
+from boxwise import rungs
+from boxwise.annotation.verdicts import apply_verdicts, drawn
+from boxwise.boxes import Boxes
+from boxwise.config import StudyConfig, differences, dump_config, load_config, parse_config
+from boxwise.errors import BoxwiseError, StudyError
+from boxwise.files import replacing
+from boxwise.formats.base import Dataset
+from boxwise.records import Annotation, Phase, Query, Source, Split, Verdict
+from boxwise.rungs import Bench, Event, Rung
+from boxwise.store import Store
+
+CONFIG_FILE = "config.yaml"
+_POLL_SECONDS = 0.5
+_BEFORE_TRAIN = (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT)
+_RUNGS: dict[Phase, Callable[[Bench, int], Rung]] = {
+    Phase.SELECT: rungs.select,
+    Phase.ANNOTATE: rungs.annotate,
+    Phase.AUDIT: rungs.audit,
+    Phase.TRAIN: rungs.train,
+    Phase.EVALUATE: rungs.evaluate,
+    Phase.SCORE: rungs.score,
+}
+
+
+class Annotator(Protocol):
+    """Whoever answers queries in place: verdicts on one image and all seconds they took."""
+
+    def annotate(self, image_id: str) -> tuple[Sequence[Verdict], float]: ...
+
+
+class Study:
+    """Open with `Study.create` or `Study.open`; then `run` until it needs labels, `tell` them, `run` again."""
+
+    def __init__(self, folder: Path, store: Store, config: StudyConfig) -> None:
+        self.folder = folder
+        self.store = store
+        self.config = config
+        self.classes: tuple[str, ...] = tuple(store.get("classes"))
+
+    @classmethod
+    def create(cls, folder: Path | str, dataset: Dataset, *, config: StudyConfig | None = None) -> Study:
+        """A new study of `dataset` in `folder`: its images join, its labels are taken as given, its findings are kept.
+
+        Raises StudyError when the folder holds a study already, has no image, or the classes are unknown.
+        """
+        folder, config = Path(folder), config or StudyConfig()
+        if not dataset.images:
+            raise StudyError(f"{folder}: the data set has no usable image ({len(dataset.findings)} findings).")
+        if not dataset.classes:
+            raise StudyError(f"{folder}: no class names. Give labels to read them from, or --classes cat,dog.")
+        rungs.check(config)
+        if (folder / CONFIG_FILE).exists():
+            raise StudyError(f"{folder}: there is a study already. Continue it with `boxwise run {folder}`.")
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob("study.sqlite*"):  # no config file: a creation that was interrupted
+            leftover.unlink()
+        facts = {
+            "config": config.model_dump(mode="json"),
+            "classes": list(dataset.classes),
+            "class_ids": list(dataset.class_ids) if dataset.class_ids else None,
+            "findings": [[f.kind.value, str(f.path), f.message, f.image_id, f.quarantined] for f in dataset.findings],
+        }
+        store = Store.create(_url(folder, config), facts)
+        store.add_images(dataset.images)
+        given = (_given(record.image_id, dataset.labels[record.image_id]) for record in dataset.images if record.image_id in dataset.labels)
+        store.annotate_all(given, round=0, annotator="given")
+        _write_config(folder, config)  # last: its presence says that the study is whole
+        return cls(folder, store, config)
+
+    @classmethod
+    def open(cls, folder: Path | str, *, config: StudyConfig | None = None) -> Study:
+        """The study in `folder`. With `config`, StudyError that names every key in which the stored one differs."""
+        folder = Path(folder)
+        if not (folder / CONFIG_FILE).is_file():
+            raise StudyError(f"{folder}: no boxwise study here (no {CONFIG_FILE}). Make one with `boxwise init {folder} --images DIR`.")
+        store = Store.open(_url(folder, load_config(folder / CONFIG_FILE)))
+        stored = parse_config(store.get("config"), str(folder))
+        if config is not None and config != stored:
+            raise StudyError(f"{folder}: opened with another config than its own:\n  " + "\n  ".join(differences(stored, config)))
+        return cls(folder, store, stored)
+
+    def ask(self) -> Query:
+        """The images that need labels now, most valuable first; selects them first if it is time to. Idempotent."""
+        number, phase = self.store.position
+        if phase is Phase.SELECT:
+            self.step()
+            number, phase = self.store.position
+        return self.store.unanswered(number) if phase is Phase.ANNOTATE else Query(number, ())
+
+    def tell(
+        self,
+        image_id: str,
+        verdicts: Sequence[Verdict],
+        *,
+        complete: bool = True,
+        annotator: str = "human",
+        seconds: float | None = None,
+        proposals: Boxes | None = None,
+    ) -> Annotation:
+        """Record what an annotator said of one image; durable when this returns. Any image of the study may be told, asked for or not.
+
+        seconds: all labour on the image; by default the sum of the verdicts' and one look. Raises BoxwiseError for a bad box or label.
+        """
+        boxes, sources = apply_verdicts(verdicts, proposals)
+        self._check_labels(image_id, boxes)
+        annotation = Annotation(image_id, boxes, sources, complete)
+        labour = self.config.cost.look + sum(verdict.seconds for verdict in verdicts) if seconds is None else seconds
+        self.store.annotate(annotation, verdicts, round=self.store.position[0], annotator=annotator, seconds=labour)
+        return annotation
+
+    def tell_all(self, labels: Mapping[str, Boxes], *, annotator: str = "human") -> tuple[int, int]:
+        """Complete labels of many images, each box charged as drawn; (images told, images that had these very labels already)."""
+        current = {image_id: a.boxes for split in Split for image_id, a in self.store.annotations(split).items() if a.complete}
+        known = {image_id for image_id, boxes in labels.items() if image_id in current and _same(current[image_id], boxes)}
+        for image_id, boxes in labels.items():
+            if image_id not in known:
+                self.tell(image_id, drawn(boxes, self.config.cost), annotator=annotator)
+        return len(labels) - len(known), len(known)
+
+    def step(self, *, oracle: Callable[[str], Boxes] | None = None, on_event: Callable[[Event], None] | None = None) -> Phase:
+        """Climb one rung and return the next one. ANNOTATE stays where it is while images of the query have no labels.
+
+        oracle: ground truth for the `oracle_loss` upper bound; only simulation has it.
+        """
+        number, phase = self.store.position
+        if phase is Phase.DONE:
+            if number >= self.config.budget.rounds:
+                return phase
+            self.store.reopen(number, Phase.SCORE)
+            phase = Phase.SCORE
+        bench = self._bench(oracle, on_event)
+        with self._lock():
+            if phase is Phase.ANNOTATE and self.store.unanswered(number).items:
+                return phase
+            rung = _RUNGS[phase](bench, number)
+            self.store.commit(number, phase, rung.facts, then=rung.then, query=rung.query)
+            rungs.tidy(bench, number, phase)
+        return rung.then[1]
+
+    def train_along(self) -> None:
+        """What ranks other than 0 do under torchrun: wait for the training rung, train with the others, write nothing."""
+        while (position := self.store.position)[1] is not Phase.TRAIN:
+            number, phase = position
+            if phase not in _BEFORE_TRAIN or (phase is Phase.ANNOTATE and self.store.unanswered(number).items):
+                return  # rank 0 has found the same and said so
+            sleep(_POLL_SECONDS)
+        rungs.train_along(self._bench(None, None), position[0])
+
+    def run(
+        self,
+        annotator: Annotator | None = None,
+        *,
+        oracle: Callable[[str], Boxes] | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        on_rung: Callable[[int, Phase], None] | None = None,
+    ) -> Phase:
+        """Step until the study is DONE or needs labels that nobody here can give; returns ANNOTATE or DONE."""
+        while True:
+            number, phase = self.store.position
+            if phase is Phase.ANNOTATE and annotator is not None:
+                self.answer(annotator)
+            if self.step(oracle=oracle, on_event=on_event) is phase:
+                return phase
+            if on_rung is not None:
+                on_rung(number, phase)
+
+    def extend(self, rounds: int) -> None:
+        """Allow `rounds` rounds in all: the one part of a study's config that may grow."""
+        if rounds < self.config.budget.rounds:
+            raise StudyError(f"{self.folder}: budget.rounds is {self.config.budget.rounds}, it can only grow; found {rounds}.")
+        self._set_config(self.config.model_copy(update={"budget": self.config.budget.model_copy(update={"rounds": rounds})}))
+
+    def fork(self, folder: Path, config: StudyConfig) -> Study:
+        """A copy of this study in `folder` that goes on under another `config`; paired arms share their first training by it."""
+        with self._lock():
+            partial = folder.with_name(f".{folder.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            self.store.close()  # so that the write-ahead log is merged into the one file that is copied
+            shutil.copytree(self.folder, partial, ignore=shutil.ignore_patterns(".lock"))
+        copy = Study(partial, Store.open(_url(partial, config)), config)
+        copy._set_config(config)
+        copy.store.close()
+        partial.replace(folder)
+        return Study.open(folder)
+
+    def quarantined(self) -> dict[str, str]:
+        """image_id → why it is out of use, from reading the data set and from the runs since."""
+        findings = {f[3] or f[1]: f[2] for f in self.store.get("findings") or [] if f[4]}
+        return findings | self.store.quarantined()
+
+    def round_folder(self, number: int) -> Path:
+        return rungs.round_folder(self.folder, number)
+
+    def dataset(self, *, labeled_only: bool = False) -> Dataset:
+        """The study's images with their current labels, for export."""
+        labels = {a.image_id: a.boxes for split in Split for a in self.store.annotations(split).values() if a.complete}
+        images = tuple(record for record in self.store.images() if record.image_id in labels or not labeled_only)
+        class_ids: Any = self.store.get("class_ids")
+        return Dataset(self.classes, images, labels, class_ids=tuple(class_ids) if class_ids else None)
+
+    def _bench(self, oracle: Callable[[str], Boxes] | None, on_event: Callable[[Event], None] | None) -> Bench:
+        return Bench(self.folder, self.store, self.config, self.classes, oracle, on_event or _ignore)
+
+    def answer(self, annotator: Annotator) -> None:
+        """Let `annotator` answer everything that is asked now."""
+        for item in self.ask().items:
+            verdicts, seconds = annotator.annotate(item.image_id)
+            self.tell(item.image_id, verdicts, annotator="simulated", seconds=seconds)
+
+    def _check_labels(self, image_id: str, boxes: Boxes) -> None:
+        wrong = [int(label) for label in boxes.labels if not 0 <= label < len(self.classes)]
+        if wrong:
+            raise BoxwiseError(f"{image_id}: label {wrong[0]}, expected 0 to {len(self.classes) - 1} ({', '.join(self.classes)}).")
+        thin = ~((boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all(axis=1))
+        if thin.any():
+            raise BoxwiseError(f"{image_id}: box {boxes.xyxy[thin][0].tolist()}, expected x1 < x2 and y1 < y2.")
+
+    def _set_config(self, config: StudyConfig) -> None:
+        self.store.put("config", config.model_dump(mode="json"))
+        _write_config(self.folder, config)
+        self.config = config
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        with (self.folder / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StudyError(f"{self.folder}: another boxwise process is working on this study.") from None
+            yield
+
+
+def _write_config(folder: Path, config: StudyConfig) -> None:
+    with replacing(folder / CONFIG_FILE) as path:
+        path.write_text(dump_config(config), encoding="utf-8")
+
+
+def _url(folder: Path, config: StudyConfig) -> str:
+    return config.store or f"sqlite:///{(folder / 'study.sqlite').absolute()}"
+
+
+def _given(image_id: str, boxes: Boxes) -> Annotation:
+    return Annotation(image_id, boxes, (Source.HUMAN,) * len(boxes), complete=True)
+
+
+def _same(stored: Boxes, boxes: Boxes) -> bool:
+    return np.array_equal(stored.xyxy, boxes.xyxy) and np.array_equal(stored.labels, boxes.labels)
+
+
+def _ignore(_event: Event) -> None:
+    return None

@@ -1,0 +1,212 @@
+"""What every detector promises, for every network that has a name; see boxwise/detectors/base.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.random import default_rng
+from PIL import Image
+
+from boxwise.boxes import Boxes
+from boxwise.config import DetectorConfig, TrainConfig
+from boxwise.detectors.base import ImageBatch, View
+from boxwise.detectors.detector import NETWORKS, TorchDetector, build_detector, load_detector
+from boxwise.detectors.loading import image_batches
+from boxwise.errors import BoxwiseError
+from boxwise.records import ImageRecord, Sample
+
+CLASSES = ("ring", "disc", "cross")
+IMGSZ = {"tiny_ssd": 64, "ssd300_vgg16": 300}  # all others take 96
+HEAVY = {"ssd300_vgg16", "fasterrcnn_resnet50_fpn"}
+SIZES = ((120, 90), (80, 80), (64, 100))
+CPU = torch.device("cpu")
+
+names = pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in NETWORKS])
+pytestmark = names
+
+
+def build(name: str, *, seed: int = 0, classes: tuple[str, ...] = CLASSES) -> TorchDetector:
+    config = DetectorConfig(name=name, imgsz=IMGSZ.get(name, 96), pretrained=False)
+    return build_detector(name, classes, config, seed=seed, device=CPU)
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+    """Three images of different shapes; the second has no object."""
+    folder, rng = tmp_path_factory.mktemp("images"), default_rng(0)
+    return [_sample(folder, rng, index, width, height) for index, (width, height) in enumerate(SIZES)]
+
+
+def _sample(folder: Path, rng: np.random.Generator, index: int, width: int, height: int) -> Sample:
+    pixels = rng.integers(0, 255, (height, width, 3), dtype=np.uint8)
+    boxes = Boxes.empty()
+    if index != 1:
+        pixels[10:50, 15:45] = 255
+        boxes = Boxes(np.array([[15, 10, 45, 50], [40, 30, 60, 62]], np.float32), np.array([index, 1]))
+    path = folder / f"{index}.png"
+    Image.fromarray(pixels).save(path)
+    return Sample(ImageRecord(path.name, path, width, height), boxes)
+
+
+@pytest.fixture(scope="module")
+def detectors() -> dict[str, TorchDetector]:
+    """Detectors by name, built once; no test of this module changes one that it takes from here."""
+    return {}
+
+
+@pytest.fixture
+def detector(name: str, detectors: dict[str, TorchDetector]) -> TorchDetector:
+    if name not in detectors:
+        detectors.clear()  # tests run name by name: one heavy network in memory at a time
+        detectors[name] = build(name)
+    return detectors[name]
+
+
+@pytest.fixture
+def batch(detector: TorchDetector, samples: list[Sample]) -> ImageBatch:
+    (batch,) = image_batches([sample.image for sample in samples], imgsz=detector.imgsz, resize=detector.resize, batch=len(samples))
+    return batch
+
+
+@pytest.fixture(scope="module")
+def views() -> dict[str, View]:
+    """Views by name, made once: no test changes one."""
+    return {}
+
+
+@pytest.fixture
+def view(name: str, detector: TorchDetector, batch: ImageBatch, views: dict[str, View]) -> View:
+    if name not in views:
+        views.clear()
+        views[name] = detector.view(batch)
+    return views[name]
+
+
+def evidence(detector: TorchDetector, view: View, boxes: list[Boxes]) -> dict[str, np.ndarray]:
+    return {
+        "losses": detector.losses(view, boxes),
+        "expected": detector.expected_losses(view),
+        "learned": detector.learned_losses(view),
+        "embeddings": detector.embeddings(view),
+    }
+
+
+def state(detector: TorchDetector) -> list[torch.Tensor]:
+    modules = (detector.network, detector.loss_head)
+    tensors = [t for module in modules for t in (*module.state_dict().values(), *module.buffers())]
+    return [torch.get_rng_state(), *(tensor.clone() for tensor in tensors)]
+
+
+def labels(samples: list[Sample]) -> list[Boxes]:
+    return [sample.boxes for sample in samples]
+
+
+def test_reading_changes_no_parameter_buffer_mode_or_rng(detector: TorchDetector, batch: ImageBatch, samples: list[Sample]) -> None:
+    detector.network.train()  # as in the middle of a training
+    before = state(detector)
+    view = detector.view(batch)
+    detector.detections(view)
+    evidence(detector, view, labels(samples))
+    assert all(torch.equal(a, b) for a, b in zip(before, state(detector), strict=True))
+    assert detector.network.training
+    detector.network.eval()
+
+
+def test_evidence_is_deterministic_finite_and_of_one_row_an_image(
+    detector: TorchDetector, view: View, batch: ImageBatch, samples: list[Sample]
+) -> None:
+    first, second = evidence(detector, view, labels(samples)), evidence(detector, detector.view(batch), labels(samples))
+    for name, values in first.items():
+        assert values.dtype == np.float32
+        assert len(values) == len(samples)
+        assert np.isfinite(values).all()
+        np.testing.assert_array_equal(values, second[name])
+    np.testing.assert_allclose(np.linalg.norm(first["embeddings"], axis=1), 1, rtol=1e-5)
+
+
+def test_losses_are_defined_where_no_image_has_an_object(detector: TorchDetector, view: View) -> None:
+    losses = detector.losses(view, [Boxes.empty()] * 3)
+    assert np.isfinite(losses).all()
+    assert (losses > 0).all()
+
+
+def test_crowd_regions_are_no_targets(detector: TorchDetector, view: View) -> None:
+    crowd = Boxes(np.array([[5, 5, 50, 50]], np.float32), np.array([0]), crowd=np.array([True]))
+    np.testing.assert_array_equal(detector.losses(view, [crowd] * 3), detector.losses(view, [Boxes.empty()] * 3))
+
+
+def test_an_image_does_not_depend_on_its_batch(detector: TorchDetector, view: View, samples: list[Sample]) -> None:
+    together = evidence(detector, view, labels(samples))
+    for index, sample in list(enumerate(samples))[:2]:
+        (single,) = image_batches([sample.image], imgsz=detector.imgsz, resize=detector.resize, batch=1)
+        alone = evidence(detector, detector.view(single), [sample.boxes])
+        for name, values in together.items():
+            np.testing.assert_allclose(values[index], alone[name][0], rtol=2e-3, atol=2e-4, err_msg=name)
+
+
+def test_detections_are_sorted_inside_the_image_and_carry_probabilities(detector: TorchDetector, view: View, samples: list[Sample]) -> None:
+    found = detector.detections(view)
+    assert len(found) == len(samples)
+    assert sum(map(len, found)) > 0  # an untrained network is unsure, so much is above the default threshold
+    for boxes, sample in zip(found, samples, strict=True):
+        assert boxes.scores is not None
+        assert boxes.probabilities is not None
+        assert len(boxes) <= detector.config.max_detections
+        assert (np.diff(boxes.scores) <= 0).all()
+        assert (boxes.xyxy >= 0).all()
+        assert (boxes.xyxy[:, [0, 2]] <= sample.image.width).all()
+        assert (boxes.xyxy[:, [1, 3]] <= sample.image.height).all()
+        assert (boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all()
+        assert boxes.probabilities.shape == (len(boxes), len(CLASSES) + 1)
+        np.testing.assert_allclose(boxes.probabilities.sum(1), 1, rtol=1e-5)
+        np.testing.assert_array_equal(boxes.probabilities[:, :-1].argmax(1), boxes.labels)
+        np.testing.assert_array_equal(boxes.probabilities[:, :-1].max(1), boxes.scores)
+
+
+def test_images_without_detections_have_empty_boxes_and_a_loss(name: str, samples: list[Sample]) -> None:
+    config = DetectorConfig(name=name, imgsz=IMGSZ.get(name, 96), pretrained=False, score_threshold=1 - 1e-9)
+    detector = build_detector(name, CLASSES, config, seed=0, device=CPU)
+    (batch,) = image_batches([sample.image for sample in samples], imgsz=detector.imgsz, resize=detector.resize, batch=3)
+    view = detector.view(batch)
+    for boxes in detector.detections(view):
+        assert boxes.equals(Boxes.empty(len(CLASSES)))
+    for values in evidence(detector, view, detector.detections(view)).values():
+        assert np.isfinite(values).all()
+
+
+def test_same_seed_same_weights_and_the_global_rng_stays(name: str) -> None:
+    before = torch.get_rng_state()
+    one, same, other = build(name, seed=1), build(name, seed=1), build(name, seed=2)
+    assert torch.equal(before, torch.get_rng_state())
+    parts = [torch.cat([p.flatten() for p in d.network.parameters()]) for d in (one, same, other)]
+    assert torch.equal(parts[0], parts[1])
+    assert not torch.equal(parts[0], parts[2])
+
+
+def test_training_changes_the_weights_and_save_and_load_keep_them(name: str, samples: list[Sample], tmp_path: Path) -> None:
+    detector = build(name)
+    before = [p.clone() for p in detector.network.parameters()]
+    config = TrainConfig(epochs=1, min_steps=1, max_steps=1, batch=2, warmup_steps=0, lr=1e-3)
+    report = detector.fit(samples, [], config, seed=0)
+    assert report.steps == 1
+    assert not detector.network.training
+    assert any(not torch.equal(a, b) for a, b in zip(before, detector.network.parameters(), strict=True))
+    detector.save(tmp_path / "weights.pt")
+    loaded, filled = load_detector(tmp_path / "weights.pt", device=CPU), build(name, seed=5)
+    filled.load(tmp_path / "weights.pt")
+    images = [sample.image for sample in samples]
+    (batch,) = image_batches(images, imgsz=detector.imgsz, resize=detector.resize, batch=3)
+    expected = evidence(detector, detector.view(batch), labels(samples))
+    for other in (loaded, filled):
+        assert (other.classes, other.imgsz) == (CLASSES, detector.imgsz)
+        for key, values in evidence(other, other.view(batch), labels(samples)).items():
+            np.testing.assert_array_equal(values, expected[key])
+
+
+def test_weights_of_another_class_list_are_refused(name: str, detector: TorchDetector, tmp_path: Path) -> None:
+    detector.save(tmp_path / "weights.pt")
+    with pytest.raises(BoxwiseError, match=r"weights\.pt.*expected classes \['cat'\], found \['ring', 'disc', 'cross'\]"):
+        build(name, classes=("cat",)).load(tmp_path / "weights.pt")

@@ -1,0 +1,100 @@
+"""What every strategy promises, for each one named in recipes.py."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from boxwise.config import StrategyConfig
+from boxwise.recipes import STRATEGIES
+from boxwise.records import Scores
+from boxwise.strategies.base import Budget, Candidates
+
+UNITS = ("images", "boxes")
+
+
+def pool(count: int, *, labeled: int = 5, seed: int = 0) -> Candidates:
+    rng = np.random.default_rng(seed)
+    ids = tuple(f"{index:03}.jpg" for index in range(count))
+    values = rng.normal(size=count)
+    embeddings = rng.normal(size=(count + labeled, 8)).astype(np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    counts = rng.integers(0, 9, count).astype(np.float64)
+    return Candidates(3, ids, Scores(ids, values, {"L_det": 2 * values}), embeddings[:count], embeddings[count:], counts)
+
+
+def barren(count: int) -> Candidates:
+    """Nothing detected anywhere, every image scored and embedded alike."""
+    full = pool(count)
+    scores = Scores(full.image_ids, np.zeros(count))
+    return replace(full, scores=scores, embeddings=np.full_like(full.embeddings, 0.1), box_counts=np.zeros(count))
+
+
+def arrays(candidates: Candidates) -> list[np.ndarray]:
+    scores = candidates.scores
+    return [scores.values, *scores.terms.values(), candidates.embeddings, candidates.labeled_embeddings, candidates.box_counts]
+
+
+def select(name: str, candidates: Candidates, budget: Budget, seed: int = 0):
+    return STRATEGIES[name](StrategyConfig(name=name)).select(candidates, budget, rng=np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+class TestStrategyContract:
+    def test_spends_a_budget_in_images_exactly(self, name):
+        assert len(select(name, pool(60), Budget(17)).items) == 17
+
+    def test_spends_a_budget_in_boxes_and_only_the_last_image_crosses_it(self, name):
+        candidates, budget = pool(60), Budget(40, "boxes")
+        charged = dict(zip(candidates.image_ids, budget.costs(candidates), strict=True))
+        spent = np.cumsum([charged[image_id] for image_id in select(name, candidates, budget).image_ids])
+        assert spent[-1] >= 40 > spent[-2]
+
+    @pytest.mark.parametrize("unit", UNITS)
+    def test_never_picks_twice_nor_outside_the_pool(self, name, unit):
+        candidates = pool(60)
+        picked = select(name, candidates, Budget(30, unit)).image_ids
+        assert len(set(picked)) == len(picked)
+        assert set(picked) <= set(candidates.image_ids)
+
+    def test_same_seed_same_query(self, name):
+        assert select(name, pool(60), Budget(10), seed=4) == select(name, pool(60), Budget(10), seed=4)
+
+    def test_leaves_its_inputs_unchanged(self, name):
+        candidates = pool(60)
+        before = [array.copy() for array in arrays(candidates)]
+        select(name, candidates, Budget(10))
+        assert all(np.array_equal(was, now) for was, now in zip(before, arrays(candidates), strict=True))
+
+    @pytest.mark.parametrize("unit", UNITS)
+    def test_serves_a_pool_where_nothing_is_detected(self, name, unit):
+        query = select(name, barren(60), Budget(17, unit))
+        assert len(set(query.image_ids)) == 17
+
+    def test_decides_among_equals_by_chance_not_by_file_order(self, name):
+        queries = {frozenset(select(name, barren(60), Budget(5), seed=seed).image_ids) for seed in range(5)}
+        assert len(queries) == 5
+
+    @pytest.mark.parametrize("unit", UNITS)
+    def test_takes_the_whole_pool_when_it_is_smaller_than_the_budget(self, name, unit):
+        candidates = pool(7)
+        assert set(select(name, candidates, Budget(500, unit)).image_ids) == set(candidates.image_ids)
+
+    @pytest.mark.parametrize("unit", UNITS)
+    def test_asks_for_nothing_from_an_empty_pool(self, name, unit):
+        assert select(name, pool(0), Budget(5, unit)).items == ()
+
+    @pytest.mark.parametrize("unit", UNITS)
+    def test_asks_for_nothing_without_a_budget(self, name, unit):
+        assert select(name, pool(20), Budget(0, unit)).items == ()
+
+    def test_starts_cold_when_nothing_is_labelled(self, name):
+        assert len(set(select(name, pool(60, labeled=0), Budget(17)).image_ids)) == 17
+
+    def test_tells_round_utility_and_the_terms_behind_each_image(self, name):
+        candidates = pool(60)
+        query = select(name, candidates, Budget(10))
+        values = dict(zip(candidates.image_ids, candidates.scores.values, strict=True))
+        assert query.round == 3
+        assert all(np.isfinite(item.utility) for item in query.items)
+        assert all(item.terms == {"L_det": 2 * values[item.image_id]} for item in query.items)

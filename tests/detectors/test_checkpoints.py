@@ -1,0 +1,68 @@
+"""Checkpoint files: whole or absent, and only for the training that wrote them."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from dot_network import DotNetwork, dot_samples
+
+from boxwise.config import TrainConfig
+from boxwise.detectors.checkpoints import identity, read_checkpoint, write_checkpoint
+from boxwise.errors import StudyError
+
+
+@pytest.fixture
+def samples(tmp_path):
+    return dot_samples(tmp_path, count=4)
+
+
+def test_what_is_written_is_read_and_nothing_else_stays_behind(tmp_path):
+    state = {"step": 3, "weights": {"a": torch.arange(3.0)}, "history": [{"step": 1.0, "ap": float("nan")}]}
+    write_checkpoint(tmp_path / "new" / "c.pt", {"seed": "0"}, state)
+    found = read_checkpoint(tmp_path / "new" / "c.pt", {"seed": "0"})
+    assert found is not None
+    assert found["step"] == 3
+    assert torch.equal(found["weights"]["a"], torch.arange(3.0))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["c.pt"]
+
+
+def test_no_file_is_no_state(tmp_path):
+    assert read_checkpoint(tmp_path / "c.pt", {}) is None
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    write_checkpoint(tmp_path / "c.pt", {}, {"step": 1})
+    with pytest.raises(Exception, match="pickle"):
+        write_checkpoint(tmp_path / "c.pt", {}, {"step": lambda: 2})
+    assert read_checkpoint(tmp_path / "c.pt", {}) == {"step": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+def test_another_file_is_refused_by_name(tmp_path, content):
+    (tmp_path / "c.pt").write_bytes(content)
+    with pytest.raises(StudyError, match=r"c\.pt: not a readable training checkpoint"):
+        read_checkpoint(tmp_path / "c.pt", {})
+
+
+def test_another_training_is_refused_naming_what_differs(tmp_path, samples):
+    network, config = DotNetwork(), TrainConfig()
+    mine = identity(network, samples, [], config, 0)
+    write_checkpoint(tmp_path / "c.pt", mine, {})
+    moved = [replace(samples[0], boxes=replace(samples[0].boxes, xyxy=samples[0].boxes.xyxy + 1)), *samples[1:]]
+    others = {
+        "seed": identity(network, samples, [], config, 1),
+        "train": identity(network, samples, [], TrainConfig(lr=0.5), 0),
+        "training images and boxes": identity(network, moved, [], config, 0),
+        "validation images and boxes": identity(network, samples, samples[:1], config, 0),
+        "network": identity(DotNetwork(64), samples, [], config, 0),
+    }
+    for name, other in others.items():
+        with pytest.raises(StudyError, match=name):
+            read_checkpoint(tmp_path / "c.pt", other)
+
+
+def test_settings_without_effect_on_the_result_may_change(samples):
+    network = DotNetwork()
+    a, b = TrainConfig(checkpoint_every=7, cache_mb=0), TrainConfig()
+    assert identity(network, samples, [], a, 0) == identity(network, samples, [], b, 0)

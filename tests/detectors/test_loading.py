@@ -1,0 +1,160 @@
+"""Decoding and batching of real image files."""
+
+import io
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+from boxwise.detectors.loading import ahead, decode, image_batches, input_size, resized, stacked, to_device
+from boxwise.errors import ImageError
+from boxwise.records import ImageRecord
+
+
+def painting(width: int, height: int, *, seed: int = 0) -> Image.Image:
+    """A smooth colour picture, as JPEG likes it."""
+    rng = np.random.default_rng(seed)
+    return Image.fromarray(rng.integers(0, 255, (4, 5, 3), dtype=np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def record(path: Path) -> ImageRecord:
+    return ImageRecord(path.name, path, 64, 48)
+
+
+def save_all(folder: Path, count: int, *, size: tuple[int, int] = (64, 48)) -> list[ImageRecord]:
+    for number in range(count):
+        painting(*size, seed=number).save(folder / f"{number:04}.jpg", quality=90)
+    return [record(folder / f"{number:04}.jpg") for number in range(count)]
+
+
+class TestDecode:
+    def test_equals_pillow_on_a_jpeg(self, tmp_path):
+        painting(203, 101).save(tmp_path / "a.jpg", quality=90)
+        found = decode(tmp_path / "a.jpg").permute(1, 2, 0).numpy().astype(int)
+        expected = np.asarray(Image.open(tmp_path / "a.jpg").convert("RGB")).astype(int)
+        assert np.abs(found - expected).max() <= 3
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_turns_upright_by_exif(self, tmp_path, orientation):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        painting(64, 40).save(tmp_path / "a.jpg", quality=95, exif=exif)
+        expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.jpg"))).astype(int)
+        found = decode(tmp_path / "a.jpg").permute(1, 2, 0).numpy().astype(int)
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).max() <= 3
+
+    @pytest.mark.parametrize(("mode", "suffix"), [("L", "jpg"), ("CMYK", "jpg"), ("RGB", "png"), ("P", "png"), ("RGB", "bmp")])
+    def test_is_rgb_whatever_the_file_holds(self, tmp_path, mode, suffix):
+        picture = painting(50, 30).convert(mode)
+        picture.save(tmp_path / f"a.{suffix}")
+        found = decode(tmp_path / f"a.{suffix}").permute(1, 2, 0).numpy().astype(int)
+        expected = np.asarray(Image.open(tmp_path / f"a.{suffix}").convert("RGB")).astype(int)
+        assert found.shape == (30, 50, 3)
+        assert np.abs(found - expected).mean() <= 2
+
+    def test_a_png_named_jpg_is_read_by_its_content(self, tmp_path):
+        painting(50, 30).save(tmp_path / "a.jpg", format="png")
+        assert np.array_equal(decode(tmp_path / "a.jpg").permute(1, 2, 0).numpy(), np.asarray(painting(50, 30)))
+
+    @pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "text"])
+    def test_damage_is_an_image_error_naming_the_file(self, tmp_path, damage):
+        buffer = io.BytesIO()
+        painting(200, 200).save(buffer, format="jpeg")
+        content = {"empty": b"", "truncated": buffer.getvalue()[:900], "text": b"not an image"}
+        if damage != "missing":
+            (tmp_path / "bad.jpg").write_bytes(content[damage])
+        with pytest.raises(ImageError, match=r"bad\.jpg"):
+            decode(tmp_path / "bad.jpg")
+
+
+class TestSizes:
+    @pytest.mark.parametrize(
+        ("height", "width", "resize", "expected"),
+        [(480, 640, "stretch", (96, 96)), (480, 640, "fit", (72, 96)), (640, 480, "fit", (96, 72)), (1, 4000, "fit", (1, 96))],
+    )
+    def test_input_size(self, height, width, resize, expected):
+        assert input_size(height, width, 96, resize) == expected
+
+    def test_resizing_is_antialiased(self):
+        stripes = torch.zeros(3, 64, 64, dtype=torch.uint8)
+        stripes[:, :, ::2] = 200
+        small = resized(stripes, 16, "stretch")
+        assert small.dtype == torch.uint8
+        assert (small[:, 2:-2, 2:-2].int() - 100).abs().max() <= 4
+
+    def test_fit_pads_bottom_right_with_zeros_to_a_common_multiple_of_32(self):
+        images = [torch.full((3, 40, 70), 9, dtype=torch.uint8), torch.full((3, 65, 30), 9, dtype=torch.uint8)]
+        pixels, valid = stacked(images, "fit")
+        assert pixels.shape == (2, 3, 96, 96)
+        assert valid.tolist() == [[40, 70], [65, 30]]
+        assert (pixels[0, :, :40, :70] == 9).all()
+        assert pixels.sum() == 9 * 3 * (40 * 70 + 65 * 30)
+
+
+class TestImageBatches:
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_keeps_the_order_and_reports_what_cannot_be_read(self, tmp_path, workers):
+        records = save_all(tmp_path, 7)
+        (tmp_path / "0002.jpg").write_bytes(b"\xff\xd8\xff broken")
+        told: dict[str, str] = {}
+        batches = list(image_batches(records, imgsz=32, resize="stretch", batch=3, workers=workers, on_unreadable=told.__setitem__))
+        assert [r.image_id for b in batches for r in b.records] == [r.image_id for r in records if r.image_id != "0002.jpg"]
+        assert [len(b.records) for b in batches] == [2, 3, 1]
+        assert list(told) == ["0002.jpg"]
+        assert "0002.jpg" in told["0002.jpg"]
+        for batch in batches:
+            for image, one in zip(batch.pixels, batch.records, strict=True):
+                assert torch.equal(image, resized(decode(one.path), 32, "stretch"))
+
+    @pytest.mark.parametrize("workers", [0, 1])
+    def test_leaves_the_global_generator_alone(self, tmp_path, workers):
+        records = save_all(tmp_path, 2)
+        before = torch.get_rng_state()
+        list(image_batches(records, imgsz=32, resize="fit", batch=1, workers=workers))
+        assert torch.equal(before, torch.get_rng_state())
+
+    def test_nothing_readable_and_nothing_at_all(self, tmp_path):
+        (tmp_path / "a.jpg").write_bytes(b"")
+        assert list(image_batches([record(tmp_path / "a.jpg")], imgsz=32, resize="stretch", batch=3)) == []
+        assert list(image_batches([], imgsz=32, resize="stretch", batch=3)) == []
+
+    def test_memory_is_flat(self, tmp_path):
+        records = save_all(tmp_path, 4, size=(400, 300)) * 150  # 600 images of 0.3 MiB at input size
+        stream = image_batches(records, imgsz=320, resize="stretch", batch=8)
+        for _ in range(8):
+            next(stream)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for _ in stream:
+            pass
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 * 1024  # KiB; all of them would be 180 MiB
+
+    def test_to_device_is_channels_last(self, tmp_path):
+        (batch,) = image_batches(save_all(tmp_path, 2), imgsz=32, resize="stretch", batch=2)
+        pixels, valid = to_device(batch, torch.device("cpu"))
+        assert pixels.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(pixels, batch.pixels)
+        assert valid.tolist() == [[32, 32], [32, 32]]
+
+    def test_real_photos_equal_pillow(self, shared_data):
+        paths = sorted((shared_data / "bccd" / "JPEGImages").glob("*.jpg"))[:5]
+        for path in paths:
+            expected = np.asarray(Image.open(path).convert("RGB")).astype(int)
+            assert np.abs(decode(path).permute(1, 2, 0).numpy().astype(int) - expected).mean() < 1
+
+
+class TestAhead:
+    def test_order_errors_and_an_early_end(self):
+        assert list(ahead(lambda n: n * n, range(20))) == [n * n for n in range(20)]
+        with pytest.raises(ZeroDivisionError):
+            list(ahead(lambda n: 1 // n, [1, 0]))
+
+    def test_works_only_a_little_ahead_and_stops_with_its_reader(self):
+        loaded: list[int] = []
+        stream = ahead(loaded.append, range(1000), depth=2)
+        next(stream)
+        stream.close()
+        assert len(loaded) <= 4

@@ -1,0 +1,217 @@
+"""Learning curves by hand: areas, costs at equal quality, savings, and arms compared seed by seed."""
+
+import math
+
+import numpy as np
+import pytest
+
+from boxwise.evaluation.curves import (
+    CellCurve,
+    Curve,
+    area_under,
+    band,
+    common_range,
+    compare_arms,
+    cost_at,
+    saving,
+    saving_profile,
+)
+
+
+def curve(cost, quality):
+    return Curve(np.asarray(cost, float), np.asarray(quality, float))
+
+
+def cell(arm, seed, ap, images=None, boxes=None):
+    """A run of 10 images a round, 5 boxes and 30 seconds an image unless told otherwise."""
+    images = [10 * (index + 1) for index in range(len(ap))] if images is None else images
+    boxes = [5 * count for count in images] if boxes is None else boxes
+    return CellCurve(arm, seed, images, boxes, [30 * count for count in images], ap, [2 * value for value in ap])
+
+
+def on(summaries, arm, axis="images"):
+    (summary,) = (summary for summary in summaries if (summary.arm, summary.axis) == (arm, axis))
+    return summary
+
+
+RAMP = curve([10, 20, 40], [0.1, 0.3, 0.5])
+
+
+class TestCurve:
+    def test_drops_rounds_that_could_not_be_judged(self):
+        assert curve([10, 20, 30], [0.1, math.nan, 0.3]).cost.tolist() == [10, 30]
+
+    def test_keeps_the_last_of_equal_costs(self):
+        kept = curve([10, 20, 20], [0.1, 0.2, 0.4])
+        assert (kept.cost.tolist(), kept.quality.tolist()) == ([10, 20], [0.1, 0.4])
+
+    def test_refuses_a_falling_cost(self):
+        with pytest.raises(ValueError, match="falls"):
+            curve([10, 5], [0.1, 0.2])
+
+    def test_refuses_unequal_lengths(self):
+        with pytest.raises(ValueError, match="expected \\[R\\] twice"):
+            curve([10, 20], [0.1])
+
+    def test_says_nothing_of_costs_it_was_not_run_at(self):
+        assert np.isnan(RAMP.at(np.array([5.0, 41.0]))).all()
+        assert float(RAMP.at(30.0)) == pytest.approx(0.4)
+
+
+class TestArea:
+    def test_whole_range(self):
+        assert area_under(RAMP, 10, 40) == pytest.approx((10 * 0.2 + 20 * 0.4) / 30)
+
+    def test_cuts_between_rounds(self):
+        assert area_under(RAMP, 15, 30) == pytest.approx((5 * 0.25 + 10 * 0.35) / 15)
+
+    def test_as_a_share_of_training_on_everything(self):
+        assert area_under(RAMP, 10, 40, full_quality=0.5) == pytest.approx(2 * area_under(RAMP, 10, 40))
+
+    def test_a_flat_curve_is_its_quality(self):
+        assert area_under(curve([1, 2, 9], [0.4, 0.4, 0.4]), 1, 9) == pytest.approx(0.4)
+
+    def test_a_range_of_no_width(self):
+        assert area_under(curve([10], [0.2]), 10, 10) == pytest.approx(0.2)
+
+    def test_a_range_that_was_not_run(self):
+        assert math.isnan(area_under(RAMP, 5, 40))
+
+    def test_common_range(self):
+        assert common_range([RAMP, curve([15, 30], [0, 1]), curve([], [])]) == (15, 30)
+        assert common_range([RAMP, curve([50, 60], [0, 1])]) is None
+        assert common_range([]) is None
+
+
+class TestCostAt:
+    def test_is_linear_between_rounds(self):
+        assert cost_at(RAMP, 0.4) == pytest.approx(30)
+
+    def test_is_the_first_crossing_of_the_running_maximum(self):
+        assert cost_at(curve([10, 20, 30, 40], [0.1, 0.3, 0.2, 0.5]), 0.4) == pytest.approx(35)
+        assert cost_at(curve([10, 20, 30, 40], [0.1, 0.3, 0.2, 0.5]), 0.2) == pytest.approx(15)
+
+    @pytest.mark.parametrize(("quality", "cost"), [(0.05, 10), (0.1, 10), (0.5, 40)])
+    def test_ends(self, quality, cost):
+        assert cost_at(RAMP, quality) == pytest.approx(cost)
+
+    def test_never_reached(self):
+        assert cost_at(RAMP, 0.51) is None
+        assert cost_at(curve([], []), 0.1) is None
+
+
+class TestSaving:
+    def test_twice_as_fast_saves_half(self):
+        assert saving(curve([10, 20, 30], [0.1, 0.5, 0.6]), curve([10, 20, 40], [0.1, 0.3, 0.5])) == pytest.approx(0.5)
+
+    def test_is_negative_where_the_curve_costs_more(self):
+        assert saving(curve([10, 40], [0.1, 0.3]), curve([10, 20], [0.1, 0.5])) == pytest.approx(1 - 40 / 15)
+
+    def test_against_itself_is_nothing(self):
+        assert saving(RAMP, RAMP) == 0
+
+    def test_at_a_quality_one_never_reaches(self):
+        assert saving(RAMP, curve([10, 20], [0.1, 0.3]), quality=0.4) is None
+        assert saving(curve([], []), RAMP) is None
+
+    def test_profile_climbs_from_the_start_to_the_common_top(self):
+        profile = saving_profile(curve([10, 20], [0.1, 0.5]), curve([10, 30], [0.1, 0.5]), levels=3)
+        assert profile == [(0.1, 0.0), (pytest.approx(0.3), pytest.approx(1 - 15 / 20)), (pytest.approx(0.5), pytest.approx(1 - 20 / 30))]
+
+    def test_profile_leaves_out_what_one_of_them_started_above(self):
+        assert saving_profile(curve([10, 20], [0.3, 0.5]), curve([10, 30], [0.1, 0.5]), levels=2)[0][0] == pytest.approx(0.3)
+
+    def test_profile_of_curves_that_never_climb(self):
+        assert saving_profile(curve([10, 20], [0.3, 0.2]), curve([10, 20], [0.3, 0.3])) == [(pytest.approx(0.3), 0.0)]
+
+
+class TestBand:
+    def test_at_the_rounds_when_all_share_them(self):
+        found = band([curve([10, 20], [0.1, 0.2]), curve([10, 20], [0.3, 0.4])])
+        assert found.cost.tolist() == [10, 20]
+        assert found.mean.tolist() == pytest.approx([0.2, 0.3])
+        assert (found.high - found.mean).tolist() == pytest.approx([12.7062 * 0.1] * 2, abs=1e-4)
+
+    def test_over_the_common_range_otherwise(self):
+        found = band([curve([10, 30], [0.1, 0.3]), curve([14, 26], [0.2, 0.2])], points=5)
+        assert found.cost.tolist() == [14, 17, 20, 23, 26]
+        assert found.mean[2] == pytest.approx(0.2)
+
+    def test_one_seed_has_no_limits(self):
+        assert np.isnan(band([RAMP]).low).all()
+
+    def test_nothing(self):
+        assert len(band([]).cost) == 0
+
+
+class TestCompareArms:
+    def test_every_arm_on_every_axis_in_order(self):
+        summaries = compare_arms([cell("random", 0, [0.1, 0.2]), cell("dual", 0, [0.1, 0.3])])
+        assert [(summary.axis, summary.arm) for summary in summaries] == [
+            (axis, arm) for axis in ("images", "boxes", "seconds") for arm in ("random", "dual")
+        ]
+
+    def test_figures_over_two_seeds(self):
+        cells = [cell("random", 0, [0.1, 0.2]), cell("dual", 0, [0.1, 0.3]), cell("random", 1, [0.2, 0.3]), cell("dual", 1, [0.2, 0.6])]
+        dual = on(compare_arms(cells), "dual")
+        assert dual.areas == pytest.approx((0.2, 0.4))
+        assert dual.area.mean == pytest.approx(0.3)
+        assert dual.difference.mean == pytest.approx((0.05 + 0.15) / 2)
+        assert dual.difference.low == pytest.approx(0.1 - 12.7062 * 0.05, abs=1e-4)
+        assert dual.final.mean == pytest.approx(0.45)
+        assert dual.saving.mean == pytest.approx((1 - 15 / 20 + 1 - (10 + 10 / 4) / 20) / 2)
+        assert dual.test.text == "not enough seeds (2 of 6)"
+
+    def test_the_baseline_is_not_compared_with_itself(self):
+        random = on(compare_arms([cell("random", 0, [0.1, 0.2])]), "random")
+        assert (random.paired_seeds, random.difference, random.test, random.saving) == ((), None, None, None)
+
+    def test_six_seeds_are_tested(self):
+        cells = [cell("random", seed, [0.1, 0.2]) for seed in range(6)]
+        cells += [cell("dual", seed, [0.1, 0.3 + 0.01 * seed]) for seed in range(6)]
+        assert on(compare_arms(cells), "dual").test.p == pytest.approx(2 / 64)
+
+    def test_only_common_seeds_are_paired(self):
+        cells = [cell("random", 0, [0.1, 0.2]), cell("random", 1, [0.5, 0.6]), cell("dual", 1, [0.5, 0.8]), cell("dual", 2, [0.0, 0.1])]
+        dual = on(compare_arms(cells), "dual")
+        assert dual.seeds == (1, 2)
+        assert dual.paired_seeds == (1,)
+        assert dual.difference == (pytest.approx(0.1), None, None)
+
+    def test_an_arm_without_a_baseline_stands_alone(self):
+        dual = on(compare_arms([cell("dual", 0, [0.1, 0.3])]), "dual")
+        assert dual.area.mean == pytest.approx(0.2)
+        assert dual.difference is None
+
+    def test_a_shorter_run_is_compared_where_both_ran(self):
+        cells = [cell("random", 0, [0.1, 0.2, 0.9]), cell("dual", 0, [0.1, 0.3])]
+        summaries = compare_arms(cells)
+        assert on(summaries, "random").area.mean == pytest.approx(0.15)
+        assert on(summaries, "dual").difference.mean == pytest.approx(0.05)
+
+    def test_boxes_are_compared_over_boxes_both_drew(self):
+        cells = [cell("random", 0, [0.1, 0.2], boxes=[50, 100]), cell("dual", 0, [0.1, 0.3], boxes=[50, 150])]
+        dual = on(compare_arms(cells), "dual", "boxes")
+        assert dual.area.mean == pytest.approx(0.15)
+        assert dual.difference.mean == pytest.approx(0)
+
+    def test_a_round_without_an_ap_is_skipped_and_an_arm_without_any_is_kept(self):
+        cells = [cell("random", 0, [0.1, 0.2, 0.3]), cell("dual", 0, [0.1, math.nan, 0.3]), cell("lost", 0, [math.nan] * 3)]
+        summaries = compare_arms(cells)
+        assert on(summaries, "dual").difference.mean == pytest.approx(0)
+        lost = on(summaries, "lost")
+        assert lost.seeds == ()
+        assert math.isnan(lost.area.mean)
+        assert lost.difference is None
+
+    def test_by_ap50_and_as_a_share_of_full_training(self):
+        cells = [cell("random", 0, [0.1, 0.2])]
+        (summary,) = compare_arms(cells, metric="ap50", axes=["images"], full_quality=0.6)
+        assert summary.area.mean == pytest.approx(0.3 / 0.6)
+
+    def test_the_same_cell_twice_is_refused(self):
+        with pytest.raises(ValueError, match="'random' has seed 0 twice"):
+            compare_arms([cell("random", 0, [0.1]), cell("random", 0, [0.2])])
+
+    def test_no_cells(self):
+        assert compare_arms([]) == []

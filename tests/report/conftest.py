@@ -1,0 +1,125 @@
+"""A small simulation to report on: real PNG images, metrics by the real evaluation, facts as the store would hold them."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from boxwise.boxes import Boxes
+from boxwise.evaluation.average_precision import coco_metrics
+from boxwise.report.facts import Cell, Round
+
+CLASSES = ("red cell", "<script>alert('x')</script>", "platelet & $co$")
+ROUNDS = 4
+SKILL = {"random": 0.0, "dual": 0.12, "oracle_loss": 0.2}
+
+
+def scene(seed: int) -> tuple[np.ndarray, Boxes]:
+    """A 96 × 72 image of coloured rectangles on noise, and their boxes."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(150, 190, (72, 96, 3)).astype(np.uint8)
+    xyxy, labels = [], []
+    for _ in range(rng.integers(0, 6)):
+        x, y, w, h = rng.integers(0, 70), rng.integers(0, 50), rng.integers(8, 26), rng.integers(8, 22)
+        label = int(rng.choice(3, p=[0.6, 0.25, 0.15]))
+        pixels[y : y + h, x : x + w] = [(200, 60, 60), (60, 90, 200), (230, 200, 40)][label]
+        xyxy.append((x, y, x + w, y + h))
+        labels.append(label)
+    return pixels, Boxes(np.array(xyxy, np.float32).reshape(-1, 4), np.array(labels, np.int64))
+
+
+@cache
+def metrics(noise: int, seed: int) -> dict[str, Any]:
+    """Metrics of boxes found with `noise` percent of them lost, moved or mistaken."""
+    rng = np.random.default_rng([noise, seed])
+    truths = {f"t{i}.png": scene(1000 + i)[1] for i in range(24)}
+    found = {}
+    for image_id, truth in truths.items():
+        kept = truth[np.flatnonzero(rng.random(len(truth)) > noise / 140)]
+        moved = kept.xyxy + rng.normal(0, 0.01 + noise / 22, kept.xyxy.shape)
+        labels = np.where(rng.random(len(kept)) < noise / 250, rng.integers(0, 3, len(kept)), kept.labels)
+        found[image_id] = Boxes(moved, labels, rng.random(len(kept)).astype(np.float32) * 0.6 + 0.4)
+    return coco_metrics(found, truths, CLASSES).to_json()
+
+
+def facts(arm: str, seed: int, round: int, *, test: bool) -> dict[str, Any]:
+    """What the store would hold of one finished round."""
+    rng = np.random.default_rng([seed, round, len(arm)])
+    noise = int(70 * np.exp(-0.35 * round) * (1 - SKILL[arm] * min(round, 2)) + 6 * rng.random())
+    scored = arm != "random" and round > 0
+    terms = [{"L_rec": float(a), "L_det": float(b)} if scored else {} for a, b in rng.normal(0, 1.2, (5, 2))]
+    items = [
+        {"image_id": f"r{round}_{i}.png", "utility": sum(t.values()) / 2, "terms": t, "split": "val" if round == 0 and i == 4 else "train"}
+        for i, t in enumerate(sorted(terms, key=lambda t: -sum(t.values())))
+    ]
+    steps = range(50, 301, 50)
+    history = [{"step": s, "lr": 0.01 * (1 - s / 320), "box": 2 * np.exp(-s / 150), "class": 3 * np.exp(-s / 120)} for s in steps]
+    val = metrics(noise + 2, seed + 50)
+    boxes = int((round + 1) * (14 if arm == "random" else 17) + rng.integers(0, 6))
+    spent = {"images": 20 * (round + 1), "boxes": boxes, "seconds": 40.0 * (round + 1) + 7.0 * boxes, "val_images": 6}
+    training = {"steps": 300, "stopped_early": round == 2, "best_ap": val["ap"], "images_per_second": 91.5, "seconds": 52.0}
+    pool = {"pool": 200 - 20 * round, "images_per_second": 120.0, "scorer": {"vae_error": 0.01}}
+    spread = {"mean": 0.0, "std": 1.0, "quantiles": [-2, -1, 0, 1, 2]}
+    fidelity = {"expected": 0.2 + 0.1 * round, "pseudo": 0.1 * round - 0.1, "score": 0.3, "learned": None}
+    return {
+        "select": {"items": items, "strategy": "random" if arm == "random" or round == 0 else "top_k"},
+        "annotate": spent | {"new_images": 20, "new_boxes": 14, "new_seconds": 138.0},
+        "audit": {
+            "n": 20 if round else 0,
+            "fidelity": fidelity if scored else {},
+            "weights": {"alpha": 0.4, "beta": 0.6} if scored else None,
+        },
+        "train": training | {"history": history},
+        "evaluate": {"val": val, "test": metrics(noise, seed + 9) if test else None},
+        "score": pool | {"terms": {"L_rec": spread} if scored else {}},
+    }
+
+
+def write_artefacts(folder: Path) -> None:
+    """A reconstruction sheet and the VAE's curves, as the scorer leaves them in a round's folder."""
+    folder.mkdir(parents=True)
+    tiles = [np.vstack([pixels, pixels // 2 + 60]) for pixels, _ in map(scene, range(8))]
+    Image.fromarray(np.hstack(tiles)).save(folder / "reconstructions.png")
+    lines = [f"{s},{0.08 * np.exp(-s / 300) + 0.01:.5f},{2 + s / 500:.4f}" for s in range(50, 1501, 50)]
+    (folder / "vae_history.csv").write_text("step,reconstruction,kl\n" + "\n".join(lines) + "\n")
+
+
+MakeCells = Callable[..., list[Cell]]
+
+
+@pytest.fixture(scope="session")
+def make_cells(tmp_path_factory: pytest.TempPathFactory) -> MakeCells:
+    """Cells for the given arms and seeds, sharing one folder of images; `test` says whether there is a test split."""
+    root = tmp_path_factory.mktemp("simulation")
+    images, labels = {}, {}
+    for round in range(ROUNDS):
+        for i in range(5):
+            pixels, boxes = scene(10 * round + i)
+            path = root / "images" / f"r{round}_{i}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(path)
+            images[path.name], labels[path.name] = path, boxes
+
+    def make(arms: tuple[str, ...] = ("dual", "oracle_loss", "random"), seeds: int = 2, *, test: bool = True) -> list[Cell]:
+        return [_cell(root, arm, seed, images, labels, test=test) for arm in arms for seed in range(seeds)]
+
+    return make
+
+
+def _cell(root: Path, arm: str, seed: int, images: dict[str, Path], labels: dict[str, Boxes], *, test: bool) -> Cell:
+    folder = root / f"{arm}_{seed}"
+    if arm != "random" and not folder.exists():
+        for round in range(ROUNDS):
+            write_artefacts(folder / "rounds" / f"round_{round:02d}")
+    config = {
+        "seed": seed,
+        "device": "cpu",
+        "scorer": {"name": "none" if arm == "random" else "dual", "alpha": 0.5},
+        "strategy": {"name": arm},
+    }
+    rounds = tuple(Round(round, facts(arm, seed, round, test=test)) for round in range(ROUNDS))
+    return Cell(arm, seed, folder, config, CLASSES, rounds, arm == "oracle_loss", images, labels)

@@ -1,0 +1,50 @@
+import numpy as np
+from PIL import Image
+
+from boxwise.report.comparison import arm_lines, confusion, learning_charts, precision_recall, quality, save_curves
+
+
+def test_an_arm_looks_the_same_everywhere(make_cells):
+    looks = arm_lines(make_cells(), "random")
+    assert list(looks) == ["dual", "random", "oracle_loss"]
+    assert looks["random"].dashed
+    assert looks["oracle_loss"].name == "oracle_loss (upper bound)"
+    assert len({look.color for look in looks.values()}) == 3
+    chart = precision_recall(make_cells(), "test", "random")
+    assert [(key.name, key.color, key.marker) for key in chart.keys] == [(k.name, k.color, k.marker) for k in looks.values()]
+
+
+def test_there_is_a_learning_curve_for_each_cost(make_cells):
+    charts = learning_charts(make_cells(), "ap", "test", "random")
+    assert [chart.caption for chart in charts] == ["by labelled images", "by labelled boxes", "by annotator time"]
+    assert "annotator minutes" in charts[2].svg
+
+
+def test_confusion_is_summed_over_seeds(make_cells):
+    cells = make_cells(("dual",), 2)
+    total = np.sum([cell.last_metrics("test")["confusion"] for cell in cells], axis=0)
+    chart = confusion(cells, "test", "random")[0]
+    for count in total[total > 0]:
+        assert f">{count}</text>" in chart.svg
+
+
+def test_quality_compares_arms_or_the_rounds_of_one_study(make_cells):
+    assert quality(make_cells(), "test", "random").heads == ("", "dual", "random", "oracle_loss (upper bound)")
+    assert quality(make_cells(("dual",), 1), "test", "random").heads == ("", "round 0", "round 1", "round 2", "round 3")
+
+
+def test_precision_of_a_study_alone_is_by_class(make_cells):
+    names = [key.name for key in precision_recall(make_cells(("dual",), 1), "test", "random").keys]
+    assert names[0] == "red cell"
+    assert names[-1] == "all classes"
+
+
+def test_the_png_holds_the_three_axes(make_cells, tmp_path):
+    path = save_curves(make_cells(), tmp_path / "curves.png")
+    with Image.open(path) as image:
+        assert image.width > 3 * image.height
+
+
+def test_nothing_evaluated_draws_an_empty_png(make_cells, tmp_path):
+    assert save_curves(make_cells(("dual",), 1, test=False), tmp_path / "curves.png", split="test").is_file()
+    assert save_curves([], tmp_path / "none.png").is_file()

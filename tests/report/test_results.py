@@ -1,0 +1,56 @@
+import csv
+import dataclasses
+import json
+
+from boxwise.evaluation.curves import compare_arms
+from boxwise.report.facts import Round, curve
+from boxwise.report.results import COLUMNS, write_results
+
+
+def read(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_one_row_an_arm_seed_and_round(make_cells, tmp_path):
+    cells = make_cells()
+    write_results(cells, tmp_path / "results.csv")
+    rows = read(tmp_path / "results.csv")
+    assert [(r["arm"], int(r["seed"]), int(r["round"])) for r in rows] == [(c.arm, c.seed, r.round) for c in cells for r in c.rounds]
+    assert tuple(rows[0]) == COLUMNS
+    facts = cells[0].rounds[2].facts
+    assert float(rows[2]["test_ap"]) == facts["evaluate"]["test"]["ap"]
+    assert float(rows[2]["val_ap50"]) == facts["evaluate"]["val"]["ap50"]
+    assert float(rows[2]["seconds"]) == facts["annotate"]["seconds"]
+    assert float(rows[2]["train_seconds"]) == facts["train"]["seconds"]
+    assert float(rows[2]["fidelity_expected"]) == facts["audit"]["fidelity"]["expected"]
+    assert rows[2]["fidelity_learned"] == ""
+    assert {r["upper_bound"] for r in rows if r["arm"] == "oracle_loss"} == {"True"}
+
+
+def test_json_holds_the_same_rows_and_the_comparison(make_cells, tmp_path):
+    cells = make_cells()
+    write_results(cells, tmp_path / "results.csv")
+    found = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert len(found["rounds"]) == len(read(tmp_path / "results.csv"))
+    assert found["split"] == "test"
+    expected = compare_arms([curve(cell, "test") for cell in cells])
+    assert [(s["arm"], s["axis"], s["areas"]) for s in found["comparison"]] == [(s.arm, s.axis, list(s.areas)) for s in expected]
+
+
+def test_without_a_test_split_columns_are_empty_and_val_is_judged(make_cells, tmp_path):
+    write_results(make_cells(("dual",), 1, test=False), tmp_path / "results.csv")
+    assert {row["test_ap"] for row in read(tmp_path / "results.csv")} == {""}
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["split"] == "val"
+
+
+def test_a_round_counts_once_it_is_labelled(make_cells, tmp_path):
+    cell = make_cells(("dual",), 1)[0]
+    open_round = Round(1, {"select": cell.rounds[1].facts["select"]})
+    write_results([dataclasses.replace(cell, rounds=(cell.rounds[0], open_round))], tmp_path / "results.csv")
+    assert [row["round"] for row in read(tmp_path / "results.csv")] == ["0"]
+
+
+def test_no_part_of_a_file_is_left_beside_it(make_cells, tmp_path):
+    write_results(make_cells(("dual",), 1), tmp_path / "results.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv", "results.json"]

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from blob_detector import BlobDetector
+from conftest import write_broken
+
+from boxwise.boxes import Boxes
+from boxwise.records import Sample
+from boxwise.scorers.detection_loss import ExpectedLoss, PseudoLoss
+from boxwise.scorers.pool_pass import audit, inspect_pool, read_detections
+
+BLOB_IN_0 = [4, 16, 36, 64]  # scene 00.png's rectangle, original pixels
+
+
+def inspect(records, *, detector=None, **options):
+    return inspect_pool(detector or BlobDetector(), ExpectedLoss(), records, imgsz=64, **{"batch": 5, **options})
+
+
+def test_one_row_an_image_in_order_whatever_the_batch(scenes):
+    by_five, one_by_one = inspect(scenes), inspect(scenes, batch=1)
+    assert by_five.image_ids == tuple(record.image_id for record in scenes)
+    assert np.array_equal(by_five.terms["expected"], one_by_one.terms["expected"])
+    assert np.array_equal(by_five.embeddings, one_by_one.embeddings)
+    assert (by_five.embeddings.shape, by_five.embeddings.dtype) == ((12, 3), np.float32)
+
+
+def test_an_unreadable_image_is_left_out_and_told(scenes, tmp_path):
+    told = {}
+    found = inspect([*scenes[:3], write_broken(tmp_path, "broken.jpg"), *scenes[3:]], on_unreadable=told.__setitem__)
+    assert found.image_ids == tuple(record.image_id for record in scenes)
+    assert len(found.terms["expected"]) == len(found.embeddings) == len(found.box_counts) == 12
+    assert list(found.unreadable) == ["broken.jpg"] and told == found.unreadable
+
+
+def test_counts_boxes_that_are_likely_enough(scenes):
+    expected = [0.0 if index % 3 == 2 else 1.0 for index in range(12)]
+    assert inspect(scenes).box_counts.tolist() == expected
+    assert inspect(scenes, detector=BlobDetector(score=0.3)).box_counts.tolist() == expected
+    assert inspect(scenes, detector=BlobDetector(score=0.29)).box_counts.tolist() == [0.0] * 12
+
+
+def test_keeps_every_detection_on_disk(scenes, tmp_path):
+    inspect(scenes, detections_path=tmp_path / "detections.parquet")
+    found = dict(read_detections(tmp_path / "detections.parquet"))
+    assert list(found) == [record.image_id for record in scenes]
+    assert found["00.png"].xyxy == pytest.approx(np.array([BLOB_IN_0]), abs=2)
+    assert len(found["02.png"]) == 0
+
+
+def test_a_failure_leaves_no_detections_behind(scenes, tmp_path):
+    def fail(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        inspect(scenes, detections_path=tmp_path / "detections" / "pool.parquet", progress=fail)
+    assert list((tmp_path / "detections").iterdir()) == []
+
+
+def test_progress_ends_at_the_total_unreadable_images_included(scenes, tmp_path):
+    seen = []
+    inspect([write_broken(tmp_path, "broken.jpg"), *scenes], progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(5, 13), (10, 13), (13, 13)]
+
+
+def test_an_empty_pool_gives_empty_scores():
+    found = inspect([])
+    assert found.image_ids == () and len(found.embeddings) == 0
+    assert ExpectedLoss().score(found.image_ids, found.terms).values.shape == (0,)
+
+
+def test_a_pool_of_unreadable_images_is_empty_but_named(tmp_path):
+    found = inspect([write_broken(tmp_path, "broken.jpg")])
+    assert found.image_ids == () and list(found.unreadable) == ["broken.jpg"]
+
+
+def test_audit_sets_the_scores_beside_the_true_loss(scenes, tmp_path):
+    truth = Boxes(np.array([BLOB_IN_0]), [0])
+    samples = [Sample(scenes[0], truth), Sample(write_broken(tmp_path, "broken.jpg"), truth), Sample(scenes[2], truth)]
+    found = audit(BlobDetector(), [ExpectedLoss(), PseudoLoss()], samples, imgsz=64, batch=2)
+    assert list(found) == ["true", "expected", "pseudo"]
+    assert found["true"][0] < 2 and found["true"][2] == 1000
+    assert all(np.isnan(values).tolist() == [False, True, False] for values in found.values())
+
+
+def test_audit_of_nothing_is_empty():
+    assert audit(BlobDetector(), [ExpectedLoss()], [], imgsz=64)["true"].shape == (0,)
