@@ -28,12 +28,13 @@ import torch
 from PIL import Image
 
 from boxwise import runtime
-from boxwise.config import DetectorConfig, VaeConfig
+from boxwise.boxes import Boxes
+from boxwise.config import DetectorConfig, TrainConfig, VaeConfig
 from boxwise.detectors.base import Detector, ImageBatch, View
-from boxwise.detectors.detector import TorchDetector, build_detector
+from boxwise.detectors.detector import TorchDetector, build_detector, load_detector
 from boxwise.detectors.loading import image_batches
 from boxwise.images import find_images
-from boxwise.records import ImageRecord
+from boxwise.records import ImageRecord, Sample
 from boxwise.scorers.base import Terms
 from boxwise.scorers.detection_loss import DetectionLoss, ExpectedLoss, surrogates
 from boxwise.scorers.detections_file import writing_detections
@@ -43,6 +44,7 @@ from boxwise.scorers.reconstruction import Reconstruction, thumbnails
 
 CLASSES = tuple("abcdefghij")
 WARM_UP = 3  # batches before the clock starts
+TRAINING = TrainConfig(min_steps=40, max_steps=40, batch=8, epochs=1, warmup_steps=5, augment="none")  # enough to call most anchors background
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", action="store_true", help="peak memory at 1k and 20k images instead, with tiny_ssd")
+    parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--contestant", choices=list(CONTESTANTS), help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -150,6 +153,7 @@ def _compare_speed(arguments: argparse.Namespace) -> None:
     rates: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
     with tempfile.TemporaryDirectory() as folder:
         images = arguments.images or _synthetic(Path(folder), arguments.count, (500, 375))
+        arguments.weights = _trained(arguments, _records(images, 64), Path(folder) / "weights.pt")
         for _ in range(arguments.rounds):
             for name in CONTESTANTS:
                 rates[name].append(_spawn(arguments, name, images)["images_per_second"])
@@ -163,13 +167,14 @@ def _compare_memory(arguments: argparse.Namespace) -> None:
     arguments.detector, arguments.imgsz = "tiny_ssd", 96
     with tempfile.TemporaryDirectory() as folder:
         images = _synthetic(Path(folder), 1000, (64, 48))
+        arguments.weights = _trained(arguments, _records(images, 64), Path(folder) / "weights.pt")
         for count in (1000, 20_000):
             arguments.count = count
             print(f"{count:6} images: peak memory {_spawn(arguments, 'files', images)['peak_mb']:7.1f} MB")
 
 
 def _spawn(arguments: argparse.Namespace, contestant: str, images: Path) -> dict[str, float]:
-    options = ("detector", "imgsz", "count", "batch", "workers", "threads", "device")
+    options = ("weights", "count", "batch", "workers", "threads", "device")
     words = [word for name in options for word in (f"--{name}", str(getattr(arguments, name)))]
     command = [sys.executable, __file__, "--contestant", contestant, "--images", str(images), *words]
     surroundings = dict(os.environ) if contestant == "bare" else {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}  # as the command line sets it
@@ -181,8 +186,7 @@ def _compete(arguments: argparse.Namespace) -> dict[str, float]:
         runtime.prepare(arguments.threads)
     elif arguments.threads:
         torch.set_num_threads(arguments.threads)
-    config = DetectorConfig(name=arguments.detector, imgsz=arguments.imgsz, pretrained=False)
-    detector = build_detector(arguments.detector, CLASSES, config, seed=0, device=torch.device(arguments.device))
+    detector = load_detector(arguments.weights, device=torch.device(arguments.device))
     records = _records(arguments.images, arguments.count)
     vae = Reconstruction(VaeConfig(steps=1), corrected=True, imgsz=detector.imgsz, resize=detector.resize, device=detector.device)
     vae.fit(records[:64], [], rng=np.random.default_rng(0))
@@ -190,6 +194,16 @@ def _compete(arguments: argparse.Namespace) -> dict[str, float]:
         setting = Setting(detector, vae, records, arguments.batch, arguments.workers, Path(folder))
         rate = CONTESTANTS[arguments.contestant][0](setting)
     return {"images_per_second": rate, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def _trained(arguments: argparse.Namespace, records: list[ImageRecord], path: Path) -> Path:
+    """Weights after a few steps on one box an image: an untrained detector would fill the postprocessing with false boxes."""
+    config = DetectorConfig(name=arguments.detector, imgsz=arguments.imgsz, pretrained=False)
+    detector = build_detector(arguments.detector, CLASSES, config, seed=0, device=torch.device(arguments.device))
+    boxes = [Boxes([[0.3 * r.width, 0.3 * r.height, 0.7 * r.width, 0.7 * r.height]], [i % len(CLASSES)]) for i, r in enumerate(records)]
+    detector.fit([Sample(record, box) for record, box in zip(records, boxes, strict=True)], [], TRAINING, seed=0)
+    detector.save(path)
+    return path
 
 
 def _inspect_pool(setting: Setting, scorer: Dual) -> float:

@@ -200,7 +200,7 @@ def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> None:
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"Override {override!r}: the value is not YAML ({error}).") from None
+            raise ConfigError(f"Override {override!r}: the value is not YAML ({str(error).splitlines()[0]}).") from None
         _place(values, key.split("."), value, override)
 
 

@@ -5,7 +5,7 @@ Knows nothing of what the bytes mean.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from boxwise.errors import BoxwiseError
@@ -27,7 +27,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise BoxwiseError(f"{path}: cannot be written ({error.strerror or error}). Nothing that was there is lost.") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # there may not even be a folder
+            aside.unlink()
 
 
 def _sync(path: Path) -> None:

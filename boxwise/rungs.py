@@ -15,8 +15,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
@@ -26,8 +24,8 @@ from boxwise.config import StudyConfig, resolve
 from boxwise.errors import StudyError
 from boxwise.evaluation.fidelity import fit_weights, spearman
 from boxwise.evaluation.stopping import ApShift
-from boxwise.files import replacing
 from boxwise.records import ImageRecord, Phase, Query, QueryItem, Sample, Scores, Split
+from boxwise.scored_pool import ScoredPool, read_scored_pool, write_scored_pool
 from boxwise.store import Store
 from boxwise.strategies.base import Budget, Candidates
 
@@ -39,13 +37,14 @@ _PHASES = tuple(Phase)
 
 @dataclass(frozen=True)
 class Event:
-    """Progress of a long rung: `step` of `steps`, and figures worth showing."""
+    """Progress of a long rung: `step` of `steps`, and figures worth showing. finished: the rung's facts are committed."""
 
     round: int
     phase: Phase
     step: int
     steps: int
     figures: Mapping[str, float] = field(default_factory=dict)
+    finished: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,9 +90,6 @@ def check(config: StudyConfig) -> None:
     recipes.named("scorer", recipes.scorers(), config.scorer.name)
 
 
-# -- select ------------------------------------------------------------------------------------------------------------------
-
-
 def select(bench: Bench, round: int) -> Rung:
     """Ask for the round's images: at random in round 0, which has no detector yet, then by the study's strategy."""
     rng = bench.rng(round, Phase.SELECT)
@@ -125,17 +121,8 @@ def _strategic_query(bench: Bench, round: int, rng: Generator) -> Query:
 
 def _candidates(bench: Bench, round: int) -> Candidates:
     """The scored pool of the round before, less what was labelled since."""
-    folder = round_folder(bench.folder, round - 1)
-    ids, values, terms, box_counts = read_scores(folder / "scores.parquet")
-    pool = {record.image_id for record in bench.store.pool()}
-    rows = np.array([row for row, image_id in enumerate(ids) if image_id in pool], dtype=np.intp)
-    arrays = np.load(folder / "embeddings.npz")
-    image_ids = tuple(ids[row] for row in rows)
-    scores = Scores(image_ids, values[rows], {name: term[rows] for name, term in terms.items()})
-    return Candidates(round, image_ids, scores, arrays["pool"][rows], arrays["labeled"], box_counts[rows])
-
-
-# -- annotate and audit ------------------------------------------------------------------------------------------------------
+    still = {record.image_id for record in bench.store.pool()}
+    return read_scored_pool(round_folder(bench.folder, round - 1)).candidates(round, still)
 
 
 def annotate(bench: Bench, round: int) -> Rung:
@@ -219,9 +206,6 @@ def _weights(bench: Bench, round: int, new_losses: Mapping[str, float]) -> dict[
     return {"alpha": fitted["L_rec"], "beta": fitted["L_det"]}
 
 
-# -- train and evaluate ------------------------------------------------------------------------------------------------------
-
-
 def train(bench: Bench, round: int) -> Rung:
     """Train on everything labelled, from the same initial weights each round unless the config says 'previous'."""
     started = monotonic()
@@ -289,9 +273,6 @@ def _metrics(bench: Bench, detector: TorchDetector, split: Split) -> dict[str, A
     return coco_metrics(predictions, truths, bench.classes).to_json()
 
 
-# -- score -------------------------------------------------------------------------------------------------------------------
-
-
 def score(bench: Bench, round: int) -> Rung:
     """One pass over the pool for the next round's selection; ends the study when budget, pool or stopping rule says so."""
     pool = bench.store.pool()
@@ -350,9 +331,7 @@ def _score_pool(bench: Bench, round: int, pool: Sequence[ImageRecord]) -> tuple[
     scores = scorer.score(found.image_ids, found.terms)
     covers = recipes.STRATEGIES[config.strategy.name](config.strategy).uses_embeddings
     labeled_embeddings = inspect(NoScore(), labeled).embeddings if covers else found.embeddings[:0]
-    with replacing(folder / "embeddings.npz") as path:
-        np.savez(path, pool=found.embeddings, labeled=labeled_embeddings)
-    _write_scores(folder / "scores.parquet", scores, found.box_counts)
+    write_scored_pool(folder, ScoredPool(scores, found.embeddings, labeled_embeddings, found.box_counts))
     return scores, figures | {"alpha": alpha, "beta": beta}, found.unreadable
 
 
@@ -367,29 +346,11 @@ def _alpha_beta(bench: Bench, round: int) -> tuple[float, float]:
     return latest["alpha"], latest["beta"]
 
 
-def _write_scores(path: Path, scores: Scores, box_counts: NDArray[np.float64]) -> None:
-    """One row an image: its id, score, expected boxes and every term."""
-    columns = {"image_id": list(scores.image_ids), "score": scores.values, "box_count": box_counts}
-    table = pa.table(columns | {f"term:{name}": values for name, values in scores.terms.items()})
-    with replacing(path) as aside:
-        pq.write_table(table, aside)
-
-
-def read_scores(path: Path) -> tuple[list[str], NDArray[np.float64], dict[str, NDArray[np.float64]], NDArray[np.float64]]:
-    """The scored pool of a round: ids, scores [N], terms (each [N]) and expected boxes [N]."""
-    table = pq.read_table(path)
-    terms = {name.removeprefix("term:"): table[name].to_numpy() for name in table.column_names if name.startswith("term:")}
-    return table["image_id"].to_pylist(), table["score"].to_numpy(), terms, table["box_count"].to_numpy()
-
-
 def _summary(values: NDArray[np.float64]) -> dict[str, Any]:
     if not len(values):
         return {"mean": None, "std": None, "quantiles": []}
     quantiles = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
     return {"mean": float(values.mean()), "std": float(values.std()), "quantiles": quantiles.tolist()}
-
-
-# -- shared ------------------------------------------------------------------------------------------------------------------
 
 
 def _samples(bench: Bench, split: Split, *, only: set[str] | None = None) -> list[Sample]:

@@ -161,7 +161,10 @@ def _run_trunk(plan: Plan, seed: int, on_event: OnEvent | None) -> None:
     while study.store.position != (0, Phase.SCORE):
         if study.store.position[1] is Phase.ANNOTATE:
             study.answer(annotator)
-        study.step(on_event=_tagged("all arms", seed, on_event))
+        number, phase = study.store.position
+        show = _tagged("all arms", seed, on_event)
+        study.step(on_event=show)
+        show(_finished(study, number, phase))
     study.store.close()
 
 
@@ -171,7 +174,13 @@ def _run_cell(plan: Plan, arm: str, seed: int, on_event: OnEvent | None) -> None
         Study.open(plan.trunk_folder(seed)).fork(folder, config)
     study = Study.open(folder, config=config)
     annotator, _ = _hide_pool_labels(plan.dataset, config)
-    study.run(annotator, oracle=annotator.reveal if _is_upper_bound(arm) else None, on_event=_tagged(arm, seed, on_event))
+    show = _tagged(arm, seed, on_event)
+    study.run(
+        annotator,
+        oracle=annotator.reveal if _is_upper_bound(arm) else None,
+        on_event=show,
+        on_rung=lambda number, phase: show(_finished(study, number, phase)),
+    )
     study.store.close()
 
 
@@ -192,8 +201,14 @@ def _safe(arm: str) -> str:
     return "".join(char if char.isalnum() or char in "-_." else "_" for char in arm)
 
 
-def _tagged(arm: str, seed: int, on_event: OnEvent | None) -> Callable[[Event], None] | None:
-    return None if on_event is None else lambda event: on_event((arm, seed, event))
+def _tagged(arm: str, seed: int, on_event: OnEvent | None) -> Callable[[Event], None]:
+    return lambda event: None if on_event is None else on_event((arm, seed, event))
+
+
+def _finished(study: Study, number: int, phase: Phase) -> Event:
+    """The event of a finished rung, with what was reached if it was an evaluation."""
+    metrics = study.store.facts()[number][phase.value].get(Split.TEST.value) if phase is Phase.EVALUATE else None
+    return Event(number, phase, 1, 1, {"AP": metrics["ap"], "AP50": metrics["ap50"]} if metrics else {}, finished=True)
 
 
 # -- side by side ------------------------------------------------------------------------------------------------------------

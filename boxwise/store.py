@@ -6,19 +6,17 @@ a phase with its facts and the next position. Nobody else writes SQL. Knows noth
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from boxwise.boxes import Boxes
 from boxwise.errors import StudyError
+from boxwise.jsonable import boxes_from_json, boxes_to_json, plain
 from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, QueryItem, Source, Split, Verdict
 
 SCHEMA_VERSION = 1
@@ -239,7 +237,7 @@ class Store:
     def commit(self, round: int, phase: Phase, facts: Mapping[str, Any], *, then: tuple[int, Phase], query: Query | None = None) -> None:
         """Write a finished rung: its facts, its query if it asked one, and the next position, all or nothing."""
         with self._engine.begin() as connection:
-            connection.execute(_FACTS.insert(), {"round": round, "phase": phase.value, "facts": _plain(facts), "at": _now()})
+            connection.execute(_FACTS.insert(), {"round": round, "phase": phase.value, "facts": plain(facts), "at": _now()})
             if query is not None:
                 _insert_query(connection, query)
             _put(connection, "position", [then[0], then[1].value])
@@ -277,20 +275,6 @@ class Store:
         return found
 
 
-def boxes_to_json(boxes: Boxes) -> dict[str, Any]:
-    """Columns of human or given boxes as JSON; floats survive exactly (float32 → shortest repr → float32)."""
-    columns: dict[str, Any] = {"xyxy": boxes.xyxy.tolist(), "labels": boxes.labels.tolist()}
-    for name in ("scores", "difficult", "crowd", "ids"):
-        column = getattr(boxes, name)
-        if column is not None:
-            columns[name] = column.tolist()
-    return columns
-
-
-def boxes_from_json(columns: Mapping[str, Any]) -> Boxes:
-    return Boxes(**columns)
-
-
 def _engine(url: str) -> Engine:
     engine = sa.create_engine(url)
     if engine.dialect.name == "sqlite":
@@ -323,10 +307,9 @@ def _append(
         "seconds": seconds,
         "at": _now(),
     }
-    try:
-        (number,) = connection.execute(_ANNOTATIONS.insert(), row).inserted_primary_key or (None,)
-    except sa.exc.IntegrityError:
-        raise StudyError(f"image {annotation.image_id!r} is not in the study.") from None
+    if connection.execute(sa.select(_IMAGES.c.image_id).where(_IMAGES.c.image_id == annotation.image_id)).first() is None:
+        raise StudyError(f"image {annotation.image_id!r} is not in the study.")
+    (number,) = connection.execute(_ANNOTATIONS.insert(), row).inserted_primary_key or (None,)
     rows = [
         {
             "annotation_id": number,
@@ -363,7 +346,7 @@ def _insert_query(connection: Connection, query: Query) -> None:
             "rank": rank,
             "image_id": item.image_id,
             "utility": item.utility,
-            "terms": _plain(item.terms),
+            "terms": plain(item.terms),
             "split": item.split.value,
         }
         for rank, item in enumerate(query.items)
@@ -373,21 +356,6 @@ def _insert_query(connection: Connection, query: Query) -> None:
     for item in query.items:
         if item.split is not Split.TRAIN:
             connection.execute(_IMAGES.update().where(_IMAGES.c.image_id == item.image_id).values(split=item.split.value))
-
-
-def _plain(value: Any) -> Any:
-    """`value` as JSON types: numpy scalars and arrays become numbers and lists, NaN becomes null."""
-    return json.loads(json.dumps(value, default=_to_json), parse_constant=lambda _: None)
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} is no fact")
 
 
 def _now() -> str:

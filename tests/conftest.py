@@ -26,3 +26,43 @@ def shared_data() -> Path:
 def shared_weights() -> Path:
     """Folder with ImageNet backbone weights; skips where it is absent."""
     return _folder("BOXWISE_WEIGHTS", "weights")
+
+
+@pytest.fixture(scope="session")
+def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A VOC data set of 60 digit scenes with train, val and test."""
+    from boxwise.digits import make_digits
+
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    make_digits(folder, seed=1, images=60)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits(digits_folder: Path):  # type: ignore[no-untyped-def]
+    """The digit scenes as a Dataset, every image labelled."""
+    from boxwise.datasets import read_dataset
+
+    return read_dataset(digits_folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_overrides() -> tuple[str, ...]:
+    """Config overrides for a study of seconds: a small SSD from scratch, a dozen training steps a round."""
+    return (
+        "detector.name=tiny_ssd",
+        "detector.imgsz=96",
+        "detector.pretrained=false",
+        "train.min_steps=12",
+        "train.max_steps=12",
+        "train.batch=4",
+        "train.warmup_steps=2",
+        "train.checkpoint_every=4",
+        "scorer.vae.size=32",
+        "scorer.vae.steps=6",
+        "scorer.vae.width=4",
+        "scorer.vae.latent=8",
+        "budget.initial=6",
+        "budget.per_round=4",
+        "budget.rounds=2",
+    )

@@ -45,8 +45,11 @@ class Watch:
 
     def event(self, event: Event, who: str = "") -> None:
         name = f"{who}round {event.round} {event.phase.value}"
-        figures = " ".join(f"{key} {value:.4g}" for key, value in event.figures.items())
-        if console.is_terminal:
+        figures = " ".join(f"{key} {value:.4g}" for key, value in event.figures.items() if value is not None)
+        if event.finished:
+            if figures:
+                console.print(f"{name} {figures}")
+        elif console.is_terminal:
             self._bar(name, event, figures)
         elif monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
             self._last_line = monotonic()

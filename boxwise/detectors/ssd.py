@@ -5,6 +5,7 @@ Builders return untrained-headed networks over ImageNet backbones. Knows nothing
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -124,12 +125,9 @@ class SsdNetwork(Network):
 
 
 def feature_levels(extractor: nn.Module, imgsz: int) -> list[Tensor]:
-    """The feature maps of one blank image, for their channels and sizes; BatchNorm statistics are left as they are."""
-    training = extractor.training
-    with torch.no_grad():
-        levels = list(extractor.eval()(torch.zeros(1, 3, imgsz, imgsz)).values())
-    extractor.train(training)
-    return levels
+    """Zeros in the shapes [1, channels, height, width] of the extractor's levels, found without computing anything."""
+    shapes = copy.deepcopy(extractor).to("meta")(torch.zeros(2, 3, imgsz, imgsz, device="meta"))  # 2: BatchNorm refuses 1 of 1 × 1
+    return [torch.zeros(1, *level.shape[1:]) for level in shapes.values()]
 
 
 def check_imgsz(name: str, imgsz: int, *, least: int, most: int, multiple: int) -> int:
@@ -216,9 +214,7 @@ def ssd300_vgg16(class_count: int, imgsz: int | None, weights: BackboneWeights) 
     )
     channels = [level.shape[1] for level in feature_levels(extractor, imgsz)]
     head = SSDHead(channels, default_boxes.num_anchors_per_location(), class_count + 1)
-    return SsdNetwork(
-        extractor, head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=1, mean=VGG_MEAN, std=VGG_STD
-    )
+    return SsdNetwork(extractor, head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=1, mean=VGG_MEAN, std=VGG_STD)
 
 
 def _vgg16_features(weights: BackboneWeights) -> nn.Sequential:

@@ -84,11 +84,12 @@ def fit_network(
         training.evaluate = evaluate if val else None
         if checkpoint is not None:
             training.resume(checkpoint, identity(network, train, val, config, seed))
-        training.run(_batches(network, train, config, ranks=ranks, seed=seed), workers=workers, progress=progress if ranks.first else None)
+        batches = _batches(network, train, config, ranks=ranks, seed=seed, workers=workers)
+        training.run(batches, workers=workers, progress=progress if ranks.first else None)
         return training.finish()
 
 
-def _batches(network: Network, train: Sequence[Sample], config: TrainConfig, *, ranks: Ranks, seed: int) -> TrainingBatches:
+def _batches(network: Network, train: Sequence[Sample], config: TrainConfig, *, ranks: Ranks, seed: int, workers: int) -> TrainingBatches:
     return TrainingBatches(
         train,
         batch=config.batch,
@@ -97,7 +98,7 @@ def _batches(network: Network, train: Sequence[Sample], config: TrainConfig, *, 
         resize=network.resize,
         recipe=config.augment,
         seed=seed,
-        cache_mb=config.cache_mb,
+        cache_mb=config.cache_mb / max(1, workers),  # every worker process has a cache of its own
     )
 
 

@@ -53,8 +53,9 @@ class Vae(nn.Module):
         downs = [_down(a, b) for a, b in pairwise(channels)]
         ups = [_up(a, b) for a, b in pairwise(reversed(channels))]
         stem = nn.Conv2d(3, shape.width, PATCH, stride=PATCH)
-        self.encoder = nn.Sequential(stem, nn.SiLU(), *downs, nn.Flatten(), nn.Linear(features, 2 * shape.latent))
-        nn.init.constant_(self.encoder[-1].bias[shape.latent :], -4.0)  # latents start nearly noiseless, or the first steps learn little
+        posterior = nn.Linear(features, 2 * shape.latent)
+        nn.init.constant_(posterior.bias[shape.latent :], -4.0)  # latents start nearly noiseless, or the first steps learn little
+        self.encoder = nn.Sequential(stem, nn.SiLU(), *downs, nn.Flatten(), posterior)
         self.decoder = nn.Sequential(
             nn.Linear(shape.latent, features),
             nn.Unflatten(1, (channels[-1], SMALLEST, SMALLEST)),

@@ -1,5 +1,7 @@
 """Steps, learning rates, parameter groups, averaged weights and the ranking loss, against their definitions."""
 
+import itertools
+
 import pytest
 import torch
 from dot_network import DotNetwork, LossHead
@@ -25,7 +27,7 @@ class TestLearningRate:
     @pytest.mark.parametrize("schedule", ["cosine", "multistep", "constant"])
     def test_warm_up_rises_evenly_to_lr(self, schedule):
         found = rates(schedule=schedule)
-        rises = [b - a for a, b in zip(found[:49], found[1:50], strict=True)]
+        rises = [b - a for a, b in itertools.pairwise(found[:50])]
         assert max(rises) == pytest.approx(min(rises))
         assert found[50] == pytest.approx(0.1)
         assert max(found) == pytest.approx(0.1)

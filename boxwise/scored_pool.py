@@ -1,0 +1,61 @@
+"""What the scoring rung leaves for the next selection: scores, embeddings and expected boxes, as files in the round's folder.
+
+Knows nothing of how images were scored or will be chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from boxwise.files import replacing
+from boxwise.records import Scores
+from boxwise.strategies.base import Candidates
+
+_TERM = "term:"
+
+
+@dataclass(frozen=True)
+class ScoredPool:
+    """N pool images after the pass: scores with their terms, embeddings float32 [N, D], expected boxes float64 [N].
+
+    labeled_embeddings: float32 [M, D] of what was labelled, M = 0 where the strategy does not ask for them.
+    """
+
+    scores: Scores
+    embeddings: NDArray[np.float32]
+    labeled_embeddings: NDArray[np.float32]
+    box_counts: NDArray[np.float64]
+
+    def candidates(self, round: int, still: Set[str]) -> Candidates:
+        """The images that are `still` in the pool, as a strategy sees them."""
+        ids = self.scores.image_ids
+        rows = np.array([row for row, image_id in enumerate(ids) if image_id in still], dtype=np.intp)
+        image_ids = tuple(ids[row] for row in rows)
+        scores = Scores(image_ids, self.scores.values[rows], {name: term[rows] for name, term in self.scores.terms.items()})
+        return Candidates(round, image_ids, scores, self.embeddings[rows], self.labeled_embeddings, self.box_counts[rows])
+
+
+def write_scored_pool(folder: Path, pool: ScoredPool) -> None:
+    """`scores.parquet`, one row an image, and `embeddings.npz` in `folder`; each whole or absent."""
+    with replacing(folder / "embeddings.npz") as path:
+        np.savez(path, pool=pool.embeddings, labeled=pool.labeled_embeddings)
+    columns = {"image_id": list(pool.scores.image_ids), "score": pool.scores.values, "box_count": pool.box_counts}
+    table = pa.table(columns | {_TERM + name: values for name, values in pool.scores.terms.items()})
+    with replacing(folder / "scores.parquet") as path:
+        pq.write_table(table, path)
+
+
+def read_scored_pool(folder: Path) -> ScoredPool:
+    """What `write_scored_pool` wrote."""
+    table = pq.read_table(folder / "scores.parquet")
+    terms = {name.removeprefix(_TERM): table[name].to_numpy() for name in table.column_names if name.startswith(_TERM)}
+    scores = Scores(tuple(table["image_id"].to_pylist()), table["score"].to_numpy(), terms)
+    arrays = np.load(folder / "embeddings.npz")
+    return ScoredPool(scores, arrays["pool"], arrays["labeled"], table["box_count"].to_numpy())

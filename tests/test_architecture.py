@@ -1,0 +1,101 @@
+"""The laws of the house, read from the imports: an import only goes down, and some rooms are closed to others."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import boxwise
+
+ROOT = Path(boxwise.__file__).parent
+FLOORS = [
+    ["errors", "boxes", "files"],
+    ["records", "config", "images", "jsonable"],
+    ["runtime", "digits", "store", "formats", "detectors", "strategies", "annotation", "evaluation"],
+    ["scorers", "scored_pool"],
+    ["recipes"],
+    ["datasets", "rungs"],
+    ["study"],
+    ["report"],
+    ["demo", "simulation"],
+    ["cli"],
+    ["__main__"],
+]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+def imports(path: Path, *, typing_too: bool = False) -> set[str]:
+    """Every boxwise module that a file imports, at its top or inside a function; TYPE_CHECKING blocks only when asked for."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    hidden = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" and not typing_too
+        for inner in ast.walk(node)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module == "boxwise":
+            found |= {f"boxwise.{alias.name}" for alias in node.names if not alias.name.startswith("__")}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("boxwise."):
+            found |= {node.module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith("boxwise.")}
+    return found
+
+
+def own_room(path: Path) -> str:
+    first = path.relative_to(ROOT).parts[0]
+    return first.removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down(path):
+    here = own_room(path)
+    upward = {module for module in imports(path) if room_of(module) != here and FLOOR[room_of(module)] > FLOOR[here]}
+    assert not upward, f"{path.relative_to(ROOT)} imports upward: {sorted(upward)}"
+
+
+@pytest.mark.parametrize("room", ["strategies"])
+def test_strategies_never_reach_detectors_store_or_truth(room):
+    reached = {room_of(module) for path in (ROOT / room).glob("*.py") for module in imports(path)}
+    assert reached <= {"strategies", "records", "boxes", "errors", "config"}
+
+
+def test_only_the_simulation_reaches_the_simulated_annotator():
+    reaching = {own_room(path) for path in FILES if "boxwise.annotation.simulated" in imports(path, typing_too=True)}
+    assert reaching == {"simulation"}
+
+
+def test_only_the_store_writes_sql():
+    assert {own_room(path) for path in FILES if "import sqlalchemy" in path.read_text(encoding="utf-8")} == {"store"}
+
+
+def test_only_what_trains_or_scores_imports_torch():
+    importing = {
+        own_room(path)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] in ("torch", "torchvision") for alias in node.names))
+        or (isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ("torch", "torchvision"))
+    }
+    assert importing <= {"detectors", "scorers", "runtime", "simulation"}
+
+
+def test_help_status_and_import_do_not_load_torch():
+    code = "import sys, boxwise.cli, boxwise.study, boxwise.datasets; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_files_can_be_read_at_one_sitting():
+    long = {str(path.relative_to(ROOT)): lines for path in FILES if (lines := len(path.read_text().splitlines())) >= 400}
+    assert not long

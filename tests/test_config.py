@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+
+from boxwise.config import StudyConfig, differences, dump_config, load_config, resolve
+from boxwise.errors import ConfigError
+
+
+def test_overrides_stand_above_the_file(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("seed: 3\ntrain: {epochs: 7, lr: 0.5}\n")
+    config = load_config(file, ["train.epochs=9", "detector.imgsz=160"])
+    assert (config.seed, config.train.epochs, config.train.lr, config.detector.imgsz) == (3, 9, 0.5, 160)
+
+
+def test_a_dumped_config_reads_back_equal(tmp_path):
+    config = load_config(None, ["scorer.alpha=auto", "scorer.beta=auto", "budget.initial=5%"])
+    (tmp_path / "c.yaml").write_text(dump_config(config))
+    assert load_config(tmp_path / "c.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epoch=3", "Did you mean 'train.epochs'"),
+        ("sed=1", "Did you mean 'seed'"),
+        ("train.epochs=0", "train.epochs: .*greater than or equal to 1.*found 0"),
+        ("train.optimizer=adam", "'sgd' or 'adamw'.*found 'adam'"),
+        ("scorer.alpha=-1", "0 or larger"),
+        ("scorer.alpha=auto", "together"),
+        ("budget.initial=5percent", "expected a count such as 50 or a share"),
+        ("train.ap_shift=0.1", "val_every"),
+        ("train.min_steps=30000", "above max_steps"),
+        ("epochs", "expected key=value"),
+        ("seed.value=1", "seed"),
+        ("seed=[", "not YAML"),
+    ],
+)
+def test_a_wrong_key_or_value_is_one_clear_message(override, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(None, [override])
+    assert "\n" not in str(caught.value)
+
+
+def test_every_fault_of_a_file_is_named_with_the_file(tmp_path):
+    file = tmp_path / "bad.yaml"
+    file.write_text("sed: 1\ntrain: {epochs: 0}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert len(str(caught.value).splitlines()) == 2 and str(caught.value).count(str(file)) == 2
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: [", "\udcff"])
+def test_a_file_that_is_no_mapping(tmp_path, text):
+    file = tmp_path / "bad.yaml"
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        load_config(file)
+
+
+def test_a_missing_file():
+    with pytest.raises(ConfigError, match="no such config file"):
+        load_config(Path("nowhere.yaml"))
+
+
+def test_differences_name_the_keys():
+    assert differences(StudyConfig(), load_config(None, ["train.lr=0.5"])) == ["train.lr: 0.01 != 0.5"]
+    assert differences(StudyConfig(), StudyConfig()) == []
+
+
+@pytest.mark.parametrize(("amount", "total", "count"), [(7, 1000, 7), ("5%", 1000, 50), ("0.01%", 100, 1), ("0%", 100, 0), (0, 9, 0)])
+def test_amounts(amount, total, count):
+    assert resolve(amount, total, "x") == count
+
+
+@pytest.mark.parametrize("amount", [-1, "5", "120%", "nan%", "%"])
+def test_amounts_that_are_none(amount):
+    with pytest.raises(ValueError, match="x is"):
+        resolve(amount, 100, "x")

@@ -1,0 +1,139 @@
+"""Simulation's promises: paired arms, hidden truth, resumable cells, side by side the same as one by one."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from boxwise.config import load_config
+from boxwise.errors import ConfigError, StudyError
+from boxwise.records import Phase, Split
+from boxwise.simulation import Plan, read_simulation, simulate, with_splits
+from boxwise.study import Study
+
+TIMED = ("train_seconds", "train_images_per_second")
+
+
+@pytest.fixture(scope="module")
+def plan(digits, tiny_overrides, tmp_path_factory):
+    return Plan(digits, load_config(None, tiny_overrides), ("dual", "random"), (0, 1), tmp_path_factory.mktemp("simulation"))
+
+
+@pytest.fixture(scope="module")
+def cells(plan):
+    return {(cell.arm, cell.seed): cell for cell in simulate(plan)}
+
+
+def chosen(cell, number):
+    return [item["image_id"] for item in cell.rounds[number].facts["select"]["items"]]
+
+
+def test_arms_of_a_seed_share_their_first_round_bit_for_bit(cells):
+    for seed in (0, 1):
+        dual, random = cells["dual", seed], cells["random", seed]
+        assert chosen(dual, 0) == chosen(random, 0)
+        assert dual.rounds[0].facts["evaluate"] == random.rounds[0].facts["evaluate"]
+        assert (dual.folder / "rounds/round_00/weights.pt").read_bytes() == (random.folder / "rounds/round_00/weights.pt").read_bytes()
+        assert chosen(dual, 1) != chosen(random, 1)
+
+
+def test_seeds_differ(cells):
+    assert chosen(cells["random", 0], 0) != chosen(cells["random", 1], 0)
+
+
+def test_every_arm_pays_for_the_same_number_of_images(cells):
+    assert {cell.rounds[-1].facts["annotate"]["images"] for cell in cells.values()} == {14}
+
+
+def test_pool_labels_are_in_no_store_before_they_are_asked(plan, cells):
+    for cell in cells.values():
+        study = Study.open(cell.folder)
+        asked = {image_id for number in range(3) for image_id in study.store.query(number).image_ids}
+        assert set(study.store.annotations(Split.TRAIN)) == asked
+
+
+def test_finished_cells_are_not_run_again(plan, cells):
+    before = {key: (cell.folder / "study.sqlite").stat().st_mtime_ns for key, cell in cells.items()}
+    again = simulate(plan)
+    assert {(cell.arm, cell.seed): (cell.folder / "study.sqlite").stat().st_mtime_ns for cell in again} == before
+    assert {(cell.arm, cell.seed) for cell in read_simulation(plan.folder)} == set(cells)
+
+
+def test_side_by_side_is_the_same_as_one_by_one(plan, cells, tmp_path):
+    for cell in simulate(replace(plan, folder=tmp_path, seeds=(0,)), jobs=2):
+        alone = cells[cell.arm, cell.seed]
+        assert [chosen(cell, number) for number in range(3)] == [chosen(alone, number) for number in range(3)]
+        assert [r.facts["evaluate"] for r in cell.rounds] == [r.facts["evaluate"] for r in alone.rounds]
+
+
+def test_the_oracle_is_marked_an_upper_bound(plan, tmp_path):
+    (cell,) = simulate(replace(plan, folder=tmp_path, arms=("oracle_loss",), seeds=(0,)))
+    assert cell.upper_bound and cell.label == "oracle_loss (upper bound)"
+    assert cell.rounds[1].facts["audit"]["fidelity"]["score"] == pytest.approx(1.0)
+
+
+def test_another_config_in_the_same_folder_is_an_error(plan, cells):
+    with pytest.raises(StudyError, match=r"train\.lr"):
+        simulate(replace(plan, config=load_config(None, ["train.lr=0.123"])))
+
+
+@pytest.mark.parametrize("arm", ["duel", "dual+detection", "strategy.name=nothing", "gamma=1"])
+def test_an_unknown_arm_is_named_before_any_work(plan, tmp_path, arm):
+    with pytest.raises(ConfigError):
+        simulate(replace(plan, folder=tmp_path, arms=(arm,)))
+    assert not (tmp_path / "cells").exists()
+
+
+class TestSplits:
+    def test_missing_test_and_val_are_drawn_once_and_for_all(self, digits):
+        bare = replace(digits, images=tuple(replace(record, split=None) for record in digits.images))
+        first, second = with_splits(bare), with_splits(bare)
+        assert first.images == second.images
+        counts = {split: sum(record.split is split for record in first.images) for split in Split}
+        assert counts[Split.TEST] == 12 and counts[Split.VAL] == 7
+
+    def test_given_splits_stay(self, digits):
+        assert with_splits(digits).images == digits.images
+
+    def test_unlabelled_images_are_left_out(self, digits):
+        some = dict(list(digits.labels.items())[1:])
+        assert len(with_splits(replace(digits, labels=some)).images) == len(digits.images) - 1
+
+    def test_too_few(self, digits):
+        with pytest.raises(StudyError, match="needs labelled images"):
+            with_splits(replace(digits, images=digits.images[:1]))
+
+
+def command(digits_folder, out, tiny_overrides):
+    options = ["--data", digits_folder, "--arms", "dual,random", "--seeds", "1", "--out", out]
+    return [sys.executable, "-m", "boxwise", "simulate", *map(str, options), *tiny_overrides]
+
+
+def rows(path):
+    with path.open() as file:
+        return [{key: value for key, value in row.items() if key not in TIMED} for row in csv.DictReader(file)]
+
+
+def test_killed_in_the_middle_of_training_and_run_again_it_ends_the_same(digits_folder, tmp_path, tiny_overrides, cells):
+    """Real SIGKILLs: one inside the shared first training, one inside an arm's second, then the run that finishes."""
+    out = tmp_path / "killed"
+    for pattern in ("cells/.trunk_seed0/rounds/round_00/checkpoint.pt", "cells/dual_seed0/rounds/round_01/checkpoint.pt"):
+        process = subprocess.Popen(command(digits_folder, out, tiny_overrides), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while not (out / pattern).exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, f"the run was over before {pattern} was seen"
+    subprocess.run(command(digits_folder, out, tiny_overrides), check=True, capture_output=True)
+    killed = {(cell.arm, cell.seed): cell for cell in read_simulation(out)}
+    for arm in ("dual", "random"):
+        cell, alone = killed[arm, 0], cells[arm, 0]
+        assert Study.open(cell.folder).store.position[1] is Phase.DONE
+        assert [chosen(cell, number) for number in range(3)] == [chosen(alone, number) for number in range(3)]
+        assert [r.facts["evaluate"] for r in cell.rounds] == [r.facts["evaluate"] for r in alone.rounds]
+    assert len(rows(out / "results.csv")) == 6 and (out / "report.html").exists()

@@ -1,0 +1,155 @@
+"""The store's promises, on real SQLite and, where PostgreSQL is installed or BOXWISE_POSTGRES_URL is set, on real PostgreSQL."""
+
+import os
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from boxwise.boxes import Boxes
+from boxwise.errors import StudyError
+from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, QueryItem, Source, Split, Verdict
+from boxwise.store import Store
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory):
+    """A PostgreSQL cluster of the tests' own on a socket in a temporary folder."""
+    if given := os.environ.get("BOXWISE_POSTGRES_URL"):
+        yield given
+        return
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs:
+        pytest.skip("no PostgreSQL server found: install postgresql or set BOXWISE_POSTGRES_URL to test on it")
+    folder = tmp_path_factory.mktemp("postgres")
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if as_user:
+        for path in (folder, *folder.parents[:3]):
+            path.chmod(0o755)
+        shutil.chown(folder, "postgres")
+    data, bin_folder = folder / "data", programs[-1].parent
+    subprocess.run([*as_user, bin_folder / "initdb", "-D", data, "-A", "trust", "-U", "boxwise"], check=True, capture_output=True)
+    options = f"-k {folder} -c listen_addresses=''"
+    control = [*as_user, bin_folder / "pg_ctl", "-D", data, "-w"]
+    subprocess.run([*control, "-o", options, "-l", folder / "log", "start"], check=True, capture_output=True)
+    yield f"postgresql+pg8000://boxwise@/postgres?unix_sock={folder}/.s.PGSQL.5432"
+    subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'study.sqlite'}"
+    import sqlalchemy as sa
+
+    found = request.getfixturevalue("postgres_url")
+    engine = sa.create_engine(found)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
+    engine.dispose()
+    return found
+
+
+@pytest.fixture
+def store(url):
+    made = Store.create(url, {"classes": ["cat", "dog"]})
+    made.add_images([ImageRecord(name, Path(f"/data/{name}"), 40, 30, split) for name, split in IMAGES])
+    yield made
+    made.close()
+
+
+IMAGES = [("a.jpg", None), ("b.jpg", Split.TRAIN), ("c.jpg", Split.VAL), ("d.jpg", Split.TEST), ("e.jpg", None)]
+BOX = Boxes(np.float32([[0.1, 0.2, 10.7, 20.3]]), [1], difficult=[True])
+
+
+def labelled(image_id, boxes=BOX, complete=True):
+    return Annotation(image_id, boxes, (Source.HUMAN,) * len(boxes), complete)
+
+
+def ids(records):
+    return [record.image_id for record in records]
+
+
+def test_images_without_a_split_join_the_pool(store):
+    assert ids(store.pool()) == ["a.jpg", "b.jpg", "e.jpg"]
+    assert ids(store.images(Split.TEST)) == ["d.jpg"] and len(store.images()) == 5
+
+
+def test_an_image_id_twice_is_an_error(store):
+    with pytest.raises(StudyError, match="twice"):
+        store.add_images([ImageRecord("a.jpg", Path("x"), 1, 1)])
+
+
+def test_a_complete_annotation_leaves_the_pool_and_a_box_survives_exactly(store):
+    store.annotate(labelled("a.jpg"), [Verdict(Action.ADD, xyxy=(0, 0, 1, 1), label=1, seconds=7)], round=0, annotator="ann", seconds=9)
+    store.annotate(labelled("b.jpg", complete=False), [], round=0, annotator="ann", seconds=1)
+    assert ids(store.pool()) == ["b.jpg", "e.jpg"]
+    assert store.annotations(Split.TRAIN)["a.jpg"].boxes.equals(BOX)
+
+
+def test_the_latest_annotation_wins_and_history_stays(store):
+    store.annotate(labelled("a.jpg"), [Verdict(Action.ADD, xyxy=(0, 0, 1, 1), label=1, difficult=True)], round=0, annotator="x", seconds=9)
+    store.annotate(labelled("a.jpg", Boxes.empty()), [], round=1, annotator="y", seconds=2)
+    assert len(store.annotations(Split.TRAIN)["a.jpg"].boxes) == 0
+    history = store.history("a.jpg")
+    assert [entry[0] for entry in history] == ["x", "y"] and history[0][3][0].difficult
+    labour = store.labour(Split.TRAIN)
+    assert (labour.images, labour.boxes, labour.seconds) == (1, 0, 11)
+
+
+def test_labels_of_an_unknown_image_are_refused(store):
+    with pytest.raises(StudyError, match=r"'z\.jpg' is not in the study"):
+        store.annotate(labelled("z.jpg"), [], round=0, annotator="x", seconds=0)
+
+
+def test_a_rung_is_committed_whole(store):
+    query = Query(0, (QueryItem("a.jpg", 0.5, {"L_rec": 1.5}), QueryItem("b.jpg", 0.0, split=Split.VAL)))
+    store.commit(0, Phase.SELECT, {"asked": np.int64(2), "nan": float("nan")}, then=(0, Phase.ANNOTATE), query=query)
+    assert store.position == (0, Phase.ANNOTATE) and store.query(0) == query
+    assert store.facts() == {0: {"select": {"asked": 2, "nan": None}}}
+    assert ids(store.images(Split.VAL)) == ["b.jpg", "c.jpg"]
+    with pytest.raises(Exception):  # noqa: B017 - the same rung twice: whatever the database calls it, nothing of it may stay
+        store.commit(0, Phase.SELECT, {}, then=(5, Phase.TRAIN), query=Query(9, query.items))
+    assert store.position == (0, Phase.ANNOTATE) and store.query(9).items == ()
+
+
+def test_what_waits_for_labels(store):
+    items = tuple(QueryItem(name, 0.0) for name in ("a.jpg", "b.jpg", "e.jpg"))
+    store.commit(0, Phase.SELECT, {}, then=(0, Phase.ANNOTATE), query=Query(0, items))
+    store.annotate(labelled("a.jpg"), [], round=0, annotator="x", seconds=0)
+    store.annotate(labelled("b.jpg", complete=False), [], round=0, annotator="x", seconds=0)
+    store.quarantine("e.jpg", "truncated")
+    assert store.unanswered(0).image_ids == ("b.jpg",)
+    assert store.quarantined() == {"e.jpg": "truncated"} and "e.jpg" not in ids(store.images())
+
+
+def test_a_store_opens_again_with_everything(store, url):
+    store.annotate(labelled("a.jpg"), [], round=0, annotator="x", seconds=3)
+    again = Store.open(url)
+    assert again.get("classes") == ["cat", "dog"] and again.labour(Split.TRAIN).seconds == 3
+    again.close()
+    with pytest.raises(StudyError, match="a study already"):
+        Store.create(url, {})
+
+
+def test_many_writers_lose_nothing(store):
+    def write(number):
+        for _ in range(20):
+            store.annotate(labelled(IMAGES[number][0]), [], round=0, annotator=str(number), seconds=1)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(len(store.history(name)) for name, _ in IMAGES) == 80
+
+
+def test_what_is_no_store(tmp_path):
+    file = tmp_path / "study.sqlite"
+    file.write_text("this is no database, only text that happens to lie here")
+    with pytest.raises(StudyError, match="not a boxwise study"):
+        Store.open(f"sqlite:///{file}")

@@ -1,0 +1,214 @@
+"""The study's promises: ask, tell, step and run; a study killed after every rung equals an unbroken one; bad images never end it."""
+
+from dataclasses import replace
+
+import pytest
+
+from boxwise.annotation.simulated import SimulatedAnnotator
+from boxwise.boxes import Boxes
+from boxwise.config import CostConfig, load_config
+from boxwise.errors import BoxwiseError, ConfigError, StudyError
+from boxwise.records import Action, Phase, Split, Verdict
+from boxwise.study import Study
+
+TIMINGS = ("seconds", "images_per_second")
+
+
+@pytest.fixture(scope="module")
+def config(tiny_overrides):
+    return load_config(None, tiny_overrides)
+
+
+@pytest.fixture(scope="module")
+def hidden(digits):
+    """The pool's labels in an annotator's hands, and the data set without them."""
+    pool = {record.image_id for record in digits.images if record.split is Split.TRAIN}
+    annotator = SimulatedAnnotator({name: boxes for name, boxes in digits.labels.items() if name in pool}, CostConfig())
+    return annotator, replace(digits, labels={name: boxes for name, boxes in digits.labels.items() if name not in pool})
+
+
+@pytest.fixture
+def study(tmp_path, hidden, config):
+    return Study.create(tmp_path / "study", hidden[1], config=config)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, hidden, config):
+    """A study run to its end in one go."""
+    study = Study.create(tmp_path_factory.mktemp("unbroken") / "study", hidden[1], config=config)
+    assert study.run(hidden[0]) is Phase.DONE
+    return study
+
+
+def memory_of(study):
+    """All that a study remembers, without how long things took."""
+    facts = {
+        (number, phase): {key: value for key, value in of_phase.items() if key not in TIMINGS or phase == "annotate"}
+        for number, phases in study.store.facts().items()
+        for phase, of_phase in phases.items()
+    }
+    for of_phase in facts.values():
+        of_phase["history"] = [
+            {key: value for key, value in entry.items() if key not in TIMINGS} for entry in of_phase.get("history", [])
+        ]
+    queries = [study.store.query(number) for number in range(3)]
+    labels = {name: annotation.boxes.xyxy.tolist() for name, annotation in study.store.annotations(Split.TRAIN).items()}
+    return facts, queries, labels, study.store.position
+
+
+class TestTheStory:
+    def test_three_rounds_reach_the_end(self, unbroken):
+        facts = unbroken.store.facts()
+        assert [facts[number]["annotate"]["images"] for number in range(3)] == [6, 10, 14]
+        assert facts[2]["score"]["ended"].startswith("all 2 rounds") and unbroken.step() is Phase.DONE
+        for number in range(3):
+            assert facts[number]["evaluate"]["val"]["images"] > 0 and facts[number]["evaluate"]["test"]["ap"] is not None
+
+    def test_every_choice_is_explained(self, unbroken):
+        for item in unbroken.store.query(1).items:
+            assert {"L_rec", "L_det"} <= set(item.terms)
+            assert item.utility == pytest.approx(0.5 * item.terms["L_rec"] + 0.5 * item.terms["L_det"])
+
+    def test_fidelity_is_reported_for_every_surrogate(self, unbroken):
+        for number in (1, 2):
+            assert {"expected", "pseudo", "learned", "reconstruction", "score"} <= set(unbroken.store.facts()[number]["audit"]["fidelity"])
+
+    def test_labour_is_looks_and_drawings(self, unbroken):
+        labour = unbroken.store.labour(Split.TRAIN)
+        assert labour.seconds == pytest.approx(labour.images * 2.0 + labour.boxes * 7.0)
+
+    def test_killed_after_every_rung_and_resumed_it_is_the_same_study(self, tmp_path, hidden, config, unbroken):
+        Study.create(tmp_path / "study", hidden[1], config=config).store.close()
+        for _ in range(40):
+            study = Study.open(tmp_path / "study", config=config)
+            if study.store.position[1] is Phase.ANNOTATE:
+                study.answer(hidden[0])
+            if study.step() is Phase.DONE:
+                break
+            study.store.close()
+        assert memory_of(Study.open(tmp_path / "study")) == memory_of(unbroken)
+
+    def test_a_longer_budget_goes_on_from_the_end(self, unbroken, tmp_path, hidden):
+        longer = unbroken.fork(tmp_path / "longer", unbroken.config)
+        longer.extend(3)
+        assert longer.run(hidden[0]) is Phase.DONE
+        assert longer.store.facts()[3]["annotate"]["images"] == 18 and "ended" not in longer.store.facts()[2]["score"]
+        with pytest.raises(StudyError, match="only grow"):
+            longer.extend(1)
+
+
+class TestAskAndTell:
+    def test_ask_is_idempotent(self, study):
+        first = study.ask()
+        assert len(first.items) == 6 and study.ask() == first
+
+    def test_told_images_are_asked_no_more(self, study, hidden):
+        image_id = study.ask().image_ids[0]
+        verdicts, seconds = hidden[0].annotate(image_id)
+        study.tell(image_id, verdicts, seconds=seconds)
+        assert image_id not in study.ask().image_ids and len(study.ask().items) == 5
+        assert study.step() is Phase.ANNOTATE
+
+    def test_an_incomplete_image_is_still_asked(self, study):
+        image_id = study.ask().image_ids[0]
+        study.tell(image_id, [], complete=False)
+        assert image_id in study.ask().image_ids
+
+    @pytest.mark.parametrize(
+        ("verdict", "message"),
+        [
+            (Verdict(Action.ADD, xyxy=(0, 0, 5, 5), label=99), "label 99, expected 0 to 9"),
+            (Verdict(Action.ADD, xyxy=(5, 0, 5, 5), label=0), "expected x1 < x2"),
+            (Verdict(Action.ADD, xyxy=(0, 0, float("nan"), 5), label=0), "expected x1 < x2"),
+        ],
+    )
+    def test_a_wrong_label_is_refused_and_nothing_is_stored(self, study, verdict, message):
+        image_id = study.ask().image_ids[0]
+        with pytest.raises(BoxwiseError, match=message):
+            study.tell(image_id, [verdict])
+        assert study.store.history(image_id) == []
+
+    def test_the_same_labels_again_change_nothing(self, study, digits):
+        labels = {study.ask().image_ids[0]: digits.labels[study.ask().image_ids[0]]}
+        assert study.tell_all(labels) == (1, 0)
+        assert study.tell_all(labels) == (0, 1)
+
+    def test_without_labels_val_is_drawn_at_random_along_with_the_first_batch(self, tmp_path, digits, config):
+        bare = replace(digits, labels={}, images=tuple(replace(record, split=None) for record in digits.images))
+        study = Study.create(tmp_path / "bare", bare, config=config)
+        splits = [item.split for item in study.ask().items]
+        assert splits.count(Split.VAL) == 1 and splits.count(Split.TRAIN) == 6
+        assert len(study.store.images(Split.VAL)) == 1
+
+
+class TestOpening:
+    def test_another_config_is_an_error_that_names_the_difference(self, study, config):
+        other = config.model_copy(update={"seed": 5})
+        with pytest.raises(StudyError, match="seed: 0 != 5"):
+            Study.open(study.folder, config=other)
+
+    def test_no_study(self, tmp_path):
+        with pytest.raises(StudyError, match="no boxwise study here"):
+            Study.open(tmp_path)
+
+    def test_a_second_study_in_the_folder(self, study, hidden, config):
+        with pytest.raises(StudyError, match="a study already"):
+            Study.create(study.folder, hidden[1], config=config)
+
+    def test_an_interrupted_creation_can_be_repeated(self, study, hidden, config):
+        (study.folder / "config.yaml").unlink()  # it is written last
+        assert len(Study.create(study.folder, hidden[1], config=config).store.images()) == len(hidden[1].images)
+
+    def test_two_processes_cannot_step_at_once(self, study):
+        with study._lock(), pytest.raises(StudyError, match="another boxwise process"):
+            Study.open(study.folder).step()
+
+    @pytest.mark.parametrize("override", ["detector.name=yolo", "scorer.name=entropy", "strategy.name=topk"])
+    def test_unknown_names_are_found_before_any_work(self, tmp_path, hidden, override):
+        with pytest.raises(ConfigError, match="Known: "):
+            Study.create(tmp_path / "study", hidden[1], config=load_config(None, [override]))
+        assert not (tmp_path / "study" / "config.yaml").exists()
+
+    def test_the_oracle_needs_a_simulation(self, tmp_path, hidden, tiny_overrides):
+        config = load_config(None, [*tiny_overrides, "scorer.detection=oracle_loss"])
+        study = Study.create(tmp_path / "study", hidden[1], config=config)
+        with pytest.raises(ConfigError, match="simulation only"):
+            study.run(hidden[0])
+
+
+class TestBadImages:
+    def test_images_that_go_bad_are_quarantined_and_the_study_goes_on(self, tmp_path, digits, config, hidden):
+        folder = tmp_path / "images"
+        folder.mkdir()
+        images = []
+        for record in digits.images:
+            path = folder / record.path.name
+            path.write_bytes(record.path.read_bytes())
+            images.append(replace(record, path=path))
+        study = Study.create(tmp_path / "study", replace(hidden[1], images=tuple(images)), config=config)
+        asked = study.ask().image_ids
+        pool = [record for record in study.store.pool() if record.image_id not in asked]
+        broken = [pool[0], pool[1], *[record for record in images if record.image_id == asked[0]]]
+        broken[0].path.write_bytes(b"no image")
+        broken[1].path.unlink()
+        broken[2].path.write_bytes(broken[2].path.read_bytes()[:200])
+        assert study.run(hidden[0]) is Phase.DONE
+        assert set(study.quarantined()) >= {record.image_id for record in broken}
+        assert study.store.facts()[2]["annotate"]["images"] == 13
+
+
+def test_stops_when_ap_on_val_stands_still(tmp_path, hidden, tiny_overrides):
+    config = load_config(None, [*tiny_overrides, "budget.rounds=5", "stop.ap_range=2", "stop.ap_shift=0.5", "train.max_steps=60", "train.min_steps=60", "train.lr=0.05"])
+    study = Study.create(tmp_path / "study", hidden[1], config=config)
+    study.run(hidden[0])
+    number = max(study.store.facts())
+    reached = [study.store.facts()[n]["evaluate"]["val"]["ap"] for n in range(number + 1)]
+    if max(reached) == 0:
+        pytest.fail("the detector learnt nothing, so the stop was never judged")
+    assert number < 5 and "AP on val moved" in study.store.facts()[number]["score"]["ended"]
+
+
+def test_boxes_of_the_study_come_out_as_they_went_in(unbroken, digits):
+    exported = unbroken.dataset(labeled_only=True)
+    for image_id, boxes in exported.labels.items():
+        assert isinstance(boxes, Boxes) and (boxes.xyxy == digits.labels[image_id].xyxy).all()
