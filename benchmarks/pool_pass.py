@@ -44,7 +44,7 @@ from boxwise.scorers.reconstruction import Reconstruction, thumbnails
 
 CLASSES = tuple("abcdefghij")
 WARM_UP = 3  # batches before the clock starts
-TRAINING = TrainConfig(min_steps=40, max_steps=40, batch=8, epochs=1, warmup_steps=5, augment="none")  # enough to call most anchors background
+TRAINING = TrainConfig(min_steps=40, max_steps=40, batch=8, epochs=1, warmup_steps=5, augment="none")
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,7 @@ def memory_of(study):
         for phase, of_phase in phases.items()
     }
     for of_phase in facts.values():
-        of_phase["history"] = [
-            {key: value for key, value in entry.items() if key not in TIMINGS} for entry in of_phase.get("history", [])
-        ]
+        of_phase["history"] = [{key: value for key, value in entry.items() if key not in TIMINGS} for entry in of_phase.get("history", [])]
     queries = [study.store.query(number) for number in range(3)]
     labels = {name: annotation.boxes.xyxy.tolist() for name, annotation in study.store.annotations(Split.TRAIN).items()}
     return facts, queries, labels, study.store.position
@@ -198,7 +196,9 @@ class TestBadImages:
 
 
 def test_stops_when_ap_on_val_stands_still(tmp_path, hidden, tiny_overrides):
-    config = load_config(None, [*tiny_overrides, "budget.rounds=5", "stop.ap_range=2", "stop.ap_shift=0.5", "train.max_steps=60", "train.min_steps=60", "train.lr=0.05"])
+    stopping = ("budget.rounds=5", "stop.ap_range=2", "stop.ap_shift=0.5")
+    learning = ("train.max_steps=60", "train.min_steps=60", "train.lr=0.05")
+    config = load_config(None, [*tiny_overrides, *stopping, *learning])
     study = Study.create(tmp_path / "study", hidden[1], config=config)
     study.run(hidden[0])
     number = max(study.store.facts())

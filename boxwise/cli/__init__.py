@@ -14,6 +14,8 @@ from boxwise.cli.simulations import app as simulation_verbs
 from boxwise.cli.studies import app as study_verbs
 from boxwise.runtime import prepare_environment
 
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -40,9 +42,10 @@ def main() -> None:
     prepare_environment()
     try:
         app()
-    except KeyboardInterrupt:
-        typer.echo("Stopped. Nothing is lost: run the same command again to go on.", err=True)
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            typer.echo("Stopped. Nothing is lost: run the same command again to go on.", err=True)
+        raise
     except Exception as error:
         message = _explained(error)
         if message is None:

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -48,12 +49,12 @@ class Watch:
         figures = " ".join(f"{key} {value:.4g}" for key, value in event.figures.items() if value is not None)
         if event.finished:
             if figures:
-                console.print(f"{name} {figures}")
+                say(f"{name} {figures}")
         elif console.is_terminal:
             self._bar(name, event, figures)
         elif monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
             self._last_line = monotonic()
-            console.print(f"{name} {event.step}/{event.steps} {figures}")
+            say(f"{name} {event.step}/{event.steps} {figures}")
 
     def _bar(self, name: str, event: Event, figures: str) -> None:
         if name not in self._tasks:
@@ -61,6 +62,11 @@ class Watch:
         self._progress.update(self._tasks[name], completed=event.step, total=event.steps, figures=figures)
         if event.step >= event.steps:
             self._progress.remove_task(self._tasks.pop(name))
+
+
+def say(text: str) -> None:
+    """A result on stdout, as it is: paths stay whole for copying, and brackets in names are no markup."""
+    console.print(text, markup=False, soft_wrap=True)
 
 
 def reading(done: int, total: int) -> None:
@@ -82,7 +88,7 @@ def print_rung(study: Study, number: int, phase: Phase) -> None:
         ) or "no val or test images",
         "score": lambda: facts.get("ended") or f"{facts['pool']} images scored, {facts['images_per_second']:.1f} images/s",
     }  # fmt: skip
-    console.print(f"round {number} {phase.value}: {lines[phase.value]()}")
+    say(f"round {number} {phase.value}: {lines[phase.value]()}")
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -91,7 +97,7 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Non
     for name in head:
         shown.add_column(name, justify="left" if name == head[0] else "right", overflow="fold")
     for row in rows:
-        shown.add_row(*[value if isinstance(value, str) else _figure(value) for value in row])
+        shown.add_row(*[escape(value) if isinstance(value, str) else _figure(value) for value in row])
     (console if console.is_terminal else Console(width=160, highlight=False)).print(shown)
 
 

@@ -23,7 +23,7 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
 ) -> None:
     """Detect objects in images: draws the boxes and writes COCO JSON."""
-    from boxwise.cli.console import console, note
+    from boxwise.cli.console import note, say
     from boxwise.detectors.detector import load_detector
     from boxwise.detectors.prediction import predict as predict_all
     from boxwise.formats.base import Dataset
@@ -42,7 +42,7 @@ def predict(
         draw_boxes(record.path, labels[record.image_id], detector.classes, out / Path(record.image_id).with_suffix(".jpg"))
     for message in (*faults, *unreadable.values()):
         note(message)
-    console.print(f"{sum(map(len, labels.values()))} boxes in {len(seen)} images: {out}")
+    say(f"{sum(map(len, labels.values()))} boxes in {len(seen)} images: {out}")
     if not seen:
         raise typer.Exit(2)
 
@@ -75,7 +75,7 @@ def convert(
     copy_images: Annotated[bool, typer.Option(help="Copy the images along.")] = True,
 ) -> None:
     """Convert a data set between VOC, COCO and YOLO; faults are named, none is passed on."""
-    from boxwise.cli.console import console, reading
+    from boxwise.cli.console import reading, say
     from boxwise.datasets import read_dataset
     from boxwise.recipes import FORMATS, named
 
@@ -83,7 +83,7 @@ def convert(
     dataset = read_dataset(source, format_name=from_, images=images, progress=reading)
     writer.write(dataset, target, copy_images=copy_images)
     boxes = sum(map(len, dataset.labels.values()))
-    console.print(f"{target}: {len(dataset.images)} images, {boxes} boxes, {len(dataset.classes)} classes.")
+    say(f"{target}: {len(dataset.images)} images, {boxes} boxes, {len(dataset.classes)} classes.")
     _print_findings(dataset)
 
 
@@ -93,21 +93,21 @@ def doctor(
     format: Annotated[str | None, typer.Option("--format", help="voc, coco or yolo; guessed when not given.")] = None,
 ) -> None:
     """Versions, devices and threads; with a path, every fault of its images and labels. Exit code 1 when there are faults."""
-    from boxwise.cli.console import console, reading, table
+    from boxwise.cli.console import reading, say, table
     from boxwise.datasets import read_dataset
 
     if path is None:
         from boxwise.runtime import environment
 
         for name, value in environment().items():
-            console.print(f"{name}: {value}")
+            say(f"{name}: {value}")
         return
     if (path / "config.yaml").is_file() and not (path / "arms.json").exists():
         _doctor_study(path)
         return
     dataset = read_dataset(path, format_name=format, progress=reading)
     labeled = len(dataset.labels)
-    console.print(f"{path}: {len(dataset.images)} usable images, {labeled} labelled, {sum(map(len, dataset.labels.values()))} boxes.")
+    say(f"{path}: {len(dataset.images)} usable images, {labeled} labelled, {sum(map(len, dataset.labels.values()))} boxes.")
     counts = dict.fromkeys(dataset.classes, 0)
     for boxes in dataset.labels.values():
         for label in boxes.labels:
@@ -120,23 +120,23 @@ def doctor(
 
 
 def _doctor_study(path: Path) -> None:
-    from boxwise.cli.console import console
+    from boxwise.cli.console import say
     from boxwise.study import Study
 
     faults = Study.open(path).quarantined()
     for image_id, message in faults.items():
-        console.print(f"{image_id}: {message}")
-    console.print(f"{len(faults)} images are quarantined.")
+        say(f"{image_id}: {message}")
+    say(f"{len(faults)} images are quarantined.")
     if faults:
         raise typer.Exit(1)
 
 
 def _print_findings(dataset: Dataset) -> None:
-    from boxwise.cli.console import console
+    from boxwise.cli.console import say
 
     for finding in dataset.findings:
         mark = "quarantined" if finding.quarantined else "noted"
-        console.print(f"{finding.kind.value} ({mark}): {finding.message}")
+        say(f"{finding.kind.value} ({mark}): {finding.message}")
     quarantined = len({finding.image_id for finding in dataset.findings if finding.quarantined})
     if dataset.findings:
-        console.print(f"{len(dataset.findings)} findings; {quarantined} images quarantined, {len(dataset.images)} usable.")
+        say(f"{len(dataset.findings)} findings; {quarantined} images quarantined, {len(dataset.images)} usable.")

@@ -21,7 +21,7 @@ def demo(
     jobs: Annotated[int, typer.Option(min=1, help="Cells side by side.")] = 2,
 ) -> None:
     """Simulate a study on embedded digit scenes: dual score against random, a few minutes on two cores, no network."""
-    from boxwise.cli.console import console
+    from boxwise.cli.console import say
     from boxwise.datasets import read_dataset
     from boxwise.demo import DEMO, IMAGES, SEED
     from boxwise.digits import make_digits
@@ -29,7 +29,7 @@ def demo(
 
     data = out / "digits"
     if not (data / "ImageSets").exists():
-        console.print(f"Composing {IMAGES} scenes of handwritten digits in {data} ...")
+        say(f"Composing {IMAGES} scenes of handwritten digits in {data} ...")
         make_digits(data, seed=SEED, images=IMAGES)
     plan = Plan(read_dataset(data, format_name="voc"), DEMO, ("dual", "random"), tuple(range(seeds)), out)
     _simulate(plan, jobs=jobs, baseline="random")
@@ -66,7 +66,7 @@ def simulate(
 
 
 def _simulate(plan: Plan, *, jobs: int, baseline: str) -> None:
-    from boxwise.cli.console import Watch, console
+    from boxwise.cli.console import Watch, say
     from boxwise.report.tensorboard import write_scalars
     from boxwise.simulation import simulate
 
@@ -74,7 +74,7 @@ def _simulate(plan: Plan, *, jobs: int, baseline: str) -> None:
         cells = simulate(plan, jobs=jobs, on_event=lambda message: watch.event(message[2], f"{message[0]} seed {message[1]} "))
     for cell in cells:
         write_scalars(plan.folder / "tensorboard" / cell.folder.name, cell.rounds)
-    console.print(f"Report: {write_simulation_report(plan.folder, baseline=baseline)}")
+    say(f"Report: {write_simulation_report(plan.folder, baseline=baseline)}")
 
 
 def write_simulation_report(folder: Path, *, baseline: str) -> Path:

@@ -29,7 +29,7 @@ def init(
     config: Annotated[Path | None, typer.Option(help="YAML config file.")] = None,
 ) -> None:
     """Make a study of a folder of images, with the labels that exist already."""
-    from boxwise.cli.console import console, note, reading
+    from boxwise.cli.console import note, reading, say
     from boxwise.config import load_config
     from boxwise.datasets import read_pool
     from boxwise.study import Study
@@ -39,10 +39,10 @@ def init(
     dataset = read_pool(images, labels, format_name=format, classes=names, progress=reading)
     made = Study.create(study, dataset, config=settings)
     quarantined = made.quarantined()
-    console.print(f"{study}: {len(dataset.images)} images, {len(dataset.labels)} of them labelled; classes: {', '.join(made.classes)}.")
+    say(f"{study}: {len(dataset.images)} images, {len(dataset.labels)} of them labelled; classes: {', '.join(made.classes)}.")
     if quarantined:
         note(f"{len(quarantined)} images are quarantined; `boxwise doctor {study}` lists them.")
-    console.print(f"Next: boxwise run {study}")
+    say(f"Next: boxwise run {study}")
 
 
 @app.command()
@@ -51,7 +51,7 @@ def run(
     rounds: Annotated[int | None, typer.Option(help="Rounds in all; may grow beyond the config's.")] = None,
 ) -> None:
     """Advance until labels are needed or the budget is spent. Run it again to resume."""
-    from boxwise.cli.console import Watch, console, rounds_table
+    from boxwise.cli.console import Watch, rounds_table, say
     from boxwise.records import Phase
     from boxwise.study import Study
 
@@ -64,7 +64,7 @@ def run(
         _say_what_is_asked(opened)
     else:
         rounds_table(opened.store.facts())
-        console.print(f"The study is done. Report: {_write_report(opened)}")
+        say(f"The study is done. Report: {_write_report(opened)}")
 
 
 def _after_rung(opened: Study, number: int, phase: Phase) -> None:
@@ -80,10 +80,10 @@ def _after_rung(opened: Study, number: int, phase: Phase) -> None:
 
 
 def _say_what_is_asked(opened: Study) -> None:
-    from boxwise.cli.console import console
+    from boxwise.cli.console import say
 
     folder, query = opened.folder, opened.ask()
-    console.print(
+    say(
         f"Round {query.round} waits for labels of {len(query.items)} images.\n"
         f"  see them:   boxwise query {folder} --out {folder}/to_label\n"
         f"  hand in:    boxwise import {folder} LABELS --format voc|coco|yolo\n"
@@ -105,21 +105,21 @@ def _write_report(opened: Study) -> Path:
 @app.command()
 def status(study: StudyFolder) -> None:
     """Where the study stands: next rung, labour, quality by round."""
-    from boxwise.cli.console import console, rounds_table
+    from boxwise.cli.console import rounds_table, say
     from boxwise.records import Split
     from boxwise.study import Study
 
     opened = Study.open(study)
     number, phase = opened.store.position
     train = opened.store.labour(Split.TRAIN)
-    console.print(f"{study}: round {number} of {opened.config.budget.rounds}, next: {phase.value}.")
-    console.print(
+    say(f"{study}: round {number} of {opened.config.budget.rounds}, next: {phase.value}.")
+    say(
         f"{len(opened.store.pool())} images in the pool, {train.images} labelled ({train.boxes} boxes, {train.seconds:,.0f} s), "
         f"{len(opened.store.images(Split.VAL))} val, {len(opened.store.images(Split.TEST))} test, {len(opened.quarantined())} quarantined."
     )
     waiting = opened.store.unanswered(number).items
     if waiting:
-        console.print(f"{len(waiting)} images of round {number} wait for labels.")
+        say(f"{len(waiting)} images of round {number} wait for labels.")
     rounds_table(opened.store.facts())
 
 
@@ -129,18 +129,18 @@ def query(
     out: Annotated[Path | None, typer.Option(help="Write FILE.txt (list), FILE.csv (with scores) or a folder of the images.")] = None,
 ) -> None:
     """Which images to label next, most valuable first, and why."""
-    from boxwise.cli.console import console, table
+    from boxwise.cli.console import say, table
     from boxwise.report.queries import write_query
     from boxwise.study import Study
 
     opened = Study.open(study)
     asked = opened.ask()
     if not asked.items:
-        console.print(f"Nothing to label now; next: boxwise run {study}")
+        say(f"Nothing to label now; next: boxwise run {study}")
         return
     if out is not None:
         write_query(opened, asked, out)
-        console.print(f"{len(asked.items)} images: {out}")
+        say(f"{len(asked.items)} images: {out}")
         return
     terms = list(asked.items[-1].terms)
     rows = [(item.image_id, item.split.value, item.utility, *(item.terms.get(name) for name in terms)) for item in asked.items]
@@ -155,7 +155,7 @@ def import_labels(
     annotator: Annotated[str, typer.Option(help="Who labelled; kept with every label.")] = "human",
 ) -> None:
     """Take in labels; they are on the disk when this returns. Importing the same labels again changes nothing."""
-    from boxwise.cli.console import console, note, reading
+    from boxwise.cli.console import note, reading, say
     from boxwise.datasets import read_labels_for
     from boxwise.study import Study
 
@@ -164,9 +164,9 @@ def import_labels(
     taken, known = opened.tell_all(dataset.labels, annotator=annotator)
     for finding in dataset.findings:
         note(f"{finding.path}: {finding.kind.value}: {finding.message}")
-    console.print(f"{taken} images labelled, {known} known already, {len(dataset.findings)} findings.")
+    say(f"{taken} images labelled, {known} known already, {len(dataset.findings)} findings.")
     waiting = opened.store.unanswered(opened.store.position[0]).items
-    console.print(f"{len(waiting)} images still wait for labels." if waiting else f"Next: boxwise run {study}")
+    say(f"{len(waiting)} images still wait for labels." if waiting else f"Next: boxwise run {study}")
 
 
 @app.command()
@@ -178,7 +178,7 @@ def export(
     copy_images: Annotated[bool, typer.Option(help="Copy the images along.")] = False,
 ) -> None:
     """Write the study's labels (or the model's predictions on the pool) as a data set."""
-    from boxwise.cli.console import console
+    from boxwise.cli.console import say
     from boxwise.recipes import FORMATS, named
     from boxwise.report.queries import pool_predictions
     from boxwise.study import Study
@@ -186,7 +186,7 @@ def export(
     opened = Study.open(study)
     dataset = pool_predictions(opened) if predictions else opened.dataset(labeled_only=True)
     named("format", FORMATS, format).write(dataset, path, copy_images=copy_images)
-    console.print(f"{len(dataset.images)} images, {sum(map(len, dataset.labels.values()))} boxes: {path}")
+    say(f"{len(dataset.images)} images, {sum(map(len, dataset.labels.values()))} boxes: {path}")
 
 
 @app.command()
@@ -247,11 +247,11 @@ def report(
     baseline: Annotated[str, typer.Option(help="The arm that the others are compared with.")] = "random",
 ) -> None:
     """Write report.html, results.csv and results.json from what is stored."""
-    from boxwise.cli.console import console
+    from boxwise.cli.console import say
     from boxwise.cli.simulations import write_simulation_report
     from boxwise.study import Study
 
     if (path / "arms.json").exists():
-        console.print(str(write_simulation_report(path, baseline=baseline)))
+        say(str(write_simulation_report(path, baseline=baseline)))
     else:
-        console.print(str(_write_report(Study.open(path))))
+        say(str(_write_report(Study.open(path))))

@@ -1,0 +1,156 @@
+"""A user's way through a real study: a folder of images, labels that come in batches, a report at the end."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from boxwise.records import Split
+from boxwise.study import Study
+
+
+@pytest.fixture(scope="module")
+def images(digits, tmp_path_factory):
+    """A plain folder of the unlabelled training images."""
+    folder = tmp_path_factory.mktemp("user") / "images"
+    folder.mkdir()
+    for record in digits.images:
+        if record.split is Split.TRAIN:
+            shutil.copyfile(record.path, folder / record.path.name)
+    return folder
+
+
+def hand_in(study_folder, digits, target, format_name, boxwise):
+    """Label what is asked, as another tool would write it, and import it."""
+    from dataclasses import replace
+
+    from boxwise.recipes import FORMATS
+
+    asked = set(Study.open(study_folder).ask().image_ids)
+    by_name = {record.path.name: record.image_id for record in digits.images}
+    names = {name: by_name[name] for name in asked}
+    records = tuple(replace(r, image_id=r.path.name, split=None) for r in digits.images if r.path.name in names)
+    dataset = replace(digits, images=records, labels={name: digits.labels[image_id] for name, image_id in names.items()}, class_ids=None)
+    FORMATS[format_name].write(dataset, target, copy_images=True)
+    return boxwise("import", study_folder, target, "--format", format_name)
+
+
+def test_from_a_folder_of_images_to_a_report(boxwise, images, digits, tmp_path, tiny_overrides):
+    study = tmp_path / "study"
+    classes = ",".join(digits.classes)
+    code, out, _ = boxwise("init", study, "--images", images, "--classes", classes, *tiny_overrides)
+    assert code == 0 and "0 of them labelled" in out
+    for number, format_name in enumerate(("voc", "coco", "yolo")):
+        code, out, _ = boxwise("run", study)
+        assert code == 0 and f"Round {number} waits for labels" in out
+        code, out, _ = boxwise("query", study)
+        assert code == 0 and ("L_rec" in out) == (number > 0)
+        boxwise("query", study, "--out", tmp_path / f"ask{number}")
+        assert len(list((tmp_path / f"ask{number}" / "images").iterdir())) == (7 if number == 0 else 4)
+        assert (tmp_path / f"ask{number}" / "proposals.json").exists() == (number > 0)
+        code, out, err = hand_in(study, digits, tmp_path / f"labels{number}", format_name, boxwise)
+        assert code == 0 and "0 known already, 0 findings" in out, err
+    code, out, _ = hand_in(study, digits, tmp_path / "labels_again", "voc", boxwise)
+    code, out, _ = boxwise("run", study)
+    assert code == 0 and "The study is done" in out
+    assert (study / "report.html").stat().st_size > 10_000 and list((study / "tensorboard").iterdir())
+    with (study / "results.csv").open() as file:
+        assert [row["images"] for row in csv.DictReader(file)] == ["6", "10", "14"]
+    code, out, _ = boxwise("status", study)
+    assert code == 0 and "round 2 of 2, next: done" in out
+
+    code, out, _ = boxwise("export", study, tmp_path / "out.json", "--format", "coco")
+    document = json.loads((tmp_path / "out.json").read_text())
+    assert code == 0 and len(document["images"]) == 15
+    code, out, _ = boxwise("export", study, tmp_path / "pool.json", "--predictions")
+    assert code == 0 and all("score" in box for box in json.loads((tmp_path / "pool.json").read_text())["annotations"])
+
+    weights = study / "rounds/round_02/weights.pt"
+    code, out, err = boxwise("predict", weights, images, "--out", tmp_path / "drawn", "--conf", "0.01", "--device", "cpu")
+    assert code == 0 and len(list((tmp_path / "drawn").glob("*.jpg"))) == len(list(images.iterdir()))
+    code, _, err = boxwise("predict", weights, tmp_path / "labels0" / "classes.txt", "--out", tmp_path / "no")
+    assert code == 2 and "classes.txt" in err
+
+
+def test_labels_that_exist_already_count_and_unlisted_images_join_the_pool(boxwise, digits_folder, tmp_path, tiny_overrides):
+    from boxwise.datasets import read_dataset
+
+    labels = tmp_path / "labels"
+    shutil.copytree(digits_folder, labels)
+    kept = sorted((labels / "Annotations").glob("*.xml"))[::2]
+    for path in (labels / "Annotations").glob("*.xml"):
+        if path not in kept:
+            path.unlink()
+    code, out, _ = boxwise("init", tmp_path / "study", "--images", labels / "JPEGImages", "--labels", labels, *tiny_overrides)
+    study = Study.open(tmp_path / "study")
+    assert code == 0 and f"60 images, {len(kept)} of them labelled" in out
+    assert len(study.store.pool()) == 60 - len(kept)
+    assert len(read_dataset(labels).labels) == len(kept)
+
+
+def test_single_rungs(boxwise, digits_folder, tmp_path, tiny_overrides):
+    study = tmp_path / "study"
+    assert boxwise("init", study, "--labels", digits_folder, *tiny_overrides, "budget.rounds=1", "budget.initial=0")[0] == 0
+    code, _, err = boxwise("score", study)
+    assert code == 2 and "next rung is select of round 0, not score" in err
+    for verb in ("train", "evaluate", "score"):
+        code, out, err = boxwise(verb, study)
+        assert code == 0 and f"round 0 {verb}" in out, err
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("run", "nowhere"), "nowhere: no boxwise study here"),
+            (("init", "s"), "Give --images DIR"),
+            (("init", "s", "--images", "nowhere"), "nowhere"),
+            (("init", "s", "--images", ".", "--classes", "a"), "found none"),
+            (("init", "s", "--images", ".", "train.epoch=3"), "Did you mean 'train.epochs'"),
+            (("init", "s", "--images", ".", "--config", "no.yaml"), "no.yaml: no such config file"),
+            (("simulate", "--data", "nowhere"), "nowhere: expected a data set"),
+            (("convert", "nowhere", "x", "--to", "voc"), "nowhere: expected a data set"),
+            (("convert", ".", "x", "--to", "pascal"), "Unknown format 'pascal'"),
+            (("predict", "no.pt", "."), "no.pt"),
+            (("report", "nowhere"), "no boxwise study here"),
+            (("doctor", "nowhere"), "nowhere: expected a data set"),
+        ],
+    )
+    def test_one_message_and_exit_code_2(self, boxwise, tmp_path, monkeypatch, arguments, message):
+        monkeypatch.chdir(tmp_path)
+        code, _, err = boxwise(*arguments)
+        assert code == 2 and message in err and "Traceback" not in err and len(err.splitlines()) <= 3
+
+    def test_images_without_class_names(self, boxwise, images, tmp_path):
+        code, _, err = boxwise("init", tmp_path / "s", "--images", images)
+        assert code == 2 and "--classes" in err
+
+    def test_weights_that_are_none(self, boxwise, tmp_path, images):
+        (tmp_path / "w.pt").write_text("not weights")
+        code, _, err = boxwise("predict", tmp_path / "w.pt", images)
+        assert code == 2 and "w.pt" in err
+
+    def test_offline_without_weights_names_the_two_ways_out(self, boxwise, digits_folder, tmp_path, monkeypatch):
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+        monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+        study = tmp_path / "study"
+        boxwise("init", study, "--labels", digits_folder, "detector.imgsz=96")
+        code, _, err = boxwise("run", study)
+        assert code == 2 and "detector.backbone_weights=" in err and "detector.pretrained=false" in err
+
+    def test_a_missing_backbone_file(self, boxwise, digits_folder, tmp_path):
+        boxwise("init", tmp_path / "s", "--labels", digits_folder, "detector.backbone_weights=no.pth")
+        code, _, err = boxwise("run", tmp_path / "s")
+        assert code == 2 and "no.pth" in err
+
+
+def test_interrupted_by_the_user(boxwise, digits_folder, tmp_path, tiny_overrides, monkeypatch):
+    boxwise("init", tmp_path / "s", "--labels", digits_folder, *tiny_overrides)
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("boxwise.study.Study.step", interrupted)
+    code, _, err = boxwise("run", tmp_path / "s")
+    assert code == 130 and "Nothing is lost" in err
