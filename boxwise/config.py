@@ -145,7 +145,7 @@ class BudgetConfig(Section):
 
 
 class CostConfig(Section):
-    """Seconds a human act costs (METHODS: extreme clicking, ICCV 2017; verification, ICCV 2017)."""
+    """Seconds a human act costs; evaluation/cost.py cites where the defaults come from."""
 
     draw: float = Field(7.0, ge=0)
     verify: float = Field(1.6, ge=0)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from boxwise.annotation.verdicts import drawn
 from boxwise.boxes import Boxes
 from boxwise.config import CostConfig
+from boxwise.evaluation.cost import seconds_of
 from boxwise.records import Verdict
 
 
@@ -23,7 +24,7 @@ class SimulatedAnnotator:
     def annotate(self, image_id: str) -> tuple[tuple[Verdict, ...], float]:
         """The verdicts on one image and all seconds spent on it: one look, and a drawing for each object."""
         verdicts = drawn(self._truths[image_id], self._cost)
-        return verdicts, self._cost.look + sum(verdict.seconds for verdict in verdicts)
+        return verdicts, seconds_of(verdicts, self._cost)
 
     def reveal(self, image_id: str) -> Boxes:
         """Ground truth for the `oracle_loss` arm, an upper bound that no real study can have."""

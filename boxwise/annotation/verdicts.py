@@ -12,6 +12,7 @@ import numpy as np
 from boxwise.boxes import Boxes
 from boxwise.config import CostConfig
 from boxwise.errors import BoxwiseError
+from boxwise.evaluation.cost import charge
 from boxwise.records import Action, Source, Verdict
 
 
@@ -44,7 +45,7 @@ def drawn(boxes: Boxes, cost: CostConfig) -> tuple[Verdict, ...]:
     difficult = np.zeros(len(boxes), bool) if boxes.difficult is None else boxes.difficult
     crowd = np.zeros(len(boxes), bool) if boxes.crowd is None else boxes.crowd
     return tuple(
-        Verdict(Action.ADD, "", tuple(xyxy), int(label), cost.draw, bool(hard), bool(many))
+        Verdict(Action.ADD, "", tuple(xyxy), int(label), charge(Action.ADD, cost), bool(hard), bool(many))
         for xyxy, label, hard, many in zip(boxes.xyxy.tolist(), boxes.labels, difficult, crowd, strict=True)
     )
 

@@ -1,0 +1,75 @@
+"""What a study costs beside its work: store, saved weights and bookkeeping as a share of a simulated round, and the start of the command.
+
+    python benchmarks/study_overhead.py
+
+Prints the seconds a round spends in training, scoring and evaluation, and in everything else; the goal is under 2%. Then the median
+wall time of `boxwise --help` against that of a bare `python -c pass`.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+from boxwise import rungs, study
+from boxwise.datasets import read_dataset
+from boxwise.demo import DEMO
+from boxwise.digits import make_digits
+from boxwise.records import Phase
+from boxwise.simulation import Plan, simulate
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        make_digits(Path(folder) / "digits", seed=1, images=400)
+        dataset = read_dataset(Path(folder) / "digits")
+        print_overhead(Plan(dataset, DEMO, ("dual",), (0,), Path(folder) / "simulation"))
+    print_start()
+
+
+def print_overhead(plan: Plan) -> None:
+    """Wall time of the whole cell against the wall time inside its rungs' work: everything that is not the store or bookkeeping."""
+    worked = {"seconds": 0.0}
+
+    def timed(function):  # type: ignore[no-untyped-def]
+        def call(*arguments, **named):  # type: ignore[no-untyped-def]
+            started = perf_counter()
+            try:
+                return function(*arguments, **named)
+            finally:
+                worked["seconds"] += perf_counter() - started
+
+        return call
+
+    for name in ("_fit", "_score_pool", "_metrics"):
+        setattr(rungs, name, timed(getattr(rungs, name)))
+    study._RUNGS[Phase.AUDIT] = timed(rungs.audit)
+    started = perf_counter()
+    simulate(plan)
+    whole = perf_counter() - started
+    share = 1 - worked["seconds"] / whole
+    rounds = plan.config.budget.rounds + 1
+    print(f"{rounds} rounds: {whole:.1f} s, of which {worked['seconds']:.1f} s training, scoring, evaluating; the rest {share:.2%}")
+
+
+def print_start() -> None:
+    """Median of nine starts of each, in turn."""
+    bare, command = [], []
+    for _ in range(9):
+        bare.append(seconds([sys.executable, "-c", "pass"]))
+        command.append(seconds([sys.executable, "-m", "boxwise", "--help"]))
+    print(f"boxwise --help {statistics.median(command):.3f} s; python -c pass {statistics.median(bare):.3f} s")
+
+
+def seconds(command: list[str]) -> float:
+    started = perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

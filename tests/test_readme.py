@@ -1,0 +1,66 @@
+"""What README and docs show runs as written."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from boxwise.images import write_image
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def blocks(page, language):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        write_image(rng.integers(0, 255, (80, 80, 3), dtype=np.uint8), tmp_path / "photos" / f"{number:02d}.jpg")
+    return tmp_path
+
+
+def test_the_python_example_runs(photos):
+    (code,) = blocks("README.md", "python")
+    code = code.replace('"budget.rounds=1"', '"budget.rounds=1", "train.min_steps=5", "train.max_steps=5", "scorer.vae.steps=5"')
+    subprocess.run([sys.executable, "-c", code], cwd=photos, check=True, timeout=300)
+    assert (photos / "study" / "rounds" / "round_00" / "weights.pt").exists()
+
+
+def test_every_command_shown_exists_with_its_options():
+    import typer
+
+    from boxwise.cli import app
+
+    command = typer.main.get_command(app)
+    shown = [line for page in ("README.md", "docs/extending.md") for block in blocks(page, "bash") for line in block.splitlines()]
+    shown = [line.split("#")[0].split() for line in shown if line.startswith("boxwise ")]
+    assert len(shown) >= 6
+    for _, verb, *arguments in shown:
+        options = {name for parameter in command.commands[verb].params for name in parameter.opts}
+        assert {argument for argument in arguments if argument.startswith("--")} <= options
+
+
+def test_the_strategy_of_the_docs_keeps_the_promises(tmp_path):
+    (code,) = blocks("docs/extending.md", "python")
+    names = {}
+    exec(compile(code, "oldest_first.py", "exec"), names)
+    from boxwise.records import Scores
+    from boxwise.strategies.base import Budget, Candidates
+
+    ids = ("b", "a", "c")
+    candidates = Candidates(1, ids, Scores(ids, np.zeros(3)), np.zeros((3, 2), np.float32), np.zeros((0, 2), np.float32), np.zeros(3))
+    assert names["OldestFirst"]().select(candidates, Budget(2), rng=np.random.default_rng(0)).image_ids == ("a", "b")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))])
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+    broken = [link for link in links if not link.startswith("http") and not (ROOT / page).parent.joinpath(link).exists()]
+    assert not broken
