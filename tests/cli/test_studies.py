@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -154,3 +156,15 @@ def test_interrupted_by_the_user(boxwise, digits_folder, tmp_path, tiny_override
     monkeypatch.setattr("boxwise.study.Study.step", interrupted)
     code, _, err = boxwise("run", tmp_path / "s")
     assert code == 130 and "Nothing is lost" in err
+
+
+def test_training_under_torchrun(boxwise, digits_folder, tmp_path, tiny_overrides):
+    """Two processes train one study; only the first writes."""
+    study = tmp_path / "study"
+    boxwise("init", study, "--labels", digits_folder, *tiny_overrides, "budget.initial=0", "budget.rounds=0", "device=cpu")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "boxwise", "train", study]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("round 0 train: 12 steps") == 1
+    assert (study / "rounds/round_00/weights.pt").exists() and not (study / "rounds/round_00/checkpoint.pt").exists()
+    assert boxwise("evaluate", study)[0] == 0
