@@ -10,9 +10,9 @@ IMAGES = 600
 DEMO: StudyConfig = parse_config(
     {
         "detector": {"name": "tiny_ssd", "imgsz": 96, "pretrained": False},
-        "train": {"epochs": 40, "min_steps": 300, "max_steps": 400, "batch": 16, "lr": 0.02, "augment": "flip"},
+        "train": {"epochs": 40, "min_steps": 300, "max_steps": 300, "batch": 16, "lr": 0.02, "augment": "flip"},
         "scorer": {"vae": {"size": 32, "width": 16, "latent": 64, "steps": 200}},
-        "budget": {"initial": 30, "per_round": 30, "rounds": 3},
+        "budget": {"initial": 60, "per_round": 40, "rounds": 3},
     },
     "demo",
 )

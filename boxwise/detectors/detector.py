@@ -23,9 +23,10 @@ from boxwise.config import DetectorConfig, TrainConfig
 from boxwise.detectors.backbones import BackboneWeights
 from boxwise.detectors.base import FitReport, ImageBatch, View
 from boxwise.detectors.faster_rcnn import fasterrcnn_mobilenet_v3_large_fpn, fasterrcnn_resnet50_fpn
-from boxwise.detectors.loading import image_batches
+from boxwise.detectors.fusion import fused
 from boxwise.detectors.loss_prediction import LossHead
 from boxwise.detectors.network import Network, Postprocessing, RawBoxes
+from boxwise.detectors.prediction import predict
 from boxwise.detectors.ssd import ssd300_vgg16, ssdlite320_mobilenet_v2, ssdlite320_mobilenet_v3
 from boxwise.detectors.targets import Target, target_of
 from boxwise.detectors.tiny_ssd import tiny_ssd
@@ -59,6 +60,7 @@ class TorchDetector:
         self.config = config
         self.device = device
         self._post = Postprocessing(config.score_threshold, config.nms_iou, config.max_detections)
+        self._inference: Network | None = None  # the fused copy that views are made with; None after every change of weights
 
     def fit(
         self,
@@ -86,34 +88,22 @@ class TorchDetector:
         )
         self.network.eval()
         self.loss_head.eval()
+        self._inference = None
         return report
 
     def _average_precision(self, samples: Sequence[Sample], *, batch: int, workers: int) -> float:
         """COCO AP of the current weights; unreadable images count for nothing, and it is 0 where there is nothing to find."""
-        found = self.predict([sample.image for sample in samples], batch=batch, workers=workers)
+        self._inference = None
+        found, _ = predict(self, [sample.image for sample in samples], batch=batch, workers=workers)
         truths = {sample.image.image_id: sample.boxes for sample in samples if sample.image.image_id in found}
         ap = coco_metrics(found, truths, self.classes, details=False).ap
         return 0.0 if math.isnan(ap) else ap
 
-    def predict(
-        self,
-        images: Sequence[ImageRecord],
-        *,
-        batch: int = 16,
-        workers: int = 0,
-        on_unreadable: Callable[[str, str], None] | None = None,
-    ) -> dict[str, Boxes]:
-        """Detections of image files by image_id; unreadable images are left out and reported to `on_unreadable(image_id, message)`."""
-        found: dict[str, Boxes] = {}
-        batches = image_batches(images, imgsz=self.imgsz, resize=self.resize, batch=batch, workers=workers, on_unreadable=on_unreadable)
-        for loaded in batches:
-            boxes = self.detections(self.view(loaded))
-            found.update(zip((record.image_id for record in loaded.records), boxes, strict=True))
-        return found
-
     def view(self, batch: ImageBatch) -> View:
-        with _evaluating(self.network):
-            return View(batch, self.network(batch.pixels.to(self.device), batch.valid.to(self.device)))
+        if self._inference is None:
+            self._inference = fused(self.network)
+        with torch.inference_mode():
+            return View(batch, self._inference(batch.pixels.to(self.device), batch.valid.to(self.device)))
 
     def detections(self, view: View) -> list[Boxes]:
         with torch.inference_mode():
@@ -169,6 +159,7 @@ class TorchDetector:
         try:
             self.network.load_state_dict(contents["network"])
             self.loss_head.load_state_dict(contents["loss_head"])
+            self._inference = None
         except RuntimeError as error:
             raise BoxwiseError(f"{path}: the weights do not fit {self.config.name}: {error}") from None
 

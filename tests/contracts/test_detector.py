@@ -24,8 +24,11 @@ HEAVY = {"ssd300_vgg16", "fasterrcnn_resnet50_fpn"}
 SIZES = ((120, 90), (64, 100))
 CPU = torch.device("cpu")
 
-names = pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in NETWORKS])
-pytestmark = names
+
+@pytest.fixture(scope="module", params=[pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in NETWORKS])
+def name(request: pytest.FixtureRequest) -> str:
+    """Module scope: pytest then runs all tests of one network in a row, and one network is in memory at a time."""
+    return request.param
 
 
 def build(name: str, *, seed: int = 0, classes: tuple[str, ...] = CLASSES) -> TorchDetector:
@@ -52,37 +55,20 @@ def _sample(folder: Path, rng: np.random.Generator, index: int, width: int, heig
 
 
 @pytest.fixture(scope="module")
-def detectors() -> dict[str, TorchDetector]:
-    """Detectors by name, built once; no test of this module changes one that it takes from here."""
-    return {}
+def detector(name: str) -> TorchDetector:
+    """No test changes it."""
+    return build(name)
 
 
-@pytest.fixture
-def detector(name: str, detectors: dict[str, TorchDetector]) -> TorchDetector:
-    if name not in detectors:
-        detectors.clear()  # tests run name by name: one heavy network in memory at a time
-        detectors[name] = build(name)
-    return detectors[name]
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def batch(detector: TorchDetector, samples: list[Sample]) -> ImageBatch:
     (batch,) = image_batches([sample.image for sample in samples], imgsz=detector.imgsz, resize=detector.resize, batch=len(samples))
     return batch
 
 
 @pytest.fixture(scope="module")
-def views() -> dict[str, View]:
-    """Views by name, made once: no test changes one."""
-    return {}
-
-
-@pytest.fixture
-def view(name: str, detector: TorchDetector, batch: ImageBatch, views: dict[str, View]) -> View:
-    if name not in views:
-        views.clear()
-        views[name] = detector.view(batch)
-    return views[name]
+def view(detector: TorchDetector, batch: ImageBatch) -> View:
+    return detector.view(batch)
 
 
 def evidence(detector: TorchDetector, view: View, boxes: list[Boxes]) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from boxwise.boxes import Boxes
 from boxwise.config import DetectorConfig, TrainConfig
 from boxwise.detectors.base import ImageBatch
 from boxwise.detectors.detector import TorchDetector, build_detector, load_detector
+from boxwise.detectors.prediction import predict
 from boxwise.detectors.targets import target_of
 from boxwise.errors import BoxwiseError, ConfigError
 from boxwise.records import ImageRecord, Sample
@@ -46,7 +47,7 @@ def test_learns_to_find_squares_in_original_pixels(tmp_path: Path) -> None:
     report = detector.fit(train, val, config, seed=0)
     assert report.best_ap is not None
     assert report.best_ap > 0.3
-    found = detector.predict([sample.image for sample in val])
+    found, _ = predict(detector, [sample.image for sample in val])
     for sample in val:
         boxes = found[sample.image.image_id]
         assert np.abs(boxes.xyxy[0] - sample.boxes.xyxy[0]).max() < 12
@@ -56,9 +57,8 @@ def test_unreadable_images_are_left_out_of_predictions(tmp_path: Path) -> None:
     (sample,) = painted(tmp_path, 1, 0)
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG nothing")
-    faults: dict[str, str] = {}
     images = [ImageRecord("broken.png", broken, 10, 10), sample.image]
-    found = tiny().predict(images, on_unreadable=faults.__setitem__)
+    found, faults = predict(tiny(), images)
     assert list(found) == [sample.image.image_id]
     assert list(faults) == ["broken.png"]
 

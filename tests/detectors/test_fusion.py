@@ -1,0 +1,28 @@
+import pytest
+import torch
+from torch import nn
+
+from boxwise.detectors.backbones import BackboneWeights
+from boxwise.detectors.detector import NETWORKS
+from boxwise.detectors.fusion import fused
+
+
+@pytest.mark.parametrize("name", ["tiny_ssd", "ssdlite320_mobilenet_v2", "fasterrcnn_mobilenet_v3_large_fpn"])
+def test_a_fused_copy_says_the_same_and_the_network_stays(name):
+    torch.manual_seed(0)
+    network = NETWORKS[name](3, 96, BackboneWeights(pretrained=False)).eval()
+    for module in network.modules():  # statistics that are not the identity
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    merged = fused(network)
+    pixels = torch.randint(0, 256, (2, 3, 96, 96), dtype=torch.uint8)
+    valid = torch.tensor([[96, 96], [96, 96]])
+    with torch.inference_mode():
+        plain, quick = network.embeddings(network(pixels, valid)), network.embeddings(merged(pixels, valid))
+        expected = [each.expected_losses(each(pixels, valid)) for each in (network, merged)]
+    assert torch.allclose(plain, quick, atol=1e-4) and torch.allclose(*expected, rtol=1e-3)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    norms = [sum(isinstance(module, nn.BatchNorm2d) for module in each.modules()) for each in (network, merged)]
+    assert norms[1] == 0 and (norms[0] > 0) == (name != "tiny_ssd")  # tiny_ssd normalises by groups
