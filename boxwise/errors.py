@@ -23,6 +23,10 @@ class StudyError(BoxwiseError):
     """The study folder is missing, of another config, or not in the state that a call needs."""
 
 
+class StaleCheckpointError(StudyError):
+    """A training checkpoint that belongs to another training: other labels, settings or seed."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """One sentence for an unknown `name`: the nearest known one if there is one, then all of them."""
     choices = sorted(known)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from boxwise import recipes
 from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig, resolve
-from boxwise.errors import StudyError
+from boxwise.errors import StaleCheckpointError, StudyError
 from boxwise.evaluation.fidelity import fit_weights, spearman
 from boxwise.evaluation.stopping import ApShift
 from boxwise.records import ImageRecord, Phase, Query, QueryItem, Sample, Scores, Split
@@ -236,6 +236,15 @@ def tidy(bench: Bench, round: int, phase: Phase) -> None:
 
 
 def _fit(bench: Bench, round: int) -> tuple[TorchDetector, Any]:
+    """A trained detector and its FitReport; a checkpoint made before labels were told anew is of no use and starts over."""
+    try:
+        return _fit_from(bench, round, _checkpoint(bench, round))
+    except StaleCheckpointError:
+        _checkpoint(bench, round).unlink()
+        return _fit_from(bench, round, _checkpoint(bench, round))
+
+
+def _fit_from(bench: Bench, round: int, checkpoint: Path) -> tuple[TorchDetector, Any]:
     detector = _build(bench)
     if bench.config.train.start == "previous" and round > 0:
         detector.load(_weights_file(bench, round - 1))
@@ -245,7 +254,7 @@ def _fit(bench: Bench, round: int) -> tuple[TorchDetector, Any]:
         bench.config.train,
         seed=int(bench.rng(round, Phase.TRAIN).integers(2**31)),
         workers=bench.config.workers,
-        checkpoint=_checkpoint(bench, round),
+        checkpoint=checkpoint,
         progress=bench.watch(round, Phase.TRAIN),
     )
     return detector, report

@@ -1,6 +1,9 @@
 """Fixtures shared by all tests: where the optional real data and weights lie, and quiet, single-threaded torch."""
 
 import os
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,3 +69,39 @@ def tiny_overrides() -> tuple[str, ...]:
         "budget.per_round=4",
         "budget.rounds=2",
     )
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL cluster of the tests' own on a socket in a temporary folder."""
+    if given := os.environ.get("BOXWISE_POSTGRES_URL"):
+        yield given
+        return
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs:
+        pytest.skip("no PostgreSQL server found: install postgresql or set BOXWISE_POSTGRES_URL to test on it")
+    folder = tmp_path_factory.mktemp("postgres")
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if as_user:
+        for path in (folder, *folder.parents[:3]):
+            path.chmod(0o755)
+        shutil.chown(folder, "postgres")
+    data, bin_folder = folder / "data", programs[-1].parent
+    subprocess.run([*as_user, bin_folder / "initdb", "-D", data, "-A", "trust", "-U", "boxwise"], check=True, capture_output=True)
+    options = f"-k {folder} -c listen_addresses=''"
+    control = [*as_user, bin_folder / "pg_ctl", "-D", data, "-w"]
+    subprocess.run([*control, "-o", options, "-l", folder / "log", "start"], check=True, capture_output=True)
+    yield f"postgresql+pg8000://boxwise@/postgres?unix_sock={folder}/.s.PGSQL.5432"
+    subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+
+
+@pytest.fixture
+def empty_postgres(postgres_url: str) -> str:
+    """The URL of a database without tables."""
+    import sqlalchemy as sa
+
+    engine = sa.create_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
+    engine.dispose()
+    return postgres_url

@@ -12,6 +12,7 @@ import pytest
 
 from boxwise.config import load_config
 from boxwise.errors import ConfigError, StudyError
+from boxwise.recipes import ARMS
 from boxwise.records import Phase, Split
 from boxwise.simulation import Plan, read_simulation, simulate, with_splits
 from boxwise.study import Study
@@ -75,6 +76,16 @@ def test_the_oracle_is_marked_an_upper_bound(plan, tmp_path):
     (cell,) = simulate(replace(plan, folder=tmp_path, arms=("oracle_loss",), seeds=(0,)))
     assert cell.upper_bound and cell.label == "oracle_loss (upper bound)"
     assert cell.rounds[1].facts["audit"]["fidelity"]["score"] == pytest.approx(1.0)
+
+
+def test_every_arm_that_has_a_name_runs(plan, tmp_path, tiny_overrides):
+    short = load_config(None, [*tiny_overrides, "budget.rounds=2", "budget.unit=boxes", "budget.per_round=9"])
+    cells = simulate(replace(plan, folder=tmp_path, arms=tuple(ARMS), seeds=(0,), config=short))
+    assert [cell.arm for cell in cells] == list(ARMS)
+    for cell in cells:
+        assert cell.rounds[2].facts["evaluate"]["test"]["images"] > 0 and chosen(cell, 2)
+    weights = next(cell for cell in cells if cell.arm == "auto").rounds[2].facts["audit"]["weights"]
+    assert sum(weights.values()) == pytest.approx(1) and min(weights.values()) >= 0
 
 
 def test_another_config_in_the_same_folder_is_an_error(plan, cells):

@@ -1,8 +1,5 @@
 """The store's promises, on real SQLite and, where PostgreSQL is installed or BOXWISE_POSTGRES_URL is set, on real PostgreSQL."""
 
-import os
-import shutil
-import subprocess
 import threading
 from pathlib import Path
 
@@ -15,42 +12,11 @@ from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, Query
 from boxwise.store import Store
 
 
-@pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory):
-    """A PostgreSQL cluster of the tests' own on a socket in a temporary folder."""
-    if given := os.environ.get("BOXWISE_POSTGRES_URL"):
-        yield given
-        return
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not programs:
-        pytest.skip("no PostgreSQL server found: install postgresql or set BOXWISE_POSTGRES_URL to test on it")
-    folder = tmp_path_factory.mktemp("postgres")
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if as_user:
-        for path in (folder, *folder.parents[:3]):
-            path.chmod(0o755)
-        shutil.chown(folder, "postgres")
-    data, bin_folder = folder / "data", programs[-1].parent
-    subprocess.run([*as_user, bin_folder / "initdb", "-D", data, "-A", "trust", "-U", "boxwise"], check=True, capture_output=True)
-    options = f"-k {folder} -c listen_addresses=''"
-    control = [*as_user, bin_folder / "pg_ctl", "-D", data, "-w"]
-    subprocess.run([*control, "-o", options, "-l", folder / "log", "start"], check=True, capture_output=True)
-    yield f"postgresql+pg8000://boxwise@/postgres?unix_sock={folder}/.s.PGSQL.5432"
-    subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path):
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'study.sqlite'}"
-    import sqlalchemy as sa
-
-    found = request.getfixturevalue("postgres_url")
-    engine = sa.create_engine(found)
-    with engine.begin() as connection:
-        connection.execute(sa.text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
-    engine.dispose()
-    return found
+    return request.getfixturevalue("empty_postgres")
 
 
 @pytest.fixture

@@ -138,6 +138,19 @@ class TestAskAndTell:
         assert splits.count(Split.VAL) == 1 and splits.count(Split.TRAIN) == 6
         assert len(study.store.images(Split.VAL)) == 1
 
+    def test_labels_corrected_while_training_lay_killed_start_it_over(self, study, hidden):
+        def stop_half_way(event):
+            if event.phase is Phase.TRAIN and event.step >= 4:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            study.run(hidden[0], on_event=stop_half_way)
+        checkpoint = study.round_folder(0) / "checkpoint.pt"
+        assert checkpoint.exists() and study.store.position == (0, Phase.TRAIN)
+        study.tell(study.store.query(0).image_ids[0], [])
+        study.step()
+        assert study.store.position == (0, Phase.EVALUATE) and not checkpoint.exists()
+
 
 class TestOpening:
     def test_another_config_is_an_error_that_names_the_difference(self, study, config):
@@ -212,3 +225,12 @@ def test_boxes_of_the_study_come_out_as_they_went_in(unbroken, digits):
     exported = unbroken.dataset(labeled_only=True)
     for image_id, boxes in exported.labels.items():
         assert isinstance(boxes, Boxes) and (boxes.xyxy == digits.labels[image_id].xyxy).all()
+
+
+def test_a_study_in_postgresql_is_the_same_study(tmp_path, hidden, config, unbroken, empty_postgres):
+    study = Study.create(tmp_path / "study", hidden[1], config=config.model_copy(update={"store": empty_postgres}))
+    assert study.run(hidden[0]) is Phase.DONE
+    study.store.close()
+    again = Study.open(tmp_path / "study")
+    assert memory_of(again) == memory_of(unbroken)
+    again.store.close()

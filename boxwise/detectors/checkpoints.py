@@ -14,7 +14,7 @@ import torch
 
 from boxwise.config import TrainConfig
 from boxwise.detectors.network import Network
-from boxwise.errors import StudyError
+from boxwise.errors import StaleCheckpointError, StudyError
 from boxwise.files import replacing
 from boxwise.records import Sample
 
@@ -42,8 +42,8 @@ def write_checkpoint(path: Path, same: Mapping[str, str], state: Mapping[str, An
 def read_checkpoint(path: Path, same: Mapping[str, str]) -> dict[str, Any] | None:
     """The state in `path`, on the CPU; None if there is no such file.
 
-    Raises StudyError when the file is not a checkpoint or belongs to another training, naming what differs: silently
-    starting anew would throw away somebody's hours.
+    Raises StudyError when the file is not a checkpoint, StaleCheckpointError when it belongs to another training, naming what differs:
+    silently starting anew would throw away somebody's hours.
     """
     if not path.exists():
         return None
@@ -54,7 +54,7 @@ def read_checkpoint(path: Path, same: Mapping[str, str]) -> dict[str, Any] | Non
         raise StudyError(f"{path}: not a readable training checkpoint ({error}). Delete it to train from the start.") from None
     differing = [f"{key}: checkpoint has {found.get(key)!r}, expected {value!r}" for key, value in same.items() if found.get(key) != value]
     if differing:
-        raise StudyError(f"{path}: checkpoint of another training. Delete it to train from the start.\n" + "\n".join(differing))
+        raise StaleCheckpointError(f"{path}: checkpoint of another training. Delete it to train from the start.\n" + "\n".join(differing))
     return dict(state)
 
 

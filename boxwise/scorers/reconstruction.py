@@ -30,7 +30,7 @@ from boxwise.scorers.vae import Vae, reconstruct, reconstruction_errors, save_va
 
 BATCH = 32  # images decoded at a time for training
 SHEET_COLUMNS = 5  # images in each third of the sheet: best, median, worst
-PNG_LEVEL = 1  # a third of the time of level 6; sizes correlate at 0.99 with those of level 9
+PNG_LEVEL = 1  # two thirds of the time of level 6
 
 
 class Reconstruction:
