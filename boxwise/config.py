@@ -219,8 +219,17 @@ def dump_config(config: StudyConfig) -> str:
 
 def differences(a: StudyConfig, b: StudyConfig) -> list[str]:
     """`key: here != there` for every value in which two configs differ."""
-    mine, theirs = dict(_leaves(a.model_dump(mode="json"))), dict(_leaves(b.model_dump(mode="json")))
+    mine, theirs = dict(leaves(a.model_dump(mode="json"))), dict(leaves(b.model_dump(mode="json")))
     return [f"{key}: {mine.get(key)!r} != {theirs.get(key)!r}" for key in sorted(mine | theirs) if mine.get(key) != theirs.get(key)]
+
+
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Every value of a nested mapping with its dotted key."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -258,11 +267,3 @@ def _known_keys(place: list[str]) -> list[str]:
     for part in place:
         section = section.model_fields[part].annotation
     return list(section.model_fields)
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

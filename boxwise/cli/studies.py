@@ -120,7 +120,8 @@ def status(study: StudyFolder) -> None:
     waiting = opened.store.unanswered(number).items
     if waiting:
         say(f"{len(waiting)} images of round {number} wait for labels.")
-    rounds_table(opened.store.facts())
+    if facts := opened.store.facts():
+        rounds_table(facts)
 
 
 @app.command()

@@ -6,7 +6,7 @@ detectors or how the facts came about.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -16,6 +16,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from boxwise.config import leaves
 from boxwise.files import replacing
 from boxwise.report import tables
 from boxwise.report.charts import arm_colors, with_ids_of
@@ -110,13 +111,5 @@ def _notes(cells: Sequence[Cell], *, split: str, judged: str, quarantined: int) 
 
 def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """`key: value` for every value of `b` that is another in `a`, except seeds."""
-    mine, theirs = dict(_leaves(a)), dict(_leaves(b))
+    mine, theirs = dict(leaves(a)), dict(leaves(b))
     return [f"{key}: {value}" for key, value in theirs.items() if mine.get(key) != value and key != "seed"]
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
