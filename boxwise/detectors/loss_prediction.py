@@ -11,12 +11,13 @@ from torch import Tensor, nn
 class LossHead(nn.Module):
     """Loss-prediction module of Yoo & Kweon (CVPR 2019) on detached features: float32 [B, F] → [B].
 
-    The paper has one layer a feature level; levels here arrive joined, and LayerNorm balances their scales.
+    The paper has one layer a feature level; levels here arrive joined, and LayerNorm balances their scales. SiLU, not the paper's
+    ReLU: at high learning rates all units died and the prediction was a constant.
     """
 
     def __init__(self, feature_count: int, *, width: int = 128) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.LayerNorm(feature_count), nn.Linear(feature_count, width), nn.ReLU(), nn.Linear(width, 1))
+        self.layers = nn.Sequential(nn.LayerNorm(feature_count), nn.Linear(feature_count, width), nn.SiLU(), nn.Linear(width, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         return self.layers(features.float()).squeeze(1)

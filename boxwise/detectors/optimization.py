@@ -16,6 +16,8 @@ from torch.nn.functional import margin_ranking_loss
 from boxwise.config import TrainConfig
 
 
+HEAD_SCALE = 0.1  # of the learning rate, for the loss-prediction head
+
 def training_steps(images: int, config: TrainConfig) -> int:
     """Steps that make `config.epochs` passes over `images`, held within [min_steps, max_steps]."""
     return min(max(math.ceil(config.epochs * images / config.batch), config.min_steps), config.max_steps)
@@ -51,18 +53,19 @@ def _between(start: float, end: float, done: float) -> float:
 def make_optimizer(network: nn.Module, loss_head: nn.Module | None, config: TrainConfig) -> torch.optim.Optimizer:
     """SGD with momentum, or AdamW without decay on biases and norms; the head's parameters are a group of their own.
 
-    Every update is element by element, so the head's presence changes no weight of the network.
+    Every update is element by element, so the head's presence changes no weight of the network. A group's learning rate is the
+    schedule's times its "scale": the head's is a tenth, since at a detector's 0.05 its predictions collapsed to a constant.
     """
     trained = [p for p in network.parameters() if p.requires_grad]
     head = [] if loss_head is None else list(loss_head.parameters())
     groups: list[dict[str, Any]]
     if config.optimizer == "sgd":
-        groups = [{"params": trained}, {"params": head}]
+        groups = [{"params": trained, "scale": 1.0}, {"params": head, "scale": HEAD_SCALE}]
     else:
         groups = [
-            {"params": [p for p in trained if p.ndim > 1]},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-            {"params": head},
+            {"params": [p for p in trained if p.ndim > 1], "scale": 1.0},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0, "scale": 1.0},
+            {"params": head, "scale": HEAD_SCALE},
         ]
     groups = [group for group in groups if group["params"]]
     fused = all(p.device.type in ("cpu", "cuda") for p in trained)

@@ -232,7 +232,7 @@ class _Training:
 
     def _set_learning_rate(self) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.at.step, self.steps, self.config)
+            group["lr"] = group["scale"] * learning_rate(self.at.step, self.steps, self.config)
 
     def _report(self, terms: dict[str, Tensor], progress: Progress | None) -> None:
         if self.at.step % _LOG_EVERY and self.at.step not in (1, self.steps):
