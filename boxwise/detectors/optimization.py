@@ -18,6 +18,7 @@ from boxwise.config import TrainConfig
 
 HEAD_SCALE = 0.1  # of the learning rate, for the loss-prediction head
 
+
 def training_steps(images: int, config: TrainConfig) -> int:
     """Steps that make `config.epochs` passes over `images`, held within [min_steps, max_steps]."""
     return min(max(math.ceil(config.epochs * images / config.batch), config.min_steps), config.max_steps)
