@@ -15,7 +15,6 @@ from torch.nn.functional import margin_ranking_loss
 
 from boxwise.config import TrainConfig
 
-
 HEAD_SCALE = 0.1  # of the learning rate, for the loss-prediction head
 
 
