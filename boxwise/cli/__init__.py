@@ -20,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help starts twice as fast
     help="Active learning for object detection: label the images that pay, and see how much labour that saved.",
 )
 for verbs in (simulation_verbs, study_verbs, data_verbs):

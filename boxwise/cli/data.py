@@ -22,7 +22,7 @@ def predict(
     conf: Annotated[float, typer.Option(min=0, max=1, help="Least score of a box.")] = 0.3,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
 ) -> None:
-    """Detect objects in images: draws the boxes and writes COCO JSON."""
+    """Detect objects in images. Draws the boxes and writes COCO JSON."""
     from boxwise.cli.console import note, say
     from boxwise.detectors.detector import load_detector
     from boxwise.detectors.prediction import predict as predict_all
@@ -74,7 +74,7 @@ def convert(
     images: Annotated[Path | None, typer.Option(help="Where the images are, if not beside the labels.")] = None,
     copy_images: Annotated[bool, typer.Option(help="Copy the images along.")] = True,
 ) -> None:
-    """Convert a data set between VOC, COCO and YOLO; faults are named, none is passed on."""
+    """Convert between VOC, COCO and YOLO. Faults are named, none is passed on."""
     from boxwise.cli.console import reading, say
     from boxwise.datasets import read_dataset
     from boxwise.recipes import FORMATS, named
@@ -92,7 +92,7 @@ def doctor(
     path: Annotated[Path | None, typer.Argument(help="A data set or a study to look through.")] = None,
     format: Annotated[str | None, typer.Option("--format", help="voc, coco or yolo; guessed when not given.")] = None,
 ) -> None:
-    """Versions, devices and threads; with a path, every fault of its images and labels. Exit code 1 when there are faults."""
+    """Check the machine, a data set or a study. With a path: every fault of its images and labels, and exit code 1 when there are any."""
     from boxwise.cli.console import reading, say, table
     from boxwise.datasets import read_dataset
 

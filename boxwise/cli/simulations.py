@@ -20,7 +20,7 @@ def demo(
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions with other initial sets.")] = 2,
     jobs: Annotated[int, typer.Option(min=1, help="Cells side by side.")] = 2,
 ) -> None:
-    """Simulate a study on embedded digit scenes: dual score against random, a few minutes on two cores, no network."""
+    """Dual score against random on embedded digit scenes. A few minutes on two cores, no network."""
     from boxwise.cli.console import say
     from boxwise.datasets import read_dataset
     from boxwise.demo import DEMO, IMAGES, SEED
@@ -50,7 +50,7 @@ def simulate(
     baseline: Annotated[str, typer.Option(help="The arm the others are compared with.")] = "random",
     config: Annotated[Path | None, typer.Option(help="YAML config file.")] = None,
 ) -> None:
-    """Compare strategies on labelled data with a simulated annotator: paired arms and seeds, learning curves, honest intervals."""
+    """Compare strategies on labelled data. A simulated annotator answers; arms are paired by seed; curves come with intervals."""
     from boxwise.cli.console import note, reading
     from boxwise.config import load_config
     from boxwise.datasets import read_dataset

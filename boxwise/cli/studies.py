@@ -28,7 +28,7 @@ def init(
     classes: Annotated[str | None, typer.Option(help="Class names, comma separated, in order; needed without labels.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML config file.")] = None,
 ) -> None:
-    """Make a study of a folder of images, with the labels that exist already."""
+    """Make a study of a folder of images. Labels that exist already count."""
     from boxwise.cli.console import note, reading, say
     from boxwise.config import load_config
     from boxwise.datasets import read_pool
@@ -155,7 +155,7 @@ def import_labels(
     format: FormatName = None,
     annotator: Annotated[str, typer.Option(help="Who labelled; kept with every label.")] = "human",
 ) -> None:
-    """Take in labels; they are on the disk when this returns. Importing the same labels again changes nothing."""
+    """Take in labels. They are on the disk when this returns; the same labels again change nothing."""
     from boxwise.cli.console import note, reading, say
     from boxwise.datasets import read_labels_for
     from boxwise.study import Study
@@ -178,7 +178,7 @@ def export(
     predictions: Annotated[bool, typer.Option(help="The model's boxes on the unlabelled pool instead of the labels.")] = False,
     copy_images: Annotated[bool, typer.Option(help="Copy the images along.")] = False,
 ) -> None:
-    """Write the study's labels (or the model's predictions on the pool) as a data set."""
+    """Write the labels as a data set. With --predictions: the model's boxes on the pool."""
     from boxwise.cli.console import say
     from boxwise.recipes import FORMATS, named
     from boxwise.report.queries import pool_predictions
@@ -247,7 +247,7 @@ def report(
     path: Annotated[Path, typer.Argument(help="A study's or a simulation's folder.")],
     baseline: Annotated[str, typer.Option(help="The arm that the others are compared with.")] = "random",
 ) -> None:
-    """Write report.html, results.csv and results.json from what is stored."""
+    """Write the report and results anew. report.html, results.csv, results.json, from what is stored."""
     from boxwise.cli.console import say
     from boxwise.cli.simulations import write_simulation_report
     from boxwise.study import Study

@@ -177,7 +177,7 @@ class _Training:
 
     def train_step(self, batch: TrainingBatch) -> dict[str, Tensor]:
         """One update; returns the loss terms. A step without a finite loss or gradient updates nothing and is counted."""
-        torch.manual_seed(_step_seed(self.seed, self.at.step, self.ranks.rank))
+        self._seed(_step_seed(self.seed, self.at.step, self.ranks.rank))
         self._set_learning_rate()
         _copy(self._statistics, self._statistics_before)
         terms, total = self._losses(batch)
@@ -187,6 +187,12 @@ class _Training:
         self.at.step += 1
         self.at.unreadable.update(batch.unreadable)
         return terms
+
+    def _seed(self, seed: int) -> None:
+        """Seed what the step draws from. Not torch.manual_seed: without a GPU that keeps a stack trace of every call, for ever."""
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def _losses(self, batch: TrainingBatch) -> tuple[dict[str, Tensor], Tensor]:
         """Each term's mean over images, detached, and what to differentiate: their sum, and the head's own loss."""
