@@ -1,6 +1,7 @@
 """The wheel works outside the checkout: templates are in it, the command starts."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,7 +18,11 @@ def site(tmp_path_factory):
     if not (ROOT / "pyproject.toml").is_file():
         pytest.skip("not a checkout: nothing to build a wheel from")
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
+    source = folder / "source"  # a copy, so that nothing of an earlier build gets in and nothing is left in the checkout
+    shutil.copytree(ROOT / "boxwise", source / "boxwise", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
