@@ -99,7 +99,8 @@ def _write_report(opened: Study) -> Path:
 
     cell = cell_of(opened)
     write_results([cell], opened.folder / "results.csv")
-    return write_report([cell], opened.folder / "report.html", title=f"Study {opened.folder.name}", environment=environment())
+    title, quarantined = f"Study {opened.folder.name}", len(opened.quarantined())
+    return write_report([cell], opened.folder / "report.html", title=title, environment=environment(), quarantined=quarantined)
 
 
 @app.command()

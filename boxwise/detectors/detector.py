@@ -6,7 +6,6 @@ Builds networks by name. Knows nothing of studies, stores, scorers or where labe
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +32,7 @@ from boxwise.detectors.tiny_ssd import tiny_ssd
 from boxwise.detectors.training import fit_network
 from boxwise.errors import BoxwiseError, ConfigError, unknown
 from boxwise.evaluation.average_precision import coco_metrics
+from boxwise.files import replacing
 from boxwise.records import ImageRecord, Sample
 
 NetworkBuilder = Callable[[int, int | None, BackboneWeights], Network]
@@ -132,13 +132,8 @@ class TorchDetector:
         return [target_of(b, record, height, width).to(self.device) for b, record, (height, width) in images]
 
     def save(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(path.name + ".part")
-        with aside.open("wb") as file:
-            torch.save(self._contents(), file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        with replacing(path) as aside:
+            torch.save(self._contents(), aside)
 
     def _contents(self) -> dict[str, Any]:
         return {
