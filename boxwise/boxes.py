@@ -95,6 +95,11 @@ class Boxes:
         return Boxes(**columns)
 
 
+def no_boxes() -> FloatArray:
+    """xyxy of no boxes; float32 [0, 4]."""
+    return np.zeros((0, 4), np.float32)
+
+
 def area(xyxy: FloatArray) -> FloatArray:
     """Box areas in square pixels; float32 [N] from xyxy [N, 4]."""
     return (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1])

@@ -70,7 +70,12 @@ class TrainConfig(Section):
     clip_norm: float = Field(10.0, ge=0, description="largest gradient norm; 0: off")
     augment: Literal["ssd", "flip", "none"] = "ssd"
     amp: bool = Field(True, description="bfloat16 autocast on CUDA; never on CPU")
-    start: Literal["initial", "previous"] = Field("initial", description="weights each round starts from")
+    start: Literal["auto", "initial", "previous"] = Field(
+        "auto", description="weights each round starts from; auto: previous where the curriculum trains on a part of the labels"
+    )
+    incomplete: Literal["ignore", "leave_out"] = Field(
+        "ignore", description="images with unlabelled objects: teach no background outside rejected boxes, or are left out"
+    )
     val_every: int = Field(0, ge=0, description="steps between evaluations on val; 0: only after training")
     ap_range: int = Field(5, ge=2, description="evaluations in the early-stop window")
     ap_shift: float = Field(0.0, ge=0, description="stop when mean |AP - mean AP| over the window is below; 0: off")
@@ -109,6 +114,8 @@ class ScorerConfig(Section):
     normalize: Literal["z", "rank"] = "z"
     reconstruction: Literal["raw", "complexity"] = "complexity"
     detection: Literal["expected", "pseudo", "learned", "oracle_loss"] = "expected"
+    uncertainty: Literal["least_confidence", "margin", "entropy", "gate"] = "entropy"
+    aggregate: Literal["max", "mean", "sum"] = Field("max", description="uncertainty: from boxes to the image; sum favours crowded images")
     pseudo_threshold: float = Field(0.5, gt=0, lt=1, description="confidence of a flipped detection that becomes a pseudo target")
     vae: VaeConfig = VaeConfig()
 
@@ -126,6 +133,7 @@ class StrategyConfig(Section):
 
     name: str = "top_k"
     oversample: float = Field(4.0, ge=1, description="score_then_diversity: shortlist of oversample x budget by score")
+    temperature: float = Field(0.5, gt=0, description="score_sampling: draws in proportion to exp(z-score / temperature)")
 
 
 class BudgetConfig(Section):
@@ -136,12 +144,73 @@ class BudgetConfig(Section):
     per_round: int | str = 50
     validation: int | str = Field("20%", description="random images labelled for val in round 0 when none are given; % of initial")
     rounds: int = Field(5, ge=0, description="rounds after the initial one")
+    val_per_round: int | str = Field(0, description="random pool images that join val each later round; % of per_round")
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
-        for name in ("initial", "per_round", "validation"):
+        for name in ("initial", "per_round", "validation", "val_per_round"):
             resolve(getattr(self, name), 100, name)
         return self
+
+
+class AskConfig(Section):
+    """What a person is asked about an image, and which of the model's boxes nobody needs to look at.
+
+    full: draw everything. review: certain boxes are shown as accepted; answer the uncertain ones, add what is missed. trust: certain boxes
+    enter unseen; answer the uncertain ones. boxes: answer the uncertain ones; nothing else enters, the image stays in the pool.
+    """
+
+    mode: Literal["full", "review", "trust", "boxes"] = "full"
+    certain: float = Field(0.8, gt=0, le=1, description="score from which the model labels a box itself")
+    uncertain: float = Field(0.3, gt=0, le=1, description="score below which a box is dropped")
+    certain_of: dict[str, float] = Field(default_factory=dict, description="class: its own `certain`")
+    overlap: float = Field(0.5, gt=0, le=1, description="IoU at which proposals are judged together")
+    target_precision: float | None = Field(None, gt=0, lt=1, description="each class gets the `certain` that reaches it on val")
+    calibration: Literal["temperature", "isotonic"] = "temperature"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        lowest = min([self.certain, *self.certain_of.values()])
+        if self.uncertain > lowest:
+            raise ValueError(f"uncertain {self.uncertain} is above certain {lowest}")
+        return self
+
+
+class CurriculumConfig(Section):
+    """Which annotated and self-labelled images each training sees. K below is budget.per_round."""
+
+    name: str = "all_labeled"
+    self_weight: float = Field(1.0, ge=0, le=1, description="weight in the loss of a box that no person answered for")
+    ratio_train: float = Field(0.6, ge=0, le=1, description="ratio_threshold: al_ratio from which an image is trained on and asked again")
+    ratio_join: float = Field(0.3, ge=0, le=1, description="ratio_threshold: al_ratio up to which an image joins the labelled set")
+    score_train: float = Field(0.4, ge=0, le=1, description="score_threshold: sl_score up to which an image is trained on and asked again")
+    score_join: float = Field(0.6, ge=0, le=1, description="score_threshold: sl_score from which an image joins the labelled set")
+    delta: float = Field(0.05, gt=0, description="ceal: entropy (nats) below which a box is self-labelled, in round 1")
+    delta_rate: float = Field(0.0033, ge=0, description="ceal: what delta loses each round")
+    gate: float = Field(0.15, gt=0, description="sample_mining: loss above which a box is left to a person, in round 1")
+    gate_step: float = Field(0.05, ge=0, description="sample_mining: what the gate gains each round, up to 1")
+    pace: float = Field(0.5, gt=0, description="sample_mining: loss at which the weight of a self-labelled box reaches 0")
+    mined_images: int = Field(64, ge=1, description="sample_mining: pool images cross-validated a round")
+    most_self_labeled: float = Field(1.0, ge=0, description="ceal, sample_mining: pool images self-labelled, per labelled one")
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.ratio_join >= self.ratio_train:
+            raise ValueError(f"ratio_join {self.ratio_join} is not below ratio_train {self.ratio_train}")
+        if self.score_train >= self.score_join:
+            raise ValueError(f"score_train {self.score_train} is not below score_join {self.score_join}")
+        return self
+
+
+class AnnotatorConfig(Section):
+    """The simulated annotator's habits and slips; a real study has none of it."""
+
+    accept_iou: float = Field(0.7, ge=0.5, le=1, description="IoU with the object from which a suggested box is kept as it is")
+    jitter: float = Field(0.0, ge=0, lt=1, description="standard deviation of a drawn edge, as a share of the box's side")
+    miss: float = Field(0.0, ge=0, le=1, description="chance that an object without a suggestion is overlooked")
+    wrong_class: float = Field(0.0, ge=0, le=1, description="chance that an answered box gets another class")
+    accept_wrong: float = Field(0.0, ge=0, le=1, description="chance that a wrong suggestion is kept as it is")
+    notice: float = Field(0.0, ge=0, le=1, description="review: chance that a wrong box among the accepted ones is noticed")
 
 
 class CostConfig(Section):
@@ -161,6 +230,9 @@ class StopConfig(Section):
     ap_shift: float = Field(0.0, ge=0, description="0: off")
 
 
+_JUDGES_SELF_LABELS = ("topk_ratio", "ratio_threshold", "score_threshold")
+
+
 class StudyConfig(Section):
     """Everything a study can be told. Saved resolved in its folder and in its store."""
 
@@ -174,9 +246,21 @@ class StudyConfig(Section):
     train: TrainConfig = TrainConfig()
     scorer: ScorerConfig = ScorerConfig()
     strategy: StrategyConfig = StrategyConfig()
+    ask: AskConfig = AskConfig()
+    curriculum: CurriculumConfig = CurriculumConfig()
+    annotator: AnnotatorConfig = AnnotatorConfig()
     budget: BudgetConfig = BudgetConfig()
     cost: CostConfig = CostConfig()
     stop: StopConfig = StopConfig()
+
+    @model_validator(mode="after")
+    def _answerable(self) -> Self:
+        if self.curriculum.name in _JUDGES_SELF_LABELS and self.ask.mode not in ("review", "trust"):
+            raise ValueError(
+                f"curriculum {self.curriculum.name} judges images by their self-labelled boxes: it needs ask.mode review or trust, "
+                f"found {self.ask.mode}"
+            )
+        return self
 
 
 def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> StudyConfig:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwise.boxes import Boxes
+from boxwise.boxes import Boxes, FloatArray, no_boxes
 
 
 class Split(StrEnum):
@@ -47,6 +47,7 @@ class Phase(StrEnum):
     SELECT = "select"
     ANNOTATE = "annotate"
     AUDIT = "audit"  # fidelity: the scores that chose the new images against their true loss
+    COMPOSE = "compose"  # the curriculum: what the next training sees
     TRAIN = "train"
     EVALUATE = "evaluate"
     SCORE = "score"
@@ -74,13 +75,40 @@ class ImageRecord:
 class Annotation:
     """The current labels of one image. `complete` means that no object of a known class is left unlabelled.
 
-    sources: one Source a box, in the order of `boxes`.
+    sources: one Source a box, in the order of `boxes`; boxes of the MODEL have their `scores`, a person's have NaN there (or no column).
+    rejected: float32 [M, 4], boxes the model proposed and a person answered for: no object of a known class. round: when it was given.
     """
 
     image_id: str
     boxes: Boxes
     sources: tuple[Source, ...]
     complete: bool
+    rejected: FloatArray = field(default_factory=no_boxes)
+    round: int = 0
+
+    @property
+    def by_model(self) -> NDArray[np.bool_]:
+        """Which boxes no person answered for; bool [N]."""
+        return np.array([source is Source.MODEL for source in self.sources], bool)
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What the model suggests on one image, split by how sure it is.
+
+    boxes: with `scores`, `probabilities` and `ids` (str, unique in the study). certain: bool [N]; the other boxes are uncertain.
+    settled: what was said of the image in an earlier round. A person's boxes there stand; no proposal repeats or contradicts them.
+    """
+
+    image_id: str
+    boxes: Boxes
+    certain: NDArray[np.bool_]
+    settled: Annotation | None = None
+
+    @property
+    def uncertain_ids(self) -> tuple[str, ...]:
+        """Ids of the boxes a person is asked about, in the order of `boxes`."""
+        return () if self.boxes.ids is None else tuple(str(box_id) for box_id in self.boxes.ids[~self.certain])
 
 
 @dataclass(frozen=True)
@@ -102,11 +130,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image to train or evaluate on, with its labels."""
+    """One image to train or evaluate on, with its labels.
+
+    complete: whether what is not labelled is background. rejected: float32 [M, 4], regions known to be background even where it is not.
+    weights: float32 [N] in [0, 1], how much each box counts in the loss; None: all fully.
+    """
 
     image: ImageRecord
     boxes: Boxes
     complete: bool = True
+    rejected: FloatArray = field(default_factory=no_boxes)
+    weights: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -139,13 +173,16 @@ class Scores:
 class QueryItem:
     """One image asked for, and why: its utility for the strategy and the score terms behind it.
 
-    split: what its labels will serve, TRAIN for all but the random validation draw of round 0.
+    split: what its labels will serve, TRAIN for all but the random validation draws. box_ids: the proposals asked about; None: the whole
+    image, missed objects included. probability: with which the strategy drew it from what was left; None: it was no random draw.
     """
 
     image_id: str
     utility: float
     terms: Mapping[str, float] = field(default_factory=dict)
     split: Split = Split.TRAIN
+    box_ids: tuple[str, ...] | None = None
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
