@@ -66,6 +66,10 @@ class Boxes:
         kept: dict[str, Any] = {name: None if column is None else column[index].copy() for name, column in columns.items()}
         return Boxes(**kept)
 
+    def at_least(self, score: float) -> Boxes:
+        """The boxes of that score or more; all of them where there are no scores."""
+        return self if self.scores is None else self[self.scores >= np.float32(score)]
+
     def equals(self, other: Boxes) -> bool:
         """Same columns with the same values, bit for bit."""
         for field in fields(self):

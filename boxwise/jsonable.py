@@ -6,6 +6,7 @@ Knows nothing of where the JSON is kept.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,15 @@ def boxes_to_json(boxes: Boxes) -> dict[str, Any]:
         column = getattr(boxes, name)
         if column is not None:
             columns[name] = column.tolist()
+    if boxes.scores is not None:  # a person's boxes have none, and JSON has no NaN
+        columns["scores"] = [None if math.isnan(score) else score for score in columns["scores"]]
     return columns
 
 
 def boxes_from_json(columns: Mapping[str, Any]) -> Boxes:
+    """What `boxes_to_json` wrote."""
+    if "scores" in columns:
+        columns = {**columns, "scores": [math.nan if score is None else score for score in columns["scores"]]}
     return Boxes(**columns)
 
 

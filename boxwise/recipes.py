@@ -1,4 +1,4 @@
-"""The only place where names become objects: plain dicts of detectors, scorers, strategies, formats and arms.
+"""The only place where names become objects: plain dicts of detectors, scorers, strategies, curricula, formats and arms.
 
 To add an entry, write its class and name it here; the contract suites then test it. An unknown name prints the known ones.
 """
@@ -6,9 +6,18 @@ To add an entry, write its class and name it here; the contract suites then test
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from boxwise.config import StrategyConfig
+from boxwise.config import AskConfig, CurriculumConfig, StrategyConfig, StudyConfig
+from boxwise.curricula.all_labeled import AllLabeled
+from boxwise.curricula.base import Curriculum
+from boxwise.curricula.ceal import Ceal
+from boxwise.curricula.ratio_threshold import RatioThreshold
+from boxwise.curricula.sample_mining import SampleMining
+from boxwise.curricula.score_threshold import ScoreThreshold
+from boxwise.curricula.topk_ratio import TopKRatio
+from boxwise.curricula.v1 import V1
+from boxwise.curricula.v1plus import V1Plus
 from boxwise.errors import ConfigError, unknown
 from boxwise.formats.base import Format
 from boxwise.formats.coco import Coco
@@ -17,6 +26,7 @@ from boxwise.formats.yolo import Yolo
 from boxwise.strategies.base import Strategy
 from boxwise.strategies.k_center import KCenter
 from boxwise.strategies.random import Random
+from boxwise.strategies.score_sampling import ScoreSampling
 from boxwise.strategies.score_then_diversity import ScoreThenDiversity
 from boxwise.strategies.top_k import TopK
 
@@ -29,21 +39,41 @@ STRATEGIES: dict[str, Callable[[StrategyConfig], Strategy]] = {
     "top_k": lambda config: TopK(),
     "k_center": lambda config: KCenter(),
     "score_then_diversity": lambda config: ScoreThenDiversity(config.oversample),
+    "score_sampling": lambda config: ScoreSampling(config.temperature),
 }
+
+CURRICULA: dict[str, Callable[[CurriculumConfig], Curriculum]] = {
+    "all_labeled": lambda config: AllLabeled(),
+    "v1": lambda config: V1(),
+    "v1plus": lambda config: V1Plus(),
+    "topk_ratio": lambda config: TopKRatio(),
+    "ratio_threshold": RatioThreshold,
+    "score_threshold": ScoreThreshold,
+    "ceal": Ceal,
+    "sample_mining": SampleMining,
+}
+
+ASK_MODES: tuple[str, ...] = get_args(AskConfig.model_fields["mode"].annotation)
 
 # An arm of a comparison is nothing but configuration: overrides of the study's config.
 _NO_SCORE = ("scorer.name=none",)
+_UNCERTAINTY = ("scorer.name=uncertainty", "strategy.name=top_k")
 ARMS: dict[str, tuple[str, ...]] = {
     "dual": ("scorer.name=dual", "strategy.name=top_k"),
     "auto": ("scorer.name=dual", "strategy.name=top_k", "scorer.alpha=auto", "scorer.beta=auto"),
     "random": (*_NO_SCORE, "strategy.name=random"),
     "k_center": (*_NO_SCORE, "strategy.name=k_center"),
     "score_then_diversity": ("scorer.name=dual", "strategy.name=score_then_diversity"),
+    "score_sampling": ("scorer.name=dual", "strategy.name=score_sampling"),
     "alpha=0": ("scorer.name=dual", "strategy.name=top_k", "scorer.alpha=0", "scorer.beta=1"),
     "beta=0": ("scorer.name=dual", "strategy.name=top_k", "scorer.alpha=1", "scorer.beta=0"),
     "expected": ("scorer.name=dual", "strategy.name=top_k", "scorer.alpha=0", "scorer.beta=1", "scorer.detection=expected"),
     "pseudo": ("scorer.name=dual", "strategy.name=top_k", "scorer.alpha=0", "scorer.beta=1", "scorer.detection=pseudo"),
     "learned": ("scorer.name=dual", "strategy.name=top_k", "scorer.alpha=0", "scorer.beta=1", "scorer.detection=learned"),
+    "entropy": (*_UNCERTAINTY, "scorer.uncertainty=entropy"),
+    "margin": (*_UNCERTAINTY, "scorer.uncertainty=margin"),
+    "least_confidence": (*_UNCERTAINTY, "scorer.uncertainty=least_confidence"),
+    "gate": (*_UNCERTAINTY, "scorer.uncertainty=gate"),
     "oracle_loss": ("scorer.name=dual", "strategy.name=top_k", "scorer.alpha=0", "scorer.beta=1", "scorer.detection=oracle_loss"),
 }
 UPPER_BOUNDS = frozenset({"oracle_loss"})
@@ -71,16 +101,26 @@ def scorers() -> dict[str, Any]:
 
 
 def arm_overrides(arm: str) -> tuple[str, ...]:
-    """Config overrides of an arm: a name of ARMS, or overrides joined by '+', such as 'strategy.name=random+scorer.name=none'.
+    """Config overrides of an arm: parts joined by '+', such as 'dual+review+topk_ratio' or 'random+full+train.lr=0.1'.
 
-    An override may be added to a name: 'dual+scorer.detection=pseudo'. Raises ConfigError for anything else.
+    A part is a name of ARMS ('dual' where there is none), an ask mode, a curriculum, each at most once, or key=value, which stands above
+    the names wherever it stands. Raises ConfigError that lists the known names for anything else.
     """
-    if arm in ARMS:
-        return ARMS[arm]
-    name, *overrides = arm.split("+")
-    base = ARMS["dual"] if "." in name and "=" in name else named("arm", ARMS, name)
-    overrides = [name, *overrides] if "." in name and "=" in name else overrides
-    for override in overrides:
-        if "=" not in override:
-            raise ConfigError(f"Arm {arm!r}: expected key=value after '+', found {override!r}.")
-    return (*base, *overrides)
+    parts = [(_kind(part), part) for part in arm.split("+")]
+    chosen = {kind: part for kind, part in parts if kind != "override"}
+    overrides = [part for kind, part in parts if kind == "override"]
+    if len(chosen) + len(overrides) < len(parts):
+        raise ConfigError(f"Arm {arm!r}: expected at most one of each kind, found {', '.join(f'{kind} {part}' for kind, part in parts)}.")
+    asked = [f"{key}={chosen[kind]}" for kind, key in (("ask mode", "ask.mode"), ("curriculum", "curriculum.name")) if kind in chosen]
+    return (*ARMS[chosen.get("arm", "dual")], *asked, *overrides)
+
+
+def _kind(part: str) -> str:
+    """What a part of an arm is. A key is one of a section, or one that the config has."""
+    key, equals, _ = part.partition("=")
+    for kind, names in (("arm", ARMS), ("ask mode", ASK_MODES), ("curriculum", CURRICULA)):
+        if part in names:
+            return kind
+    if equals and ("." in key or key in StudyConfig.model_fields):
+        return "override"
+    raise ConfigError(unknown("arm or part of one", part, [*ARMS, *ASK_MODES, *CURRICULA, "key=value"]))

@@ -96,7 +96,8 @@ class Annotation:
 class Proposals:
     """What the model suggests on one image, split by how sure it is.
 
-    boxes: with `scores`, `probabilities` and `ids` (str, unique in the study). certain: bool [N]; the other boxes are uncertain.
+    boxes: with `scores`, `probabilities` and `ids` (str, unique among all ever proposed on the image). certain: bool [N]; the other boxes
+    are uncertain.
     settled: what was said of the image in an earlier round. A person's boxes there stand; no proposal repeats or contradicts them.
     """
 

@@ -19,14 +19,17 @@ from typing import Any
 from numpy.random import default_rng
 
 from boxwise.annotation.simulated import SimulatedAnnotator
+from boxwise.box_tables import read_self_labels
 from boxwise.config import StudyConfig, apply_overrides, differences, dump_config, load_config, parse_config
 from boxwise.errors import ConfigError, StudyError
+from boxwise.evaluation.self_labels import self_label_quality
 from boxwise.files import replacing
 from boxwise.formats.base import Dataset
 from boxwise.recipes import UPPER_BOUNDS, arm_overrides
 from boxwise.records import ImageRecord, Phase, Split
+from boxwise.report.cells import SELF_LABELS_FILE, cell_of
 from boxwise.report.facts import Cell
-from boxwise.rungs import Event
+from boxwise.rungs import SELF_LABELS, Event
 from boxwise.study import Study
 
 SPLIT_SEED = 20_240_229  # the same frozen test split for every seed and arm, whatever the study's own seed
@@ -106,8 +109,6 @@ def with_splits(dataset: Dataset) -> Dataset:
 
 def read_cell(folder: Path, *, arm: str) -> Cell:
     """A finished or unfinished cell for the report, with its labels."""
-    from boxwise.report.cells import cell_of
-
     return cell_of(Study.open(folder), arm=arm, upper_bound=_is_upper_bound(arm))
 
 
@@ -129,7 +130,7 @@ def _check(plan: Plan) -> None:
     if len(set(plan.arms)) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
         raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
     for arm in plan.arms:
-        rungs.check(plan.cell_config(arm, plan.seeds[0]))
+        rungs.check(plan.cell_config(arm, plan.seeds[0]), plan.dataset.classes)
     path = plan.folder / "config.yaml"
     if path.exists():
         found = differences(load_config(path), plan.config)
@@ -175,13 +176,32 @@ def _run_cell(plan: Plan, arm: str, seed: int, on_event: OnEvent | None) -> None
     study = Study.open(folder, config=config)
     annotator, _ = _hide_pool_labels(plan.dataset, config)
     show = _tagged(arm, seed, on_event)
-    study.run(
-        annotator,
-        oracle=annotator.reveal if _is_upper_bound(arm) else None,
-        on_event=show,
-        on_rung=lambda number, phase: show(_finished(study, number, phase)),
-    )
+
+    def after(number: int, phase: Phase) -> None:
+        show(_finished(study, number, phase))
+        if phase is Phase.EVALUATE:
+            _judge_self_labels(study, annotator)
+
+    study.run(annotator, oracle=annotator.reveal if _is_upper_bound(arm) else None, on_event=show, on_rung=after)
+    _judge_self_labels(study, annotator)
     study.store.close()
+
+
+def _judge_self_labels(study: Study, annotator: SimulatedAnnotator) -> None:
+    """Hold the model's own labels of every round so far against ground truth, for the report alone: nothing in the study reads it."""
+    judged = {}
+    for number in range(1, study.store.position[0] + 1):
+        given = study.store.annotations(Split.TRAIN, before=number + 1).values()
+        by_model = {a.image_id: a.boxes[a.by_model] for a in given if a.round == number and a.by_model.any()}
+        own = read_self_labels(study.round_folder(number) / SELF_LABELS)
+        pool = {image_id: labels.boxes for image_id, labels in own.items()}
+        judged[number] = {
+            place: self_label_quality(labels.items(), {i: annotator.reveal(i) for i in labels}, study.classes)
+            for place, labels in (("annotated", by_model), ("pool", pool))
+            if labels
+        }
+    with replacing(study.folder / SELF_LABELS_FILE) as path:
+        path.write_text(json.dumps(judged, indent=1), encoding="utf-8")
 
 
 def _hide_pool_labels(dataset: Dataset, config: StudyConfig) -> tuple[SimulatedAnnotator, Dataset]:
@@ -189,7 +209,9 @@ def _hide_pool_labels(dataset: Dataset, config: StudyConfig) -> tuple[SimulatedA
     pool = {record.image_id for record in dataset.images if record.split is Split.TRAIN}
     hidden = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id in pool}
     shown = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id not in pool}
-    return SimulatedAnnotator(hidden, config.cost), replace(dataset, labels=shown)
+    sizes = {record.image_id: (record.width, record.height) for record in dataset.images}
+    annotator = SimulatedAnnotator(hidden, config.cost, config.annotator, seed=config.seed, class_count=len(dataset.classes), sizes=sizes)
+    return annotator, replace(dataset, labels=shown)
 
 
 def _overridden(values: dict[str, Any], overrides: Iterable[str], arm: str) -> StudyConfig:

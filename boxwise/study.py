@@ -17,33 +17,28 @@ from typing import Any, Protocol
 import numpy as np
 
 from boxwise import rungs
-from boxwise.annotation.verdicts import apply_verdicts, drawn
+from boxwise.annotation.comparison import ROUNDING_PIXELS, verdicts_from
+from boxwise.annotation.proposals import by_people
+from boxwise.annotation.verdicts import annotation_of, drawn
+from boxwise.box_tables import read_proposals
 from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig, differences, dump_config, load_config, parse_config
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.files import replacing
 from boxwise.formats.base import Dataset
-from boxwise.records import Annotation, Phase, Query, Source, Split, Verdict
-from boxwise.rungs import Bench, Event, Rung
-from boxwise.store import Store
+from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
+from boxwise.rungs import Bench, Event
+from boxwise.store import GIVEN, Store
 
 CONFIG_FILE = "config.yaml"
 _POLL_SECONDS = 0.5
-_BEFORE_TRAIN = (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT)
-_RUNGS: dict[Phase, Callable[[Bench, int], Rung]] = {
-    Phase.SELECT: rungs.select,
-    Phase.ANNOTATE: rungs.annotate,
-    Phase.AUDIT: rungs.audit,
-    Phase.TRAIN: rungs.train,
-    Phase.EVALUATE: rungs.evaluate,
-    Phase.SCORE: rungs.score,
-}
+_BEFORE_TRAIN = (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
 
 
 class Annotator(Protocol):
-    """Whoever answers queries in place: verdicts on one image and all seconds they took."""
+    """Whoever answers queries in place: verdicts on one image, of which the model suggests `proposals`, and all seconds they took."""
 
-    def annotate(self, image_id: str) -> tuple[Sequence[Verdict], float]: ...
+    def annotate(self, item: QueryItem, proposals: Proposals | None) -> tuple[Sequence[Verdict], float]: ...
 
 
 class Study:
@@ -54,6 +49,7 @@ class Study:
         self.store = store
         self.config = config
         self.classes: tuple[str, ...] = tuple(store.get("classes"))
+        self._open: tuple[int, dict[str, QueryItem], dict[str, Proposals]] = (-1, {}, {})
 
     @classmethod
     def create(cls, folder: Path | str, dataset: Dataset, *, config: StudyConfig | None = None) -> Study:
@@ -66,7 +62,7 @@ class Study:
             raise StudyError(f"{folder}: the data set has no usable image ({len(dataset.findings)} findings).")
         if not dataset.classes:
             raise StudyError(f"{folder}: no class names. Give labels to read them from, or --classes cat,dog.")
-        rungs.check(config)
+        rungs.check(config, dataset.classes)
         if (folder / CONFIG_FILE).exists():
             raise StudyError(f"{folder}: there is a study already. Continue it with `boxwise run {folder}`.")
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +77,7 @@ class Study:
         store = Store.create(_url(folder, config), facts)
         store.add_images(dataset.images)
         given = (_given(record.image_id, dataset.labels[record.image_id]) for record in dataset.images if record.image_id in dataset.labels)
-        store.annotate_all(given, round=0, annotator="given")
+        store.annotate_all(given, round=0, annotator=GIVEN)
         _write_config(folder, config)  # last: its presence says that the study is whole
         return cls(folder, store, config)
 
@@ -105,35 +101,65 @@ class Study:
             number, phase = self.store.position
         return self.store.unanswered(number) if phase is Phase.ANNOTATE else Query(number, ())
 
+    def proposals(self) -> Mapping[str, Proposals]:
+        """image_id → what the model suggests on the images asked about now; empty in round 0 and where people draw everything."""
+        return self._question()[1]
+
     def tell(
         self,
         image_id: str,
         verdicts: Sequence[Verdict],
         *,
-        complete: bool = True,
+        complete: bool | None = None,
         annotator: str = "human",
         seconds: float | None = None,
-        proposals: Boxes | None = None,
     ) -> Annotation:
         """Record what an annotator said of one image; durable when this returns. Any image of the study may be told, asked for or not.
 
-        seconds: all labour on the image; by default the sum of the verdicts' and one look. Raises BoxwiseError for a bad box or label.
+        Verdicts on boxes name those of `proposals`; certain ones without a verdict stay as the model's. complete: whether no object is left
+        unlabelled; by default so when the whole image was asked about. seconds: all labour on the image; by default the sum of the
+        verdicts' and, for a whole image, one look. Raises BoxwiseError for a bad box or label.
         """
-        boxes, sources = apply_verdicts(verdicts, proposals)
-        self._check_labels(image_id, boxes)
-        annotation = Annotation(image_id, boxes, sources, complete)
-        labour = self.config.cost.look + sum(verdict.seconds for verdict in verdicts) if seconds is None else seconds
-        self.store.annotate(annotation, verdicts, round=self.store.position[0], annotator=annotator, seconds=labour)
+        items, proposals = self._question()
+        shown, whole = proposals.get(image_id), image_id not in items or items[image_id].box_ids is None
+        if complete is None:
+            complete = whole or bool(shown and shown.settled and shown.settled.complete)
+        round = self.store.position[0]
+        annotation = annotation_of(image_id, verdicts, shown, complete=complete, round=round)
+        self._check_labels(image_id, annotation.boxes)
+        labour = whole * self.config.cost.look + sum(verdict.seconds for verdict in verdicts) if seconds is None else seconds
+        self.store.annotate(annotation, verdicts, round=round, annotator=annotator, seconds=labour)
         return annotation
 
     def tell_all(self, labels: Mapping[str, Boxes], *, annotator: str = "human") -> tuple[int, int]:
-        """Complete labels of many images, each box charged as drawn; (images told, images that had these very labels already)."""
+        """The final boxes of many images, as another tool gave them back; (images told, images that had these very labels already).
+
+        Where the model had proposed boxes, what a person must have done to them is charged; elsewhere each box is charged as drawn.
+        """
+        waiting = set(self.ask().image_ids)
         current = {image_id: a.boxes for split in Split for image_id, a in self.store.annotations(split).items() if a.complete}
-        known = {image_id for image_id, boxes in labels.items() if image_id in current and _same(current[image_id], boxes)}
+        known = {i for i, boxes in labels.items() if i in current and i not in waiting and _same(current[i], boxes)}
         for image_id, boxes in labels.items():
             if image_id not in known:
-                self.tell(image_id, drawn(boxes, self.config.cost), annotator=annotator)
+                self._tell_labels(image_id, boxes, annotator)
         return len(labels) - len(known), len(known)
+
+    def _tell_labels(self, image_id: str, boxes: Boxes, annotator: str) -> None:
+        shown = self.proposals().get(image_id)
+        verdicts = drawn(boxes, self.config.cost) if shown is None else verdicts_from(boxes, shown, self.config.cost)
+        self.tell(image_id, verdicts, annotator=annotator)
+
+    def _question(self) -> tuple[Mapping[str, QueryItem], Mapping[str, Proposals]]:
+        """The items and proposals of the round's query; read once a round, since neither changes."""
+        number, phase = self.store.position
+        if phase is Phase.SELECT:
+            return {}, {}
+        if self._open[0] != number:
+            path = rungs.round_folder(self.folder, number) / rungs.PROPOSALS
+            settled = {i: by_people(a) for i, a in self.store.annotations(Split.TRAIN, before=number).items()}
+            proposals = read_proposals(path, settled) if path.exists() else {}
+            self._open = number, {item.image_id: item for item in self.store.query(number).items}, proposals
+        return self._open[1:]
 
     def step(self, *, oracle: Callable[[str], Boxes] | None = None, on_event: Callable[[Event], None] | None = None) -> Phase:
         """Climb one rung and return the next one. ANNOTATE stays where it is while images of the query have no labels.
@@ -150,8 +176,8 @@ class Study:
         with self._lock():
             if phase is Phase.ANNOTATE and self.store.unanswered(number).items:
                 return phase
-            rung = _RUNGS[phase](bench, number)
-            self.store.commit(number, phase, rung.facts, then=rung.then, query=rung.query)
+            rung = rungs.LADDER[phase](bench, number)
+            self.store.commit(number, phase, rung.facts, then=rung.then, query=rung.query, annotations=rung.annotations, pool=rung.pool)
             rungs.tidy(bench, number, phase)
         return rung.then[1]
 
@@ -222,7 +248,7 @@ class Study:
     def answer(self, annotator: Annotator) -> None:
         """Let `annotator` answer everything that is asked now."""
         for item in self.ask().items:
-            verdicts, seconds = annotator.annotate(item.image_id)
+            verdicts, seconds = annotator.annotate(item, self.proposals().get(item.image_id))
             self.tell(item.image_id, verdicts, annotator="simulated", seconds=seconds)
 
     def _check_labels(self, image_id: str, boxes: Boxes) -> None:
@@ -262,7 +288,10 @@ def _given(image_id: str, boxes: Boxes) -> Annotation:
 
 
 def _same(stored: Boxes, boxes: Boxes) -> bool:
-    return np.array_equal(stored.xyxy, boxes.xyxy) and np.array_equal(stored.labels, boxes.labels)
+    """Equal but for the rounding of files."""
+    if not np.array_equal(stored.labels, boxes.labels):
+        return False
+    return bool((np.abs(stored.xyxy - boxes.xyxy) <= ROUNDING_PIXELS).all())
 
 
 def _ignore(_event: Event) -> None:

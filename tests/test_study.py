@@ -101,8 +101,9 @@ class TestAskAndTell:
         assert len(first.items) == 6 and study.ask() == first
 
     def test_told_images_are_asked_no_more(self, study, hidden):
-        image_id = study.ask().image_ids[0]
-        verdicts, seconds = hidden[0].annotate(image_id)
+        item = study.ask().items[0]
+        image_id = item.image_id
+        verdicts, seconds = hidden[0].annotate(item)
         study.tell(image_id, verdicts, seconds=seconds)
         assert image_id not in study.ask().image_ids and len(study.ask().items) == 5
         assert study.step() is Phase.ANNOTATE

@@ -1,31 +1,214 @@
 """The simulated annotator: the only place where ground truth of the pool lives.
 
-Answers as a person would who draws every object of an image, each act charged in seconds. Reached from simulation.py alone.
+Answers as a person would, by IoU and class, each act charged in seconds, with the slips a person makes where asked for.
+Knows nothing of scores, rounds or who chose the image. Reached from simulation.py alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from zlib import crc32
 
-from boxwise.annotation.verdicts import drawn
-from boxwise.boxes import Boxes
-from boxwise.config import CostConfig
-from boxwise.evaluation.cost import seconds_of
-from boxwise.records import Verdict
+import numpy as np
+from numpy.random import Generator, default_rng
+from numpy.typing import NDArray
+
+from boxwise.boxes import Boxes, FloatArray, iou
+from boxwise.config import AnnotatorConfig, CostConfig
+from boxwise.errors import BoxwiseError
+from boxwise.evaluation.cost import charge, seconds_of
+from boxwise.evaluation.matching import greedy_pairs
+from boxwise.records import Action, Proposals, QueryItem, Verdict
+
+COVERS_IOU = 0.5
+_MOST_JITTER = 0.45  # share of its side by which a drawn edge errs at most: two edges never meet
 
 
 class SimulatedAnnotator:
-    """Draws the true boxes of any image it is asked about."""
+    """Answers for any image it is asked about from its true boxes.
 
-    def __init__(self, truths: Mapping[str, Boxes], cost: CostConfig) -> None:
+    truths: image_id → every object. class_count: how many classes a slip may choose from; 0: up to the largest label.
+    sizes: image_id → (width, height) in pixels; where known, jittered boxes stay inside the image.
+    Slips are drawn from (seed, image, round of its settled labels) alone, so they depend neither on the order of the images nor on
+    other arms; an object's own slips do not depend on what was suggested, and an image asked about again is looked at anew.
+    """
+
+    def __init__(
+        self,
+        truths: Mapping[str, Boxes],
+        cost: CostConfig,
+        habits: AnnotatorConfig = AnnotatorConfig(),
+        *,
+        seed: int = 0,
+        class_count: int = 0,
+        sizes: Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
         self._truths = dict(truths)
         self._cost = cost
+        self._habits = habits
+        self._seed = seed
+        self._class_count = class_count or max((int(boxes.labels.max()) + 1 for boxes in truths.values() if len(boxes)), default=0)
+        self._sizes = dict(sizes or {})
 
-    def annotate(self, image_id: str) -> tuple[tuple[Verdict, ...], float]:
-        """The verdicts on one image and all seconds spent on it: one look, and a drawing for each object."""
-        verdicts = drawn(self._truths[image_id], self._cost)
-        return verdicts, seconds_of(verdicts, self._cost)
+    def annotate(self, item: QueryItem, proposals: Proposals | None = None) -> tuple[tuple[Verdict, ...], float]:
+        """The verdicts on one image and all seconds spent on it.
+
+        The boxes asked about are answered in order of falling score. Of a whole image (`item.box_ids` is None) those are the uncertain
+        ones; then it is looked over once, wrong certain boxes may be noticed, and every object that no box covers is drawn.
+        Raises BoxwiseError when a box is asked about that is not among the proposals.
+        """
+        proposals = proposals or Proposals(item.image_id, Boxes.empty(), np.zeros(0, bool))
+        truth, asked, whole = self._truths[item.image_id], _asked(item, proposals), item.box_ids is None
+        slips = self._slips(truth, proposals)
+        sitting = _Sitting(truth, proposals, slips, self._habits.accept_iou, self._cost)
+        sitting.accept(proposals.certain & ~asked)
+        for row in _by_score(proposals.boxes, asked):
+            sitting.answer(row, accepts=bool(slips.accepts[row]))
+        if whole:
+            sitting.look_over(np.flatnonzero(proposals.certain))
+        return tuple(sitting.verdicts), seconds_of(sitting.verdicts, self._cost, whole=whole)
 
     def reveal(self, image_id: str) -> Boxes:
         """Ground truth for the `oracle_loss` arm, an upper bound that no real study can have."""
         return self._truths[image_id]
+
+    def _slips(self, truth: Boxes, proposals: Proposals) -> _Slips:
+        """All that may go wrong, drawn at once and the objects' first, so that no draw depends on an answer or on what was suggested."""
+        rng, habits, objects, suggested = _rng(self._seed, proposals), self._habits, len(truth), len(proposals.boxes)
+        noise, overlooked, mistaken = rng.normal(size=(objects, 4)), rng.random(objects), rng.random(objects)
+        steps = rng.integers(1, max(self._class_count, 2), objects)
+        another = (truth.labels + steps) % self._class_count if self._class_count > 1 else truth.labels
+        size = self._sizes.get(proposals.image_id)
+        return _Slips(
+            xyxy=_jittered(truth.xyxy, habits.jitter * noise, size) if habits.jitter else truth.xyxy,
+            labels=np.where(mistaken < habits.wrong_class, another, truth.labels),
+            overlooked=overlooked < habits.miss,
+            accepts=rng.random(suggested) < habits.accept_wrong,
+            notices=rng.random(suggested) < habits.notice,
+        )
+
+
+@dataclass(frozen=True)
+class _Slips:
+    """What this person does with each of M objects and N proposals; without habits exactly what is true.
+
+    xyxy: float32 [M, 4], each object as drawn. labels: int64 [M], the class given to it. overlooked: bool [M].
+    accepts: bool [N], kept though wrong. notices: bool [N], seen to be wrong though certain.
+    """
+
+    xyxy: FloatArray
+    labels: NDArray[np.int64]
+    overlooked: NDArray[np.bool_]
+    accepts: NDArray[np.bool_]
+    notices: NDArray[np.bool_]
+
+
+class _Sitting:
+    """One image being answered: its objects that no box stands for yet, and the verdicts so far."""
+
+    def __init__(self, truth: Boxes, proposals: Proposals, slips: _Slips, accept_iou: float, cost: CostConfig) -> None:
+        self.verdicts: list[Verdict] = []
+        self._truth, self._boxes, self._slips, self._cost = truth, proposals.boxes, slips, cost
+        self._ids = _ids(proposals.boxes)
+        self._overlap = iou(proposals.boxes.xyxy, truth.xyxy)
+        self._same_class = proposals.boxes.labels[:, None] == truth.labels[None]
+        self._fits = self._overlap >= np.float32(accept_iou)
+        self._free = np.ones(len(truth), bool)
+        self._stands_for_one = np.zeros(len(proposals.boxes), bool)
+        if proposals.settled is not None:
+            self._claim(iou(proposals.settled.boxes.xyxy[~proposals.settled.by_model], truth.xyxy))
+
+    def accept(self, certain: NDArray[np.bool_]) -> None:
+        """Each certain box (bool [N]) stands for an object of its class that it covers, if there is one."""
+        for row, _ in self._claim(np.where(certain[:, None] & self._same_class, self._overlap, 0)):
+            self._stands_for_one[row] = True
+
+    def answer(self, row: int, *, accepts: bool) -> None:
+        """One verdict on a proposal: what it takes to make it a free object's box. accepts: kept as it is even if it is wrong."""
+        found = self._object_of(row)
+        if found is None:
+            self._say(Action.KEEP if accepts else Action.DELETE, row, None)
+            return
+        self._free[found] = False
+        self._stands_for_one[row] = True
+        fits, label = bool(self._fits[row, found]), int(self._slips.labels[found])
+        right = fits and bool(self._same_class[row, found])
+        if (accepts and not right) or (fits and label == self._boxes.labels[row]):
+            self._say(Action.KEEP, row, found)
+        elif fits:
+            self._say(Action.RELABEL, row, found, label=label)
+        else:
+            self._say(Action.MOVE, row, found, label=None if label == self._boxes.labels[row] else label)
+
+    def look_over(self, certain: NDArray[np.int64]) -> None:
+        """Of the whole image: notice wrong boxes among the certain rows, then draw every object that no box covers."""
+        wrong = ~((self._overlap >= np.float32(COVERS_IOU)) & self._same_class).any(axis=1)
+        noticed = [int(row) for row in certain if wrong[row] and self._slips.notices[row]]
+        for row in noticed:
+            self.answer(row, accepts=False)
+        unseen = np.setdiff1d(certain, noticed)
+        self._claim(self._overlap[unseen[~self._stands_for_one[unseen]]])
+        for found in np.flatnonzero(self._free & ~self._slips.overlooked):
+            self._say(Action.ADD, None, int(found), label=int(self._slips.labels[found]))
+
+    def _claim(self, overlap: FloatArray) -> list[tuple[int, int]]:
+        """Boxes take the free objects they cover, one each, by IoU [N, M]; the pairs."""
+        pairs = greedy_pairs(np.where(self._free, overlap, 0), COVERS_IOU)
+        for _, found in pairs:
+            self._free[found] = False
+        return pairs
+
+    def _object_of(self, row: int) -> int | None:
+        """The free object that a person would say a proposal means: the best of its class that it fits, else the best it covers."""
+        fitting = self._free & self._fits[row] & self._same_class[row]
+        covered = self._free & (self._overlap[row] >= np.float32(COVERS_IOU))
+        candidates = np.flatnonzero(fitting if fitting.any() else covered)
+        if not len(candidates):
+            return None
+        return int(max(candidates, key=lambda found: (self._overlap[row, found], self._same_class[row, found])))
+
+    def _say(self, action: Action, row: int | None, found: int | None, *, label: int | None = None) -> None:
+        """One verdict on proposal `row` (None: no proposal) that gives it, or draws, the box of object `found` (None: no object)."""
+        draws = action in (Action.ADD, Action.MOVE)
+        xyxy = tuple(self._slips.xyxy[found].tolist()) if draws else None
+        flags = (_flag(self._truth.difficult, found), _flag(self._truth.crowd, found))
+        self.verdicts.append(Verdict(action, self._ids[row] if row is not None else "", xyxy, label, charge(action, self._cost), *flags))
+
+
+def _asked(item: QueryItem, proposals: Proposals) -> NDArray[np.bool_]:
+    """Which proposals a verdict is wanted on; bool [N]."""
+    if item.box_ids is None:
+        return ~proposals.certain
+    ids = _ids(proposals.boxes)
+    unknown = sorted(set(item.box_ids) - set(ids))
+    if unknown:
+        raise BoxwiseError(f"{item.image_id}: asked about box {unknown[0]!r}, expected one of its {len(ids)} proposals.")
+    return np.array([box_id in item.box_ids for box_id in ids], bool)
+
+
+def _ids(boxes: Boxes) -> list[str]:
+    return [] if boxes.ids is None else [str(box_id) for box_id in boxes.ids]
+
+
+def _by_score(boxes: Boxes, asked: NDArray[np.bool_]) -> list[int]:
+    """The rows asked about, highest score first."""
+    order = np.arange(len(boxes)) if boxes.scores is None else np.argsort(-boxes.scores, kind="stable")
+    return [int(row) for row in order if asked[row]]
+
+
+def _flag(column: NDArray[np.bool_] | None, row: int | None) -> bool:
+    return column is not None and row is not None and bool(column[row])
+
+
+def _rng(seed: int, proposals: Proposals) -> Generator:
+    asked_after = 0 if proposals.settled is None else proposals.settled.round + 1
+    return default_rng([seed, crc32(proposals.image_id.encode()), asked_after])
+
+
+def _jittered(xyxy: FloatArray, noise: NDArray[np.float64], size: tuple[int, int] | None) -> FloatArray:
+    """Boxes whose edges err by `noise` sides, valid still and inside the image where its (width, height) is known; float32 [M, 4]."""
+    sides = np.tile(xyxy[:, 2:] - xyxy[:, :2], 2)
+    width, height = size or (np.inf, np.inf)
+    erring = xyxy + np.clip(noise, -_MOST_JITTER, _MOST_JITTER) * sides
+    return np.clip(erring, 0, [width, height, width, height]).astype(np.float32)

@@ -6,7 +6,7 @@ Knows events and facts, nothing of how they come about.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -78,17 +78,37 @@ def reading(done: int, total: int) -> None:
 def print_rung(study: Study, number: int, phase: Phase) -> None:
     """One line for a finished rung."""
     facts = study.store.facts().get(number, {}).get(phase.value, {})
-    lines = {
-        "select": lambda: f"asked for {facts['asked']} images ({facts['strategy']})",
-        "annotate": lambda: f"{facts['images']} images, {facts['boxes']} boxes labelled, {facts['seconds']:,.0f} s of labour",
-        "audit": lambda: "fidelity " + ", ".join(f"{k} {_figure(v)}" for k, v in facts["fidelity"].items()),
+    lines: dict[str, Callable[[], str]] = {
+        "select": lambda: f"asked for {facts['asked']} images ({facts['strategy']}){_self_labeled(facts)}",
+        "annotate": lambda: _labour(facts),
+        "audit": lambda: "fidelity " + (", ".join(f"{k} {_figure(v)}" for k, v in facts["fidelity"].items()) or "not known"),
+        "compose": lambda: _composed(facts),
         "train": lambda: f"{facts['steps']} steps, {facts['images_per_second']:.1f} images/s",
         "evaluate": lambda: "; ".join(
-            f"{split} AP {_figure(m['ap'])} AP50 {_figure(m['ap50'])}" for split, m in facts.items() if m
+            f"{split} AP {_figure(m['ap'])} AP50 {_figure(m['ap50'])}" for split, m in facts.items() if m and split in ("val", "test")
         ) or "no val or test images",
         "score": lambda: facts.get("ended") or f"{facts['pool']} images scored, {facts['images_per_second']:.1f} images/s",
     }  # fmt: skip
     say(f"round {number} {phase.value}: {lines[phase.value]()}")
+
+
+def _self_labeled(facts: Mapping[str, Any]) -> str:
+    return f", {facts['self_labeled']} more labelled by the model alone" if facts.get("self_labeled") else ""
+
+
+def _labour(facts: Mapping[str, Any]) -> str:
+    """What is labelled so far, and by whom."""
+    by_model = facts.get("model_boxes", 0)
+    boxes = f"{facts['boxes']} boxes by people, {by_model} by the model" if by_model else f"{facts['boxes']} boxes"
+    return f"{facts['images']} images, {boxes} labelled, {facts['seconds']:,.0f} s of labour"
+
+
+def _composed(facts: Mapping[str, Any]) -> str:
+    """What the curriculum made of it; counts of nothing are left out."""
+    parts = [f"{facts['policy']} trains on {facts['trained']} images"]
+    parts += [f"{facts['self_images']} of the pool by their self-labels"] if facts["self_images"] else []
+    parts += [f"{len(facts[name])} {name}" for name in ("joined", "requeued", "released") if facts[name]]
+    return ", ".join(parts)
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

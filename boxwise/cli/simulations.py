@@ -41,11 +41,15 @@ def simulate(
     overrides: Overrides = None,
     out: Annotated[Path, typer.Option(help="Folder for the results; the same folder resumes.")] = Path("runs/simulation"),
     format: Annotated[str | None, typer.Option("--format", help="voc, coco or yolo; guessed when not given.")] = None,
-    arms: Annotated[str, typer.Option(help="Comma-separated: names, alpha=0, or NAME+key=value.")] = "dual,random",
+    arms: Annotated[
+        str, typer.Option(help="Comma-separated: names joined by +, such as dual+review+v1plus, or NAME+key=value.")
+    ] = "dual,random",
     seeds: Annotated[int, typer.Option(min=1, help="How many paired repetitions.")] = 6,
     initial: Annotated[str | None, typer.Option(help="Images labelled in round 0: a count or a share such as 5%.")] = None,
     budget: Annotated[str | None, typer.Option(help="Images labelled each later round, likewise.")] = None,
     rounds: Annotated[int | None, typer.Option(min=0, help="Rounds after round 0.")] = None,
+    policy: Annotated[str | None, typer.Option(help="What each round trains on: all_labeled, v1, topk_ratio, ceal...")] = None,
+    ask: Annotated[str | None, typer.Option(help="What a person is asked: full, review, trust or boxes.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Cells side by side.")] = 1,
     baseline: Annotated[str, typer.Option(help="The arm the others are compared with.")] = "random",
     config: Annotated[Path | None, typer.Option(help="YAML config file.")] = None,
@@ -56,8 +60,8 @@ def simulate(
     from boxwise.datasets import read_dataset
     from boxwise.simulation import Plan
 
-    asked = {"budget.initial": initial, "budget.per_round": budget, "budget.rounds": rounds}
-    settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in asked.items() if value is not None)])
+    given = {"budget.initial": initial, "budget.per_round": budget, "budget.rounds": rounds, "curriculum.name": policy, "ask.mode": ask}
+    settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
     dataset = read_dataset(data, format_name=format, progress=reading)
     if dataset.findings:
         note(f"{data}: {len(dataset.findings)} findings; `boxwise doctor {data}` lists them.")
@@ -67,13 +71,13 @@ def simulate(
 
 def _simulate(plan: Plan, *, jobs: int, baseline: str) -> None:
     from boxwise.cli.console import Watch, say
-    from boxwise.report.tensorboard import write_scalars
+    from boxwise.report.tensorboard import write_events
     from boxwise.simulation import simulate
 
     with Watch() as watch:
         cells = simulate(plan, jobs=jobs, on_event=lambda message: watch.event(message[2], f"{message[0]} seed {message[1]} "))
     for cell in cells:
-        write_scalars(plan.folder / "tensorboard" / cell.folder.name, cell.rounds)
+        write_events(plan.folder / "tensorboard" / cell.folder.name, cell)
     say(f"Report: {write_simulation_report(plan.folder, baseline=baseline)}")
 
 

@@ -27,6 +27,8 @@ def init(
     format: FormatName = None,
     classes: Annotated[str | None, typer.Option(help="Class names, comma separated, in order; needed without labels.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML config file.")] = None,
+    policy: Annotated[str | None, typer.Option(help="What each round trains on: all_labeled, v1, topk_ratio, ceal...")] = None,
+    ask: Annotated[str | None, typer.Option(help="What a person is asked: full, review, trust or boxes.")] = None,
 ) -> None:
     """Make a study of a folder of images. Labels that exist already count."""
     from boxwise.cli.console import note, reading, say
@@ -34,7 +36,8 @@ def init(
     from boxwise.datasets import read_pool
     from boxwise.study import Study
 
-    settings = load_config(config, overrides or ())
+    given = {"curriculum.name": policy, "ask.mode": ask}
+    settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
     names = tuple(name.strip() for name in classes.split(",")) if classes else None
     dataset = read_pool(images, labels, format_name=format, classes=names, progress=reading)
     made = Study.create(study, dataset, config=settings)
@@ -71,11 +74,11 @@ def _after_rung(opened: Study, number: int, phase: Phase) -> None:
     from boxwise.cli.console import print_rung
     from boxwise.records import Phase
     from boxwise.report.cells import cell_of
-    from boxwise.report.tensorboard import write_scalars
+    from boxwise.report.tensorboard import write_events
 
     print_rung(opened, number, phase)
     if phase is Phase.EVALUATE:
-        write_scalars(opened.folder / "tensorboard", cell_of(opened).rounds)
+        write_events(opened.folder / "tensorboard", cell_of(opened))
         _write_report(opened)
 
 
@@ -229,7 +232,7 @@ def _single(folder: Path, wanted: Phase) -> None:
     with Watch() as watch:
         while True:
             number, phase = opened.store.position
-            short = wanted is Phase.TRAIN and phase in (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT)
+            short = wanted is Phase.TRAIN and phase in (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
             if phase is not wanted and not short:
                 raise StudyError(
                     f"{folder}: the next rung is {phase.value} of round {number}, not {wanted.value}. See `boxwise status {folder}`."

@@ -8,6 +8,7 @@ from __future__ import annotations
 from numpy.random import Generator
 
 from boxwise.curricula.base import Material, TrainingPlan
+from boxwise.curricula.plans import not_joined
 
 
 class AllLabeled:
@@ -18,5 +19,5 @@ class AllLabeled:
     validates = False
 
     def compose(self, material: Material, *, rng: Generator) -> TrainingPlan:
-        fresh = tuple(image_id for image_id in material.new if image_id not in material.labeled)
+        fresh = not_joined(material.new, material)
         return TrainingPlan((*material.labeled, *fresh), joins=fresh)

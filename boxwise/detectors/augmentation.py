@@ -26,6 +26,7 @@ MEAN_COLOUR = (123, 117, 104)  # ImageNet's mean, what the SSD paper fills a zoo
 _MAX_ZOOM = 4.0
 _MIN_OVERLAPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, None)  # None: the whole image
 _TRIALS = 40
+NO_OBJECT = -1  # label of a box that moves with the image but attracts no crop
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def augment(
 
     pixels: uint8 [3, H, W]; boxes: in those pixels. "ssd" is the recipe of Liu et al. (SSD, ECCV 2016): photometric
     distortion, zoom-out, a crop with a least overlap, flip. Boxes whose centre left the crop, or thinner than one pixel,
-    are dropped. Networks that take "fit" images are spared zoom and crop, as their authors trained them.
+    are dropped; of crowds what the crop shows stays. Networks that take "fit" images are spared zoom and crop, as their authors
+    trained them.
     """
     if recipe == "ssd" and resize == "stretch":
         pixels, boxes = _zoomed_or_cropped(pixels, boxes, imgsz, rng)
@@ -77,13 +79,14 @@ def _plain(pixels: Tensor, boxes: Boxes, imgsz: int, resize: Resize) -> tuple[Te
 
 def _zoomed_or_cropped(pixels: Tensor, boxes: Boxes, imgsz: int, rng: Generator) -> tuple[Tensor, Boxes]:
     image = Rectangle(0, 0, pixels.shape[2], pixels.shape[1])
-    view = crop_with_overlap(zoom_out(image, rng), boxes.xyxy, rng)
+    view = crop_with_overlap(zoom_out(image, rng), boxes.xyxy[boxes.labels != NO_OBJECT], rng)
     part = view.intersection(image)
     place = _place(part, view, imgsz)
     piece = scaled(pixels[:, part.top : part.bottom, part.left : part.right], (place.height, place.width))
     canvas = torch.tensor(MEAN_COLOUR, dtype=torch.uint8)[:, None, None].repeat(1, imgsz, imgsz)
     canvas[:, place.top : place.bottom, place.left : place.right] = distorted(piece, rng)
-    return canvas, moved(boxes[centres_inside(boxes.xyxy, view)], part, place)
+    seen = centres_inside(boxes.xyxy, view)
+    return canvas, moved(boxes[seen if boxes.crowd is None else seen | boxes.crowd], part, place)
 
 
 def zoom_out(image: Rectangle, rng: Generator) -> Rectangle:

@@ -40,9 +40,12 @@ class ImageBatch:
         return ImageBatch(self.records, pixels, self.valid)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
-    """What one forward pass in eval mode left behind; its `outputs` are the detector's own business."""
+    """What one forward pass in eval mode left behind; its `outputs` are the detector's own business.
+
+    Equal to itself alone and hashable, so that a detector can remember what it has read off a view.
+    """
 
     batch: ImageBatch
     outputs: Any

@@ -64,4 +64,13 @@ def _digest(samples: Sequence[Sample]) -> str:
         sums.update(f"{sample.image.image_id}\0{len(sample.boxes)}\0".encode())
         sums.update(sample.boxes.xyxy.tobytes())
         sums.update(sample.boxes.labels.tobytes())
+        sums.update(_reservations(sample))
     return f"{len(samples)} images, {sums.hexdigest()[:16]}"
+
+
+def _reservations(sample: Sample) -> bytes:
+    """What a sample's labels must not teach, and how much they count; nothing for a complete image whose boxes all count fully."""
+    crowd = sample.boxes.crowd if sample.boxes.crowd is not None and sample.boxes.crowd.any() else None
+    columns = (("crowd", crowd), ("rejected", sample.rejected if len(sample.rejected) else None), ("weights", sample.weights))
+    parts = [f"{name}\0{len(column)}\0".encode() + column.tobytes() for name, column in columns if column is not None]
+    return b"".join(parts if sample.complete else [b"incomplete\0", *parts])

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -61,6 +62,7 @@ class TorchDetector:
         self.device = device
         self._post = Postprocessing(config.score_threshold, config.nms_iou, config.max_detections)
         self._inference: Network | None = None  # the fused copy that views are made with; None after every change of weights
+        self._found: WeakKeyDictionary[View, list[Boxes]] = WeakKeyDictionary()  # a scorer and the pool pass both ask for detections
 
     def fit(
         self,
@@ -106,6 +108,11 @@ class TorchDetector:
             return View(batch, self._inference(batch.pixels.to(self.device), batch.valid.to(self.device)))
 
     def detections(self, view: View) -> list[Boxes]:
+        if view not in self._found:
+            self._found[view] = self._detections(view)
+        return list(self._found[view])
+
+    def _detections(self, view: View) -> list[Boxes]:
         with torch.inference_mode():
             raw = self.network.detections(view.outputs, view.batch.valid, self._post)
         images = zip(raw, view.batch.records, view.batch.valid.tolist(), strict=True)
@@ -128,8 +135,10 @@ class TorchDetector:
             return _array(self.network.embeddings(view.outputs))
 
     def _targets(self, batch: ImageBatch, boxes: Sequence[Boxes]) -> list[Target]:
-        images = zip(boxes, batch.records, batch.valid.tolist(), strict=True)
-        return [target_of(b, record, height, width).to(self.device) for b, record, (height, width) in images]
+        """Complete targets without crowds: in a training these are ignored regions, but a loss that only measures has nothing to spare."""
+        objects = [b if b.crowd is None else b[~b.crowd] for b in boxes]
+        images = zip(objects, batch.records, batch.valid.tolist(), strict=True)
+        return [target_of(Sample(record, b), height, width).to(self.device) for b, record, (height, width) in images]
 
     def save(self, path: Path) -> None:
         with replacing(path) as aside:

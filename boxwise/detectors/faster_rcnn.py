@@ -12,13 +12,14 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN, mobilenet_backbone, resnet_fpn_backbone
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
-from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign, batched_nms, clip_boxes_to_image
+from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign, batched_nms, box_iou, clip_boxes_to_image
 
 from boxwise.detectors import ssd_loss
 from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, BackboneWeights, load_backbone
@@ -33,6 +34,7 @@ PROPOSALS, PROPOSALS_BEFORE_NMS = 300, 1000
 RPN_SAMPLES, RPN_POSITIVE_SHARE = 256, 0.5
 ROI_SAMPLES, ROI_POSITIVE_SHARE = 128, 0.25
 SMOOTH_L1_BETA = 1 / 9
+BETWEEN, WITHHELD = -1, -2  # labels never drawn: neither object nor background, and background that must not be taught
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,19 @@ class Regions:
 
     logits: Tensor
     deltas: Tensor
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """What P anchors or proposals stand for: labels int64 [P], the class, 0 background, BETWEEN or WITHHELD; boxes [P, 4], the objects'
+    where the label is above 0; weights float32 [P], how much each counts, 1 where it stands for no object."""
+
+    labels: Tensor
+    boxes: Tensor
+    weights: Tensor
+
+    def __getitem__(self, rows: Tensor) -> Assigned:
+        return Assigned(self.labels[rows], self.boxes[rows], self.weights[rows])
 
 
 @dataclass
@@ -109,13 +124,12 @@ class FasterRcnn(Network):
 
     def training_losses(self, outputs: FasterRcnnOutputs, targets: Sequence[Target]) -> dict[str, Tensor]:
         """torchvision's four terms, [B] each, over anchors and proposals drawn with torch's global generator."""
-        wanted = [_as_torchvision(target) for target in targets]
-        labels, boxes = self.rpn.assign_targets_to_anchors([outputs.anchors] * len(targets), wanted)
-        positive, negative = self.rpn.fg_bg_sampler(labels)
+        assigned = [self._assigned_anchors(outputs, target) for target in targets]
+        positive, negative = self.rpn.fg_bg_sampler([anchors.labels for anchors in assigned])
         drawn = [(p | n).bool() for p, n in zip(positive, negative, strict=True)]
-        share = len(targets) / sum(int(mask.sum()) for mask in drawn)
-        anchors = [self._anchor_losses(outputs, i, labels[i], boxes[i], mask.float() * share) for i, mask in enumerate(drawn)]
-        regions = self._sampled_region_losses(outputs, wanted)
+        share = len(targets) / batch_size([anchors.labels for anchors in assigned], RPN_SAMPLES, RPN_POSITIVE_SHARE)
+        anchors = [self._anchor_losses(outputs, image, assigned[image], mask.float() * share) for image, mask in enumerate(drawn)]
+        regions = self._sampled_region_losses(outputs, targets)
         return {
             "objectness": torch.stack([loss[0] for loss in anchors]),
             "proposal_box": torch.stack([loss[1] for loss in anchors]),
@@ -128,35 +142,38 @@ class FasterRcnn(Network):
         return torch.stack([self._image_loss(outputs, image, target) for image, target in enumerate(targets)])
 
     def _image_loss(self, outputs: FasterRcnnOutputs, image: int, target: Target) -> Tensor:
-        wanted = _as_torchvision(target)
-        labels, boxes = self.rpn.assign_targets_to_anchors([outputs.anchors], [wanted])
-        weights = expected_weights(labels[0], RPN_SAMPLES, RPN_POSITIVE_SHARE)
-        terms = [*self._anchor_losses(outputs, image, labels[0], boxes[0], weights)]
+        anchors = self._assigned_anchors(outputs, target)
+        weights = expected_weights(anchors.labels, RPN_SAMPLES, RPN_POSITIVE_SHARE)
+        terms = [*self._anchor_losses(outputs, image, anchors, weights)]
         proposals = torch.cat([outputs.proposals[image], target.xyxy])
-        rows, classes = self.roi_heads.assign_targets_to_proposals([proposals], [target.xyxy], [target.classes])
+        assigned = assign(self.roi_heads.proposal_matcher, proposals, target)
         regions = _joined(self._regions(outputs)[image], self._classify(outputs, [target.xyxy], image)[0])
-        weights = expected_weights(classes[0], ROI_SAMPLES, ROI_POSITIVE_SHARE)
-        matched = target.xyxy[rows[0]] if len(target.xyxy) else torch.zeros_like(proposals)
-        codes = self.roi_heads.box_coder.encode_single(matched, proposals)
-        return sum([*terms, *region_losses(regions, classes[0], codes, weights)], start=outputs.objectness.new_zeros(()))
+        weights = assigned.weights * expected_weights(assigned.labels, ROI_SAMPLES, ROI_POSITIVE_SHARE)
+        codes = self.roi_heads.box_coder.encode_single(assigned.boxes, proposals)
+        return sum([*terms, *region_losses(regions, assigned.labels, codes, weights)], start=outputs.objectness.new_zeros(()))
 
-    def _anchor_losses(
-        self, outputs: FasterRcnnOutputs, image: int, labels: Tensor, boxes: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Weighted objectness and box loss of one image's anchors; labels are 1, 0 or -1 (ignored)."""
-        objectness = F.binary_cross_entropy_with_logits(outputs.objectness[image], labels.clamp(min=0), reduction="none")
-        positive = labels > 0
-        codes = self.rpn.box_coder.encode_single(boxes[positive], outputs.anchors[positive])
+    def _assigned_anchors(self, outputs: FasterRcnnOutputs, target: Target) -> Assigned:
+        return assign(self.rpn.proposal_matcher, outputs.anchors, target)
+
+    def _anchor_losses(self, outputs: FasterRcnnOutputs, image: int, assigned: Assigned, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """Objectness and box loss of one image's anchors, each counted by its own weight times that of its being `drawn`."""
+        weights, positive = assigned.weights * drawn, assigned.labels > 0
+        objectness = F.binary_cross_entropy_with_logits(outputs.objectness[image], positive.float(), reduction="none")
+        codes = self.rpn.box_coder.encode_single(assigned.boxes[positive], outputs.anchors[positive])
         boxed = F.smooth_l1_loss(outputs.deltas[image][positive], codes, beta=SMOOTH_L1_BETA, reduction="none").sum(1)
         return (objectness * weights).sum(), (boxed * weights[positive]).sum()
 
-    def _sampled_region_losses(self, outputs: FasterRcnnOutputs, wanted: list[dict[str, Tensor]]) -> list[tuple[Tensor, Tensor]]:
-        proposals, _, labels, codes = self.roi_heads.select_training_samples(list(outputs.proposals), wanted)
-        share = len(wanted) / sum(len(label) for label in labels)
-        regions = self._classify(outputs, proposals)
+    def _sampled_region_losses(self, outputs: FasterRcnnOutputs, targets: Sequence[Target]) -> list[tuple[Tensor, Tensor]]:
+        proposals = [torch.cat([proposed, target.xyxy]) for proposed, target in zip(outputs.proposals, targets, strict=True)]
+        assigned = [assign(self.roi_heads.proposal_matcher, *pair) for pair in zip(proposals, targets, strict=True)]
+        drawn = self.roi_heads.subsample([regions.labels for regions in assigned])
+        share = len(targets) / batch_size([regions.labels for regions in assigned], ROI_SAMPLES, ROI_POSITIVE_SHARE)
+        proposals = [boxes[rows] for boxes, rows in zip(proposals, drawn, strict=True)]
+        assigned = [regions[rows] for regions, rows in zip(assigned, drawn, strict=True)]
+        codes = self.roi_heads.box_coder.encode([regions.boxes for regions in assigned], proposals)
         return [
-            region_losses(region, label, code, torch.full_like(label, share, dtype=torch.float32))
-            for region, label, code in zip(regions, labels, codes, strict=True)
+            region_losses(found, regions.labels, code, regions.weights * share)
+            for found, regions, code in zip(self._classify(outputs, proposals), assigned, codes, strict=True)
         ]
 
     def _regions(self, outputs: FasterRcnnOutputs) -> list[Regions]:
@@ -198,16 +215,44 @@ class FasterRcnn(Network):
         return RawBoxes(xyxy[kept], classes[rows], scores[rows], probabilities[rows].roll(-1, dims=1))
 
 
+def assign(matcher: Matcher, regions: Tensor, target: Target) -> Assigned:
+    """What anchors or proposals [P, 4] stand for in an image, as torchvision; background that the target forbids is WITHHELD."""
+    labels = torch.zeros(len(regions), dtype=torch.int64, device=regions.device)
+    boxes, weights = torch.zeros_like(regions), torch.ones_like(regions[:, 0])
+    if len(target.xyxy):
+        rows = matcher(box_iou(target.xyxy, regions))
+        found = rows >= 0
+        labels = target.classes[rows.clamp(min=0)].where(found, 0).masked_fill(rows == matcher.BETWEEN_THRESHOLDS, BETWEEN)
+        boxes, weights = target.xyxy[rows.clamp(min=0)], target.weights[rows.clamp(min=0)].where(found, 1)
+    if len(target.ignore):
+        labels = labels.masked_fill((labels == 0) & ~target.allows_background(regions), WITHHELD)
+    return Assigned(labels, boxes, weights)
+
+
+def drawn_counts(labels: Tensor, samples: int, positive_share: float) -> tuple[Tensor, Tensor]:
+    """How many positives and how many negatives a balanced random sample of one image takes, withheld ones drawn like negatives.
+
+    So an object weighs as much in an incomplete image as in a complete one, and no sample is without size.
+    """
+    positive = (labels > 0).sum().clamp(max=int(samples * positive_share))
+    return positive, torch.minimum(((labels == 0) | (labels == WITHHELD)).sum(), samples - positive)
+
+
+def batch_size(labels: Sequence[Tensor], samples: int, positive_share: float) -> int:
+    """What the loss of a batch of B images, labels [P] each, is divided by: all that would be drawn; at least 1."""
+    return max(1, sum(int(sum(drawn_counts(each, samples, positive_share))) for each in labels))
+
+
 def expected_weights(labels: Tensor, samples: int, positive_share: float) -> Tensor:
     """Weight of each anchor or proposal in the mean over a balanced random sample, on average; float32 [N] that sums to 1.
 
-    labels: > 0 positive, 0 negative, < 0 never drawn.
+    labels: > 0 positive, 0 negative, < 0 never drawn; the weight of withheld ones is lost to the sum.
     """
     positive, negative = labels > 0, labels == 0
-    drawn_positive = positive.sum().clamp(max=int(samples * positive_share))
-    drawn_negative = torch.minimum(negative.sum(), samples - drawn_positive)
-    total = (drawn_positive + drawn_negative).clamp(min=1)
-    share = drawn_positive / positive.sum().clamp(min=1) * positive + drawn_negative / negative.sum().clamp(min=1) * negative
+    drawn_positive, drawn_negative = drawn_counts(labels, samples, positive_share)
+    total, negatives = (drawn_positive + drawn_negative).clamp(min=1), negative.sum()
+    share = drawn_positive / positive.sum().clamp(min=1) * positive
+    share = share + torch.minimum(drawn_negative, negatives) / negatives.clamp(min=1) * negative
     return share / total
 
 
@@ -222,10 +267,6 @@ def region_losses(regions: Regions, labels: Tensor, codes: Tensor, weights: Tens
 
 def _joined(a: Regions, b: Regions) -> Regions:
     return Regions(torch.cat([a.logits, b.logits]), torch.cat([a.deltas, b.deltas]))
-
-
-def _as_torchvision(target: Target) -> dict[str, Tensor]:
-    return {"boxes": target.xyxy, "labels": target.classes}
 
 
 def _proposal_network(channels: int, anchors: AnchorGenerator) -> RegionProposalNetwork:

@@ -24,22 +24,25 @@ _MATCHER = SSDMatcher(0.5)
 
 @dataclass(frozen=True)
 class Matches:
-    """Which default boxes of a batch stand for an object.
+    """Which default boxes of a batch stand for an object, and which for background.
 
-    classes: int64 [B, A], 0 for background. images, anchors: int64 [P], place of each of the P matched default boxes.
-    deltas: float32 [P, 4], the encoded boxes to regress there. counts: int64 [B], matched default boxes an image.
+    classes: int64 [B, A], 0 where no object is matched. background: bool [B, A], where that may be taught as background.
+    images, anchors: int64 [P], place of each of the P matched default boxes. deltas: float32 [P, 4], the encoded boxes to regress there.
+    weights: float32 [P], how much each counts. counts: int64 [B], matched default boxes an image, whatever their weights.
     """
 
     classes: Tensor
+    background: Tensor
     images: Tensor
     anchors: Tensor
     deltas: Tensor
+    weights: Tensor
     counts: Tensor
 
 
 def match(anchors: Tensor, targets: Sequence[Target]) -> Matches:
     """Match `anchors` float32 [A, 4] to the targets of B images: IoU ≥ 0.5, and every object its best default box."""
-    boxes, labels = torch.cat([t.xyxy for t in targets]), torch.cat([t.classes for t in targets])
+    boxes, labels, weights = (torch.cat(parts) for parts in zip(*((t.xyxy, t.classes, t.weights) for t in targets), strict=True))
     rows = anchors.new_full((len(targets), len(anchors)), -1, dtype=torch.int64)
     first = 0
     for image, overlap in enumerate(box_iou(boxes, anchors).split([len(t.classes) for t in targets])):
@@ -51,29 +54,40 @@ def match(anchors: Tensor, targets: Sequence[Target]) -> Matches:
     row = rows[images, places]
     classes = torch.zeros_like(rows)
     classes[images, places] = labels[row]
-    return Matches(classes, images, places, CODER.encode_single(boxes[row], anchors[places]), (rows >= 0).sum(1))
+    deltas = CODER.encode_single(boxes[row], anchors[places])
+    return Matches(classes, _background(anchors, rows, targets), images, places, deltas, weights[row], (rows >= 0).sum(1))
+
+
+def _background(anchors: Tensor, rows: Tensor, targets: Sequence[Target]) -> Tensor:
+    """Default boxes without an object (row < 0) that may be taught as background; bool [B, A]."""
+    background = rows < 0
+    for image, target in enumerate(targets):
+        if len(target.ignore):
+            background[image] &= target.allows_background(anchors)
+    return background
 
 
 def box_losses(deltas: Tensor, matches: Matches) -> Tensor:
-    """Smooth-L1 of the matched default boxes, summed over each image; [B] from deltas [B, A, 4]."""
+    """Weighted smooth-L1 of the matched default boxes, summed over each image; [B] from deltas [B, A, 4]."""
     loss = F.smooth_l1_loss(deltas[matches.images, matches.anchors].float(), matches.deltas, reduction="none").sum(1)
-    return loss.new_zeros(len(deltas)).index_add(0, matches.images, loss)
+    return loss.new_zeros(len(deltas)).index_add(0, matches.images, loss * matches.weights)
 
 
 def class_losses(logits: Tensor, matches: Matches, *, negative_floor: int = NEGATIVES_PER_POSITIVE) -> Tensor:
-    """Cross-entropy of the matched and the hardest background default boxes, three to one, summed over each image; [B].
+    """Cross-entropy of the matched (weighted) and the hardest background default boxes, three to one, summed over each image; [B].
 
-    At least `negative_floor` background boxes count in every image. The default changes nothing where there are objects and
-    lets an image without any teach as much background as one match would; with 0 such images have no loss, as in torchvision.
+    At least `negative_floor` background boxes count in every image that has them. The default changes nothing where there are objects
+    and lets an image without any teach as much background as one match would; with 0 such images have no loss, as in torchvision.
     """
     entropy = F.cross_entropy(logits.float().flatten(0, 1), matches.classes.flatten(), reduction="none").view(matches.classes.shape)
-    positive = matches.classes > 0
     wanted = (NEGATIVES_PER_POSITIVE * matches.counts).clamp(min=negative_floor)
-    negative = entropy.masked_fill(positive, -torch.inf)
+    negative = entropy.masked_fill(~matches.background, -torch.inf)
     hardest = negative.topk(min(int(wanted.max()), negative.shape[1]), dim=1).values
     rank = torch.arange(hardest.shape[1], device=hardest.device)
     taken = (rank < wanted[:, None]) & (hardest != -torch.inf)
-    return entropy.where(positive, 0).sum(1) + hardest.where(taken, 0).sum(1)
+    weights = torch.zeros_like(entropy)
+    weights[matches.images, matches.anchors] = matches.weights
+    return (entropy.where(matches.classes > 0, 0) * weights).sum(1) + hardest.where(taken, 0).sum(1)
 
 
 def expected_losses(logits: Tensor, *, anchors: int = 100) -> Tensor:

@@ -205,8 +205,9 @@ class _Training:
             total = torch.stack(list(terms.values())).sum()
             terms["loss"] = total
             if self.loss_head is not None:
-                image_losses = torch.stack(list(each.values())).sum(dim=0).detach()
-                terms["ranking"] = ranking_loss(self.loss_head(self.network.loss_features(outputs)), image_losses)
+                judged = [row for row, target in enumerate(batch.targets) if target.complete]  # a loss that ignores a lot is low for it
+                image_losses = torch.stack(list(each.values())).sum(dim=0).detach()[judged]
+                terms["ranking"] = ranking_loss(self.loss_head(self.network.loss_features(outputs)[judged]), image_losses)
                 total = total + terms["ranking"]
         return {name: value.detach().float() for name, value in terms.items()}, total
 

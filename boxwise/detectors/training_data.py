@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from boxwise.boxes import Boxes
-from boxwise.detectors.augmentation import Recipe, augment
+from boxwise.detectors.augmentation import NO_OBJECT, Recipe, augment
 from boxwise.detectors.loading import Resize, decode, input_size, scaled, stacked
-from boxwise.detectors.targets import Target, target_of
+from boxwise.detectors.targets import Target, target_of, teaches_nothing
 from boxwise.errors import ImageError, StudyError
 from boxwise.records import Sample
 
@@ -99,7 +99,8 @@ class TrainingBatches(Dataset[TrainingBatch]):
         sample, pixels = self._readable(self.sample_index(step * self.batch + position), unreadable)
         image = sample.image
         scale = np.array([pixels.shape[2] / image.width, pixels.shape[1] / image.height] * 2, np.float32)
-        boxes = replace(sample.boxes, xyxy=sample.boxes.xyxy * scale)
+        rows = _rows(sample)
+        boxes = replace(rows, xyxy=rows.xyxy * scale)
         rng = np.random.default_rng([self.seed, step, position])
         augmented, moved, size = augment(pixels, boxes, imgsz=self.imgsz, recipe=self.recipe, resize=self.resize, rng=rng)
         return augmented, _target(moved, sample, size)
@@ -115,6 +116,24 @@ class TrainingBatches(Dataset[TrainingBatch]):
         raise StudyError(f"None of the {len(self.samples)} training images can be read. The last: {list(unreadable.values())[-1]}")
 
 
-def _target(boxes: Boxes, sample: Sample, size: tuple[int, int]) -> Target:
+def _rows(sample: Sample) -> Boxes:
+    """The objects, then the rejected boxes, numbered by `ids`: one augmentation moves all. What teaches nothing counts as crowd."""
+    objects, rejected = len(sample.boxes), len(sample.rejected)
+    return Boxes(
+        np.concatenate([sample.boxes.xyxy, sample.rejected]),
+        np.concatenate([sample.boxes.labels, np.full(rejected, NO_OBJECT)]),
+        crowd=np.concatenate([teaches_nothing(sample.boxes, sample.weights), np.zeros(rejected, bool)]),
+        ids=np.arange(objects + rejected).astype(object),
+    )
+
+
+def _target(rows: Boxes, sample: Sample, size: tuple[int, int]) -> Target:
+    """The target of `sample` after its rows were moved into an image of `size` (height, width)."""
     height, width = size
-    return target_of(boxes, replace(sample.image, width=width, height=height), height, width)
+    is_object = rows.labels != NO_OBJECT
+    boxes = rows[is_object]
+    assert boxes.ids is not None
+    weights = None if sample.weights is None else sample.weights[boxes.ids.astype(np.int64)]
+    image = replace(sample.image, width=width, height=height)
+    moved = replace(sample, image=image, boxes=boxes, rejected=rows.xyxy[~is_object], weights=weights)
+    return target_of(moved, height, width)

@@ -26,9 +26,15 @@ def charge(action: Action, config: CostConfig) -> float:
     }[action]
 
 
-def seconds_of(verdicts: Iterable[Verdict], config: CostConfig) -> float:
-    """Seconds for one image: the look over it, due even where nothing is found, and each act by its kind.
+def seconds_of(verdicts: Iterable[Verdict], config: CostConfig, *, whole: bool = True) -> float:
+    """Seconds for one image: each act by its kind, and with `whole` the look over it, due even where nothing is found.
 
+    whole: missed objects were searched for; False: only the boxes asked about were answered.
     The verdicts' own `seconds` are not read: this is what the acts cost under `config`, whoever timed them.
     """
-    return config.look + sum(charge(verdict.action, config) for verdict in verdicts)
+    return (config.look if whole else 0.0) + sum(charge(verdict.action, config) for verdict in verdicts)
+
+
+def by_hand(images: int, boxes: int, config: CostConfig) -> float:
+    """Seconds to label everything without a suggestion: a look at each image, and a drawing for each box."""
+    return images * config.look + boxes * config.draw

@@ -5,17 +5,23 @@ Knows nothing of how any of it is shown.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
+from boxwise.errors import BoxwiseError
 from boxwise.records import Phase, Split
 from boxwise.report.facts import Cell, Round
 from boxwise.study import Study
+
+SELF_LABELS_FILE = "self_labels.json"  # what simulation knows of the model's own labels; a real study has none
 
 
 def cell_of(study: Study, *, arm: str | None = None, upper_bound: bool = False) -> Cell:
     """The study as one cell; `arm` names it in a comparison, by default after its strategy and scorer."""
     rounds = tuple(Round(number, _with_items(study, number, facts)) for number, facts in study.store.facts().items())
-    labels = {image_id: annotation.boxes for image_id, annotation in study.store.annotations(Split.TRAIN).items()}
+    annotations = study.store.annotations(Split.TRAIN)
     return Cell(
         arm=arm or study.config.strategy.name,
         seed=study.config.seed,
@@ -25,7 +31,9 @@ def cell_of(study: Study, *, arm: str | None = None, upper_bound: bool = False) 
         rounds=rounds,
         upper_bound=upper_bound,
         images={record.image_id: record.path for record in study.store.images(Split.TRAIN)},
-        labels=labels,
+        labels={image_id: annotation.boxes for image_id, annotation in annotations.items()},
+        by_model={image_id: annotation.by_model for image_id, annotation in annotations.items()},
+        self_labels=_self_labels(study.folder / SELF_LABELS_FILE),
     )
 
 
@@ -35,3 +43,16 @@ def _with_items(study: Study, number: int, facts: dict[str, dict[str, object]]) 
         return facts
     items = [asdict(item) for item in study.store.query(number).items]
     return facts | {Phase.SELECT.value: facts[Phase.SELECT.value] | {"items": items}}
+
+
+def _self_labels(path: Path) -> dict[str, Any]:
+    """What simulation left there, by round; empty without the file. Raises BoxwiseError for a file that is no JSON object."""
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BoxwiseError(f"{path}: not readable as JSON ({error}).") from None
+    if not isinstance(found, dict):
+        raise BoxwiseError(f"{path}: expected a JSON object by round, found a {type(found).__name__}.")
+    return found

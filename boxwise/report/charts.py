@@ -8,10 +8,10 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ Numbers = Sequence[float] | NDArray[np.float64]
 # Okabe & Ito's palette, safe for colour-blind readers; the baseline is neutral so that it recedes.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7B61C4")
 NEUTRAL = "#8A8F98"
+BY_MODEL, BY_PERSON = "#009E73", "#E69F00"  # who a box comes from; the model's is dashed as well
 MARKERS = ("o", "s", "^", "D", "v")
 _SIZE = (3.3, 2.45)  # inches
 # Sentinels: the SVG writer only takes colours, the page wants its own variables.
@@ -146,22 +147,38 @@ def lines_png(panels: Sequence[tuple[Sequence[Line], Axis]], target: Path, *, ti
 
 def heat_chart(values: np.ndarray, names: Sequence[str], caption: str, *, rows: str, columns: str) -> Chart:
     """A square matrix of counts, shaded by its share of the row; the counts are written into up to 13 × 13 cells."""
+    return _heat(values, names, names, Axis(columns, rows), caption, least=1.6)
+
+
+def histogram_chart(values: Mapping[str, Numbers], caption: str, *, rows: str, columns: str, bins: int = 10) -> Chart:
+    """One histogram over [0, 1] a row, beneath one another: counts of `values` by row name, shaded by their share of the row."""
+    edges = np.linspace(0, 1, bins + 1)
+    counts = np.array([np.histogram(np.clip(np.asarray(row, np.float64), 0, 1), edges)[0] for row in values.values()])
+    return _heat(counts, list(values), [f"{low:.1f}–{high:.1f}" for low, high in pairwise(edges)], Axis(columns, rows), caption, least=0.4)
+
+
+def _heat(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], axis: Axis, caption: str, *, least: float) -> Chart:
+    """least: inches that the cells take at least, in each direction."""
     shares = values / np.maximum(values.sum(axis=1, keepdims=True), 1)
-    shown = [_short(name) for name in names]
-    cells = float(np.clip(0.42 * len(names), 1.6, 6))
-    side = cells + 0.45 + 0.075 * max(map(len, shown))
+    size = (_extent(columns, rows, least), _extent(rows, columns, least))
+    most = max(len(rows), len(columns), 1)
+    font = float(np.clip(300 / most, 3.5, 8))
     with _style():
-        figure = Figure(figsize=(side, side), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         axes.imshow(shares, cmap=_HEAT, vmin=0, vmax=1, interpolation="none")
         axes.grid(False)
-        axes.set(xlabel=columns, ylabel=rows)
-        font = float(np.clip(300 / max(len(names), 1), 3.5, 8))
-        axes.set_xticks(range(len(names)), shown, rotation=90, fontsize=font)
-        axes.set_yticks(range(len(names)), shown, fontsize=font)
-        if len(names) <= 13:
+        axes.set(xlabel=axis.x, ylabel=axis.y)
+        axes.set_xticks(range(len(columns)), [_short(name) for name in columns], rotation=90, fontsize=font)
+        axes.set_yticks(range(len(rows)), [_short(name) for name in rows], fontsize=font)
+        if most <= 13:
             _write_counts(axes, values, shares)
-        return Chart(_svg(figure, f"{caption}{names}"), caption)
+        return Chart(_svg(figure, f"{caption}{[*rows, *columns]}"), caption)
+
+
+def _extent(along: Sequence[str], across: Sequence[str], least: float) -> float:
+    """Inches that the cells of one direction need, with the names of the other direction beside them."""
+    return float(np.clip(0.42 * len(along), least, 6)) + 0.45 + 0.075 * max(len(_short(name)) for name in across)
 
 
 def with_ids_of(svg: str, number: int) -> str:

@@ -15,8 +15,21 @@ from boxwise.evaluation.curves import AXES, Metric, band
 from boxwise.evaluation.curves import Axis as Cost
 from boxwise.files import replacing
 from boxwise.report.charts import NEUTRAL, PALETTE, Axis, Chart, Line, arm_colors, arm_markers, heat_chart, line_chart, lines_png
-from boxwise.report.facts import Cell, arms_of, cells_of, curve, judged_on, upper_bounds
-from boxwise.report.tables import AXIS_NAMES, Table, final_metrics, quality_table
+from boxwise.report.facts import Cell, Round, arms_of, cells_of, curve, judged_on, number, time_saved, upper_bounds
+from boxwise.report.self_labels import last_quality
+from boxwise.report.tables import (
+    AXIS_NAMES,
+    Quantity,
+    Table,
+    duration,
+    final_metrics,
+    known_columns,
+    mean_cell,
+    mean_of,
+    percent,
+    quality_table,
+    share,
+)
 
 _MOST_CLASSES, _MOST_ROUNDS = 8, 8
 
@@ -73,6 +86,35 @@ def quality(cells: Sequence[Cell], split: str, baseline: str) -> Table | None:
         found = {labels[arm]: final_metrics(cells_of(cells, arm), split) for arm in arms_of(cells, baseline)}
         columns = {label: metrics for label, metrics in found.items() if metrics}
     return quality_table(columns, cells[0].classes) if columns else None
+
+
+def savings(cells: Sequence[Cell], split: str, baseline: str) -> Table | None:
+    """What each arm spent, what its boxes would have cost by hand, and how right its model was; None where all arms did it all by hand."""
+    if len(cells) == 1 or not any(cell.cooperates for cell in cells):
+        return None
+    heads = ("arm", "asked", "trained on", f"AP50 on {split}", "annotator time", "by hand", "saved", "precision of the model's boxes")
+    rows = tuple(_savings_row(found, split) for arm in arms_of(cells, baseline) if (found := _spent_on(cells_of(cells, arm), split)))
+    return known_columns(Table(heads, rows)) if rows else None
+
+
+def _spent_on(cells: Sequence[Cell], split: str) -> list[tuple[Cell, Round]]:
+    """The cells with an evaluated round, each with its last one."""
+    return [(cell, rounds[-1]) for cell in cells if (rounds := cell.evaluated(split))]
+
+
+def _savings_row(last: Sequence[tuple[Cell, Round]], split: str) -> tuple[str | Quantity, ...]:
+    cells, spent = [cell for cell, _ in last], [round.phase("annotate") for _, round in last]
+    qualities = [quality.precision for cell in cells if (quality := last_quality(cell))]
+    return (
+        Quantity(cells[0].label, f"{len(cells)} seed{'' if len(cells) == 1 else 's'}"),
+        cells[0].ask,
+        cells[0].policy,
+        mean_cell([number((round.metrics(split) or {}).get("ap50")) for _, round in last], share),
+        duration(mean_of([number(one.get("seconds")) for one in spent])),
+        duration(mean_of([number(one.get("by_hand_seconds")) for one in spent])),
+        mean_cell([time_saved(one)[1] for one in spent], percent),
+        mean_cell(qualities, share),
+    )
 
 
 def precision_recall(cells: Sequence[Cell], split: str, baseline: str) -> Chart | None:

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes
 from boxwise.evaluation.curves import CellCurve
+from boxwise.evaluation.stopping import ApShift
+from boxwise.rungs.evaluating import stopping_ap
 
 UPPER_BOUND = "upper bound"
 Facts = Mapping[str, Any]
@@ -44,6 +47,8 @@ class Cell:
 
     folder: where `rounds/round_NN/` with the artefacts lies. upper_bound: the arm looks at ground truth and is marked wherever it is shown.
     images, labels: files of the images chosen and the boxes the annotator gave them, by image_id (training images only).
+    by_model: which of these boxes no person answered for, bool [N] by image_id.
+    self_labels: how right the model's own labels were, by round, as simulation judged them by ground truth; empty in a real study.
     """
 
     arm: str
@@ -55,11 +60,29 @@ class Cell:
     upper_bound: bool = False
     images: Mapping[str, Path] = field(default_factory=dict)
     labels: Mapping[str, Boxes] = field(default_factory=dict)
+    by_model: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    self_labels: Mapping[str, Facts] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
         """The arm's name as shown to readers."""
         return f"{self.arm} ({UPPER_BOUND})" if self.upper_bound else self.arm
+
+    @property
+    def ask(self) -> str:
+        """What a person was asked about an image; studies older than the choice drew everything."""
+        return str((self.config.get("ask") or {}).get("mode", "full"))
+
+    @property
+    def policy(self) -> str:
+        """Which labels each training saw."""
+        return str((self.config.get("curriculum") or {}).get("name", "all_labeled"))
+
+    @property
+    def cooperates(self) -> bool:
+        """Whether there is anything to tell of who labelled what beyond "a person, everything"."""
+        told = any(r.phase("evaluate").get("val_parts") or r.phase("audit").get("lure") for r in self.rounds)
+        return self.ask != "full" or self.policy != "all_labeled" or told
 
     def artefact(self, round: int, name: str) -> Path | None:
         """The file `name` that a round left, None when it did not."""
@@ -105,6 +128,46 @@ def curve(cell: Cell, split: str) -> CellCurve:
 def _so_far(costs: Sequence[float]) -> list[float]:
     """The running maximum: corrected labels can leave fewer boxes than were drawn."""
     return np.fmax.accumulate(costs).tolist() if costs else []
+
+
+def ap_shifts(cell: Cell) -> dict[int, float]:
+    """The AP shift that the stopping rule sees after each round; rounds before its window is full are absent."""
+    window = ApShift(int((cell.config.get("stop") or {}).get("ap_range", 4)))
+    shifts = {}
+    for round in cell.rounds:
+        ap = stopping_ap(round.phase("evaluate"))
+        if ap is not None:
+            window.add(ap)
+            if window.shift is not None:
+                shifts[round.round] = window.shift
+    return shifts
+
+
+def time_saved(spent: Facts) -> tuple[float, float]:
+    """(seconds, share) that the facts of an annotate phase say were saved against drawing the same boxes by hand; NaN where unknown."""
+    by_hand, seconds = number(spent.get("by_hand_seconds")), number(spent.get("seconds"))
+    return by_hand - seconds, (by_hand - seconds) / by_hand if by_hand > 0 else math.nan
+
+
+def mean_value(values: Mapping[str, Any] | None) -> float:
+    """The mean over images of a fact by image_id; NaN where nothing is known."""
+    known = [value for value in map(number, (values or {}).values()) if math.isfinite(value)]
+    return float(np.mean(known)) if known else math.nan
+
+
+def hardest(cell: Cell, round: Round) -> tuple[str, list[tuple[str, float]]]:
+    """What the round's labelled images are judged by, and (image_id, value) of each, hardest first.
+
+    By true loss where it was measured for all of them, else by AL ratio: no loss is known of images with boxes by the model. Images
+    asked about again later are left out: their labels are no longer those of the round.
+    """
+    later = {item["image_id"] for r in cell.rounds if r.round > round.round for item in r.phase("select").get("items") or []}
+    losses, ratios = round.phase("audit").get("true_losses") or {}, round.phase("compose").get("al_ratio") or {}
+    by_loss = cell.ask == "full" or (losses and ratios.keys() <= losses.keys())
+    values = losses if by_loss else ratios
+    shown = [(image_id, number(value)) for image_id, value in values.items() if image_id in cell.labels and image_id not in later]
+    ranked = sorted((pair for pair in shown if math.isfinite(pair[1])), key=lambda pair: -pair[1])
+    return "true loss" if by_loss else "AL ratio", ranked
 
 
 def arms_of(cells: Iterable[Cell], baseline: str) -> list[str]:

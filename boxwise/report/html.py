@@ -20,8 +20,10 @@ from boxwise.config import leaves
 from boxwise.files import replacing
 from boxwise.report import tables
 from boxwise.report.charts import arm_colors, with_ids_of
-from boxwise.report.comparison import arm_lines, confusion, learning_charts, precision_recall, quality
+from boxwise.report.comparison import arm_lines, confusion, learning_charts, precision_recall, quality, savings
+from boxwise.report.cooperation import DASHED
 from boxwise.report.facts import Cell, arms_of, cells_of, curve, judged_on, upper_bounds
+from boxwise.report.self_labels import JUDGED
 from boxwise.report.studies import view
 
 _MOST_SHOTS, _SHOTS_IN_ALL = 12, 360  # about 7 kB each in base64: the whole file stays below 6 MB
@@ -62,7 +64,7 @@ def _page(
     arms = arms_of(cells, baseline)
     results = tables.arm_results(cells, baseline=baseline, split=judged)
     shown = [cells_of(cells, arm)[0] for arm in arms]
-    rounds = sum(len(cell.rounds) for cell in shown)
+    sheets = sum(len(cell.rounds) + cell.cooperates for cell in shown)
     return {
         "title": title,
         "made": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
@@ -77,11 +79,14 @@ def _page(
         "notes": _notes(cells, split=split, judged=judged, quarantined=quarantined),
         "learning": learning_charts(cells, "ap", judged, baseline) if results else [],
         "learning50": learning_charts(cells, "ap50", judged, baseline) if results else [],
+        "savings": savings(cells, judged, baseline),
+        "judged_labels": JUDGED if any(cell.self_labels for cell in cells) else "",
+        "dashed": DASHED,
         "keys": arm_lines(cells, baseline),
         "quality": quality(cells, judged, baseline),
         "precision_recall": precision_recall(cells, judged, baseline),
         "confusion": confusion(cells, judged, baseline),
-        "studies": [view(cell, shots=min(_MOST_SHOTS, _SHOTS_IN_ALL // max(rounds, 1))) for cell in shown],
+        "studies": [view(cell, shots=min(_MOST_SHOTS, _SHOTS_IN_ALL // max(sheets, 1))) for cell in shown],
         "config": yaml.safe_dump(dict(shown[0].config), sort_keys=False, allow_unicode=True) if shown else "",
         "differences": {cell.label: _differences(shown[0].config, cell.config) for cell in shown[1:]},
         "environment": environment,

@@ -47,7 +47,7 @@ def pool_predictions(study: Study) -> Dataset:
         raise StudyError(f"{study.folder}: no predictions yet; they come with the first scored pool. Next: boxwise run {study.folder}")
     labels: dict[str, Boxes] = {}
     for image_id, boxes in read_detections(path):
-        labels[image_id] = boxes if boxes.scores is None else boxes[boxes.scores >= SHOWN]
+        labels[image_id] = boxes.at_least(SHOWN)
     images = tuple(record for record in study.store.images() if record.image_id in labels)
     return Dataset(study.classes, images, {record.image_id: labels[record.image_id] for record in images})
 

@@ -15,16 +15,30 @@ from typing import Any
 
 from boxwise.evaluation.curves import compare_arms
 from boxwise.files import replacing
-from boxwise.report.facts import Cell, Round, curve, judged_on
+from boxwise.report.facts import Cell, Round, curve, judged_on, mean_value
+from boxwise.report.self_labels import quality_of
 
 _METRICS = ("ap", "ap50", "ap75", "voc07_ap50", "voc10_ap50")
 _TRAIN = ("steps", "stopped_early", "best_ap", "seconds", "images_per_second")
+_COOPERATION = (
+    "model_boxes",
+    "by_hand_seconds",
+    "policy",
+    "ask",
+    "self_images",
+    "self_boxes",
+    "sl_precision",
+    "sl_recall",
+    "al_ratio_mean",
+)
 FIDELITY = ("expected", "pseudo", "learned", "reconstruction", "score")
 COLUMNS = (
     *("arm", "seed", "upper_bound", "round", "images", "boxes", "seconds", "new_images", "new_boxes", "new_seconds", "val_images"),
     *(f"{split}_{name}" for split in ("val", "test") for name in _METRICS),
     *(f"train_{name}" for name in _TRAIN),
     *(f"fidelity_{name}" for name in FIDELITY),
+    *_COOPERATION,
+    *("lure_loss", "lure_error"),
 )
 
 
@@ -32,6 +46,7 @@ def write_results(cells: Sequence[Cell], path: Path, *, baseline: str = "random"
     """`path` (CSV; empty where a figure is unknown) and the same rows, with the comparison of the arms, as `path` with suffix .json.
 
     Costs are cumulative; seconds are the annotator's. split: what the comparison is judged on, val where no cell has it.
+    sl_precision, sl_recall: of the model's own labels of the round, known in simulation only.
     """
     rows = [row for cell in cells for row in _rows(cell)]
     with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
@@ -47,7 +62,7 @@ def write_results(cells: Sequence[Cell], path: Path, *, baseline: str = "random"
 
 def _rows(cell: Cell) -> Iterator[dict[str, Any]]:
     return (
-        {"arm": cell.arm, "seed": cell.seed, "upper_bound": cell.upper_bound, "round": r.round, **_figures(r)}
+        {"arm": cell.arm, "seed": cell.seed, "upper_bound": cell.upper_bound, "round": r.round, **_figures(r), **_cooperation(cell, r)}
         for r in cell.rounds
         if r.phase("annotate")
     )
@@ -62,6 +77,25 @@ def _figures(round: Round) -> dict[str, Any]:
         **{f"train_{name}": train.get(name) for name in _TRAIN},
         **{f"fidelity_{name}": fidelity.get(name) for name in FIDELITY},
     }
+
+
+def _cooperation(cell: Cell, round: Round) -> dict[str, Any]:
+    spent, plan, lure = round.phase("annotate"), round.phase("compose"), round.phase("audit").get("lure") or {}
+    quality = quality_of(cell, round.round)
+    return {
+        **{name: spent.get(name) for name in ("model_boxes", "by_hand_seconds")},
+        "policy": plan.get("policy") or cell.policy,
+        "ask": cell.ask,
+        **{name: plan.get(name) for name in ("self_images", "self_boxes")},
+        "sl_precision": _finite(quality.precision) if quality else None,
+        "sl_recall": _finite(quality.recall) if quality else None,
+        "al_ratio_mean": _finite(mean_value(plan.get("al_ratio"))),
+        **{f"lure_{name}": lure.get(name) for name in ("loss", "error")},
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _plain(value: Any) -> Any:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from boxwise.boxes import Boxes
 from boxwise.errors import ImageError
 from boxwise.images import read_image
+from boxwise.report.charts import BY_MODEL, BY_PERSON
 
 THUMBNAIL = 160
 MOST_BOXES = 80
@@ -24,7 +28,7 @@ MOST_BOXES = 80
 
 @dataclass(frozen=True)
 class Outline:
-    """One box in pixels of its thumbnail."""
+    """One box in pixels of its thumbnail. dashed: it is the model's, no person answered for it."""
 
     x: float
     y: float
@@ -32,6 +36,7 @@ class Outline:
     height: float
     color: str
     name: str
+    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,20 @@ class Thumbnail:
     hidden: int = 0
 
 
-def thumbnail(path: Path, boxes: Boxes | None, *, classes: Sequence[str], colors: Sequence[str]) -> Thumbnail | None:
-    """The image at most `THUMBNAIL` pixels a side with its boxes (pixels of the original); None when it cannot be read."""
+def thumbnail(
+    path: Path,
+    boxes: Boxes | None,
+    *,
+    classes: Sequence[str],
+    colors: Sequence[str],
+    by_model: NDArray[np.bool_] | None = None,
+    colored_by: Literal["class", "source"] = "class",
+) -> Thumbnail | None:
+    """The image at most `THUMBNAIL` pixels a side with its boxes (pixels of the original); None when it cannot be read.
+
+    by_model: bool [N], which boxes are the model's and so dashed; None: nobody asks. colored_by: `colors` of the classes, or the source
+    where `by_model` tells it.
+    """
     try:
         image = Image.fromarray(read_image(path))
     except ImageError:
@@ -55,6 +72,8 @@ def thumbnail(path: Path, boxes: Boxes | None, *, classes: Sequence[str], colors
     small = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX)
     boxes = Boxes.empty() if boxes is None else boxes
     outlines = _outlines(boxes, scale, classes=classes, colors=colors)
+    if by_model is not None:
+        outlines = tuple(_sourced(box, by_model[row], colored_by) for box, row in zip(outlines, _largest(boxes), strict=True))
     return Thumbnail(_jpeg(small, quality=68), *small.size, outlines, max(0, len(boxes) - MOST_BOXES))
 
 
@@ -69,11 +88,21 @@ def picture(path: Path, *, widest: int = 900) -> Thumbnail | None:
 
 
 def _outlines(boxes: Boxes, scale: float, *, classes: Sequence[str], colors: Sequence[str]) -> tuple[Outline, ...]:
-    sides = boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]
-    largest = (-sides.prod(axis=1)).argsort(kind="stable")[:MOST_BOXES]  # largest first, so that small ones lie on top
     shown = zip((boxes.xyxy * scale).tolist(), boxes.labels.tolist(), strict=True)
     named = [Outline(x1, y1, x2 - x1, y2 - y1, colors[label], classes[label]) for (x1, y1, x2, y2), label in shown]
-    return tuple(named[index] for index in largest)
+    return tuple(named[index] for index in _largest(boxes))
+
+
+def _largest(boxes: Boxes) -> NDArray[np.int64]:
+    """Rows of the boxes that are drawn, largest first, so that small ones lie on top."""
+    sides = boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]
+    return np.argsort(-sides.prod(axis=1), kind="stable")[:MOST_BOXES]
+
+
+def _sourced(outline: Outline, by_model: bool, colored_by: str) -> Outline:
+    """The outline marked with who the box is from."""
+    color = (BY_MODEL if by_model else BY_PERSON) if colored_by == "source" else outline.color
+    return replace(outline, color=color, name=f"{outline.name}, by {'the model' if by_model else 'a person'}", dashed=bool(by_model))
 
 
 def _jpeg(image: Image.Image, *, quality: int) -> str:

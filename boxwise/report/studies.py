@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from boxwise.report.charts import MARKERS, PALETTE, Axis, Chart, Line, class_colors, line_chart, round_colors
+from boxwise.report.cooperation import CooperationView, cooperation_view
 from boxwise.report.facts import Cell, Round, number, read_vae_history, train_losses
 from boxwise.report.sheets import Thumbnail, picture, thumbnail
 from boxwise.report.tables import Table, count, duration, figure, known_columns, pool_table, round_table, signed
@@ -35,7 +36,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Shot:
-    """One chosen image. boxes: what the annotator found in it, None when not labelled yet."""
+    """One chosen image. boxes: what was found in it, None when not labelled yet; by_model: how many of them the model labelled itself."""
 
     image_id: str
     utility: str
@@ -43,6 +44,7 @@ class Shot:
     thumbnail: Thumbnail | None
     boxes: int | None
     split: str
+    by_model: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class StudyView:
     cell: Cell
     colors: tuple[str, ...]
     rounds: Table
+    cooperation: CooperationView | None
     pool: Table | None
     galleries: tuple[Gallery, ...]
     fidelity: Chart | None
@@ -80,6 +83,7 @@ def view(cell: Cell, *, shots: int) -> StudyView:
         cell,
         tuple(class_colors(len(cell.classes))),
         round_table(cell),
+        cooperation_view(cell, shots=shots),
         pool_table(cell),
         tuple(_gallery(cell, round, shots) for round in cell.rounds if round.phase("select").get("items")),
         _fidelity_chart(cell),
@@ -114,7 +118,9 @@ def _shot(cell: Cell, item: Mapping[str, Any], widest: Mapping[str, float]) -> S
     image_id = item["image_id"]
     boxes = cell.labels.get(image_id)
     path = cell.images.get(image_id)
-    small = None if path is None else thumbnail(path, boxes, classes=cell.classes, colors=class_colors(len(cell.classes)))
+    by_model = cell.by_model.get(image_id) if cell.ask != "full" and boxes is not None else None
+    colors = class_colors(len(cell.classes))
+    small = None if path is None else thumbnail(path, boxes, classes=cell.classes, colors=colors, by_model=by_model)
     terms = tuple(_term(name, number(item["terms"][name]), top) for name, top in widest.items())
     # Without terms nothing was scored: the utility of a random draw says nothing.
     return Shot(
@@ -124,6 +130,7 @@ def _shot(cell: Cell, item: Mapping[str, Any], widest: Mapping[str, float]) -> S
         small,
         None if boxes is None else len(boxes),
         str(item.get("split") or "train"),
+        0 if by_model is None else int(by_model.sum()),
     )
 
 
@@ -137,7 +144,8 @@ def _summary(round: Round) -> str:
     if not spent:
         return "not labelled yet"
     new = [spent.get(name) for name in ("new_images", "new_boxes", "new_seconds")]
-    return f"{count(number(new[0]))} images, {count(number(new[1]))} boxes, {duration(number(new[2]))} of labour"
+    by_model = f" and {count(number(spent['new_model_boxes']))} by the model" if spent.get("new_model_boxes") else ""
+    return f"{count(number(new[0]))} images, {count(number(new[1]))} boxes{by_model}, {duration(number(new[2]))} of labour"
 
 
 def _fidelity_chart(cell: Cell) -> Chart | None:

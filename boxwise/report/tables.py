@@ -6,7 +6,7 @@ Returns strings and small value objects for a template; every statistic comes fr
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,7 +51,7 @@ class ArmResult:
         if kind == "test":
             return Quantity(summary.test.text if summary.test else NONE)
         value = getattr(self, kind) if kind in ("ap", "ap50") else getattr(summary, kind)
-        return _quantity(value, {"difference": signed, "saving": percent}.get(kind, _share))
+        return _quantity(value, {"difference": signed, "saving": percent}.get(kind, share))
 
     @property
     def verdict(self) -> Verdict:
@@ -100,7 +100,7 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
 
 
-def _share(value: float | None) -> str:
+def share(value: float | None) -> str:
     """An AP or the limit of one: t intervals of few seeds leave [0, 1], an AP does not."""
     return figure(None if value is None else min(max(value, 0.0), 1.0))
 
@@ -236,6 +236,11 @@ def final_metrics(cells: Sequence[Cell], split: str) -> list[Mapping[str, Any]]:
 def mean_of(values: Sequence[float]) -> float:
     """The mean of what is known; NaN when nothing is."""
     return interval(list(values)).mean
+
+
+def mean_cell(values: Sequence[float], shown: Callable[[float | None], str]) -> Quantity:
+    """The mean of what is known, its 95% interval below."""
+    return _quantity(interval(list(values)), shown)
 
 
 def uneven(curves: Sequence[CellCurve]) -> bool:

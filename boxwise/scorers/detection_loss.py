@@ -73,7 +73,7 @@ class PseudoLoss(DetectionLoss):
         return detector.losses(view, targets)
 
     def _targets(self, mirrored: Boxes, width: int) -> Boxes:
-        confident = mirrored if mirrored.scores is None else mirrored[mirrored.scores >= self.threshold]
+        confident = mirrored.at_least(self.threshold)
         return replace(confident, xyxy=flip_horizontal(confident.xyxy, width))
 
 

@@ -5,13 +5,14 @@ Returns `Boxes` bit for bit as they were. Knows nothing of detectors; memory doe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from boxwise.boxes import Boxes
@@ -59,8 +60,12 @@ def writing_detections(path: Path) -> Iterator[DetectionsWriter]:
         writer.flush()
 
 
-def read_detections(path: Path) -> Iterator[tuple[str, Boxes]]:
-    """(image_id, Boxes) in the order of the pool pass. Raises BoxwiseError when `path` is not a file of detections."""
+def read_detections(path: Path, *, only: Collection[str] | None = None) -> Iterator[tuple[str, Boxes]]:
+    """(image_id, Boxes) in the order of the pool pass, of the images in `only` or of all.
+
+    Raises BoxwiseError when `path` is not a file of detections.
+    """
+    wanted = None if only is None else pa.array(only, pa.string())
     try:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:
@@ -69,7 +74,10 @@ def read_detections(path: Path) -> Iterator[tuple[str, Boxes]]:
         if file.schema_arrow.names != SCHEMA.names:
             raise BoxwiseError(f"{path}: expected columns {', '.join(SCHEMA.names)}, found {', '.join(file.schema_arrow.names)}.")
         for group in range(file.num_row_groups):
-            for row in zip(*(column.to_numpy(zero_copy_only=False) for column in file.read_row_group(group).columns), strict=True):
+            table = file.read_row_group(group)
+            if wanted is not None:
+                table = table.filter(pc.is_in(table["image_id"], wanted))
+            for row in zip(*(column.to_numpy(zero_copy_only=False) for column in table.columns), strict=True):
                 yield _boxes(*row)
 
 

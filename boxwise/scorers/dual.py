@@ -26,6 +26,7 @@ from boxwise.scorers.detection_loss import ExpectedLoss, LearnedLoss, OracleLoss
 from boxwise.scorers.no_score import NoScore
 from boxwise.scorers.normalize import NORMALIZERS
 from boxwise.scorers.reconstruction import Reconstruction
+from boxwise.scorers.uncertainty import Uncertainty
 
 Truths = Callable[[str], Boxes]
 
@@ -112,13 +113,23 @@ def _dual(config: ScorerConfig, given: Circumstances) -> Scorer:
     return Dual(reconstruction, detection, alpha=given.alpha, beta=given.beta, normalize=config.normalize)
 
 
+def _uncertainty(config: ScorerConfig, given: Circumstances) -> Scorer:
+    return Uncertainty(config.uncertainty, config.aggregate)
+
+
 def _none(config: ScorerConfig, given: Circumstances) -> Scorer:
     return NoScore()
 
 
 Builder = Callable[[ScorerConfig, Circumstances], Scorer]
 DETECTION_LOSSES: dict[str, Builder] = {"expected": _expected, "pseudo": _pseudo, "learned": _learned, "oracle_loss": _oracle}
-SCORERS: dict[str, Builder] = {"dual": _dual, "reconstruction": _reconstruction, "detection_loss": _detection, "none": _none}
+SCORERS: dict[str, Builder] = {
+    "dual": _dual,
+    "reconstruction": _reconstruction,
+    "detection_loss": _detection,
+    "uncertainty": _uncertainty,
+    "none": _none,
+}
 
 
 def build_scorer(

@@ -34,12 +34,15 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.image_ids)
 
-    def query(self, picks: Sequence[int], utility: NDArray[np.floating]) -> Query:
-        """The query of the rows `picks` in that order, each with its utility and its score terms."""
+    def query(self, picks: Sequence[int], utility: NDArray[np.floating], *, probabilities: NDArray[np.float64] | None = None) -> Query:
+        """The query of the rows `picks` in that order, each with its utility, its score terms and, of a random draw, its probability."""
         terms: Mapping[str, NDArray[np.float64]] = self.scores.terms
+        chances: Sequence[float | None] = [None] * len(picks) if probabilities is None else probabilities.tolist()
         items = (
-            QueryItem(self.image_ids[pick], float(value), {name: float(term[pick]) for name, term in terms.items()})
-            for pick, value in zip(picks, utility, strict=True)
+            QueryItem(
+                self.image_ids[pick], float(value), {name: float(term[pick]) for name, term in terms.items()}, probability=probability
+            )
+            for pick, value, probability in zip(picks, utility, chances, strict=True)
         )
         return Query(self.round, tuple(items))
 

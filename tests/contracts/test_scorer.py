@@ -18,12 +18,15 @@ from boxwise.records import ImageRecord
 from boxwise.scorers.base import Scorer
 from boxwise.scorers.dual import DETECTION_LOSSES, build_scorer
 from boxwise.scorers.pool_pass import inspect_pool
+from boxwise.scorers.uncertainty import MEASURES
 
 VAE = VaeConfig(size=32, latent=4, width=4, steps=3, batch=4)
 CONFIGS = {
     **{name: ScorerConfig(name=name, vae=VAE) for name in scorers()},
     **{f"dual-{kind}": ScorerConfig(detection=kind, reconstruction="raw", vae=VAE) for kind in DETECTION_LOSSES},
     **{f"{kind} alone": ScorerConfig(name="detection_loss", detection=kind) for kind in DETECTION_LOSSES},
+    **{f"uncertainty, {kind}": ScorerConfig(name="uncertainty", uncertainty=kind, aggregate="mean") for kind in MEASURES},
+    "uncertainty, summed": ScorerConfig(name="uncertainty", aggregate="sum"),
     "dual by rank": ScorerConfig(normalize="rank", vae=VAE),
     "dual, alpha 0": ScorerConfig(alpha=0, beta=1, vae=VAE),
     "dual, beta 0": ScorerConfig(alpha=1, beta=0, vae=VAE),

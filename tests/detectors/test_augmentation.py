@@ -1,5 +1,7 @@
 """The SSD recipe: geometry exact to the pixel, every draw from the given generator."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from boxwise.boxes import Boxes, iou
 from boxwise.detectors.augmentation import (
     MEAN_COLOUR,
+    NO_OBJECT,
     Rectangle,
     augment,
     centres_inside,
@@ -140,6 +143,21 @@ class TestGeometry:
         view = Rectangle(0, 0, 50, 50)
         xyxy = np.array([[10, 10, 30, 30], [30, 10, 69, 30], [30, 10, 71, 30], [45, 45, 55, 55]], np.float32)
         assert centres_inside(xyxy, view).tolist() == [True, True, False, False]
+
+    def test_what_a_crop_shows_of_a_crowd_stays(self):
+        """Also when its centre is outside; other boxes are dropped then, and rejected ones attract no crop."""
+        crowd = Boxes(np.array([[0, 0, 50, 100], [40, 0, 150, 100]], np.float32), np.array([0, 1]), crowd=np.array([True, False]))
+        plain, rejected = replace(crowd, crowd=None), replace(crowd, labels=np.array([NO_OBJECT, 1]), crowd=None)
+        cropped = 0
+        for seed in range(60):
+            found = [
+                augment(painted(boxes), boxes, imgsz=SIDE, recipe="ssd", resize="stretch", rng=np.random.default_rng(seed))[1]
+                for boxes in (crowd, plain, rejected, crowd[[1]])
+            ]
+            assert found[0][np.isin(found[0].labels, found[1].labels)].xyxy.tolist() == found[1].xyxy.tolist()
+            assert np.array_equal(found[2].xyxy[found[2].labels == 1], found[3].xyxy)
+            cropped += len(found[1]) < len(found[0])
+        assert cropped > 5
 
     def test_moved_clips_and_drops_what_became_thinner_than_a_pixel(self):
         boxes = Boxes(np.array([[0, 0, 20, 20], [90, 90, 120, 130], [50, 50, 51, 60]], np.float32), np.array([0, 1, 2]))

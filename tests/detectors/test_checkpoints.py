@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from dot_network import DotNetwork, dot_samples
@@ -66,3 +67,18 @@ def test_settings_without_effect_on_the_result_may_change(samples):
     network = DotNetwork()
     a, b = TrainConfig(checkpoint_every=7, cache_mb=0), TrainConfig()
     assert identity(network, samples, [], a, 0) == identity(network, samples, [], b, 0)
+
+
+def test_what_labels_do_not_teach_is_part_of_the_identity(samples):
+    def digest(**facts) -> str:
+        return identity(DotNetwork(), [replace(samples[0], **facts), *samples[1:]], [], TrainConfig(), 0)["training images and boxes"]
+
+    one, box = np.ones(1, np.float32), samples[0].boxes.xyxy
+    crowd = replace(samples[0].boxes, crowd=np.array([True]))
+    changes = [{}, {"complete": False}, {"rejected": box}, {"rejected": box + 1}, {"weights": one}, {"weights": one / 2}, {"boxes": crowd}]
+    assert len({digest(**facts) for facts in changes}) == len(changes)
+
+
+def test_plain_samples_keep_the_identity_that_older_checkpoints_have(samples):
+    found = identity(DotNetwork(), samples, [], TrainConfig(), 0)["training images and boxes"]
+    assert found == "4 images, a312ca862bdbb9d5"

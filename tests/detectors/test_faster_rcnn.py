@@ -1,13 +1,23 @@
 """Faster R-CNN against torchvision's own losses, and its losses without sampling."""
 
 import copy
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from made_targets import EVERYWHERE, made
 from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import box_iou
 
 from boxwise.detectors.backbones import BackboneWeights
-from boxwise.detectors.faster_rcnn import FasterRcnn, FasterRcnnOutputs, expected_weights, fasterrcnn_mobilenet_v3_large_fpn
+from boxwise.detectors.faster_rcnn import (
+    WITHHELD,
+    FasterRcnn,
+    FasterRcnnOutputs,
+    batch_size,
+    expected_weights,
+    fasterrcnn_mobilenet_v3_large_fpn,
+)
 from boxwise.detectors.network import Postprocessing
 from boxwise.detectors.targets import Target
 from boxwise.errors import ConfigError
@@ -34,8 +44,8 @@ def valid() -> torch.Tensor:
 @pytest.fixture(scope="module")
 def targets() -> list[Target]:
     return [
-        Target(torch.tensor([[8.0, 8.0, 50.0, 60.0], [40.0, 30.0, 90.0, 80.0]]), torch.tensor([1, 3])),
-        Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)),
+        made([[8, 8, 50, 60], [40, 30, 90, 80]], [1, 3]),
+        made(),
     ]
 
 
@@ -108,3 +118,119 @@ def test_expected_weights_are_the_chances_of_being_drawn() -> None:
 def test_refuses_a_size_off_the_grid() -> None:
     with pytest.raises(ConfigError, match="multiple of 32"):
         fasterrcnn_mobilenet_v3_large_fpn(1, 100, BackboneWeights(pretrained=False))
+
+
+OBJECT, UNLABELLED = [[8.0, 8.0, 50.0, 60.0]], [[40.0, 30.0, 90.0, 80.0]]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One training step's terms [1], and the gradients of what they are computed from.
+
+    objectness: [A] of the anchors' logits. regions: [P, 4] drawn proposals, logits: [P, C + 1] their class gradients.
+    """
+
+    terms: dict[str, torch.Tensor]
+    objectness: torch.Tensor
+    regions: torch.Tensor
+    logits: torch.Tensor
+
+
+def lesson(network: FasterRcnn, outputs: FasterRcnnOutputs, target: Target) -> Lesson:
+    """What the first image teaches under `target`, always with the same draws."""
+    objectness = outputs.objectness[:1].clone().requires_grad_()
+    features = {key: level[:1] for key, level in outputs.features.items()}
+    proposals = torch.cat([torch.tensor([*OBJECT, *UNLABELLED]), outputs.proposals[0]])
+    first = replace(outputs, features=features, objectness=objectness, proposals=[proposals], regions=None)
+    regions: list[torch.Tensor] = []
+    logits: list[torch.Tensor] = []
+    hooks = [
+        network.roi_heads.box_roi_pool.register_forward_pre_hook(lambda _, given: regions.append(given[1][0])),
+        network.roi_heads.box_predictor.register_forward_hook(lambda _, __, result: logits.append(result[0])),
+    ]
+    torch.manual_seed(5)
+    terms = network.training_losses(first, [target])
+    for hook in hooks:
+        hook.remove()
+    gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), [objectness, logits[0]])
+    return Lesson({name: value.detach() for name, value in terms.items()}, gradients[0][0], regions[0], gradients[1])
+
+
+class TestWhatIsNotTaught:
+    def on(self, boxes: torch.Tensor, region: list[list[float]]) -> torch.Tensor:
+        return box_iou(torch.tensor(region), boxes)[0] >= 0.5
+
+    def test_an_unlabelled_object_is_background_in_a_complete_image_alone(self, network, outputs) -> None:
+        complete = lesson(network, outputs, made(OBJECT, [1]))
+        incomplete = lesson(network, outputs, made(OBJECT, [1], ignore=EVERYWHERE))
+        anchors = self.on(outputs.anchors, UNLABELLED) & ~self.on(outputs.anchors, OBJECT)
+        assert complete.objectness[anchors].gt(0).any()
+        assert not incomplete.objectness[anchors].any()
+        assert self.on(complete.regions, UNLABELLED).any()
+        assert complete.logits[self.on(complete.regions, UNLABELLED)].any()
+        assert not self.on(incomplete.regions, UNLABELLED).any()  # not even drawn
+        assert self.on(incomplete.regions, OBJECT).all()
+
+    def test_a_labelled_object_weighs_the_same_in_both(self, network, outputs) -> None:
+        """The divisor counts what would be drawn: without that, the few anchors of an incomplete batch would weigh fifty times as much."""
+        complete = lesson(network, outputs, made(OBJECT, [1]))
+        incomplete = lesson(network, outputs, made(OBJECT, [1], ignore=EVERYWHERE))
+        raised = complete.objectness < 0
+        assert raised.any()
+        torch.testing.assert_close(incomplete.objectness[raised], complete.objectness[raised])
+        torch.testing.assert_close(incomplete.terms["proposal_box"], complete.terms["proposal_box"])
+        torch.testing.assert_close(incomplete.terms["box"], complete.terms["box"])
+
+    def test_what_was_rejected_is_background(self, network, outputs) -> None:
+        target = made(OBJECT, [1], ignore=EVERYWHERE, background=UNLABELLED)
+        taught = lesson(network, outputs, target)
+        assert torch.equal(taught.objectness > 0, self.on(outputs.anchors, UNLABELLED) & (taught.objectness != 0))
+        assert (taught.objectness > 0).any()
+        background = taught.logits[:, 0] < 0
+        assert background.any()
+        assert self.on(taught.regions[background], UNLABELLED).all()
+
+    def test_a_region_is_ignored_in_an_otherwise_complete_image(self, network, outputs) -> None:
+        taught = lesson(network, outputs, made(OBJECT, [1], ignore=UNLABELLED))
+        assert not taught.objectness[self.on(outputs.anchors, UNLABELLED) & ~self.on(outputs.anchors, OBJECT)].any()
+        assert (taught.objectness > 0).sum() > 100
+
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_a_batch_that_may_teach_nothing_has_no_loss_and_no_gradient(self, network, pixels, valid, count) -> None:
+        network.zero_grad()
+        terms = network.training_losses(network(pixels[:count], valid[:count]), [made(ignore=EVERYWHERE)] * count)
+        torch.stack(list(terms.values())).sum().backward()
+        assert all(values.tolist() == [0] * count for values in terms.values())
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        assert gradients
+        assert not any(gradient.any() for gradient in gradients)
+        network.zero_grad()
+
+
+def test_weights_scale_all_terms_of_their_object(network, outputs) -> None:
+    """Anchors, proposals and the labelled box that joins the proposals, all alike."""
+    full, light = (lesson(network, outputs, made(OBJECT, [1], weights=[w], ignore=EVERYWHERE)) for w in (1, 0.25))
+    assert torch.equal(full.regions, light.regions)
+    for name, value in full.terms.items():
+        assert value > 0
+        torch.testing.assert_close(light.terms[name], 0.25 * value)
+    torch.testing.assert_close(light.logits, 0.25 * full.logits)
+
+
+def test_image_losses_ignore_and_weigh_as_training_does(network, outputs) -> None:
+    target = made(OBJECT, [1], weights=[0.25], ignore=EVERYWHERE, background=UNLABELLED)
+    with torch.no_grad():
+        expected = network.image_losses(outputs, [target, made(ignore=EVERYWHERE)])
+        draws = torch.stack([sum(network.training_losses(outputs, [target, made(ignore=EVERYWHERE)]).values()) for _ in range(4)])
+    assert expected[1] == 0
+    # the batch shares one divisor of two equal parts, so the sampled loss of each image is its own
+    torch.testing.assert_close(expected, draws.mean(0), rtol=0.05, atol=1e-3)
+
+
+def test_withheld_background_takes_its_place_in_the_divisor_and_none_in_the_sample() -> None:
+    labels = torch.tensor([1] * 2 + [0] * 2 + [WITHHELD] * 8 + [-1] * 3)
+    weights = expected_weights(labels, 8, 0.5)
+    assert weights[:4].tolist() == pytest.approx([1 / 8] * 4)
+    assert not weights[4:].any()
+    assert batch_size([labels, labels[4:12], labels[12:]], 8, 0.5) == 16
+    assert batch_size([labels[12:]], 8, 0.5) == 1

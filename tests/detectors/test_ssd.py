@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from made_targets import EVERYWHERE, made
 from torchvision.models.detection import ssd300_vgg16 as torchvision_ssd300
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large as torchvision_ssdlite
 from torchvision.models.detection.image_list import ImageList
@@ -9,7 +10,6 @@ from torchvision.models.detection.image_list import ImageList
 from boxwise.detectors.backbones import BackboneWeights
 from boxwise.detectors.network import Postprocessing
 from boxwise.detectors.ssd import SsdNetwork, SsdOutputs, ssd300_vgg16, ssdlite320_mobilenet_v2, ssdlite320_mobilenet_v3
-from boxwise.detectors.targets import Target
 from boxwise.detectors.tiny_ssd import tiny_ssd
 from boxwise.errors import ConfigError
 
@@ -80,7 +80,7 @@ def test_refuses_a_size_it_cannot_take(build, imgsz: int) -> None:
 
 def test_training_terms_are_the_image_losses_of_a_single_image(tiny: SsdNetwork) -> None:
     pixels = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    targets = [Target(torch.tensor([[4.0, 4.0, 30.0, 40.0]]), torch.tensor([2]))]
+    targets = [made([[4.0, 4.0, 30.0, 40.0]], [2])]
     with torch.no_grad():
         outputs = tiny(pixels, torch.tensor([[64, 64]]))
         terms = tiny.training_losses(outputs, targets)
@@ -93,10 +93,30 @@ def test_an_image_loss_grows_when_the_labels_are_wrong(tiny: SsdNetwork) -> None
     box = tiny.anchors[100:101]
 
     def loss(*classes: int) -> float:
-        return tiny.image_losses(outputs, [Target(box[: len(classes)], torch.tensor(classes, dtype=torch.int64))]).item()
+        return tiny.image_losses(outputs, [made(box[: len(classes)], list(classes))]).item()
 
     assert loss(2) < loss(1)
     assert loss(2) < loss()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_batch_that_may_teach_nothing_has_no_loss_and_no_gradient(tiny: SsdNetwork, count: int) -> None:
+    tiny.zero_grad()
+    outputs = tiny(torch.zeros(count, 3, 64, 64, dtype=torch.uint8), torch.full((count, 2), 64))
+    terms = tiny.training_losses(outputs, [made(ignore=EVERYWHERE)] * count)
+    torch.stack(list(terms.values())).sum().backward()
+    assert all(values.tolist() == [0] * count for values in terms.values())
+    assert all(p.grad is None or not p.grad.any() for p in tiny.parameters())
+    assert any(p.grad is not None for p in tiny.parameters())
+
+
+def test_light_boxes_do_not_blow_up_the_background(tiny: SsdNetwork) -> None:
+    """The divisor counts matched default boxes, not their weights: a batch of light boxes teaches less, never more."""
+    with torch.no_grad():
+        outputs = tiny(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), torch.tensor([[64, 64]]))
+        box = [[4.0, 4.0, 30.0, 40.0]]
+        full, light = (sum(tiny.training_losses(outputs, [made(box, [2], weights=[weight])]).values()).item() for weight in (1, 1e-6))
+    assert light < full
 
 
 class TestDetections:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from made_targets import EVERYWHERE, made
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD
 from torchvision.ops import box_iou
@@ -38,7 +39,7 @@ def anchors(torchvision_ssd: SSD) -> torch.Tensor:
 def random_target(generator: torch.Generator, count: int) -> Target:
     corner = torch.rand(count, 2, generator=generator) * SIDE * 0.7
     size = 3 + torch.rand(count, 2, generator=generator) * SIDE * 0.3
-    return Target(torch.cat([corner, corner + size], 1), torch.randint(1, CLASSES + 1, (count,), generator=generator))
+    return made(torch.cat([corner, corner + size], 1), torch.randint(1, CLASSES + 1, (count,), generator=generator))
 
 
 def random_case(anchors: torch.Tensor, counts: list[int]) -> tuple[torch.Tensor, torch.Tensor, list[Target]]:
@@ -82,7 +83,7 @@ def test_gradients_equal_torchvisions(torchvision_ssd: SSD, anchors: torch.Tenso
 
 
 def test_every_object_has_its_best_default_box(anchors: torch.Tensor) -> None:
-    speck = Target(torch.tensor([[30.0, 30.0, 31.0, 31.0]]), torch.tensor([2]))
+    speck = made([[30, 30, 31, 31]], [2])
     matches = ssd_loss.match(anchors, [speck])
     best = int(box_iou(speck.xyxy, anchors).argmax())
     assert matches.counts.tolist() == [1]
@@ -92,7 +93,7 @@ def test_every_object_has_its_best_default_box(anchors: torch.Tensor) -> None:
 
 def test_an_image_without_objects_teaches_background(anchors: torch.Tensor) -> None:
     logits = torch.zeros(1, len(anchors), CLASSES + 1, requires_grad=True)
-    matches = ssd_loss.match(anchors, [Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))])
+    matches = ssd_loss.match(anchors, [made()])
     loss = ssd_loss.class_losses(logits, matches)
     assert loss.item() == pytest.approx(3 * torch.log(torch.tensor(CLASSES + 1.0)).item())
     (gradient,) = torch.autograd.grad(loss.sum(), logits)
@@ -102,7 +103,7 @@ def test_an_image_without_objects_teaches_background(anchors: torch.Tensor) -> N
 
 def test_an_image_full_of_matches_is_finite() -> None:
     anchors = torch.tensor([[0.0, 0.0, 10.0, 10.0]])
-    matches = ssd_loss.match(anchors, [Target(anchors, torch.tensor([1]))])
+    matches = ssd_loss.match(anchors, [made(anchors, [1])])
     logits = torch.zeros(1, 1, CLASSES + 1, requires_grad=True)
     loss = ssd_loss.class_losses(logits, matches)
     (gradient,) = torch.autograd.grad(loss.sum(), logits)
@@ -116,3 +117,60 @@ def test_expected_loss_is_the_entropy_of_the_most_foreground_boxes() -> None:
     two = 2 * torch.log(torch.tensor(3.0)).item()
     assert ssd_loss.expected_losses(logits, anchors=2).item() == pytest.approx(two)
     assert ssd_loss.expected_losses(logits).item() == pytest.approx(two)
+
+
+EVERY_OBJECT = [[8.0, 8.0, 40.0, 40.0], [20.0, 30.0, 60.0, 60.0]]
+
+
+def class_gradient(anchors: torch.Tensor, target: Target, **options: int) -> torch.Tensor:
+    """Gradient of one image's class loss by the background logit of every default box; [A], negative where background is taught."""
+    logits = torch.zeros(1, len(anchors), CLASSES + 1, requires_grad=True)
+    loss = ssd_loss.class_losses(logits, ssd_loss.match(anchors, [target]), **options).sum()
+    return torch.autograd.grad(loss, logits)[0][0, :, 0]
+
+
+class TestWhatIsNotTaught:
+    def test_an_incomplete_image_teaches_its_objects_and_no_background(self, anchors: torch.Tensor) -> None:
+        gradient = class_gradient(anchors, made(EVERY_OBJECT, [1, 2], ignore=EVERYWHERE))
+        matched = ssd_loss.match(anchors, [made(EVERY_OBJECT, [1, 2])]).classes[0] > 0
+        assert (gradient[matched] > 0).all()
+        assert (gradient[~matched] == 0).all()
+
+    def test_an_incomplete_image_without_boxes_teaches_nothing(self, anchors: torch.Tensor) -> None:
+        assert (class_gradient(anchors, made(ignore=EVERYWHERE)) == 0).all()
+        assert (class_gradient(anchors, made(ignore=EVERYWHERE), negative_floor=50) == 0).all()
+
+    def test_its_only_background_is_what_was_rejected(self, anchors: torch.Tensor) -> None:
+        rejected = torch.tensor(EVERY_OBJECT[:1])
+        gradient = class_gradient(anchors, made(ignore=EVERYWHERE, background=rejected), negative_floor=len(anchors))
+        assert torch.equal(gradient < 0, box_iou(rejected, anchors)[0] >= 0.5)
+        assert (gradient < 0).any()
+        assert (class_gradient(anchors, made(ignore=EVERYWHERE, background=rejected)) < 0).sum() == 3
+
+    def test_a_region_is_ignored_in_an_otherwise_complete_image(self, anchors: torch.Tensor) -> None:
+        left, everything = [[0.0, 0.0, SIDE / 2, SIDE]], len(anchors)
+        gradient = class_gradient(anchors, made(ignore=left), negative_floor=everything)
+        centres = (anchors[:, 0] + anchors[:, 2]) / 2
+        narrow = anchors[:, 2] - anchors[:, 0] < SIDE / 4
+        assert (gradient[narrow & (centres < SIDE / 2 - 1)] == 0).all()
+        assert (gradient[narrow & (centres > SIDE / 2 + 1)] < 0).all()
+
+
+class TestWeights:
+    def test_scale_the_class_and_the_box_loss_of_what_they_belong_to(self, anchors: torch.Tensor) -> None:
+        deltas, logits, _ = random_case(anchors, [2])
+
+        def losses(weights: list[float], rows: slice = slice(2)) -> torch.Tensor:
+            target = made(EVERY_OBJECT[rows], [1, 2][rows], weights=weights[rows], ignore=EVERYWHERE)
+            matches = ssd_loss.match(anchors, [target])
+            return torch.cat([ssd_loss.class_losses(logits, matches), ssd_loss.box_losses(deltas, matches)])
+
+        # the two objects overlap too little to compete for a default box, so each can be measured alone
+        first, second = losses([1, 1], slice(1)), losses([1, 1], slice(1, 2))
+        torch.testing.assert_close(losses([0.25, 0.5]), 0.25 * first + 0.5 * second)
+
+    def test_change_neither_the_background_nor_the_counts(self, anchors: torch.Tensor) -> None:
+        full, light = made(EVERY_OBJECT, [1, 2]), made(EVERY_OBJECT, [1, 2], weights=[0.01, 0.02])
+        taught = [class_gradient(anchors, target) for target in (full, light)]
+        assert torch.equal(taught[0].clamp(max=0), taught[1].clamp(max=0))
+        assert torch.equal(ssd_loss.match(anchors, [full]).counts, ssd_loss.match(anchors, [light]).counts)

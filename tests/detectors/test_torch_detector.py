@@ -1,5 +1,6 @@
 """TorchDetector beyond the contract: scaling back, targets, files, names."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,9 +66,22 @@ def test_unreadable_images_are_left_out_of_predictions(tmp_path: Path) -> None:
 
 def test_targets_are_in_input_pixels_and_from_one() -> None:
     boxes = Boxes(np.array([[10, 20, 30, 40], [5, 5, 5, 9], [0, 0, 9, 9]], np.float32), [1, 0, 0], crowd=[False, False, True])
-    target = target_of(boxes, ImageRecord("a", Path("a"), 100, 50), 64, 64)
+    target = target_of(Sample(ImageRecord("a", Path("a"), 100, 50), boxes), 64, 64)
     torch.testing.assert_close(target.xyxy, torch.tensor([[6.4, 25.6, 19.2, 51.2]]))
     assert target.classes.tolist() == [2]
+
+
+def test_a_training_that_may_teach_nothing_ends_with_finite_weights(tmp_path: Path) -> None:
+    """Incomplete images without a box and boxes that weigh nothing: every gradient is zero, and no step counts as a bad one."""
+    (sample,) = painted(tmp_path, 1, 0)
+    weightless = replace(sample, weights=np.zeros(len(sample.boxes), np.float32), complete=False)
+    detector = tiny()
+    before = {name: value.clone() for name, value in detector.network.state_dict().items()}
+    config = TrainConfig(max_steps=3, min_steps=3, batch=2, weight_decay=0)
+    report = detector.fit([replace(sample, boxes=Boxes.empty(), complete=False), weightless], [], config, seed=0)
+    assert [entry["loss"] for entry in report.history] == [0, 0]
+    assert "skipped_steps" not in report.history[-1]
+    assert all(torch.equal(value, before[name]) for name, value in detector.network.state_dict().items())
 
 
 def test_flipping_mirrors_the_valid_area_alone() -> None:
@@ -116,3 +130,15 @@ def test_files_that_hold_no_detector_are_refused(content: bytes | None, tmp_path
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BoxwiseError, match=r"none\.pt: no such file"):
         tiny().load(tmp_path / "none.pt")
+
+
+def test_detections_are_worked_out_once_a_view_and_for_each_detector_apart(tmp_path: Path) -> None:
+    detector, stricter = tiny(), tiny(score_threshold=0.999)
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64), np.uint8))
+    records = tuple(ImageRecord(str(i), tmp_path / str(i), 96, 64) for i in range(2))
+    view = detector.view(ImageBatch(records, pixels, torch.tensor([[64, 64]] * 2)))
+    first = detector.detections(view)
+    assert all(again is found for again, found in zip(detector.detections(view), first, strict=True))
+    first.clear()  # the caller's list is the caller's own
+    assert [len(found) > 0 for found in detector.detections(view)] == [True, True]
+    assert [len(found) for found in stricter.detections(view)] == [0, 0]

@@ -1,12 +1,16 @@
 """What a step trains on: a function of seed and step, full batches, a bounded cache."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from dot_network import dot_samples
+from made_targets import EVERYWHERE
 
+from boxwise.boxes import Boxes
 from boxwise.detectors.training_data import ImageCache, TrainingBatches
 from boxwise.records import Sample
 
@@ -56,3 +60,48 @@ class TestTrainingBatches:
         assert kept.read(sample) is first
         assert none.read(sample) is not none.read(sample)
         assert torch.equal(none.read(sample), first)
+
+    @pytest.mark.parametrize("resize", ["stretch", "fit"])
+    @pytest.mark.parametrize("recipe", ["ssd", "flip", "none"])
+    def test_rejected_boxes_and_weights_move_with_the_image(self, tmp_path, recipe, resize):
+        """Every object is rejected too, in reverse order, and weighs a tenth of its class."""
+        plain = crowded_samples(tmp_path)
+        facts = [replace(s, rejected=s.boxes.xyxy[::-1], weights=(s.boxes.labels.astype(np.float32) + 1) / 10) for s in plain]
+        batches, plain_batches = (self.batches(s, recipe=recipe, resize=resize, imgsz=64) for s in (facts, plain))
+        lost = 0
+        for step in range(10):
+            batch, plain_batch = batches[step], plain_batches[step]
+            assert torch.equal(batch.pixels, plain_batch.pixels)  # they draw nothing, and no crop is chosen for their sake
+            for target, plain_target in zip(batch.targets, plain_batch.targets, strict=True):
+                assert torch.equal(target.xyxy, plain_target.xyxy)
+                assert torch.equal(target.background.flip(0), target.xyxy)
+                np.testing.assert_allclose(target.weights, target.classes / 10)
+                lost += 9 - len(target.xyxy)
+        assert (lost > 0) == (recipe == "ssd" and resize == "stretch")
+
+    @pytest.mark.parametrize("recipe", ["ssd", "none"])
+    def test_what_is_to_be_ignored_stays_as_far_as_it_is_seen(self, tmp_path, recipe):
+        """An object whose centre leaves the crop is dropped; a region to ignore is not, or what is left of it would be background."""
+        plain = crowded_samples(tmp_path)
+        crowds = [replace(s, boxes=replace(s.boxes, crowd=s.boxes.labels > 0)) for s in plain]
+        weighed = [replace(s, weights=(s.boxes.labels == 0).astype(np.float32)) for s in plain]
+        more = 0
+        for step in range(10):
+            results = [self.batches(s, recipe=recipe, imgsz=64)[step].targets for s in (plain, crowds, weighed)]
+            for whole, crowd, light in zip(*results, strict=True):
+                assert torch.equal(crowd.ignore, light.ignore)
+                assert torch.equal(crowd.xyxy, light.xyxy)
+                assert len(whole.xyxy) <= len(crowd.xyxy) + len(crowd.ignore)
+                more += len(crowd.xyxy) + len(crowd.ignore) - len(whole.xyxy)
+        assert (more > 0) == (recipe == "ssd")
+
+    def test_an_incomplete_image_stays_so(self, samples):
+        incomplete = [replace(s, complete=False) for s in samples]
+        assert all(target.ignore.tolist() == EVERYWHERE for target in self.batches(incomplete, recipe="ssd")[0].targets)
+
+
+def crowded_samples(folder: Path) -> list[Sample]:
+    """Four images of 90 × 90 pixels with nine objects each, of classes 0 to 8."""
+    corner = 30 * np.stack(np.divmod(np.arange(9), 3), axis=1)
+    boxes = Boxes(np.hstack([corner, corner + 28]).astype(np.float32), np.arange(9))
+    return [replace(s, boxes=boxes) for s in dot_samples(folder, count=4, side=90)]

@@ -3,7 +3,7 @@
 import pytest
 
 from boxwise.config import CostConfig
-from boxwise.evaluation.cost import charge, seconds_of
+from boxwise.evaluation.cost import by_hand, charge, seconds_of
 from boxwise.records import Action, Verdict
 
 
@@ -26,3 +26,14 @@ def test_an_image_costs_its_look_and_its_acts():
 
 def test_an_image_without_objects_costs_the_look():
     assert seconds_of([], CostConfig()) == 2.0
+
+
+def test_boxes_asked_about_alone_cost_no_look():
+    assert seconds_of([Verdict(Action.KEEP, "1"), Verdict(Action.MOVE, "2")], CostConfig(), whole=False) == pytest.approx(1.6 + 7.0)
+    assert seconds_of([], CostConfig(), whole=False) == 0
+
+
+def test_by_hand_is_a_look_an_image_and_a_drawing_a_box():
+    config = CostConfig(draw=5, look=3)
+    assert by_hand(4, 10, config) == 62 and by_hand(0, 0, config) == 0
+    assert by_hand(1, 2, config) == seconds_of([Verdict(Action.ADD)] * 2, config)

@@ -1,6 +1,7 @@
 """A small simulation to report on: real PNG images, metrics by the real evaluation, facts as the store would hold them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,68 @@ def facts(arm: str, seed: int, round: int, *, test: bool) -> dict[str, Any]:
     }
 
 
+def cooperative_facts(seed: int, round: int) -> dict[str, Any]:
+    """What a round adds in which the model labels the boxes it is sure of; round 0 is labelled by hand, before there is a model."""
+    rng = np.random.default_rng([7, seed, round])
+    ids = [f"r{round}_{i}.png" for i in range(4)]
+    ratio = dict(zip(ids, rng.random(4).round(2).tolist(), strict=True)) if round else dict.fromkeys(ids, 1.0)
+    rate = [
+        {"confidence": c, "calibrated": c**1.6, "precision": c**1.5, "count": int(900 * (1.05 - c))} for c in np.linspace(0.05, 0.95, 10)
+    ]
+    classes = {name: {"threshold": 0.8, "detections": 40, "precision": 0.96, "recall": 0.61} for name in CLASSES[:2]}
+    classes[CLASSES[2]] = {"threshold": None, "detections": 0, "precision": None, "recall": None}
+    calibration = {"method": "temperature", "target": 0.95, "temperature": 1.4, "ece_before": 0.12, "ece_after": 0.03}
+    actions = {"add": 14} if not round else {"keep": 9, "move": 3, "relabel": 1, "delete": 4, "add": 6}
+    return {
+        "select": {
+            "whole": 15 if round else 20,
+            "boxwise": 4 if round else 0,
+            "self_labeled": 1 if round else 0,
+            "requeued": 2 if round > 1 else 0,
+            "val_drawn": 3 if round else 0,
+        },
+        "annotate": {
+            "model_boxes": 12 * round,
+            "new_model_boxes": 12 if round else 0,
+            "by_hand_seconds": 170.0 + round * 280.0,
+            "new_by_hand_seconds": 280.0 if round else 170.0,
+            "actions": actions,
+        },
+        "audit": {
+            "true_losses": {image_id: float(i) for i, image_id in enumerate(ids)} if round == 2 else {},
+            "lure": {"loss": 1.25, "error": 0.31, "mean_loss": 1.75, "mean_error": 0.44, "images": 20, "pool": 180} if round else None,
+        },
+        "compose": {
+            "policy": "topk_ratio",
+            "trained": 16 + 10 * round,
+            "labeled": 20 + 5 * round,
+            "joined": ids[:2] if round else [],
+            "requeued": ids[2:3] if round else [],
+            "released": [],
+            "al_boxes": 40 + 10 * round,
+            "sl_boxes": 12 * round,
+            "self_images": 7 * round,
+            "self_boxes": 15 * round,
+            "al_ratio": ratio,
+            "sl_score": {image_id: 0.9 * (1 - value) for image_id, value in ratio.items()},
+        },
+        "evaluate": {
+            "val_parts": {"original": metrics(40 - 9 * round, seed)} | {f"round {r}": metrics(50 - 5 * r, r) for r in range(1, round + 1)}
+        },
+        "score": {
+            "thresholds": {"certain": [0.8, 0.75, None], "uncertain": 0.3},
+            "calibration": calibration | {"bins": rate, "classes": classes},
+        },
+    }
+
+
+def judged_self_labels(round: int) -> dict[str, Any]:
+    """How right the model was, as simulation leaves it: better round by round, 20 objects a class."""
+    of_class = {name: {"self_labeled": 10, "correct": 6 + round - label, "objects": 20} for label, name in enumerate(CLASSES)}
+    pool = {name: {"self_labeled": 20, "correct": 10, "objects": 25} for name in CLASSES}
+    return {"annotated": of_class, "pool": pool}
+
+
 def write_artefacts(folder: Path) -> None:
     """A reconstruction sheet and the VAE's curves, as the scorer leaves them in a round's folder."""
     folder.mkdir(parents=True)
@@ -123,3 +186,25 @@ def _cell(root: Path, arm: str, seed: int, images: dict[str, Path], labels: dict
     }
     rounds = tuple(Round(round, facts(arm, seed, round, test=test)) for round in range(ROUNDS))
     return Cell(arm, seed, folder, config, CLASSES, rounds, arm == "oracle_loss", images, labels)
+
+
+@pytest.fixture(scope="session")
+def make_cooperative(make_cells: MakeCells) -> MakeCells:
+    """Cells as of `make_cells` in which a person reviews the model's boxes: every fact of cooperation is there."""
+
+    def make(arms: tuple[str, ...] = ("dual",), seeds: int = 1, *, test: bool = True) -> list[Cell]:
+        return [_cooperative(cell) for cell in make_cells(arms, seeds, test=test)]
+
+    return make
+
+
+def _cooperative(cell: Cell) -> Cell:
+    ways = {"ask": {"mode": "review"}, "curriculum": {"name": "topk_ratio"}, "stop": {"ap_range": 2}}
+    rounds = tuple(Round(r.round, _merged(r.facts, cooperative_facts(cell.seed, r.round))) for r in cell.rounds)
+    by_model = {image_id: np.arange(len(boxes)) % 2 == 0 for image_id, boxes in cell.labels.items()}
+    judged = {str(r.round): judged_self_labels(r.round) for r in cell.rounds if r.round}
+    return replace(cell, config={**cell.config, **ways}, rounds=rounds, by_model=by_model, self_labels=judged)
+
+
+def _merged(facts: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    return {phase: {**(facts.get(phase) or {}), **(more.get(phase) or {})} for phase in {**facts, **more}}

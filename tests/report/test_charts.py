@@ -11,6 +11,7 @@ from boxwise.report.charts import (
     arm_markers,
     class_colors,
     heat_chart,
+    histogram_chart,
     line_chart,
     line_svg,
     lines_png,
@@ -80,6 +81,18 @@ class TestHeat:
     def test_an_empty_row_is_no_division_by_zero(self, recwarn):
         heat_chart(np.zeros((2, 2)), ["x", "background"], "arm", rows="truth", columns="prediction")
         assert not len(recwarn)
+
+
+class TestHistograms:
+    def test_every_value_is_counted_in_its_row_the_limits_included(self):
+        chart = histogram_chart({"round 0": [0.0, 0.02, 1.0], "round 1": [0.55] * 40, "<i>": []}, "ratios", rows="round", columns="ratio")
+        texts = [element.text for element in parsed(chart.svg).iter("text")]
+        assert [text for text in texts if text.isdigit()] == ["2", "1", "40"]
+        assert {"round 0", "round 1", "<i>", "0.0–0.1", "0.9–1.0", "ratio"} <= set(texts)
+
+    def test_a_rounding_error_beyond_one_is_not_lost(self):
+        chart = histogram_chart({"0": [1.0000001]}, "scores", rows="round", columns="score", bins=2)
+        assert "1" in [element.text for element in parsed(chart.svg).iter("text")]
 
 
 def test_the_png_is_an_image_with_a_panel_each(tmp_path):

@@ -1,7 +1,9 @@
+import dataclasses
+
 import numpy as np
 from PIL import Image
 
-from boxwise.report.comparison import arm_lines, confusion, learning_charts, precision_recall, quality, save_curves
+from boxwise.report.comparison import arm_lines, confusion, learning_charts, precision_recall, quality, save_curves, savings
 
 
 def test_an_arm_looks_the_same_everywhere(make_cells):
@@ -48,3 +50,33 @@ def test_the_png_holds_the_three_axes(make_cells, tmp_path):
 def test_nothing_evaluated_draws_an_empty_png(make_cells, tmp_path):
     assert save_curves(make_cells(("dual",), 1, test=False), tmp_path / "curves.png", split="test").is_file()
     assert save_curves([], tmp_path / "none.png").is_file()
+
+
+class TestSavings:
+    def test_arms_that_all_draw_by_hand_have_nothing_to_compare(self, make_cells, make_cooperative):
+        assert savings(make_cells(), "test", "random") is None
+        assert savings(make_cooperative(), "test", "random") is None  # a study on its own
+
+    def test_each_arm_has_its_labour_and_what_its_boxes_cost_by_hand(self, make_cells, make_cooperative):
+        review = [dataclasses.replace(cell, arm="review") for cell in make_cooperative(("dual",), 2)]
+        table = savings([*review, *make_cells(("random", "oracle_loss"), 2)], "test", "random")
+        rows = [dict(zip(table.heads, row, strict=True)) for row in table.rows]
+        assert [row["arm"].text for row in rows] == ["review", "random", "oracle_loss (upper bound)"]
+        assert [(row["asked"], row["trained on"]) for row in rows] == [
+            ("review", "topk_ratio"),
+            ("full", "all_labeled"),
+            ("full", "all_labeled"),
+        ]
+        ap50 = [cell.last_metrics("test")["ap50"] for cell in review]
+        assert rows[0]["AP50 on test"].text == f"{np.mean(ap50):.3f}"
+        spent = [cell.rounds[3].facts["annotate"] for cell in review]
+        share = np.mean([1 - one["seconds"] / one["by_hand_seconds"] for one in spent])
+        assert rows[0]["saved"].text == f"{100 * share:.0f}%"
+        assert rows[0]["by hand"] == "17 min"
+        assert rows[0]["precision of the model's boxes"].text == "0.600"
+        assert (rows[1]["by hand"], rows[1]["saved"].text) == ("–", "–")
+
+    def test_without_ground_truth_there_is_no_column_of_precision(self, make_cells, make_cooperative):
+        review = [dataclasses.replace(cell, arm="review", self_labels={}) for cell in make_cooperative(("dual",), 1)]
+        table = savings([*review, *make_cells(("random",), 1)], "test", "random")
+        assert "precision of the model's boxes" not in table.heads

@@ -1,8 +1,23 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from boxwise.report.facts import Cell, Round, arms_of, curve, judged_on, number, read_vae_history, train_losses
+from boxwise.boxes import Boxes
+from boxwise.report.facts import (
+    Cell,
+    Round,
+    ap_shifts,
+    arms_of,
+    curve,
+    hardest,
+    judged_on,
+    mean_value,
+    number,
+    read_vae_history,
+    time_saved,
+    train_losses,
+)
 
 
 class TestCell:
@@ -67,3 +82,56 @@ def test_vae_history_is_read_as_numbers(make_cells):
 def test_json_null_is_nan():
     assert np.isnan(number(None))
     assert number(3) == 3.0
+
+
+class TestCooperation:
+    def test_a_study_older_than_the_choice_drew_everything(self):
+        cell = Cell("a", 0, Path(), {}, ("x",), ())
+        assert (cell.ask, cell.policy, cell.cooperates) == ("full", "all_labeled", False)
+
+    def test_another_way_of_asking_or_of_training_is_cooperation(self):
+        for config in ({"ask": {"mode": "boxes"}}, {"curriculum": {"name": "ceal"}}):
+            assert Cell("a", 0, Path(), config, ("x",), ()).cooperates
+        plain = {"ask": {"mode": "full"}, "curriculum": {"name": "all_labeled"}}
+        assert not Cell("a", 0, Path(), plain, ("x",), (Round(1, {"audit": {"lure": None}}),)).cooperates
+
+    def test_the_shift_needs_a_full_window_and_skips_what_was_not_judged(self):
+        aps = [0.1, None, 0.3, 0.3]
+        rounds = tuple(Round(i, {"evaluate": {"val": {"ap": ap}}}) for i, ap in enumerate(aps))
+        shifts = ap_shifts(Cell("a", 0, Path(), {"stop": {"ap_range": 2}}, ("x",), rounds))
+        assert shifts == {2: pytest.approx(0.1), 3: 0.0}
+
+    def test_time_saved_is_unknown_without_the_time_by_hand(self):
+        assert time_saved({"seconds": 30.0, "by_hand_seconds": 120.0}) == (90.0, 0.75)
+        assert np.isnan(time_saved({"seconds": 30.0})).all()
+        assert np.isnan(time_saved({"seconds": 0.0, "by_hand_seconds": 0.0})[1])
+
+    def test_the_shift_follows_the_part_of_val_that_does_not_change(self):
+        facts = [{"val": {"ap": 0.9 * i}, "val_parts": {"original": {"ap": 0.2}, "round 1": {"ap": 0.8}}} for i in range(2)]
+        rounds = tuple(Round(i, {"evaluate": one}) for i, one in enumerate(facts))
+        assert ap_shifts(Cell("a", 0, Path(), {"stop": {"ap_range": 2}}, ("x",), rounds)) == {1: 0.0}
+
+
+class TestHardest:
+    def judged(self, facts, mode="review"):
+        round = Round(1, facts)
+        return hardest(Cell("a", 0, Path(), {"ask": {"mode": mode}}, ("x",), (round,), labels=dict.fromkeys("abc", Boxes.empty())), round)
+
+    def test_images_need_labels_and_a_value(self):
+        losses = {"audit": {"true_losses": {"a": 1.0, "b": 3.0, "c": None, "elsewhere": 9.0}}}
+        assert self.judged(losses, "full") == ("true loss", [("b", 3.0), ("a", 1.0)])
+
+    def test_losses_known_of_some_images_only_judge_none(self):
+        """Those labelled by people throughout: the sheet would show no box by the model."""
+        some = {"audit": {"true_losses": {"a": 1.0}}, "compose": {"al_ratio": {"a": 0.2, "b": 0.7}}}
+        assert self.judged(some) == ("AL ratio", [("b", 0.7), ("a", 0.2)])
+        every = {"audit": {"true_losses": {"a": 1.0, "b": 0.5}}, "compose": some["compose"]}
+        assert self.judged(every) == ("true loss", [("a", 1.0), ("b", 0.5)])
+
+    def test_a_round_drawn_by_hand_without_losses_has_none(self):
+        assert self.judged({"compose": {"al_ratio": {"a": 1.0}}}, "full")[1] == []
+
+
+def test_the_mean_over_images_leaves_out_what_is_unknown():
+    assert mean_value({"a": 1.0, "b": None, "c": 0.0}) == 0.5
+    assert np.isnan(mean_value(None))

@@ -63,6 +63,11 @@ def single(make_cells, tmp_path_factory) -> tuple[str, Page]:
     return report(make_cells(("dual",), 1, test=False), tmp_path_factory.mktemp("report"))
 
 
+@pytest.fixture(scope="module")
+def review(make_cooperative, tmp_path_factory) -> tuple[str, Page]:
+    return report(make_cooperative(), tmp_path_factory.mktemp("report"))
+
+
 class TestSelfContained:
     def test_nothing_is_asked_of_the_network(self, simulation):
         text, page = simulation
@@ -168,6 +173,50 @@ class TestSingleStudy:
         _, page = report([dataclasses.replace(cell, images=images)], tmp_path)
         assert page.words.count("no picture") == 1
         assert "r3_1.png" in page.words
+
+
+class TestCooperation:
+    def test_a_study_labelled_by_hand_has_no_word_of_it(self, single, simulation):
+        for text, page in (single, simulation):
+            assert "People and the model" not in page.text
+            assert "by the model" not in page.text
+            assert not page.all("h4") and 'stroke-dasharray="4 2.5"' not in text
+
+    def test_every_part_is_there(self, review):
+        _, page = review
+        assert [words for words in page.words if words.strip()].count("People and the model") == 1
+        for heading in ("Where the images went", "What each training saw", "How right the model was", "When the model is certain"):
+            assert heading in page.text
+        for heading in (
+            "The growing val",
+            "Loss and error over the pool",
+            "Hardest images of round 3",
+            "simulation: judged by ground truth",
+        ):
+            assert heading in page.text
+        assert page.open == []
+
+    def test_the_models_boxes_are_dashed_and_named(self, review):
+        _, page = review
+        dashed = [a for a in page.all("rect") if a.get("stroke-dasharray") == "4 2.5"]
+        whole = [a for a in page.all("rect") if a.get("stroke") == "#E69F00" and "stroke-dasharray" not in a]
+        assert dashed and whole
+        assert {"by the model", "by a person", "dashed: by the model", "boxes by the model", "boxes by a person"} <= set(page.words)
+
+    def test_nothing_is_asked_of_the_network(self, review):
+        text, page = review
+        for _, attributes in page.elements:
+            for name in ("src", "href", "xlink:href"):
+                assert attributes.get(name, "#").startswith(("#", "data:image/"))
+        ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+        assert len(ids) == len(set(ids))
+        assert page.all("script") == [] and "@import" not in text
+
+    def test_arms_stand_beside_one_another(self, make_cells, make_cooperative, tmp_path):
+        review = [dataclasses.replace(cell, arm="review") for cell in make_cooperative(("dual",), 2)]
+        _, page = report([*review, *make_cells(("dual", "random"), 2)], tmp_path)
+        assert "cooperation" in [a["id"] for a in page.all("section")]
+        assert "labelled any (simulation: judged by ground truth)" in page.text
 
 
 def test_a_large_simulation_stays_below_six_megabytes(make_cells, tmp_path):

@@ -54,3 +54,28 @@ def test_a_round_counts_once_it_is_labelled(make_cells, tmp_path):
 def test_no_part_of_a_file_is_left_beside_it(make_cells, tmp_path):
     write_results(make_cells(("dual",), 1), tmp_path / "results.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv", "results.json"]
+
+
+def test_cooperation_has_its_columns(make_cooperative, tmp_path):
+    write_results(make_cooperative(), tmp_path / "results.csv")
+    first, *_, last = read(tmp_path / "results.csv")
+    assert (last["ask"], last["policy"], last["model_boxes"], last["self_images"], last["self_boxes"]) == (
+        "review",
+        "topk_ratio",
+        "36",
+        "21",
+        "45",
+    )
+    assert float(last["by_hand_seconds"]) == 1010
+    assert (float(last["sl_precision"]), float(last["sl_recall"])) == (54 / 90, 54 / 135)
+    assert (first["sl_precision"], first["lure_loss"]) == ("", "")
+    assert float(first["al_ratio_mean"]) == 1
+    assert (float(last["lure_loss"]), float(last["lure_error"])) == (1.25, 0.31)
+
+
+def test_a_study_labelled_by_hand_leaves_them_empty(make_cells, tmp_path):
+    write_results(make_cells(("dual",), 1), tmp_path / "results.csv")
+    row = read(tmp_path / "results.csv")[-1]
+    assert (row["ask"], row["policy"]) == ("full", "all_labeled")
+    names = ("model_boxes", "by_hand_seconds", "self_images", "self_boxes", "sl_precision", "sl_recall", "al_ratio_mean", "lure_loss")
+    assert {row[name] for name in names} == {""}

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from boxwise.boxes import Boxes
+from boxwise.report.charts import BY_MODEL, BY_PERSON
 from boxwise.report.sheets import MOST_BOXES, picture, thumbnail
 
 CLASSES, COLORS = ("cat", "dog"), ("#111111", "#222222")
@@ -56,3 +57,23 @@ def test_an_unreadable_image_has_no_picture(tmp_path):
 def test_a_sheet_keeps_its_proportions(photo):
     sheet = picture(photo, widest=320)
     assert decoded(sheet.uri).size == (sheet.width, sheet.height) == (320, 200)
+
+
+class TestSources:
+    boxes = Boxes([[10, 10, 20, 20], [0, 0, 600, 380]], [0, 1])
+
+    def test_the_models_boxes_are_dashed_in_the_colour_of_their_class(self, photo):
+        small = thumbnail(photo, self.boxes, classes=CLASSES, colors=COLORS, by_model=np.array([True, False]))
+        assert [(box.name, box.color, box.dashed) for box in small.outlines] == [
+            ("dog, by a person", "#222222", False),
+            ("cat, by the model", "#111111", True),
+        ]
+
+    def test_colours_can_tell_the_source_instead(self, photo):
+        by_model = np.array([True, False])
+        small = thumbnail(photo, self.boxes, classes=CLASSES, colors=COLORS, by_model=by_model, colored_by="source")
+        assert [box.color for box in small.outlines] == [BY_PERSON, BY_MODEL]
+
+    def test_without_sources_nothing_is_said_of_them(self, photo):
+        outlines = thumbnail(photo, self.boxes, classes=CLASSES, colors=COLORS, colored_by="source").outlines
+        assert [(box.name, box.color, box.dashed) for box in outlines] == [("dog", "#222222", False), ("cat", "#111111", False)]

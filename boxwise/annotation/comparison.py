@@ -1,0 +1,83 @@
+"""Which acts made these labels of those proposals: a person corrected them in another tool and hands in the final boxes.
+
+Returns verdicts. Knows nothing of files, of the order in which the person worked, or of ground truth.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boxwise.annotation.verdicts import Shown, shown
+from boxwise.boxes import Boxes, iou
+from boxwise.config import CostConfig
+from boxwise.evaluation.cost import charge
+from boxwise.evaluation.matching import greedy_pairs
+from boxwise.records import Action, Proposals, Verdict
+
+ROUNDING_PIXELS = 0.5
+SAME_IOU = 0.98
+MOVED_IOU = 0.5
+
+
+def verdicts_from(labels: Boxes, proposals: Proposals, cost: CostConfig) -> tuple[Verdict, ...]:
+    """The acts that turn what was shown into `labels`, each charged; `annotation_of` gives these boxes and classes back.
+
+    Labels and shown boxes are matched one to one: the largest IoU of the same class first, then of another class.
+    An equal box is one of the same class within half a pixel at every edge, or of IoU ≥ .98: files round, so it is taken as shown. Equal to
+    an uncertain proposal: KEEP; to a certain one or to a settled box: no act. In place under another class: RELABEL. IoU ≥ .5: MOVE.
+    A label without partner: ADD; a shown box without partner, a settled one too: DELETE. Flags that `labels` has no column for stay
+    as shown; other flags than shown make a standing box a KEEP.
+    """
+    before = shown(proposals)
+    in_place = _in_place(labels, before.boxes)
+    partner = dict(greedy_pairs(_affinity(labels, before.boxes, in_place), 0.0))
+    acts = [_act(labels, row, before, partner.get(row), in_place, cost) for row in range(len(labels))]
+    gone = np.setdiff1d(np.arange(len(before.boxes)), list(partner.values()))
+    deleted = [Verdict(Action.DELETE, _id(before, int(row)), seconds=charge(Action.DELETE, cost)) for row in gone]
+    return (*(act for act in acts if act is not None), *deleted)
+
+
+def _in_place(labels: Boxes, boxes: Boxes) -> NDArray[np.bool_]:
+    """Which pairs are the same rectangle, rounding aside; bool [N, M]."""
+    apart = np.abs(labels.xyxy[:, None] - boxes.xyxy[None]).max(axis=2, initial=0)
+    return (apart <= ROUNDING_PIXELS) | (iou(labels.xyxy, boxes.xyxy) >= np.float32(SAME_IOU))
+
+
+def _affinity(labels: Boxes, boxes: Boxes, in_place: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """IoU, plus 1 for the same class; -1 for pairs that nobody would call one box. float32 [N, M]."""
+    overlap = iou(labels.xyxy, boxes.xyxy)
+    same_class = labels.labels[:, None] == boxes.labels[None]
+    value = overlap + same_class
+    return np.where((overlap >= np.float32(MOVED_IOU)) | in_place, value, -1).astype(np.float32)
+
+
+def _act(labels: Boxes, row: int, before: Shown, partner: int | None, in_place: NDArray[np.bool_], cost: CostConfig) -> Verdict | None:
+    """The act behind one label; None where the shown box stands by itself."""
+    xyxy, label = tuple(labels.xyxy[row].tolist()), int(labels.labels[row])
+    flags = _flags(labels, row, before.boxes, partner)
+    if partner is None:
+        return Verdict(Action.ADD, "", xyxy, label, charge(Action.ADD, cost), *flags)
+    box_id, changed = _id(before, partner), None if label == before.boxes.labels[partner] else label
+    if not in_place[row, partner]:
+        return Verdict(Action.MOVE, box_id, xyxy, changed, charge(Action.MOVE, cost), *flags)
+    if changed is not None:
+        return Verdict(Action.RELABEL, box_id, None, changed, charge(Action.RELABEL, cost), *flags)
+    if before.stands[partner] and flags == _flags(before.boxes, partner, before.boxes, partner):
+        return None
+    return Verdict(Action.KEEP, box_id, None, None, charge(Action.KEEP, cost), *flags)
+
+
+def _flags(labels: Boxes, row: int, boxes: Boxes, partner: int | None) -> tuple[bool, bool]:
+    """`difficult` and `crowd` of a label; where its file has no such column, those of its partner."""
+    return _flag(labels.difficult, row, boxes.difficult, partner), _flag(labels.crowd, row, boxes.crowd, partner)
+
+
+def _flag(column: NDArray[np.bool_] | None, row: int, shown: NDArray[np.bool_] | None, partner: int | None) -> bool:
+    if column is not None:
+        return bool(column[row])
+    return partner is not None and shown is not None and bool(shown[partner])
+
+
+def _id(before: Shown, row: int) -> str:
+    return "" if before.boxes.ids is None else str(before.boxes.ids[row])

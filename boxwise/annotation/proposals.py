@@ -1,0 +1,104 @@
+"""Proposals: which of the model's boxes on an image are certain, which a person is asked about, which are dropped.
+
+Returns `Proposals`. Pure arrays; knows nothing of ground truth, of stores, of detectors or of how a threshold was found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boxwise.boxes import Boxes, FloatArray, iou
+from boxwise.config import AskConfig
+from boxwise.errors import ConfigError, unknown
+from boxwise.records import Annotation, Proposals, Source
+
+
+@dataclass(frozen=True, eq=False)
+class Thresholds:
+    """The scores at which a box changes its lot. Scores are compared as float32, as detectors give them.
+
+    certain: float64 [C], score from which a box of the class is certain; inf: no box of that class ever is.
+    uncertain: score below which a box of any class is dropped.
+
+    Raises ValueError when a threshold is NaN, or when `uncertain` is above one of `certain`.
+    """
+
+    certain: NDArray[np.float64]
+    uncertain: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "certain", np.asarray(self.certain, np.float64).reshape(-1))
+        if not self.uncertain <= self.certain.min(initial=np.inf):  # false for NaN, too
+            raise ValueError(f"uncertain is {self.uncertain}, expected at most the lowest of certain {self.certain.tolist()}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; inf becomes None."""
+        return {"certain": [None if math.isinf(score) else score for score in self.certain.tolist()], "uncertain": self.uncertain}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The thresholds that `to_json` wrote."""
+        return cls(np.array([math.inf if score is None else score for score in values["certain"]]), values["uncertain"])
+
+
+def fixed_thresholds(config: AskConfig, classes: Sequence[str]) -> Thresholds:
+    """The thresholds as configured: `certain`, and for some classes their own. ConfigError for a class that is none of `classes`."""
+    for name in config.certain_of:
+        if name not in classes:
+            raise ConfigError(f"ask.certain_of: {unknown('class', name, classes)}")
+    return Thresholds(np.array([config.certain_of.get(name, config.certain) for name in classes]), config.uncertain)
+
+
+def propose(
+    image_id: str, detections: Boxes, thresholds: Thresholds, *, overlap: float, prefix: str, settled: Annotation | None = None
+) -> Proposals:
+    """The detections worth a question or a label, by falling score, and which of them are certain.
+
+    A box below `uncertain` is dropped. One at or above its class's `certain` is certain, unless it overlaps (IoU ≥ `overlap`) boxes
+    below theirs none of which shares its class: then the model is in two minds about the object, and the box is uncertain as well.
+    Each is named '<prefix>-<row in `detections`>': unique in the study if `prefix` is unique to the image and the pass.
+    settled: what was said of the image before. What people answered for stands: a detection that overlaps a person's box or a
+    rejected one, of whatever class, is left out, and casts no doubt on others. What the model labelled then is forgotten.
+    Raises ValueError for detections without scores.
+    """
+    scores = _scores(detections)
+    rows = np.argsort(-scores, kind="stable")
+    rows = rows[scores[rows] >= np.float32(thresholds.uncertain)]
+    settled = None if settled is None else by_people(settled)
+    if settled is not None:
+        answered = np.concatenate([settled.boxes.xyxy, settled.rejected])
+        rows = rows[~_overlapping(detections.xyxy[rows], answered, overlap).any(axis=1)]
+    ids = np.array([f"{prefix}-{row}" for row in rows], object)
+    boxes = replace(detections[rows], scores=scores[rows], ids=ids)
+    return Proposals(image_id, boxes, _certain(boxes, scores[rows], thresholds.certain, overlap), settled)
+
+
+def _scores(detections: Boxes) -> FloatArray:
+    if detections.scores is None and len(detections):
+        raise ValueError(f"{len(detections)} detections without scores: nothing says how sure the model is")
+    return np.zeros(0, np.float32) if detections.scores is None else detections.scores
+
+
+def _certain(boxes: Boxes, scores: FloatArray, certain: NDArray[np.float64], overlap: float) -> NDArray[np.bool_]:
+    """Which boxes are certain; bool [N]. Judged in one pass by score alone, so that the order of the boxes does not matter."""
+    sure = scores >= certain.astype(np.float32)[boxes.labels]
+    close = _overlapping(boxes.xyxy[sure], boxes.xyxy[~sure], overlap)
+    agreeing = close & (boxes.labels[sure][:, None] == boxes.labels[~sure][None, :])
+    sure[sure] = ~close.any(axis=1) | agreeing.any(axis=1)
+    return sure
+
+
+def _overlapping(a: FloatArray, b: FloatArray, overlap: float) -> NDArray[np.bool_]:
+    return iou(a, b) >= np.float32(overlap)
+
+
+def by_people(annotation: Annotation) -> Annotation:
+    """`annotation` without the boxes that no person answered for."""
+    kept = np.flatnonzero(~annotation.by_model)
+    return replace(annotation, boxes=annotation.boxes[kept], sources=(Source.HUMAN,) * len(kept))

@@ -1,0 +1,116 @@
+"""The rung AUDIT: were the scores that chose the new images right, now that their labels are known?
+
+Returns fidelity, the weights it suggests, and the risk of the pool where images were drawn with known probabilities.
+Looks only at images labelled by people throughout: against its own labels a model is always right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boxwise.boxes import Boxes
+from boxwise.evaluation.fidelity import fit_weights, spearman
+from boxwise.evaluation.lure import image_error, lure
+from boxwise.records import Phase, QueryItem, Sample, Split
+from boxwise.rungs.bench import Bench, Rung
+from boxwise.scorers.detections_file import read_detections
+
+
+def audit(bench: Bench, round: int) -> Rung:
+    """Hold the scores that chose the new images against their true loss, now known, under the model that chose them."""
+    from boxwise.scorers import pool_pass
+    from boxwise.scorers.detection_loss import surrogates
+
+    config = bench.config
+    chosen = {item.image_id: item for item in bench.store.query(round).items if item.split is Split.TRAIN}
+    samples = _by_people(bench, set(chosen))
+    if not samples:
+        weights = _weights(bench, round, {})
+        return Rung({"n": 0, "fidelity": {}, "true_losses": {}, "weights": weights, "lure": None}, (round, Phase.COMPOSE))
+    detector = bench.load(round - 1)
+    measured = pool_pass.audit(
+        detector,
+        surrogates(pseudo_threshold=config.scorer.pseudo_threshold),
+        samples,
+        imgsz=detector.imgsz,
+        resize=detector.resize,
+        batch=config.score_batch,
+        workers=config.workers,
+    )
+    true = measured.pop("true")
+    read = np.isfinite(true)
+    values = {name: term[read] for name, term in measured.items()}
+    values |= _chosen_terms([chosen[sample.image.image_id] for sample, here in zip(samples, read, strict=True) if here])
+    losses = {sample.image.image_id: float(loss) for sample, loss in zip(samples, true, strict=True) if np.isfinite(loss)}
+    facts = {
+        "n": len(losses),
+        "fidelity": {name: spearman(value, true[read]) for name, value in values.items()},
+        "true_losses": losses,
+        "weights": _weights(bench, round, losses),
+        "lure": _risk(bench, round, list(chosen.values()), losses, {sample.image.image_id: sample.boxes for sample in samples}),
+    }
+    return Rung(facts, (round, Phase.COMPOSE))
+
+
+def _by_people(bench: Bench, image_ids: set[str]) -> list[Sample]:
+    """The completely labelled images among `image_ids` in which no box is the model's own."""
+    labels = bench.store.annotations(Split.TRAIN)
+    honest = {i for i in image_ids if i in labels and labels[i].complete and not labels[i].by_model.any()}
+    return bench.samples(Split.TRAIN, only=honest)
+
+
+def _chosen_terms(items: Sequence[QueryItem]) -> dict[str, NDArray[np.float64]]:
+    """The score that chose the images, and its reconstruction part, where the strategy had one."""
+    names = {"reconstruction": "L_rec", "detection": "L_det"}
+    found = {
+        shown: np.array([item.terms[name] for item in items])
+        for shown, name in names.items()
+        if items and all(name in item.terms for item in items)
+    }
+    return found | {"score": np.array([item.utility for item in items])} if found else {}
+
+
+def _weights(bench: Bench, round: int, new_losses: Mapping[str, float]) -> dict[str, float] | None:
+    """alpha and beta fitted to every true loss seen so far; None unless they are 'auto'."""
+    if bench.config.scorer.alpha != "auto":
+        return None
+    losses = {number: bench.facts(number, Phase.AUDIT).get("true_losses", {}) for number in range(1, round)}
+    losses[round] = dict(new_losses)
+    rows = [
+        (item.terms["L_rec"], item.terms["L_det"], of_round[item.image_id])
+        for number, of_round in losses.items()
+        for item in bench.store.query(number).items
+        if item.image_id in of_round and "L_rec" in item.terms and "L_det" in item.terms
+    ]
+    if not rows:
+        return None
+    rec, det, true = np.array(rows).T
+    fitted = fit_weights({"L_rec": rec, "L_det": det}, true)
+    return {"alpha": fitted["L_rec"], "beta": fitted["L_det"]}
+
+
+def _risk(
+    bench: Bench, round: int, drawn: Sequence[QueryItem], losses: Mapping[str, float], truths: Mapping[str, Boxes]
+) -> dict[str, float] | None:
+    """Mean loss and error rate over the pool, estimated from the images drawn; None unless each was drawn with a known probability.
+
+    One image that cannot be judged leaves the estimate without the draw it stands for, so there is none.
+    """
+    if any(item.probability is None or item.image_id not in losses for item in drawn):
+        return None
+    pool = int(bench.facts(round, Phase.SELECT)["candidates"])
+    probabilities = np.array([item.probability for item in drawn], np.float64)
+    found = dict(read_detections(bench.file(round - 1, "detections.parquet"), only=set(truths)))
+    loss = np.array([losses[item.image_id] for item in drawn])
+    error = np.array([float(image_error(found[item.image_id], truths[item.image_id])) for item in drawn])
+    return {
+        "loss": lure(loss, probabilities, pool),
+        "error": lure(error, probabilities, pool),
+        "mean_loss": float(loss.mean()),
+        "mean_error": float(error.mean()),
+        "images": len(drawn),
+        "pool": pool,
+    }

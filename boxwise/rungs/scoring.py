@@ -1,0 +1,150 @@
+"""The rung SCORE: one pass over the pool for the next round's selection, and the thresholds of its proposals.
+
+Leaves scores, embeddings and detections in the round's folder; ends the study when budget, pool or stopping rule says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boxwise import recipes
+from boxwise.annotation.proposals import Thresholds, fixed_thresholds
+from boxwise.box_tables import write_consistency
+from boxwise.evaluation.stopping import ApShift
+from boxwise.records import ImageRecord, Phase, Scores, Split
+from boxwise.rungs.bench import Bench, Rung, round_folder
+from boxwise.rungs.composing import CONSISTENCY, curriculum_of
+from boxwise.rungs.evaluating import VAL_DETECTIONS, stopping_ap
+from boxwise.scored_pool import ScoredPool, write_scored_pool
+from boxwise.scorers.detections_file import read_detections
+
+if TYPE_CHECKING:
+    from boxwise.detectors.detector import TorchDetector
+
+_MOST_HOSTS = 200  # labelled images that crops are pasted into, drawn at random: enough to hold five without any class
+
+
+def score(bench: Bench, round: int) -> Rung:
+    """Score the pool, or end the study."""
+    pool = bench.store.pool()
+    end = _reason_to_end(bench, round, pool)
+    if end:
+        return Rung({"ended": end}, (round, Phase.DONE))
+    started = monotonic()
+    detector = bench.load(round)
+    thresholds, calibration = _thresholds(bench, round)
+    scores, figures, unreadable = _score_pool(bench, round, detector, pool)
+    if curriculum_of(bench).validates:
+        _cross_validate(bench, round, detector, pool, thresholds)
+    seconds = monotonic() - started
+    for image_id, fault in unreadable.items():
+        bench.store.quarantine(image_id, fault)
+    facts = {
+        "pool": len(scores.image_ids),
+        "seconds": seconds,
+        "images_per_second": len(scores.image_ids) / max(seconds, 1e-9),
+        "scorer": figures,
+        "terms": {name: _summary(values) for name, values in scores.terms.items()},
+        "thresholds": thresholds.to_json(),
+        "calibration": calibration,
+    }
+    return Rung(facts, (round + 1, Phase.SELECT))
+
+
+def _reason_to_end(bench: Bench, round: int, pool: Sequence[ImageRecord]) -> str | None:
+    if round >= bench.config.budget.rounds:
+        return f"all {round} rounds of the budget are done"
+    if not pool:
+        return "every image of the pool is labelled"
+    shift = ApShift(bench.config.stop.ap_range, bench.config.stop.ap_shift)
+    for number in range(round + 1):
+        ap = stopping_ap(bench.facts(number, Phase.EVALUATE))
+        if ap is not None:
+            shift.add(ap)
+    return f"AP on val moved by {shift.shift:.4f} over {bench.config.stop.ap_range} rounds" if shift.should_stop else None
+
+
+def _thresholds(bench: Bench, round: int) -> tuple[Thresholds, dict[str, Any] | None]:
+    """The thresholds of the next proposals, and how they were found on val if a precision is wanted."""
+    from boxwise.evaluation.calibration import calibrate
+
+    ask = bench.config.ask
+    if ask.target_precision is None:
+        return fixed_thresholds(ask, bench.classes), None
+    truths = {sample.image.image_id: sample.boxes for sample in bench.samples(Split.VAL) if sample.complete}
+    found = {image_id: boxes for image_id, boxes in read_detections(bench.file(round, VAL_DETECTIONS)) if image_id in truths}
+    calibration = calibrate(
+        found, truths, bench.classes, target_precision=ask.target_precision, method=ask.calibration, lowest=ask.uncertain
+    )
+    return calibration.thresholds(ask.uncertain), calibration.to_json()
+
+
+def _score_pool(
+    bench: Bench, round: int, detector: TorchDetector, pool: Sequence[ImageRecord]
+) -> tuple[Scores, dict[str, float], Mapping[str, str]]:
+    """Fit the scorer, inspect every image of the pool, and leave what was learned in the round's folder.
+
+    Returns the scores, the scorer's figures, and the images that could not be read.
+    """
+    from boxwise.scorers.dual import build_scorer
+    from boxwise.scorers.no_score import NoScore
+    from boxwise.scorers.pool_pass import inspect_pool
+
+    config, folder = bench.config, round_folder(bench.folder, round)
+    alpha, beta = _alpha_beta(bench, round)
+    build = partial(build_scorer, config.scorer, device=detector.device, imgsz=detector.imgsz, resize=detector.resize)
+    scorer = build(alpha=alpha, beta=beta, truths=bench.oracle)
+    labeled = [sample.image for sample in bench.samples(Split.TRAIN)]
+    figures = scorer.fit(labeled, pool, rng=bench.rng(round, Phase.SCORE), folder=folder)
+    inspect = partial(
+        inspect_pool, detector, imgsz=detector.imgsz, resize=detector.resize, batch=config.score_batch, workers=config.workers
+    )
+    watch = bench.watch(round, Phase.SCORE)
+    found = inspect(scorer, pool, detections_path=folder / "detections.parquet", progress=lambda done, total: watch(done, total, {}))
+    scores = scorer.score(found.image_ids, found.terms)
+    covers = recipes.STRATEGIES[config.strategy.name](config.strategy).uses_embeddings
+    labeled_embeddings = inspect(NoScore(), labeled).embeddings if covers else found.embeddings[:0]
+    write_scored_pool(folder, ScoredPool(scores, found.embeddings, labeled_embeddings, found.box_counts))
+    return scores, figures | {"alpha": alpha, "beta": beta}, found.unreadable
+
+
+def _cross_validate(bench: Bench, round: int, detector: TorchDetector, pool: Sequence[ImageRecord], thresholds: Thresholds) -> None:
+    """Paste what the model is surest of into labelled images and see whether it is found again."""
+    from boxwise.scorers.cross_image import cross_validate, most_confident
+
+    annotated = set(bench.store.annotations(Split.TRAIN))
+    records = {record.image_id: record for record in pool if record.image_id not in annotated}
+    path = bench.file(round, "detections.parquet")
+    shortlist = most_confident(
+        ((i, boxes.at_least(thresholds.uncertain)) for i, boxes in read_detections(path, only=set(records))),
+        bench.config.curriculum.mined_images,
+    )
+    images = [(records[i], boxes.at_least(thresholds.uncertain)) for i, boxes in read_detections(path, only=set(shortlist))]
+    rng = bench.mining_rng(round)
+    hosts = [sample for sample in bench.samples(Split.TRAIN) if sample.complete]
+    hosts = [hosts[row] for row in rng.permutation(len(hosts))[:_MOST_HOSTS]]
+    validated = cross_validate(detector, images, hosts, rng=rng, batch=bench.config.score_batch)
+    write_consistency(bench.file(round, CONSISTENCY), {image_id: found.passed for image_id, found in validated.items()})
+
+
+def _alpha_beta(bench: Bench, round: int) -> tuple[float, float]:
+    """The weights in force after `round`: the config's, or the latest fitted ones, equal before there are any."""
+    config = bench.config.scorer
+    if config.alpha != "auto" and config.beta != "auto":
+        return config.alpha, config.beta
+    fitted = [bench.facts(number, Phase.AUDIT).get("weights") for number in range(round, 0, -1)]
+    latest = next((weights for weights in fitted if weights), {"alpha": 0.5, "beta": 0.5})
+    return latest["alpha"], latest["beta"]
+
+
+def _summary(values: NDArray[np.float64]) -> dict[str, Any]:
+    if not len(values):
+        return {"mean": None, "std": None, "quantiles": []}
+    quantiles = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
+    return {"mean": float(values.mean()), "std": float(values.std()), "quantiles": quantiles.tolist()}

@@ -1,0 +1,148 @@
+"""The rung SELECT: which images are asked about, and which of their boxes the model has labelled already.
+
+Returns a query, its proposals in the round's folder, and the annotations that need no person. Knows nothing of who answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from boxwise import recipes
+from boxwise.annotation.proposals import Thresholds, fixed_thresholds, propose
+from boxwise.annotation.verdicts import annotation_of
+from boxwise.box_tables import write_proposals
+from boxwise.config import resolve
+from boxwise.errors import StudyError
+from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Split
+from boxwise.rungs.bench import Bench, Rung, round_folder
+from boxwise.scored_pool import ScoredPool, read_scored_pool
+from boxwise.scorers.detections_file import read_detections
+from boxwise.strategies.base import Budget
+
+PROPOSALS = "proposals.parquet"
+
+
+def select(bench: Bench, round: int) -> Rung:
+    """Ask for the round's images: at random in round 0, which has no detector yet, then by the study's strategy."""
+    rng = bench.rng(round, Phase.SELECT)
+    if round == 0:
+        return _first(bench, rng)
+    query, facts = _chosen(bench, round, rng)
+    exhausted = not any(item.split is Split.TRAIN for item in query.items)
+    if exhausted or bench.config.ask.mode == "full":
+        return Rung(facts | _counts(query, ()), (round, Phase.DONE if exhausted else Phase.ANNOTATE), query)
+    query, proposals, annotations = _with_proposals(bench, round, query)
+    write_proposals(bench.file(round, PROPOSALS), proposals)
+    return Rung(facts | _counts(query, annotations), (round, Phase.ANNOTATE), query, annotations)
+
+
+def thresholds_of(bench: Bench, round: int) -> Thresholds:
+    """The thresholds for proposals of the detector that `round` trained: calibrated after it, or the config's."""
+    known = bench.facts(round, Phase.SCORE).get("thresholds")
+    return Thresholds.from_json(known) if known else fixed_thresholds(bench.config.ask, bench.classes)
+
+
+def _first(bench: Bench, rng: Generator) -> Rung:
+    pool, budget = bench.store.pool(), bench.config.budget
+    labeled = len(bench.store.images(Split.TRAIN)) - len(pool)
+    initial = resolve(budget.initial, len(pool) + labeled, "budget.initial")
+    validation = 0 if bench.store.images(Split.VAL) else resolve(budget.validation, initial, "budget.validation")
+    order = [pool[row].image_id for row in rng.permutation(len(pool))]
+    drawn = [QueryItem(image_id, 0.0, split=Split.VAL) for image_id in order[:validation]]
+    drawn += [QueryItem(image_id, 0.0) for image_id in order[validation : validation + max(0, initial - labeled)]]
+    if not drawn and not bench.store.annotations(Split.TRAIN):
+        raise StudyError(f"{bench.folder}: nothing is labelled and nothing is left to ask for. Give budget.initial of 1 or more.")
+    return Rung({"strategy": "random", **_counts(Query(0, tuple(drawn)), ())}, (0, Phase.ANNOTATE), Query(0, tuple(drawn)))
+
+
+def _chosen(bench: Bench, round: int, rng: Generator) -> tuple[Query, dict[str, Any]]:
+    """The round's images: those to be asked about again, the strategy's picks, and a random draw for val."""
+    config, scored = bench.config, read_scored_pool(round_folder(bench.folder, round - 1))
+    pool = {record.image_id for record in bench.store.pool()}
+    amount = resolve(config.budget.per_round, len(bench.store.images(Split.TRAIN)), "budget.per_round")
+    drawn = _validation(bench, round, pool, amount)
+    again = [image_id for image_id in bench.facts(round - 1, Phase.COMPOSE).get("requeued", []) if image_id in pool]
+    requeued = _requeued(scored, round, again, Budget(amount, config.budget.unit))
+    open_to_all = pool - {item.image_id for item in (*drawn, *requeued)}
+    candidates = scored.candidates(round, _askable(bench, round, open_to_all))
+    left = amount - int(Budget(amount, config.budget.unit).costs(scored.candidates(round, {i.image_id for i in requeued})).sum())
+    strategy = recipes.named("strategy", recipes.STRATEGIES, config.strategy.name)(config.strategy)
+    picks = strategy.select(candidates, Budget(left, config.budget.unit), rng=rng).items if left > 0 and len(candidates) else ()
+    facts = {"strategy": config.strategy.name, "candidates": len(candidates), "requeued": len(requeued)}
+    return Query(round, (*drawn, *requeued, *picks)), facts
+
+
+def _validation(bench: Bench, round: int, pool: set[str], amount: int) -> list[QueryItem]:
+    """A random draw from what nobody has looked at, made before the strategy chooses, so that val stays a sample and not a choice."""
+    wanted = resolve(bench.config.budget.val_per_round, amount, "budget.val_per_round")
+    untouched = sorted(pool - set(bench.store.annotations(Split.TRAIN)))
+    rows = bench.validation_rng(round).permutation(len(untouched))[:wanted]
+    return [QueryItem(untouched[row], 0.0, split=Split.VAL) for row in rows]
+
+
+def _requeued(scored: ScoredPool, round: int, again: Sequence[str], budget: Budget) -> list[QueryItem]:
+    """The images that come back, with their new scores, as far as the budget goes."""
+    candidates = scored.candidates(round, set(again))
+    rows = {image_id: row for row, image_id in enumerate(candidates.image_ids)}
+    order = np.array([rows[image_id] for image_id in again if image_id in rows], dtype=np.intp)
+    picks = budget.first(order, candidates)
+    return list(candidates.query(picks.tolist(), utility=candidates.scores.values[picks]).items)
+
+
+def _askable(bench: Bench, round: int, pool: set[str]) -> set[str]:
+    """The images that the mode has a question for: asking by boxes needs an uncertain one."""
+    if bench.config.ask.mode != "boxes":
+        return pool
+    return {proposals.image_id for proposals in _proposals(bench, round, pool) if not proposals.certain.all()}
+
+
+def _proposals(bench: Bench, round: int, image_ids: set[str]) -> Iterator[Proposals]:
+    """The model's suggestions on some images of the last pool pass, made from what people said of them before, if anything."""
+    ask, thresholds = bench.config.ask, thresholds_of(bench, round - 1)
+    settled = bench.store.annotations(Split.TRAIN, before=round)
+    for image_id, detections in read_detections(bench.file(round - 1, "detections.parquet"), only=image_ids):
+        yield propose(image_id, detections, thresholds, overlap=ask.overlap, prefix=f"r{round}", settled=settled.get(image_id))
+
+
+def _with_proposals(bench: Bench, round: int, query: Query) -> tuple[Query, list[Proposals], tuple[Annotation, ...]]:
+    """The query with the boxes that are asked about, all proposals, and the annotations of images that nobody need open."""
+    mode = bench.config.ask.mode
+    train = {item.image_id for item in query.items if item.split is Split.TRAIN}
+    made = {p.image_id: _shown(p, mode) for p in _proposals(bench, round, train)}
+    items = tuple(_asked(item, made.get(item.image_id), mode) for item in query.items)
+    alone = {item.image_id for item in items if item.box_ids == ()}
+    annotations = tuple(
+        annotation_of(i, (), p, complete=bool(p.settled and p.settled.complete), round=round) for i, p in made.items() if i in alone
+    )
+    return replace(query, items=items), list(made.values()), annotations
+
+
+def _shown(proposals: Proposals, mode: str) -> Proposals:
+    """What enters the annotation or is asked about: by boxes, certain ones do neither."""
+    if mode != "boxes":
+        return proposals
+    return replace(proposals, boxes=proposals.boxes[~proposals.certain], certain=np.zeros(int((~proposals.certain).sum()), bool))
+
+
+def _asked(item: QueryItem, proposals: Proposals | None, mode: str) -> QueryItem:
+    """Whole images in review, unless a person has looked over them before; else the uncertain boxes, which may be none."""
+    if proposals is None:
+        return item
+    looked_over = proposals.settled is not None and proposals.settled.complete
+    return item if mode == "review" and not looked_over else replace(item, box_ids=proposals.uncertain_ids)
+
+
+def _counts(query: Query, annotations: Sequence[Annotation]) -> dict[str, Any]:
+    train = [item for item in query.items if item.split is Split.TRAIN]
+    return {
+        "asked": len(query.items) - len(annotations),
+        "whole": sum(item.box_ids is None for item in train),
+        "boxwise": sum(bool(item.box_ids) for item in train),
+        "self_labeled": len(annotations),
+        "val_drawn": len(query.items) - len(train),
+    }

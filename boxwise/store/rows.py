@@ -1,0 +1,101 @@
+"""Records to rows and rows to records, inside a transaction of the caller.
+
+Knows the tables. Knows nothing of engines, rounds or when to commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from boxwise.errors import StudyError
+from boxwise.jsonable import boxes_from_json, boxes_to_json, plain
+from boxwise.records import Action, Annotation, Query, QueryItem, Source, Split, Verdict
+from boxwise.store.schema import ANNOTATIONS, IMAGES, QUERIES, STUDY, VERDICTS
+
+
+def put(connection: Connection, key: str, value: Any) -> None:
+    changed = connection.execute(STUDY.update().where(STUDY.c.key == key).values(value=value)).rowcount
+    if not changed:
+        connection.execute(STUDY.insert(), {"key": key, "value": value})
+
+
+def append(connection: Connection, annotation: Annotation, verdicts: Sequence[Verdict], round: int, annotator: str, seconds: float) -> None:
+    row = {
+        "image_id": annotation.image_id,
+        "round": round,
+        "annotator": annotator,
+        "complete": annotation.complete,
+        "boxes": boxes_to_json(annotation.boxes),
+        "sources": [source.value for source in annotation.sources],
+        "rejected": annotation.rejected.tolist(),
+        "seconds": seconds,
+        "at": now(),
+    }
+    if connection.execute(sa.select(IMAGES.c.image_id).where(IMAGES.c.image_id == annotation.image_id)).first() is None:
+        raise StudyError(f"image {annotation.image_id!r} is not in the study.")
+    (number,) = connection.execute(ANNOTATIONS.insert(), row).inserted_primary_key or (None,)
+    rows = [
+        {
+            "annotation_id": number,
+            "action": verdict.action.value,
+            "box_id": verdict.box_id,
+            "xyxy": list(verdict.xyxy) if verdict.xyxy else None,
+            "label": verdict.label,
+            "seconds": verdict.seconds,
+            "difficult": verdict.difficult,
+            "crowd": verdict.crowd,
+        }
+        for verdict in verdicts
+    ]
+    if rows:
+        connection.execute(VERDICTS.insert(), rows)
+
+
+def read_annotation(row: Any) -> Annotation:
+    sources = tuple(Source(source) for source in row.sources)
+    rejected = np.asarray(row.rejected, np.float32).reshape(-1, 4)
+    return Annotation(row.image_id, boxes_from_json(row.boxes), sources, row.complete, rejected, row.round)
+
+
+def read_item(row: Any) -> QueryItem:
+    box_ids = None if row.box_ids is None else tuple(row.box_ids)
+    return QueryItem(row.image_id, row.utility, row.terms, Split(row.split), box_ids, row.probability)
+
+
+def read_verdicts(connection: Connection, annotation_id: int) -> tuple[Verdict, ...]:
+    statement = sa.select(VERDICTS).where(VERDICTS.c.annotation_id == annotation_id).order_by(VERDICTS.c.id)
+    return tuple(
+        Verdict(Action(row.action), row.box_id, tuple(row.xyxy) if row.xyxy else None, row.label, row.seconds, row.difficult, row.crowd)
+        for row in connection.execute(statement)
+    )
+
+
+def insert_query(connection: Connection, query: Query) -> None:
+    rows = [
+        {
+            "round": query.round,
+            "rank": rank,
+            "image_id": item.image_id,
+            "utility": item.utility,
+            "terms": plain(item.terms),
+            "split": item.split.value,
+            "box_ids": None if item.box_ids is None else list(item.box_ids),
+            "probability": item.probability,
+        }
+        for rank, item in enumerate(query.items)
+    ]
+    if rows:
+        connection.execute(QUERIES.insert(), rows)
+    for item in query.items:
+        if item.split is not Split.TRAIN:
+            connection.execute(IMAGES.update().where(IMAGES.c.image_id == item.image_id).values(split=item.split.value))
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,92 @@
+"""The tables of a study's database and how it is opened: SQLite in WAL mode, or PostgreSQL.
+
+Knows columns, not what they mean to a study.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+SCHEMA_VERSION = 2
+META = sa.MetaData()
+STUDY = sa.Table("study", META, sa.Column("key", sa.String, primary_key=True), sa.Column("value", sa.JSON, nullable=False))
+IMAGES = sa.Table(
+    "images",
+    META,
+    sa.Column("image_id", sa.String, primary_key=True),
+    sa.Column("path", sa.String, nullable=False),
+    sa.Column("width", sa.Integer, nullable=False),
+    sa.Column("height", sa.Integer, nullable=False),
+    sa.Column("split", sa.String, nullable=False, index=True),
+    sa.Column("source_id", sa.JSON),
+    sa.Column("fault", sa.String),  # why the image is quarantined; NULL: it is not
+    sa.Column("open", sa.Boolean),  # whether a curriculum left it in the pool or took it out; NULL: its annotation decides
+)
+ANNOTATIONS = sa.Table(
+    "annotations",
+    META,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("image_id", sa.String, sa.ForeignKey("images.image_id"), nullable=False, index=True),
+    sa.Column("round", sa.Integer, nullable=False),
+    sa.Column("annotator", sa.String, nullable=False),
+    sa.Column("complete", sa.Boolean, nullable=False),
+    sa.Column("boxes", sa.JSON, nullable=False),
+    sa.Column("sources", sa.JSON, nullable=False),
+    sa.Column("rejected", sa.JSON, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+)
+VERDICTS = sa.Table(
+    "verdicts",
+    META,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("annotation_id", sa.Integer, sa.ForeignKey("annotations.id"), nullable=False, index=True),
+    sa.Column("action", sa.String, nullable=False),
+    sa.Column("box_id", sa.String, nullable=False),
+    sa.Column("xyxy", sa.JSON),
+    sa.Column("label", sa.Integer),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("difficult", sa.Boolean, nullable=False),
+    sa.Column("crowd", sa.Boolean, nullable=False),
+)
+QUERIES = sa.Table(
+    "queries",
+    META,
+    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("rank", sa.Integer, primary_key=True),
+    sa.Column("image_id", sa.String, sa.ForeignKey("images.image_id"), nullable=False),
+    sa.Column("utility", sa.Float, nullable=False),
+    sa.Column("terms", sa.JSON, nullable=False),
+    sa.Column("split", sa.String, nullable=False),
+    sa.Column("box_ids", sa.JSON(none_as_null=True)),  # NULL: the whole image is asked about
+    sa.Column("probability", sa.Float),
+)
+FACTS = sa.Table(
+    "facts",
+    META,
+    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("phase", sa.String, primary_key=True),
+    sa.Column("facts", sa.JSON, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+)
+LATEST = sa.select(sa.func.max(ANNOTATIONS.c.id)).group_by(ANNOTATIONS.c.image_id)
+
+
+def engine(url: str) -> Engine:
+    engine = sa.create_engine(url)
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _configure_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    # FULL: a label is on the disk, not only in the system's cache, before it is acknowledged.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def shown(url: str) -> str:
+    return sa.engine.make_url(url).render_as_string(hide_password=True)

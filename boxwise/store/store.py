@@ -1,0 +1,275 @@
+"""Every fact of a study, once, in SQLite (WAL) or PostgreSQL; resuming is reading it.
+
+Annotations and verdicts are append-only: the latest annotation of an image wins, the history stays. One transaction commits
+a phase with its facts and the next position. Nobody else writes SQL. Knows nothing of training, scores or files of weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from boxwise.errors import StudyError
+from boxwise.jsonable import plain
+from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, Source, Split, Verdict
+from boxwise.store.rows import append, insert_query, now, put, read_annotation, read_item, read_verdicts
+from boxwise.store.schema import ANNOTATIONS, FACTS, IMAGES, LATEST, META, QUERIES, SCHEMA_VERSION, STUDY, VERDICTS, engine, shown
+
+GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that nobody looked at
+
+
+@dataclass(frozen=True)
+class Labour:
+    """What annotating cost: images and boxes now labelled, and all seconds ever spent on them, history included.
+
+    boxes: those a person answered for; model_boxes: the others. by_hand: images and boxes of any source that were labelled in this study,
+    not given with the data: what a person would have had to do without a model.
+    """
+
+    images: int
+    boxes: int
+    model_boxes: int
+    seconds: float
+    by_hand: tuple[int, int]
+
+
+class Store:
+    """The study's database. Open with `Store.create` or `Store.open`; every method is one transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def create(cls, url: str, facts: Mapping[str, Any]) -> Store:
+        """A new store at `url` holding the study's `facts` (config, classes...). Raises StudyError if one is there already."""
+        store = cls(engine(url))
+        with store._engine.begin() as connection:
+            if sa.inspect(connection).has_table(STUDY.name):
+                raise StudyError(f"{shown(url)}: there is a study already. Open it, or choose another folder.")
+            META.create_all(connection)
+            start = {"schema_version": SCHEMA_VERSION, "position": [0, Phase.SELECT.value], **facts}
+            connection.execute(STUDY.insert(), [{"key": key, "value": value} for key, value in start.items()])
+        return store
+
+    @classmethod
+    def open(cls, url: str) -> Store:
+        """The store at `url`. Raises StudyError if there is none or it was written by another schema version."""
+        store = cls(engine(url))
+        try:
+            version = store.get("schema_version")
+        except sa.exc.DBAPIError as error:
+            raise StudyError(f"{shown(url)}: not a boxwise study ({first_line(error)}).") from None
+        if version != SCHEMA_VERSION:
+            raise StudyError(f"{shown(url)}: schema version {version}, expected {SCHEMA_VERSION}.")
+        return store
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # -- the study's own facts ------------------------------------------------------------------------------------------
+
+    def get(self, key: str) -> Any:
+        """The value of a study fact, None when it was never set."""
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == key)).scalar()
+
+    def put(self, key: str, value: Any) -> None:
+        with self._engine.begin() as connection:
+            put(connection, key, value)
+
+    @property
+    def position(self) -> tuple[int, Phase]:
+        """Round and rung to do next."""
+        number, phase = self.get("position")
+        return number, Phase(phase)
+
+    # -- images ---------------------------------------------------------------------------------------------------------
+
+    def add_images(self, records: Iterable[ImageRecord]) -> None:
+        """Add images; those without a split join the pool (train). Raises StudyError on an id that is there already."""
+        rows = [
+            {
+                "image_id": record.image_id,
+                "path": str(record.path),
+                "width": record.width,
+                "height": record.height,
+                "split": (record.split or Split.TRAIN).value,
+                "source_id": record.source_id,
+            }
+            for record in records
+        ]
+        try:
+            with self._engine.begin() as connection:
+                if rows:
+                    connection.execute(IMAGES.insert(), rows)
+        except sa.exc.IntegrityError as error:
+            raise StudyError(f"an image id is in the study twice: {first_line(error)}") from None
+
+    def images(self, split: Split | None = None) -> list[ImageRecord]:
+        """Images fit for use (not quarantined), by id; of one split, or all."""
+        return self._images(*([IMAGES.c.split == split.value] if split else []))
+
+    def pool(self) -> list[ImageRecord]:
+        """Train images that may be asked about: without a complete annotation, unless a curriculum decided otherwise."""
+        complete = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.complete)
+        unlabelled = sa.and_(IMAGES.c.open.is_(None), IMAGES.c.image_id.not_in(complete))
+        return self._images(IMAGES.c.split == Split.TRAIN.value, sa.or_(IMAGES.c.open.is_(True), unlabelled))
+
+    def quarantine(self, image_id: str, fault: str) -> None:
+        """Take an image out of use and remember why."""
+        with self._engine.begin() as connection:
+            connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(fault=fault))
+
+    def quarantined(self) -> dict[str, str]:
+        """image_id → why it is out of use."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(IMAGES.c.image_id, IMAGES.c.fault).where(IMAGES.c.fault.is_not(None)))
+            return {row.image_id: row.fault for row in rows}
+
+    def _images(self, *conditions: Any) -> list[ImageRecord]:
+        statement = sa.select(IMAGES).where(IMAGES.c.fault.is_(None), *conditions).order_by(IMAGES.c.image_id)
+        with self._engine.connect() as connection:
+            return [
+                ImageRecord(row.image_id, Path(row.path), row.width, row.height, Split(row.split), row.source_id)
+                for row in connection.execute(statement)
+            ]
+
+    # -- labels ---------------------------------------------------------------------------------------------------------
+
+    def annotate(self, annotation: Annotation, verdicts: Sequence[Verdict], *, round: int, annotator: str, seconds: float) -> None:
+        """Append an annotation and the verdicts it came from; durable when this returns."""
+        with self._engine.begin() as connection:
+            append(connection, annotation, verdicts, round, annotator, seconds)
+
+    def annotate_all(self, annotations: Iterable[Annotation], *, round: int, annotator: str) -> None:
+        """Append many given annotations without verdicts or labour, in one transaction."""
+        with self._engine.begin() as connection:
+            for annotation in annotations:
+                append(connection, annotation, (), round, annotator, 0.0)
+
+    def annotations(self, split: Split, *, before: int | None = None) -> dict[str, Annotation]:
+        """The latest annotation of every usable image of `split` that has one, by image id; `before`: as of the start of that round."""
+        return {row.image_id: read_annotation(row) for row in self._latest(split, before)}
+
+    def _latest(self, split: Split, before: int | None = None) -> Sequence[Any]:
+        latest = LATEST if before is None else LATEST.where(ANNOTATIONS.c.round < before)
+        statement = (
+            sa.select(ANNOTATIONS)
+            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
+            .where(ANNOTATIONS.c.id.in_(latest), IMAGES.c.split == split.value, IMAGES.c.fault.is_(None))
+            .order_by(ANNOTATIONS.c.image_id)
+        )
+        with self._engine.connect() as connection:
+            return connection.execute(statement).all()
+
+    def actions(self, round: int, split: Split) -> dict[Action, int]:
+        """How often each act was done in the annotations that images of a split were given in a round."""
+        statement = (
+            sa.select(VERDICTS.c.action, sa.func.count().label("times"))
+            .join(ANNOTATIONS, ANNOTATIONS.c.id == VERDICTS.c.annotation_id)
+            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
+            .where(ANNOTATIONS.c.round == round, IMAGES.c.split == split.value)
+            .group_by(VERDICTS.c.action)
+        )
+        with self._engine.connect() as connection:
+            found = {row.action: row.times for row in connection.execute(statement)}
+        return {action: found.get(action.value, 0) for action in Action}
+
+    def history(self, image_id: str) -> list[tuple[str, str, Annotation, tuple[Verdict, ...]]]:
+        """Every annotation an image ever had, oldest first: (annotator, when, annotation, verdicts)."""
+        statement = sa.select(ANNOTATIONS).where(ANNOTATIONS.c.image_id == image_id).order_by(ANNOTATIONS.c.id)
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement).all()
+            return [(row.annotator, row.at, read_annotation(row), read_verdicts(connection, row.id)) for row in rows]
+
+    def labour(self, split: Split) -> Labour:
+        """Images, boxes and seconds so far in one split."""
+        latest = self._latest(split)
+        told = [row for row in latest if row.annotator != GIVEN]
+        by_model = sum(row.sources.count(Source.MODEL.value) for row in latest)
+        boxes = sum(len(row.sources) for row in latest) - by_model
+        statement = (
+            sa.select(sa.func.sum(ANNOTATIONS.c.seconds))
+            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
+            .where(IMAGES.c.split == split.value, IMAGES.c.fault.is_(None))
+        )
+        with self._engine.connect() as connection:
+            seconds = connection.execute(statement).scalar()
+        by_hand = len(told), sum(len(row.sources) for row in told)
+        return Labour(len(latest), boxes, by_model, float(seconds or 0.0), by_hand)
+
+    # -- rounds ---------------------------------------------------------------------------------------------------------
+
+    def commit(
+        self,
+        round: int,
+        phase: Phase,
+        facts: Mapping[str, Any],
+        *,
+        then: tuple[int, Phase],
+        query: Query | None = None,
+        annotations: Sequence[Annotation] = (),
+        pool: Mapping[str, bool] | None = None,
+    ) -> None:
+        """Write a finished rung, all or nothing: its facts, its query if it asked one, and the next position.
+
+        annotations: what the model labelled without a person. pool: image_id → whether the image stays in the pool from now on.
+        """
+        with self._engine.begin() as connection:
+            connection.execute(FACTS.insert(), {"round": round, "phase": phase.value, "facts": plain(facts), "at": now()})
+            if query is not None:
+                insert_query(connection, query)
+            for annotation in annotations:
+                append(connection, annotation, (), round, MODEL, 0.0)
+            for image_id, stays in (pool or {}).items():
+                connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(open=stays))
+            put(connection, "position", [then[0], then[1].value])
+
+    def reopen(self, round: int, phase: Phase) -> None:
+        """Go back to a rung that was skipped because the budget had ended."""
+        with self._engine.begin() as connection:
+            connection.execute(FACTS.delete().where(FACTS.c.round == round, FACTS.c.phase == phase.value))
+            put(connection, "position", [round, phase.value])
+
+    def query(self, round: int) -> Query:
+        """What a round asked for; empty if it asked nothing."""
+        statement = sa.select(QUERIES).where(QUERIES.c.round == round).order_by(QUERIES.c.rank)
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement)
+            return Query(round, tuple(read_item(row) for row in rows))
+
+    def unanswered(self, round: int) -> Query:
+        """The items of a round's query that still wait for an answer; it must be complete unless only boxes were asked."""
+        told = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.round >= round)
+        answered = sa.or_(
+            QUERIES.c.image_id.in_(told.where(ANNOTATIONS.c.complete)),
+            sa.and_(QUERIES.c.box_ids.is_not(None), QUERIES.c.image_id.in_(told)),
+        )
+        faulty = sa.select(IMAGES.c.image_id).where(IMAGES.c.fault.is_not(None))
+        statement = sa.select(QUERIES.c.image_id).where(QUERIES.c.round == round, sa.not_(answered), QUERIES.c.image_id.not_in(faulty))
+        with self._engine.connect() as connection:
+            still = set(connection.execute(statement).scalars())
+        return Query(round, tuple(item for item in self.query(round).items if item.image_id in still))
+
+    def fact(self, round: int, phase: Phase) -> dict[str, Any]:
+        """The facts of one rung; empty before it is finished."""
+        with self._engine.connect() as connection:
+            found = connection.execute(sa.select(FACTS.c.facts).where(FACTS.c.round == round, FACTS.c.phase == phase.value)).scalar()
+        return found or {}
+
+    def facts(self) -> dict[int, dict[str, dict[str, Any]]]:
+        """round → phase → facts of every finished rung."""
+        found: dict[int, dict[str, dict[str, Any]]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(sa.select(FACTS).order_by(FACTS.c.round)):
+                found.setdefault(row.round, {})[row.phase] = row.facts
+        return found
+
+
+def first_line(error: sa.exc.DBAPIError) -> str:
+    return str(error.orig).splitlines()[0]

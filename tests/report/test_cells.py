@@ -1,0 +1,40 @@
+import json
+
+import pytest
+
+from boxwise.boxes import Boxes
+from boxwise.config import StudyConfig
+from boxwise.errors import BoxwiseError
+from boxwise.formats.base import Dataset
+from boxwise.records import ImageRecord, Split
+from boxwise.report.cells import cell_of
+from boxwise.study import Study
+
+
+@pytest.fixture
+def study(tmp_path):
+    images = tuple(ImageRecord(f"{i}.png", tmp_path / f"{i}.png", 40, 30, Split.TRAIN) for i in range(3))
+    labels = {"0.png": Boxes([[1, 2, 9, 8], [3, 3, 20, 20]], [0, 0]), "1.png": Boxes.empty()}
+    return Study.create(tmp_path / "study", Dataset(("zero",), images, labels), config=StudyConfig(seed=3))
+
+
+def test_a_cell_holds_labels_with_their_sources(study):
+    cell = cell_of(study)
+    labeled = study.store.annotations(Split.TRAIN)
+    assert labeled.keys() == {"0.png", "1.png"}
+    assert cell.seed == 3 and cell.labels.keys() == cell.by_model.keys() == labeled.keys()
+    assert all(len(cell.by_model[image_id]) == len(boxes) and not cell.by_model[image_id].any() for image_id, boxes in cell.labels.items())
+    assert (cell.ask, cell.policy, cell.cooperates, cell.self_labels) == ("full", "all_labeled", False, {})
+
+
+def test_what_simulation_knows_of_self_labels_is_read_from_its_file(study):
+    judged = {"1": {"annotated": {"zero": {"self_labeled": 4, "correct": 3, "objects": 5}}}}
+    (study.folder / "self_labels.json").write_text(json.dumps(judged), encoding="utf-8")
+    assert cell_of(study).self_labels == judged
+
+
+@pytest.mark.parametrize("text", ["{", "[1]"])
+def test_a_broken_file_is_named(study, text):
+    (study.folder / "self_labels.json").write_text(text, encoding="utf-8")
+    with pytest.raises(BoxwiseError, match=r"self_labels\.json"):
+        cell_of(study)

@@ -1,0 +1,245 @@
+"""People and the model label together: what each mode asks, what enters, what returns, and that a kill loses none of it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from boxwise.annotation.simulated import SimulatedAnnotator
+from boxwise.boxes import iou
+from boxwise.config import CostConfig, load_config
+from boxwise.errors import ConfigError
+from boxwise.records import Action, Phase, Source, Split
+from boxwise.simulation import Plan, simulate
+from boxwise.study import Study
+
+# Twelve steps of training leave scores of .15 to .4: thresholds among them give boxes of both kinds.
+UNSURE_MODEL = ("ask.certain=0.34", "ask.uncertain=0.2", "scorer.name=none", "strategy.name=random")
+TIMINGS = ("seconds", "images_per_second")
+
+
+@pytest.fixture(scope="module")
+def hidden(digits):
+    """The pool's labels in an annotator's hands, and the data set without them."""
+    pool = {record.image_id for record in digits.images if record.split is Split.TRAIN}
+    annotator = SimulatedAnnotator({name: boxes for name, boxes in digits.labels.items() if name in pool}, CostConfig())
+    return annotator, replace(digits, labels={name: boxes for name, boxes in digits.labels.items() if name not in pool})
+
+
+@pytest.fixture
+def study_of(tmp_path, hidden, tiny_overrides):
+    def create(*overrides, name="study"):
+        config = load_config(None, [*tiny_overrides, *UNSURE_MODEL, *overrides])
+        return Study.create(tmp_path / name, hidden[1], config=config)
+
+    return create
+
+
+def until(study, annotator, round, phase):
+    """Run up to a position, answering what is asked on the way."""
+    while study.store.position != (round, phase):
+        if study.store.position[1] is Phase.ANNOTATE:
+            study.answer(annotator)
+        assert study.step() is not Phase.DONE
+
+
+def memory_of(study):
+    """All that a study remembers, without how long machines took."""
+    facts = {
+        (number, phase): {key: value for key, value in found.items() if key not in TIMINGS or phase == "annotate"}
+        for number, phases in study.store.facts().items()
+        for phase, found in phases.items()
+    }
+    queries = [study.store.query(number) for number in range(4)]
+    labels = {
+        name: (a.boxes.xyxy.tolist(), a.boxes.labels.tolist(), a.sources, a.complete, a.rejected.tolist(), a.round)
+        for name, a in study.store.annotations(Split.TRAIN).items()
+    }
+    pool = [record.image_id for record in study.store.pool()]
+    return facts, queries, labels, pool, study.store.position
+
+
+class TestModes:
+    def test_full_shows_no_proposals(self, study_of, hidden):
+        study = study_of()
+        until(study, hidden[0], 1, Phase.ANNOTATE)
+        assert not study.proposals() and all(item.box_ids is None for item in study.ask().items)
+
+    def test_review_takes_certain_boxes_as_accepted_and_asks_for_the_whole_image(self, study_of, hidden):
+        study = study_of("ask.mode=review")
+        until(study, hidden[0], 1, Phase.ANNOTATE)
+        item = next(item for item in study.ask().items if study.proposals()[item.image_id].certain.any())
+        proposals = study.proposals()[item.image_id]
+        told = study.tell(item.image_id, [])  # nothing missed, every uncertain box ignored
+        assert item.box_ids is None and told.complete
+        assert set(told.sources) == {Source.MODEL} and len(told.boxes) == proposals.certain.sum()
+        assert study.store.history(item.image_id)[-1][2].boxes.scores.tolist() == proposals.boxes.scores[proposals.certain].tolist()
+
+    def test_trust_asks_about_uncertain_boxes_alone_and_not_about_images_without(self, study_of, hidden):
+        study = study_of("ask.mode=trust", "ask.uncertain=0.335", "budget.per_round=12")
+        until(study, hidden[0], 1, Phase.ANNOTATE)
+        query, proposals = study.store.query(1), study.proposals()
+        alone = {item.image_id for item in query.items if item.box_ids == ()}
+        assert alone and {item.image_id for item in study.ask().items} == set(query.image_ids) - alone
+        for image_id in alone:
+            ((annotator, _, annotation, verdicts),) = study.store.history(image_id)
+            assert annotator == "model" and not verdicts and not annotation.complete and proposals[image_id].certain.all()
+        for item in study.ask().items:
+            assert set(item.box_ids) == set(proposals[item.image_id].uncertain_ids)
+
+    def test_boxes_leaves_images_incomplete_and_in_the_pool(self, study_of, hidden):
+        study = study_of("ask.mode=boxes")
+        until(study, hidden[0], 1, Phase.TRAIN)
+        asked, labels = study.store.query(1).image_ids, study.store.annotations(Split.TRAIN)
+        assert {record.image_id for record in study.store.pool()} >= set(asked)
+        for image_id in asked:
+            assert not labels[image_id].complete and not labels[image_id].by_model.any() and len(labels[image_id].rejected)
+
+    def test_trust_takes_images_out_of_the_pool(self, study_of, hidden):
+        study = study_of("ask.mode=trust")
+        until(study, hidden[0], 1, Phase.TRAIN)
+        assert not {record.image_id for record in study.store.pool()} & set(study.store.query(1).image_ids)
+
+    def test_labour_counts_questions_answered_with_no(self, study_of, hidden):
+        study = study_of("ask.mode=boxes")
+        until(study, hidden[0], 1, Phase.TRAIN)
+        facts = study.store.facts()[1]["annotate"]
+        cost = CostConfig()
+        seconds = {"keep": cost.verify, "delete": cost.delete, "move": cost.correct, "relabel": cost.correct, "add": cost.draw}
+        assert facts["actions"]["delete"] > 0 and facts["actions"]["add"] == 0
+        assert facts["new_seconds"] == pytest.approx(sum(seconds[name] * times for name, times in facts["actions"].items()))
+
+    def test_a_policy_that_judges_self_labels_needs_some(self):
+        with pytest.raises(ConfigError, match=r"topk_ratio.*review or trust"):
+            load_config(None, ["curriculum.name=topk_ratio"])
+
+
+class TestImport:
+    def test_corrected_proposals_are_charged_as_corrections(self, study_of, hidden, digits):
+        study = study_of("ask.mode=review")
+        until(study, hidden[0], 1, Phase.ANNOTATE)
+        truth = {item.image_id: hidden[0].reveal(item.image_id) for item in study.ask().items}
+        assert study.tell_all(truth) == (len(truth), 0)
+        for image_id, boxes in truth.items():
+            _, _, annotation, verdicts = study.store.history(image_id)[-1]
+            assert sorted(annotation.boxes.labels) == sorted(boxes.labels) and annotation.complete
+            assert sum(v.action is Action.DELETE for v in verdicts) > 0
+        assert not study.ask().items and study.tell_all(truth) == (0, len(truth))
+
+
+class TestRequeue:
+    def test_images_return_with_what_people_said_and_are_asked_about_the_rest_alone(self, study_of, hidden):
+        study = study_of("ask.mode=review", "curriculum.name=ratio_threshold", "ask.certain=0.37", "curriculum.ratio_train=0.5")
+        until(study, hidden[0], 2, Phase.ANNOTATE)
+        again = study.store.facts()[1]["compose"]["requeued"]
+        assert again and list(study.store.query(2).image_ids[: len(again)]) == again
+        for image_id in again:
+            before, now = study.store.annotations(Split.TRAIN, before=2)[image_id], study.proposals()[image_id]
+            people = before.boxes.xyxy[~before.by_model]
+            assert len(people) and np.array_equal(now.settled.boxes.xyxy, people)
+            answered = np.concatenate([people, before.rejected])
+            assert not len(now.boxes) or iou(now.boxes.xyxy, answered).max() < 0.5
+        until(study, hidden[0], 2, Phase.TRAIN)
+        for image_id in again:
+            now, before = study.store.annotations(Split.TRAIN)[image_id], study.store.annotations(Split.TRAIN, before=2)[image_id]
+            assert now.round == 2 and now.complete and len(now.boxes) >= (~before.by_model).sum()
+
+    def test_nobody_looks_twice_over_the_same_image(self, study_of, hidden):
+        study = study_of("ask.mode=review", "curriculum.name=ratio_threshold", "ask.certain=0.37", "curriculum.ratio_train=0.5")
+        until(study, hidden[0], 2, Phase.TRAIN)
+        again = study.store.facts()[1]["compose"]["requeued"]
+        acts = {i: study.store.history(i)[-1][3] for i in again}
+        assert all(verdict.action is not Action.ADD for verdicts in acts.values() for verdict in verdicts)
+
+    def test_a_full_batch_of_returning_images_asks_for_no_new_ones(self, study_of, hidden):
+        study = study_of("ask.mode=review", "curriculum.name=ratio_threshold", "curriculum.ratio_train=0.31", "curriculum.ratio_join=0.3")
+        until(study, hidden[0], 2, Phase.ANNOTATE)
+        again = study.store.facts()[1]["compose"]["requeued"]
+        assert len(study.store.query(2).items) == 4 and set(again) <= set(study.store.query(2).image_ids)
+
+
+class TestEvolvingValidation:
+    def test_a_random_draw_joins_val_each_round_and_is_judged_apart(self, study_of, hidden):
+        study = study_of("budget.val_per_round=2", "ask.mode=review")
+        before = {record.image_id for record in study.store.images(Split.VAL)}
+        until(study, hidden[0], 2, Phase.SCORE)
+        draws = [{i.image_id for i in study.store.query(n).items if i.split is Split.VAL} for n in (1, 2)]
+        assert [len(draw) for draw in draws] == [2, 2] and not draws[0] & draws[1] and not (draws[0] | draws[1]) & before
+        parts = study.store.facts()[2]["evaluate"]["val_parts"]
+        assert {name: part["images"] for name, part in parts.items()} == {"original": len(before), "round 1": 2, "round 2": 2}
+        assert study.store.facts()[2]["evaluate"]["val"]["images"] == len(before) + 4
+        assert study.store.facts()[2]["annotate"]["val_seconds"] > 0
+
+    def test_its_labels_are_drawn_by_hand_whatever_the_mode(self, study_of, hidden):
+        study = study_of("budget.val_per_round=2", "ask.mode=trust")
+        until(study, hidden[0], 1, Phase.TRAIN)
+        for item in study.store.query(1).items:
+            if item.split is Split.VAL:
+                _, _, annotation, verdicts = study.store.history(item.image_id)[-1]
+                assert annotation.complete and {v.action for v in verdicts} == {Action.ADD} and item.image_id not in study.proposals()
+
+    def test_the_draw_does_not_depend_on_the_strategy(self, study_of, hidden):
+        draws = []
+        for name in ("random", "k_center"):
+            study = study_of("budget.val_per_round=2", f"strategy.name={name}", name=name)
+            until(study, hidden[0], 1, Phase.ANNOTATE)
+            draws.append([item.image_id for item in study.store.query(1).items if item.split is Split.VAL])
+        assert draws[0] == draws[1]
+
+
+class TestRisk:
+    def test_drawn_with_known_probabilities_the_pool_is_estimated(self, study_of, hidden):
+        study = study_of("strategy.name=score_sampling", "scorer.name=uncertainty")
+        until(study, hidden[0], 1, Phase.TRAIN)
+        risk = study.store.facts()[1]["audit"]["lure"]
+        assert risk["images"] == 4 and risk["pool"] == study.store.facts()[1]["select"]["candidates"]
+        assert np.isfinite([risk["loss"], risk["error"]]).all() and 0 <= risk["mean_error"] <= 1
+
+    @pytest.mark.parametrize("overrides", [("strategy.name=top_k",), ("strategy.name=score_sampling", "ask.mode=review")])
+    def test_no_estimate_without_probabilities_or_against_the_models_own_labels(self, study_of, hidden, overrides):
+        study = study_of("scorer.name=uncertainty", *overrides)
+        until(study, hidden[0], 1, Phase.TRAIN)
+        assert study.store.facts()[1]["audit"]["lure"] is None
+
+
+STORIES = {
+    "returning": (
+        "ask.mode=review",
+        "curriculum.name=ratio_threshold",
+        "ask.target_precision=0.2",
+        "budget.val_per_round=1",
+        "strategy.name=score_sampling",
+        "scorer.name=uncertainty",
+    ),
+    "mining": ("curriculum.name=sample_mining", "curriculum.mined_images=8", "curriculum.gate=1", "curriculum.pace=9"),
+    "trusting": ("ask.mode=trust", "curriculum.name=topk_ratio", "curriculum.self_weight=0.5"),
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_killed_after_every_rung_and_resumed_it_is_the_same_study(study_of, hidden, name):
+    """Pools, queues, thresholds, self-labels and APs are all the store's, so that opening is resuming."""
+    unbroken = study_of(*STORIES[name], name="unbroken")
+    assert unbroken.run(hidden[0]) is Phase.DONE
+    study = study_of(*STORIES[name], name="broken")
+    for _ in range(60):
+        study.store.close()
+        study = Study.open(study.folder)
+        if study.store.position[1] is Phase.ANNOTATE:
+            study.answer(hidden[0])
+        if study.step() is Phase.DONE:
+            break
+    assert memory_of(study) == memory_of(unbroken)
+
+
+def test_self_labels_are_judged_by_the_simulation_alone(digits, tiny_overrides, tmp_path):
+    config = load_config(None, [*tiny_overrides, *UNSURE_MODEL, "ask.certain=0.3", "annotator.miss=0.2", "annotator.jitter=0.05"])
+    plan = Plan(digits, config, ("random+trust", "random+ceal+curriculum.delta=3"), (0,), tmp_path)
+    trust, ceal = simulate(plan)
+    assert set(trust.self_labels["1"]) == {"annotated"} and set(ceal.self_labels["1"]) == {"pool"}
+    counted = sum(row["self_labeled"] for row in ceal.self_labels["2"]["pool"].values())
+    assert counted == ceal.rounds[2].facts["compose"]["self_boxes"] > 0
+    for cell in (trust, ceal):
+        study = Study.open(cell.folder)
+        asked = {image_id for number in range(3) for image_id in study.store.query(number).image_ids}
+        assert set(study.store.annotations(Split.TRAIN)) == asked
