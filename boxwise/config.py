@@ -166,7 +166,7 @@ class AskConfig(Section):
     certain_of: dict[str, float] = Field(default_factory=dict, description="class: its own `certain`")
     overlap: float = Field(0.5, gt=0, le=1, description="IoU at which proposals are judged together")
     target_precision: float | None = Field(None, gt=0, lt=1, description="each class gets the `certain` that reaches it on val")
-    calibration: Literal["temperature", "isotonic"] = "temperature"
+    calibration: Literal["isotonic", "temperature"] = "isotonic"
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -131,11 +131,12 @@ def status(study: StudyFolder) -> None:
 @app.command()
 def query(
     study: StudyFolder,
-    out: Annotated[Path | None, typer.Option(help="Write FILE.txt (list), FILE.csv (with scores) or a folder of the images.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write FILE.txt (list), FILE.csv (with scores) or a folder to label in.")] = None,
+    format: Annotated[str, typer.Option("--format", help="The model's boxes in the folder, to correct: voc, coco or yolo.")] = "coco",
 ) -> None:
     """Which images to label next, most valuable first, and why."""
     from boxwise.cli.console import say, table
-    from boxwise.report.queries import write_query
+    from boxwise.report.queries import asked_of, write_query
     from boxwise.study import Study
 
     opened = Study.open(study)
@@ -144,12 +145,15 @@ def query(
         say(f"Nothing to label now; next: boxwise run {study}")
         return
     if out is not None:
-        write_query(opened, asked, out)
+        write_query(opened, asked, out, format_name=format)
         say(f"{len(asked.items)} images: {out}")
         return
     terms = list(asked.items[-1].terms)
-    rows = [(item.image_id, item.split.value, item.utility, *(item.terms.get(name) for name in terms)) for item in asked.items]
-    table(f"Round {asked.round}: {len(rows)} images to label", ("image", "for", "utility", *terms), rows)
+    rows = []
+    for item in asked.items:
+        values = [item.terms.get(name) for name in terms]
+        rows.append([item.image_id, item.split.value, asked_of(item), item.utility, *values])
+    table(f"Round {asked.round}: {len(rows)} images to label", ("image", "for", "asked", "utility", *terms), rows)
 
 
 @app.command("import")

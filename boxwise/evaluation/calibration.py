@@ -7,7 +7,7 @@ the caller gives it val: thresholds found on the pool's truth or on test would b
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,10 +19,12 @@ from boxwise.annotation.proposals import Thresholds
 from boxwise.boxes import Boxes, FloatArray, area, iou
 
 Method = Literal["temperature", "isotonic"]
+Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 MIN_IOU = 0.5
 BINS = 10
 MIN_DETECTIONS = 20  # of a class: from fewer, the 95% interval of a precision around .85 is over .3 wide; they take all classes' threshold
 MIN_ABOVE = 10  # of a class at or above its threshold: at a true precision of .75, five right in a row are luck 1 time in 4, ten 1 in 18
+PRIOR = 10  # detections that the map of all classes is worth beside a class's own
 _LOG_T = math.log(20)  # temperatures are sought in [1/20, 20]
 _TINY = 1e-12  # stands for a probability of 0, whose logarithm is none
 
@@ -57,7 +59,7 @@ class Calibration:
     certain: float64 [C], raw score from which a class's boxes are certain; inf: no score reaches the target.
     temperature: T of softmax(log p / T); None for isotonic, or when nothing was detected.
     ece_before, ece_after: expected calibration error (Naeini et al., AAAI 2015; 10 equal bins) of the raw score and of the calibrated
-    P(correct), on the detections that the map was fitted on; NaN when there are none.
+    P(correct); the latter on each half of the images under a map fitted on the other half; NaN when there are no detections.
     bins: the reliability diagram, 10 bins of the raw score. classes: name → its row.
     """
 
@@ -87,16 +89,27 @@ class Calibration:
 
 @dataclass(frozen=True)
 class _Judged:
-    """N detections against their truth. outcomes: class each turned out to be, C for background; correct where it is `labels`."""
+    """N detections against their truth. outcomes: class each turned out to be, C for background; correct where it is `labels`.
+
+    images: which image each lies in, by number.
+    """
 
     scores: NDArray[np.float64]
     labels: NDArray[np.int64]
     outcomes: NDArray[np.int64]
+    images: NDArray[np.int64]
     probabilities: FloatArray | None
 
     @property
     def correct(self) -> NDArray[np.bool_]:
         return self.outcomes == self.labels
+
+    def __getitem__(self, rows: NDArray[np.bool_]) -> _Judged:
+        probabilities = None if self.probabilities is None else self.probabilities[rows]
+        return _Judged(self.scores[rows], self.labels[rows], self.outcomes[rows], self.images[rows], probabilities)
+
+
+Chance = Callable[[_Judged], NDArray[np.float64]]  # P(correct) of each detection
 
 
 def calibrate(
@@ -117,8 +130,10 @@ def calibrate(
     temperature (Guo et al., ICML 2017): P = softmax(log p / T) over classes and background, T by maximum likelihood of the outcome: the
     label where correct, else the other class it overlaps most, else background. A standard normal prior on log T, worth about one
     detection, keeps few lucky detections from driving T to 0.
-    isotonic (Zadrozny & Elkan, KDD 2002): P rises with the score, of all classes alike. One made-up error at score 1 counts as well, so
-    that a run of n correct detections at the top is worth n / (n + 1): a short lucky one cannot pass for certainty.
+    That cannot mend a detector whose right boxes score below their background, as single-shot ones do early on: isotonic can.
+    isotonic (Zadrozny & Elkan, KDD 2002): P rises with the score. Each class has a map of its own, drawn towards that of all classes by
+    the worth of ten detections; classes with fewer than 20 take the latter. One made-up error at score 1 counts in each, so that a run of
+    n correct detections at the top is worth n / (n + 1): a short lucky one cannot pass for certainty.
 
     A score t can be a class's threshold when at least 10 of its detections reach it, and both their mean P and their own share correct
     reach the target: the first hangs less on luck, the second sees a class that is worse than a map for all classes says. The
@@ -128,7 +143,8 @@ def calibrate(
     """
     judged = _judge_all(detections, truths, len(classes), lowest)
     temperature = _fit_temperature(judged) if method == "temperature" and len(judged.scores) else None
-    chance = _isotonic(judged) if method == "isotonic" else _at_temperature(judged, temperature)
+    chance = _map(judged, method)(judged)
+    held_out = _held_out(judged, method)
     certain = _class_thresholds(judged, chance, len(classes), target_precision)
     objects = np.bincount(_labels_of(truths), minlength=len(classes))
     rows = [_class_row(judged, label, float(certain[label]), int(objects[label])) for label in range(len(classes))]
@@ -138,24 +154,26 @@ def calibrate(
         target=target_precision,
         temperature=temperature,
         ece_before=_expected_error(judged.scores, judged.correct),
-        ece_after=_expected_error(chance, judged.correct),
-        bins=_reliability(judged, chance),
+        ece_after=_expected_error(held_out, judged.correct),
+        bins=_reliability(judged, held_out),
         classes=dict(zip(classes, rows, strict=True)),
     )
 
 
 def _judge_all(detections: Mapping[str, Boxes], truths: Mapping[str, Boxes], class_count: int, lowest: float) -> _Judged:
     none = Boxes.empty(class_count)
-    kept, outcomes = [none], [np.zeros(0, np.int64)]
-    for image_id in sorted(truths):
+    kept, outcomes, images = [none], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for number, image_id in enumerate(sorted(truths)):
         found = _by_score(image_id, detections.get(image_id, none), lowest)
         if len(found):
             outcome, counts = _judge(found, truths[image_id], class_count)
             kept.append(found[counts])
             outcomes.append(outcome[counts])
+            images.append(np.full(int(counts.sum()), number))
     judged = Boxes.concatenate(kept)
     assert judged.scores is not None  # _by_score has seen to it
-    return _Judged(judged.scores.astype(np.float64), judged.labels, np.concatenate(outcomes), judged.probabilities)
+    scores = judged.scores.astype(np.float64)
+    return _Judged(scores, judged.labels, np.concatenate(outcomes), np.concatenate(images), judged.probabilities)
 
 
 def _by_score(image_id: str, found: Boxes, lowest: float) -> Boxes:
@@ -230,10 +248,8 @@ def _fit_temperature(judged: _Judged) -> float:
     return math.exp(optimize.minimize_scalar(loss, bounds=(-_LOG_T, _LOG_T), method="bounded").x)
 
 
-def _at_temperature(judged: _Judged, temperature: float | None) -> NDArray[np.float64]:
+def _at_temperature(judged: _Judged, temperature: float) -> NDArray[np.float64]:
     """P(correct) of each detection: its label's share of softmax(log p / T); float64 [N]."""
-    if temperature is None:
-        return np.zeros(0)
     scaled = _log_probabilities(judged) / temperature
     return np.exp(np.take_along_axis(scaled, judged.labels[:, None], axis=1)[:, 0] - _log_sum_exp(scaled))
 
@@ -249,15 +265,53 @@ def _log_sum_exp(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return peak + np.log(np.exp(values - peak[:, None]).sum(axis=1))
 
 
-def _isotonic(judged: _Judged) -> NDArray[np.float64]:
-    """P(correct) of each detection, rising with the score; float64 [N]."""
+def _map(judged: _Judged, method: Method) -> Chance:
+    """The map from detections to P(correct) that fits the judged ones."""
     if not len(judged.scores):
-        return np.zeros(0)
+        return lambda detections: detections.scores
+    if method == "isotonic":
+        return _isotonic_by_class(judged)
+    temperature = _fit_temperature(judged)
+    return lambda detections: _at_temperature(detections, temperature)
+
+
+def _held_out(judged: _Judged, method: Method) -> NDArray[np.float64]:
+    """P(correct) of each detection under the map of the other half of the images, or of all where there is no other; float64 [N]."""
+    chance, even = np.zeros(len(judged.scores)), judged.images % 2 == 0
+    if even.all() or not even.any():
+        return _map(judged, method)(judged)
+    for half in (even, ~even):
+        chance[half] = _map(judged[~half], method)(judged[half])
+    return chance
+
+
+def _isotonic_by_class(judged: _Judged) -> Chance:
+    pooled = _isotonic(judged.scores, judged.correct.astype(np.float64), np.ones(len(judged.scores)))
+    curves = {}
+    for label, count in zip(*np.unique(judged.labels, return_counts=True), strict=True):
+        if count >= MIN_DETECTIONS:
+            mine = judged[judged.labels == label]
+            values = np.concatenate([mine.correct.astype(np.float64), pooled(mine.scores)])
+            weights = np.repeat([1.0, PRIOR / count], count)
+            curves[int(label)] = _isotonic(np.tile(mine.scores, 2), values, weights)
+
+    def chance(detections: _Judged) -> NDArray[np.float64]:
+        found = pooled(detections.scores)
+        for label, curve in curves.items():
+            mine = detections.labels == label
+            found[mine] = curve(detections.scores[mine])
+        return found
+
+    return chance
+
+
+def _isotonic(scores: NDArray[np.float64], values: NDArray[np.float64], weights: NDArray[np.float64]) -> Curve:
+    """The rising curve nearest to `values` [N] in weighted squares, and to one error at score 1."""
     from sklearn.isotonic import IsotonicRegression  # half a second of imports that only this method pays
 
     curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
-    curve.fit(np.append(judged.scores, 1.0), np.append(judged.correct, False).astype(np.float64))
-    return np.asarray(curve.predict(judged.scores), np.float64)
+    curve.fit(np.append(scores, 1.0), np.append(values, 0.0), sample_weight=np.append(weights, 1.0))
+    return lambda found: np.asarray(curve.predict(found), np.float64) if len(found) else np.zeros(0)
 
 
 def _class_thresholds(judged: _Judged, chance: NDArray[np.float64], class_count: int, target: float) -> NDArray[np.float64]:

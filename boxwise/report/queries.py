@@ -6,38 +6,50 @@ Knows nothing of how the images were chosen.
 from __future__ import annotations
 
 import csv
-import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from boxwise.annotation.verdicts import Shown, shown
 from boxwise.boxes import Boxes
 from boxwise.errors import StudyError
 from boxwise.files import replacing
 from boxwise.formats.base import Dataset
-from boxwise.formats.coco import Coco
-from boxwise.records import ImageRecord, Query
+from boxwise.formats.layout import place_images
+from boxwise.recipes import FORMATS, named
+from boxwise.records import ImageRecord, Query, QueryItem
 from boxwise.scorers.detections_file import read_detections
 from boxwise.study import Study
 
 SHOWN = 0.3  # least score of a proposal worth a person's look
+_BOX_COLUMNS = ("image_id", "box_id", "state", "class", "score", "x1", "y1", "x2", "y2")
 
 
-def write_query(study: Study, query: Query, out: Path) -> None:
-    """`out` with suffix .txt: image paths, one a line; .csv: with utility and score terms; else a folder of the images with
-    query.csv and, once there is a detector, proposals.json (COCO with scores)."""
+def write_query(study: Study, query: Query, out: Path, *, format_name: str = "coco") -> None:
+    """`out` with suffix .txt: image paths, one a line; .csv: with utility and score terms; else a folder to label in.
+
+    The folder has the images, query.csv and, once there is a detector, its boxes as labels to correct in the format named. Where people
+    answer for proposals, boxes.csv says of each box whether it is settled (a person's), certain or uncertain.
+    """
     records = {record.image_id: record for record in study.store.images()}
     if out.suffix == ".txt":
         with replacing(out) as aside:
             aside.write_text("".join(f"{records[image_id].path}\n" for image_id in query.image_ids), encoding="utf-8")
     elif out.suffix == ".csv":
-        _write_csv(query, records, out)
+        _write_query_csv(query, records, out)
     else:
-        for image_id in query.image_ids:
-            target = out / "images" / image_id
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(records[image_id].path, target)
-        _write_csv(query, records, out / "query.csv")
-        if query.round > 0:
-            Coco().write(_only(pool_predictions(study), set(query.image_ids)), out / "proposals.json")
+        dataset = Dataset(study.classes, tuple(records[i] for i in query.image_ids), _prelabels(study, query))
+        if format_name == "coco" and not dataset.labels:
+            place_images(dataset, out / "images")
+        else:
+            target = out / "proposals.json" if format_name == "coco" else out
+            named("format", FORMATS, format_name).write(dataset, target, copy_images=True)
+        _write_query_csv(query, records, out / "query.csv")
+        if study.proposals():
+            _write_csv(out / "boxes.csv", _BOX_COLUMNS, _box_rows(study, query))
 
 
 def pool_predictions(study: Study) -> Dataset:
@@ -45,23 +57,59 @@ def pool_predictions(study: Study) -> Dataset:
     path = next((path for path in sorted(study.folder.glob("rounds/*/detections.parquet"), reverse=True)), None)
     if path is None:
         raise StudyError(f"{study.folder}: no predictions yet; they come with the first scored pool. Next: boxwise run {study.folder}")
-    labels: dict[str, Boxes] = {}
-    for image_id, boxes in read_detections(path):
-        labels[image_id] = boxes.at_least(SHOWN)
+    labels = {image_id: boxes.at_least(SHOWN) for image_id, boxes in read_detections(path)}
     images = tuple(record for record in study.store.images() if record.image_id in labels)
     return Dataset(study.classes, images, {record.image_id: labels[record.image_id] for record in images})
 
 
-def _only(dataset: Dataset, image_ids: set[str]) -> Dataset:
-    images = tuple(record for record in dataset.images if record.image_id in image_ids)
-    return Dataset(dataset.classes, images, {record.image_id: dataset.labels[record.image_id] for record in images})
+def _prelabels(study: Study, query: Query) -> dict[str, Boxes]:
+    """image_id → what a person finds in the image to begin with; not in round 0, and not for val, whose labels owe the model nothing."""
+    proposals = study.proposals()
+    if proposals:
+        return {i: _as_labels(shown(proposals[i]).boxes) for i in query.image_ids if i in proposals}
+    if query.round == 0:
+        return {}
+    train = {item.image_id for item in query.items if item.split.value == "train"}
+    return {image_id: boxes for image_id, boxes in pool_predictions(study).labels.items() if image_id in train}
 
 
-def _write_csv(query: Query, records: dict[str, ImageRecord], out: Path) -> None:
+def _as_labels(boxes: Boxes) -> Boxes:
+    """The boxes with the scores that a file can hold: a person's count as certain."""
+    assert boxes.scores is not None
+    return replace(boxes, ids=None, scores=np.where(np.isnan(boxes.scores), 1, boxes.scores))
+
+
+def _box_rows(study: Study, query: Query) -> Iterator[tuple[Any, ...]]:
+    for image_id in query.image_ids:
+        if image_id in study.proposals():
+            before = shown(study.proposals()[image_id])
+            yield from ((image_id, *_box_row(before, row, study.classes)) for row in range(len(before.boxes)))
+
+
+def _box_row(before: Shown, row: int, classes: Sequence[str]) -> tuple[Any, ...]:
+    boxes = before.boxes
+    assert boxes.ids is not None and boxes.scores is not None
+    state = "settled" if before.settled[row] else "certain" if before.stands[row] else "uncertain"
+    score = "" if np.isnan(boxes.scores[row]) else f"{boxes.scores[row]:.4f}"
+    return boxes.ids[row], state, classes[boxes.labels[row]], score, *(f"{edge:.2f}" for edge in boxes.xyxy[row])
+
+
+def _write_query_csv(query: Query, records: dict[str, ImageRecord], out: Path) -> None:
     terms = list(dict.fromkeys(name for item in query.items for name in item.terms))
+    rows = []
+    for rank, item in enumerate(query.items):
+        values = [item.terms.get(name, "") for name in terms]
+        rows.append([rank, item.image_id, records[item.image_id].path, item.split.value, asked_of(item), item.utility, *values])
+    _write_csv(out, ("rank", "image_id", "path", "for", "asked", "utility", *terms), rows)
+
+
+def asked_of(item: QueryItem) -> str:
+    """What a person is asked about an image, in words."""
+    return "whole image" if item.box_ids is None else f"{len(item.box_ids)} boxes"
+
+
+def _write_csv(out: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     with replacing(out) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["rank", "image_id", "path", "for", "utility", *terms])
-        for rank, item in enumerate(query.items):
-            values = [item.terms.get(name, "") for name in terms]
-            writer.writerow([rank, item.image_id, records[item.image_id].path, item.split.value, item.utility, *values])
+        writer.writerow(columns)
+        writer.writerows(rows)
