@@ -39,7 +39,12 @@ def test_every_command_shown_exists_with_its_options():
     from boxwise.cli import app
 
     command = typer.main.get_command(app)
-    shown = [line for page in ("README.md", "docs/extending.md") for block in blocks(page, "bash") for line in block.splitlines()]
+    shown = [
+        line
+        for page in ("README.md", "docs/extending.md", "docs/cooperation.md")
+        for block in blocks(page, "bash")
+        for line in block.splitlines()
+    ]
     shown = [line.split("#")[0].split() for line in shown if line.startswith("boxwise ")]
     assert len(shown) >= 6
     for _, verb, *arguments in shown:
@@ -47,10 +52,28 @@ def test_every_command_shown_exists_with_its_options():
         assert {argument for argument in arguments if argument.startswith("--")} <= options
 
 
-def test_the_strategy_of_the_docs_keeps_the_promises(tmp_path):
-    (code,) = blocks("docs/extending.md", "python")
+def run_block(page, file):
+    """What the Python block whose first line names `file` defines."""
+    (code,) = [block for block in blocks(page, "python") if block.splitlines()[0].endswith(file)]
     names = {}
-    exec(compile(code, "oldest_first.py", "exec"), names)
+    exec(compile(code, file, "exec"), names)
+    return names
+
+
+def test_the_curriculum_of_the_docs_keeps_the_promises():
+    names = run_block("docs/extending.md", "newest.py")
+    from boxwise.boxes import Boxes
+    from boxwise.curricula.base import Material
+    from boxwise.records import Annotation
+
+    old, new = (Annotation(name, Boxes.empty(), (), True) for name in ("old", "new"))
+    material = Material(1, 4, {"old": old}, {"new": new}, ("new",), lambda: iter(()))
+    plan = names["Newest"]().compose(material, rng=np.random.default_rng(0))
+    assert plan.train == plan.joins == ("new",)
+
+
+def test_the_strategy_of_the_docs_keeps_the_promises(tmp_path):
+    names = run_block("docs/extending.md", "oldest_first.py")
     from boxwise.records import Scores
     from boxwise.strategies.base import Budget, Candidates
 
