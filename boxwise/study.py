@@ -14,11 +14,9 @@ from pathlib import Path
 from time import sleep
 from typing import Any, Protocol
 
-import numpy as np
-
 from boxwise import rungs
-from boxwise.annotation.comparison import ROUNDING_PIXELS, verdicts_from
-from boxwise.annotation.proposals import by_people
+from boxwise.annotation.comparison import same_labels, verdicts_from
+from boxwise.annotation.proposals import settled_anew
 from boxwise.annotation.verdicts import annotation_of, drawn
 from boxwise.box_tables import read_proposals
 from boxwise.boxes import Boxes
@@ -137,17 +135,20 @@ class Study:
         Where the model had proposed boxes, what a person must have done to them is charged; elsewhere each box is charged as drawn.
         """
         waiting = set(self.ask().image_ids)
-        current = {image_id: a.boxes for split in Split for image_id, a in self.store.annotations(split).items() if a.complete}
-        known = {i for i, boxes in labels.items() if i in current and i not in waiting and _same(current[i], boxes)}
-        for image_id, boxes in labels.items():
-            if image_id not in known:
-                self._tell_labels(image_id, boxes, annotator)
-        return len(labels) - len(known), len(known)
+        current = {image_id: a.boxes for split in Split for image_id, a in self.store.annotations(split).items()}
+        acts = {image_id: self._acts(image_id, boxes) for image_id, boxes in labels.items()}
+        new = [i for i in labels if i in waiting or i not in current or not self._known(i, acts[i], current[i])]
+        for image_id in new:
+            self.tell(image_id, acts[image_id], annotator=annotator)
+        return len(new), len(labels) - len(new)
 
-    def _tell_labels(self, image_id: str, boxes: Boxes, annotator: str) -> None:
-        shown = self.proposals().get(image_id)
-        verdicts = drawn(boxes, self.config.cost) if shown is None else verdicts_from(boxes, shown, self.config.cost)
-        self.tell(image_id, verdicts, annotator=annotator)
+    def _acts(self, image_id: str, boxes: Boxes) -> tuple[Verdict, ...]:
+        proposals = self.proposals().get(image_id)
+        return drawn(boxes, self.config.cost) if proposals is None else verdicts_from(boxes, proposals, self.config.cost)
+
+    def _known(self, image_id: str, verdicts: Sequence[Verdict], current: Boxes) -> bool:
+        """Whether the verdicts would leave what is stored."""
+        return same_labels(current, annotation_of(image_id, verdicts, self.proposals().get(image_id)).boxes)
 
     def _question(self) -> tuple[Mapping[str, QueryItem], Mapping[str, Proposals]]:
         """The items and proposals of the round's query; read once a round, since neither changes."""
@@ -156,8 +157,8 @@ class Study:
             return {}, {}
         if self._open[0] != number:
             path = rungs.round_folder(self.folder, number) / rungs.PROPOSALS
-            settled = {i: by_people(a) for i, a in self.store.annotations(Split.TRAIN, before=number).items()}
-            proposals = read_proposals(path, settled) if path.exists() else {}
+            made = read_proposals(path, self.store.annotations(Split.TRAIN, before=number)) if path.exists() else {}
+            proposals = {image_id: settled_anew(p, overlap=self.config.ask.overlap) for image_id, p in made.items()}
             self._open = number, {item.image_id: item for item in self.store.query(number).items}, proposals
         return self._open[1:]
 
@@ -168,7 +169,7 @@ class Study:
         """
         number, phase = self.store.position
         if phase is Phase.DONE:
-            if number >= self.config.budget.rounds:
+            if number >= self.config.budget.rounds or self.store.fact(number, Phase.SELECT).get("ended"):
                 return phase
             self.store.reopen(number, Phase.SCORE)
             phase = Phase.SCORE
@@ -285,13 +286,6 @@ def _url(folder: Path, config: StudyConfig) -> str:
 
 def _given(image_id: str, boxes: Boxes) -> Annotation:
     return Annotation(image_id, boxes, (Source.HUMAN,) * len(boxes), complete=True)
-
-
-def _same(stored: Boxes, boxes: Boxes) -> bool:
-    """Equal but for the rounding of files."""
-    if not np.array_equal(stored.labels, boxes.labels):
-        return False
-    return bool((np.abs(stored.xyxy - boxes.xyxy) <= ROUNDING_PIXELS).all())
 
 
 def _ignore(_event: Event) -> None:

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from boxwise.annotation.simulated import SimulatedAnnotator
+from boxwise.annotation.verdicts import shown
+from boxwise.box_tables import read_self_labels
 from boxwise.boxes import iou
 from boxwise.config import CostConfig, load_config
 from boxwise.errors import ConfigError
-from boxwise.records import Action, Phase, Source, Split
+from boxwise.records import Action, Phase, Source, Split, Verdict
+from boxwise.rungs.training import _lessons
+from boxwise.scorers.detections_file import read_detections, writing_detections
 from boxwise.simulation import Plan, simulate
 from boxwise.study import Study
 
@@ -243,3 +247,100 @@ def test_self_labels_are_judged_by_the_simulation_alone(digits, tiny_overrides, 
         study = Study.open(cell.folder)
         asked = {image_id for number in range(3) for image_id in study.store.query(number).image_ids}
         assert set(study.store.annotations(Split.TRAIN)) == asked
+
+
+def detected(study, round, boxes_of):
+    """Write anew what the pool pass of `round` found: image_id → boxes."""
+    path = study.round_folder(round) / "detections.parquet"
+    found = {image_id: boxes_of(image_id, boxes) for image_id, boxes in read_detections(path)}
+    with writing_detections(path) as writer:
+        for image_id, boxes in found.items():
+            writer.add(image_id, boxes)
+
+
+def nothing(_image_id, boxes):
+    return boxes[:0]
+
+
+class TestNothingToAsk:
+    @pytest.mark.parametrize("mode", ["boxes", "trust"])
+    def test_a_study_without_a_question_ends_and_says_why(self, study_of, hidden, mode):
+        study = study_of(f"ask.mode={mode}", "ask.certain=0.99", "ask.uncertain=0.98", "budget.val_per_round=2")
+        assert study.run(hidden[0]) is Phase.DONE
+        assert "no image" in study.store.facts()[1]["select"]["ended"] and not study.store.query(1).items
+        assert study.run(hidden[0]) is study.step() is Phase.DONE and not study.ask().items
+        study.extend(9)
+        assert study.run(hidden[0]) is Phase.DONE
+
+    def test_validation_never_takes_the_last_of_the_pool(self, study_of, hidden):
+        study = study_of("budget.val_per_round=1000")
+        before = {record.image_id for record in study.store.images(Split.VAL)}
+        assert study.run(hidden[0]) is Phase.DONE
+        assert {record.image_id for record in study.store.images(Split.VAL)} == before
+
+    def test_images_without_any_box_are_not_taken_on_trust(self, study_of, hidden):
+        study = study_of("ask.mode=trust")
+        until(study, hidden[0], 1, Phase.SELECT)
+        blank = sorted(record.image_id for record in study.store.pool())[::2]
+        detected(study, 0, lambda image_id, boxes: boxes[:0] if image_id in blank else boxes)
+        until(study, hidden[0], 1, Phase.TRAIN)
+        assert study.store.query(1).items and {record.image_id for record in study.store.pool()} >= set(blank)
+
+
+class TestWhatPeopleSaid:
+    def test_labels_told_before_the_selection_are_not_made_anew_by_the_model(self, study_of, hidden):
+        study = study_of("ask.mode=trust", "ask.certain=0.2", "budget.per_round=1000")
+        until(study, hidden[0], 1, Phase.SELECT)
+        image_id = study.store.pool()[0].image_id
+        study.tell(image_id, [], complete=False)
+        until(study, hidden[0], 1, Phase.TRAIN)
+        assert image_id not in study.store.query(1).image_ids
+        assert [annotator for annotator, *_ in study.store.history(image_id)] == ["human"]
+
+    def test_an_image_looked_over_is_whole_only_while_its_certain_boxes_are_found_again(self, study_of, hidden):
+        study = study_of("ask.mode=review", "curriculum.name=ratio_threshold", "curriculum.ratio_train=0.31", "ask.certain=0.3")
+        until(study, hidden[0], 1, Phase.ANNOTATE)
+        for item in study.ask().items:
+            boxes = study.proposals()[item.image_id].boxes
+            drawn_too = [Verdict(Action.ADD, "", (0, row, 3, row + 3), 0) for row in range(0, 60, 4)]
+            assert len(boxes) and study.tell(item.image_id, drawn_too).by_model.any()
+        until(study, hidden[0], 2, Phase.SELECT)
+        again = study.store.facts()[1]["compose"]["requeued"]
+        lost, kept = again[0], again[1]
+        before = study.store.annotations(Split.TRAIN)
+        certain = {i: before[i].boxes[before[i].by_model] for i in again}
+        with writing_detections(study.round_folder(1) / "detections.parquet") as writer:
+            for i in again:
+                writer.add(i, (certain[i] if i != lost else certain[i][1:]))
+        study.step()
+        asked = {item.image_id: item for item in study.store.query(2).items}
+        assert asked[lost].box_ids is None, "nobody has said that the object is gone: it is looked for again"
+        assert asked[kept].box_ids == () and study.store.annotations(Split.TRAIN)[kept].complete
+
+    @pytest.mark.parametrize("mode", ["review", "trust", "boxes"])
+    def test_the_same_labels_again_change_nothing(self, study_of, hidden, mode):
+        study = study_of(f"ask.mode={mode}")
+        until(study, hidden[0], 1, Phase.ANNOTATE)
+        labels = {i: replace(shown(p).boxes, ids=None, scores=None) for i, p in study.proposals().items()}
+        asked = study.ask().image_ids
+        study.tell_all({i: labels[i] for i in asked})
+        labour = study.store.labour(Split.TRAIN)
+        assert study.tell_all({i: labels[i] for i in asked}) == (0, len(asked))
+        until(study, hidden[0], 2, Phase.ANNOTATE)
+        assert study.tell_all({i: labels[i] for i in asked if i not in study.ask().image_ids})[0] == 0
+        assert study.store.labour(Split.TRAIN) == labour
+
+    def test_an_image_told_after_it_was_self_labelled_is_learned_from_a_person_alone(self, study_of, hidden):
+        study = study_of("curriculum.name=ceal", "curriculum.delta=3")
+        until(study, hidden[0], 1, Phase.TRAIN)
+        own = read_self_labels(study.round_folder(1) / "self_labels.parquet")
+        image_id = next(iter(own))
+        study.tell(image_id, [Verdict(Action.ADD, "", (1, 1, 9, 9), 0)])
+        samples = [s for s in _lessons(study._bench(None, None), 1) if s.image.image_id == image_id]
+        assert len(samples) == 1 and samples[0].complete
+
+
+def test_risk_is_not_estimated_where_the_number_of_draws_depends_on_them(study_of, hidden):
+    study = study_of("strategy.name=score_sampling", "scorer.name=uncertainty", "budget.unit=boxes", "budget.per_round=9")
+    until(study, hidden[0], 1, Phase.TRAIN)
+    assert study.store.facts()[1]["audit"]["n"] and study.store.facts()[1]["audit"]["lure"] is None

@@ -120,9 +120,19 @@ class TestSplits:
             with_splits(replace(digits, images=digits.images[:1]))
 
 
-def command(digits_folder, out, tiny_overrides):
-    options = ["--data", digits_folder, "--arms", "dual,random", "--seeds", "1", "--out", out]
-    return [sys.executable, "-m", "boxwise", "simulate", *map(str, options), *tiny_overrides]
+def command(digits_folder, out, overrides, arms="dual,random"):
+    options = ["--data", digits_folder, "--arms", arms, "--seeds", "1", "--out", out]
+    return [sys.executable, "-m", "boxwise", "simulate", *map(str, options), *overrides]
+
+
+def kill_at(pattern, out, arguments):
+    """Run until the file `pattern` is there, then SIGKILL."""
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (out / pattern).exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, f"the run was over before {pattern} was seen"
 
 
 def rows(path):
@@ -134,12 +144,7 @@ def test_killed_in_the_middle_of_training_and_run_again_it_ends_the_same(digits_
     """Real SIGKILLs: one inside the shared first training, one inside an arm's second, then the run that finishes."""
     out = tmp_path / "killed"
     for pattern in ("cells/.trunk_seed0/rounds/round_00/checkpoint.pt", "cells/dual_seed0/rounds/round_01/checkpoint.pt"):
-        process = subprocess.Popen(command(digits_folder, out, tiny_overrides), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 120
-        while not (out / pattern).exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.002)
-        os.kill(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, f"the run was over before {pattern} was seen"
+        kill_at(pattern, out, command(digits_folder, out, tiny_overrides))
     subprocess.run(command(digits_folder, out, tiny_overrides), check=True, capture_output=True)
     killed = {(cell.arm, cell.seed): cell for cell in read_simulation(out)}
     for arm in ("dual", "random"):
@@ -148,3 +153,22 @@ def test_killed_in_the_middle_of_training_and_run_again_it_ends_the_same(digits_
         assert [chosen(cell, number) for number in range(3)] == [chosen(alone, number) for number in range(3)]
         assert [r.facts["evaluate"] for r in cell.rounds] == [r.facts["evaluate"] for r in alone.rounds]
     assert len(rows(out / "results.csv")) == 6 and (out / "report.html").exists()
+
+
+def test_a_killed_study_in_which_the_model_labels_along_ends_the_same(digits, digits_folder, tmp_path, tiny_overrides):
+    """Proposals, thresholds, returning images and the growing val outlive a SIGKILL in the training and one in the pool pass."""
+    arm = "score_sampling+review+ratio_threshold"
+    knobs = (*tiny_overrides, "ask.certain=0.34", "ask.target_precision=0.2", "budget.val_per_round=1", "train.start=previous")
+    (alone,) = simulate(Plan(digits, load_config(None, knobs), (arm,), (0,), tmp_path / "alone"))
+    out, cell = tmp_path / "killed", "cells/score_sampling_review_ratio_threshold_seed0"
+    for pattern in (f"{cell}/rounds/round_01/checkpoint.pt", f"{cell}/rounds/round_01/vae.pt"):
+        kill_at(pattern, out, command(digits_folder, out, knobs, arm))
+    subprocess.run(command(digits_folder, out, knobs, arm), check=True, capture_output=True)
+    (killed,) = read_simulation(out)
+    for mine, theirs in zip(killed.rounds, alone.rounds, strict=True):
+        assert [(i["image_id"], i["box_ids"], i["probability"], i["split"]) for i in mine.facts["select"]["items"]] == [
+            (i["image_id"], i["box_ids"], i["probability"], i["split"]) for i in theirs.facts["select"]["items"]
+        ]
+        assert mine.facts["compose"] == theirs.facts["compose"] and mine.facts["evaluate"] == theirs.facts["evaluate"]
+        assert mine.facts["score"].get("thresholds") == theirs.facts["score"].get("thresholds")
+    assert killed.rounds[1].facts["compose"]["requeued"] and killed.self_labels == alone.self_labels

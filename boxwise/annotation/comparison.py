@@ -38,6 +38,13 @@ def verdicts_from(labels: Boxes, proposals: Proposals, cost: CostConfig) -> tupl
     return (*(act for act in acts if act is not None), *deleted)
 
 
+def same_labels(a: Boxes, b: Boxes) -> bool:
+    """Whether two sets of labels are one, in whatever order: each box has its own of the same class within half a pixel at every edge."""
+    apart = np.abs(a.xyxy[:, None] - b.xyxy[None]).max(axis=2, initial=0)
+    near = np.where(a.labels[:, None] == b.labels[None], ROUNDING_PIXELS - apart, -1).astype(np.float32)
+    return len(a) == len(b) == len(greedy_pairs(near, 0.0))
+
+
 def _in_place(labels: Boxes, boxes: Boxes) -> NDArray[np.bool_]:
     """Which pairs are the same rectangle, rounding aside; bool [N, M]."""
     apart = np.abs(labels.xyxy[:, None] - boxes.xyxy[None]).max(axis=2, initial=0)

@@ -70,13 +70,12 @@ def propose(
     scores = _scores(detections)
     rows = np.argsort(-scores, kind="stable")
     rows = rows[scores[rows] >= np.float32(thresholds.uncertain)]
-    settled = None if settled is None else by_people(settled)
     if settled is not None:
-        answered = np.concatenate([settled.boxes.xyxy, settled.rejected])
-        rows = rows[~_overlapping(detections.xyxy[rows], answered, overlap).any(axis=1)]
+        rows = rows[~_overlapping(detections.xyxy[rows], _answered(settled), overlap).any(axis=1)]
     ids = np.array([f"{prefix}-{row}" for row in rows], object)
     boxes = replace(detections[rows], scores=scores[rows], ids=ids)
-    return Proposals(image_id, boxes, _certain(boxes, scores[rows], thresholds.certain, overlap), settled)
+    made = Proposals(image_id, boxes, _certain(boxes, scores[rows], thresholds.certain, overlap), settled)
+    return settled_anew(made, overlap=overlap)
 
 
 def _scores(detections: Boxes) -> FloatArray:
@@ -98,7 +97,22 @@ def _overlapping(a: FloatArray, b: FloatArray, overlap: float) -> NDArray[np.boo
     return iou(a, b) >= np.float32(overlap)
 
 
-def by_people(annotation: Annotation) -> Annotation:
-    """`annotation` without the boxes that no person answered for."""
-    kept = np.flatnonzero(~annotation.by_model)
-    return replace(annotation, boxes=annotation.boxes[kept], sources=(Source.HUMAN,) * len(kept))
+def settled_anew(proposals: Proposals, *, overlap: float) -> Proposals:
+    """`proposals` with what is left of `settled` beside them: the boxes that no person answered for are forgotten.
+
+    It stays complete only if each of those is proposed again or was answered for since (IoU ≥ `overlap`, whatever the class): an object that
+    the model labelled then and does not find now has no box, and nobody has said that it is gone.
+    """
+    settled = proposals.settled
+    if settled is None:
+        return proposals
+    forgotten, kept = settled.boxes.xyxy[settled.by_model], np.flatnonzero(~settled.by_model)
+    seen = np.concatenate([proposals.boxes.xyxy, _answered(settled)])
+    complete = settled.complete and bool(_overlapping(forgotten, seen, overlap).any(axis=1).all())
+    left = replace(settled, boxes=settled.boxes[kept], sources=(Source.HUMAN,) * len(kept), complete=complete)
+    return replace(proposals, settled=left)
+
+
+def _answered(settled: Annotation) -> FloatArray:
+    """The boxes that a person answered for, with yes or no; float32 [N, 4]."""
+    return np.concatenate([settled.boxes.xyxy[~settled.by_model], settled.rejected])

@@ -79,7 +79,7 @@ def print_rung(study: Study, number: int, phase: Phase) -> None:
     """One line for a finished rung."""
     facts = study.store.facts().get(number, {}).get(phase.value, {})
     lines: dict[str, Callable[[], str]] = {
-        "select": lambda: f"asked for {facts['asked']} images ({facts['strategy']}){_self_labeled(facts)}",
+        "select": lambda: facts.get("ended") or f"asked for {facts['asked']} images ({facts['strategy']}){_self_labeled(facts)}",
         "annotate": lambda: _labour(facts),
         "audit": lambda: "fidelity " + (", ".join(f"{k} {_figure(v)}" for k, v in facts["fidelity"].items()) or "not known"),
         "compose": lambda: _composed(facts),

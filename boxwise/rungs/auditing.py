@@ -97,9 +97,10 @@ def _risk(
 ) -> dict[str, float] | None:
     """Mean loss and error rate over the pool, estimated from the images drawn; None unless each was drawn with a known probability.
 
+    A budget in boxes ends the drawing by what was drawn, which LURE does not allow: None, too.
     One image that cannot be judged leaves the estimate without the draw it stands for, so there is none.
     """
-    if any(item.probability is None or item.image_id not in losses for item in drawn):
+    if bench.config.budget.unit != "images" or any(item.probability is None or item.image_id not in losses for item in drawn):
         return None
     pool = int(bench.facts(round, Phase.SELECT)["candidates"])
     probabilities = np.array([item.probability for item in drawn], np.float64)

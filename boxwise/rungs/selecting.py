@@ -25,6 +25,10 @@ from boxwise.scorers.detections_file import read_detections
 from boxwise.strategies.base import Budget
 
 PROPOSALS = "proposals.parquet"
+_NOTHING_TO_ASK = {
+    "trust": "no image of the pool has a box of score ask.uncertain or more",
+    "boxes": "no image of the pool has an uncertain box to ask about",
+}
 
 
 def select(bench: Bench, round: int) -> Rung:
@@ -33,9 +37,11 @@ def select(bench: Bench, round: int) -> Rung:
     if round == 0:
         return _first(bench, rng)
     query, facts = _chosen(bench, round, rng)
-    exhausted = not any(item.split is Split.TRAIN for item in query.items)
-    if exhausted or bench.config.ask.mode == "full":
-        return Rung(facts | _counts(query, ()), (round, Phase.DONE if exhausted else Phase.ANNOTATE), query)
+    if not any(item.split is Split.TRAIN for item in query.items):  # nor is val drawn: nobody would label it any more
+        ended = _NOTHING_TO_ASK.get(bench.config.ask.mode, "no image of the pool is left to ask about")
+        return Rung(facts | _counts(Query(round, ()), ()) | {"ended": ended}, (round, Phase.DONE))
+    if bench.config.ask.mode == "full":
+        return Rung(facts | _counts(query, ()), (round, Phase.ANNOTATE), query)
     query, proposals, annotations = _with_proposals(bench, round, query)
     write_proposals(bench.file(round, PROPOSALS), proposals)
     return Rung(facts | _counts(query, annotations), (round, Phase.ANNOTATE), query, annotations)
@@ -63,7 +69,8 @@ def _first(bench: Bench, rng: Generator) -> Rung:
 def _chosen(bench: Bench, round: int, rng: Generator) -> tuple[Query, dict[str, Any]]:
     """The round's images: those to be asked about again, the strategy's picks, and a random draw for val."""
     config, scored = bench.config, read_scored_pool(round_folder(bench.folder, round - 1))
-    pool = {record.image_id for record in bench.store.pool()}
+    told = {i for i, annotation in bench.store.annotations(Split.TRAIN).items() if annotation.round == round}  # since the pool pass
+    pool = {record.image_id for record in bench.store.pool()} - told
     amount = resolve(config.budget.per_round, len(bench.store.images(Split.TRAIN)), "budget.per_round")
     drawn = _validation(bench, round, pool, amount)
     again = [image_id for image_id in bench.facts(round - 1, Phase.COMPOSE).get("requeued", []) if image_id in pool]
@@ -95,10 +102,12 @@ def _requeued(scored: ScoredPool, round: int, again: Sequence[str], budget: Budg
 
 
 def _askable(bench: Bench, round: int, pool: set[str]) -> set[str]:
-    """The images that the mode has a question for: asking by boxes needs an uncertain one."""
-    if bench.config.ask.mode != "boxes":
+    """The images that the mode has anything for: asking by boxes needs an uncertain one, trust a box, or nothing would be learned."""
+    mode = bench.config.ask.mode
+    if mode not in ("trust", "boxes"):
         return pool
-    return {proposals.image_id for proposals in _proposals(bench, round, pool) if not proposals.certain.all()}
+    made = _proposals(bench, round, pool)
+    return {proposals.image_id for proposals in made if (len(proposals.boxes) if mode == "trust" else not proposals.certain.all())}
 
 
 def _proposals(bench: Bench, round: int, image_ids: set[str]) -> Iterator[Proposals]:

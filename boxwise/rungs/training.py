@@ -83,7 +83,8 @@ def _lessons(bench: Bench, round: int) -> list[Sample]:
     chosen = bench.facts(round, Phase.COMPOSE).get("train")
     samples = bench.samples(Split.TRAIN, only=None if chosen is None else set(chosen))
     own = read_self_labels(bench.file(round, SELF_LABELS))
-    records = {record.image_id: record for record in bench.store.images(Split.TRAIN)} if own else {}
+    told = set(bench.store.annotations(Split.TRAIN)) if own else set()  # a person may have, since the round was composed
+    records = {record.image_id: record for record in bench.store.images(Split.TRAIN) if record.image_id not in told} if own else {}
     samples += [
         Sample(records[image_id], labels.boxes, complete=False, weights=labels.weights)
         for image_id, labels in own.items()
