@@ -179,7 +179,7 @@ def print_apart(setting: Setting, passes: list[float]) -> None:
     records = {image.image_id: image for image in setting.pool}
     likely = {image.image_id: image.boxes for image in pool_images(setting)}
     images = [(records[image_id], likely[image_id]) for image_id in most_confident(likely.items(), VALIDATED)]
-    hosts = [sample for sample in _samples(setting.dataset, Split.TRAIN) if sample.image.image_id]
+    hosts = _samples(setting.dataset, Split.TRAIN)
     pastes = [0]
 
     def count(done: int, total: int) -> None:

@@ -15,11 +15,12 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from boxwise import rungs, study
+from boxwise import rungs
 from boxwise.datasets import read_dataset
 from boxwise.demo import DEMO
 from boxwise.digits import make_digits
 from boxwise.records import Phase
+from boxwise.rungs import Bench, evaluating, scoring, training
 from boxwise.simulation import Plan, simulate
 
 
@@ -52,9 +53,9 @@ def print_overhead(plan: Plan) -> None:
     import boxwise.evaluation.average_precision
     import boxwise.scorers.pool_pass  # noqa: F401
 
-    for name in ("_fit", "_load", "_score_pool", "_metrics"):
-        setattr(rungs, name, timed(getattr(rungs, name)))
-    study._RUNGS[Phase.AUDIT] = timed(rungs.audit)
+    for room, name in ((training, "_fit"), (scoring, "_score_pool"), (evaluating, "_predicted"), (evaluating, "_metrics"), (Bench, "load")):
+        setattr(room, name, timed(getattr(room, name)))
+    rungs.LADDER[Phase.AUDIT] = timed(rungs.LADDER[Phase.AUDIT])
     started = perf_counter()
     simulate(plan)
     whole = perf_counter() - started

@@ -170,6 +170,11 @@ class AskConfig(Section):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
+        for name, score in self.certain_of.items():
+            if not 0 < score <= 1:
+                raise ValueError(f"certain_of.{name} is {score}, expected above 0 and at most 1")
+        if self.certain_of and self.target_precision is not None:
+            raise ValueError("target_precision finds the threshold of each class on val: give it or certain_of, not both")
         lowest = min([self.certain, *self.certain_of.values()])
         if self.uncertain > lowest:
             raise ValueError(f"uncertain {self.uncertain} is above certain {lowest}")
@@ -343,7 +348,7 @@ def _explain(fault: Any) -> str:
         return unknown("key", key, [".".join([*place[:-1], name]) for name in _known_keys(place[:-1])])
     message = fault["msg"].removeprefix("Value error, ")
     found = "" if isinstance(fault["input"], dict) else f", found {fault['input']!r}"
-    return f"{key or 'config'}: {message}{found}."
+    return f"{key}: {message}{found}." if key else f"{message}{found}."
 
 
 def _known_keys(place: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from boxwise.boxes import Boxes
 from boxwise.errors import BoxwiseError
 from boxwise.formats.base import Dataset, Finding, FindingKind
+from boxwise.formats.cvat import is_cvat
 from boxwise.formats.folder import read_folder
 from boxwise.recipes import FORMATS, named
 from boxwise.records import ImageRecord, Split
@@ -24,9 +25,11 @@ def detect_format(path: Path) -> str | None:
     if not path.exists():
         raise BoxwiseError(f"{path}: expected a data set, found no such file or folder.")
     if path.is_file():
-        return {".json": "coco", ".yaml": "yolo", ".yml": "yolo"}.get(path.suffix.lower())
-    if (path / "Annotations").is_dir() or next(path.glob("*.xml"), None):
+        return "cvat" if is_cvat(path) else {".json": "coco", ".yaml": "yolo", ".yml": "yolo"}.get(path.suffix.lower())
+    if (path / "Annotations").is_dir():
         return "voc"
+    if xml := next(path.glob("*.xml"), None):
+        return "cvat" if is_cvat(xml) else "voc"
     if (path / "data.yaml").is_file() or (path / "labels").is_dir():
         return "yolo"
     if next(path.glob("*.json"), None) or next(path.glob("annotations/*.json"), None):

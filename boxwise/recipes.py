@@ -21,6 +21,7 @@ from boxwise.curricula.v1plus import V1Plus
 from boxwise.errors import ConfigError, unknown
 from boxwise.formats.base import Format
 from boxwise.formats.coco import Coco
+from boxwise.formats.cvat import Cvat
 from boxwise.formats.voc import Voc
 from boxwise.formats.yolo import Yolo
 from boxwise.strategies.base import Strategy
@@ -32,7 +33,7 @@ from boxwise.strategies.top_k import TopK
 
 Entry = TypeVar("Entry")
 
-FORMATS: dict[str, Format] = {"voc": Voc(), "coco": Coco(), "yolo": Yolo()}
+FORMATS: dict[str, Format] = {"voc": Voc(), "coco": Coco(), "yolo": Yolo(), "cvat": Cvat()}
 
 STRATEGIES: dict[str, Callable[[StrategyConfig], Strategy]] = {
     "random": lambda config: Random(),

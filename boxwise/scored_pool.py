@@ -54,8 +54,17 @@ def write_scored_pool(folder: Path, pool: ScoredPool) -> None:
 
 def read_scored_pool(folder: Path) -> ScoredPool:
     """What `write_scored_pool` wrote."""
+    scores, box_counts = _read_scores(folder)
+    arrays = np.load(folder / "embeddings.npz")
+    return ScoredPool(scores, arrays["pool"], arrays["labeled"], box_counts)
+
+
+def read_scores(folder: Path) -> Scores:
+    """The scores alone: the embeddings of a large pool take long to read."""
+    return _read_scores(folder)[0]
+
+
+def _read_scores(folder: Path) -> tuple[Scores, NDArray[np.float64]]:
     table = pq.read_table(folder / "scores.parquet")
     terms = {name.removeprefix(_TERM): table[name].to_numpy() for name in table.column_names if name.startswith(_TERM)}
-    scores = Scores(tuple(table["image_id"].to_pylist()), table["score"].to_numpy(), terms)
-    arrays = np.load(folder / "embeddings.npz")
-    return ScoredPool(scores, arrays["pool"], arrays["labeled"], table["box_count"].to_numpy())
+    return Scores(tuple(table["image_id"].to_pylist()), table["score"].to_numpy(), terms), table["box_count"].to_numpy()

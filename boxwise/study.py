@@ -10,9 +10,12 @@ import fcntl
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import sleep
 from typing import Any, Protocol
+
+import numpy as np
 
 from boxwise import rungs
 from boxwise.annotation.comparison import same_labels, verdicts_from
@@ -103,6 +106,17 @@ class Study:
         """image_id → what the model suggests on the images asked about now; empty in round 0 and where people draw everything."""
         return self._question()[1]
 
+    def shown(self, image_id: str, *, round: int) -> Proposals | None:
+        """What an annotator has before them on an image: the proposals of a round's query, else its labels as they are, to correct."""
+        items, proposals = self._question() if round == self.store.position[0] else self._question_of(round)
+        if image_id in items:
+            return proposals.get(image_id)
+        current = next((a for split in Split if (a := self.store.annotations(split).get(image_id))), None)
+        if current is None:
+            return None
+        by_people = replace(current, sources=(Source.HUMAN,) * len(current.boxes))
+        return Proposals(image_id, Boxes.empty(), np.zeros(0, bool), by_people)
+
     def tell(
         self,
         image_id: str,
@@ -111,22 +125,27 @@ class Study:
         complete: bool | None = None,
         annotator: str = "human",
         seconds: float | None = None,
+        shown: Proposals | None = None,
+        round: int | None = None,
+        key: str | None = None,
     ) -> Annotation:
         """Record what an annotator said of one image; durable when this returns. Any image of the study may be told, asked for or not.
 
         Verdicts on boxes name those of `proposals`; certain ones without a verdict stay as the model's. complete: whether no object is left
         unlabelled; by default so when the whole image was asked about. seconds: all labour on the image; by default the sum of the
-        verdicts' and, for a whole image, one look. Raises BoxwiseError for a bad box or label.
+        verdicts' and, for a whole image, one look. shown, round: what the annotator had before them and when they were asked, where that
+        is not the open query. key: see `Store.annotate`. Raises BoxwiseError for a bad box or label.
         """
         items, proposals = self._question()
-        shown, whole = proposals.get(image_id), image_id not in items or items[image_id].box_ids is None
+        whole = image_id not in items or items[image_id].box_ids is None
+        shown = proposals.get(image_id) if shown is None else shown
         if complete is None:
             complete = whole or bool(shown and shown.settled and shown.settled.complete)
-        round = self.store.position[0]
+        round = self.store.position[0] if round is None else round
         annotation = annotation_of(image_id, verdicts, shown, complete=complete, round=round)
         self._check_labels(image_id, annotation.boxes)
         labour = whole * self.config.cost.look + sum(verdict.seconds for verdict in verdicts) if seconds is None else seconds
-        self.store.annotate(annotation, verdicts, round=round, annotator=annotator, seconds=labour)
+        self.store.annotate(annotation, verdicts, round=round, annotator=annotator, seconds=labour, key=key)
         return annotation
 
     def tell_all(self, labels: Mapping[str, Boxes], *, annotator: str = "human") -> tuple[int, int]:
@@ -156,11 +175,14 @@ class Study:
         if phase is Phase.SELECT:
             return {}, {}
         if self._open[0] != number:
-            path = rungs.round_folder(self.folder, number) / rungs.PROPOSALS
-            made = read_proposals(path, self.store.annotations(Split.TRAIN, before=number)) if path.exists() else {}
-            proposals = {image_id: settled_anew(p, overlap=self.config.ask.overlap) for image_id, p in made.items()}
-            self._open = number, {item.image_id: item for item in self.store.query(number).items}, proposals
+            self._open = number, *self._question_of(number)
         return self._open[1:]
+
+    def _question_of(self, number: int) -> tuple[dict[str, QueryItem], dict[str, Proposals]]:
+        path = rungs.round_folder(self.folder, number) / rungs.PROPOSALS
+        made = read_proposals(path, self.store.annotations(Split.TRAIN, before=number)) if path.exists() else {}
+        proposals = {image_id: settled_anew(p, overlap=self.config.ask.overlap) for image_id, p in made.items()}
+        return {item.image_id: item for item in self.store.query(number).items}, proposals
 
     def step(self, *, oracle: Callable[[str], Boxes] | None = None, on_event: Callable[[Event], None] | None = None) -> Phase:
         """Climb one rung and return the next one. ANNOTATE stays where it is while images of the query have no labels.
@@ -216,8 +238,11 @@ class Study:
         self._set_config(self.config.model_copy(update={"budget": self.config.budget.model_copy(update={"rounds": rounds})}))
 
     def fork(self, folder: Path, config: StudyConfig) -> Study:
-        """A copy of this study in `folder` that goes on under another `config`; paired arms share their first training by it."""
-        with self._lock():
+        """A copy of this study in `folder` that goes on under another `config`; paired arms share their first training by it.
+
+        Waits while another process forks the same study.
+        """
+        with self._lock(wait=True):
             partial = folder.with_name(f".{folder.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
             self.store.close()  # so that the write-ahead log is merged into the one file that is copied
@@ -237,7 +262,7 @@ class Study:
         return rungs.round_folder(self.folder, number)
 
     def dataset(self, *, labeled_only: bool = False) -> Dataset:
-        """The study's images with their current labels, for export."""
+        """The study's images with their current complete labels, for export: no format can say that objects may be missing."""
         labels = {a.image_id: a.boxes for split in Split for a in self.store.annotations(split).values() if a.complete}
         images = tuple(record for record in self.store.images() if record.image_id in labels or not labeled_only)
         class_ids: Any = self.store.get("class_ids")
@@ -256,9 +281,9 @@ class Study:
         wrong = [int(label) for label in boxes.labels if not 0 <= label < len(self.classes)]
         if wrong:
             raise BoxwiseError(f"{image_id}: label {wrong[0]}, expected 0 to {len(self.classes) - 1} ({', '.join(self.classes)}).")
-        thin = ~((boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all(axis=1))
-        if thin.any():
-            raise BoxwiseError(f"{image_id}: box {boxes.xyxy[thin][0].tolist()}, expected x1 < x2 and y1 < y2.")
+        wrong_box = ~((boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all(axis=1) & np.isfinite(boxes.xyxy).all(axis=1))
+        if wrong_box.any():
+            raise BoxwiseError(f"{image_id}: box {boxes.xyxy[wrong_box][0].tolist()}, expected finite x1 < x2 and y1 < y2.")
 
     def _set_config(self, config: StudyConfig) -> None:
         self.store.put("config", config.model_dump(mode="json"))
@@ -266,10 +291,10 @@ class Study:
         self.config = config
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def _lock(self, *, wait: bool = False) -> Iterator[None]:
         with (self.folder / ".lock").open("w") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
                 raise StudyError(f"{self.folder}: another boxwise process is working on this study.") from None
             yield

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,18 @@ def digits(digits_folder: Path):  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture(scope="session")
+def hidden(digits):  # type: ignore[no-untyped-def]
+    """The pool's labels in an annotator's hands, and the data set without them."""
+    from boxwise.annotation.simulated import SimulatedAnnotator
+    from boxwise.config import CostConfig
+    from boxwise.records import Split
+
+    pool = {record.image_id for record in digits.images if record.split is Split.TRAIN}
+    annotator = SimulatedAnnotator({name: boxes for name, boxes in digits.labels.items() if name in pool}, CostConfig())
+    return annotator, replace(digits, labels={name: boxes for name, boxes in digits.labels.items() if name not in pool})
+
+
+@pytest.fixture(scope="session")
 def tiny_overrides() -> tuple[str, ...]:
     """Config overrides for a study of seconds: a small SSD from scratch, a dozen training steps a round."""
     return (
@@ -69,6 +82,39 @@ def tiny_overrides() -> tuple[str, ...]:
         "budget.per_round=4",
         "budget.rounds=2",
     )
+
+
+@pytest.fixture(scope="session")
+def _waiting(hidden, tiny_overrides, tmp_path_factory):  # type: ignore[no-untyped-def]
+    """Mode of asking → folder of a study that waits in round 1; made when first asked for."""
+    from boxwise.config import load_config
+    from boxwise.records import Phase
+    from boxwise.study import Study
+
+    made: dict[str, Path] = {}
+
+    def folder_of(mode: str) -> Path:
+        if mode not in made:
+            overrides = (f"ask.mode={mode}", "ask.certain=0.34", "scorer.name=none", "budget.val_per_round=1")
+            config = load_config(None, (*tiny_overrides, *overrides))
+            study = Study.create(tmp_path_factory.mktemp(mode) / "study", hidden[1], config=config)
+            while study.store.position != (1, Phase.ANNOTATE):
+                if study.store.position[1] is Phase.ANNOTATE:
+                    study.answer(hidden[0])
+                study.step()
+            study.store.close()  # so that the write-ahead log is in the one file that is copied
+            made[mode] = study.folder
+        return made[mode]
+
+    return folder_of
+
+
+@pytest.fixture
+def waiting_study(_waiting, tmp_path):  # type: ignore[no-untyped-def]
+    """A function from a mode of asking to a fresh study that waits for labels in round 1: 4 images for train, 1 for val."""
+    from boxwise.study import Study
+
+    return lambda mode: Study.open(shutil.copytree(_waiting(mode), tmp_path / f"waiting_{mode}"))
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,8 @@ FLOORS = [
     ["recipes"],
     ["datasets", "rungs"],
     ["study"],
-    ["report"],
-    ["demo", "simulation"],
+    ["report", "labelstudio"],
+    ["demo", "simulation", "web"],
     ["cli"],
     ["__main__"],
 ]
@@ -93,9 +93,16 @@ def test_only_what_trains_or_scores_imports_torch():
     assert importing <= {"detectors", "scorers", "runtime", "simulation"}
 
 
-def test_help_status_and_import_do_not_load_torch():
-    code = "import sys, boxwise.cli, boxwise.study, boxwise.datasets; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+@pytest.mark.parametrize(
+    ("modules", "never"),
+    [
+        ("boxwise.cli, boxwise.study, boxwise.datasets", {"torch", "fastapi", "uvicorn"}),
+        ("boxwise.web.app, boxwise.web.server", {"torch"}),
+    ],
+)
+def test_help_status_import_and_the_page_do_not_load(modules, never):
+    code = f"import sys, {modules}; print(sorted({never} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
 
 
 def test_files_can_be_read_at_one_sitting():

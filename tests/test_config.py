@@ -63,6 +63,18 @@ def test_a_missing_file():
         load_config(Path("nowhere.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["ask.certain_of={cat: 80}"], r"certain_of\.cat is 80\.0, expected above 0 and at most 1"),
+        (["ask.certain_of={cat: 0.9}", "ask.target_precision=0.9"], "give it or certain_of, not both"),
+    ],
+)
+def test_thresholds_that_could_not_be_meant(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(None, overrides)
+
+
 def test_differences_name_the_keys():
     assert differences(StudyConfig(), load_config(None, ["train.lr=0.5"])) == ["train.lr: 0.01 != 0.5"]
     assert differences(StudyConfig(), StudyConfig()) == []

@@ -5,12 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from boxwise.annotation.simulated import SimulatedAnnotator
 from boxwise.annotation.verdicts import shown
 from boxwise.box_tables import read_self_labels
-from boxwise.boxes import iou
+from boxwise.boxes import Boxes, iou
 from boxwise.config import CostConfig, load_config
-from boxwise.errors import ConfigError
+from boxwise.errors import ConfigError, StudyError
 from boxwise.records import Action, Phase, Source, Split, Verdict
 from boxwise.rungs.training import _lessons
 from boxwise.scorers.detections_file import read_detections, writing_detections
@@ -20,14 +19,6 @@ from boxwise.study import Study
 # Twelve steps of training leave scores of .15 to .4: thresholds among them give boxes of both kinds.
 UNSURE_MODEL = ("ask.certain=0.34", "ask.uncertain=0.2", "scorer.name=none", "strategy.name=random")
 TIMINGS = ("seconds", "images_per_second")
-
-
-@pytest.fixture(scope="module")
-def hidden(digits):
-    """The pool's labels in an annotator's hands, and the data set without them."""
-    pool = {record.image_id for record in digits.images if record.split is Split.TRAIN}
-    annotator = SimulatedAnnotator({name: boxes for name, boxes in digits.labels.items() if name in pool}, CostConfig())
-    return annotator, replace(digits, labels={name: boxes for name, boxes in digits.labels.items() if name not in pool})
 
 
 @pytest.fixture
@@ -99,6 +90,14 @@ class TestModes:
         for image_id in asked:
             assert not labels[image_id].complete and not labels[image_id].by_model.any() and len(labels[image_id].rejected)
 
+    def test_boxes_asks_nothing_more_once_a_person_has_labelled_the_whole_image(self, study_of, hidden):
+        study = study_of("ask.mode=boxes", "budget.per_round=1000")
+        until(study, hidden[0], 1, Phase.EVALUATE)
+        done, other = study.store.query(1).image_ids[:2]
+        study.tell(done, [], complete=True)
+        until(study, hidden[0], 2, Phase.ANNOTATE)
+        assert done not in study.store.query(2).image_ids and other in study.store.query(2).image_ids
+
     def test_trust_takes_images_out_of_the_pool(self, study_of, hidden):
         study = study_of("ask.mode=trust")
         until(study, hidden[0], 1, Phase.TRAIN)
@@ -116,6 +115,12 @@ class TestModes:
     def test_a_policy_that_judges_self_labels_needs_some(self):
         with pytest.raises(ConfigError, match=r"topk_ratio.*review or trust"):
             load_config(None, ["curriculum.name=topk_ratio"])
+
+    def test_a_wanted_precision_needs_a_val_to_find_it_on(self, tmp_path, digits, tiny_overrides):
+        bare = replace(digits, labels={}, images=tuple(replace(record, split=None) for record in digits.images))
+        config = load_config(None, [*tiny_overrides, "ask.target_precision=0.9", "budget.validation=0"])
+        with pytest.raises(StudyError, match=r"found on val, which has no image"):
+            Study.create(tmp_path / "study", bare, config=config).ask()
 
 
 class TestImport:
@@ -160,6 +165,30 @@ class TestRequeue:
         until(study, hidden[0], 2, Phase.ANNOTATE)
         again = study.store.facts()[1]["compose"]["requeued"]
         assert len(study.store.query(2).items) == 4 and set(again) <= set(study.store.query(2).image_ids)
+
+    def test_images_leave_the_queue_once_the_model_is_certain_of_what_people_labelled(self, study_of, hidden):
+        study = study_of("ask.mode=review", "curriculum.name=ratio_threshold", "ask.certain=0.9", "budget.rounds=3")
+        until(study, hidden[0], 2, Phase.SELECT)
+        again, labels = study.store.facts()[1]["compose"]["requeued"], study.store.annotations(Split.TRAIN)
+        learned, unlearned = again[0], again[1]
+
+        with writing_detections(study.round_folder(1) / "detections.parquet") as writer:
+            for image_id in again:
+                people = labels[image_id].boxes
+                sure = Boxes(people.xyxy, people.labels, np.full(len(people), 0.95), np.eye(11)[people.labels])
+                writer.add(image_id, sure[:0] if image_id == unlearned else sure)
+        until(study, hidden[0], 2, Phase.TRAIN)
+        plan = study.store.facts()[2]["compose"]
+        assert plan["al_ratio"][learned] == 0 and plan["al_ratio"][unlearned] == 1
+        assert learned in plan["joined"] and unlearned in plan["requeued"]
+        assert not study.store.annotations(Split.TRAIN)[learned].by_model.any() and plan["sl_score"][learned] == pytest.approx(0.95)
+
+    def test_fidelity_leaves_out_what_the_model_has_trained_on(self, study_of, hidden):
+        study = study_of("ask.mode=review", "ask.certain=1", "curriculum.name=ratio_threshold", "strategy.name=top_k", "scorer.name=dual")
+        until(study, hidden[0], 2, Phase.COMPOSE)
+        again = set(study.store.facts()[1]["compose"]["requeued"])
+        audited = study.store.facts()[2]["audit"]["true_losses"]
+        assert again & set(study.store.query(2).image_ids) and not again & set(audited)
 
 
 class TestEvolvingValidation:

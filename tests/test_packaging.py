@@ -35,9 +35,10 @@ def run(site, *arguments):
     return subprocess.run([sys.executable, *arguments], cwd=site.parent, env=environment, capture_output=True, text=True, check=True)
 
 
-def test_everything_a_report_needs_is_inside(site):
-    here = {path.name for path in (ROOT / "boxwise/report/templates").iterdir()}
-    assert here and {path.name for path in (site / "boxwise/report/templates").iterdir()} == here
+def test_everything_that_reports_and_pages_need_is_inside(site):
+    for folder in ("boxwise/report/templates", "boxwise/web/static"):
+        here = {path.name for path in (ROOT / folder).iterdir()}
+        assert here and {path.name for path in (site / folder).iterdir()} == here
     assert (site / "boxwise/py.typed").exists() and not (site / "tests").exists()
 
 

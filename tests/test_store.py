@@ -66,6 +66,12 @@ def test_the_latest_annotation_wins_and_history_stays(store):
     assert (labour.images, labour.boxes, labour.seconds) == (1, 0, 11)
 
 
+def test_labour_on_an_image_that_was_quarantined_later_stays_spent(store):
+    store.annotate(labelled("a.jpg"), [], round=0, annotator="x", seconds=9)
+    store.quarantine("a.jpg", "truncated")
+    assert (store.labour(Split.TRAIN).images, store.labour(Split.TRAIN).seconds) == (0, 9)
+
+
 def test_labels_of_an_unknown_image_are_refused(store):
     with pytest.raises(StudyError, match=r"'z\.jpg' is not in the study"):
         store.annotate(labelled("z.jpg"), [], round=0, annotator="x", seconds=0)

@@ -1,12 +1,12 @@
 """The study's promises: ask, tell, step and run; a study killed after every rung equals an unbroken one; bad images never end it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
-from boxwise.annotation.simulated import SimulatedAnnotator
 from boxwise.boxes import Boxes
-from boxwise.config import CostConfig, load_config
+from boxwise.config import load_config
 from boxwise.errors import BoxwiseError, ConfigError, StudyError
 from boxwise.records import Action, Phase, Split, Verdict
 from boxwise.study import Study
@@ -17,14 +17,6 @@ TIMINGS = ("seconds", "images_per_second")
 @pytest.fixture(scope="module")
 def config(tiny_overrides):
     return load_config(None, tiny_overrides)
-
-
-@pytest.fixture(scope="module")
-def hidden(digits):
-    """The pool's labels in an annotator's hands, and the data set without them."""
-    pool = {record.image_id for record in digits.images if record.split is Split.TRAIN}
-    annotator = SimulatedAnnotator({name: boxes for name, boxes in digits.labels.items() if name in pool}, CostConfig())
-    return annotator, replace(digits, labels={name: boxes for name, boxes in digits.labels.items() if name not in pool})
 
 
 @pytest.fixture
@@ -174,6 +166,11 @@ class TestOpening:
     def test_two_processes_cannot_step_at_once(self, study):
         with study._lock(), pytest.raises(StudyError, match="another boxwise process"):
             Study.open(study.folder).step()
+
+    def test_arms_that_fork_at_once_wait_for_one_another(self, study, config, tmp_path):
+        with ThreadPoolExecutor(4) as pool:
+            copies = list(pool.map(lambda number: Study.open(study.folder).fork(tmp_path / f"arm{number}", config), range(4)))
+        assert [copy.store.position for copy in copies] == [(0, Phase.SELECT)] * 4
 
     @pytest.mark.parametrize("override", ["detector.name=yolo", "scorer.name=entropy", "strategy.name=topk"])
     def test_unknown_names_are_found_before_any_work(self, tmp_path, hidden, override):

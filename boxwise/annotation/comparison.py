@@ -23,7 +23,8 @@ MOVED_IOU = 0.5
 def verdicts_from(labels: Boxes, proposals: Proposals, cost: CostConfig) -> tuple[Verdict, ...]:
     """The acts that turn what was shown into `labels`, each charged; `annotation_of` gives these boxes and classes back.
 
-    Labels and shown boxes are matched one to one: the largest IoU of the same class first, then of another class.
+    Labels and shown boxes are matched one to one: a label that carries a shown box's id first, wherever it went, then the largest IoU of
+    the same class, then of another class.
     An equal box is one of the same class within half a pixel at every edge, or of IoU ≥ .98: files round, so it is taken as shown. Equal to
     an uncertain proposal: KEEP; to a certain one or to a settled box: no act. In place under another class: RELABEL. IoU ≥ .5: MOVE.
     A label without partner: ADD; a shown box without partner, a settled one too: DELETE. Flags that `labels` has no column for stay
@@ -52,11 +53,12 @@ def _in_place(labels: Boxes, boxes: Boxes) -> NDArray[np.bool_]:
 
 
 def _affinity(labels: Boxes, boxes: Boxes, in_place: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """IoU, plus 1 for the same class; -1 for pairs that nobody would call one box. float32 [N, M]."""
+    """IoU, plus 1 for the same class, plus 2 for the same id; -1 for pairs that nobody would call one box. float32 [N, M]."""
     overlap = iou(labels.xyxy, boxes.xyxy)
     same_class = labels.labels[:, None] == boxes.labels[None]
-    value = overlap + same_class
-    return np.where((overlap >= np.float32(MOVED_IOU)) | in_place, value, -1).astype(np.float32)
+    same_id = np.zeros_like(same_class) if labels.ids is None or boxes.ids is None else labels.ids[:, None] == boxes.ids[None]
+    value = overlap + same_class + 2 * same_id
+    return np.where((overlap >= np.float32(MOVED_IOU)) | in_place | same_id, value, -1).astype(np.float32)
 
 
 def _act(labels: Boxes, row: int, before: Shown, partner: int | None, in_place: NDArray[np.bool_], cost: CostConfig) -> Verdict | None:

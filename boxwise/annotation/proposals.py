@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from boxwise.boxes import Boxes, FloatArray, iou
 from boxwise.config import AskConfig
 from boxwise.errors import ConfigError, unknown
+from boxwise.evaluation.matching import greedy_pairs
 from boxwise.records import Annotation, Proposals, Source
 
 
@@ -100,8 +101,8 @@ def _overlapping(a: FloatArray, b: FloatArray, overlap: float) -> NDArray[np.boo
 def settled_anew(proposals: Proposals, *, overlap: float) -> Proposals:
     """`proposals` with what is left of `settled` beside them: the boxes that no person answered for are forgotten.
 
-    It stays complete only if each of those is proposed again or was answered for since (IoU ≥ `overlap`, whatever the class): an object that
-    the model labelled then and does not find now has no box, and nobody has said that it is gone.
+    It stays complete only if each of those is proposed again or was answered for since (IoU ≥ `overlap`, whatever the class): an object
+    that the model labelled then and does not find now has no box, and nobody has said that it is gone.
     """
     settled = proposals.settled
     if settled is None:
@@ -111,6 +112,22 @@ def settled_anew(proposals: Proposals, *, overlap: float) -> Proposals:
     complete = settled.complete and bool(_overlapping(forgotten, seen, overlap).any(axis=1).all())
     left = replace(settled, boxes=settled.boxes[kept], sources=(Source.HUMAN,) * len(kept), complete=complete)
     return replace(proposals, settled=left)
+
+
+def as_found_now(annotation: Annotation, before: Annotation, certain: Boxes, *, overlap: float) -> Annotation:
+    """`annotation` with each box that a person answered for `before` and the model is certain of by now counted as the model's.
+
+    certain: the model's boxes, with scores. A person's box is among them if one of its class overlaps it (IoU ≥ `overlap`), one to one.
+    For judging an image that is asked about again by how much of it is left to people; its labels stay theirs.
+    """
+    boxes, people = annotation.boxes, before.boxes.xyxy[~before.by_model]
+    old = ~annotation.by_model & (boxes.xyxy[:, None] == people[None]).all(axis=2).any(axis=1)
+    same = old[:, None] & (boxes.labels[:, None] == certain.labels[None])
+    found = dict(greedy_pairs(np.where(same, iou(boxes.xyxy, certain.xyxy), -1).astype(np.float32), overlap))
+    scores, now = np.full(len(boxes), np.nan) if boxes.scores is None else boxes.scores.copy(), _scores(certain)
+    scores[list(found)] = now[list(found.values())]
+    sources = tuple(Source.MODEL if row in found else source for row, source in enumerate(annotation.sources))
+    return replace(annotation, boxes=replace(boxes, scores=scores), sources=sources)
 
 
 def _answered(settled: Annotation) -> FloatArray:

@@ -93,7 +93,7 @@ def print_rung(study: Study, number: int, phase: Phase) -> None:
 
 
 def _self_labeled(facts: Mapping[str, Any]) -> str:
-    return f", {facts['self_labeled']} more labelled by the model alone" if facts.get("self_labeled") else ""
+    return f", {facts['self_labeled']} more leave no question to a person" if facts.get("self_labeled") else ""
 
 
 def _labour(facts: Mapping[str, Any]) -> str:
@@ -122,25 +122,34 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Non
 
 
 def rounds_table(rounds: Mapping[int, Mapping[str, Any]]) -> None:
-    """What each finished round cost and reached."""
+    """What each labelled round cost and reached; where the model labels along, also how many boxes are its own."""
+    labelled = {number: facts for number, facts in rounds.items() if facts.get("annotate")}
+    shared = any(facts["annotate"].get("model_boxes") for facts in labelled.values())
+    head = ("round", "images", "boxes", *(["by the model"] if shared else []), "seconds", "val AP", "val AP50", "test AP50")
     rows = [
-        (str(number), labour.get("images"), labour.get("boxes"), labour.get("seconds"), val.get("ap"), val.get("ap50"), test.get("ap50"))
-        for number, facts in rounds.items()
-        for labour in [facts.get("annotate") or {}]
+        (
+            *(str(number), labour.get("images"), labour.get("boxes")),
+            *([labour.get("model_boxes")] if shared else []),
+            *(labour.get("seconds"), val.get("ap"), val.get("ap50"), test.get("ap50")),
+        )
+        for number, facts in labelled.items()
+        for labour in [facts["annotate"]]
         for val in [(facts.get("evaluate") or {}).get("val") or {}]
         for test in [(facts.get("evaluate") or {}).get("test") or {}]
     ]
-    table("Rounds", ("round", "images", "boxes", "seconds", "val AP", "val AP50", "test AP50"), rows)
+    if rows:
+        table("Rounds", head, rows)
 
 
 def results_table(results: Sequence[ArmResult]) -> None:
     """The comparison of a simulation's arms, on test: the same figures as the report's."""
-    kinds = ("ap", "ap50", "area", "difference", "saving", "test")
-    rows = [
-        (result.label, str(result.seeds), *(" ".join(filter(None, (q.text, q.remark))) for q in map(result.quantity, kinds)))
-        for result in results
-    ]
-    table("Results on test", ("arm", "seeds", "AP", "AP50", "area", "area − baseline", "images saved", "Wilcoxon"), rows)
+    rows = []
+    for result in results:
+        time_saved = result.quantity("saving", "seconds")
+        shown = [*map(result.quantity, ("ap", "ap50", "area", "difference", "saving")), time_saved, result.quantity("test")]
+        rows.append((result.label, str(result.seeds), *("\n".join(filter(None, (q.text, q.remark))) for q in shown)))
+    head = ("arm", "seeds", "AP", "AP50", "area", "area − baseline", "images saved", "time saved", "Wilcoxon")
+    table("Results on test", head, rows)
 
 
 def _figure(value: Any) -> str:

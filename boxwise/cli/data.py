@@ -68,13 +68,13 @@ def _records(paths: list[Path]) -> tuple[list[ImageRecord], list[str]]:
 @app.command()
 def convert(
     source: Annotated[Path, typer.Argument(help="A labelled data set.")],
-    target: Annotated[Path, typer.Argument(help="Folder to write (or FILE.json for COCO).")],
-    to: Annotated[str, typer.Option(help="voc, coco or yolo.")],
-    from_: Annotated[str | None, typer.Option("--from", help="voc, coco or yolo; guessed when not given.")] = None,
+    target: Annotated[Path, typer.Argument(help="Folder to write (or FILE.json for COCO, FILE.xml for CVAT).")],
+    to: Annotated[str, typer.Option(help="voc, coco, yolo or cvat.")],
+    from_: Annotated[str | None, typer.Option("--from", help="voc, coco, yolo or cvat; guessed when not given.")] = None,
     images: Annotated[Path | None, typer.Option(help="Where the images are, if not beside the labels.")] = None,
     copy_images: Annotated[bool, typer.Option(help="Copy the images along.")] = True,
 ) -> None:
-    """Convert between VOC, COCO and YOLO. Faults are named, none is passed on."""
+    """Convert between VOC, COCO, YOLO and CVAT. Faults are named, none is passed on."""
     from boxwise.cli.console import reading, say
     from boxwise.datasets import read_dataset
     from boxwise.recipes import FORMATS, named
@@ -90,7 +90,7 @@ def convert(
 @app.command()
 def doctor(
     path: Annotated[Path | None, typer.Argument(help="A data set or a study to look through.")] = None,
-    format: Annotated[str | None, typer.Option("--format", help="voc, coco or yolo; guessed when not given.")] = None,
+    format: Annotated[str | None, typer.Option("--format", help="voc, coco, yolo or cvat; guessed when not given.")] = None,
 ) -> None:
     """Check the machine, a data set or a study. With a path: every fault of its images and labels, and exit code 1 when there are any."""
     from boxwise.cli.console import reading, say, table

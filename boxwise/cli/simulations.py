@@ -40,7 +40,7 @@ def simulate(
     data: Annotated[Path, typer.Option(help="A labelled data set.")],
     overrides: Overrides = None,
     out: Annotated[Path, typer.Option(help="Folder for the results; the same folder resumes.")] = Path("runs/simulation"),
-    format: Annotated[str | None, typer.Option("--format", help="voc, coco or yolo; guessed when not given.")] = None,
+    format: Annotated[str | None, typer.Option("--format", help="voc, coco, yolo or cvat; guessed when not given.")] = None,
     arms: Annotated[
         str, typer.Option(help="Comma-separated: names joined by +, such as dual+review+v1plus, or NAME+key=value.")
     ] = "dual,random",

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boxwise.cli.labelling import Browser, Host, Port, Token, label_and_train
+
 if TYPE_CHECKING:
     from boxwise.records import Phase
+    from boxwise.rungs import Event
     from boxwise.study import Study
 
 app = typer.Typer()
 StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
-FormatName = Annotated[str | None, typer.Option("--format", help="voc, coco or yolo; guessed from the files when not given.")]
+FormatName = Annotated[str | None, typer.Option("--format", help="voc, coco, yolo or cvat; guessed from the files when not given.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="Config overrides, such as train.epochs=30.")]
 
 
@@ -23,7 +28,7 @@ def init(
     study: StudyFolder,
     overrides: Overrides = None,
     images: Annotated[Path | None, typer.Option(help="Folder of images, searched through its subfolders.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Labels that exist already: a VOC, COCO or YOLO data set.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Labels that exist already: a VOC, COCO, YOLO or CVAT data set.")] = None,
     format: FormatName = None,
     classes: Annotated[str | None, typer.Option(help="Class names, comma separated, in order; needed without labels.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML config file.")] = None,
@@ -52,22 +57,55 @@ def init(
 def run(
     study: StudyFolder,
     rounds: Annotated[int | None, typer.Option(help="Rounds in all; may grow beyond the config's.")] = None,
+    label: Annotated[bool, typer.Option("--label", help="Label in the browser; train as soon as a batch is labelled.")] = False,
+    host: Host = "127.0.0.1",
+    port: Port = None,
+    browser: Browser = True,
+    token: Token = None,
+    served: Annotated[bool, typer.Option("--served", hidden=True, help="Started by --label: its page asks for the labels.")] = False,
 ) -> None:
-    """Advance until labels are needed or the budget is spent. Run it again to resume."""
-    from boxwise.cli.console import Watch, rounds_table, say
+    """Advance until labels are needed or the budget is spent. Run it again to resume.
+
+    With --label it goes on round after round: the page asks for labels and training starts as soon as the batch is labelled.
+    """
+    from boxwise.cli.console import rounds_table, say
     from boxwise.records import Phase
     from boxwise.study import Study
 
     opened = Study.open(study)
     if rounds is not None:
         opened.extend(rounds)
-    with Watch() as watch:
-        end = opened.run(on_event=watch.event, on_rung=lambda number, phase: _after_rung(opened, number, phase))
+    if label:
+        label_and_train(opened, host=host, port=port, browser=browser, token=token)
+        return
+    with _watching(opened) as (on_event, on_rung):
+        end = opened.run(on_event=on_event, on_rung=on_rung)
+    if end is Phase.ANNOTATE and served:
+        return
     if end is Phase.ANNOTATE:
         _say_what_is_asked(opened)
     else:
         rounds_table(opened.store.facts())
         say(f"The study is done. Report: {_write_report(opened)}")
+
+
+@contextmanager
+def _watching(opened: Study) -> Iterator[tuple[Callable[[Event], None], Callable[[int, Phase], None]]]:
+    """(what to do with events, what to do after each rung): show them here, and leave them for the labelling page."""
+    from boxwise.cli.console import Watch
+    from boxwise.web.progress import ProgressFile
+
+    with Watch() as watch, ProgressFile(opened.folder) as progress:
+
+        def on_event(event: Event) -> None:
+            watch.event(event)
+            progress.event(event)
+
+        def on_rung(number: int, phase: Phase) -> None:
+            progress.rung_done()
+            _after_rung(opened, number, phase)
+
+        yield on_event, on_rung
 
 
 def _after_rung(opened: Study, number: int, phase: Phase) -> None:
@@ -88,8 +126,9 @@ def _say_what_is_asked(opened: Study) -> None:
     folder, query = opened.folder, opened.ask()
     say(
         f"Round {query.round} waits for labels of {len(query.items)} images.\n"
+        f"  label them: boxwise label {folder}\n"
         f"  see them:   boxwise query {folder} --out {folder}/to_label\n"
-        f"  hand in:    boxwise import {folder} LABELS --format voc|coco|yolo\n"
+        f"  hand in:    boxwise import {folder} LABELS --format voc|coco|yolo|cvat\n"
         f"  then:       boxwise run {folder}"
     )
 
@@ -132,21 +171,27 @@ def status(study: StudyFolder) -> None:
 def query(
     study: StudyFolder,
     out: Annotated[Path | None, typer.Option(help="Write FILE.txt (list), FILE.csv (with scores) or a folder to label in.")] = None,
-    format: Annotated[str, typer.Option("--format", help="The model's boxes in the folder, to correct: voc, coco or yolo.")] = "coco",
+    format: Annotated[str, typer.Option("--format", help="The model's boxes in the folder, to correct: voc, coco, yolo or cvat.")] = "coco",
 ) -> None:
     """Which images to label next, most valuable first, and why."""
     from boxwise.cli.console import say, table
+    from boxwise.records import Phase
     from boxwise.report.queries import asked_of, write_query
     from boxwise.study import Study
 
     opened = Study.open(study)
     asked = opened.ask()
     if not asked.items:
-        say(f"Nothing to label now; next: boxwise run {study}")
+        if opened.store.position[1] is Phase.DONE:
+            say(f"Nothing to label: the study is done. More rounds: boxwise run {study} --rounds N")
+        else:
+            say(f"Nothing to label now; next: boxwise run {study}")
         return
     if out is not None:
         write_query(opened, asked, out, format_name=format)
         say(f"{len(asked.items)} images: {out}")
+        if out.is_dir() and opened.proposals():
+            say("On import, a file counts as your answer to every box in it: take out the images that you have not looked at.")
         return
     terms = list(asked.items[-1].terms)
     rows = []
@@ -159,20 +204,23 @@ def query(
 @app.command("import")
 def import_labels(
     study: StudyFolder,
-    path: Annotated[Path, typer.Argument(help="The labels: a VOC, COCO or YOLO data set, or COCO's JSON file.")],
+    path: Annotated[Path, typer.Argument(help="The labels: a VOC, COCO, YOLO or CVAT data set, or COCO's or CVAT's file.")],
     format: FormatName = None,
     annotator: Annotated[str, typer.Option(help="Who labelled; kept with every label.")] = "human",
 ) -> None:
     """Take in labels. They are on the disk when this returns; the same labels again change nothing."""
     from boxwise.cli.console import note, reading, say
     from boxwise.datasets import read_labels_for
+    from boxwise.errors import BoxwiseError
     from boxwise.study import Study
 
     opened = Study.open(study)
     dataset = read_labels_for(opened.store.images(), path, format_name=format, classes=opened.classes, progress=reading)
-    taken, known = opened.tell_all(dataset.labels, annotator=annotator)
     for finding in dataset.findings:
         note(f"{finding.path}: {finding.kind.value}: {finding.message}")
+    if not dataset.labels:
+        raise BoxwiseError(f"{path}: no labels of the study's images. Expected a VOC, COCO, YOLO or CVAT data set; --format says which.")
+    taken, known = opened.tell_all(dataset.labels, annotator=annotator)
     say(f"{taken} images labelled, {known} known already, {len(dataset.findings)} findings.")
     waiting = opened.store.unanswered(opened.store.position[0]).items
     say(f"{len(waiting)} images still wait for labels." if waiting else f"Next: boxwise run {study}")
@@ -181,14 +229,15 @@ def import_labels(
 @app.command()
 def export(
     study: StudyFolder,
-    path: Annotated[Path, typer.Argument(help="Folder to write (or FILE.json for COCO).")],
-    format: Annotated[str, typer.Option("--format", help="voc, coco or yolo.")] = "coco",
+    path: Annotated[Path, typer.Argument(help="Folder to write (or FILE.json for COCO, FILE.xml for CVAT).")],
+    format: Annotated[str, typer.Option("--format", help="voc, coco, yolo or cvat.")] = "coco",
     predictions: Annotated[bool, typer.Option(help="The model's boxes on the unlabelled pool instead of the labels.")] = False,
     copy_images: Annotated[bool, typer.Option(help="Copy the images along.")] = False,
 ) -> None:
     """Write the labels as a data set. With --predictions: the model's boxes on the pool."""
-    from boxwise.cli.console import say
+    from boxwise.cli.console import note, say
     from boxwise.recipes import FORMATS, named
+    from boxwise.records import Split
     from boxwise.report.queries import pool_predictions
     from boxwise.study import Study
 
@@ -196,6 +245,9 @@ def export(
     dataset = pool_predictions(opened) if predictions else opened.dataset(labeled_only=True)
     named("format", FORMATS, format).write(dataset, path, copy_images=copy_images)
     say(f"{len(dataset.images)} images, {sum(map(len, dataset.labels.values()))} boxes: {path}")
+    incomplete = sum(not label.complete for split in Split for label in opened.store.annotations(split).values())
+    if incomplete and not predictions:
+        note(f"{incomplete} incompletely labelled images are left out: what nobody looked at would pass for background.")
 
 
 @app.command()
@@ -224,7 +276,6 @@ def evaluate(study: StudyFolder) -> None:
 
 def _single(folder: Path, wanted: Phase) -> None:
     """Climb to `wanted` and over it; the short rungs before TRAIN are climbed on the way."""
-    from boxwise.cli.console import Watch
     from boxwise.errors import StudyError
     from boxwise.records import Phase
     from boxwise.study import Study
@@ -233,7 +284,7 @@ def _single(folder: Path, wanted: Phase) -> None:
     if wanted is Phase.TRAIN and int(os.environ.get("RANK", "0")) > 0:
         opened.train_along()
         return
-    with Watch() as watch:
+    with _watching(opened) as (on_event, on_rung):
         while True:
             number, phase = opened.store.position
             short = wanted is Phase.TRAIN and phase in (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
@@ -241,9 +292,9 @@ def _single(folder: Path, wanted: Phase) -> None:
                 raise StudyError(
                     f"{folder}: the next rung is {phase.value} of round {number}, not {wanted.value}. See `boxwise status {folder}`."
                 )
-            if opened.step(on_event=watch.event) is phase:
+            if opened.step(on_event=on_event) is phase:
                 break
-            _after_rung(opened, number, phase)
+            on_rung(number, phase)
             if phase is wanted:
                 return
     if wanted is Phase.TRAIN and phase is Phase.ANNOTATE:

@@ -40,7 +40,7 @@ def _count(counts: NDArray[np.int64], found: Boxes, truth: Boxes, min_score: flo
     owner = _match(iou(found.xyxy, truth.xyxy), min_iou)
     matched = owner >= 0
     missed = np.setdiff1d(np.arange(len(truth)), owner[matched])
-    imagined = ~matched & ~_inside(found.xyxy, crowd.xyxy, min_iou)
+    imagined = ~matched & ~inside(found.xyxy, crowd.xyxy, min_iou)
     size = len(counts)
     rows = np.concatenate([truth.labels[owner[matched]], truth.labels[missed], np.full(imagined.sum(), size - 1)])
     columns = np.concatenate([found.labels[matched], np.full(len(missed), size - 1), found.labels[imagined]])
@@ -68,7 +68,7 @@ def _match(overlap: FloatArray, min_iou: float) -> NDArray[np.int64]:
     return owner
 
 
-def _inside(xyxy: FloatArray, regions: FloatArray, share: float) -> NDArray[np.bool_]:
+def inside(xyxy: FloatArray, regions: FloatArray, share: float) -> NDArray[np.bool_]:
     """Which boxes have at least `share` of their own area in one of the regions; bool [N]."""
     top_left = np.maximum(xyxy[:, None, :2], regions[None, :, :2])
     bottom_right = np.minimum(xyxy[:, None, 2:], regions[None, :, 2:])

@@ -26,8 +26,8 @@ from boxwise.report.tables import (
     known_columns,
     mean_cell,
     mean_of,
-    percent,
     quality_table,
+    saved,
     share,
 )
 
@@ -112,7 +112,7 @@ def _savings_row(last: Sequence[tuple[Cell, Round]], split: str) -> tuple[str | 
         mean_cell([number((round.metrics(split) or {}).get("ap50")) for _, round in last], share),
         duration(mean_of([number(one.get("seconds")) for one in spent])),
         duration(mean_of([number(one.get("by_hand_seconds")) for one in spent])),
-        mean_cell([time_saved(one)[1] for one in spent], percent),
+        mean_cell([time_saved(one)[1] for one in spent], saved),
         mean_cell(qualities, share),
     )
 

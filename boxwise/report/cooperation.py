@@ -105,8 +105,8 @@ def _summary(cell: Cell) -> str:
     seconds, share = time_saved(spent)
     if math.isfinite(share) and cell.ask != "full":
         labour, by_hand = duration(number(spent.get("seconds"))), duration(number(spent.get("by_hand_seconds")))
-        less = f"{percent(abs(share))} {'less' if seconds >= 0 else 'more'}"
-        said += f" So far {labour} of labour, {less} than the {by_hand} that drawing the very same boxes by hand would have taken."
+        less = "as much as" if percent(share) == "0%" else f"{percent(abs(share))} {'less' if seconds >= 0 else 'more'} than"
+        said += f" So far {labour} of labour, {less} the {by_hand} that drawing the very same boxes by hand would have taken."
     return said
 
 
@@ -158,7 +158,7 @@ def _image_row(round: Round) -> dict[str, str]:
         "round": str(round.round),
         "asked whole": count(number(asked.get("whole"))),
         "asked by box": count(number(asked.get("boxwise"))),
-        "entered without a person": count(number(asked.get("self_labeled"))),
+        "entered without a question": count(number(asked.get("self_labeled"))),
         "of all these, asked before": count(number(asked.get("requeued"))),
         "drawn for val": count(number(asked.get("val_drawn"))),
         "joined the labelled set": count(len(plan.get("joined") or ())),

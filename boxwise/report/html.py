@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from boxwise.config import leaves
 from boxwise.files import replacing
@@ -50,6 +50,7 @@ def write_report(
         loader=PackageLoader("boxwise.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     charts = count(1)
+    templates.filters["breakable"] = lambda name: escape(name).replace("+", Markup("+<wbr>"))
     templates.filters["svg"] = lambda svg: Markup(with_ids_of(svg, next(charts)))
     text = templates.get_template("report.html.j2").render(page)
     with replacing(target) as aside:
@@ -72,7 +73,7 @@ def _page(
         "baseline": baseline,
         "split": judged,
         "colors": arm_colors(arms, baseline),
-        "judged_arms": [r for r in results if r.by_axis["images"].test is not None],
+        "judged_arms": [r for r in results if r.summary.test is not None],
         "single": len(cells) == 1,
         "results": results,
         "headline": tables.headline(results, baseline=baseline, split=judged),

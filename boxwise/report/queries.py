@@ -105,7 +105,9 @@ def _write_query_csv(query: Query, records: dict[str, ImageRecord], out: Path) -
 
 def asked_of(item: QueryItem) -> str:
     """What a person is asked about an image, in words."""
-    return "whole image" if item.box_ids is None else f"{len(item.box_ids)} boxes"
+    if item.box_ids is None:
+        return "whole image"
+    return "1 box" if len(item.box_ids) == 1 else f"{len(item.box_ids)} boxes"
 
 
 def _write_csv(out: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

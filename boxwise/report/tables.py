@@ -35,7 +35,10 @@ class Quantity:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """One row of the result table, one card of the headline."""
+    """One row of the result table, one card of the headline.
+
+    judged: the cost that arms are judged over: labelled images, or annotator time where people are asked differently from arm to arm.
+    """
 
     arm: str
     label: str
@@ -44,19 +47,25 @@ class ArmResult:
     ap: Interval
     ap50: Interval
     by_axis: Mapping[Axis, ArmSummary]
+    judged: Axis = "images"
 
-    def quantity(self, kind: str, axis: Axis = "images") -> Quantity:
+    def quantity(self, kind: str, axis: Axis | None = None) -> Quantity:
         """A statistic as shown: 'area', 'difference' or 'saving' on an axis, 'ap' or 'ap50' after the last round, or the 'test'."""
-        summary = self.by_axis[axis]
+        summary = self.by_axis[axis or self.judged]
         if kind == "test":
             return Quantity(summary.test.text if summary.test else NONE)
         value = getattr(self, kind) if kind in ("ap", "ap50") else getattr(summary, kind)
-        return _quantity(value, {"difference": signed, "saving": percent}.get(kind, share))
+        return _quantity(value, {"difference": signed, "saving": saved}.get(kind, share))
 
     @property
     def verdict(self) -> Verdict:
-        """Decided by the paired test on the area under the curve over images; without enough seeds nothing is."""
-        return verdict(self.by_axis["images"])
+        """Decided by the paired test on the area under the curve over `judged`; without enough seeds nothing is."""
+        return verdict(self.summary)
+
+    @property
+    def summary(self) -> ArmSummary:
+        """The arm over the cost it is judged by."""
+        return self.by_axis[self.judged]
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,11 @@ def signed(value: float | None) -> str:
 def percent(value: float | None) -> str:
     """A share in whole percent."""
     return NONE if value is None or not math.isfinite(value) else f"{figure(100 * value, 0)}%"
+
+
+def saved(value: float | None) -> str:
+    """A share saved, or the limit of one: t intervals of few seeds pass 100%, a saving does not."""
+    return percent(None if value is None else min(value, 1.0))
 
 
 def count(value: float | None) -> str:
@@ -117,34 +131,35 @@ def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[Arm
     curves = [found for cell in cells if len((found := curve(cell, split)).ap)]
     by_axis = {(s.arm, s.axis): s for s in compare_arms(curves, baseline=baseline)}
     half = {s.arm: s for s in compare_arms(curves, baseline=baseline, metric="ap50", axes=("images",))}
+    judged: Axis = "seconds" if len({cell.ask for cell in cells}) > 1 else "images"
     results = []
     for arm in arms_of(cells, baseline):
         if arm not in half:
             continue
         summaries = {axis: by_axis[arm, axis] for axis in AXES}
         mine = cells_of(cells, arm)
-        seeds = len(summaries["images"].seeds)
-        results.append(ArmResult(arm, mine[0].label, mine[0].upper_bound, seeds, summaries["images"].final, half[arm].final, summaries))
+        final, seeds = summaries["images"].final, len(summaries["images"].seeds)
+        results.append(ArmResult(arm, mine[0].label, mine[0].upper_bound, seeds, final, half[arm].final, summaries, judged))
     return results
 
 
 def headline(results: Sequence[ArmResult], *, baseline: str, split: str) -> str:
     """What the comparison says, in one or two sentences."""
-    judged = [r for r in results if r.arm != baseline and r.by_axis["images"].test is not None]
+    judged = [r for r in results if r.arm != baseline and r.summary.test is not None]
     if not judged:
         return _standing(results, split)
     tally = {name: [r.label for r in judged if r.verdict == name] for name in _WORDS}
     parts = (f"{words} {baseline}: {', '.join(tally[name])}." for name, words in _WORDS.items() if tally[name])
-    seeds = max(r.by_axis["images"].test.seeds for r in judged if r.by_axis["images"].test)
-    said = f"{' '.join(parts)} Judged by AP on {split} along the curve, {_plural(seeds, 'paired seed')}."
+    seeds = max(r.summary.test.seeds for r in judged if r.summary.test)
+    over = AXIS_NAMES[judged[0].judged]
+    said = f"{' '.join(parts)} Judged by AP on {split} along the curve over {over}, {_plural(seeds, 'paired seed')}."
     few = f" A verdict needs {MIN_SEEDS}: with fewer, even the same winner every time could be luck."
     return said + few if seeds < MIN_SEEDS else said
 
 
 def reading(result: ArmResult, results: Sequence[ArmResult], baseline: str) -> list[str]:
     """What one arm's figures say against the baseline, sentence by sentence."""
-    summary = result.by_axis["images"]
-    other = next(r for r in results if r.arm == baseline).by_axis["images"]
+    summary, other = result.summary, next(r for r in results if r.arm == baseline).summary
     theirs = dict(zip(other.seeds, other.areas, strict=True))
     mine = dict(zip(summary.seeds, summary.areas, strict=True))
     ahead = sum(mine[seed] > theirs[seed] for seed in summary.paired_seeds)
@@ -153,7 +168,8 @@ def reading(result: ArmResult, results: Sequence[ArmResult], baseline: str) -> l
     test = result.quantity("test").text
     seeds = _plural(len(summary.paired_seeds), "seed")
     return [
-        f"Mean AP along the curve {difference.text}{limits}; ahead on {ahead} of {seeds}; Wilcoxon: {test}.",
+        f"Mean AP along the curve over {AXIS_NAMES[result.judged]} {difference.text}{limits}; "
+        f"ahead on {ahead} of {seeds}; Wilcoxon: {test}.",
         "For the same AP: " + ", ".join(_spent(result.by_axis[axis], AXIS_NAMES[axis]) for axis in AXES) + ".",
     ]
 
@@ -169,7 +185,7 @@ def quality_table(columns: Mapping[str, Sequence[Mapping[str, Any]]], classes: S
 
 
 def round_table(cell: Cell) -> Table:
-    """The rounds of one cell: labels so far, quality, training, the pool pass. Columns that nothing is known of are left out."""
+    """The rounds of one cell: labels so far, quality, training, the pool pass. Rows and columns that nothing is known of are left out."""
     heads = (
         "round",
         "images",
@@ -184,7 +200,8 @@ def round_table(cell: Cell) -> Table:
         "pool",
         "pool images/s",
     )
-    return known_columns(Table(heads, tuple(_round_row(r) for r in cell.rounds)))
+    rows = [_round_row(r) for r in cell.rounds]
+    return known_columns(Table(heads, tuple(row for row in rows if any(_text(value) != NONE for value in row[1:]))))
 
 
 def pool_table(cell: Cell) -> Table | None:
@@ -206,7 +223,11 @@ def _text(cell: str | Quantity) -> str:
 
 
 def _spread(term: Mapping[str, Any] | None) -> str:
-    return f"{number(term.get('mean')):.3g} ± {number(term.get('std')):.3g}" if term else NONE
+    """A term that was standardised has a mean of some 1e-17: of its spread, that is 0."""
+    if not term:
+        return NONE
+    mean, spread = number(term.get("mean")), number(term.get("std"))
+    return f"{0 if abs(mean) < 1e-9 * spread else mean:.3g} ± {spread:.3g}".replace("-", "−")
 
 
 def _round_row(round: Round) -> tuple[str | Quantity, ...]:

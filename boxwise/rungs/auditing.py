@@ -1,7 +1,7 @@
 """The rung AUDIT: were the scores that chose the new images right, now that their labels are known?
 
 Returns fidelity, the weights it suggests, and the risk of the pool where images were drawn with known probabilities.
-Looks only at images labelled by people throughout: against its own labels a model is always right.
+Looks only at images new to the model and labelled by people throughout: on what it has learnt, and against its own labels, it is right.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def audit(bench: Bench, round: int) -> Rung:
 
     config = bench.config
     chosen = {item.image_id: item for item in bench.store.query(round).items if item.split is Split.TRAIN}
-    samples = _by_people(bench, set(chosen))
+    samples = _by_people(bench, set(chosen) - set(bench.store.annotations(Split.TRAIN, before=round)))
     if not samples:
         weights = _weights(bench, round, {})
         return Rung({"n": 0, "fidelity": {}, "true_losses": {}, "weights": weights, "lure": None}, (round, Phase.COMPOSE))

@@ -5,12 +5,13 @@ Leaves self-labels, if any, in the round's folder. Knows nothing of how the deci
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from boxwise import recipes
+from boxwise.annotation.proposals import as_found_now, propose
 from boxwise.box_tables import read_consistency, write_self_labels
 from boxwise.config import resolve
 from boxwise.curricula.base import Curriculum, Material, PoolImage, TrainingPlan, al_ratio, sl_score
@@ -46,10 +47,26 @@ def _material(bench: Bench, round: int, annotations: Mapping[str, Annotation]) -
         round,
         resolve(bench.config.budget.per_round, len(bench.store.images(Split.TRAIN)), "budget.per_round"),
         labeled={image_id: a for image_id, a in annotations.items() if image_id not in asked or image_id in joined},
-        seen={image_id: a for image_id, a in annotations.items() if image_id in asked},
+        seen={image_id: a for image_id, a in annotations.items() if image_id in asked} | _rescored(bench, round, annotations, now),
         new=tuple(image_id for image_id in now if image_id in annotations),
         pool=lambda: _unannotated(bench, round, annotations),
     )
+
+
+def _rescored(bench: Bench, round: int, annotations: Mapping[str, Annotation], now: Sequence[str]) -> dict[str, Annotation]:
+    """The images asked about again, judged anew: what people answered for before and the model is certain of by now counts as its own.
+
+    Else no image that people have labelled could ever leave the queue. Only the policy sees them so; training sees who labelled what.
+    """
+    before = bench.store.annotations(Split.TRAIN, before=round)
+    again = {image_id for image_id in now if image_id in before and image_id in annotations}
+    if not again:
+        return {}
+    overlap, thresholds, found = bench.config.ask.overlap, thresholds_of(bench, round - 1), {}
+    for image_id, detections in read_detections(bench.file(round - 1, "detections.parquet"), only=again):
+        made = propose(image_id, detections, thresholds, overlap=overlap, prefix="")
+        found[image_id] = as_found_now(annotations[image_id], before[image_id], made.boxes[made.certain], overlap=overlap)
+    return found
 
 
 def _unannotated(bench: Bench, round: int, annotations: Mapping[str, Annotation]) -> Iterator[PoolImage]:

@@ -61,6 +61,8 @@ def _first(bench: Bench, rng: Generator) -> Rung:
     order = [pool[row].image_id for row in rng.permutation(len(pool))]
     drawn = [QueryItem(image_id, 0.0, split=Split.VAL) for image_id in order[:validation]]
     drawn += [QueryItem(image_id, 0.0) for image_id in order[validation : validation + max(0, initial - labeled)]]
+    if bench.config.ask.target_precision is not None and not validation and not bench.store.images(Split.VAL):
+        raise StudyError(f"{bench.folder}: ask.target_precision is found on val, which has no image. Give budget.validation of 1 or more.")
     if not drawn and not bench.store.annotations(Split.TRAIN):
         raise StudyError(f"{bench.folder}: nothing is labelled and nothing is left to ask for. Give budget.initial of 1 or more.")
     return Rung({"strategy": "random", **_counts(Query(0, tuple(drawn)), ())}, (0, Phase.ANNOTATE), Query(0, tuple(drawn)))
@@ -107,7 +109,9 @@ def _askable(bench: Bench, round: int, pool: set[str]) -> set[str]:
     if mode not in ("trust", "boxes"):
         return pool
     made = _proposals(bench, round, pool)
-    return {proposals.image_id for proposals in made if (len(proposals.boxes) if mode == "trust" else not proposals.certain.all())}
+    if mode == "trust":
+        return {proposals.image_id for proposals in made if len(proposals.boxes)}
+    return {p.image_id for p in made if not p.certain.all() and not (p.settled and p.settled.complete)}
 
 
 def _proposals(bench: Bench, round: int, image_ids: set[str]) -> Iterator[Proposals]:

@@ -1,5 +1,9 @@
-"""The study's database: `store.py` has its verbs, `schema.py` its tables, `rows.py` what lies between records and rows."""
+"""The study's database: `store.py` has its verbs, `desk.py` those of labelling together, `schema.py` the tables.
 
+`rows.py` is what lies between records and rows.
+"""
+
+from boxwise.store.desk import Desk, Draft, Lease
 from boxwise.store.store import GIVEN, MODEL, Labour, Store
 
-__all__ = ["GIVEN", "MODEL", "Labour", "Store"]
+__all__ = ["GIVEN", "MODEL", "Desk", "Draft", "Labour", "Lease", "Store"]

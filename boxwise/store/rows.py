@@ -25,7 +25,17 @@ def put(connection: Connection, key: str, value: Any) -> None:
         connection.execute(STUDY.insert(), {"key": key, "value": value})
 
 
-def append(connection: Connection, annotation: Annotation, verdicts: Sequence[Verdict], round: int, annotator: str, seconds: float) -> None:
+def append(
+    connection: Connection,
+    annotation: Annotation,
+    verdicts: Sequence[Verdict],
+    round: int,
+    annotator: str,
+    seconds: float,
+    *,
+    late: bool = False,
+) -> int:
+    """Append an annotation and its verdicts; returns the annotation's number. Raises StudyError for an image that is not in the study."""
     row = {
         "image_id": annotation.image_id,
         "round": round,
@@ -36,10 +46,11 @@ def append(connection: Connection, annotation: Annotation, verdicts: Sequence[Ve
         "rejected": annotation.rejected.tolist(),
         "seconds": seconds,
         "at": now(),
+        "late": late,
     }
     if connection.execute(sa.select(IMAGES.c.image_id).where(IMAGES.c.image_id == annotation.image_id)).first() is None:
         raise StudyError(f"image {annotation.image_id!r} is not in the study.")
-    (number,) = connection.execute(ANNOTATIONS.insert(), row).inserted_primary_key or (None,)
+    number = int(connection.execute(ANNOTATIONS.insert(), row).inserted_primary_key[0])  # type: ignore[index]
     rows = [
         {
             "annotation_id": number,
@@ -55,6 +66,14 @@ def append(connection: Connection, annotation: Annotation, verdicts: Sequence[Ve
     ]
     if rows:
         connection.execute(VERDICTS.insert(), rows)
+    return number
+
+
+def hold(connection: Connection, image_id: str) -> None:
+    """Let nobody else decide about the image until this transaction ends; also takes SQLite's one write lock before anything is read."""
+    changed = connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(image_id=image_id)).rowcount
+    if not changed:
+        raise StudyError(f"image {image_id!r} is not in the study.")
 
 
 def read_annotation(row: Any) -> Annotation:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 META = sa.MetaData()
 STUDY = sa.Table("study", META, sa.Column("key", sa.String, primary_key=True), sa.Column("value", sa.JSON, nullable=False))
 IMAGES = sa.Table(
@@ -38,6 +38,9 @@ ANNOTATIONS = sa.Table(
     sa.Column("rejected", sa.JSON, nullable=False),
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Column("at", sa.String, nullable=False),
+    sa.Column(
+        "late", sa.Boolean, nullable=False
+    ),  # given after another's answer by someone who no longer held the image: history, never current
 )
 VERDICTS = sa.Table(
     "verdicts",
@@ -72,7 +75,39 @@ FACTS = sa.Table(
     sa.Column("facts", sa.JSON, nullable=False),
     sa.Column("at", sa.String, nullable=False),
 )
-LATEST = sa.select(sa.func.max(ANNOTATIONS.c.id)).group_by(ANNOTATIONS.c.image_id)
+LEASES = sa.Table(
+    "leases",
+    META,
+    sa.Column("image_id", sa.String, sa.ForeignKey("images.image_id"), primary_key=True),
+    sa.Column("annotator", sa.String, nullable=False),
+    sa.Column("until", sa.Float, nullable=False),  # seconds since the epoch
+)
+DRAFTS = sa.Table(
+    "drafts",
+    META,
+    sa.Column("image_id", sa.String, sa.ForeignKey("images.image_id"), primary_key=True),
+    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("annotator", sa.String, primary_key=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+)
+SKIPS = sa.Table(
+    "skips",
+    META,
+    sa.Column("image_id", sa.String, sa.ForeignKey("images.image_id"), primary_key=True),
+    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("annotator", sa.String, primary_key=True),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+)
+ANSWERS = sa.Table(
+    "answers",
+    META,
+    sa.Column("key", sa.String, primary_key=True),  # made once by whoever sends the answer, so that sending it twice stores it once
+    sa.Column("annotation_id", sa.Integer, sa.ForeignKey("annotations.id"), nullable=False),
+)
+LATEST = sa.select(sa.func.max(ANNOTATIONS.c.id)).where(sa.not_(ANNOTATIONS.c.late)).group_by(ANNOTATIONS.c.image_id)
 
 
 def engine(url: str) -> Engine:

@@ -12,20 +12,34 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 from boxwise.errors import StudyError
 from boxwise.jsonable import plain
 from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, Source, Split, Verdict
-from boxwise.store.rows import append, insert_query, now, put, read_annotation, read_item, read_verdicts
-from boxwise.store.schema import ANNOTATIONS, FACTS, IMAGES, LATEST, META, QUERIES, SCHEMA_VERSION, STUDY, VERDICTS, engine, shown
+from boxwise.store.rows import append, hold, insert_query, now, put, read_annotation, read_item, read_verdicts
+from boxwise.store.schema import (
+    ANNOTATIONS,
+    ANSWERS,
+    FACTS,
+    IMAGES,
+    LATEST,
+    LEASES,
+    META,
+    QUERIES,
+    SCHEMA_VERSION,
+    STUDY,
+    VERDICTS,
+    engine,
+    shown,
+)
 
 GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that nobody looked at
 
 
 @dataclass(frozen=True)
 class Labour:
-    """What annotating cost: images and boxes now labelled, and all seconds ever spent on them, history included.
+    """What annotating cost: images and boxes now labelled, and all seconds ever spent, history and quarantined images included.
 
     boxes: those a person answered for; model_boxes: the others. by_hand: images and boxes of any source that were labelled in this study,
     not given with the data: what a person would have had to do without a model.
@@ -65,7 +79,10 @@ class Store:
         except sa.exc.DBAPIError as error:
             raise StudyError(f"{shown(url)}: not a boxwise study ({first_line(error)}).") from None
         if version != SCHEMA_VERSION:
-            raise StudyError(f"{shown(url)}: schema version {version}, expected {SCHEMA_VERSION}.")
+            raise StudyError(
+                f"{shown(url)}: made by another version of boxwise (schema version {version}, expected {SCHEMA_VERSION}). "
+                "Export its labels with that version, and make a new study with `boxwise init --labels`."
+            )
         return store
 
     def close(self) -> None:
@@ -141,10 +158,42 @@ class Store:
 
     # -- labels ---------------------------------------------------------------------------------------------------------
 
-    def annotate(self, annotation: Annotation, verdicts: Sequence[Verdict], *, round: int, annotator: str, seconds: float) -> None:
-        """Append an annotation and the verdicts it came from; durable when this returns."""
+    def annotate(
+        self,
+        annotation: Annotation,
+        verdicts: Sequence[Verdict],
+        *,
+        round: int,
+        annotator: str,
+        seconds: float,
+        key: str | None = None,
+    ) -> bool:
+        """Append an annotation and the verdicts it came from; durable when this returns. Returns whether it came late.
+
+        key: made once by the sender of an answer; the same key again stores nothing. An answer with a key is late when somebody else has
+        answered since `round` began and the sender no longer holds the image: it is kept as history and changes nothing else.
+        """
         with self._engine.begin() as connection:
-            append(connection, annotation, verdicts, round, annotator, seconds)
+            hold(connection, annotation.image_id)
+            if key is None:
+                append(connection, annotation, verdicts, round, annotator, seconds)
+                return False
+            known = connection.execute(
+                sa.select(ANNOTATIONS.c.late).join(ANSWERS, ANSWERS.c.annotation_id == ANNOTATIONS.c.id).where(ANSWERS.c.key == key)
+            ).scalar()
+            if known is not None:
+                return bool(known)
+            late = _overtaken(connection, annotation.image_id, round, annotator)
+            number = append(connection, annotation, verdicts, round, annotator, seconds, late=late)
+            connection.execute(ANSWERS.insert(), {"key": key, "annotation_id": number})
+            connection.execute(LEASES.delete().where(LEASES.c.image_id == annotation.image_id, LEASES.c.annotator == annotator))
+            return late
+
+    def late(self, key: str) -> bool | None:
+        """Whether the answer sent under `key` came late; None when it never came."""
+        statement = sa.select(ANNOTATIONS.c.late).join(ANSWERS, ANSWERS.c.annotation_id == ANNOTATIONS.c.id).where(ANSWERS.c.key == key)
+        with self._engine.connect() as connection:
+            return connection.execute(statement).scalar()
 
     def annotate_all(self, annotations: Iterable[Annotation], *, round: int, annotator: str) -> None:
         """Append many given annotations without verdicts or labour, in one transaction."""
@@ -180,6 +229,11 @@ class Store:
             found = {row.action: row.times for row in connection.execute(statement)}
         return {action: found.get(action.value, 0) for action in Action}
 
+    @property
+    def engine(self) -> Engine:
+        """For the desk, which keeps its own tables in the same database."""
+        return self._engine
+
     def history(self, image_id: str) -> list[tuple[str, str, Annotation, tuple[Verdict, ...]]]:
         """Every annotation an image ever had, oldest first: (annotator, when, annotation, verdicts)."""
         statement = sa.select(ANNOTATIONS).where(ANNOTATIONS.c.image_id == image_id).order_by(ANNOTATIONS.c.id)
@@ -196,12 +250,35 @@ class Store:
         statement = (
             sa.select(sa.func.sum(ANNOTATIONS.c.seconds))
             .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
-            .where(IMAGES.c.split == split.value, IMAGES.c.fault.is_(None))
+            .where(IMAGES.c.split == split.value)  # quarantined images, too: the time is spent
         )
         with self._engine.connect() as connection:
             seconds = connection.execute(statement).scalar()
         by_hand = len(told), sum(len(row.sources) for row in told)
         return Labour(len(latest), boxes, by_model, float(seconds or 0.0), by_hand)
+
+    def people(self) -> dict[str, tuple[int, float]]:
+        """annotator → (images they have answered for, seconds), the busiest first; late answers count, as the time is spent."""
+        images, seconds = sa.func.count(ANNOTATIONS.c.image_id.distinct()), sa.func.sum(ANNOTATIONS.c.seconds)
+        statement = (
+            sa.select(ANNOTATIONS.c.annotator, images.label("images"), seconds.label("seconds"))
+            .where(ANNOTATIONS.c.annotator.not_in((GIVEN, MODEL)))
+            .group_by(ANNOTATIONS.c.annotator)
+            .order_by(images.desc(), ANNOTATIONS.c.annotator)
+        )
+        with self._engine.connect() as connection:
+            return {row.annotator: (row.images, float(row.seconds)) for row in connection.execute(statement)}
+
+    def answered_again(self) -> set[str]:
+        """The images whose labels somebody has looked at a second time: given or answered before, and answered since."""
+        statement = (
+            sa.select(ANNOTATIONS.c.image_id)
+            .where(ANNOTATIONS.c.annotator != MODEL, sa.not_(ANNOTATIONS.c.late))
+            .group_by(ANNOTATIONS.c.image_id)
+            .having(sa.func.count() > 1)
+        )
+        with self._engine.connect() as connection:
+            return set(connection.execute(statement).scalars())
 
     # -- rounds ---------------------------------------------------------------------------------------------------------
 
@@ -269,6 +346,15 @@ class Store:
             for row in connection.execute(sa.select(FACTS).order_by(FACTS.c.round)):
                 found.setdefault(row.round, {})[row.phase] = row.facts
         return found
+
+
+def _overtaken(connection: Connection, image_id: str, round: int, annotator: str) -> bool:
+    """Whether somebody else has answered for the image since the round began, and it is not the annotator's to correct."""
+    holder = connection.execute(sa.select(LEASES.c.annotator).where(LEASES.c.image_id == image_id)).scalar()
+    answered = sa.select(ANNOTATIONS.c.id).where(
+        ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.image_id == image_id, ANNOTATIONS.c.round >= round, ANNOTATIONS.c.annotator != annotator
+    )
+    return holder != annotator and connection.execute(answered).first() is not None
 
 
 def first_line(error: sa.exc.DBAPIError) -> str:

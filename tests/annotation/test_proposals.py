@@ -2,11 +2,12 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from boxwise.annotation.proposals import Thresholds, fixed_thresholds, propose
+from boxwise.annotation.proposals import Thresholds, as_found_now, fixed_thresholds, propose
 from boxwise.boxes import Boxes
 from boxwise.config import AskConfig
 from boxwise.errors import ConfigError
@@ -117,6 +118,41 @@ class TestSettled:
     def test_the_rejected_stay_settled(self):
         settled = self.settled([], [], (), rejected=[SPOT])
         assert proposed(found([FAR], [0], [0.9]), settled=settled).settled.rejected.tolist() == [SPOT]
+
+    @pytest.mark.parametrize(
+        ("detections", "whole"),
+        [
+            (found([NEAR], [1], [0.5]), True),  # asked about again, in whatever class
+            (found([FAR], [0], [0.9]), False),
+            (found([SPOT], [0], [0.2]), False),  # dropped: nobody is asked about it
+        ],
+    )
+    def test_an_image_stays_complete_while_all_that_the_model_labelled_is_found_again(self, detections, whole):
+        complete = replace(self.settled([SPOT], [0], (Source.MODEL,), scores=[0.9]), complete=True)
+        assert proposed(detections, settled=complete).settled.complete is whole
+
+    def test_what_a_person_answered_for_since_is_not_missing(self):
+        complete = replace(self.settled([SPOT, FAR], [0, 0], (Source.MODEL,) * 2, [NEAR], [0.9, 0.9]), complete=True)
+        assert proposed(found([FAR], [0], [0.9]), settled=complete).settled.complete
+
+
+class TestAsFoundNow:
+    BEFORE = Annotation("a.png", Boxes([SPOT, FAR], [0, 1]), (Source.HUMAN,) * 2, True)
+    AFTER = Annotation("a.png", Boxes([SPOT, FAR, FARTHER], [0, 1, 2]), (Source.HUMAN,) * 3, True, round=1)
+
+    def test_what_people_labelled_before_counts_as_the_models_once_it_is_certain(self):
+        now = as_found_now(self.AFTER, self.BEFORE, found([NEAR], [0], [0.95]), overlap=0.5)
+        assert now.by_model.tolist() == [True, False, False]
+        assert now.boxes.scores[0] == np.float32(0.95) and np.isnan(now.boxes.scores[1:]).all()
+        assert now.boxes.xyxy.tolist() == self.AFTER.boxes.xyxy.tolist() and not self.AFTER.by_model.any()
+
+    @pytest.mark.parametrize("certain", [found([FAR], [0], [0.9]), found([FARTHER], [2], [0.9]), found([], [], [])])
+    def test_another_class_or_an_answer_of_this_round_stays_a_persons(self, certain):
+        assert not as_found_now(self.AFTER, self.BEFORE, certain, overlap=0.5).by_model.any()
+
+    def test_one_box_speaks_for_one_object(self):
+        twice = Annotation("a.png", Boxes([SPOT, NEAR], [0, 0]), (Source.HUMAN,) * 2, True)
+        assert as_found_now(twice, twice, found([NEAR], [0], [0.9]), overlap=0.5).by_model.tolist() == [False, True]
 
 
 class TestResult:

@@ -61,6 +61,7 @@ def test_from_a_folder_of_images_to_a_report(boxwise, images, digits, tmp_path, 
         assert [row["images"] for row in csv.DictReader(file)] == ["6", "10", "14"]
     code, out, _ = boxwise("status", study)
     assert code == 0 and "round 2 of 2, next: done" in out
+    assert "the study is done" in boxwise("query", study)[1]
 
     code, out, _ = boxwise("export", study, tmp_path / "out.json", "--format", "coco")
     document = json.loads((tmp_path / "out.json").read_text())
@@ -73,6 +74,31 @@ def test_from_a_folder_of_images_to_a_report(boxwise, images, digits, tmp_path, 
     assert code == 0 and len(list((tmp_path / "drawn").glob("*.jpg"))) == len(list(images.iterdir()))
     code, _, err = boxwise("predict", weights, tmp_path / "labels0" / "classes.txt", "--out", tmp_path / "no")
     assert code == 2 and "classes.txt" in err
+
+
+def test_an_import_of_images_alone_says_that_there_are_no_labels(boxwise, images, digits, tmp_path, tiny_overrides):
+    boxwise("init", tmp_path / "study", "--images", images, "--classes", ",".join(digits.classes), *tiny_overrides)
+    code, _, err = boxwise("import", tmp_path / "study", images)
+    assert code == 2 and f"{images}: no labels of the study's images" in err
+
+
+def test_asked_by_boxes_a_person_hears_what_files_mean_and_what_export_leaves_out(boxwise, digits_folder, tmp_path, tiny_overrides):
+    study, folder = tmp_path / "study", tmp_path / "to_label"
+    asking = ("--ask", "boxes", "ask.uncertain=0.01", "ask.certain=1", "budget.initial=0", "budget.rounds=1", "budget.per_round=3")
+    labels = tmp_path / "labels"
+    shutil.copytree(digits_folder, labels)
+    for path in sorted((labels / "Annotations").glob("*.xml"))[::2]:
+        path.unlink()
+    assert boxwise("init", study, "--labels", labels, *tiny_overrides, *asking)[0] == 0
+    code, out, _ = boxwise("run", study)
+    assert code == 0 and "Round 1 waits for labels" in out
+    code, out, _ = boxwise("query", study, "--out", folder, "--format", "voc")
+    assert code == 0 and "take out the images that you have not looked at" in out
+    asked = len(Study.open(study).ask().items)
+    code, out, _ = boxwise("import", study, folder)
+    assert code == 0 and f"{asked} images labelled" in out
+    _, _, err = boxwise("export", study, tmp_path / "labels.json")
+    assert f"{asked} incompletely labelled images are left out" in err
 
 
 def test_labels_that_exist_already_count_and_unlisted_images_join_the_pool(boxwise, digits_folder, tmp_path, tiny_overrides):

@@ -19,6 +19,7 @@ from boxwise.report.tables import (
     quality_table,
     reading,
     round_table,
+    saved,
     signed,
 )
 
@@ -56,6 +57,17 @@ class TestArmResults:
             for kind in ("ap", "ap50", "area"):
                 low, high = map(float, result.quantity(kind).remark.split(" to "))
                 assert 0 <= low <= float(result.quantity(kind).text) <= high <= 1
+
+    def test_nothing_saves_more_than_everything(self):
+        assert saved(1.66) == "100%" and saved(-1.94) == "−194%" and saved(None) == "–"
+
+    def test_arms_that_ask_alike_are_judged_by_images_others_by_annotator_time(self, make_cells):
+        cells = make_cells(("dual", "random"))
+        assert {r.judged for r in arm_results(cells, baseline="random", split="test")} == {"images"}
+        review = [c if c.arm == "random" else dataclasses.replace(c, config={**c.config, "ask": {"mode": "review"}}) for c in cells]
+        results = arm_results(review, baseline="random", split="test")
+        assert {r.judged for r in results} == {"seconds"} and results[0].quantity("area") == results[0].quantity("area", "seconds")
+        assert "over annotator time" in headline(results, baseline="random", split="test")
 
     def test_arms_without_an_evaluated_round_are_left_out(self, make_cells):
         cells = make_cells(("dual", "random"), 1)
@@ -114,9 +126,16 @@ class TestTables:
         assert "val AP" in without.heads
         assert [row[0] for row in without.rows] == ["0", "1", "2", "3"]
 
+    def test_a_round_that_waits_for_labels_has_no_row_yet(self, make_cells):
+        cell = make_cells(("dual",), 1)[0]
+        waiting = dataclasses.replace(cell, rounds=(*cell.rounds, Round(4, {"select": {"items": []}})))
+        assert round_table(waiting) == round_table(cell)
+
     def test_terms_over_the_pool_only_where_it_was_scored(self, make_cells):
         dual, random = make_cells(("dual", "random"), 1)
         assert pool_table(dual).rows[0] == ("1", "0 ± 1")
+        dual.rounds[1].facts["score"]["terms"] = {"L_det": {"mean": -3.93e-17, "std": 1.0}, "gate": {"mean": -0.25, "std": 0.5}}
+        assert pool_table(dual).rows[0][:3] == ("1", "0 ± 1", "−0.25 ± 0.5")
         assert pool_table(random) is None
 
     def test_unknown_columns_go(self):

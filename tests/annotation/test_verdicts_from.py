@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from boxwise.annotation.comparison import verdicts_from
+from boxwise.annotation.comparison import same_labels, verdicts_from
 from boxwise.annotation.verdicts import annotation_of, settled_id
 from boxwise.boxes import Boxes
 from boxwise.config import CostConfig
@@ -148,3 +148,34 @@ def test_the_acts_give_the_labels_back(seed):
         assert handed_in == stands or (stands in shown_places and np.abs(np.subtract(handed_in, stands)).max() <= 1)
     taken_over = replace(made, sources=(Source.HUMAN,) * len(made.boxes))
     assert verdicts_from(labels, Proposals("i", Boxes.empty(), np.zeros(0, bool), taken_over), COST) == ()
+
+
+class TestIds:
+    """A tool that keeps the ids of boxes says which box went where."""
+
+    def test_a_box_dragged_far_away_is_a_move(self):
+        labels = Boxes([[200, 200, 220, 260]], [0], ids=["p"])
+        assert verdicts_from(labels, one(), COST) == (Verdict(Action.MOVE, "p", (200, 200, 220, 260), None, 4),)
+
+    def test_an_id_goes_before_a_better_place(self):
+        labels = Boxes([PLACE, [12, 12, 50, 50]], [0, 0], ids=["drawn", "p"])
+        added, moved = verdicts_from(labels, one(), COST)
+        assert (added.action, added.xyxy) == (Action.ADD, tuple(PLACE))
+        assert (moved.action, moved.box_id, moved.xyxy) == (Action.MOVE, "p", (12, 12, 50, 50))
+
+    def test_other_ids_say_nothing(self):
+        for ids in (["x"], [7], [None], [""]):
+            assert verdicts_from(Boxes([PLACE], [0], ids=ids), one(), COST) == (Verdict(Action.KEEP, "p", seconds=2),)
+
+
+class TestSameLabels:
+    LABELS = Boxes([PLACE, [60, 60, 70, 70], PLACE], [0, 1, 2])
+
+    def test_in_any_order_and_as_files_round(self):
+        assert same_labels(self.LABELS, replace(self.LABELS, xyxy=self.LABELS.xyxy + 0.5)[[2, 0, 1]])
+        assert same_labels(Boxes.empty(), Boxes.empty())
+
+    @pytest.mark.parametrize("other", [LABELS[:2], LABELS[[0, 1, 1]], replace(LABELS, labels=[0, 1, 1]), Boxes.empty()])
+    def test_a_box_more_or_less_moved_or_renamed_is_another(self, other):
+        assert not same_labels(self.LABELS, other) and not same_labels(other, self.LABELS)
+        assert not same_labels(self.LABELS, replace(self.LABELS, xyxy=self.LABELS.xyxy + 0.6))

@@ -1,0 +1,199 @@
+"""The verb of labelling in the browser: label; and `run --label`, which trains between the batches.
+
+The page is served by this process, which never imports torch; the rungs run in processes of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from time import sleep
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from boxwise.records import Phase
+    from boxwise.study import Study
+
+app = typer.Typer()
+Host = Annotated[str, typer.Option(help="Address to serve the page on; beyond this machine it asks for the token in the link.")]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="0: any free one.", show_default="8123, or the next free one")]
+Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")]
+Token = Annotated[str | None, typer.Option(help="What the link must hold; made at random where one is needed.")]
+
+_POLL_SECONDS = 1.0
+_SECONDS_TO_READ = 5.0  # the page shows that the study is done before its server ends
+_SECONDS_TO_STOP = 30.0
+_LINES_KEPT = 20
+
+
+@app.command()
+def label(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")],
+    host: Host = "127.0.0.1",
+    port: Port = None,
+    browser: Browser = True,
+    token: Token = None,
+) -> None:
+    """Label in the browser what the study asks for. Ctrl-C ends it; every answer is stored as it is given."""
+    from boxwise.cli.console import say
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    with suppress(KeyboardInterrupt), stopping_cleanly(), serving(opened, host=host, port=port, browser=browser, token=token) as wait:
+        _say_where_it_stands(opened)
+        wait()
+    say(f"Stopped. Every answer is stored; go on with `boxwise label {study}`, or train with `boxwise run {study}`.")
+
+
+def label_and_train(opened: Study, *, host: str, port: int | None, browser: bool, token: str | None) -> None:
+    """Round after round: ask, wait until the batch is labelled in the browser, train in another process; until the study is done."""
+    from boxwise.cli.console import say
+    from boxwise.records import Phase
+
+    with stopping_cleanly(), serving(opened, host=host, port=port, browser=browser, token=token):
+        while True:
+            position = opened.store.position
+            if position[1] is Phase.ANNOTATE and (waiting := opened.store.unanswered(position[0]).items):
+                say(f"Round {position[0]} waits for labels of {len(waiting)} images.")
+                _wait(partial(_waits_for_labels, opened, position))
+            elif (fault := climb(opened.folder)) is not None:
+                _report(opened, fault)
+            elif opened.store.position[1] is Phase.DONE:
+                break
+        say(f"The page ends in {_SECONDS_TO_READ:.0f} s.")
+        sleep(_SECONDS_TO_READ)
+
+
+@contextmanager
+def serving(opened: Study, *, host: str, port: int | None, browser: bool, token: str | None) -> Iterator[Callable[[], None]]:
+    """Serve the study's page while the block runs and say where; gives a function that waits until the server ends."""
+    import webbrowser
+
+    from boxwise.cli.console import note, say
+    from boxwise.store import Desk
+    from boxwise.web.app import create_app
+    from boxwise.web.queue import LabelQueue
+    from boxwise.web.server import Server, listen
+
+    address = listen(host, port, token=token)
+    page = create_app(LabelQueue(opened, Desk(opened.store)), hosts=address.hosts, token=address.token)
+    with Server(page, address) as server:
+        if not address.loopback:
+            note(f"Served on {host}: whoever has the link can label, and nothing on the way is encrypted. Use it in networks you trust.")
+        say(f"Label here: {address.link}   (Ctrl-C ends it)")
+        if browser:
+            webbrowser.open(address.link)
+        yield server.wait
+
+
+def climb(folder: Path) -> str | None:
+    """`boxwise run` in a process of its own, until labels are needed or the study is done; None, or why it ended before.
+
+    What it prints is seen as it comes. When this process is interrupted, so is that one.
+    """
+    command = [sys.executable, "-m", "boxwise", "run", str(folder), "--served"]
+    # In a session of its own Ctrl-C reaches it once, from here.
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True)
+    said: deque[str] = deque(maxlen=_LINES_KEPT)
+    listener = Thread(target=_pass_on, args=(process, said), daemon=True)
+    listener.start()
+    try:
+        code = process.wait()
+    finally:
+        _stop(process)
+        listener.join()
+    if code == 0:
+        return None
+    if code < 0:
+        return f"the training process was ended by {signal.Signals(-code).name}" + (", perhaps for want of memory." if code == -9 else ".")
+    return said[-1].strip().removeprefix("Error: ") if said else f"the training process ended with code {code}."
+
+
+@contextmanager
+def stopping_cleanly() -> Iterator[None]:
+    """Within the block SIGTERM and a closed terminal end the work as Ctrl-C does; nohup is respected.
+
+    SIGINT is set too: a shell's background job starts with it ignored, and so would the training that it starts.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if number is not signal.SIGHUP or handler is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _pass_on(process: subprocess.Popen[str], said: deque[str]) -> None:
+    for line in process.stderr or ():
+        sys.stderr.write(line)
+        if line.strip():
+            said.append(line)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """Interrupt the process and its workers as Ctrl-C would; what it committed stays."""
+    if process.poll() is not None:
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(_SECONDS_TO_STOP)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _report(opened: Study, fault: str) -> None:
+    """Say what went wrong, here and on the page, and wait until somebody has moved the study on."""
+    from boxwise.cli.console import note
+    from boxwise.web.progress import write_trouble
+
+    position = opened.store.position
+    note(
+        f"Round {position[0]} stopped at {position[1].value}: {fault}\n"
+        f"Labels are safe and the page stays. Go on with `boxwise run {opened.folder}` in another terminal, or end this and start it again."
+    )
+    write_trouble(opened.folder, fault)
+    _wait(lambda: opened.store.position == position)
+
+
+def _waits_for_labels(opened: Study, position: tuple[int, Phase]) -> bool:
+    return opened.store.position == position and bool(opened.store.unanswered(position[0]).items)
+
+
+def _wait(still: Callable[[], bool]) -> None:
+    while still():
+        sleep(_POLL_SECONDS)
+
+
+def _say_where_it_stands(opened: Study) -> None:
+    """What there is to label; selects first if it is time to, which takes no training."""
+    from boxwise.cli.console import say
+    from boxwise.errors import StudyError
+    from boxwise.records import Phase
+
+    folder = opened.folder
+    with suppress(StudyError):  # another process is at it; the page shows what it selects
+        opened.ask()
+    number, phase = opened.store.position
+    waiting = opened.store.unanswered(number).items if phase is Phase.ANNOTATE else ()
+    if waiting:
+        say(f"Round {number} waits for labels of {len(waiting)} images.")
+    elif phase is Phase.DONE:
+        say(f"The study is done: nothing waits for labels. More rounds: boxwise run {folder} --label --rounds N")
+    else:
+        say(f"Nothing waits for labels: next comes {phase.value} of round {number}. Run it in another terminal: boxwise run {folder}")

@@ -1,0 +1,258 @@
+"""A study's open query to a Label Studio project, and the annotations of people back as verdicts; both as often as one likes.
+
+Returns what changed. Knows the study and the client, nothing of percentages or HTTP.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from PIL import Image
+
+from boxwise.annotation.comparison import verdicts_from
+from boxwise.boxes import Boxes
+from boxwise.errors import BoxwiseError, ImageError
+from boxwise.images import read_image
+from boxwise.labelstudio.client import Client
+from boxwise.labelstudio.tasks import boxes_of, configured_classes, key_of, labelling_config, model_version, task_of
+from boxwise.records import ImageRecord, Proposals, QueryItem
+from boxwise.study import Study
+
+MEMORY = "labelstudio"  # what the store keeps of it: the study's own key, the project, what was told of which annotation
+_TITLE = 50  # Label Studio's longest
+_BATCH = 10  # images uploaded and imported at once: what a kill in the middle can leave uploaded without a task
+_SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
+_INSTRUCTION = "What is on the image when you submit it is your answer: correct the boxes, delete wrong ones, draw what is missing."
+
+Progress = Callable[[int, int], None]  # (images done, images in all)
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """A push: the project's address, and the round's tasks made now, found there, and withdrawn since nobody needs them any more.
+
+    findings: one message for each image that could not be sent.
+    """
+
+    url: str
+    round: int
+    made: int
+    there: int
+    withdrawn: int
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A pull: annotations told to the study now, those told before, and images whose task people passed over.
+
+    findings: one message for each annotation that was not taken; its image still waits. waiting: images of the round without an answer.
+    """
+
+    told: int
+    known: int
+    skipped: tuple[str, ...]
+    findings: tuple[str, ...]
+    waiting: int
+
+
+def push(study: Study, client: Client, *, progress: Progress | None = None) -> Pushed:
+    """Make the project look as the study asks: its classes, the open query as tasks in the query's order, the model's boxes to correct.
+
+    Images are uploaded, once. A task is known by its image and round, so that a second push changes nothing. Tasks of ours that
+    the study no longer asks for are withdrawn, unless somebody has worked on them. Tasks that others put into the project are left alone.
+    """
+    query = study.ask()
+    project = _project(study, client)
+    tasks = {key: task for task in client.tasks(project["id"]) if (key := key_of(task)) is not None}
+    asked = {(image_id, query.round) for image_id in query.image_ids}
+    stale = [task["id"] for key, task in tasks.items() if key not in asked and not _touched(task)]
+    for number in stale:
+        client.delete_task(number)
+    new = [item for item in query.items if (item.image_id, query.round) not in tasks]
+    made, findings = _send(study, client, project["id"], new, query.round, progress)
+    there = len(query.items) - len(new)
+    if made + there and project["model_version"] != model_version(query.round):
+        client.change_project(project["id"], {"model_version": model_version(query.round)})
+    return Pushed(f"{client.url}/projects/{project['id']}", query.round, made, there, len(stale), findings)
+
+
+def pull(study: Study, client: Client) -> Pulled:
+    """Tell the study what people submitted, with the seconds they took and who they are; each state of an annotation once.
+
+    Of several annotations of one image the one of the latest round counts, then the latest change. A changed annotation is told again, and
+    only the seconds that came on top are charged. What cannot be read as boxes is left in Label Studio and named.
+    """
+    memory = _memory(study)
+    project = _found(memory, client)
+    if project is None:
+        raise BoxwiseError(f"{study.folder}: no project for it on {client.url}. Next: boxwise labelstudio push {study.folder}")
+    answers, skipped = _answers(task for task in client.tasks(project["id"]) if key_of(task) is not None)
+    told = memory["told"]
+    new = [(task, a) for task, a in answers if told.get(str(a["id"]), {}).get("updated_at") != a["updated_at"]]
+    teller = _Teller(study, client.people() if new else {}, f"{MEMORY}:{memory['key']}")
+    findings = []
+    try:
+        for task, annotation in new:
+            number, lead = str(annotation["id"]), annotation.get("lead_time") or 0
+            try:
+                teller.tell(task, annotation, charged=told.get(number, {}).get("lead_time", 0))
+            except BoxwiseError as error:
+                findings.append(str(error))
+            else:
+                told[number] = {"updated_at": annotation["updated_at"], "lead_time": lead}
+    finally:
+        study.store.put(MEMORY, memory)
+    waiting = len(study.store.unanswered(study.store.position[0]).items)
+    return Pulled(len(new) - len(findings), len(answers) - len(new), skipped, tuple(findings), waiting)
+
+
+def _memory(study: Study) -> dict[str, Any]:
+    """What the study remembers of Label Studio; its key is stored before anybody hears of it."""
+    memory = study.store.get(MEMORY)
+    if memory is None:
+        memory = {"key": uuid4().hex, "told": {}}
+        study.store.put(MEMORY, memory)
+    return dict(memory) | {"told": dict(memory.get("told", {}))}
+
+
+def _project(study: Study, client: Client) -> dict[str, Any]:
+    """The study's project, made where there is none; its classes are the study's."""
+    memory = _memory(study)
+    title = f"boxwise: {study.folder.resolve().name}"[:_TITLE]
+    found = _found(memory, client) or next((project for project in client.projects(title) if _is_of(project, memory)), None)
+    if found is None:
+        memory["told"] = {}  # annotations are numbered by the server: a new project may be on another one
+        found = client.create_project(_new_project(title, memory["key"], study.classes))
+    elif configured_classes(found["label_config"]) != study.classes:
+        found = client.change_project(found["id"], {"label_config": labelling_config(study.classes)})
+    study.store.put(MEMORY, memory | {"project": found["id"]})
+    return found
+
+
+def _new_project(title: str, key: str, classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "title": title,
+        "description": f"Made by boxwise. Study {key}: leave this line here.",
+        "label_config": labelling_config(classes),
+        "expert_instruction": _INSTRUCTION,
+        "sampling": "Uncertainty sampling",
+        "enable_empty_annotation": True,
+        "show_collab_predictions": True,
+    }
+
+
+def _found(memory: Mapping[str, Any], client: Client) -> dict[str, Any] | None:
+    """The project that the study remembers, if the server still has it: by its key, for another server may count as high."""
+    project = client.project(memory["project"]) if "project" in memory else None
+    return project if project is not None and _is_of(project, memory) else None
+
+
+def _is_of(project: Mapping[str, Any], memory: Mapping[str, Any]) -> bool:
+    return memory["key"] in (project.get("description") or "")
+
+
+def _touched(task: Mapping[str, Any]) -> bool:
+    return bool(task.get("annotations") or task.get("drafts") or task.get("total_annotations") or task.get("cancelled_annotations"))
+
+
+def _send(
+    study: Study, client: Client, project: int, items: Sequence[QueryItem], round: int, progress: Progress | None
+) -> tuple[int, tuple[str, ...]]:
+    """Upload the images and import their tasks, batch by batch; how many, and what could not be read."""
+    records = {record.image_id: record for record in study.store.images()}
+    order = {image_id: rank for rank, image_id in enumerate(study.store.query(round).image_ids)}
+    made, findings = 0, []
+    for start in range(0, len(items), _BATCH):
+        batch, files = [], []
+        for item in items[start : start + _BATCH]:
+            try:
+                files.append(_file(records[item.image_id]))
+                batch.append(item)
+            except (OSError, ImageError) as error:
+                findings.append(f"{item.image_id}: cannot be sent: {error}")
+        urls = client.upload(project, files) if files else []
+        tasks = []
+        for item, url in zip(batch, urls, strict=True):
+            image_id, place = item.image_id, {"round": round, "rank": order[item.image_id], "asked": len(order)}
+            shown = study.shown(image_id, round=round)
+            tasks.append(task_of(item, shown, records[image_id], classes=study.classes, url=url, **place))
+        if tasks:
+            client.import_tasks(project, tasks)
+        made += len(tasks)
+        if progress is not None:
+            progress(min(start + _BATCH, len(items)), len(items))
+    return made, tuple(findings)
+
+
+def _file(record: ImageRecord) -> tuple[str, bytes]:
+    """The image as a browser can show it: as it is, or as PNG."""
+    name = PurePosixPath(record.image_id)
+    if name.suffix.lower() in _SHOWN_BY_BROWSERS:
+        return name.name, record.path.read_bytes()
+    content = io.BytesIO()
+    Image.fromarray(read_image(record.path)).save(content, "PNG")
+    return f"{name.name}.png", content.getvalue()
+
+
+def _answers(tasks: Iterable[Mapping[str, Any]]) -> tuple[list[tuple[Mapping[str, Any], Mapping[str, Any]]], tuple[str, ...]]:
+    """One (task, annotation) an image, oldest change first; and the images that people only passed over."""
+    best: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
+    skipped = {}
+    for task in sorted(tasks, key=lambda task: task["data"]["round"]):
+        image_id = task["data"]["image_id"]
+        given = [annotation for annotation in task.get("annotations", ()) if not annotation.get("was_cancelled")]
+        if given:
+            best[image_id] = task, max(given, key=lambda annotation: annotation["updated_at"])
+        skipped[image_id] = bool(task.get("annotations")) and not given
+    answers = sorted(best.values(), key=lambda answer: answer[1]["updated_at"])
+    return answers, tuple(image_id for image_id, passed in skipped.items() if passed)
+
+
+class _Teller:
+    """Tells a study what annotations say. people: user number → name. key: what makes the keys of answers the study's own."""
+
+    def __init__(self, study: Study, people: Mapping[int, str], key: str) -> None:
+        self._study = study
+        self._people = people
+        self._key = key
+        self._records = {record.image_id: record for record in study.store.images()}
+        self._queries: dict[int, dict[str, QueryItem]] = {}
+
+    def tell(self, task: Mapping[str, Any], annotation: Mapping[str, Any], *, charged: float) -> None:
+        """One annotation as verdicts on what its task showed; `charged`: its seconds that were told before.
+
+        Raises BoxwiseError when it cannot be taken.
+        """
+        study, number, lead = self._study, annotation["id"], annotation.get("lead_time")
+        image_id, round = task["data"]["image_id"], task["data"]["round"]
+        subject = f"{image_id} (Label Studio task {task['id']}, annotation {number})"
+        record, item = self._records.get(image_id), self._items(round).get(image_id)
+        if record is None or item is None:
+            raise BoxwiseError(f"{subject}: expected a usable image that the study asked for in round {round}, found none.")
+        boxes = boxes_of(annotation["result"], record, study.classes, subject=subject)
+        before = study.shown(image_id, round=round) or Proposals(image_id, Boxes.empty(), np.zeros(0, bool))
+        study.tell(
+            image_id,
+            verdicts_from(boxes, before, study.config.cost),
+            complete=item.box_ids is None or bool(before.settled and before.settled.complete),
+            annotator=self._name(annotation.get("completed_by")),
+            seconds=None if lead is None else max(0.0, lead - charged),
+            shown=before,
+            round=round,
+            key=f"{self._key}:{number}:{annotation['updated_at']}",
+        )
+
+    def _items(self, round: int) -> Mapping[str, QueryItem]:
+        if round not in self._queries:
+            self._queries[round] = {item.image_id: item for item in self._study.store.query(round).items}
+        return self._queries[round]
+
+    def _name(self, user: Any) -> str:
+        return self._people.get(user, f"Label Studio user {user}") if isinstance(user, int) else "human"

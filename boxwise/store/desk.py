@@ -1,0 +1,106 @@
+"""The labelling desk: who has which image in hand, what they have drawn so far, what they passed over.
+
+Every method is one transaction, durable when it returns. Knows nothing of queries, verdicts or HTTP; times are seconds since the epoch,
+given by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from boxwise.store.rows import hold, now
+from boxwise.store.schema import DRAFTS, LEASES, SKIPS
+from boxwise.store.store import Store
+
+
+@dataclass(frozen=True)
+class Lease:
+    """An image in somebody's hands until a time."""
+
+    annotator: str
+    until: float
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Work on one image that is not handed in yet: the page's own document and how often it changed."""
+
+    revision: int
+    document: Any
+
+
+class Desk:
+    """Leases, drafts and skips of one study."""
+
+    def __init__(self, store: Store) -> None:
+        self._engine = store.engine
+
+    def lease(self, image_id: str, annotator: str, *, at: float, until: float) -> Lease | None:
+        """Take or renew an image; None on success, else the lease of whoever has it. Raises StudyError for an unknown image."""
+        with self._engine.begin() as connection:
+            hold(connection, image_id)
+            row = connection.execute(sa.select(LEASES).where(LEASES.c.image_id == image_id)).first()
+            if row is not None and row.annotator != annotator and row.until > at:
+                return Lease(row.annotator, row.until)
+            connection.execute(LEASES.delete().where(LEASES.c.image_id == image_id))
+            connection.execute(LEASES.insert(), {"image_id": image_id, "annotator": annotator, "until": until})
+        return None
+
+    def leases(self, *, at: float) -> dict[str, Lease]:
+        """image_id → lease, of those that have not expired."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(LEASES).where(LEASES.c.until > at))
+            return {row.image_id: Lease(row.annotator, row.until) for row in rows}
+
+    def release(self, image_ids: Collection[str], annotator: str) -> None:
+        """Give images back; those of others stay theirs."""
+        with self._engine.begin() as connection:
+            connection.execute(LEASES.delete().where(LEASES.c.image_id.in_(list(image_ids)), LEASES.c.annotator == annotator))
+
+    def save_draft(self, image_id: str, round: int, annotator: str, *, revision: int, document: Mapping[str, Any]) -> int:
+        """Keep the newest revision of somebody's work on an image; returns the revision that is kept."""
+        mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round, DRAFTS.c.annotator == annotator)
+        with self._engine.begin() as connection:
+            hold(connection, image_id)
+            known = connection.execute(sa.select(DRAFTS.c.revision).where(mine)).scalar()
+            if known is not None and known >= revision:
+                return int(known)
+            connection.execute(DRAFTS.delete().where(mine))
+            row = {"image_id": image_id, "round": round, "annotator": annotator, "revision": revision, "document": document, "at": now()}
+            connection.execute(DRAFTS.insert(), row)
+        return revision
+
+    def draft(self, image_id: str, round: int, annotator: str) -> Draft | None:
+        """What somebody had drawn on an image when last heard of."""
+        mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round, DRAFTS.c.annotator == annotator)
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(DRAFTS).where(mine)).first()
+        return None if row is None else Draft(row.revision, row.document)
+
+    def drop_draft(self, image_id: str, round: int, annotator: str) -> None:
+        """Forget a draft that has been handed in."""
+        mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round, DRAFTS.c.annotator == annotator)
+        with self._engine.begin() as connection:
+            connection.execute(DRAFTS.delete().where(mine))
+
+    def skip(self, image_id: str, round: int, annotator: str, reason: str) -> None:
+        """Somebody would rather not label this image; it is theirs no longer and not shown to them again this round."""
+        mine = sa.and_(SKIPS.c.image_id == image_id, SKIPS.c.round == round, SKIPS.c.annotator == annotator)
+        with self._engine.begin() as connection:
+            hold(connection, image_id)
+            connection.execute(SKIPS.delete().where(mine))
+            row = {"image_id": image_id, "round": round, "annotator": annotator, "reason": reason, "at": now()}
+            connection.execute(SKIPS.insert(), row)
+            connection.execute(LEASES.delete().where(LEASES.c.image_id == image_id, LEASES.c.annotator == annotator))
+
+    def skipped(self, round: int) -> dict[str, dict[str, str]]:
+        """image_id → annotator → reason."""
+        found: dict[str, dict[str, str]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(sa.select(SKIPS).where(SKIPS.c.round == round)):
+                found.setdefault(row.image_id, {})[row.annotator] = row.reason
+        return found

@@ -1,0 +1,188 @@
+"""The web application of one study: thin routes over the labelling queue, the pictures and the dashboard.
+
+Knows HTTP and where things are; everything else is behind it. The server's process never imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from boxwise.errors import BoxwiseError
+from boxwise.records import Phase
+from boxwise.report.charts import class_colors
+from boxwise.web.dashboard import dashboard
+from boxwise.web.pictures import etag, picture, small_picture
+from boxwise.web.progress import read_progress, read_trouble
+from boxwise.web.queue import Answer, LabelQueue, TakenError, Task, task_to_json
+from boxwise.web.requests import AnswerBody, DraftBody, ImagesBody, NextBody, OpenBody, SkipBody
+from boxwise.web.security import Guard
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(queue: LabelQueue, *, hosts: Collection[str], token: str | None = None) -> FastAPI:
+    """The application that serves one study's labelling page and dashboard. hosts, token: see `Guard`."""
+    app = FastAPI(title="boxwise", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Guard, hosts=hosts, token=token)
+    app.add_exception_handler(BoxwiseError, _mistake)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    _add_pages(app)
+    _add_study(app, queue)
+    _add_labelling(app, queue)
+    _add_pictures(app, queue)
+    return app
+
+
+def _add_pages(app: FastAPI) -> None:
+    @app.get("/")
+    def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html")
+
+    @app.get("/dashboard")
+    def dashboard_page() -> FileResponse:
+        return FileResponse(STATIC / "dashboard.html")
+
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+
+def _add_study(app: FastAPI, queue: LabelQueue) -> None:
+    study = queue.study
+
+    @app.get("/api/study")
+    def about() -> dict[str, Any]:
+        number, phase = study.store.position
+        colors = class_colors(len(study.classes))
+        asked, waiting = _amounts(queue)
+        return {
+            "id": str(study.folder.resolve()),
+            "name": study.folder.resolve().name,
+            "classes": [{"name": name, "color": color} for name, color in zip(study.classes, colors, strict=True)],
+            "mode": study.config.ask.mode,
+            "round": number,
+            "rounds": study.config.budget.rounds,
+            "phase": phase.value,
+            "asked": asked,
+            "waiting": waiting,
+            "answered": asked - waiting,
+            "costs": study.config.cost.model_dump(),
+            "lease_seconds": queue.lease_seconds,
+        }
+
+    @app.get("/api/progress")
+    def progress() -> dict[str, Any]:
+        number, phase = study.store.position
+        asked, waiting = _amounts(queue)
+        return {
+            "round": number,
+            "phase": phase.value,
+            "asked": asked,
+            "waiting": waiting,
+            "answered": asked - waiting,
+            "done": phase is Phase.DONE,
+            "training": read_progress(study.folder),
+            "trouble": read_trouble(study.folder),
+        }
+
+    @app.get("/api/dashboard")
+    def figures() -> dict[str, Any]:
+        return dashboard(study)
+
+
+def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
+    @app.get("/api/queue")
+    def listing() -> dict[str, Any]:
+        return {"round": queue.study.store.position[0], "items": queue.listing()}
+
+    @app.post("/api/next")
+    def next_image(body: NextBody) -> dict[str, Any]:
+        found = queue.next(body.annotator, keep=set(body.keep))
+        return {"task": _served(found)} if isinstance(found, Task) else {"task": None, "reason": found}
+
+    @app.post("/api/open")
+    def open_image(body: OpenBody) -> Response:
+        try:
+            return JSONResponse({"task": _served(queue.open(body.image_id, body.annotator))})
+        except TakenError as error:
+            return JSONResponse({"error": str(error), "by": error.by}, status_code=409)
+
+    @app.post("/api/renew")
+    def renew(body: ImagesBody) -> dict[str, Any]:
+        until, lost = queue.renew(body.image_ids, body.annotator)
+        return {"until": until, "lost": lost}
+
+    @app.post("/api/release")
+    def release(body: ImagesBody) -> dict[str, Any]:
+        queue.desk.release(body.image_ids, body.annotator)
+        return {}
+
+    @app.put("/api/drafts")
+    def save_draft(body: DraftBody) -> dict[str, Any]:
+        kept = queue.desk.save_draft(body.image_id, body.round, body.annotator, revision=body.revision, document=body.document)
+        return {"revision": kept}
+
+    @app.post("/api/answers")
+    def answer(body: AnswerBody) -> dict[str, Any]:
+        verdicts = [verdict.verdict() for verdict in body.verdicts]
+        late = queue.answer(Answer(body.key, body.annotator, body.image_id, body.round, verdicts, body.complete, body.seconds))
+        return {"late": late, "waiting": _amounts(queue)[1]}
+
+    @app.post("/api/skips")
+    def skip(body: SkipBody) -> dict[str, Any]:
+        if body.flag:
+            queue.flag(body.image_id, body.annotator, body.reason)
+        else:
+            queue.skip(body.image_id, body.round, body.annotator, body.reason)
+        return {"waiting": _amounts(queue)[1]}
+
+
+def _add_pictures(app: FastAPI, queue: LabelQueue) -> None:
+    @app.get("/images/{image_id:path}")
+    def whole_picture(image_id: str, request: Request) -> Response:
+        path = queue.record(image_id).path
+        return _cached(request, path, lambda: picture(path))
+
+    @app.get("/thumbnails/{image_id:path}")
+    def thumbnail(image_id: str, request: Request) -> Response:
+        path = queue.record(image_id).path
+        return _cached(request, path, lambda: (small_picture(path, path.stat().st_mtime_ns), "image/jpeg"))
+
+
+def _cached(request: Request, path: Path, read: Any) -> Response:
+    """A picture that the browser keeps, and asks about only when its time is over."""
+    tag = etag(path)
+    headers = {"etag": tag, "cache-control": "private, max-age=3600"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    content, media = read()
+    return Response(content, media_type=media, headers=headers)
+
+
+def _amounts(queue: LabelQueue) -> tuple[int, int]:
+    """(images asked about this round, those that still wait)."""
+    number, phase = queue.study.store.position
+    if phase is Phase.SELECT:
+        return 0, 0
+    return len(queue.study.store.query(number).items), len(queue.study.store.unanswered(number).items)
+
+
+def _served(task: Task) -> dict[str, Any]:
+    from urllib.parse import quote
+
+    return task_to_json(task) | {"url": f"/images/{quote(task.record.image_id)}"}
+
+
+def _mistake(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, status_code=404 if "no such image" in str(error) else 400)
+
+
+def _malformed(_request: Request, error: Exception) -> Response:
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
+    place = ".".join(str(part) for part in first["loc"] if part != "body")
+    return JSONResponse({"error": f"{place}: {first['msg']}" if place else str(first["msg"])}, status_code=422)

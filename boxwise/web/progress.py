@@ -1,0 +1,107 @@
+"""How far the running rung is, from the process that runs it to the page: one small file in the study's folder.
+
+Returns plain values. A file whose writer is gone or silent says nothing. Knows nothing of training, HTTP or stores.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any
+
+from boxwise.errors import BoxwiseError
+from boxwise.files import replacing
+from boxwise.jsonable import plain
+
+if TYPE_CHECKING:
+    from boxwise.rungs import Event
+
+FILE = "progress.json"
+_SECONDS_BETWEEN_WRITES = 0.5
+_SILENT_SECONDS = 60.0
+_SHOWN = ("phase", "round", "step", "steps", "figures", "updated")
+_WRITER = {"updated", "pid", "host"}
+
+
+class ProgressFile:
+    """Leaves a study's events where the page finds them; the file is gone when the block ends. Use as a context manager.
+
+    A progress that cannot be written never ends a run. clock: any seconds that only grow.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = monotonic) -> None:
+        self._path, self._clock = folder / FILE, clock
+        self._last: tuple[str, float] = ("", 0.0)
+
+    def __enter__(self) -> ProgressFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.rung_done()
+
+    def event(self, event: Event) -> None:
+        """Write the event, unless the last one of the same rung was written less than half a second ago."""
+        rung, now = f"{event.round} {event.phase}", self._clock()
+        if event.finished or (self._last[0] == rung and now - self._last[1] < _SECONDS_BETWEEN_WRITES):
+            return
+        self._last = rung, now
+        figures = {"step": event.step, "steps": event.steps, "figures": dict(event.figures)}
+        _write(self._path, {"phase": event.phase.value, "round": event.round, **figures})
+
+    def rung_done(self) -> None:
+        """What was written is over: the next rung may have nothing to tell."""
+        self._last = ("", 0.0)
+        with suppress(OSError):
+            self._path.unlink()
+
+
+def write_trouble(folder: Path, message: str) -> None:
+    """Say why nothing runs any more, until something runs again."""
+    _write(folder / FILE, {"trouble": message})
+
+
+def read_progress(folder: Path) -> dict[str, Any] | None:
+    """phase, round, step, steps, figures (name → number or None) and when they were `updated` (epoch s); None when nothing runs."""
+    found = _read(folder)
+    if found is None or not found.keys() >= set(_SHOWN) or not 0 <= time() - found["updated"] < _SILENT_SECONDS:
+        return None
+    return {name: found[name] for name in _SHOWN}
+
+
+def read_trouble(folder: Path) -> str | None:
+    """Why the study does not go on by itself; None when it does, or when the process that was to say so is gone."""
+    found = _read(folder)
+    return None if found is None else found.get("trouble")
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    values |= {"updated": time(), "pid": os.getpid(), "host": platform.node()}
+    with suppress(BoxwiseError), replacing(path) as aside:
+        aside.write_text(json.dumps(plain(values)), encoding="utf-8")
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    """What a writer that still runs has written, if there is one."""
+    try:
+        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found.keys() >= _WRITER and _alive(found) else None
+
+
+def _alive(found: dict[str, Any]) -> bool:
+    """Whether the writer still runs; of one on another machine nothing is known but its silence."""
+    if found["host"] != platform.node():
+        return True
+    try:
+        os.kill(found["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,245 @@
+"""Who labels which image next: the round's query, less what others have in hand, and what comes back from them.
+
+Returns tasks and outcomes as plain values. Knows the study and its desk; knows nothing of HTTP, pages or training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import time
+from typing import Any
+
+import numpy as np
+
+from boxwise.annotation.verdicts import shown as before_them
+from boxwise.boxes import Boxes
+from boxwise.errors import BoxwiseError
+from boxwise.records import Annotation, ImageRecord, Phase, Proposals, QueryItem, Split, Verdict
+from boxwise.store import Desk, Draft
+from boxwise.study import Study
+
+LEASE_SECONDS = 120.0
+
+
+class TakenError(BoxwiseError):
+    """Somebody else has the image in hand."""
+
+    def __init__(self, image_id: str, by: str) -> None:
+        super().__init__(f"{image_id}: {by} is labelling it.")
+        self.by = by
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image to label, with what the annotator has before them. `item` is None for a correction of labels of an earlier round.
+
+    labels: what was answered already in this round, when the image is opened again.
+    """
+
+    record: ImageRecord
+    round: int
+    rank: int | None
+    item: QueryItem | None
+    proposals: Proposals | None
+    until: float
+    draft: Draft | None = None
+    labels: Annotation | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether objects may be added, not only questions answered."""
+        return self.item is None or self.item.box_ids is None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person hands in. key: made once by the sender, so that an answer sent twice is stored once. seconds: of real interaction."""
+
+    key: str
+    annotator: str
+    image_id: str
+    round: int
+    verdicts: Sequence[Verdict]
+    complete: bool
+    seconds: float
+
+
+@dataclass
+class LabelQueue:
+    """The labelling side of one study. clock: seconds since the epoch, for leases."""
+
+    study: Study
+    desk: Desk
+    lease_seconds: float = LEASE_SECONDS
+    clock: Callable[[], float] = time
+    _records: dict[str, ImageRecord] = field(default_factory=dict)
+
+    def next(self, annotator: str, *, keep: Collection[str] = ()) -> Task | str:
+        """The most valuable image that nobody has; or why there is none: "leased", "answered", "training" or "done".
+
+        Images that the annotator has skipped come last. keep: images that they hold already and do not want again.
+        """
+        number, phase = self.study.store.position
+        if phase is not Phase.ANNOTATE:
+            return "done" if phase is Phase.DONE else "training"
+        waiting = self.study.store.unanswered(number).items
+        held, skipped = self.desk.leases(at=self.clock()), self.desk.skipped(number)
+        left = [item for item in waiting if item.image_id not in keep]
+        for item in sorted(left, key=lambda item: annotator in skipped.get(item.image_id, {})):
+            lease = held.get(item.image_id)
+            if lease is None or lease.annotator == annotator:
+                try:
+                    return self._task(item.image_id, annotator)
+                except TakenError:
+                    continue  # between the look and the grasp
+        return "leased" if left else "answered"
+
+    def open(self, image_id: str, annotator: str) -> Task:
+        """An image of the annotator's own choice, also one that is labelled already. Raises TakenError when somebody else has it."""
+        return self._task(image_id, annotator)
+
+    def renew(self, image_ids: Collection[str], annotator: str) -> tuple[float, list[str]]:
+        """(when the leases end now, the images that were lost to others)."""
+        until = self.clock() + self.lease_seconds
+        lost = [i for i in image_ids if self.desk.lease(i, annotator, at=self.clock(), until=until) is not None]
+        return until, lost
+
+    def answer(self, answer: Answer) -> bool:
+        """Store an answer; durable when this returns. Returns whether it came late (kept as history, not as the image's labels)."""
+        self.record(answer.image_id)
+        shown = self.study.shown(answer.image_id, round=answer.round)
+        late = self.study.store.late(answer.key)
+        if late is None:
+            self.study.tell(
+                answer.image_id,
+                answer.verdicts,
+                complete=answer.complete if self._whole(answer) else None,
+                annotator=answer.annotator,
+                seconds=answer.seconds,
+                shown=shown,
+                round=answer.round,
+                key=answer.key,
+            )
+            late = bool(self.study.store.late(answer.key))
+        self.desk.drop_draft(answer.image_id, answer.round, answer.annotator)
+        return late
+
+    def skip(self, image_id: str, round: int, annotator: str, reason: str) -> None:
+        """Put the image off: others may take it now, this annotator gets it again after all the rest."""
+        self.record(image_id)
+        self.desk.skip(image_id, round, annotator, reason)
+
+    def flag(self, image_id: str, annotator: str, reason: str) -> None:
+        """The image is of no use to anybody: quarantined, with the reason and who gave it."""
+        self.record(image_id)
+        self.study.store.quarantine(image_id, f"flagged by {annotator}: {reason}")
+        self.desk.release([image_id], annotator)
+
+    def listing(self) -> list[dict[str, Any]]:
+        """Every image of the round's query: who has it or has answered it."""
+        number, phase = self.study.store.position
+        if phase is Phase.SELECT:
+            return []
+        waiting = set(self.study.store.unanswered(number).image_ids)
+        held, faulty = self.desk.leases(at=self.clock()), self.study.store.quarantined()
+        return [self._listed(rank, item, waiting, held, faulty) for rank, item in enumerate(self.study.store.query(number).items)]
+
+    def _listed(self, rank: int, item: QueryItem, waiting: set[str], held: Mapping[str, Any], faulty: Mapping[str, str]) -> dict[str, Any]:
+        lease = held.get(item.image_id)
+        state = "flagged" if item.image_id in faulty else "answered" if item.image_id not in waiting else "leased" if lease else "waiting"
+        return {
+            "image_id": item.image_id,
+            "rank": rank,
+            "split": item.split.value,
+            "state": state,
+            "by": lease.annotator if lease else None,
+            "utility": item.utility,
+            "terms": dict(item.terms),
+            "asked": None if item.box_ids is None else len(item.box_ids),
+        }
+
+    def _task(self, image_id: str, annotator: str) -> Task:
+        record, number = self.record(image_id), self.study.store.position[0]
+        until = self.clock() + self.lease_seconds
+        taken = self.desk.lease(image_id, annotator, at=self.clock(), until=until)
+        if taken is not None:
+            raise TakenError(image_id, taken.annotator)
+        items = {item.image_id: (rank, item) for rank, item in enumerate(self.study.store.query(number).items)}
+        rank, item = items.get(image_id, (None, None))
+        draft = self.desk.draft(image_id, number, annotator)
+        current = None if item is None else self.study.store.annotations(item.split).get(image_id)
+        labels = current if current is not None and current.round >= number else None
+        return Task(record, number, rank, item, self.study.shown(image_id, round=number), until, draft, labels)
+
+    def _whole(self, answer: Answer) -> bool:
+        item = next((i for i in self.study.store.query(answer.round).items if i.image_id == answer.image_id), None)
+        return item is None or item.box_ids is None
+
+    def record(self, image_id: str) -> ImageRecord:
+        """The image's record; records never change, so they are read once. Raises BoxwiseError for an unknown or quarantined image."""
+        if image_id not in self._records:
+            self._records = {record.image_id: record for record in self.study.store.images()}
+        if image_id not in self._records:
+            raise BoxwiseError(f"{image_id}: no such image in the study.")
+        return self._records[image_id]
+
+
+def task_to_json(task: Task) -> dict[str, Any]:
+    """A task as the page gets it."""
+    item = task.item
+    return {
+        "image_id": task.record.image_id,
+        "round": task.round,
+        "rank": task.rank,
+        "split": (item.split if item else task.record.split or Split.TRAIN).value,
+        "width": task.record.width,
+        "height": task.record.height,
+        "utility": item.utility if item else None,
+        "terms": dict(item.terms) if item else {},
+        "whole": task.whole,
+        "boxes": _boxes_to_json(task),
+        "labels": None if task.labels is None else _labels_to_json(task.labels),
+        "draft": None if task.draft is None else {"revision": task.draft.revision, "document": task.draft.document},
+        "until": task.until,
+    }
+
+
+def _boxes_to_json(task: Task) -> list[dict[str, Any]]:
+    before = before_them(task.proposals)
+    boxes: Boxes = before.boxes
+    if boxes.ids is None or boxes.scores is None:
+        return []
+    asked = None if task.item is None or task.item.box_ids is None else set(task.item.box_ids)
+    states = np.where(before.settled, "settled", np.where(before.stands, "certain", "uncertain"))
+    return [
+        {
+            "id": str(boxes.ids[row]),
+            "state": str(states[row]),
+            "question": str(states[row]) == "uncertain" and (asked is None or str(boxes.ids[row]) in asked),
+            "xyxy": [float(edge) for edge in boxes.xyxy[row]],
+            "label": int(boxes.labels[row]),
+            "score": None if np.isnan(boxes.scores[row]) else float(boxes.scores[row]),
+            "difficult": _flag(boxes.difficult, row),
+            "crowd": _flag(boxes.crowd, row),
+        }
+        for row in range(len(boxes))
+    ]
+
+
+def _labels_to_json(annotation: Annotation) -> list[dict[str, Any]]:
+    boxes = annotation.boxes
+    return [
+        {
+            "xyxy": [float(edge) for edge in boxes.xyxy[row]],
+            "label": int(boxes.labels[row]),
+            "source": annotation.sources[row].value,
+            "difficult": _flag(boxes.difficult, row),
+            "crowd": _flag(boxes.crowd, row),
+        }
+        for row in range(len(boxes))
+    ]
+
+
+def _flag(column: Any, row: int) -> bool:
+    return column is not None and bool(column[row])

@@ -1,0 +1,137 @@
+"""The page's server: a socket, uvicorn in a thread of this process, and the link that opens it.
+
+Knows addresses. Knows nothing of studies, routes or how the work goes on.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Thread
+from time import sleep
+from urllib.parse import urlencode
+
+import uvicorn
+from fastapi import FastAPI
+
+from boxwise.errors import BoxwiseError
+
+PORT = 8123
+_PORTS_TRIED = 100
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_EVERYWHERE = ("0.0.0.0", "::")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the page is served: a bound socket, the names it answers to, and the token it asks for, if any."""
+
+    socket: socket.socket
+    host: str
+    token: str | None
+
+    @property
+    def port(self) -> int:
+        return int(self.socket.getsockname()[1])
+
+    @property
+    def loopback(self) -> bool:
+        return is_loopback(self.host)
+
+    @property
+    def hosts(self) -> set[str]:
+        """The names that a Host header may have; an IPv6 address stands in brackets."""
+        names = {*_LOOPBACK, _bracketed(self.host.lower())}
+        return names if self.loopback else names | {_bracketed(name) for name in _own_names()}
+
+    @property
+    def link(self) -> str:
+        """What to open in the browser, token included."""
+        host = _outward_address() if self.host in _EVERYWHERE else self.host
+        return f"http://{_bracketed(host)}:{self.port}/" + (f"?{urlencode({'token': self.token})}" if self.token else "")
+
+
+def listen(host: str = "127.0.0.1", port: int | None = None, *, token: str | None = None) -> Address:
+    """Bind `host`: to `port`, to any free one for 0, or by default to the first free one from `PORT` on.
+
+    Beyond loopback a random token is made where none is given. Raises BoxwiseError when the address or port cannot be had.
+    """
+    ports = range(PORT, PORT + _PORTS_TRIED) if port is None else [port]
+    fault: OSError | None = None
+    for candidate in ports:
+        try:
+            bound = _bind(host, candidate)
+        except socket.gaierror as error:
+            raise BoxwiseError(f"--host {host}: no such address on this machine ({error.strerror}).") from None
+        except OSError as error:
+            fault = error
+            continue
+        return Address(bound, host, token or (None if is_loopback(host) else secrets.token_urlsafe(24)))
+    raise BoxwiseError(f"{host}:{ports[0]} cannot be served ({fault.strerror if fault else ''}). Give another --host or --port.")
+
+
+class Server:
+    """Serves an application while the block runs; leaving it ends what is under way within seconds. Use as a context manager."""
+
+    def __init__(self, app: FastAPI, address: Address) -> None:
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none", proxy_headers=False,
+            timeout_graceful_shutdown=3,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._thread = Thread(target=self._server.run, args=([address.socket],), daemon=True, name="boxwise-page")
+
+    def __enter__(self) -> Server:
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise BoxwiseError("the page's server did not start; what it said stands above.")
+            sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+    def wait(self) -> None:
+        """Until the server ends, which by itself it does not; Ctrl-C gets through."""
+        self._thread.join()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return socket.create_server(address[:2], family=family)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _own_names() -> set[str]:
+    """The names and addresses under which others may know this machine."""
+    name = socket.gethostname()
+    names = {name, socket.getfqdn(), f"{name}.local", _outward_address()}
+    with suppress(socket.gaierror):  # a machine whose own name nobody resolves
+        names |= {str(found[4][0]).partition("%")[0] for found in socket.getaddrinfo(name, None)}
+    return {name.lower() for name in names}
+
+
+def _outward_address() -> str:
+    """The address that this machine uses towards others; connecting a datagram socket sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # kept for documentation (RFC 5737): no machine has it
+        except OSError:
+            return socket.gethostname()
+        return str(probe.getsockname()[0])

@@ -1,0 +1,214 @@
+// The boxes of one image while a person answers for them: gestures in, verdicts out, with undo and redo.
+// Knows neither the DOM, the server nor the time: seconds come in with each gesture. A gesture makes a new list and never changes an
+// old one, so the history is a stack of lists.
+
+import { clamped, sameBox } from "./geometry.js";
+import { asLabelled } from "./reopening.js";
+
+/**
+ * One box. id: the server's, "" for a drawn one. question: a person is asked about it. answer: "" while nobody has judged it.
+ * was: as the server showed it; null for a drawn one. seconds: labour of the gestures on it.
+ * @typedef {{key: string, id: string, state: "certain"|"uncertain"|"settled"|"drawn", question: boolean, xyxy: number[], label: number,
+ *   score: number|null, difficult: boolean, crowd: boolean, answer: ""|"keep"|"delete", seconds: number,
+ *   was: {xyxy: number[], label: number, difficult: boolean}|null}} Box
+ */
+
+const DEEPEST = 300;
+
+export class BoxModel {
+  #boxes;
+  #past = [];
+  #future = [];
+  #merging = "";
+  #made = 0;
+
+  /** @param {object} task as the server gives it: {width, height, whole, boxes, labels?} */
+  constructor(task) {
+    this.size = { width: task.width, height: task.height };
+    this.whole = task.whole;
+    const shown = task.boxes.map(offered);
+    this.#boxes = task.labels ? asLabelled(shown, task.labels, (label) => this.#drawn(label)) : shown;
+  }
+
+  /** @returns {readonly Box[]} */
+  get boxes() { return this.#boxes; }
+  get canUndo() { return this.#past.length > 0; }
+  get canRedo() { return this.#future.length > 0; }
+  /** Whether anything was done to the image since it was shown or restored. */
+  get touched() { return this.canUndo || this.canRedo; }
+
+  /** @returns {Box | undefined} */
+  find(key) { return this.#boxes.find((box) => box.key === key); }
+
+  /** Whether a person may change the box: where only questions are asked, only those. */
+  editable(box) { return this.whole || box.question; }
+
+  /** The questions nobody has answered, in the order shown. */
+  open() { return this.#boxes.filter(isOpen); }
+
+  /** The next (step 1) or previous (-1) open question after a box, round the end; null when none is left. */
+  nextOpen(key, step = 1) {
+    const at = this.#boxes.findIndex((box) => box.key === key), count = this.#boxes.length;
+    const start = at < 0 && step < 0 ? 0 : at;
+    for (let hop = 1; hop <= count; hop++) {
+      const box = this.#boxes[(((start + hop * step) % count) + count) % count];
+      if (isOpen(box) && box.key !== key) return box;
+    }
+    return at >= 0 && isOpen(this.#boxes[at]) ? this.#boxes[at] : null;
+  }
+
+  /** Draws a box. @returns {string | null} its key; null where it is too small or only questions are asked */
+  draw(xyxy, label, seconds = 0) {
+    const inside = this.whole ? clamped(xyxy, this.size) : null;
+    if (!inside) return null;
+    const box = { ...this.#drawn({ xyxy: inside, label, difficult: false, crowd: false }), seconds };
+    this.#commit([...this.#boxes, box]);
+    return box.key;
+  }
+
+  /** Moves or resizes a box. Placements with the same `merge` in a row are one step of undo, as with held arrow keys. */
+  place(key, xyxy, seconds = 0, { merge = "" } = {}) {
+    const inside = clamped(xyxy, this.size), box = this.find(key);
+    if (!inside || !box || sameBox(inside, box.xyxy)) return false;
+    return this.#change(key, seconds, () => ({ xyxy: inside, answer: box.question ? "keep" : "" }), merge);
+  }
+
+  relabel(key, label, seconds = 0) {
+    return this.#change(key, seconds, (box) => box.label !== label && { label, answer: box.question ? "keep" : "" });
+  }
+
+  /** Says that a box is right as it stands; brings a rejected one back. */
+  accept(key, seconds = 0) {
+    const answer = (box) => (box.question ? "keep" : "");
+    return this.#change(key, seconds, (box) => box.was && box.answer !== answer(box) && { answer: answer(box) });
+  }
+
+  /** Says that a box is wrong: a shown one is rejected, a drawn one vanishes. */
+  remove(key, seconds = 0) {
+    const box = this.find(key);
+    if (box && !box.was && this.editable(box)) return this.#commit(this.#boxes.filter((other) => other !== box));
+    return this.#change(key, seconds, (shown) => shown.answer !== "delete" && { answer: "delete" });
+  }
+
+  /** Marks a box as hard to recognise, or takes the mark away. */
+  toggleDifficult(key, seconds = 0) {
+    return this.#change(key, seconds, (box) => ({ difficult: !box.difficult, answer: box.question ? "keep" : box.answer }));
+  }
+
+  acceptRest(seconds = 0) { return this.#answerRest("keep", seconds); }
+  rejectRest(seconds = 0) { return this.#answerRest("delete", seconds); }
+
+  undo() { return this.#travel(this.#past, this.#future); }
+  redo() { return this.#travel(this.#future, this.#past); }
+
+  /** Ends a run of merged placements: the next one is a step of its own. */
+  settle() { this.#merging = ""; }
+
+  /** What the person said, for /api/answers: nothing for certain and settled boxes that were left alone. */
+  verdicts() { return this.#boxes.map(verdictOf).filter((verdict) => verdict !== null); }
+
+  /** What a draft keeps; plain JSON. */
+  document() {
+    return { boxes: this.#boxes.map((box) => ({ id: box.id, ...said(box) })) };
+  }
+
+  /** Takes up a draft. Shown boxes are found by id; what the draft says of boxes that are shown no more is left out. */
+  restore(document) {
+    const saved = Array.isArray(document?.boxes) ? document.boxes.filter(isSound) : [];
+    const byId = new Map(saved.filter((box) => box.id).map((box) => [box.id, box]));
+    const shown = this.#boxes.filter((box) => box.was).map((box) => ({ ...box, ...said(byId.get(box.id)) }));
+    const drawn = saved.filter((box) => !box.id && this.whole && clamped(box.xyxy, this.size));
+    this.#boxes = [...shown, ...drawn.map((box) => ({ ...this.#drawn(box), seconds: box.seconds }))];
+    [this.#past, this.#future, this.#merging] = [[], [], ""];
+  }
+
+  #drawn({ xyxy, label, difficult = false, crowd = false }) {
+    const key = `drawn-${++this.#made}`;
+    return { key, id: "", state: "drawn", question: false, xyxy, label, score: null, difficult, crowd, answer: "", seconds: 0, was: null };
+  }
+
+  #change(key, seconds, change, merge = "") {
+    const box = this.find(key), changes = box && this.editable(box) && change(box);
+    if (!changes) return false;
+    const after = { ...box, ...changes, seconds: box.seconds + seconds };
+    return this.#commit(this.#boxes.map((other) => (other === box ? after : other)), merge && `${merge} ${key}`);
+  }
+
+  #answerRest(answer, seconds) {
+    const open = this.open();
+    if (!open.length) return false;
+    const share = seconds / open.length;
+    return this.#commit(this.#boxes.map((box) => (isOpen(box) ? { ...box, answer, seconds: box.seconds + share } : box)));
+  }
+
+  #commit(boxes, merge = "") {
+    if (!merge || merge !== this.#merging) this.#past.push(this.#boxes);
+    if (this.#past.length > DEEPEST) this.#past.shift();
+    [this.#boxes, this.#future, this.#merging] = [boxes, [], merge];
+    return true;
+  }
+
+  #travel(from, to) {
+    if (!from.length) return false;
+    to.push(this.#boxes);
+    [this.#boxes, this.#merging] = [from.pop(), ""];
+    return true;
+  }
+}
+
+export function isOpen(box) {
+  return box.question && box.answer === "";
+}
+
+/** A box as the server shows it. @returns {Box} */
+function offered({ id, state, question = state === "uncertain", xyxy, label, score = null, difficult = false, crowd = false }) {
+  const was = { xyxy, label, difficult };
+  return { key: id, id, state, question, xyxy, label, score, difficult, crowd, answer: "", seconds: 0, was };
+}
+
+function verdictOf(box) {
+  const act = (action, xyxy, label) => ({
+    action, box_id: box.id, xyxy, label, seconds: Math.round(box.seconds * 1000) / 1000, difficult: box.difficult, crowd: box.crowd,
+  });
+  if (!box.was) return act("add", box.xyxy, box.label);
+  if (box.answer === "delete") return act("delete", null, null);
+  const label = box.label === box.was.label ? null : box.label;
+  if (!sameBox(box.xyxy, box.was.xyxy)) return act("move", box.xyxy, label);
+  if (label !== null) return act("relabel", null, label);
+  return box.answer === "keep" || box.difficult !== box.was.difficult ? act("keep", null, null) : null;
+}
+
+/** What a person said of a box. */
+function said(box) {
+  if (!box) return {};
+  const { xyxy, label, difficult, crowd, answer, seconds } = box;
+  return { xyxy, label, difficult, crowd, answer, seconds };
+}
+
+/** Whether a draft's box can be trusted to be one: drafts come back from the server and from the browser's storage. */
+function isSound(box) {
+  return Array.isArray(box?.xyxy) && box.xyxy.length === 4 && box.xyxy.every(Number.isFinite) && Number.isInteger(box.label)
+    && typeof box.id === "string" && ["", "keep", "delete"].includes(box.answer) && Number.isFinite(box.seconds);
+}
+
+/**
+ * How a box stands, in one word: "open" question, "certain" (the model's, unseen by people), "human" (a person's or confirmed by one),
+ * "rejected", or "unasked" (uncertain, but not among the questions).
+ */
+export function standing(box) {
+  if (box.answer === "delete") return "rejected";
+  if (isOpen(box)) return "open";
+  if (box.state === "uncertain" && !box.question) return "unasked";
+  return box.state === "certain" && verdictOf(box) === null ? "certain" : "human";
+}
+
+/** The same for people to read, with what was done to the box. */
+export function wordOf(box) {
+  const stands = standing(box);
+  if (stands === "open") return "uncertain";
+  if (stands !== "human") return stands;
+  if (!box.was) return "drawn";
+  if (!sameBox(box.xyxy, box.was.xyxy)) return "moved";
+  if (box.label !== box.was.label) return "relabelled";
+  return box.answer === "keep" ? "accepted" : "settled";
+}

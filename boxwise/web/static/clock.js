@@ -1,0 +1,45 @@
+// Seconds that a person really spends on an image. Pure: the caller says what time it is, in milliseconds of any steady clock.
+// The clock runs from each sign of life (pointer, key, wheel) for 20 seconds and then stands still until the next: looking and thinking
+// count, an absence costs 20 seconds at most, once. A hidden page stops it at once.
+
+/** For how long after the last sign of life a person is taken to be still looking; seconds. */
+export const PATIENCE = 20;
+
+export class ActiveClock {
+  #spent;
+  #alive = null; // when the last sign of life was; null: standing still
+  #lap;
+
+  /** @param {number} spent seconds already spent, on an image taken up again */
+  constructor(spent = 0) {
+    this.#spent = this.#lap = spent;
+  }
+
+  /** A sign of life. */
+  touch(now) {
+    this.#spent = this.seconds(now);
+    this.#alive = now;
+  }
+
+  /** The page is out of sight, or the image is put aside. */
+  stop(now) {
+    this.#spent = this.seconds(now);
+    this.#alive = null;
+  }
+
+  /** Seconds spent so far. */
+  seconds(now) {
+    const since = this.#alive === null ? 0 : (now - this.#alive) / 1000;
+    return this.#spent + Math.min(Math.max(since, 0), PATIENCE);
+  }
+
+  /** Seconds spent since the last finished gesture. */
+  sinceLap(now) {
+    return this.seconds(now) - this.#lap;
+  }
+
+  /** A gesture is finished: the time until the next belongs to the next. */
+  lap(now) {
+    this.#lap = this.seconds(now);
+  }
+}

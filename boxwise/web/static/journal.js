@@ -1,0 +1,81 @@
+// What the browser keeps until the server has it: the drafts of images in hand, and letters (answers, skips) not yet acknowledged.
+// Lives in localStorage, one entry per draft and letter, so that two tabs never overwrite each other. Sends nothing itself.
+
+/**
+ * @typedef {{annotator: string, image_id: string, round: number, revision: number, saved: number, document: object, at: number}} Draft
+ *   revision: of the last gesture; saved: the revision the server has made durable
+ * @typedef {{key: string, path: string, body: object, at: number, refused: string}} Letter refused: the server's reason, "" while unsent
+ */
+
+export class Journal {
+  #prefix;
+  #memory = new Map(); // what a full or forbidden storage did not take
+
+  /** @param {string} study the study's identity, so that two studies served in turn at one address do not mix */
+  constructor(study) {
+    this.#prefix = `boxwise/${study}/`;
+  }
+
+  /** Whether everything kept would outlive the tab. */
+  get durable() { return this.#memory.size === 0; }
+
+  /** @param {Draft} draft */
+  keepDraft(draft) { this.#write(draftKey(draft.annotator, draft.image_id), draft); }
+  draft(annotator, imageId) { return this.#read(draftKey(annotator, imageId)); }
+  dropDraft(annotator, imageId) { this.#remove(draftKey(annotator, imageId)); }
+
+  /** A person's drafts, the one last touched first. @returns {Draft[]} */
+  drafts(annotator) {
+    return this.#all("draft/").filter((draft) => draft.annotator === annotator).sort((a, b) => b.at - a.at);
+  }
+
+  /** @param {Letter} letter */
+  keepLetter(letter) { this.#write(`letter/${letter.key}`, letter); }
+  dropLetter(key) { this.#remove(`letter/${key}`); }
+
+  /** Letters that the server has not acknowledged, in the order they were written. @returns {Letter[]} */
+  letters() { return this.#all("letter/").sort((a, b) => a.at - b.at); }
+
+  #write(key, value) {
+    try {
+      localStorage.setItem(this.#prefix + key, JSON.stringify(value));
+      this.#memory.delete(key);
+    } catch {
+      this.#memory.set(key, value);
+    }
+  }
+
+  #remove(key) {
+    this.#memory.delete(key);
+    try {
+      localStorage.removeItem(this.#prefix + key);
+    } catch { /* storage is forbidden: nothing was kept there */ }
+  }
+
+  #read(key) {
+    if (this.#memory.has(key)) return this.#memory.get(key);
+    try {
+      return JSON.parse(localStorage.getItem(this.#prefix + key));
+    } catch {
+      return null;
+    }
+  }
+
+  #all(kind) {
+    const stored = storedKeys().filter((key) => key.startsWith(this.#prefix + kind)).map((key) => key.slice(this.#prefix.length));
+    const keys = new Set([...stored, ...[...this.#memory.keys()].filter((key) => key.startsWith(kind))]);
+    return [...keys].map((key) => this.#read(key)).filter((value) => value !== null);
+  }
+}
+
+function draftKey(annotator, imageId) {
+  return `draft/${JSON.stringify([annotator, imageId])}`;
+}
+
+function storedKeys() {
+  try {
+    return Object.keys(localStorage);
+  } catch {
+    return [];
+  }
+}

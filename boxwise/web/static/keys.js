@@ -1,0 +1,106 @@
+// The keyboard map: which keys mean which action, and the words under which the help shows it.
+// Knows nothing of what an action does. Buttons name the same actions in data-action, so each key has a button.
+
+/** @type {{group: string, action: string, keys: string[], words: string}[]} */
+export const MAP = [
+  { group: "Questions", action: "next", keys: ["Tab", "n"], words: "Next open question" },
+  { group: "Questions", action: "previous", keys: ["Shift+Tab", "p"], words: "Previous open question" },
+  { group: "Questions", action: "accept", keys: ["Enter", "a"], words: "Accept the box" },
+  { group: "Questions", action: "reject", keys: ["x", "Delete", "Backspace"], words: "Reject or delete the box" },
+  { group: "Questions", action: "acceptRest", keys: ["Shift+a"], words: "Accept all open questions" },
+  { group: "Image", action: "submit", keys: ["Space", "Ctrl+Enter"], words: "Nothing missed: next image" },
+  { group: "Image", action: "submitRejecting", keys: ["Shift+Space"], words: "Reject what is open, then next image" },
+  { group: "Image", action: "skip", keys: ["s"], words: "Skip the image, with a reason" },
+  { group: "Image", action: "flag", keys: ["f"], words: "Flag the image as unusable, with a reason" },
+  { group: "Image", action: "back", keys: ["["], words: "Back to the image before" },
+  { group: "Class", action: "class", keys: ["1 … 9"], words: "Class by number" },
+  { group: "Class", action: "palette", keys: ["c", "/"], words: "Class by typing its name" },
+  { group: "Class", action: "difficult", keys: ["h"], words: "Mark the box as hard to recognise" },
+  { group: "Drawing", action: "toolEdit", keys: ["v"], words: "Edit: drag boxes; drag beside them to draw" },
+  { group: "Drawing", action: "toolDraw", keys: ["d"], words: "Draw: every drag is a new box" },
+  { group: "Drawing", action: "toolExtreme", keys: ["e"], words: "Extreme clicking: top, left, bottom, right-most points" },
+  { group: "Drawing", action: "nudge", keys: ["Arrows"], words: "Move the box by 1 px (Shift: 10 px; Alt: move its right or lower edge)" },
+  { group: "Drawing", action: "undo", keys: ["Ctrl+z"], words: "Undo" },
+  { group: "Drawing", action: "redo", keys: ["Ctrl+Shift+z", "Ctrl+y"], words: "Redo" },
+  { group: "Drawing", action: "escape", keys: ["Escape"], words: "Cancel the gesture; select nothing" },
+  { group: "View", action: "zoomIn", keys: ["+", "="], words: "Zoom in (also wheel, pinch)" },
+  { group: "View", action: "zoomOut", keys: ["-"], words: "Zoom out" },
+  { group: "View", action: "fit", keys: ["0"], words: "Fit the image" },
+  { group: "View", action: "closeUp", keys: ["z"], words: "Zoom to the selected box" },
+  { group: "View", action: "pan", keys: ["Space+drag"], words: "Pan (also middle button, two fingers)" },
+  { group: "View", action: "names", keys: ["l"], words: "Names of all boxes, or of few" },
+  { group: "View", action: "leave", keys: ["F6"], words: "From the image to the buttons and back" },
+  { group: "View", action: "help", keys: ["?"], words: "These keys" },
+];
+
+const ACTIONS = new Map(MAP.flatMap(({ action, keys }) => keys.map((key) => [key, action])));
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+/** The keys of an action as a person reads them: "Ctrl+Z". */
+export function keysOf(action) {
+  return MAP.find((entry) => entry.action === action).keys.map((keys) => keys.replace(/(^|\+)([a-z])$/, (_, plus, key) => plus + key.toUpperCase()));
+}
+
+/** A key event as the map writes it. Shift is told for letters and named keys only: where "?" needs it differs from keyboard to keyboard. */
+export function combination(event) {
+  const key = event.key === " " ? "Space" : event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const shift = event.shiftKey && (key.length > 1 || /[a-z]/.test(key));
+  return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${event.altKey ? "Alt+" : ""}${shift ? "Shift+" : ""}${key}`;
+}
+
+/**
+ * What a key event on the image means, or null.
+ * @returns {{action: string, label?: number, dx?: number, dy?: number, resize?: boolean} | null}
+ */
+export function meaning(event) {
+  const keys = combination(event);
+  if (/^[1-9]$/.test(keys)) return { action: "class", label: Number(keys) - 1 };
+  const arrow = ARROWS[event.key];
+  if (arrow && !event.ctrlKey && !event.metaKey) {
+    const step = event.shiftKey ? 10 : 1;
+    return { action: "nudge", dx: arrow[0] * step, dy: arrow[1] * step, resize: event.altKey };
+  }
+  const action = ACTIONS.get(keys);
+  return action ? { action } : null;
+}
+
+/**
+ * Hears the page's keys and hands on what they mean. Space speaks when it is let go, and not at all where it was held to pan.
+ * Fields, dialogs and, for the keys they need themselves, buttons and links keep theirs; Tab stays the browser's outside the image.
+ * @param {(meaning: {action: string}) => void} act
+ * @param {{panned: () => boolean, holding: (held: boolean) => void}} space
+ */
+export function listen(act, space) {
+  let held = null;
+  document.addEventListener("keydown", (event) => {
+    const meant = isOthers(event) ? null : meaning(event);
+    if (!meant) return;
+    event.preventDefault();
+    if (event.key !== " ") return act(meant);
+    if (event.repeat) return;
+    held = meant;
+    space.holding(true);
+  });
+  document.addEventListener("keyup", (event) => {
+    if (event.key !== " " || !held) return;
+    event.preventDefault();
+    const meant = held;
+    held = null;
+    space.holding(false);
+    if (!space.panned()) act(meant);
+  });
+  window.addEventListener("blur", () => {
+    held = null;
+    space.holding(false);
+  });
+}
+
+/** Whether a key belongs to what has the focus rather than to the image. */
+function isOthers(event) {
+  if (event.isComposing || document.querySelector("dialog[open]")) return true;
+  const target = /** @type {Element} */ (event.target);
+  if (target.closest("input, textarea, select, [contenteditable]")) return true;
+  if (target.closest("[role=listbox]")) return ["ArrowUp", "ArrowDown", "Home", "End", "Tab"].includes(event.key);
+  if (target.closest("button, a, summary")) return ["Tab", " ", "Enter"].includes(event.key) && !event.ctrlKey;
+  return event.key === "Tab" && !target.closest("#stage") && target !== document.body;
+}

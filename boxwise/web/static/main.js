@@ -1,0 +1,279 @@
+// Wires the labelling page: who is labelling, the parts, their events, and which image comes first after a reload.
+// Holds no state of its own beyond the figures of this session.
+
+import { get } from "./api.js";
+import { BoxList } from "./list.js";
+import { Courier } from "./courier.js";
+import { Desk } from "./desk.js";
+import { askClass, askName, askReason, showHelp } from "./dialogs.js";
+import { Gestures } from "./gestures.js";
+import { Journal } from "./journal.js";
+import { keysOf, listen } from "./keys.js";
+import { QueuePanel, element, markClass, showClasses, showPace, showProgress, showWhy } from "./panels.js";
+import { Queue } from "./queue.js";
+import { View } from "./view.js";
+import { Waiting } from "./waiting.js";
+
+const NAME = "boxwise/annotator";
+const HINT_MS = 6000;
+
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** What localStorage or sessionStorage holds; both may be forbidden. */
+function remembered(storage, key, otherwise) {
+  try {
+    return JSON.parse(window[storage].getItem(key)) ?? otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+
+function remember(storage, key, value) {
+  try {
+    window[storage].setItem(key, JSON.stringify(value));
+  } catch { /* forgotten with the tab */ }
+}
+
+/** The study, as soon as the server tells of it. */
+async function studyOf() {
+  for (let pause = 500; ; pause = Math.min(2 * pause, 8000)) {
+    try {
+      return await get("/api/study");
+    } catch (error) {
+      element("waiting-words").textContent = `${error.message} Trying again.`;
+      await sleep(pause);
+    }
+  }
+}
+
+async function annotatorOf() {
+  let name = remembered("localStorage", NAME, "");
+  while (!name) name = (await askName("")) ?? "";
+  remember("localStorage", NAME, name);
+  return name;
+}
+
+/** The page: everything the desk has shown, and the questions it has asked. */
+class Page {
+  #pace;
+  #hiding = 0;
+  #lasting = false;
+
+  constructor(study) {
+    this.study = study;
+    this.paceKey = `boxwise/${study.id ?? study.name}/pace`;
+    this.#pace = remembered("sessionStorage", this.paceKey, []);
+    showPace(this.#pace);
+    showProgress(study);
+    document.title = `${study.name} · boxwise`;
+    element("study").textContent = study.name;
+  }
+
+  /** @param {{desk: Desk, list: BoxList, queuePanel: QueuePanel, waiting: Waiting}} parts */
+  wire(parts) { Object.assign(this, parts); }
+
+  // --- the image in hand ---
+
+  /** An image is about to be shown: the stage must have its size by then. */
+  clear() {
+    this.waiting.hide();
+    if (!this.#lasting) element("hint").hidden = true;
+  }
+
+  show(current) {
+    element("lost").hidden = !current.lost;
+    showWhy(current.task, this.study.asked);
+    if (current.task.round !== this.study.round) get("/api/progress").then((progress) => this.progress(progress), () => {});
+    for (const tool of ["toolDraw", "toolExtreme"]) button(tool).disabled = !current.task.whole;
+    this.changed(current);
+    this.queuePanel.refresh(current.task.image_id);
+    element("stage").setAttribute("aria-label", `Image ${current.task.image_id}, ${current.model.open().length} open questions`);
+    if (!document.activeElement?.closest("aside, dialog")) element("stage").focus({ preventScroll: true });
+  }
+
+  changed({ model, task }) {
+    const open = model.open().length;
+    this.list.show(model.boxes, this.desk.view.selected);
+    button("undo").disabled = !model.canUndo;
+    button("redo").disabled = !model.canRedo;
+    for (const action of ["next", "previous", "acceptRest"]) button(action).disabled = !open;
+    button("acceptRest").querySelector("span").textContent = open > 1 ? `Accept all ${open}` : "Accept all";
+    element("submit-words").textContent = open ? `${open} open` : task.whole ? "Nothing missed, next" : "Done, next";
+    element("open-count").textContent = open ? `${open} open` : "none open";
+    this.selected(this.desk.selected);
+  }
+
+  selected(box) {
+    this.list.mark(box?.key ?? null);
+    const editable = Boolean(box && this.desk.model.editable(box));
+    for (const action of ["accept", "reject", "difficult"]) button(action).disabled = !editable;
+    button("closeUp").disabled = !box;
+    button("difficult").setAttribute("aria-pressed", String(Boolean(box?.difficult)));
+    button("reject").querySelector("span").textContent = box && !box.question ? "Delete" : "Reject";
+    markClass(box?.label ?? this.desk.label);
+  }
+
+  label(label) { markClass(this.desk.selected?.label ?? label); }
+
+  tool(tool) {
+    for (const control of document.querySelectorAll("[data-tool]")) {
+      if (control.dataset.action) control.setAttribute("aria-pressed", String(control.dataset.tool === tool));
+    }
+  }
+
+  done(task, seconds) {
+    this.#pace = [...this.#pace, seconds];
+    remember("sessionStorage", this.paceKey, this.#pace);
+    showPace(this.#pace);
+    this.announce(`${task.image_id} handed in`);
+  }
+
+  lost() { element("lost").hidden = false; }
+
+  // --- the round ---
+
+  progress(progress) {
+    Object.assign(this.study, progress);
+    showProgress(this.study);
+  }
+
+  answered({ letter, reply }) {
+    if (Number.isFinite(reply.waiting) && letter.body.round === this.study.round) {
+      this.progress({ waiting: reply.waiting, answered: this.study.asked - reply.waiting });
+    }
+    if (reply.late) this.hint(`${letter.body.image_id} came late: it is kept in the history, and the newer answer stands.`, null, { lasting: true });
+  }
+
+  wait(reason, words) {
+    element("lost").hidden = true;
+    this.desk.view.clear();
+    this.waiting.show(reason, words);
+  }
+
+  // --- words and questions ---
+
+  /**
+   * A line over the stage, for a while; of no more use once another image is there, unless it is lasting.
+   * @param {{action: string, words: string}} [offer] a button beside the words
+   */
+  hint(words, offer = null, { lasting = false } = {}) {
+    clearTimeout(this.#hiding);
+    this.#lasting = lasting;
+    element("hint-words").textContent = words;
+    element("hint-offer").hidden = !offer;
+    if (offer) {
+      element("hint-offer").dataset.action = offer.action;
+      element("hint-offer").textContent = `${offer.words} (${keysOf(offer.action)[0]})`;
+    }
+    element("hint").hidden = false;
+    this.#hiding = setTimeout(() => {
+      this.#lasting = false;
+      element("hint").hidden = true;
+    }, lasting ? 2 * HINT_MS : HINT_MS);
+  }
+
+  announce(words) { element("live").textContent = words; }
+
+  pickClass(current) { return askClass(this.study.classes, current); }
+  reason(flag, task) { return askReason(flag, task.image_id); }
+
+  /** Actions that concern the page alone. */
+  act(action) {
+    if (action === "help") showHelp();
+    else if (action === "leave") (document.activeElement === element("stage") ? button("toolEdit") : element("stage")).focus();
+    else if (action === "name") this.rename();
+  }
+
+  async rename() {
+    const known = this.desk.annotator, name = await askName(known);
+    if (!name || name === known) return;
+    remember("localStorage", NAME, name);
+    location.reload();
+  }
+}
+
+function button(action) {
+  return document.querySelector(`[role=toolbar] [data-action=${action}]`);
+}
+
+/** Each button says its key; a click does the action and gives the keyboard back to the image. */
+function wireButtons(desk) {
+  for (const control of document.querySelectorAll("[data-action]")) {
+    const keys = control.dataset.action === "name" || !control.dataset.action ? [] : keysOf(control.dataset.action);
+    if (keys.length) control.title = `${control.title || control.textContent.trim()} (${keys.join(" or ")})`;
+  }
+  document.addEventListener("click", (event) => {
+    const control = event.target.closest("[data-action]");
+    if (!control) return;
+    if (event.detail) element("stage").focus({ preventScroll: true });
+    if (control.id === "hint-offer") element("hint").hidden = true;
+    desk.act({ action: control.dataset.action });
+  });
+}
+
+function wireLife(desk, study) {
+  for (const sign of ["pointermove", "pointerdown", "keydown", "wheel"]) {
+    document.addEventListener(sign, () => desk.touch(), { passive: true, capture: true });
+  }
+  document.addEventListener("visibilitychange", () => (document.hidden ? desk.stopClock() : desk.renew()));
+  setInterval(() => desk.renew(), (study.lease_seconds * 1000) / 3);
+  window.addEventListener("pagehide", () => desk.farewell());
+  window.addEventListener("pageshow", (event) => event.persisted && location.reload());
+}
+
+function wireCourier(courier, page, desk) {
+  courier.addEventListener("state", ({ detail }) => {
+    element("saved").dataset.state = detail.state;
+    element("saved").textContent = detail.words;
+  });
+  courier.addEventListener("answered", ({ detail }) => page.answered(detail));
+  courier.addEventListener("refused", ({ detail }) => page.hint(detail.message, null, { lasting: true }));
+  courier.addEventListener("lost", ({ detail }) => desk.lose(detail.imageId));
+}
+
+/** After a reload the image in hand comes back first; otherwise the most valuable one is next. */
+async function begin(desk, study, page) {
+  await desk.courier.settled(3000);
+  const drafts = desk.journal.drafts(desk.annotator);
+  for (const draft of drafts.filter(({ round }) => round < study.round)) {
+    desk.journal.dropDraft(desk.annotator, draft.image_id);
+    page.hint(`Your unfinished work on ${draft.image_id} was of round ${draft.round}, which is over.`, null, { lasting: true });
+  }
+  const mine = drafts.find(({ round }) => round === study.round);
+  if (!mine || !(await desk.open(mine.image_id))) await desk.advance({ byHand: false });
+}
+
+async function main() {
+  const study = await studyOf();
+  const annotator = await annotatorOf();
+  element("annotator").textContent = annotator;
+  const journal = new Journal(study.id ?? study.name), courier = new Courier(journal);
+  const page = new Page(study), view = new View(element("stage"), study.classes);
+  /** @type {Desk} */
+  let desk = null;
+  const gestures = new Gestures(view, {
+    model: () => desk.model,
+    select: (key) => desk.select(key),
+    draw: (xyxy) => desk.draw(xyxy),
+    place: (key, xyxy) => desk.place(key, xyxy),
+    hint: (words) => page.hint(words),
+  });
+  const queue = new Queue(annotator, () => desk.holding());
+  desk = new Desk({ study, annotator, journal, courier, queue, view, gestures, page });
+  page.wire({
+    desk,
+    list: new BoxList(element("boxes"), study.classes, (key) => desk.select(key)),
+    queuePanel: new QueuePanel((imageId) => desk.open(imageId)),
+    waiting: new Waiting({ goOn: () => desk.advance({ byHand: false }), progress: (progress) => page.progress(progress) }),
+  });
+  page.tool(gestures.tool);
+  showClasses(study.classes, (label) => desk.act({ action: "class", label }));
+  markClass(0);
+  wireButtons(desk);
+  wireCourier(courier, page, desk);
+  wireLife(desk, study);
+  listen((meant) => desk.act(meant), gestures);
+  await begin(desk, study, page);
+}
+
+main();

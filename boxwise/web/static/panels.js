@@ -1,0 +1,119 @@
+// The quiet parts of the page: progress and pace in the header, why the image was chosen, the classes, the round's queue.
+// Shows what it is told; asks the server for the queue alone, and only while that is open.
+
+import { get, thumbnail } from "./api.js";
+import { piece } from "./list.js";
+
+const TERMS = {
+  L_rec: "Unfamiliar (L_rec)",
+  L_det: "Detector unsure (L_det)",
+  reconstruction: "Reconstruction error",
+  complexity: "Complexity",
+};
+const STATES = { waiting: "waiting", leased: "in hand", answered: "answered", flagged: "flagged" };
+const AROUND = 40;
+
+export const element = (id) => document.getElementById(id);
+
+/** A figure with three significant digits. */
+export function figure(value) {
+  if (!Number.isFinite(value)) return String(value ?? "–");
+  return Number.isInteger(value) && Math.abs(value) < 1e6 ? String(value) : String(Number(value.toPrecision(3)));
+}
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b), middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** How far the round is. */
+export function showProgress({ round, asked, answered }) {
+  element("round").textContent = `Round ${round}`;
+  element("counts").textContent = `${answered} of ${asked} answered`;
+  element("progress").max = Math.max(asked, 1);
+  element("progress").value = answered;
+}
+
+/** How fast the person is, this session. @param {number[]} seconds of each image handed in */
+export function showPace(seconds) {
+  const words = seconds.length === 1 ? "1 image" : `${seconds.length} images`;
+  element("session").textContent = seconds.length ? `This session: ${words}, ` : "";
+  element("pace").textContent = seconds.length ? `median ${median(seconds).toFixed(1)} s` : "";
+}
+
+/** Which image this is and why it was chosen. */
+export function showWhy(task, asked) {
+  element("image-name").textContent = task.image_id;
+  const place = task.rank === null ? "Opened again" : `Number ${task.rank + 1} of ${asked}`;
+  const purpose = task.split === "train" ? "" : ` · for ${task.split === "val" ? "validation" : task.split}`;
+  const scope = task.whole ? "" : " · questions only, nothing to draw";
+  element("image-place").textContent = `${place}${purpose}${scope} · ${task.width} × ${task.height}`;
+  const terms = Object.entries(task.terms ?? {}), largest = Math.max(...terms.map(([, value]) => Math.abs(value)), 1e-12);
+  const utility = task.utility === null || task.utility === undefined ? [] : [whyRow("Utility", task.utility, 0)];
+  element("terms").replaceChildren(...utility.flat(), ...terms.flatMap(([name, value]) => whyRow(TERMS[name] ?? name, value, Math.abs(value) / largest)));
+  element("why-none").hidden = terms.length + utility.length > 0;
+}
+
+function whyRow(name, value, share) {
+  const bar = piece("dd", "bar", ""), fill = document.createElement("i");
+  fill.style.width = `${Math.round(share * 100)}%`;
+  fill.className = value < 0 ? "minus" : "";
+  if (share) bar.append(fill);
+  return [piece("dt", "", name), bar, piece("dd", "value", figure(value))];
+}
+
+/** The classes as buttons; their numbers are their keys. */
+export function showClasses(classes, pick) {
+  const buttons = classes.map(({ name, color }, label) => {
+    const button = piece("button", "class", ""), swatch = piece("span", "swatch", "");
+    swatch.style.background = color;
+    button.type = "button";
+    button.append(swatch, piece("span", "name", name), piece("kbd", "", label < 9 ? String(label + 1) : ""));
+    button.addEventListener("click", () => pick(label));
+    return button;
+  });
+  element("classes").replaceChildren(...buttons);
+}
+
+/** Marks the class that drawn boxes get. */
+export function markClass(label) {
+  [...element("classes").children].forEach((button, index) => button.setAttribute("aria-pressed", String(index === label)));
+}
+
+/** The round's queue, most valuable first; of a long one the part around the image in hand. */
+export class QueuePanel {
+  /** @param {(imageId: string) => void} open */
+  constructor(open) {
+    this.open = open;
+    this.shown = null;
+    element("queue").addEventListener("toggle", () => this.refresh());
+  }
+
+  async refresh(imageId = this.shown) {
+    this.shown = imageId;
+    if (!element("queue").open) return;
+    const { items } = await get("/api/queue").catch(() => ({ items: [] }));
+    const at = Math.max(0, items.findIndex((item) => item.image_id === imageId));
+    const first = Math.max(0, at - AROUND / 4), part = items.slice(first, first + AROUND);
+    const rows = part.map((item) => this.#row(item));
+    if (first) rows.unshift(piece("li", "more", `${first} before these`));
+    if (first + part.length < items.length) rows.push(piece("li", "more", `${items.length - first - part.length} more`));
+    element("queue-list").replaceChildren(...rows);
+  }
+
+  #row(item) {
+    const row = document.createElement("li"), button = document.createElement("button"), picture = new Image(44, 33);
+    const asked = item.asked === null || item.asked === "image" ? "" : ` · ${item.asked} boxes`;
+    const state = item.state === "leased" && item.by ? `with ${item.by}` : STATES[item.state] ?? item.state;
+    Object.assign(picture, { loading: "lazy", alt: "", src: thumbnail(item.image_id) });
+    const words = piece("span", "words", "");
+    words.append(piece("span", "name", item.image_id), piece("span", "state", `${state} · ${figure(item.utility)}${asked}`));
+    button.type = "button";
+    button.className = `queued ${item.state}`;
+    button.append(piece("span", "rank", String(item.rank + 1)), picture, words);
+    if (item.image_id === this.shown) button.setAttribute("aria-current", "true");
+    button.addEventListener("click", () => this.open(item.image_id));
+    row.append(button);
+    return row;
+  }
+}

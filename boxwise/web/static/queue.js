@@ -1,0 +1,103 @@
+// The images in a person's hands: the one shown, and the next ones fetched and decoded ahead so that a switch costs no waiting.
+// Asks the server for tasks, renews and releases what is held. Knows nothing of boxes, gestures or the page.
+
+import { post } from "./api.js";
+
+/** How many images are held ready beyond the one shown. */
+const AHEAD = 2;
+
+/** @typedef {{task: object, image: HTMLImageElement, broken: boolean}} Prepared broken: the browser cannot show the picture */
+
+export class Queue {
+  #ahead = [];
+  #line = Promise.resolve(); // one request for a next image at a time, or two would be handed the same
+  #asked = 0;
+  #era = 0;
+
+  /**
+   * @param {string} annotator
+   * @param {() => string[]} holding images that must not be handed out again: the one shown, and those whose answers are on their way
+   */
+  constructor(annotator, holding) {
+    this.annotator = annotator;
+    this.holding = holding;
+  }
+
+  get ready() { return this.#ahead.length; }
+
+  /** The next image, or the server's reason why there is none. Raises ApiError. @returns {Promise<Prepared | {reason: string}>} */
+  async take() {
+    let reason = "";
+    if (!this.#ahead.length) reason = await this.#ask();
+    const next = this.#ahead.shift();
+    return next ?? { reason };
+  }
+
+  /** Fetches ahead, in the background; failures wait for `take` to meet them. */
+  async fill() {
+    while (this.#ahead.length + this.#asked < AHEAD) {
+      const reason = await this.#ask().catch(() => "offline");
+      if (reason) return;
+    }
+  }
+
+  /** An image of the person's own choice. Raises ApiError, 409 where somebody else has it. @returns {Promise<Prepared>} */
+  async open(imageId) {
+    const held = this.#ahead.findIndex(({ task }) => task.image_id === imageId);
+    if (held >= 0) return this.#ahead.splice(held, 1)[0];
+    const { task } = await post("/api/open", { annotator: this.annotator, image_id: imageId });
+    return prepared(task);
+  }
+
+  /** Puts an image aside; it is the next to be taken. */
+  putAside(next) {
+    this.#ahead.unshift(next);
+  }
+
+  /** Tells the server that the images are still in hand. @returns {Promise<string[]>} those that were lost to others */
+  async renew(shown) {
+    const held = [...shown, ...this.#ids()];
+    if (!held.length) return [];
+    const { lost } = await post("/api/renew", { annotator: this.annotator, image_ids: held });
+    this.#ahead = this.#ahead.filter(({ task }) => !lost.includes(task.image_id));
+    return lost;
+  }
+
+  /** Gives images back: those fetched ahead, and `more`. */
+  release(more = [], { last = false } = {}) {
+    const images = [...this.#ids(), ...more];
+    this.#ahead = [];
+    this.#era++;
+    if (images.length) post("/api/release", { annotator: this.annotator, image_ids: images }, { last }).catch(() => {});
+  }
+
+  #ids() { return this.#ahead.map(({ task }) => task.image_id); }
+
+  #ask() {
+    this.#asked++;
+    const asking = this.#line.then(() => this.#fetch()).finally(() => { this.#asked--; });
+    this.#line = asking.catch(() => {});
+    return asking;
+  }
+
+  async #fetch() {
+    const era = this.#era;
+    const keep = [...new Set([...this.holding(), ...this.#ids()])].slice(-50);
+    const { task, reason } = await post("/api/next", { annotator: this.annotator, keep });
+    if (!task) return reason ?? "answered";
+    const next = await prepared(task);
+    if (era === this.#era) this.#ahead.push(next);
+    else post("/api/release", { annotator: this.annotator, image_ids: [task.image_id] }).catch(() => {});
+    return "";
+  }
+}
+
+/** A task with its picture, decoded. @returns {Promise<Prepared>} */
+async function prepared(task) {
+  const image = new Image(task.width, task.height);
+  image.alt = "";
+  image.draggable = false;
+  image.src = task.url;
+  const broken = await image.decode().then(() => false, () => true);
+  return { task, image, broken };
+}

@@ -1,0 +1,265 @@
+// The picture and its boxes on the stage: zoom, pan, and the SVG drawn over the image in pixels of the screen.
+// Shows what it is given (a model, a selection, a gesture in progress) and converts coordinates; changes no box and hears no input.
+
+import { isOpen, standing } from "./boxes.js";
+import { HANDLES, handlePoint } from "./geometry.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const MARGIN = 14;
+const MOST_ZOOM = 40;
+const SIGNS = { open: "?", certain: "✓", human: "●", rejected: "✕" };
+const NARROWEST_NAMED = 46;
+
+/** An SVG element with attributes. */
+export function svg(name, attributes = {}) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+}
+
+export class View {
+  scale = 1;
+  x = 0;
+  y = 0;
+  selected = null;
+  hovered = null;
+  names = true;
+  /** @type {{key: string, xyxy: number[]} | null} a box as it would be if the gesture ended now */
+  preview = null;
+  /** @type {number[] | null} the rectangle being drawn */
+  rubber = null;
+  /** @type {number[][]} extreme points clicked so far */
+  points = [];
+  /** @type {number[] | null} where the crosshair is, in pixels of the stage */
+  cross = null;
+  #fitted = true;
+  #scheduled = false;
+  #groups = new Map();
+  #model = null;
+
+  /** @param {HTMLElement} stage with .picture and svg within @param {{name: string, color: string}[]} classes */
+  constructor(stage, classes) {
+    this.stage = stage;
+    this.classes = classes;
+    this.picture = stage.querySelector(".picture");
+    this.overlay = stage.querySelector("svg.overlay");
+    this.layers = Object.fromEntries(["boxes", "names", "handles", "gesture"].map((name) => [name, this.overlay.appendChild(svg("g", { class: name }))]));
+    this.pen = document.createElement("canvas").getContext("2d");
+    this.pen.font = "600 12px system-ui, sans-serif";
+    new ResizeObserver(() => (this.#fitted ? this.fit() : this.#bound())).observe(stage);
+  }
+
+  /** Puts an image on the stage. @param {{task: object, image: HTMLImageElement, broken: boolean}} prepared */
+  show({ task, image, broken }, model) {
+    this.#model = model;
+    this.#size = [task.width, task.height];
+    Object.assign(this, { selected: null, hovered: null, preview: null, rubber: null, points: [] });
+    this.picture.replaceChildren(broken ? notice("The browser cannot show this picture. Flag it, or skip it.") : image);
+    this.picture.classList.toggle("broken", broken);
+    this.#forget();
+    this.fit();
+    this.#draw();
+  }
+
+  clear() {
+    this.#model = null;
+    this.picture.replaceChildren();
+    this.#forget();
+    this.#draw();
+  }
+
+  #forget() {
+    this.#groups.clear();
+    this.layers.boxes.replaceChildren();
+    this.layers.names.replaceChildren();
+  }
+
+  #size = [1, 1];
+
+  /** Stage pixels of the pointer. */
+  at(event) {
+    const { left, top } = this.stage.getBoundingClientRect();
+    return [event.clientX - left, event.clientY - top];
+  }
+
+  toImage([x, y]) { return [(x - this.x) / this.scale, (y - this.y) / this.scale]; }
+  toStage([x1, y1, x2, y2]) {
+    return [x1 * this.scale + this.x, y1 * this.scale + this.y, x2 * this.scale + this.x, y2 * this.scale + this.y];
+  }
+
+  /** The boxes that can be seen and pointed at. */
+  visible() { return this.#model ? this.#model.boxes.filter((box) => isVisible(box) || box.key === this.selected) : []; }
+
+  fit() {
+    const [width, height] = this.#size, { clientWidth, clientHeight } = this.stage;
+    this.scale = Math.max(0.01, Math.min((clientWidth - 2 * MARGIN) / width, (clientHeight - 2 * MARGIN) / height));
+    this.x = (clientWidth - width * this.scale) / 2;
+    this.y = (clientHeight - height * this.scale) / 2;
+    this.#fitted = true;
+    this.#place();
+  }
+
+  /** Zooms by a factor around a point of the stage, its middle by default. */
+  zoom(factor, [x, y] = [this.stage.clientWidth / 2, this.stage.clientHeight / 2]) {
+    const least = Math.min(this.stage.clientWidth / this.#size[0], this.stage.clientHeight / this.#size[1]) / 2;
+    const scale = Math.min(Math.max(this.scale * factor, least), MOST_ZOOM);
+    this.x = x - (x - this.x) * (scale / this.scale);
+    this.y = y - (y - this.y) * (scale / this.scale);
+    this.scale = scale;
+    this.#bound();
+  }
+
+  pan(dx, dy) {
+    this.x += dx;
+    this.y += dy;
+    this.#bound();
+  }
+
+  /** Brings a box into sight, and near if asked to. */
+  reveal(xyxy, { near = false } = {}) {
+    const { clientWidth: width, clientHeight: height } = this.stage;
+    if (near) this.zoom(Math.min(width / 3 / (xyxy[2] - xyxy[0]), height / 3 / (xyxy[3] - xyxy[1])) / this.scale);
+    const [x1, y1, x2, y2] = this.toStage(xyxy);
+    const seen = x1 >= 0 && y1 >= 0 && x2 <= width && y2 <= height;
+    if (near || !seen) this.pan(width / 2 - (x1 + x2) / 2, height / 2 - (y1 + y2) / 2);
+  }
+
+  select(key) {
+    this.selected = key;
+    this.invalidate();
+  }
+
+  /** Draws anew before the next frame. */
+  invalidate() {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    requestAnimationFrame(() => {
+      this.#scheduled = false;
+      this.#draw();
+    });
+  }
+
+  /** A part of the image stays on the stage, however it is dragged. */
+  #bound() {
+    const [width, height] = this.#size.map((side) => side * this.scale), keep = 60;
+    this.x = Math.min(Math.max(this.x, keep - width), this.stage.clientWidth - keep);
+    this.y = Math.min(Math.max(this.y, keep - height), this.stage.clientHeight - keep);
+    this.#fitted = false;
+    this.#place();
+  }
+
+  #place() {
+    this.picture.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.scale})`;
+    this.picture.classList.toggle("pixels", this.scale >= 3);
+    this.invalidate();
+  }
+
+  #draw() {
+    const boxes = this.visible(), keys = new Set(boxes.map((box) => box.key));
+    for (const [key, parts] of this.#groups) {
+      if (!keys.has(key)) {
+        Object.values(parts).forEach((part) => part.remove());
+        this.#groups.delete(key);
+      }
+    }
+    for (const box of boxes) this.#drawBox(box);
+    const top = this.#groups.get(this.selected);
+    if (top && top.outline !== this.layers.boxes.lastChild) {
+      this.layers.boxes.append(top.outline);
+      this.layers.names.append(top.chip);
+    }
+    this.#drawHandles(boxes.find((box) => box.key === this.selected));
+    this.#drawGesture();
+  }
+
+  #drawBox(box) {
+    const { outline, chip } = this.#parts(box.key);
+    const xyxy = this.preview?.key === box.key ? this.preview.xyxy : box.xyxy;
+    const [x1, y1, x2, y2] = this.toStage(xyxy), chosen = box.key === this.selected;
+    for (const rect of outline.children) setRect(rect, x1, y1, x2 - x1, y2 - y1);
+    outline.setAttribute("class", `box ${standing(box)}${chosen ? " selected" : ""}${box.key === this.hovered ? " hovered" : ""}`);
+    const named = chosen || box.key === this.hovered || (this.names ? isOpen(box) || x2 - x1 >= NARROWEST_NAMED : isOpen(box));
+    chip.setAttribute("visibility", named ? "visible" : "hidden");
+    chip.setAttribute("class", `chip${chosen ? " selected" : ""}`);
+    if (named) this.#drawChip(chip, box, x1, y1);
+  }
+
+  /** The outline and the name of a box, each in its layer: no line crosses a name. */
+  #parts(key) {
+    if (!this.#groups.has(key)) {
+      const outline = svg("g"), chip = svg("g");
+      outline.append(svg("rect", { class: "halo" }), svg("rect", { class: "line" }));
+      chip.append(svg("rect", { class: "ground", rx: 3 }), svg("rect", { class: "color", rx: 2 }), svg("text"));
+      this.layers.boxes.append(outline);
+      this.layers.names.append(chip);
+      this.#groups.set(key, { outline, chip });
+    }
+    return this.#groups.get(key);
+  }
+
+  #drawChip(chip, box, x, y) {
+    const [ground, color, text] = chip.children, { name, hue } = this.#class(box.label);
+    const near = isOpen(box) || box.key === this.selected || box.key === this.hovered;
+    const score = near && box.score !== null && standing(box) !== "human" ? ` ${Math.round(box.score * 100)}%` : "";
+    const words = `${SIGNS[standing(box)] ?? ""} ${name}${score}${box.difficult ? " · hard" : ""}`;
+    const width = this.pen.measureText(words).width + 27, left = Math.max(x, 0), top = y >= 20 ? y - 20 : Math.max(y, 0) + 2;
+    setRect(ground, left, top, width, 18);
+    setRect(color, left + 4, top + 4, 10, 10);
+    color.setAttribute("fill", hue);
+    text.setAttribute("x", left + 19);
+    text.setAttribute("y", top + 13);
+    if (text.textContent !== words) text.textContent = words;
+  }
+
+  #class(label) {
+    const known = this.classes[label];
+    return { name: known?.name ?? `class ${label}`, hue: known?.color ?? "#8a8f98" };
+  }
+
+  #drawHandles(box) {
+    const editable = box && this.#model.editable(box) && standing(box) !== "rejected" && !this.points.length;
+    if (!editable) return this.layers.handles.replaceChildren();
+    const xyxy = this.toStage(this.preview?.key === box.key ? this.preview.xyxy : box.xyxy);
+    if (!this.layers.handles.childElementCount) this.layers.handles.append(...HANDLES.map(() => svg("rect", { class: "handle" })));
+    HANDLES.forEach((handle, index) => {
+      const [x, y] = handlePoint(xyxy, handle);
+      setRect(this.layers.handles.children[index], x - 4.5, y - 4.5, 9, 9);
+    });
+  }
+
+  #drawGesture() {
+    const parts = [];
+    if (this.cross) {
+      const [x, y] = this.cross, { clientWidth, clientHeight } = this.stage;
+      for (const name of ["cross under", "cross"]) {
+        parts.push(svg("path", { class: name, d: `M0 ${y}H${clientWidth}M${x} 0V${clientHeight}` }));
+      }
+    }
+    if (this.rubber) {
+      const [x1, y1, x2, y2] = this.toStage(this.rubber), place = { x: x1, y: y1, width: x2 - x1, height: y2 - y1 };
+      parts.push(svg("rect", { class: "halo", ...place }), svg("rect", { class: "rubber", ...place }));
+    }
+    for (const [x, y] of this.points) {
+      const [cx, cy] = this.toStage([x, y, x, y]);
+      parts.push(svg("circle", { class: "point", cx, cy, r: 5 }));
+    }
+    this.layers.gesture.replaceChildren(...parts);
+  }
+}
+
+function isVisible(box) {
+  return !["rejected", "unasked"].includes(standing(box));
+}
+
+function setRect(rect, x, y, width, height) {
+  rect.setAttribute("x", x);
+  rect.setAttribute("y", y);
+  rect.setAttribute("width", Math.max(0, width));
+  rect.setAttribute("height", Math.max(0, height));
+}
+
+function notice(words) {
+  const element = document.createElement("p");
+  element.textContent = words;
+  return element;
+}

@@ -1,0 +1,87 @@
+// The calm screen while there is nothing to label: why, how far the training is, and on by itself when images are asked again.
+// Polls the server's progress every two seconds while it is shown.
+
+import { get } from "./api.js";
+import { piece } from "./list.js";
+import { element, figure } from "./panels.js";
+
+const EVERY_MS = 2000;
+const TITLES = {
+  training: "The study is training",
+  answered: "The batch is done",
+  leased: "The rest is in other hands",
+  done: "The study is finished",
+  offline: "The server does not answer",
+  error: "Something is wrong",
+};
+const WORDS = {
+  training: "It learns from what was labelled and asks again when it knows what it needs. This page goes on by itself.",
+  answered: "Every image of this round is answered. The study trains next; this page goes on by itself.",
+  leased: "Others are labelling the last images of this round. If one comes back, it is shown here.",
+  done: "All rounds are done. The dashboard shows what came of it.",
+  offline: "What you did is kept in this browser and is sent as soon as the server is back. This page goes on by itself.",
+};
+const PHASES = { select: "Choosing images", annotate: "Labelling", train: "Training", score: "Scoring the pool", evaluate: "Evaluating", done: "Done" };
+
+export class Waiting {
+  #timer = null;
+  #polls = 0;
+
+  /** @param {{goOn: () => void, progress: (progress: object) => void}} page */
+  constructor(page) {
+    this.page = page;
+  }
+
+  get shown() { return !element("waiting").hidden; }
+
+  /** @param {string} reason the server's; or "offline", "error" */
+  show(reason, words = "") {
+    element("waiting").hidden = false;
+    element("desk").hidden = true;
+    this.#say(reason, reason === "error" ? words : WORDS[reason]);
+    if (this.#timer === null) this.#poll();
+  }
+
+  hide() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    element("waiting").hidden = true;
+    element("desk").hidden = false;
+  }
+
+  #say(reason, words) {
+    if (element("waiting-title").textContent !== (TITLES[reason] ?? reason)) element("waiting-title").textContent = TITLES[reason] ?? reason;
+    element("waiting-words").textContent = words ?? "";
+    element("waiting").dataset.reason = reason;
+  }
+
+  async #poll() {
+    this.#timer = setTimeout(() => this.#poll(), EVERY_MS);
+    const timer = this.#timer;
+    const progress = await get("/api/progress").catch(() => null);
+    if (timer !== this.#timer || !this.shown) return;
+    if (progress === null) return this.#say("offline", WORDS.offline);
+    this.page.progress(progress);
+    this.#training(progress.training);
+    if (progress.done) this.#say("done", WORDS.done);
+    else if (progress.waiting > 0) {
+      // Others may hold all that waits: asking at every second poll is soon enough.
+      if (element("waiting").dataset.reason !== "leased" || this.#polls++ % 2) this.page.goOn();
+    } else if (progress.training) this.#say("training", WORDS.training);
+    else this.#say("answered", WORDS.answered);
+  }
+
+  #training(training) {
+    element("training").hidden = !training;
+    if (!training) return;
+    element("training-phase").textContent = PHASES[training.phase] ?? training.phase;
+    element("training-steps").textContent = training.steps ? `${training.step} of ${training.steps} steps` : "";
+    const bar = element("training-bar");
+    if (training.steps) Object.assign(bar, { max: training.steps, value: training.step });
+    else bar.removeAttribute("value");
+    const figures = Object.entries(training.figures ?? {});
+    element("training-figures").replaceChildren(...figures.flatMap(([name, value]) => [piece("dt", "", name), piece("dd", "", figure(value))]));
+    const silent = Math.round(Date.now() / 1000 - training.updated);
+    element("training-silent").textContent = silent > 60 ? `No news for ${silent} s: is the run still going?` : "";
+  }
+}

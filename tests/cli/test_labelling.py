@@ -1,0 +1,173 @@
+"""`boxwise label` and `boxwise run --label` as processes, driven over HTTP as the page drives them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+import httpx
+import pytest
+
+from boxwise.config import load_config
+from boxwise.records import Phase, Split
+from boxwise.study import Study
+
+PATIENCE = 600.0  # seconds, only for a machine that is busy with something else
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running `boxwise` command with a page."""
+
+    process: subprocess.Popen
+    log: Path
+
+    def ended(self, number=None):
+        """(exit code, all it printed), after a signal if one is given."""
+        if number is not None:
+            self.process.send_signal(number)
+        return self.process.wait(PATIENCE), self.log.read_text()
+
+
+@contextmanager
+def serving(verb, folder, *options):
+    """The command on a study as a process, and a client of its page."""
+    log = folder.with_name("log.txt")
+    command = [sys.executable, "-m", "boxwise", verb, str(folder), *options, "--no-browser", "--port", "0"]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        found = until(lambda: re.search(r"Label here: (http://[^\s?]+)", log.read_text()))
+        with httpx.Client(base_url=found[1], timeout=30) as client:
+            yield Served(process, log), client
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def until(happens):
+    """What `happens` returns as soon as it is true."""
+    end = monotonic() + PATIENCE
+    while not (value := happens()):
+        assert monotonic() < end, "it never happened"
+        sleep(0.2)
+    return value
+
+
+def label(client, image_id, boxes, round):
+    drawn = [
+        {"action": "add", "xyxy": box.tolist(), "label": int(k), "seconds": 0.5} for box, k in zip(boxes.xyxy, boxes.labels, strict=True)
+    ]
+    body = {"annotator": "anna", "image_id": image_id, "round": round, "key": f"answer-{round}-{image_id}"}
+    reply = client.post("/api/answers", json=body | {"verdicts": drawn, "complete": True, "seconds": 1 + 0.5 * len(drawn)})
+    assert reply.status_code == 200, reply.text
+
+
+@pytest.fixture
+def made(hidden, tiny_overrides, tmp_path):
+    """made(dataset, *overrides) → a new tiny study."""
+
+    def make(dataset, *overrides):
+        return Study.create(tmp_path / "study", dataset, config=load_config(None, (*tiny_overrides, "device=cpu", *overrides)))
+
+    return make
+
+
+class TestLabel:
+    def test_it_asks_at_once_takes_answers_and_ctrl_c_ends_it(self, made, hidden, digits):
+        study = made(hidden[1])
+        with serving("label", study.folder) as (served, client):
+            task = client.post("/api/next", json={"annotator": "anna", "keep": []}).json()["task"]
+            label(client, task["image_id"], digits.labels[task["image_id"]], 0)
+            code, said = served.ended(signal.SIGINT)
+        assert code == 0 and "Round 0 waits for labels of" in said and "Stopped. Every answer is stored" in said
+        assert "Traceback" not in said
+        assert (
+            study.store.annotations(Split(task["split"]))[task["image_id"]].boxes.labels.tolist()
+            == digits.labels[task["image_id"]].labels.tolist()
+        )
+
+    def test_a_study_without_a_question_says_what_to_do_and_is_served(self, made, digits):
+        study = made(digits)
+        study.store.put("position", [0, "train"])
+        with serving("label", study.folder) as (served, client):
+            assert client.post("/api/next", json={"annotator": "anna", "keep": []}).json()["reason"] == "training"
+            code, said = served.ended(signal.SIGTERM)
+        assert code == 0 and f"next comes train of round 0. Run it in another terminal: boxwise run {study.folder}" in said
+
+    def test_beyond_this_machine_it_warns_and_asks_for_a_token(self, made, hidden, boxwise):
+        study = made(hidden[1])
+        with serving("label", study.folder, "--host", "0.0.0.0") as (served, client):
+            assert httpx.get(f"http://127.0.0.1:{client.base_url.port}/api/study").status_code == 401
+            assert "nothing on the way is encrypted" in served.ended(signal.SIGINT)[1]
+        code, _, err = boxwise("label", study.folder, "--host", "192.0.2.7", "--no-browser")
+        assert code == 2 and "192.0.2.7:8123 cannot be served" in err
+        code, _, err = boxwise("label", study.folder / "nowhere")
+        assert code == 2 and "no boxwise study here" in err
+
+
+class TestRunLabel:
+    def test_two_rounds_over_http_end_with_a_report(self, made, hidden, digits):
+        study = made(hidden[1], "budget.rounds=1")
+        reasons, running = set(), set()
+        with serving("run", study.folder, "--label") as (served, client):
+
+            def advance():
+                found = client.post("/api/next", json={"annotator": "anna", "keep": []}).json()
+                if task := found["task"]:
+                    label(client, task["image_id"], digits.labels[task["image_id"]], task["round"])
+                    return False
+                reasons.add(found["reason"])
+                progress = client.get("/api/progress").json()
+                if training := progress["training"]:
+                    running.add(training["phase"])
+                    assert 0 <= training["step"] <= training["steps"] and progress["trouble"] is None
+                return progress["done"]
+
+            until(advance)
+            assert client.get("/api/dashboard").json()["labour"]["people"][0]["name"] == "anna"
+            code, said = served.ended()
+        assert code == 0, said
+        assert "The study is done. Report:" in said and "boxwise import" not in said
+        assert (study.folder / "report.html").stat().st_size > 10_000 and not (study.folder / "progress.json").exists()
+        assert "training" in reasons and "train" in running
+        assert study.store.position == (1, Phase.DONE)
+        told = [image_id for number in (0, 1) for image_id in study.store.query(number).image_ids]
+        assert all(len(study.store.history(image_id)) == 1 for image_id in told)
+        images, seconds = study.store.people()["anna"]
+        assert images == len(told) and seconds == sum(1 + 0.5 * len(digits.labels[image_id]) for image_id in told)
+
+    def test_a_study_that_is_done_ends_with_its_report(self, made, digits):
+        study = made(digits, "budget.rounds=0")
+        study.store.put("position", [0, "done"])
+        with serving("run", study.folder, "--label") as (served, client):
+            assert client.post("/api/next", json={"annotator": "anna", "keep": []}).json()["reason"] == "done"
+            code, said = served.ended()
+        assert code == 0 and "The study is done. Report:" in said and (study.folder / "report.html").exists()
+
+    def test_a_training_that_fails_is_reported_and_the_page_stays(self, made, digits):
+        study = made(digits, "device=cuda:99")
+        with serving("run", study.folder, "--label") as (served, client):
+            trouble = until(lambda: client.get("/api/progress").json()["trouble"])
+            assert "cuda:99" in trouble and client.get("/api/dashboard").json()["trouble"] == trouble
+            assert client.get("/api/study").json()["phase"] == "train"
+            code, said = served.ended(signal.SIGINT)
+        assert code == 130 and "Round 0 stopped at train" in said and "cuda:99" in said and "Nothing is lost" in said
+
+    def test_ctrl_c_ends_the_training_and_the_page_and_nothing_is_lost(self, made, digits):
+        study = made(digits, "train.min_steps=100000", "train.max_steps=100000")
+        with serving("run", study.folder, "--label") as (served, client):
+            until(lambda: (client.get("/api/progress").json()["training"] or {}).get("step", 0) > 8)
+            trainer = json.loads((study.folder / "progress.json").read_text())["pid"]
+            assert trainer != served.process.pid
+            code, said = served.ended(signal.SIGINT)
+        assert code == 130 and "Traceback" not in said
+        with pytest.raises(ProcessLookupError):
+            os.kill(trainer, 0)
+        assert study.store.position == (0, Phase.TRAIN) and (study.round_folder(0) / "checkpoint.pt").exists()

@@ -1,0 +1,69 @@
+"""What the next labels bring: honest on curves whose truth is known."""
+
+import numpy as np
+import pytest
+
+from boxwise.evaluation.expected_gain import LearningCurve
+
+AMOUNTS = [50, 100, 150, 200]
+
+
+def power(n, a=0.6, b=0.3, c=0.5):
+    return a - b * (np.asarray(n) / 50) ** -c
+
+
+def test_a_smooth_curve_is_followed_and_continued():
+    curve = LearningCurve.fit(AMOUNTS, power(AMOUNTS))
+    assert [curve.at(n) for n in AMOUNTS] == pytest.approx(power(AMOUNTS), abs=0.01)
+    gain = curve.gain(200, 50)
+    truth = float(power(250) - power(200))
+    assert gain.mean == pytest.approx(truth, abs=0.005) and gain.low < truth < gain.high
+    assert gain.mean == pytest.approx(curve.at(250) - curve.at(200))
+
+
+def test_it_saturates():
+    curve = LearningCurve.fit(AMOUNTS, power(AMOUNTS))
+    gains = [curve.gain(n, 50).mean for n in (200, 400, 800, 1600)]
+    assert gains == sorted(gains, reverse=True) and gains[-1] > 0
+
+
+def test_a_flat_curve_promises_nothing():
+    gain = LearningCurve.fit(AMOUNTS, [0.4, 0.4, 0.4, 0.4]).gain(200, 50)
+    assert gain.mean == pytest.approx(0, abs=1e-9) and gain.low < 0 < gain.high
+
+
+def test_three_points_on_a_smooth_curve_are_no_certainty_and_more_rounds_are_surer():
+    widths = []
+    for rounds in (3, 6, 12):
+        n = 50 * np.arange(1, rounds + 1)
+        gain = LearningCurve.fit(n, power(n)).gain(n[-1], 50)
+        widths.append((gain.high - gain.low) / (power(n[-1] + 50) - power(n[-1])))
+    assert widths[0] > 0.5 and widths == sorted(widths, reverse=True)
+
+
+def test_the_limits_hold_the_truth_about_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    held, errors = [], []
+    for _ in range(400):
+        a, b, c = rng.uniform(0.4, 0.8), rng.uniform(0.1, 0.4), rng.uniform(0.1, 1.5)
+        n = 50 * np.arange(1, rng.integers(3, 8) + 1)
+        gain = LearningCurve.fit(n, power(n, a, b, c) + rng.normal(0, 0.01, len(n))).gain(n[-1], 50)
+        truth = power(n[-1] + 50, a, b, c) - power(n[-1], a, b, c)
+        held.append(gain.low <= truth <= gain.high)
+        errors.append(gain.mean - truth)
+    assert 0.75 < np.mean(held) < 0.95
+    assert abs(np.mean(errors)) < 0.003
+
+
+@pytest.mark.parametrize(
+    ("amounts", "qualities"),
+    [
+        ([], []),
+        ([50, 100], [0.1, 0.2]),
+        ([50, 50, 100], [0.1, 0.2, 0.3]),
+        ([50, 100, 150], [0.1, np.nan, 0.3]),
+        ([0, 50, 100], [0.1, 0.2, 0.3]),
+    ],
+)
+def test_fewer_than_three_known_amounts_say_nothing(amounts, qualities):
+    assert LearningCurve.fit(amounts, qualities) is None

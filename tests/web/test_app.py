@@ -1,0 +1,220 @@
+"""The routes over a real server: what the page sends and gets, and every way in that must stay shut."""
+
+import io
+import re
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from PIL import Image
+
+from boxwise.records import Action, Split
+from boxwise.store import Desk
+from boxwise.web.app import create_app
+from boxwise.web.queue import LabelQueue
+from boxwise.web.server import Server, listen
+
+TOKEN = "a-token-of-some-length"
+
+
+@pytest.fixture
+def queue(waiting_study):
+    study = waiting_study("review")
+    return LabelQueue(study, Desk(study.store))
+
+
+@contextmanager
+def serving(queue, *, token=None):
+    """The address of a real server of the study's page."""
+    address = listen("127.0.0.1", 0)
+    with Server(create_app(queue, hosts={"127.0.0.1"}, token=token), address):
+        yield f"http://127.0.0.1:{address.port}"
+
+
+@pytest.fixture
+def page(queue):
+    """A client on loopback, where no token is asked for."""
+    with serving(queue) as address, httpx.Client(base_url=address) as client:
+        yield client
+
+
+@pytest.fixture
+def guarded(queue):
+    """The address of a page that asks for a token."""
+    with serving(queue, token=TOKEN) as address:
+        yield address
+
+
+def next_task(page, **more):
+    return page.post("/api/next", json={"annotator": "anna", **more}).json()["task"]
+
+
+def answer_to(task, **more):
+    body = {"annotator": "anna", "image_id": task["image_id"], "round": task["round"], "key": "key-number-1"}
+    return body | {"verdicts": [], "complete": True, "seconds": 3.5} | more
+
+
+class TestLabelling:
+    def test_the_study_introduces_itself(self, page, queue):
+        about = page.get("/api/study").json()
+        assert [entry["name"] for entry in about["classes"]] == list(queue.study.classes)
+        assert all(re.fullmatch("#[0-9a-fA-F]{6}", entry["color"]) for entry in about["classes"])
+        assert (about["asked"], about["waiting"], about["round"], about["phase"], about["mode"]) == (5, 5, 1, "annotate", "review")
+
+    def test_a_task_has_all_that_the_page_needs(self, page, queue):
+        task = next(t for n in range(5) if (t := next_task(page, keep=list(queue.study.ask().image_ids[:n])))["split"] == "train")
+        record = next(record for record in queue.study.store.images() if record.image_id == task["image_id"])
+        assert (task["width"], task["height"], task["whole"], task["draft"]) == (record.width, record.height, True, None)
+        proposals = queue.study.proposals()[task["image_id"]]
+        assert [box["id"] for box in task["boxes"]] == [str(i) for i in proposals.boxes.ids]
+        assert [box["state"] == "certain" for box in task["boxes"]] == proposals.certain.tolist()
+        assert [box["question"] for box in task["boxes"]] == (~proposals.certain).tolist()
+        assert task["boxes"][0]["score"] == pytest.approx(float(proposals.boxes.scores[0]))
+        assert page.get(task["url"]).headers["content-type"] == "image/png"
+
+    def test_an_answer_is_in_the_store_when_the_reply_comes(self, page, queue):
+        task = next_task(page)
+        drawn = {"action": "add", "xyxy": [1, 2, 30, 40], "label": 3, "seconds": 2.5}
+        reply = page.post("/api/answers", json=answer_to(task, verdicts=[drawn]))
+        assert reply.json() == {"late": False, "waiting": 4}
+        (_, _, annotation, (verdict,)) = queue.study.store.history(task["image_id"])[-1]
+        assert verdict.action is Action.ADD and verdict.seconds == 2.5 and annotation.complete
+        assert page.post("/api/answers", json=answer_to(task, verdicts=[drawn])).json() == {"late": False, "waiting": 4}
+        assert len(queue.study.store.history(task["image_id"])) == 1
+
+    def test_two_people_and_a_conflict(self, page):
+        task = next_task(page)
+        reply = page.post("/api/open", json={"annotator": "ben", "image_id": task["image_id"]})
+        assert reply.status_code == 409 and reply.json()["by"] == "anna"
+        assert page.post("/api/release", json={"annotator": "anna", "image_ids": [task["image_id"]]}).status_code == 200
+        assert page.post("/api/open", json={"annotator": "ben", "image_id": task["image_id"]}).status_code == 200
+        assert page.post("/api/renew", json={"annotator": "anna", "image_ids": [task["image_id"]]}).json()["lost"] == [task["image_id"]]
+
+    def test_drafts_skips_and_flags(self, page, queue):
+        task = next_task(page)
+        where = {"annotator": "anna", "image_id": task["image_id"], "round": task["round"]}
+        assert page.put("/api/drafts", json=where | {"revision": 4, "document": {"a": 1}}).json() == {"revision": 4}
+        assert next_task(page)["draft"] == {"revision": 4, "document": {"a": 1}}
+        assert page.post("/api/skips", json=where | {"reason": "dark"}).json() == {"waiting": 5}
+        assert next_task(page)["image_id"] != task["image_id"]
+        assert page.post("/api/skips", json=where | {"reason": "dark", "flag": True}).json() == {"waiting": 4}
+        states = {item["image_id"]: item["state"] for item in page.get("/api/queue").json()["items"]}
+        assert states[task["image_id"]] == "flagged"
+
+    def test_when_nothing_is_left_the_reason_is_told(self, page, queue):
+        for number in range(5):
+            page.post("/api/answers", json=answer_to(next_task(page), key=f"key-number-{number}"))
+        assert page.post("/api/next", json={"annotator": "anna"}).json() == {"task": None, "reason": "answered"}
+        progress = page.get("/api/progress").json()
+        assert (progress["waiting"], progress["answered"], progress["done"], progress["training"]) == (0, 5, False, None)
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"verdicts": [{"action": "keep", "box_id": "r9-7"}]}, "no such proposal"),
+            ({"verdicts": [{"action": "add", "xyxy": [5, 5, 5, 9], "label": 0}]}, "expected finite x1 < x2"),
+            ({"verdicts": [{"action": "add", "xyxy": [1, 1, 5, 9], "label": 99}]}, "label 99, expected 0 to 9"),
+            ({"image_id": "../../../etc/passwd"}, "no such image"),
+            ({"verdicts": [{"action": "explode"}]}, "verdicts.0.action"),
+            ({"seconds": -1}, "seconds"),
+            ({"key": "short"}, "key"),
+            ({"annotator": "  "}, "annotator"),
+        ],
+    )
+    def test_a_wrong_answer_is_refused_with_one_sentence_and_nothing_is_stored(self, page, queue, change, message):
+        task = next_task(page)
+        reply = page.post("/api/answers", json=answer_to(task) | change)
+        assert 400 <= reply.status_code < 500 and message in reply.json()["error"]
+        assert queue.study.store.history(task["image_id"]) == [] and len(queue.study.ask().items) == 5
+
+    def test_numbers_that_json_has_not(self, page, queue):
+        body = b'{"annotator":"anna","image_id":"x","round":1,"key":"12345678","verdicts":[],"complete":true,"seconds":Infinity}'
+        assert page.post("/api/answers", content=body, headers={"content-type": "application/json"}).status_code == 422
+
+
+class TestPictures:
+    def test_kept_by_the_browser_until_the_file_changes(self, page, queue):
+        record = queue.study.store.images()[0]
+        first = page.get(f"/images/{record.image_id}")
+        assert first.content == record.path.read_bytes()
+        again = page.get(f"/images/{record.image_id}", headers={"if-none-match": first.headers["etag"]})
+        assert again.status_code == 304 and not again.content
+        small = page.get(f"/thumbnails/{record.image_id}")
+        assert small.headers["content-type"] == "image/jpeg" and max(Image.open(io.BytesIO(small.content)).size) <= 320
+
+    @pytest.mark.parametrize("path", ["../config.yaml", "..%2f..%2fconfig.yaml", "%2fetc%2fpasswd", "....//config.yaml", "study.sqlite"])
+    @pytest.mark.parametrize("route", ["images", "thumbnails", "static"])
+    def test_no_path_outside_the_study_is_reachable(self, page, queue, path, route):
+        reply = page.get(f"/{route}/{path}")
+        assert reply.status_code in (404, 405) and b"seed" not in reply.content and b"root:" not in reply.content
+
+    def test_an_image_that_cannot_be_read_is_an_error_not_a_crash(self, page, queue, monkeypatch, tmp_path):
+        record = queue.study.store.images()[0]
+        broken = tmp_path / "broken.png"
+        broken.write_bytes(b"no image")
+        queue.record(record.image_id)
+        queue._records[record.image_id] = type(record)(record.image_id, broken, 9, 9, Split.TRAIN)
+        assert page.get(f"/thumbnails/{record.image_id}").status_code == 400
+
+
+class TestDoors:
+    def test_another_host_name_is_refused(self, page):
+        assert page.get("/api/study", headers={"host": "rebound.example:8123"}).status_code == 400
+
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            ({"origin": "http://elsewhere.example"}, 403),
+            ({"origin": "null"}, 403),
+            ({"sec-fetch-site": "cross-site"}, 403),
+            ({"sec-fetch-site": "same-site"}, 403),
+            ({"content-type": "text/plain"}, 415),
+            ({"content-type": "application/x-www-form-urlencoded"}, 415),
+            ({"origin": "here", "sec-fetch-site": "same-origin"}, 200),
+        ],
+    )
+    def test_changes_come_from_this_page_alone(self, page, headers, status):
+        headers = {"content-type": "application/json"} | headers
+        if headers.get("origin") == "here":
+            headers["origin"] = str(page.base_url).rstrip("/")
+        assert page.post("/api/next", content=b'{"annotator": "anna"}', headers=headers).status_code == status
+
+    def test_a_large_body_is_cut_off_also_when_it_does_not_say_its_size(self, page):
+        where = {"annotator": "anna", "image_id": "x", "round": 1, "revision": 1}
+        assert page.put("/api/drafts", json=where | {"document": {"a": "x" * 2_000_000}}).status_code == 413
+
+        def pieces():
+            yield b'{"annotator": "'
+            for _ in range(16):
+                yield b"x" * 65536
+
+        assert page.post("/api/next", content=pieces(), headers={"content-type": "application/json"}).status_code == 413
+
+    def test_without_the_token_nothing_is_told(self, queue, guarded):
+        for path in ("/", "/dashboard", "/api/study", "/static/main.js", f"/images/{queue.study.ask().image_ids[0]}", "/?token=wrong"):
+            assert httpx.get(guarded + path).status_code == 401
+        assert httpx.post(f"{guarded}/api/next?token={TOKEN}", json={"annotator": "anna"}).status_code == 401
+
+    def test_the_link_sets_a_cookie_and_leaves_the_token_in_no_history(self, guarded):
+        with httpx.Client(base_url=guarded) as client:
+            reply = client.get(f"/dashboard?a=1&token={TOKEN}")
+            assert reply.status_code == 303 and reply.headers["location"] == "/dashboard?a=1"
+            assert {"httponly", "samesite=strict"} <= {part.strip().lower() for part in reply.headers["set-cookie"].split(";")}
+            assert client.get("/api/study").status_code == 200
+        assert httpx.get(f"{guarded}/api/study", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+    def test_the_link_leads_to_no_other_host(self, guarded):
+        reply = httpx.get(f"{guarded}//elsewhere.example/?token={TOKEN}")
+        assert reply.status_code == 303 and reply.headers["location"] == "/elsewhere.example/"
+
+    def test_every_reply_forbids_foreign_code_and_frames(self, page):
+        for path in ("/api/study", "/images/none", "/nowhere"):
+            headers = page.get(path).headers
+            policy = headers["content-security-policy"]
+            assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
+            assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
+
+    def test_no_page_describes_the_server(self, page):
+        assert {page.get(path).status_code for path in ("/docs", "/redoc", "/openapi.json")} == {404}

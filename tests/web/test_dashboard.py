@@ -1,0 +1,185 @@
+"""The dashboard's figures on a study of three evaluated rounds: what they say is what store and files hold."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from boxwise.boxes import Boxes
+from boxwise.config import StopConfig, load_config
+from boxwise.records import Action, Phase, Split, Verdict
+from boxwise.scorers.detections_file import read_detections, writing_detections
+from boxwise.study import Study
+from boxwise.web.dashboard import dashboard, expected
+from boxwise.web.progress import write_trouble
+from boxwise.web.stopping import suggestion
+
+
+@pytest.fixture(scope="module")
+def finished(hidden, tiny_overrides, tmp_path_factory):
+    """A study of rounds 0, 1 and 2, all evaluated."""
+    annotator, dataset = hidden
+    config = load_config(None, (*tiny_overrides, "device=cpu", "train.max_steps=4", "train.min_steps=4"))
+    study = Study.create(tmp_path_factory.mktemp("dashboard") / "study", dataset, config=config)
+    study.run(annotator)
+    study.extend(3)  # so that there is a next batch
+    study.store.close()
+    return study.folder
+
+
+@pytest.fixture
+def study(finished, tmp_path):
+    return Study.open(shutil.copytree(finished, tmp_path / "study"))
+
+
+def put_detections(path, found):
+    with writing_detections(path) as writer:
+        for image_id, boxes in found.items():
+            writer.add(image_id, boxes)
+
+
+def sure(boxes, score=0.95):
+    """The boxes as a detector of that score would find them."""
+    return Boxes(boxes.xyxy, boxes.labels, np.full(len(boxes), score, np.float32))
+
+
+class TestFigures:
+    def test_quality_and_labour_are_those_of_the_store(self, study):
+        shown, facts = dashboard(study), study.store.facts()
+        assert [point["round"] for point in shown["quality"]] == [0, 1, 2]
+        for point in shown["quality"]:
+            metrics, spent = facts[point["round"]]["evaluate"]["val"], facts[point["round"]]["annotate"]
+            assert (point["ap"], point["ap50"]) == (metrics["ap"], metrics["ap50"])
+            assert [point[name] for name in ("images", "boxes", "seconds")] == [spent[name] for name in ("images", "boxes", "seconds")]
+        labour = study.store.labour(Split.TRAIN)
+        assert (shown["labour"]["images"], shown["labour"]["boxes"], shown["labour"]["seconds"]) == (
+            labour.images,
+            labour.boxes,
+            labour.seconds,
+        )
+        (person,) = shown["labour"]["people"]
+        assert (person["name"], person["images"]) == ("simulated", labour.images) and person["seconds"] == pytest.approx(labour.seconds)
+
+    def test_each_person_has_their_own_time(self, study):
+        image_id = next(iter(study.store.annotations(Split.TRAIN)))
+        study.tell(image_id, [], annotator="anna", seconds=12.5)
+        people = {person["name"]: person for person in dashboard(study)["labour"]["people"]}
+        assert people["anna"] == {"name": "anna", "images": 1, "seconds": 12.5, "each": 12.5}
+
+    def test_classes_count_labels_and_what_the_pool_seems_to_hold(self, study):
+        labels = np.concatenate([a.boxes.labels for a in study.store.annotations(Split.TRAIN).values()])
+        path = study.round_folder(1) / "detections.parquet"
+        found = np.concatenate([boxes.at_least(study.config.ask.uncertain).labels for _, boxes in read_detections(path)])
+        balance = dashboard(study)["balance"]
+        assert [row["name"] for row in balance] == list(study.classes)
+        assert [row["labelled"] for row in balance] == np.bincount(labels, minlength=10).tolist()
+        assert [row["found"] for row in balance] == np.bincount(found, minlength=10).tolist()
+
+    def test_histograms_hold_every_scored_image(self, study):
+        histograms = {one["name"]: one for one in dashboard(study)["histograms"]}
+        assert {"score", "L_rec", "L_det"} <= histograms.keys()
+        pool = study.store.fact(1, Phase.SCORE)["pool"]
+        assert sum(histograms["score"]["counts"]) == pool and len(histograms["score"]["edges"]) == 21
+
+    def test_a_new_study_shows_what_there_is(self, hidden, tmp_path):
+        shown = dashboard(Study.create(tmp_path / "new", hidden[1]))
+        assert (shown["quality"], shown["next"], shown["histograms"], shown["worst"], shown["suspects"]) == ([], None, [], [], [])
+        assert shown["stop"]["says"] == "unknown" and shown["balance"][0]["found"] is None and shown["labour"]["people"] == []
+
+    def test_trouble_is_shown(self, study):
+        write_trouble(study.folder, "no space left")
+        assert dashboard(study)["trouble"] == "no space left"
+
+
+class TestNextBatch:
+    def test_gain_and_price_of_the_next_batch(self, study):
+        following = dashboard(study)["next"]
+        assert (following["unit"], following["batch"]) == ("images", 4)
+        spent = study.store.fact(2, Phase.ANNOTATE)
+        assert following["seconds_each"] == pytest.approx(spent["new_seconds"] / 4)
+        assert following["seconds"] == pytest.approx(spent["new_seconds"])
+        assert following["low"] <= following["gain"] <= following["high"]
+        assert following["curve"][0][0] == 6 and following["curve"][-1][0] == 18
+
+    def test_fewer_than_three_rounds_promise_nothing(self, study):
+        facts = study.store.facts()
+        assert expected(study, facts) is not None
+        assert expected(study, {number: facts[number] for number in (0, 1)}) is None
+
+
+PAYS, DOES_NOT = {"per_hour": 0.02}, {"per_hour": 0.001}
+
+
+class TestStopping:
+    @pytest.mark.parametrize(
+        ("aps", "following", "says"),
+        [
+            ([0.1, 0.2], None, "unknown"),
+            ([0.1, 0.2, 0.3, 0.4], None, "go on"),
+            ([0.1, 0.2, 0.3, 0.4], PAYS, "go on"),
+            ([0.1, 0.2, 0.3, 0.4], DOES_NOT, "stop"),
+            ([0.400, 0.401, 0.399, 0.400], PAYS, "stop"),
+            ([0.0, 0.0, 0.0, 0.0], None, "go on"),  # training that has not begun to work
+            ([0.0, 0.01, 0.01], DOES_NOT, "unknown"),
+            ([None, 0.3, 0.4], {"per_hour": None}, "unknown"),
+        ],
+    )
+    def test_one_rule_is_enough_and_each_says_why(self, aps, following, says):
+        found = suggestion(aps, StopConfig(), following)
+        assert found["says"] == says and all(rule["why"] for rule in found["rules"])
+
+    def test_the_studys_own_threshold_counts_where_there_is_one(self):
+        aps = [0.40, 0.42, 0.40, 0.42]
+        assert suggestion(aps, StopConfig(), None)["says"] == "go on"
+        assert suggestion(aps, StopConfig(ap_shift=0.02), None)["says"] == "stop"
+
+
+class TestSecondLook:
+    @pytest.fixture
+    def agreeing(self, study):
+        """The study as if its models had found exactly what is labelled."""
+        for split, rounds, name in ((Split.VAL, [2], "val_detections.parquet"), (Split.TRAIN, [0, 1], "detections.parquet")):
+            found = {image_id: sure(annotation.boxes) for image_id, annotation in study.store.annotations(split).items()}
+            for round in rounds:
+                put_detections(study.round_folder(round) / name, found)
+        return study
+
+    def change(self, study, split, round, name, image_id, boxes):
+        path = study.round_folder(round) / name
+        put_detections(path, dict(read_detections(path)) | {image_id: boxes})
+
+    def test_nothing_is_in_doubt_where_model_and_labels_agree(self, agreeing):
+        shown = dashboard(agreeing)
+        assert shown["worst"] == [] and shown["suspects"] == []
+
+    def test_a_val_image_the_model_gets_wrong_is_listed_with_its_faults_and_doubts(self, agreeing):
+        image_id, annotation = next((i, a) for i, a in agreeing.store.annotations(Split.VAL).items() if len(a.boxes) > 1)
+        self.change(agreeing, Split.VAL, 2, "val_detections.parquet", image_id, sure(annotation.boxes[1:]))
+        shown = dashboard(agreeing)
+        (bad,), (suspect,) = shown["worst"], shown["suspects"]
+        assert (bad["image_id"], bad["missed"], bad["imagined"], bad["confused"]) == (image_id, 1, 0, 0)
+        assert (suspect["image_id"], suspect["split"], suspect["doubt"]) == (image_id, "val", "unseen")
+        assert suspect["xyxy"] == annotation.boxes.xyxy[0].tolist() and suspect["label"] == annotation.boxes.labels[0]
+
+    def test_train_labels_are_judged_by_the_pass_that_chose_the_image(self, agreeing):
+        asked = [item.image_id for item in agreeing.store.query(2).items]
+        annotation = agreeing.store.annotations(Split.TRAIN)[asked[0]]
+        other = Boxes(annotation.boxes.xyxy, (annotation.boxes.labels + 1) % 10, np.full(len(annotation.boxes), 0.9, np.float32))
+        self.change(agreeing, Split.TRAIN, 0, "detections.parquet", asked[0], other)
+        assert dashboard(agreeing)["suspects"] == []
+        self.change(agreeing, Split.TRAIN, 1, "detections.parquet", asked[0], other)
+        suspects = dashboard(agreeing)["suspects"]
+        assert {(s["image_id"], s["split"], s["doubt"]) for s in suspects} == {(asked[0], "train", "class")}
+        assert len(suspects) == len(annotation.boxes)
+
+    def test_what_was_looked_at_again_is_not_listed_again(self, agreeing):
+        image_id, annotation = next((i, a) for i, a in agreeing.store.annotations(Split.VAL).items() if len(a.boxes) > 1)
+        self.change(agreeing, Split.VAL, 2, "val_detections.parquet", image_id, sure(annotation.boxes[1:]))
+        boxes = zip(annotation.boxes.xyxy.tolist(), annotation.boxes.labels.tolist(), strict=True)
+        agreeing.tell(image_id, [Verdict(Action.ADD, xyxy=tuple(xyxy), label=label) for xyxy, label in boxes], annotator="anna")
+        assert dashboard(agreeing)["suspects"] == []
+
+    def test_the_test_split_is_never_shown(self, study):
+        shown = dashboard(study)
+        test = {record.image_id for record in study.store.images(Split.TEST)}
+        assert test and not test & {one["image_id"] for one in (*shown["worst"], *shown["suspects"])}

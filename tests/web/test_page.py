@@ -1,0 +1,169 @@
+"""The labelling page in a real browser on a real server: drawing, answering by keys, undo, reloads, two people, a server that dies."""
+
+from contextlib import contextmanager
+
+import pytest
+
+from boxwise.records import Action, Source
+from boxwise.store import Desk
+from boxwise.study import Study
+from boxwise.web.app import create_app
+from boxwise.web.queue import LabelQueue
+from boxwise.web.server import Server, listen
+
+PATIENCE = 20_000  # milliseconds
+
+
+@contextmanager
+def serving(study, port=0):
+    """The port of a server of the study's page."""
+    address = listen("127.0.0.1", port)
+    with Server(create_app(LabelQueue(study, Desk(study.store)), hosts={"127.0.0.1"}), address):
+        yield address.port
+
+
+@pytest.fixture
+def person(chromium):
+    """A function that opens the page in a browser of somebody's own; what the browser complains of fails the test."""
+    contexts, complaints = [], []
+
+    def open_page(port, name):
+        context = chromium.new_context(viewport={"width": 1280, "height": 720})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None)
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.locator("dialog[open] input").fill(name)
+        page.keyboard.press("Enter")
+        page.locator("#desk").wait_for(state="visible")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+def shown_image(page):
+    return page.locator("#image-name").inner_text().strip()
+
+
+def saved(page):
+    page.locator("#saved[data-state=saved]").wait_for(state="attached")
+
+
+def draw(page, start, end):
+    """Drag a box over the picture, from and to shares of its width and height."""
+    box = page.locator(".picture").bounding_box()
+    page.keyboard.press("d")
+    page.mouse.move(box["x"] + start[0] * box["width"], box["y"] + start[1] * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + end[0] * box["width"], box["y"] + end[1] * box["height"], steps=4)
+    page.mouse.up()
+
+
+def answered(study, image_id):
+    history = study.store.history(image_id)
+    return [(who, annotation, verdicts) for who, _, annotation, verdicts in history]
+
+
+def image_of(study, page):
+    """The study's id of the image on the page."""
+    (found,) = [i for i in study.store.query(1).image_ids if i in shown_image(page)]
+    return found
+
+
+def test_a_box_is_drawn_and_handed_in_by_keys(waiting_study, person):
+    study = waiting_study("full")
+    with serving(study) as port:
+        page = person(port, "anna")
+        name = image_of(study, page)
+        draw(page, (0.25, 0.25), (0.5, 0.75))
+        page.keyboard.press("3")
+        saved(page)
+        page.keyboard.press("Space")
+        page.wait_for_function("name => !document.querySelector('#image-name').textContent.includes(name)", arg=name)
+        saved(page)
+        ((who, annotation, (verdict,)),) = answered(study, name)
+        record = next(r for r in study.store.images() if r.image_id == name)
+        assert who == "anna" and verdict.action is Action.ADD and verdict.label == 2 and annotation.complete and verdict.seconds >= 0
+        wanted = [0.25 * record.width, 0.25 * record.height, 0.5 * record.width, 0.75 * record.height]
+        assert annotation.boxes.xyxy[0].tolist() == pytest.approx(wanted, abs=1.5)
+
+
+def test_undo_and_a_reload_lose_nothing_that_was_not_undone(waiting_study, person):
+    study = waiting_study("full")
+    with serving(study) as port:
+        page = person(port, "anna")
+        name = image_of(study, page)
+        draw(page, (0.1, 0.1), (0.4, 0.4))
+        draw(page, (0.5, 0.5), (0.9, 0.9))
+        page.keyboard.press("Control+z")
+        assert page.locator("#boxes [role=option]").count() == 1
+        page.keyboard.press("Control+Shift+z")
+        assert page.locator("#boxes [role=option]").count() == 2
+        page.keyboard.press("Control+z")
+        saved(page)
+        page.reload()
+        page.locator("#desk").wait_for(state="visible")
+        page.locator("#boxes [role=option]").first.wait_for()
+        assert image_of(study, page) == name and page.locator("#boxes [role=option]").count() == 1 and answered(study, name) == []
+
+
+def test_questions_are_answered_by_keys_and_certain_boxes_stand(waiting_study, person):
+    study = waiting_study("review")
+    with serving(study) as port:
+        page = person(port, "anna")
+        while (name := image_of(study, page)) not in study.proposals():  # the image for val comes without boxes
+            page.keyboard.press("Space")
+            page.wait_for_function("name => !document.querySelector('#image-name').textContent.includes(name)", arg=name)
+        proposals = study.proposals()[name]
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")  # the first question: yes
+        saved(page)
+        page.keyboard.press("Space")  # leads to what is open and hands nothing in
+        assert image_of(study, page) == name and answered(study, name) == []
+        page.keyboard.press("Shift+Space")  # all the rest: no
+        page.wait_for_function("name => !document.querySelector('#image-name').textContent.includes(name)", arg=name)
+        saved(page)
+        ((_, annotation, verdicts),) = answered(study, name)
+        assert [v.action for v in verdicts].count(Action.KEEP) == 1
+        assert [v.action for v in verdicts].count(Action.DELETE) == (~proposals.certain).sum() - 1
+        assert annotation.sources.count(Source.MODEL) == proposals.certain.sum()
+
+
+def test_two_people_never_get_the_same_image(waiting_study, person):
+    study = waiting_study("full")
+    with serving(study) as port:
+        anna, ben = person(port, "anna"), person(port, "ben")
+        assert image_of(study, anna) != image_of(study, ben)
+
+
+def test_work_done_while_the_server_is_dead_counts_once_when_it_is_back(waiting_study, person):
+    study = waiting_study("full")
+    with serving(study) as port:
+        page = person(port, "anna")
+        name = image_of(study, page)
+    draw(page, (0.2, 0.2), (0.6, 0.6))
+    page.locator("#saved[data-state=offline]").wait_for(state="attached")
+    page.keyboard.press("Space")
+    again = Study.open(study.folder)
+    with serving(again, port):
+        page.locator("#saved[data-state=saved]").wait_for(state="attached", timeout=3 * PATIENCE)
+        page.wait_for_function("() => true")
+        ((who, annotation, _),) = answered(again, name)
+        assert who == "anna" and len(annotation.boxes) == 1
+
+
+def test_names_are_text_and_never_code(waiting_study, person):
+    study = waiting_study("full")
+    hostile = "<img src=x onerror=document.title='owned'>"
+    study.store.put("classes", [hostile, *study.classes[1:]])
+    with serving(Study.open(study.folder)) as port:
+        page = person(port, "<b>anna</b>")
+        draw(page, (0.2, 0.2), (0.6, 0.6))
+        page.keyboard.press("1")
+        assert page.title() != "owned" and page.locator("img[src=x]").count() == 0
+        assert hostile in page.locator("#boxes").inner_text()

@@ -1,0 +1,238 @@
+"""The labelling queue: nobody gets another's image, an answer counts once, a late one is history, and what was saved is there again."""
+
+from dataclasses import replace
+
+import pytest
+
+from boxwise.errors import BoxwiseError
+from boxwise.records import Action, Phase, Source, Split, Verdict
+from boxwise.store import Desk
+from boxwise.study import Study
+from boxwise.web.queue import Answer, LabelQueue, TakenError, Task, task_to_json
+
+BOX = Verdict(Action.ADD, xyxy=(1.0, 2.0, 30.0, 40.0), label=3, seconds=4.5)
+
+
+class Clock:
+    """A time that the test moves."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def queue_of(waiting_study):
+    def make(mode="review"):
+        study = waiting_study(mode)
+        return LabelQueue(study, Desk(study.store), lease_seconds=60, clock=Clock())
+
+    return make
+
+
+def answer_to(task, *, annotator="anna", key="key-number-1", verdicts=(), seconds=12.5):
+    return Answer(key, annotator, task.record.image_id, task.round, verdicts, True, seconds)
+
+
+def first_task(queue, wanted):
+    """The first task that `wanted` holds of; those before it are answered with nothing."""
+    while not wanted(task := queue.next("anna")):
+        queue.answer(answer_to(task, key=f"key-of-{task.rank}"))
+    return task
+
+
+class TestLeases:
+    def test_the_most_valuable_first_and_everyone_another(self, queue_of):
+        queue = queue_of()
+        asked = list(queue.study.ask().image_ids)
+        assert queue.next("anna").record.image_id == asked[0] and queue.next("ben").record.image_id == asked[1]
+        assert queue.next("anna").record.image_id == asked[0]  # a reload comes back to the same
+        assert queue.next("anna", keep=[asked[0]]).record.image_id == asked[2]
+
+    def test_an_expired_lease_goes_to_the_next(self, queue_of):
+        queue = queue_of()
+        first = queue.next("anna").record.image_id
+        queue.clock.now += 59
+        assert queue.next("ben").record.image_id != first
+        queue.clock.now += 2
+        assert queue.next("carl").record.image_id == first
+        until, lost = queue.renew([first], "anna")
+        assert lost == [first] and until == queue.clock.now + 60
+
+    def test_a_renewed_lease_stays(self, queue_of):
+        queue = queue_of()
+        first = queue.next("anna").record.image_id
+        for _ in range(5):
+            queue.clock.now += 50
+            assert queue.renew([first], "anna")[1] == []
+        assert queue.next("ben").record.image_id != first
+
+    def test_an_image_in_other_hands_cannot_be_opened(self, queue_of):
+        queue = queue_of()
+        first = queue.next("anna").record.image_id
+        with pytest.raises(TakenError, match="anna is labelling it"):
+            queue.open(first, "ben")
+        queue.desk.release([first], "anna")
+        assert queue.open(first, "ben").record.image_id == first
+
+    def test_when_all_are_taken_it_says_so(self, queue_of):
+        queue = queue_of()
+        while isinstance(task := queue.next(f"annotator {len(queue.desk.leases(at=0))}"), Task):
+            pass
+        assert task == "leased" and queue.next("anna", keep=queue.study.ask().image_ids) == "answered"
+
+
+class TestAnswers:
+    def test_an_answer_is_stored_with_its_verdicts_and_its_time(self, queue_of):
+        queue = queue_of()
+        task = queue.next("anna")
+        assert queue.answer(answer_to(task, verdicts=[BOX])) is False
+        who, _, annotation, verdicts = queue.study.store.history(task.record.image_id)[-1]
+        assert who == "anna" and verdicts == (BOX,) and annotation.complete
+        assert annotation.sources[0] is Source.HUMAN and annotation.by_model.sum() == (
+            task.proposals.certain.sum() if task.proposals else 0
+        )
+        assert task.record.image_id not in queue.study.ask().image_ids and not queue.desk.leases(at=queue.clock.now)
+
+    def test_measured_seconds_replace_the_assumed(self, queue_of):
+        queue = queue_of()
+        task = next(
+            t
+            for t in iter(lambda: queue.next("anna"), None)
+            if t.item.split is Split.TRAIN or queue.answer(answer_to(t, key=f"key-{t.rank}"))
+        )
+        before = queue.study.store.labour(Split.TRAIN).seconds
+        queue.answer(answer_to(task, verdicts=[BOX], seconds=12.5))
+        assert queue.study.store.labour(Split.TRAIN).seconds == pytest.approx(before + 12.5)
+
+    def test_the_same_key_twice_is_one_answer(self, queue_of):
+        queue = queue_of()
+        task = queue.next("anna")
+        for _ in range(3):
+            assert queue.answer(answer_to(task, verdicts=[BOX])) is False
+        assert len(queue.study.store.history(task.record.image_id)) == 1
+
+    def test_a_late_answer_is_history_and_not_the_labels(self, queue_of):
+        queue = queue_of()
+        task = queue.next("anna")
+        queue.clock.now += 61
+        again = queue.open(task.record.image_id, "ben")
+        assert queue.answer(answer_to(again, annotator="ben", key="key-of-ben", verdicts=[BOX])) is False
+        assert queue.answer(answer_to(task, key="key-of-anna")) is True
+        assert queue.answer(answer_to(task, key="key-of-anna")) is True
+        history = queue.study.store.history(task.record.image_id)
+        assert [who for who, *_ in history] == ["ben", "anna"]
+        split = task.item.split
+        assert queue.study.store.annotations(split)[task.record.image_id].boxes.equals(history[0][2].boxes)
+
+    def test_an_expired_lease_that_nobody_took_is_no_fault(self, queue_of):
+        queue = queue_of()
+        task = queue.next("anna")
+        queue.clock.now += 1000
+        assert queue.answer(answer_to(task)) is False
+
+    def test_one_may_correct_oneself(self, queue_of):
+        queue = queue_of()
+        task = queue.next("anna")
+        queue.answer(answer_to(task, verdicts=[BOX]))
+        again = queue.open(task.record.image_id, "anna")
+        (drawn, *_) = task_to_json(again)["labels"]
+        assert (drawn["xyxy"], drawn["label"], drawn["source"]) == ([1.0, 2.0, 30.0, 40.0], 3, "human")
+        assert queue.answer(answer_to(again, key="key-number-2")) is False
+        kept = queue.study.store.annotations(task.item.split)[task.record.image_id]
+        assert not any(source is Source.HUMAN for source in kept.sources)
+
+    def test_labels_of_an_earlier_round_are_shown_as_settled_and_corrected_one_by_one(self, queue_of):
+        queue = queue_of()
+        image_id, labels = next((i, a) for i, a in queue.study.store.annotations(Split.TRAIN).items() if len(a.boxes) > 1)
+        task = queue.open(image_id, "anna")
+        shown = task_to_json(task)["boxes"]
+        assert task.item is None and [box["state"] for box in shown] == ["settled"] * len(labels.boxes)
+        gone = Verdict(Action.DELETE, shown[0]["id"])
+        assert queue.answer(answer_to(task, verdicts=[gone])) is False
+        kept = queue.study.store.annotations(Split.TRAIN)[image_id]
+        assert len(kept.boxes) == len(labels.boxes) - 1 and kept.rejected.tolist() == labels.boxes.xyxy[:1].tolist()
+
+    def test_answers_by_box_leave_the_image_incomplete_whatever_the_page_says(self, queue_of):
+        queue = queue_of("trust")
+        task = first_task(queue, lambda task: task.item.box_ids)
+        assert not task.whole
+        queue.answer(answer_to(task, verdicts=[Verdict(Action.KEEP, box_id) for box_id in task.item.box_ids]))
+        kept = queue.study.store.annotations(Split.TRAIN)[task.record.image_id]
+        assert not kept.complete and kept.sources.count(Source.HUMAN) == len(task.item.box_ids)
+
+    def test_an_unknown_image(self, queue_of):
+        with pytest.raises(BoxwiseError, match="no such image"):
+            queue_of().open("../../etc/passwd", "anna")
+
+    def test_when_the_batch_is_done_the_study_goes_on(self, queue_of):
+        queue = queue_of()
+        while isinstance(task := queue.next("anna"), Task):
+            queue.answer(answer_to(task, key=f"key-of-{task.rank}"))
+        assert task == "answered" and queue.study.step() is not Phase.ANNOTATE and queue.next("anna") == "training"
+
+
+class TestDrafts:
+    def test_a_draft_comes_back_after_a_reload_and_goes_when_handed_in(self, queue_of):
+        queue = queue_of()
+        task = queue.next("anna")
+        name = task.record.image_id
+        assert queue.desk.save_draft(name, 1, "anna", revision=1, document={"boxes": [1]}) == 1
+        assert queue.desk.save_draft(name, 1, "anna", revision=3, document={"boxes": [1, 2]}) == 3
+        assert queue.desk.save_draft(name, 1, "anna", revision=2, document={"boxes": []}) == 3  # overtaken on the way
+        again = Study.open(queue.study.folder)
+        reopened = LabelQueue(again, Desk(again.store), clock=queue.clock)
+        draft = reopened.next("anna").draft
+        assert draft.revision == 3 and draft.document == {"boxes": [1, 2]}
+        queue.answer(answer_to(task))
+        assert queue.desk.draft(name, 1, "anna") is None
+
+    def test_a_draft_is_its_makers_alone(self, queue_of):
+        queue = queue_of()
+        name = queue.next("anna").record.image_id
+        queue.desk.save_draft(name, 1, "anna", revision=1, document={})
+        queue.clock.now += 61
+        assert queue.open(name, "ben").draft is None
+
+
+class TestSkips:
+    def test_a_skipped_image_comes_last_and_others_may_have_it(self, queue_of):
+        queue = queue_of()
+        name = queue.next("anna").record.image_id
+        queue.skip(name, 1, "anna", "too dark")
+        assert queue.next("anna").record.image_id != name and queue.next("ben").record.image_id == name
+        queue.desk.release([name], "ben")
+        others = [i for i in queue.study.ask().image_ids if i != name]
+        assert queue.next("anna", keep=others).record.image_id == name
+        assert queue.desk.skipped(1) == {name: {"anna": "too dark"}}
+
+    def test_a_flagged_image_is_quarantined_with_the_reason_and_who_gave_it(self, queue_of):
+        queue = queue_of()
+        name = queue.next("anna").record.image_id
+        queue.flag(name, "anna", "not a photo")
+        assert queue.study.quarantined()[name] == "flagged by anna: not a photo" and name not in queue.study.ask().image_ids
+        assert next(row for row in queue.listing() if row["image_id"] == name)["state"] == "flagged"
+
+
+def test_the_listing_tells_who_does_what(queue_of):
+    queue = queue_of()
+    mine, other = queue.next("anna"), queue.next("ben")
+    queue.answer(answer_to(mine))
+    states = {row["image_id"]: (row["state"], row["by"]) for row in queue.listing()}
+    assert states[mine.record.image_id] == ("answered", None) and states[other.record.image_id] == ("leased", "ben")
+    assert [state for state, _ in states.values()].count("waiting") == 3
+
+
+def test_on_postgresql_too(waiting_study, empty_postgres, hidden, tmp_path):
+    local = waiting_study("full")
+    config = local.config.model_copy(update={"store": empty_postgres})
+    study = Study.create(tmp_path / "on_server", replace(hidden[1], findings=()), config=config)
+    queue = LabelQueue(study, Desk(study.store), clock=Clock())
+    study.ask()
+    task = queue.next("anna")
+    assert queue.next("ben").record.image_id != task.record.image_id
+    assert queue.answer(answer_to(task, verdicts=[BOX])) is False and queue.answer(answer_to(task, verdicts=[BOX])) is False
+    assert len(study.store.history(task.record.image_id)) == 1
+    study.store.close()

@@ -1,0 +1,110 @@
+"""The page over a real socket: which address it gets, who may come in, and that it ends when told."""
+
+import re
+import socket
+
+import httpx
+import pytest
+
+from boxwise.errors import BoxwiseError
+from boxwise.store import Desk
+from boxwise.web.app import create_app
+from boxwise.web.queue import LabelQueue
+from boxwise.web.server import PORT, Server, is_loopback, listen
+
+
+@pytest.fixture
+def serve(waiting_study):
+    """serve(host, **options) → a running server's address; it ends with the test."""
+    running = []
+
+    def start(host="127.0.0.1", **options):
+        study = waiting_study("full")
+        address = listen(host, 0, **options)
+        server = Server(create_app(LabelQueue(study, Desk(study.store)), hosts=address.hosts, token=address.token), address)
+        running.append(server.__enter__())
+        return address
+
+    yield start
+    for server in running:
+        server.__exit__()
+
+
+class TestAddress:
+    def test_the_next_free_port_when_the_usual_one_is_taken(self):
+        first, second = listen(), listen()
+        assert PORT <= first.port < second.port < PORT + 100
+        for address in (first, second):
+            address.socket.close()
+
+    def test_a_port_that_was_asked_for_and_is_taken_is_an_error(self):
+        taken = listen(port=0)
+        with pytest.raises(BoxwiseError, match=rf"127.0.0.1:{taken.port} cannot be served"):
+            listen(port=taken.port)
+        taken.socket.close()
+
+    def test_an_address_of_another_machine_is_an_error(self):
+        with pytest.raises(BoxwiseError, match=r"192\.0\.2\.7:0 cannot be served"):
+            listen("192.0.2.7", 0)
+        with pytest.raises(BoxwiseError, match="no such address"):
+            listen("nowhere.invalid", 0)
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+    def test_on_loopback_nobody_is_asked_and_only_loopback_names_lead_here(self, host):
+        address = listen(host, 0)
+        assert address.token is None and address.link == f"http://{host}:{address.port}/"
+        assert address.hosts == {"127.0.0.1", "localhost", "[::1]"}
+        address.socket.close()
+
+    def test_beyond_loopback_there_is_a_token_nobody_guesses(self):
+        addresses = [listen("0.0.0.0", 0) for _ in range(2)]
+        tokens = {address.token for address in addresses}
+        assert len(tokens) == 2 and all(len(token) >= 30 for token in tokens)
+        assert re.fullmatch(rf"http://[^/]+:{addresses[0].port}/\?token={addresses[0].token}", addresses[0].link)
+        assert {"127.0.0.1", "localhost", socket.gethostname().lower()} <= addresses[0].hosts
+        for address in addresses:
+            address.socket.close()
+
+    def test_a_token_of_ones_own_survives_the_link(self):
+        address = listen("127.0.0.1", 0, token="a b&c=d")
+        assert httpx.URL(address.link).params["token"] == "a b&c=d"
+        address.socket.close()
+
+    @pytest.mark.parametrize(
+        ("host", "is_so"), [("127.0.0.1", True), ("127.5.5.5", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)]
+    )
+    def test_what_is_loopback(self, host, is_so):
+        assert is_loopback(host) == is_so
+        assert not is_loopback("localhost.example.org")
+
+
+class TestServing:
+    def test_the_study_is_served_with_the_headers_that_keep_it_safe(self, serve):
+        reply = httpx.get(f"{serve().link}api/study")
+        assert reply.status_code == 200 and reply.json()["phase"] == "annotate"
+        assert "default-src 'self'" in reply.headers["content-security-policy"] and "server" not in reply.headers
+
+    def test_another_host_name_is_refused(self, serve):
+        address = serve()
+        reply = httpx.get(f"{address.link}api/study", headers={"host": f"evil.example:{address.port}"})
+        assert reply.status_code == 400 and "evil.example" in reply.json()["error"]
+
+    def test_the_link_with_the_token_lets_a_browser_in_and_nothing_else_does(self, serve):
+        address = serve("0.0.0.0")
+        base = f"http://127.0.0.1:{address.port}"
+        with httpx.Client(base_url=base) as browser:
+            assert browser.get("/api/study").status_code == 401
+            assert browser.get("/", params={"token": "wrong"}).status_code == 401
+            entered = browser.get("/dashboard", params={"token": address.token})
+            assert (entered.status_code, entered.headers["location"]) == (303, "/dashboard")
+            assert browser.get("/api/study").status_code == 200
+        assert httpx.get(f"{base}/api/study").status_code == 401
+
+    def test_it_ends_with_its_block_and_frees_the_port(self, waiting_study):
+        study = waiting_study("full")
+        address = listen(port=0)
+        with Server(create_app(LabelQueue(study, Desk(study.store)), hosts=address.hosts), address):
+            link = address.link
+            assert httpx.get(f"{link}api/progress").json()["waiting"] == 5
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{link}api/progress")
