@@ -109,8 +109,8 @@ class TestAskAndTell:
         ("verdict", "message"),
         [
             (Verdict(Action.ADD, xyxy=(0, 0, 5, 5), label=99), "label 99, expected 0 to 9"),
-            (Verdict(Action.ADD, xyxy=(5, 0, 5, 5), label=0), "expected x1 < x2"),
-            (Verdict(Action.ADD, xyxy=(0, 0, float("nan"), 5), label=0), "expected x1 < x2"),
+            (Verdict(Action.ADD, xyxy=(5, 0, 5, 5), label=0), "expected finite x1 < x2"),
+            (Verdict(Action.ADD, xyxy=(0, 0, float("nan"), 5), label=0), "expected finite x1 < x2"),
         ],
     )
     def test_a_wrong_label_is_refused_and_nothing_is_stored(self, study, verdict, message):
