@@ -6,6 +6,7 @@ are computed outside `forward`. Knows nothing of networks' insides, samples or c
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -70,4 +71,5 @@ def join(device: torch.device) -> Ranks:
         if device.type == "cuda":
             torch.cuda.set_device(device)
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(dist.destroy_process_group)  # a process that exits with the group's threads alive may abort
     return Ranks(dist.get_rank(), dist.get_world_size())
