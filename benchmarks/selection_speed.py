@@ -1,38 +1,110 @@
-"""Seconds that greedy k-center takes on a large pool.
+"""Seconds that every strategy takes to select from a large pool, and the peak memory that it needs.
 
-python benchmarks/selection_speed.py [--pool 100000] [--dim 256] [--budget 1000] [--labeled 1000]
+python benchmarks/selection_speed.py [--strategies k_center,badge] [--pool 100000] [--dim 256] [--budget 1000] [--labeled 1000]
+python benchmarks/selection_speed.py --million [--strategies k_center,typiclust,badge]
+
+Each strategy runs in a process of its own: peak memory is that of the whole process, its arrays included. The pool is made of clusters
+with noise, ten boxes an image with 64 numbers each for the strategies that look at boxes.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import resource
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-from boxwise.records import Scores
+from boxwise.config import StrategyConfig
+from boxwise.recipes import STRATEGIES, strategy_of
+from boxwise.records import DetectedBoxes, Scores
 from boxwise.strategies.base import Budget, Candidates
-from boxwise.strategies.k_center import KCenter
+
+KINDS, CLASSES, BOXES, BOX_DIM = 2000, 20, 10, 64
+CHUNK = 1 << 16
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--strategies", default=",".join(STRATEGIES))
+    parser.add_argument("--million", action="store_true", help="a pool of 1,000,000")
+    parser.add_argument("--duplicates", type=float, help="also without near-duplicates: cosine, such as 0.98")
     for name, value in (("pool", 100_000), ("dim", 256), ("budget", 1000), ("labeled", 1000)):
         parser.add_argument(f"--{name}", type=int, default=value)
     arguments = parser.parse_args()
-    candidates = _candidates(arguments.pool, arguments.dim, arguments.labeled)
+    pool = 1_000_000 if arguments.million else arguments.pool
+    names = ["random", *(name for name in arguments.strategies.split(",") if name != "random")]
+    print(f"{pool:,} x {arguments.dim}, {arguments.labeled:,} labelled, {arguments.budget:,} picks, {BOXES} boxes an image where used")
+    print(f"{'strategy':24}{'seconds':>10}{'x random':>10}{'peak GB':>10}", flush=True)
+    first = None
+    for name in names:
+        seconds, peak = _alone(name, arguments.duplicates, pool, arguments.dim, arguments.labeled, arguments.budget)
+        first = first or seconds
+        print(f"{name:24}{seconds:10.2f}{seconds / first:10.0f}{peak:10.2f}", flush=True)
+
+
+def _alone(*arguments: object) -> tuple[float, float]:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(measure, *arguments).result()
+
+
+def measure(name: str, duplicates: float | None, pool: int, dim: int, labeled: int, budget: int) -> tuple[float, float]:
+    """(seconds of one selection, peak memory of this process in GB)."""
+    strategy = strategy_of(StrategyConfig(name=name, duplicates=duplicates))
+    candidates = made_candidates(pool, dim, labeled, boxes=strategy.uses_boxes)
     start = time.perf_counter()
-    query = KCenter().select(candidates, Budget(arguments.budget), rng=np.random.default_rng(0))
+    query = strategy.select(candidates, Budget(budget), rng=np.random.default_rng(0))
     seconds = time.perf_counter() - start
-    size = f"{arguments.pool} x {arguments.dim}, {arguments.labeled} labelled"
-    print(f"k-center, {size}: {len(query.items)} picks in {seconds:.1f} s")
+    assert len(set(query.image_ids)) == budget
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-def _candidates(pool: int, dim: int, labeled: int) -> Candidates:
-    embeddings = np.random.default_rng(0).normal(size=(pool + labeled, dim)).astype(np.float32)
-    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+def made_candidates(pool: int, dim: int, labeled: int, *, boxes: bool) -> Candidates:
+    """A made-up pool, filled piece by piece so that making it takes no more memory than having it."""
+    rng = np.random.default_rng(0)
     ids = tuple(str(index) for index in range(pool))
-    return Candidates(0, ids, Scores(ids, np.zeros(pool)), embeddings[:pool], embeddings[pool:], np.ones(pool))
+    embeddings = _clustered(pool, dim, rng)
+    class_counts = rng.gamma(0.3, 1.0, (pool, CLASSES))
+    return Candidates(
+        round=1,
+        image_ids=ids,
+        scores=Scores(ids, rng.normal(size=pool), {"entropy": rng.random(pool)}),
+        embeddings=embeddings,
+        labeled_embeddings=_clustered(labeled, dim, rng),
+        box_counts=class_counts.sum(axis=1),
+        seconds=2 + 7 * class_counts.sum(axis=1),
+        class_counts=class_counts,
+        labeled_class_counts=class_counts[:labeled].sum(axis=0),
+        boxes=_boxes(pool, rng) if boxes else None,
+    )
+
+
+def _clustered(rows: int, dim: int, rng: np.random.Generator) -> np.ndarray:
+    """Unit vectors around KINDS directions, which are the same for every call; float32 [rows, dim]."""
+    kinds = np.random.default_rng(7).normal(size=(KINDS, dim)).astype(np.float32)
+    made = np.empty((rows, dim), np.float32)
+    for first in range(0, rows, CHUNK):
+        part = made[first : first + CHUNK]
+        part[:] = kinds[rng.integers(KINDS, size=len(part))] + 0.5 * rng.standard_normal(part.shape, np.float32)
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+    return made
+
+
+def _boxes(images: int, rng: np.random.Generator) -> DetectedBoxes:
+    count = images * BOXES
+    embeddings = np.empty((count, BOX_DIM), np.float16)
+    for first in range(0, count, CHUNK):
+        part = rng.standard_normal((min(CHUNK, count - first), BOX_DIM), np.float32)
+        embeddings[first : first + CHUNK] = part / np.linalg.norm(part, axis=1, keepdims=True)
+    return DetectedBoxes(
+        starts=np.arange(0, count + 1, BOXES),
+        labels=rng.integers(CLASSES, size=count),
+        scores=-np.sort(-rng.random((images, BOXES), np.float32), axis=1).ravel(),
+        entropies=rng.random(count, np.float32),
+        embeddings=embeddings,
+    )
 
 
 if __name__ == "__main__":

@@ -115,8 +115,15 @@ class ScorerConfig(Section):
     reconstruction: Literal["raw", "complexity"] = "complexity"
     detection: Literal["expected", "pseudo", "learned", "oracle_loss"] = "expected"
     uncertainty: Literal["least_confidence", "margin", "entropy", "gate"] = "entropy"
-    aggregate: Literal["max", "mean", "sum"] = Field("max", description="uncertainty: from boxes to the image; sum favours crowded images")
+    aggregate: Literal["max", "mean", "sum"] = Field("max", description="from boxes to the image; sum favours crowded images")
     pseudo_threshold: float = Field(0.5, gt=0, lt=1, description="confidence of a flipped detection that becomes a pseudo target")
+    parts: tuple[Literal["expected", "learned", "uncertain"], ...] = Field(
+        ("expected", "learned", "uncertain"), min_length=1, description="forecast: the surrogates of the true loss that it joins"
+    )
+    learn: bool = Field(True, description="forecast: weights fitted to the true losses seen so far; else all parts weigh the same")
+    passes: int = Field(10, ge=2, le=100, description="mc_dropout: stochastic passes of the heads an image")
+    dropout: float = Field(0.2, gt=0, lt=1, description="mc_dropout: share of the channels before the heads that a pass drops")
+    members: int = Field(3, ge=2, le=20, description="ensemble: detectors in all; each round trains the further ones as well")
     vae: VaeConfig = VaeConfig()
 
     @model_validator(mode="after")
@@ -132,14 +139,27 @@ class StrategyConfig(Section):
     """Who among the ranked is asked for."""
 
     name: str = "top_k"
-    oversample: float = Field(4.0, ge=1, description="score_then_diversity: shortlist of oversample x budget by score")
+    oversample: float = Field(4.0, ge=1, description="score_then_diversity, ppal: shortlist of oversample x budget by score")
+    rarity: float = Field(0.5, ge=0, le=5, description="gain_per_second: objects of rare classes count (mean / count)^rarity; 0: alike")
+    novelty: float = Field(1.0, ge=0, le=5, description="gain_per_second: distance to labelled and picked counts by this power; 0: not")
+    per_second: bool = Field(True, description="gain_per_second: gain for each second of labour, not for each image")
     temperature: float = Field(0.5, gt=0, description="score_sampling: draws in proportion to exp(z-score / temperature)")
+    duplicates: float | None = Field(
+        None, gt=0, lt=1, description="cosine of image embeddings above which a duplicate of a picked or labelled image is left out"
+    )
+
+
+class ColdStartConfig(Section):
+    """Who is asked for in round 0, before there is a trained detector; the val images of that round are always drawn at random."""
+
+    name: Literal["random", "k_center", "typiclust"] = "random"
+    embedding: Literal["backbone", "vae"] = Field("backbone", description="pretrained features, or a VAE trained on the pool (scorer.vae)")
 
 
 class BudgetConfig(Section):
-    """What may be labelled. An int counts images (or boxes, by `unit`); a string such as '5%' is a share of the pool's images."""
+    """What may be labelled. An int counts images; `per_round` counts what `unit` says. A string such as '5%' is a share of the images."""
 
-    unit: Literal["images", "boxes"] = "images"
+    unit: Literal["images", "boxes", "seconds"] = Field("images", description="boxes, seconds of a person: as the detector expects them")
     initial: int | str = 50
     per_round: int | str = 50
     validation: int | str = Field("20%", description="random images labelled for val in round 0 when none are given; % of initial")
@@ -251,6 +271,7 @@ class StudyConfig(Section):
     train: TrainConfig = TrainConfig()
     scorer: ScorerConfig = ScorerConfig()
     strategy: StrategyConfig = StrategyConfig()
+    cold_start: ColdStartConfig = ColdStartConfig()
     ask: AskConfig = AskConfig()
     curriculum: CurriculumConfig = CurriculumConfig()
     annotator: AnnotatorConfig = AnnotatorConfig()

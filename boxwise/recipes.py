@@ -24,12 +24,21 @@ from boxwise.formats.coco import Coco
 from boxwise.formats.cvat import Cvat
 from boxwise.formats.voc import Voc
 from boxwise.formats.yolo import Yolo
+from boxwise.strategies.badge import Badge
 from boxwise.strategies.base import Strategy
+from boxwise.strategies.cald import CaldBalance
+from boxwise.strategies.class_balanced import ClassBalanced
+from boxwise.strategies.fewest import Fewest
+from boxwise.strategies.gain_per_second import GainPerSecond
 from boxwise.strategies.k_center import KCenter
+from boxwise.strategies.near_duplicates import WithoutNearDuplicates
+from boxwise.strategies.pal import Pal
+from boxwise.strategies.ppal import Ppal
 from boxwise.strategies.random import Random
 from boxwise.strategies.score_sampling import ScoreSampling
 from boxwise.strategies.score_then_diversity import ScoreThenDiversity
 from boxwise.strategies.top_k import TopK
+from boxwise.strategies.typiclust import TypiClust
 
 Entry = TypeVar("Entry")
 
@@ -37,10 +46,18 @@ FORMATS: dict[str, Format] = {"voc": Voc(), "coco": Coco(), "yolo": Yolo(), "cva
 
 STRATEGIES: dict[str, Callable[[StrategyConfig], Strategy]] = {
     "random": lambda config: Random(),
+    "fewest": lambda config: Fewest(),
     "top_k": lambda config: TopK(),
     "k_center": lambda config: KCenter(),
+    "badge": lambda config: Badge(),
+    "typiclust": lambda config: TypiClust(),
     "score_then_diversity": lambda config: ScoreThenDiversity(config.oversample),
     "score_sampling": lambda config: ScoreSampling(config.temperature),
+    "ppal": lambda config: Ppal(config.oversample),
+    "pal": lambda config: Pal(),
+    "class_balanced": lambda config: ClassBalanced(),
+    "gain_per_second": lambda config: GainPerSecond(rarity=config.rarity, novelty=config.novelty, per_second=config.per_second),
+    "cald": lambda config: CaldBalance(config.oversample),
 }
 
 CURRICULA: dict[str, Callable[[CurriculumConfig], Curriculum]] = {
@@ -64,6 +81,10 @@ ARMS: dict[str, tuple[str, ...]] = {
     "auto": ("scorer.name=dual", "strategy.name=top_k", "scorer.alpha=auto", "scorer.beta=auto"),
     "random": (*_NO_SCORE, "strategy.name=random"),
     "k_center": (*_NO_SCORE, "strategy.name=k_center"),
+    "badge": (*_NO_SCORE, "strategy.name=badge"),
+    "typiclust": (*_NO_SCORE, "strategy.name=typiclust"),
+    "cold_k_center": (*_NO_SCORE, "strategy.name=random", "cold_start.name=k_center"),
+    "cold_typiclust": (*_NO_SCORE, "strategy.name=random", "cold_start.name=typiclust"),
     "score_then_diversity": ("scorer.name=dual", "strategy.name=score_then_diversity"),
     "score_sampling": ("scorer.name=dual", "strategy.name=score_sampling"),
     "alpha=0": ("scorer.name=dual", "strategy.name=top_k", "scorer.alpha=0", "scorer.beta=1"),
@@ -75,9 +96,35 @@ ARMS: dict[str, tuple[str, ...]] = {
     "margin": (*_UNCERTAINTY, "scorer.uncertainty=margin"),
     "least_confidence": (*_UNCERTAINTY, "scorer.uncertainty=least_confidence"),
     "gate": (*_UNCERTAINTY, "scorer.uncertainty=gate"),
+    "entropy_sum": (*_UNCERTAINTY, "scorer.uncertainty=entropy", "scorer.aggregate=sum"),
+    "entropy_mean": (*_UNCERTAINTY, "scorer.uncertainty=entropy", "scorer.aggregate=mean"),
+    "margin_sum": (*_UNCERTAINTY, "scorer.uncertainty=margin", "scorer.aggregate=sum"),
+    "margin_mean": (*_UNCERTAINTY, "scorer.uncertainty=margin", "scorer.aggregate=mean"),
+    "least_confidence_sum": (*_UNCERTAINTY, "scorer.uncertainty=least_confidence", "scorer.aggregate=sum"),
+    "least_confidence_mean": (*_UNCERTAINTY, "scorer.uncertainty=least_confidence", "scorer.aggregate=mean"),
+    "cald": ("scorer.name=cald", "strategy.name=cald", "strategy.oversample=1.2"),
+    "consistency": ("scorer.name=consistency", "strategy.name=top_k"),
+    "mc_dropout": ("scorer.name=mc_dropout", "strategy.name=top_k"),
+    "ensemble": ("scorer.name=ensemble", "strategy.name=top_k"),
+    "box_level": (
+        *("scorer.name=box_disagreement", "scorer.aggregate=sum", "strategy.name=top_k"),
+        *("ask.mode=boxes", "budget.unit=boxes"),
+    ),
+    "gain_per_second": ("scorer.name=forecast", "strategy.name=gain_per_second"),
+    "fewest": (*_NO_SCORE, "strategy.name=fewest"),
+    "everything": (
+        *(*_NO_SCORE, "strategy.name=random", "ask.mode=full"),
+        *("budget.unit=images", "budget.per_round=100%", "budget.val_per_round=0", "budget.rounds=1"),
+    ),
+    "al_mdn": ("scorer.name=mixture", "strategy.name=top_k"),  # needs a detector with mixture heads, see scorers/mixture.py
+    "ppal": ("scorer.name=difficulty", "strategy.name=ppal"),
+    "pal": ("scorer.name=pal", "strategy.name=pal"),
+    "class_balanced": (*_NO_SCORE, "strategy.name=class_balanced"),
     "oracle_loss": ("scorer.name=dual", "strategy.name=top_k", "scorer.alpha=0", "scorer.beta=1", "scorer.detection=oracle_loss"),
 }
 UPPER_BOUNDS = frozenset({"oracle_loss"})
+CEILINGS = frozenset({"everything"})  # no strategy: what the whole pool would reach
+FLOORS = frozenset({"fewest"})  # bad on purpose: a comparison that does not rank it below random is not to be believed
 
 
 def named(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
@@ -87,11 +134,24 @@ def named(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
     return entries[name]
 
 
+def strategy_of(config: StrategyConfig) -> Strategy:
+    """The strategy that `config` names; with `duplicates`, without near-duplicates. ConfigError for an unknown name."""
+    strategy = named("strategy", STRATEGIES, config.name)(config)
+    return strategy if config.duplicates is None else WithoutNearDuplicates(strategy, config.duplicates)
+
+
 def detectors() -> dict[str, Any]:
     """Name → network builder. A function, so that naming a format or an arm does not import torch."""
     from boxwise.detectors.detector import NETWORKS
 
     return NETWORKS
+
+
+def mixture_detectors() -> dict[str, Any]:
+    """Those of `detectors` that have mixture heads, which the scorer 'mixture' reads."""
+    from boxwise.detectors.mixture_ssd import MIXTURES
+
+    return MIXTURES
 
 
 def scorers() -> dict[str, Any]:

@@ -150,12 +150,44 @@ class Inspection:
 
     boxes: detections after NMS in original pixels, with `scores` and full `probabilities`.
     embedding: float32 [D], L2-normalised. evidence: raw term name → finite float, defined also where nothing was detected.
+    box_embeddings: float32 [n, E] of `boxes`, L2-normalised; None where nobody asked for them.
     """
 
     image_id: str
     boxes: Boxes
     embedding: NDArray[np.float32]
     evidence: Mapping[str, float] = field(default_factory=dict)
+    box_embeddings: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class DetectedBoxes:
+    """What was detected on N images, image after image: the boxes of image i are rows starts[i] to starts[i + 1], best first.
+
+    starts: int64 [N + 1], from 0 to B. labels: int64 [B]. scores: float32 [B]. entropies: float32 [B], nats, of the full distribution.
+    embeddings: float16 [B, E], L2-normalised.
+    """
+
+    starts: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    entropies: NDArray[np.float32]
+    embeddings: NDArray[np.float16]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def image_rows(self) -> NDArray[np.int64]:
+        """Which image each box lies on; int64 [B]."""
+        return np.repeat(np.arange(len(self)), np.diff(self.starts))
+
+    def images(self, rows: NDArray[np.intp]) -> DetectedBoxes:
+        """The boxes of the images `rows`, in that order."""
+        counts = np.diff(self.starts)[rows]
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        boxes = np.repeat(self.starts[:-1][rows] - starts[:-1], counts) + np.arange(starts[-1])
+        return DetectedBoxes(starts, self.labels[boxes], self.scores[boxes], self.entropies[boxes], self.embeddings[boxes])
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Simulation: studies answered by the simulated annotator, arms × seeds, paired, resumable cell by cell.
 
-For each seed a trunk study does the first round, which is the same for every arm; each arm forks it and goes on under its own
-config. Returns the finished cells for the report. The only module that reaches ground truth of the pool.
+For each seed a trunk study does the first round, which is the same for every arm that sees the same in it; each arm forks it and goes
+on under its own config. Returns the finished cells for the report. The only module that reaches ground truth of the pool.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -20,12 +21,12 @@ from numpy.random import default_rng
 
 from boxwise.annotation.simulated import SimulatedAnnotator
 from boxwise.box_tables import read_self_labels
-from boxwise.config import StudyConfig, apply_overrides, differences, dump_config, load_config, parse_config
+from boxwise.config import StudyConfig, TrainConfig, apply_overrides, differences, dump_config, load_config, parse_config
 from boxwise.errors import ConfigError, StudyError
 from boxwise.evaluation.self_labels import self_label_quality
 from boxwise.files import replacing
 from boxwise.formats.base import Dataset
-from boxwise.recipes import UPPER_BOUNDS, arm_overrides
+from boxwise.recipes import CEILINGS, UPPER_BOUNDS, arm_overrides
 from boxwise.records import ImageRecord, Phase, Split
 from boxwise.report.cells import SELF_LABELS_FILE, cell_of
 from boxwise.report.facts import Cell
@@ -34,6 +35,14 @@ from boxwise.study import Study
 
 SPLIT_SEED = 20_240_229  # the same frozen test split for every seed and arm, whatever the study's own seed
 _PATIENCE_SECONDS = 0.2
+_ROUND_0: Any = {  # what round 0 sees of a config
+    "detector": True,
+    "train": set(TrainConfig.model_fields) - {"start"},  # which asks how later rounds start
+    "budget": {"initial", "validation"},
+    "cold_start": True,
+    "annotator": True,
+    "cost": True,
+}
 
 
 @dataclass(frozen=True)
@@ -56,8 +65,25 @@ class Plan:
     def cell_folder(self, arm: str, seed: int) -> Path:
         return self.folder / "cells" / f"{_safe(arm)}_seed{seed}"
 
-    def trunk_folder(self, seed: int) -> Path:
-        return self.folder / "cells" / f".trunk_seed{seed}"
+    def trunks(self, seed: int) -> list[Trunk]:
+        """The first rounds that the arms of a seed need: one for all arms that round 0 shows no difference between."""
+        base = _overridden(self.config.model_dump(mode="json") | {"seed": seed}, (), "trunk")
+        trunks: dict[str, Trunk] = {}
+        for arm in self.arms:
+            config = _trunk_config(base, self.cell_config(arm, seed))
+            name = f".trunk{_digest(differences(base, config))}_seed{seed}"
+            before = trunks[name].arms if name in trunks else ()
+            trunks[name] = Trunk(self.folder / "cells" / name, config, (*before, arm))
+        return list(trunks.values())
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """Round 0 of a seed up to its evaluation, and the arms that fork it."""
+
+    folder: Path
+    config: StudyConfig
+    arms: tuple[str, ...]
 
 
 Message = tuple[str, int, Event]  # arm, seed, event
@@ -74,9 +100,10 @@ def simulate(plan: Plan, *, jobs: int = 1, on_event: OnEvent | None = None) -> l
     plan = replace(plan, dataset=with_splits(plan.dataset))
     if jobs <= 1:
         for seed in plan.seeds:
-            _run_trunk(plan, seed, on_event)
-            for arm in plan.arms:
-                _run_cell(plan, arm, seed, on_event)
+            for trunk in plan.trunks(seed):
+                _run_trunk(plan, trunk, on_event)
+                for arm in trunk.arms:
+                    _run_cell(plan, arm, seed, trunk.folder, on_event)
     else:
         _run_side_by_side(plan, jobs, on_event or (lambda message: None))
     return [read_cell(plan.cell_folder(arm, seed), arm=arm) for arm in plan.arms for seed in plan.seeds]
@@ -109,7 +136,7 @@ def with_splits(dataset: Dataset) -> Dataset:
 
 def read_cell(folder: Path, *, arm: str) -> Cell:
     """A finished or unfinished cell for the report, with its labels."""
-    return cell_of(Study.open(folder), arm=arm, upper_bound=_is_upper_bound(arm))
+    return cell_of(Study.open(folder), arm=arm, upper_bound=_is_upper_bound(arm), ceiling=not CEILINGS.isdisjoint(arm.split("+")))
 
 
 def _is_upper_bound(arm: str) -> bool:
@@ -152,27 +179,26 @@ def _list_arms(plan: Plan) -> None:
         aside.write_text(json.dumps(arms, indent=1), encoding="utf-8")
 
 
-def _run_trunk(plan: Plan, seed: int, on_event: OnEvent | None) -> None:
-    """The part of a seed that all arms share: round 0 up to its evaluation."""
-    if all((plan.cell_folder(arm, seed)).exists() for arm in plan.arms):
+def _run_trunk(plan: Plan, trunk: Trunk, on_event: OnEvent | None) -> None:
+    folder, config = trunk.folder, trunk.config
+    if all(plan.cell_folder(arm, config.seed).exists() for arm in trunk.arms):
         return
-    folder, config = plan.trunk_folder(seed), _overridden(plan.config.model_dump(mode="json") | {"seed": seed}, (), "trunk")
     annotator, images = _hide_pool_labels(plan.dataset, config)
     study = Study.open(folder, config=config) if (folder / "config.yaml").exists() else Study.create(folder, images, config=config)
     while study.store.position != (0, Phase.SCORE):
         if study.store.position[1] is Phase.ANNOTATE:
             study.answer(annotator)
         number, phase = study.store.position
-        show = _tagged("all arms", seed, on_event)
+        show = _tagged("all arms" if trunk.arms == plan.arms else ", ".join(trunk.arms), config.seed, on_event)
         study.step(on_event=show)
         show(_finished(study, number, phase))
     study.store.close()
 
 
-def _run_cell(plan: Plan, arm: str, seed: int, on_event: OnEvent | None) -> None:
+def _run_cell(plan: Plan, arm: str, seed: int, trunk: Path, on_event: OnEvent | None) -> None:
     folder, config = plan.cell_folder(arm, seed), plan.cell_config(arm, seed)
     if not folder.exists():
-        Study.open(plan.trunk_folder(seed)).fork(folder, config)
+        Study.open(trunk).fork(folder, config)
     study = Study.open(folder, config=config)
     annotator, _ = _hide_pool_labels(plan.dataset, config)
     show = _tagged(arm, seed, on_event)
@@ -214,6 +240,24 @@ def _hide_pool_labels(dataset: Dataset, config: StudyConfig) -> tuple[SimulatedA
     return annotator, replace(dataset, labels=shown)
 
 
+def _trunk_config(base: StudyConfig, arm: StudyConfig) -> StudyConfig:
+    """`base` with what round 0 sees of the arm's config."""
+    seen = arm.model_dump(mode="json", include=_ROUND_0)
+    if arm.cold_start.name != "random" and arm.cold_start.embedding == "vae":
+        seen["scorer"] = {"vae": arm.scorer.vae.model_dump(mode="json")}
+    return parse_config(_merged(base.model_dump(mode="json"), seen), "trunk")
+
+
+def _merged(values: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
+    """`values` with those of `parts` in their place, section by section."""
+    return values | {key: _merged(values[key], part) if isinstance(part, dict) else part for key, part in parts.items()}
+
+
+def _digest(differences: Sequence[str]) -> str:
+    """A short name for a trunk that differs so from the base config's, which has none."""
+    return f"_{blake2b(json.dumps(differences).encode(), digest_size=4).hexdigest()}" if differences else ""
+
+
 def _overridden(values: dict[str, Any], overrides: Iterable[str], arm: str) -> StudyConfig:
     apply_overrides(values, overrides)
     return parse_config(values, f"arm {arm}")
@@ -237,21 +281,22 @@ def _finished(study: Study, number: int, phase: Phase) -> Event:
 
 
 def _run_side_by_side(plan: Plan, jobs: int, on_event: OnEvent) -> None:
-    """Trunks first; a seed's arms start as soon as its trunk is done. The first fault stops what has not started and is raised."""
+    """Trunks first; their arms start as soon as they are done. The first fault stops what has not started and is raised."""
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context, initializer=_share_cores, initargs=(threads,)) as pool:
         queue = manager.Queue()
-        waiting: dict[Future[None], int | None] = {pool.submit(_trunk_job, plan, seed, queue): seed for seed in plan.seeds}
+        trunks = [trunk for seed in plan.seeds for trunk in plan.trunks(seed)]
+        waiting: dict[Future[None], Trunk | None] = {pool.submit(_trunk_job, plan, trunk, queue): trunk for trunk in trunks}
         try:
             while waiting:
                 done, _ = wait(waiting, timeout=_PATIENCE_SECONDS, return_when=FIRST_COMPLETED)
                 _drain(queue, on_event)
                 for future in done:
-                    seed = waiting.pop(future)
+                    trunk = waiting.pop(future)
                     future.result()
-                    if seed is not None:
-                        waiting |= {pool.submit(_cell_job, plan, arm, seed, queue): None for arm in plan.arms}
+                    if trunk is not None:
+                        waiting |= {pool.submit(_cell_job, plan, arm, trunk, queue): None for arm in trunk.arms}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -264,12 +309,12 @@ def _share_cores(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _trunk_job(plan: Plan, seed: int, queue: Any) -> None:
-    _run_trunk(plan, seed, queue.put)
+def _trunk_job(plan: Plan, trunk: Trunk, queue: Any) -> None:
+    _run_trunk(plan, trunk, queue.put)
 
 
-def _cell_job(plan: Plan, arm: str, seed: int, queue: Any) -> None:
-    _run_cell(plan, arm, seed, queue.put)
+def _cell_job(plan: Plan, arm: str, trunk: Trunk, queue: Any) -> None:
+    _run_cell(plan, arm, trunk.config.seed, trunk.folder, queue.put)
 
 
 def _drain(queue: Any, on_event: OnEvent) -> None:

@@ -106,12 +106,16 @@ class Study:
         """image_id → what the model suggests on the images asked about now; empty in round 0 and where people draw everything."""
         return self._question()[1]
 
+    def asked(self, round: int) -> Mapping[str, QueryItem]:
+        """image_id → what a round asks of it, in the order of the query."""
+        return (self._question() if round == self.store.position[0] else self._question_of(round))[0]
+
     def shown(self, image_id: str, *, round: int) -> Proposals | None:
         """What an annotator has before them on an image: the proposals of a round's query, else its labels as they are, to correct."""
         items, proposals = self._question() if round == self.store.position[0] else self._question_of(round)
         if image_id in items:
             return proposals.get(image_id)
-        current = next((a for split in Split if (a := self.store.annotations(split).get(image_id))), None)
+        current = self.store.annotation(image_id)
         if current is None:
             return None
         by_people = replace(current, sources=(Source.HUMAN,) * len(current.boxes))

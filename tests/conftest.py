@@ -33,6 +33,14 @@ def shared_weights() -> Path:
 
 
 @pytest.fixture(scope="session")
+def for_processes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of processes that a test starts: they keep compiled modules, or each would compile torch anew."""
+    environment = os.environ | {"PYTHONPYCACHEPREFIX": str(tmp_path_factory.getbasetemp() / "compiled")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
+
+
+@pytest.fixture(scope="session")
 def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A VOC data set of 60 digit scenes with train, val and test."""
     from boxwise.digits import make_digits

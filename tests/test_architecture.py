@@ -16,10 +16,11 @@ FLOORS = [
     ["runtime", "digits", "store", "formats", "detectors", "strategies", "curricula", "annotation", "evaluation"],
     ["scorers", "scored_pool", "box_tables"],
     ["recipes"],
-    ["datasets", "rungs"],
+    ["datasets", "protocols", "rungs"],
     ["study"],
     ["report", "labelstudio"],
     ["demo", "simulation", "web"],
+    ["benchmark"],
     ["cli"],
     ["__main__"],
 ]

@@ -79,13 +79,22 @@ def test_the_oracle_is_marked_an_upper_bound(plan, tmp_path):
 
 
 def test_every_arm_that_has_a_name_runs(plan, tmp_path, tiny_overrides):
-    short = load_config(None, [*tiny_overrides, "budget.rounds=2", "budget.unit=boxes", "budget.per_round=9"])
+    asking = (
+        "ask.uncertain=0.01",
+        "ask.certain=1",
+        "budget.rounds=1",
+        "budget.unit=boxes",
+        "budget.per_round=9",
+    )  # box_level needs a question
+    short = load_config(None, [*tiny_overrides, "detector.name=tiny_ssd_mixture", *asking])
     cells = simulate(replace(plan, folder=tmp_path, arms=tuple(ARMS), seeds=(0,), config=short))
     assert [cell.arm for cell in cells] == list(ARMS)
     for cell in cells:
-        assert cell.rounds[2].facts["evaluate"]["test"]["images"] > 0 and chosen(cell, 2)
-    weights = next(cell for cell in cells if cell.arm == "auto").rounds[2].facts["audit"]["weights"]
-    assert sum(weights.values()) == pytest.approx(1) and min(weights.values()) >= 0
+        assert cell.rounds[1].facts["evaluate"]["test"]["images"] > 0 and chosen(cell, 1)
+    assert [cell.arm for cell in cells if cell.ceiling] == ["everything"]
+    for arm, names in (("auto", {"alpha", "beta"}), ("gain_per_second", {"expected", "learned", "uncertain"})):
+        weights = next(cell for cell in cells if cell.arm == arm).rounds[1].facts["audit"]["weights"]
+        assert weights.keys() == names and sum(weights.values()) == pytest.approx(1) and min(weights.values()) >= 0
 
 
 def test_another_config_in_the_same_folder_is_an_error(plan, cells):

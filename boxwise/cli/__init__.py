@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from boxwise.cli.benchmarks import app as benchmark_verbs
 from boxwise.cli.data import app as data_verbs
 from boxwise.cli.labelling import app as labelling_verbs
 from boxwise.cli.labelstudio import app as labelstudio_verbs
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help starts twice as fast
     help="Active learning for object detection: label the images that pay, and see how much labour that saved.",
 )
-for verbs in (simulation_verbs, study_verbs, labelling_verbs, data_verbs):
+for verbs in (simulation_verbs, benchmark_verbs, study_verbs, labelling_verbs, data_verbs):
     app.registered_commands.extend(verbs.registered_commands)
 app.add_typer(labelstudio_verbs, name="labelstudio")
 

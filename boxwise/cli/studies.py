@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boxwise.cli.labelling import Browser, Host, Port, Token, label_and_train
+from boxwise.cli.labelling import Browser, Host, Port, Token, ending_with_parent, label_and_train
 
 if TYPE_CHECKING:
     from boxwise.records import Phase
@@ -68,16 +68,23 @@ def run(
 
     With --label it goes on round after round: the page asks for labels and training starts as soon as the batch is labelled.
     """
+    with ending_with_parent() if served else nullcontext():
+        from boxwise.study import Study
+
+        opened = Study.open(study)
+        if rounds is not None:
+            opened.extend(rounds)
+        if label:
+            label_and_train(opened, host=host, port=port, browser=browser, token=token)
+        else:
+            _advance(opened, served=served)
+
+
+def _advance(opened: Study, *, served: bool) -> None:
+    """Climb until labels are needed or the study is done, and say what is to do then, unless the labelling page says it."""
     from boxwise.cli.console import rounds_table, say
     from boxwise.records import Phase
-    from boxwise.study import Study
 
-    opened = Study.open(study)
-    if rounds is not None:
-        opened.extend(rounds)
-    if label:
-        label_and_train(opened, host=host, port=port, browser=browser, token=token)
-        return
     with _watching(opened) as (on_event, on_rung):
         end = opened.run(on_event=on_event, on_rung=on_rung)
     if end is Phase.ANNOTATE and served:

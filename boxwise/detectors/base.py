@@ -68,8 +68,8 @@ class Detector(Protocol):
 
     Promises, checked by tests/contracts/test_detector.py for every recipe:
     - everything but `fit` and `load` leaves every parameter and buffer (BatchNorm statistics included) and the torch RNG as they were;
-    - `losses`, `expected_losses`, `learned_losses`, `embeddings` are deterministic, finite and defined for images without objects
-      and for images where nothing is detected; an image's value does not depend on its batch companions beyond rounding;
+    - `losses`, `expected_losses`, `learned_losses`, `embeddings`, `box_embeddings` are deterministic, finite and defined for images
+      without objects and for images where nothing is detected; an image's value does not depend on its batch companions beyond rounding;
     - detections are in original pixels, inside the image, sorted by falling score, with probabilities [N, C + 1], background last;
     - two detectors built with equal arguments and seed are equal, and fit on equal samples and seed they stay equal, bit for bit on CPU.
     """
@@ -100,6 +100,13 @@ class Detector(Protocol):
         """One forward pass without gradient in eval mode."""
         ...
 
+    def dropout_views(self, batch: ImageBatch, *, passes: int, rate: float, seed: int) -> list[View]:
+        """`passes` views under channel dropout of share `rate` on what feeds the heads; the backbone runs once.
+
+        The masks come from `seed` alone and are those of every image. `losses` and all else can be read off such a view as well.
+        """
+        ...
+
     def detections(self, view: View) -> list[Boxes]:
         """Final boxes after NMS in original pixels, one Boxes an image."""
         ...
@@ -118,6 +125,23 @@ class Detector(Protocol):
 
     def embeddings(self, view: View) -> NDArray[np.float32]:
         """Pooled backbone features, L2-normalised; float32 [B, D]."""
+        ...
+
+    def box_embeddings(self, view: View) -> list[NDArray[np.float32]]:
+        """What lies inside each of `detections(view)`, in their order: float32 [n, E] an image, L2-normalised, E the same for all."""
+        ...
+
+    def mixture_uncertainties(self, view: View) -> list[NDArray[np.float32]]:
+        """How unsure the mixture heads are of each of `detections(view)`, in their order: float32 [n, 4] an image.
+
+        Columns: class aleatoric, class epistemic, box aleatoric, box epistemic variance (Choi et al., ICCV 2021).
+        Raises ConfigError for a detector without mixture heads.
+        """
+        ...
+
+    def supports(self, view: View) -> list[NDArray[np.int64]]:
+        """How many boxes before NMS stand behind each of `detections(view)`, itself among them: those of its class that overlap it by
+        nms_iou or more. int64 [n] an image."""
         ...
 
     def save(self, path: Path) -> None:

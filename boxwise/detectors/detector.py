@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -15,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -25,6 +27,7 @@ from boxwise.detectors.base import FitReport, ImageBatch, View
 from boxwise.detectors.faster_rcnn import fasterrcnn_mobilenet_v3_large_fpn, fasterrcnn_resnet50_fpn
 from boxwise.detectors.fusion import fused
 from boxwise.detectors.loss_prediction import LossHead
+from boxwise.detectors.mixture_ssd import MIXTURES
 from boxwise.detectors.network import Network, Postprocessing, RawBoxes
 from boxwise.detectors.prediction import predict
 from boxwise.detectors.ssd import ssd300_vgg16, ssdlite320_mobilenet_v2, ssdlite320_mobilenet_v3
@@ -44,7 +47,9 @@ NETWORKS: dict[str, NetworkBuilder] = {
     "fasterrcnn_resnet50_fpn": fasterrcnn_resnet50_fpn,
     "fasterrcnn_mobilenet_v3_large_fpn": fasterrcnn_mobilenet_v3_large_fpn,
     "tiny_ssd": tiny_ssd,
+    **MIXTURES,
 }
+BOX_DIMENSIONS = 64  # E of box embeddings: a million images with ten boxes each take 1.3 GB in half precision
 
 
 class TorchDetector:
@@ -62,6 +67,7 @@ class TorchDetector:
         self.device = device
         self._post = Postprocessing(config.score_threshold, config.nms_iou, config.max_detections)
         self._inference: Network | None = None  # the fused copy that views are made with; None after every change of weights
+        self._raw: WeakKeyDictionary[View, list[RawBoxes]] = WeakKeyDictionary()
         self._found: WeakKeyDictionary[View, list[Boxes]] = WeakKeyDictionary()  # a scorer and the pool pass both ask for detections
 
     def fit(
@@ -107,16 +113,41 @@ class TorchDetector:
         with torch.inference_mode():
             return View(batch, self._inference(batch.pixels.to(self.device), batch.valid.to(self.device)))
 
+    def dropout_views(self, batch: ImageBatch, *, passes: int, rate: float, seed: int) -> list[View]:
+        if self._inference is None:
+            self._inference = fused(self.network)
+        pixels, valid = batch.pixels.to(self.device), batch.valid.to(self.device)
+        with torch.inference_mode():
+            return [View(batch, outputs) for outputs in self._inference.dropped(pixels, valid, passes=passes, rate=rate, seed=seed)]
+
     def detections(self, view: View) -> list[Boxes]:
         if view not in self._found:
             self._found[view] = self._detections(view)
         return list(self._found[view])
 
     def _detections(self, view: View) -> list[Boxes]:
-        with torch.inference_mode():
-            raw = self.network.detections(view.outputs, view.batch.valid, self._post)
-        images = zip(raw, view.batch.records, view.batch.valid.tolist(), strict=True)
+        images = zip(self._raw_boxes(view), view.batch.records, view.batch.valid.tolist(), strict=True)
         return [_in_original_pixels(boxes, record, height, width) for boxes, record, (height, width) in images]
+
+    def _raw_boxes(self, view: View) -> list[RawBoxes]:
+        if view not in self._raw:
+            with torch.inference_mode():
+                self._raw[view] = self.network.detections(view.outputs, view.batch.valid, self._post)
+        return self._raw[view]
+
+    def supports(self, view: View) -> list[NDArray[np.int64]]:
+        raw, valid = self._raw_boxes(view), view.batch.valid
+        with torch.inference_mode():
+            each = [counts.cpu().numpy() for counts in self.network.supports(view.outputs, valid, self._post, raw)]
+        images = zip(each, raw, view.batch.records, valid.tolist(), strict=True)
+        return [counts[_solid(_scaled_back(boxes, record, height, width))] for counts, boxes, record, (height, width) in images]
+
+    def mixture_uncertainties(self, view: View) -> list[NDArray[np.float32]]:
+        raw = self._raw_boxes(view)
+        with torch.inference_mode():
+            each = [_array(values) for values in self.network.mixture_uncertainties(view.outputs, raw)]
+        images = zip(each, raw, view.batch.records, view.batch.valid.tolist(), strict=True)
+        return [values[_solid(_scaled_back(boxes, record, height, width))] for values, boxes, record, (height, width) in images]
 
     def losses(self, view: View, targets: Sequence[Boxes]) -> NDArray[np.float32]:
         with _evaluating(self.network):
@@ -133,6 +164,16 @@ class TorchDetector:
     def embeddings(self, view: View) -> NDArray[np.float32]:
         with torch.inference_mode():
             return _array(self.network.embeddings(view.outputs))
+
+    def box_embeddings(self, view: View) -> list[NDArray[np.float32]]:
+        """Random projections of the network's box features to BOX_DIMENSIONS, which keep angles nearly (Johnson & Lindenstrauss, 1984)."""
+        boxes = [self._in_input_pixels(b, image) for b, image in zip(self.detections(view), _sizes(view.batch), strict=True)]
+        with torch.inference_mode(), _evaluating(self.network):
+            features = self.network.box_features(view.outputs, boxes)
+            return [_array(F.normalize(each @ _projection(each.shape[1]).to(each), dim=1)) for each in features]
+
+    def _in_input_pixels(self, boxes: Boxes, scale: tuple[float, float]) -> Tensor:
+        return torch.from_numpy(boxes.xyxy * np.array(scale * 2, np.float32)).to(self.device)
 
     def _targets(self, batch: ImageBatch, boxes: Sequence[Boxes]) -> list[Target]:
         """Complete targets without crowds: in a training these are ignored regions, but a loss that only measures has nothing to spare."""
@@ -210,6 +251,19 @@ def _placed(network: Network, device: torch.device) -> Network:
     return network
 
 
+def _sizes(batch: ImageBatch) -> list[tuple[float, float]]:
+    """Input pixels an original pixel, across and down, of each image."""
+    pairs = zip(batch.records, batch.valid.tolist(), strict=True)
+    return [(width / record.width, height / record.height) for record, (height, width) in pairs]
+
+
+@cache
+def _projection(features: int) -> Tensor:
+    """The same Gaussian matrix for every detector of as many features: [F, BOX_DIMENSIONS]."""
+    generator = torch.Generator().manual_seed(features)
+    return torch.randn(features, BOX_DIMENSIONS, generator=generator)
+
+
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
     """Eval mode without gradients inside, the former mode restored after."""
@@ -228,11 +282,19 @@ def _array(values: Tensor) -> NDArray[np.float32]:
 
 def _in_original_pixels(raw: RawBoxes, record: ImageRecord, height: int, width: int) -> Boxes:
     """Detections scaled back and held inside the image; boxes that lie on its edge without area are left out."""
+    xyxy = _scaled_back(raw, record, height, width)
+    boxes = Boxes(xyxy, raw.classes.cpu().numpy(), _array(raw.scores), _array(raw.probabilities))
+    return boxes[_solid(xyxy)]
+
+
+def _scaled_back(raw: RawBoxes, record: ImageRecord, height: int, width: int) -> NDArray[np.float32]:
     scale = np.array([record.width / width, record.height / height] * 2, dtype=np.float32)
     limit = np.array([record.width, record.height] * 2, dtype=np.float32)
-    xyxy = np.clip(_array(raw.xyxy) * scale, 0, limit)
-    boxes = Boxes(xyxy, raw.classes.cpu().numpy(), _array(raw.scores), _array(raw.probabilities))
-    return boxes[(xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)]
+    return np.clip(_array(raw.xyxy) * scale, 0, limit)
+
+
+def _solid(xyxy: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.all(xyxy[:, 2:] > xyxy[:, :2], axis=1)
 
 
 def _read(path: Path) -> dict[str, Any]:

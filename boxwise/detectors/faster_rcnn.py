@@ -19,10 +19,11 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
-from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign, batched_nms, box_iou, clip_boxes_to_image
+from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign, box_iou, clip_boxes_to_image
 
 from boxwise.detectors import ssd_loss
 from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, BackboneWeights, load_backbone
+from boxwise.detectors.dropout import channel_masks
 from boxwise.detectors.network import Network, Postprocessing, RawBoxes
 from boxwise.detectors.ssd import check_imgsz
 from boxwise.detectors.targets import Target
@@ -98,7 +99,18 @@ class FasterRcnn(Network):
     def forward(self, pixels: Tensor, valid: Tensor) -> FasterRcnnOutputs:
         images = self._on_canvas(pixels, valid)
         body = self.backbone.body(images)
+        return self._propose(images, self.backbone.fpn(body), list(body.values())[-1], valid)
+
+    def dropped(self, pixels: Tensor, valid: Tensor, *, passes: int, rate: float, seed: int) -> list[FasterRcnnOutputs]:
+        """The levels of the pyramid are dropped: proposals and their classification see the same ones."""
+        images = self._on_canvas(pixels, valid)
+        body = self.backbone.body(images)
         features = self.backbone.fpn(body)
+        masks = channel_masks(list(features.values()), passes=passes, rate=rate, seed=seed)
+        thinned = [{name: features[name] * mask for name, mask in zip(features, each, strict=True)} for each in masks]
+        return [self._propose(images, each, list(body.values())[-1], valid) for each in thinned]
+
+    def _propose(self, images: Tensor, features: Mapping[str, Tensor], deepest: Tensor, valid: Tensor) -> FasterRcnnOutputs:
         levels = list(features.values())
         objectness, deltas = self.rpn.head(levels)
         sizes = [level[0].numel() for level in objectness]
@@ -109,7 +121,7 @@ class FasterRcnn(Network):
         scores, codes = flat_objectness.float().view(batch, -1), flat_deltas.float().view(batch, -1, 4)
         boxes = self.rpn.box_coder.decode(codes.detach().flatten(0, 1), [anchors] * batch).view(batch, -1, 4)
         proposals, _ = self.rpn.filter_proposals(boxes, scores.detach(), [(h, w) for h, w in valid.tolist()], sizes)
-        pooled = tuple(level.detach().float().mean((2, 3)) for level in (*levels, list(body.values())[-1]))
+        pooled = tuple(level.detach().float().mean((2, 3)) for level in (*levels, deepest))
         return FasterRcnnOutputs(features, (images.shape[2], images.shape[3]), scores, codes, anchors, proposals, pooled)
 
     def _on_canvas(self, pixels: Tensor, valid: Tensor) -> Tensor:
@@ -196,23 +208,26 @@ class FasterRcnn(Network):
     def embeddings(self, outputs: FasterRcnnOutputs) -> Tensor:
         return F.normalize(outputs.pooled[-1], dim=1)
 
+    def box_features(self, outputs: FasterRcnnOutputs, boxes: Sequence[Tensor]) -> list[Tensor]:
+        """What the RoI head's last hidden layer says of each box."""
+        pooled = self.roi_heads.box_roi_pool(outputs.features, list(boxes), [outputs.canvas] * len(boxes))
+        return list(self.roi_heads.box_head(pooled).detach().float().split([len(b) for b in boxes]))
+
     def loss_features(self, outputs: FasterRcnnOutputs) -> Tensor:
         return torch.cat(outputs.pooled[:-1], dim=1)
 
-    def detections(self, outputs: FasterRcnnOutputs, valid: Tensor, post: Postprocessing) -> list[RawBoxes]:
+    def raw_boxes(self, outputs: FasterRcnnOutputs, valid: Tensor, post: Postprocessing) -> list[RawBoxes]:
         """Every proposal speaks for its most probable class alone, so `scores` is the largest foreground probability."""
         images = zip(self._regions(outputs), outputs.proposals, valid.tolist(), strict=True)
-        return [self._final_boxes(regions, proposals, (size[0], size[1]), post) for regions, proposals, size in images]
+        return [self._raw_boxes(regions, proposals, (size[0], size[1]), post) for regions, proposals, size in images]
 
-    def _final_boxes(self, regions: Regions, proposals: Tensor, size: tuple[int, int], post: Postprocessing) -> RawBoxes:
+    def _raw_boxes(self, regions: Regions, proposals: Tensor, size: tuple[int, int], post: Postprocessing) -> RawBoxes:
         probabilities = regions.logits.softmax(-1)
         scores, classes = probabilities[:, 1:].max(-1)
         rows = torch.where(scores > post.score_threshold)[0]
         xyxy = self.roi_heads.box_coder.decode_single(regions.deltas[rows, classes[rows] + 1], proposals[rows])
         xyxy = clip_boxes_to_image(xyxy, size)
-        kept = batched_nms(xyxy, scores[rows], classes[rows], post.nms_iou)[: post.max_detections]
-        rows = rows[kept]
-        return RawBoxes(xyxy[kept], classes[rows], scores[rows], probabilities[rows].roll(-1, dims=1))
+        return RawBoxes(xyxy, classes[rows], scores[rows], probabilities[rows].roll(-1, dims=1))
 
 
 def assign(matcher: Matcher, regions: Tensor, target: Target) -> Assigned:

@@ -10,19 +10,27 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, nn
+from torchvision.ops import batched_nms, box_iou
 
 from boxwise.detectors.targets import Target
+from boxwise.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class RawBoxes:
-    """Detections of one image in input pixels: xyxy [N, 4], classes [N] from 0 without background,
-    scores [N], probabilities [N, C + 1] with background last; sorted by falling score."""
+    """Boxes of one image in input pixels: xyxy [N, 4], classes [N] from 0 without background,
+    scores [N], probabilities [N, C + 1] with background last. anchors: int64 [N], the default box that each
+    came from, None where there are none."""
 
     xyxy: Tensor
     classes: Tensor
     scores: Tensor
     probabilities: Tensor
+    anchors: Tensor | None = None
+
+    def __getitem__(self, rows: Tensor) -> RawBoxes:
+        anchors = None if self.anchors is None else self.anchors[rows]
+        return RawBoxes(self.xyxy[rows], self.classes[rows], self.scores[rows], self.probabilities[rows], anchors)
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,10 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
+    def dropped(self, pixels: Tensor, valid: Tensor, *, passes: int, rate: float, seed: int) -> list[Any]:
+        """Outputs of `passes` stochastic passes: the backbone once, then whole channels of what feeds the heads dropped at `rate`."""
+        raise NotImplementedError
+
     def training_losses(self, outputs: Any, targets: Sequence[Target]) -> dict[str, Tensor]:
         """Loss terms of the batch, each [B]; the training objective is the sum over terms of their mean over images."""
         raise NotImplementedError
@@ -69,10 +81,39 @@ class Network(nn.Module):
         """Pooled deepest backbone features [B, D], L2-normalised, detached."""
         raise NotImplementedError
 
-    def detections(self, outputs: Any, valid: Tensor, post: Postprocessing) -> list[RawBoxes]:
-        """Final boxes after per-class NMS, clipped to the valid area."""
+    def box_features(self, outputs: Any, boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Features of the regions inside `boxes`, [n, 4] an image in input pixels; [n, F] an image, detached."""
         raise NotImplementedError
+
+    def raw_boxes(self, outputs: Any, valid: Tensor, post: Postprocessing) -> list[RawBoxes]:
+        """What goes into NMS: boxes above the score threshold, each of its most probable class, clipped to the valid area."""
+        raise NotImplementedError
+
+    def detections(self, outputs: Any, valid: Tensor, post: Postprocessing) -> list[RawBoxes]:
+        """Final boxes after per-class NMS, by falling score."""
+        return [_without_duplicates(raw, post) for raw in self.raw_boxes(outputs, valid, post)]
+
+    def supports(self, outputs: Any, valid: Tensor, post: Postprocessing, found: Sequence[RawBoxes]) -> list[Tensor]:
+        """Of each box of `detections`: how many raw boxes of its class, itself among them, overlap it by nms_iou; int64 [n] an image."""
+        images = zip(found, self.raw_boxes(outputs, valid, post), strict=True)
+        return [_supports(final, raw, post.nms_iou) for final, raw in images]
+
+    def mixture_uncertainties(self, outputs: Any, found: Sequence[RawBoxes]) -> list[Tensor]:
+        """Of each box of `detections`: class aleatoric, class epistemic, box aleatoric and box epistemic variance; [n, 4] an image.
+
+        Raises ConfigError where there are no mixture heads to read them off.
+        """
+        raise ConfigError("Mixture uncertainties need a detector with mixture heads (…_mixture), found one without.")
 
     def loss_features(self, outputs: Any) -> Tensor:
         """Pooled multi-level features [B, F] for the loss-prediction head (Yoo & Kweon, CVPR 2019), detached."""
         raise NotImplementedError
+
+
+def _without_duplicates(raw: RawBoxes, post: Postprocessing) -> RawBoxes:
+    return raw[batched_nms(raw.xyxy, raw.scores, raw.classes, post.nms_iou)[: post.max_detections]]
+
+
+def _supports(final: RawBoxes, raw: RawBoxes, nms_iou: float) -> Tensor:
+    same = final.classes[:, None] == raw.classes[None, :]
+    return (same & (box_iou(final.xyxy, raw.xyxy) >= nms_iou)).sum(dim=1)

@@ -19,10 +19,11 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.ssd import SSDFeatureExtractorVGG, SSDHead
 from torchvision.models.detection.ssdlite import SSDLiteFeatureExtractorMobileNet, SSDLiteHead
 from torchvision.models.vgg import cfgs, make_layers
-from torchvision.ops import Conv2dNormActivation, batched_nms, clip_boxes_to_image
+from torchvision.ops import Conv2dNormActivation, clip_boxes_to_image, roi_align
 
 from boxwise.detectors import ssd_loss
 from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, VGG_MEAN, VGG_STD, BackboneWeights, load_backbone
+from boxwise.detectors.dropout import channel_masks
 from boxwise.detectors.network import Network, Postprocessing, RawBoxes
 from boxwise.detectors.targets import Target
 from boxwise.errors import ConfigError
@@ -33,11 +34,13 @@ CANDIDATES = 400  # most boxes an image that go into NMS, as in torchvision; 100
 @dataclass(frozen=True)
 class SsdOutputs:
     """deltas [B, A, 4], encoded against the default boxes; logits [B, A, C + 1], background first;
-    pooled: the mean over each feature level, [B, channels] each, detached."""
+    pooled: the mean over each feature level, [B, channels] each, detached. deepest: the level that ends the pretrained backbone,
+    [B, channels, h, w], detached."""
 
     deltas: Tensor
     logits: Tensor
     pooled: tuple[Tensor, ...]
+    deepest: Tensor
 
 
 class SsdNetwork(Network):
@@ -75,11 +78,22 @@ class SsdNetwork(Network):
     shift: Tensor
 
     def forward(self, pixels: Tensor, valid: Tensor) -> SsdOutputs:
+        return self._read(self._levels(pixels))
+
+    def dropped(self, pixels: Tensor, valid: Tensor, *, passes: int, rate: float, seed: int) -> list[SsdOutputs]:
+        levels = self._levels(pixels)
+        masks = channel_masks(levels, passes=passes, rate=rate, seed=seed)
+        return [self._read([level * mask for level, mask in zip(levels, each, strict=True)]) for each in masks]
+
+    def _levels(self, pixels: Tensor) -> list[Tensor]:
         images = pixels.to(dtype=self.scale.dtype, memory_format=torch.channels_last)
-        levels = list(self.extractor(torch.addcmul(self.shift, images, self.scale)).values())
+        return list(self.extractor(torch.addcmul(self.shift, images, self.scale)).values())
+
+    def _read(self, levels: list[Tensor]) -> SsdOutputs:
+        """What the heads say of the feature levels."""
         heads = self.head(levels)
         pooled = tuple(level.detach().float().mean((2, 3)) for level in levels)
-        return SsdOutputs(heads["bbox_regression"], heads["cls_logits"], pooled)
+        return SsdOutputs(heads["bbox_regression"], heads["cls_logits"], pooled, levels[self.embedding_level].detach())
 
     def training_losses(self, outputs: SsdOutputs, targets: Sequence[Target]) -> dict[str, Tensor]:
         """Terms "box" and "class", [B] each; their means are the sums over the batch per matched default box, as in the paper."""
@@ -101,17 +115,23 @@ class SsdNetwork(Network):
     def embeddings(self, outputs: SsdOutputs) -> Tensor:
         return F.normalize(outputs.pooled[self.embedding_level], dim=1)
 
+    def box_features(self, outputs: SsdOutputs, boxes: Sequence[Tensor]) -> list[Tensor]:
+        """The deepest pretrained level averaged over each box: one level for boxes of all sizes, so that they can be compared."""
+        scale = outputs.deepest.shape[-1] / self.imgsz
+        pooled = roi_align(outputs.deepest.float(), list(boxes), 1, spatial_scale=scale, sampling_ratio=2, aligned=True)
+        return list(pooled.flatten(1).split([len(b) for b in boxes]))
+
     def loss_features(self, outputs: SsdOutputs) -> Tensor:
         return torch.cat(outputs.pooled, dim=1)
 
-    def detections(self, outputs: SsdOutputs, valid: Tensor, post: Postprocessing) -> list[RawBoxes]:
+    def raw_boxes(self, outputs: SsdOutputs, valid: Tensor, post: Postprocessing) -> list[RawBoxes]:
         """Every default box speaks for its most probable class alone, so `scores` is the largest foreground probability."""
         probabilities = outputs.logits.float().softmax(-1)
         scores, classes = probabilities[..., 1:].max(-1)
         images = zip(outputs.deltas, probabilities, scores, classes, valid.tolist(), strict=True)
-        return [self._final_boxes(*image, post=post) for image in images]
+        return [self._raw_boxes(*image, post=post) for image in images]
 
-    def _final_boxes(
+    def _raw_boxes(
         self, deltas: Tensor, probabilities: Tensor, scores: Tensor, classes: Tensor, size: list[int], *, post: Postprocessing
     ) -> RawBoxes:
         order = torch.where(scores > post.score_threshold)[0]
@@ -119,9 +139,7 @@ class SsdNetwork(Network):
             order = order[scores[order].topk(CANDIDATES).indices]
         xyxy = ssd_loss.CODER.decode_single(deltas[order].float(), self.anchors[order])
         xyxy = clip_boxes_to_image(xyxy, (size[0], size[1]))
-        kept = batched_nms(xyxy, scores[order], classes[order], post.nms_iou)[: post.max_detections]
-        order = order[kept]
-        return RawBoxes(xyxy[kept], classes[order], scores[order], probabilities[order].roll(-1, dims=1))
+        return RawBoxes(xyxy, classes[order], scores[order], probabilities[order].roll(-1, dims=1), order)
 
 
 def feature_levels(extractor: nn.Module, imgsz: int) -> list[Tensor]:
@@ -150,19 +168,21 @@ def ssdlite320_mobilenet_v3(class_count: int, imgsz: int | None, weights: Backbo
     return _ssdlite(extractor, class_count, imgsz)
 
 
-def ssdlite320_mobilenet_v2(class_count: int, imgsz: int | None, weights: BackboneWeights) -> SsdNetwork:
+def ssdlite320_mobilenet_v2(
+    class_count: int, imgsz: int | None, weights: BackboneWeights, *, kind: type[SsdNetwork] = SsdNetwork
+) -> SsdNetwork:
     """SSDlite on MobileNetV2 (Sandler et al., CVPR 2018), taps at the expansion of block 14 and at the last 1 × 1 convolution."""
     imgsz = check_imgsz("ssdlite320_mobilenet_v2", imgsz or 320, least=96, most=512, multiple=16)
     backbone = mobilenet_v2(weights=None).features
     load_backbone(backbone, "mobilenet_v2", weights, prefix="features.")
-    return _ssdlite(MobileNetV2Levels(backbone), class_count, imgsz)
+    return _ssdlite(MobileNetV2Levels(backbone), class_count, imgsz, kind=kind)
 
 
-def _ssdlite(extractor: nn.Module, class_count: int, imgsz: int) -> SsdNetwork:
+def _ssdlite(extractor: nn.Module, class_count: int, imgsz: int, *, kind: type[SsdNetwork] = SsdNetwork) -> SsdNetwork:
     channels = [level.shape[1] for level in feature_levels(extractor, imgsz)]
     default_boxes = DefaultBoxGenerator([[2, 3] for _ in channels], min_ratio=0.2, max_ratio=0.95)
     head = SSDLiteHead(channels, default_boxes.num_anchors_per_location(), class_count + 1, _head_norm)
-    return SsdNetwork(extractor, head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=1)
+    return kind(extractor, head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=1)
 
 
 class MobileNetV2Levels(nn.Module):
@@ -203,7 +223,7 @@ def _draw_normal(module: nn.Module) -> None:
             nn.init.normal_(layer.weight, std=0.03)
 
 
-def ssd300_vgg16(class_count: int, imgsz: int | None, weights: BackboneWeights) -> SsdNetwork:
+def ssd300_vgg16(class_count: int, imgsz: int | None, weights: BackboneWeights, *, kind: type[SsdNetwork] = SsdNetwork) -> SsdNetwork:
     """SSD300 on VGG16, torchvision's extractor, heads and default boxes; the first convolution stage of a pretrained VGG is frozen."""
     imgsz = check_imgsz("ssd300_vgg16", imgsz or 300, least=300, most=300, multiple=300)
     extractor = SSDFeatureExtractorVGG(_vgg16_features(weights), highres=False)
@@ -214,7 +234,7 @@ def ssd300_vgg16(class_count: int, imgsz: int | None, weights: BackboneWeights) 
     )
     channels = [level.shape[1] for level in feature_levels(extractor, imgsz)]
     head = SSDHead(channels, default_boxes.num_anchors_per_location(), class_count + 1)
-    return SsdNetwork(extractor, head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=1, mean=VGG_MEAN, std=VGG_STD)
+    return kind(extractor, head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=1, mean=VGG_MEAN, std=VGG_STD)
 
 
 def _vgg16_features(weights: BackboneWeights) -> nn.Sequential:

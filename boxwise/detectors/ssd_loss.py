@@ -70,7 +70,12 @@ def _background(anchors: Tensor, rows: Tensor, targets: Sequence[Target]) -> Ten
 def box_losses(deltas: Tensor, matches: Matches) -> Tensor:
     """Weighted smooth-L1 of the matched default boxes, summed over each image; [B] from deltas [B, A, 4]."""
     loss = F.smooth_l1_loss(deltas[matches.images, matches.anchors].float(), matches.deltas, reduction="none").sum(1)
-    return loss.new_zeros(len(deltas)).index_add(0, matches.images, loss * matches.weights)
+    return matched_losses(loss, matches)
+
+
+def matched_losses(loss: Tensor, matches: Matches) -> Tensor:
+    """Weighted losses of the matched default boxes, summed over each image; [B] from [P]."""
+    return loss.new_zeros(len(matches.counts)).index_add(0, matches.images, loss * matches.weights)
 
 
 def class_losses(logits: Tensor, matches: Matches, *, negative_floor: int = NEGATIVES_PER_POSITIVE) -> Tensor:
@@ -80,6 +85,11 @@ def class_losses(logits: Tensor, matches: Matches, *, negative_floor: int = NEGA
     and lets an image without any teach as much background as one match would; with 0 such images have no loss, as in torchvision.
     """
     entropy = F.cross_entropy(logits.float().flatten(0, 1), matches.classes.flatten(), reduction="none").view(matches.classes.shape)
+    return mined_losses(entropy, matches, negative_floor=negative_floor)
+
+
+def mined_losses(entropy: Tensor, matches: Matches, *, negative_floor: int = NEGATIVES_PER_POSITIVE) -> Tensor:
+    """`class_losses` from the cross-entropy of every default box; [B] from [B, A]."""
     wanted = (NEGATIVES_PER_POSITIVE * matches.counts).clamp(min=negative_floor)
     negative = entropy.masked_fill(~matches.background, -torch.inf)
     hardest = negative.topk(min(int(wanted.max()), negative.shape[1]), dim=1).values

@@ -47,9 +47,9 @@ class TinyLevels(nn.Module):
         return levels
 
 
-def tiny_ssd(class_count: int, imgsz: int | None, weights: BackboneWeights) -> SsdNetwork:
+def tiny_ssd(class_count: int, imgsz: int | None, weights: BackboneWeights, *, kind: type[SsdNetwork] = SsdNetwork) -> SsdNetwork:
     """About 0.3 million parameters, for demonstrations and tests on a CPU; `weights` are not used, it always starts from scratch."""
     imgsz = check_imgsz("tiny_ssd", imgsz or 96, least=64, most=512, multiple=32)
     default_boxes = DefaultBoxGenerator([[2], [2], [2]], scales=[0.15, 0.3, 0.55, 0.9])
     head = SSDHead(list(CHANNELS), default_boxes.num_anchors_per_location(), class_count + 1)
-    return SsdNetwork(TinyLevels(), head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=2)
+    return kind(TinyLevels(), head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=2)

@@ -11,9 +11,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import trapezoid
 
-from boxwise.evaluation.significance import Interval, PairedTest, interval, paired_test
+from boxwise.evaluation.significance import Interval, PairedTest, interval, paired_test, speed_up
 
 Axis = Literal["images", "boxes", "seconds"]
 Metric = Literal["ap", "ap50"]
@@ -68,6 +67,8 @@ def area_under(curve: Curve, low: float, high: float, *, full_quality: float | N
     full_quality: the quality of training on everything; given, the area is a share of it. A range of no width gives the quality there.
     NaN where the curve does not cover the range.
     """
+    from scipy.integrate import trapezoid  # slow to import, and the labelling page's server does without
+
     inner = curve.cost[(curve.cost > low) & (curve.cost < high)]
     cost = np.concatenate([[low], inner, [high]])
     quality = curve.at(cost)
@@ -155,7 +156,8 @@ class ArmSummary:
     """One arm on one cost axis, over its seeds.
 
     seeds: those with an area; areas: AULC of each. paired_seeds: those that the baseline has too; difference, test and saving are over
-    these, and None for the baseline itself or where no seed is shared. final: quality after the last round.
+    these, and None for the baseline itself or where no seed is shared. speed_up: how many times as much the baseline spends for equal
+    quality. final: quality after the last round.
     """
 
     arm: str
@@ -168,6 +170,7 @@ class ArmSummary:
     difference: Interval | None = None
     test: PairedTest | None = None
     saving: Interval | None = None
+    speed_up: Interval | None = None
 
 
 def compare_arms(
@@ -226,11 +229,13 @@ def _summarise(
     if arm == baseline or not paired:
         return alone
     a, b = [mine[seed] for seed in paired], [theirs[seed] for seed in paired]
-    savings = [saving(curves[arm][seed], curves[baseline][seed]) for seed in paired]
+    found = [saving(curves[arm][seed], curves[baseline][seed]) for seed in paired]
+    savings = [share for share in found if share is not None]
     return ArmSummary(
         **{name: getattr(alone, name) for name in ("arm", "axis", "seeds", "areas", "area", "final")},
         paired_seeds=paired,
         difference=interval([x - y for x, y in zip(a, b, strict=True)]),
         test=paired_test(a, b),
-        saving=interval([share for share in savings if share is not None]),
+        saving=interval(savings),
+        speed_up=speed_up(savings),
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 FEWEST_ROUNDS = 3
 _EXPONENTS = np.geomspace(0.05, 2.0, 24)  # from nearly logarithmic to hardly anything left to gain
@@ -70,6 +69,8 @@ class LearningCurve:
 
     def gain(self, amount: float, more: float) -> Gain:
         """What `more` labels beyond `amount` add to the curve itself; a single training scatters around that by its own noise."""
+        from scipy.special import stdtrit  # slow to import: only the dashboard's first sight needs it
+
         before, after = _remaining(np.array([amount, amount + more])).T
         step = before - after
         draws = (self.slopes * step)[:, None] + (self.errors * step)[:, None] * stdtrit(self.freedom, _LEVELS)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
 
 SHRINK = 50.0
 
@@ -24,6 +23,8 @@ def spearman(score: ArrayLike, true_loss: ArrayLike) -> float | None:
     a, b = a[known], b[known]
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
+    from scipy import stats  # slow to import, and every process opens a study
+
     return float(stats.spearmanr(a, b).statistic)
 
 
@@ -49,5 +50,7 @@ def _non_negative(terms: NDArray[np.float64], loss: NDArray[np.float64]) -> NDAr
     """Weights [T] that sum to 1, or None where nothing can be fitted."""
     if len(loss) < 2 or terms.shape[1] == 0 or np.ptp(loss) == 0:
         return None
+    from scipy import optimize
+
     weights, _ = optimize.nnls(terms - terms.mean(axis=0), loss - loss.mean())
     return weights / weights.sum() if weights.sum() > 0 else None

@@ -18,7 +18,7 @@ from boxwise.boxes import Boxes
 from boxwise.errors import BoxwiseError
 from boxwise.formats.checking import Reading, assemble
 from boxwise.records import ImageRecord, Proposals, QueryItem
-from boxwise.report.charts import class_colors
+from boxwise.report.colors import class_colors
 
 CONTROL, IMAGE = "label", "image"
 _KIND = "rectanglelabels"

@@ -18,7 +18,7 @@ from boxwise.study import Study
 SELF_LABELS_FILE = "self_labels.json"  # what simulation knows of the model's own labels; a real study has none
 
 
-def cell_of(study: Study, *, arm: str | None = None, upper_bound: bool = False) -> Cell:
+def cell_of(study: Study, *, arm: str | None = None, upper_bound: bool = False, ceiling: bool = False) -> Cell:
     """The study as one cell; `arm` names it in a comparison, by default after its strategy and scorer."""
     rounds = tuple(Round(number, _with_items(study, number, facts)) for number, facts in study.store.facts().items())
     annotations = study.store.annotations(Split.TRAIN)
@@ -30,6 +30,7 @@ def cell_of(study: Study, *, arm: str | None = None, upper_bound: bool = False) 
         classes=study.classes,
         rounds=rounds,
         upper_bound=upper_bound,
+        ceiling=ceiling,
         images={record.image_id: record.path for record in study.store.images(Split.TRAIN)},
         labels={image_id: annotation.boxes for image_id, annotation in annotations.items()},
         by_model={image_id: annotation.by_model for image_id, annotation in annotations.items()},

@@ -25,11 +25,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
+from boxwise.report.colors import PALETTE
+
 Numbers = Sequence[float] | NDArray[np.float64]
 
-# Okabe & Ito's palette, safe for colour-blind readers; the baseline is neutral so that it recedes.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7B61C4")
-NEUTRAL = "#8A8F98"
+NEUTRAL = "#8A8F98"  # the baseline recedes
 BY_MODEL, BY_PERSON = "#009E73", "#E69F00"  # who a box comes from; the model's is dashed as well
 MARKERS = ("o", "s", "^", "D", "v")
 _SIZE = (3.3, 2.45)  # inches
@@ -104,11 +104,6 @@ def arm_colors(arms: Iterable[str], baseline: str) -> dict[str, str]:
 def arm_markers(arms: Iterable[str]) -> dict[str, str]:
     """A marker for each arm, so that colour is never the only difference."""
     return dict(zip(arms, cycle(MARKERS), strict=False))
-
-
-def class_colors(count: int) -> list[str]:
-    """A colour for each class; beyond the palette they repeat, and names tell them apart."""
-    return [PALETTE[index % len(PALETTE)] for index in range(count)]
 
 
 def round_colors(count: int) -> list[str]:

@@ -15,7 +15,7 @@ from boxwise.evaluation.curves import AXES, Metric, band
 from boxwise.evaluation.curves import Axis as Cost
 from boxwise.files import replacing
 from boxwise.report.charts import NEUTRAL, PALETTE, Axis, Chart, Line, arm_colors, arm_markers, heat_chart, line_chart, lines_png
-from boxwise.report.facts import Cell, Round, arms_of, cells_of, curve, judged_on, number, time_saved, upper_bounds
+from boxwise.report.facts import Cell, Round, arms_of, ceiling_ap, cells_of, competing, curve, judged_on, number, time_saved
 from boxwise.report.self_labels import last_quality
 from boxwise.report.tables import (
     AXIS_NAMES,
@@ -47,7 +47,7 @@ def arm_lines(cells: Sequence[Cell], baseline: str) -> dict[str, Line]:
     """How each arm is drawn everywhere, as an empty line: colour, marker, and dashes for the baseline and upper bounds."""
     arms = arms_of(cells, baseline)
     colors, markers = arm_colors(arms, baseline), arm_markers(arms)
-    upper = {cell.arm for cell in upper_bounds(cells)}
+    upper = {cell.arm for cell in cells if cell.upper_bound or cell.ceiling}
     labels = {cell.arm: cell.label for cell in cells}
     return {arm: Line(labels[arm], (), (), colors[arm], marker=markers[arm], dashed=arm == baseline or arm in upper) for arm in arms}
 
@@ -58,14 +58,20 @@ def learning_charts(cells: Sequence[Cell], metric: Metric, split: str, baseline:
 
 
 def _learning(cells: Sequence[Cell], cost: Cost, metric: Metric, split: str, baseline: str) -> tuple[list[Line], Axis]:
-    """Faint lines for the seeds, below each arm's mean with its 95% band, and what the axes say."""
+    """Faint lines for the seeds, below each arm's mean with its 95% band, the ceiling, and what the axes say."""
+    looks, ceiling = arm_lines(cells, baseline), ceiling_ap(cells, split, metric)
+    flat = [looks[cell.arm] for cell in cells if cell.ceiling][:1]
+    cells = competing(cells)
     unit, name = _unit(cells, cost, split)
     faint, means = [], []
-    for arm, look in arm_lines(cells, baseline).items():
+    for arm in arms_of(cells, baseline):
+        look = looks[arm]
         curves = [run for cell in cells_of(cells, arm) if len(run := curve(cell, split).curve(cost, metric))]
         mean = band(curves)
         means.append(replace(look, x=mean.cost / unit, y=mean.mean, low=mean.low, high=mean.high))
         faint += [replace(look, x=run.cost / unit, y=run.quality, faint=True) for run in curves if len(curves) > 1]
+    ends = [float(end) for line in means if len(line.x) for end in (line.x[0], line.x[-1])]
+    means += [replace(look, x=(min(ends), max(ends)), y=(ceiling, ceiling), marker="") for look in flat if ends and np.isfinite(ceiling)]
     return faint + means, Axis(name, f"{metric.upper()} on {split}", bottom=0)
 
 

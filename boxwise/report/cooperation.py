@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from boxwise.report.charts import BY_MODEL, BY_PERSON, NEUTRAL, Chart, Line, class_colors, histogram_chart
+from boxwise.report.charts import BY_MODEL, BY_PERSON, NEUTRAL, Chart, Line, histogram_chart
+from boxwise.report.colors import class_colors
 from boxwise.report.estimates import lure_table, parts_chart, parts_table
 from boxwise.report.facts import Cell, Facts, Round, ap_shifts, hardest, mean_value, number, time_saved
 from boxwise.report.self_labels import class_table, quality_chart

@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from boxwise.boxes import Boxes
 from boxwise.images import read_image, write_image
-from boxwise.report.charts import BY_MODEL, BY_PERSON, class_colors
+from boxwise.report.charts import BY_MODEL, BY_PERSON
+from boxwise.report.colors import class_colors
 
 
 def draw_boxes(path: Path, boxes: Boxes, classes: Sequence[str], target: Path) -> None:

@@ -21,7 +21,7 @@ from boxwise.evaluation.curves import CellCurve
 from boxwise.evaluation.stopping import ApShift
 from boxwise.rungs.evaluating import stopping_ap
 
-UPPER_BOUND = "upper bound"
+UPPER_BOUND, CEILING = "upper bound", "ceiling"
 Facts = Mapping[str, Any]
 
 
@@ -49,6 +49,7 @@ class Cell:
     images, labels: files of the images chosen and the boxes the annotator gave them, by image_id (training images only).
     by_model: which of these boxes no person answered for, bool [N] by image_id.
     self_labels: how right the model's own labels were, by round, as simulation judged them by ground truth; empty in a real study.
+    ceiling: the arm labels the whole pool at once: a line to measure the others by, with no curve of its own.
     """
 
     arm: str
@@ -62,10 +63,13 @@ class Cell:
     labels: Mapping[str, Boxes] = field(default_factory=dict)
     by_model: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     self_labels: Mapping[str, Facts] = field(default_factory=dict)
+    ceiling: bool = False
 
     @property
     def label(self) -> str:
         """The arm's name as shown to readers."""
+        if self.ceiling:
+            return f"{self.arm} ({CEILING})"
         return f"{self.arm} ({UPPER_BOUND})" if self.upper_bound else self.arm
 
     @property
@@ -171,14 +175,26 @@ def hardest(cell: Cell, round: Round) -> tuple[str, list[tuple[str, float]]]:
 
 
 def arms_of(cells: Iterable[Cell], baseline: str) -> list[str]:
-    """The arms in order of appearance, the baseline last and upper bounds after it."""
-    upper = {cell.arm: cell.upper_bound for cell in cells}
-    return sorted(upper, key=lambda arm: (upper[arm], arm == baseline))
+    """The arms in order of appearance, the baseline last, upper bounds after it, then ceilings."""
+    apart = {cell.arm: (cell.ceiling, cell.upper_bound) for cell in cells}
+    return sorted(apart, key=lambda arm: (*apart[arm], arm == baseline))
 
 
 def cells_of(cells: Sequence[Cell], arm: str) -> list[Cell]:
     """The cells of an arm by seed."""
     return sorted((cell for cell in cells if cell.arm == arm), key=lambda cell: cell.seed)
+
+
+def competing(cells: Iterable[Cell]) -> list[Cell]:
+    """The cells with a learning curve: all but those of ceilings."""
+    return [cell for cell in cells if not cell.ceiling]
+
+
+def ceiling_ap(cells: Iterable[Cell], split: str, metric: str = "ap") -> float:
+    """Mean quality over seeds when the whole pool is labelled; NaN where no such arm is finished."""
+    whole = (cell.evaluated(split) for cell in cells if cell.ceiling)
+    found = [number((rounds[-1].metrics(split) or {}).get(metric)) for rounds in whole if len(rounds) > 1]
+    return float(np.mean(found)) if found else math.nan
 
 
 def upper_bounds(cells: Iterable[Cell]) -> list[Cell]:

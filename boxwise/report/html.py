@@ -6,6 +6,7 @@ detectors or how the facts came about.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import count
@@ -22,7 +23,7 @@ from boxwise.report import tables
 from boxwise.report.charts import arm_colors, with_ids_of
 from boxwise.report.comparison import arm_lines, confusion, learning_charts, precision_recall, quality, savings
 from boxwise.report.cooperation import DASHED
-from boxwise.report.facts import Cell, arms_of, cells_of, curve, judged_on, upper_bounds
+from boxwise.report.facts import Cell, arms_of, ceiling_ap, cells_of, competing, curve, judged_on, upper_bounds
 from boxwise.report.self_labels import JUDGED
 from boxwise.report.studies import view
 
@@ -46,13 +47,18 @@ def write_report(
     quarantined: images left out for faults, mentioned among the notes. Raises BoxwiseError when the file cannot be written.
     """
     page = _page(cells, title=title, environment=environment, baseline=baseline, split=split, quarantined=quarantined)
+    return write_page("report.html.j2", page, target)
+
+
+def write_page(template: str, page: Mapping[str, Any], target: Path) -> Path:
+    """Render a template of this package to `target`; charts get ids of their own."""
     templates = Environment(
         loader=PackageLoader("boxwise.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     charts = count(1)
     templates.filters["breakable"] = lambda name: escape(name).replace("+", Markup("+<wbr>"))
     templates.filters["svg"] = lambda svg: Markup(with_ids_of(svg, next(charts)))
-    text = templates.get_template("report.html.j2").render(page)
+    text = templates.get_template(template).render(page)
     with replacing(target) as aside:
         aside.write_text(text, encoding="utf-8")
     return target
@@ -104,9 +110,11 @@ def _notes(cells: Sequence[Cell], *, split: str, judged: str, quarantined: int) 
     notes += [
         f"{cell.label}: looks at the ground truth of the pool. No method can do that in a real study." for cell in upper_bounds(cells)
     ]
+    if math.isfinite(ceiling := ceiling_ap(cells, judged)):
+        notes.append(f"Ceiling: with the whole pool labelled the same training reaches AP {tables.figure(ceiling)} on {judged}.")
     if quarantined:
         notes.append(f"{quarantined} images are quarantined for faults in the file or its labels and take no part.")
-    curves = [curve(cell, judged) for cell in cells]
+    curves = [curve(cell, judged) for cell in competing(cells)]
     if tables.uneven(curves):
         few, many = min(len(c.ap) for c in curves), max(len(c.ap) for c in curves)
         notes.append(

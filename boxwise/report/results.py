@@ -15,7 +15,7 @@ from typing import Any
 
 from boxwise.evaluation.curves import compare_arms
 from boxwise.files import replacing
-from boxwise.report.facts import Cell, Round, curve, judged_on, mean_value
+from boxwise.report.facts import Cell, Round, competing, curve, judged_on, mean_value
 from boxwise.report.self_labels import quality_of
 
 _METRICS = ("ap", "ap50", "ap75", "voc07_ap50", "voc10_ap50")
@@ -36,6 +36,7 @@ COLUMNS = (
     *("arm", "seed", "upper_bound", "round", "images", "boxes", "seconds", "new_images", "new_boxes", "new_seconds", "val_images"),
     *(f"{split}_{name}" for split in ("val", "test") for name in _METRICS),
     *(f"train_{name}" for name in _TRAIN),
+    *("select_seconds", "score_seconds", "pool"),
     *(f"fidelity_{name}" for name in FIDELITY),
     *_COOPERATION,
     *("lure_loss", "lure_error"),
@@ -48,16 +49,24 @@ def write_results(cells: Sequence[Cell], path: Path, *, baseline: str = "random"
     Costs are cumulative; seconds are the annotator's. split: what the comparison is judged on, val where no cell has it.
     sl_precision, sl_recall: of the model's own labels of the round, known in simulation only.
     """
-    rows = [row for cell in cells for row in _rows(cell)]
+    rows = result_rows(cells)
     with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
     judged = judged_on(cells, split)
-    comparison = [asdict(summary) for summary in compare_arms([curve(cell, judged) for cell in cells], baseline=baseline)]
+    comparison = [asdict(summary) for summary in compare_arms([curve(cell, judged) for cell in competing(cells)], baseline=baseline)]
     document = {"split": judged, "baseline": baseline, "rounds": rows, "comparison": comparison}
     with replacing(path.with_suffix(".json")) as aside:
         aside.write_text(json.dumps(_plain(document), indent=1, allow_nan=False), encoding="utf-8")
+
+
+def result_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """One row an arm, seed and labelled round, with the columns COLUMNS.
+
+    select_seconds: of the round's own query. score_seconds, pool: of the pass over the pool after the round's training.
+    """
+    return [row for cell in cells for row in _rows(cell)]
 
 
 def _rows(cell: Cell) -> Iterator[dict[str, Any]]:
@@ -75,6 +84,9 @@ def _figures(round: Round) -> dict[str, Any]:
         **{name: spent.get(name) for name in COLUMNS[4:11]},
         **{f"{split}_{name}": (round.metrics(split) or {}).get(name) for split in ("val", "test") for name in _METRICS},
         **{f"train_{name}": train.get(name) for name in _TRAIN},
+        "select_seconds": round.phase("select").get("seconds"),
+        "score_seconds": round.phase("score").get("seconds"),
+        "pool": round.phase("score").get("pool"),
         **{f"fidelity_{name}": fidelity.get(name) for name in FIDELITY},
     }
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from boxwise.report.charts import MARKERS, PALETTE, Axis, Chart, Line, class_colors, line_chart, round_colors
+from boxwise.report.charts import MARKERS, PALETTE, Axis, Chart, Line, line_chart, round_colors
+from boxwise.report.colors import class_colors
 from boxwise.report.cooperation import CooperationView, cooperation_view
 from boxwise.report.facts import Cell, Round, number, read_vae_history, train_losses
 from boxwise.report.sheets import Thumbnail, picture, thumbnail

@@ -14,7 +14,7 @@ import numpy as np
 
 from boxwise.evaluation.curves import AXES, ArmSummary, Axis, CellCurve, compare_arms
 from boxwise.evaluation.significance import MIN_SEEDS, Interval, interval
-from boxwise.report.facts import Cell, Round, arms_of, cells_of, curve, number
+from boxwise.report.facts import Cell, Round, arms_of, cells_of, competing, curve, number
 
 NONE = "–"
 SIGNIFICANT = 0.05
@@ -127,7 +127,8 @@ def verdict(summary: ArmSummary) -> Verdict:
 
 
 def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[ArmResult]:
-    """One result an arm, paired with the baseline by seed; arms without a single evaluated round are left out."""
+    """One result an arm, paired with the baseline by seed; ceilings and arms without a single evaluated round are left out."""
+    cells = competing(cells)
     curves = [found for cell in cells if len((found := curve(cell, split)).ap)]
     by_axis = {(s.arm, s.axis): s for s in compare_arms(curves, baseline=baseline)}
     half = {s.arm: s for s in compare_arms(curves, baseline=baseline, metric="ap50", axes=("images",))}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from boxwise import recipes
 from boxwise.annotation.proposals import fixed_thresholds
 from boxwise.config import StudyConfig
+from boxwise.errors import ConfigError
 from boxwise.records import Phase
 from boxwise.rungs.annotating import annotate
 from boxwise.rungs.auditing import audit
@@ -39,4 +40,7 @@ def check(config: StudyConfig, classes: Sequence[str]) -> None:
     recipes.named("curriculum", recipes.CURRICULA, config.curriculum.name)
     recipes.named("detector", recipes.detectors(), config.detector.name)
     recipes.named("scorer", recipes.scorers(), config.scorer.name)
+    if config.scorer.name == "mixture" and config.detector.name not in recipes.mixture_detectors():
+        known = ", ".join(recipes.mixture_detectors())
+        raise ConfigError(f"scorer mixture needs a detector with mixture heads ({known}), found {config.detector.name}.")
     fixed_thresholds(config.ask, classes)

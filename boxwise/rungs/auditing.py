@@ -74,22 +74,24 @@ def _chosen_terms(items: Sequence[QueryItem]) -> dict[str, NDArray[np.float64]]:
 
 
 def _weights(bench: Bench, round: int, new_losses: Mapping[str, float]) -> dict[str, float] | None:
-    """alpha and beta fitted to every true loss seen so far; None unless they are 'auto'."""
-    if bench.config.scorer.alpha != "auto":
+    """The scorer's weights fitted to every true loss seen so far; None where they are given."""
+    from boxwise.scorers.dual import learned_weights
+
+    terms = learned_weights(bench.config.scorer)
+    if not terms:
         return None
     losses = {number: bench.facts(number, Phase.AUDIT).get("true_losses", {}) for number in range(1, round)}
     losses[round] = dict(new_losses)
     rows = [
-        (item.terms["L_rec"], item.terms["L_det"], of_round[item.image_id])
+        (*(item.terms[term] for term in terms.values()), of_round[item.image_id])
         for number, of_round in losses.items()
         for item in bench.store.query(number).items
-        if item.image_id in of_round and "L_rec" in item.terms and "L_det" in item.terms
+        if item.image_id in of_round and item.terms.keys() >= set(terms.values())
     ]
     if not rows:
         return None
-    rec, det, true = np.array(rows).T
-    fitted = fit_weights({"L_rec": rec, "L_det": det}, true)
-    return {"alpha": fitted["L_rec"], "beta": fitted["L_det"]}
+    *columns, true = np.array(rows).T
+    return fit_weights(dict(zip(terms, columns, strict=True)), true)
 
 
 def _risk(

@@ -31,7 +31,7 @@ _STREAMS = {
     Phase.SCORE: 5,
     Phase.COMPOSE: 7,
 }
-_VALIDATION_STREAM, _MINING_STREAM = 8, 9
+_VALIDATION_STREAM, _MINING_STREAM, _MEMBER_STREAM = 8, 9, 10
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,12 @@ class Bench:
     def mining_rng(self, round: int) -> Generator:
         return default_rng([self.config.seed, round, _MINING_STREAM])
 
+    def member_seeds(self, round: int, member: int) -> tuple[int, int]:
+        """For a further member of an ensemble: that of its first weights, the same in every round, and that of the round's training."""
+        initial = default_rng([self.config.seed, 0, _MEMBER_STREAM, member]).integers(2**31)
+        training = default_rng([self.config.seed, round, _MEMBER_STREAM, member]).integers(2**31, size=2)[1]
+        return int(initial), int(training)
+
     def watch(self, round: int, phase: Phase) -> Callable[[int, int, Mapping[str, float]], None]:
         return lambda step, steps, figures: self.on_event(Event(round, phase, step, steps, figures))
 
@@ -94,22 +100,27 @@ class Bench:
     def weights_file(self, round: int) -> Path:
         return self.file(round, "weights.pt")
 
-    def build(self) -> TorchDetector:
-        """A detector with its first weights."""
+    def build(self, *, seed: int | None = None) -> TorchDetector:
+        """A detector with its first weights, from the study's seed unless another is given."""
         from boxwise.detectors.detector import build_detector
         from boxwise.runtime import choose_device, prepare
 
         prepare(self.config.threads)
         device = choose_device(self.config.device)
-        return build_detector(self.config.detector.name, self.classes, self.config.detector, seed=self.config.seed, device=device)
+        seed = self.config.seed if seed is None else seed
+        return build_detector(self.config.detector.name, self.classes, self.config.detector, seed=seed, device=device)
 
     def load(self, round: int) -> TorchDetector:
         """The detector that a round trained."""
+        return self.load_from(self.weights_file(round))
+
+    def load_from(self, weights: Path) -> TorchDetector:
+        """The detector whose weights were saved there."""
         from boxwise.detectors.detector import load_detector
         from boxwise.runtime import choose_device, prepare
 
         prepare(self.config.threads)
-        return load_detector(self.weights_file(round), device=choose_device(self.config.device))
+        return load_detector(weights, device=choose_device(self.config.device))
 
     def samples(self, split: Split, *, only: Collection[str] | None = None) -> list[Sample]:
         """The annotated images of a split in id order, or those of them in `only`."""

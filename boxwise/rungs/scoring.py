@@ -5,7 +5,7 @@ Leaves scores, embeddings and detections in the round's folder; ends the study w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from boxwise.evaluation.stopping import ApShift
 from boxwise.records import ImageRecord, Phase, Scores, Split
 from boxwise.rungs.bench import Bench, Rung, round_folder
 from boxwise.rungs.composing import CONSISTENCY, curriculum_of
+from boxwise.rungs.ensemble import members
 from boxwise.rungs.evaluating import VAL_DETECTIONS, stopping_ap
 from boxwise.scored_pool import ScoredPool, write_scored_pool
 from boxwise.scorers.detections_file import read_detections
@@ -92,25 +93,33 @@ def _score_pool(
 
     Returns the scores, the scorer's figures, and the images that could not be read.
     """
-    from boxwise.scorers.dual import build_scorer
+    from boxwise.scorers.dual import build_scorer, learned_weights
     from boxwise.scorers.no_score import NoScore
     from boxwise.scorers.pool_pass import inspect_pool
 
     config, folder = bench.config, round_folder(bench.folder, round)
-    alpha, beta = _alpha_beta(bench, round)
+    weights = _weights(bench, round, learned_weights(config.scorer))
+    alpha, beta = weights["alpha"], weights["beta"]
     build = partial(build_scorer, config.scorer, device=detector.device, imgsz=detector.imgsz, resize=detector.resize)
-    scorer = build(alpha=alpha, beta=beta, truths=bench.oracle)
-    labeled = [sample.image for sample in bench.samples(Split.TRAIN)]
-    figures = scorer.fit(labeled, pool, rng=bench.rng(round, Phase.SCORE), folder=folder)
+    scorer = build(alpha=alpha, beta=beta, truths=bench.oracle, members=members(bench, round), weights=weights)
+    labeled = bench.samples(Split.TRAIN)
+    figures = scorer.fit(labeled, pool, detector=detector, rng=bench.rng(round, Phase.SCORE), folder=folder)
     inspect = partial(
         inspect_pool, detector, imgsz=detector.imgsz, resize=detector.resize, batch=config.score_batch, workers=config.workers
     )
     watch = bench.watch(round, Phase.SCORE)
-    found = inspect(scorer, pool, detections_path=folder / "detections.parquet", progress=lambda done, total: watch(done, total, {}))
+    strategy = recipes.strategy_of(config.strategy)
+    found = inspect(
+        scorer,
+        pool,
+        detections_path=folder / "detections.parquet",
+        keep_boxes=strategy.uses_boxes,
+        progress=lambda done, total: watch(done, total, {}),
+    )
     scores = scorer.score(found.image_ids, found.terms)
-    covers = recipes.STRATEGIES[config.strategy.name](config.strategy).uses_embeddings
-    labeled_embeddings = inspect(NoScore(), labeled).embeddings if covers else found.embeddings[:0]
-    write_scored_pool(folder, ScoredPool(scores, found.embeddings, labeled_embeddings, found.box_counts))
+    covered = [sample.image for sample in labeled] if strategy.uses_embeddings else []
+    labeled_embeddings = inspect(NoScore(), covered).embeddings if covered else found.embeddings[:0]
+    write_scored_pool(folder, ScoredPool(scores, found.embeddings, labeled_embeddings, found.box_counts, found.class_counts, found.boxes))
     return scores, figures | {"alpha": alpha, "beta": beta}, found.unreadable
 
 
@@ -133,14 +142,13 @@ def _cross_validate(bench: Bench, round: int, detector: TorchDetector, pool: Seq
     write_consistency(bench.file(round, CONSISTENCY), {image_id: found.passed for image_id, found in validated.items()})
 
 
-def _alpha_beta(bench: Bench, round: int) -> tuple[float, float]:
-    """The weights in force after `round`: the config's, or the latest fitted ones, equal before there are any."""
+def _weights(bench: Bench, round: int, learned: Collection[str]) -> dict[str, float]:
+    """The weights in force after `round`: the config's, and of those `learned` the latest fitted ones, equal before there are any."""
     config = bench.config.scorer
-    if config.alpha != "auto" and config.beta != "auto":
-        return config.alpha, config.beta
+    given = {"alpha": config.alpha, "beta": config.beta}
     fitted = [bench.facts(number, Phase.AUDIT).get("weights") for number in range(round, 0, -1)]
-    latest = next((weights for weights in fitted if weights), {"alpha": 0.5, "beta": 0.5})
-    return latest["alpha"], latest["beta"]
+    latest = next((weights for weights in fitted if weights), {name: 1 / len(learned) for name in learned})
+    return {name: value for name, value in given.items() if value != "auto"} | latest
 
 
 def _summary(values: NDArray[np.float64]) -> dict[str, Any]:

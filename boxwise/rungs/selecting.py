@@ -5,8 +5,9 @@ Returns a query, its proposals in the round's folder, and the annotations that n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ from boxwise.config import resolve
 from boxwise.errors import StudyError
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Split
 from boxwise.rungs.bench import Bench, Rung, round_folder
+from boxwise.rungs.cold_start import cold_start
 from boxwise.scored_pool import ScoredPool, read_scored_pool
 from boxwise.scorers.detections_file import read_detections
-from boxwise.strategies.base import Budget
+from boxwise.strategies.base import Budget, Candidates
 
 PROPOSALS = "proposals.parquet"
 _NOTHING_TO_ASK = {
@@ -32,7 +34,7 @@ _NOTHING_TO_ASK = {
 
 
 def select(bench: Bench, round: int) -> Rung:
-    """Ask for the round's images: at random in round 0, which has no detector yet, then by the study's strategy."""
+    """Ask for the round's images: by the cold start in round 0, which has no trained detector yet, then by the study's strategy."""
     rng = bench.rng(round, Phase.SELECT)
     if round == 0:
         return _first(bench, rng)
@@ -60,12 +62,28 @@ def _first(bench: Bench, rng: Generator) -> Rung:
     validation = 0 if bench.store.images(Split.VAL) else resolve(budget.validation, initial, "budget.validation")
     order = [pool[row].image_id for row in rng.permutation(len(pool))]
     drawn = [QueryItem(image_id, 0.0, split=Split.VAL) for image_id in order[:validation]]
-    drawn += [QueryItem(image_id, 0.0) for image_id in order[validation : validation + max(0, initial - labeled)]]
+    chosen, facts, unreadable = _first_batch(bench, order[validation:], max(0, initial - labeled), rng)
+    drawn += chosen
     if bench.config.ask.target_precision is not None and not validation and not bench.store.images(Split.VAL):
         raise StudyError(f"{bench.folder}: ask.target_precision is found on val, which has no image. Give budget.validation of 1 or more.")
     if not drawn and not bench.store.annotations(Split.TRAIN):
         raise StudyError(f"{bench.folder}: nothing is labelled and nothing is left to ask for. Give budget.initial of 1 or more.")
-    return Rung({"strategy": "random", **_counts(Query(0, tuple(drawn)), ())}, (0, Phase.ANNOTATE), Query(0, tuple(drawn)))
+    for image_id, fault in unreadable.items():
+        bench.store.quarantine(image_id, fault)
+    return Rung(facts | _counts(Query(0, tuple(drawn)), ()), (0, Phase.ANNOTATE), Query(0, tuple(drawn)))
+
+
+def _first_batch(
+    bench: Bench, order: Sequence[str], amount: int, rng: Generator
+) -> tuple[list[QueryItem], dict[str, Any], Mapping[str, str]]:
+    """`amount` of the images in random `order`, facts of their choice, and image_id → message of those found unreadable on the way."""
+    started, cold = monotonic(), bench.config.cold_start
+    if cold.name == "random" or not amount:
+        return [QueryItem(image_id, 0.0) for image_id in order[:amount]], {"strategy": "random"}, {}
+    open_ids = set(order)
+    items, unreadable = cold_start(bench, [r for r in bench.store.pool() if r.image_id in open_ids], amount, rng=rng)
+    facts = {"strategy": cold.name, "embedding": cold.embedding, "candidates": len(open_ids - set(unreadable))}
+    return items, facts | {"seconds": monotonic() - started}, unreadable
 
 
 def _chosen(bench: Bench, round: int, rng: Generator) -> tuple[Query, dict[str, Any]]:
@@ -76,13 +94,14 @@ def _chosen(bench: Bench, round: int, rng: Generator) -> tuple[Query, dict[str, 
     amount = resolve(config.budget.per_round, len(bench.store.images(Split.TRAIN)), "budget.per_round")
     drawn = _validation(bench, round, pool, amount)
     again = [image_id for image_id in bench.facts(round - 1, Phase.COMPOSE).get("requeued", []) if image_id in pool]
-    requeued = _requeued(scored, round, again, Budget(amount, config.budget.unit))
+    requeued = _requeued(_candidates(bench, scored, round, set(again)), again, Budget(amount, config.budget.unit))
     open_to_all = pool - {item.image_id for item in (*drawn, *requeued)}
-    candidates = scored.candidates(round, _askable(bench, round, open_to_all))
-    left = amount - int(Budget(amount, config.budget.unit).costs(scored.candidates(round, {i.image_id for i in requeued})).sum())
-    strategy = recipes.named("strategy", recipes.STRATEGIES, config.strategy.name)(config.strategy)
+    candidates = _candidates(bench, scored, round, _askable(bench, round, open_to_all))
+    left = amount - int(Budget(amount, config.budget.unit).costs(_candidates(bench, scored, round, {i.image_id for i in requeued})).sum())
+    strategy = recipes.strategy_of(config.strategy)
+    started = monotonic()
     picks = strategy.select(candidates, Budget(left, config.budget.unit), rng=rng).items if left > 0 and len(candidates) else ()
-    facts = {"strategy": config.strategy.name, "candidates": len(candidates), "requeued": len(requeued)}
+    facts = {"strategy": config.strategy.name, "candidates": len(candidates), "requeued": len(requeued), "seconds": monotonic() - started}
     return Query(round, (*drawn, *requeued, *picks)), facts
 
 
@@ -94,9 +113,15 @@ def _validation(bench: Bench, round: int, pool: set[str], amount: int) -> list[Q
     return [QueryItem(untouched[row], 0.0, split=Split.VAL) for row in rows]
 
 
-def _requeued(scored: ScoredPool, round: int, again: Sequence[str], budget: Budget) -> list[QueryItem]:
+def _candidates(bench: Bench, scored: ScoredPool, round: int, still: set[str]) -> Candidates:
+    """What the strategy may know of the images that are `still` open."""
+    labels = [annotation.boxes.labels for annotation in bench.store.annotations(Split.TRAIN, before=round).values()]
+    counts = np.bincount(np.concatenate([np.zeros(0, np.int64), *labels]), minlength=len(bench.classes)).astype(np.float64)
+    return scored.candidates(round, still, cost=bench.config.cost, labeled_class_counts=counts)
+
+
+def _requeued(candidates: Candidates, again: Sequence[str], budget: Budget) -> list[QueryItem]:
     """The images that come back, with their new scores, as far as the budget goes."""
-    candidates = scored.candidates(round, set(again))
     rows = {image_id: row for row, image_id in enumerate(candidates.image_ids)}
     order = np.array([rows[image_id] for image_id in again if image_id in rows], dtype=np.intp)
     picks = budget.first(order, candidates)

@@ -5,9 +5,11 @@ Leaves weights in the round's folder. Knows nothing of how the images were chose
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from boxwise.box_tables import read_self_labels
 from boxwise.errors import StaleCheckpointError, StudyError
@@ -16,7 +18,10 @@ from boxwise.rungs.bench import Bench, Rung
 from boxwise.rungs.composing import SELF_LABELS, curriculum_of
 
 if TYPE_CHECKING:
+    from boxwise.detectors.base import FitReport
     from boxwise.detectors.detector import TorchDetector
+
+Progress = Callable[[int, int, dict[str, float]], None]
 
 
 def train(bench: Bench, round: int) -> Rung:
@@ -48,34 +53,39 @@ def tidy(bench: Bench, round: int, phase: Phase) -> None:
         _checkpoint(bench, round).unlink(missing_ok=True)
 
 
-def _fit(bench: Bench, round: int) -> tuple[TorchDetector, Any]:
-    """A trained detector and its FitReport; a checkpoint made before labels were told anew is of no use and starts over."""
-    try:
-        return _fit_from(bench, round, _checkpoint(bench, round))
-    except StaleCheckpointError:
-        _checkpoint(bench, round).unlink()
-        return _fit_from(bench, round, _checkpoint(bench, round))
-
-
-def _fit_from(bench: Bench, round: int, checkpoint: Path) -> tuple[TorchDetector, Any]:
+def _fit(bench: Bench, round: int) -> tuple[TorchDetector, FitReport]:
     detector = bench.build()
-    if round > 0 and _goes_on(bench):
+    if goes_on(bench, round):
         detector.load(bench.weights_file(round - 1))
-    report = detector.fit(
+    seed = int(bench.rng(round, Phase.TRAIN).integers(2**31))
+    return detector, teach(
+        bench, round, detector, seed=seed, checkpoint=_checkpoint(bench, round), progress=bench.watch(round, Phase.TRAIN)
+    )
+
+
+def teach(bench: Bench, round: int, detector: TorchDetector, *, seed: int, checkpoint: Path, progress: Progress) -> FitReport:
+    """Train `detector` in place on what the round composed; a checkpoint made before labels were told anew is of no use and starts over."""
+    fit = partial(
+        detector.fit,
         _lessons(bench, round),
         bench.samples(Split.VAL),
         bench.config.train,
-        seed=int(bench.rng(round, Phase.TRAIN).integers(2**31)),
+        seed=seed,
         workers=bench.config.workers,
         checkpoint=checkpoint,
-        progress=bench.watch(round, Phase.TRAIN),
+        progress=progress,
     )
-    return detector, report
+    try:
+        return fit()
+    except StaleCheckpointError:
+        checkpoint.unlink()
+        return fit()
 
 
-def _goes_on(bench: Bench) -> bool:
+def goes_on(bench: Bench, round: int) -> bool:
+    """Whether the round's training starts from the weights of the round before."""
     start = bench.config.train.start
-    return curriculum_of(bench).partial if start == "auto" else start == "previous"
+    return round > 0 and (curriculum_of(bench).partial if start == "auto" else start == "previous")
 
 
 def _lessons(bench: Bench, round: int) -> list[Sample]:

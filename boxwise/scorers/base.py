@@ -15,7 +15,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from boxwise.detectors.base import Detector, View
-from boxwise.records import ImageRecord, Scores
+from boxwise.records import ImageRecord, Sample, Scores
 
 Terms = dict[str, NDArray[np.float64]]
 
@@ -28,11 +28,12 @@ class Scorer(Protocol):
     """
 
     def fit(
-        self, labeled: Sequence[ImageRecord], unlabeled: Sequence[ImageRecord], *, rng: Generator, folder: Path | None = None
+        self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
     ) -> dict[str, float]:
-        """Train what the scorer needs, on images alone; returns figures worth a line in the report.
+        """Learn what the scorer needs from labelled samples and unlabelled images; returns figures worth a line in the report.
 
-        `folder` receives artefacts (weights, curves, sheets). Scorers with nothing to train return {}.
+        `detector` is the one that will measure; it is looked at and left as it is. `folder` receives artefacts (weights, curves,
+        sheets). Scorers with nothing to train return {}.
         """
         ...
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes, flip_horizontal
 from boxwise.detectors.base import Detector, View
-from boxwise.records import ImageRecord, Scores
+from boxwise.records import ImageRecord, Sample, Scores
 from boxwise.scorers.base import Terms
 
 
@@ -27,7 +27,7 @@ class DetectionLoss(ABC):
     name: str
 
     def fit(
-        self, labeled: Sequence[ImageRecord], unlabeled: Sequence[ImageRecord], *, rng: Generator, folder: Path | None = None
+        self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
     ) -> dict[str, float]:
         return {}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -20,11 +21,19 @@ from boxwise.config import ScorerConfig
 from boxwise.detectors.base import Detector, View
 from boxwise.detectors.loading import Resize
 from boxwise.errors import ConfigError, unknown
-from boxwise.records import ImageRecord, Scores
+from boxwise.records import ImageRecord, Sample, Scores
 from boxwise.scorers.base import Scorer, Terms
+from boxwise.scorers.box_disagreement import BoxDisagreement
+from boxwise.scorers.cald import Cald
+from boxwise.scorers.committee import Ensemble, McDropout
+from boxwise.scorers.consistency import FlipConsistency
 from boxwise.scorers.detection_loss import ExpectedLoss, LearnedLoss, OracleLoss, PseudoLoss
+from boxwise.scorers.difficulty import Difficulty
+from boxwise.scorers.forecast import TERM, Forecast
+from boxwise.scorers.mixture import Mixture
 from boxwise.scorers.no_score import NoScore
 from boxwise.scorers.normalize import NORMALIZERS
+from boxwise.scorers.pal import PalUncertainty
 from boxwise.scorers.reconstruction import Reconstruction
 from boxwise.scorers.uncertainty import Uncertainty
 
@@ -46,11 +55,11 @@ class Dual:
         self._normalize = NORMALIZERS[normalize]
 
     def fit(
-        self, labeled: Sequence[ImageRecord], unlabeled: Sequence[ImageRecord], *, rng: Generator, folder: Path | None = None
+        self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
     ) -> dict[str, float]:
         figures: dict[str, float] = {}
         for part, _ in self._parts.values():
-            figures |= part.fit(labeled, unlabeled, rng=rng, folder=folder)
+            figures |= part.fit(labeled, unlabeled, detector=detector, rng=rng, folder=folder)
         return figures
 
     def measure(self, detector: Detector, view: View) -> Terms:
@@ -78,6 +87,8 @@ class Circumstances:
     imgsz: int
     resize: Resize
     truths: Truths | None
+    members: Sequence[Detector]
+    weights: Mapping[str, float]
 
 
 def _expected(config: ScorerConfig, given: Circumstances) -> Scorer:
@@ -117,6 +128,47 @@ def _uncertainty(config: ScorerConfig, given: Circumstances) -> Scorer:
     return Uncertainty(config.uncertainty, config.aggregate)
 
 
+def _cald(config: ScorerConfig, given: Circumstances) -> Scorer:
+    return Cald()
+
+
+def _consistency(config: ScorerConfig, given: Circumstances) -> Scorer:
+    return FlipConsistency(config.aggregate)
+
+
+def _mc_dropout(config: ScorerConfig, given: Circumstances) -> Scorer:
+    return McDropout(passes=config.passes, rate=config.dropout, aggregate=config.aggregate)
+
+
+def _ensemble(config: ScorerConfig, given: Circumstances) -> Scorer:
+    return Ensemble(given.members, aggregate=config.aggregate)
+
+
+def _box_disagreement(config: ScorerConfig, given: Circumstances) -> Scorer:
+    return BoxDisagreement(config.aggregate)
+
+
+def _mixture(config: ScorerConfig, given: Circumstances) -> Scorer:
+    return Mixture()
+
+
+def _difficulty(config: ScorerConfig, given: Circumstances) -> Scorer:
+    return Difficulty(resize=given.resize)
+
+
+def _pal(config: ScorerConfig, given: Circumstances) -> Scorer:
+    return PalUncertainty(resize=given.resize)
+
+
+def _forecast(config: ScorerConfig, given: Circumstances) -> Scorer:
+    parts: dict[str, Scorer] = {
+        "expected": ExpectedLoss(),
+        "learned": LearnedLoss(),
+        "uncertain": PalUncertainty(resize=given.resize),
+    }
+    return Forecast({name: parts[name] for name in config.parts}, given.weights)
+
+
 def _none(config: ScorerConfig, given: Circumstances) -> Scorer:
     return NoScore()
 
@@ -128,8 +180,24 @@ SCORERS: dict[str, Builder] = {
     "reconstruction": _reconstruction,
     "detection_loss": _detection,
     "uncertainty": _uncertainty,
+    "cald": _cald,
+    "consistency": _consistency,
+    "mc_dropout": _mc_dropout,
+    "ensemble": _ensemble,
+    "box_disagreement": _box_disagreement,
+    "mixture": _mixture,
+    "difficulty": _difficulty,
+    "pal": _pal,
+    "forecast": _forecast,
     "none": _none,
 }
+
+
+def learned_weights(config: ScorerConfig) -> dict[str, str]:
+    """Weight → score term, of the weights that are fitted to true losses round after round; empty where all are given."""
+    if config.name == "forecast" and config.learn:
+        return {name: TERM + name for name in config.parts}
+    return {"alpha": "L_rec", "beta": "L_det"} if config.alpha == "auto" else {}
 
 
 def build_scorer(
@@ -141,13 +209,17 @@ def build_scorer(
     imgsz: int = 320,
     resize: Resize = "stretch",
     truths: Truths | None = None,
+    members: Sequence[Detector] = (),
+    weights: Mapping[str, float] = MappingProxyType({}),
 ) -> Scorer:
     """The scorer that `config` names.
 
     alpha, beta: the weights in force, numbers also where the config says 'auto'. imgsz, resize: the detector's, so that the VAE is
-    trained on thumbnails made as the pool pass makes them. truths: the simulation's ground truth, for `oracle_loss` alone.
+    trained on thumbnails made as the pool pass makes them. truths: the simulation's ground truth, for `oracle_loss` alone. members:
+    further detectors trained on the same labels, for `ensemble` alone. weights: those learned, by the names of `learned_weights`, for
+    `forecast` alone.
     Raises ConfigError for an unknown name, and for `oracle_loss` without truths.
     """
     if config.name not in SCORERS:
         raise ConfigError(unknown("scorer", config.name, SCORERS))
-    return SCORERS[config.name](config, Circumstances(device, alpha, beta, imgsz, resize, truths))
+    return SCORERS[config.name](config, Circumstances(device, alpha, beta, imgsz, resize, truths, tuple(members), weights))

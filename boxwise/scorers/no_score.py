@@ -13,7 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from boxwise.detectors.base import Detector, View
-from boxwise.records import ImageRecord, Scores
+from boxwise.records import ImageRecord, Sample, Scores
 from boxwise.scorers.base import Terms
 
 
@@ -21,7 +21,7 @@ class NoScore:
     """Every image is worth 0; the pool pass still gives detections and embeddings."""
 
     def fit(
-        self, labeled: Sequence[ImageRecord], unlabeled: Sequence[ImageRecord], *, rng: Generator, folder: Path | None = None
+        self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
     ) -> dict[str, float]:
         return {}
 

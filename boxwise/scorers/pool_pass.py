@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import Detector, View
 from boxwise.detectors.loading import Resize, image_batches
-from boxwise.records import ImageRecord, Inspection, Sample
+from boxwise.evaluation.entropy import entropy
+from boxwise.records import DetectedBoxes, ImageRecord, Inspection, Sample
 from boxwise.scorers.base import Scorer
 from boxwise.scorers.detections_file import DetectionsWriter, read_detections, writing_detections
 
 __all__ = ["PoolPass", "audit", "inspect_pool", "inspections", "read_detections"]
 
+LIKELY, MOST_BOXES = 0.05, 20  # least score of a detection that is kept for strategies, and most of them an image
 COUNTED = 0.3  # least score of a detection that a budget in boxes is charged for
 
 
@@ -31,13 +33,16 @@ class PoolPass:
     """What the pass learned, one row an image that could be read, in the order of the records.
 
     terms: raw score terms, float64 [N]. embeddings: float32 [N, D], L2-normalised. box_counts: float64 [N], detections of score >= 0.3.
-    unreadable: image_id → message of the images left out.
+    class_counts: float32 [N, C], objects of each class that are expected: probabilities summed over detections of score >= 0.05.
+    boxes: None unless asked for. unreadable: image_id → message of the images left out.
     """
 
     image_ids: tuple[str, ...]
     terms: Mapping[str, NDArray[np.float64]]
     embeddings: NDArray[np.float32]
     box_counts: NDArray[np.float64]
+    class_counts: NDArray[np.float32]
+    boxes: DetectedBoxes | None
     unreadable: Mapping[str, str]
 
 
@@ -51,12 +56,14 @@ def inspect_pool(
     batch: int = 16,
     workers: int = 0,
     detections_path: Path | None = None,
+    keep_boxes: bool = False,
     on_unreadable: Callable[[str, str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PoolPass:
     """Inspect every record once, `batch` images a forward pass.
 
-    detections_path: where all detections go (see `read_detections`); None: they are not kept. `on_unreadable(image_id, message)` is
+    detections_path: where all detections go (see `read_detections`); None: they are not kept. keep_boxes: whether `boxes` is filled,
+    with at most 20 detections an image of score >= 0.05. `on_unreadable(image_id, message)` is
     called for each image left out, `progress(done, total)` after each batch.
     """
     unreadable: dict[str, str] = {}
@@ -66,22 +73,24 @@ def inspect_pool(
         if on_unreadable is not None:
             on_unreadable(image_id, message)
 
-    columns = _Columns(len(records))
+    columns = _Columns(len(records), len(detector.classes), keep_boxes=keep_boxes)
     batches = image_batches(records, imgsz=imgsz, resize=resize, batch=batch, workers=workers, on_unreadable=leave_out)
     with nullcontext() if detections_path is None else writing_detections(detections_path) as detections:
         for image_batch in batches:
-            _keep(inspections(detector, scorer, detector.view(image_batch)), columns, detections)
+            _keep(inspections(detector, scorer, detector.view(image_batch), embed_boxes=keep_boxes), columns, detections)
             if progress is not None:
                 progress(columns.count + len(unreadable), len(records))
     return columns.pool_pass(unreadable)
 
 
-def inspections(detector: Detector, scorer: Scorer, view: View) -> Iterator[Inspection]:
+def inspections(detector: Detector, scorer: Scorer, view: View, *, embed_boxes: bool = False) -> Iterator[Inspection]:
     """What one view says of each of its images."""
     terms = scorer.measure(detector, view)
     embeddings, boxes = detector.embeddings(view), detector.detections(view)
+    within: Sequence[NDArray[np.float32] | None] = detector.box_embeddings(view) if embed_boxes else [None] * len(boxes)
     for row, image in enumerate(view.batch.records):
-        yield Inspection(image.image_id, boxes[row], embeddings[row], {name: float(values[row]) for name, values in terms.items()})
+        evidence = {name: float(values[row]) for name, values in terms.items()}
+        yield Inspection(image.image_id, boxes[row], embeddings[row], evidence, within[row])
 
 
 def audit(
@@ -122,13 +131,16 @@ def _keep(found: Iterator[Inspection], columns: _Columns, detections: Detections
 class _Columns:
     """Columns of known length, filled row by row: nothing is copied at the end."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, class_count: int, *, keep_boxes: bool) -> None:
         self.count = 0
         self._length = length
         self._image_ids: list[str] = []
         self._terms: dict[str, NDArray[np.float64]] = {}
         self._embeddings = np.zeros((0, 0), np.float32)
         self._box_counts = np.zeros(length)
+        self._class_counts = np.zeros((length, class_count), np.float32)
+        self._boxes: list[Kept] | None = [] if keep_boxes else None
+        self._box_dimensions = 0
 
     def add(self, inspection: Inspection) -> None:
         if self.count == 0:
@@ -138,14 +150,49 @@ class _Columns:
             self._terms[name][self.count] = value
         self._embeddings[self.count] = inspection.embedding
         self._box_counts[self.count] = _counted(inspection.boxes)
+        likely = inspection.boxes.at_least(LIKELY)
+        self._class_counts[self.count] = _by_class(likely, self._class_counts.shape[1])
+        if self._boxes is not None and inspection.box_embeddings is not None:
+            self._boxes.append(_kept(likely, inspection.box_embeddings))
+            self._box_dimensions = inspection.box_embeddings.shape[1]
         self._image_ids.append(inspection.image_id)
         self.count += 1
 
     def pool_pass(self, unreadable: dict[str, str]) -> PoolPass:
         rows = slice(0, self.count)
         terms = {name: values[rows] for name, values in self._terms.items()}
-        return PoolPass(tuple(self._image_ids), terms, self._embeddings[rows], self._box_counts[rows], unreadable)
+        boxes = None if self._boxes is None else _detected(self._boxes, self._box_dimensions)
+        return PoolPass(
+            tuple(self._image_ids), terms, self._embeddings[rows], self._box_counts[rows], self._class_counts[rows], boxes, unreadable
+        )
 
 
 def _counted(boxes: Boxes) -> int:
     return len(boxes) if boxes.scores is None else int((boxes.scores >= COUNTED).sum())
+
+
+def _by_class(boxes: Boxes, class_count: int) -> NDArray[np.float32]:
+    """Expected objects of each class, [C]: a detector without probabilities speaks for its class alone."""
+    if boxes.probabilities is not None:
+        return boxes.probabilities[:, :class_count].sum(axis=0)
+    scores = np.ones(len(boxes)) if boxes.scores is None else boxes.scores
+    return np.bincount(boxes.labels, weights=scores, minlength=class_count).astype(np.float32)
+
+
+Kept = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.float16]]
+
+
+def _kept(likely: Boxes, embeddings: NDArray[np.float32]) -> Kept:
+    """Labels, scores, entropies and embeddings of the first boxes of an image; they stand by falling score."""
+    first = likely[: min(MOST_BOXES, len(likely))]
+    assert first.scores is not None and first.probabilities is not None  # detections have both
+    return first.labels, first.scores, entropy(first.probabilities).astype(np.float32), embeddings[: len(first)].astype(np.float16)
+
+
+def _detected(images: Sequence[Kept], dimensions: int) -> DetectedBoxes:
+    """The images' boxes one after the other."""
+    starts = np.concatenate([[0], np.cumsum([len(labels) for labels, *_ in images])]).astype(np.int64)
+    nothing: Kept = (np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros((0, dimensions), np.float16))
+    columns = zip(nothing, *images, strict=True)
+    labels, scores, entropies, embeddings = (np.concatenate(column) for column in columns)
+    return DetectedBoxes(starts, labels, scores, entropies, embeddings)

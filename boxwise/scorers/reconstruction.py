@@ -24,7 +24,7 @@ from boxwise.detectors.base import Detector, ImageBatch, View
 from boxwise.detectors.loading import Resize, image_batches
 from boxwise.errors import BoxwiseError
 from boxwise.files import replacing
-from boxwise.records import ImageRecord, Scores
+from boxwise.records import ImageRecord, Sample, Scores
 from boxwise.scorers.base import Terms
 from boxwise.scorers.vae import Vae, reconstruct, reconstruction_errors, save_vae, train_vae
 
@@ -50,13 +50,13 @@ class Reconstruction:
         self.vae: Vae | None = None
 
     def fit(
-        self, labeled: Sequence[ImageRecord], unlabeled: Sequence[ImageRecord], *, rng: Generator, folder: Path | None = None
+        self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
     ) -> dict[str, float]:
         """Train the VAE afresh. Into `folder`: vae.pt, vae_history.csv, reconstructions.png. Unreadable images are left out.
 
         Raises BoxwiseError when not one image can be read, or when training diverges.
         """
-        records = [*labeled, *unlabeled] if self.config.train_on == "all" else list(labeled)
+        records = [sample.image for sample in labeled] + (list(unlabeled) if self.config.train_on == "all" else [])
         images = self._training_images(records, rng)
         self.vae, history = train_vae(images, self.config, rng=rng, device=self.device)
         if folder is not None:

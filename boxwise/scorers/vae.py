@@ -93,6 +93,12 @@ def reconstruction_errors(vae: Vae, thumbnails: Tensor) -> NDArray[np.float64]:
     return (reconstruct(vae, thumbnails) - _unit(thumbnails, vae)).square().mean(dim=(1, 2, 3)).double().cpu().numpy()
 
 
+@torch.inference_mode()
+def posterior_means(vae: Vae, thumbnails: Tensor) -> NDArray[np.float32]:
+    """Where the images lie among the latents; float32 [B, latent], of uint8 thumbnails. Deterministic."""
+    return vae.encode(_unit(thumbnails, vae))[0].float().cpu().numpy()
+
+
 def train_vae(
     images: NDArray[np.uint8], config: VaeConfig, *, rng: Generator, device: torch.device | str, progress: Progress | None = None
 ) -> tuple[Vae, list[dict[str, float]]]:

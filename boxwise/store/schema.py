@@ -110,6 +110,11 @@ ANSWERS = sa.Table(
 LATEST = sa.select(sa.func.max(ANNOTATIONS.c.id)).where(sa.not_(ANNOTATIONS.c.late)).group_by(ANNOTATIONS.c.image_id)
 
 
+def latest_of(image_id: str) -> sa.Select[tuple[int]]:
+    """`LATEST` of one image: a few rows by an index, where the whole table would be grouped."""
+    return LATEST.where(ANNOTATIONS.c.image_id == image_id)
+
+
 def engine(url: str) -> Engine:
     engine = sa.create_engine(url)
     if engine.dialect.name == "sqlite":

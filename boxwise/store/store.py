@@ -31,6 +31,7 @@ from boxwise.store.schema import (
     STUDY,
     VERDICTS,
     engine,
+    latest_of,
     shown,
 )
 
@@ -205,6 +206,17 @@ class Store:
         """The latest annotation of every usable image of `split` that has one, by image id; `before`: as of the start of that round."""
         return {row.image_id: read_annotation(row) for row in self._latest(split, before)}
 
+    def annotation(self, image_id: str) -> Annotation | None:
+        """The latest annotation of one usable image, if it has any."""
+        statement = (
+            sa.select(ANNOTATIONS)
+            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
+            .where(ANNOTATIONS.c.id.in_(latest_of(image_id)), IMAGES.c.fault.is_(None))
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(statement).first()
+        return None if row is None else read_annotation(row)
+
     def _latest(self, split: Split, before: int | None = None) -> Sequence[Any]:
         latest = LATEST if before is None else LATEST.where(ANNOTATIONS.c.round < before)
         statement = (
@@ -322,16 +334,28 @@ class Store:
 
     def unanswered(self, round: int) -> Query:
         """The items of a round's query that still wait for an answer; it must be complete unless only boxes were asked."""
-        told = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.round >= round)
+        still = self.waiting(round)
+        return Query(round, tuple(item for item in self.query(round).items if item.image_id in still))
+
+    def waiting(self, round: int, *, image_id: str | None = None) -> frozenset[str]:
+        """The images of `unanswered`; of one image alone, that image or nothing."""
+        latest, queries = (LATEST, QUERIES.c.round == round)
+        if image_id is not None:
+            latest, queries = latest_of(image_id), sa.and_(queries, QUERIES.c.image_id == image_id)
+        told = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(latest), ANNOTATIONS.c.round >= round)
         answered = sa.or_(
             QUERIES.c.image_id.in_(told.where(ANNOTATIONS.c.complete)),
             sa.and_(QUERIES.c.box_ids.is_not(None), QUERIES.c.image_id.in_(told)),
         )
         faulty = sa.select(IMAGES.c.image_id).where(IMAGES.c.fault.is_not(None))
-        statement = sa.select(QUERIES.c.image_id).where(QUERIES.c.round == round, sa.not_(answered), QUERIES.c.image_id.not_in(faulty))
+        statement = sa.select(QUERIES.c.image_id).where(queries, sa.not_(answered), QUERIES.c.image_id.not_in(faulty))
         with self._engine.connect() as connection:
-            still = set(connection.execute(statement).scalars())
-        return Query(round, tuple(item for item in self.query(round).items if item.image_id in still))
+            return frozenset(connection.execute(statement).scalars())
+
+    def asked(self, round: int) -> int:
+        """How many images a round asked for."""
+        with self._engine.connect() as connection:
+            return int(connection.execute(sa.select(sa.func.count()).where(QUERIES.c.round == round)).scalar_one())
 
     def fact(self, round: int, phase: Phase) -> dict[str, Any]:
         """The facts of one rung; empty before it is finished."""
@@ -352,7 +376,7 @@ def _overtaken(connection: Connection, image_id: str, round: int, annotator: str
     """Whether somebody else has answered for the image since the round began, and it is not the annotator's to correct."""
     holder = connection.execute(sa.select(LEASES.c.annotator).where(LEASES.c.image_id == image_id)).scalar()
     answered = sa.select(ANNOTATIONS.c.id).where(
-        ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.image_id == image_id, ANNOTATIONS.c.round >= round, ANNOTATIONS.c.annotator != annotator
+        ANNOTATIONS.c.id.in_(latest_of(image_id)), ANNOTATIONS.c.round >= round, ANNOTATIONS.c.annotator != annotator
     )
     return holder != annotator and connection.execute(answered).first() is not None
 

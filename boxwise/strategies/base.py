@@ -6,14 +6,14 @@ Pure arrays. Knows nothing of detectors, images, stores or ground truth.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from boxwise.records import Query, QueryItem, Scores
+from boxwise.records import DetectedBoxes, Query, QueryItem, Scores
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,9 @@ class Candidates:
 
     embeddings: float32 [N, D]; labeled_embeddings: float32 [M, D] of what is labelled already.
     box_counts: float64 [N], boxes the detector expects in each image, what a budget in boxes is charged before the labels are known.
+    seconds: float64 [N], what labelling each image is expected to take a person. class_counts: float64 [N, C], objects of each class that
+    the detector expects; labeled_class_counts: float64 [C], those labelled so far. boxes: of strategies with `uses_boxes`, what was
+    detected. Where nobody knows them these are empty or None.
     """
 
     round: int
@@ -30,9 +33,28 @@ class Candidates:
     embeddings: NDArray[np.float32]
     labeled_embeddings: NDArray[np.float32]
     box_counts: NDArray[np.float64]
+    seconds: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    class_counts: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    labeled_class_counts: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    boxes: DetectedBoxes | None = None
 
     def __len__(self) -> int:
         return len(self.image_ids)
+
+    def images(self, rows: NDArray[np.intp]) -> Candidates:
+        """The candidates `rows`, in that order, with all that is known of them."""
+        image_ids = tuple(self.image_ids[row] for row in rows)
+        terms = {name: term[rows] for name, term in self.scores.terms.items()}
+        return replace(
+            self,
+            image_ids=image_ids,
+            scores=Scores(image_ids, self.scores.values[rows], terms),
+            embeddings=self.embeddings[rows],
+            box_counts=self.box_counts[rows],
+            seconds=self.seconds[rows] if len(self.seconds) else self.seconds,
+            class_counts=self.class_counts[rows] if len(self.class_counts) else self.class_counts,
+            boxes=None if self.boxes is None else self.boxes.images(rows),
+        )
 
     def query(self, picks: Sequence[int], utility: NDArray[np.floating], *, probabilities: NDArray[np.float64] | None = None) -> Query:
         """The query of the rows `picks` in that order, each with its utility, its score terms and, of a random draw, its probability."""
@@ -49,17 +71,19 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Budget:
-    """What one query may cost: `amount` images, or `amount` expected boxes."""
+    """What one query may cost: `amount` images, expected boxes, or expected seconds of a person's time."""
 
     amount: int
     unit: str = "images"
 
     def costs(self, candidates: Candidates) -> NDArray[np.float64]:
         """What each candidate is charged; float64 [N], at least 1 so that a query always ends."""
-        return np.ones(len(candidates)) if self.unit == "images" else np.maximum(candidates.box_counts, 1.0)
+        if self.unit == "images":
+            return np.ones(len(candidates))
+        return np.maximum(candidates.box_counts if self.unit == "boxes" else candidates.seconds, 1.0)
 
     def first(self, order: NDArray[np.intp], candidates: Candidates) -> NDArray[np.intp]:
-        """The longest prefix of `order` that the budget pays for; in boxes, the image that crosses the line is included."""
+        """The longest prefix of `order` that the budget pays for; otherwise the image that crosses the line is included."""
         spent_before = np.concatenate([[0.0], np.cumsum(self.costs(candidates)[order])])[:-1]
         return order[spent_before < self.amount]
 
@@ -67,10 +91,12 @@ class Budget:
 class Strategy(Protocol):
     """Chooses a batch. Stateless: the same candidates, budget and rng give the same query.
 
-    uses_embeddings: whether it looks at `labeled_embeddings`, which cost a pass over what is labelled.
+    uses_embeddings: whether it looks at `labeled_embeddings`, which cost a pass over what is labelled. uses_boxes: whether it looks at
+    `boxes`, which cost a pooling of features a box.
     """
 
-    uses_embeddings: bool
+    uses_embeddings: bool = False
+    uses_boxes: bool = False
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
         """At most the budget's worth of distinct candidates, most valuable first; all of them if the pool is smaller."""

@@ -26,6 +26,7 @@ class KCenter:
     """
 
     uses_embeddings = True
+    uses_boxes = False
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
         costs = budget.costs(candidates)
@@ -50,7 +51,7 @@ def farthest_first(
         picks.append(pick)
         reached.append(float(np.sqrt(distance[pick])))
         spent += float(costs[pick])
-        np.minimum(distance, _squared_to(embeddings, norms, pick), out=distance)
+        np.minimum(distance, squared_to(embeddings, norms, pick), out=distance)
         distance[pick] = -1.0  # below every other, duplicates at 0 included: never picked twice
     return picks, np.array(reached, np.float64)
 
@@ -70,7 +71,9 @@ def squared_to_nearest(embeddings: Matrix, norms: Vector, centers: Matrix) -> Ve
     return np.maximum(nearest, 0)
 
 
-def _squared_to(embeddings: Matrix, norms: Vector, row: int) -> Vector:
+def squared_to(embeddings: Matrix, norms: Vector, row: int) -> Vector:
+    """Squared distance of each row of `embeddings` [N, D], of squared `norms` [N], to the row `row`; float32 [N], 0 or larger."""
+    """Squared distance of each row of `embeddings` [N, D], of squared `norms` [N], to one of them; float32 [N]."""
     squared = embeddings @ embeddings[row]
     squared *= -2
     squared += norms

@@ -16,6 +16,7 @@ class Random:
     """Uniform draw without replacement; every pick has utility 0."""
 
     uses_embeddings = False
+    uses_boxes = False
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
         picks = budget.first(rng.permutation(len(candidates)), candidates)

@@ -23,6 +23,7 @@ class ScoreSampling:
     """
 
     uses_embeddings = False
+    uses_boxes = False
 
     def __init__(self, temperature: float = 0.5) -> None:
         self.temperature = temperature

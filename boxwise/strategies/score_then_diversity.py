@@ -21,6 +21,7 @@ class ScoreThenDiversity:
     """
 
     uses_embeddings = True
+    uses_boxes = False
 
     def __init__(self, oversample: float = 4.0) -> None:
         self.oversample = oversample

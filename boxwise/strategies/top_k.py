@@ -17,6 +17,7 @@ class TopK:
     """The images with the highest scores; the utility is the score. O(pool · log pool) time."""
 
     uses_embeddings = False
+    uses_boxes = False
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
         picks = budget.first(falling(candidates.scores.values, rng), candidates)

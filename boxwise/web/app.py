@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 
 from boxwise.errors import BoxwiseError
 from boxwise.records import Phase
-from boxwise.report.charts import class_colors
+from boxwise.report.colors import class_colors
 from boxwise.web.dashboard import dashboard
 from boxwise.web.pictures import etag, picture, small_picture
 from boxwise.web.progress import read_progress, read_trouble
@@ -102,24 +102,24 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
 
     @app.post("/api/next")
     def next_image(body: NextBody) -> dict[str, Any]:
-        found = queue.next(body.annotator, keep=set(body.keep))
+        found = queue.next(body.annotator, tab=body.tab, keep=set(body.keep))
         return {"task": _served(found)} if isinstance(found, Task) else {"task": None, "reason": found}
 
     @app.post("/api/open")
     def open_image(body: OpenBody) -> Response:
         try:
-            return JSONResponse({"task": _served(queue.open(body.image_id, body.annotator))})
+            return JSONResponse({"task": _served(queue.open(body.image_id, body.annotator, tab=body.tab))})
         except TakenError as error:
             return JSONResponse({"error": str(error), "by": error.by}, status_code=409)
 
     @app.post("/api/renew")
     def renew(body: ImagesBody) -> dict[str, Any]:
-        until, lost = queue.renew(body.image_ids, body.annotator)
+        until, lost = queue.renew(body.image_ids, body.annotator, tab=body.tab)
         return {"until": until, "lost": lost}
 
     @app.post("/api/release")
     def release(body: ImagesBody) -> dict[str, Any]:
-        queue.desk.release(body.image_ids, body.annotator)
+        queue.release(body.image_ids, body.annotator, tab=body.tab)
         return {}
 
     @app.put("/api/drafts")
@@ -169,7 +169,7 @@ def _amounts(queue: LabelQueue) -> tuple[int, int]:
     number, phase = queue.study.store.position
     if phase is Phase.SELECT:
         return 0, 0
-    return len(queue.study.store.query(number).items), len(queue.study.store.unanswered(number).items)
+    return queue.study.store.asked(number), len(queue.study.store.waiting(number))
 
 
 def _served(task: Task) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from boxwise.evaluation.expected_gain import FEWEST_ROUNDS, LearningCurve
 from boxwise.evaluation.suspects import FAINT, suspects, worst
 from boxwise.jsonable import plain
 from boxwise.records import Annotation, ImageRecord, Phase, Split
-from boxwise.report.charts import class_colors
+from boxwise.report.colors import class_colors
 from boxwise.report.facts import Facts, number
 from boxwise.rungs.evaluating import VAL_DETECTIONS, stopping_ap
 from boxwise.scored_pool import read_scores

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,45 +66,71 @@ class Answer:
     seconds: float
 
 
+class _Hand(NamedTuple):
+    """The tab in which somebody has an image open."""
+
+    annotator: str
+    tab: str
+    until: float
+
+
 @dataclass
 class LabelQueue:
-    """The labelling side of one study. clock: seconds since the epoch, for leases."""
+    """The labelling side of one study. clock: seconds since the epoch, for leases.
+
+    A lease is a person's; which of their tabs has the image is known here alone. An image that was leased before this queue was made goes
+    to the tab that asks for it by name, and to no other before the lease has expired.
+    """
 
     study: Study
     desk: Desk
     lease_seconds: float = LEASE_SECONDS
     clock: Callable[[], float] = time
     _records: dict[str, ImageRecord] = field(default_factory=dict)
+    _hands: dict[str, _Hand] = field(default_factory=dict)
+    _grasp: Lock = field(default_factory=Lock)  # between looking which tab has an image and taking it
 
-    def next(self, annotator: str, *, keep: Collection[str] = ()) -> Task | str:
+    def next(self, annotator: str, *, tab: str = "", keep: Collection[str] = ()) -> Task | str:
         """The most valuable image that nobody has; or why there is none: "leased", "answered", "training" or "done".
 
-        Images that the annotator has skipped come last. keep: images that they hold already and do not want again.
+        Images that the annotator has skipped come last. tab: which of the annotator's windows asks; each is in nobody else's way.
+        keep: images that it holds already and does not want again.
         """
         number, phase = self.study.store.position
         if phase is not Phase.ANNOTATE:
             return "done" if phase is Phase.DONE else "training"
-        waiting = self.study.store.unanswered(number).items
+        waiting = self.study.store.waiting(number)
         held, skipped = self.desk.leases(at=self.clock()), self.desk.skipped(number)
-        left = [item for item in waiting if item.image_id not in keep]
-        for item in sorted(left, key=lambda item: annotator in skipped.get(item.image_id, {})):
-            lease = held.get(item.image_id)
-            if lease is None or lease.annotator == annotator:
+        left = [image_id for image_id in self.study.asked(number) if image_id in waiting and image_id not in keep]
+        for image_id in sorted(left, key=lambda image_id: annotator in skipped.get(image_id, {})):
+            lease = held.get(image_id)
+            if lease is None or (lease.annotator == annotator and self._is_in(image_id, annotator, tab)):
                 try:
-                    return self._task(item.image_id, annotator)
+                    task = self._task(image_id, annotator, tab)
                 except TakenError:
                     continue  # between the look and the grasp
+                if self.study.store.waiting(number, image_id=image_id):
+                    return task
+                self.release([image_id], annotator, tab=tab)  # answered between the look and the grasp
         return "leased" if left else "answered"
 
-    def open(self, image_id: str, annotator: str) -> Task:
-        """An image of the annotator's own choice, also one that is labelled already. Raises TakenError when somebody else has it."""
-        return self._task(image_id, annotator)
+    def open(self, image_id: str, annotator: str, *, tab: str = "") -> Task:
+        """An image of the annotator's own choice, also one that is labelled already.
 
-    def renew(self, image_ids: Collection[str], annotator: str) -> tuple[float, list[str]]:
-        """(when the leases end now, the images that were lost to others)."""
+        Raises TakenError when somebody else has it, or the annotator in another tab.
+        """
+        return self._task(image_id, annotator, tab)
+
+    def renew(self, image_ids: Collection[str], annotator: str, *, tab: str = "") -> tuple[float, list[str]]:
+        """(when the leases end now, the images that were lost to others or to another tab)."""
         until = self.clock() + self.lease_seconds
-        lost = [i for i in image_ids if self.desk.lease(i, annotator, at=self.clock(), until=until) is not None]
-        return until, lost
+        return until, [i for i in image_ids if self._take(i, annotator, tab, until) is not None]
+
+    def release(self, image_ids: Collection[str], annotator: str, *, tab: str = "") -> None:
+        """Give images back; those of others and of other tabs stay theirs."""
+        mine = [i for i in image_ids if i not in self._hands or self._is_in(i, annotator, tab)]
+        self.desk.release(mine, annotator)
+        self._let_go(mine, annotator)
 
     def answer(self, answer: Answer) -> bool:
         """Store an answer; durable when this returns. Returns whether it came late (kept as history, not as the image's labels)."""
@@ -123,29 +150,34 @@ class LabelQueue:
             )
             late = bool(self.study.store.late(answer.key))
         self.desk.drop_draft(answer.image_id, answer.round, answer.annotator)
+        self._let_go([answer.image_id], answer.annotator)
         return late
 
     def skip(self, image_id: str, round: int, annotator: str, reason: str) -> None:
         """Put the image off: others may take it now, this annotator gets it again after all the rest."""
         self.record(image_id)
         self.desk.skip(image_id, round, annotator, reason)
+        self._let_go([image_id], annotator)
 
     def flag(self, image_id: str, annotator: str, reason: str) -> None:
         """The image is of no use to anybody: quarantined, with the reason and who gave it."""
         self.record(image_id)
         self.study.store.quarantine(image_id, f"flagged by {annotator}: {reason}")
         self.desk.release([image_id], annotator)
+        self._let_go([image_id], annotator)
 
     def listing(self) -> list[dict[str, Any]]:
         """Every image of the round's query: who has it or has answered it."""
         number, phase = self.study.store.position
         if phase is Phase.SELECT:
             return []
-        waiting = set(self.study.store.unanswered(number).image_ids)
+        waiting = self.study.store.waiting(number)
         held, faulty = self.desk.leases(at=self.clock()), self.study.store.quarantined()
         return [self._listed(rank, item, waiting, held, faulty) for rank, item in enumerate(self.study.store.query(number).items)]
 
-    def _listed(self, rank: int, item: QueryItem, waiting: set[str], held: Mapping[str, Any], faulty: Mapping[str, str]) -> dict[str, Any]:
+    def _listed(
+        self, rank: int, item: QueryItem, waiting: Collection[str], held: Mapping[str, Any], faulty: Mapping[str, str]
+    ) -> dict[str, Any]:
         lease = held.get(item.image_id)
         state = "flagged" if item.image_id in faulty else "answered" if item.image_id not in waiting else "leased" if lease else "waiting"
         return {
@@ -159,21 +191,43 @@ class LabelQueue:
             "asked": None if item.box_ids is None else len(item.box_ids),
         }
 
-    def _task(self, image_id: str, annotator: str) -> Task:
+    def _take(self, image_id: str, annotator: str, tab: str, until: float) -> str | None:
+        """Take or renew an image for one tab; who has it instead, or None."""
+        with self._grasp:
+            hand = self._hands.get(image_id)
+            if hand is not None and hand.annotator == annotator and hand.tab != tab and hand.until > self.clock():
+                return annotator
+            taken = self.desk.lease(image_id, annotator, at=self.clock(), until=until)
+            if taken is None:
+                self._hands[image_id] = _Hand(annotator, tab, until)
+            return None if taken is None else taken.annotator
+
+    def _is_in(self, image_id: str, annotator: str, tab: str) -> bool:
+        hand = self._hands.get(image_id)
+        return hand is not None and hand[:2] == (annotator, tab)
+
+    def _let_go(self, image_ids: Collection[str], annotator: str) -> None:
+        with self._grasp:
+            for image_id in image_ids:
+                if image_id in self._hands and self._hands[image_id].annotator == annotator:
+                    del self._hands[image_id]
+
+    def _task(self, image_id: str, annotator: str, tab: str) -> Task:
         record, number = self.record(image_id), self.study.store.position[0]
         until = self.clock() + self.lease_seconds
-        taken = self.desk.lease(image_id, annotator, at=self.clock(), until=until)
+        taken = self._take(image_id, annotator, tab, until)
         if taken is not None:
-            raise TakenError(image_id, taken.annotator)
-        items = {item.image_id: (rank, item) for rank, item in enumerate(self.study.store.query(number).items)}
-        rank, item = items.get(image_id, (None, None))
+            raise TakenError(image_id, taken)
+        asked = self.study.asked(number)
+        item = asked.get(image_id)
+        rank = None if item is None else list(asked).index(image_id)
         draft = self.desk.draft(image_id, number, annotator)
-        current = None if item is None else self.study.store.annotations(item.split).get(image_id)
+        current = None if item is None else self.study.store.annotation(image_id)
         labels = current if current is not None and current.round >= number else None
         return Task(record, number, rank, item, self.study.shown(image_id, round=number), until, draft, labels)
 
     def _whole(self, answer: Answer) -> bool:
-        item = next((i for i in self.study.store.query(answer.round).items if i.image_id == answer.image_id), None)
+        item = self.study.asked(answer.round).get(answer.image_id)
         return item is None or item.box_ids is None
 
     def record(self, image_id: str) -> ImageRecord:

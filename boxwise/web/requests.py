@@ -22,18 +22,22 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class NextBody(Body):
+class PersonBody(Body):
+    """Who sends it. tab: tells the windows of one person apart, since each has images of its own in hand."""
+
     annotator: Name
+    tab: Annotated[str, StringConstraints(max_length=100)] = ""
+
+
+class NextBody(PersonBody):
     keep: list[ImageId] = Field(default_factory=list, max_length=50)
 
 
-class ImagesBody(Body):
-    annotator: Name
+class ImagesBody(PersonBody):
     image_ids: list[ImageId] = Field(max_length=50)
 
 
-class OpenBody(Body):
-    annotator: Name
+class OpenBody(PersonBody):
     image_id: ImageId
 
 

@@ -14,6 +14,7 @@ from time import monotonic, sleep
 import httpx
 import pytest
 
+from boxwise.cli.labelling import label_and_train
 from boxwise.config import load_config
 from boxwise.records import Phase, Split
 from boxwise.study import Study
@@ -35,20 +36,25 @@ class Served:
         return self.process.wait(PATIENCE), self.log.read_text()
 
 
-@contextmanager
-def serving(verb, folder, *options):
-    """The command on a study as a process, and a client of its page."""
-    log = folder.with_name("log.txt")
-    command = [sys.executable, "-m", "boxwise", verb, str(folder), *options, "--no-browser", "--port", "0"]
-    with log.open("w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
-    try:
-        found = until(lambda: re.search(r"Label here: (http://[^\s?]+)", log.read_text()))
-        with httpx.Client(base_url=found[1], timeout=30) as client:
-            yield Served(process, log), client
-    finally:
-        process.terminate()
-        process.wait()
+@pytest.fixture
+def serving(for_processes):
+    """serving(verb, folder, *options) → the command on a study as a process, and a client of its page."""
+
+    @contextmanager
+    def serve(verb, folder, *options):
+        log = folder.with_name("log.txt")
+        command = [sys.executable, "-m", "boxwise", verb, str(folder), *options, "--no-browser", "--port", "0"]
+        with log.open("w") as file:
+            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=for_processes)
+        try:
+            found = until(lambda: re.search(r"Label here: (http://[^\s?]+)", log.read_text()))
+            with httpx.Client(base_url=found[1], timeout=30) as client:
+                yield Served(process, log), client
+        finally:
+            process.terminate()
+            process.wait()
+
+    return serve
 
 
 def until(happens):
@@ -58,6 +64,12 @@ def until(happens):
         assert monotonic() < end, "it never happened"
         sleep(0.2)
     return value
+
+
+def runs(pid):
+    """Whether a process still works; one that has ended and that nobody waits for is a zombie."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return bool(state) and not state.startswith("Z")
 
 
 def label(client, image_id, boxes, round):
@@ -80,7 +92,7 @@ def made(hidden, tiny_overrides, tmp_path):
 
 
 class TestLabel:
-    def test_it_asks_at_once_takes_answers_and_ctrl_c_ends_it(self, made, hidden, digits):
+    def test_it_asks_at_once_takes_answers_and_ctrl_c_ends_it(self, serving, made, hidden, digits):
         study = made(hidden[1])
         with serving("label", study.folder) as (served, client):
             task = client.post("/api/next", json={"annotator": "anna", "keep": []}).json()["task"]
@@ -93,7 +105,7 @@ class TestLabel:
             == digits.labels[task["image_id"]].labels.tolist()
         )
 
-    def test_a_study_without_a_question_says_what_to_do_and_is_served(self, made, digits):
+    def test_a_study_without_a_question_says_what_to_do_and_is_served(self, serving, made, digits):
         study = made(digits)
         study.store.put("position", [0, "train"])
         with serving("label", study.folder) as (served, client):
@@ -101,7 +113,7 @@ class TestLabel:
             code, said = served.ended(signal.SIGTERM)
         assert code == 0 and f"next comes train of round 0. Run it in another terminal: boxwise run {study.folder}" in said
 
-    def test_beyond_this_machine_it_warns_and_asks_for_a_token(self, made, hidden, boxwise):
+    def test_beyond_this_machine_it_warns_and_asks_for_a_token(self, serving, made, hidden, boxwise):
         study = made(hidden[1])
         with serving("label", study.folder, "--host", "0.0.0.0") as (served, client):
             assert httpx.get(f"http://127.0.0.1:{client.base_url.port}/api/study").status_code == 401
@@ -113,8 +125,9 @@ class TestLabel:
 
 
 class TestRunLabel:
-    def test_two_rounds_over_http_end_with_a_report(self, made, hidden, digits):
+    def test_two_rounds_over_http_end_with_a_report(self, serving, made, hidden, digits):
         study = made(hidden[1], "budget.rounds=1")
+        study.ask()  # the other tests let the training process select
         reasons, running = set(), set()
         with serving("run", study.folder, "--label") as (served, client):
 
@@ -143,15 +156,15 @@ class TestRunLabel:
         images, seconds = study.store.people()["anna"]
         assert images == len(told) and seconds == sum(1 + 0.5 * len(digits.labels[image_id]) for image_id in told)
 
-    def test_a_study_that_is_done_ends_with_its_report(self, made, digits):
+    def test_a_study_that_is_done_ends_with_its_report(self, for_processes, made, digits, monkeypatch):
         study = made(digits, "budget.rounds=0")
         study.store.put("position", [0, "done"])
-        with serving("run", study.folder, "--label") as (served, client):
-            assert client.post("/api/next", json={"annotator": "anna", "keep": []}).json()["reason"] == "done"
-            code, said = served.ended()
-        assert code == 0 and "The study is done. Report:" in said and (study.folder / "report.html").exists()
+        monkeypatch.setattr("boxwise.cli.labelling._SECONDS_TO_READ", 0.1)
+        monkeypatch.setattr("os.environ", for_processes)
+        label_and_train(study, host="127.0.0.1", port=0, browser=False, token=None)
+        assert (study.folder / "report.html").exists() and study.store.position == (0, Phase.DONE)
 
-    def test_a_training_that_fails_is_reported_and_the_page_stays(self, made, digits):
+    def test_a_training_that_fails_is_reported_and_the_page_stays(self, serving, made, digits):
         study = made(digits, "device=cuda:99")
         with serving("run", study.folder, "--label") as (served, client):
             trouble = until(lambda: client.get("/api/progress").json()["trouble"])
@@ -160,7 +173,7 @@ class TestRunLabel:
             code, said = served.ended(signal.SIGINT)
         assert code == 130 and "Round 0 stopped at train" in said and "cuda:99" in said and "Nothing is lost" in said
 
-    def test_ctrl_c_ends_the_training_and_the_page_and_nothing_is_lost(self, made, digits):
+    def test_ctrl_c_ends_the_training_and_the_page_and_nothing_is_lost(self, serving, made, digits):
         study = made(digits, "train.min_steps=100000", "train.max_steps=100000")
         with serving("run", study.folder, "--label") as (served, client):
             until(lambda: (client.get("/api/progress").json()["training"] or {}).get("step", 0) > 8)
@@ -168,6 +181,17 @@ class TestRunLabel:
             assert trainer != served.process.pid
             code, said = served.ended(signal.SIGINT)
         assert code == 130 and "Traceback" not in said
+        assert said.count("Stopped") == 1
         with pytest.raises(ProcessLookupError):
             os.kill(trainer, 0)
         assert study.store.position == (0, Phase.TRAIN) and (study.round_folder(0) / "checkpoint.pt").exists()
+
+    def test_a_training_whose_parent_was_killed_stops_as_by_ctrl_c(self, serving, made, digits):
+        study = made(digits, "train.min_steps=100000", "train.max_steps=100000")
+        with serving("run", study.folder, "--label") as (served, client):
+            until(lambda: (client.get("/api/progress").json()["training"] or {}).get("step", 0) > 4)
+            trainer = json.loads((study.folder / "progress.json").read_text())["pid"]
+            code, said = served.ended(signal.SIGKILL)
+            until(lambda: not runs(trainer))
+        assert code == -signal.SIGKILL and "Traceback" not in said
+        assert not (study.folder / "progress.json").exists() and (study.round_folder(0) / "checkpoint.pt").exists()

@@ -10,17 +10,17 @@ import torch
 from numpy.random import default_rng
 from PIL import Image
 
-from boxwise.boxes import Boxes
+from boxwise.boxes import Boxes, iou
 from boxwise.config import DetectorConfig, TrainConfig
 from boxwise.detectors.base import ImageBatch, View
-from boxwise.detectors.detector import NETWORKS, TorchDetector, build_detector, load_detector
+from boxwise.detectors.detector import BOX_DIMENSIONS, NETWORKS, TorchDetector, build_detector, load_detector
 from boxwise.detectors.loading import image_batches
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Sample
 
 CLASSES = ("ring", "disc", "cross")
-IMGSZ = {"tiny_ssd": 64, "ssd300_vgg16": 300}  # all others take 96
-HEAVY = {"ssd300_vgg16", "fasterrcnn_resnet50_fpn"}
+IMGSZ = {"tiny_ssd": 64, "ssd300_vgg16": 300, "ssd300_vgg16_mixture": 300}  # all others take 96
+HEAVY = {"ssd300_vgg16", "ssd300_vgg16_mixture", "fasterrcnn_resnet50_fpn"}
 SIZES = ((120, 90), (64, 100))
 CPU = torch.device("cpu")
 
@@ -113,6 +113,35 @@ def test_evidence_is_deterministic_finite_and_of_one_row_an_image(
     np.testing.assert_allclose(np.linalg.norm(first["embeddings"], axis=1), 1, rtol=1e-5)
 
 
+def test_box_embeddings_stand_beside_the_detections(detector: TorchDetector, view: View, samples: list[Sample]) -> None:
+    boxes, embeddings = detector.detections(view), detector.box_embeddings(view)
+    assert [each.shape for each in embeddings] == [(len(b), BOX_DIMENSIONS) for b in boxes]
+    assert any(len(b) for b in boxes)
+    for index, sample in enumerate(samples):
+        assert embeddings[index].dtype == np.float32
+        np.testing.assert_allclose(np.linalg.norm(embeddings[index], axis=1), 1, rtol=1e-4)
+        (single,) = image_batches([sample.image], imgsz=detector.imgsz, resize=detector.resize, batch=1)
+        alone_view = detector.view(single)
+        if np.allclose(detector.detections(alone_view)[0].xyxy[:3], boxes[index].xyxy[:3], atol=1e-2):  # rounding may swap near-equals
+            np.testing.assert_allclose(embeddings[index][:3], detector.box_embeddings(alone_view)[0][:3], rtol=2e-2, atol=2e-3)
+
+
+def test_each_detection_is_supported_by_itself_and_by_what_nms_took_away(detector: TorchDetector, view: View) -> None:
+    before = state(detector)
+    boxes, supports = detector.detections(view), detector.supports(view)
+    assert all(torch.equal(a, b) for a, b in zip(before, state(detector), strict=True))
+    assert [len(counts) for counts in supports] == [len(b) for b in boxes]
+    assert all(counts.dtype == np.int64 and (counts >= 1).all() for counts in supports)
+    assert any((counts > 1).any() for counts in supports)  # an untrained network sees the same thing in many places
+    config = detector.config.model_copy(update={"nms_iou": 1.0, "max_detections": 10_000})
+    lenient = TorchDetector(detector.network, detector.loss_head, CLASSES, config, device=CPU)
+    raw = lenient.detections(view)  # everything that goes into NMS, but for exact copies
+    for counts, final, each in zip(supports, boxes, raw, strict=True):
+        same = final.labels[:, None] == each.labels[None, :]
+        near = same & (iou(final.xyxy, each.xyxy) >= detector.config.nms_iou)
+        assert np.mean(counts == near.sum(axis=1)) > 0.95  # rounding at the threshold
+
+
 def test_losses_are_defined_where_no_image_has_an_object(detector: TorchDetector, view: View) -> None:
     losses = detector.losses(view, [Boxes.empty()] * 2)
     assert np.isfinite(losses).all()
@@ -150,6 +179,29 @@ def test_detections_are_sorted_inside_the_image_and_carry_probabilities(detector
         np.testing.assert_allclose(boxes.probabilities.sum(1), 1, rtol=1e-5)
         np.testing.assert_array_equal(boxes.probabilities[:, :-1].argmax(1), boxes.labels)
         np.testing.assert_array_equal(boxes.probabilities[:, :-1].max(1), boxes.scores)
+
+
+def test_dropout_views_differ_come_from_the_seed_and_not_from_the_batch(
+    detector: TorchDetector, batch: ImageBatch, samples: list[Sample]
+) -> None:
+    before = state(detector)
+    one, two = detector.dropout_views(batch, passes=2, rate=0.5, seed=1)
+    (again, _), (other, _) = (detector.dropout_views(batch, passes=2, rate=0.5, seed=seed) for seed in (1, 2))
+    assert all(torch.equal(a, b) for a, b in zip(before, state(detector), strict=True))
+    first, second, same, apart = (detector.learned_losses(view) for view in (one, two, again, other))
+    np.testing.assert_array_equal(first, same)
+    assert not np.array_equal(first, second) and not np.array_equal(first, apart)
+    for index, sample in enumerate(samples):
+        (single,) = image_batches([sample.image], imgsz=detector.imgsz, resize=detector.resize, batch=1)
+        alone = detector.dropout_views(single, passes=1, rate=0.5, seed=1)[0]
+        np.testing.assert_allclose(first[index], detector.learned_losses(alone)[0], rtol=2e-3, atol=2e-4)
+        for boxes in detector.detections(alone):
+            assert np.isfinite(boxes.xyxy).all() and np.isfinite(boxes.probabilities).all()
+
+
+def test_dropping_next_to_nothing_is_the_plain_view(detector: TorchDetector, batch: ImageBatch, view: View) -> None:
+    (nearly,) = detector.dropout_views(batch, passes=1, rate=1e-9, seed=0)
+    np.testing.assert_allclose(detector.expected_losses(nearly), detector.expected_losses(view), rtol=1e-4)
 
 
 def test_images_without_detections_have_empty_boxes_and_a_loss(detector: TorchDetector, view: View) -> None:

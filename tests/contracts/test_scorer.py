@@ -14,7 +14,7 @@ from boxwise.detectors.base import View
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.detectors.loading import image_batches
 from boxwise.recipes import scorers
-from boxwise.records import ImageRecord
+from boxwise.records import ImageRecord, Sample
 from boxwise.scorers.base import Scorer
 from boxwise.scorers.dual import DETECTION_LOSSES, build_scorer
 from boxwise.scorers.pool_pass import inspect_pool
@@ -31,6 +31,7 @@ CONFIGS = {
     "dual, alpha 0": ScorerConfig(alpha=0, beta=1, vae=VAE),
     "dual, beta 0": ScorerConfig(alpha=1, beta=0, vae=VAE),
 }
+NETWORKS = {"mixture": "tiny_ssd_mixture"}  # all others are measured with tiny_ssd
 DETECTIONS = {"none": {"score_threshold": 0.999}, "one": {"score_threshold": 0, "max_detections": 1}, "many": {"score_threshold": 0}}
 
 
@@ -52,10 +53,22 @@ def _image(folder: Path, index: int, rng: np.random.Generator) -> ImageRecord:
     return ImageRecord(path.name, path, width, height)
 
 
+def detector_of(name: str, detections: str = "many") -> TorchDetector:
+    """What the scorer `name` is measured with."""
+    return _detector(NETWORKS.get(name, "tiny_ssd"), detections)
+
+
 @cache
-def detector_of(detections: str = "many") -> TorchDetector:
-    config = DetectorConfig(name="tiny_ssd", imgsz=96, pretrained=False, **DETECTIONS[detections])
-    return build_detector("tiny_ssd", ("cat", "dog"), config, seed=0, device=torch.device("cpu"))
+def _detector(network: str, detections: str) -> TorchDetector:
+    config = DetectorConfig(name=network, imgsz=96, pretrained=False, **DETECTIONS[detections])
+    return build_detector(network, ("cat", "dog"), config, seed=0, device=torch.device("cpu"))
+
+
+@cache
+def member() -> TorchDetector:
+    """A further detector, for ensembles."""
+    config = DetectorConfig(name="tiny_ssd", imgsz=96, pretrained=False, score_threshold=0)
+    return build_detector("tiny_ssd", ("cat", "dog"), config, seed=1, device=torch.device("cpu"))
 
 
 def truth(image_id: str) -> Boxes:
@@ -64,13 +77,16 @@ def truth(image_id: str) -> Boxes:
 
 def build(name: str) -> Scorer:
     config = CONFIGS[name]
-    return build_scorer(config, device="cpu", alpha=config.alpha, beta=config.beta, imgsz=96, resize="stretch", truths=truth)
+    return build_scorer(
+        config, device="cpu", alpha=config.alpha, beta=config.beta, imgsz=96, resize="stretch", truths=truth, members=[member()]
+    )
 
 
 @cache
 def fitted(name: str, records, seed: int = 0) -> Scorer:
     scorer = build(name)
-    scorer.fit(records[:5], records[5:], rng=np.random.default_rng(seed))
+    labeled = [Sample(record, truth(record.image_id)) for record in records[:5]]
+    scorer.fit(labeled, records[5:], detector=detector_of(name), rng=np.random.default_rng(seed))
     return scorer
 
 
@@ -87,7 +103,7 @@ def score(scorer: Scorer, detector, records):
 class TestScorerContract:
     @pytest.mark.parametrize("detections", DETECTIONS)
     def test_is_finite_with_no_detections_one_and_many(self, name, detections, records):
-        detector = detector_of(detections)
+        detector = detector_of(name, detections)
         counts = {len(boxes) for boxes in detector.detections(view_of(detector, records))}
         assert {"none": counts == {0}, "one": counts == {1}, "many": min(counts) > 1}[detections]
         scores = score(fitted(name, records), detector, records)
@@ -96,7 +112,7 @@ class TestScorerContract:
         assert all(term.shape == (10,) and np.isfinite(term).all() for term in scores.terms.values())
 
     def test_leaves_its_inputs_the_detector_and_the_global_generator_unchanged(self, name, records):
-        detector, given = detector_of(), tuple(records)
+        detector, given = detector_of(name), tuple(records)
         view = view_of(detector, records)
         pixels, generator = view.batch.pixels.clone(), torch.get_rng_state()
         weights = {key: value.clone() for key, value in detector.network.state_dict().items()}
@@ -110,27 +126,27 @@ class TestScorerContract:
         assert terms.keys() == before.keys() and all(np.array_equal(terms[key], before[key]) for key in terms)
 
     def test_same_seed_same_answer(self, name, records):
-        first, second = (score(fitted.__wrapped__(name, records, seed=3), detector_of(), records) for _ in range(2))
+        first, second = (score(fitted.__wrapped__(name, records, seed=3), detector_of(name), records) for _ in range(2))
         assert np.array_equal(first.values, second.values)
         assert first.terms.keys() == second.terms.keys()
 
     def test_an_images_terms_do_not_depend_on_its_batch_companions(self, name, records):
-        detector, scorer = detector_of(), fitted(name, records)
+        detector, scorer = detector_of(name), fitted(name, records)
         together = scorer.measure(detector, view_of(detector, records))
         alone = scorer.measure(detector, view_of(detector, records[4:5]))
         assert all(alone[term] == pytest.approx(together[term][4:5], rel=1e-3) for term in together)
 
     def test_an_empty_pool_gives_empty_scores(self, name, records):
-        scores = score(fitted(name, records), detector_of(), [])
+        scores = score(fitted(name, records), detector_of(name), [])
         assert scores.image_ids == () and scores.values.shape == (0,)
         assert all(term.shape == (0,) for term in scores.terms.values())
 
     def test_one_image_can_be_scored(self, name, records):
-        scores = score(fitted(name, records), detector_of(), records[:1])
+        scores = score(fitted(name, records), detector_of(name), records[:1])
         assert scores.values.shape == (1,) and np.isfinite(scores.values).all()
 
     def test_scoring_keeps_its_own_copy_of_the_terms(self, name, records):
-        detector, scorer = detector_of(), fitted(name, records)
+        detector, scorer = detector_of(name), fitted(name, records)
         terms = scorer.measure(detector, view_of(detector, records))
         scores = scorer.score([record.image_id for record in records], terms)
         assert not any(np.shares_memory(kept, given) for kept in [scores.values, *scores.terms.values()] for given in terms.values())

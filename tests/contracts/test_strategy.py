@@ -7,10 +7,10 @@ import pytest
 
 from boxwise.config import StrategyConfig
 from boxwise.recipes import STRATEGIES
-from boxwise.records import Scores
+from boxwise.records import DetectedBoxes, Scores
 from boxwise.strategies.base import Budget, Candidates
 
-UNITS = ("images", "boxes")
+UNITS = ("images", "boxes", "seconds")
 
 
 def pool(count: int, *, labeled: int = 5, seed: int = 0) -> Candidates:
@@ -20,19 +20,55 @@ def pool(count: int, *, labeled: int = 5, seed: int = 0) -> Candidates:
     embeddings = rng.normal(size=(count + labeled, 8)).astype(np.float32)
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     counts = rng.integers(0, 9, count).astype(np.float64)
-    return Candidates(3, ids, Scores(ids, values, {"L_det": 2 * values}), embeddings[:count], embeddings[count:], counts)
+    return Candidates(
+        3,
+        ids,
+        Scores(ids, values, {"L_det": 2 * values}),
+        embeddings[:count],
+        embeddings[count:],
+        counts,
+        seconds=2 + 7 * counts,
+        class_counts=rng.dirichlet(np.ones(3), count) * counts[:, None],
+        labeled_class_counts=np.array([9.0, 3.0, 0.0]) if labeled else np.zeros(3),
+        boxes=detected(counts.astype(np.int64), rng),
+    )
+
+
+def detected(counts: np.ndarray, rng: np.random.Generator) -> DetectedBoxes:
+    """Boxes of three classes, `counts` an image."""
+    total = int(counts.sum())
+    embeddings = rng.normal(size=(total, 4))
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return DetectedBoxes(
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        rng.integers(0, 3, total),
+        rng.uniform(0.05, 1, total).astype(np.float32),
+        rng.uniform(0, 1, total).astype(np.float32),
+        embeddings.astype(np.float16),
+    )
 
 
 def barren(count: int) -> Candidates:
     """Nothing detected anywhere, every image scored and embedded alike."""
     full = pool(count)
     scores = Scores(full.image_ids, np.zeros(count))
-    return replace(full, scores=scores, embeddings=np.full_like(full.embeddings, 0.1), box_counts=np.zeros(count))
+    nothing = np.zeros(count)
+    return replace(
+        full,
+        scores=scores,
+        embeddings=np.full_like(full.embeddings, 0.1),
+        box_counts=nothing,
+        seconds=nothing + 1,
+        class_counts=np.zeros((count, 3)),
+        boxes=detected(nothing.astype(np.int64), np.random.default_rng(0)),
+    )
 
 
 def arrays(candidates: Candidates) -> list[np.ndarray]:
-    scores = candidates.scores
-    return [scores.values, *scores.terms.values(), candidates.embeddings, candidates.labeled_embeddings, candidates.box_counts]
+    scores, boxes = candidates.scores, candidates.boxes
+    given = [scores.values, *scores.terms.values(), boxes.starts, boxes.labels, boxes.scores, boxes.entropies, boxes.embeddings]
+    given += [candidates.embeddings, candidates.labeled_embeddings, candidates.box_counts, candidates.seconds]
+    return [*given, candidates.class_counts, candidates.labeled_class_counts]
 
 
 def select(name: str, candidates: Candidates, budget: Budget, seed: int = 0):
@@ -44,11 +80,12 @@ class TestStrategyContract:
     def test_spends_a_budget_in_images_exactly(self, name):
         assert len(select(name, pool(60), Budget(17)).items) == 17
 
-    def test_spends_a_budget_in_boxes_and_only_the_last_image_crosses_it(self, name):
-        candidates, budget = pool(60), Budget(40, "boxes")
+    @pytest.mark.parametrize(("unit", "amount"), [("boxes", 40), ("seconds", 300)])
+    def test_spends_a_budget_in_boxes_or_seconds_and_only_the_last_image_crosses_it(self, name, unit, amount):
+        candidates, budget = pool(60), Budget(amount, unit)
         charged = dict(zip(candidates.image_ids, budget.costs(candidates), strict=True))
         spent = np.cumsum([charged[image_id] for image_id in select(name, candidates, budget).image_ids])
-        assert spent[-1] >= 40 > spent[-2]
+        assert spent[-1] >= amount > spent[-2]
 
     @pytest.mark.parametrize("unit", UNITS)
     def test_never_picks_twice_nor_outside_the_pool(self, name, unit):

@@ -28,7 +28,7 @@ def outputs_with(network: SsdNetwork, rows: dict[int, list[float]]) -> SsdOutput
     logits[..., 0] = 20.0
     for row, values in rows.items():
         logits[0, row] = torch.tensor(values)
-    return SsdOutputs(torch.zeros(1, len(network.anchors), 4), logits, ())
+    return SsdOutputs(torch.zeros(1, len(network.anchors), 4), logits, (), torch.zeros(1, 1, 1, 1))
 
 
 @pytest.mark.parametrize("build", LITE)

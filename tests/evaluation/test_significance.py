@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from boxwise.evaluation.significance import interval, paired_test
+from boxwise.evaluation.significance import holm, interval, paired_test, speed_up
 
 
 class TestInterval:
@@ -49,3 +49,30 @@ class TestPairedTest:
 
     def test_a_pair_with_nan_is_no_seed(self):
         assert paired_test([1, 2, 3, 4, 5, math.nan], [0] * 6).seeds == 5
+
+
+class TestHolm:
+    def test_by_hand(self):
+        # sorted .005 .01 .03 .04 times 4 3 2 1: .02 .03 .06 .04, the last lifted to .06
+        assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+    def test_never_above_one(self):
+        assert holm([0.6, 0.5]) == [1.0, 1.0]
+
+    def test_one_test_needs_none(self):
+        assert holm([0.03]) == [0.03]
+
+    def test_no_tests(self):
+        assert holm([]) == []
+
+
+class TestSpeedUp:
+    def test_half_the_cost_is_twice_as_fast(self):
+        assert speed_up([0.5]) == (pytest.approx(2.0), None, None)
+
+    def test_twice_and_half_cancel(self):
+        mean, low, high = speed_up([0.5, -1.0])  # the baseline pays 2 times and 1/2 times as much
+        assert mean == pytest.approx(1.0) and low == pytest.approx(1 / high)
+
+    def test_nothing_known(self):
+        assert math.isnan(speed_up([]).mean)

@@ -1,9 +1,12 @@
 """A detector of bright rectangles, in numpy alone: what it finds, and loses, can be worked out by hand."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import ImageBatch, View
+from boxwise.records import ImageRecord, Sample
 
 
 class BlobDetector:
@@ -38,6 +41,9 @@ class BlobDetector:
         means = view.batch.pixels.float().mean(dim=(2, 3)).numpy()
         return means / np.linalg.norm(means, axis=1, keepdims=True)
 
+    def box_embeddings(self, view: View) -> list[np.ndarray]:
+        return [np.tile(np.float32([0.6, 0.8]), (len(boxes), 1)) for boxes in self.detections(view)]
+
     def _boxes(self, box, x_scale, y_scale) -> Boxes:
         if box is None:
             return Boxes.empty(1)
@@ -54,3 +60,8 @@ def _distance(a: Boxes, b: Boxes) -> float:
     if len(a) == 0 or len(b) == 0:
         return 0.0 if len(a) == len(b) else 1000.0
     return float(np.abs(a.xyxy[0] - b.xyxy[0]).mean())
+
+
+def samples(records: Sequence[ImageRecord]) -> list[Sample]:
+    """Labelled images without an object, for scorers that fit on images alone."""
+    return [Sample(record, Boxes.empty()) for record in records]

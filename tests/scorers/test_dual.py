@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from blob_detector import BlobDetector
+from blob_detector import BlobDetector, samples
 
 from boxwise.boxes import Boxes
 from boxwise.config import ScorerConfig, VaeConfig
@@ -41,7 +41,7 @@ def test_keeps_the_raw_terms_visible():
 
 def test_alpha_0_neither_fits_nor_measures_the_vae(scenes, tmp_path):
     scorer, detector = built(alpha=0, beta=1), BlobDetector()
-    assert scorer.fit(scenes, [], rng=np.random.default_rng(0), folder=tmp_path / "round") == {}
+    assert scorer.fit(samples(scenes), [], detector=detector, rng=np.random.default_rng(0), folder=tmp_path / "round") == {}
     assert not (tmp_path / "round").exists()
     assert list(scorer.measure(detector, detector.view(next(iter(image_batches(scenes, imgsz=64, resize="stretch", batch=4)))))) == [
         "expected"
@@ -50,7 +50,7 @@ def test_alpha_0_neither_fits_nor_measures_the_vae(scenes, tmp_path):
 
 def test_beta_0_asks_the_detector_for_nothing(scenes):
     scorer = built(alpha=1, beta=0)
-    scorer.fit(scenes, [], rng=np.random.default_rng(0))
+    scorer.fit(samples(scenes), [], detector=BlobDetector(), rng=np.random.default_rng(0))
     view = BlobDetector().view(next(iter(image_batches(scenes, imgsz=64, resize="stretch", batch=4))))
     assert set(scorer.measure(object(), view)) == {"reconstruction", "complexity"}
 
@@ -77,5 +77,5 @@ def test_an_unknown_name_prints_the_known_ones():
 def test_fit_leaves_the_global_generator_alone(scenes):
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    built().fit(scenes, [], rng=np.random.default_rng(0))
+    built().fit(samples(scenes), [], detector=BlobDetector(), rng=np.random.default_rng(0))
     assert torch.equal(torch.get_rng_state(), before)

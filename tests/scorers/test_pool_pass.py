@@ -83,3 +83,28 @@ def test_audit_sets_the_scores_beside_the_true_loss(scenes, tmp_path):
 
 def test_audit_of_nothing_is_empty():
     assert audit(BlobDetector(), [ExpectedLoss()], [], imgsz=64)["true"].shape == (0,)
+
+
+def test_expects_objects_by_class(scenes):
+    expected = [[0.0] if index % 3 == 2 else [pytest.approx(0.9)] for index in range(12)]
+    assert inspect(scenes).class_counts.tolist() == expected
+    assert not inspect(scenes, detector=BlobDetector(score=0.04)).class_counts.any()
+
+
+def test_keeps_boxes_only_when_asked(scenes):
+    assert inspect(scenes).boxes is None
+    boxes = inspect(scenes, keep_boxes=True).boxes
+    assert np.diff(boxes.starts).tolist() == [0 if index % 3 == 2 else 1 for index in range(12)]
+    assert boxes.image_rows.tolist() == [index for index in range(12) if index % 3 != 2]
+    assert boxes.scores == pytest.approx(0.9) and not boxes.labels.any()
+    assert boxes.entropies == pytest.approx(-0.9 * np.log(0.9) - 0.1 * np.log(0.1))
+    assert (boxes.embeddings.dtype, boxes.embeddings.shape) == (np.float16, (8, 2))
+    some = boxes.images(np.array([4, 2, 0]))
+    assert some.starts.tolist() == [0, 1, 1, 2]
+    assert np.array_equal(some.embeddings, boxes.embeddings[[3, 0]])
+
+
+def test_boxes_of_images_without_any(scenes):
+    boxes = inspect([scenes[2]], keep_boxes=True).boxes
+    assert len(boxes) == 1 and boxes.starts.tolist() == [0, 0] and len(boxes.labels) == 0
+    assert len(inspect([], keep_boxes=True).boxes) == 0

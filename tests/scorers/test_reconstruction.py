@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 import torch
-from blob_detector import BlobDetector
+from blob_detector import BlobDetector, samples
 from conftest import HEIGHT, WIDTH, write_broken, write_image
 from PIL import Image
 
@@ -27,14 +27,14 @@ def view_of(records, resize="stretch") -> View:
 
 def fitted(records, **options) -> Reconstruction:
     made = scorer(**options)
-    made.fit(records, [], rng=np.random.default_rng(0))
+    made.fit(samples(records), [], detector=BlobDetector(), rng=np.random.default_rng(0))
     return made
 
 
 class TestFit:
     def test_writes_weights_curve_and_sheet(self, scenes, tmp_path):
         made, folder = scorer(), tmp_path / "round"
-        figures = made.fit(scenes, [], rng=np.random.default_rng(0), folder=folder)
+        figures = made.fit(samples(scenes), [], detector=BlobDetector(), rng=np.random.default_rng(0), folder=folder)
         with (folder / "vae_history.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         assert float(rows[-1]["reconstruction"]) == pytest.approx(figures["vae_reconstruction"])
@@ -44,23 +44,28 @@ class TestFit:
         assert np.array_equal(saved, made.measure(BlobDetector(), view_of(scenes))["reconstruction"])
 
     def test_one_image_is_enough_for_a_sheet(self, scenes, tmp_path):
-        scorer().fit(scenes[:1], [], rng=np.random.default_rng(0), folder=tmp_path / "round")
+        scorer().fit(samples(scenes[:1]), [], detector=BlobDetector(), rng=np.random.default_rng(0), folder=tmp_path / "round")
         assert Image.open(tmp_path / "round" / "reconstructions.png").size == (32, 6 * 32)
 
     @pytest.mark.parametrize(("train_on", "count"), [("labeled", 5), ("all", 12)])
     def test_looks_at_labelled_or_at_all_images(self, scenes, train_on, count):
-        assert scorer(train_on=train_on).fit(scenes[:5], scenes[5:], rng=np.random.default_rng(0))["vae_images"] == count
+        assert (
+            scorer(train_on=train_on).fit(samples(scenes[:5]), scenes[5:], detector=BlobDetector(), rng=np.random.default_rng(0))[
+                "vae_images"
+            ]
+            == count
+        )
 
     def test_holds_no_more_than_max_images(self, scenes):
-        assert scorer(max_images=7).fit(scenes, [], rng=np.random.default_rng(0))["vae_images"] == 7
+        assert scorer(max_images=7).fit(samples(scenes), [], detector=BlobDetector(), rng=np.random.default_rng(0))["vae_images"] == 7
 
     def test_leaves_an_unreadable_image_out(self, scenes, tmp_path):
         broken = write_broken(tmp_path, "broken.jpg")
-        assert scorer().fit([broken, *scenes], [], rng=np.random.default_rng(0))["vae_images"] == 12
+        assert scorer().fit(samples([broken, *scenes]), [], detector=BlobDetector(), rng=np.random.default_rng(0))["vae_images"] == 12
 
     def test_says_so_when_nothing_can_be_read(self, tmp_path):
         with pytest.raises(BoxwiseError, match="found none among 1"):
-            scorer().fit([write_broken(tmp_path, "broken.jpg")], [], rng=np.random.default_rng(0))
+            scorer().fit(samples([write_broken(tmp_path, "broken.jpg")]), [], detector=BlobDetector(), rng=np.random.default_rng(0))
 
     def test_cannot_measure_before(self, scenes):
         with pytest.raises(RuntimeError, match="before fit"):

@@ -4,8 +4,9 @@ from blob_detector import BlobDetector
 
 from boxwise.boxes import Boxes
 from boxwise.detectors.loading import image_batches
+from boxwise.scorers.per_box import AGGREGATES, placed
 from boxwise.scorers.pool_pass import inspect_pool
-from boxwise.scorers.uncertainty import AGGREGATES, MEASURES, Uncertainty, placed
+from boxwise.scorers.uncertainty import MEASURES, Uncertainty
 
 SURE, UNSURE, TORN = [0.98, 0.01, 0.01], [0.6, 0.1, 0.3], [0.5, 0.5, 0.0]
 

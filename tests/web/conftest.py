@@ -3,8 +3,10 @@
 import os
 import shutil
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
+from driving import PATIENCE, enter
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -28,3 +30,47 @@ def chromium() -> Iterator["Browser"]:  # type: ignore[name-defined]  # noqa: F8
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def browsing(chromium):  # type: ignore[no-untyped-def]
+    """A function that makes a browser of somebody's own. What its pages complain of, and what they ask of others, fails the test."""
+    contexts, complaints, origins = [], [], set()
+
+    def watch(page):  # type: ignore[no-untyped-def]
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else None)
+        page.on("request", lambda request: origins.add(urlsplit(request.url)[:2]))
+
+    def browser(**options):  # type: ignore[no-untyped-def]
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 720}} | options)
+        context.on("page", watch)
+        contexts.append(context)
+        return context
+
+    yield browser
+    for context in contexts:
+        context.close()
+    assert not complaints
+    assert {scheme for scheme, _ in origins} <= {"http", "data", "blob"}
+    assert {host.partition(":")[0] for scheme, host in origins if scheme == "http"} <= {"127.0.0.1"}
+    assert len({host for scheme, host in origins if scheme == "http"}) <= 1, "the page asks other servers than its own"
+
+
+def _is_complaint(message):  # type: ignore[no-untyped-def]
+    """Whether the console holds an error of the page's own; a server that is gone or says 4xx is written there by the browser."""
+    return message.type in ("error", "warning") and "Failed to load resource" not in message.text
+
+
+@pytest.fixture
+def person(browsing):  # type: ignore[no-untyped-def]
+    """A function that opens the labelling page in a browser of somebody's own."""
+
+    def open_page(port, name):  # type: ignore[no-untyped-def]
+        page = browsing().new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        enter(page, name)
+        return page
+
+    return open_page

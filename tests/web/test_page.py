@@ -1,57 +1,10 @@
 """The labelling page in a real browser on a real server: drawing, answering by keys, undo, reloads, two people, a server that dies."""
 
-from contextlib import contextmanager
-
 import pytest
+from driving import PATIENCE, saved, serving, shown_image
 
 from boxwise.records import Action, Source
-from boxwise.store import Desk
 from boxwise.study import Study
-from boxwise.web.app import create_app
-from boxwise.web.queue import LabelQueue
-from boxwise.web.server import Server, listen
-
-PATIENCE = 20_000  # milliseconds
-
-
-@contextmanager
-def serving(study, port=0):
-    """The port of a server of the study's page."""
-    address = listen("127.0.0.1", port)
-    with Server(create_app(LabelQueue(study, Desk(study.store)), hosts={"127.0.0.1"}), address):
-        yield address.port
-
-
-@pytest.fixture
-def person(chromium):
-    """A function that opens the page in a browser of somebody's own; what the browser complains of fails the test."""
-    contexts, complaints = [], []
-
-    def open_page(port, name):
-        context = chromium.new_context(viewport={"width": 1280, "height": 720})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None)
-        page.goto(f"http://127.0.0.1:{port}/")
-        page.locator("dialog[open] input").fill(name)
-        page.keyboard.press("Enter")
-        page.locator("#desk").wait_for(state="visible")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not complaints
-
-
-def shown_image(page):
-    return page.locator("#image-name").inner_text().strip()
-
-
-def saved(page):
-    page.locator("#saved[data-state=saved]").wait_for(state="attached")
 
 
 def draw(page, start, end):

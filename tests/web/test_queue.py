@@ -1,5 +1,6 @@
 """The labelling queue: nobody gets another's image, an answer counts once, a late one is history, and what was saved is there again."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -50,6 +51,33 @@ class TestLeases:
         assert queue.next("anna").record.image_id == asked[0] and queue.next("ben").record.image_id == asked[1]
         assert queue.next("anna").record.image_id == asked[0]  # a reload comes back to the same
         assert queue.next("anna", keep=[asked[0]]).record.image_id == asked[2]
+
+    def test_two_tabs_of_one_person_have_different_images(self, queue_of):
+        queue = queue_of()
+        first, second = (queue.next("anna", tab=tab).record.image_id for tab in ("1", "2"))
+        assert first != second and queue.next("anna", tab="1").record.image_id == first
+        with pytest.raises(TakenError, match="anna is labelling it"):
+            queue.open(first, "anna", tab="2")
+        assert queue.renew([first, second], "anna", tab="1")[1] == [second]
+        queue.release([first, second], "anna", tab="2")
+        assert queue.open(second, "anna", tab="1").record.image_id == second
+        queue.clock.now += 61
+        assert queue.open(first, "anna", tab="2").record.image_id == first and queue.renew([first], "anna", tab="1")[1] == [first]
+
+    def test_tabs_that_ask_at_once_never_get_the_same(self, queue_of):
+        queue = queue_of("full")
+        with ThreadPoolExecutor(5) as at_once:
+            tasks = list(at_once.map(lambda tab: queue.next("anna", tab=str(tab)), range(5)))
+        assert len({task.record.image_id for task in tasks}) == 5
+
+    def test_after_a_restart_an_image_waits_for_the_tab_that_asks_for_it(self, queue_of):
+        queue = queue_of()
+        first = queue.next("anna", tab="1").record.image_id
+        restarted = LabelQueue(queue.study, queue.desk, lease_seconds=60, clock=queue.clock)
+        assert restarted.next("anna", tab="2").record.image_id != first
+        assert restarted.renew([first], "anna", tab="1")[1] == []
+        with pytest.raises(TakenError):
+            restarted.open(first, "anna", tab="2")
 
     def test_an_expired_lease_goes_to_the_next(self, queue_of):
         queue = queue_of()
@@ -184,7 +212,7 @@ class TestDrafts:
         assert queue.desk.save_draft(name, 1, "anna", revision=2, document={"boxes": []}) == 3  # overtaken on the way
         again = Study.open(queue.study.folder)
         reopened = LabelQueue(again, Desk(again.store), clock=queue.clock)
-        draft = reopened.next("anna").draft
+        draft = reopened.open(name, "anna").draft
         assert draft.revision == 3 and draft.document == {"boxes": [1, 2]}
         queue.answer(answer_to(task))
         assert queue.desk.draft(name, 1, "anna") is None

@@ -26,7 +26,8 @@ function show(study) {
   place("standing").textContent = study.phase === "done"
     ? `The study is done after round ${study.round}.` : `Round ${study.round} of ${study.rounds}, next: ${study.phase}.`;
   place("trouble").hidden = !study.trouble;
-  place("trouble").textContent = study.trouble ? `Training has stopped: ${study.trouble} Labels are safe.` : "";
+  place("trouble-words").textContent = study.trouble ? `Training has stopped: ${study.trouble}` : "";
+  place("trouble-study").textContent = study.name;
   fill("figures", figures(study));
   fill("next", nextBatch(study));
   fill("quality", qualityCharts(study), "No round has been evaluated on val yet.");

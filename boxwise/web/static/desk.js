@@ -22,7 +22,7 @@ export class Desk {
   #alive = now();
 
   /**
-   * @param {{study: object, annotator: string, journal: import("./journal.js").Journal, courier: import("./courier.js").Courier,
+   * @param {{study: object, annotator: string, tab: string, journal: import("./journal.js").Journal, courier: import("./courier.js").Courier,
    *   queue: import("./queue.js").Queue, view: import("./view.js").View, gestures: import("./gestures.js").Gestures, page: object}} parts
    */
   constructor(parts) {
@@ -57,7 +57,7 @@ export class Desk {
   }
 
   /** Goes to an image of the person's choice; what is in hand comes back after it. @returns {Promise<boolean>} */
-  async open(imageId) {
+  async open(imageId, { quiet = false } = {}) {
     if (this.current?.task.image_id === imageId) return true;
     this.#opening = imageId;
     await this.courier.settled(3000); // an answer on its way would not be among the labels yet
@@ -68,11 +68,15 @@ export class Desk {
       this.#show(chosen, { byHand: true });
       return true;
     } catch (error) {
-      this.page.hint(error.status === 409 && error.body.by ? `${error.body.by} is labelling ${imageId} now.` : error.message);
+      if (!quiet) this.page.hint(error.status === 409 && error.body.by ? this.#takenBy(error.body.by, imageId) : error.message, null, { lasting: true });
       return false;
     } finally {
       this.#opening = null;
     }
+  }
+
+  #takenBy(name, imageId) {
+    return name === this.annotator ? `You have ${imageId} open in another tab.` : `${name} is labelling ${imageId} now.`;
   }
 
   back() {
@@ -305,7 +309,7 @@ export class Desk {
   }
 
   #whose({ image_id, round }) {
-    return { annotator: this.annotator, image_id, round };
+    return { annotator: this.annotator, tab: this.tab, image_id, round };
   }
 
   #finish(path, key, body) {

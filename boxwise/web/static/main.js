@@ -1,7 +1,7 @@
 // Wires the labelling page: who is labelling, the parts, their events, and which image comes first after a reload.
 // Holds no state of its own beyond the figures of this session.
 
-import { get } from "./api.js";
+import { get, uuid } from "./api.js";
 import { BoxList } from "./list.js";
 import { Courier } from "./courier.js";
 import { Desk } from "./desk.js";
@@ -9,8 +9,9 @@ import { askClass, askName, askReason, showHelp } from "./dialogs.js";
 import { Gestures } from "./gestures.js";
 import { Journal } from "./journal.js";
 import { keysOf, listen } from "./keys.js";
-import { QueuePanel, element, markClass, showClasses, showPace, showProgress, showWhy } from "./panels.js";
+import { QueuePanel, element, markClass, showClasses, showPace, showProgress, showTrouble, showWhy } from "./panels.js";
 import { Queue } from "./queue.js";
+import { remember, remembered, tabName } from "./tabs.js";
 import { View } from "./view.js";
 import { Waiting } from "./waiting.js";
 
@@ -18,21 +19,6 @@ const NAME = "boxwise/annotator";
 const HINT_MS = 6000;
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-
-/** What localStorage or sessionStorage holds; both may be forbidden. */
-function remembered(storage, key, otherwise) {
-  try {
-    return JSON.parse(window[storage].getItem(key)) ?? otherwise;
-  } catch {
-    return otherwise;
-  }
-}
-
-function remember(storage, key, value) {
-  try {
-    window[storage].setItem(key, JSON.stringify(value));
-  } catch { /* forgotten with the tab */ }
-}
 
 /** The study, as soon as the server tells of it. */
 async function studyOf() {
@@ -135,6 +121,7 @@ class Page {
   progress(progress) {
     Object.assign(this.study, progress);
     showProgress(this.study);
+    showTrouble(this.study);
   }
 
   answered({ letter, reply }) {
@@ -211,12 +198,15 @@ function wireButtons(desk) {
   });
 }
 
-function wireLife(desk, study) {
+function wireLife(desk, page, study) {
   for (const sign of ["pointermove", "pointerdown", "keydown", "wheel"]) {
     document.addEventListener(sign, () => desk.touch(), { passive: true, capture: true });
   }
   document.addEventListener("visibilitychange", () => (document.hidden ? desk.stopClock() : desk.renew()));
-  setInterval(() => desk.renew(), (study.lease_seconds * 1000) / 3);
+  setInterval(() => {
+    desk.renew();
+    get("/api/progress").then((progress) => page.progress(progress), () => {});
+  }, (study.lease_seconds * 1000) / 3);
   window.addEventListener("pagehide", () => desk.farewell());
   window.addEventListener("pageshow", (event) => event.persisted && location.reload());
 }
@@ -231,7 +221,7 @@ function wireCourier(courier, page, desk) {
   courier.addEventListener("lost", ({ detail }) => desk.lose(detail.imageId));
 }
 
-/** After a reload the image in hand comes back first; otherwise the most valuable one is next. */
+/** The image that the link asks for comes first, after a reload the one in hand; otherwise the most valuable one is next. */
 async function begin(desk, study, page) {
   await desk.courier.settled(3000);
   const drafts = desk.journal.drafts(desk.annotator);
@@ -239,13 +229,18 @@ async function begin(desk, study, page) {
     desk.journal.dropDraft(desk.annotator, draft.image_id);
     page.hint(`Your unfinished work on ${draft.image_id} was of round ${draft.round}, which is over.`, null, { lasting: true });
   }
-  const mine = drafts.find(({ round }) => round === study.round);
-  if (!mine || !(await desk.open(mine.image_id))) await desk.advance({ byHand: false });
+  const wanted = new URLSearchParams(location.search).get("open");
+  if (wanted !== null) history.replaceState(null, "", location.pathname); // a reload means the image in hand then
+  if (wanted && await desk.open(wanted)) return;
+  for (const draft of drafts.filter(({ round }) => round === study.round)) {
+    if (await desk.open(draft.image_id, { quiet: true })) return; // what another tab has in hand stays there
+  }
+  await desk.advance({ byHand: false });
 }
 
 async function main() {
   const study = await studyOf();
-  const annotator = await annotatorOf();
+  const annotator = await annotatorOf(), tab = await tabName(uuid());
   element("annotator").textContent = annotator;
   const journal = new Journal(study.id ?? study.name), courier = new Courier(journal);
   const page = new Page(study), view = new View(element("stage"), study.classes);
@@ -258,8 +253,8 @@ async function main() {
     place: (key, xyxy) => desk.place(key, xyxy),
     hint: (words) => page.hint(words),
   });
-  const queue = new Queue(annotator, () => desk.holding());
-  desk = new Desk({ study, annotator, journal, courier, queue, view, gestures, page });
+  const queue = new Queue({ annotator, tab }, () => desk.holding());
+  desk = new Desk({ study, annotator, tab, journal, courier, queue, view, gestures, page });
   page.wire({
     desk,
     list: new BoxList(element("boxes"), study.classes, (key) => desk.select(key)),
@@ -271,7 +266,7 @@ async function main() {
   markClass(0);
   wireButtons(desk);
   wireCourier(courier, page, desk);
-  wireLife(desk, study);
+  wireLife(desk, page, study);
   listen((meant) => desk.act(meant), gestures);
   await begin(desk, study, page);
 }

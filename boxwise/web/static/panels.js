@@ -34,6 +34,14 @@ export function showProgress({ round, asked, answered }) {
   element("progress").value = answered;
 }
 
+/** Why the study does not go on by itself, and what to do about it. */
+export function showTrouble({ name, trouble }) {
+  const words = trouble ? `Training has stopped: ${trouble}` : "";
+  if (element("trouble-words").textContent !== words) element("trouble-words").textContent = words;
+  element("trouble-study").textContent = name;
+  element("trouble").hidden = !trouble;
+}
+
 /** How fast the person is, this session. @param {number[]} seconds of each image handed in */
 export function showPace(seconds) {
   const words = seconds.length === 1 ? "1 image" : `${seconds.length} images`;

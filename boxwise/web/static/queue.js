@@ -15,11 +15,11 @@ export class Queue {
   #era = 0;
 
   /**
-   * @param {string} annotator
+   * @param {{annotator: string, tab: string}} who
    * @param {() => string[]} holding images that must not be handed out again: the one shown, and those whose answers are on their way
    */
-  constructor(annotator, holding) {
-    this.annotator = annotator;
+  constructor(who, holding) {
+    this.who = who;
     this.holding = holding;
   }
 
@@ -45,7 +45,7 @@ export class Queue {
   async open(imageId) {
     const held = this.#ahead.findIndex(({ task }) => task.image_id === imageId);
     if (held >= 0) return this.#ahead.splice(held, 1)[0];
-    const { task } = await post("/api/open", { annotator: this.annotator, image_id: imageId });
+    const { task } = await post("/api/open", { ...this.who, image_id: imageId });
     return prepared(task);
   }
 
@@ -58,7 +58,7 @@ export class Queue {
   async renew(shown) {
     const held = [...shown, ...this.#ids()];
     if (!held.length) return [];
-    const { lost } = await post("/api/renew", { annotator: this.annotator, image_ids: held });
+    const { lost } = await post("/api/renew", { ...this.who, image_ids: held });
     this.#ahead = this.#ahead.filter(({ task }) => !lost.includes(task.image_id));
     return lost;
   }
@@ -68,7 +68,7 @@ export class Queue {
     const images = [...this.#ids(), ...more];
     this.#ahead = [];
     this.#era++;
-    if (images.length) post("/api/release", { annotator: this.annotator, image_ids: images }, { last }).catch(() => {});
+    if (images.length) post("/api/release", { ...this.who, image_ids: images }, { last }).catch(() => {});
   }
 
   #ids() { return this.#ahead.map(({ task }) => task.image_id); }
@@ -83,11 +83,11 @@ export class Queue {
   async #fetch() {
     const era = this.#era;
     const keep = [...new Set([...this.holding(), ...this.#ids()])].slice(-50);
-    const { task, reason } = await post("/api/next", { annotator: this.annotator, keep });
+    const { task, reason } = await post("/api/next", { ...this.who, keep });
     if (!task) return reason ?? "answered";
     const next = await prepared(task);
     if (era === this.#era) this.#ahead.push(next);
-    else post("/api/release", { annotator: this.annotator, image_ids: [task.image_id] }).catch(() => {});
+    else post("/api/release", { ...this.who, image_ids: [task.image_id] }).catch(() => {});
     return "";
   }
 }

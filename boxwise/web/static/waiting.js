@@ -13,12 +13,14 @@ const TITLES = {
   done: "The study is finished",
   offline: "The server does not answer",
   error: "Something is wrong",
+  trouble: "Training has stopped",
 };
 const WORDS = {
   training: "It learns from what was labelled and asks again when it knows what it needs. This page goes on by itself.",
   answered: "Every image of this round is answered. The study trains next; this page goes on by itself.",
-  leased: "Others are labelling the last images of this round. If one comes back, it is shown here.",
+  leased: "Others, or other tabs of yours, have the last images of this round. If one comes back, it is shown here.",
   done: "All rounds are done. The dashboard shows what came of it.",
+  trouble: "Every label is stored. This page stays and goes on by itself as soon as the study runs again.",
   offline: "What you did is kept in this browser and is sent as soon as the server is back. This page goes on by itself.",
 };
 const PHASES = { select: "Choosing images", annotate: "Labelling", train: "Training", score: "Scoring the pool", evaluate: "Evaluating", done: "Done" };
@@ -67,7 +69,8 @@ export class Waiting {
     else if (progress.waiting > 0) {
       // Others may hold all that waits: asking at every second poll is soon enough.
       if (element("waiting").dataset.reason !== "leased" || this.#polls++ % 2) this.page.goOn();
-    } else if (progress.training) this.#say("training", WORDS.training);
+    } else if (progress.trouble) this.#say("trouble", WORDS.trouble);
+    else if (progress.training) this.#say("training", WORDS.training);
     else this.#say("answered", WORDS.answered);
   }
 

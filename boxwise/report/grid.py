@@ -1,0 +1,277 @@
+"""A whole benchmark: arms over several data sets and detectors, judged panel by panel and together.
+
+Returns rows and value objects for files and a page. Knows nothing of HTML, or of how the cells came about.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from boxwise.evaluation.curves import AXES, ArmSummary, Axis
+from boxwise.evaluation.ranks import Ranks, mean_ranks
+from boxwise.evaluation.significance import Interval, PairedTest, holm, paired_test
+from boxwise.files import replacing
+from boxwise.recipes import FLOORS
+from boxwise.report.facts import Cell, ceiling_ap, cells_of, judged_on, number
+from boxwise.report.results import COLUMNS, result_rows
+from boxwise.report.tables import ArmResult, arm_results, mean_of
+
+Role = Literal["arm", "baseline", "upper bound", "floor"]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One data set with one detector: all cells of its simulation."""
+
+    data: str
+    detector: str
+    cells: Sequence[Cell]
+
+    @property
+    def name(self) -> str:
+        return f"{self.data} · {self.detector}"
+
+    @property
+    def split(self) -> str:
+        """The split that quality is judged on."""
+        return judged_on(self.cells, "test")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One arm in one panel.
+
+    p_holm: p by cost axis, corrected for the panel's arms; empty where there is none. rank: mean rank of its area over the seeds that all
+    arms have. seconds_per_image: SCORE and SELECT, one pool image; cost_ratio: against the baseline, whose pass scores nothing.
+    """
+
+    panel: Panel
+    result: ArmResult
+    role: Role
+    p_holm: Mapping[Axis, float]
+    rank: float
+    seconds_per_image: float
+    cost_ratio: float
+
+
+@dataclass(frozen=True)
+class Overall:
+    """One arm over all panels: mean rank, panels it ranks first in, and a paired test of its area relative to the baseline's.
+
+    pairs: panels × seeds; ahead: in how many of them its area is the larger. gain: mean relative difference of the areas.
+    """
+
+    arm: str
+    role: Role
+    rank: float
+    firsts: int
+    pairs: int
+    ahead: int
+    gain: float
+    test: PairedTest | None
+    p_holm: float | None
+
+
+def role_of(arm: str, baseline: str, *, upper_bound: bool) -> Role:
+    """What an arm is there for; upper bounds and floors are no rivals, so no test is corrected for them."""
+    if arm == baseline:
+        return "baseline"
+    if upper_bound:
+        return "upper bound"
+    return "floor" if arm in FLOORS else "arm"
+
+
+def standings(panel: Panel, *, baseline: str) -> list[Standing]:
+    """Every arm with a learning curve, best rank first; ceilings have none."""
+    results = arm_results(panel.cells, baseline=baseline, split=panel.split)
+    roles = {r.arm: role_of(r.arm, baseline, upper_bound=r.upper_bound) for r in results}
+    corrected = {axis: _corrected({r.arm: r.by_axis[axis].test for r in results if roles[r.arm] == "arm"}) for axis in AXES}
+    ranks = dict(zip((r.arm for r in results), mean_ranks(_areas(results)[1]).mean, strict=True))
+    seconds = {r.arm: seconds_per_image(cells_of(panel.cells, r.arm)) for r in results}
+    found = [
+        Standing(
+            panel,
+            r,
+            roles[r.arm],
+            {axis: corrected[axis][r.arm] for axis in AXES if r.arm in corrected[axis]},
+            ranks[r.arm],
+            seconds[r.arm],
+            seconds[r.arm] / seconds[baseline] if seconds.get(baseline) else math.nan,
+        )
+        for r in results
+    ]
+    return sorted(found, key=lambda standing: standing.rank)
+
+
+def overall(panels: Sequence[Panel], *, baseline: str) -> tuple[list[Overall], Ranks]:
+    """Every arm that all panels have, best mean rank first, and the ranks behind it; blocks are panels × seeds that all arms finished."""
+    by_panel = [arm_results(panel.cells, baseline=baseline, split=panel.split) for panel in panels]
+    by_panel = [results for results in by_panel if results]
+    shared = [r for r in by_panel[0] if all(any(o.arm == r.arm for o in results) for results in by_panel)] if by_panel else []
+    arms = [r.arm for r in shared]
+    blocks = [_areas([next(r for r in results if r.arm == arm) for arm in arms])[1] for results in by_panel]
+    areas = np.concatenate([np.zeros((0, len(arms))), *blocks])
+    ranks, firsts = mean_ranks(areas), [arms[int(np.argmin(mean_ranks(block).mean))] for block in blocks if len(block)]
+    roles = {r.arm: role_of(r.arm, baseline, upper_bound=r.upper_bound) for r in shared}
+    gains = _gains(areas, arms, baseline)
+    tests = {arm: paired_test(gain, np.zeros(len(gain)).tolist()) for arm, gain in gains.items()}
+    corrected = _corrected({arm: test for arm, test in tests.items() if roles[arm] == "arm"})
+    rows = [
+        Overall(
+            arm,
+            roles[arm],
+            rank,
+            firsts.count(arm),
+            len(areas),
+            int((np.asarray(gains.get(arm, ())) > 0).sum()),
+            mean_of(gains.get(arm, ())),
+            tests.get(arm),
+            corrected.get(arm),
+        )
+        for arm, rank in zip(arms, ranks.mean, strict=True)
+    ]
+    return sorted(rows, key=lambda row: row.rank), ranks
+
+
+def seconds_per_image(cells: Sequence[Cell]) -> float:
+    """Seconds of the rungs SCORE and SELECT for one image of the pool, the mean over cells; NaN before a query was chosen."""
+    spent = [_selection_cost(cell) for cell in cells]
+    return mean_of([seconds / images for seconds, images in spent if images])
+
+
+def _selection_cost(cell: Cell) -> tuple[float, float]:
+    """(seconds, pool images) over all passes that a query followed."""
+    chosen = {r.round: r.phase("select").get("seconds") for r in cell.rounds}
+    passes = [(r.phase("score"), chosen.get(r.round + 1)) for r in cell.rounds]
+    known = [(score, select) for score, select in passes if score.get("pool") and select is not None]
+    return sum(score["seconds"] + select for score, select in known), sum(score["pool"] for score, _ in known)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """AP of the baseline after one round, over its seeds: the noise that every difference stands in."""
+
+    panel: Panel
+    images: float
+    mean: float
+    deviation: float
+    seeds: int
+
+
+def spread(panel: Panel, *, baseline: str) -> list[Spread]:
+    """The baseline's AP round by round: mean and standard deviation over seeds."""
+    rounds = [list(cell.evaluated(panel.split)) for cell in cells_of(panel.cells, baseline)]
+    found = []
+    for same in zip(*rounds, strict=False):
+        ap = np.array([number((r.metrics(panel.split) or {}).get("ap")) for r in same])
+        images = float(np.mean([r.phase("annotate")["images"] for r in same]))
+        found.append(Spread(panel, images, float(ap.mean()), float(ap.std(ddof=1)) if len(ap) > 1 else math.nan, len(ap)))
+    return found
+
+
+def sanity(panel: Panel, *, baseline: str) -> list[tuple[bool | None, str]]:
+    """(passed, sentence) of each check that the panel has the arms for; passed is None where a sentence only states a figure."""
+    results = {r.arm: r for r in arm_results(panel.cells, baseline=baseline, split=panel.split)}
+    if baseline not in results:
+        return []
+    reached, ceiling = results[baseline].ap.mean, ceiling_ap(panel.cells, panel.split)
+    said: list[tuple[bool | None, str]] = []
+    if math.isfinite(ceiling):
+        part = f", {reached / ceiling:.0%} of that" if ceiling > 0 else ""
+        said.append((None, f"{panel.name}: labelling everything reaches AP {ceiling:.3f}; {baseline} ends at {reached:.3f}{part}."))
+    for arm, result in results.items():
+        summary, role = result.by_axis["images"], role_of(arm, baseline, upper_bound=result.upper_bound)
+        if role not in ("floor", "upper bound") or summary.difference is None:
+            continue
+        ahead, seeds = _ahead(summary, results[baseline].by_axis["images"]), len(summary.paired_seeds)
+        stands = "above" if summary.difference.mean > 0 else "below"
+        by = f"area {summary.difference.mean:+.4f}, ahead in {ahead} of {seeds} seeds"
+        text = f"{panel.name}: {arm} ({role}) stands {stands} {baseline}, {by}."
+        said.append((summary.difference.mean < 0 if role == "floor" else None, text))
+    return said
+
+
+def _ahead(mine: ArmSummary, theirs: ArmSummary) -> int:
+    a, b = (dict(zip(s.seeds, s.areas, strict=True)) for s in (mine, theirs))
+    return sum(a[seed] > b[seed] for seed in mine.paired_seeds)
+
+
+def _areas(results: Sequence[ArmResult]) -> tuple[list[int], np.ndarray]:
+    """Seeds that all arms have, and the areas over the judged cost, float64 [seeds, arms]."""
+    by_arm = [dict(zip(r.summary.seeds, r.summary.areas, strict=True)) for r in results]
+    seeds = sorted(set.intersection(*map(set, by_arm))) if by_arm else []
+    return seeds, np.array([[areas[seed] for areas in by_arm] for seed in seeds], np.float64).reshape(len(seeds), len(results))
+
+
+def _gains(areas: np.ndarray, arms: Sequence[str], baseline: str) -> dict[str, list[float]]:
+    """Arm → its areas relative to the baseline's, less 1: panels of other scales can stand in one test."""
+    if baseline not in arms:
+        return {}
+    theirs = areas[:, arms.index(baseline)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = areas / theirs[:, None] - 1
+    return {arm: relative[:, column].tolist() for column, arm in enumerate(arms) if arm != baseline}
+
+
+def _corrected(tests: Mapping[str, PairedTest | None]) -> dict[str, float]:
+    known = {arm: test.p for arm, test in tests.items() if test is not None and test.p is not None}
+    return dict(zip(known, holm(list(known.values())), strict=True))
+
+
+# -- files ---------------------------------------------------------------------------------------------------------------------
+
+
+def write_grid(panels: Sequence[Panel], folder: Path, *, baseline: str) -> None:
+    """results.csv and results.parquet, one row a data set, detector, arm, seed and round; summary.csv, one row an arm of a panel."""
+    rows = [{"data": p.data, "detector": p.detector, **row} for p in panels for row in result_rows(p.cells)]
+    _write_csv(folder / "results.csv", rows, ("data", "detector", *COLUMNS))
+    with replacing(folder / "results.parquet") as aside:
+        pq.write_table(pa.Table.from_pylist(rows), aside)
+    summary = [row for panel in panels for row in summary_rows(panel, baseline=baseline)]
+    _write_csv(folder / "summary.csv", summary, tuple(dict.fromkeys(name for row in summary for name in row)))
+
+
+def summary_rows(panel: Panel, *, baseline: str) -> list[dict[str, Any]]:
+    """One row an arm, ceilings last with nothing but the AP they reach."""
+    full = ceiling_ap(panel.cells, panel.split)
+    rows = [_summary_row(standing, full) for standing in standings(panel, baseline=baseline)]
+    ceilings = {cell.arm: cell for cell in panel.cells if cell.ceiling}
+    head = {"data": panel.data, "detector": panel.detector}
+    return rows + [{**head, "arm": arm, "role": "ceiling", "seeds": len(cells_of(panel.cells, arm)), "ap": full} for arm in ceilings]
+
+
+def _summary_row(standing: Standing, full: float) -> dict[str, Any]:
+    panel, result = standing.panel, standing.result
+    row: dict[str, Any] = {"data": panel.data, "detector": panel.detector, "arm": result.arm, "role": standing.role, "seeds": result.seeds}
+    row |= _limits("ap", result.ap) | _limits("ap50", result.ap50) | {"rank": standing.rank}
+    row |= {"selection_seconds_per_image": standing.seconds_per_image, "selection_cost_ratio": standing.cost_ratio}
+    for axis in AXES:
+        summary = result.by_axis[axis]
+        row |= _limits(f"{axis}_area", summary.area) | {f"{axis}_area_of_full": summary.area.mean / full if full > 0 else math.nan}
+        for name in ("difference", "saving", "speed_up"):
+            row |= _limits(f"{axis}_{name}", getattr(summary, name))
+        row |= {f"{axis}_p": summary.test.p if summary.test else None, f"{axis}_p_holm": standing.p_holm.get(axis)}
+        row |= {f"{axis}_test": summary.test.text if summary.test else ""}
+    return row
+
+
+def _limits(name: str, value: Interval | None) -> dict[str, float | None]:
+    mean, low, high = value or (None, None, None)
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Unknown figures are left empty."""
+    with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows({name: "" if isinstance(v, float) and math.isnan(v) else v for name, v in row.items()} for row in rows)

@@ -1,0 +1,49 @@
+// Which tab this is, and what the browser remembers between pages. A tab's name is its own as long as it is open: two tabs of one person
+// have different images in hand. It comes back after a reload, and in the next tab after this one was closed, so its images do too.
+
+/** What localStorage or sessionStorage holds; both may be forbidden. @param {"localStorage" | "sessionStorage"} storage */
+export function remembered(storage, key, otherwise) {
+  try {
+    return JSON.parse(window[storage].getItem(key)) ?? otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+
+export function remember(storage, key, value) {
+  try {
+    window[storage].setItem(key, JSON.stringify(value));
+  } catch { /* forgotten with the tab */ }
+}
+
+const SLOT = "boxwise/tab";
+const RELOAD_MS = 1000;
+
+/** The name of this tab; the lowest number that no open tab of this browser has, or the one it had before it was reloaded. */
+export async function tabName(random) {
+  const browser = remembered("localStorage", "boxwise/browser", random);
+  remember("localStorage", "boxwise/browser", browser);
+  // Pages served over plain HTTP to other machines have no locks: there a copied tab is not told from its original.
+  const slot = navigator.locks ? await freeSlot() : remembered("sessionStorage", SLOT, random);
+  remember("sessionStorage", SLOT, slot);
+  return `${browser} ${slot}`;
+}
+
+async function freeSlot() {
+  const before = remembered("sessionStorage", SLOT, null);
+  if (before !== null && await held(before, { signal: AbortSignal.timeout(RELOAD_MS) })) return before; // the page before may still be leaving
+  let slot = 1;
+  while (!await held(slot, { ifAvailable: true })) slot++;
+  return slot;
+}
+
+/** Whether the tab has the slot now; if so, for as long as it is open. @returns {Promise<boolean>} */
+function held(slot, how) {
+  return new Promise((resolve) => {
+    const keep = (lock) => {
+      resolve(lock !== null);
+      return lock && new Promise(() => {});
+    };
+    navigator.locks.request(`${SLOT}/${slot}`, how, keep).catch(() => resolve(false));
+  });
+}

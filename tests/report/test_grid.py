@@ -1,0 +1,162 @@
+"""A benchmark's figures, on made-up cells small enough to be worked by hand."""
+
+import csv
+import re
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+import pytest
+
+from boxwise.report.facts import Cell, Round
+from boxwise.report.grid import Panel, overall, sanity, spread, standings, write_grid
+from boxwise.report.grid_page import headline, write_grid_report
+
+IMAGES = (10, 20, 30)
+AP = {
+    "random": (0.1, 0.2, 0.3),
+    "good": (0.1, 0.3, 0.4),
+    "bad": (0.1, 0.15, 0.2),
+    "oracle_loss": (0.1, 0.4, 0.5),
+    "fewest": (0.1, 0.1, 0.1),
+}
+# area over 10 to 30 images by trapezoids: random .2, good .275, bad .15, oracle_loss .35, fewest .1
+SECONDS = {"random": (1.0, 0.8), "good": (2.5, 2.0)}  # SCORE and the SELECT that follows, for a pool of 100, then of 80
+
+
+def cell(arm: str, seed: int, ap=None, images=IMAGES) -> Cell:
+    rounds = []
+    for number, (count, reached) in enumerate(zip(images, ap or AP[arm], strict=True)):
+        spent = {"images": count, "boxes": 5 * count, "seconds": 40.0 * count}
+        both = SECONDS.get(arm, (1.0, 0.8))
+        facts = {
+            "select": {"items": [], "seconds": 0.2} if number else {"items": []},
+            "annotate": spent,
+            "train": {"seconds": 7.0, "steps": 3},
+            "evaluate": {"test": {"ap": reached + 0.001 * seed, "ap50": 2 * reached}},
+            "score": {"pool": 100 - 20 * number, "seconds": both[number] - 0.2} if number < 2 else {"ended": "all rounds are done"},
+        }
+        rounds.append(Round(number, facts))
+    return Cell(arm, seed, folder=None, config={}, classes=("a",), rounds=tuple(rounds), upper_bound=arm == "oracle_loss")
+
+
+def panel(data="made", arms=("good", "bad", "random", "oracle_loss", "fewest"), seeds=6, *, ceiling=True) -> Panel:
+    cells = [cell(arm, seed) for arm in arms for seed in range(seeds)]
+    whole = [replace(cell("everything", seed, (0.1, 0.5), (10, 100)), ceiling=True) for seed in range(seeds)] if ceiling else []
+    return Panel(data, "tiny", [*cells, *whole])
+
+
+@pytest.fixture(scope="module")
+def found():
+    return {s.result.arm: s for s in standings(panel(), baseline="random")}
+
+
+class TestStandings:
+    def test_ranks_and_roles(self, found):
+        assert {arm: s.rank for arm, s in found.items()} == {"oracle_loss": 1, "good": 2, "random": 3, "bad": 4, "fewest": 5}
+        assert list(found) == ["oracle_loss", "good", "random", "bad", "fewest"]
+        assert {arm: s.role for arm, s in found.items() if s.role != "arm"} == {
+            "random": "baseline", "oracle_loss": "upper bound", "fewest": "floor",
+        }  # fmt: skip
+
+    def test_saving_and_speed_up_at_equal_ap(self, found):
+        good = found["good"].result.by_axis["images"]
+        # both reach .3: good with 20 images, random with 30
+        assert good.saving.mean == pytest.approx(1 / 3) and good.speed_up.mean == pytest.approx(1.5)
+        assert good.difference.mean == pytest.approx(0.075)
+        bad = found["bad"].result.by_axis["boxes"]  # both reach .2: bad with 150 boxes, random with 100
+        assert bad.saving.mean == pytest.approx(-0.5) and bad.speed_up.mean == pytest.approx(2 / 3)
+
+    def test_p_is_corrected_for_the_rivals_alone(self, found):
+        # six wins or losses of six: p = 2 / 2^6 for each of the two arms, times 2
+        assert found["good"].p_holm["images"] == found["bad"].p_holm["images"] == pytest.approx(2 * 2 / 64)
+        assert found["oracle_loss"].p_holm == found["fewest"].p_holm == found["random"].p_holm == {}
+
+    def test_cost_of_choosing(self, found):
+        assert found["good"].seconds_per_image == pytest.approx(4.5 / 180)
+        assert found["good"].cost_ratio == pytest.approx(2.5) and found["random"].cost_ratio == 1
+
+    def test_a_ceiling_has_no_curve(self, found):
+        assert "everything" not in found
+
+
+class TestOverall:
+    def test_panels_of_any_scale_make_one_test(self):
+        rows, ranks = overall([panel("one"), panel("two")], baseline="random")
+        good = next(row for row in rows if row.arm == "good")
+        assert (good.rank, good.pairs, good.ahead, good.firsts) == (2, 12, 12, 0) and ranks.blocks == 12
+        assert good.gain == pytest.approx(sum(0.075 / (0.2 + 0.001 * seed) for seed in range(6)) / 6)
+        assert good.test.p == pytest.approx(2 / 2**12) and good.p_holm == pytest.approx(2 * 2 / 2**12)
+        assert headline(rows, "random").startswith("Better than random: good. Worse than random: bad.")
+
+    def test_only_arms_and_seeds_that_all_have_are_ranked(self):
+        rows, ranks = overall([panel("one", seeds=3), panel("two", ("good", "random"), seeds=2)], baseline="random")
+        assert [row.arm for row in rows] == ["good", "random"] and ranks.blocks == 5
+
+    def test_few_seeds_decide_nothing(self):
+        rows, _ = overall([panel(seeds=2)], baseline="random")
+        assert headline(rows, "random").startswith("Undecided: good, bad.")
+
+    def test_nothing_evaluated_yet(self):
+        rows, _ = overall([Panel("made", "tiny", [])], baseline="random")
+        assert rows == [] and "yet" in headline(rows, "random")
+
+
+def test_the_noise_of_the_baseline():
+    first, _, last = spread(panel(), baseline="random")
+    assert (first.images, first.seeds) == (10, 6) and last.mean == pytest.approx(0.3025)
+    assert last.deviation == pytest.approx(0.001 * 3.5**0.5)  # of 0 to 5: the variance is 17.5 / 5
+
+
+class TestSanity:
+    def test_the_floor_is_below_and_the_ceiling_is_stated(self):
+        said = sanity(panel(), baseline="random")
+        assert [passed for passed, _ in said] == [None, True, None]
+        assert "AP 0.502; random ends at 0.302, 60% of that" in said[0][1]
+        assert "oracle_loss (upper bound) stands above random, area +0.1500, ahead in 6 of 6 seeds" in said[2][1]
+        assert "fewest (floor) stands below random, area -0.1000, ahead in 0 of 6 seeds" in said[1][1]
+
+    def test_a_floor_above_the_baseline_is_told(self):
+        wrong = Panel("made", "tiny", [cell("random", 0), cell("fewest", 0, AP["good"])])
+        ((passed, text),) = sanity(wrong, baseline="random")
+        assert passed is False and "above" in text
+
+
+def rows_of(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_files(tmp_path):
+    write_grid([panel("one"), panel("two")], tmp_path, baseline="random")
+    results = rows_of(tmp_path / "results.csv")
+    assert len(results) == 2 * (5 * 6 * 3 + 6 * 2) == pq.read_table(tmp_path / "results.parquet").num_rows
+    row = next(r for r in results if (r["data"], r["arm"], r["seed"], r["round"]) == ("two", "good", "3", "1"))
+    assert (row["images"], row["boxes"], row["seconds"], row["train_seconds"], row["select_seconds"]) == (
+        "20",
+        "100",
+        "800.0",
+        "7.0",
+        "0.2",
+    )
+    assert float(row["test_ap"]) == pytest.approx(0.303) and float(row["score_seconds"]) == pytest.approx(1.8)
+    summary = {(r["data"], r["arm"]): r for r in rows_of(tmp_path / "summary.csv")}
+    good = summary["one", "good"]
+    assert float(good["images_area_of_full"]) == pytest.approx(0.2775 / 0.5025) and float(good["images_speed_up"]) == pytest.approx(1.5)
+    assert float(good["images_p_holm"]) == pytest.approx(0.0625) and float(good["selection_cost_ratio"]) == pytest.approx(2.5)
+    assert summary["one", "everything"]["role"] == "ceiling" and summary["one", "everything"]["images_area"] == ""
+
+
+def test_the_page(tmp_path):
+    page = write_grid_report(
+        [panel("one"), panel("two & more")], tmp_path / "r.html", title="B", environment={"os": "x"}, baseline="random"
+    )
+    text = page.read_text()
+    assert "two &amp; more" in text and "Better than random: good." in text and "not as it should" not in text
+    assert "only the test over all panels can decide" in text  # 2 arms with 6 seeds: at best .0625
+    assert text.count("<svg") >= 6 and not re.search(r"(?:src|href)=\"https?:", text)
+
+
+def test_a_page_of_unfinished_panels(tmp_path):
+    short = Panel("one", "tiny", [replace(cell("random", 0), rounds=cell("random", 0).rounds[:1]), cell("good", 1)])
+    page = write_grid_report([short, Panel("two", "tiny", [])], tmp_path / "r.html", title="B", environment={}, baseline="random")
+    assert "No seed is finished by every arm yet" in page.read_text()

@@ -1,0 +1,68 @@
+"""How the tests drive the labelling page in a real browser: open it, point at pixels of the image, read what it shows."""
+
+from contextlib import contextmanager
+
+from boxwise.store import Desk
+from boxwise.web.app import create_app
+from boxwise.web.queue import LEASE_SECONDS, LabelQueue
+from boxwise.web.server import Server, listen
+
+PATIENCE = 20_000  # milliseconds
+
+
+@contextmanager
+def serving(study, port=0, *, lease_seconds=LEASE_SECONDS):
+    """The port of a server of the study's page."""
+    address = listen("127.0.0.1", port)
+    queue = LabelQueue(study, Desk(study.store), lease_seconds=lease_seconds)
+    with Server(create_app(queue, hosts={"127.0.0.1"}), address):
+        yield address.port
+
+
+def enter(page, name):
+    """Say who is labelling, and wait for an image."""
+    page.locator("dialog[open] input").fill(name)
+    page.keyboard.press("Enter")
+    page.locator("#desk").wait_for(state="visible")
+
+
+def shown_image(page):
+    """The id of the image on the page."""
+    return page.locator("#image-name").inner_text().strip()
+
+
+def saved(page):
+    page.locator("#saved[data-state=saved]").wait_for(state="attached")
+
+
+def another(page, image_id):
+    """Wait until another image than this one is shown."""
+    page.wait_for_function("name => document.querySelector('#image-name').textContent !== name", arg=image_id)
+
+
+def spot(page, record, x, y):
+    """Where a pixel of the image lies on the page."""
+    box = page.locator(".picture").bounding_box()
+    return box["x"] + x / record.width * box["width"], box["y"] + y / record.height * box["height"]
+
+
+def drag(page, record, start, end):
+    """Press the mouse at one pixel of the image and let it go at another."""
+    page.mouse.move(*spot(page, record, *start))
+    page.mouse.down()
+    page.mouse.move(*spot(page, record, *end), steps=3)
+    page.mouse.up()
+
+
+def press_class(page, label, name):
+    """Give the selected box a class: by its number, or by typing where it has none."""
+    if label < 9:
+        page.keyboard.press(str(label + 1))
+        return
+    page.keyboard.press("c")
+    page.keyboard.type(name)
+    page.keyboard.press("Enter")
+
+
+def record_of(study, image_id):
+    return next(record for record in study.store.images() if record.image_id == image_id)

@@ -1,0 +1,100 @@
+"""The dashboard in a real browser, on a study of three evaluated rounds with class names that would be code if they were not text."""
+
+import numpy as np
+import pytest
+from driving import serving
+
+from boxwise.boxes import Boxes
+from boxwise.config import load_config
+from boxwise.records import Split
+from boxwise.scorers.detections_file import writing_detections
+from boxwise.study import Study
+from boxwise.web.progress import write_trouble
+
+HOSTILE = "<img src=x onerror=document.title='owned'>"
+
+
+def seen_by_a_sure_model(study):
+    """Detections on val: the first image's are all of the wrong class, the others' are right."""
+    labels = {i: a.boxes for i, a in study.store.annotations(Split.VAL).items()}
+    wrong = next(i for i, boxes in labels.items() if len(boxes))
+    with writing_detections(study.round_folder(2) / "val_detections.parquet") as writer:
+        for image_id, boxes in labels.items():
+            classes = (boxes.labels + 1) % len(study.classes) if image_id == wrong else boxes.labels
+            writer.add(image_id, Boxes(boxes.xyxy, classes, np.full(len(boxes), 0.95, np.float32)))
+    return wrong
+
+
+@pytest.fixture(scope="module")
+def study(hidden, tiny_overrides, tmp_path_factory):
+    """Rounds 0, 1 and 2 are evaluated, a fourth may follow."""
+    annotator, dataset = hidden
+    config = load_config(None, (*tiny_overrides, "device=cpu", "train.max_steps=4", "train.min_steps=4"))
+    made = Study.create(tmp_path_factory.mktemp("dashboard_page") / "study", dataset, config=config)
+    made.run(annotator)
+    made.extend(3)
+    made.store.put("classes", [HOSTILE, *made.classes[1:]])
+    return Study.open(made.folder)
+
+
+@pytest.fixture
+def page(study, browsing):
+    with serving(study) as port:
+        page = browsing().new_page()
+        page.goto(f"http://127.0.0.1:{port}/dashboard")
+        page.locator("#figures dd").first.wait_for()
+        yield page
+
+
+def test_curves_are_drawn_over_each_axis(study, page):
+    charts = page.locator("#quality svg.chart")
+    assert charts.count() == 3
+    ap = [facts["evaluate"]["val"]["ap"] for facts in study.store.facts().values()]
+    for chart in charts.all():
+        assert chart.locator("polyline.first").get_attribute("points").count(",") == len(ap) == chart.locator("circle.first").count()
+        assert chart.bounding_box()["height"] > 100
+
+
+def test_classes_are_text_with_their_amounts(study, page):
+    rows = page.locator("#balance tbody tr")
+    assert rows.count() == len(study.classes) and HOSTILE in rows.first.inner_text()
+    assert page.title() != "owned" and page.locator("img[src=x]").count() == 0
+    labelled = np.bincount(np.concatenate([a.boxes.labels for a in study.store.annotations(Split.TRAIN).values()]), minlength=10)
+    assert [int(row.locator("td").nth(1).inner_text()) for row in rows.all()] == labelled.tolist()
+
+
+def test_scores_of_the_pool_stand_in_histograms(page):
+    charts = page.locator("#histograms svg.chart")
+    assert charts.count() >= 3 and all(chart.locator("rect.bar").count() == 20 for chart in charts.all())
+
+
+def test_worst_images_and_suspects_are_shown_and_lead_to_the_image(study, page, browsing):
+    wrong = seen_by_a_sure_model(study)
+    page.reload()
+    worst = page.locator("#worst .shot")
+    worst.first.wait_for()
+    assert wrong in worst.first.inner_text() and "of the wrong class" in worst.first.inner_text()
+    suspects = page.locator("#suspects .shot")
+    assert wrong in "".join(suspects.all_inner_texts()) and "looks like" in suspects.first.inner_text()
+    assert suspects.first.locator("rect").count() == 2
+    page.wait_for_function("() => fetch(document.querySelector('#worst image').getAttribute('href')).then((reply) => reply.ok)")
+    link = worst.first.get_attribute("href")
+    page.goto(page.url.removesuffix("/dashboard") + link)
+    page.locator("dialog[open] input").fill("anna")
+    page.keyboard.press("Enter")
+    page.wait_for_function("name => document.querySelector('#image-name').textContent === name", arg=wrong)
+
+
+def test_it_says_whether_to_go_on_and_who_labelled(page):
+    assert page.locator("#next .lede").inner_text() in ("Consider stopping.", "Go on.", "Too early to tell.")
+    assert page.locator("#next .rule").count() == 2 and "simulated" in page.locator("#people").inner_text()
+
+
+def test_trouble_is_an_alert(study, page):
+    assert not page.locator("#trouble").is_visible()
+    write_trouble(study.folder, "no space left on <b>the disk</b>.")
+    page.reload()
+    alert = page.locator("#trouble[role=alert]")
+    alert.wait_for(state="visible")
+    assert "no space left on <b>the disk</b>." in alert.inner_text() and "All labels are safe" in alert.inner_text()
+    (study.folder / "progress.json").unlink()
