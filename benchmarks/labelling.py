@@ -40,10 +40,10 @@ class Annotator(Thread):
     told: key of an answer → its image and the boxes drawn. times: kind of request → seconds.
     """
 
-    def __init__(self, number: int, link: str, until: float) -> None:
+    def __init__(self, number: int, link: str, until: float, pause: float) -> None:
         super().__init__(name=f"annotator {number}", daemon=True)
         self.rng = np.random.default_rng(number)
-        self.link, self.until = link, until
+        self.link, self.until, self.pause = link, until, pause
         self.times: dict[str, list[float]] = defaultdict(list)
         self.told: dict[str, tuple[str, list[list[float]]]] = {}
         self.faults: list[str] = []
@@ -55,6 +55,7 @@ class Annotator(Thread):
                 if task is None:
                     return
                 self._timed("image", client, "GET", task["url"])
+                sleep(self.pause)
                 self._label(client, task)
 
     def _label(self, client: httpx.Client, task: dict) -> None:  # type: ignore[type-arg]
@@ -85,6 +86,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--annotators", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--pause", type=float, default=1.0, help="seconds that an annotator looks at each image; 0: as fast as it goes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         study = make_study(Path(folder), options.images)
@@ -93,7 +95,7 @@ def main() -> int:
             link = re.search(r"http://\S+", server.stdout.readline()).group(0).rstrip("/")  # type: ignore[union-attr]
             sleep(1)
             until = monotonic() + options.seconds
-            people = [Annotator(number, link, until) for number in range(options.annotators)]
+            people = [Annotator(number, link, until, options.pause) for number in range(options.annotators)]
             for person in people:
                 person.start()
             for person in people:
@@ -143,11 +145,7 @@ def report(folder: Path, people: list[Annotator], baseline: list[float]) -> int:
     store: Store = Study.open(folder).store
     stored = {record.image_id: store.history(record.image_id) for record in store.images()}
     answers = Counter(image_id for image_id, history in stored.items() for _ in history)
-    lost = [
-        i
-        for i, boxes in told.values()
-        if not any(np.array_equal(a.boxes.xyxy, np.float32(boxes or np.zeros((0, 4)))) for _, _, a, _ in stored[i])
-    ]
+    lost = [image_id for image_id, boxes in told.values() if not is_stored(boxes, stored[image_id])]
     doubled = [image_id for image_id, times in answers.items() if times > 1]
     faults = [fault for person in people for fault in person.faults]
     verdicts = sum(len(boxes) for _, boxes in told.values())

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from boxwise.store.rows import hold, now
-from boxwise.store.schema import DRAFTS, LEASES, SKIPS
+from boxwise.store.schema import DRAFTS, LEASES, SKIPS, writing
 from boxwise.store.store import Store
 
 
@@ -41,7 +41,7 @@ class Desk:
 
     def lease(self, image_id: str, annotator: str, *, at: float, until: float) -> Lease | None:
         """Take or renew an image; None on success, else the lease of whoever has it. Raises StudyError for an unknown image."""
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             hold(connection, image_id)
             row = connection.execute(sa.select(LEASES).where(LEASES.c.image_id == image_id)).first()
             if row is not None and row.annotator != annotator and row.until > at:
@@ -58,13 +58,13 @@ class Desk:
 
     def release(self, image_ids: Collection[str], annotator: str) -> None:
         """Give images back; those of others stay theirs."""
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             connection.execute(LEASES.delete().where(LEASES.c.image_id.in_(list(image_ids)), LEASES.c.annotator == annotator))
 
     def save_draft(self, image_id: str, round: int, annotator: str, *, revision: int, document: Mapping[str, Any]) -> int:
         """Keep the newest revision of somebody's work on an image; returns the revision that is kept."""
         mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round, DRAFTS.c.annotator == annotator)
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             hold(connection, image_id)
             known = connection.execute(sa.select(DRAFTS.c.revision).where(mine)).scalar()
             if known is not None and known >= revision:
@@ -84,13 +84,13 @@ class Desk:
     def drop_draft(self, image_id: str, round: int, annotator: str) -> None:
         """Forget a draft that has been handed in."""
         mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round, DRAFTS.c.annotator == annotator)
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             connection.execute(DRAFTS.delete().where(mine))
 
     def skip(self, image_id: str, round: int, annotator: str, reason: str) -> None:
         """Somebody would rather not label this image; it is theirs no longer and not shown to them again this round."""
         mine = sa.and_(SKIPS.c.image_id == image_id, SKIPS.c.round == round, SKIPS.c.annotator == annotator)
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             hold(connection, image_id)
             connection.execute(SKIPS.delete().where(mine))
             row = {"image_id": image_id, "round": round, "annotator": annotator, "reason": reason, "at": now()}

@@ -5,10 +5,13 @@ Knows columns, not what they mean to a study.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from threading import RLock
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 SCHEMA_VERSION = 3
 META = sa.MetaData()
@@ -115,11 +118,25 @@ def latest_of(image_id: str) -> sa.Select[tuple[int]]:
     return LATEST.where(ANNOTATIONS.c.image_id == image_id)
 
 
+_SQLITE_WRITER = RLock()
+
+
 def engine(url: str) -> Engine:
     engine = sa.create_engine(url)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _configure_sqlite)
     return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes, committed when the block ends.
+
+    SQLite has one writer at a time; the others poll for their turn, and where many write one of them may starve. So within a process they
+    queue. PostgreSQL locks rows and needs no queue.
+    """
+    with _SQLITE_WRITER if engine.dialect.name == "sqlite" else nullcontext(), engine.begin() as connection:
+        yield connection
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -33,6 +33,7 @@ from boxwise.store.schema import (
     engine,
     latest_of,
     shown,
+    writing,
 )
 
 GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that nobody looked at
@@ -63,7 +64,7 @@ class Store:
     def create(cls, url: str, facts: Mapping[str, Any]) -> Store:
         """A new store at `url` holding the study's `facts` (config, classes...). Raises StudyError if one is there already."""
         store = cls(engine(url))
-        with store._engine.begin() as connection:
+        with writing(store._engine) as connection:
             if sa.inspect(connection).has_table(STUDY.name):
                 raise StudyError(f"{shown(url)}: there is a study already. Open it, or choose another folder.")
             META.create_all(connection)
@@ -97,7 +98,7 @@ class Store:
             return connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == key)).scalar()
 
     def put(self, key: str, value: Any) -> None:
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             put(connection, key, value)
 
     @property
@@ -122,7 +123,7 @@ class Store:
             for record in records
         ]
         try:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 if rows:
                     connection.execute(IMAGES.insert(), rows)
         except sa.exc.IntegrityError as error:
@@ -140,7 +141,7 @@ class Store:
 
     def quarantine(self, image_id: str, fault: str) -> None:
         """Take an image out of use and remember why."""
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(fault=fault))
 
     def quarantined(self) -> dict[str, str]:
@@ -174,7 +175,7 @@ class Store:
         key: made once by the sender of an answer; the same key again stores nothing. An answer with a key is late when somebody else has
         answered since `round` began and the sender no longer holds the image: it is kept as history and changes nothing else.
         """
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             hold(connection, annotation.image_id)
             if key is None:
                 append(connection, annotation, verdicts, round, annotator, seconds)
@@ -198,7 +199,7 @@ class Store:
 
     def annotate_all(self, annotations: Iterable[Annotation], *, round: int, annotator: str) -> None:
         """Append many given annotations without verdicts or labour, in one transaction."""
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             for annotation in annotations:
                 append(connection, annotation, (), round, annotator, 0.0)
 
@@ -309,7 +310,7 @@ class Store:
 
         annotations: what the model labelled without a person. pool: image_id → whether the image stays in the pool from now on.
         """
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             connection.execute(FACTS.insert(), {"round": round, "phase": phase.value, "facts": plain(facts), "at": now()})
             if query is not None:
                 insert_query(connection, query)
@@ -321,7 +322,7 @@ class Store:
 
     def reopen(self, round: int, phase: Phase) -> None:
         """Go back to a rung that was skipped because the budget had ended."""
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             connection.execute(FACTS.delete().where(FACTS.c.round == round, FACTS.c.phase == phase.value))
             put(connection, "position", [round, phase.value])
 

@@ -88,6 +88,7 @@ class LabelQueue:
     clock: Callable[[], float] = time
     _records: dict[str, ImageRecord] = field(default_factory=dict)
     _hands: dict[str, _Hand] = field(default_factory=dict)
+    _turn: Lock = field(default_factory=Lock)  # one looks for an image at a time, or all would reach for the same
     _grasp: Lock = field(default_factory=Lock)  # between looking which tab has an image and taking it
 
     def next(self, annotator: str, *, tab: str = "", keep: Collection[str] = ()) -> Task | str:
@@ -96,23 +97,35 @@ class LabelQueue:
         Images that the annotator has skipped come last. tab: which of the annotator's windows asks; each is in nobody else's way.
         keep: images that it holds already and does not want again.
         """
-        number, phase = self.study.store.position
-        if phase is not Phase.ANNOTATE:
-            return "done" if phase is Phase.DONE else "training"
-        waiting = self.study.store.waiting(number)
-        held, skipped = self.desk.leases(at=self.clock()), self.desk.skipped(number)
+        with self._turn:
+            return self._next(annotator, tab, keep)
+
+    def _next(self, annotator: str, tab: str, keep: Collection[str]) -> Task | str:
+        while True:
+            number, phase = self.study.store.position
+            if phase is not Phase.ANNOTATE:
+                return "done" if phase is Phase.DONE else "training"
+            left, free = self._free(number, annotator, tab, keep)
+            if free is None:
+                return "leased" if left else "answered"
+            try:
+                task = self._task(free, annotator, tab)
+            except TakenError:
+                continue  # between the look and the grasp: somebody else was faster, so look again
+            if self.study.store.waiting(number, image_id=free):
+                return task
+            self.release([free], annotator, tab=tab)  # answered between the look and the grasp
+
+    def _free(self, number: int, annotator: str, tab: str, keep: Collection[str]) -> tuple[int, str | None]:
+        """(how many images wait that are not in `keep`, the first of them that nobody else has)."""
+        waiting, held, skipped = self.study.store.waiting(number), self.desk.leases(at=self.clock()), self.desk.skipped(number)
         left = [image_id for image_id in self.study.asked(number) if image_id in waiting and image_id not in keep]
         for image_id in sorted(left, key=lambda image_id: annotator in skipped.get(image_id, {})):
             lease = held.get(image_id)
-            if lease is None or (lease.annotator == annotator and self._is_in(image_id, annotator, tab)):
-                try:
-                    task = self._task(image_id, annotator, tab)
-                except TakenError:
-                    continue  # between the look and the grasp
-                if self.study.store.waiting(number, image_id=image_id):
-                    return task
-                self.release([image_id], annotator, tab=tab)  # answered between the look and the grasp
-        return "leased" if left else "answered"
+            mine = lease is not None and lease.annotator == annotator and self._is_in(image_id, annotator, tab)
+            if mine or (lease is None and not self._is_elsewhere(image_id, annotator, tab)):
+                return len(left), image_id
+        return len(left), None
 
     def open(self, image_id: str, annotator: str, *, tab: str = "") -> Task:
         """An image of the annotator's own choice, also one that is labelled already.
@@ -194,8 +207,7 @@ class LabelQueue:
     def _take(self, image_id: str, annotator: str, tab: str, until: float) -> str | None:
         """Take or renew an image for one tab; who has it instead, or None."""
         with self._grasp:
-            hand = self._hands.get(image_id)
-            if hand is not None and hand.annotator == annotator and hand.tab != tab and hand.until > self.clock():
+            if self._is_elsewhere(image_id, annotator, tab):
                 return annotator
             taken = self.desk.lease(image_id, annotator, at=self.clock(), until=until)
             if taken is None:
@@ -205,6 +217,11 @@ class LabelQueue:
     def _is_in(self, image_id: str, annotator: str, tab: str) -> bool:
         hand = self._hands.get(image_id)
         return hand is not None and hand[:2] == (annotator, tab)
+
+    def _is_elsewhere(self, image_id: str, annotator: str, tab: str) -> bool:
+        """Whether the annotator has the image in another tab."""
+        hand = self._hands.get(image_id)
+        return hand is not None and hand.annotator == annotator and hand.tab != tab and hand.until > self.clock()
 
     def _let_go(self, image_ids: Collection[str], annotator: str) -> None:
         with self._grasp:
