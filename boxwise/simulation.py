@@ -281,10 +281,11 @@ def _finished(study: Study, number: int, phase: Phase) -> Event:
 
 
 def _run_side_by_side(plan: Plan, jobs: int, on_event: OnEvent) -> None:
-    """Trunks first; their arms start as soon as they are done. The first fault stops what has not started and is raised."""
+    """Trunks first; their arms start as soon as they are done. The first fault ends the other cells, which it cannot harm, and is raised."""
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context, initializer=_share_cores, initargs=(threads,)) as pool:
+        others = set(multiprocessing.active_children())
         queue = manager.Queue()
         trunks = [trunk for seed in plan.seeds for trunk in plan.trunks(seed)]
         waiting: dict[Future[None], Trunk | None] = {pool.submit(_trunk_job, plan, trunk, queue): trunk for trunk in trunks}
@@ -299,7 +300,16 @@ def _run_side_by_side(plan: Plan, jobs: int, on_event: OnEvent) -> None:
                         waiting |= {pool.submit(_cell_job, plan, arm, trunk, queue): None for arm in trunk.arms}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            _end(set(multiprocessing.active_children()) - others)
             raise
+
+
+def _end(workers: Iterable[multiprocessing.process.BaseProcess]) -> None:
+    """Waits until they are gone, so that the next run finds their studies free."""
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join()
 
 
 def _share_cores(threads: int) -> None:

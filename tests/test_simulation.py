@@ -1,6 +1,7 @@
 """Simulation's promises: paired arms, hidden truth, resumable cells, side by side the same as one by one."""
 
 import csv
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from boxwise.config import load_config
-from boxwise.errors import ConfigError, StudyError
+from boxwise.errors import BoxwiseError, ConfigError, StudyError
 from boxwise.recipes import ARMS
 from boxwise.records import Phase, Split
 from boxwise.simulation import Plan, read_simulation, simulate, with_splits
@@ -95,6 +96,17 @@ def test_every_arm_that_has_a_name_runs(plan, tmp_path, tiny_overrides):
     for arm, names in (("auto", {"alpha", "beta"}), ("gain_per_second", {"expected", "learned", "uncertain"})):
         weights = next(cell for cell in cells if cell.arm == arm).rounds[1].facts["audit"]["weights"]
         assert weights.keys() == names and sum(weights.values()) == pytest.approx(1) and min(weights.values()) >= 0
+
+
+def test_a_fault_ends_the_cells_beside_it_with_one_message(plan, tmp_path, capfd):
+    """The other cells go on where they were when the run is repeated."""
+    broken = replace(plan, folder=tmp_path, seeds=(0,)).cell_folder(plan.arms[0], 0)
+    broken.mkdir(parents=True)
+    (broken / "config.yaml").write_text("nonsense: true\n")
+    with pytest.raises(BoxwiseError, match="nonsense"):
+        simulate(replace(plan, folder=tmp_path, seeds=(0,)), jobs=2)
+    assert "Traceback" not in capfd.readouterr().err
+    assert multiprocessing.active_children() == []
 
 
 def test_another_config_in_the_same_folder_is_an_error(plan, cells):
