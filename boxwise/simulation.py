@@ -281,7 +281,7 @@ def _finished(study: Study, number: int, phase: Phase) -> Event:
 
 
 def _run_side_by_side(plan: Plan, jobs: int, on_event: OnEvent) -> None:
-    """Trunks first; their arms start as soon as they are done. The first fault ends the other cells, which it cannot harm, and is raised."""
+    """Trunks first; their arms start as soon as they are done. The first fault ends the other cells, unharmed, and is raised."""
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context, initializer=_share_cores, initargs=(threads,)) as pool:
