@@ -154,7 +154,7 @@ def read_benchmark(out: Path) -> list[Panel]:
         raise BoxwiseError(f"{out}: no benchmark here (no {INDEX}).")
     index = json.loads(path.read_text(encoding="utf-8"))
     found = [(*names, out / folder) for folder, names in index.items() if (out / folder / "arms.json").is_file()]
-    return [Panel(data, detector, read_simulation(folder)) for data, detector, folder in found]
+    return [Panel(data, detector, [c for c in read_simulation(folder) if c.finished]) for data, detector, folder in found]
 
 
 def read_source(source: DataSource, made: Path, *, progress: Progress | None = None) -> Dataset:

@@ -73,6 +73,11 @@ class Cell:
         return f"{self.arm} ({UPPER_BOUND})" if self.upper_bound else self.arm
 
     @property
+    def finished(self) -> bool:
+        """Whether the study has come to its end."""
+        return any(r.phase(name).get("ended") for r in self.rounds for name in ("select", "score"))
+
+    @property
     def ask(self) -> str:
         """What a person was asked about an image; studies older than the choice drew everything."""
         return str((self.config.get("ask") or {}).get("mode", "full"))

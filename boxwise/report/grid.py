@@ -91,11 +91,12 @@ def role_of(arm: str, baseline: str, *, upper_bound: bool) -> Role:
 
 
 def standings(panel: Panel, *, baseline: str) -> list[Standing]:
-    """Every arm with a learning curve, best rank first; ceilings have none."""
+    """Every arm with a learning curve, best rank first; ceilings have none, and an arm with fewer seeds than the baseline has no rank."""
     results = arm_results(panel.cells, baseline=baseline, split=panel.split)
     roles = {r.arm: role_of(r.arm, baseline, upper_bound=r.upper_bound) for r in results}
     corrected = {axis: _corrected({r.arm: r.by_axis[axis].test for r in results if roles[r.arm] == "arm"}) for axis in AXES}
-    ranks = dict(zip((r.arm for r in results), mean_ranks(_areas(results)[1]).mean, strict=True))
+    ranked = [r for r in results if _level(r.arm, baseline, results)]
+    ranks = dict(zip((r.arm for r in ranked), mean_ranks(_areas(ranked)[1]).mean, strict=True))
     seconds = {r.arm: seconds_per_image(cells_of(panel.cells, r.arm)) for r in results}
     found = [
         Standing(
@@ -103,20 +104,23 @@ def standings(panel: Panel, *, baseline: str) -> list[Standing]:
             r,
             roles[r.arm],
             {axis: corrected[axis][r.arm] for axis in AXES if r.arm in corrected[axis]},
-            ranks[r.arm],
+            ranks.get(r.arm, math.nan),
             seconds[r.arm],
             seconds[r.arm] / seconds[baseline] if seconds.get(baseline) else math.nan,
         )
         for r in results
     ]
-    return sorted(found, key=lambda standing: standing.rank)
+    return sorted(found, key=lambda standing: (math.isnan(standing.rank), standing.rank))
 
 
 def overall(panels: Sequence[Panel], *, baseline: str) -> tuple[list[Overall], Ranks]:
-    """Every arm that all panels have, best mean rank first, and the ranks behind it; blocks are panels × seeds that all arms finished."""
+    """The arms that have finished what the baseline has, best mean rank first, and the ranks behind it; blocks are panels × seeds.
+
+    An arm that was stopped half way is left out, so that it costs the others no block.
+    """
     by_panel = [arm_results(panel.cells, baseline=baseline, split=panel.split) for panel in panels]
     by_panel = [results for results in by_panel if results]
-    shared = [r for r in by_panel[0] if all(any(o.arm == r.arm for o in results) for results in by_panel)] if by_panel else []
+    shared = [r for r in by_panel[0] if all(_level(r.arm, baseline, results) for results in by_panel)] if by_panel else []
     arms = [r.arm for r in shared]
     blocks = [_areas([next(r for r in results if r.arm == arm) for arm in arms])[1] for results in by_panel]
     areas = np.concatenate([np.zeros((0, len(arms))), *blocks])
@@ -203,6 +207,12 @@ def sanity(panel: Panel, *, baseline: str) -> list[tuple[bool | None, str]]:
 def _ahead(mine: ArmSummary, theirs: ArmSummary) -> int:
     a, b = (dict(zip(s.seeds, s.areas, strict=True)) for s in (mine, theirs))
     return sum(a[seed] > b[seed] for seed in mine.paired_seeds)
+
+
+def _level(arm: str, baseline: str, results: Sequence[ArmResult]) -> bool:
+    """Whether the arm has as many seeds as the baseline; without a baseline, whether it is there."""
+    seeds = {r.arm: r.seeds for r in results}
+    return seeds.get(arm, 0) >= seeds.get(baseline, 1)
 
 
 def _areas(results: Sequence[ArmResult]) -> tuple[list[int], np.ndarray]:

@@ -1,6 +1,7 @@
 """A benchmark's figures, on made-up cells small enough to be worked by hand."""
 
 import csv
+import math
 import re
 from dataclasses import replace
 
@@ -48,6 +49,22 @@ def panel(data="made", arms=("good", "bad", "random", "oracle_loss", "fewest"), 
 @pytest.fixture(scope="module")
 def found():
     return {s.result.arm: s for s in standings(panel(), baseline="random")}
+
+
+def test_an_arm_stopped_half_way_takes_no_block_from_the_others():
+    cells = [c for c in panel().cells if c.arm != "bad" or c.seed < 2]
+    rows, ranks = overall([Panel("made", "tiny", cells)], baseline="random")
+    assert [row.arm for row in rows] == ["oracle_loss", "good", "random", "fewest"]
+    assert ranks.blocks == 6
+    found = standings(Panel("made", "tiny", cells), baseline="random")
+    assert [(s.result.arm, s.rank) for s in found][:4] == [("oracle_loss", 1), ("good", 2), ("random", 3), ("fewest", 4)]
+    assert found[4].result.arm == "bad" and math.isnan(found[4].rank)
+
+
+def test_a_cell_is_finished_when_its_study_is():
+    whole = cell("good", 0)
+    assert whole.finished
+    assert not replace(whole, rounds=whole.rounds[:2]).finished
 
 
 class TestStandings:
