@@ -125,7 +125,7 @@ class TestDrawing:
             page.keyboard.type("ine")
             assert page.locator("#class-options .name").all_inner_texts() == ["nine"]
             page.keyboard.press("Enter")
-            assert boxes_in_list(page).locator(".name").inner_text() == "nine"
+            boxes_in_list(page).locator(".name", has_text="nine").wait_for()
             assert stored(study, hand_in(page))[0][0] == study.classes.index("nine")
 
 
