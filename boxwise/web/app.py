@@ -21,7 +21,7 @@ from boxwise.web.dashboard import dashboard
 from boxwise.web.pictures import etag, picture, small_picture
 from boxwise.web.progress import read_progress, read_trouble
 from boxwise.web.queue import Answer, LabelQueue, TakenError, Task, task_to_json
-from boxwise.web.requests import AnswerBody, DraftBody, ImagesBody, NextBody, OpenBody, SkipBody
+from boxwise.web.requests import AnswerBody, DraftBody, ImagesBody, KeepingBody, OpenBody, SkipBody
 from boxwise.web.security import Guard
 
 STATIC = Path(__file__).parent / "static"
@@ -101,7 +101,7 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
         return {"round": queue.study.store.position[0], "items": queue.listing()}
 
     @app.post("/api/next")
-    def next_image(body: NextBody) -> dict[str, Any]:
+    def next_image(body: KeepingBody) -> dict[str, Any]:
         found = queue.next(body.annotator, tab=body.tab, keep=set(body.keep))
         return {"task": _served(found)} if isinstance(found, Task) else {"task": None, "reason": found}
 
@@ -120,6 +120,11 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
     @app.post("/api/release")
     def release(body: ImagesBody) -> dict[str, Any]:
         queue.release(body.image_ids, body.annotator, tab=body.tab)
+        return {}
+
+    @app.post("/api/farewell")
+    def farewell(body: KeepingBody) -> dict[str, Any]:
+        queue.farewell(body.annotator, tab=body.tab, keep=set(body.keep))
         return {}
 
     @app.put("/api/drafts")

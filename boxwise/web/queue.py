@@ -88,6 +88,7 @@ class LabelQueue:
     clock: Callable[[], float] = time
     _records: dict[str, ImageRecord] = field(default_factory=dict)
     _hands: dict[str, _Hand] = field(default_factory=dict)
+    _farewells: dict[tuple[str, str], int] = field(default_factory=dict)  # how often a tab of somebody was closed or loaded anew
     _turn: Lock = field(default_factory=Lock)  # one looks for an image at a time, or all would reach for the same
     _grasp: Lock = field(default_factory=Lock)  # between looking which tab has an image and taking it
 
@@ -97,8 +98,13 @@ class LabelQueue:
         Images that the annotator has skipped come last. tab: which of the annotator's windows asks; each is in nobody else's way.
         keep: images that it holds already and does not want again.
         """
+        visit = self._farewells.get((annotator, tab), 0)
         with self._turn:
-            return self._next(annotator, tab, keep)
+            task = self._next(annotator, tab, keep)
+        if isinstance(task, Task) and self._farewells.get((annotator, tab), 0) != visit:  # asked for by a page that is gone
+            self.release([task.record.image_id], annotator, tab=tab)
+            return "leased"
+        return task
 
     def _next(self, annotator: str, tab: str, keep: Collection[str]) -> Task | str:
         while True:
@@ -144,6 +150,13 @@ class LabelQueue:
         mine = [i for i in image_ids if i not in self._hands or self._is_in(i, annotator, tab)]
         self.desk.release(mine, annotator)
         self._let_go(mine, annotator)
+
+    def farewell(self, annotator: str, *, tab: str = "", keep: Collection[str] = ()) -> None:
+        """The tab is being closed: give back all it has but `keep`, also what it asked for and has not been handed yet."""
+        with self._grasp:
+            self._farewells[annotator, tab] = self._farewells.get((annotator, tab), 0) + 1
+            idle = [i for i, hand in self._hands.items() if hand[:2] == (annotator, tab) and i not in keep]
+        self.release(idle, annotator, tab=tab)
 
     def answer(self, answer: Answer) -> bool:
         """Store an answer; durable when this returns. Returns whether it came late (kept as history, not as the image's labels)."""

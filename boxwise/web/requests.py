@@ -29,7 +29,7 @@ class PersonBody(Body):
     tab: Annotated[str, StringConstraints(max_length=100)] = ""
 
 
-class NextBody(PersonBody):
+class KeepingBody(PersonBody):
     keep: list[ImageId] = Field(default_factory=list, max_length=50)
 
 

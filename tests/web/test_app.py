@@ -90,6 +90,12 @@ class TestLabelling:
         assert page.post("/api/open", json={"annotator": "ben", "image_id": task["image_id"]}).status_code == 200
         assert page.post("/api/renew", json={"annotator": "anna", "image_ids": [task["image_id"]]}).json()["lost"] == [task["image_id"]]
 
+    def test_a_closed_page_gives_back_what_it_does_not_keep(self, page, queue):
+        names = [next_task(page, keep=[])["image_id"]]
+        names.append(next_task(page, keep=names)["image_id"])
+        assert page.post("/api/farewell", json={"annotator": "anna", "keep": names[1:]}).status_code == 200
+        assert set(queue.desk.leases(at=queue.clock())) == {names[1]}
+
     def test_drafts_skips_and_flags(self, page, queue):
         task = next_task(page)
         where = {"annotator": "anna", "image_id": task["image_id"], "round": task["round"]}

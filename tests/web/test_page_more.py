@@ -1,9 +1,9 @@
 """The labelling page in a real browser: every way to draw, to answer and to put off, two tabs of one person, and trouble elsewhere."""
 
-from time import sleep
+from time import sleep, time
 
 import pytest
-from driving import another, drag, enter, record_of, saved, serving, shown_image, spot
+from driving import PATIENCE, another, drag, record_of, saved, serving, shown_image, spot
 
 from boxwise.records import Action, Source
 from boxwise.store import Desk
@@ -38,12 +38,29 @@ def corners(page):
     return box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]
 
 
+def close(page, study, annotator, keeps=frozenset()):
+    """Close the page, and wait until nothing but `keeps` is in its person's hands."""
+    page.close()
+    until = time() + PATIENCE / 1000
+    while {i for i, lease in Desk(study.store).leases(at=time()).items() if lease.annotator == annotator} != keeps:
+        assert time() < until, f"{annotator} still holds images"
+        sleep(0.05)
+
+
 def pull(page, start, by):
     """Drag a point of the screen by some pixels of the screen."""
     page.mouse.move(*start)
     page.mouse.down()
     page.mouse.move(start[0] + by[0], start[1] + by[1], steps=4)
     page.mouse.up()
+
+
+def second_tab(page):
+    """Another tab of the same browser, once it has an image."""
+    tab = page.context.new_page()
+    tab.goto(page.url)
+    tab.locator("#desk").wait_for(state="visible")
+    return tab
 
 
 class TestDrawing:
@@ -178,15 +195,22 @@ class TestPuttingOff:
             assert Desk(study.store).skipped(1) == {name: {"anna": "I am not sure what I see"}}
             ben = person(port, "ben")
             assert shown_image(ben) == name
-            ben.close()
-            Desk(study.store).release([name], "ben")  # a closed page says so as a rule, but not always; then the lease runs out
-            seen = []
-            for _ in range(4):
-                seen.append(hand_in(page))
+            close(ben, study, "ben")
+            seen = [hand_in(page) for _ in range(4)]
             assert name not in seen and len(set(seen)) == 4
 
 
 class TestHolding:
+    def test_a_closed_page_leaves_its_images_to_others(self, waiting_study, person):
+        study = waiting_study("full")
+        with serving(study) as port:
+            for _ in range(3):  # closed at once: the next images are still being asked for
+                close(person(port, "ben"), study, "ben")
+            anna = person(port, "anna")
+            drag(anna, record_of(study, name := shown_image(anna)), (20, 20), (50, 60))
+            saved(anna)
+            close(anna, study, "anna", keeps={name})
+
     def test_the_heartbeat_keeps_the_image(self, waiting_study, person):
         study = waiting_study("full")
         with serving(study, lease_seconds=1.5) as port:
@@ -197,19 +221,14 @@ class TestHolding:
             assert shown_image(ben) != name
             assert shown_image(anna) == name and not anna.locator("#lost").is_visible()
 
-    def test_two_tabs_of_one_person_have_different_images(self, waiting_study, browsing):
+    def test_two_tabs_of_one_person_have_different_images(self, waiting_study, person):
         study = waiting_study("full")
         with serving(study) as port:
-            context = browsing()
-            first = context.new_page()
-            first.goto(f"http://127.0.0.1:{port}/")
-            enter(first, "anna")
+            first = person(port, "anna")
             name = shown_image(first)
             drag(first, record_of(study, name), (20, 20), (50, 60))
             saved(first)
-            second = context.new_page()
-            second.goto(f"http://127.0.0.1:{port}/")
-            second.locator("#desk").wait_for(state="visible")
+            second = second_tab(first)
             other = shown_image(second)
             assert other != name
             drag(second, record_of(study, other), (10, 10), (30, 30))
@@ -225,28 +244,22 @@ class TestHolding:
             assert stored(study, name)[0][1:] == pytest.approx([20, 20, 50, 60], abs=NEAR)
             assert stored(study, other)[0][1:] == pytest.approx([10, 10, 30, 30], abs=NEAR)
 
-    def test_what_a_closed_tab_had_in_hand_comes_back_in_the_next_one(self, waiting_study, browsing):
+    def test_what_a_closed_tab_had_in_hand_comes_back_in_the_next_one(self, waiting_study, person):
         study = waiting_study("full")
         with serving(study) as port:
-            context = browsing()
-            first = context.new_page()
-            first.goto(f"http://127.0.0.1:{port}/")
-            enter(first, "anna")
+            first = person(port, "anna")
             name = shown_image(first)
             drag(first, record_of(study, name), (20, 20), (50, 60))
             saved(first)
             first.close()
-            second = context.new_page()
-            second.goto(f"http://127.0.0.1:{port}/")
+            second = second_tab(first)
             boxes_in_list(second).first.wait_for()
             assert shown_image(second) == name
 
-    def test_a_copied_tab_has_an_image_of_its_own(self, waiting_study, browsing):
+    def test_a_copied_tab_has_an_image_of_its_own(self, waiting_study, person):
         study = waiting_study("full")
         with serving(study) as port:
-            first = browsing().new_page()
-            first.goto(f"http://127.0.0.1:{port}/")
-            enter(first, "anna")
+            first = person(port, "anna")
             remembered = first.evaluate("JSON.stringify(sessionStorage)")
             copy = first.context.new_page()
             copy.add_init_script(f"Object.assign(sessionStorage, {remembered})")

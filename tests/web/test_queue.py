@@ -105,6 +105,26 @@ class TestLeases:
         queue.desk.release([first], "anna")
         assert queue.open(first, "ben").record.image_id == first
 
+    def test_a_closed_tab_gives_back_all_but_what_it_keeps(self, queue_of):
+        queue = queue_of()
+        worked, idle = (queue.next("anna", tab="1", keep=keep).record.image_id for keep in ((), queue.study.ask().image_ids[:1]))
+        other = queue.next("anna", tab="2").record.image_id
+        queue.farewell("anna", tab="1", keep=[worked])
+        assert set(queue.desk.leases(at=queue.clock())) == {worked, other}
+        assert queue.next("ben").record.image_id == idle
+
+    def test_what_a_closed_tab_asked_for_before_is_nobodys(self, queue_of):
+        queue = queue_of()
+
+        def closed_meanwhile():
+            queue.clock = Clock()
+            queue.farewell("anna", tab="1")
+            return queue.clock()
+
+        queue.clock = closed_meanwhile
+        assert queue.next("anna", tab="1") == "leased" and not queue.desk.leases(at=1000.0)
+        assert isinstance(queue.next("anna", tab="1"), Task)  # the tab was loaded anew
+
     def test_when_all_are_taken_it_says_so(self, queue_of):
         queue = queue_of()
         while isinstance(task := queue.next(f"annotator {len(queue.desk.leases(at=0))}"), Task):

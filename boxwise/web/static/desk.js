@@ -144,8 +144,7 @@ export class Desk {
   /** The page is going away: images that nothing was done to are free for others at once. */
   farewell() {
     this.courier.farewell();
-    const idle = this.current && !this.current.revision && !this.current.lost;
-    this.queue.release(idle ? [this.current.task.image_id] : [], { last: true });
+    this.queue.farewell([...this.courier.unsent, ...(this.current?.revision ? [this.current.task.image_id] : [])]);
   }
 
   // --- gestures on boxes ---

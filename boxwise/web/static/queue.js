@@ -5,6 +5,8 @@ import { post } from "./api.js";
 
 /** How many images are held ready beyond the one shown. */
 const AHEAD = 2;
+/** How many images a request may name. */
+const MOST_NAMED = 50;
 
 /** @typedef {{task: object, image: HTMLImageElement, broken: boolean}} Prepared broken: the browser cannot show the picture */
 
@@ -63,12 +65,22 @@ export class Queue {
     return lost;
   }
 
-  /** Gives images back: those fetched ahead, and `more`. */
-  release(more = [], { last = false } = {}) {
-    const images = [...this.#ids(), ...more];
+  /** Gives back the images fetched ahead. */
+  release() {
+    const images = this.#ids();
+    this.#drop();
+    if (images.length) post("/api/release", { ...this.who, image_ids: images }).catch(() => {});
+  }
+
+  /** The page is going away: gives back all but `keep`, also what the server is about to hand out. */
+  farewell(keep) {
+    this.#drop();
+    post("/api/farewell", { ...this.who, keep: keep.slice(-MOST_NAMED) }, { last: true }).catch(() => {});
+  }
+
+  #drop() {
     this.#ahead = [];
     this.#era++;
-    if (images.length) post("/api/release", { ...this.who, image_ids: images }, { last }).catch(() => {});
   }
 
   #ids() { return this.#ahead.map(({ task }) => task.image_id); }
@@ -82,8 +94,8 @@ export class Queue {
 
   async #fetch() {
     const era = this.#era;
-    const keep = [...new Set([...this.holding(), ...this.#ids()])].slice(-50);
-    const { task, reason } = await post("/api/next", { ...this.who, keep });
+    const keep = [...new Set([...this.holding(), ...this.#ids()])].slice(-MOST_NAMED);
+    const { task, reason } = await post("/api/next", { ...this.who, keep: keep.slice(-MOST_NAMED) });
     if (!task) return reason ?? "answered";
     const next = await prepared(task);
     if (era === this.#era) this.#ahead.push(next);
