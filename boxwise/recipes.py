@@ -6,7 +6,7 @@ To add an entry, write its class and name it here; the contract suites then test
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from boxwise.config import AskConfig, CurriculumConfig, StrategyConfig, StudyConfig
 from boxwise.curricula.all_labeled import AllLabeled
@@ -122,9 +122,9 @@ ARMS: dict[str, tuple[str, ...]] = {
     "class_balanced": (*_NO_SCORE, "strategy.name=class_balanced"),
     "oracle_loss": ("scorer.name=dual", "strategy.name=top_k", "scorer.alpha=0", "scorer.beta=1", "scorer.detection=oracle_loss"),
 }
-UPPER_BOUNDS = frozenset({"oracle_loss"})
-CEILINGS = frozenset({"everything"})  # no strategy: what the whole pool would reach
-FLOORS = frozenset({"fewest"})  # bad on purpose: a comparison that does not rank it below random is not to be believed
+# What an arm is there for. An upper bound looks at ground truth; a floor is bad on purpose: a comparison that does not rank it below random
+# is not to be believed; a ceiling is no strategy, but what the whole pool would reach.
+Role = Literal["arm", "upper bound", "floor", "ceiling"]
 
 
 def named(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
@@ -159,6 +159,21 @@ def scorers() -> dict[str, Any]:
     from boxwise.scorers.dual import SCORERS
 
     return SCORERS
+
+
+def role_of(arm: str, config: StudyConfig) -> Role:
+    """What an arm, run with `config`, is there for."""
+    if needs_oracle(config):
+        return "upper bound"
+    if "everything" in arm.split("+"):
+        return "ceiling"
+    return "floor" if config.strategy.name == "fewest" else "arm"
+
+
+def needs_oracle(config: StudyConfig) -> bool:
+    """Whether the score is made of the pool's ground truth, which exists in a simulation only."""
+    read = config.scorer.name == "detection_loss" or (config.scorer.name == "dual" and config.scorer.beta != 0)
+    return read and config.scorer.detection == "oracle_loss"
 
 
 def arm_overrides(arm: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from boxwise.errors import ConfigError, StudyError
 from boxwise.evaluation.self_labels import self_label_quality
 from boxwise.files import replacing
 from boxwise.formats.base import Dataset
-from boxwise.recipes import CEILINGS, UPPER_BOUNDS, arm_overrides
+from boxwise.recipes import arm_overrides, needs_oracle
 from boxwise.records import ImageRecord, Phase, Split
 from boxwise.report.cells import SELF_LABELS_FILE, cell_of
 from boxwise.report.facts import Cell
@@ -136,11 +136,7 @@ def with_splits(dataset: Dataset) -> Dataset:
 
 def read_cell(folder: Path, *, arm: str) -> Cell:
     """A finished or unfinished cell for the report, with its labels."""
-    return cell_of(Study.open(folder), arm=arm, upper_bound=_is_upper_bound(arm), ceiling=not CEILINGS.isdisjoint(arm.split("+")))
-
-
-def _is_upper_bound(arm: str) -> bool:
-    return arm in UPPER_BOUNDS or "oracle_loss" in arm
+    return cell_of(Study.open(folder), arm=arm)
 
 
 def _drawn(images: Sequence[ImageRecord], split: Split, share: float) -> list[ImageRecord]:
@@ -157,7 +153,7 @@ def _check(plan: Plan) -> None:
     if len(set(plan.arms)) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
         raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
     for arm in plan.arms:
-        rungs.check(plan.cell_config(arm, plan.seeds[0]), plan.dataset.classes)
+        rungs.check(plan.cell_config(arm, plan.seeds[0]), plan.dataset.classes, simulated=True)
     path = plan.folder / "config.yaml"
     if path.exists():
         found = differences(load_config(path), plan.config)
@@ -184,7 +180,8 @@ def _run_trunk(plan: Plan, trunk: Trunk, on_event: OnEvent | None) -> None:
     if all(plan.cell_folder(arm, config.seed).exists() for arm in trunk.arms):
         return
     annotator, images = _hide_pool_labels(plan.dataset, config)
-    study = Study.open(folder, config=config) if (folder / "config.yaml").exists() else Study.create(folder, images, config=config)
+    begun = (folder / "config.yaml").exists()
+    study = Study.open(folder, config=config) if begun else Study.create(folder, images, config=config, simulated=True)
     while study.store.position != (0, Phase.SCORE):
         if study.store.position[1] is Phase.ANNOTATE:
             study.answer(annotator)
@@ -208,7 +205,7 @@ def _run_cell(plan: Plan, arm: str, seed: int, trunk: Path, on_event: OnEvent | 
         if phase is Phase.EVALUATE:
             _judge_self_labels(study, annotator)
 
-    study.run(annotator, oracle=annotator.reveal if _is_upper_bound(arm) else None, on_event=show, on_rung=after)
+    study.run(annotator, oracle=annotator.reveal if needs_oracle(config) else None, on_event=show, on_rung=after)
     _judge_self_labels(study, annotator)
     study.store.close()
 

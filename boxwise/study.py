@@ -53,9 +53,10 @@ class Study:
         self._open: tuple[int, dict[str, QueryItem], dict[str, Proposals]] = (-1, {}, {})
 
     @classmethod
-    def create(cls, folder: Path | str, dataset: Dataset, *, config: StudyConfig | None = None) -> Study:
+    def create(cls, folder: Path | str, dataset: Dataset, *, config: StudyConfig | None = None, simulated: bool = False) -> Study:
         """A new study of `dataset` in `folder`: its images join, its labels are taken as given, its findings are kept.
 
+        simulated: whether it will be run with an oracle, which the score `oracle_loss` needs.
         Raises StudyError when the folder holds a study already, has no image, or the classes are unknown.
         """
         folder, config = Path(folder), config or StudyConfig()
@@ -63,7 +64,7 @@ class Study:
             raise StudyError(f"{folder}: the data set has no usable image ({len(dataset.findings)} findings).")
         if not dataset.classes:
             raise StudyError(f"{folder}: no class names. Give labels to read them from, or --classes cat,dog.")
-        rungs.check(config, dataset.classes)
+        rungs.check(config, dataset.classes, simulated=simulated)
         if (folder / CONFIG_FILE).exists():
             raise StudyError(f"{folder}: there is a study already. Continue it with `boxwise run {folder}`.")
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,8 @@ import pytest
 
 from boxwise.config import StudyConfig, load_config
 from boxwise.errors import ConfigError
-from boxwise.recipes import ARMS, ASK_MODES, CURRICULA, STRATEGIES, arm_overrides, named
+from boxwise.recipes import ARMS, ASK_MODES, CURRICULA, STRATEGIES, arm_overrides, named, needs_oracle, role_of
+from boxwise.rungs import check
 
 
 def configured(arm: str) -> StudyConfig:
@@ -73,3 +74,23 @@ def test_a_policy_that_judges_self_labels_needs_a_mode_that_has_them():
 def test_an_unknown_name_prints_the_known_ones():
     with pytest.raises(ConfigError, match=r"Unknown strategy 'topk'\. Did you mean 'top_k'\? Known: .*random"):
         named("strategy", STRATEGIES, "topk")
+
+
+ORACLES = ("oracle_loss", "dual+scorer.detection=oracle_loss", "dual+scorer.name=detection_loss+scorer.detection=oracle_loss")
+
+
+class TestRoles:
+    @pytest.mark.parametrize("arm", ORACLES)
+    def test_whatever_looks_at_ground_truth_is_an_upper_bound_and_no_study(self, arm):
+        assert role_of(arm, configured(arm)) == "upper bound"
+        check(configured(arm), ("a",), simulated=True)
+        with pytest.raises(ConfigError, match="exists in a simulation only"):
+            check(configured(arm), ("a",))
+
+    @pytest.mark.parametrize("arm", ["dual", "oracle_loss+scorer.beta=0", "oracle_loss+scorer.name=none+strategy.name=random"])
+    def test_an_arm_that_reads_no_ground_truth_is_none(self, arm):
+        assert role_of(arm, configured(arm)) == "arm" and not needs_oracle(configured(arm))
+
+    def test_overrides_leave_a_floor_and_a_ceiling_what_they_are(self):
+        assert role_of("fewest+train.lr=0.02", configured("fewest+train.lr=0.02")) == "floor"
+        assert role_of("everything+train.lr=0.02", configured("everything+train.lr=0.02")) == "ceiling"

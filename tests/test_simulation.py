@@ -75,7 +75,7 @@ def test_side_by_side_is_the_same_as_one_by_one(plan, cells, tmp_path):
 
 def test_the_oracle_is_marked_an_upper_bound(plan, tmp_path):
     (cell,) = simulate(replace(plan, folder=tmp_path, arms=("oracle_loss",), seeds=(0,)))
-    assert cell.upper_bound and cell.label == "oracle_loss (upper bound)"
+    assert cell.role == "upper bound" and cell.label == "oracle_loss (upper bound)"
     assert cell.rounds[1].facts["audit"]["fidelity"]["score"] == pytest.approx(1.0)
 
 
@@ -92,7 +92,7 @@ def test_every_arm_that_has_a_name_runs(plan, tmp_path, tiny_overrides):
     assert [cell.arm for cell in cells] == list(ARMS)
     for cell in cells:
         assert cell.rounds[1].facts["evaluate"]["test"]["images"] > 0 and chosen(cell, 1)
-    assert [cell.arm for cell in cells if cell.ceiling] == ["everything"]
+    assert [cell.arm for cell in cells if cell.role == "ceiling"] == ["everything"]
     for arm, names in (("auto", {"alpha", "beta"}), ("gain_per_second", {"expected", "learned", "uncertain"})):
         weights = next(cell for cell in cells if cell.arm == arm).rounds[1].facts["audit"]["weights"]
         assert weights.keys() == names and sum(weights.values()) == pytest.approx(1) and min(weights.values()) >= 0

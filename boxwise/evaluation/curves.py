@@ -5,8 +5,8 @@ Returns figures over seeds for each arm and each of three cost axes. Knows nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -91,11 +91,14 @@ def cost_at(curve: Curve, quality: float) -> float | None:
 def saving(curve: Curve, baseline: Curve, *, quality: float | None = None) -> float | None:
     """1 - cost(curve) / cost(baseline) at equal quality; negative where the curve costs more.
 
-    quality: by default the highest that both reach. None when one of them never reaches it or the baseline's cost is 0.
+    quality: by default the highest that both reach. None when one of them never reaches it, when one of them starts there, so that labels
+    bought nothing to compare, or when the baseline's cost is 0.
     """
     if not len(curve) or not len(baseline):
         return None
     level = min(curve.quality.max(), baseline.quality.max()) if quality is None else quality
+    if quality is None and level <= max(curve.quality[0], baseline.quality[0]):
+        return None
     mine, theirs = cost_at(curve, level), cost_at(baseline, level)
     return None if mine is None or not theirs else 1 - mine / theirs
 
@@ -155,9 +158,10 @@ class CellCurve:
 class ArmSummary:
     """One arm on one cost axis, over its seeds.
 
-    seeds: those with an area; areas: AULC of each. paired_seeds: those that the baseline has too; difference, test and saving are over
-    these, and None for the baseline itself or where no seed is shared. speed_up: how many times as much the baseline spends for equal
-    quality. final: quality after the last round.
+    seeds: those with an area; areas: AULC of each. paired_seeds: those that the baseline has too; pairs: the AULC of the arm and of the
+    baseline there, over the costs that these two cover; difference and test are over these, None for the baseline itself or where no seed
+    is shared. saving: over the saving_seeds of them in which labels bought both something. speed_up: how many times as much the baseline
+    spends for equal quality. final: quality after the last round.
     """
 
     arm: str
@@ -167,10 +171,17 @@ class ArmSummary:
     area: Interval
     final: Interval
     paired_seeds: tuple[int, ...] = ()
+    pairs: tuple[tuple[float, float], ...] = ()
     difference: Interval | None = None
     test: PairedTest | None = None
     saving: Interval | None = None
+    saving_seeds: int = 0
     speed_up: Interval | None = None
+
+    @property
+    def ahead(self) -> int:
+        """In how many paired seeds the arm has the larger area."""
+        return sum(mine > theirs for mine, theirs in self.pairs)
 
 
 def compare_arms(
@@ -180,14 +191,16 @@ def compare_arms(
     metric: Metric = "ap",
     axes: Sequence[Axis] = AXES,
     full_quality: float | None = None,
+    apart: Collection[str] = (),
 ) -> list[ArmSummary]:
     """Every arm on every axis, arms in order of first appearance, paired by seed with `baseline`.
 
     The area of a seed is taken over the costs that all of its arms cover, so that no arm is judged on a stretch another did not run.
+    apart: arms that do not narrow this stretch for the others, such as a deliberately cheap one; their area is over what they cover of it.
     Raises ValueError when an arm has the same seed twice.
     """
     _check_unique(cells)
-    return [summary for axis in axes for summary in _compare_on(axis, cells, baseline, metric, full_quality)]
+    return [summary for axis in axes for summary in _compare_on(axis, cells, baseline, metric, full_quality, apart)]
 
 
 def _check_unique(cells: Sequence[CellCurve]) -> None:
@@ -197,45 +210,62 @@ def _check_unique(cells: Sequence[CellCurve]) -> None:
         raise ValueError(f"arm {twice[0][0]!r} has seed {twice[0][1]} twice, expected one cell for each")
 
 
-def _compare_on(axis: Axis, cells: Sequence[CellCurve], baseline: str, metric: Metric, full_quality: float | None) -> list[ArmSummary]:
+def _compare_on(
+    axis: Axis, cells: Sequence[CellCurve], baseline: str, metric: Metric, full_quality: float | None, apart: Collection[str]
+) -> list[ArmSummary]:
     curves: dict[str, dict[int, Curve]] = {}
     for cell in cells:
         curve = cell.curve(axis, metric)
         if len(curve):
             curves.setdefault(cell.arm, {})[cell.seed] = curve
-    areas = _areas(curves, full_quality)
-    return [_summarise(arm, axis, curves, areas, baseline) for arm in dict.fromkeys(cell.arm for cell in cells)]
+    areas = _areas(curves, full_quality, apart)
+    return [_summarise(arm, axis, curves, areas.get(arm, {}), baseline, full_quality) for arm in dict.fromkeys(cell.arm for cell in cells)]
 
 
-def _areas(curves: Mapping[str, Mapping[int, Curve]], full_quality: float | None) -> dict[str, dict[int, float]]:
+def _areas(curves: Mapping[str, Mapping[int, Curve]], full_quality: float | None, apart: Collection[str]) -> dict[str, dict[int, float]]:
     """AULC by arm and seed, each seed over its own common range; seeds whose arms share no cost are left out."""
     areas: dict[str, dict[int, float]] = {arm: {} for arm in curves}
     for seed in sorted({seed for of_arm in curves.values() for seed in of_arm}):
         running = {arm: of_arm[seed] for arm, of_arm in curves.items() if seed in of_arm}
-        shared = common_range(running.values())
-        if shared is not None:
-            for arm, curve in running.items():
+        rivals = [curve for arm, curve in running.items() if arm not in apart]
+        for arm, curve in running.items():
+            shared = common_range([*rivals, curve])
+            if shared is not None:
                 areas[arm][seed] = area_under(curve, *shared, full_quality=full_quality)
     return areas
 
 
+def _pair(curve: Curve, baseline: Curve, full_quality: float | None) -> tuple[float, float] | None:
+    """The areas of two curves over the costs that both cover; None where there are none."""
+    shared = common_range([curve, baseline])
+    if shared is None:
+        return None
+    return area_under(curve, *shared, full_quality=full_quality), area_under(baseline, *shared, full_quality=full_quality)
+
+
 def _summarise(
-    arm: str, axis: Axis, curves: Mapping[str, Mapping[int, Curve]], areas: Mapping[str, Mapping[int, float]], baseline: str
+    arm: str,
+    axis: Axis,
+    curves: Mapping[str, Mapping[int, Curve]],
+    areas: Mapping[int, float],
+    baseline: str,
+    full_quality: float | None,
 ) -> ArmSummary:
-    mine, theirs = areas.get(arm, {}), areas.get(baseline, {})
-    final = interval([float(curve.quality[-1]) for curve in curves.get(arm, {}).values()])
-    alone = ArmSummary(arm, axis, tuple(mine), tuple(mine.values()), interval(list(mine.values())), final)
-    paired = tuple(seed for seed in mine if seed in theirs)
-    if arm == baseline or not paired:
+    mine, theirs = curves.get(arm, {}), curves.get(baseline, {})
+    final = interval([float(curve.quality[-1]) for curve in mine.values()])
+    alone = ArmSummary(arm, axis, tuple(areas), tuple(areas.values()), interval(list(areas.values())), final)
+    found = {seed: _pair(mine[seed], theirs[seed], full_quality) for seed in mine if seed in theirs}
+    pairs = {seed: pair for seed, pair in found.items() if pair is not None}
+    if arm == baseline or not pairs:
         return alone
-    a, b = [mine[seed] for seed in paired], [theirs[seed] for seed in paired]
-    found = [saving(curves[arm][seed], curves[baseline][seed]) for seed in paired]
-    savings = [share for share in found if share is not None]
-    return ArmSummary(
-        **{name: getattr(alone, name) for name in ("arm", "axis", "seeds", "areas", "area", "final")},
-        paired_seeds=paired,
-        difference=interval([x - y for x, y in zip(a, b, strict=True)]),
-        test=paired_test(a, b),
+    savings = [share for seed in pairs if (share := saving(mine[seed], theirs[seed])) is not None]
+    return replace(
+        alone,
+        paired_seeds=tuple(pairs),
+        pairs=tuple(pairs.values()),
+        difference=interval([a - b for a, b in pairs.values()]),
+        test=paired_test(*zip(*pairs.values(), strict=True)),
         saving=interval(savings),
+        saving_seeds=len(savings),
         speed_up=speed_up(savings),
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from boxwise.errors import BoxwiseError
+from boxwise.recipes import role_of
 from boxwise.records import Phase, Split
 from boxwise.report.facts import Cell, Round
 from boxwise.study import Study
@@ -18,19 +19,19 @@ from boxwise.study import Study
 SELF_LABELS_FILE = "self_labels.json"  # what simulation knows of the model's own labels; a real study has none
 
 
-def cell_of(study: Study, *, arm: str | None = None, upper_bound: bool = False, ceiling: bool = False) -> Cell:
+def cell_of(study: Study, *, arm: str | None = None) -> Cell:
     """The study as one cell; `arm` names it in a comparison, by default after its strategy and scorer."""
     rounds = tuple(Round(number, _with_items(study, number, facts)) for number, facts in study.store.facts().items())
     annotations = study.store.annotations(Split.TRAIN)
+    arm = arm or study.config.strategy.name
     return Cell(
-        arm=arm or study.config.strategy.name,
+        arm=arm,
         seed=study.config.seed,
         folder=study.folder,
         config=study.config.model_dump(mode="json"),
         classes=study.classes,
         rounds=rounds,
-        upper_bound=upper_bound,
-        ceiling=ceiling,
+        role=role_of(arm, study.config),
         images={record.image_id: record.path for record in study.store.images(Split.TRAIN)},
         labels={image_id: annotation.boxes for image_id, annotation in annotations.items()},
         by_model={image_id: annotation.by_model for image_id, annotation in annotations.items()},

@@ -44,12 +44,12 @@ def save_curves(cells: Sequence[Cell], target: Path, *, baseline: str = "random"
 
 
 def arm_lines(cells: Sequence[Cell], baseline: str) -> dict[str, Line]:
-    """How each arm is drawn everywhere, as an empty line: colour, marker, and dashes for the baseline and upper bounds."""
+    """How each arm is drawn everywhere, as an empty line: colour, marker, and dashes for the baseline and what is no strategy."""
     arms = arms_of(cells, baseline)
     colors, markers = arm_colors(arms, baseline), arm_markers(arms)
-    upper = {cell.arm for cell in cells if cell.upper_bound or cell.ceiling}
+    apart = {cell.arm for cell in cells if cell.role != "arm"}
     labels = {cell.arm: cell.label for cell in cells}
-    return {arm: Line(labels[arm], (), (), colors[arm], marker=markers[arm], dashed=arm == baseline or arm in upper) for arm in arms}
+    return {arm: Line(labels[arm], (), (), colors[arm], marker=markers[arm], dashed=arm == baseline or arm in apart) for arm in arms}
 
 
 def learning_charts(cells: Sequence[Cell], metric: Metric, split: str, baseline: str) -> list[Chart]:
@@ -60,7 +60,7 @@ def learning_charts(cells: Sequence[Cell], metric: Metric, split: str, baseline:
 def _learning(cells: Sequence[Cell], cost: Cost, metric: Metric, split: str, baseline: str) -> tuple[list[Line], Axis]:
     """Faint lines for the seeds, below each arm's mean with its 95% band, the ceiling, and what the axes say."""
     looks, ceiling = arm_lines(cells, baseline), ceiling_ap(cells, split, metric)
-    flat = [looks[cell.arm] for cell in cells if cell.ceiling][:1]
+    flat = [looks[cell.arm] for cell in cells if cell.role == "ceiling"][:1]
     cells = competing(cells)
     unit, name = _unit(cells, cost, split)
     faint, means = [], []

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from boxwise.boxes import Boxes
 from boxwise.evaluation.curves import CellCurve
 from boxwise.evaluation.stopping import ApShift
+from boxwise.recipes import Role
 from boxwise.rungs.evaluating import stopping_ap
 
-UPPER_BOUND, CEILING = "upper bound", "ceiling"
 Facts = Mapping[str, Any]
 
 
@@ -45,11 +45,12 @@ class Round:
 class Cell:
     """One study, or one arm × seed of a simulation.
 
-    folder: where `rounds/round_NN/` with the artefacts lies. upper_bound: the arm looks at ground truth and is marked wherever it is shown.
+    folder: where `rounds/round_NN/` with the artefacts lies.
+    role: what the arm is there for; whatever is no strategy that one could use is marked wherever it is shown. A ceiling labels the whole
+    pool at once: a line to measure the others by, with no curve of its own.
     images, labels: files of the images chosen and the boxes the annotator gave them, by image_id (training images only).
     by_model: which of these boxes no person answered for, bool [N] by image_id.
     self_labels: how right the model's own labels were, by round, as simulation judged them by ground truth; empty in a real study.
-    ceiling: the arm labels the whole pool at once: a line to measure the others by, with no curve of its own.
     """
 
     arm: str
@@ -58,19 +59,16 @@ class Cell:
     config: Mapping[str, Any]
     classes: tuple[str, ...]
     rounds: tuple[Round, ...]
-    upper_bound: bool = False
+    role: Role = "arm"
     images: Mapping[str, Path] = field(default_factory=dict)
     labels: Mapping[str, Boxes] = field(default_factory=dict)
     by_model: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     self_labels: Mapping[str, Facts] = field(default_factory=dict)
-    ceiling: bool = False
 
     @property
     def label(self) -> str:
         """The arm's name as shown to readers."""
-        if self.ceiling:
-            return f"{self.arm} ({CEILING})"
-        return f"{self.arm} ({UPPER_BOUND})" if self.upper_bound else self.arm
+        return self.arm if self.role == "arm" else f"{self.arm} ({self.role})"
 
     @property
     def finished(self) -> bool:
@@ -180,9 +178,10 @@ def hardest(cell: Cell, round: Round) -> tuple[str, list[tuple[str, float]]]:
 
 
 def arms_of(cells: Iterable[Cell], baseline: str) -> list[str]:
-    """The arms in order of appearance, the baseline last, upper bounds after it, then ceilings."""
-    apart = {cell.arm: (cell.ceiling, cell.upper_bound) for cell in cells}
-    return sorted(apart, key=lambda arm: (*apart[arm], arm == baseline))
+    """The arms in order of appearance, the baseline last, after it floors, upper bounds and ceilings."""
+    order = ("arm", "floor", "upper bound", "ceiling")
+    roles = {cell.arm: cell.role for cell in cells}
+    return sorted(roles, key=lambda arm: (order.index(roles[arm]), arm == baseline))
 
 
 def cells_of(cells: Sequence[Cell], arm: str) -> list[Cell]:
@@ -192,19 +191,19 @@ def cells_of(cells: Sequence[Cell], arm: str) -> list[Cell]:
 
 def competing(cells: Iterable[Cell]) -> list[Cell]:
     """The cells with a learning curve: all but those of ceilings."""
-    return [cell for cell in cells if not cell.ceiling]
+    return [cell for cell in cells if cell.role != "ceiling"]
 
 
 def ceiling_ap(cells: Iterable[Cell], split: str, metric: str = "ap") -> float:
     """Mean quality over seeds when the whole pool is labelled; NaN where no such arm is finished."""
-    whole = (cell.evaluated(split) for cell in cells if cell.ceiling)
+    whole = (cell.evaluated(split) for cell in cells if cell.role == "ceiling")
     found = [number((rounds[-1].metrics(split) or {}).get(metric)) for rounds in whole if len(rounds) > 1]
     return float(np.mean(found)) if found else math.nan
 
 
 def upper_bounds(cells: Iterable[Cell]) -> list[Cell]:
     """One cell of every arm that looks at ground truth."""
-    return list({cell.arm: cell for cell in cells if cell.upper_bound}.values())
+    return list({cell.arm: cell for cell in cells if cell.role == "upper bound"}.values())
 
 
 def train_losses(round: Round) -> list[str]:

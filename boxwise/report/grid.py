@@ -10,22 +10,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from boxwise.evaluation.curves import AXES, ArmSummary, Axis
+from boxwise.evaluation.curves import AXES, Axis
 from boxwise.evaluation.ranks import Ranks, mean_ranks
 from boxwise.evaluation.significance import Interval, PairedTest, holm, paired_test
 from boxwise.files import replacing
-from boxwise.recipes import FLOORS
 from boxwise.report.facts import Cell, ceiling_ap, cells_of, judged_on, number
 from boxwise.report.results import COLUMNS, result_rows
 from boxwise.report.tables import ArmResult, arm_results, mean_of
 
-Role = Literal["arm", "baseline", "upper bound", "floor"]
+Part = Literal["arm", "baseline", "upper bound", "floor"]
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,13 @@ class Standing:
     """One arm in one panel.
 
     p_holm: p by cost axis, corrected for the panel's arms; empty where there is none. rank: mean rank of its area over the seeds that all
-    arms have. seconds_per_image: SCORE and SELECT, one pool image; cost_ratio: against the baseline, whose pass scores nothing.
+    arms have; of a floor or an upper bound where it would stand among them. seconds_per_image: SCORE and SELECT, one pool image;
+    cost_ratio: against the baseline, whose pass scores nothing.
     """
 
     panel: Panel
     result: ArmResult
-    role: Role
+    role: Part
     p_holm: Mapping[Axis, float]
     rank: float
     seconds_per_image: float
@@ -65,13 +66,14 @@ class Standing:
 
 @dataclass(frozen=True)
 class Overall:
-    """One arm over all panels: mean rank, panels it ranks first in, and a paired test of its area relative to the baseline's.
+    """One arm over all panels: mean rank, panels it ranks first in, and a paired test of its area against the baseline's.
 
-    pairs: panels × seeds; ahead: in how many of them its area is the larger. gain: mean relative difference of the areas.
+    pairs: panels × seeds; ahead: in how many of them its area is the larger. gain: mean difference of the areas, as a share of the
+    baseline's mean area in the panel.
     """
 
     arm: str
-    role: Role
+    role: Part
     rank: float
     firsts: int
     pairs: int
@@ -80,29 +82,24 @@ class Overall:
     test: PairedTest | None
     p_holm: float | None
 
-
-def role_of(arm: str, baseline: str, *, upper_bound: bool) -> Role:
-    """What an arm is there for; upper bounds and floors are no rivals, so no test is corrected for them."""
-    if arm == baseline:
-        return "baseline"
-    if upper_bound:
-        return "upper bound"
-    return "floor" if arm in FLOORS else "arm"
+    @property
+    def label(self) -> str:
+        """The arm's name as shown to readers."""
+        return self.arm if self.role in ("arm", "baseline") else f"{self.arm} ({self.role})"
 
 
 def standings(panel: Panel, *, baseline: str) -> list[Standing]:
     """Every arm with a learning curve, best rank first; ceilings have none, and an arm with fewer seeds than the baseline has no rank."""
     results = arm_results(panel.cells, baseline=baseline, split=panel.split)
-    roles = {r.arm: role_of(r.arm, baseline, upper_bound=r.upper_bound) for r in results}
-    corrected = {axis: _corrected({r.arm: r.by_axis[axis].test for r in results if roles[r.arm] == "arm"}) for axis in AXES}
-    ranked = [r for r in results if _level(r.arm, baseline, results)]
-    ranks = dict(zip((r.arm for r in ranked), mean_ranks(_areas(ranked)[1]).mean, strict=True))
+    parts = _parts(results, baseline)
+    corrected = {axis: _corrected({r.arm: r.by_axis[axis].test for r in results if parts[r.arm] == "arm"}) for axis in AXES}
+    ranks, _ = _ranked([results], parts, baseline)
     seconds = {r.arm: seconds_per_image(cells_of(panel.cells, r.arm)) for r in results}
     found = [
         Standing(
             panel,
             r,
-            roles[r.arm],
+            parts[r.arm],
             {axis: corrected[axis][r.arm] for axis in AXES if r.arm in corrected[axis]},
             ranks.get(r.arm, math.nan),
             seconds[r.arm],
@@ -114,34 +111,33 @@ def standings(panel: Panel, *, baseline: str) -> list[Standing]:
 
 
 def overall(panels: Sequence[Panel], *, baseline: str) -> tuple[list[Overall], Ranks]:
-    """The arms that have finished what the baseline has, best mean rank first, and the ranks behind it; blocks are panels × seeds.
+    """The arms that have finished what the baseline has, best mean rank first, and the ranks of the rivals; blocks are panels × seeds.
 
     An arm that was stopped half way is left out, so that it costs the others no block.
     """
     by_panel = [arm_results(panel.cells, baseline=baseline, split=panel.split) for panel in panels]
     by_panel = [results for results in by_panel if results]
-    shared = [r for r in by_panel[0] if all(_level(r.arm, baseline, results) for results in by_panel)] if by_panel else []
-    arms = [r.arm for r in shared]
-    blocks = [_areas([next(r for r in results if r.arm == arm) for arm in arms])[1] for results in by_panel]
-    areas = np.concatenate([np.zeros((0, len(arms))), *blocks])
-    ranks, firsts = mean_ranks(areas), [arms[int(np.argmin(mean_ranks(block).mean))] for block in blocks if len(block)]
-    roles = {r.arm: role_of(r.arm, baseline, upper_bound=r.upper_bound) for r in shared}
-    gains = _gains(areas, arms, baseline)
-    tests = {arm: paired_test(gain, np.zeros(len(gain)).tolist()) for arm, gain in gains.items()}
-    corrected = _corrected({arm: test for arm, test in tests.items() if roles[arm] == "arm"})
+    parts = {arm: part for results in by_panel for arm, part in _parts(results, baseline).items()}
+    found, ranks = _ranked(by_panel, parts, baseline)
+    rivals = [arm for arm in found if parts[arm] in ("arm", "baseline")]
+    blocks = [_areas(results, rivals) for results in by_panel]
+    firsts = [rivals[int(np.argmin(mean_ranks(block).mean))] for block in blocks if len(block)]
+    gains = {arm: _gains(by_panel, arm) for arm in found if arm != baseline}
+    tests = {arm: paired_test(gain, [0.0] * len(gain)) for arm, gain in gains.items() if gain}
+    corrected = _corrected({arm: test for arm, test in tests.items() if parts[arm] == "arm"})
     rows = [
         Overall(
             arm,
-            roles[arm],
+            parts[arm],
             rank,
             firsts.count(arm),
-            len(areas),
-            int((np.asarray(gains.get(arm, ())) > 0).sum()),
+            len(gains.get(arm, ())),
+            sum(gain > 0 for gain in gains.get(arm, ())),
             mean_of(gains.get(arm, ())),
             tests.get(arm),
             corrected.get(arm),
         )
-        for arm, rank in zip(arms, ranks.mean, strict=True)
+        for arm, rank in found.items()
     ]
     return sorted(rows, key=lambda row: row.rank), ranks
 
@@ -192,21 +188,33 @@ def sanity(panel: Panel, *, baseline: str) -> list[tuple[bool | None, str]]:
     if math.isfinite(ceiling):
         part = f", {reached / ceiling:.0%} of that" if ceiling > 0 else ""
         said.append((None, f"{panel.name}: labelling everything reaches AP {ceiling:.3f}; {baseline} ends at {reached:.3f}{part}."))
-    for arm, result in results.items():
-        summary, role = result.by_axis["images"], role_of(arm, baseline, upper_bound=result.upper_bound)
-        if role not in ("floor", "upper bound") or summary.difference is None:
+    for result in results.values():
+        summary = result.by_axis["images"]
+        if result.role not in ("floor", "upper bound") or summary.difference is None:
             continue
-        ahead, seeds = _ahead(summary, results[baseline].by_axis["images"]), len(summary.paired_seeds)
         stands = "above" if summary.difference.mean > 0 else "below"
-        by = f"area {summary.difference.mean:+.4f}, ahead in {ahead} of {seeds} seeds"
-        text = f"{panel.name}: {arm} ({role}) stands {stands} {baseline}, {by}."
-        said.append((summary.difference.mean < 0 if role == "floor" else None, text))
+        by = f"area {summary.difference.mean:+.4f}, ahead in {summary.ahead} of {len(summary.paired_seeds)} seeds"
+        text = f"{panel.name}: {result.label} stands {stands} {baseline}, {by}."
+        said.append((summary.difference.mean < 0 if result.role == "floor" else None, text))
     return said
 
 
-def _ahead(mine: ArmSummary, theirs: ArmSummary) -> int:
-    a, b = (dict(zip(s.seeds, s.areas, strict=True)) for s in (mine, theirs))
-    return sum(a[seed] > b[seed] for seed in mine.paired_seeds)
+def _parts(results: Sequence[ArmResult], baseline: str) -> dict[str, Part]:
+    """What each arm is there for; upper bounds and floors are no rivals, so no test or rank takes them into account."""
+    return {r.arm: "baseline" if r.arm == baseline else cast("Part", r.role) for r in results}
+
+
+def _ranked(by_panel: Sequence[Sequence[ArmResult]], parts: Mapping[str, Part], baseline: str) -> tuple[dict[str, float], Ranks]:
+    """Arm → mean rank, for the arms that are in every panel with all seeds, and the ranks of the rivals alone."""
+    there = [arm for arm in parts if all(_level(arm, baseline, results) for results in by_panel)]
+    rivals = [arm for arm in there if parts[arm] in ("arm", "baseline")]
+    ranks = _mean_ranks(by_panel, rivals)
+    apart = {arm: _mean_ranks(by_panel, [*rivals, arm]).mean[-1] for arm in there if arm not in rivals}
+    return dict(zip(rivals, ranks.mean, strict=True)) | apart, ranks
+
+
+def _mean_ranks(by_panel: Sequence[Sequence[ArmResult]], arms: Sequence[str]) -> Ranks:
+    return mean_ranks(np.concatenate([np.zeros((0, len(arms))), *(_areas(results, arms) for results in by_panel)]))
 
 
 def _level(arm: str, baseline: str, results: Sequence[ArmResult]) -> bool:
@@ -215,21 +223,17 @@ def _level(arm: str, baseline: str, results: Sequence[ArmResult]) -> bool:
     return seeds.get(arm, 0) >= seeds.get(baseline, 1)
 
 
-def _areas(results: Sequence[ArmResult]) -> tuple[list[int], np.ndarray]:
-    """Seeds that all arms have, and the areas over the judged cost, float64 [seeds, arms]."""
-    by_arm = [dict(zip(r.summary.seeds, r.summary.areas, strict=True)) for r in results]
-    seeds = sorted(set.intersection(*map(set, by_arm))) if by_arm else []
-    return seeds, np.array([[areas[seed] for areas in by_arm] for seed in seeds], np.float64).reshape(len(seeds), len(results))
+def _areas(results: Sequence[ArmResult], arms: Sequence[str]) -> NDArray[np.float64]:
+    """Areas over the judged cost, float64 [seeds that all arms have, arms]."""
+    by_arm = {r.arm: dict(zip(r.summary.seeds, r.summary.areas, strict=True)) for r in results if r.arm in arms}
+    seeds = sorted(set.intersection(*map(set, by_arm.values()))) if by_arm else []
+    return np.array([[by_arm[arm][seed] for arm in arms] for seed in seeds], np.float64).reshape(len(seeds), len(arms))
 
 
-def _gains(areas: np.ndarray, arms: Sequence[str], baseline: str) -> dict[str, list[float]]:
-    """Arm → its areas relative to the baseline's, less 1: panels of other scales can stand in one test."""
-    if baseline not in arms:
-        return {}
-    theirs = areas[:, arms.index(baseline)]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = areas / theirs[:, None] - 1
-    return {arm: relative[:, column].tolist() for column, arm in enumerate(arms) if arm != baseline}
+def _gains(by_panel: Sequence[Sequence[ArmResult]], arm: str) -> list[float]:
+    """The arm's area less the baseline's, pair by pair, as a share of the baseline's mean: panels of other scales can stand in one test."""
+    pairs = [np.array(r.summary.pairs).reshape(-1, 2) for results in by_panel for r in results if r.arm == arm]
+    return [float(gain) for pair in pairs if len(pair) and pair[:, 1].mean() > 0 for gain in (pair[:, 0] - pair[:, 1]) / pair[:, 1].mean()]
 
 
 def _corrected(tests: Mapping[str, PairedTest | None]) -> dict[str, float]:
@@ -254,7 +258,7 @@ def summary_rows(panel: Panel, *, baseline: str) -> list[dict[str, Any]]:
     """One row an arm, ceilings last with nothing but the AP they reach."""
     full = ceiling_ap(panel.cells, panel.split)
     rows = [_summary_row(standing, full) for standing in standings(panel, baseline=baseline)]
-    ceilings = {cell.arm: cell for cell in panel.cells if cell.ceiling}
+    ceilings = {cell.arm: cell for cell in panel.cells if cell.role == "ceiling"}
     head = {"data": panel.data, "detector": panel.detector}
     return rows + [{**head, "arm": arm, "role": "ceiling", "seeds": len(cells_of(panel.cells, arm)), "ap": full} for arm in ceilings]
 
@@ -269,6 +273,7 @@ def _summary_row(standing: Standing, full: float) -> dict[str, Any]:
         row |= _limits(f"{axis}_area", summary.area) | {f"{axis}_area_of_full": summary.area.mean / full if full > 0 else math.nan}
         for name in ("difference", "saving", "speed_up"):
             row |= _limits(f"{axis}_{name}", getattr(summary, name))
+        row |= {f"{axis}_saving_seeds": summary.saving_seeds}
         row |= {f"{axis}_p": summary.test.p if summary.test else None, f"{axis}_p_holm": standing.p_holm.get(axis)}
         row |= {f"{axis}_test": summary.test.text if summary.test else ""}
     return row

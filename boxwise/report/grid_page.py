@@ -19,7 +19,7 @@ from boxwise.report.charts import Chart, Line
 from boxwise.report.comparison import arm_lines, learning_charts
 from boxwise.report.grid import Overall, Panel, Spread, Standing, overall, sanity, spread, standings
 from boxwise.report.html import write_page
-from boxwise.report.tables import AXIS_NAMES, NONE, SIGNIFICANT, Quantity, Table, figure, percent, saved
+from boxwise.report.tables import AXIS_NAMES, NONE, SIGNIFICANT, Quantity, Table, figure, percent
 
 _LEAST, _MOST = -0.5, 0.5  # savings at which a heat cell is in full colour
 
@@ -72,7 +72,8 @@ def headline(rows: Sequence[Overall], baseline: str) -> str:
         return f"No rival of {baseline} can be judged yet."
     decided = [row for row in judged if row.p_holm is not None and row.p_holm < SIGNIFICANT]
     better, worse = ([row.arm for row in decided if (row.gain > 0) is wins] for wins in (True, False))
-    said = [f"{words} {baseline}: {', '.join(arms)}." for words, arms in (("Better than", better), ("Worse than", worse)) if arms]
+    sides = (("better than", better), ("worse than", worse))
+    said = [f"On these data {words} {baseline}: {', '.join(arms)}." for words, arms in sides if arms]
     open_ = [row.arm for row in judged if row.arm not in {*better, *worse}]
     said += [f"Undecided: {', '.join(open_)}."] if open_ else []
     return " ".join([*said, f"By area under the curve over all panels, {judged[0].pairs} pairs, Wilcoxon with Holm's correction."])
@@ -99,20 +100,21 @@ def _rank_row(row: Overall) -> tuple[str | Quantity, ...]:
 
 def heat_rows(rows: Sequence[Overall], found: Mapping[str, Sequence[Standing]], axis: Axis) -> Mapping[str, list[Heat]]:
     """Arm → the share of the cost it saves at equal AP in each panel."""
-    arms = [row.arm for row in rows if row.role != "baseline"] or [s.result.arm for one in found.values() for s in one]
+    labels = {row.arm: row.label for row in rows if row.role != "baseline"}
+    labels = labels or {s.result.arm: s.result.label for one in found.values() for s in one}
     table = {}
-    for arm in dict.fromkeys(arms):
+    for arm, label in labels.items():
         cells = [next((s for s in one if s.result.arm == arm), None) for one in found.values()]
-        table[arm] = [_heat(standing, axis) for standing in cells]
+        table[label] = [_heat(standing, axis) for standing in cells]
     return table
 
 
 def _heat(standing: Standing | None, axis: Axis) -> Heat:
-    summary = standing.result.by_axis[axis] if standing else None
-    if summary is None or summary.saving is None or not math.isfinite(summary.saving.mean):
+    saving = standing.result.by_axis[axis].saving if standing else None
+    if standing is None or saving is None or not math.isfinite(saving.mean):
         return Heat(NONE, "", 0.0)
-    limits = "" if summary.saving.low is None else f"{saved(summary.saving.low)} to {saved(summary.saving.high)}"
-    return Heat(saved(summary.saving.mean), limits, max(_LEAST, min(_MOST, summary.saving.mean)) / _MOST)
+    shown = standing.result.quantity("saving", axis)
+    return Heat(shown.text, shown.remark, max(_LEAST, min(_MOST, saving.mean)) / _MOST)
 
 
 def _shown(panel: Panel, found: Sequence[Standing], baseline: str) -> ShownPanel:
@@ -158,11 +160,11 @@ def _panel_row(standing: Standing) -> tuple[str | Quantity, ...]:
 
 def cost_table(rows: Sequence[Overall], found: Mapping[str, Sequence[Standing]]) -> Table:
     """Milliseconds of SCORE and SELECT a pool image, and how many times the baseline's plain pass that is."""
-    return Table(("arm", *found), tuple(_cost_row(row.arm, list(found.values())) for row in rows))
+    return Table(("arm", *found), tuple(_cost_row(row, list(found.values())) for row in rows))
 
 
-def _cost_row(arm: str, found: Sequence[Sequence[Standing]]) -> tuple[str | Quantity, ...]:
-    return (arm, *(_cost(next((s for s in one if s.result.arm == arm), None)) for one in found))
+def _cost_row(row: Overall, found: Sequence[Sequence[Standing]]) -> tuple[str | Quantity, ...]:
+    return (row.label, *(_cost(next((s for s in one if s.result.arm == row.arm), None)) for one in found))
 
 
 def _cost(standing: Standing | None) -> Quantity:
@@ -194,7 +196,8 @@ def _ranked(rows: Sequence[Overall], ranks: Ranks, found: Mapping[str, Sequence[
         return text
     return (
         f"{text} Friedman's test that all arms are alike: p = {figure(ranks.p)}; mean ranks closer than {ranks.critical:.2f} cannot be "
-        "told apart (Nemenyi, .05). Seeds of one data set are no independent data sets, so both flatter."
+        "told apart (Nemenyi, .05). Floors and upper bounds are not among the ranked: theirs is where they would stand. Seeds of one data "
+        "set are no independent data sets: these tests and Wilcoxon's speak of these data, not of others."
     )
 
 

@@ -33,7 +33,7 @@ _COOPERATION = (
 )
 FIDELITY = ("expected", "pseudo", "learned", "reconstruction", "score")
 COLUMNS = (
-    *("arm", "seed", "upper_bound", "round", "images", "boxes", "seconds", "new_images", "new_boxes", "new_seconds", "val_images"),
+    *("arm", "seed", "role", "round", "images", "boxes", "seconds", "new_images", "new_boxes", "new_seconds", "val_images"),
     *(f"{split}_{name}" for split in ("val", "test") for name in _METRICS),
     *(f"train_{name}" for name in _TRAIN),
     *("select_seconds", "score_seconds", "pool"),
@@ -55,7 +55,10 @@ def write_results(cells: Sequence[Cell], path: Path, *, baseline: str = "random"
         writer.writeheader()
         writer.writerows(rows)
     judged = judged_on(cells, split)
-    comparison = [asdict(summary) for summary in compare_arms([curve(cell, judged) for cell in competing(cells)], baseline=baseline)]
+    floors = {cell.arm for cell in cells if cell.role == "floor"}
+    compared = compare_arms([curve(cell, judged) for cell in competing(cells)], baseline=baseline, apart=floors)
+    roles = {cell.arm: cell.role for cell in cells}
+    comparison = [{"role": roles[summary.arm], **asdict(summary)} for summary in compared]
     document = {"split": judged, "baseline": baseline, "rounds": rows, "comparison": comparison}
     with replacing(path.with_suffix(".json")) as aside:
         aside.write_text(json.dumps(_plain(document), indent=1, allow_nan=False), encoding="utf-8")
@@ -71,7 +74,7 @@ def result_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 
 def _rows(cell: Cell) -> Iterator[dict[str, Any]]:
     return (
-        {"arm": cell.arm, "seed": cell.seed, "upper_bound": cell.upper_bound, "round": r.round, **_figures(r), **_cooperation(cell, r)}
+        {"arm": cell.arm, "seed": cell.seed, "role": cell.role, "round": r.round, **_figures(r), **_cooperation(cell, r)}
         for r in cell.rounds
         if r.phase("annotate")
     )

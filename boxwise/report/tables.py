@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from boxwise.evaluation.curves import AXES, ArmSummary, Axis, CellCurve, compare_arms
 from boxwise.evaluation.significance import MIN_SEEDS, Interval, interval
+from boxwise.recipes import Role
 from boxwise.report.facts import Cell, Round, arms_of, cells_of, competing, curve, number
 
 NONE = "–"
@@ -42,7 +43,7 @@ class ArmResult:
 
     arm: str
     label: str
-    upper_bound: bool
+    role: Role
     seeds: int
     ap: Interval
     ap50: Interval
@@ -55,7 +56,10 @@ class ArmResult:
         if kind == "test":
             return Quantity(summary.test.text if summary.test else NONE)
         value = getattr(self, kind) if kind in ("ap", "ap50") else getattr(summary, kind)
-        return _quantity(value, {"difference": signed, "saving": saved}.get(kind, share))
+        shown = _quantity(value, {"difference": signed, "saving": saved}.get(kind, share))
+        if kind == "saving" and 0 < summary.saving_seeds < len(summary.paired_seeds):
+            return replace(shown, remark=f"{shown.remark}, {of_seeds(summary)}".removeprefix(", "))
+        return shown
 
     @property
     def verdict(self) -> Verdict:
@@ -119,6 +123,11 @@ def share(value: float | None) -> str:
     return figure(None if value is None else min(max(value, 0.0), 1.0))
 
 
+def of_seeds(summary: ArmSummary) -> str:
+    """How many seeds a saving rests on; in the others labels bought one of the two nothing."""
+    return f"{summary.saving_seeds} of {len(summary.paired_seeds)} seeds"
+
+
 def verdict(summary: ArmSummary) -> Verdict:
     """A win or a loss needs a paired test below .05; anything else is undecided."""
     if summary.test is None or summary.test.p is None or summary.test.p >= SIGNIFICANT or summary.difference is None:
@@ -130,8 +139,9 @@ def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[Arm
     """One result an arm, paired with the baseline by seed; ceilings and arms without a single evaluated round are left out."""
     cells = competing(cells)
     curves = [found for cell in cells if len((found := curve(cell, split)).ap)]
-    by_axis = {(s.arm, s.axis): s for s in compare_arms(curves, baseline=baseline)}
-    half = {s.arm: s for s in compare_arms(curves, baseline=baseline, metric="ap50", axes=("images",))}
+    floors = {cell.arm for cell in cells if cell.role == "floor"}
+    by_axis = {(s.arm, s.axis): s for s in compare_arms(curves, baseline=baseline, apart=floors)}
+    half = {s.arm: s for s in compare_arms(curves, baseline=baseline, metric="ap50", axes=("images",), apart=floors)}
     judged: Axis = "seconds" if len({cell.ask for cell in cells}) > 1 else "images"
     results = []
     for arm in arms_of(cells, baseline):
@@ -140,7 +150,7 @@ def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[Arm
         summaries = {axis: by_axis[arm, axis] for axis in AXES}
         mine = cells_of(cells, arm)
         final, seeds = summaries["images"].final, len(summaries["images"].seeds)
-        results.append(ArmResult(arm, mine[0].label, mine[0].upper_bound, seeds, final, half[arm].final, summaries, judged))
+        results.append(ArmResult(arm, mine[0].label, mine[0].role, seeds, final, half[arm].final, summaries, judged))
     return results
 
 
@@ -158,19 +168,16 @@ def headline(results: Sequence[ArmResult], *, baseline: str, split: str) -> str:
     return said + few if seeds < MIN_SEEDS else said
 
 
-def reading(result: ArmResult, results: Sequence[ArmResult], baseline: str) -> list[str]:
+def reading(result: ArmResult) -> list[str]:
     """What one arm's figures say against the baseline, sentence by sentence."""
-    summary, other = result.summary, next(r for r in results if r.arm == baseline).summary
-    theirs = dict(zip(other.seeds, other.areas, strict=True))
-    mine = dict(zip(summary.seeds, summary.areas, strict=True))
-    ahead = sum(mine[seed] > theirs[seed] for seed in summary.paired_seeds)
+    summary = result.summary
     difference = result.quantity("difference")
     limits = f" (95% {difference.remark})" if difference.remark else ""
     test = result.quantity("test").text
     seeds = _plural(len(summary.paired_seeds), "seed")
     return [
         f"Mean AP along the curve over {AXIS_NAMES[result.judged]} {difference.text}{limits}; "
-        f"ahead on {ahead} of {seeds}; Wilcoxon: {test}.",
+        f"ahead on {summary.ahead} of {seeds}; Wilcoxon: {test}.",
         "For the same AP: " + ", ".join(_spent(result.by_axis[axis], AXIS_NAMES[axis]) for axis in AXES) + ".",
     ]
 

@@ -34,8 +34,11 @@ LADDER: dict[Phase, Callable[[Bench, int], Rung]] = {
 }
 
 
-def check(config: StudyConfig, classes: Sequence[str]) -> None:
-    """ConfigError for a detector, scorer, strategy, curriculum or class that nothing is called, before any work is done."""
+def check(config: StudyConfig, classes: Sequence[str], *, simulated: bool = False) -> None:
+    """ConfigError for a detector, scorer, strategy, curriculum or class that nothing is called, before any work is done.
+
+    simulated: whether the pool's ground truth is at hand, without which `oracle_loss` is refused.
+    """
     recipes.named("strategy", recipes.STRATEGIES, config.strategy.name)
     recipes.named("curriculum", recipes.CURRICULA, config.curriculum.name)
     recipes.named("detector", recipes.detectors(), config.detector.name)
@@ -43,4 +46,6 @@ def check(config: StudyConfig, classes: Sequence[str]) -> None:
     if config.scorer.name == "mixture" and config.detector.name not in recipes.mixture_detectors():
         known = ", ".join(recipes.mixture_detectors())
         raise ConfigError(f"scorer mixture needs a detector with mixture heads ({known}), found {config.detector.name}.")
+    if recipes.needs_oracle(config) and not simulated:
+        raise ConfigError("scorer.detection is 'oracle_loss', which needs the pool's ground truth: it exists in a simulation only.")
     fixed_thresholds(config.ask, classes)

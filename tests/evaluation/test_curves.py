@@ -209,6 +209,24 @@ class TestCompareArms:
         (summary,) = compare_arms(cells, metric="ap50", axes=["images"], full_quality=0.6)
         assert summary.area.mean == pytest.approx(0.3 / 0.6)
 
+    def test_an_arm_apart_narrows_nobodys_stretch(self):
+        cells = [cell("random", 0, [0.1, 0.2, 0.9]), cell("dual", 0, [0.1, 0.3, 0.8]), cell("cheap", 0, [0.1, 0.2])]
+        found = compare_arms(cells, apart={"cheap"})
+        assert on(found, "dual") == on(compare_arms(cells[:2]), "dual")
+        assert on(found, "cheap").areas == pytest.approx((0.15,))
+
+    def test_a_pair_is_compared_over_what_the_two_cover(self):
+        cells = [cell("random", 0, [0.1, 0.2, 0.9]), cell("dual", 0, [0.1, 0.3, 0.8]), cell("short", 0, [0.1, 0.2])]
+        dual = on(compare_arms(cells), "dual")
+        assert dual.areas == pytest.approx((0.2,)) and dual.pairs == ((pytest.approx(0.375), pytest.approx(0.35)),)
+
+    def test_a_curve_that_never_rises_saves_neither_nothing_nor_something(self):
+        cells = [cell("random", seed, [0.1, 0.2, 0.3]) for seed in range(3)]
+        cells += [cell("dual", 0, [0.1, 0.08, 0.05]), cell("dual", 1, [0.1, 0.3, 0.3]), cell("dual", 2, [0.1, 0.1, 0.1])]
+        dual = on(compare_arms(cells), "dual")
+        assert dual.saving_seeds == 1 and dual.saving.mean == pytest.approx(1 / 3)
+        assert dual.ahead == 1
+
     def test_the_same_cell_twice_is_refused(self):
         with pytest.raises(ValueError, match="'random' has seed 0 twice"):
             compare_arms([cell("random", 0, [0.1]), cell("random", 0, [0.2])])

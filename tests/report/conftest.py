@@ -185,7 +185,7 @@ def _cell(root: Path, arm: str, seed: int, images: dict[str, Path], labels: dict
         "strategy": {"name": arm},
     }
     rounds = tuple(Round(round, facts(arm, seed, round, test=test)) for round in range(ROUNDS))
-    return Cell(arm, seed, folder, config, CLASSES, rounds, arm == "oracle_loss", images, labels)
+    return Cell(arm, seed, folder, config, CLASSES, rounds, "upper bound" if arm == "oracle_loss" else "arm", images, labels)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from boxwise.report.grid import Panel, overall, sanity, spread, standings, write
 from boxwise.report.grid_page import headline, write_grid_report
 
 IMAGES = (10, 20, 30)
+ROLES = {"oracle_loss": "upper bound", "fewest": "floor"}
 AP = {
     "random": (0.1, 0.2, 0.3),
     "good": (0.1, 0.3, 0.4),
@@ -37,12 +38,18 @@ def cell(arm: str, seed: int, ap=None, images=IMAGES) -> Cell:
             "score": {"pool": 100 - 20 * number, "seconds": both[number] - 0.2} if number < 2 else {"ended": "all rounds are done"},
         }
         rounds.append(Round(number, facts))
-    return Cell(arm, seed, folder=None, config={}, classes=("a",), rounds=tuple(rounds), upper_bound=arm == "oracle_loss")
+    return Cell(arm, seed, folder=None, config={}, classes=("a",), rounds=tuple(rounds), role=ROLES.get(arm, "arm"))
+
+
+def _halved(round):
+    spent = round.facts["annotate"]
+    fewer = {**spent, "boxes": 50 + (spent["boxes"] - 50) / 2}
+    return replace(round, facts={**round.facts, "annotate": fewer})
 
 
 def panel(data="made", arms=("good", "bad", "random", "oracle_loss", "fewest"), seeds=6, *, ceiling=True) -> Panel:
     cells = [cell(arm, seed) for arm in arms for seed in range(seeds)]
-    whole = [replace(cell("everything", seed, (0.1, 0.5), (10, 100)), ceiling=True) for seed in range(seeds)] if ceiling else []
+    whole = [replace(cell("everything", seed, (0.1, 0.5), (10, 100)), role="ceiling") for seed in range(seeds)] if ceiling else []
     return Panel(data, "tiny", [*cells, *whole])
 
 
@@ -54,10 +61,10 @@ def found():
 def test_an_arm_stopped_half_way_takes_no_block_from_the_others():
     cells = [c for c in panel().cells if c.arm != "bad" or c.seed < 2]
     rows, ranks = overall([Panel("made", "tiny", cells)], baseline="random")
-    assert [row.arm for row in rows] == ["oracle_loss", "good", "random", "fewest"]
+    assert [row.arm for row in rows] == ["good", "oracle_loss", "random", "fewest"]
     assert ranks.blocks == 6
     found = standings(Panel("made", "tiny", cells), baseline="random")
-    assert [(s.result.arm, s.rank) for s in found][:4] == [("oracle_loss", 1), ("good", 2), ("random", 3), ("fewest", 4)]
+    assert [(s.result.arm, s.rank) for s in found][:4] == [("good", 1), ("oracle_loss", 1), ("random", 2), ("fewest", 3)]
     assert found[4].result.arm == "bad" and math.isnan(found[4].rank)
 
 
@@ -69,8 +76,9 @@ def test_a_cell_is_finished_when_its_study_is():
 
 class TestStandings:
     def test_ranks_and_roles(self, found):
-        assert {arm: s.rank for arm, s in found.items()} == {"oracle_loss": 1, "good": 2, "random": 3, "bad": 4, "fewest": 5}
-        assert list(found) == ["oracle_loss", "good", "random", "bad", "fewest"]
+        # upper bounds and floors have the rank that they would have beside the three
+        assert {arm: s.rank for arm, s in found.items()} == {"good": 1, "random": 2, "bad": 3, "oracle_loss": 1, "fewest": 4}
+        assert list(found) == ["good", "oracle_loss", "random", "bad", "fewest"]
         assert {arm: s.role for arm, s in found.items() if s.role != "arm"} == {
             "random": "baseline", "oracle_loss": "upper bound", "fewest": "floor",
         }  # fmt: skip
@@ -88,6 +96,12 @@ class TestStandings:
         assert found["good"].p_holm["images"] == found["bad"].p_holm["images"] == pytest.approx(2 * 2 / 64)
         assert found["oracle_loss"].p_holm == found["fewest"].p_holm == found["random"].p_holm == {}
 
+    def test_a_cheap_floor_narrows_nobodys_costs(self, found):
+        cheap = [replace(c, rounds=tuple(_halved(r) for r in c.rounds)) if c.arm == "fewest" else c for c in panel().cells]
+        with_cheap = {s.result.arm: s.result.by_axis["boxes"] for s in standings(Panel("made", "tiny", cheap), baseline="random")}
+        assert with_cheap["good"] == found["good"].result.by_axis["boxes"]
+        assert with_cheap["fewest"].paired_seeds == tuple(range(6))
+
     def test_cost_of_choosing(self, found):
         assert found["good"].seconds_per_image == pytest.approx(4.5 / 180)
         assert found["good"].cost_ratio == pytest.approx(2.5) and found["random"].cost_ratio == 1
@@ -100,14 +114,26 @@ class TestOverall:
     def test_panels_of_any_scale_make_one_test(self):
         rows, ranks = overall([panel("one"), panel("two")], baseline="random")
         good = next(row for row in rows if row.arm == "good")
-        assert (good.rank, good.pairs, good.ahead, good.firsts) == (2, 12, 12, 0) and ranks.blocks == 12
-        assert good.gain == pytest.approx(sum(0.075 / (0.2 + 0.001 * seed) for seed in range(6)) / 6)
+        assert (good.rank, good.pairs, good.ahead, good.firsts) == (1, 12, 12, 2) and ranks.blocks == 12
+        assert good.gain == pytest.approx(0.075 / 0.2025)  # of the baseline's mean over six seeds
         assert good.test.p == pytest.approx(2 / 2**12) and good.p_holm == pytest.approx(2 * 2 / 2**12)
-        assert headline(rows, "random").startswith("Better than random: good. Worse than random: bad.")
+        assert headline(rows, "random").startswith("On these data better than random: good. On these data worse than random: bad.")
 
     def test_only_arms_and_seeds_that_all_have_are_ranked(self):
         rows, ranks = overall([panel("one", seeds=3), panel("two", ("good", "random"), seeds=2)], baseline="random")
         assert [row.arm for row in rows] == ["good", "random"] and ranks.blocks == 5
+
+    def test_neither_floor_nor_upper_bound_takes_part_in_the_test_that_all_are_alike(self):
+        rivals = overall([panel(arms=("good", "bad", "random"))], baseline="random")[1]
+        assert overall([panel()], baseline="random")[1] == rivals
+
+    def test_a_panel_in_which_the_baseline_finds_nothing_is_left_out_of_the_test(self):
+        nothing = Panel(
+            "two", "tiny", [replace(cell(arm, 0, (-0.0,) * 3), seed=seed) for arm in ("good", "bad", "random") for seed in range(6)]
+        )
+        rows, ranks = overall([panel("one"), nothing], baseline="random")
+        assert {row.arm: (row.pairs, row.ahead) for row in rows if row.role == "arm"} == {"good": (6, 6), "bad": (6, 0)}
+        assert ranks.blocks == 12
 
     def test_few_seeds_decide_nothing(self):
         rows, _ = overall([panel(seeds=2)], baseline="random")
@@ -168,7 +194,7 @@ def test_the_page(tmp_path):
         [panel("one"), panel("two & more")], tmp_path / "r.html", title="B", environment={"os": "x"}, baseline="random"
     )
     text = page.read_text()
-    assert "two &amp; more" in text and "Better than random: good." in text and "not as it should" not in text
+    assert "two &amp; more" in text and "better than random: good." in text and "not as it should" not in text
     assert "only the test over all panels can decide" in text  # 2 arms with 6 seeds: at best .0625
     assert text.count("<svg") >= 6 and not re.search(r"(?:src|href)=\"https?:", text)
 

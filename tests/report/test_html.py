@@ -227,6 +227,6 @@ def test_a_large_simulation_stays_below_six_megabytes(make_cells, tmp_path):
     items = [{"image_id": f"{i}.png", "utility": 1.0, "terms": {"L_rec": 1.0, "L_det": -1.0}, "split": "train"} for i in range(40)]
     rounds = tuple(Round(i, {**r.facts, "select": {"items": items, "strategy": "top_k"}}) for i, r in enumerate(cell.rounds))
     images = {item["image_id"]: tmp_path / "photo.png" for item in items}
-    cells = [Cell(f"arm{i}", 0, cell.folder, cell.config, cell.classes, rounds, False, images, cell.labels) for i in range(10)]
+    cells = [Cell(f"arm{i}", 0, cell.folder, cell.config, cell.classes, rounds, "arm", images, cell.labels) for i in range(10)]
     path = write_report(cells, tmp_path / "large.html", title="large", environment={})
     assert 1e6 < path.stat().st_size < 6e6

@@ -25,7 +25,7 @@ def test_one_row_an_arm_seed_and_round(make_cells, tmp_path):
     assert float(rows[2]["train_seconds"]) == facts["train"]["seconds"]
     assert float(rows[2]["fidelity_expected"]) == facts["audit"]["fidelity"]["expected"]
     assert rows[2]["fidelity_learned"] == ""
-    assert {r["upper_bound"] for r in rows if r["arm"] == "oracle_loss"} == {"True"}
+    assert {r["role"] for r in rows if r["arm"] == "oracle_loss"} == {"upper bound"}
 
 
 def test_json_holds_the_same_rows_and_the_comparison(make_cells, tmp_path):

@@ -100,7 +100,7 @@ class TestVerdict:
         results = arm_results(make_cells(("dual", "random"), 6), baseline="random", split="test")
         mine, theirs = (r.by_axis["images"].areas for r in results)
         ahead = sum(a > b for a, b in zip(mine, theirs, strict=True))
-        curve_says, cost_says = reading(results[0], results, "random")
+        curve_says, cost_says = reading(results[0])
         assert f"ahead on {ahead} of 6 seeds" in curve_says
         assert re.search(r"\d+% (fewer|more) labelled images, .* labelled boxes, .* annotator time", cost_says)
 
