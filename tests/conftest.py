@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -126,24 +127,27 @@ def waiting_study(_waiting, tmp_path):  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL cluster of the tests' own on a socket in a temporary folder."""
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL cluster of the tests' own on a socket in a temporary folder, outside of pytest's, which only its user may enter."""
     if given := os.environ.get("BOXWISE_POSTGRES_URL"):
         yield given
         return
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not programs:
         pytest.skip("no PostgreSQL server found: install postgresql or set BOXWISE_POSTGRES_URL to test on it")
-    folder = tmp_path_factory.mktemp("postgres")
+    with TemporaryDirectory(prefix="boxwise-postgres-") as folder:
+        yield from _postgres(Path(folder), programs[-1].parent)
+
+
+def _postgres(folder: Path, programs: Path) -> Iterator[str]:
+    """The URL of a cluster in `folder` that runs until the generator is closed."""
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     if as_user:
-        for path in (folder, *folder.parents[:3]):
-            path.chmod(0o755)
         shutil.chown(folder, "postgres")
-    data, bin_folder = folder / "data", programs[-1].parent
-    subprocess.run([*as_user, bin_folder / "initdb", "-D", data, "-A", "trust", "-U", "boxwise"], check=True, capture_output=True)
+    data = folder / "data"
+    subprocess.run([*as_user, programs / "initdb", "-D", data, "-A", "trust", "-U", "boxwise"], check=True, capture_output=True)
     options = f"-k {folder} -c listen_addresses=''"
-    control = [*as_user, bin_folder / "pg_ctl", "-D", data, "-w"]
+    control = [*as_user, programs / "pg_ctl", "-D", data, "-w"]
     subprocess.run([*control, "-o", options, "-l", folder / "log", "start"], check=True, capture_output=True)
     yield f"postgresql+pg8000://boxwise@/postgres?unix_sock={folder}/.s.PGSQL.5432"
     subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
