@@ -37,9 +37,9 @@ from boxwise.formats.base import Dataset
 from boxwise.recipes import CURRICULA
 from boxwise.records import Annotation, ImageRecord, Proposals, QueryItem, Sample, Split
 from boxwise.scorers.base import Scorer
+from boxwise.scorers.building import build_scorer
 from boxwise.scorers.cross_image import cross_validate, most_confident
 from boxwise.scorers.detections_file import read_detections, writing_detections
-from boxwise.scorers.dual import build_scorer
 from boxwise.scorers.no_score import NoScore
 from boxwise.scorers.pool_pass import inspect_pool
 

@@ -24,7 +24,7 @@ from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.digits import make_digits
 from boxwise.records import ImageRecord, Sample, Split
 from boxwise.scorers.base import Scorer
-from boxwise.scorers.dual import SCORERS, build_scorer
+from boxwise.scorers.building import SCORERS, build_scorer
 from boxwise.scorers.pool_pass import inspect_pool
 
 TRAINING = TrainConfig(min_steps=200, max_steps=200, batch=16, lr=0.02, epochs=1, augment="flip")

@@ -14,25 +14,27 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from boxwise import recipes
 from boxwise.config import AskConfig, Section, StudyConfig, apply_overrides, dump_config, parse_config
-from boxwise.datasets import read_dataset
+from boxwise.datasets import detect_format, read_dataset
 from boxwise.digits import make_digits
-from boxwise.errors import BoxwiseError, ConfigError, unknown
+from boxwise.errors import BoxwiseError, ConfigError, StudyError, unknown
 from boxwise.files import replacing
 from boxwise.formats.base import Dataset
-from boxwise.protocols import PROTOCOLS
+from boxwise.protocols import PROTOCOLS, with_splits
 from boxwise.recipes import FORMATS
+from boxwise.report.facts import Cell
 from boxwise.report.grid import Panel
 from boxwise.rungs import check
-from boxwise.simulation import Message, Plan, read_simulation, simulate
+from boxwise.simulation import ARMS_FILE, Message, Plan, check_baseline, check_plan, read_simulation, run_cells
 
 INDEX = "panels.json"
 _DIGITS_SEED = 7
 _NOTHING = Dataset((), (), {})
 OnEvent = Callable[[str, Message], None]  # panel, message
+OnPanel = Callable[[Path, Sequence[Cell], Sequence[Panel]], None]  # a panel's folder, all its cells, all panels so far
 Progress = Callable[[int, int], None]
 
 
@@ -75,10 +77,21 @@ class Preset(Section):
     @model_validator(mode="before")
     @classmethod
     def _all(cls, values: dict[str, Any]) -> dict[str, Any]:
-        if values.get("arms") != "all":
-            return values
-        without = values.get("without") or ()
-        return values | {"arms": [arm for arm in recipes.ARMS if arm not in without]}
+        without = values.get("without")
+        if values.get("arms") == "all":
+            left_out = without if isinstance(without, list) else []  # anything else is refused by its type
+            return values | {"arms": [arm for arm in recipes.ARMS if arm not in left_out]}
+        if without:
+            raise ValueError("`without` stands beside `arms: all` only: take what is not wanted off the list of arms.")
+        return values
+
+    @field_validator("without")
+    @classmethod
+    def _known(cls, without: tuple[str, ...]) -> tuple[str, ...]:
+        for name in without:
+            if name not in recipes.ARMS:
+                raise ValueError(unknown("arm", name, recipes.ARMS))
+        return without
 
     def with_folders(self, folders: Sequence[Path]) -> Preset:
         """The grid on the user's folders: a folder serves the data set of its name, else the one of a fixed layout, else it is added.
@@ -127,34 +140,47 @@ def benchmark(
     overrides: Sequence[str] = (),
     jobs: int = 1,
     on_event: OnEvent | None = None,
-    on_panel: Callable[[Path], None] | None = None,
+    on_panel: OnPanel | None = None,
     progress: Progress | None = None,
 ) -> list[Panel]:
     """Run every cell of the grid that is not finished, below `out`; returns all panels that lie there.
 
     overrides: config of every cell, above the grid's own. jobs: cells side by side; on one GPU each process simply takes its share of it.
-    on_panel: called with the folder of each panel that is done. Raises ConfigError before any work for an unknown arm, detector or key.
+    on_panel: called when a panel is done. Raises BoxwiseError before any training for an unknown arm, detector, key or baseline, and for a
+    data set that cannot be read, is too small, or is not the one that the folder holds cells of.
     """
-    plans = _plans(preset, out, overrides)
-    for name, source in preset.data.items():
-        dataset = read_source(source, out / "data" / name, progress=progress)
-        for detector in preset.detectors:
-            plan = replace(plans[name, detector], dataset=dataset)
-            _list_panel(out, plan.folder.name, name, detector)
-            simulate(plan, jobs=jobs, on_event=None if on_event is None else _told(on_event, plan.folder.name))
-            if on_panel is not None:
-                on_panel(plan.folder)
-    return read_benchmark(out)
+    plans = _with_data(_plans(preset, out, overrides), preset, out, progress)
+    cells: dict[Path, list[Cell]] = {}
+    for (name, detector), plan in plans.items():
+        _list_panel(out, plan.folder.name, name, detector)
+        run_cells(plan, jobs=jobs, on_event=None if on_event is None else _told(on_event, plan.folder.name))
+        cells = _read_cells(out, known=cells)
+        if on_panel is not None:
+            on_panel(plan.folder, cells[plan.folder], _panels(out, cells))
+    return _panels(out, cells)
 
 
 def read_benchmark(out: Path) -> list[Panel]:
-    """The panels below `out`, finished or not. Raises BoxwiseError when there is no benchmark."""
+    """The panels below `out` with their finished cells. Raises BoxwiseError when there is no benchmark."""
+    return _panels(out, _read_cells(out, known={}))
+
+
+def _index(out: Path) -> dict[Path, tuple[str, str]]:
+    """Folder of each panel that lies there → its data set and detector. Raises BoxwiseError when there is no benchmark."""
     path = out / INDEX
     if not path.is_file():
         raise BoxwiseError(f"{out}: no benchmark here (no {INDEX}).")
     index = json.loads(path.read_text(encoding="utf-8"))
-    found = [(*names, out / folder) for folder, names in index.items() if (out / folder / "arms.json").is_file()]
-    return [Panel(data, detector, [c for c in read_simulation(folder) if c.finished]) for data, detector, folder in found]
+    return {out / folder: (data, detector) for folder, (data, detector) in index.items() if (out / folder / ARMS_FILE).is_file()}
+
+
+def _read_cells(out: Path, *, known: Mapping[Path, Sequence[Cell]]) -> dict[Path, list[Cell]]:
+    """Folder of each panel → its cells, finished or not; finished ones that are known are not read again."""
+    return {folder: read_simulation(folder, known=known.get(folder, ())) for folder in _index(out)}
+
+
+def _panels(out: Path, cells: Mapping[Path, Sequence[Cell]]) -> list[Panel]:
+    return [Panel(*names, [cell for cell in cells[folder] if cell.finished]) for folder, names in _index(out).items()]
 
 
 def read_source(source: DataSource, made: Path, *, progress: Progress | None = None) -> Dataset:
@@ -169,6 +195,38 @@ def read_source(source: DataSource, made: Path, *, progress: Progress | None = N
     return read_dataset(source.path, format_name=source.format, progress=progress)
 
 
+def _digits_folder(source: DataSource, name: str, data: Path) -> Path:
+    """Where so many scenes lie, or are to lie; those in a folder without the number in its name go on being used."""
+    plain = data / name
+    made = sum(1 for _ in (plain / "JPEGImages").glob("*.png")) if (plain / "ImageSets").exists() else 0
+    return plain if made == source.digits else data / f"{name}_{source.digits}"
+
+
+def _with_data(plans: Mapping[tuple[str, str], Plan], preset: Preset, out: Path, progress: Progress | None) -> dict[tuple[str, str], Plan]:
+    """The plans with their data sets, each read once; every fault of any of them is found here."""
+    for source in preset.data.values():
+        _check_path(source)
+    read = {name: _read_with_splits(source, name, out / "data", progress) for name, source in preset.data.items()}
+    ready = {(name, detector): replace(plan, dataset=read[name]) for (name, detector), plan in plans.items()}
+    for plan in ready.values():
+        check_plan(plan)
+    return ready
+
+
+def _check_path(source: DataSource) -> None:
+    """BoxwiseError for a path with nothing there, or with images alone."""
+    if source.digits is None and source.path is not None and detect_format(source.path) is None and source.format is None:
+        raise BoxwiseError(f"{source.path}: expected a labelled data set, found no labels of a format that is known.")
+
+
+def _read_with_splits(source: DataSource, name: str, data: Path, progress: Progress | None) -> Dataset:
+    dataset = read_source(source, _digits_folder(source, name, data), progress=progress)
+    try:
+        return with_splits(dataset)
+    except StudyError as error:
+        raise StudyError(f"data set {name!r} ({source.path}): {error}") from None
+
+
 def _slot(data: Mapping[str, DataSource], folder: str) -> str:
     """The name under which a folder joins the grid."""
     by_name = next((name for name in data if name.lower() == folder.lower()), folder)
@@ -180,7 +238,7 @@ def _slot(data: Mapping[str, DataSource], folder: str) -> str:
 
 
 def _plans(preset: Preset, out: Path, overrides: Sequence[str]) -> dict[tuple[str, str], Plan]:
-    """A plan without its data for each data set and detector; every config of every arm is seen to be valid."""
+    """A plan without its data for each data set and detector; every config of every arm is seen to be valid, and the baseline an arm."""
     plans = {}
     for name, source in preset.data.items():
         for detector, own in preset.detectors.items():
@@ -189,6 +247,7 @@ def _plans(preset: Preset, out: Path, overrides: Sequence[str]) -> dict[tuple[st
             for arm in preset.arms:
                 blind = {"ask": AskConfig()}  # thresholds name classes, which are known once the data are read
                 check(plan.cell_config(arm, 0).model_copy(update=blind), (), simulated=True)
+            check_baseline(plan.folder, preset.arms, preset.baseline)
             plans[name, detector] = plan
     return plans
 
@@ -209,8 +268,13 @@ def _parse(text: str, name: str, origin: str) -> Preset:
     try:
         return Preset.model_validate({"name": name} | values)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors())
-        raise ConfigError("\n".join(f"{origin}: {fault}" for fault in faults)) from None
+        faults = (": ".join((origin, *_place(fault["loc"]), fault["msg"].removeprefix("Value error, "))) for fault in error.errors())
+        raise ConfigError("\n".join(faults)) from None
+
+
+def _place(keys: Sequence[int | str]) -> tuple[str, ...]:
+    """The dotted key of a fault; nothing for one of the whole file."""
+    return (".".join(map(str, keys)),) if keys else ()
 
 
 def _told(on_event: OnEvent, panel: str) -> Callable[[Message], None]:

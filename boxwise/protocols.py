@@ -1,19 +1,23 @@
-"""VOC07+12 and COCO 2017 from the folders they are downloaded as, split as their published protocols do.
+"""Which image serves which split: VOC07+12 and COCO 2017 as their published protocols do, any other data set by lot.
 
-Returns a `Dataset`: the pool, a small random val out of it, and the test split that papers report on. Knows nothing of studies.
+Returns a `Dataset`: the pool, a small random val out of it, and the test split that papers report on; also what tells one data set
+from another. Knows nothing of studies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.random import default_rng
 
 from boxwise.boxes import Boxes
-from boxwise.errors import BoxwiseError
+from boxwise.errors import BoxwiseError, StudyError
 from boxwise.formats.base import Dataset, Progress
 from boxwise.formats.coco import Coco
 from boxwise.formats.voc import Voc
@@ -21,6 +25,7 @@ from boxwise.records import ImageRecord, Split
 
 VAL_IMAGES = 500  # drawn from the pool once and for all: stopping and calibration need a val that is not the test split
 _SEED = 20_070_712
+SPLIT_SEED = 20_240_229  # the same frozen test split for every seed and arm, whatever the study's own seed
 
 
 def read_voc0712(root: Path, *, progress: Progress | None = None) -> Dataset:
@@ -55,6 +60,46 @@ def read_coco2017(root: Path, *, progress: Progress | None = None) -> Dataset:
 
 Reader = Callable[..., Dataset]
 PROTOCOLS: dict[str, Reader] = {"voc0712": read_voc0712, "coco2017": read_coco2017}
+
+
+def with_splits(dataset: Dataset) -> Dataset:
+    """The data set with train, val and test; a test (20%) or val (15%) split it lacks is drawn at random, once and for all.
+
+    Unlabelled images are left out: nothing could answer for them. Raises StudyError when too few are left.
+    """
+    images = [record for record in dataset.images if record.image_id in dataset.labels]
+    for split, share in ((Split.TEST, 0.20), (Split.VAL, 0.15)):
+        if not any(record.split is split for record in images):
+            images = _drawn(images, split, share)
+    images = [record if record.split else replace(record, split=Split.TRAIN) for record in images]
+    if not all(any(record.split is split for record in images) for split in Split):
+        raise StudyError(f"a simulation needs labelled images for train, val and test; found {len(images)} labelled images.")
+    return replace(dataset, images=tuple(images))
+
+
+def data_facts(dataset: Dataset) -> dict[str, Any]:
+    """What tells a data set with splits from another, as JSON: its counts and classes, and digests by what they are made of."""
+    records = sorted(dataset.images, key=lambda record: record.image_id)
+    splits, labels = Counter(record.split for record in records), [dataset.labels[record.image_id] for record in records]
+    return {
+        "images": len(records),
+        **{f"{split} images": splits[split] for split in Split},
+        "boxes": sum(map(len, labels)),
+        "classes": list(dataset.classes),
+        "digests": {
+            "image names": _hashed(record.image_id.encode() for record in records),
+            "split of each image": _hashed(f"{record.split} {record.image_id}".encode() for record in records),
+            "labels": _hashed(column for boxes in labels for column in _columns(boxes)),
+        },
+    }
+
+
+def data_differences(there: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """In which of the facts known `there` the data set given differs, in words; digests speak only where nothing else does."""
+    names = [name for name in given if name != "digests" and there.get(name, given[name]) != given[name]]
+    said = [f"{name}: {_shown(there[name])} there, {_shown(given[name])} given" for name in names]
+    known = there.get("digests", given["digests"])
+    return said or [f"{name}: not the same" for name, digest in given["digests"].items() if known.get(name, digest) != digest]
 
 
 def _expect(root: Path, needed: Sequence[str], what: str) -> None:
@@ -109,3 +154,28 @@ def _with_val(dataset: Dataset) -> Dataset:
         return replace(record, split=Split.VAL) if record.image_id in drawn else record
 
     return replace(dataset, images=tuple(placed(record) for record in dataset.images))
+
+
+def _drawn(images: Sequence[ImageRecord], split: Split, share: float) -> list[ImageRecord]:
+    free = [record.image_id for record in images if record.split in (None, Split.TRAIN)]
+    rng = default_rng([SPLIT_SEED, list(Split).index(split)])
+    chosen = {free[row] for row in rng.permutation(len(free))[: round(share * len(free))]}
+    return [replace(record, split=split) if record.image_id in chosen else record for record in images]
+
+
+def _columns(boxes: Boxes) -> list[bytes]:
+    """What a detector learns of the boxes of one image."""
+    columns = (boxes.xyxy, boxes.labels, boxes.difficult, boxes.crowd)
+    return [b"" if column is None else column.tobytes() for column in columns]
+
+
+def _hashed(parts: Iterable[bytes]) -> str:
+    """A digest that tells any two sequences of parts apart."""
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)

@@ -156,7 +156,7 @@ def mixture_detectors() -> dict[str, Any]:
 
 def scorers() -> dict[str, Any]:
     """Name → scorer builder; a function for the same reason."""
-    from boxwise.scorers.dual import SCORERS
+    from boxwise.scorers.building import SCORERS
 
     return SCORERS
 

@@ -9,31 +9,34 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from numpy.random import default_rng
-
+from boxwise import rungs
 from boxwise.annotation.simulated import SimulatedAnnotator
 from boxwise.box_tables import read_self_labels
 from boxwise.config import StudyConfig, TrainConfig, apply_overrides, differences, dump_config, load_config, parse_config
-from boxwise.errors import ConfigError, StudyError
+from boxwise.errors import BoxwiseError, ConfigError, StudyError
 from boxwise.evaluation.self_labels import self_label_quality
 from boxwise.files import replacing
 from boxwise.formats.base import Dataset
+from boxwise.protocols import data_differences, data_facts, with_splits
 from boxwise.recipes import arm_overrides, needs_oracle
-from boxwise.records import ImageRecord, Phase, Split
+from boxwise.records import Phase, Split
 from boxwise.report.cells import SELF_LABELS_FILE, cell_of
 from boxwise.report.facts import Cell
 from boxwise.rungs import SELF_LABELS, Event
 from boxwise.study import Study
 
-SPLIT_SEED = 20_240_229  # the same frozen test split for every seed and arm, whatever the study's own seed
+ARMS_FILE = "arms.json"
+DATA_FILE = "data.json"
 _PATIENCE_SECONDS = 0.2
 _ROUND_0: Any = {  # what round 0 sees of a config
     "detector": True,
@@ -96,8 +99,15 @@ def simulate(plan: Plan, *, jobs: int = 1, on_event: OnEvent | None = None) -> l
     A folder that holds a simulation of another config or data set is an error that names the difference; arms and seeds may be added.
     jobs: cells side by side, each in its own process with its share of the cores.
     """
-    _check(plan)
+    run_cells(plan, jobs=jobs, on_event=on_event)
+    return [read_cell(plan.cell_folder(arm, seed), arm=arm) for arm in plan.arms for seed in plan.seeds]
+
+
+def run_cells(plan: Plan, *, jobs: int = 1, on_event: OnEvent | None = None) -> None:
+    """As `simulate`, for those who read the cells by themselves."""
     plan = replace(plan, dataset=with_splits(plan.dataset))
+    check_plan(plan)
+    _write_plan(plan)
     if jobs <= 1:
         for seed in plan.seeds:
             for trunk in plan.trunks(seed):
@@ -106,32 +116,48 @@ def simulate(plan: Plan, *, jobs: int = 1, on_event: OnEvent | None = None) -> l
                     _run_cell(plan, arm, seed, trunk.folder, on_event)
     else:
         _run_side_by_side(plan, jobs, on_event or (lambda message: None))
-    return [read_cell(plan.cell_folder(arm, seed), arm=arm) for arm in plan.arms for seed in plan.seeds]
 
 
-def read_simulation(folder: Path) -> list[Cell]:
-    """All cells of a simulation's folder, finished or not. Raises StudyError when there is none."""
-    path = folder / "arms.json"
-    if not path.is_file():
-        raise StudyError(f"{folder}: no simulation here (no {path.name}).")
-    arms = json.loads(path.read_text(encoding="utf-8"))
-    found = [(arm, folder / "cells" / name) for arm, names in arms.items() for name in names]
-    return [read_cell(cell, arm=arm) for arm, cell in found if cell.exists()]
+def read_simulation(folder: Path, *, known: Iterable[Cell] = ()) -> list[Cell]:
+    """All cells of a simulation's folder, finished or not; those of `known` that are finished are not read again.
 
-
-def with_splits(dataset: Dataset) -> Dataset:
-    """The data set with train, val and test; a test (20%) or val (15%) split it lacks is drawn at random, once and for all.
-
-    Unlabelled images are left out: nothing could answer for them. Raises StudyError when too few are left.
+    Raises StudyError when there is none.
     """
-    images = [record for record in dataset.images if record.image_id in dataset.labels]
-    for split, share in ((Split.TEST, 0.20), (Split.VAL, 0.15)):
-        if not any(record.split is split for record in images):
-            images = _drawn(images, split, share)
-    images = [record if record.split else replace(record, split=Split.TRAIN) for record in images]
-    if not all(any(record.split is split for record in images) for split in Split):
-        raise StudyError(f"a simulation needs labelled images for train, val and test; found {len(images)} labelled images.")
-    return replace(dataset, images=tuple(images))
+    arms = _listed(folder)
+    if not arms:
+        raise StudyError(f"{folder}: no simulation here (no {ARMS_FILE}).")
+    at_hand = {cell.folder: cell for cell in known if cell.finished}
+    found = [(arm, folder / "cells" / name) for arm, names in arms.items() for name in names]
+    return [at_hand.get(cell) or read_cell(cell, arm=arm) for arm, cell in found if cell.exists()]
+
+
+def check_plan(plan: Plan) -> None:
+    """ConfigError or StudyError for every fault that can be known before the first training; writes nothing.
+
+    The plan's data set has its splits already.
+    """
+    if len(set(plan.arms)) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
+        raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
+    for arm in plan.arms:
+        rungs.check(plan.cell_config(arm, plan.seeds[0]), plan.dataset.classes, simulated=True)
+    config = plan.folder / "config.yaml"
+    found = differences(load_config(config), plan.config) if config.exists() else []
+    if found:
+        raise StudyError(f"{plan.folder}: holds a simulation of another config:\n  " + "\n  ".join(found))
+    other = data_differences(_data_there(plan.folder), data_facts(plan.dataset))
+    if other:
+        raise StudyError(f"{plan.folder}: holds a simulation of another data set, so take another folder:\n  " + "\n  ".join(other))
+
+
+def check_baseline(folder: Path, arms: Sequence[str], baseline: str) -> None:
+    """ConfigError unless `baseline` is an arm, of `arms` or of earlier calls in the folder; an arm alone is compared with nothing."""
+    arm_overrides(baseline)
+    known = list(dict.fromkeys([*arms, *_listed(folder)]))
+    if len(known) > 1 and baseline not in known:
+        raise ConfigError(
+            f"baseline {baseline!r} is none of the arms ({', '.join(known)}), so nothing could be compared with it. "
+            "Add it to the arms, or say with --baseline which of them it is."
+        )
 
 
 def read_cell(folder: Path, *, arm: str) -> Cell:
@@ -139,40 +165,44 @@ def read_cell(folder: Path, *, arm: str) -> Cell:
     return cell_of(Study.open(folder), arm=arm)
 
 
-def _drawn(images: Sequence[ImageRecord], split: Split, share: float) -> list[ImageRecord]:
-    free = [record.image_id for record in images if record.split in (None, Split.TRAIN)]
-    rng = default_rng([SPLIT_SEED, list(Split).index(split)])
-    chosen = {free[row] for row in rng.permutation(len(free))[: round(share * len(free))]}
-    return [replace(record, split=split) if record.image_id in chosen else record for record in images]
+def _write_plan(plan: Plan) -> None:
+    """The config and facts of the data that the next call is held against, and which folder is which cell."""
+    files = {
+        "config.yaml": dump_config(plan.config),
+        DATA_FILE: json.dumps(data_facts(plan.dataset), indent=1),
+        ARMS_FILE: json.dumps(_with_cells(_listed(plan.folder), plan), indent=1),
+    }
+    for name, text in files.items():
+        with replacing(plan.folder / name) as aside:
+            aside.write_text(text, encoding="utf-8")
 
 
-def _check(plan: Plan) -> None:
-    """Every fault that can be known before the first training is found here."""
-    from boxwise import rungs
-
-    if len(set(plan.arms)) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
-        raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
-    for arm in plan.arms:
-        rungs.check(plan.cell_config(arm, plan.seeds[0]), plan.dataset.classes, simulated=True)
-    path = plan.folder / "config.yaml"
+def _data_there(folder: Path) -> dict[str, Any]:
+    """The `data_facts` that the cells of a folder were made with; without the file, those that the first cell's study can tell."""
+    path = folder / DATA_FILE
     if path.exists():
-        found = differences(load_config(path), plan.config)
-        if found:
-            raise StudyError(f"{plan.folder}: holds a simulation of another config:\n  " + "\n  ".join(found))
-    with replacing(path) as aside:
-        aside.write_text(dump_config(plan.config), encoding="utf-8")
-    _list_arms(plan)
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+    for cell in sorted((folder / "cells").glob("*/config.yaml")):
+        with suppress(BoxwiseError):
+            store = Study.open(cell.parent).store
+            told = {"images": len(store.images()) + len(store.quarantined()), "classes": store.get("classes")}
+            store.close()
+            return told
+    return {}
 
 
-def _list_arms(plan: Plan) -> None:
-    """Which folder is which cell, for `read_simulation`; arms and seeds of earlier calls stay listed."""
-    path = plan.folder / "arms.json"
-    arms: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for arm in plan.arms:
-        names = [plan.cell_folder(arm, seed).name for seed in plan.seeds]
-        arms[arm] = sorted({*arms.get(arm, []), *names})
-    with replacing(path) as aside:
-        aside.write_text(json.dumps(arms, indent=1), encoding="utf-8")
+def _listed(folder: Path) -> dict[str, list[str]]:
+    """Arm → names of its cells' folders, for all arms and seeds of the calls so far; empty where there is no simulation."""
+    path = folder / ARMS_FILE
+    found: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
+
+
+def _with_cells(listed: Mapping[str, Sequence[str]], plan: Plan) -> dict[str, Sequence[str]]:
+    """`listed` with the plan's own; arms and seeds of earlier calls stay."""
+    own = {arm: [plan.cell_folder(arm, seed).name for seed in plan.seeds] for arm in plan.arms}
+    return {**listed, **{arm: sorted({*listed.get(arm, ()), *names}) for arm, names in own.items()}}
 
 
 def _run_trunk(plan: Plan, trunk: Trunk, on_event: OnEvent | None) -> None:
@@ -211,20 +241,27 @@ def _run_cell(plan: Plan, arm: str, seed: int, trunk: Path, on_event: OnEvent | 
 
 
 def _judge_self_labels(study: Study, annotator: SimulatedAnnotator) -> None:
-    """Hold the model's own labels of every round so far against ground truth, for the report alone: nothing in the study reads it."""
-    judged = {}
-    for number in range(1, study.store.position[0] + 1):
-        given = study.store.annotations(Split.TRAIN, before=number + 1).values()
-        by_model = {a.image_id: a.boxes[a.by_model] for a in given if a.round == number and a.by_model.any()}
-        own = read_self_labels(study.round_folder(number) / SELF_LABELS)
-        pool = {image_id: labels.boxes for image_id, labels in own.items()}
-        judged[number] = {
-            place: self_label_quality(labels.items(), {i: annotator.reveal(i) for i in labels}, study.classes)
-            for place, labels in (("annotated", by_model), ("pool", pool))
-            if labels
-        }
-    with replacing(study.folder / SELF_LABELS_FILE) as path:
-        path.write_text(json.dumps(judged, indent=1), encoding="utf-8")
+    """Hold the model's own labels of each round that is not judged yet against ground truth, for the report alone."""
+    path = study.folder / SELF_LABELS_FILE
+    judged: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    new = {str(number) for number in range(1, study.store.position[0] + 1)} - judged.keys()
+    if new:
+        judged |= {number: _self_labels_of(study, int(number), annotator) for number in sorted(new, key=int)}
+        with replacing(path) as aside:
+            aside.write_text(json.dumps(judged, indent=1), encoding="utf-8")
+
+
+def _self_labels_of(study: Study, number: int, annotator: SimulatedAnnotator) -> dict[str, Any]:
+    """How right the model's own labels of a round were, by the place they stand in; nothing in the study reads it."""
+    given = study.store.annotations(Split.TRAIN, before=number + 1).values()
+    by_model = {a.image_id: a.boxes[a.by_model] for a in given if a.round == number and a.by_model.any()}
+    own = read_self_labels(study.round_folder(number) / SELF_LABELS)
+    pool = {image_id: labels.boxes for image_id, labels in own.items()}
+    return {
+        place: self_label_quality(labels.items(), {i: annotator.reveal(i) for i in labels}, study.classes)
+        for place, labels in (("annotated", by_model), ("pool", pool))
+        if labels
+    }
 
 
 def _hide_pool_labels(dataset: Dataset, config: StudyConfig) -> tuple[SimulatedAnnotator, Dataset]:
@@ -278,6 +315,16 @@ def _finished(study: Study, number: int, phase: Phase) -> Event:
 
 
 def _run_side_by_side(plan: Plan, jobs: int, on_event: OnEvent) -> None:
+    """As `_run_in_processes`. Raises StudyError when the system has killed a process."""
+    try:
+        _run_in_processes(plan, jobs, on_event)
+    except BrokenProcessPool:
+        raise StudyError(
+            "a cell's process was killed, perhaps for want of memory: use fewer --jobs; the same command goes on where it was."
+        ) from None
+
+
+def _run_in_processes(plan: Plan, jobs: int, on_event: OnEvent) -> None:
     """Trunks first; their arms start as soon as they are done. The first fault ends the other cells, unharmed, and is raised."""
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // jobs)

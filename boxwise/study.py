@@ -34,6 +34,7 @@ from boxwise.store import GIVEN, Store
 CONFIG_FILE = "config.yaml"
 _POLL_SECONDS = 0.5
 _BEFORE_TRAIN = (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
+_Question = tuple[Mapping[str, QueryItem], Mapping[str, Proposals]]  # what a round asks and suggests, by image id
 
 
 class Annotator(Protocol):
@@ -50,7 +51,7 @@ class Study:
         self.store = store
         self.config = config
         self.classes: tuple[str, ...] = tuple(store.get("classes"))
-        self._open: tuple[int, dict[str, QueryItem], dict[str, Proposals]] = (-1, {}, {})
+        self._questions: dict[int, _Question] = {}
 
     @classmethod
     def create(cls, folder: Path | str, dataset: Dataset, *, config: StudyConfig | None = None, simulated: bool = False) -> Study:
@@ -105,15 +106,15 @@ class Study:
 
     def proposals(self) -> Mapping[str, Proposals]:
         """image_id → what the model suggests on the images asked about now; empty in round 0 and where people draw everything."""
-        return self._question()[1]
+        return self._question(self.store.position[0])[1]
 
     def asked(self, round: int) -> Mapping[str, QueryItem]:
         """image_id → what a round asks of it, in the order of the query."""
-        return (self._question() if round == self.store.position[0] else self._question_of(round))[0]
+        return self._question(round)[0]
 
     def shown(self, image_id: str, *, round: int) -> Proposals | None:
         """What an annotator has before them on an image: the proposals of a round's query, else its labels as they are, to correct."""
-        items, proposals = self._question() if round == self.store.position[0] else self._question_of(round)
+        items, proposals = self._question(round)
         if image_id in items:
             return proposals.get(image_id)
         current = self.store.annotation(image_id)
@@ -136,17 +137,18 @@ class Study:
     ) -> Annotation:
         """Record what an annotator said of one image; durable when this returns. Any image of the study may be told, asked for or not.
 
-        Verdicts on boxes name those of `proposals`; certain ones without a verdict stay as the model's. complete: whether no object is left
-        unlabelled; by default so when the whole image was asked about. seconds: all labour on the image; by default the sum of the
-        verdicts' and, for a whole image, one look. shown, round: what the annotator had before them and when they were asked, where that
-        is not the open query. key: see `Store.annotate`. Raises BoxwiseError for a bad box or label.
+        Verdicts on boxes name those of the round's proposals; certain ones without a verdict stay as the model's. complete: whether no
+        object is left unlabelled; by default so when the round asked about the whole image, or not about it at all. seconds: all labour on
+        the image; by default the sum of the verdicts' and, for a whole image, one look. round: when the annotator was asked, by default
+        now. shown: what they had before them, where that is not what the round proposes. key: see `Store.annotate`.
+        Raises BoxwiseError for a bad box or label.
         """
-        items, proposals = self._question()
+        round = self.store.position[0] if round is None else round
+        items, proposals = self._question(round)
         whole = image_id not in items or items[image_id].box_ids is None
         shown = proposals.get(image_id) if shown is None else shown
         if complete is None:
             complete = whole or bool(shown and shown.settled and shown.settled.complete)
-        round = self.store.position[0] if round is None else round
         annotation = annotation_of(image_id, verdicts, shown, complete=complete, round=round)
         self._check_labels(image_id, annotation.boxes)
         labour = whole * self.config.cost.look + sum(verdict.seconds for verdict in verdicts) if seconds is None else seconds
@@ -174,16 +176,19 @@ class Study:
         """Whether the verdicts would leave what is stored."""
         return same_labels(current, annotation_of(image_id, verdicts, self.proposals().get(image_id)).boxes)
 
-    def _question(self) -> tuple[Mapping[str, QueryItem], Mapping[str, Proposals]]:
-        """The items and proposals of the round's query; read once a round, since neither changes."""
+    def _question(self, round: int) -> _Question:
+        """The items and proposals of a round's query, empty before it was asked; read once, since neither changes."""
         number, phase = self.store.position
-        if phase is Phase.SELECT:
+        if round > number or (round == number and phase is Phase.SELECT):
             return {}, {}
-        if self._open[0] != number:
-            self._open = number, *self._question_of(number)
-        return self._open[1:]
+        found = self._questions.get(round)
+        if found is None:
+            found = self._read_question(round)
+            before = list(self._questions.items())[-1:]  # the last answers of the round before come while the next is open
+            self._questions = dict([*before, (round, found)])
+        return found
 
-    def _question_of(self, number: int) -> tuple[dict[str, QueryItem], dict[str, Proposals]]:
+    def _read_question(self, number: int) -> _Question:
         path = rungs.round_folder(self.folder, number) / rungs.PROPOSALS
         made = read_proposals(path, self.store.annotations(Split.TRAIN, before=number)) if path.exists() else {}
         proposals = {image_id: settled_anew(p, overlap=self.config.ask.overlap) for image_id, p in made.items()}

@@ -1,6 +1,7 @@
 """The laws of the house, read from the imports: an import only goes down, and some rooms are closed to others."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,9 +55,21 @@ def imports(path: Path, *, typing_too: bool = False) -> set[str]:
     return found
 
 
+def shown_floors() -> list[set[str]]:
+    """The rooms of each floor in the table of docs/architecture.md, the lowest first."""
+    page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d+ \| ([^|]*) \|", page, re.MULTILINE)
+    return [set(re.findall(r"`(\w+)(?:\.py|/)`", rooms)) for rooms in reversed(rows)]
+
+
 def own_room(path: Path) -> str:
     first = path.relative_to(ROOT).parts[0]
     return first.removesuffix(".py")
+
+
+def test_the_docs_show_the_floors_as_they_are():
+    assert shown_floors() == [set(rooms) for rooms in FLOORS]
+    assert {own_room(path) for path in FILES} == set(FLOOR)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -67,7 +80,11 @@ def test_imports_go_down(path):
 
 
 @pytest.mark.parametrize(
-    ("room", "also"), [("strategies", set()), ("curricula", {"boxwise.evaluation.entropy", "boxwise.evaluation.self_paced"})]
+    ("room", "also"),
+    [
+        ("strategies", {"boxwise.evaluation.entropy"}),
+        ("curricula", {"boxwise.evaluation.entropy", "boxwise.evaluation.self_paced"}),
+    ],
 )
 def test_strategies_and_curricula_never_reach_detectors_store_or_truth(room, also):
     reached = {module for path in (ROOT / room).glob("*.py") for module in imports(path)} - also
@@ -99,6 +116,7 @@ def test_only_what_trains_or_scores_imports_torch():
     [
         ("boxwise.cli, boxwise.study, boxwise.datasets", {"torch", "fastapi", "uvicorn"}),
         ("boxwise.web.app, boxwise.web.server", {"torch"}),
+        ("boxwise.recipes", {"torch", "sklearn"}),
     ],
 )
 def test_help_status_import_and_the_page_do_not_load(modules, never):

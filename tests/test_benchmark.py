@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from boxwise.benchmark import benchmark, load_grid, load_preset, preset_names, read_benchmark
+from boxwise import simulation
+from boxwise.benchmark import DataSource, benchmark, load_grid, load_preset, preset_names, read_benchmark
 from boxwise.cli import main
-from boxwise.errors import BoxwiseError, ConfigError
+from boxwise.errors import BoxwiseError, ConfigError, StudyError
 
 GRID = {
     "data": {"one": {"digits": 30}, "two": {"digits": 20, "overrides": ["budget.per_round=3"]}},
@@ -38,11 +40,48 @@ def grid(tmp_path):
 
 
 @pytest.fixture
+def small(grid):
+    """A preset of one panel: "one" with the detector "tiny", arms random and fewest, one seed."""
+    whole = load_grid(grid)
+    return whole.model_copy(update={"data": {"one": whole.data["one"]}, "detectors": {"tiny": whole.detectors["tiny"]}})
+
+
+@pytest.fixture(scope="module")
+def _finished(tmp_path_factory):
+    """The folder of the preset `small`, with cells that another benchmark's grid has run."""
+    folder = tmp_path_factory.mktemp("finished")
+    path = folder / "my.yaml"
+    path.write_text(yaml.safe_dump(GRID | {"data": {"one": {"digits": 30}}, "detectors": {"tiny": GRID["detectors"]["tiny"]}}))
+    benchmark(load_grid(path), folder / "out")
+    return folder / "out"
+
+
+@pytest.fixture
+def finished(_finished, tmp_path):
+    """A copy of its own of a finished benchmark of the preset `small`."""
+    return shutil.copytree(_finished, tmp_path / "finished")
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The folders of the cells that are read, in their order."""
+    folders = []
+
+    def reading(study, **options):
+        folders.append(study.folder)
+        return cell_of(study, **options)
+
+    cell_of = simulation.cell_of
+    monkeypatch.setattr(simulation, "cell_of", reading)
+    return folders
+
+
+@pytest.fixture
 def run(monkeypatch, capsys):
     """The command in this process: a function from its arguments to (exit code, stdout, stderr)."""
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["boxwise", "benchmark", *map(str, arguments)])
+    def run(*arguments, verb="benchmark"):
+        monkeypatch.setattr(sys, "argv", ["boxwise", verb, *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
         return ended.value.code or 0, *capsys.readouterr()
@@ -92,6 +131,86 @@ def test_more_arms_and_seeds_join_a_folder(grid, tmp_path):
     assert (panel.data, panel.detector) == ("one", "small") and len(read_benchmark(tmp_path / "out")) == 1
 
 
+def test_each_cell_is_read_once_for_all_files_and_panels(grid, tmp_path, run, read):
+    change = {"data": {"one": {"digits": 20}}, "arms": ["random"], "config": GRID["config"] | {"budget": {"initial": 4, "rounds": 0}}}
+    grid.write_text(yaml.safe_dump(GRID | change))
+    assert run("--grid", grid, "--out", tmp_path / "out")[0] == 0
+    assert sorted(folder.parent.parent.name for folder in read) == ["one_small", "one_tiny"]
+    assert {row["detector"] for row in rows_of(tmp_path / "out" / "results.csv")} == {"tiny", "small"}
+
+
+def test_the_others_are_compared_with_the_baseline_that_is_named(finished, grid, small, run):
+    grid.write_text(yaml.safe_dump(GRID | {"data": {"one": {"digits": 30}}, "detectors": {"tiny": GRID["detectors"]["tiny"]}}))
+    assert run("--grid", grid, "--out", finished, "--baseline", "fewest")[0] == 0
+    assert {row["arm"]: row["role"] for row in rows_of(finished / "summary.csv")} == {"fewest": "baseline", "random": "arm"}
+
+
+class TestReport:
+    def test_of_a_benchmark_is_written_anew(self, finished, run):
+        for name in ("results.csv", "summary.csv", "report.html"):
+            assert not (finished / name).exists()
+        code, shown, _ = run(finished, verb="report")
+        assert code == 0 and "Ranks" in shown and str(finished / "report.html") in shown
+        assert len(rows_of(finished / "results.csv")) == 4 and "Benchmark finished" in (finished / "report.html").read_text()
+        assert {row["arm"]: row["role"] for row in rows_of(finished / "summary.csv")} == {"random": "baseline", "fewest": "floor"}
+
+    def test_of_a_panel_is_that_of_its_simulation(self, finished, run):
+        code, shown, _ = run(finished / "one_tiny", verb="report")
+        assert code == 0 and str(finished / "one_tiny" / "report.html") in shown
+
+
+class TestDigits:
+    def test_the_folder_tells_how_many(self, finished):
+        assert [folder.name for folder in (finished / "data").iterdir()] == ["one_30"]
+
+    def test_a_folder_that_does_not_tell_goes_on_being_used(self, finished, small):
+        (finished / "data" / "one_30").rename(finished / "data" / "one")
+        benchmark(small, finished)
+        assert [folder.name for folder in (finished / "data").iterdir()] == ["one"]
+
+    @pytest.mark.parametrize("told", [True, False])
+    def test_another_number_in_the_same_folder_is_an_error(self, finished, small, told):
+        if not told:
+            (finished / "data" / "one_30").rename(finished / "data" / "one")
+            (finished / "one_tiny" / "data.json").unlink()
+        with pytest.raises(StudyError, match=r"one_tiny: holds a simulation of another data set(.|\n)*images: 30 there, 40 given"):
+            benchmark(small.model_copy(update={"data": {"one": DataSource(digits=40)}}), finished)
+
+
+class TestEveryDataSetIsLookedAtBeforeAnyCell:
+    @pytest.fixture
+    def images_alone(self, tmp_path, finished):
+        return shutil.copytree(finished / "data" / "one_30" / "JPEGImages", tmp_path / "pictures")
+
+    @pytest.mark.parametrize("format_name", [None, "voc"])
+    def test_nothing_there(self, small, tmp_path, format_name):
+        with pytest.raises(BoxwiseError, match="nowhere: expected a data set, found no such file or folder"):
+            self.fails(small, DataSource(path=tmp_path / "nowhere", format=format_name), tmp_path)
+        assert not (tmp_path / "out").exists()
+
+    def test_no_labels(self, small, images_alone, tmp_path):
+        with pytest.raises(BoxwiseError, match="pictures: expected a labelled data set"):
+            self.fails(small, DataSource(path=images_alone), tmp_path)
+        assert not (tmp_path / "out").exists()
+
+    def test_too_few_labels(self, small, finished, tmp_path):
+        data = finished / "data" / "one_30"
+        for path in sorted((data / "Annotations").glob("*.xml"))[1:]:
+            path.unlink()
+        with pytest.raises(StudyError, match=r"data set 'two' \(.*one_30\): a simulation needs labelled images"):
+            self.fails(small, DataSource(path=data), tmp_path)
+
+    def test_a_threshold_of_a_class_that_it_has_not(self, small, tmp_path):
+        with pytest.raises(ConfigError, match=r"ask\.certain_of: Unknown class 'zebra'"):
+            self.fails(small, DataSource(digits=20, overrides=("ask.certain_of={zebra: 0.5}",)), tmp_path)
+
+    def fails(self, small, second, tmp_path):
+        try:
+            benchmark(small.model_copy(update={"data": {**small.data, "two": second}}), tmp_path / "out")
+        finally:
+            assert not (tmp_path / "out" / "one_tiny").exists() and not (tmp_path / "out" / "panels.json").exists()
+
+
 class TestPresets:
     @pytest.mark.parametrize("name", preset_names())
     def test_every_preset_is_valid_down_to_each_arm(self, name, tmp_path):
@@ -128,6 +247,9 @@ class TestMistakes:
             (["--arms", "random,duel"], "Unknown arm or part of one 'duel'. Did you mean 'dual'?"),
             (["--grid", "nowhere.yaml"], "nowhere.yaml: expected a grid file"),
             (["train.stepz=3"], "train.stepz"),
+            (["--baseline", "rnadom"], "Unknown arm or part of one 'rnadom'. Did you mean 'random'?"),
+            (["--arms", "dual,badge"], "baseline 'random' is none of the arms (dual, badge)"),
+            (["--arms", "dual,badge", "--baseline", "random"], "or say with --baseline which of them it is"),
         ],
     )
     def test_is_one_message(self, arguments, said, tmp_path, run):
@@ -148,6 +270,12 @@ class TestMistakes:
             ({"colour": "red"}, "colour"),
             ({"data": {"x": {"format": "cocoo"}}}, "Unknown format 'cocoo'"),
             ({"detectors": {"x": ["detector.name=ssd3000"]}}, "ssd3000"),
+            ({"arms": "all", "without": 5}, r"bad\.yaml: without: "),
+            ({"arms": "all", "without": "al_mdn"}, r"bad\.yaml: without: "),
+            ({"arms": "all", "without": ["al_mnd"]}, r"bad\.yaml: without: Unknown arm 'al_mnd'\. Did you mean 'al_mdn'"),
+            ({"without": ["random"]}, r"bad\.yaml: `without` stands beside `arms: all` only"),
+            ({"baseline": "rnadom"}, "'rnadom'"),
+            ({"baseline": "dual"}, "baseline 'dual' is none of the arms"),
         ],
     )
     def test_in_a_grid_file_names_the_key(self, change, said, tmp_path):

@@ -72,14 +72,45 @@ def test_the_curriculum_of_the_docs_keeps_the_promises():
     assert plan.train == plan.joins == ("new",)
 
 
-def test_the_strategy_of_the_docs_keeps_the_promises(tmp_path):
-    names = run_block("docs/extending.md", "oldest_first.py")
-    from boxwise.records import Scores
-    from boxwise.strategies.base import Budget, Candidates
+STRATEGY_NAMED = """
+import sys
+import pytest
+from boxwise import recipes
 
-    ids = ("b", "a", "c")
-    candidates = Candidates(1, ids, Scores(ids, np.zeros(3)), np.zeros((3, 2), np.float32), np.zeros((0, 2), np.float32), np.zeros(3))
-    assert names["OldestFirst"]().select(candidates, Budget(2), rng=np.random.default_rng(0)).image_ids == ("a", "b")
+sys.path.insert(0, {tests!r})
+from test_readme import run_block
+recipes.STRATEGIES["crowded"] = lambda config: run_block("docs/extending.md", "crowded.py")["Crowded"]()
+sys.exit(pytest.main(["contracts/test_strategy.py", "-k", "crowded", "-p", "no:cacheprovider"]))
+"""
+
+
+def test_the_strategy_of_the_docs_keeps_the_promises():
+    """It passes the contract suite once it is named, as the page says."""
+    code = STRATEGY_NAMED.format(tests=str(ROOT / "tests"))
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("duplicates", ["null", "0.999"])
+def test_the_strategy_of_the_docs_serves_a_study(hidden, tiny_overrides, tmp_path, monkeypatch, duplicates):
+    from boxwise import recipes
+    from boxwise.config import load_config
+    from boxwise.records import Phase
+    from boxwise.scored_pool import read_scored_pool
+    from boxwise.study import Study
+
+    strategy = run_block("docs/extending.md", "crowded.py")["Crowded"]
+    monkeypatch.setitem(recipes.STRATEGIES, "crowded", lambda config: strategy())
+    chosen = ("scorer.name=none", "strategy.name=crowded", f"strategy.duplicates={duplicates}", "budget.val_per_round=0")
+    study = Study.create(tmp_path / "study", hidden[1], config=load_config(None, (*tiny_overrides, *chosen)))
+    while study.store.position != (1, Phase.ANNOTATE):
+        if study.store.position[1] is Phase.ANNOTATE:
+            study.answer(hidden[0])
+        study.step()
+    pool = read_scored_pool(study.round_folder(0))
+    expected = dict(zip(pool.scores.image_ids, pool.box_counts, strict=True))
+    asked = [item.utility for item in study.store.query(1).items]
+    assert len(asked) == 4 and asked == [expected[image_id] for image_id in study.store.query(1).image_ids]
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))])

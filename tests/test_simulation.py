@@ -1,6 +1,7 @@
 """Simulation's promises: paired arms, hidden truth, resumable cells, side by side the same as one by one."""
 
 import csv
+import json
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,7 @@ from boxwise.config import load_config
 from boxwise.errors import BoxwiseError, ConfigError, StudyError
 from boxwise.recipes import ARMS
 from boxwise.records import Phase, Split
-from boxwise.simulation import Plan, read_simulation, simulate, with_splits
+from boxwise.simulation import Plan, check_baseline, read_simulation, simulate, with_splits
 from boxwise.study import Study
 
 TIMED = ("train_seconds", "train_images_per_second")
@@ -112,6 +113,115 @@ def test_a_fault_ends_the_cells_beside_it_with_one_message(plan, tmp_path, capfd
 def test_another_config_in_the_same_folder_is_an_error(plan, cells):
     with pytest.raises(StudyError, match=r"train\.lr"):
         simulate(replace(plan, config=load_config(None, ["train.lr=0.123"])))
+
+
+def without_an_image(dataset):
+    return replace(dataset, images=dataset.images[1:])
+
+
+def with_another_class(dataset):
+    return replace(dataset, classes=("nought", *dataset.classes[1:]))
+
+
+def with_two_images_swapped(dataset):
+    one = next(record for record in dataset.images if record.split is Split.TRAIN)
+    other = next(record for record in dataset.images if record.split is Split.TEST)
+    swap = {one.image_id: Split.TEST, other.image_id: Split.TRAIN}
+    return replace(dataset, images=tuple(replace(r, split=swap.get(r.image_id, r.split)) for r in dataset.images))
+
+
+def with_a_box_moved(dataset):
+    image_id, boxes = next((image_id, boxes) for image_id, boxes in dataset.labels.items() if len(boxes))
+    return replace(dataset, labels={**dataset.labels, image_id: replace(boxes, xyxy=boxes.xyxy + 1)})
+
+
+def with_an_image_renamed(dataset):
+    first = dataset.images[0]
+    images = (replace(first, image_id="other.png"), *dataset.images[1:])
+    return replace(dataset, images=images, labels={**dataset.labels, "other.png": dataset.labels[first.image_id]})
+
+
+class TestAnotherDataSetInTheSameFolder:
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (without_an_image, "images: 60 there, 59 given"),
+            (with_another_class, "classes: zero, one, .* there, nought, one, .* given"),
+            (with_two_images_swapped, "split of each image: not the same"),
+            (with_a_box_moved, "labels: not the same"),
+            (with_an_image_renamed, "image names: not the same"),
+        ],
+    )
+    def test_is_an_error_that_says_what_differs(self, plan, cells, change, said):
+        before = (plan.folder / "data.json").read_text()
+        with pytest.raises(StudyError, match=f"{plan.folder.name}: holds a simulation of another data set(.|\n)*{said}"):
+            simulate(replace(plan, dataset=change(plan.dataset), seeds=(0, 1, 2)))
+        assert (plan.folder / "data.json").read_text() == before and not plan.cell_folder("dual", 2).exists()
+
+    def test_the_order_of_images_and_where_they_lie_do_not_matter(self, plan, cells, tmp_path):
+        images = tuple(replace(record, path=tmp_path / record.image_id) for record in reversed(plan.dataset.images))
+        simulate(replace(plan, dataset=replace(plan.dataset, images=images)))
+
+    def test_a_folder_that_says_nothing_of_its_data_is_taken_and_told(self, plan, cells):
+        told = (plan.folder / "data.json").read_text()
+        (plan.folder / "data.json").unlink()
+        with pytest.raises(StudyError, match="images: 60 there, 59 given"):
+            simulate(replace(plan, dataset=without_an_image(plan.dataset)))
+        simulate(plan)
+        assert (plan.folder / "data.json").read_text() == told
+
+
+class TestBaseline:
+    def test_is_an_arm_of_this_call_or_an_earlier_one(self, plan, cells, tmp_path):
+        check_baseline(tmp_path, ("dual", "random"), "random")
+        check_baseline(plan.folder, ("badge",), "random")
+
+    def test_an_arm_alone_needs_none(self, tmp_path):
+        check_baseline(tmp_path, ("dual",), "random")
+
+    @pytest.mark.parametrize(
+        ("baseline", "said"), [("rnadom", "Did you mean 'random'"), ("badge", r"'badge' is none of the arms \(dual, random\)")]
+    )
+    def test_anything_else_is_one_message(self, tmp_path, baseline, said):
+        with pytest.raises(ConfigError, match=said):
+            check_baseline(tmp_path, ("dual", "random"), baseline)
+
+    def test_the_command_says_so_before_it_reads_the_data(self, tmp_path):
+        arguments = [*command(tmp_path / "nowhere", tmp_path / "out", ()), "--baseline", "rnadom"]
+        ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        assert ended.returncode == 2 and "Did you mean 'random'" in ended.stderr
+
+
+def test_a_cell_that_is_known_is_not_read_again(plan, cells):
+    known = cells["dual", 0]
+    again = {(cell.arm, cell.seed): cell for cell in read_simulation(plan.folder, known=[known])}
+    assert again["dual", 0] is known and again["dual", 1] is not cells["dual", 1]
+    unfinished = replace(known, rounds=known.rounds[:1])
+    assert len(read_simulation(plan.folder, known=[unfinished])[0].rounds) == 3
+
+
+def test_a_round_of_self_labels_is_judged_once(plan, cells):
+    path = cells["dual", 0].folder / "self_labels.json"
+    judged = json.loads(path.read_text())
+    assert judged.keys() == {"1", "2"}
+    path.write_text(json.dumps({"1": "as it was"}))
+    simulate(plan)
+    assert json.loads(path.read_text()) == {"1": "as it was", "2": judged["2"]}
+    path.write_text(json.dumps(judged))
+
+
+def test_a_process_that_the_system_kills_is_one_message_and_the_run_goes_on(plan, tiny_overrides, tmp_path):
+    small = replace(plan, folder=tmp_path, arms=("random",), seeds=(0,), config=load_config(None, [*tiny_overrides, "budget.rounds=0"]))
+    before = set(multiprocessing.active_children())
+
+    def kill_one(_):
+        workers = [child for child in set(multiprocessing.active_children()) - before if "Manager" not in child.name]
+        os.kill(workers[0].pid, signal.SIGKILL)
+
+    with pytest.raises(StudyError, match="a cell's process was killed, perhaps for want of memory: use fewer --jobs"):
+        simulate(small, jobs=2, on_event=kill_one)
+    assert set(multiprocessing.active_children()) == before
+    assert [cell.finished for cell in simulate(small)] == [True]
 
 
 @pytest.mark.parametrize("arm", ["duel", "dual+detection", "strategy.name=nothing", "gamma=1"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from boxwise.boxes import Boxes
 from boxwise.errors import StudyError
@@ -118,6 +119,57 @@ def test_many_writers_lose_nothing(store):
     for thread in threads:
         thread.join()
     assert sum(len(store.history(name)) for name, _ in IMAGES) == 80
+
+
+READS = {
+    "annotations": lambda store: store.annotations(Split.TRAIN),
+    "annotations before a round": lambda store: store.annotations(Split.TRAIN, before=1),
+    "labour": lambda store: store.labour(Split.TRAIN),
+    "pool": lambda store: store.pool(),
+    "waiting": lambda store: store.waiting(0),
+}
+
+
+def steps_of(read, folder, images):
+    """How many thousand steps SQLite's machine takes for a read of a store in which every image is asked for and labelled."""
+    store = Store.create(f"sqlite:///{folder / f'{images}.sqlite'}", {})
+    names = [f"{number:05}.jpg" for number in range(images)]
+    store.add_images([ImageRecord(name, Path(name), 40, 30) for name in names])
+    asked = Query(0, tuple(QueryItem(name, 0.0) for name in names))
+    store.commit(0, Phase.SELECT, {}, then=(0, Phase.ANNOTATE), query=asked)
+    store.annotate_all(map(labelled, names), round=0, annotator="x")
+    counted = []
+    store.close()  # connections are made anew, and counted
+    sa.event.listen(store.engine, "connect", lambda connection, _: connection.set_progress_handler(lambda: counted.append(1), 1000))
+    read(store)
+    store.close()
+    return len(counted)
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_reading_grows_with_the_images_and_not_with_their_square(read, tmp_path):
+    few, many = (steps_of(read, tmp_path, images) for images in (500, 2000))
+    assert few > 0 and many < 8 * few  # four times the images; by the square it would be sixteen times
+
+
+def test_a_quarantined_image_keeps_its_record_its_labels_and_the_first_reason(store):
+    store.annotate(labelled("a.jpg"), [], round=0, annotator="x", seconds=1)
+    store.quarantine("a.jpg", "truncated")
+    store.quarantine("a.jpg", "flagged by ben: dark")
+    assert store.quarantined() == {"a.jpg": "truncated"}
+    assert store.record("a.jpg").path == Path("/data/a.jpg") and store.record("z.jpg") is None
+    assert store.annotation("a.jpg").boxes.equals(BOX) and "a.jpg" not in store.annotations(Split.TRAIN)
+
+
+def test_the_stamp_changes_with_every_label_rung_and_quarantine(store):
+    seen = [store.stamp(), store.stamp()]
+    store.annotate(labelled("a.jpg"), [], round=0, annotator="x", seconds=1)
+    seen.append(store.stamp())
+    store.quarantine("b.jpg", "truncated")
+    seen.append(store.stamp())
+    store.commit(0, Phase.SELECT, {}, then=(0, Phase.ANNOTATE))
+    seen.append(store.stamp())
+    assert seen[0] == seen[1] == ((0, Phase.SELECT), 0, 0) and len(set(seen)) == 4
 
 
 def test_what_is_no_store(tmp_path):

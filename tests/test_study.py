@@ -180,9 +180,9 @@ class TestOpening:
 
     def test_the_oracle_needs_a_simulation(self, tmp_path, hidden, tiny_overrides):
         config = load_config(None, [*tiny_overrides, "scorer.detection=oracle_loss"])
-        study = Study.create(tmp_path / "study", hidden[1], config=config)
         with pytest.raises(ConfigError, match="simulation only"):
-            study.run(hidden[0])
+            Study.create(tmp_path / "study", hidden[1], config=config)
+        assert not (tmp_path / "study").exists()
 
 
 class TestBadImages:

@@ -10,7 +10,11 @@ import typer
 from boxwise.cli.simulations import Overrides
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from boxwise.benchmark import Preset
+    from boxwise.report.facts import Cell
+    from boxwise.report.grid import Panel
 
 app = typer.Typer()
 
@@ -18,26 +22,27 @@ app = typer.Typer()
 @app.command()
 def benchmark(
     overrides: Overrides = None,
-    preset: Annotated[str, typer.Option(help="small, real, full, voc or coco.")] = "small",
+    preset: Annotated[str, typer.Option(help="small, photos, real, full, voc or coco.")] = "small",
     grid: Annotated[Path | None, typer.Option(help="A grid of your own in YAML, laid out as a preset, instead of one.")] = None,
     data: Annotated[list[Path] | None, typer.Option(help="A labelled data set; once for each.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; the same folder resumes. Default: runs/PRESET.")] = None,
     arms: Annotated[str | None, typer.Option(help="Comma-separated, instead of the preset's.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Paired repetitions, instead of the preset's.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="The arm the others are compared with, instead of the preset's.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Cells side by side.")] = 1,
 ) -> None:
     """Compare strategies over data sets and detectors: curves, savings, ranks and what choosing costs. Stop and resume at will."""
     from boxwise.benchmark import benchmark as run
     from boxwise.benchmark import load_grid, load_preset
-    from boxwise.cli.console import Watch, reading
+    from boxwise.cli.console import Watch, reading, say
     from boxwise.cli.simulations import write_simulation_report
 
-    chosen = _narrowed(load_grid(grid) if grid else load_preset(preset), arms, seeds).with_folders(data or [])
+    chosen = _narrowed(load_grid(grid) if grid else load_preset(preset), arms, seeds, baseline).with_folders(data or [])
     out = out or Path("runs") / chosen.name
 
-    def done(panel: Path) -> None:
-        write_simulation_report(panel, baseline=chosen.baseline)
-        _write(out, chosen)
+    def done(folder: Path, cells: Sequence[Cell], panels: Sequence[Panel]) -> None:
+        write_simulation_report(folder, cells, baseline=chosen.baseline)
+        say(f"Report: {write_benchmark_report(out, panels, baseline=chosen.baseline)}")
 
     with Watch() as watch:
         run(
@@ -51,21 +56,19 @@ def benchmark(
         )
 
 
-def _narrowed(preset: Preset, arms: str | None, seeds: int | None) -> Preset:
-    """The preset with the user's arms and number of seeds."""
-    given = {"arms": tuple(arm.strip() for arm in arms.split(",")) if arms else None, "seeds": seeds}
+def _narrowed(preset: Preset, arms: str | None, seeds: int | None, baseline: str | None) -> Preset:
+    """The preset with the user's arms, number of seeds and baseline."""
+    given = {"arms": tuple(arm.strip() for arm in arms.split(",")) if arms else None, "seeds": seeds, "baseline": baseline}
     return preset.model_copy(update={name: value for name, value in given.items() if value is not None})
 
 
-def _write(out: Path, preset: Preset) -> None:
-    """results.csv, results.parquet, summary.csv and report.html of all panels so far; also prints where arms rank and what failed."""
-    from boxwise.benchmark import read_benchmark
+def write_benchmark_report(out: Path, panels: Sequence[Panel], *, baseline: str) -> Path:
+    """results.csv, results.parquet, summary.csv and report.html of the panels; also prints where arms rank and what failed."""
     from boxwise.cli.console import say, table
     from boxwise.report.grid import overall, sanity, write_grid
     from boxwise.report.grid_page import headline, write_grid_report
     from boxwise.runtime import environment
 
-    panels, baseline = read_benchmark(out), preset.baseline
     write_grid(panels, out, baseline=baseline)
     rows, _ = overall(panels, baseline=baseline)
     ranks = [(row.arm, row.role, row.rank, f"{row.ahead}/{row.pairs}", row.test.text if row.test else "-", row.p_holm) for row in rows]
@@ -73,5 +76,5 @@ def _write(out: Path, preset: Preset) -> None:
     say(headline(rows, baseline))
     for passed, text in (check for panel in panels for check in sanity(panel, baseline=baseline)):
         say(text if passed is not False else f"WARNING: not as it should be: {text}")
-    report = write_grid_report(panels, out / "report.html", title=f"Benchmark {preset.name}", environment=environment(), baseline=baseline)
-    say(f"Report: {report}")
+    title = f"Benchmark {out.resolve().name}"
+    return write_grid_report(panels, out / "report.html", title=title, environment=environment(), baseline=baseline)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from boxwise.report.facts import Cell
     from boxwise.simulation import Plan
 
 app = typer.Typer()
@@ -58,40 +61,40 @@ def simulate(
     from boxwise.cli.console import note, reading
     from boxwise.config import load_config
     from boxwise.datasets import read_dataset
-    from boxwise.simulation import Plan
+    from boxwise.simulation import Plan, check_baseline
 
     given = {"budget.initial": initial, "budget.per_round": budget, "budget.rounds": rounds, "curriculum.name": policy, "ask.mode": ask}
     settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
+    chosen = tuple(arm.strip() for arm in arms.split(","))
+    check_baseline(out, chosen, baseline)
     dataset = read_dataset(data, format_name=format, progress=reading)
     if dataset.findings:
         note(f"{data}: {len(dataset.findings)} findings; `boxwise doctor {data}` lists them.")
-    plan = Plan(dataset, settings, tuple(arm.strip() for arm in arms.split(",")), tuple(range(seeds)), out)
-    _simulate(plan, jobs=jobs, baseline=baseline)
+    _simulate(Plan(dataset, settings, chosen, tuple(range(seeds)), out), jobs=jobs, baseline=baseline)
 
 
 def _simulate(plan: Plan, *, jobs: int, baseline: str) -> None:
     from boxwise.cli.console import Watch, say
     from boxwise.report.tensorboard import write_events
-    from boxwise.simulation import simulate
+    from boxwise.simulation import read_simulation, simulate
 
     with Watch() as watch:
         cells = simulate(plan, jobs=jobs, on_event=lambda message: watch.event(message[2], f"{message[0]} seed {message[1]} "))
     for cell in cells:
         write_events(plan.folder / "tensorboard" / cell.folder.name, cell)
-    say(f"Report: {write_simulation_report(plan.folder, baseline=baseline)}")
+    cells = read_simulation(plan.folder, known=cells)
+    say(f"Report: {write_simulation_report(plan.folder, cells, baseline=baseline)}")
 
 
-def write_simulation_report(folder: Path, *, baseline: str) -> Path:
-    """results.csv, results.json, curves.png and report.html of a simulation's folder; also prints the result table."""
+def write_simulation_report(folder: Path, cells: Sequence[Cell], *, baseline: str) -> Path:
+    """results.csv, results.json, curves.png and report.html of all cells of a simulation's folder; also prints the result table."""
     from boxwise.cli.console import results_table
     from boxwise.report.comparison import save_curves
     from boxwise.report.html import write_report
     from boxwise.report.results import write_results
     from boxwise.report.tables import arm_results
     from boxwise.runtime import environment
-    from boxwise.simulation import read_simulation
 
-    cells = read_simulation(folder)
     write_results(cells, folder / "results.csv", baseline=baseline)
     save_curves(cells, folder / "curves.png", baseline=baseline)
     results_table(arm_results(cells, baseline=baseline, split="test"))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boxwise.cli.labelling import Browser, Host, Port, Token, ending_with_parent, label_and_train
+from boxwise.cli.labelling import Browser, Host, Port, Token, label_and_train
+from boxwise.cli.training_process import ending_with_parent
 
 if TYPE_CHECKING:
     from boxwise.records import Phase
@@ -310,15 +311,21 @@ def _single(folder: Path, wanted: Phase) -> None:
 
 @app.command()
 def report(
-    path: Annotated[Path, typer.Argument(help="A study's or a simulation's folder.")],
+    path: Annotated[Path, typer.Argument(help="A study's, a simulation's or a benchmark's folder.")],
     baseline: Annotated[str, typer.Option(help="The arm that the others are compared with.")] = "random",
 ) -> None:
-    """Write the report and results anew. report.html, results.csv, results.json, from what is stored."""
+    """Write the report and results anew, from what is stored: of a study, a simulation, or a whole benchmark."""
+    from boxwise.benchmark import INDEX, read_benchmark
+    from boxwise.cli.benchmarks import write_benchmark_report
     from boxwise.cli.console import say
     from boxwise.cli.simulations import write_simulation_report
+    from boxwise.simulation import ARMS_FILE, read_simulation
     from boxwise.study import Study
 
-    if (path / "arms.json").exists():
-        say(str(write_simulation_report(path, baseline=baseline)))
+    if (path / INDEX).exists():
+        written = write_benchmark_report(path, read_benchmark(path), baseline=baseline)
+    elif (path / ARMS_FILE).exists():
+        written = write_simulation_report(path, read_simulation(path), baseline=baseline)
     else:
-        say(str(_write_report(Study.open(path))))
+        written = _write_report(Study.open(path))
+    say(str(written))

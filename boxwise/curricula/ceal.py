@@ -23,6 +23,9 @@ class Ceal:
     Cost-effective active learning (Wang et al., "Cost-Effective Active Learning for Deep Image Classification", TCSVT 2017), from whole
     images to boxes. Self-labels are re-derived each round, so that none outlives the model that was sure of it. Images of the lowest mean
     entropy come first, at most `most_self_labeled` for each annotated one: O(annotated) memory, however large the pool.
+
+    Deviation: δ = delta - delta_rate · (round - 1), linear in the round. The paper's δ ← δ - rate · round, read as an assignment, adds up
+    to delta - delta_rate · round (round - 1) / 2: with the defaults no box would be self-labelled from round 7 on, here from round 17 on.
     """
 
     partial = False

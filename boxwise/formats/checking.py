@@ -111,6 +111,19 @@ def assemble(
     return Dataset(classes, tuple(images), labels, tuple(found), class_ids, notes or {})
 
 
+def unlabelled(path: Path, records: Sequence[ImageRecord], readings: Mapping[str, Reading], *, expected: str) -> list[Finding]:
+    """One finding that says how many of the images have no reading, if any.
+
+    path: where their labels would lie. expected: what would have labelled each, such as "an XML".
+    """
+    without = [record.image_id for record in records if record.image_id not in readings]
+    if not without:
+        return []
+    message = f"{path}: expected {expected} for each of {len(records)} images, found none for {len(without)}"
+    message += f", which are unlabelled (first: {without[0]})."
+    return [Finding(FindingKind.MISSING_LABEL_FILE, path, message)]
+
+
 def _measure(listed: Sequence[Listed], verify: bool) -> Iterable[_Measured]:
     """Sizes and digests in order; threads, since decoding and hashing release the interpreter's lock."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:

@@ -7,20 +7,21 @@ Upright boxes only: an image with any other shape is taken out with a finding. K
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
-from defusedxml.ElementTree import fromstring, iterparse
+from defusedxml.ElementTree import iterparse
 
 from boxwise.boxes import Boxes
 from boxwise.errors import BoxwiseError
 from boxwise.formats.base import Dataset, Finding, FindingKind, Progress
-from boxwise.formats.checking import Listed, Reading, assemble, check_images
+from boxwise.formats.checking import Listed, Reading, assemble, check_images, unlabelled
 from boxwise.formats.layout import ImageIndex, existing, first_folder, place_images, split_named, write_texts
+from boxwise.formats.xml import number, root_of, size
 from boxwise.records import ImageRecord
 
 FILE = "annotations.xml"
@@ -57,7 +58,7 @@ class Cvat:
         """
         path = _xml_file(existing(labels, "a CVAT annotations.xml or a folder with one"))
         index = ImageIndex(images or first_folder((path.parent / "images", path.parent)))
-        root, findings = _root(path), []
+        root, findings = root_of(path, "annotations", owner="CVAT"), []
         entries = [_entry(path, element, row, index) for row, element in enumerate(root.findall("image"))]
         findings += [finding for entry in entries for finding in entry.findings] + _tracks(path, root)
         if not entries:
@@ -65,7 +66,7 @@ class Cvat:
         sound, repeats = _distinct(path, entries)
         records, image_findings = check_images([e.listed for e in sound if e.listed is not None], verify=verify, progress=progress)
         readings = {e.listed.image_id: e.reading for e in sound if e.listed is not None and e.is_labelled(missing_is_empty)}
-        findings += [*repeats, *image_findings, *_unlabelled(path, records, readings)]
+        findings += [*repeats, *image_findings, *unlabelled(path, records, readings, expected="a shape or a tag")]
         names = classes or _class_names(root, readings.values())
         return assemble(records, readings, classes=names, findings=findings)
 
@@ -110,16 +111,6 @@ def _xml_file(labels: Path) -> Path:
     return found[0]
 
 
-def _root(path: Path) -> Element:
-    try:
-        root: Element = fromstring(path.read_bytes())
-    except Exception as error:  # expat, defusedxml and the codecs each have their own
-        raise BoxwiseError(f"{path}: expected well-formed XML without entities, found: {error or type(error).__name__}.") from None
-    if root.tag != "annotations":
-        raise BoxwiseError(f"{path}: expected CVAT's <annotations>, found <{root.tag}>.")
-    return root
-
-
 def _entry(path: Path, element: Element, row: int, index: ImageIndex) -> _Entry:
     name = element.get("name", "").replace("\\", "/").removeprefix("./")
     if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name or Path(name).drive:
@@ -129,7 +120,7 @@ def _entry(path: Path, element: Element, row: int, index: ImageIndex) -> _Entry:
     split = split_named(element.get("subset", ""))
     image_id = index.ending_in(name, split) or name
     boxes = element.findall("box")
-    listed = Listed(image_id, index.path(image_id), split, None, _size(element), path)
+    listed = Listed(image_id, index.path(image_id), split, None, size(element.get("width"), element.get("height")), path)
     faults = [*_other_shapes(element), *_rotated(boxes)]
     findings = [
         Finding(FindingKind.BAD_BOX, path, f"{path}: {image_id} {fault} Expected upright boxes.", image_id, quarantined=True)
@@ -152,34 +143,22 @@ def _other_shapes(image: Element) -> Iterable[str]:
 
 def _rotated(boxes: Sequence[Element]) -> Iterable[str]:
     for row, box in enumerate(boxes, start=1):
-        angle = _number(box.get("rotation", "0"))
+        angle = number(box.get("rotation", "0"))
         if angle % 360 != 0:  # true for NaN, too
             yield f"box {row} ({box.get('label', '')!r}) is rotated by {box.get('rotation')} degrees."
 
 
-def _size(element: Element) -> tuple[int, int] | None:
-    width, height = _number(element.get("width")), _number(element.get("height"))
-    return (int(width), int(height)) if width > 0 and height > 0 and np.isfinite(width + height) else None
-
-
 def _reading(path: Path, boxes: Sequence[Element], subject: str) -> Reading:
-    xyxy = np.array([[_number(box.get(corner)) for corner in _CORNERS] for box in boxes], np.float64).reshape(-1, 4)
+    xyxy = np.array([[number(box.get(corner)) for corner in _CORNERS] for box in boxes], np.float64).reshape(-1, 4)
     stated = [{a.get("name"): (a.text or "").strip() for a in box.findall("attribute")} for box in boxes]
     columns: dict[str, list[Any]] = {}
     for flag in _FLAGS:
         if any(flag in attributes for attributes in stated):
             columns[flag] = [attributes.get(flag, "").lower() in ("true", "1") for attributes in stated]
-    scores = [_number(attributes.get("score")) for attributes in stated]
+    scores = [number(attributes.get("score")) for attributes in stated]
     if scores and np.isfinite(scores).all():
         columns["scores"] = scores
     return Reading(path, [box.get("label", "") for box in boxes], xyxy, columns, subject)
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return float("nan")
 
 
 def _tracks(path: Path, root: Element) -> list[Finding]:
@@ -200,14 +179,6 @@ def _distinct(path: Path, entries: Iterable[_Entry]) -> tuple[list[_Entry], list
     return [entry for entry in sound if entry.listed is not None and times[entry.listed.image_id] == 1], findings
 
 
-def _unlabelled(path: Path, records: Sequence[ImageRecord], readings: Mapping[str, Reading]) -> list[Finding]:
-    without = [record.image_id for record in records if record.image_id not in readings]
-    if not without:
-        return []
-    message = f"{path}: expected a shape or a tag in each of {len(records)} images, found none in {len(without)}, which are unlabelled"
-    return [Finding(FindingKind.MISSING_LABEL_FILE, path, f"{message} (first: {without[0]}).")]
-
-
 def _class_names(root: Element, readings: Iterable[Reading]) -> tuple[str, ...]:
     labels = [label for label in root.findall("meta/*/labels/label") if label.findtext("type", "").strip() in _BOX_TYPES]
     declared = dict.fromkeys(label.findtext("name", "") for label in labels if label.find("parent") is None)
@@ -225,8 +196,8 @@ def _tree(dataset: Dataset) -> Element:
     columns = [name for name in _INPUTS if any(_column(boxes, name) is not None for boxes in dataset.labels.values())]
     for name in dataset.classes:
         _declare(SubElement(labels, "label"), name, columns)
-    for number, record in enumerate(dataset.images):
-        _image(SubElement(root, "image"), number, record, dataset)
+    for row, record in enumerate(dataset.images):
+        _image(SubElement(root, "image"), row, record, dataset)
     return root
 
 
@@ -242,16 +213,16 @@ def _declare(label: Element, name: str, columns: Sequence[str]) -> None:
             SubElement(attribute, tag).text = text
 
 
-def _image(element: Element, number: int, record: ImageRecord, dataset: Dataset) -> None:
-    stated = {"id": number, "name": record.image_id, "subset": record.split, "width": record.width, "height": record.height}
+def _image(element: Element, row: int, record: ImageRecord, dataset: Dataset) -> None:
+    stated = {"id": row, "name": record.image_id, "subset": record.split, "width": record.width, "height": record.height}
     boxes = dataset.labels.get(record.image_id, Boxes.empty())
     if not len(boxes):
         stated["labeled"] = int(record.image_id in dataset.labels)
     for name, value in stated.items():
         if value is not None:
             element.set(name, str(value))
-    for row in range(len(boxes)):
-        _box(SubElement(element, "box"), boxes, row, dataset.classes)
+    for box in range(len(boxes)):
+        _box(SubElement(element, "box"), boxes, box, dataset.classes)
 
 
 def _box(element: Element, boxes: Boxes, row: int, classes: Sequence[str]) -> None:

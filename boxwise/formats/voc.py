@@ -13,12 +13,11 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
-from defusedxml.ElementTree import fromstring
 
 from boxwise.boxes import Boxes
 from boxwise.errors import BoxwiseError
 from boxwise.formats.base import Dataset, Finding, FindingKind, Progress
-from boxwise.formats.checking import Listed, Reading, assemble, check_images
+from boxwise.formats.checking import Listed, Reading, assemble, check_images, unlabelled
 from boxwise.formats.layout import (
     STRICTNESS,
     ImageIndex,
@@ -30,6 +29,7 @@ from boxwise.formats.layout import (
     stem_of,
     write_texts,
 )
+from boxwise.formats.xml import number, root_of, size
 from boxwise.records import ImageRecord, Split
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -66,7 +66,7 @@ class Voc:
         listed = _listed(named, index, splits, {finding.image_id for finding in findings if finding.quarantined})
         records, image_findings = check_images(listed, verify=verify, progress=progress)
         readings = {image_id: file.reading for image_id, file in named.items() if file.reading is not None}
-        findings += [*image_findings, *_unlabelled(records, readings, folders.annotations)]
+        findings += [*image_findings, *unlabelled(folders.annotations, records, readings, expected="an XML")]
         names = (
             classes
             or listed_names(folders.root / "classes.txt")
@@ -119,33 +119,20 @@ class _File:
 
 def _parse(path: Path) -> _File:
     try:
-        root = fromstring(path.read_bytes())
-    except Exception as error:  # expat, defusedxml and the codecs each have their own
-        return _File(path, fault=f"{path}: expected well-formed XML without entities, found: {error or type(error).__name__}.")
-    if root.tag != "annotation":
-        return _File(path, fault=f"{path}: expected an <annotation>, found <{root.tag}>.")
+        root = root_of(path, "annotation", owner="VOC")
+    except BoxwiseError as error:
+        return _File(path, fault=str(error))
     file_name = (root.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
-    return _File(path, file_name, _size(root), _reading(path, root.findall("object")))
-
-
-def _size(root: Element) -> tuple[int, int] | None:
-    width, height = _number(root.findtext("size/width")), _number(root.findtext("size/height"))
-    return (int(width), int(height)) if width > 0 and height > 0 and np.isfinite(width + height) else None
+    stated = size(root.findtext("size/width"), root.findtext("size/height"))
+    return _File(path, file_name, stated, _reading(path, root.findall("object")))
 
 
 def _reading(path: Path, objects: list[Element]) -> Reading:
-    xyxy = np.array([[_number(o.findtext(f"bndbox/{corner}")) for corner in _CORNERS] for o in objects], np.float64).reshape(-1, 4)
+    xyxy = np.array([[number(o.findtext(f"bndbox/{corner}")) for corner in _CORNERS] for o in objects], np.float64).reshape(-1, 4)
     columns: dict[str, list[bool]] = {"difficult": [_flag(o, "difficult") for o in objects]}
     if any(o.find("crowd") is not None for o in objects):
         columns["crowd"] = [_flag(o, "crowd") for o in objects]
     return Reading(path, [(o.findtext("name") or "").strip() for o in objects], xyxy, columns)
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return float("nan")
 
 
 def _flag(element: Element, tag: str) -> bool:
@@ -217,17 +204,9 @@ def _listed(named: Mapping[str, _File], index: ImageIndex, splits: Mapping[str, 
     listed = []
     for image_id in sorted({*index.paths, *named} - quarantined):
         file = named.get(image_id)
-        size, source = (file.size, file.path) if file else (None, None)
-        listed.append(Listed(image_id, index.path(image_id), splits.get(image_id), None, size, source))
+        stated, source = (file.size, file.path) if file else (None, None)
+        listed.append(Listed(image_id, index.path(image_id), splits.get(image_id), None, stated, source))
     return listed
-
-
-def _unlabelled(records: list[ImageRecord], readings: Mapping[str, Reading], annotations: Path) -> list[Finding]:
-    without = [record.image_id for record in records if record.image_id not in readings]
-    if not without:
-        return []
-    message = f"{annotations}: expected an XML for each of {len(records)} images, found none for {len(without)}, which are unlabelled"
-    return [Finding(FindingKind.MISSING_LABEL_FILE, annotations, f"{message} (first: {without[0]}).")]
 
 
 def _xml_stems(records: Iterable[ImageRecord]) -> dict[str, str]:

@@ -17,7 +17,7 @@ import yaml
 from boxwise.boxes import Boxes
 from boxwise.errors import BoxwiseError
 from boxwise.formats.base import Dataset, Finding, FindingKind, Progress
-from boxwise.formats.checking import Listed, Reading, assemble, check_images
+from boxwise.formats.checking import Listed, Reading, assemble, check_images, unlabelled
 from boxwise.formats.layout import (
     STRICTNESS,
     ImageIndex,
@@ -312,14 +312,11 @@ def _without_file(
     records: Sequence[ImageRecord], readings: Mapping[str, Reading], folders: _Folders, findings: list[Finding], *, empty: bool
 ) -> dict[str, Reading]:
     """Readings without boxes for the images that have no label file, or one finding that says how many are unlabelled."""
+    if not empty:
+        findings += unlabelled(folders.labels, records, readings, expected="a label file")
+        return {}
     without = [record.image_id for record in records if record.image_id not in readings]
-    if empty:
-        return {image_id: Reading(folders.labels, [], np.zeros((0, 4))) for image_id in without}
-    if without:
-        message = f"{folders.labels}: expected a label file for each of {len(records)} images, found none for {len(without)}"
-        message += f", which are unlabelled (first: {without[0]})."
-        findings.append(Finding(FindingKind.MISSING_LABEL_FILE, folders.labels, message))
-    return {}
+    return {image_id: Reading(folders.labels, [], np.zeros((0, 4))) for image_id in without}
 
 
 def _label_name(label: PurePosixPath, shared: set[str]) -> str:

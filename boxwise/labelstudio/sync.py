@@ -223,7 +223,6 @@ class _Teller:
         self._people = people
         self._key = key
         self._records = {record.image_id: record for record in study.store.images()}
-        self._queries: dict[int, dict[str, QueryItem]] = {}
 
     def tell(self, task: Mapping[str, Any], annotation: Mapping[str, Any], *, charged: float) -> None:
         """One annotation as verdicts on what its task showed; `charged`: its seconds that were told before.
@@ -233,26 +232,20 @@ class _Teller:
         study, number, lead = self._study, annotation["id"], annotation.get("lead_time")
         image_id, round = task["data"]["image_id"], task["data"]["round"]
         subject = f"{image_id} (Label Studio task {task['id']}, annotation {number})"
-        record, item = self._records.get(image_id), self._items(round).get(image_id)
-        if record is None or item is None:
+        record = self._records.get(image_id)
+        if record is None or image_id not in study.asked(round):
             raise BoxwiseError(f"{subject}: expected a usable image that the study asked for in round {round}, found none.")
         boxes = boxes_of(annotation["result"], record, study.classes, subject=subject)
         before = study.shown(image_id, round=round) or Proposals(image_id, Boxes.empty(), np.zeros(0, bool))
         study.tell(
             image_id,
             verdicts_from(boxes, before, study.config.cost),
-            complete=item.box_ids is None or bool(before.settled and before.settled.complete),
             annotator=self._name(annotation.get("completed_by")),
             seconds=None if lead is None else max(0.0, lead - charged),
             shown=before,
             round=round,
             key=f"{self._key}:{number}:{annotation['updated_at']}",
         )
-
-    def _items(self, round: int) -> Mapping[str, QueryItem]:
-        if round not in self._queries:
-            self._queries[round] = {item.image_id: item for item in self._study.store.query(round).items}
-        return self._queries[round]
 
     def _name(self, user: Any) -> str:
         return self._people.get(user, f"Label Studio user {user}") if isinstance(user, int) else "human"

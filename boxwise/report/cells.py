@@ -23,6 +23,7 @@ def cell_of(study: Study, *, arm: str | None = None) -> Cell:
     """The study as one cell; `arm` names it in a comparison, by default after its strategy and scorer."""
     rounds = tuple(Round(number, _with_items(study, number, facts)) for number, facts in study.store.facts().items())
     annotations = study.store.annotations(Split.TRAIN)
+    kept = annotations.keys() | {item["image_id"] for round in rounds for item in round.phase(Phase.SELECT.value).get("items", ())}
     arm = arm or study.config.strategy.name
     return Cell(
         arm=arm,
@@ -32,7 +33,7 @@ def cell_of(study: Study, *, arm: str | None = None) -> Cell:
         classes=study.classes,
         rounds=rounds,
         role=role_of(arm, study.config),
-        images={record.image_id: record.path for record in study.store.images(Split.TRAIN)},
+        images={record.image_id: record.path for record in study.store.images(Split.TRAIN) if record.image_id in kept},
         labels={image_id: annotation.boxes for image_id, annotation in annotations.items()},
         by_model={image_id: annotation.by_model for image_id, annotation in annotations.items()},
         self_labels=_self_labels(study.folder / SELF_LABELS_FILE),

@@ -18,6 +18,8 @@ from boxwise.records import Phase, QueryItem, Sample, Split
 from boxwise.rungs.bench import Bench, Rung
 from boxwise.scorers.detections_file import read_detections
 
+_PARTS = {"reconstruction": ("L_rec", "alpha"), "detection": ("L_det", "beta")}  # of the dual score: its term and its weight
+
 
 def audit(bench: Bench, round: int) -> Rung:
     """Hold the scores that chose the new images against their true loss, now known, under the model that chose them."""
@@ -43,7 +45,8 @@ def audit(bench: Bench, round: int) -> Rung:
     true = measured.pop("true")
     read = np.isfinite(true)
     values = {name: term[read] for name, term in measured.items()}
-    values |= _chosen_terms([chosen[sample.image.image_id] for sample, here in zip(samples, read, strict=True) if here])
+    known = [chosen[sample.image.image_id] for sample, here in zip(samples, read, strict=True) if here]
+    values |= _chosen_terms(known, bench.facts(round - 1, Phase.SCORE).get("scorer", {}))
     losses = {sample.image.image_id: float(loss) for sample, loss in zip(samples, true, strict=True) if np.isfinite(loss)}
     facts = {
         "n": len(losses),
@@ -62,20 +65,23 @@ def _by_people(bench: Bench, image_ids: set[str]) -> list[Sample]:
     return bench.samples(Split.TRAIN, only=honest)
 
 
-def _chosen_terms(items: Sequence[QueryItem]) -> dict[str, NDArray[np.float64]]:
-    """The score that chose the images, and its reconstruction part, where the strategy had one."""
-    names = {"reconstruction": "L_rec", "detection": "L_det"}
-    found = {
-        shown: np.array([item.terms[name] for item in items])
-        for shown, name in names.items()
-        if items and all(name in item.terms for item in items)
-    }
-    return found | {"score": np.array([item.utility for item in items])} if found else {}
+def _chosen_terms(items: Sequence[QueryItem], figures: Mapping[str, float]) -> dict[str, NDArray[np.float64]]:
+    """The parts of the dual score that chose the images, each [n], and as "score" their sum with the weights in force.
+
+    figures: the scorer's, with "alpha" and "beta". Empty for other scorers. Without a weight there is no "score": an item's utility will
+    not do, since it may be a distance or whatever else the strategy went by.
+    """
+    terms = [item.terms for item in items]
+    there = {shown: names for shown, names in _PARTS.items() if terms and all(names[0] in each for each in terms)}
+    found = {shown: np.array([each[term] for each in terms]) for shown, (term, _) in there.items()}
+    if not found or any(weight not in figures for _, weight in there.values()):
+        return found
+    return found | {"score": sum((figures[_PARTS[shown][1]] * values for shown, values in found.items()), np.zeros(len(items)))}
 
 
 def _weights(bench: Bench, round: int, new_losses: Mapping[str, float]) -> dict[str, float] | None:
     """The scorer's weights fitted to every true loss seen so far; None where they are given."""
-    from boxwise.scorers.dual import learned_weights
+    from boxwise.scorers.building import learned_weights
 
     terms = learned_weights(bench.config.scorer)
     if not terms:

@@ -93,7 +93,7 @@ def _score_pool(
 
     Returns the scores, the scorer's figures, and the images that could not be read.
     """
-    from boxwise.scorers.dual import build_scorer, learned_weights
+    from boxwise.scorers.building import build_scorer, learned_weights
     from boxwise.scorers.no_score import NoScore
     from boxwise.scorers.pool_pass import inspect_pool
 
@@ -148,7 +148,7 @@ def _weights(bench: Bench, round: int, learned: Collection[str]) -> dict[str, fl
     given = {"alpha": config.alpha, "beta": config.beta}
     fitted = [bench.facts(number, Phase.AUDIT).get("weights") for number in range(round, 0, -1)]
     latest = next((weights for weights in fitted if weights), {name: 1 / len(learned) for name in learned})
-    return {name: value for name, value in given.items() if value != "auto"} | latest
+    return {name: 0.5 if value == "auto" else value for name, value in given.items()} | latest
 
 
 def _summary(values: NDArray[np.float64]) -> dict[str, Any]:

@@ -5,13 +5,15 @@ Returns a query, its proposals in the round's folder, and the annotations that n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from boxwise import recipes
 from boxwise.annotation.proposals import Thresholds, fixed_thresholds, propose
@@ -22,7 +24,7 @@ from boxwise.errors import StudyError
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Split
 from boxwise.rungs.bench import Bench, Rung, round_folder
 from boxwise.rungs.cold_start import cold_start
-from boxwise.scored_pool import ScoredPool, read_scored_pool
+from boxwise.scored_pool import read_scored_pool
 from boxwise.scorers.detections_file import read_detections
 from boxwise.strategies.base import Budget, Candidates
 
@@ -33,18 +35,32 @@ _NOTHING_TO_ASK = {
 }
 
 
+@dataclass(frozen=True)
+class Settled:
+    """`before`: the annotation of each train image as the round began. `told`: the images annotated since, so since the pool pass."""
+
+    before: Mapping[str, Annotation]
+    told: Set[str]
+
+    def class_counts(self, class_count: int) -> NDArray[np.float64]:
+        """Objects labelled of each class; float64 [C]."""
+        labels = [annotation.boxes.labels for annotation in self.before.values()]
+        return np.bincount(np.concatenate([np.zeros(0, np.int64), *labels]), minlength=class_count).astype(np.float64)
+
+
 def select(bench: Bench, round: int) -> Rung:
     """Ask for the round's images: by the cold start in round 0, which has no trained detector yet, then by the study's strategy."""
     rng = bench.rng(round, Phase.SELECT)
     if round == 0:
         return _first(bench, rng)
-    query, facts = _chosen(bench, round, rng)
+    settled = _settled(bench, round)
+    query, facts = _chosen(bench, round, settled, rng)
     if not any(item.split is Split.TRAIN for item in query.items):  # nor is val drawn: nobody would label it any more
         ended = _NOTHING_TO_ASK.get(bench.config.ask.mode, "no image of the pool is left to ask about")
         return Rung(facts | _counts(Query(round, ()), ()) | {"ended": ended}, (round, Phase.DONE))
     if bench.config.ask.mode == "full":
         return Rung(facts | _counts(query, ()), (round, Phase.ANNOTATE), query)
-    query, proposals, annotations = _with_proposals(bench, round, query)
+    query, proposals, annotations = _with_proposals(bench, round, query, settled)
     write_proposals(bench.file(round, PROPOSALS), proposals)
     return Rung(facts | _counts(query, annotations), (round, Phase.ANNOTATE), query, annotations)
 
@@ -86,72 +102,73 @@ def _first_batch(
     return items, facts | {"seconds": monotonic() - started}, unreadable
 
 
-def _chosen(bench: Bench, round: int, rng: Generator) -> tuple[Query, dict[str, Any]]:
+def _settled(bench: Bench, round: int) -> Settled:
+    """What people and the model have said of the train images, and which of it was said since the pool pass."""
+    latest = bench.store.annotations(Split.TRAIN)
+    told = frozenset(image_id for image_id, annotation in latest.items() if annotation.round >= round)
+    return Settled(bench.store.annotations(Split.TRAIN, before=round) if told else latest, told)
+
+
+def _chosen(bench: Bench, round: int, settled: Settled, rng: Generator) -> tuple[Query, dict[str, Any]]:
     """The round's images: those to be asked about again, the strategy's picks, and a random draw for val."""
     config, scored = bench.config, read_scored_pool(round_folder(bench.folder, round - 1))
-    told = {i for i, annotation in bench.store.annotations(Split.TRAIN).items() if annotation.round == round}  # since the pool pass
-    pool = {record.image_id for record in bench.store.pool()} - told
+    candidates = partial(scored.candidates, round, cost=config.cost, labeled_class_counts=settled.class_counts(len(bench.classes)))
+    pool = {record.image_id for record in bench.store.pool()} - settled.told
     amount = resolve(config.budget.per_round, len(bench.store.images(Split.TRAIN)), "budget.per_round")
-    drawn = _validation(bench, round, pool, amount)
+    budget = Budget(amount, config.budget.unit)
+    drawn = _validation(bench, round, pool - settled.before.keys(), amount)
     again = [image_id for image_id in bench.facts(round - 1, Phase.COMPOSE).get("requeued", []) if image_id in pool]
-    requeued = _requeued(_candidates(bench, scored, round, set(again)), again, Budget(amount, config.budget.unit))
+    requeued, spent = _requeued(candidates(set(again)), again, budget) if again else ([], 0.0)
     open_to_all = pool - {item.image_id for item in (*drawn, *requeued)}
-    candidates = _candidates(bench, scored, round, _askable(bench, round, open_to_all))
-    left = amount - int(Budget(amount, config.budget.unit).costs(_candidates(bench, scored, round, {i.image_id for i in requeued})).sum())
+    offered = candidates(_askable(bench, round, open_to_all, settled))
+    left = amount - int(spent)
     strategy = recipes.strategy_of(config.strategy)
     started = monotonic()
-    picks = strategy.select(candidates, Budget(left, config.budget.unit), rng=rng).items if left > 0 and len(candidates) else ()
-    facts = {"strategy": config.strategy.name, "candidates": len(candidates), "requeued": len(requeued), "seconds": monotonic() - started}
+    picks = strategy.select(offered, Budget(left, budget.unit), rng=rng).items if left > 0 and len(offered) else ()
+    facts = {"strategy": config.strategy.name, "candidates": len(offered), "requeued": len(requeued), "seconds": monotonic() - started}
     return Query(round, (*drawn, *requeued, *picks)), facts
 
 
-def _validation(bench: Bench, round: int, pool: set[str], amount: int) -> list[QueryItem]:
+def _validation(bench: Bench, round: int, untouched: set[str], amount: int) -> list[QueryItem]:
     """A random draw from what nobody has looked at, made before the strategy chooses, so that val stays a sample and not a choice."""
     wanted = resolve(bench.config.budget.val_per_round, amount, "budget.val_per_round")
-    untouched = sorted(pool - set(bench.store.annotations(Split.TRAIN)))
-    rows = bench.validation_rng(round).permutation(len(untouched))[:wanted]
-    return [QueryItem(untouched[row], 0.0, split=Split.VAL) for row in rows]
+    ordered = sorted(untouched)
+    rows = bench.validation_rng(round).permutation(len(ordered))[:wanted]
+    return [QueryItem(ordered[row], 0.0, split=Split.VAL) for row in rows]
 
 
-def _candidates(bench: Bench, scored: ScoredPool, round: int, still: set[str]) -> Candidates:
-    """What the strategy may know of the images that are `still` open."""
-    labels = [annotation.boxes.labels for annotation in bench.store.annotations(Split.TRAIN, before=round).values()]
-    counts = np.bincount(np.concatenate([np.zeros(0, np.int64), *labels]), minlength=len(bench.classes)).astype(np.float64)
-    return scored.candidates(round, still, cost=bench.config.cost, labeled_class_counts=counts)
-
-
-def _requeued(candidates: Candidates, again: Sequence[str], budget: Budget) -> list[QueryItem]:
-    """The images that come back, with their new scores, as far as the budget goes."""
+def _requeued(candidates: Candidates, again: Sequence[str], budget: Budget) -> tuple[list[QueryItem], float]:
+    """The images that come back, with their new scores, as far as the budget goes, and what they cost of it."""
     rows = {image_id: row for row, image_id in enumerate(candidates.image_ids)}
     order = np.array([rows[image_id] for image_id in again if image_id in rows], dtype=np.intp)
     picks = budget.first(order, candidates)
-    return list(candidates.query(picks.tolist(), utility=candidates.scores.values[picks]).items)
+    items = candidates.query(picks.tolist(), utility=candidates.scores.values[picks]).items
+    return list(items), float(budget.costs(candidates)[np.sort(picks)].sum())
 
 
-def _askable(bench: Bench, round: int, pool: set[str]) -> set[str]:
+def _askable(bench: Bench, round: int, pool: set[str], settled: Settled) -> set[str]:
     """The images that the mode has anything for: asking by boxes needs an uncertain one, trust a box, or nothing would be learned."""
     mode = bench.config.ask.mode
     if mode not in ("trust", "boxes"):
         return pool
-    made = _proposals(bench, round, pool)
+    made = _proposals(bench, round, pool, settled)
     if mode == "trust":
         return {proposals.image_id for proposals in made if len(proposals.boxes)}
     return {p.image_id for p in made if not p.certain.all() and not (p.settled and p.settled.complete)}
 
 
-def _proposals(bench: Bench, round: int, image_ids: set[str]) -> Iterator[Proposals]:
+def _proposals(bench: Bench, round: int, image_ids: set[str], settled: Settled) -> Iterator[Proposals]:
     """The model's suggestions on some images of the last pool pass, made from what people said of them before, if anything."""
     ask, thresholds = bench.config.ask, thresholds_of(bench, round - 1)
-    settled = bench.store.annotations(Split.TRAIN, before=round)
     for image_id, detections in read_detections(bench.file(round - 1, "detections.parquet"), only=image_ids):
-        yield propose(image_id, detections, thresholds, overlap=ask.overlap, prefix=f"r{round}", settled=settled.get(image_id))
+        yield propose(image_id, detections, thresholds, overlap=ask.overlap, prefix=f"r{round}", settled=settled.before.get(image_id))
 
 
-def _with_proposals(bench: Bench, round: int, query: Query) -> tuple[Query, list[Proposals], tuple[Annotation, ...]]:
+def _with_proposals(bench: Bench, round: int, query: Query, settled: Settled) -> tuple[Query, list[Proposals], tuple[Annotation, ...]]:
     """The query with the boxes that are asked about, all proposals, and the annotations of images that nobody need open."""
     mode = bench.config.ask.mode
     train = {item.image_id for item in query.items if item.split is Split.TRAIN}
-    made = {p.image_id: _shown(p, mode) for p in _proposals(bench, round, train)}
+    made = {p.image_id: _shown(p, mode) for p in _proposals(bench, round, train, settled)}
     items = tuple(_asked(item, made.get(item.image_id), mode) for item in query.items)
     alone = {item.image_id for item in items if item.box_ids == ()}
     annotations = tuple(

@@ -9,18 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes, FloatArray, iou
-from boxwise.evaluation.entropy import entropy
+from boxwise.evaluation.entropy import entropy, jensen_shannon
 
 MATCHED = 0.5  # least IoU at which two boxes are taken for the same object
 SMOOTHING = 0.01  # share of the uniform distribution mixed in before a logarithm's ratio: detections below a score of 0.01 are not told
 
 Values = NDArray[np.float64]
-
-
-def jensen_shannon(p: Values, q: Values) -> Values:
-    """Jensen-Shannon divergence of each pair of rows in nats, 0 to ln 2; float64 [N] from [N, C] twice, or from one row broadcast."""
-    p, q = np.broadcast_arrays(np.asarray(p, np.float64), np.asarray(q, np.float64))
-    return np.maximum(entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2, 0.0)
 
 
 def symmetric_kl(p: Values, q: Values) -> Values:

@@ -33,9 +33,9 @@ class Scorer(Protocol):
         """Learn what the scorer needs from labelled samples and unlabelled images; returns figures worth a line in the report.
 
         `detector` is the one that will measure; it is looked at and left as it is. `folder` receives artefacts (weights, curves,
-        sheets). Scorers with nothing to train return {}.
+        sheets). A scorer with nothing to train inherits this: {}.
         """
-        ...
+        return {}
 
     def measure(self, detector: Detector, view: View) -> Terms:
         """Raw terms of one batch: name → float64 [B], finite."""

@@ -10,8 +10,9 @@ import numpy as np
 from boxwise.boxes import Boxes, FloatArray, iou
 from boxwise.detectors.base import Detector, View
 from boxwise.detectors.views import Flip
+from boxwise.evaluation.entropy import jensen_shannon
 from boxwise.evaluation.matching import greedy_pairs
-from boxwise.scorers.agreement import MATCHED, jensen_shannon, probabilities_of
+from boxwise.scorers.agreement import MATCHED, probabilities_of
 from boxwise.scorers.per_box import PerBox, Values, references
 
 

@@ -6,25 +6,23 @@ Returns one value an image, for `CaldBalance` or any other strategy. Knows nothi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import Detector, View
 from boxwise.detectors.views import CutOut, Flip, Rotated, Shrunk, Transform
-from boxwise.records import ImageRecord, Sample, Scores
+from boxwise.records import ImageRecord, Scores
 from boxwise.scorers.agreement import consistencies
-from boxwise.scorers.base import Terms
+from boxwise.scorers.base import Scorer, Terms
 from boxwise.scorers.per_box import placed, references
 
 BASE = 1.3  # the consistency that tells most: above, the detector is sure; below, the box is mostly noise
 VIEWS: tuple[Transform, ...] = (Flip(), CutOut(), Shrunk(0.8), Rotated(5.0))
 
 
-class Cald:
+class Cald(Scorer):
     """Consistency-based active learning (Yu et al., CVPR Workshops 2022): the image of whose boxes one has consistency nearest to 1.3.
 
     For each of four views (mirrored, two cuts, x 0.8, turned by 5 degrees) min_k |M_k - 1.3| over the reference boxes, those of score
@@ -36,11 +34,6 @@ class Cald:
     the code takes the view's first box. All reference boxes count, not 50. What is painted over or moves in is of mean colour, not black,
     and the x 0.8 view really is smaller: torchvision's resizing, which the code runs into, undoes it.
     """
-
-    def fit(
-        self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
-    ) -> dict[str, float]:
-        return {}
 
     def measure(self, detector: Detector, view: View) -> Terms:
         """Raw terms "distance", the mean over views of min_k |M_k - 1.3| (0 without reference boxes), "references", their number, and

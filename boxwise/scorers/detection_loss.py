@@ -6,30 +6,23 @@ which is handed it by the simulation and is an upper bound, not a method.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes, flip_horizontal
 from boxwise.detectors.base import Detector, View
-from boxwise.records import ImageRecord, Sample, Scores
-from boxwise.scorers.base import Terms
+from boxwise.records import Scores
+from boxwise.scorers.base import Scorer, Terms
 
 
-class DetectionLoss(ABC):
+class DetectionLoss(Scorer):
     """A scorer whose only term, `name`, is a loss of the detector itself; nothing to fit."""
 
     name: str
-
-    def fit(
-        self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
-    ) -> dict[str, float]:
-        return {}
 
     def measure(self, detector: Detector, view: View) -> Terms:
         return {self.name: self.losses(detector, view).astype(np.float64)}

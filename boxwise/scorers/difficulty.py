@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import Detector, View
 from boxwise.detectors.loading import Resize
+from boxwise.evaluation.entropy import binary_entropy
 from boxwise.records import ImageRecord, Sample, Scores
 from boxwise.scorers.base import Terms
 from boxwise.scorers.labeled_matches import LabeledMatches, labeled_matches
-from boxwise.scorers.per_box import COUNTED
+from boxwise.scorers.per_box import MEASURED
 
 TERM = "difficulty"
 PROBABILITY_SHARE = 0.6  # xi of the paper: the probability's exponent in the quality, beside the overlap's 1 - xi
@@ -51,7 +52,7 @@ class Difficulty:
         self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
     ) -> dict[str, float]:
         """Figures "quality_mean" and "quality_min" over the classes."""
-        matches = labeled_matches(detector, labeled, resize=self._resize, least=COUNTED)
+        matches = labeled_matches(detector, labeled, resize=self._resize, least=MEASURED)
         quality = class_qualities(matches, len(detector.classes))
         self.weights = difficulty_weights(quality)
         return {"quality_mean": float(quality.mean()), "quality_min": float(quality.min())}
@@ -62,7 +63,7 @@ class Difficulty:
     def _of_image(self, boxes: Boxes) -> float:
         if self.weights is None or boxes.scores is None:
             raise ValueError("difficulty needs a fit and detections with scores")
-        counted = boxes.at_least(COUNTED)
+        counted = boxes.at_least(MEASURED)
         assert counted.scores is not None
         return float((self.weights[counted.labels] * binary_entropy(counted.scores.astype(np.float64))).sum())
 
@@ -81,9 +82,3 @@ def class_qualities(matches: LabeledMatches, class_count: int) -> Values:
 def difficulty_weights(quality: Values) -> Values:
     """w_c of classes of quality q_c, [C]."""
     return 1 + ALPHA_BETA * np.log1p(math.expm1(1 / ALPHA) * (1 - quality))
-
-
-def binary_entropy(chances: Values) -> Values:
-    """-p ln p - (1 - p) ln(1 - p), [N]; 0 at 0 and at 1."""
-    both = np.stack([chances, 1 - chances])
-    return -(both * np.log(np.where(both > 0, both, 1.0))).sum(axis=0)

@@ -6,23 +6,21 @@ Returns one value an image, read off the pool pass's view. Knows nothing of embe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
 from boxwise.detectors.base import Detector, View
-from boxwise.records import ImageRecord, Sample, Scores
-from boxwise.scorers.base import Terms
-from boxwise.scorers.per_box import COUNTED, placed
+from boxwise.records import Scores
+from boxwise.scorers.base import Scorer, Terms
+from boxwise.scorers.per_box import MEASURED, placed
 
 COLUMNS = ("class_aleatoric", "class_epistemic", "box_aleatoric", "box_epistemic")
 
 Values = NDArray[np.float64]
 
 
-class Mixture:
+class Mixture(Scorer):
     """AL-MDN (Choi et al., ICCV 2021): the largest of four uncertainties, each the largest of the image's detections, as z-scores.
 
     Aleatoric Σ π σ² and epistemic Σ π (μ - Σ π μ)², of the class and of the box; detections of score >= 0.05 count. A detector without
@@ -35,19 +33,14 @@ class Mixture:
     Cost: the pool pass's one forward pass of a network with wider heads, no further training.
 
     An arm is only comparable with arms on the same detector, and other heads are another detector. So a grid over plain detectors has
-    `--arms al_mdn+detector.name=tiny_ssd_mixture,random+detector.name=tiny_ssd_mixture`.
+    `--arms al_mdn+detector.name=tiny_ssd_mixture,random+detector.name=tiny_ssd_mixture --baseline random+detector.name=tiny_ssd_mixture`.
     """
-
-    def fit(
-        self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
-    ) -> dict[str, float]:
-        return {}
 
     def measure(self, detector: Detector, view: View) -> Terms:
         """Raw terms: the four maxima (0 where nothing is detected), "detected", boxes measured, and "expected", the expected loss."""
         scores = [boxes.scores for boxes in detector.detections(view)]
         images = zip(detector.mixture_uncertainties(view), scores, strict=True)
-        measured = [values[each >= np.float32(COUNTED)] for values, each in images if each is not None]  # detections have scores
+        measured = [values[each >= np.float32(MEASURED)] for values, each in images if each is not None]  # detections have scores
         largest = np.array([values.max(axis=0, initial=0.0) for values in measured], np.float64).reshape(-1, len(COLUMNS))
         return {
             **{name: largest[:, column] for column, name in enumerate(COLUMNS)},

@@ -6,24 +6,17 @@ Returns zeros and costs nothing. Knows nothing at all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
 from boxwise.detectors.base import Detector, View
-from boxwise.records import ImageRecord, Sample, Scores
-from boxwise.scorers.base import Terms
+from boxwise.records import Scores
+from boxwise.scorers.base import Scorer, Terms
 
 
-class NoScore:
+class NoScore(Scorer):
     """Every image is worth 0; the pool pass still gives detections and embeddings."""
-
-    def fit(
-        self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
-    ) -> dict[str, float]:
-        return {}
 
     def measure(self, detector: Detector, view: View) -> Terms:
         return {}

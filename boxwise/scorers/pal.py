@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import Detector, View
 from boxwise.detectors.loading import Resize
+from boxwise.evaluation.entropy import binary_entropy
 from boxwise.records import ImageRecord, Sample, Scores
 from boxwise.scorers.base import Terms
-from boxwise.scorers.difficulty import binary_entropy
 from boxwise.scorers.labeled_matches import LabeledMatches, labeled_matches
-from boxwise.scorers.per_box import COUNTED
+from boxwise.scorers.per_box import MEASURED
 from boxwise.strategies.pal import TERM
 
 MIN_EACH = 10  # right, and wrong, detections of a class from which it has a fit of its own
@@ -50,7 +50,7 @@ class PalUncertainty:
         self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
     ) -> dict[str, float]:
         """Figures: "judged", detections fitted on, "correct", their share that is, and "fits", classes with a fit of their own."""
-        matches = labeled_matches(detector, labeled, resize=self._resize, least=COUNTED, supports=True)
+        matches = labeled_matches(detector, labeled, resize=self._resize, least=MEASURED, supports=True)
         self._chances, fits = class_chances(matches, len(detector.classes))
         correct = float(matches.correct.mean()) if len(matches.correct) else 0.0
         return {"judged": float(len(matches.labels)), "correct": correct, "fits": float(fits)}
@@ -64,7 +64,7 @@ class PalUncertainty:
         """The largest uncertainty of each class; float64 [C]."""
         if self._chances is None or boxes.scores is None:
             raise ValueError("PAL needs a fit and detections with scores")
-        given, counted = features(supports, boxes.scores), boxes.scores >= np.float32(COUNTED)
+        given, counted = features(supports, boxes.scores), boxes.scores >= np.float32(MEASURED)
         classes = (counted & (boxes.labels == label) for label in range(len(self._chances)))
         of_class = (binary_entropy(chance(given[mine])) for chance, mine in zip(self._chances, classes, strict=True))
         return np.array([values.max(initial=0) for values in of_class])

@@ -5,26 +5,24 @@ Returns one value an image. Knows nothing of what is measured: that is each scor
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import Detector, View
-from boxwise.records import ImageRecord, Sample, Scores
-from boxwise.scorers.base import Terms
+from boxwise.records import Scores
+from boxwise.scorers.base import Scorer, Terms
 
-COUNTED = 0.05  # least score of a detection that is measured: below, most boxes are background seen many times over
+MEASURED = 0.05  # least score of a detection that is measured: below, most boxes are background seen many times over
 
 Values = NDArray[np.float64]
 AGGREGATES: dict[str, Callable[[Values], float]] = {"max": np.max, "mean": np.mean, "sum": np.sum}
 
 
-class PerBox(ABC):
+class PerBox(Scorer):
     """The max, mean or sum of a value >= 0 of each box; the term is called `name`.
 
     An image without any box to measure has nothing to go by; 0 would send it to the end, also where many half-believed objects lie below
@@ -38,11 +36,6 @@ class PerBox(ABC):
 
     def __init__(self, aggregate: str = "max") -> None:
         self._aggregate = AGGREGATES[aggregate]
-
-    def fit(
-        self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
-    ) -> dict[str, float]:
-        return {}
 
     def measure(self, detector: Detector, view: View) -> Terms:
         """Raw terms `name` (0 where nothing is measured), "measured", how many boxes were, and "expected", the expected loss."""
@@ -76,5 +69,5 @@ def placed(values: Values, evidence: Values, known: NDArray[np.bool_]) -> Values
 
 
 def references(detector: Detector, view: View) -> list[Boxes]:
-    """The detections that are looked at a second time: those of score >= 0.05."""
-    return [boxes.at_least(COUNTED) for boxes in detector.detections(view)]
+    """The detections that are measured, or looked at a second time: those of score >= 0.05."""
+    return [boxes.at_least(MEASURED) for boxes in detector.detections(view)]

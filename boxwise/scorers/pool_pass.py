@@ -21,11 +21,12 @@ from boxwise.evaluation.entropy import entropy
 from boxwise.records import DetectedBoxes, ImageRecord, Inspection, Sample
 from boxwise.scorers.base import Scorer
 from boxwise.scorers.detections_file import DetectionsWriter, read_detections, writing_detections
+from boxwise.scorers.per_box import MEASURED
 
 __all__ = ["PoolPass", "audit", "inspect_pool", "inspections", "read_detections"]
 
-LIKELY, MOST_BOXES = 0.05, 20  # least score of a detection that is kept for strategies, and most of them an image
-COUNTED = 0.3  # least score of a detection that a budget in boxes is charged for
+MOST_BOXES = 20  # most measured detections of an image that are kept for strategies
+CHARGED = 0.3  # least score of a detection that a budget in boxes is charged for
 
 
 @dataclass(frozen=True)
@@ -57,24 +58,16 @@ def inspect_pool(
     workers: int = 0,
     detections_path: Path | None = None,
     keep_boxes: bool = False,
-    on_unreadable: Callable[[str, str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PoolPass:
     """Inspect every record once, `batch` images a forward pass.
 
     detections_path: where all detections go (see `read_detections`); None: they are not kept. keep_boxes: whether `boxes` is filled,
-    with at most 20 detections an image of score >= 0.05. `on_unreadable(image_id, message)` is
-    called for each image left out, `progress(done, total)` after each batch.
+    with at most 20 detections an image of score >= 0.05. `progress(done, total)` is called after each batch.
     """
     unreadable: dict[str, str] = {}
-
-    def leave_out(image_id: str, message: str) -> None:
-        unreadable[image_id] = message
-        if on_unreadable is not None:
-            on_unreadable(image_id, message)
-
     columns = _Columns(len(records), len(detector.classes), keep_boxes=keep_boxes)
-    batches = image_batches(records, imgsz=imgsz, resize=resize, batch=batch, workers=workers, on_unreadable=leave_out)
+    batches = image_batches(records, imgsz=imgsz, resize=resize, batch=batch, workers=workers, on_unreadable=unreadable.__setitem__)
     with nullcontext() if detections_path is None else writing_detections(detections_path) as detections:
         for image_batch in batches:
             _keep(inspections(detector, scorer, detector.view(image_batch), embed_boxes=keep_boxes), columns, detections)
@@ -149,11 +142,11 @@ class _Columns:
         for name, value in inspection.evidence.items():
             self._terms[name][self.count] = value
         self._embeddings[self.count] = inspection.embedding
-        self._box_counts[self.count] = _counted(inspection.boxes)
-        likely = inspection.boxes.at_least(LIKELY)
-        self._class_counts[self.count] = _by_class(likely, self._class_counts.shape[1])
+        self._box_counts[self.count] = _charged(inspection.boxes)
+        measured = inspection.boxes.at_least(MEASURED)
+        self._class_counts[self.count] = _by_class(measured, self._class_counts.shape[1])
         if self._boxes is not None and inspection.box_embeddings is not None:
-            self._boxes.append(_kept(likely, inspection.box_embeddings))
+            self._boxes.append(_kept(measured, inspection.box_embeddings))
             self._box_dimensions = inspection.box_embeddings.shape[1]
         self._image_ids.append(inspection.image_id)
         self.count += 1
@@ -167,8 +160,8 @@ class _Columns:
         )
 
 
-def _counted(boxes: Boxes) -> int:
-    return len(boxes) if boxes.scores is None else int((boxes.scores >= COUNTED).sum())
+def _charged(boxes: Boxes) -> int:
+    return len(boxes) if boxes.scores is None else int((boxes.scores >= CHARGED).sum())
 
 
 def _by_class(boxes: Boxes, class_count: int) -> NDArray[np.float32]:
@@ -182,9 +175,9 @@ def _by_class(boxes: Boxes, class_count: int) -> NDArray[np.float32]:
 Kept = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.float16]]
 
 
-def _kept(likely: Boxes, embeddings: NDArray[np.float32]) -> Kept:
+def _kept(measured: Boxes, embeddings: NDArray[np.float32]) -> Kept:
     """Labels, scores, entropies and embeddings of the first boxes of an image; they stand by falling score."""
-    first = likely[: min(MOST_BOXES, len(likely))]
+    first = measured[: min(MOST_BOXES, len(measured))]
     assert first.scores is not None and first.probabilities is not None  # detections have both
     return first.labels, first.scores, entropy(first.probabilities).astype(np.float32), embeddings[: len(first)].astype(np.float16)
 

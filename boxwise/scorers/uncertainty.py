@@ -22,7 +22,7 @@ def least_confidence(probabilities: Values) -> Values:
 
 
 def margin(probabilities: Values) -> Values:
-    """1 - (largest - second largest probability), so that higher is less sure; [N] from [N, C + 1]."""
+    """1 - (largest - second largest probability), so that higher is less sure; [N] from [N, C + 1]. Not squared, see `Uncertainty`."""
     top = np.partition(probabilities, -2, axis=1)[:, -2:]
     return 1 - (top[:, 1] - top[:, 0])
 
@@ -45,6 +45,10 @@ class Uncertainty(PerBox):
 
     Each detection of score >= 0.05 is measured on its full distribution, background included. The term is "uncertainty". Costs nothing
     beyond the pool pass.
+
+    Deviations. The 1-vs-2 margin of Brust et al. is (1 - (p1 - p2))^2; here it is not squared. Under max images stand in the same order,
+    under sum and mean they do not: the square gives the least sure boxes more weight. Background counts as a class, so a box between
+    one class and nothing is as unsure as one between two classes.
     """
 
     name = "uncertainty"

@@ -88,7 +88,7 @@ class Desk:
             connection.execute(DRAFTS.delete().where(mine))
 
     def skip(self, image_id: str, round: int, annotator: str, reason: str) -> None:
-        """Somebody would rather not label this image; it is theirs no longer and not shown to them again this round."""
+        """Somebody would rather not label this image; it is theirs no longer, and the reason is kept for the round."""
         mine = sa.and_(SKIPS.c.image_id == image_id, SKIPS.c.round == round, SKIPS.c.annotator == annotator)
         with writing(self._engine) as connection:
             hold(connection, image_id)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from boxwise.errors import StudyError
 from boxwise.jsonable import boxes_from_json, boxes_to_json, plain
-from boxwise.records import Action, Annotation, Query, QueryItem, Source, Split, Verdict
+from boxwise.records import Action, Annotation, ImageRecord, Query, QueryItem, Source, Split, Verdict
 from boxwise.store.schema import ANNOTATIONS, IMAGES, QUERIES, STUDY, VERDICTS
 
 
@@ -74,6 +75,10 @@ def hold(connection: Connection, image_id: str) -> None:
     changed = connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(image_id=image_id)).rowcount
     if not changed:
         raise StudyError(f"image {image_id!r} is not in the study.")
+
+
+def read_record(row: Any) -> ImageRecord:
+    return ImageRecord(row.image_id, Path(row.path), row.width, row.height, Split(row.split), row.source_id)
 
 
 def read_annotation(row: Any) -> Annotation:

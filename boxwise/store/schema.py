@@ -110,7 +110,7 @@ ANSWERS = sa.Table(
     sa.Column("key", sa.String, primary_key=True),  # made once by whoever sends the answer, so that sending it twice stores it once
     sa.Column("annotation_id", sa.Integer, sa.ForeignKey("annotations.id"), nullable=False),
 )
-LATEST = sa.select(sa.func.max(ANNOTATIONS.c.id)).where(sa.not_(ANNOTATIONS.c.late)).group_by(ANNOTATIONS.c.image_id)
+LATEST = sa.select(sa.func.max(ANNOTATIONS.c.id).label("id")).where(sa.not_(ANNOTATIONS.c.late)).group_by(ANNOTATIONS.c.image_id)
 
 
 def latest_of(image_id: str) -> sa.Select[tuple[int]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +16,7 @@ from sqlalchemy.engine import Connection, Engine
 from boxwise.errors import StudyError
 from boxwise.jsonable import plain
 from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, Source, Split, Verdict
-from boxwise.store.rows import append, hold, insert_query, now, put, read_annotation, read_item, read_verdicts
+from boxwise.store.rows import append, hold, insert_query, now, put, read_annotation, read_item, read_record, read_verdicts
 from boxwise.store.schema import (
     ANNOTATIONS,
     ANSWERS,
@@ -107,6 +106,15 @@ class Store:
         number, phase = self.get("position")
         return number, Phase(phase)
 
+    def stamp(self) -> tuple[tuple[int, Phase], int, int]:
+        """(position, number of the newest annotation, how many images are quarantined): labels and rounds are the same while this is."""
+        newest = sa.select(sa.func.max(ANNOTATIONS.c.id)).scalar_subquery()
+        faulty = sa.select(sa.func.count()).where(IMAGES.c.fault.is_not(None)).scalar_subquery()
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(STUDY.c.value, newest, faulty).where(STUDY.c.key == "position")).one()
+        (number, phase), last, count = row
+        return (number, Phase(phase)), last or 0, count
+
     # -- images ---------------------------------------------------------------------------------------------------------
 
     def add_images(self, records: Iterable[ImageRecord]) -> None:
@@ -133,6 +141,12 @@ class Store:
         """Images fit for use (not quarantined), by id; of one split, or all."""
         return self._images(*([IMAGES.c.split == split.value] if split else []))
 
+    def record(self, image_id: str) -> ImageRecord | None:
+        """One image, also a quarantined one; None where the study has no such image."""
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(IMAGES).where(IMAGES.c.image_id == image_id)).first()
+        return None if row is None else read_record(row)
+
     def pool(self) -> list[ImageRecord]:
         """Train images that may be asked about: without a complete annotation, unless a curriculum decided otherwise."""
         complete = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.complete)
@@ -140,9 +154,9 @@ class Store:
         return self._images(IMAGES.c.split == Split.TRAIN.value, sa.or_(IMAGES.c.open.is_(True), unlabelled))
 
     def quarantine(self, image_id: str, fault: str) -> None:
-        """Take an image out of use and remember why."""
+        """Take an image out of use and remember why; of one that is out of use already the first reason stays."""
         with writing(self._engine) as connection:
-            connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(fault=fault))
+            connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id, IMAGES.c.fault.is_(None)).values(fault=fault))
 
     def quarantined(self) -> dict[str, str]:
         """image_id → why it is out of use."""
@@ -153,10 +167,7 @@ class Store:
     def _images(self, *conditions: Any) -> list[ImageRecord]:
         statement = sa.select(IMAGES).where(IMAGES.c.fault.is_(None), *conditions).order_by(IMAGES.c.image_id)
         with self._engine.connect() as connection:
-            return [
-                ImageRecord(row.image_id, Path(row.path), row.width, row.height, Split(row.split), row.source_id)
-                for row in connection.execute(statement)
-            ]
+            return [read_record(row) for row in connection.execute(statement)]
 
     # -- labels ---------------------------------------------------------------------------------------------------------
 
@@ -208,22 +219,18 @@ class Store:
         return {row.image_id: read_annotation(row) for row in self._latest(split, before)}
 
     def annotation(self, image_id: str) -> Annotation | None:
-        """The latest annotation of one usable image, if it has any."""
-        statement = (
-            sa.select(ANNOTATIONS)
-            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
-            .where(ANNOTATIONS.c.id.in_(latest_of(image_id)), IMAGES.c.fault.is_(None))
-        )
+        """The latest annotation of one image, also of a quarantined one, if it has any."""
         with self._engine.connect() as connection:
-            row = connection.execute(statement).first()
+            row = connection.execute(sa.select(ANNOTATIONS).where(ANNOTATIONS.c.id.in_(latest_of(image_id)))).first()
         return None if row is None else read_annotation(row)
 
     def _latest(self, split: Split, before: int | None = None) -> Sequence[Any]:
-        latest = LATEST if before is None else LATEST.where(ANNOTATIONS.c.round < before)
+        latest = (LATEST if before is None else LATEST.where(ANNOTATIONS.c.round < before)).subquery()
         statement = (
             sa.select(ANNOTATIONS)
+            .join(latest, latest.c.id == ANNOTATIONS.c.id)  # `id IN latest` would make SQLite search the whole list once an image
             .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
-            .where(ANNOTATIONS.c.id.in_(latest), IMAGES.c.split == split.value, IMAGES.c.fault.is_(None))
+            .where(IMAGES.c.split == split.value, IMAGES.c.fault.is_(None))
             .order_by(ANNOTATIONS.c.image_id)
         )
         with self._engine.connect() as connection:
@@ -260,15 +267,18 @@ class Store:
         told = [row for row in latest if row.annotator != GIVEN]
         by_model = sum(row.sources.count(Source.MODEL.value) for row in latest)
         boxes = sum(len(row.sources) for row in latest) - by_model
+        by_hand = len(told), sum(len(row.sources) for row in told)
+        return Labour(len(latest), boxes, by_model, self.seconds(split), by_hand)
+
+    def seconds(self, split: Split) -> float:
+        """All labour ever spent on images of one split, quarantined ones too."""
         statement = (
             sa.select(sa.func.sum(ANNOTATIONS.c.seconds))
             .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
-            .where(IMAGES.c.split == split.value)  # quarantined images, too: the time is spent
+            .where(IMAGES.c.split == split.value)
         )
         with self._engine.connect() as connection:
-            seconds = connection.execute(statement).scalar()
-        by_hand = len(told), sum(len(row.sources) for row in told)
-        return Labour(len(latest), boxes, by_model, float(seconds or 0.0), by_hand)
+            return float(connection.execute(statement).scalar() or 0.0)
 
     def people(self) -> dict[str, tuple[int, float]]:
         """annotator → (images they have answered for, seconds), the busiest first; late answers count, as the time is spent."""

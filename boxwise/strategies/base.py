@@ -41,6 +41,18 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.image_ids)
 
+    @property
+    def expected_objects(self) -> NDArray[np.float64]:
+        """`class_counts` as [N, C]; C = 0 where nobody knows them."""
+        known = len(self.class_counts) == len(self)
+        return self.class_counts if known else np.zeros((len(self), 0))
+
+    @property
+    def labeled_objects(self) -> NDArray[np.float64]:
+        """`labeled_class_counts` as [C] of `expected_objects`, 0 where nobody knows them; a copy."""
+        classes, known = self.expected_objects.shape[1], self.labeled_class_counts
+        return known.astype(np.float64) if len(known) == classes else np.zeros(classes)
+
     def images(self, rows: NDArray[np.intp]) -> Candidates:
         """The candidates `rows`, in that order, with all that is known of them."""
         image_ids = tuple(self.image_ids[row] for row in rows)

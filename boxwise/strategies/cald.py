@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from boxwise.evaluation.entropy import jensen_shannon
 from boxwise.records import Query
 from boxwise.strategies.base import Budget, Candidates
 from boxwise.strategies.top_k import falling
@@ -37,12 +38,12 @@ class CaldBalance:
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
         wide = Budget(round(self.oversample * budget.amount), budget.unit)
         shortlist = wide.first(falling(candidates.scores.values, rng), candidates)
-        if candidates.class_counts.shape[1] == 0:  # nobody knows the classes: nothing to balance
+        if candidates.expected_objects.shape[1] == 0:  # nobody knows the classes: nothing to balance
             first = budget.first(shortlist, candidates)
             return candidates.query(first.tolist(), utility=np.zeros(len(first)))
         costs = budget.costs(candidates)[shortlist]
         picks, divergences = farthest_classes(
-            candidates.class_counts[shortlist], candidates.labeled_class_counts, costs, amount=budget.amount
+            candidates.expected_objects[shortlist], candidates.labeled_objects, costs, amount=budget.amount
         )
         return candidates.query(shortlist[picks].tolist(), utility=divergences)
 
@@ -52,13 +53,13 @@ def farthest_classes(counts: Vectors, labeled: Vectors, costs: Vectors, *, amoun
 
     Returns the rows and each one's divergence when picked; among equals the earlier row.
     """
-    vectors, labeled = _normalized(counts), labeled.astype(np.float64)
+    vectors = _normalized(counts)
     free = np.ones(len(counts), bool)
     picks: list[int] = []
     reached: list[float] = []
     spent = 0.0
     while spent < amount and free.any():
-        divergence = np.where(free, _divergence(vectors, _normalized(labeled[None])), -1.0)
+        divergence = np.where(free, jensen_shannon(vectors, _normalized(labeled[None])), -1.0)
         pick = int(divergence.argmax())
         picks.append(pick)
         reached.append(float(divergence[pick]))
@@ -72,12 +73,3 @@ def _normalized(counts: Vectors) -> Vectors:
     """Each row as a distribution; uniform where it is empty."""
     totals = counts.sum(axis=1, keepdims=True)
     return np.where(totals > 0, counts / np.where(totals > 0, totals, 1.0), 1 / counts.shape[1])
-
-
-def _divergence(p: Vectors, q: Vectors) -> Vectors:
-    """Jensen-Shannon divergence of each row of p [N, C] from q [1, C], nats; float64 [N]."""
-    return np.maximum(_entropy((p + q) / 2) - (_entropy(p) + _entropy(q)) / 2, 0.0)
-
-
-def _entropy(p: Vectors) -> Vectors:
-    return -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1)

@@ -34,8 +34,8 @@ class ClassBalanced:
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
         order = rng.permutation(len(candidates))  # ties: the first in a random order
-        costs, expected = budget.costs(candidates)[order], _expected(candidates)[order]
-        have = _labeled(candidates)
+        costs, expected = budget.costs(candidates)[order], candidates.expected_objects[order]
+        have = candidates.labeled_objects
         bounds = gains(expected, have) / costs
         picks: list[int] = []
         utility: list[float] = []
@@ -68,15 +68,3 @@ def _best(bounds: Gains, expected: Gains, have: Gains, costs: Gains) -> int:
     open_rows = np.isfinite(bounds)
     bounds[open_rows] = gains(expected[open_rows], have) / costs[open_rows]
     return int(bounds.argmax())
-
-
-def _expected(candidates: Candidates) -> Gains:
-    """Objects expected, [N, C]; C = 0 where nobody knows."""
-    known = candidates.class_counts
-    return known if len(known) == len(candidates) else np.zeros((len(candidates), 0))
-
-
-def _labeled(candidates: Candidates) -> Gains:
-    """Objects labelled, [C]; a copy."""
-    count, known = _expected(candidates).shape[1], candidates.labeled_class_counts
-    return known.astype(np.float64) if len(known) == count else np.zeros(count)

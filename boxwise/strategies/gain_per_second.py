@@ -44,7 +44,8 @@ class GainPerSecond:
         order = rng.permutation(len(candidates))  # ties: the first in a random order
         embeddings, costs = candidates.embeddings[order], budget.costs(candidates)[order]
         worth = _scores(candidates)[order] / self._seconds(candidates)[order]
-        expected, have = _expected(candidates)[order], _labeled(candidates)
+        objects, have = _objects(candidates)
+        expected = objects[order]
         norms = np.einsum("nd,nd->n", embeddings, embeddings)
         distance = squared_to_nearest(embeddings, norms, candidates.labeled_embeddings)
         usual = float(np.sqrt(distance).mean()) if len(distance) else 1.0
@@ -74,18 +75,12 @@ def _scores(candidates: Candidates) -> Values:
     return _LEAST_SCORE + (1 - _LEAST_SCORE) * (values - values.min()) / width if width > 0 else np.ones(len(values))
 
 
-def _expected(candidates: Candidates) -> Values:
-    """Objects that labelling each image may bring, by class; [N, C], or [N, 1] where nobody knows the classes."""
-    known = candidates.class_counts
-    if len(known) != len(candidates) or known.shape[1] == 0:
-        return candidates.box_counts[:, None] + UNSEEN
-    return known + UNSEEN / known.shape[1]
-
-
-def _labeled(candidates: Candidates) -> Values:
-    """Objects labelled so far, by class; a copy, in the shape of `_expected`'s rows."""
-    count, known = _expected(candidates).shape[1], candidates.labeled_class_counts
-    return known.astype(np.float64) if len(known) == count else np.zeros(count)
+def _objects(candidates: Candidates) -> tuple[Values, Values]:
+    """Objects that labelling each image may bring, [N, C], and those labelled, [C]; C = 1 where nobody knows the classes."""
+    known = candidates.expected_objects
+    if known.shape[1] == 0:
+        return candidates.box_counts[:, None] + UNSEEN, np.zeros(1)
+    return known + UNSEEN / known.shape[1], candidates.labeled_objects
 
 
 def _class_worth(have: Values, rarity: float) -> Values:

@@ -73,7 +73,6 @@ def squared_to_nearest(embeddings: Matrix, norms: Vector, centers: Matrix) -> Ve
 
 def squared_to(embeddings: Matrix, norms: Vector, row: int) -> Vector:
     """Squared distance of each row of `embeddings` [N, D], of squared `norms` [N], to the row `row`; float32 [N], 0 or larger."""
-    """Squared distance of each row of `embeddings` [N, D], of squared `norms` [N], to one of them; float32 [N]."""
     squared = embeddings @ embeddings[row]
     squared *= -2
     squared += norms

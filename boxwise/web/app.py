@@ -17,12 +17,13 @@ from fastapi.staticfiles import StaticFiles
 from boxwise.errors import BoxwiseError
 from boxwise.records import Phase
 from boxwise.report.colors import class_colors
-from boxwise.web.dashboard import dashboard
+from boxwise.web.dashboard import Dashboard
 from boxwise.web.pictures import etag, picture, small_picture
 from boxwise.web.progress import read_progress, read_trouble
-from boxwise.web.queue import Answer, LabelQueue, TakenError, Task, task_to_json
+from boxwise.web.queue import Answer, LabelQueue, TakenError
 from boxwise.web.requests import AnswerBody, DraftBody, ImagesBody, KeepingBody, OpenBody, SkipBody
 from boxwise.web.security import Guard
+from boxwise.web.tasks import Task, task_to_json
 
 STATIC = Path(__file__).parent / "static"
 
@@ -53,7 +54,7 @@ def _add_pages(app: FastAPI) -> None:
 
 
 def _add_study(app: FastAPI, queue: LabelQueue) -> None:
-    study = queue.study
+    study, watched = queue.study, Dashboard(queue.study)
 
     @app.get("/api/study")
     def about() -> dict[str, Any]:
@@ -92,7 +93,7 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
 
     @app.get("/api/dashboard")
     def figures() -> dict[str, Any]:
-        return dashboard(study)
+        return watched.figures()
 
 
 def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,24 @@ _MOST_WORST, _MOST_SUSPECTS, _BINS = 12, 48, 20
 _HOUR = 3600.0
 
 
+class Dashboard:
+    """The figures of one study for all who watch: made anew only when a label, a rung or a quarantine has come since."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._stamp: object = None
+        self._figures: dict[str, Any] = {}
+        self._making = Lock()
+
+    def figures(self) -> dict[str, Any]:
+        """`dashboard` of the study as it is now; who asks while it is made waits for it."""
+        with self._making:
+            stamp = self._study.store.stamp()  # before the figures: what comes while they are made has them made again
+            if stamp != self._stamp:
+                self._figures, self._stamp = dashboard(self._study), stamp
+            return self._figures | {"trouble": read_trouble(self._study.folder)}
+
+
 def dashboard(study: Study) -> dict[str, Any]:
     """Everything the dashboard page shows; what is not known yet is None or empty."""
     number_now, phase = study.store.position
@@ -47,7 +66,7 @@ def dashboard(study: Study) -> dict[str, Any]:
         "trouble": read_trouble(study.folder),
         "classes": [{"name": n, "color": c} for n, c in zip(study.classes, class_colors(len(study.classes)), strict=True)],
         "quality": points,
-        "labour": _labour(study),
+        "labour": _labour(study, labels[Split.TRAIN], labels[Split.VAL]),
         "next": following,
         "stop": suggestion([stopping_ap(of.get("evaluate") or {}) for of in facts.values()], study.config.stop, following),
         "balance": _balance(study, facts, labels[Split.TRAIN]),
@@ -119,14 +138,16 @@ def _seconds_each(facts: Mapping[int, Mapping[str, Facts]], unit: str) -> float 
     return None
 
 
-def _labour(study: Study) -> dict[str, Any]:
-    train, val = study.store.labour(Split.TRAIN), study.store.labour(Split.VAL)
+def _labour(study: Study, train: Mapping[str, Annotation], val: Mapping[str, Annotation]) -> dict[str, Any]:
+    """Labelled images and boxes, as `Store.labour` counts them, and who spent how long on them."""
     people = [
         {"name": name, "images": images, "seconds": seconds, "each": seconds / max(images, 1)}
         for name, (images, seconds) in study.store.people().items()
     ]
-    amounts = {"images": train.images, "boxes": train.boxes, "model_boxes": train.model_boxes, "val_images": val.images}
-    return amounts | {"seconds": train.seconds + val.seconds, "people": people}
+    by_model = sum(int(annotation.by_model.sum()) for annotation in train.values())
+    boxes = sum(len(annotation.boxes) for annotation in train.values()) - by_model
+    amounts = {"images": len(train), "boxes": boxes, "model_boxes": by_model, "val_images": len(val)}
+    return amounts | {"seconds": study.store.seconds(Split.TRAIN) + study.store.seconds(Split.VAL), "people": people}
 
 
 def _balance(study: Study, facts: Mapping[int, Any], train: Mapping[str, Annotation]) -> list[dict[str, Any]]:

@@ -11,14 +11,11 @@ from threading import Lock
 from time import time
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from boxwise.annotation.verdicts import shown as before_them
-from boxwise.boxes import Boxes
 from boxwise.errors import BoxwiseError
-from boxwise.records import Annotation, ImageRecord, Phase, Proposals, QueryItem, Split, Verdict
-from boxwise.store import Desk, Draft
+from boxwise.records import ImageRecord, Phase, QueryItem, Verdict
+from boxwise.store import Desk
 from boxwise.study import Study
+from boxwise.web.tasks import Task
 
 LEASE_SECONDS = 120.0
 
@@ -31,26 +28,11 @@ class TakenError(BoxwiseError):
         self.by = by
 
 
-@dataclass(frozen=True)
-class Task:
-    """One image to label, with what the annotator has before them. `item` is None for a correction of labels of an earlier round.
+class QuarantinedError(BoxwiseError):
+    """The image is out of use: nobody is to label it."""
 
-    labels: what was answered already in this round, when the image is opened again.
-    """
-
-    record: ImageRecord
-    round: int
-    rank: int | None
-    item: QueryItem | None
-    proposals: Proposals | None
-    until: float
-    draft: Draft | None = None
-    labels: Annotation | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether objects may be added, not only questions answered."""
-        return self.item is None or self.item.box_ids is None
+    def __init__(self, image_id: str, fault: str) -> None:
+        super().__init__(f"{image_id} is out of use and not labelled any more: {fault}")
 
 
 @dataclass(frozen=True)
@@ -116,7 +98,7 @@ class LabelQueue:
                 return "leased" if left else "answered"
             try:
                 task = self._task(free, annotator, tab)
-            except TakenError:
+            except (TakenError, QuarantinedError):
                 continue  # between the look and the grasp: somebody else was faster, so look again
             if self.study.store.waiting(number, image_id=free):
                 return task
@@ -136,7 +118,7 @@ class LabelQueue:
     def open(self, image_id: str, annotator: str, *, tab: str = "") -> Task:
         """An image of the annotator's own choice, also one that is labelled already.
 
-        Raises TakenError when somebody else has it, or the annotator in another tab.
+        Raises TakenError when somebody else has it, or the annotator in another tab; QuarantinedError when it is out of use.
         """
         return self._task(image_id, annotator, tab)
 
@@ -159,9 +141,11 @@ class LabelQueue:
         self.release(idle, annotator, tab=tab)
 
     def answer(self, answer: Answer) -> bool:
-        """Store an answer; durable when this returns. Returns whether it came late (kept as history, not as the image's labels)."""
+        """Store an answer; durable when this returns. Returns whether it came late (kept as history, not as the image's labels).
+
+        An answer for an image that was quarantined meanwhile is history, too: the image has no labels that count.
+        """
         self.record(answer.image_id)
-        shown = self.study.shown(answer.image_id, round=answer.round)
         late = self.study.store.late(answer.key)
         if late is None:
             self.study.tell(
@@ -170,7 +154,7 @@ class LabelQueue:
                 complete=answer.complete if self._whole(answer) else None,
                 annotator=answer.annotator,
                 seconds=answer.seconds,
-                shown=shown,
+                shown=self.study.shown(answer.image_id, round=answer.round),
                 round=answer.round,
                 key=answer.key,
             )
@@ -186,7 +170,7 @@ class LabelQueue:
         self._let_go([image_id], annotator)
 
     def flag(self, image_id: str, annotator: str, reason: str) -> None:
-        """The image is of no use to anybody: quarantined, with the reason and who gave it."""
+        """The image is of no use to anybody: quarantined, with the first reason and who gave it."""
         self.record(image_id)
         self.study.store.quarantine(image_id, f"flagged by {annotator}: {reason}")
         self.desk.release([image_id], annotator)
@@ -244,6 +228,9 @@ class LabelQueue:
 
     def _task(self, image_id: str, annotator: str, tab: str) -> Task:
         record, number = self.record(image_id), self.study.store.position[0]
+        fault = self.study.store.quarantined().get(image_id)
+        if fault is not None:
+            raise QuarantinedError(image_id, fault)
         until = self.clock() + self.lease_seconds
         taken = self._take(image_id, annotator, tab, until)
         if taken is not None:
@@ -261,69 +248,9 @@ class LabelQueue:
         return item is None or item.box_ids is None
 
     def record(self, image_id: str) -> ImageRecord:
-        """The image's record; records never change, so they are read once. Raises BoxwiseError for an unknown or quarantined image."""
-        if image_id not in self._records:
-            self._records = {record.image_id: record for record in self.study.store.images()}
-        if image_id not in self._records:
+        """The image's record, quarantined or not; it never changes, so it is read once. Raises BoxwiseError for an unknown image."""
+        record = self._records.get(image_id) or self.study.store.record(image_id)
+        if record is None:
             raise BoxwiseError(f"{image_id}: no such image in the study.")
-        return self._records[image_id]
-
-
-def task_to_json(task: Task) -> dict[str, Any]:
-    """A task as the page gets it."""
-    item = task.item
-    return {
-        "image_id": task.record.image_id,
-        "round": task.round,
-        "rank": task.rank,
-        "split": (item.split if item else task.record.split or Split.TRAIN).value,
-        "width": task.record.width,
-        "height": task.record.height,
-        "utility": item.utility if item else None,
-        "terms": dict(item.terms) if item else {},
-        "whole": task.whole,
-        "boxes": _boxes_to_json(task),
-        "labels": None if task.labels is None else _labels_to_json(task.labels),
-        "draft": None if task.draft is None else {"revision": task.draft.revision, "document": task.draft.document},
-        "until": task.until,
-    }
-
-
-def _boxes_to_json(task: Task) -> list[dict[str, Any]]:
-    before = before_them(task.proposals)
-    boxes: Boxes = before.boxes
-    if boxes.ids is None or boxes.scores is None:
-        return []
-    asked = None if task.item is None or task.item.box_ids is None else set(task.item.box_ids)
-    states = np.where(before.settled, "settled", np.where(before.stands, "certain", "uncertain"))
-    return [
-        {
-            "id": str(boxes.ids[row]),
-            "state": str(states[row]),
-            "question": str(states[row]) == "uncertain" and (asked is None or str(boxes.ids[row]) in asked),
-            "xyxy": [float(edge) for edge in boxes.xyxy[row]],
-            "label": int(boxes.labels[row]),
-            "score": None if np.isnan(boxes.scores[row]) else float(boxes.scores[row]),
-            "difficult": _flag(boxes.difficult, row),
-            "crowd": _flag(boxes.crowd, row),
-        }
-        for row in range(len(boxes))
-    ]
-
-
-def _labels_to_json(annotation: Annotation) -> list[dict[str, Any]]:
-    boxes = annotation.boxes
-    return [
-        {
-            "xyxy": [float(edge) for edge in boxes.xyxy[row]],
-            "label": int(boxes.labels[row]),
-            "source": annotation.sources[row].value,
-            "difficult": _flag(boxes.difficult, row),
-            "crowd": _flag(boxes.crowd, row),
-        }
-        for row in range(len(boxes))
-    ]
-
-
-def _flag(column: Any, row: int) -> bool:
-    return column is not None and bool(column[row])
+        self._records[image_id] = record
+        return record

@@ -16,7 +16,7 @@ from boxwise.detectors.loading import image_batches
 from boxwise.recipes import scorers
 from boxwise.records import ImageRecord, Sample
 from boxwise.scorers.base import Scorer
-from boxwise.scorers.dual import DETECTION_LOSSES, build_scorer
+from boxwise.scorers.building import DETECTION_LOSSES, build_scorer
 from boxwise.scorers.pool_pass import inspect_pool
 from boxwise.scorers.uncertainty import MEASURES
 

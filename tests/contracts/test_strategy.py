@@ -77,6 +77,10 @@ def select(name: str, candidates: Candidates, budget: Budget, seed: int = 0):
 
 @pytest.mark.parametrize("name", STRATEGIES)
 class TestStrategyContract:
+    def test_says_what_has_to_be_prepared_for_it(self, name):
+        strategy = STRATEGIES[name](StrategyConfig(name=name))
+        assert {type(strategy.uses_embeddings), type(strategy.uses_boxes)} == {bool}
+
     def test_spends_a_budget_in_images_exactly(self, name):
         assert len(select(name, pool(60), Budget(17)).items) == 17
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from boxwise.boxes import Boxes
-from boxwise.config import StudyConfig
+from boxwise.config import BudgetConfig, StudyConfig
 from boxwise.errors import BoxwiseError
 from boxwise.formats.base import Dataset
 from boxwise.records import ImageRecord, Split
@@ -25,6 +25,15 @@ def test_a_cell_holds_labels_with_their_sources(study):
     assert cell.seed == 3 and cell.labels.keys() == cell.by_model.keys() == labeled.keys()
     assert all(len(cell.by_model[image_id]) == len(boxes) and not cell.by_model[image_id].any() for image_id, boxes in cell.labels.items())
     assert (cell.ask, cell.policy, cell.cooperates, cell.self_labels) == ("full", "all_labeled", False, {})
+
+
+def test_a_cell_names_the_files_of_images_that_are_labelled_or_chosen(tmp_path):
+    images = tuple(ImageRecord(f"{i}.png", tmp_path / f"{i}.png", 40, 30, Split.TRAIN) for i in range(9))
+    config = StudyConfig(seed=3, budget=BudgetConfig(initial=3, validation=0))
+    study = Study.create(tmp_path / "study", Dataset(("zero",), images, {"0.png": Boxes.empty()}), config=config)
+    assert cell_of(study).images == {"0.png": tmp_path / "0.png"}
+    asked = study.ask().image_ids
+    assert asked and cell_of(study).images == {name: tmp_path / name for name in ("0.png", *asked)}
 
 
 def test_what_simulation_knows_of_self_labels_is_read_from_its_file(study):

@@ -9,7 +9,6 @@ from boxwise.scorers.agreement import (
     best_matches,
     consistencies,
     distributions_at,
-    jensen_shannon,
     mutual_information,
     symmetric_kl,
 )
@@ -20,19 +19,6 @@ NOWHERE = np.zeros((0, 4), np.float32)
 
 def rows(*distributions):
     return np.array(distributions, np.float64)
-
-
-def test_jensen_shannon_by_hand():
-    m = [0.5, 0.35, 0.15]
-    expected = sum(x / 2 * log(x / y) for x, y in zip(A, m, strict=True)) + sum(x / 2 * log(x / y) for x, y in zip(B, m, strict=True))
-    assert jensen_shannon(rows(A, A, [1, 0, 0]), rows(B, A, [0, 0, 1])) == pytest.approx([expected, 0, log(2)], abs=1e-12)
-
-
-def test_jensen_shannon_is_the_square_of_a_metric_and_bounded():
-    p, q, r = (np.random.default_rng(seed).dirichlet(np.ones(4), 500) for seed in range(3))
-    divergence = jensen_shannon(p, q)
-    assert (divergence >= 0).all() and (divergence <= log(2)).all() and divergence == pytest.approx(jensen_shannon(q, p))
-    assert (np.sqrt(divergence) <= np.sqrt(jensen_shannon(p, r)) + np.sqrt(jensen_shannon(r, q)) + 1e-12).all()
 
 
 def test_symmetric_kl_by_hand():

@@ -8,7 +8,7 @@ from found_boxes import FoundBoxes, detections
 from boxwise.boxes import Boxes
 from boxwise.detectors.loading import image_batches
 from boxwise.records import Sample
-from boxwise.scorers.difficulty import Difficulty, binary_entropy, difficulty_weights
+from boxwise.scorers.difficulty import Difficulty, difficulty_weights
 
 RING, DISC = 0, 1
 
@@ -20,10 +20,6 @@ def entropy_of(p: float) -> float:
 def test_weights_by_hand():
     # e^(1/.3) = 28.0316; at quality .5: 1 + .06 ln(27.0316 / 2 + 1) = 1 + .06 * 2.67524
     assert difficulty_weights(np.array([1.0, 0.5, 0.0])) == pytest.approx([1, 1.160514, 1.2], abs=1e-6)
-
-
-def test_entropy_of_a_score():
-    assert binary_entropy(np.array([0.5, 0.9, 0.0, 1.0])) == pytest.approx([0.693147, 0.325083, 0, 0], abs=1e-6)
 
 
 @pytest.fixture

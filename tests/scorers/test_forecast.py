@@ -3,8 +3,8 @@ import pytest
 from blob_detector import BlobDetector, samples
 
 from boxwise.config import ScorerConfig
+from boxwise.scorers.building import build_scorer
 from boxwise.scorers.detection_loss import ExpectedLoss, LearnedLoss
-from boxwise.scorers.dual import build_scorer, learned_weights
 from boxwise.scorers.forecast import Forecast
 
 IDS = ["a", "b", "c"]
@@ -29,16 +29,6 @@ def test_says_its_weights(scenes):
     fitted = Forecast(PARTS, {"expected": 0.75, "learned": 0.25})
     figures = fitted.fit(samples(scenes), [], detector=BlobDetector(), rng=np.random.default_rng(0))
     assert figures == {"weight_expected": 0.75, "weight_learned": 0.25}
-
-
-def test_only_what_is_learned_is_fitted():
-    assert learned_weights(ScorerConfig(name="forecast", parts=("expected", "learned"))) == {
-        "expected": "forecast:expected",
-        "learned": "forecast:learned",
-    }
-    assert learned_weights(ScorerConfig(name="forecast", learn=False)) == {}
-    assert learned_weights(ScorerConfig(alpha="auto", beta="auto")) == {"alpha": "L_rec", "beta": "L_det"}
-    assert learned_weights(ScorerConfig()) == {}
 
 
 def test_is_built_of_the_parts_that_the_config_names():

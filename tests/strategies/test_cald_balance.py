@@ -35,6 +35,10 @@ def test_takes_the_class_that_is_rare_then_what_is_rare_with_it():
     assert [item.utility for item in query.items] == pytest.approx(expected)
 
 
+def test_where_nobody_knows_what_is_labelled_all_classes_count_as_alike():
+    assert select(Budget(2), labeled=np.zeros(0)).image_ids == select(Budget(2), labeled=np.zeros(2)).image_ids
+
+
 def test_every_pick_changes_the_histogram():
     """Were it not updated, the three images of dogs would come first."""
     counts = np.array([[0, 9.0], [0, 9.0], [0, 9.0], [1.0, 0], [0.5, 0.5]])

@@ -107,6 +107,17 @@ class TestLabelling:
         states = {item["image_id"]: item["state"] for item in page.get("/api/queue").json()["items"]}
         assert states[task["image_id"]] == "flagged"
 
+    def test_a_flag_sent_again_after_a_restart_is_taken_and_the_image_is_not_opened(self, page, queue):
+        task = next_task(page)
+        flag = {"annotator": "anna", "image_id": task["image_id"], "round": task["round"], "reason": "dark", "flag": True}
+        assert page.post("/api/skips", json=flag).json() == {"waiting": 4}
+        with serving(LabelQueue(queue.study, queue.desk)) as address, httpx.Client(base_url=address) as restarted:
+            assert restarted.post("/api/skips", json=flag).json() == {"waiting": 4}
+            assert restarted.post("/api/answers", json=answer_to(task)).json() == {"late": False, "waiting": 4}
+            assert restarted.get(f"/thumbnails/{task['image_id']}").status_code == 200
+            refused = restarted.post("/api/open", json={"annotator": "anna", "image_id": task["image_id"]})
+            assert refused.status_code == 400 and "out of use and not labelled any more: flagged by anna: dark" in refused.json()["error"]
+
     def test_when_nothing_is_left_the_reason_is_told(self, page, queue):
         for number in range(5):
             page.post("/api/answers", json=answer_to(next_task(page), key=f"key-number-{number}"))

@@ -1,6 +1,7 @@
 """The dashboard's figures on a study of three evaluated rounds: what they say is what store and files hold."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from boxwise.boxes import Boxes
 from boxwise.config import StopConfig, load_config
 from boxwise.records import Action, Phase, Split, Verdict
 from boxwise.scorers.detections_file import read_detections, writing_detections
+from boxwise.store import Store
 from boxwise.study import Study
-from boxwise.web.dashboard import dashboard, expected
+from boxwise.web.dashboard import Dashboard, dashboard, expected
 from boxwise.web.progress import write_trouble
 from boxwise.web.stopping import suggestion
 
@@ -52,11 +54,8 @@ class TestFigures:
             assert (point["ap"], point["ap50"]) == (metrics["ap"], metrics["ap50"])
             assert [point[name] for name in ("images", "boxes", "seconds")] == [spent[name] for name in ("images", "boxes", "seconds")]
         labour = study.store.labour(Split.TRAIN)
-        assert (shown["labour"]["images"], shown["labour"]["boxes"], shown["labour"]["seconds"]) == (
-            labour.images,
-            labour.boxes,
-            labour.seconds,
-        )
+        amounts = [shown["labour"][name] for name in ("images", "boxes", "model_boxes", "seconds")]
+        assert amounts == [labour.images, labour.boxes, labour.model_boxes, labour.seconds]
         (person,) = shown["labour"]["people"]
         assert (person["name"], person["images"]) == ("simulated", labour.images) and person["seconds"] == pytest.approx(labour.seconds)
 
@@ -89,6 +88,46 @@ class TestFigures:
     def test_trouble_is_shown(self, study):
         write_trouble(study.folder, "no space left")
         assert dashboard(study)["trouble"] == "no space left"
+
+
+class TestWatching:
+    @pytest.fixture
+    def made(self, monkeypatch):
+        """One entry for each time the figures were made."""
+        times = []
+        monkeypatch.setattr("boxwise.web.dashboard.dashboard", lambda study: times.append(1) or dashboard(study))
+        return times
+
+    def test_many_watchers_cost_one_look(self, study, made):
+        watched = Dashboard(study)
+        with ThreadPoolExecutor(4) as tabs:
+            shown = list(tabs.map(lambda _: watched.figures(), range(8)))
+        assert len(made) == 1 and shown == [dashboard(study)] * 8
+
+    def test_labels_quarantines_and_rungs_are_shown_at_once(self, study, made):
+        watched = Dashboard(study)
+        before = watched.figures()
+        first, second = list(study.store.annotations(Split.TRAIN))[:2]
+        study.tell(first, [], annotator="anna", seconds=12.5)
+        told = watched.figures()
+        study.store.quarantine(second, "truncated")
+        less = watched.figures()
+        study.store.put("position", [2, "evaluate"])
+        assert {person["name"] for person in told["labour"]["people"]} == {"anna", "simulated"} and len(made) == 3
+        assert less["labour"]["images"] == before["labour"]["images"] - 1
+        assert watched.figures() == dashboard(study) and watched.figures()["phase"] == "evaluate" and len(made) == 4
+
+    def test_trouble_is_shown_though_nothing_else_is_new(self, study, made):
+        watched = Dashboard(study)
+        assert watched.figures()["trouble"] is None
+        write_trouble(study.folder, "no space left")
+        assert watched.figures()["trouble"] == "no space left" and len(made) == 1
+
+    def test_the_labels_of_a_split_are_read_once(self, study, monkeypatch):
+        read, really = [], Store._latest
+        monkeypatch.setattr(Store, "_latest", lambda store, split, *more: read.append(split) or really(store, split, *more))
+        dashboard(study)
+        assert sorted(read) == [Split.TRAIN, Split.VAL]
 
 
 class TestNextBatch:

@@ -45,7 +45,7 @@ def run(page: Any) -> Run:
     """Runs JavaScript with every module of the page imported by name; `given` is its argument."""
 
     def running(body: str, given: Any = None) -> Any:
-        names = ["boxes", "clock", "geometry", "keys", "dialogs", "panels", "api"]
+        names = ["boxes", "clock", "geometry", "keys", "dialogs", "panels", "api", "waiting"]
         imports = "".join(f"const {name} = await import('/static/{name}.js');" for name in names)
         return page.evaluate(f"async (given) => {{ {imports} {body} }}", given)
 
@@ -296,6 +296,48 @@ class TestKeys:
         # Done by dragging, by the class buttons, by the hint's own button, or of use to keyboards alone.
         without = {action for action in actions if f'data-action="{action}"' not in html}
         assert without == {"nudge", "pan", "class", "submitRejecting", "escape", "leave"}
+
+
+class TestWaiting:
+    """A server that is slow to answer, a hundred times faster: each reply takes longer than the pause between two questions."""
+
+    SLOW = """
+        const real = { fetch: window.fetch, setTimeout: window.setTimeout, timeout: AbortSignal.timeout };
+        window.setTimeout = (done, ms) => real.setTimeout.call(window, done, ms / 100);
+        AbortSignal.timeout = (ms) => real.timeout.call(AbortSignal, ms / 100);
+        const ids = ["waiting", "desk", "waiting-title", "waiting-words", "training"];
+        document.body.replaceChildren(...ids.map((id) => Object.assign(document.createElement("div"), { id, hidden: id === "waiting" })));
+        let asked = 0, going = 0, most = 0;
+        const heard = [];
+        const reply = (body) => new Promise((done) => setTimeout(() => done(new Response(JSON.stringify(body))), 5000));
+        const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+        const until = async (happens) => { for (let turn = 0; turn < 500 && !happens(); turn++) await sleep(1000); };
+        const goOn = async () => { most = Math.max(most, ++going); await sleep(5000); going--; screen.hide(); };
+        const page = { progress: (progress) => heard.push(progress), goOn };
+        const screen = new waiting.Waiting(page), text = () => document.getElementById("waiting-title").textContent;
+    """
+    END = "finally { screen.hide(); Object.assign(window, real); AbortSignal.timeout = real.timeout; }"
+
+    def watch(self, run: Run, body: str) -> Any:
+        return run(f"{self.SLOW} try {{ {body} }} {self.END}")
+
+    def test_it_goes_on_once_however_long_a_reply_takes(self, run: Run):
+        seen = """window.fetch = async () => { asked++; return reply({ waiting: asked > 1 ? 3 : 0 }); };
+            screen.show("training"); await until(() => !screen.shown); await sleep(20000); return [screen.shown, most, asked];"""
+        assert self.watch(run, seen) == [False, 1, 2]
+
+    def test_a_server_that_never_answers_is_offline(self, run: Run):
+        seen = """const aborted = (signal) => new Promise((_, failed) => signal.addEventListener("abort", () => failed(signal.reason)));
+            window.fetch = (_, { signal }) => aborted(signal);
+            screen.show("training"); await until(() => text() !== "The study is training"); return text();"""
+        assert self.watch(run, seen) == "The server does not answer"
+
+    def test_a_reply_to_a_screen_that_is_gone_changes_nothing(self, run: Run):
+        seen = """window.fetch = async () => { asked++; return reply(asked === 1 ? { done: true } : { waiting: 0 }); };
+            screen.show("leased"); await sleep(1000); screen.hide(); screen.show("training");
+            await until(() => text() !== "The study is training");
+            return [text(), heard.length, heard.some(({ done }) => done)];"""
+        assert self.watch(run, seen) == ["The batch is done", 1, False]
 
 
 class TestSmallThings:

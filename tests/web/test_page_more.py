@@ -290,6 +290,60 @@ class TestTrouble:
             page.locator("#waiting[data-reason=answered]").wait_for(state="visible")
 
 
+class TestRefused:
+    """A letter that the server will never take: the image is none of the study's."""
+
+    KEEP = """async () => {
+        const { id } = await (await fetch("/api/study")).json();
+        const who = { annotator: "anna", image_id: "<i>gone</i>.jpg", round: 1, key: "key-number-1" };
+        const body = { ...who, verdicts: [], complete: true, seconds: 1 };
+        const letter = { key: body.key, path: "/api/answers", body, at: 1, refused: "" };
+        localStorage.setItem(`boxwise/${id}/letter/${letter.key}`, JSON.stringify(letter));
+    }"""
+    LETTERS = "Object.keys(localStorage).filter((key) => key.includes('/letter/')).length"
+
+    def test_it_is_sent_once_and_kept_until_the_person_decides(self, waiting_study, person):
+        study = waiting_study("full")
+        with serving(study) as port:
+            page = person(port, "anna")
+            sent = []
+            page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/api/answers") else None)
+            page.evaluate(self.KEEP)
+            for _ in range(3):
+                page.reload()
+                page.locator("#desk").wait_for(state="visible")
+                page.locator("#refused", has_text="<i>gone</i>.jpg was not taken: <i>gone</i>.jpg: no such image in the study.").wait_for()
+            saved(page)
+            assert len(sent) == 1 and page.evaluate(self.LETTERS) == 1
+            name = hand_in(page)  # what comes after it is taken
+            assert len(study.store.history(name)) == 1 and len(sent) == 2
+
+    def test_it_is_sent_again_or_discarded_by_keys(self, waiting_study, person):
+        study = waiting_study("full")
+        with serving(study) as port:
+            page = person(port, "anna")
+            sent = []
+            page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/api/answers") else None)
+            page.evaluate(self.KEEP)
+            page.reload()
+            page.locator("#refused button").first.wait_for()
+            page.locator("#desk").wait_for(state="visible")
+            with page.expect_response("**/api/answers"):
+                page.locator("#refused button", has_text="Send again").press("Enter")
+            page.locator("#refused button", has_text="Discard").wait_for()
+            page.locator("#stage").focus()
+            page.keyboard.press("F6")
+            page.keyboard.press("Shift+Tab")
+            assert page.locator("#refused button:focus").inner_text() == "Discard"
+            page.keyboard.press("Enter")
+            page.locator("#refused").wait_for(state="hidden")
+            assert page.locator("#stage:focus").count() == 1 and page.evaluate(self.LETTERS) == 0 and len(sent) == 2
+            page.reload()
+            page.locator("#desk").wait_for(state="visible")
+            saved(page)
+            assert not page.locator("#refused").is_visible() and len(sent) == 2
+
+
 class TestReopening:
     def test_the_dashboards_link_opens_its_image(self, waiting_study, person, browsing):
         study = waiting_study("full")

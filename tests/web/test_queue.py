@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from boxwise.box_tables import read_proposals
 from boxwise.errors import BoxwiseError
 from boxwise.records import Action, Phase, Source, Split, Verdict
 from boxwise.store import Desk
 from boxwise.study import Study
-from boxwise.web.queue import Answer, LabelQueue, TakenError, Task, task_to_json
+from boxwise.web.queue import Answer, LabelQueue, QuarantinedError, TakenError
+from boxwise.web.tasks import Task, task_to_json
 
 BOX = Verdict(Action.ADD, xyxy=(1.0, 2.0, 30.0, 40.0), label=3, seconds=4.5)
 
@@ -211,6 +213,31 @@ class TestAnswers:
         kept = queue.study.store.annotations(Split.TRAIN)[task.record.image_id]
         assert not kept.complete and kept.sources.count(Source.HUMAN) == len(task.item.box_ids)
 
+    @pytest.mark.parametrize("reopened", [False, True], ids=["the same server", "a server started since"])
+    def test_a_correction_by_box_that_comes_when_the_round_is_over_leaves_the_image_incomplete(self, queue_of, reopened):
+        queue = queue_of("trust")
+        task = first_task(queue, lambda task: task.item.box_ids)
+        answer = answer_to(task, verdicts=[Verdict(Action.KEEP, box_id) for box_id in task.item.box_ids])
+        queue.answer(answer)
+        queue.study.store.put("position", [2, "select"])
+        if reopened:
+            study = Study.open(queue.study.folder)
+            queue = LabelQueue(study, Desk(study.store), clock=queue.clock)
+        assert queue.answer(replace(answer, key="key-of-correction")) is False
+        kept = queue.study.store.annotation(task.record.image_id)
+        assert not kept.complete and kept.round == 1 and task.record.image_id in {record.image_id for record in queue.study.store.pool()}
+
+    def test_what_an_earlier_round_showed_is_read_once_for_all_its_late_answers(self, queue_of, monkeypatch):
+        queue = queue_of("trust")
+        tasks = [queue.open(image_id, "anna") for image_id in queue.study.proposals()]
+        queue.study.store.put("position", [2, "select"])
+        study = Study.open(queue.study.folder)
+        queue, read = LabelQueue(study, Desk(study.store)), []
+        monkeypatch.setattr("boxwise.study.read_proposals", lambda *given: read.append(1) or read_proposals(*given))
+        for task in tasks:
+            queue.answer(answer_to(task, key=f"key-of-{task.rank}"))
+        assert len(tasks) > 1 and len(read) == 1
+
     def test_an_unknown_image(self, queue_of):
         with pytest.raises(BoxwiseError, match="no such image"):
             queue_of().open("../../etc/passwd", "anna")
@@ -262,6 +289,30 @@ class TestSkips:
         queue.flag(name, "anna", "not a photo")
         assert queue.study.quarantined()[name] == "flagged by anna: not a photo" and name not in queue.study.ask().image_ids
         assert next(row for row in queue.listing() if row["image_id"] == name)["state"] == "flagged"
+
+    @pytest.mark.parametrize("restarted", [False, True])
+    def test_a_flagged_image_is_handed_out_to_nobody_and_what_was_on_its_way_is_taken(self, queue_of, restarted):
+        queue = queue_of()
+        task = next(t for i in queue.study.proposals() if (t := queue.open(i, "anna")))
+        name = task.record.image_id
+        queue.flag(name, "ben", "not a photo")
+        if restarted:
+            queue = LabelQueue(queue.study, queue.desk, clock=queue.clock)
+        with pytest.raises(QuarantinedError, match=f"{name} is out of use and not labelled any more: flagged by ben: not a photo"):
+            queue.open(name, "anna")
+        assert queue.answer(answer_to(task, verdicts=[BOX])) is False
+        queue.skip(name, 1, "anna", "too dark")
+        queue.flag(name, "anna", "not a photo either")
+        assert queue.study.quarantined()[name] == "flagged by ben: not a photo"
+        assert len(queue.study.store.history(name)) == 1 and name not in queue.study.store.annotations(Split.TRAIN)
+
+    def test_a_correction_of_an_image_flagged_meanwhile_is_history(self, queue_of):
+        queue = queue_of()
+        name = next(i for i, a in queue.study.store.annotations(Split.TRAIN).items() if len(a.boxes))
+        task = queue.open(name, "anna")
+        queue.flag(name, "ben", "not a photo")
+        gone = Verdict(Action.DELETE, task_to_json(task)["boxes"][0]["id"])
+        assert queue.answer(answer_to(task, verdicts=[gone])) is False and len(queue.study.store.history(name)) == 2
 
 
 def test_the_listing_tells_who_does_what(queue_of):

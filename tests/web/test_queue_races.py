@@ -6,8 +6,9 @@ from threading import Thread
 import pytest
 
 from boxwise.store import Desk
-from boxwise.web.queue import Answer, LabelQueue, Task
+from boxwise.web.queue import Answer, LabelQueue
 from boxwise.web.server import listen
+from boxwise.web.tasks import Task
 
 
 class Interrupted(Desk):
@@ -30,6 +31,16 @@ def test_an_image_answered_between_the_look_and_the_grasp_is_not_handed_out(wait
     anna = queue.next("anna")
     assert anna.record.image_id == first
     desk.meanwhile = lambda: queue.answer(Answer("key-of-anna", "anna", first, anna.round, (), True, 1.0))
+    assert queue.next("ben").record.image_id == second
+    assert first not in desk.leases(at=0)
+
+
+def test_an_image_flagged_between_the_look_and_the_grasp_is_not_handed_out(waiting_study):
+    study = waiting_study("full")
+    desk = Interrupted(study.store)
+    queue = LabelQueue(study, desk)
+    first, second = list(study.ask().image_ids)[:2]
+    desk.meanwhile = lambda: queue.flag(first, "anna", "not a photo")
     assert queue.next("ben").record.image_id == second
     assert first not in desk.leases(at=0)
 

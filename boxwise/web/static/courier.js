@@ -1,6 +1,8 @@
 // Brings drafts and letters to the server: one at a time, drafts coalesced to the newest, again after a pause that doubles while the
-// network is away. Everything is in the journal before it is sent, and leaves it only when the server has acknowledged it.
-// Tells the page by events: "state" {state, words}, "answered" {letter, reply}, "lost" {imageId}, "refused" {message}.
+// network is away. Everything is in the journal before it is sent, and leaves it when the server has acknowledged it. A letter that the
+// server refused for good stays there until somebody sends it again or discards it.
+// Tells the page by events: "state" {state, words}, "answered" {letter, reply}, "lost" {imageId}, "refused" (see `refused`),
+// "undrafted" {message}.
 
 import { post, put } from "./api.js";
 
@@ -11,6 +13,7 @@ export class Courier extends EventTarget {
   #journal;
   #drafts = new Map(); // image → the draft still to be sent
   #letters = [];
+  #refused = [];
   #running = null;
   #pause = FIRST_PAUSE_MS;
   #wake = () => {};
@@ -19,13 +22,18 @@ export class Courier extends EventTarget {
   constructor(journal) {
     super();
     this.#journal = journal;
-    this.#letters = journal.letters().map((letter) => ({ ...letter, refused: "" }));
+    const kept = journal.letters();
+    this.#letters = kept.filter((letter) => !letter.refused);
+    this.#refused = kept.filter((letter) => letter.refused);
     window.addEventListener("online", () => this.hurry());
     if (this.#letters.length) this.#start();
   }
 
   /** Images whose answers the server has not acknowledged yet. */
   get unsent() { return this.#letters.map((letter) => letter.body.image_id); }
+
+  /** Letters that the server refused for good, with its reason; also those of earlier visits. @returns {readonly object[]} */
+  get refused() { return this.#refused; }
 
   /** Keeps a draft and sends it as soon as the line is free. @param {import("./journal.js").Draft} draft */
   save(draft) {
@@ -42,10 +50,19 @@ export class Courier extends EventTarget {
 
   /** Keeps a letter and sends it; `key` makes it count once. */
   post(path, key, body) {
-    const letter = { key, path, body, at: Date.now(), refused: "" };
-    this.#journal.keepLetter(letter);
-    this.#letters.push(letter);
-    this.#start();
+    this.#post({ key, path, body, at: Date.now(), refused: "" });
+  }
+
+  /** Sends a refused letter once more. */
+  repost(letter) {
+    this.#letOff(letter);
+    this.#post({ ...letter, refused: "" });
+  }
+
+  /** Forgets a refused letter. */
+  discard(letter) {
+    this.#letOff(letter);
+    this.#journal.dropLetter(letter.key);
   }
 
   /** Sends without further pause. */
@@ -63,6 +80,24 @@ export class Courier extends EventTarget {
   /** Resolves when nothing is left to send, or after `ms`. */
   async settled(ms) {
     await Promise.race([this.#running, new Promise((done) => setTimeout(done, ms))]);
+  }
+
+  #post(letter) {
+    this.#journal.keepLetter(letter);
+    this.#letters.push(letter);
+    this.#start();
+  }
+
+  #refuse(letter, reason) {
+    const refused = { ...letter, refused: reason };
+    this.#journal.keepLetter(refused);
+    this.#refused = [...this.#refused, refused];
+    this.#dispatch("refused");
+  }
+
+  #letOff({ key }) {
+    this.#refused = this.#refused.filter((letter) => letter.key !== key);
+    this.#dispatch("refused");
   }
 
   #start() {
@@ -97,8 +132,7 @@ export class Courier extends EventTarget {
       this.#dispatch("answered", { letter, reply });
     } catch (error) {
       if (error.passing !== false) throw error;
-      this.#journal.keepLetter({ ...letter, refused: error.message });
-      this.#dispatch("refused", { message: `${letter.body.image_id} was not taken: ${error.message} It is kept in this browser.` });
+      this.#refuse(letter, error.message);
     }
     this.#letters.shift();
   }
@@ -112,7 +146,7 @@ export class Courier extends EventTarget {
       if (error.passing !== false) throw error;
       this.#drafts.delete(draft.image_id);
       if (error.status === 409) this.#dispatch("lost", { imageId: draft.image_id });
-      else this.#dispatch("refused", { message: `The draft was not taken: ${error.message} It is kept in this browser.` });
+      else this.#dispatch("undrafted", { message: `The draft was not taken: ${error.message} It is kept in this browser.` });
     }
   }
 

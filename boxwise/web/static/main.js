@@ -9,7 +9,7 @@ import { askClass, askName, askReason, showHelp } from "./dialogs.js";
 import { Gestures } from "./gestures.js";
 import { Journal } from "./journal.js";
 import { keysOf, listen } from "./keys.js";
-import { QueuePanel, element, markClass, showClasses, showPace, showProgress, showTrouble, showWhy } from "./panels.js";
+import { QueuePanel, element, markClass, showClasses, showPace, showProgress, showRefused, showTrouble, showWhy } from "./panels.js";
 import { Queue } from "./queue.js";
 import { remember, remembered, tabName } from "./tabs.js";
 import { View } from "./view.js";
@@ -131,6 +131,15 @@ class Page {
     if (reply.late) this.hint(`${letter.body.image_id} came late: it is kept in the history, and the newer answer stands.`, null, { lasting: true });
   }
 
+  /** What the server refused for good; whoever has decided about all of it is back at the image. */
+  refused(courier) {
+    const back = () => (element("refused").querySelector("button") ?? element("stage")).focus({ preventScroll: true });
+    showRefused(courier.refused, {
+      repost: (letter) => { courier.repost(letter); back(); },
+      discard: (letter) => { courier.discard(letter); back(); },
+    });
+  }
+
   wait(reason, words) {
     element("lost").hidden = true;
     this.desk.view.clear();
@@ -217,7 +226,9 @@ function wireCourier(courier, page, desk) {
     element("saved").textContent = detail.words;
   });
   courier.addEventListener("answered", ({ detail }) => page.answered(detail));
-  courier.addEventListener("refused", ({ detail }) => page.hint(detail.message, null, { lasting: true }));
+  courier.addEventListener("undrafted", ({ detail }) => page.hint(detail.message, null, { lasting: true }));
+  courier.addEventListener("refused", () => page.refused(courier));
+  page.refused(courier);
   courier.addEventListener("lost", ({ detail }) => desk.lose(detail.imageId));
 }
 

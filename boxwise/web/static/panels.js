@@ -42,6 +42,28 @@ export function showTrouble({ name, trouble }) {
   element("trouble").hidden = !trouble;
 }
 
+/**
+ * What the server refused for good, until somebody decides about it.
+ * @param {readonly import("./journal.js").Letter[]} letters
+ * @param {{repost: (letter: object) => void, discard: (letter: object) => void}} acts
+ */
+export function showRefused(letters, { repost, discard }) {
+  const rows = letters.map((letter) => {
+    const row = piece("li", "", ""), words = `${letter.body.image_id} was not taken: ${letter.refused} It is kept in this browser.`;
+    row.append(piece("span", "", words), act("Send again", () => repost(letter)), act("Discard", () => discard(letter)));
+    return row;
+  });
+  element("refused").querySelector("ul").replaceChildren(...rows);
+  element("refused").hidden = !rows.length;
+}
+
+function act(words, done) {
+  const button = piece("button", "", words);
+  button.type = "button";
+  button.addEventListener("click", done);
+  return button;
+}
+
 /** How fast the person is, this session. @param {number[]} seconds of each image handed in */
 export function showPace(seconds) {
   const words = seconds.length === 1 ? "1 image" : `${seconds.length} images`;

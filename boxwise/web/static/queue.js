@@ -75,7 +75,7 @@ export class Queue {
   /** The page is going away: gives back all but `keep`, also what the server is about to hand out. */
   farewell(keep) {
     this.#drop();
-    post("/api/farewell", { ...this.who, keep: keep.slice(-MOST_NAMED) }, { last: true }).catch(() => {});
+    post("/api/farewell", { ...this.who, keep: named(keep) }, { last: true }).catch(() => {});
   }
 
   #drop() {
@@ -94,14 +94,18 @@ export class Queue {
 
   async #fetch() {
     const era = this.#era;
-    const keep = [...new Set([...this.holding(), ...this.#ids()])].slice(-MOST_NAMED);
-    const { task, reason } = await post("/api/next", { ...this.who, keep: keep.slice(-MOST_NAMED) });
+    const { task, reason } = await post("/api/next", { ...this.who, keep: named([...this.holding(), ...this.#ids()]) });
     if (!task) return reason ?? "answered";
     const next = await prepared(task);
     if (era === this.#era) this.#ahead.push(next);
     else post("/api/release", { ...this.who, image_ids: [task.image_id] }).catch(() => {});
     return "";
   }
+}
+
+/** As many images as a request may name, each once: the last ones, those in hand among them. */
+function named(imageIds) {
+  return [...new Set(imageIds)].slice(-MOST_NAMED);
 }
 
 /** A task with its picture, decoded. @returns {Promise<Prepared>} */

@@ -1,11 +1,11 @@
 // The calm screen while there is nothing to label: why, how far the training is, and on by itself when images are asked again.
-// Polls the server's progress every two seconds while it is shown.
+// Polls the server's progress while it is shown: two seconds after each reply, or after there was none, however long that took.
 
 import { get } from "./api.js";
 import { piece } from "./list.js";
 import { element, figure } from "./panels.js";
 
-const EVERY_MS = 2000;
+const PAUSE_MS = 2000;
 const TITLES = {
   training: "The study is training",
   answered: "The batch is done",
@@ -25,11 +25,13 @@ const WORDS = {
 };
 const PHASES = { select: "Choosing images", annotate: "Labelling", train: "Training", score: "Scoring the pool", evaluate: "Evaluating", done: "Done" };
 
+const pause = () => new Promise((done) => setTimeout(done, PAUSE_MS));
+
 export class Waiting {
-  #timer = null;
+  #watch = null; // of this showing; a reply that comes for another one is of no use any more
   #polls = 0;
 
-  /** @param {{goOn: () => void, progress: (progress: object) => void}} page */
+  /** @param {{goOn: () => Promise<void>, progress: (progress: object) => void}} page goOn: resolves when an image is there, or is not */
   constructor(page) {
     this.page = page;
   }
@@ -41,12 +43,11 @@ export class Waiting {
     element("waiting").hidden = false;
     element("desk").hidden = true;
     this.#say(reason, reason === "error" ? words : WORDS[reason]);
-    if (this.#timer === null) this.#poll();
+    if (this.#watch === null) this.#poll(this.#watch = Symbol("watch"));
   }
 
   hide() {
-    clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#watch = null;
     element("waiting").hidden = true;
     element("desk").hidden = false;
   }
@@ -57,18 +58,23 @@ export class Waiting {
     element("waiting").dataset.reason = reason;
   }
 
-  async #poll() {
-    this.#timer = setTimeout(() => this.#poll(), EVERY_MS);
-    const timer = this.#timer;
-    const progress = await get("/api/progress").catch(() => null);
-    if (timer !== this.#timer || !this.shown) return;
-    if (progress === null) return this.#say("offline", WORDS.offline);
+  async #poll(watch) {
+    while (watch === this.#watch) {
+      const progress = await get("/api/progress").catch(() => null);
+      if (watch !== this.#watch) return;
+      if (progress === null) this.#say("offline", WORDS.offline);
+      else await this.#heard(progress);
+      await pause();
+    }
+  }
+
+  async #heard(progress) {
     this.page.progress(progress);
     this.#training(progress.training);
     if (progress.done) this.#say("done", WORDS.done);
     else if (progress.waiting > 0) {
       // Others may hold all that waits: asking at every second poll is soon enough.
-      if (element("waiting").dataset.reason !== "leased" || this.#polls++ % 2) this.page.goOn();
+      if (element("waiting").dataset.reason !== "leased" || this.#polls++ % 2) await this.page.goOn();
     } else if (progress.trouble) this.#say("trouble", WORDS.trouble);
     else if (progress.training) this.#say("training", WORDS.training);
     else this.#say("answered", WORDS.answered);

@@ -1,0 +1,93 @@
+"""`boxwise run` as a child of the process that serves the page: started, listened to, and ended together with its parent.
+
+Returns why a run ended before its time. Knows processes and signals; nothing of studies or pages.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from time import sleep
+
+import typer
+
+_SECONDS_TO_STOP = 30.0
+_LINES_KEPT = 20
+_WAS_INTERRUPTED = 3  # exit code of the training process, which leaves the words to the one that started it
+
+
+def climb(folder: Path) -> str | None:
+    """`boxwise run` in a process of its own, until labels are needed or the study is done; None, or why it ended before.
+
+    What it prints is seen as it comes. When this process is interrupted, so is that one; when this one dies, `ending_with_parent` ends it.
+    """
+    command = [sys.executable, "-m", "boxwise", "run", str(folder), "--served"]
+    # In a session of its own Ctrl-C reaches it once, from here.
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
+    )  # fmt: skip
+    said: deque[str] = deque(maxlen=_LINES_KEPT)
+    listener = Thread(target=_pass_on, args=(process, said), daemon=True)
+    listener.start()
+    try:
+        code = process.wait()
+    finally:
+        _stop(process)
+        listener.join()
+    if code == 0:
+        return None
+    if code == _WAS_INTERRUPTED:
+        return "the training process was interrupted."
+    if code < 0:
+        return f"the training process was ended by {signal.Signals(-code).name}" + (", perhaps for want of memory." if code == -9 else ".")
+    return said[-1].strip().removeprefix("Error: ") if said else f"the training process ended with code {code}."
+
+
+@contextmanager
+def ending_with_parent() -> Iterator[None]:
+    """In the process that `climb` starts: within the block the end of the one that started it ends the work as Ctrl-C does.
+
+    The other holds the writing end of this one's standard input and never writes; however it dies, the system closes that end.
+    """
+    Thread(target=_outlive, args=(sys.stdin.fileno(),), daemon=True).start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(_WAS_INTERRUPTED) from None
+
+
+def _outlive(parent: int) -> None:
+    """Wait for the parent's end, then interrupt this process and its workers, and in the end kill what did not stop."""
+    while os.read(parent, 1):
+        pass
+    os.killpg(0, signal.SIGINT)
+    sleep(_SECONDS_TO_STOP)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _pass_on(process: subprocess.Popen[str], said: deque[str]) -> None:
+    for line in process.stderr or ():
+        sys.stderr.write(line)
+        if line.strip():
+            said.append(line)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """Interrupt the process and its workers as Ctrl-C would; what it committed stays."""
+    if process.poll() is not None:
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(_SECONDS_TO_STOP)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

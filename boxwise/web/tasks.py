@@ -1,0 +1,98 @@
+"""One image to label, with what the annotator has before them, and how the page gets it.
+
+Returns plain JSON values. Knows records and boxes; nothing of queues, leases or HTTP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from boxwise.annotation.verdicts import shown as before_them
+from boxwise.boxes import Boxes
+from boxwise.records import Annotation, ImageRecord, Proposals, QueryItem, Split
+from boxwise.store import Draft
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image to label, with what the annotator has before them. `item` is None for a correction of labels of an earlier round.
+
+    labels: what was answered already in this round, when the image is opened again.
+    """
+
+    record: ImageRecord
+    round: int
+    rank: int | None
+    item: QueryItem | None
+    proposals: Proposals | None
+    until: float
+    draft: Draft | None = None
+    labels: Annotation | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether objects may be added, not only questions answered."""
+        return self.item is None or self.item.box_ids is None
+
+
+def task_to_json(task: Task) -> dict[str, Any]:
+    """A task as the page gets it."""
+    item = task.item
+    return {
+        "image_id": task.record.image_id,
+        "round": task.round,
+        "rank": task.rank,
+        "split": (item.split if item else task.record.split or Split.TRAIN).value,
+        "width": task.record.width,
+        "height": task.record.height,
+        "utility": item.utility if item else None,
+        "terms": dict(item.terms) if item else {},
+        "whole": task.whole,
+        "boxes": _boxes_to_json(task),
+        "labels": None if task.labels is None else _labels_to_json(task.labels),
+        "draft": None if task.draft is None else {"revision": task.draft.revision, "document": task.draft.document},
+        "until": task.until,
+    }
+
+
+def _boxes_to_json(task: Task) -> list[dict[str, Any]]:
+    before = before_them(task.proposals)
+    boxes: Boxes = before.boxes
+    if boxes.ids is None or boxes.scores is None:
+        return []
+    asked = None if task.item is None or task.item.box_ids is None else set(task.item.box_ids)
+    states = np.where(before.settled, "settled", np.where(before.stands, "certain", "uncertain"))
+    return [
+        {
+            "id": str(boxes.ids[row]),
+            "state": str(states[row]),
+            "question": str(states[row]) == "uncertain" and (asked is None or str(boxes.ids[row]) in asked),
+            "xyxy": [float(edge) for edge in boxes.xyxy[row]],
+            "label": int(boxes.labels[row]),
+            "score": None if np.isnan(boxes.scores[row]) else float(boxes.scores[row]),
+            "difficult": _flag(boxes.difficult, row),
+            "crowd": _flag(boxes.crowd, row),
+        }
+        for row in range(len(boxes))
+    ]
+
+
+def _labels_to_json(annotation: Annotation) -> list[dict[str, Any]]:
+    boxes = annotation.boxes
+    return [
+        {
+            "xyxy": [float(edge) for edge in boxes.xyxy[row]],
+            "label": int(boxes.labels[row]),
+            "source": annotation.sources[row].value,
+            "difficult": _flag(boxes.difficult, row),
+            "crowd": _flag(boxes.crowd, row),
+        }
+        for row in range(len(boxes))
+    ]
+
+
+def _flag(column: Any, row: int) -> bool:
+    return column is not None and bool(column[row])
