@@ -56,6 +56,7 @@ def ending_with_parent() -> Iterator[None]:
 
     The other holds the writing end of this one's standard input and never writes; however it dies, the system closes that end.
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started with SIGINT ignored, and so its children
     Thread(target=_outlive, args=(sys.stdin.fileno(),), daemon=True).start()
     try:
         yield

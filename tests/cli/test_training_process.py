@@ -54,9 +54,10 @@ except typer.Exit as end:
 """
 
 
-def test_the_end_of_its_parent_ends_the_child_as_ctrl_c_does():
+@pytest.mark.parametrize("how", [[], ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]], ids=["in front", "in the background"])
+def test_the_end_of_its_parent_ends_the_child_as_ctrl_c_does(how):
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        [*how, sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     assert child.stdout.readline() == "at work\n"
     child.stdin.close()  # as the system does for a parent that died
