@@ -19,7 +19,7 @@ from boxwise.report.charts import Chart, Line
 from boxwise.report.comparison import arm_lines, learning_charts
 from boxwise.report.grid import Overall, Panel, Spread, Standing, overall, sanity, spread, standings
 from boxwise.report.html import write_page
-from boxwise.report.tables import AXIS_NAMES, NONE, SIGNIFICANT, Quantity, Table, figure, percent
+from boxwise.report.tables import AXIS_NAMES, NONE, SIGNIFICANT, Quantity, Table, figure, percent, plural
 
 _LEAST, _MOST = -0.5, 0.5  # savings at which a heat cell is in full colour
 
@@ -208,7 +208,7 @@ def _notes(panels: Sequence[Panel], found: Mapping[str, Sequence[Standing]], ran
         family = [s for s in standings_ if s.role == "arm"]
         seeds = min((len(s.result.summary.paired_seeds) for s in family), default=0)
         if family and seeds < MIN_SEEDS:
-            notes.append(f"{name}: {seeds} paired seeds; a test needs {MIN_SEEDS}.")
+            notes.append(f"{name}: {plural(seeds, 'paired seed')}; a test needs {MIN_SEEDS}.")
         elif family and (least := len(family) * 2.0 ** (1 - seeds)) >= SIGNIFICANT:
             notes.append(
                 f"{name}: {seeds} seeds and {len(family)} arms cannot reach p < .05 after Holm's correction (at best {least:.3f}): "

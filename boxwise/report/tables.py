@@ -163,7 +163,7 @@ def headline(results: Sequence[ArmResult], *, baseline: str, split: str) -> str:
     parts = (f"{words} {baseline}: {', '.join(tally[name])}." for name, words in _WORDS.items() if tally[name])
     seeds = max(r.summary.test.seeds for r in judged if r.summary.test)
     over = AXIS_NAMES[judged[0].judged]
-    said = f"{' '.join(parts)} Judged by AP on {split} along the curve over {over}, {_plural(seeds, 'paired seed')}."
+    said = f"{' '.join(parts)} Judged by AP on {split} along the curve over {over}, {plural(seeds, 'paired seed')}."
     few = f" A verdict needs {MIN_SEEDS}: with fewer, even the same winner every time could be luck."
     return said + few if seeds < MIN_SEEDS else said
 
@@ -174,7 +174,7 @@ def reading(result: ArmResult) -> list[str]:
     difference = result.quantity("difference")
     limits = f" (95% {difference.remark})" if difference.remark else ""
     test = result.quantity("test").text
-    seeds = _plural(len(summary.paired_seeds), "seed")
+    seeds = plural(len(summary.paired_seeds), "seed")
     return [
         f"Mean AP along the curve over {AXIS_NAMES[result.judged]} {difference.text}{limits}; "
         f"ahead on {summary.ahead} of {seeds}; Wilcoxon: {test}.",
@@ -310,5 +310,5 @@ def _standing(results: Sequence[ArmResult], split: str) -> str:
     return "; ".join(said) + ". There is no baseline arm to compare with, so nothing is said about savings."
 
 
-def _plural(amount: int, noun: str) -> str:
+def plural(amount: int, noun: str) -> str:
     return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
