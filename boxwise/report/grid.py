@@ -195,7 +195,8 @@ def sanity(panel: Panel, *, baseline: str) -> list[tuple[bool | None, str]]:
         stands = "above" if summary.difference.mean > 0 else "below"
         by = f"area {summary.difference.mean:+.4f}, ahead in {summary.ahead} of {len(summary.paired_seeds)} seeds"
         text = f"{panel.name}: {result.label} stands {stands} {baseline}, {by}."
-        said.append((summary.difference.mean < 0 if result.role == "floor" else None, text))
+        clearly_below = summary.difference.mean < 0 and 2 * summary.ahead < len(summary.paired_seeds)
+        said.append((clearly_below if result.role == "floor" else None, text))
     return said
 
 

@@ -163,6 +163,11 @@ class TestSanity:
         ((passed, text),) = sanity(wrong, baseline="random")
         assert passed is False and "above" in text
 
+    def test_a_floor_that_is_ahead_as_often_as_not_is_told(self):
+        level = [cell("random", seed) for seed in range(2)] + [cell("fewest", 0, (0.1, 0.21, 0.3)), cell("fewest", 1, AP["bad"])]
+        ((passed, text),) = sanity(Panel("made", "tiny", level), baseline="random")
+        assert passed is False and "below" in text and "ahead in 1 of 2 seeds" in text
+
 
 def rows_of(path):
     with path.open() as file:
