@@ -138,7 +138,7 @@ class ScorerConfig(Section):
 class StrategyConfig(Section):
     """Who among the ranked is asked for."""
 
-    name: str = "top_k"
+    name: str = "score_then_diversity"
     oversample: float = Field(4.0, ge=1, description="score_then_diversity, ppal: shortlist of oversample x budget by score")
     rarity: float = Field(0.5, ge=0, le=5, description="gain_per_second: objects of rare classes count (mean / count)^rarity; 0: alike")
     novelty: float = Field(1.0, ge=0, le=5, description="gain_per_second: distance to labelled and picked counts by this power; 0: not")
