@@ -104,7 +104,7 @@ def _waiting(hidden, tiny_overrides, tmp_path_factory):  # type: ignore[no-untyp
 
     def folder_of(mode: str) -> Path:
         if mode not in made:
-            overrides = (f"ask.mode={mode}", "ask.certain=0.34", "scorer.name=none", "budget.val_per_round=1")
+            overrides = (f"ask.mode={mode}", "ask.certain=0.34", "scorer.name=none", "strategy.name=top_k", "budget.val_per_round=1")
             config = load_config(None, (*tiny_overrides, *overrides))
             study = Study.create(tmp_path_factory.mktemp(mode) / "study", hidden[1], config=config)
             while study.store.position != (1, Phase.ANNOTATE):

@@ -103,7 +103,7 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
 
     @app.post("/api/next")
     def next_image(body: KeepingBody) -> dict[str, Any]:
-        found = queue.next(body.annotator, tab=body.tab, keep=set(body.keep))
+        found = queue.next(body.annotator, tab=body.tab, keep=set(body.keep), visit=body.visit)
         return {"task": _served(found)} if isinstance(found, Task) else {"task": None, "reason": found}
 
     @app.post("/api/open")
@@ -125,7 +125,7 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
 
     @app.post("/api/farewell")
     def farewell(body: KeepingBody) -> dict[str, Any]:
-        queue.farewell(body.annotator, tab=body.tab, keep=set(body.keep))
+        queue.farewell(body.annotator, tab=body.tab, keep=set(body.keep), visit=body.visit)
         return {}
 
     @app.put("/api/drafts")

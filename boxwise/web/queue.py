@@ -70,23 +70,22 @@ class LabelQueue:
     clock: Callable[[], float] = time
     _records: dict[str, ImageRecord] = field(default_factory=dict)
     _hands: dict[str, _Hand] = field(default_factory=dict)
-    _farewells: dict[tuple[str, str], int] = field(default_factory=dict)  # how often a tab of somebody was closed or loaded anew
+    _gone: set[str] = field(default_factory=set)  # visits that have ended
     _turn: Lock = field(default_factory=Lock)  # one looks for an image at a time, or all would reach for the same
     _grasp: Lock = field(default_factory=Lock)  # between looking which tab has an image and taking it
 
-    def next(self, annotator: str, *, tab: str = "", keep: Collection[str] = ()) -> Task | str:
+    def next(self, annotator: str, *, tab: str = "", keep: Collection[str] = (), visit: str = "") -> Task | str:
         """The most valuable image that nobody has; or why there is none: "leased", "answered", "training" or "done".
 
         Images that the annotator has skipped come last. tab: which of the annotator's windows asks; each is in nobody else's way.
-        keep: images that it holds already and does not want again.
+        keep: images that it holds already and does not want again. visit: names one loading of the page, which `farewell` ends.
         """
-        visit = self._farewells.get((annotator, tab), 0)
         with self._turn:
             task = self._next(annotator, tab, keep)
-        if isinstance(task, Task) and self._farewells.get((annotator, tab), 0) != visit:  # asked for by a page that is gone
-            self.release([task.record.image_id], annotator, tab=tab)
-            return "leased"
-        return task
+            if isinstance(task, Task) and visit in self._gone:  # asked for by a page that was closed meanwhile
+                self.release([task.record.image_id], annotator, tab=tab)
+                return "leased"
+            return task
 
     def _next(self, annotator: str, tab: str, keep: Collection[str]) -> Task | str:
         while True:
@@ -133,10 +132,10 @@ class LabelQueue:
         self.desk.release(mine, annotator)
         self._let_go(mine, annotator)
 
-    def farewell(self, annotator: str, *, tab: str = "", keep: Collection[str] = ()) -> None:
-        """The tab is being closed: give back all it has but `keep`, also what it asked for and has not been handed yet."""
+    def farewell(self, annotator: str, *, tab: str = "", keep: Collection[str] = (), visit: str = "") -> None:
+        """The tab is being closed: give back all it has but `keep`, also what it asks for in this visit and is handed later."""
         with self._grasp:
-            self._farewells[annotator, tab] = self._farewells.get((annotator, tab), 0) + 1
+            self._gone |= {visit} - {""}
             idle = [i for i, hand in self._hands.items() if hand[:2] == (annotator, tab) and i not in keep]
         self.release(idle, annotator, tab=tab)
 

@@ -30,6 +30,7 @@ class PersonBody(Body):
 
 
 class KeepingBody(PersonBody):
+    visit: Annotated[str, StringConstraints(max_length=100)] = ""
     keep: list[ImageId] = Field(default_factory=list, max_length=50)
 
 

@@ -93,7 +93,8 @@ class TestLabelling:
     def test_a_closed_page_gives_back_what_it_does_not_keep(self, page, queue):
         names = [next_task(page, keep=[])["image_id"]]
         names.append(next_task(page, keep=names)["image_id"])
-        assert page.post("/api/farewell", json={"annotator": "anna", "keep": names[1:]}).status_code == 200
+        assert page.post("/api/farewell", json={"annotator": "anna", "keep": names[1:], "visit": "first"}).status_code == 200
+        assert next_task(page, visit="first", keep=names) is None  # sent before, and overtaken
         assert set(queue.desk.leases(at=queue.clock())) == {names[1]}
 
     def test_drafts_skips_and_flags(self, page, queue):

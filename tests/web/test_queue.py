@@ -115,17 +115,19 @@ class TestLeases:
         assert set(queue.desk.leases(at=queue.clock())) == {worked, other}
         assert queue.next("ben").record.image_id == idle
 
-    def test_what_a_closed_tab_asked_for_before_is_nobodys(self, queue_of):
+    def test_what_a_closed_page_asked_for_is_nobodys(self, queue_of):
         queue = queue_of()
+        queue.farewell("anna", tab="1", visit="first")  # overtakes the request
+        assert queue.next("anna", tab="1", visit="first") == "leased" and not queue.desk.leases(at=1000.0)
 
         def closed_meanwhile():
             queue.clock = Clock()
-            queue.farewell("anna", tab="1")
+            queue.farewell("anna", tab="1", visit="second")
             return queue.clock()
 
         queue.clock = closed_meanwhile
-        assert queue.next("anna", tab="1") == "leased" and not queue.desk.leases(at=1000.0)
-        assert isinstance(queue.next("anna", tab="1"), Task)  # the tab was loaded anew
+        assert queue.next("anna", tab="1", visit="second") == "leased" and not queue.desk.leases(at=1000.0)
+        assert isinstance(queue.next("anna", tab="1", visit="third"), Task)  # the tab was loaded anew
 
     def test_when_all_are_taken_it_says_so(self, queue_of):
         queue = queue_of()

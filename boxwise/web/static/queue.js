@@ -1,7 +1,7 @@
 // The images in a person's hands: the one shown, and the next ones fetched and decoded ahead so that a switch costs no waiting.
 // Asks the server for tasks, renews and releases what is held. Knows nothing of boxes, gestures or the page.
 
-import { post } from "./api.js";
+import { post, uuid } from "./api.js";
 
 /** How many images are held ready beyond the one shown. */
 const AHEAD = 2;
@@ -15,6 +15,7 @@ export class Queue {
   #line = Promise.resolve(); // one request for a next image at a time, or two would be handed the same
   #asked = 0;
   #era = 0;
+  #visit = uuid(); // a page that comes back out of the browser's memory is another visit
 
   /**
    * @param {{annotator: string, tab: string}} who
@@ -75,7 +76,8 @@ export class Queue {
   /** The page is going away: gives back all but `keep`, also what the server is about to hand out. */
   farewell(keep) {
     this.#drop();
-    post("/api/farewell", { ...this.who, keep: named(keep) }, { last: true }).catch(() => {});
+    post("/api/farewell", { ...this.who, visit: this.#visit, keep: named(keep) }, { last: true }).catch(() => {});
+    this.#visit = uuid();
   }
 
   #drop() {
@@ -94,7 +96,7 @@ export class Queue {
 
   async #fetch() {
     const era = this.#era;
-    const { task, reason } = await post("/api/next", { ...this.who, keep: named([...this.holding(), ...this.#ids()]) });
+    const { task, reason } = await post("/api/next", { ...this.who, visit: this.#visit, keep: named([...this.holding(), ...this.#ids()]) });
     if (!task) return reason ?? "answered";
     const next = await prepared(task);
     if (era === this.#era) this.#ahead.push(next);
