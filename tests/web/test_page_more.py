@@ -308,13 +308,18 @@ class TestRefused:
     }"""
     LETTERS = "Object.keys(localStorage).filter((key) => key.includes('/letter/')).length"
 
+    def with_letter(self, page):
+        """Leave such a letter in the browser; the addresses of the answers it sends from now on."""
+        sent = []
+        page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/api/answers") else None)
+        page.evaluate(self.KEEP)
+        return sent
+
     def test_it_is_sent_once_and_kept_until_the_person_decides(self, waiting_study, person):
         study = waiting_study("full")
         with serving(study) as port:
             page = person(port, "anna")
-            sent = []
-            page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/api/answers") else None)
-            page.evaluate(self.KEEP)
+            sent = self.with_letter(page)
             for _ in range(3):
                 page.reload()
                 page.locator("#desk").wait_for(state="visible")
@@ -328,9 +333,7 @@ class TestRefused:
         study = waiting_study("full")
         with serving(study) as port:
             page = person(port, "anna")
-            sent = []
-            page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/api/answers") else None)
-            page.evaluate(self.KEEP)
+            sent = self.with_letter(page)
             page.reload()
             page.locator("#refused button").first.wait_for()
             page.locator("#desk").wait_for(state="visible")
