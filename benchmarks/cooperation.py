@@ -22,26 +22,26 @@ import numpy as np
 import torch
 
 from boxwise import runtime
+from boxwise.annotation.calibration import Method, calibrate
 from boxwise.annotation.proposals import Thresholds, propose
-from boxwise.annotation.simulated import SimulatedAnnotator
 from boxwise.annotation.verdicts import annotation_of
+from boxwise.artifacts.detections_file import read_detections, writing_detections
 from boxwise.boxes import Boxes
-from boxwise.config import CostConfig, CurriculumConfig, DetectorConfig, ScorerConfig, TrainConfig
-from boxwise.curricula.base import Material, PoolImage
-from boxwise.datasets import read_dataset
+from boxwise.config import CostConfig, DetectorConfig, PolicyConfig, ScorerConfig, TrainConfig
+from boxwise.data.datasets import read_dataset
+from boxwise.data.digits import make_digits
+from boxwise.data.formats.base import Dataset
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.detectors.prediction import predict
-from boxwise.digits import make_digits
-from boxwise.evaluation.calibration import Method, calibrate
-from boxwise.formats.base import Dataset
-from boxwise.recipes import CURRICULA
+from boxwise.policies.base import Material, PoolImage
 from boxwise.records import Annotation, ImageRecord, Proposals, QueryItem, Sample, Split
+from boxwise.registry import POLICIES
 from boxwise.scorers.base import Scorer
 from boxwise.scorers.building import build_scorer
 from boxwise.scorers.cross_image import cross_validate, most_confident
-from boxwise.scorers.detections_file import read_detections, writing_detections
 from boxwise.scorers.no_score import NoScore
 from boxwise.scorers.pool_pass import inspect_pool
+from boxwise.simulation.annotator import SimulatedAnnotator
 
 GOAL = 0.05  # of the pool pass: proposals and the slowest policy
 CERTAIN, PROPOSED = 4, 8  # boxes an image at or above each threshold: the load is the same however well the detector was trained
@@ -118,8 +118,8 @@ def contestants(setting: Setting) -> dict[str, Work]:
         "pool pass without a score": lambda: pool_pass(setting, NoScore()),
         "proposals on every image": setting.proposals,
     }
-    for name, build in CURRICULA.items():
-        works[f"policy {name}"] = _composing(build(CurriculumConfig(name=name)), material)
+    for name, build in POLICIES.items():
+        works[f"policy {name}"] = _composing(build(PolicyConfig(name=name)), material)
     for method in ("isotonic", "temperature"):
         works[f"calibration {method}"] = _calibrating(setting, method)
     return works
@@ -144,7 +144,7 @@ def material_of(setting: Setting) -> Material:
 
 
 def pool_images(setting: Setting) -> Iterator[PoolImage]:
-    """The whole pool from its file, as the rung COMPOSE reads it; every image as if it had been cross-validated."""
+    """The whole pool from its file, as the step COMPOSE reads it; every image as if it had been cross-validated."""
     for image_id, boxes in read_detections(setting.detections, only={image.image_id for image in setting.pool}):
         likely = boxes.at_least(setting.thresholds.uncertain)
         yield PoolImage(image_id, likely, np.ones(len(likely), np.float32))
@@ -276,8 +276,8 @@ def _reviewed(annotator: SimulatedAnnotator, proposals: Proposals) -> Annotation
     return annotation_of(proposals.image_id, verdicts, proposals, round=ROUND)
 
 
-def _composing(curriculum: Any, material: Material) -> Work:
-    return lambda: curriculum.compose(material, rng=np.random.default_rng(0))
+def _composing(policy: Any, material: Material) -> Work:
+    return lambda: policy.compose(material, rng=np.random.default_rng(0))
 
 
 def _calibrating(setting: Setting, method: Method) -> Work:

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from boxwise.report.comparison import save_curves
-from boxwise.report.facts import Cell, Round
+from boxwise.results.facts import Cell, Round
 
 Row = dict[str, str]
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from boxwise import runtime
 from boxwise.config import DetectorConfig, TrainConfig
-from boxwise.datasets import read_dataset
+from boxwise.data.datasets import read_dataset
 from boxwise.detectors import loading, training_data
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.records import ImageRecord, Sample

@@ -25,8 +25,8 @@ import httpx
 import numpy as np
 
 from boxwise.config import load_config
-from boxwise.formats.base import Dataset
-from boxwise.images import write_image
+from boxwise.data.formats.base import Dataset
+from boxwise.data.images import write_image
 from boxwise.records import ImageRecord, Split
 from boxwise.store import Store
 from boxwise.study import Study

@@ -28,16 +28,16 @@ import torch
 from PIL import Image
 
 from boxwise import runtime
+from boxwise.artifacts.detections_file import writing_detections
 from boxwise.boxes import Boxes
 from boxwise.config import DetectorConfig, TrainConfig, VaeConfig
+from boxwise.data.images import find_images
 from boxwise.detectors.base import Detector, ImageBatch, View
 from boxwise.detectors.detector import TorchDetector, build_detector, load_detector
 from boxwise.detectors.loading import image_batches
-from boxwise.images import find_images
 from boxwise.records import ImageRecord, Sample
 from boxwise.scorers.base import Terms
 from boxwise.scorers.detection_loss import DetectionLoss, ExpectedLoss, surrogates
-from boxwise.scorers.detections_file import writing_detections
 from boxwise.scorers.dual import Dual
 from boxwise.scorers.pool_pass import inspect_pool, inspections
 from boxwise.scorers.reconstruction import Reconstruction, thumbnails

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from boxwise.config import DetectorConfig, ScorerConfig, TrainConfig, VaeConfig
+from boxwise.data.digits import make_digits
 from boxwise.detectors.detector import TorchDetector, build_detector
-from boxwise.digits import make_digits
 from boxwise.records import ImageRecord, Sample, Split
 from boxwise.scorers.base import Scorer
 from boxwise.scorers.building import SCORERS, build_scorer

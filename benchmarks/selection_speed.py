@@ -18,8 +18,8 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 from boxwise.config import StrategyConfig
-from boxwise.recipes import STRATEGIES, strategy_of
 from boxwise.records import DetectedBoxes, Scores
+from boxwise.registry import STRATEGIES, strategy_of
 from boxwise.strategies.base import Budget, Candidates
 
 KINDS, CLASSES, BOXES, BOX_DIM = 2000, 20, 10, 64

@@ -12,16 +12,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 
-from boxwise import rungs
-from boxwise.datasets import read_dataset
-from boxwise.demo import DEMO
-from boxwise.digits import make_digits
+from boxwise.data.datasets import read_dataset
+from boxwise.data.digits import make_digits
 from boxwise.records import Phase
-from boxwise.rungs import Bench, evaluating, scoring, training
-from boxwise.simulation import Plan, simulate
+from boxwise.rounds import STEPS, RoundContext
+from boxwise.simulation.demo import DEMO
+from boxwise.simulation.simulate import Plan, simulate
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def print_overhead(plan: Plan) -> None:
-    """Wall time of the whole cell against the wall time inside its rungs' work: everything that is not the store or bookkeeping."""
+    """Wall time of the whole cell against the wall time inside its steps' work: everything that is not the store or bookkeeping."""
     worked = {"seconds": 0.0, "depth": 0}
 
     def timed(function):  # type: ignore[no-untyped-def]
@@ -53,9 +53,15 @@ def print_overhead(plan: Plan) -> None:
     import boxwise.evaluation.average_precision
     import boxwise.scorers.pool_pass  # noqa: F401
 
-    for room, name in ((training, "_fit"), (scoring, "_score_pool"), (evaluating, "_predicted"), (evaluating, "_metrics"), (Bench, "load")):
+    for room, name in (
+        (import_module("boxwise.rounds.train"), "_fit"),  # the package has a function of that name
+        (import_module("boxwise.rounds.score"), "_score_pool"),
+        (import_module("boxwise.rounds.evaluate"), "_predicted"),
+        (import_module("boxwise.rounds.evaluate"), "_metrics"),
+        (RoundContext, "load"),
+    ):
         setattr(room, name, timed(getattr(room, name)))
-    rungs.LADDER[Phase.AUDIT] = timed(rungs.LADDER[Phase.AUDIT])
+    STEPS[Phase.AUDIT] = timed(STEPS[Phase.AUDIT])
     started = perf_counter()
     simulate(plan)
     whole = perf_counter() - started

@@ -141,7 +141,7 @@ def finish(device: torch.device) -> None:
 
 def read_samples(options: argparse.Namespace) -> tuple[list[Sample], int]:
     """Labelled images with at least one box, and the number of classes."""
-    from boxwise.datasets import read_dataset
+    from boxwise.data.datasets import read_dataset
     from boxwise.records import Sample
 
     dataset = read_dataset(options.data, format_name=options.format)
@@ -203,7 +203,7 @@ def main() -> None:
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         if options.data is None:
-            from boxwise.digits import make_digits
+            from boxwise.data.digits import make_digits
 
             options.data = Path(folder)
             make_digits(options.data, seed=0, images=options.images, imgsz=320)

@@ -17,7 +17,7 @@ _HOMES = {
     "Study": "boxwise.study",
     "StudyConfig": "boxwise.config",
     "Verdict": "boxwise.records",
-    "simulate": "boxwise.simulation",
+    "simulate": "boxwise.simulation.simulate",
 }
 __all__ = sorted([*_HOMES, "__version__"])
 

@@ -1,7 +1,7 @@
 """The one configuration of a study: a validated model over YAML with `key=value` overrides.
 
 Returns a `StudyConfig`; every other room takes the part it needs. Knows the names and ranges of the knobs, not what
-they drive: whether a detector or scorer of that name exists is `recipes.py`'s to say.
+they drive: whether a detector or scorer of that name exists is `registry.py`'s to say.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class TrainConfig(Section):
     augment: Literal["ssd", "flip", "none"] = "ssd"
     amp: bool = Field(True, description="bfloat16 autocast on CUDA; never on CPU")
     start: Literal["auto", "initial", "previous"] = Field(
-        "auto", description="weights each round starts from; auto: previous where the curriculum trains on a part of the labels"
+        "auto", description="weights each round starts from; auto: previous where the policy trains on a part of the labels"
     )
     incomplete: Literal["ignore", "leave_out"] = Field(
         "ignore", description="images with unlabelled objects: teach no background outside rejected boxes, or are left out"
@@ -201,7 +201,7 @@ class AskConfig(Section):
         return self
 
 
-class CurriculumConfig(Section):
+class PolicyConfig(Section):
     """Which annotated and self-labelled images each training sees. K below is budget.per_round."""
 
     name: str = "all_labeled"
@@ -255,6 +255,7 @@ class StopConfig(Section):
     ap_shift: float = Field(0.0, ge=0, description="0: off")
 
 
+_RENAMED = {"curriculum": "policy"}  # section of a study of an older version → its name today
 _JUDGES_SELF_LABELS = ("topk_ratio", "ratio_threshold", "score_threshold")
 
 
@@ -273,17 +274,23 @@ class StudyConfig(Section):
     strategy: StrategyConfig = StrategyConfig()
     cold_start: ColdStartConfig = ColdStartConfig()
     ask: AskConfig = AskConfig()
-    curriculum: CurriculumConfig = CurriculumConfig()
+    policy: PolicyConfig = PolicyConfig()
     annotator: AnnotatorConfig = AnnotatorConfig()
     budget: BudgetConfig = BudgetConfig()
     cost: CostConfig = CostConfig()
     stop: StopConfig = StopConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_studies(cls, values: Any) -> Any:
+        """Keys that a section had before, under its name of today."""
+        return {_RENAMED.get(key, key): value for key, value in values.items()} if isinstance(values, Mapping) else values
+
     @model_validator(mode="after")
     def _answerable(self) -> Self:
-        if self.curriculum.name in _JUDGES_SELF_LABELS and self.ask.mode not in ("review", "trust"):
+        if self.policy.name in _JUDGES_SELF_LABELS and self.ask.mode not in ("review", "trust"):
             raise ValueError(
-                f"curriculum {self.curriculum.name} judges images by their self-labelled boxes: it needs ask.mode review or trust, "
+                f"policy {self.policy.name} judges images by their self-labelled boxes: it needs ask.mode review or trust, "
                 f"found {self.ask.mode}"
             )
         return self
@@ -311,7 +318,8 @@ def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> None:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"Override {override!r}: the value is not YAML ({str(error).splitlines()[0]}).") from None
-        _place(values, key.split("."), value, override)
+        first, *rest = key.split(".")
+        _place(values, [_RENAMED.get(first, first), *rest], value, override)
 
 
 def parse_config(values: Mapping[str, Any], origin: str) -> StudyConfig:

@@ -3,8 +3,11 @@
 Every message names the file or key, what was expected and what was found. Knows nothing of what went wrong inside.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import TypeVar
+
+Entry = TypeVar("Entry")
 
 
 class BoxwiseError(Exception):
@@ -33,3 +36,10 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, choices, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"Unknown {kind} {name!r}.{hint} Known: {', '.join(choices)}."
+
+
+def named(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
+    """The entry called `name`; ConfigError that lists the known names, the nearest first, when there is none."""
+    if name not in entries:
+        raise ConfigError(unknown(kind, name, entries))
+    return entries[name]

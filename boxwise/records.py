@@ -42,12 +42,12 @@ class Action(StrEnum):
 
 
 class Phase(StrEnum):
-    """The rungs of a round, in order. The study's position is (round, phase): the rung to do next."""
+    """The steps of a round, in order. The study's position is (round, phase): the step to do next."""
 
     SELECT = "select"
     ANNOTATE = "annotate"
     AUDIT = "audit"  # fidelity: the scores that chose the new images against their true loss
-    COMPOSE = "compose"  # the curriculum: what the next training sees
+    COMPOSE = "compose"  # the policy: what the next training sees
     TRAIN = "train"
     EVALUATE = "evaluate"
     SCORE = "score"

@@ -1,7 +1,7 @@
-"""A study: one active-learning project in one folder, advanced rung by rung with ask, tell, step and run.
+"""A study: one active-learning project in one folder, advanced step by step with ask, tell, step and run.
 
-Every rung commits its facts and the next position in one transaction; resuming is opening the folder and stepping on.
-Knows the order of the rungs, not what they do (rungs.py), nor where answers come from.
+Every step commits its facts and the next position in one transaction; resuming is opening the folder and stepping on.
+Knows the order of the steps, not what they do (rounds.py), nor where answers come from.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from boxwise import rungs
+from boxwise import rounds
 from boxwise.annotation.comparison import same_labels, verdicts_from
 from boxwise.annotation.proposals import settled_anew
 from boxwise.annotation.verdicts import annotation_of, drawn
-from boxwise.box_tables import read_proposals
+from boxwise.artifacts.box_tables import read_proposals
 from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig, differences, dump_config, load_config, parse_config
+from boxwise.data.formats.base import Dataset
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.files import replacing
-from boxwise.formats.base import Dataset
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
-from boxwise.rungs import Bench, Event
+from boxwise.rounds import Event, RoundContext
 from boxwise.store import GIVEN, Store
 
 CONFIG_FILE = "config.yaml"
@@ -65,7 +65,7 @@ class Study:
             raise StudyError(f"{folder}: the data set has no usable image ({len(dataset.findings)} findings).")
         if not dataset.classes:
             raise StudyError(f"{folder}: no class names. Give labels to read them from, or --classes cat,dog.")
-        rungs.check(config, dataset.classes, simulated=simulated)
+        rounds.check(config, dataset.classes, simulated=simulated)
         if (folder / CONFIG_FILE).exists():
             raise StudyError(f"{folder}: there is a study already. Continue it with `boxwise run {folder}`.")
         folder.mkdir(parents=True, exist_ok=True)
@@ -189,13 +189,13 @@ class Study:
         return found
 
     def _read_question(self, number: int) -> _Question:
-        path = rungs.round_folder(self.folder, number) / rungs.PROPOSALS
+        path = rounds.round_folder(self.folder, number) / rounds.PROPOSALS
         made = read_proposals(path, self.store.annotations(Split.TRAIN, before=number)) if path.exists() else {}
         proposals = {image_id: settled_anew(p, overlap=self.config.ask.overlap) for image_id, p in made.items()}
         return {item.image_id: item for item in self.store.query(number).items}, proposals
 
     def step(self, *, oracle: Callable[[str], Boxes] | None = None, on_event: Callable[[Event], None] | None = None) -> Phase:
-        """Climb one rung and return the next one. ANNOTATE stays where it is while images of the query have no labels.
+        """Climb one step and return the next one. ANNOTATE stays where it is while images of the query have no labels.
 
         oracle: ground truth for the `oracle_loss` upper bound; only simulation has it.
         """
@@ -205,23 +205,23 @@ class Study:
                 return phase
             self.store.reopen(number, Phase.SCORE)
             phase = Phase.SCORE
-        bench = self._bench(oracle, on_event)
+        context = self._context(oracle, on_event)
         with self._lock():
             if phase is Phase.ANNOTATE and self.store.unanswered(number).items:
                 return phase
-            rung = rungs.LADDER[phase](bench, number)
-            self.store.commit(number, phase, rung.facts, then=rung.then, query=rung.query, annotations=rung.annotations, pool=rung.pool)
-            rungs.tidy(bench, number, phase)
-        return rung.then[1]
+            step = rounds.STEPS[phase](context, number)
+            self.store.commit(number, phase, step.facts, then=step.then, query=step.query, annotations=step.annotations, pool=step.pool)
+            rounds.tidy(context, number, phase)
+        return step.then[1]
 
     def train_along(self) -> None:
-        """What ranks other than 0 do under torchrun: wait for the training rung, train with the others, write nothing."""
+        """What ranks other than 0 do under torchrun: wait for the training step, train with the others, write nothing."""
         while (position := self.store.position)[1] is not Phase.TRAIN:
             number, phase = position
             if phase not in _BEFORE_TRAIN or (phase is Phase.ANNOTATE and self.store.unanswered(number).items):
                 return  # rank 0 has found the same and said so
             sleep(_POLL_SECONDS)
-        rungs.train_along(self._bench(None, None), position[0])
+        rounds.train_along(self._context(None, None), position[0])
 
     def run(
         self,
@@ -229,7 +229,7 @@ class Study:
         *,
         oracle: Callable[[str], Boxes] | None = None,
         on_event: Callable[[Event], None] | None = None,
-        on_rung: Callable[[int, Phase], None] | None = None,
+        on_step: Callable[[int, Phase], None] | None = None,
     ) -> Phase:
         """Step until the study is DONE or needs labels that nobody here can give; returns ANNOTATE or DONE."""
         while True:
@@ -238,8 +238,8 @@ class Study:
                 self.answer(annotator)
             if self.step(oracle=oracle, on_event=on_event) is phase:
                 return phase
-            if on_rung is not None:
-                on_rung(number, phase)
+            if on_step is not None:
+                on_step(number, phase)
 
     def extend(self, rounds: int) -> None:
         """Allow `rounds` rounds in all: the one part of a study's config that may grow."""
@@ -269,7 +269,7 @@ class Study:
         return findings | self.store.quarantined()
 
     def round_folder(self, number: int) -> Path:
-        return rungs.round_folder(self.folder, number)
+        return rounds.round_folder(self.folder, number)
 
     def dataset(self, *, labeled_only: bool = False) -> Dataset:
         """The study's images with their current complete labels, for export: no format can say that objects may be missing."""
@@ -278,8 +278,8 @@ class Study:
         class_ids: Any = self.store.get("class_ids")
         return Dataset(self.classes, images, labels, class_ids=tuple(class_ids) if class_ids else None)
 
-    def _bench(self, oracle: Callable[[str], Boxes] | None, on_event: Callable[[Event], None] | None) -> Bench:
-        return Bench(self.folder, self.store, self.config, self.classes, oracle, on_event or _ignore)
+    def _context(self, oracle: Callable[[str], Boxes] | None, on_event: Callable[[Event], None] | None) -> RoundContext:
+        return RoundContext(self.folder, self.store, self.config, self.classes, oracle, on_event or _ignore)
 
     def answer(self, annotator: Annotator) -> None:
         """Let `annotator` answer everything that is asked now."""

@@ -44,7 +44,7 @@ def for_processes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A VOC data set of 60 digit scenes with train, val and test."""
-    from boxwise.digits import make_digits
+    from boxwise.data.digits import make_digits
 
     folder = tmp_path_factory.mktemp("data") / "digits"
     make_digits(folder, seed=1, images=60)
@@ -54,7 +54,7 @@ def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def digits(digits_folder: Path):  # type: ignore[no-untyped-def]
     """The digit scenes as a Dataset, every image labelled."""
-    from boxwise.datasets import read_dataset
+    from boxwise.data.datasets import read_dataset
 
     return read_dataset(digits_folder)
 
@@ -62,9 +62,9 @@ def digits(digits_folder: Path):  # type: ignore[no-untyped-def]
 @pytest.fixture(scope="session")
 def hidden(digits):  # type: ignore[no-untyped-def]
     """The pool's labels in an annotator's hands, and the data set without them."""
-    from boxwise.annotation.simulated import SimulatedAnnotator
     from boxwise.config import CostConfig
     from boxwise.records import Split
+    from boxwise.simulation.annotator import SimulatedAnnotator
 
     pool = {record.image_id for record in digits.images if record.split is Split.TRAIN}
     annotator = SimulatedAnnotator({name: boxes for name, boxes in digits.labels.items() if name in pool}, CostConfig())

@@ -7,7 +7,7 @@ import pytest
 from boxwise.config import load_config
 from boxwise.errors import ConfigError
 from boxwise.records import Phase, Split
-from boxwise.simulation import Plan, read_simulation, simulate
+from boxwise.simulation.simulate import Plan, read_simulation, simulate
 from boxwise.study import Study
 
 COLD = ("random", "k_center", "typiclust")

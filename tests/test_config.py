@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from boxwise.config import StudyConfig, differences, dump_config, load_config, resolve
+from boxwise.config import StudyConfig, differences, dump_config, load_config, parse_config, resolve
 from boxwise.errors import ConfigError
 
 
@@ -89,3 +89,9 @@ def test_amounts(amount, total, count):
 def test_amounts_that_are_none(amount):
     with pytest.raises(ValueError, match="x is"):
         resolve(amount, 100, "x")
+
+
+def test_a_section_is_found_under_the_name_it_had_before():
+    older = parse_config({"curriculum": {"name": "v1plus"}}, "config.yaml")
+    assert older.policy.name == "v1plus"
+    assert load_config(None, ["curriculum.self_weight=0.5"]).policy.self_weight == 0.5

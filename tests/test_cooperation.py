@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from boxwise.annotation.verdicts import shown
-from boxwise.box_tables import read_self_labels
+from boxwise.artifacts.box_tables import read_self_labels
+from boxwise.artifacts.detections_file import read_detections, writing_detections
 from boxwise.boxes import Boxes, iou
 from boxwise.config import CostConfig, load_config
 from boxwise.errors import ConfigError, StudyError
 from boxwise.records import Action, Phase, Source, Split, Verdict
-from boxwise.rungs.training import _lessons
-from boxwise.scorers.detections_file import read_detections, writing_detections
-from boxwise.simulation import Plan, simulate
+from boxwise.rounds.train import _lessons
+from boxwise.simulation.simulate import Plan, simulate
 from boxwise.study import Study
 
 # Twelve steps of training leave scores of .15 to .4: thresholds among them give boxes of both kinds.
@@ -114,7 +114,7 @@ class TestModes:
 
     def test_a_policy_that_judges_self_labels_needs_some(self):
         with pytest.raises(ConfigError, match=r"topk_ratio.*review or trust"):
-            load_config(None, ["curriculum.name=topk_ratio"])
+            load_config(None, ["policy.name=topk_ratio"])
 
     def test_a_wanted_precision_needs_a_val_to_find_it_on(self, tmp_path, digits, tiny_overrides):
         bare = replace(digits, labels={}, images=tuple(replace(record, split=None) for record in digits.images))
@@ -138,7 +138,7 @@ class TestImport:
 
 class TestRequeue:
     def test_images_return_with_what_people_said_and_are_asked_about_the_rest_alone(self, study_of, hidden):
-        study = study_of("ask.mode=review", "curriculum.name=ratio_threshold", "ask.certain=0.37", "curriculum.ratio_train=0.5")
+        study = study_of("ask.mode=review", "policy.name=ratio_threshold", "ask.certain=0.37", "policy.ratio_train=0.5")
         until(study, hidden[0], 2, Phase.ANNOTATE)
         again = study.store.facts()[1]["compose"]["requeued"]
         assert again and list(study.store.query(2).image_ids[: len(again)]) == again
@@ -154,20 +154,20 @@ class TestRequeue:
             assert now.round == 2 and now.complete and len(now.boxes) >= (~before.by_model).sum()
 
     def test_nobody_looks_twice_over_the_same_image(self, study_of, hidden):
-        study = study_of("ask.mode=review", "curriculum.name=ratio_threshold", "ask.certain=0.37", "curriculum.ratio_train=0.5")
+        study = study_of("ask.mode=review", "policy.name=ratio_threshold", "ask.certain=0.37", "policy.ratio_train=0.5")
         until(study, hidden[0], 2, Phase.TRAIN)
         again = study.store.facts()[1]["compose"]["requeued"]
         acts = {i: study.store.history(i)[-1][3] for i in again}
         assert all(verdict.action is not Action.ADD for verdicts in acts.values() for verdict in verdicts)
 
     def test_a_full_batch_of_returning_images_asks_for_no_new_ones(self, study_of, hidden):
-        study = study_of("ask.mode=review", "curriculum.name=ratio_threshold", "curriculum.ratio_train=0.31", "curriculum.ratio_join=0.3")
+        study = study_of("ask.mode=review", "policy.name=ratio_threshold", "policy.ratio_train=0.31", "policy.ratio_join=0.3")
         until(study, hidden[0], 2, Phase.ANNOTATE)
         again = study.store.facts()[1]["compose"]["requeued"]
         assert len(study.store.query(2).items) == 4 and set(again) <= set(study.store.query(2).image_ids)
 
     def test_images_leave_the_queue_once_the_model_is_certain_of_what_people_labelled(self, study_of, hidden):
-        study = study_of("ask.mode=review", "curriculum.name=ratio_threshold", "ask.certain=0.9", "budget.rounds=3")
+        study = study_of("ask.mode=review", "policy.name=ratio_threshold", "ask.certain=0.9", "budget.rounds=3")
         until(study, hidden[0], 2, Phase.SELECT)
         again, labels = study.store.facts()[1]["compose"]["requeued"], study.store.annotations(Split.TRAIN)
         learned, unlearned = again[0], again[1]
@@ -184,7 +184,7 @@ class TestRequeue:
         assert not study.store.annotations(Split.TRAIN)[learned].by_model.any() and plan["sl_score"][learned] == pytest.approx(0.95)
 
     def test_fidelity_leaves_out_what_the_model_has_trained_on(self, study_of, hidden):
-        study = study_of("ask.mode=review", "ask.certain=1", "curriculum.name=ratio_threshold", "strategy.name=top_k", "scorer.name=dual")
+        study = study_of("ask.mode=review", "ask.certain=1", "policy.name=ratio_threshold", "strategy.name=top_k", "scorer.name=dual")
         until(study, hidden[0], 2, Phase.COMPOSE)
         again = set(study.store.facts()[1]["compose"]["requeued"])
         audited = study.store.facts()[2]["audit"]["true_losses"]
@@ -238,19 +238,19 @@ class TestRisk:
 STORIES = {
     "returning": (
         "ask.mode=review",
-        "curriculum.name=ratio_threshold",
+        "policy.name=ratio_threshold",
         "ask.target_precision=0.2",
         "budget.val_per_round=1",
         "strategy.name=score_sampling",
         "scorer.name=uncertainty",
     ),
-    "mining": ("curriculum.name=sample_mining", "curriculum.mined_images=8", "curriculum.gate=1", "curriculum.pace=9"),
-    "trusting": ("ask.mode=trust", "curriculum.name=topk_ratio", "curriculum.self_weight=0.5"),
+    "mining": ("policy.name=sample_mining", "policy.mined_images=8", "policy.gate=1", "policy.pace=9"),
+    "trusting": ("ask.mode=trust", "policy.name=topk_ratio", "policy.self_weight=0.5"),
 }
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_killed_after_every_rung_and_resumed_it_is_the_same_study(study_of, hidden, name):
+def test_killed_after_every_step_and_resumed_it_is_the_same_study(study_of, hidden, name):
     """Pools, queues, thresholds, self-labels and APs are all the store's, so that opening is resuming."""
     unbroken = study_of(*STORIES[name], name="unbroken")
     assert unbroken.run(hidden[0]) is Phase.DONE
@@ -267,7 +267,7 @@ def test_killed_after_every_rung_and_resumed_it_is_the_same_study(study_of, hidd
 
 def test_self_labels_are_judged_by_the_simulation_alone(digits, tiny_overrides, tmp_path):
     config = load_config(None, [*tiny_overrides, *UNSURE_MODEL, "ask.certain=0.3", "annotator.miss=0.2", "annotator.jitter=0.05"])
-    plan = Plan(digits, config, ("random+trust", "random+ceal+curriculum.delta=3"), (0,), tmp_path)
+    plan = Plan(digits, config, ("random+trust", "random+ceal+policy.delta=3"), (0,), tmp_path)
     trust, ceal = simulate(plan)
     assert set(trust.self_labels["1"]) == {"annotated"} and set(ceal.self_labels["1"]) == {"pool"}
     counted = sum(row["self_labeled"] for row in ceal.self_labels["2"]["pool"].values())
@@ -327,7 +327,7 @@ class TestWhatPeopleSaid:
         assert [annotator for annotator, *_ in study.store.history(image_id)] == ["human"]
 
     def test_an_image_looked_over_is_whole_only_while_its_certain_boxes_are_found_again(self, study_of, hidden):
-        study = study_of("ask.mode=review", "curriculum.name=ratio_threshold", "curriculum.ratio_train=0.31", "ask.certain=0.3")
+        study = study_of("ask.mode=review", "policy.name=ratio_threshold", "policy.ratio_train=0.31", "ask.certain=0.3")
         until(study, hidden[0], 1, Phase.ANNOTATE)
         for item in study.ask().items:
             boxes = study.proposals()[item.image_id].boxes
@@ -360,12 +360,12 @@ class TestWhatPeopleSaid:
         assert study.store.labour(Split.TRAIN) == labour
 
     def test_an_image_told_after_it_was_self_labelled_is_learned_from_a_person_alone(self, study_of, hidden):
-        study = study_of("curriculum.name=ceal", "curriculum.delta=3")
+        study = study_of("policy.name=ceal", "policy.delta=3")
         until(study, hidden[0], 1, Phase.TRAIN)
         own = read_self_labels(study.round_folder(1) / "self_labels.parquet")
         image_id = next(iter(own))
         study.tell(image_id, [Verdict(Action.ADD, "", (1, 1, 9, 9), 0)])
-        samples = [s for s in _lessons(study._bench(None, None), 1) if s.image.image_id == image_id]
+        samples = [s for s in _lessons(study._context(None, None), 1) if s.image.image_id == image_id]
         assert len(samples) == 1 and samples[0].complete
 
 

@@ -44,7 +44,7 @@ def test_everything_that_reports_and_pages_need_is_inside(site):
 
 def test_the_command_runs_from_the_wheel(site):
     assert "simulate" in run(site, "-m", "boxwise", "--help").stdout
-    make = "from boxwise.digits import make_digits; from pathlib import Path; make_digits(Path('digits'), seed=0, images=10)"
+    make = "from boxwise.data.digits import make_digits; from pathlib import Path; make_digits(Path('digits'), seed=0, images=10)"
     run(site, "-c", make)
     assert "10 usable images" in run(site, "-m", "boxwise", "doctor", "digits").stdout
     assert str(site) in run(site, "-c", "import boxwise; print(boxwise.__file__)").stdout

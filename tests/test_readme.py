@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from boxwise.images import write_image
+from boxwise.data.images import write_image
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -60,10 +60,10 @@ def run_block(page, file):
     return names
 
 
-def test_the_curriculum_of_the_docs_keeps_the_promises():
+def test_the_policy_of_the_docs_keeps_the_promises():
     names = run_block("docs/extending.md", "newest.py")
     from boxwise.boxes import Boxes
-    from boxwise.curricula.base import Material
+    from boxwise.policies.base import Material
     from boxwise.records import Annotation
 
     old, new = (Annotation(name, Boxes.empty(), (), True) for name in ("old", "new"))
@@ -75,11 +75,11 @@ def test_the_curriculum_of_the_docs_keeps_the_promises():
 STRATEGY_NAMED = """
 import sys
 import pytest
-from boxwise import recipes
+from boxwise import registry
 
 sys.path.insert(0, {tests!r})
 from test_readme import run_block
-recipes.STRATEGIES["crowded"] = lambda config: run_block("docs/extending.md", "crowded.py")["Crowded"]()
+registry.STRATEGIES["crowded"] = lambda config: run_block("docs/extending.md", "crowded.py")["Crowded"]()
 sys.exit(pytest.main(["contracts/test_strategy.py", "-k", "crowded", "-p", "no:cacheprovider"]))
 """
 
@@ -93,14 +93,14 @@ def test_the_strategy_of_the_docs_keeps_the_promises():
 
 @pytest.mark.parametrize("duplicates", ["null", "0.999"])
 def test_the_strategy_of_the_docs_serves_a_study(hidden, tiny_overrides, tmp_path, monkeypatch, duplicates):
-    from boxwise import recipes
+    from boxwise import registry
+    from boxwise.artifacts.scored_pool import read_scored_pool
     from boxwise.config import load_config
     from boxwise.records import Phase
-    from boxwise.scored_pool import read_scored_pool
     from boxwise.study import Study
 
     strategy = run_block("docs/extending.md", "crowded.py")["Crowded"]
-    monkeypatch.setitem(recipes.STRATEGIES, "crowded", lambda config: strategy())
+    monkeypatch.setitem(registry.STRATEGIES, "crowded", lambda config: strategy())
     chosen = ("scorer.name=none", "strategy.name=crowded", f"strategy.duplicates={duplicates}", "budget.val_per_round=0")
     study = Study.create(tmp_path / "study", hidden[1], config=load_config(None, (*tiny_overrides, *chosen)))
     while study.store.position != (1, Phase.ANNOTATE):

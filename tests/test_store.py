@@ -78,13 +78,13 @@ def test_labels_of_an_unknown_image_are_refused(store):
         store.annotate(labelled("z.jpg"), [], round=0, annotator="x", seconds=0)
 
 
-def test_a_rung_is_committed_whole(store):
+def test_a_step_is_committed_whole(store):
     query = Query(0, (QueryItem("a.jpg", 0.5, {"L_rec": 1.5}), QueryItem("b.jpg", 0.0, split=Split.VAL)))
     store.commit(0, Phase.SELECT, {"asked": np.int64(2), "nan": float("nan")}, then=(0, Phase.ANNOTATE), query=query)
     assert store.position == (0, Phase.ANNOTATE) and store.query(0) == query
     assert store.facts() == {0: {"select": {"asked": 2, "nan": None}}}
     assert ids(store.images(Split.VAL)) == ["b.jpg", "c.jpg"]
-    with pytest.raises(Exception):  # noqa: B017 - the same rung twice: whatever the database calls it, nothing of it may stay
+    with pytest.raises(Exception):  # noqa: B017 - the same step twice: whatever the database calls it, nothing of it may stay
         store.commit(0, Phase.SELECT, {}, then=(5, Phase.TRAIN), query=Query(9, query.items))
     assert store.position == (0, Phase.ANNOTATE) and store.query(9).items == ()
 
@@ -161,7 +161,7 @@ def test_a_quarantined_image_keeps_its_record_its_labels_and_the_first_reason(st
     assert store.annotation("a.jpg").boxes.equals(BOX) and "a.jpg" not in store.annotations(Split.TRAIN)
 
 
-def test_the_stamp_changes_with_every_label_rung_and_quarantine(store):
+def test_the_stamp_changes_with_every_label_step_and_quarantine(store):
     seen = [store.stamp(), store.stamp()]
     store.annotate(labelled("a.jpg"), [], round=0, annotator="x", seconds=1)
     seen.append(store.stamp())

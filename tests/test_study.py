@@ -1,4 +1,4 @@
-"""The study's promises: ask, tell, step and run; a study killed after every rung equals an unbroken one; bad images never end it."""
+"""The study's promises: ask, tell, step and run; a study killed after every step equals an unbroken one; bad images never end it."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -68,7 +68,7 @@ class TestTheStory:
         labour = unbroken.store.labour(Split.TRAIN)
         assert labour.seconds == pytest.approx(labour.images * 2.0 + labour.boxes * 7.0)
 
-    def test_killed_after_every_rung_and_resumed_it_is_the_same_study(self, tmp_path, hidden, config, unbroken):
+    def test_killed_after_every_step_and_resumed_it_is_the_same_study(self, tmp_path, hidden, config, unbroken):
         Study.create(tmp_path / "study", hidden[1], config=config).store.close()
         for _ in range(40):
             study = Study.open(tmp_path / "study", config=config)

@@ -12,9 +12,9 @@ from boxwise.cli.simulations import Overrides
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from boxwise.benchmark import Preset
-    from boxwise.report.facts import Cell
-    from boxwise.report.grid import Panel
+    from boxwise.results.facts import Cell
+    from boxwise.results.grid import Panel
+    from boxwise.simulation.benchmark import Preset
 
 app = typer.Typer()
 
@@ -32,10 +32,10 @@ def benchmark(
     jobs: Annotated[int, typer.Option(min=1, help="Cells side by side.")] = 1,
 ) -> None:
     """Compare strategies over data sets and detectors: curves, savings, ranks and what choosing costs. Stop and resume at will."""
-    from boxwise.benchmark import benchmark as run
-    from boxwise.benchmark import load_grid, load_preset
     from boxwise.cli.console import Watch, reading, say
     from boxwise.cli.simulations import write_simulation_report
+    from boxwise.simulation.benchmark import benchmark as run
+    from boxwise.simulation.benchmark import load_grid, load_preset
 
     chosen = _narrowed(load_grid(grid) if grid else load_preset(preset), arms, seeds, baseline).with_folders(data or [])
     out = out or Path("runs") / chosen.name
@@ -65,8 +65,8 @@ def _narrowed(preset: Preset, arms: str | None, seeds: int | None, baseline: str
 def write_benchmark_report(out: Path, panels: Sequence[Panel], *, baseline: str) -> Path:
     """results.csv, results.parquet, summary.csv and report.html of the panels; also prints where arms rank and what failed."""
     from boxwise.cli.console import say, table
-    from boxwise.report.grid import overall, sanity, write_grid
     from boxwise.report.grid_page import headline, write_grid_report
+    from boxwise.results.grid import overall, sanity, write_grid
     from boxwise.runtime import environment
 
     write_grid(panels, out, baseline=baseline)

@@ -17,8 +17,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from boxwise.records import Phase
-    from boxwise.report.tables import ArmResult
-    from boxwise.rungs import Event
+    from boxwise.results.tables import ArmResult
+    from boxwise.rounds import Event
     from boxwise.study import Study
 
 console = Console(highlight=False)
@@ -26,7 +26,7 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 class Watch:
-    """Shows events: a bar a running rung on a terminal, a line now and then elsewhere. Use as a context manager."""
+    """Shows events: a bar a running step on a terminal, a line now and then elsewhere. Use as a context manager."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -75,8 +75,8 @@ def reading(done: int, total: int) -> None:
         console.print(f"reading images {done}/{total}", end="\n" if done == total else "\r")
 
 
-def print_rung(study: Study, number: int, phase: Phase) -> None:
-    """One line for a finished rung."""
+def print_step(study: Study, number: int, phase: Phase) -> None:
+    """One line for a finished step."""
     facts = study.store.facts().get(number, {}).get(phase.value, {})
     lines: dict[str, Callable[[], str]] = {
         "select": lambda: facts.get("ended") or f"asked for {facts['asked']} images ({facts['strategy']}){_self_labeled(facts)}",
@@ -104,7 +104,7 @@ def _labour(facts: Mapping[str, Any]) -> str:
 
 
 def _composed(facts: Mapping[str, Any]) -> str:
-    """What the curriculum made of it; counts of nothing are left out."""
+    """What the policy made of it; counts of nothing are left out."""
     parts = [f"{facts['policy']} trains on {facts['trained']} images"]
     parts += [f"{facts['self_images']} of the pool by their self-labels"] if facts["self_images"] else []
     parts += [f"{len(facts[name])} {name}" for name in ("joined", "requeued", "released") if facts[name]]

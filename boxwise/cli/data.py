@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from boxwise.formats.base import Dataset
+    from boxwise.data.formats.base import Dataset
     from boxwise.records import ImageRecord
 
 app = typer.Typer()
@@ -24,10 +24,10 @@ def predict(
 ) -> None:
     """Detect objects in images. Draws the boxes and writes COCO JSON."""
     from boxwise.cli.console import note, say
+    from boxwise.data.formats.base import Dataset
+    from boxwise.data.formats.coco import Coco
     from boxwise.detectors.detector import load_detector
     from boxwise.detectors.prediction import predict as predict_all
-    from boxwise.formats.base import Dataset
-    from boxwise.formats.coco import Coco
     from boxwise.report.drawing import draw_boxes
     from boxwise.runtime import choose_device, prepare
 
@@ -49,8 +49,8 @@ def predict(
 
 def _records(paths: list[Path]) -> tuple[list[ImageRecord], list[str]]:
     """Records of the images named or found below the folders named, with unique ids, and what is wrong with the others."""
+    from boxwise.data.images import find_images, image_size
     from boxwise.errors import ImageError
-    from boxwise.images import find_images, image_size
     from boxwise.records import ImageRecord
 
     files = [file for path in paths for file in (find_images(path) if path.is_dir() else [path])]
@@ -76,8 +76,9 @@ def convert(
 ) -> None:
     """Convert between VOC, COCO, YOLO and CVAT. Faults are named, none is passed on."""
     from boxwise.cli.console import reading, say
-    from boxwise.datasets import read_dataset
-    from boxwise.recipes import FORMATS, named
+    from boxwise.data.datasets import read_dataset
+    from boxwise.data.formats.names import FORMATS
+    from boxwise.errors import named
 
     writer = named("format", FORMATS, to)
     dataset = read_dataset(source, format_name=from_, images=images, progress=reading)
@@ -94,7 +95,7 @@ def doctor(
 ) -> None:
     """Check the machine, a data set or a study. With a path: every fault of its images and labels, and exit code 1 when there are any."""
     from boxwise.cli.console import reading, say, table
-    from boxwise.datasets import read_dataset
+    from boxwise.data.datasets import read_dataset
 
     if path is None:
         from boxwise.runtime import environment

@@ -1,6 +1,6 @@
 """The verb of labelling in the browser: label; and `run --label`, which trains between the batches.
 
-The page is served by this process, which never imports torch; the rungs run in processes of their own (training_process.py).
+The page is served by this process, which never imports torch; the steps run in processes of their own (training_process.py).
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from boxwise.report.facts import Cell
-    from boxwise.simulation import Plan
+    from boxwise.results.facts import Cell
+    from boxwise.simulation.simulate import Plan
 
 app = typer.Typer()
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="Config overrides, such as train.epochs=30.")]
@@ -25,10 +25,10 @@ def demo(
 ) -> None:
     """Dual score against random on embedded digit scenes. A few minutes on two cores, no network."""
     from boxwise.cli.console import say
-    from boxwise.datasets import read_dataset
-    from boxwise.demo import DEMO, IMAGES, SEED
-    from boxwise.digits import make_digits
-    from boxwise.simulation import Plan
+    from boxwise.data.datasets import read_dataset
+    from boxwise.data.digits import make_digits
+    from boxwise.simulation.demo import DEMO, IMAGES, SEED
+    from boxwise.simulation.simulate import Plan
 
     data = out / "digits"
     if not (data / "ImageSets").exists():
@@ -60,10 +60,10 @@ def simulate(
     """Compare strategies on labelled data. A simulated annotator answers; arms are paired by seed; curves come with intervals."""
     from boxwise.cli.console import note, reading
     from boxwise.config import load_config
-    from boxwise.datasets import read_dataset
-    from boxwise.simulation import Plan, check_baseline
+    from boxwise.data.datasets import read_dataset
+    from boxwise.simulation.simulate import Plan, check_baseline
 
-    given = {"budget.initial": initial, "budget.per_round": budget, "budget.rounds": rounds, "curriculum.name": policy, "ask.mode": ask}
+    given = {"budget.initial": initial, "budget.per_round": budget, "budget.rounds": rounds, "policy.name": policy, "ask.mode": ask}
     settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
     chosen = tuple(arm.strip() for arm in arms.split(","))
     check_baseline(out, chosen, baseline)
@@ -76,7 +76,7 @@ def simulate(
 def _simulate(plan: Plan, *, jobs: int, baseline: str) -> None:
     from boxwise.cli.console import Watch, say
     from boxwise.report.tensorboard import write_events
-    from boxwise.simulation import read_simulation, simulate
+    from boxwise.simulation.simulate import read_simulation, simulate
 
     with Watch() as watch:
         cells = simulate(plan, jobs=jobs, on_event=lambda message: watch.event(message[2], f"{message[0]} seed {message[1]} "))
@@ -91,8 +91,8 @@ def write_simulation_report(folder: Path, cells: Sequence[Cell], *, baseline: st
     from boxwise.cli.console import results_table
     from boxwise.report.comparison import save_curves
     from boxwise.report.html import write_report
-    from boxwise.report.results import write_results
-    from boxwise.report.tables import arm_results
+    from boxwise.results.files import write_results
+    from boxwise.results.tables import arm_results
     from boxwise.runtime import environment
 
     write_results(cells, folder / "results.csv", baseline=baseline)

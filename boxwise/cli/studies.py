@@ -15,7 +15,7 @@ from boxwise.cli.training_process import ending_with_parent
 
 if TYPE_CHECKING:
     from boxwise.records import Phase
-    from boxwise.rungs import Event
+    from boxwise.rounds import Event
     from boxwise.study import Study
 
 app = typer.Typer()
@@ -39,10 +39,10 @@ def init(
     """Make a study of a folder of images. Labels that exist already count."""
     from boxwise.cli.console import note, reading, say
     from boxwise.config import load_config
-    from boxwise.datasets import read_pool
+    from boxwise.data.datasets import read_pool
     from boxwise.study import Study
 
-    given = {"curriculum.name": policy, "ask.mode": ask}
+    given = {"policy.name": policy, "ask.mode": ask}
     settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
     names = tuple(name.strip() for name in classes.split(",")) if classes else None
     dataset = read_pool(images, labels, format_name=format, classes=names, progress=reading)
@@ -86,8 +86,8 @@ def _advance(opened: Study, *, served: bool) -> None:
     from boxwise.cli.console import rounds_table, say
     from boxwise.records import Phase
 
-    with _watching(opened) as (on_event, on_rung):
-        end = opened.run(on_event=on_event, on_rung=on_rung)
+    with _watching(opened) as (on_event, on_step):
+        end = opened.run(on_event=on_event, on_step=on_step)
     if end is Phase.ANNOTATE and served:
         return
     if end is Phase.ANNOTATE:
@@ -99,7 +99,7 @@ def _advance(opened: Study, *, served: bool) -> None:
 
 @contextmanager
 def _watching(opened: Study) -> Iterator[tuple[Callable[[Event], None], Callable[[int, Phase], None]]]:
-    """(what to do with events, what to do after each rung): show them here, and leave them for the labelling page."""
+    """(what to do with events, what to do after each step): show them here, and leave them for the labelling page."""
     from boxwise.cli.console import Watch
     from boxwise.web.progress import ProgressFile
 
@@ -109,20 +109,20 @@ def _watching(opened: Study) -> Iterator[tuple[Callable[[Event], None], Callable
             watch.event(event)
             progress.event(event)
 
-        def on_rung(number: int, phase: Phase) -> None:
-            progress.rung_done()
-            _after_rung(opened, number, phase)
+        def on_step(number: int, phase: Phase) -> None:
+            progress.step_done()
+            _after_step(opened, number, phase)
 
-        yield on_event, on_rung
+        yield on_event, on_step
 
 
-def _after_rung(opened: Study, number: int, phase: Phase) -> None:
-    from boxwise.cli.console import print_rung
+def _after_step(opened: Study, number: int, phase: Phase) -> None:
+    from boxwise.cli.console import print_step
     from boxwise.records import Phase
-    from boxwise.report.cells import cell_of
     from boxwise.report.tensorboard import write_events
+    from boxwise.results.cells import cell_of
 
-    print_rung(opened, number, phase)
+    print_step(opened, number, phase)
     if phase is Phase.EVALUATE:
         write_events(opened.folder / "tensorboard", cell_of(opened))
         _write_report(opened)
@@ -142,9 +142,9 @@ def _say_what_is_asked(opened: Study) -> None:
 
 
 def _write_report(opened: Study) -> Path:
-    from boxwise.report.cells import cell_of
     from boxwise.report.html import write_report
-    from boxwise.report.results import write_results
+    from boxwise.results.cells import cell_of
+    from boxwise.results.files import write_results
     from boxwise.runtime import environment
 
     cell = cell_of(opened)
@@ -155,7 +155,7 @@ def _write_report(opened: Study) -> Path:
 
 @app.command()
 def status(study: StudyFolder) -> None:
-    """Where the study stands: next rung, labour, quality by round."""
+    """Where the study stands: next step, labour, quality by round."""
     from boxwise.cli.console import rounds_table, say
     from boxwise.records import Split
     from boxwise.study import Study
@@ -218,7 +218,7 @@ def import_labels(
 ) -> None:
     """Take in labels. They are on the disk when this returns; the same labels again change nothing."""
     from boxwise.cli.console import note, reading, say
-    from boxwise.datasets import read_labels_for
+    from boxwise.data.datasets import read_labels_for
     from boxwise.errors import BoxwiseError
     from boxwise.study import Study
 
@@ -244,7 +244,8 @@ def export(
 ) -> None:
     """Write the labels as a data set. With --predictions: the model's boxes on the pool."""
     from boxwise.cli.console import note, say
-    from boxwise.recipes import FORMATS, named
+    from boxwise.data.formats.names import FORMATS
+    from boxwise.errors import named
     from boxwise.records import Split
     from boxwise.report.queries import pool_predictions
     from boxwise.study import Study
@@ -260,7 +261,7 @@ def export(
 
 @app.command()
 def train(study: StudyFolder) -> None:
-    """Do the training rung alone (also under torchrun)."""
+    """Do the training step alone (also under torchrun)."""
     from boxwise.records import Phase
 
     _single(study, Phase.TRAIN)
@@ -268,7 +269,7 @@ def train(study: StudyFolder) -> None:
 
 @app.command()
 def score(study: StudyFolder) -> None:
-    """Do the scoring rung alone: the pool pass."""
+    """Do the scoring step alone: the pool pass."""
     from boxwise.records import Phase
 
     _single(study, Phase.SCORE)
@@ -276,14 +277,14 @@ def score(study: StudyFolder) -> None:
 
 @app.command()
 def evaluate(study: StudyFolder) -> None:
-    """Do the evaluation rung alone."""
+    """Do the evaluation step alone."""
     from boxwise.records import Phase
 
     _single(study, Phase.EVALUATE)
 
 
 def _single(folder: Path, wanted: Phase) -> None:
-    """Climb to `wanted` and over it; the short rungs before TRAIN are climbed on the way."""
+    """Climb to `wanted` and over it; the short steps before TRAIN are climbed on the way."""
     from boxwise.errors import StudyError
     from boxwise.records import Phase
     from boxwise.study import Study
@@ -292,17 +293,17 @@ def _single(folder: Path, wanted: Phase) -> None:
     if wanted is Phase.TRAIN and int(os.environ.get("RANK", "0")) > 0:
         opened.train_along()
         return
-    with _watching(opened) as (on_event, on_rung):
+    with _watching(opened) as (on_event, on_step):
         while True:
             number, phase = opened.store.position
             short = wanted is Phase.TRAIN and phase in (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
             if phase is not wanted and not short:
                 raise StudyError(
-                    f"{folder}: the next rung is {phase.value} of round {number}, not {wanted.value}. See `boxwise status {folder}`."
+                    f"{folder}: the next step is {phase.value} of round {number}, not {wanted.value}. See `boxwise status {folder}`."
                 )
             if opened.step(on_event=on_event) is phase:
                 break
-            on_rung(number, phase)
+            on_step(number, phase)
             if phase is wanted:
                 return
     if wanted is Phase.TRAIN and phase is Phase.ANNOTATE:
@@ -315,11 +316,11 @@ def report(
     baseline: Annotated[str, typer.Option(help="The arm that the others are compared with.")] = "random",
 ) -> None:
     """Write the report and results anew, from what is stored: of a study, a simulation, or a whole benchmark."""
-    from boxwise.benchmark import INDEX, read_benchmark
     from boxwise.cli.benchmarks import write_benchmark_report
     from boxwise.cli.console import say
     from boxwise.cli.simulations import write_simulation_report
-    from boxwise.simulation import ARMS_FILE, read_simulation
+    from boxwise.simulation.benchmark import INDEX, read_benchmark
+    from boxwise.simulation.simulate import ARMS_FILE, read_simulation
     from boxwise.study import Study
 
     if (path / INDEX).exists():

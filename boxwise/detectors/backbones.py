@@ -25,7 +25,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 VGG_MEAN = (0.48235, 0.45882, 0.40784)  # of torchvision's SSD300: VGG takes 0-255 RGB minus this, as it was trained in Caffe
 VGG_STD = (1 / 255, 1 / 255, 1 / 255)
 
-# The first ImageNet weights of each, as in torchvision's detection recipes.
+# The first ImageNet weights of each, as in torchvision's detection registry.
 _DOWNLOADS = {
     "mobilenet_v2": MobileNet_V2_Weights.IMAGENET1K_V1,
     "mobilenet_v3_large": MobileNet_V3_Large_Weights.IMAGENET1K_V1,

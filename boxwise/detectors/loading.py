@@ -19,9 +19,9 @@ from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional
 
+from boxwise.data.images import read_image
 from boxwise.detectors.base import ImageBatch
 from boxwise.errors import ImageError
-from boxwise.images import read_image
 from boxwise.records import ImageRecord
 
 try:

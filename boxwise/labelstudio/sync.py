@@ -17,8 +17,8 @@ from PIL import Image
 
 from boxwise.annotation.comparison import verdicts_from
 from boxwise.boxes import Boxes
+from boxwise.data.images import read_image
 from boxwise.errors import BoxwiseError, ImageError
-from boxwise.images import read_image
 from boxwise.labelstudio.client import Client
 from boxwise.labelstudio.tasks import boxes_of, configured_classes, key_of, labelling_config, model_version, task_of
 from boxwise.records import ImageRecord, Proposals, QueryItem

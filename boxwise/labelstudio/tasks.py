@@ -15,10 +15,10 @@ from defusedxml.ElementTree import fromstring
 
 from boxwise.annotation.verdicts import Shown, shown
 from boxwise.boxes import Boxes
+from boxwise.data.formats.checking import Reading, assemble
 from boxwise.errors import BoxwiseError
-from boxwise.formats.checking import Reading, assemble
 from boxwise.records import ImageRecord, Proposals, QueryItem
-from boxwise.report.colors import class_colors
+from boxwise.results.colors import class_colors
 
 CONTROL, IMAGE = "label", "image"
 _KIND = "rectanglelabels"

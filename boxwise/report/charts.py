@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from boxwise.report.colors import PALETTE
+from boxwise.results.colors import PALETTE
 
 Numbers = Sequence[float] | NDArray[np.float64]
 

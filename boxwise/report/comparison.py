@@ -15,9 +15,9 @@ from boxwise.evaluation.curves import AXES, Metric, band
 from boxwise.evaluation.curves import Axis as Cost
 from boxwise.files import replacing
 from boxwise.report.charts import NEUTRAL, PALETTE, Axis, Chart, Line, arm_colors, arm_markers, heat_chart, line_chart, lines_png
-from boxwise.report.facts import Cell, Round, arms_of, ceiling_ap, cells_of, competing, curve, judged_on, number, time_saved
-from boxwise.report.self_labels import last_quality
-from boxwise.report.tables import (
+from boxwise.results.facts import Cell, Round, arms_of, ceiling_ap, cells_of, competing, curve, judged_on, number, time_saved
+from boxwise.results.self_labels import last_quality
+from boxwise.results.tables import (
     AXIS_NAMES,
     Quantity,
     Table,

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from boxwise.report.charts import BY_MODEL, BY_PERSON, NEUTRAL, Chart, Line, histogram_chart
-from boxwise.report.colors import class_colors
 from boxwise.report.estimates import lure_table, parts_chart, parts_table
-from boxwise.report.facts import Cell, Facts, Round, ap_shifts, hardest, mean_value, number, time_saved
 from boxwise.report.self_labels import class_table, quality_chart
 from boxwise.report.sheets import Thumbnail, thumbnail
-from boxwise.report.tables import NONE, Quantity, Table, count, duration, figure, known_columns, percent
 from boxwise.report.thresholds import reliability_chart, reliability_table, target_of, threshold_table
+from boxwise.results.colors import class_colors
+from boxwise.results.facts import Cell, Facts, Round, ap_shifts, hardest, mean_value, number, time_saved
+from boxwise.results.tables import NONE, Quantity, Table, count, duration, figure, known_columns, percent
 
 _MODES = {
     "full": "A person draws every box.",

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from boxwise.boxes import Boxes
-from boxwise.images import read_image, write_image
+from boxwise.data.images import read_image, write_image
 from boxwise.report.charts import BY_MODEL, BY_PERSON
-from boxwise.report.colors import class_colors
+from boxwise.results.colors import class_colors
 
 
 def draw_boxes(path: Path, boxes: Boxes, classes: Sequence[str], target: Path) -> None:

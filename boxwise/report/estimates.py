@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 from boxwise.report.charts import MARKERS, PALETTE, Axis, Chart, Line, line_chart, round_colors
-from boxwise.report.facts import Cell, Facts, Round, number
-from boxwise.report.tables import Quantity, Table, count, figure
+from boxwise.results.facts import Cell, Facts, Round, number
+from boxwise.results.tables import Quantity, Table, count, figure
 
 UNION = "union"
 

@@ -17,9 +17,9 @@ from boxwise.evaluation.ranks import Ranks
 from boxwise.evaluation.significance import MIN_SEEDS
 from boxwise.report.charts import Chart, Line
 from boxwise.report.comparison import arm_lines, learning_charts
-from boxwise.report.grid import Overall, Panel, Spread, Standing, overall, sanity, spread, standings
 from boxwise.report.html import write_page
-from boxwise.report.tables import AXIS_NAMES, NONE, SIGNIFICANT, Quantity, Table, figure, percent, plural
+from boxwise.results.grid import Overall, Panel, Spread, Standing, overall, sanity, spread, standings
+from boxwise.results.tables import AXIS_NAMES, NONE, SIGNIFICANT, Quantity, Table, figure, percent, plural
 
 _LEAST, _MOST = -0.5, 0.5  # savings at which a heat cell is in full colour
 

@@ -19,13 +19,13 @@ from markupsafe import Markup, escape
 
 from boxwise.config import leaves
 from boxwise.files import replacing
-from boxwise.report import tables
 from boxwise.report.charts import arm_colors, with_ids_of
 from boxwise.report.comparison import arm_lines, confusion, learning_charts, precision_recall, quality, savings
 from boxwise.report.cooperation import DASHED
-from boxwise.report.facts import Cell, arms_of, ceiling_ap, cells_of, competing, curve, judged_on, upper_bounds
 from boxwise.report.self_labels import JUDGED
 from boxwise.report.studies import view
+from boxwise.results import tables
+from boxwise.results.facts import Cell, arms_of, ceiling_ap, cells_of, competing, curve, judged_on, upper_bounds
 
 _MOST_SHOTS, _SHOTS_IN_ALL = 12, 360  # about 7 kB each in base64: the whole file stays below 6 MB
 

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from boxwise.annotation.verdicts import Shown, shown
+from boxwise.artifacts.detections_file import read_detections
 from boxwise.boxes import Boxes
-from boxwise.errors import StudyError
+from boxwise.data.formats.base import Dataset
+from boxwise.data.formats.layout import place_images
+from boxwise.data.formats.names import FORMATS
+from boxwise.errors import StudyError, named
 from boxwise.files import replacing
-from boxwise.formats.base import Dataset
-from boxwise.formats.layout import place_images
-from boxwise.recipes import FORMATS, named
 from boxwise.records import ImageRecord, Query, QueryItem
-from boxwise.scorers.detections_file import read_detections
 from boxwise.study import Study
 
 SHOWN = 0.3  # least score of a proposal worth a person's look

@@ -5,48 +5,12 @@ Returns figures, a chart and a table. Only simulation can judge self-labels; a r
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-
 from boxwise.report.charts import PALETTE, Axis, Chart, Line, line_chart
-from boxwise.report.facts import Cell, Facts
-from boxwise.report.tables import Quantity, Table, count, figure
+from boxwise.results.facts import Cell
+from boxwise.results.self_labels import PLACES, SelfLabelQuality, by_class, quality_of
+from boxwise.results.tables import Quantity, Table, count, figure
 
 JUDGED = "simulation: judged by ground truth"
-# Where self-labelled boxes can stand, and how the page calls it.
-PLACES = {"annotated": "in annotations", "pool": "for the training alone"}
-
-
-@dataclass(frozen=True)
-class SelfLabelQuality:
-    """Self-labelled boxes, how many of them were right, and the objects there were in the same images."""
-
-    self_labeled: int
-    correct: int
-    objects: int
-
-    @property
-    def precision(self) -> float:
-        """Right among the self-labelled; NaN where nothing was self-labelled."""
-        return self.correct / self.self_labeled if self.self_labeled else math.nan
-
-    @property
-    def recall(self) -> float:
-        """Found among the objects; NaN where there was none."""
-        return self.correct / self.objects if self.objects else math.nan
-
-
-def quality_of(cell: Cell, round: int, places: Iterable[str] = PLACES) -> SelfLabelQuality | None:
-    """All classes and `places` together; None where nothing is known of the round."""
-    found = [row for place in places for row in _by_class(cell, round, place).values()]
-    return _sum(found) if found else None
-
-
-def last_quality(cell: Cell) -> SelfLabelQuality | None:
-    """The quality in the last round that self-labelled anything."""
-    known = (quality_of(cell, round.round) for round in reversed(cell.rounds))
-    return next((quality for quality in known if quality and quality.self_labeled), None)
 
 
 def quality_chart(cell: Cell) -> Chart | None:
@@ -74,7 +38,7 @@ def class_table(cell: Cell) -> tuple[int, Table] | None:
         return None
     places = [place for place in PLACES if (q := quality_of(cell, last, (place,))) and q.self_labeled]
     heads = [f"{name}, {PLACES[place]}" for place in places for name in ("self-labelled", "precision", "recall")]
-    rows = [(name, *(shown for place in places for shown in _row(_by_class(cell, last, place).get(name)))) for name in cell.classes]
+    rows = [(name, *(shown for place in places for shown in _row(by_class(cell, last, place).get(name)))) for name in cell.classes]
     total = ("all classes", *(shown for place in places for shown in _row(quality_of(cell, last, (place,)))))
     return last, Table(("class", *heads), (*rows, total))
 
@@ -84,15 +48,3 @@ def _row(quality: SelfLabelQuality | None) -> tuple[str | Quantity, ...]:
     labeled = Quantity(count(quality.self_labeled), f"{count(quality.correct)} right")
     found = Quantity(figure(quality.recall), f"of {count(quality.objects)} objects")
     return labeled, figure(quality.precision), found
-
-
-def _by_class(cell: Cell, round: int, place: str) -> Mapping[str, SelfLabelQuality]:
-    found: Mapping[str, Facts] = (cell.self_labels.get(str(round)) or {}).get(place) or {}
-    return {
-        name: SelfLabelQuality(*(int(row.get(key) or 0) for key in ("self_labeled", "correct", "objects"))) for name, row in found.items()
-    }
-
-
-def _sum(rows: Iterable[SelfLabelQuality]) -> SelfLabelQuality:
-    columns = zip(*((row.self_labeled, row.correct, row.objects) for row in rows), strict=True)
-    return SelfLabelQuality(*map(sum, columns))

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from boxwise.boxes import Boxes
+from boxwise.data.images import read_image
 from boxwise.errors import ImageError
-from boxwise.images import read_image
 from boxwise.report.charts import BY_MODEL, BY_PERSON
 
 THUMBNAIL = 160

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from boxwise.report.charts import MARKERS, PALETTE, Axis, Chart, Line, line_chart, round_colors
-from boxwise.report.colors import class_colors
 from boxwise.report.cooperation import CooperationView, cooperation_view
-from boxwise.report.facts import Cell, Round, number, read_vae_history, train_losses
 from boxwise.report.sheets import Thumbnail, picture, thumbnail
-from boxwise.report.tables import Table, count, duration, figure, known_columns, pool_table, round_table, signed
+from boxwise.results.colors import class_colors
+from boxwise.results.facts import Cell, Round, number, read_vae_history, train_losses
+from boxwise.results.tables import Table, count, duration, figure, known_columns, pool_table, round_table, signed
 
 # One look and one order for each surrogate, in every study of a report.
 FIDELITY = ("expected", "pseudo", "learned", "reconstruction", "score")

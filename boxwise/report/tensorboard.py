@@ -23,8 +23,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from boxwise.errors import ImageError
 from boxwise.files import replacing
 from boxwise.report.drawing import draw_sources
-from boxwise.report.facts import Cell, Round, ap_shifts, hardest, mean_value, number, train_losses
-from boxwise.report.self_labels import quality_of
+from boxwise.results.facts import Cell, Round, ap_shifts, hardest, mean_value, number, train_losses
+from boxwise.results.self_labels import quality_of
 
 Scalar = tuple[str, int, float]
 MOST_IMAGES = 6

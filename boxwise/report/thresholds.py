@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from boxwise.report.charts import NEUTRAL, PALETTE, Axis, Chart, Line, line_chart
-from boxwise.report.facts import Cell, Facts, number
-from boxwise.report.tables import Quantity, Table, count, figure, known_columns, percent
+from boxwise.results.facts import Cell, Facts, number
+from boxwise.results.tables import Quantity, Table, count, figure, known_columns, percent
 
 NOTHING_CERTAIN = "nothing certain"
 

@@ -1,7 +1,7 @@
 """Cross-image validation: is a proposed object still found when it is pasted into another image?
 
 Returns for each box of a pool image how often it was. Reads the pool's images and proposals, and labelled images to paste into.
-Knows nothing of the pool's labels, of curricula or of stores.
+Knows nothing of the pool's labels, of policies or of stores.
 """
 
 from __future__ import annotations

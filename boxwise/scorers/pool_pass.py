@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from boxwise.artifacts.detections_file import DetectionsWriter, read_detections, writing_detections
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import Detector, View
 from boxwise.detectors.loading import Resize, image_batches
 from boxwise.evaluation.entropy import entropy
 from boxwise.records import DetectedBoxes, ImageRecord, Inspection, Sample
 from boxwise.scorers.base import Scorer
-from boxwise.scorers.detections_file import DetectionsWriter, read_detections, writing_detections
 from boxwise.scorers.per_box import MEASURED
 
 __all__ = ["PoolPass", "audit", "inspect_pool", "inspections", "read_detections"]

@@ -26,7 +26,7 @@ IMAGES = sa.Table(
     sa.Column("split", sa.String, nullable=False, index=True),
     sa.Column("source_id", sa.JSON),
     sa.Column("fault", sa.String),  # why the image is quarantined; NULL: it is not
-    sa.Column("open", sa.Boolean),  # whether a curriculum left it in the pool or took it out; NULL: its annotation decides
+    sa.Column("open", sa.Boolean),  # whether a policy left it in the pool or took it out; NULL: its annotation decides
 )
 ANNOTATIONS = sa.Table(
     "annotations",

@@ -102,7 +102,7 @@ class Store:
 
     @property
     def position(self) -> tuple[int, Phase]:
-        """Round and rung to do next."""
+        """Round and step to do next."""
         number, phase = self.get("position")
         return number, Phase(phase)
 
@@ -148,7 +148,7 @@ class Store:
         return None if row is None else read_record(row)
 
     def pool(self) -> list[ImageRecord]:
-        """Train images that may be asked about: without a complete annotation, unless a curriculum decided otherwise."""
+        """Train images that may be asked about: without a complete annotation, unless a policy decided otherwise."""
         complete = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.complete)
         unlabelled = sa.and_(IMAGES.c.open.is_(None), IMAGES.c.image_id.not_in(complete))
         return self._images(IMAGES.c.split == Split.TRAIN.value, sa.or_(IMAGES.c.open.is_(True), unlabelled))
@@ -316,7 +316,7 @@ class Store:
         annotations: Sequence[Annotation] = (),
         pool: Mapping[str, bool] | None = None,
     ) -> None:
-        """Write a finished rung, all or nothing: its facts, its query if it asked one, and the next position.
+        """Write a finished step, all or nothing: its facts, its query if it asked one, and the next position.
 
         annotations: what the model labelled without a person. pool: image_id → whether the image stays in the pool from now on.
         """
@@ -331,7 +331,7 @@ class Store:
             put(connection, "position", [then[0], then[1].value])
 
     def reopen(self, round: int, phase: Phase) -> None:
-        """Go back to a rung that was skipped because the budget had ended."""
+        """Go back to a step that was skipped because the budget had ended."""
         with writing(self._engine) as connection:
             connection.execute(FACTS.delete().where(FACTS.c.round == round, FACTS.c.phase == phase.value))
             put(connection, "position", [round, phase.value])
@@ -369,13 +369,13 @@ class Store:
             return int(connection.execute(sa.select(sa.func.count()).where(QUERIES.c.round == round)).scalar_one())
 
     def fact(self, round: int, phase: Phase) -> dict[str, Any]:
-        """The facts of one rung; empty before it is finished."""
+        """The facts of one step; empty before it is finished."""
         with self._engine.connect() as connection:
             found = connection.execute(sa.select(FACTS.c.facts).where(FACTS.c.round == round, FACTS.c.phase == phase.value)).scalar()
         return found or {}
 
     def facts(self) -> dict[int, dict[str, dict[str, Any]]]:
-        """round → phase → facts of every finished rung."""
+        """round → phase → facts of every finished step."""
         found: dict[int, dict[str, dict[str, Any]]] = {}
         with self._engine.connect() as connection:
             for row in connection.execute(sa.select(FACTS).order_by(FACTS.c.round)):

@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 
 from boxwise.errors import BoxwiseError
 from boxwise.records import Phase
-from boxwise.report.colors import class_colors
+from boxwise.results.colors import class_colors
 from boxwise.web.dashboard import Dashboard
 from boxwise.web.pictures import etag, picture, small_picture
 from boxwise.web.progress import read_progress, read_trouble

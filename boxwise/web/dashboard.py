@@ -1,6 +1,6 @@
 """The dashboard's figures: quality and labour so far, what the next batch is likely to bring, and which labels to look at again.
 
-Returns plain JSON values. Reads what rungs have committed and the files they left; runs no model. Knows nothing of HTTP or pages.
+Returns plain JSON values. Reads what steps have committed and the files they left; runs no model. Knows nothing of HTTP or pages.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from boxwise.artifacts.detections_file import read_detections
+from boxwise.artifacts.scored_pool import read_scores
 from boxwise.boxes import Boxes
 from boxwise.config import resolve
 from boxwise.evaluation.expected_gain import FEWEST_ROUNDS, LearningCurve
 from boxwise.evaluation.suspects import FAINT, suspects, worst
 from boxwise.jsonable import plain
 from boxwise.records import Annotation, ImageRecord, Phase, Split
-from boxwise.report.colors import class_colors
-from boxwise.report.facts import Facts, number
-from boxwise.rungs.evaluating import VAL_DETECTIONS, stopping_ap
-from boxwise.scored_pool import read_scores
-from boxwise.scorers.detections_file import read_detections
+from boxwise.results.colors import class_colors
+from boxwise.results.facts import Facts, number
+from boxwise.rounds.evaluate import VAL_DETECTIONS, stopping_ap
 from boxwise.study import Study
 from boxwise.web.progress import read_trouble
 from boxwise.web.stopping import suggestion
@@ -34,7 +34,7 @@ _HOUR = 3600.0
 
 
 class Dashboard:
-    """The figures of one study for all who watch: made anew only when a label, a rung or a quarantine has come since."""
+    """The figures of one study for all who watch: made anew only when a label, a step or a quarantine has come since."""
 
     def __init__(self, study: Study) -> None:
         self._study = study

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from boxwise.data.images import read_image
 from boxwise.errors import ImageError
-from boxwise.images import read_image
 
 SMALL = 320  # pixels of a thumbnail's longest side
 _SHOWN = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif"}

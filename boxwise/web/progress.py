@@ -1,4 +1,4 @@
-"""How far the running rung is, from the process that runs it to the page: one small file in the study's folder.
+"""How far the running step is, from the process that runs it to the page: one small file in the study's folder.
 
 Returns plain values. A file whose writer is gone or silent says nothing. Knows nothing of training, HTTP or stores.
 """
@@ -19,7 +19,7 @@ from boxwise.files import replacing
 from boxwise.jsonable import plain
 
 if TYPE_CHECKING:
-    from boxwise.rungs import Event
+    from boxwise.rounds import Event
 
 FILE = "progress.json"
 _SECONDS_BETWEEN_WRITES = 0.5
@@ -42,19 +42,19 @@ class ProgressFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.rung_done()
+        self.step_done()
 
     def event(self, event: Event) -> None:
-        """Write the event, unless the last one of the same rung was written less than half a second ago."""
-        rung, now = f"{event.round} {event.phase}", self._clock()
-        if event.finished or (self._last[0] == rung and now - self._last[1] < _SECONDS_BETWEEN_WRITES):
+        """Write the event, unless the last one of the same step was written less than half a second ago."""
+        step, now = f"{event.round} {event.phase}", self._clock()
+        if event.finished or (self._last[0] == step and now - self._last[1] < _SECONDS_BETWEEN_WRITES):
             return
-        self._last = rung, now
+        self._last = step, now
         figures = {"step": event.step, "steps": event.steps, "figures": dict(event.figures)}
         _write(self._path, {"phase": event.phase.value, "round": event.round, **figures})
 
-    def rung_done(self) -> None:
-        """What was written is over: the next rung may have nothing to tell."""
+    def step_done(self) -> None:
+        """What was written is over: the next step may have nothing to tell."""
         self._last = ("", 0.0)
         with suppress(OSError):
             self._path.unlink()

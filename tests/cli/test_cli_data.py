@@ -2,14 +2,14 @@ import shutil
 
 import pytest
 
-from boxwise.datasets import detect_format
+from boxwise.data.datasets import detect_format
 
 
 def test_convert_there_and_back(boxwise, digits_folder, tmp_path):
     for source, target, name in ((digits_folder, "c", "coco"), (tmp_path / "c", "y", "yolo"), (tmp_path / "y", "v", "voc")):
         code, out, err = boxwise("convert", source, tmp_path / target, "--to", name)
         assert code == 0 and "60 images" in out, err
-    from boxwise.datasets import read_dataset
+    from boxwise.data.datasets import read_dataset
 
     there, back = read_dataset(digits_folder), read_dataset(tmp_path / "v")
     assert {r.path.name: r.split for r in there.images} == {r.path.name: r.split for r in back.images}

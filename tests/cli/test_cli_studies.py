@@ -27,7 +27,7 @@ def hand_in(study_folder, digits, target, format_name, boxwise):
     """Label what is asked, as another tool would write it, and import it."""
     from dataclasses import replace
 
-    from boxwise.recipes import FORMATS
+    from boxwise.data.formats.names import FORMATS
 
     asked = set(Study.open(study_folder).ask().image_ids)
     by_name = {record.path.name: record.image_id for record in digits.images}
@@ -102,7 +102,7 @@ def test_asked_by_boxes_a_person_hears_what_files_mean_and_what_export_leaves_ou
 
 
 def test_labels_that_exist_already_count_and_unlisted_images_join_the_pool(boxwise, digits_folder, tmp_path, tiny_overrides):
-    from boxwise.datasets import read_dataset
+    from boxwise.data.datasets import read_dataset
 
     labels = tmp_path / "labels"
     shutil.copytree(digits_folder, labels)
@@ -117,11 +117,11 @@ def test_labels_that_exist_already_count_and_unlisted_images_join_the_pool(boxwi
     assert len(read_dataset(labels).labels) == len(kept)
 
 
-def test_single_rungs(boxwise, digits_folder, tmp_path, tiny_overrides):
+def test_single_steps(boxwise, digits_folder, tmp_path, tiny_overrides):
     study = tmp_path / "study"
     assert boxwise("init", study, "--labels", digits_folder, *tiny_overrides, "budget.rounds=1", "budget.initial=0")[0] == 0
     code, _, err = boxwise("score", study)
-    assert code == 2 and "next rung is select of round 0, not score" in err
+    assert code == 2 and "next step is select of round 0, not score" in err
     for verb in ("train", "evaluate", "score"):
         code, out, err = boxwise(verb, study)
         assert code == 0 and f"round 0 {verb}" in out, err

@@ -4,7 +4,7 @@ import pytest
 
 from boxwise.cli import console
 from boxwise.evaluation.curves import AXES, CellCurve, compare_arms
-from boxwise.report.tables import ArmResult
+from boxwise.results.tables import ArmResult
 
 LABOUR = {"images": 50, "boxes": 120, "seconds": 900.0}
 

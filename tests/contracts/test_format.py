@@ -1,4 +1,4 @@
-"""What every label format promises; a format is tested by being named in recipes.py."""
+"""What every label format promises; a format is tested by being named in registry.py."""
 
 import shutil
 from dataclasses import replace
@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from boxwise.boxes import Boxes
+from boxwise.data.formats.base import Dataset, FindingKind
+from boxwise.data.formats.names import FORMATS
+from boxwise.data.images import write_image
 from boxwise.errors import BoxwiseError
-from boxwise.formats.base import Dataset, FindingKind
-from boxwise.images import write_image
-from boxwise.recipes import FORMATS
 from boxwise.records import ImageRecord, Split
 
 CLASSES = ("zebra", "ant", "größe")  # not sorted, one never used, one not ASCII

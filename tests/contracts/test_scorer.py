@@ -1,4 +1,4 @@
-"""What every scorer promises, for each one named in recipes.py, on a real small detector."""
+"""What every scorer promises, for each one named in registry.py, on a real small detector."""
 
 from functools import cache
 from pathlib import Path
@@ -13,8 +13,8 @@ from boxwise.config import DetectorConfig, ScorerConfig, VaeConfig
 from boxwise.detectors.base import View
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.detectors.loading import image_batches
-from boxwise.recipes import scorers
 from boxwise.records import ImageRecord, Sample
+from boxwise.registry import scorers
 from boxwise.scorers.base import Scorer
 from boxwise.scorers.building import DETECTION_LOSSES, build_scorer
 from boxwise.scorers.pool_pass import inspect_pool

@@ -1,4 +1,4 @@
-"""What every strategy promises, for each one named in recipes.py."""
+"""What every strategy promises, for each one named in registry.py."""
 
 from dataclasses import replace
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from boxwise.config import StrategyConfig
-from boxwise.recipes import STRATEGIES
 from boxwise.records import DetectedBoxes, Scores
+from boxwise.registry import STRATEGIES
 from boxwise.strategies.base import Budget, Candidates
 
 UNITS = ("images", "boxes", "seconds")

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from boxwise import rungs
-from boxwise.box_tables import write_proposals
+from boxwise import rounds
+from boxwise.artifacts.box_tables import write_proposals
 from boxwise.boxes import Boxes
 from boxwise.config import load_config
-from boxwise.formats.base import Dataset
+from boxwise.data.formats.base import Dataset
 from boxwise.labelstudio.client import Client, LabelStudioError
 from boxwise.labelstudio.sync import MEMORY, pull, push
 from boxwise.records import Action, ImageRecord, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
@@ -65,7 +65,7 @@ def second_round(study: Study) -> None:
     phases = [Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE, Phase.TRAIN, Phase.EVALUATE, Phase.SCORE]
     for phase in phases:
         study.store.commit(0, phase, {}, then=(1, Phase.SELECT))
-    write_proposals(rungs.round_folder(study.folder, 1) / rungs.PROPOSALS, PROPOSED.values())
+    write_proposals(rounds.round_folder(study.folder, 1) / rounds.PROPOSALS, PROPOSED.values())
     query = Query(1, tuple(QueryItem(name, 2.0 - rank) for rank, name in enumerate(SECOND)))
     study.store.commit(1, Phase.SELECT, {}, then=(1, Phase.ANNOTATE), query=query)
 

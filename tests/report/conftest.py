@@ -12,7 +12,7 @@ from PIL import Image
 
 from boxwise.boxes import Boxes
 from boxwise.evaluation.average_precision import coco_metrics
-from boxwise.report.facts import Cell, Round
+from boxwise.results.facts import Cell, Round
 
 CLASSES = ("red cell", "<script>alert('x')</script>", "platelet & $co$")
 ROUNDS = 4
@@ -199,7 +199,7 @@ def make_cooperative(make_cells: MakeCells) -> MakeCells:
 
 
 def _cooperative(cell: Cell) -> Cell:
-    ways = {"ask": {"mode": "review"}, "curriculum": {"name": "topk_ratio"}, "stop": {"ap_range": 2}}
+    ways = {"ask": {"mode": "review"}, "policy": {"name": "topk_ratio"}, "stop": {"ap_range": 2}}
     rounds = tuple(Round(r.round, _merged(r.facts, cooperative_facts(cell.seed, r.round))) for r in cell.rounds)
     by_model = {image_id: np.arange(len(boxes)) % 2 == 0 for image_id, boxes in cell.labels.items()}
     judged = {str(r.round): judged_self_labels(r.round) for r in cell.rounds if r.round}

@@ -4,10 +4,10 @@ import pytest
 
 from boxwise.boxes import Boxes
 from boxwise.config import BudgetConfig, StudyConfig
+from boxwise.data.formats.base import Dataset
 from boxwise.errors import BoxwiseError
-from boxwise.formats.base import Dataset
 from boxwise.records import ImageRecord, Split
-from boxwise.report.cells import cell_of
+from boxwise.results.cells import cell_of
 from boxwise.study import Study
 
 

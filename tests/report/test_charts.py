@@ -17,7 +17,7 @@ from boxwise.report.charts import (
     round_colors,
     with_ids_of,
 )
-from boxwise.report.colors import class_colors
+from boxwise.results.colors import class_colors
 
 LINES = [Line("a & <b>", [0, 1, 2], [0.1, 0.4, 0.3], "#0072B2", low=[0, 0.2, 0.1], high=[0.2, 0.6, 0.5], marker="o")]
 AXIS = Axis("cost <i>", "AP $x$")

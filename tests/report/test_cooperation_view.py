@@ -6,7 +6,7 @@ import pytest
 
 from boxwise.report.charts import BY_MODEL, BY_PERSON
 from boxwise.report.cooperation import cooperation_view
-from boxwise.report.facts import Round
+from boxwise.results.facts import Round
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_study_labelled_by_hand_has_nothing_to_tell(make_cells):
 
 
 @pytest.mark.parametrize(
-    "config", [{"ask": {"mode": "trust"}}, {"curriculum": {"name": "ceal"}}, {"ask": {"mode": "full"}, "curriculum": {"name": "v1"}}]
+    "config", [{"ask": {"mode": "trust"}}, {"policy": {"name": "ceal"}}, {"ask": {"mode": "full"}, "policy": {"name": "v1"}}]
 )
 def test_old_facts_under_a_cooperative_config_have_no_empty_parts(make_cells, config):
     """A study stopped in its first round knows none of the new facts."""
@@ -49,7 +49,7 @@ def test_a_growing_val_or_a_lure_estimate_is_told_of_any_study(make_cells, facts
 
 
 def test_where_a_person_draws_every_box_thresholds_and_ratios_tell_nothing(cell):
-    mined = dataclasses.replace(cell, config={**cell.config, "ask": {"mode": "full"}, "curriculum": {"name": "sample_mining"}})
+    mined = dataclasses.replace(cell, config={**cell.config, "ask": {"mode": "full"}, "policy": {"name": "sample_mining"}})
     view = cooperation_view(mined, shots=0)
     assert (view.thresholds, view.reliability, view.reliability_table, view.distributions) == (None, None, None, ())
     assert view.labour is None and "labour" not in view.summary
@@ -57,7 +57,7 @@ def test_where_a_person_draws_every_box_thresholds_and_ratios_tell_nothing(cell)
 
 
 def test_a_val_that_grows_beside_labels_all_drawn_and_all_trained_on_stands_alone(cell):
-    plain = dataclasses.replace(cell, config={**cell.config, "ask": {"mode": "full"}, "curriculum": {"name": "all_labeled"}})
+    plain = dataclasses.replace(cell, config={**cell.config, "ask": {"mode": "full"}, "policy": {"name": "all_labeled"}})
     view = cooperation_view(plain, shots=0)
     assert (view.labour, view.images, view.training) == (None, None, None)
     assert view.parts_table and view.lure

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from boxwise.boxes import Boxes
-from boxwise.report.facts import (
+from boxwise.results.facts import (
     Cell,
     Round,
     ap_shifts,
@@ -90,9 +90,9 @@ class TestCooperation:
         assert (cell.ask, cell.policy, cell.cooperates) == ("full", "all_labeled", False)
 
     def test_another_way_of_asking_or_of_training_is_cooperation(self):
-        for config in ({"ask": {"mode": "boxes"}}, {"curriculum": {"name": "ceal"}}):
+        for config in ({"ask": {"mode": "boxes"}}, {"policy": {"name": "ceal"}}):
             assert Cell("a", 0, Path(), config, ("x",), ()).cooperates
-        plain = {"ask": {"mode": "full"}, "curriculum": {"name": "all_labeled"}}
+        plain = {"ask": {"mode": "full"}, "policy": {"name": "all_labeled"}}
         assert not Cell("a", 0, Path(), plain, ("x",), (Round(1, {"audit": {"lure": None}}),)).cooperates
 
     def test_the_shift_needs_a_full_window_and_skips_what_was_not_judged(self):

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
-from boxwise.report.facts import Cell, Round
-from boxwise.report.grid import Panel, overall, sanity, spread, standings, write_grid
 from boxwise.report.grid_page import headline, write_grid_report
+from boxwise.results.facts import Cell, Round
+from boxwise.results.grid import Panel, overall, sanity, spread, standings, write_grid
 
 IMAGES = (10, 20, 30)
 ROLES = {"oracle_loss": "upper bound", "fewest": "floor"}

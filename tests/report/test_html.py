@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from boxwise.evaluation.curves import compare_arms
-from boxwise.report.facts import Cell, Round, curve
 from boxwise.report.html import write_report
-from boxwise.report.tables import figure, percent, signed
+from boxwise.results.facts import Cell, Round, curve
+from boxwise.results.tables import figure, percent, signed
 
 VOID = {"meta", "img", "br", "image", "path", "rect", "use", "link"}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from boxwise.config import load_config
-from boxwise.datasets import read_labels_for
+from boxwise.data.datasets import read_labels_for
 from boxwise.errors import ConfigError, StudyError
 from boxwise.records import Source
 from boxwise.report.queries import pool_predictions, write_query

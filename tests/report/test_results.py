@@ -3,8 +3,8 @@ import dataclasses
 import json
 
 from boxwise.evaluation.curves import compare_arms
-from boxwise.report.facts import Round, curve
-from boxwise.report.results import COLUMNS, write_results
+from boxwise.results.facts import Round, curve
+from boxwise.results.files import COLUMNS, write_results
 
 
 def read(path):

@@ -2,7 +2,8 @@ import dataclasses
 
 import pytest
 
-from boxwise.report.self_labels import SelfLabelQuality, class_table, last_quality, quality_chart, quality_of
+from boxwise.report.self_labels import class_table, quality_chart
+from boxwise.results.self_labels import SelfLabelQuality, last_quality, quality_of
 
 
 @pytest.fixture

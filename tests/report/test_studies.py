@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from boxwise.report.facts import Round
 from boxwise.report.studies import view
+from boxwise.results.facts import Round
 
 
 @pytest.fixture

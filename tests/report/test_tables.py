@@ -4,8 +4,8 @@ import re
 import pytest
 
 from boxwise.evaluation.curves import AXES, compare_arms
-from boxwise.report.facts import Round, curve
-from boxwise.report.tables import (
+from boxwise.results.facts import Round, curve
+from boxwise.results.tables import (
     Quantity,
     Table,
     arm_results,

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from boxwise.report.facts import Round
 from boxwise.report.tensorboard import MOST_IMAGES, log_round, write_events
+from boxwise.results.facts import Round
 
 
 def read(logdir):
@@ -137,7 +137,7 @@ class TestCooperation:
         assert not [tag for tag in tags["scalars"] if tag.startswith(("cooperation", "val_parts", "lure"))]
 
     def test_self_labels_of_the_pool_are_counted_though_a_person_drew_every_box(self, cell, tmp_path):
-        mined = dataclasses.replace(cell, config={**cell.config, "ask": {"mode": "full"}, "curriculum": {"name": "ceal"}})
+        mined = dataclasses.replace(cell, config={**cell.config, "ask": {"mode": "full"}, "policy": {"name": "ceal"}})
         write_events(tmp_path, mined)
         assert scalars(tmp_path)["cooperation/self_images"] == [(r, 7.0 * r) for r in range(4)]
         assert read(tmp_path).Tags()["images"] == read(tmp_path).Tags()["histograms"] == []

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from boxwise.report.facts import Round
 from boxwise.report.thresholds import NOTHING_CERTAIN, reliability_chart, reliability_table, target_of, threshold_table
+from boxwise.results.facts import Round
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import torch
 from PIL import Image
 
 from boxwise.config import DetectorConfig, VaeConfig
+from boxwise.data.images import image_size
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.errors import BoxwiseError
-from boxwise.images import image_size
 from boxwise.records import ImageRecord, Scores
 from boxwise.scorers.embeddings import by_backbone, by_vae, embed
 from boxwise.scorers.vae import posterior_means, train_vae

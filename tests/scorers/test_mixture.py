@@ -7,10 +7,10 @@ from blob_detector import BlobDetector
 from boxwise.boxes import Boxes
 from boxwise.config import load_config
 from boxwise.errors import ConfigError
-from boxwise.rungs import check
+from boxwise.rounds import check
 from boxwise.scorers.mixture import COLUMNS, Mixture
 from boxwise.scorers.pool_pass import inspect_pool
-from boxwise.simulation import Plan, simulate
+from boxwise.simulation.simulate import Plan, simulate
 
 
 class MixedDetector(BlobDetector):

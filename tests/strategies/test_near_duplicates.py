@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from boxwise.config import StrategyConfig
-from boxwise.recipes import STRATEGIES, strategy_of
 from boxwise.records import DetectedBoxes, Scores
+from boxwise.registry import STRATEGIES, strategy_of
 from boxwise.strategies.base import Budget, Candidates
 from boxwise.strategies.near_duplicates import WithoutNearDuplicates
 from boxwise.strategies.random import Random

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from boxwise.config import StrategyConfig
-from boxwise.recipes import STRATEGIES
 from boxwise.records import Scores
+from boxwise.registry import STRATEGIES
 from boxwise.strategies.base import Budget, Candidates
 from boxwise.strategies.score_sampling import ScoreSampling, draw_probabilities
 

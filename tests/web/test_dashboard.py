@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from boxwise.artifacts.detections_file import read_detections, writing_detections
 from boxwise.boxes import Boxes
 from boxwise.config import StopConfig, load_config
 from boxwise.records import Action, Phase, Split, Verdict
-from boxwise.scorers.detections_file import read_detections, writing_detections
 from boxwise.store import Store
 from boxwise.study import Study
 from boxwise.web.dashboard import Dashboard, dashboard, expected
@@ -104,7 +104,7 @@ class TestWatching:
             shown = list(tabs.map(lambda _: watched.figures(), range(8)))
         assert len(made) == 1 and shown == [dashboard(study)] * 8
 
-    def test_labels_quarantines_and_rungs_are_shown_at_once(self, study, made):
+    def test_labels_quarantines_and_steps_are_shown_at_once(self, study, made):
         watched = Dashboard(study)
         before = watched.figures()
         first, second = list(study.store.annotations(Split.TRAIN))[:2]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from driving import serving
 
+from boxwise.artifacts.detections_file import writing_detections
 from boxwise.boxes import Boxes
 from boxwise.config import load_config
 from boxwise.records import Split
-from boxwise.scorers.detections_file import writing_detections
 from boxwise.study import Study
 from boxwise.web.progress import write_trouble
 

@@ -291,7 +291,7 @@ class TestTrouble:
                 saved(page)
             page.locator("#waiting[data-reason=trouble]").wait_for(state="visible")
             assert page.locator("#waiting-title").inner_text() == "Training has stopped" and alert.is_visible()
-            ProgressFile(study.folder).rung_done()  # somebody has run it again
+            ProgressFile(study.folder).step_done()  # somebody has run it again
             alert.wait_for(state="hidden")
             page.locator("#waiting[data-reason=answered]").wait_for(state="visible")
 

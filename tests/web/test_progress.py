@@ -1,4 +1,4 @@
-"""The progress of a running rung reaches the page, seldom enough to cost nothing, and never outlives its writer."""
+"""The progress of a running step reaches the page, seldom enough to cost nothing, and never outlives its writer."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from time import time
 import pytest
 
 from boxwise.records import Phase
-from boxwise.rungs import Event
+from boxwise.rounds import Event
 from boxwise.web.progress import FILE, ProgressFile, read_progress, read_trouble, write_trouble
 
 
@@ -28,7 +28,7 @@ def no_process():
     return gone.pid
 
 
-def test_a_reader_sees_the_running_rung(tmp_path):
+def test_a_reader_sees_the_running_step(tmp_path):
     with ProgressFile(tmp_path) as progress:
         progress.event(event(3, loss=1.5, ap=math.nan))
         found = read_progress(tmp_path)
@@ -36,7 +36,7 @@ def test_a_reader_sees_the_running_rung(tmp_path):
     assert found == {"phase": "train", "round": 1, "step": 3, "steps": 12, "figures": {"loss": 1.5, "ap": None}}
 
 
-def test_at_most_two_writes_a_second_and_a_new_rung_at_once(tmp_path):
+def test_at_most_two_writes_a_second_and_a_new_step_at_once(tmp_path):
     now, steps = 0.0, []
     with ProgressFile(tmp_path, clock=lambda: now) as progress:
         for number in range(11):
@@ -48,8 +48,8 @@ def test_at_most_two_writes_a_second_and_a_new_rung_at_once(tmp_path):
         assert read_progress(tmp_path)["phase"] == "score"
 
 
-@pytest.mark.parametrize("ends", [lambda progress: progress.rung_done(), lambda progress: progress.__exit__()])
-def test_nothing_is_left_when_a_rung_or_the_run_ends(tmp_path, ends):
+@pytest.mark.parametrize("ends", [lambda progress: progress.step_done(), lambda progress: progress.__exit__()])
+def test_nothing_is_left_when_a_step_or_the_run_ends(tmp_path, ends):
     progress = ProgressFile(tmp_path)
     progress.event(event(3))
     ends(progress)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from boxwise.box_tables import read_proposals
+from boxwise.artifacts.box_tables import read_proposals
 from boxwise.errors import BoxwiseError
 from boxwise.records import Action, Phase, Source, Split, Verdict
 from boxwise.store import Desk

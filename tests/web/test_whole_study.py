@@ -13,7 +13,7 @@ from driving import drag, enter, press_class, record_of, saved
 
 from boxwise.cli import main
 from boxwise.config import load_config
-from boxwise.datasets import read_dataset
+from boxwise.data.datasets import read_dataset
 from boxwise.records import Action, Phase, Source, Split
 from boxwise.study import Study
 

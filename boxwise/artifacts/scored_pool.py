@@ -1,0 +1,90 @@
+"""What the scoring step leaves for the next selection: scores, embeddings and expected boxes, as files in the round's folder.
+
+Knows nothing of how images were scored or will be chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from boxwise.config import CostConfig
+from boxwise.files import replacing
+from boxwise.records import DetectedBoxes, Scores
+from boxwise.strategies.base import Candidates
+
+_TERM = "term:"
+_BOXES = "boxes.npz"
+
+
+@dataclass(frozen=True)
+class ScoredPool:
+    """N pool images after the pass: scores with their terms, embeddings float32 [N, D], expected boxes float64 [N].
+
+    class_counts: float32 [N, C], expected objects of each class. labeled_embeddings: float32 [M, D] of what was labelled, M = 0, and
+    boxes: what was detected, None, where the strategy does not ask for them.
+    """
+
+    scores: Scores
+    embeddings: NDArray[np.float32]
+    labeled_embeddings: NDArray[np.float32]
+    box_counts: NDArray[np.float64]
+    class_counts: NDArray[np.float32]
+    boxes: DetectedBoxes | None = None
+
+    def candidates(self, round: int, still: Set[str], *, cost: CostConfig, labeled_class_counts: NDArray[np.float64]) -> Candidates:
+        """The images that are `still` in the pool, as a strategy sees them; their seconds are those of drawing each expected box."""
+        ids = self.scores.image_ids
+        rows = np.array([row for row, image_id in enumerate(ids) if image_id in still], dtype=np.intp)
+        image_ids = tuple(ids[row] for row in rows)
+        scores = Scores(image_ids, self.scores.values[rows], {name: term[rows] for name, term in self.scores.terms.items()})
+        return Candidates(
+            round,
+            image_ids,
+            scores,
+            self.embeddings[rows],
+            self.labeled_embeddings,
+            self.box_counts[rows],
+            seconds=cost.look + cost.draw * self.box_counts[rows],
+            class_counts=self.class_counts[rows].astype(np.float64),
+            labeled_class_counts=labeled_class_counts,
+            boxes=None if self.boxes is None else self.boxes.images(rows),
+        )
+
+
+def write_scored_pool(folder: Path, pool: ScoredPool) -> None:
+    """`scores.parquet`, one row an image, `embeddings.npz` and, where there are boxes, `boxes.npz` in `folder`; each whole or absent."""
+    with replacing(folder / "embeddings.npz") as path:
+        np.savez(path, pool=pool.embeddings, labeled=pool.labeled_embeddings, class_counts=pool.class_counts)
+    if pool.boxes is not None:
+        with replacing(folder / _BOXES) as path:
+            np.savez(path, **{field.name: getattr(pool.boxes, field.name) for field in fields(pool.boxes)})
+    columns = {"image_id": list(pool.scores.image_ids), "score": pool.scores.values, "box_count": pool.box_counts}
+    table = pa.table(columns | {_TERM + name: values for name, values in pool.scores.terms.items()})
+    with replacing(folder / "scores.parquet") as path:
+        pq.write_table(table, path)
+
+
+def read_scored_pool(folder: Path) -> ScoredPool:
+    """What `write_scored_pool` wrote."""
+    scores, box_counts = _read_scores(folder)
+    arrays = np.load(folder / "embeddings.npz")
+    boxes = DetectedBoxes(**np.load(folder / _BOXES)) if (folder / _BOXES).exists() else None
+    return ScoredPool(scores, arrays["pool"], arrays["labeled"], box_counts, arrays["class_counts"], boxes)
+
+
+def read_scores(folder: Path) -> Scores:
+    """The scores alone: the embeddings of a large pool take long to read."""
+    return _read_scores(folder)[0]
+
+
+def _read_scores(folder: Path) -> tuple[Scores, NDArray[np.float64]]:
+    table = pq.read_table(folder / "scores.parquet")
+    terms = {name.removeprefix(_TERM): table[name].to_numpy() for name in table.column_names if name.startswith(_TERM)}
+    return Scores(tuple(table["image_id"].to_pylist()), table["score"].to_numpy(), terms), table["box_count"].to_numpy()

@@ -1,0 +1,240 @@
+"""CVAT for images 1.1: one annotations.xml with every image, its boxes and the class names in order.
+
+Reads what CVAT exports of tasks and projects, and what is written here. Coordinates are continuous pixels from 0, floats allowed.
+Upright boxes only: an image with any other shape is taken out with a finding. Knows nothing of CVAT's server or of video tracks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+import numpy as np
+from defusedxml.ElementTree import iterparse
+
+from boxwise.boxes import Boxes
+from boxwise.data.formats.base import Dataset, Finding, FindingKind, Progress
+from boxwise.data.formats.checking import Listed, Reading, assemble, check_images, unlabelled
+from boxwise.data.formats.layout import ImageIndex, existing, first_folder, place_images, split_named, write_texts
+from boxwise.data.formats.xml import number, root_of, size
+from boxwise.errors import BoxwiseError
+from boxwise.records import ImageRecord
+
+FILE = "annotations.xml"
+_CORNERS = ("xtl", "ytl", "xbr", "ybr")
+_FLAGS = ("difficult", "crowd")
+_INPUTS = {"score": ("text", "", ""), **dict.fromkeys(_FLAGS, ("checkbox", "false", "false\ntrue"))}
+_BOX_TYPES = ("", "any", "rectangle", "bbox")
+
+
+class Cvat:
+    """CVAT's XML for image tasks (https://docs.cvat.ai/docs/dataset_management/formats/xml_format/).
+
+    `score`, `difficult` and `crowd` of a box are attributes of it, declared with its label, so that CVAT keeps them. CVAT's file does not
+    say whether somebody has looked at an image without a shape. Written beside the standard, therefore: `labeled="1"` of an image known
+    to hold no object, `labeled="0"` of one nobody has labelled; CVAT passes over both. In an export of CVAT itself an image tag (of
+    whatever name) says the former; without one, `missing_is_empty` decides.
+    """
+
+    name = "cvat"
+
+    def read(
+        self,
+        labels: Path,
+        images: Path | None = None,
+        *,
+        classes: tuple[str, ...] | None = None,
+        missing_is_empty: bool = True,
+        verify: bool = True,
+        progress: Progress | None = None,
+    ) -> Dataset:
+        """As `Format.read`. Classes come from `classes`, else the declared labels in order, then undeclared names, sorted.
+
+        missing_is_empty: whether an image without a shape, of which nothing says that it is labelled, has no objects or is unlabelled.
+        """
+        path = _xml_file(existing(labels, "a CVAT annotations.xml or a folder with one"))
+        index = ImageIndex(images or first_folder((path.parent / "images", path.parent)))
+        root, findings = root_of(path, "annotations", owner="CVAT"), []
+        entries = [_entry(path, element, row, index) for row, element in enumerate(root.findall("image"))]
+        findings += [finding for entry in entries for finding in entry.findings] + _tracks(path, root)
+        if not entries:
+            raise BoxwiseError(findings[0].message if findings else f"{path}: expected CVAT images, found none in it.")
+        sound, repeats = _distinct(path, entries)
+        records, image_findings = check_images([e.listed for e in sound if e.listed is not None], verify=verify, progress=progress)
+        readings = {e.listed.image_id: e.reading for e in sound if e.listed is not None and e.is_labelled(missing_is_empty)}
+        findings += [*repeats, *image_findings, *unlabelled(path, records, readings, expected="a shape or a tag")]
+        names = classes or _class_names(root, readings.values())
+        return assemble(records, readings, classes=names, findings=findings)
+
+    def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> None:
+        """As `Format.write`. A `target` ending in .xml is the file; else it is target/annotations.xml. Images go to images/ beside it."""
+        path = target if target.suffix.lower() == ".xml" else target / FILE
+        root = _tree(dataset)
+        indent(root, "  ")
+        write_texts({path: '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode") + "\n"})
+        if copy_images:
+            place_images(dataset, path.parent / "images")
+
+
+def is_cvat(path: Path) -> bool:
+    """Whether `path` is an XML file with CVAT's root element; only its first bytes are read."""
+    try:
+        with path.open("rb") as file:
+            return next((element.tag for _, element in iterparse(file, events=("start",))), "") == "annotations"
+    except Exception:  # not XML, or none that should be read
+        return False
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One <image>: where it is listed and what it says, unless it is at fault. stated: whether it says that it is labelled, or not."""
+
+    reading: Reading
+    listed: Listed | None = None
+    stated: bool | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+    def is_labelled(self, missing_is_empty: bool) -> bool:
+        return missing_is_empty if self.stated is None else self.stated
+
+
+def _xml_file(labels: Path) -> Path:
+    if labels.is_file():
+        return labels
+    found = [path for path in (labels / FILE, *sorted(labels.glob("*.xml"))) if path.is_file()]
+    if not found:
+        raise BoxwiseError(f"{labels}: expected {FILE} as CVAT exports it, found no XML file.")
+    return found[0]
+
+
+def _entry(path: Path, element: Element, row: int, index: ImageIndex) -> _Entry:
+    name = element.get("name", "").replace("\\", "/").removeprefix("./")
+    if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name or Path(name).drive:
+        message = f"{path}: image {row} has the name {element.get('name')!r}. Expected a path inside {index.folder}."
+        fault = Finding(FindingKind.BAD_LABEL_FILE, path, message, name or None, quarantined=True)
+        return _Entry(Reading(path, (), np.zeros((0, 4))), findings=[fault])
+    split = split_named(element.get("subset", ""))
+    image_id = index.ending_in(name, split) or name
+    boxes = element.findall("box")
+    listed = Listed(image_id, index.path(image_id), split, None, size(element.get("width"), element.get("height")), path)
+    faults = [*_other_shapes(element), *_rotated(boxes)]
+    findings = [
+        Finding(FindingKind.BAD_BOX, path, f"{path}: {image_id} {fault} Expected upright boxes.", image_id, quarantined=True)
+        for fault in faults
+    ]
+    reading = _reading(path, boxes, f"{image_id} ")
+    return _Entry(reading, None if faults else listed, _stated(element), findings)
+
+
+def _stated(image: Element) -> bool | None:
+    if image.findall("box") or image.findall("tag"):
+        return True
+    return {"1": True, "0": False}.get(image.get("labeled", ""))
+
+
+def _other_shapes(image: Element) -> Iterable[str]:
+    found = Counter(child.tag for child in image if child.tag not in ("box", "tag"))
+    return [f"has {count} {'shape' if count == 1 else 'shapes'} of the kind {tag!r}." for tag, count in found.items()]
+
+
+def _rotated(boxes: Sequence[Element]) -> Iterable[str]:
+    for row, box in enumerate(boxes, start=1):
+        angle = number(box.get("rotation", "0"))
+        if angle % 360 != 0:  # true for NaN, too
+            yield f"box {row} ({box.get('label', '')!r}) is rotated by {box.get('rotation')} degrees."
+
+
+def _reading(path: Path, boxes: Sequence[Element], subject: str) -> Reading:
+    xyxy = np.array([[number(box.get(corner)) for corner in _CORNERS] for box in boxes], np.float64).reshape(-1, 4)
+    stated = [{a.get("name"): (a.text or "").strip() for a in box.findall("attribute")} for box in boxes]
+    columns: dict[str, list[Any]] = {}
+    for flag in _FLAGS:
+        if any(flag in attributes for attributes in stated):
+            columns[flag] = [attributes.get(flag, "").lower() in ("true", "1") for attributes in stated]
+    scores = [number(attributes.get("score")) for attributes in stated]
+    if scores and np.isfinite(scores).all():
+        columns["scores"] = scores
+    return Reading(path, [box.get("label", "") for box in boxes], xyxy, columns, subject)
+
+
+def _tracks(path: Path, root: Element) -> list[Finding]:
+    count = len(root.findall("track"))
+    message = f"{path}: expected boxes of images, found {count} tracks of a video. Export the task as 'CVAT for images 1.1'."
+    return [Finding(FindingKind.BAD_LABEL_FILE, path, message)] if count else []
+
+
+def _distinct(path: Path, entries: Iterable[_Entry]) -> tuple[list[_Entry], list[Finding]]:
+    """The sound entries that alone speak of their image; images listed twice have their labels torn apart, so they are taken out."""
+    sound = [entry for entry in entries if entry.listed is not None]
+    times = Counter(entry.listed.image_id for entry in sound if entry.listed is not None)
+    findings = [
+        Finding(FindingKind.DUPLICATE_ID, path, f"{path}: expected {image_id} once, found it {count} times.", image_id, quarantined=True)
+        for image_id, count in times.items()
+        if count > 1
+    ]
+    return [entry for entry in sound if entry.listed is not None and times[entry.listed.image_id] == 1], findings
+
+
+def _class_names(root: Element, readings: Iterable[Reading]) -> tuple[str, ...]:
+    labels = [label for label in root.findall("meta/*/labels/label") if label.findtext("type", "").strip() in _BOX_TYPES]
+    declared = dict.fromkeys(label.findtext("name", "") for label in labels if label.find("parent") is None)
+    used = {name for reading in readings for name in reading.names}
+    return tuple(name for name in (*declared, *sorted(used - set(declared))) if name)
+
+
+def _tree(dataset: Dataset) -> Element:
+    root = Element("annotations")
+    SubElement(root, "version").text = "1.1"
+    task = SubElement(SubElement(root, "meta"), "task")
+    for tag, text in (("name", "boxwise"), ("size", str(len(dataset.images))), ("mode", "annotation")):
+        SubElement(task, tag).text = text
+    labels = SubElement(task, "labels")
+    columns = [name for name in _INPUTS if any(_column(boxes, name) is not None for boxes in dataset.labels.values())]
+    for name in dataset.classes:
+        _declare(SubElement(labels, "label"), name, columns)
+    for row, record in enumerate(dataset.images):
+        _image(SubElement(root, "image"), row, record, dataset)
+    return root
+
+
+def _declare(label: Element, name: str, columns: Sequence[str]) -> None:
+    SubElement(label, "name").text = name
+    SubElement(label, "type").text = "rectangle"
+    attributes = SubElement(label, "attributes")
+    for column in columns:
+        kind, default, values = _INPUTS[column]
+        texts = {"name": column, "mutable": "False", "input_type": kind, "default_value": default, "values": values}
+        attribute = SubElement(attributes, "attribute")
+        for tag, text in texts.items():
+            SubElement(attribute, tag).text = text
+
+
+def _image(element: Element, row: int, record: ImageRecord, dataset: Dataset) -> None:
+    stated = {"id": row, "name": record.image_id, "subset": record.split, "width": record.width, "height": record.height}
+    boxes = dataset.labels.get(record.image_id, Boxes.empty())
+    if not len(boxes):
+        stated["labeled"] = int(record.image_id in dataset.labels)
+    for name, value in stated.items():
+        if value is not None:
+            element.set(name, str(value))
+    for box in range(len(boxes)):
+        _box(SubElement(element, "box"), boxes, box, dataset.classes)
+
+
+def _box(element: Element, boxes: Boxes, row: int, classes: Sequence[str]) -> None:
+    corners = zip(_CORNERS, map(str, boxes.xyxy[row]), strict=True)  # the shortest decimals that read back as the same float32
+    source = "manual" if boxes.scores is None else "auto"
+    element.attrib |= {"label": classes[boxes.labels[row]], "source": source, "occluded": "0", **dict(corners), "z_order": "0"}
+    for name in _INPUTS:
+        column = _column(boxes, name)
+        if column is not None:
+            attribute = SubElement(element, "attribute", name=name)
+            attribute.text = str(column[row]) if name == "score" else str(bool(column[row])).lower()
+
+
+def _column(boxes: Boxes, name: str) -> Any:
+    return boxes.scores if name == "score" else getattr(boxes, name)

@@ -1,0 +1,23 @@
+"""A folder of images without labels, which is what a new study starts from.
+
+Returns a Dataset in which every image is unlabelled and of no split. Knows nothing of label files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from boxwise.data.formats.base import Dataset, Progress
+from boxwise.data.formats.checking import Listed, assemble, check_images
+from boxwise.data.formats.layout import ImageIndex, existing
+from boxwise.errors import BoxwiseError
+
+
+def read_folder(images: Path, *, verify: bool = True, progress: Progress | None = None) -> Dataset:
+    """All images below `images`, checked; broken ones and copies become findings. Raises BoxwiseError when there is none."""
+    index = ImageIndex(existing(images, "a folder of images"))
+    if not index.paths:
+        raise BoxwiseError(f"{images}: expected a folder with images, found none.")
+    listed = [Listed(image_id, path) for image_id, path in index.paths.items()]
+    records, findings = check_images(listed, verify=verify, progress=progress)
+    return assemble(records, {}, classes=(), findings=findings)

@@ -1,0 +1,245 @@
+"""PASCAL VOC: one XML an image, splits in ImageSets/Main.
+
+Reads a data set's root (Annotations, ImageSets/Main, JPEGImages) or a bare folder of XML. Coordinates are taken as they stand, as
+continuous pixels from 0, floats allowed. Knows nothing of segmentation masks, parts and poses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+import numpy as np
+
+from boxwise.boxes import Boxes
+from boxwise.data.formats.base import Dataset, Finding, FindingKind, Progress
+from boxwise.data.formats.checking import Listed, Reading, assemble, check_images, unlabelled
+from boxwise.data.formats.layout import (
+    STRICTNESS,
+    ImageIndex,
+    existing,
+    first_folder,
+    listed_names,
+    place_images,
+    shared_stems,
+    stem_of,
+    write_texts,
+)
+from boxwise.data.formats.xml import number, root_of, size
+from boxwise.errors import BoxwiseError
+from boxwise.records import ImageRecord, Split
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+class Voc:
+    """The PASCAL Visual Object Classes layout (Everingham et al., IJCV 2010).
+
+    Written beside the standard: `classes.txt`, one name a line, which keeps the order of classes and those without a box, and a `crowd`
+    element where boxes have that column. Other readers pass over both.
+    """
+
+    name = "voc"
+
+    def read(
+        self,
+        labels: Path,
+        images: Path | None = None,
+        *,
+        classes: tuple[str, ...] | None = None,
+        missing_is_empty: bool = True,
+        verify: bool = True,
+        progress: Progress | None = None,
+    ) -> Dataset:
+        """As `Format.read`. Classes come from `classes`, else classes.txt, else the names found, sorted."""
+        folders = _Folders.of(existing(labels, "a VOC folder"), images)
+        index = ImageIndex(folders.images)
+        files = [_parse(path) for path in sorted(folders.annotations.rglob("*.xml"))]
+        if not files and not index.paths:
+            raise BoxwiseError(f"{labels}: expected Annotations/*.xml and JPEGImages, found neither labels nor images.")
+        named, findings = _match(files, index, folders.annotations)
+        splits, split_findings = _splits(folders.sets, index, {stem_of(image_id): image_id for image_id in named})
+        findings += split_findings
+        listed = _listed(named, index, splits, {finding.image_id for finding in findings if finding.quarantined})
+        records, image_findings = check_images(listed, verify=verify, progress=progress)
+        readings = {image_id: file.reading for image_id, file in named.items() if file.reading is not None}
+        findings += [*image_findings, *unlabelled(folders.annotations, records, readings, expected="an XML")]
+        names = (
+            classes
+            or listed_names(folders.root / "classes.txt")
+            or tuple(sorted({name for r in readings.values() for name in r.names} - {""}))
+        )
+        return assemble(records, readings, classes=names, findings=findings)
+
+    def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> None:
+        """As `Format.write`. An unlabelled image gets no XML; images go to JPEGImages/image_id."""
+        stems = _xml_stems(dataset.images)
+        texts = {target / "classes.txt": _lines(dataset.classes)}
+        for record in dataset.images:
+            if record.image_id in dataset.labels:
+                tree = _tree(record, dataset.labels[record.image_id], dataset.classes)
+                texts[target / "Annotations" / f"{stems[record.image_id]}.xml"] = tostring(tree, encoding="unicode")
+        write_texts(texts)
+        if copy_images:
+            place_images(dataset, target / "JPEGImages")
+        members = {split: [stems[record.image_id] for record in dataset.images if record.split == split] for split in Split}
+        write_texts({target / "ImageSets" / "Main" / f"{split}.txt": _lines(stems) for split, stems in members.items() if stems})
+
+
+@dataclass(frozen=True)
+class _Folders:
+    """Where a VOC data set keeps what; `sets` may not exist."""
+
+    root: Path
+    annotations: Path
+    images: Path
+    sets: Path
+
+    @staticmethod
+    def of(labels: Path, images: Path | None) -> _Folders:
+        root = labels.parent if labels.name == "Annotations" else labels
+        annotations = first_folder((root / "Annotations", labels))
+        beside = (root / "JPEGImages", root / "images", annotations)
+        return _Folders(root, annotations, images or first_folder(beside), root / "ImageSets" / "Main")
+
+
+@dataclass(frozen=True)
+class _File:
+    """One XML as parsed: either `reading` or `fault`."""
+
+    path: Path
+    file_name: str = ""
+    size: tuple[int, int] | None = None
+    reading: Reading | None = None
+    fault: str | None = None
+
+
+def _parse(path: Path) -> _File:
+    try:
+        root = root_of(path, "annotation", owner="VOC")
+    except BoxwiseError as error:
+        return _File(path, fault=str(error))
+    file_name = (root.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
+    stated = size(root.findtext("size/width"), root.findtext("size/height"))
+    return _File(path, file_name, stated, _reading(path, root.findall("object")))
+
+
+def _reading(path: Path, objects: list[Element]) -> Reading:
+    xyxy = np.array([[number(o.findtext(f"bndbox/{corner}")) for corner in _CORNERS] for o in objects], np.float64).reshape(-1, 4)
+    columns: dict[str, list[bool]] = {"difficult": [_flag(o, "difficult") for o in objects]}
+    if any(o.find("crowd") is not None for o in objects):
+        columns["crowd"] = [_flag(o, "crowd") for o in objects]
+    return Reading(path, [(o.findtext("name") or "").strip() for o in objects], xyxy, columns)
+
+
+def _flag(element: Element, tag: str) -> bool:
+    return (element.findtext(tag) or "").strip().lower() in ("1", "true")
+
+
+def _match(files: Iterable[_File], index: ImageIndex, annotations: Path) -> tuple[dict[str, _File], list[Finding]]:
+    """The image id that each XML speaks of; an XML that cannot be read, or speaks of a taken image, quarantines that image."""
+    named: dict[str, _File] = {}
+    findings = []
+    for file in files:
+        image_id = _image_id(file, index, annotations)
+        if file.fault is not None:
+            findings.append(Finding(FindingKind.BAD_LABEL_FILE, file.path, file.fault, image_id, quarantined=True))
+        elif image_id in named:
+            message = f"{file.path}: expected one XML for {image_id}, found {named[image_id].path.name} too."
+            findings.append(Finding(FindingKind.DUPLICATE_ID, file.path, message, image_id, quarantined=True))
+        else:
+            named[image_id] = file
+    return named, findings
+
+
+def _image_id(file: _File, index: ImageIndex, annotations: Path) -> str:
+    """By the XML's own stem, which data sets keep right, then by the `filename` it states, which they often do not."""
+    stem = PurePosixPath(file.path.relative_to(annotations).with_suffix("").as_posix())
+    stated = file.file_name or f"{stem.name}.jpg"
+    beside = str(stem.parent / stated)
+    found = index.with_stem(str(stem), file.file_name) or (beside if beside in index.paths else None)
+    return found or index.ending_in(stated) or beside
+
+
+def _splits(folder: Path, index: ImageIndex, labelled: Mapping[str, str]) -> tuple[dict[str, Split], list[Finding]]:
+    """Image id → split. An image in two lists serves the stricter one, so that nothing of the test is ever trained on."""
+    splits: dict[str, Split] = {}
+    findings = []
+    for path, split in _set_files(folder):
+        for entry in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            image_id = _listed_id(entry.strip(), index) or labelled.get(entry.strip())
+            if image_id is None:
+                if entry.strip():
+                    message = f"{path}: lists {entry.strip()!r}. Expected an image of that name in {index.folder}."
+                    findings.append(Finding(FindingKind.MISSING_IMAGE, path, message, entry.strip(), quarantined=True))
+                continue
+            before = splits.setdefault(image_id, split)
+            if before != split:
+                splits[image_id] = max(before, split, key=STRICTNESS.__getitem__)
+                message = f"{path}: expected {image_id} in one split, found it in {before} too; it serves {splits[image_id]}."
+                findings.append(Finding(FindingKind.DUPLICATE_ID, path, message, image_id))
+    return splits, findings
+
+
+def _set_files(folder: Path) -> list[tuple[Path, Split]]:
+    train = folder / "train.txt"
+    train = train if train.is_file() else folder / "trainval.txt"
+    files = [(train, Split.TRAIN), (folder / "val.txt", Split.VAL), (folder / "test.txt", Split.TEST)]
+    return [(path, split) for path, split in files if path.is_file()]
+
+
+def _listed_id(entry: str, index: ImageIndex) -> str | None:
+    """The image that a line of a set file names: with or without suffix, alone or followed by VOC's -1/0/1 column."""
+    for name in (entry, entry.split(" ")[0]):
+        image_id = name if name in index.paths else index.with_stem(name)
+        if image_id is not None:
+            return image_id
+    return None
+
+
+def _listed(named: Mapping[str, _File], index: ImageIndex, splits: Mapping[str, Split], quarantined: set[str | None]) -> list[Listed]:
+    listed = []
+    for image_id in sorted({*index.paths, *named} - quarantined):
+        file = named.get(image_id)
+        stated, source = (file.size, file.path) if file else (None, None)
+        listed.append(Listed(image_id, index.path(image_id), splits.get(image_id), None, stated, source))
+    return listed
+
+
+def _xml_stems(records: Iterable[ImageRecord]) -> dict[str, str]:
+    ids = [record.image_id for record in records]
+    shared = shared_stems(ids)
+    return {image_id: image_id if stem_of(image_id) in shared else stem_of(image_id) for image_id in ids}
+
+
+def _tree(record: ImageRecord, boxes: Boxes, classes: tuple[str, ...]) -> Element:
+    root = Element("annotation")
+    _add(root, {"folder": "JPEGImages", "filename": PurePosixPath(record.image_id).name})
+    _add(SubElement(root, "size"), {"width": record.width, "height": record.height, "depth": 3})
+    _add(root, {"segmented": 0})
+    for row in range(len(boxes)):
+        element = SubElement(root, "object")
+        difficult = boxes.difficult is not None and bool(boxes.difficult[row])
+        _add(element, {"name": classes[boxes.labels[row]], "pose": "Unspecified", "truncated": 0, "difficult": int(difficult)})
+        if boxes.crowd is not None:
+            _add(element, {"crowd": int(boxes.crowd[row])})
+        _add(SubElement(element, "bndbox"), dict(zip(_CORNERS, map(_short, boxes.xyxy[row]), strict=True)))
+    indent(root, "\t")
+    return root
+
+
+def _add(parent: Element, texts: Mapping[str, Any]) -> None:
+    for tag, text in texts.items():
+        SubElement(parent, tag).text = str(text)
+
+
+def _short(value: np.float32) -> str:
+    """The shortest decimal that reads back as the same float32; integers without a point."""
+    return str(int(value)) if value == int(value) else str(value)
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)

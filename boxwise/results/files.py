@@ -1,0 +1,122 @@
+"""The learning curves as files for other programs: results.csv, one row an arm, seed and round, and results.json beside it.
+
+Returns nothing; both files are complete or untouched. Knows nothing of charts or HTML.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from boxwise.evaluation.curves import compare_arms
+from boxwise.files import replacing
+from boxwise.results.facts import Cell, Round, competing, curve, judged_on, mean_value
+from boxwise.results.self_labels import quality_of
+
+_METRICS = ("ap", "ap50", "ap75", "voc07_ap50", "voc10_ap50")
+_TRAIN = ("steps", "stopped_early", "best_ap", "seconds", "images_per_second")
+_COOPERATION = (
+    "model_boxes",
+    "by_hand_seconds",
+    "policy",
+    "ask",
+    "self_images",
+    "self_boxes",
+    "sl_precision",
+    "sl_recall",
+    "al_ratio_mean",
+)
+FIDELITY = ("expected", "pseudo", "learned", "reconstruction", "score")
+COLUMNS = (
+    *("arm", "seed", "role", "round", "images", "boxes", "seconds", "new_images", "new_boxes", "new_seconds", "val_images"),
+    *(f"{split}_{name}" for split in ("val", "test") for name in _METRICS),
+    *(f"train_{name}" for name in _TRAIN),
+    *("select_seconds", "score_seconds", "pool"),
+    *(f"fidelity_{name}" for name in FIDELITY),
+    *_COOPERATION,
+    *("lure_loss", "lure_error"),
+)
+
+
+def write_results(cells: Sequence[Cell], path: Path, *, baseline: str = "random", split: str = "test") -> None:
+    """`path` (CSV; empty where a figure is unknown) and the same rows, with the comparison of the arms, as `path` with suffix .json.
+
+    Costs are cumulative; seconds are the annotator's. split: what the comparison is judged on, val where no cell has it.
+    sl_precision, sl_recall: of the model's own labels of the round, known in simulation only.
+    """
+    rows = result_rows(cells)
+    with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    judged = judged_on(cells, split)
+    floors = {cell.arm for cell in cells if cell.role == "floor"}
+    compared = compare_arms([curve(cell, judged) for cell in competing(cells)], baseline=baseline, apart=floors)
+    roles = {cell.arm: cell.role for cell in cells}
+    comparison = [{"role": roles[summary.arm], **asdict(summary)} for summary in compared]
+    document = {"split": judged, "baseline": baseline, "rounds": rows, "comparison": comparison}
+    with replacing(path.with_suffix(".json")) as aside:
+        aside.write_text(json.dumps(_plain(document), indent=1, allow_nan=False), encoding="utf-8")
+
+
+def result_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """One row an arm, seed and labelled round, with the columns COLUMNS.
+
+    select_seconds: of the round's own query. score_seconds, pool: of the pass over the pool after the round's training.
+    """
+    return [row for cell in cells for row in _rows(cell)]
+
+
+def _rows(cell: Cell) -> Iterator[dict[str, Any]]:
+    return (
+        {"arm": cell.arm, "seed": cell.seed, "role": cell.role, "round": r.round, **_figures(r), **_cooperation(cell, r)}
+        for r in cell.rounds
+        if r.phase("annotate")
+    )
+
+
+def _figures(round: Round) -> dict[str, Any]:
+    spent, train = round.phase("annotate"), round.phase("train")
+    fidelity = round.phase("audit").get("fidelity") or {}
+    return {
+        **{name: spent.get(name) for name in COLUMNS[4:11]},
+        **{f"{split}_{name}": (round.metrics(split) or {}).get(name) for split in ("val", "test") for name in _METRICS},
+        **{f"train_{name}": train.get(name) for name in _TRAIN},
+        "select_seconds": round.phase("select").get("seconds"),
+        "score_seconds": round.phase("score").get("seconds"),
+        "pool": round.phase("score").get("pool"),
+        **{f"fidelity_{name}": fidelity.get(name) for name in FIDELITY},
+    }
+
+
+def _cooperation(cell: Cell, round: Round) -> dict[str, Any]:
+    spent, plan, lure = round.phase("annotate"), round.phase("compose"), round.phase("audit").get("lure") or {}
+    quality = quality_of(cell, round.round)
+    return {
+        **{name: spent.get(name) for name in ("model_boxes", "by_hand_seconds")},
+        "policy": plan.get("policy") or cell.policy,
+        "ask": cell.ask,
+        **{name: plan.get(name) for name in ("self_images", "self_boxes")},
+        "sl_precision": _finite(quality.precision) if quality else None,
+        "sl_recall": _finite(quality.recall) if quality else None,
+        "al_ratio_mean": _finite(mean_value(plan.get("al_ratio"))),
+        **{f"lure_{name}": lure.get(name) for name in ("loss", "error")},
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _plain(value: Any) -> Any:
+    """The value with NaN as None: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,314 @@
+"""The words and tables of a report: who won, by how much, how sure, at what labour.
+
+Returns strings and small value objects for a template; every statistic comes from evaluation.curves. Knows nothing of HTML or charts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from boxwise.evaluation.curves import AXES, ArmSummary, Axis, CellCurve, compare_arms
+from boxwise.evaluation.significance import MIN_SEEDS, Interval, interval
+from boxwise.registry import Role
+from boxwise.results.facts import Cell, Round, arms_of, cells_of, competing, curve, number
+
+NONE = "–"
+SIGNIFICANT = 0.05
+Verdict = Literal["win", "loss", "undecided"]
+AXIS_NAMES = {"images": "labelled images", "boxes": "labelled boxes", "seconds": "annotator time"}
+_WORDS = {"win": "Better than", "loss": "Worse than", "undecided": "Undecided against"}
+_OVERALL = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "voc07_ap50": "VOC07 AP50", "voc10_ap50": "VOC10+ AP50"}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A table cell: a figure, and its 95% interval or another remark below."""
+
+    text: str
+    remark: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One row of the result table, one card of the headline.
+
+    judged: the cost that arms are judged over: labelled images, or annotator time where people are asked differently from arm to arm.
+    """
+
+    arm: str
+    label: str
+    role: Role
+    seeds: int
+    ap: Interval
+    ap50: Interval
+    by_axis: Mapping[Axis, ArmSummary]
+    judged: Axis = "images"
+
+    def quantity(self, kind: str, axis: Axis | None = None) -> Quantity:
+        """A statistic as shown: 'area', 'difference' or 'saving' on an axis, 'ap' or 'ap50' after the last round, or the 'test'."""
+        summary = self.by_axis[axis or self.judged]
+        if kind == "test":
+            return Quantity(summary.test.text if summary.test else NONE)
+        value = getattr(self, kind) if kind in ("ap", "ap50") else getattr(summary, kind)
+        shown = _quantity(value, {"difference": signed, "saving": saved}.get(kind, share))
+        if kind == "saving" and 0 < summary.saving_seeds < len(summary.paired_seeds):
+            return replace(shown, remark=f"{shown.remark}, {of_seeds(summary)}".removeprefix(", "))
+        return shown
+
+    @property
+    def verdict(self) -> Verdict:
+        """Decided by the paired test on the area under the curve over `judged`; without enough seeds nothing is."""
+        return verdict(self.summary)
+
+    @property
+    def summary(self) -> ArmSummary:
+        """The arm over the cost it is judged by."""
+        return self.by_axis[self.judged]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Column heads and rows of cells; the first cell of a row names it."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str | Quantity, ...], ...]
+
+
+def figure(value: float | None, places: int = 3) -> str:
+    """A number as shown; a dash where there is none, and no sign on what rounds to zero."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    text = f"{value:.{places}f}"
+    return text.replace("-", "" if float(text) == 0 else "−")
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign."""
+    text = figure(value)
+    return f"+{text}" if text != NONE and text[0] != "−" and float(text) else text
+
+
+def percent(value: float | None) -> str:
+    """A share in whole percent."""
+    return NONE if value is None or not math.isfinite(value) else f"{figure(100 * value, 0)}%"
+
+
+def saved(value: float | None) -> str:
+    """A share saved, or the limit of one: t intervals of few seeds pass 100%, a saving does not."""
+    return percent(None if value is None else min(value, 1.0))
+
+
+def count(value: float | None) -> str:
+    """A whole number with its thousands set apart."""
+    return NONE if value is None or not math.isfinite(value) else f"{value:,.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Labour or machine time in the unit a person would say."""
+    if seconds is None or not math.isfinite(seconds):
+        return NONE
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
+
+
+def share(value: float | None) -> str:
+    """An AP or the limit of one: t intervals of few seeds leave [0, 1], an AP does not."""
+    return figure(None if value is None else min(max(value, 0.0), 1.0))
+
+
+def of_seeds(summary: ArmSummary) -> str:
+    """How many seeds a saving rests on; in the others labels bought one of the two nothing."""
+    return f"{summary.saving_seeds} of {len(summary.paired_seeds)} seeds"
+
+
+def verdict(summary: ArmSummary) -> Verdict:
+    """A win or a loss needs a paired test below .05; anything else is undecided."""
+    if summary.test is None or summary.test.p is None or summary.test.p >= SIGNIFICANT or summary.difference is None:
+        return "undecided"
+    return "win" if summary.difference.mean > 0 else "loss"
+
+
+def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[ArmResult]:
+    """One result an arm, paired with the baseline by seed; ceilings and arms without a single evaluated round are left out."""
+    cells = competing(cells)
+    curves = [found for cell in cells if len((found := curve(cell, split)).ap)]
+    floors = {cell.arm for cell in cells if cell.role == "floor"}
+    by_axis = {(s.arm, s.axis): s for s in compare_arms(curves, baseline=baseline, apart=floors)}
+    half = {s.arm: s for s in compare_arms(curves, baseline=baseline, metric="ap50", axes=("images",), apart=floors)}
+    judged: Axis = "seconds" if len({cell.ask for cell in cells}) > 1 else "images"
+    results = []
+    for arm in arms_of(cells, baseline):
+        if arm not in half:
+            continue
+        summaries = {axis: by_axis[arm, axis] for axis in AXES}
+        mine = cells_of(cells, arm)
+        final, seeds = summaries["images"].final, len(summaries["images"].seeds)
+        results.append(ArmResult(arm, mine[0].label, mine[0].role, seeds, final, half[arm].final, summaries, judged))
+    return results
+
+
+def headline(results: Sequence[ArmResult], *, baseline: str, split: str) -> str:
+    """What the comparison says, in one or two sentences."""
+    judged = [r for r in results if r.arm != baseline and r.summary.test is not None]
+    if not judged:
+        return _standing(results, split)
+    tally = {name: [r.label for r in judged if r.verdict == name] for name in _WORDS}
+    parts = (f"{words} {baseline}: {', '.join(tally[name])}." for name, words in _WORDS.items() if tally[name])
+    seeds = max(r.summary.test.seeds for r in judged if r.summary.test)
+    over = AXIS_NAMES[judged[0].judged]
+    said = f"{' '.join(parts)} Judged by AP on {split} along the curve over {over}, {plural(seeds, 'paired seed')}."
+    few = f" A verdict needs {MIN_SEEDS}: with fewer, even the same winner every time could be luck."
+    return said + few if seeds < MIN_SEEDS else said
+
+
+def reading(result: ArmResult) -> list[str]:
+    """What one arm's figures say against the baseline, sentence by sentence."""
+    summary = result.summary
+    difference = result.quantity("difference")
+    limits = f" (95% {difference.remark})" if difference.remark else ""
+    test = result.quantity("test").text
+    seeds = plural(len(summary.paired_seeds), "seed")
+    return [
+        f"Mean AP along the curve over {AXIS_NAMES[result.judged]} {difference.text}{limits}; "
+        f"ahead on {summary.ahead} of {seeds}; Wilcoxon: {test}.",
+        "For the same AP: " + ", ".join(_spent(result.by_axis[axis], AXIS_NAMES[axis]) for axis in AXES) + ".",
+    ]
+
+
+def quality_table(columns: Mapping[str, Sequence[Mapping[str, Any]]], classes: Sequence[str]) -> Table:
+    """Overall metrics, then AP (AP50 below) a class; each column is the mean of its Metrics (JSON). The best of a row is marked."""
+    rows = [_row(name, [[number(m.get(key)) for m in column] for column in columns.values()]) for key, name in _OVERALL.items()]
+    for name in classes:
+        found = [[m["per_class"].get(name, {}) for m in column] for column in columns.values()]
+        ap50 = [[number(ap.get("AP50")) for ap in column] for column in found]
+        rows.append(_row(name, [[number(ap.get("AP")) for ap in column] for column in found], ap50))
+    return Table(("", *columns), tuple(rows))
+
+
+def round_table(cell: Cell) -> Table:
+    """The rounds of one cell: labels so far, quality, training, the pool pass. Rows and columns that nothing is known of are left out."""
+    heads = (
+        "round",
+        "images",
+        "boxes",
+        "labour",
+        "val AP",
+        "test AP",
+        "test AP50",
+        "steps",
+        "training",
+        "images/s",
+        "pool",
+        "pool images/s",
+    )
+    rows = [_round_row(r) for r in cell.rounds]
+    return known_columns(Table(heads, tuple(row for row in rows if any(_text(value) != NONE for value in row[1:]))))
+
+
+def pool_table(cell: Cell) -> Table | None:
+    """Mean ± standard deviation of each score term over the pool, round by round; None when no pool was scored with terms."""
+    scored = [r for r in cell.rounds if r.phase("score").get("terms")]
+    names = list(dict.fromkeys(name for r in scored for name in r.phase("score")["terms"]))
+    rows = tuple((str(r.round), *(_spread(r.phase("score")["terms"].get(name)) for name in names)) for r in scored)
+    return Table(("round", *names), rows) if rows else None
+
+
+def known_columns(table: Table) -> Table:
+    """The table without the columns in which no row has a figure."""
+    kept = [i for i in range(len(table.heads)) if any(_text(row[i]) != NONE for row in table.rows)]
+    return Table(tuple(table.heads[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in table.rows))
+
+
+def _text(cell: str | Quantity) -> str:
+    return cell if isinstance(cell, str) else cell.text
+
+
+def _spread(term: Mapping[str, Any] | None) -> str:
+    """A term that was standardised has a mean of some 1e-17: of its spread, that is 0."""
+    if not term:
+        return NONE
+    mean, spread = number(term.get("mean")), number(term.get("std"))
+    return f"{0 if abs(mean) < 1e-9 * spread else mean:.3g} ± {spread:.3g}".replace("-", "−")
+
+
+def _round_row(round: Round) -> tuple[str | Quantity, ...]:
+    spent, train, pool = round.phase("annotate"), round.phase("train"), round.phase("score")
+    val, test = round.metrics("val") or {}, round.metrics("test") or {}
+    return (
+        str(round.round),
+        Quantity(count(number(spent.get("images"))), _more(spent.get("new_images"), count)),
+        Quantity(count(number(spent.get("boxes"))), _more(spent.get("new_boxes"), count)),
+        Quantity(duration(number(spent.get("seconds"))), _more(spent.get("new_seconds"), duration)),
+        figure(number(val.get("ap"))),
+        figure(number(test.get("ap"))),
+        figure(number(test.get("ap50"))),
+        Quantity(count(number(train.get("steps"))), "stopped early" if train.get("stopped_early") else ""),
+        duration(number(train.get("seconds"))),
+        figure(number(train.get("images_per_second")), 1),
+        count(number(pool.get("pool"))),
+        figure(number(pool.get("images_per_second")), 1),
+    )
+
+
+def final_metrics(cells: Sequence[Cell], split: str) -> list[Mapping[str, Any]]:
+    """The last metrics of each cell that has any."""
+    return [metrics for cell in cells if (metrics := cell.last_metrics(split))]
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """The mean of what is known; NaN when nothing is."""
+    return interval(list(values)).mean
+
+
+def mean_cell(values: Sequence[float], shown: Callable[[float | None], str]) -> Quantity:
+    """The mean of what is known, its 95% interval below."""
+    return _quantity(interval(list(values)), shown)
+
+
+def uneven(curves: Sequence[CellCurve]) -> bool:
+    """Whether some cells have run fewer rounds than others, so that means cover different seeds."""
+    return len({len(c.ap) for c in curves}) > 1
+
+
+def _row(name: str, values: Sequence[Sequence[float]], below: Sequence[Sequence[float]] | None = None) -> tuple[str | Quantity, ...]:
+    means = np.array([mean_of(column) for column in values])
+    top = means == np.nanmax(means) if len(means) > 1 and np.isfinite(means).any() else np.zeros(len(means), bool)
+    remarks = [f"AP50 {figure(mean_of(column))}" for column in below] if below else [""] * len(means)
+    return (name, *(Quantity(figure(value), remark, bool(best)) for value, remark, best in zip(means, remarks, top, strict=True)))
+
+
+def _quantity(value: Interval | None, shown: Any) -> Quantity:
+    if value is None:
+        return Quantity(NONE)
+    remark = "" if value.low is None else f"{shown(value.low)} to {shown(value.high)}"
+    return Quantity(shown(value.mean), remark)
+
+
+def _more(value: float | None, shown: Any) -> str:
+    return "" if value is None else f"+{shown(value)}"
+
+
+def _spent(summary: ArmSummary, name: str) -> str:
+    share = summary.saving.mean if summary.saving else math.nan
+    if not math.isfinite(share):
+        return f"{name} not comparable"
+    return f"{percent(abs(share))} {'less' if share >= 0 else 'more'} {name}".replace("less labelled", "fewer labelled")
+
+
+def _standing(results: Sequence[ArmResult], split: str) -> str:
+    """The sentence for a study on its own, or arms that share no seed with a baseline."""
+    if not results:
+        return "No round has been evaluated yet."
+    said = [f"{r.label}: AP {figure(r.ap.mean)}, AP50 {figure(r.ap50.mean)} on {split}" for r in results]
+    return "; ".join(said) + ". There is no baseline arm to compare with, so nothing is said about savings."
+
+
+def plural(amount: int, noun: str) -> str:
+    return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"

@@ -1,0 +1,31 @@
+"""The step ANNOTATE: what the labels of the round cost, once they are all there.
+
+Knows nothing of who gave them.
+"""
+
+from __future__ import annotations
+
+from boxwise.errors import StudyError
+from boxwise.evaluation.cost import by_hand
+from boxwise.records import Phase, Split
+from boxwise.rounds.context import RoundContext, StepResult
+
+
+def annotate(context: RoundContext, round: int) -> StepResult:
+    """Count the labour once every image of the query is labelled."""
+    train, val = context.store.labour(Split.TRAIN), context.store.labour(Split.VAL)
+    images, boxes = train.by_hand
+    so_far = {
+        "images": train.images,
+        "boxes": train.boxes,
+        "model_boxes": train.model_boxes,
+        "seconds": train.seconds,
+        "by_hand_seconds": by_hand(images, boxes, context.config.cost),
+    }
+    before = context.facts(round - 1, Phase.ANNOTATE)
+    new = {f"new_{name}": amount - before.get(name, 0) for name, amount in so_far.items()}
+    actions = {action.value: number for action, number in context.store.actions(round, Split.TRAIN).items()}
+    if not train.images:
+        raise StudyError(f"{context.folder}: none of the images asked for could be used; see `boxwise status {context.folder}`.")
+    facts = so_far | new | {"val_images": val.images, "val_seconds": val.seconds, "actions": actions}
+    return StepResult(facts, (round, Phase.AUDIT if round else Phase.COMPOSE))

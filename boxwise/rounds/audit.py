@@ -1,0 +1,125 @@
+"""The step AUDIT: were the scores that chose the new images right, now that their labels are known?
+
+Returns fidelity, the weights it suggests, and the risk of the pool where images were drawn with known probabilities.
+Looks only at images new to the model and labelled by people throughout: on what it has learnt, and against its own labels, it is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boxwise.artifacts.detections_file import read_detections
+from boxwise.boxes import Boxes
+from boxwise.evaluation.fidelity import fit_weights, spearman
+from boxwise.evaluation.lure import image_error, lure
+from boxwise.records import Phase, QueryItem, Sample, Split
+from boxwise.rounds.context import RoundContext, StepResult
+
+_PARTS = {"reconstruction": ("L_rec", "alpha"), "detection": ("L_det", "beta")}  # of the dual score: its term and its weight
+
+
+def audit(context: RoundContext, round: int) -> StepResult:
+    """Hold the scores that chose the new images against their true loss, now known, under the model that chose them."""
+    from boxwise.scorers import pool_pass
+    from boxwise.scorers.detection_loss import surrogates
+
+    config = context.config
+    chosen = {item.image_id: item for item in context.store.query(round).items if item.split is Split.TRAIN}
+    samples = _by_people(context, set(chosen) - set(context.store.annotations(Split.TRAIN, before=round)))
+    if not samples:
+        weights = _weights(context, round, {})
+        return StepResult({"n": 0, "fidelity": {}, "true_losses": {}, "weights": weights, "lure": None}, (round, Phase.COMPOSE))
+    detector = context.load(round - 1)
+    measured = pool_pass.audit(
+        detector,
+        surrogates(pseudo_threshold=config.scorer.pseudo_threshold),
+        samples,
+        imgsz=detector.imgsz,
+        resize=detector.resize,
+        batch=config.score_batch,
+        workers=config.workers,
+    )
+    true = measured.pop("true")
+    read = np.isfinite(true)
+    values = {name: term[read] for name, term in measured.items()}
+    known = [chosen[sample.image.image_id] for sample, here in zip(samples, read, strict=True) if here]
+    values |= _chosen_terms(known, context.facts(round - 1, Phase.SCORE).get("scorer", {}))
+    losses = {sample.image.image_id: float(loss) for sample, loss in zip(samples, true, strict=True) if np.isfinite(loss)}
+    facts = {
+        "n": len(losses),
+        "fidelity": {name: spearman(value, true[read]) for name, value in values.items()},
+        "true_losses": losses,
+        "weights": _weights(context, round, losses),
+        "lure": _risk(context, round, list(chosen.values()), losses, {sample.image.image_id: sample.boxes for sample in samples}),
+    }
+    return StepResult(facts, (round, Phase.COMPOSE))
+
+
+def _by_people(context: RoundContext, image_ids: set[str]) -> list[Sample]:
+    """The completely labelled images among `image_ids` in which no box is the model's own."""
+    labels = context.store.annotations(Split.TRAIN)
+    honest = {i for i in image_ids if i in labels and labels[i].complete and not labels[i].by_model.any()}
+    return context.samples(Split.TRAIN, only=honest)
+
+
+def _chosen_terms(items: Sequence[QueryItem], figures: Mapping[str, float]) -> dict[str, NDArray[np.float64]]:
+    """The parts of the dual score that chose the images, each [n], and as "score" their sum with the weights in force.
+
+    figures: the scorer's, with "alpha" and "beta". Empty for other scorers. Without a weight there is no "score": an item's utility will
+    not do, since it may be a distance or whatever else the strategy went by.
+    """
+    terms = [item.terms for item in items]
+    there = {shown: names for shown, names in _PARTS.items() if terms and all(names[0] in each for each in terms)}
+    found = {shown: np.array([each[term] for each in terms]) for shown, (term, _) in there.items()}
+    if not found or any(weight not in figures for _, weight in there.values()):
+        return found
+    return found | {"score": sum((figures[_PARTS[shown][1]] * values for shown, values in found.items()), np.zeros(len(items)))}
+
+
+def _weights(context: RoundContext, round: int, new_losses: Mapping[str, float]) -> dict[str, float] | None:
+    """The scorer's weights fitted to every true loss seen so far; None where they are given."""
+    from boxwise.scorers.building import learned_weights
+
+    terms = learned_weights(context.config.scorer)
+    if not terms:
+        return None
+    losses = {number: context.facts(number, Phase.AUDIT).get("true_losses", {}) for number in range(1, round)}
+    losses[round] = dict(new_losses)
+    rows = [
+        (*(item.terms[term] for term in terms.values()), of_round[item.image_id])
+        for number, of_round in losses.items()
+        for item in context.store.query(number).items
+        if item.image_id in of_round and item.terms.keys() >= set(terms.values())
+    ]
+    if not rows:
+        return None
+    *columns, true = np.array(rows).T
+    return fit_weights(dict(zip(terms, columns, strict=True)), true)
+
+
+def _risk(
+    context: RoundContext, round: int, drawn: Sequence[QueryItem], losses: Mapping[str, float], truths: Mapping[str, Boxes]
+) -> dict[str, float] | None:
+    """Mean loss and error rate over the pool, estimated from the images drawn; None unless each was drawn with a known probability.
+
+    A budget in boxes ends the drawing by what was drawn, which LURE does not allow: None, too.
+    One image that cannot be judged leaves the estimate without the draw it stands for, so there is none.
+    """
+    if context.config.budget.unit != "images" or any(item.probability is None or item.image_id not in losses for item in drawn):
+        return None
+    pool = int(context.facts(round, Phase.SELECT)["candidates"])
+    probabilities = np.array([item.probability for item in drawn], np.float64)
+    found = dict(read_detections(context.file(round - 1, "detections.parquet"), only=set(truths)))
+    loss = np.array([losses[item.image_id] for item in drawn])
+    error = np.array([float(image_error(found[item.image_id], truths[item.image_id])) for item in drawn])
+    return {
+        "loss": lure(loss, probabilities, pool),
+        "error": lure(error, probabilities, pool),
+        "mean_loss": float(loss.mean()),
+        "mean_error": float(error.mean()),
+        "images": len(drawn),
+        "pool": pool,
+    }

@@ -1,0 +1,106 @@
+"""The step COMPOSE: the policy decides what the next training sees and what becomes of the images asked about.
+
+Leaves self-labels, if any, in the round's folder. Knows nothing of how the decision is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from boxwise import registry
+from boxwise.annotation.proposals import as_found_now, propose
+from boxwise.artifacts.box_tables import read_consistency, write_self_labels
+from boxwise.artifacts.detections_file import read_detections
+from boxwise.config import resolve
+from boxwise.errors import named
+from boxwise.policies.base import Material, Policy, PoolImage, TrainingPlan, al_ratio, sl_score
+from boxwise.records import Annotation, Phase, Split
+from boxwise.rounds.context import RoundContext, StepResult
+from boxwise.rounds.select import thresholds_of
+
+SELF_LABELS, CONSISTENCY = "self_labels.parquet", "consistency.parquet"
+
+
+def policy_of(context: RoundContext) -> Policy:
+    config = context.config.policy
+    return named("policy", registry.POLICIES, config.name)(config)
+
+
+def compose(context: RoundContext, round: int) -> StepResult:
+    """Everything labelled in round 0; from then on what the policy says."""
+    policy, annotations = policy_of(context), context.store.annotations(Split.TRAIN)
+    material = _material(context, round, annotations)
+    plan = policy.compose(material, rng=context.rng(round, Phase.COMPOSE)) if round else TrainingPlan(tuple(annotations))
+    if plan.self_labels:
+        write_self_labels(context.file(round, SELF_LABELS), plan.self_labels)
+    facts = _facts(context, plan, material, annotations) | {"train": list(plan.train) if policy.partial and round else None}
+    return StepResult(facts, (round, Phase.TRAIN), pool=_pool(context, plan, material))
+
+
+def _material(context: RoundContext, round: int, annotations: Mapping[str, Annotation]) -> Material:
+    asked = {item.image_id for number in range(1, round + 1) for item in context.store.query(number).items}
+    joined = {image_id for number in range(1, round) for image_id in context.facts(number, Phase.COMPOSE).get("joined", [])}
+    now = [item.image_id for item in context.store.query(round).items] if round else []
+    return Material(
+        round,
+        resolve(context.config.budget.per_round, len(context.store.images(Split.TRAIN)), "budget.per_round"),
+        labeled={image_id: a for image_id, a in annotations.items() if image_id not in asked or image_id in joined},
+        seen={image_id: a for image_id, a in annotations.items() if image_id in asked} | _rescored(context, round, annotations, now),
+        new=tuple(image_id for image_id in now if image_id in annotations),
+        pool=lambda: _unannotated(context, round, annotations),
+    )
+
+
+def _rescored(context: RoundContext, round: int, annotations: Mapping[str, Annotation], now: Sequence[str]) -> dict[str, Annotation]:
+    """The images asked about again, judged anew: what people answered for before and the model is certain of by now counts as its own.
+
+    Else no image that people have labelled could ever leave the queue. Only the policy sees them so; training sees who labelled what.
+    """
+    before = context.store.annotations(Split.TRAIN, before=round)
+    again = {image_id for image_id in now if image_id in before and image_id in annotations}
+    if not again:
+        return {}
+    overlap, thresholds, found = context.config.ask.overlap, thresholds_of(context, round - 1), {}
+    for image_id, detections in read_detections(context.file(round - 1, "detections.parquet"), only=again):
+        made = propose(image_id, detections, thresholds, overlap=overlap, prefix="")
+        found[image_id] = as_found_now(annotations[image_id], before[image_id], made.boxes[made.certain], overlap=overlap)
+    return found
+
+
+def _unannotated(context: RoundContext, round: int, annotations: Mapping[str, Annotation]) -> Iterator[PoolImage]:
+    """What the last pool pass found in the images that nobody has annotated."""
+    least = thresholds_of(context, round - 1).uncertain
+    pool = {record.image_id for record in context.store.pool()} - set(annotations)
+    consistency = read_consistency(context.file(round - 1, CONSISTENCY))
+    for image_id, boxes in read_detections(context.file(round - 1, "detections.parquet"), only=pool):
+        yield PoolImage(image_id, boxes.at_least(least), consistency.get(image_id))
+
+
+def _pool(context: RoundContext, plan: TrainingPlan, material: Material) -> dict[str, bool]:
+    """Which of the images asked about stay in the pool: those given back, and those of which only boxes were asked."""
+    stays = {*plan.requeue, *plan.release}
+    if context.config.ask.mode == "boxes":
+        stays |= {image_id for image_id in material.new if not material.seen[image_id].complete}
+    return {image_id: image_id in stays for image_id in {*material.new, *plan.joins, *stays}}
+
+
+def _facts(context: RoundContext, plan: TrainingPlan, material: Material, annotations: Mapping[str, Annotation]) -> dict[str, Any]:
+    by_model = [annotations[image_id].by_model for image_id in plan.train]
+    asked = {image_id: material.seen[image_id] for image_id in material.new}
+    return {
+        "policy": context.config.policy.name,
+        "trained": len(plan.train),
+        "labeled": len({*material.labeled, *plan.joins}),
+        "joined": list(plan.joins),
+        "requeued": list(plan.requeue),
+        "released": list(plan.release),
+        "al_boxes": int(sum(np.sum(~boxes) for boxes in by_model)),
+        "sl_boxes": int(sum(np.sum(boxes) for boxes in by_model)),
+        "self_images": len(plan.self_labels),
+        "self_boxes": sum(len(labels.boxes) for labels in plan.self_labels.values()),
+        "al_ratio": {image_id: al_ratio(annotation) for image_id, annotation in asked.items()},
+        "sl_score": {image_id: sl_score(annotation) for image_id, annotation in asked.items()},
+    }

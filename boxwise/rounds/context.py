@@ -1,0 +1,143 @@
+"""What every step works with, and where a round keeps its files.
+
+Knows nothing of what a step does, or of when it is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.random import Generator, default_rng
+
+from boxwise.boxes import Boxes
+from boxwise.config import StudyConfig
+from boxwise.records import Annotation, Phase, Query, Sample, Split
+from boxwise.store import Store
+
+if TYPE_CHECKING:  # torch is imported by the steps that need it, so that status and import stay instant
+    from boxwise.detectors.detector import TorchDetector
+
+# One stream of random numbers a step; a number once given is never given again, or published runs would draw anew.
+_STREAMS = {
+    Phase.SELECT: 0,
+    Phase.ANNOTATE: 1,
+    Phase.AUDIT: 2,
+    Phase.TRAIN: 3,
+    Phase.EVALUATE: 4,
+    Phase.SCORE: 5,
+    Phase.COMPOSE: 7,
+}
+_VALIDATION_STREAM, _MINING_STREAM, _MEMBER_STREAM = 8, 9, 10
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress of a long step: `step` of `steps`, and figures worth showing. finished: the step's facts are committed."""
+
+    round: int
+    phase: Phase
+    step: int
+    steps: int
+    figures: Mapping[str, float] = field(default_factory=dict)
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a finished step leaves: its facts, the next position, and the query if it asked one.
+
+    annotations: what the model labelled without a person. pool: image_id → whether the image stays in the pool.
+    """
+
+    facts: dict[str, Any]
+    then: tuple[int, Phase]
+    query: Query | None = None
+    annotations: tuple[Annotation, ...] = ()
+    pool: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RoundContext:
+    """What a step works with. `oracle` is ground truth for the upper-bound arm, None outside simulation."""
+
+    folder: Path
+    store: Store
+    config: StudyConfig
+    classes: tuple[str, ...]
+    oracle: Callable[[str], Boxes] | None
+    on_event: Callable[[Event], None]
+
+    def rng(self, round: int, phase: Phase) -> Generator:
+        return default_rng([self.config.seed, round, _STREAMS[phase]])
+
+    def validation_rng(self, round: int) -> Generator:
+        """For the draw of validation images: the same whatever the strategy draws."""
+        return default_rng([self.config.seed, round, _VALIDATION_STREAM])
+
+    def mining_rng(self, round: int) -> Generator:
+        return default_rng([self.config.seed, round, _MINING_STREAM])
+
+    def member_seeds(self, round: int, member: int) -> tuple[int, int]:
+        """For a further member of an ensemble: that of its first weights, the same in every round, and that of the round's training."""
+        initial = default_rng([self.config.seed, 0, _MEMBER_STREAM, member]).integers(2**31)
+        training = default_rng([self.config.seed, round, _MEMBER_STREAM, member]).integers(2**31, size=2)[1]
+        return int(initial), int(training)
+
+    def watch(self, round: int, phase: Phase) -> Callable[[int, int, Mapping[str, float]], None]:
+        return lambda step, steps, figures: self.on_event(Event(round, phase, step, steps, figures))
+
+    def facts(self, round: int, phase: Phase) -> dict[str, Any]:
+        """What a step committed; empty before it has."""
+        return self.store.fact(round, phase)
+
+    def file(self, round: int, name: str) -> Path:
+        return round_folder(self.folder, round) / name
+
+    def weights_file(self, round: int) -> Path:
+        return self.file(round, "weights.pt")
+
+    def build(self, *, seed: int | None = None) -> TorchDetector:
+        """A detector with its first weights, from the study's seed unless another is given."""
+        from boxwise.detectors.detector import build_detector
+        from boxwise.runtime import choose_device, prepare
+
+        prepare(self.config.threads)
+        device = choose_device(self.config.device)
+        seed = self.config.seed if seed is None else seed
+        return build_detector(self.config.detector.name, self.classes, self.config.detector, seed=seed, device=device)
+
+    def load(self, round: int) -> TorchDetector:
+        """The detector that a round trained."""
+        return self.load_from(self.weights_file(round))
+
+    def load_from(self, weights: Path) -> TorchDetector:
+        """The detector whose weights were saved there."""
+        from boxwise.detectors.detector import load_detector
+        from boxwise.runtime import choose_device, prepare
+
+        prepare(self.config.threads)
+        return load_detector(weights, device=choose_device(self.config.device))
+
+    def samples(self, split: Split, *, only: Collection[str] | None = None) -> list[Sample]:
+        """The annotated images of a split in id order, or those of them in `only`."""
+        labels, self_weight = self.store.annotations(split), self.config.policy.self_weight
+        return [
+            Sample(record, label.boxes, label.complete, label.rejected, _weights(label, self_weight))
+            for record in self.store.images(split)
+            if (label := labels.get(record.image_id)) is not None and (only is None or record.image_id in only)
+        ]
+
+
+def round_folder(folder: Path, number: int) -> Path:
+    return folder / "rounds" / f"round_{number:02d}"
+
+
+def _weights(annotation: Annotation, self_weight: float) -> np.ndarray | None:
+    """1 for what a person answered for, `self_weight` for the rest; None where all are 1."""
+    if self_weight == 1 or not annotation.by_model.any():
+        return None
+    return np.where(annotation.by_model, self_weight, 1.0).astype(np.float32)

@@ -1,0 +1,47 @@
+"""Further members of an ensemble: detectors that learn what the round's detector learned, from other seeds.
+
+Trained when the pool is to be scored and they are not there yet: also in a study forked from one that had none. Each has its own
+weights and checkpoint in the round's folder, so that a killed training resumes. Always one process: nobody scores under torchrun.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from boxwise.records import Phase
+from boxwise.rounds.context import RoundContext
+from boxwise.rounds.train import goes_on, teach
+
+if TYPE_CHECKING:
+    from boxwise.detectors.detector import TorchDetector
+
+
+def members(context: RoundContext, round: int) -> list[TorchDetector]:
+    """The members beside the round's own detector, which the pool's pass asks as well; none unless the scorer is an ensemble."""
+    if context.config.scorer.name != "ensemble":
+        return []
+    return [_member(context, round, number) for number in range(1, context.config.scorer.members)]
+
+
+def _member(context: RoundContext, round: int, number: int) -> TorchDetector:
+    weights, checkpoint = member_file(context, round, number), context.file(round, f"checkpoint_member{number}.pt")
+    if not weights.exists():
+        _train(context, round, number, checkpoint).save(weights)
+    checkpoint.unlink(missing_ok=True)
+    return context.load_from(weights)
+
+
+def _train(context: RoundContext, round: int, number: int, checkpoint: Path) -> TorchDetector:
+    initial, training = context.member_seeds(round, number)
+    detector, before = context.build(seed=initial), member_file(context, round - 1, number)
+    if goes_on(context, round) and before.exists():
+        detector.load(before)
+    watch = context.watch(round, Phase.SCORE)
+    teach(context, round, detector, seed=training, checkpoint=checkpoint, progress=lambda step, steps, _: watch(step, steps, {}))
+    return detector
+
+
+def member_file(context: RoundContext, round: int, number: int) -> Path:
+    """Where a member's weights are kept."""
+    return context.file(round, f"weights_member{number}.pt")

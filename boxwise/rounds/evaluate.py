@@ -1,0 +1,78 @@
+"""The step EVALUATE: metrics on val, which serves decisions, and on test, which serves nothing but the report.
+
+Leaves the detections on val in the round's folder, for thresholds and for looking at. Knows nothing of the pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from boxwise.boxes import Boxes
+from boxwise.records import Phase, Split
+from boxwise.rounds.context import RoundContext, StepResult
+
+if TYPE_CHECKING:
+    from boxwise.detectors.detector import TorchDetector
+
+ORIGINAL = "original"
+VAL_DETECTIONS = "val_detections.parquet"
+
+
+def evaluate(context: RoundContext, round: int) -> StepResult:
+    """Metrics on the whole of val, on each part of it if it has grown, and on test."""
+    from boxwise.artifacts.detections_file import writing_detections
+
+    detector = context.load(round)
+    found, truths = _predicted(context, detector, Split.VAL)
+    with writing_detections(context.file(round, VAL_DETECTIONS)) as writer:
+        for image_id, boxes in found.items():
+            writer.add(image_id, boxes)
+    facts = {
+        "val": _metrics(context, found, truths),
+        "test": _metrics(context, *_predicted(context, detector, Split.TEST)),
+        "val_parts": _parts(context, round, found, truths),
+    }
+    return StepResult(facts, (round, Phase.SCORE))
+
+
+def stopping_ap(facts: Mapping[str, Any]) -> float | None:
+    """The AP that the stopping rule follows: that of the images val began with, since one that grows moves by itself."""
+    judged = (facts.get("val_parts") or {}).get(ORIGINAL) or facts.get("val")
+    return judged["ap"] if judged else None
+
+
+def _predicted(context: RoundContext, detector: TorchDetector, split: Split) -> tuple[dict[str, Boxes], dict[str, Boxes]]:
+    """Detections and labels of the images of a split that can be read, by image id."""
+    from boxwise.detectors.prediction import predict
+
+    samples = [sample for sample in context.samples(split) if sample.complete]
+    images = [sample.image for sample in samples]
+    found, unreadable = predict(detector, images, batch=context.config.score_batch, workers=context.config.workers)
+    for image_id, fault in unreadable.items():
+        context.store.quarantine(image_id, fault)
+    return found, {sample.image.image_id: sample.boxes for sample in samples if sample.image.image_id in found}
+
+
+def _metrics(
+    context: RoundContext, found: Mapping[str, Boxes], truths: Mapping[str, Boxes], *, details: bool = True
+) -> dict[str, Any] | None:
+    from boxwise.evaluation.average_precision import coco_metrics
+
+    return coco_metrics(found, truths, context.classes, details=details).to_json() if truths else None
+
+
+def _parts(context: RoundContext, round: int, found: Mapping[str, Boxes], truths: Mapping[str, Boxes]) -> dict[str, Any] | None:
+    """Metrics on the val that the study began with, and on each random draw that has joined it; None while there is none."""
+    joined = {
+        item.image_id: f"round {number}"
+        for number in range(1, round + 1)
+        for item in context.store.query(number).items
+        if item.split is Split.VAL
+    }
+    if not joined:
+        return None
+    parts: dict[str, dict[str, Boxes]] = {ORIGINAL: {}}
+    for image_id, truth in truths.items():
+        parts.setdefault(joined.get(image_id, ORIGINAL), {})[image_id] = truth
+    return {name: _metrics(context, {image_id: found[image_id] for image_id in part}, part, details=False) for name, part in parts.items()}

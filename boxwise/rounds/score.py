@@ -1,0 +1,160 @@
+"""The step SCORE: one pass over the pool for the next round's selection, and the thresholds of its proposals.
+
+Leaves scores, embeddings and detections in the round's folder; ends the study when budget, pool or stopping rule says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boxwise import registry
+from boxwise.annotation.proposals import Thresholds, fixed_thresholds
+from boxwise.artifacts.box_tables import write_consistency
+from boxwise.artifacts.detections_file import read_detections
+from boxwise.artifacts.scored_pool import ScoredPool, write_scored_pool
+from boxwise.evaluation.stopping import ApShift
+from boxwise.records import ImageRecord, Phase, Scores, Split
+from boxwise.rounds.compose import CONSISTENCY, policy_of
+from boxwise.rounds.context import RoundContext, StepResult, round_folder
+from boxwise.rounds.ensemble import members
+from boxwise.rounds.evaluate import VAL_DETECTIONS, stopping_ap
+
+if TYPE_CHECKING:
+    from boxwise.detectors.detector import TorchDetector
+
+_MOST_HOSTS = 200  # labelled images that crops are pasted into, drawn at random: enough to hold five without any class
+
+
+def score(context: RoundContext, round: int) -> StepResult:
+    """Score the pool, or end the study."""
+    pool = context.store.pool()
+    end = _reason_to_end(context, round, pool)
+    if end:
+        return StepResult({"ended": end}, (round, Phase.DONE))
+    started = monotonic()
+    detector = context.load(round)
+    thresholds, calibration = _thresholds(context, round)
+    scores, figures, unreadable = _score_pool(context, round, detector, pool)
+    if policy_of(context).validates:
+        _cross_validate(context, round, detector, pool, thresholds)
+    seconds = monotonic() - started
+    for image_id, fault in unreadable.items():
+        context.store.quarantine(image_id, fault)
+    facts = {
+        "pool": len(scores.image_ids),
+        "seconds": seconds,
+        "images_per_second": len(scores.image_ids) / max(seconds, 1e-9),
+        "scorer": figures,
+        "terms": {name: _summary(values) for name, values in scores.terms.items()},
+        "thresholds": thresholds.to_json(),
+        "calibration": calibration,
+    }
+    return StepResult(facts, (round + 1, Phase.SELECT))
+
+
+def _reason_to_end(context: RoundContext, round: int, pool: Sequence[ImageRecord]) -> str | None:
+    if round >= context.config.budget.rounds:
+        return f"all {round} rounds of the budget are done"
+    if not pool:
+        return "every image of the pool is labelled"
+    shift = ApShift(context.config.stop.ap_range, context.config.stop.ap_shift)
+    for number in range(round + 1):
+        ap = stopping_ap(context.facts(number, Phase.EVALUATE))
+        if ap is not None:
+            shift.add(ap)
+    return f"AP on val moved by {shift.shift:.4f} over {context.config.stop.ap_range} rounds" if shift.should_stop else None
+
+
+def _thresholds(context: RoundContext, round: int) -> tuple[Thresholds, dict[str, Any] | None]:
+    """The thresholds of the next proposals, and how they were found on val if a precision is wanted."""
+    from boxwise.annotation.calibration import calibrate
+
+    ask = context.config.ask
+    if ask.target_precision is None:
+        return fixed_thresholds(ask, context.classes), None
+    truths = {sample.image.image_id: sample.boxes for sample in context.samples(Split.VAL) if sample.complete}
+    found = {image_id: boxes for image_id, boxes in read_detections(context.file(round, VAL_DETECTIONS)) if image_id in truths}
+    calibration = calibrate(
+        found, truths, context.classes, target_precision=ask.target_precision, method=ask.calibration, lowest=ask.uncertain
+    )
+    return calibration.thresholds(ask.uncertain), calibration.to_json()
+
+
+def _score_pool(
+    context: RoundContext, round: int, detector: TorchDetector, pool: Sequence[ImageRecord]
+) -> tuple[Scores, dict[str, float], Mapping[str, str]]:
+    """Fit the scorer, inspect every image of the pool, and leave what was learned in the round's folder.
+
+    Returns the scores, the scorer's figures, and the images that could not be read.
+    """
+    from boxwise.scorers.building import build_scorer, learned_weights
+    from boxwise.scorers.no_score import NoScore
+    from boxwise.scorers.pool_pass import inspect_pool
+
+    config, folder = context.config, round_folder(context.folder, round)
+    weights = _weights(context, round, learned_weights(config.scorer))
+    alpha, beta = weights["alpha"], weights["beta"]
+    build = partial(build_scorer, config.scorer, device=detector.device, imgsz=detector.imgsz, resize=detector.resize)
+    scorer = build(alpha=alpha, beta=beta, truths=context.oracle, members=members(context, round), weights=weights)
+    labeled = context.samples(Split.TRAIN)
+    figures = scorer.fit(labeled, pool, detector=detector, rng=context.rng(round, Phase.SCORE), folder=folder)
+    inspect = partial(
+        inspect_pool, detector, imgsz=detector.imgsz, resize=detector.resize, batch=config.score_batch, workers=config.workers
+    )
+    watch = context.watch(round, Phase.SCORE)
+    strategy = registry.strategy_of(config.strategy)
+    found = inspect(
+        scorer,
+        pool,
+        detections_path=folder / "detections.parquet",
+        keep_boxes=strategy.uses_boxes,
+        progress=lambda done, total: watch(done, total, {}),
+    )
+    scores = scorer.score(found.image_ids, found.terms)
+    covered = [sample.image for sample in labeled] if strategy.uses_embeddings else []
+    labeled_embeddings = inspect(NoScore(), covered).embeddings if covered else found.embeddings[:0]
+    write_scored_pool(folder, ScoredPool(scores, found.embeddings, labeled_embeddings, found.box_counts, found.class_counts, found.boxes))
+    return scores, figures | {"alpha": alpha, "beta": beta}, found.unreadable
+
+
+def _cross_validate(
+    context: RoundContext, round: int, detector: TorchDetector, pool: Sequence[ImageRecord], thresholds: Thresholds
+) -> None:
+    """Paste what the model is surest of into labelled images and see whether it is found again."""
+    from boxwise.scorers.cross_image import cross_validate, most_confident
+
+    annotated = set(context.store.annotations(Split.TRAIN))
+    records = {record.image_id: record for record in pool if record.image_id not in annotated}
+    path = context.file(round, "detections.parquet")
+    shortlist = most_confident(
+        ((i, boxes.at_least(thresholds.uncertain)) for i, boxes in read_detections(path, only=set(records))),
+        context.config.policy.mined_images,
+    )
+    images = [(records[i], boxes.at_least(thresholds.uncertain)) for i, boxes in read_detections(path, only=set(shortlist))]
+    rng = context.mining_rng(round)
+    hosts = [sample for sample in context.samples(Split.TRAIN) if sample.complete]
+    hosts = [hosts[row] for row in rng.permutation(len(hosts))[:_MOST_HOSTS]]
+    validated = cross_validate(detector, images, hosts, rng=rng, batch=context.config.score_batch)
+    write_consistency(context.file(round, CONSISTENCY), {image_id: found.passed for image_id, found in validated.items()})
+
+
+def _weights(context: RoundContext, round: int, learned: Collection[str]) -> dict[str, float]:
+    """The weights in force after `round`: the config's, and of those `learned` the latest fitted ones, equal before there are any."""
+    config = context.config.scorer
+    given = {"alpha": config.alpha, "beta": config.beta}
+    fitted = [context.facts(number, Phase.AUDIT).get("weights") for number in range(round, 0, -1)]
+    latest = next((weights for weights in fitted if weights), {name: 1 / len(learned) for name in learned})
+    return {name: 0.5 if value == "auto" else value for name, value in given.items()} | latest
+
+
+def _summary(values: NDArray[np.float64]) -> dict[str, Any]:
+    if not len(values):
+        return {"mean": None, "std": None, "quantiles": []}
+    quantiles = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
+    return {"mean": float(values.mean()), "std": float(values.std()), "quantiles": quantiles.tolist()}

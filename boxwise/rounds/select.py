@@ -1,0 +1,207 @@
+"""The step SELECT: which images are asked about, and which of their boxes the model has labelled already.
+
+Returns a query, its proposals in the round's folder, and the annotations that need no person. Knows nothing of who answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from boxwise import registry
+from boxwise.annotation.proposals import Thresholds, fixed_thresholds, propose
+from boxwise.annotation.verdicts import annotation_of
+from boxwise.artifacts.box_tables import write_proposals
+from boxwise.artifacts.detections_file import read_detections
+from boxwise.artifacts.scored_pool import read_scored_pool
+from boxwise.config import resolve
+from boxwise.errors import StudyError
+from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Split
+from boxwise.rounds.cold_start import cold_start
+from boxwise.rounds.context import RoundContext, StepResult, round_folder
+from boxwise.strategies.base import Budget, Candidates
+
+PROPOSALS = "proposals.parquet"
+_NOTHING_TO_ASK = {
+    "trust": "no image of the pool has a box of score ask.uncertain or more",
+    "boxes": "no image of the pool has an uncertain box to ask about",
+}
+
+
+@dataclass(frozen=True)
+class Settled:
+    """`before`: the annotation of each train image as the round began. `told`: the images annotated since, so since the pool pass."""
+
+    before: Mapping[str, Annotation]
+    told: Set[str]
+
+    def class_counts(self, class_count: int) -> NDArray[np.float64]:
+        """Objects labelled of each class; float64 [C]."""
+        labels = [annotation.boxes.labels for annotation in self.before.values()]
+        return np.bincount(np.concatenate([np.zeros(0, np.int64), *labels]), minlength=class_count).astype(np.float64)
+
+
+def select(context: RoundContext, round: int) -> StepResult:
+    """Ask for the round's images: by the cold start in round 0, which has no trained detector yet, then by the study's strategy."""
+    rng = context.rng(round, Phase.SELECT)
+    if round == 0:
+        return _first(context, rng)
+    settled = _settled(context, round)
+    query, facts = _chosen(context, round, settled, rng)
+    if not any(item.split is Split.TRAIN for item in query.items):  # nor is val drawn: nobody would label it any more
+        ended = _NOTHING_TO_ASK.get(context.config.ask.mode, "no image of the pool is left to ask about")
+        return StepResult(facts | _counts(Query(round, ()), ()) | {"ended": ended}, (round, Phase.DONE))
+    if context.config.ask.mode == "full":
+        return StepResult(facts | _counts(query, ()), (round, Phase.ANNOTATE), query)
+    query, proposals, annotations = _with_proposals(context, round, query, settled)
+    write_proposals(context.file(round, PROPOSALS), proposals)
+    return StepResult(facts | _counts(query, annotations), (round, Phase.ANNOTATE), query, annotations)
+
+
+def thresholds_of(context: RoundContext, round: int) -> Thresholds:
+    """The thresholds for proposals of the detector that `round` trained: calibrated after it, or the config's."""
+    known = context.facts(round, Phase.SCORE).get("thresholds")
+    return Thresholds.from_json(known) if known else fixed_thresholds(context.config.ask, context.classes)
+
+
+def _first(context: RoundContext, rng: Generator) -> StepResult:
+    pool, budget = context.store.pool(), context.config.budget
+    labeled = len(context.store.images(Split.TRAIN)) - len(pool)
+    initial = resolve(budget.initial, len(pool) + labeled, "budget.initial")
+    validation = 0 if context.store.images(Split.VAL) else resolve(budget.validation, initial, "budget.validation")
+    order = [pool[row].image_id for row in rng.permutation(len(pool))]
+    drawn = [QueryItem(image_id, 0.0, split=Split.VAL) for image_id in order[:validation]]
+    chosen, facts, unreadable = _first_batch(context, order[validation:], max(0, initial - labeled), rng)
+    drawn += chosen
+    if context.config.ask.target_precision is not None and not validation and not context.store.images(Split.VAL):
+        raise StudyError(
+            f"{context.folder}: ask.target_precision is found on val, which has no image. Give budget.validation of 1 or more."
+        )
+    if not drawn and not context.store.annotations(Split.TRAIN):
+        raise StudyError(f"{context.folder}: nothing is labelled and nothing is left to ask for. Give budget.initial of 1 or more.")
+    for image_id, fault in unreadable.items():
+        context.store.quarantine(image_id, fault)
+    return StepResult(facts | _counts(Query(0, tuple(drawn)), ()), (0, Phase.ANNOTATE), Query(0, tuple(drawn)))
+
+
+def _first_batch(
+    context: RoundContext, order: Sequence[str], amount: int, rng: Generator
+) -> tuple[list[QueryItem], dict[str, Any], Mapping[str, str]]:
+    """`amount` of the images in random `order`, facts of their choice, and image_id → message of those found unreadable on the way."""
+    started, cold = monotonic(), context.config.cold_start
+    if cold.name == "random" or not amount:
+        return [QueryItem(image_id, 0.0) for image_id in order[:amount]], {"strategy": "random"}, {}
+    open_ids = set(order)
+    items, unreadable = cold_start(context, [r for r in context.store.pool() if r.image_id in open_ids], amount, rng=rng)
+    facts = {"strategy": cold.name, "embedding": cold.embedding, "candidates": len(open_ids - set(unreadable))}
+    return items, facts | {"seconds": monotonic() - started}, unreadable
+
+
+def _settled(context: RoundContext, round: int) -> Settled:
+    """What people and the model have said of the train images, and which of it was said since the pool pass."""
+    latest = context.store.annotations(Split.TRAIN)
+    told = frozenset(image_id for image_id, annotation in latest.items() if annotation.round >= round)
+    return Settled(context.store.annotations(Split.TRAIN, before=round) if told else latest, told)
+
+
+def _chosen(context: RoundContext, round: int, settled: Settled, rng: Generator) -> tuple[Query, dict[str, Any]]:
+    """The round's images: those to be asked about again, the strategy's picks, and a random draw for val."""
+    config, scored = context.config, read_scored_pool(round_folder(context.folder, round - 1))
+    candidates = partial(scored.candidates, round, cost=config.cost, labeled_class_counts=settled.class_counts(len(context.classes)))
+    pool = {record.image_id for record in context.store.pool()} - settled.told
+    amount = resolve(config.budget.per_round, len(context.store.images(Split.TRAIN)), "budget.per_round")
+    budget = Budget(amount, config.budget.unit)
+    drawn = _validation(context, round, pool - settled.before.keys(), amount)
+    again = [image_id for image_id in context.facts(round - 1, Phase.COMPOSE).get("requeued", []) if image_id in pool]
+    requeued, spent = _requeued(candidates(set(again)), again, budget) if again else ([], 0.0)
+    open_to_all = pool - {item.image_id for item in (*drawn, *requeued)}
+    offered = candidates(_askable(context, round, open_to_all, settled))
+    left = amount - int(spent)
+    strategy = registry.strategy_of(config.strategy)
+    started = monotonic()
+    picks = strategy.select(offered, Budget(left, budget.unit), rng=rng).items if left > 0 and len(offered) else ()
+    facts = {"strategy": config.strategy.name, "candidates": len(offered), "requeued": len(requeued), "seconds": monotonic() - started}
+    return Query(round, (*drawn, *requeued, *picks)), facts
+
+
+def _validation(context: RoundContext, round: int, untouched: set[str], amount: int) -> list[QueryItem]:
+    """A random draw from what nobody has looked at, made before the strategy chooses, so that val stays a sample and not a choice."""
+    wanted = resolve(context.config.budget.val_per_round, amount, "budget.val_per_round")
+    ordered = sorted(untouched)
+    rows = context.validation_rng(round).permutation(len(ordered))[:wanted]
+    return [QueryItem(ordered[row], 0.0, split=Split.VAL) for row in rows]
+
+
+def _requeued(candidates: Candidates, again: Sequence[str], budget: Budget) -> tuple[list[QueryItem], float]:
+    """The images that come back, with their new scores, as far as the budget goes, and what they cost of it."""
+    rows = {image_id: row for row, image_id in enumerate(candidates.image_ids)}
+    order = np.array([rows[image_id] for image_id in again if image_id in rows], dtype=np.intp)
+    picks = budget.first(order, candidates)
+    items = candidates.query(picks.tolist(), utility=candidates.scores.values[picks]).items
+    return list(items), float(budget.costs(candidates)[np.sort(picks)].sum())
+
+
+def _askable(context: RoundContext, round: int, pool: set[str], settled: Settled) -> set[str]:
+    """The images that the mode has anything for: asking by boxes needs an uncertain one, trust a box, or nothing would be learned."""
+    mode = context.config.ask.mode
+    if mode not in ("trust", "boxes"):
+        return pool
+    made = _proposals(context, round, pool, settled)
+    if mode == "trust":
+        return {proposals.image_id for proposals in made if len(proposals.boxes)}
+    return {p.image_id for p in made if not p.certain.all() and not (p.settled and p.settled.complete)}
+
+
+def _proposals(context: RoundContext, round: int, image_ids: set[str], settled: Settled) -> Iterator[Proposals]:
+    """The model's suggestions on some images of the last pool pass, made from what people said of them before, if anything."""
+    ask, thresholds = context.config.ask, thresholds_of(context, round - 1)
+    for image_id, detections in read_detections(context.file(round - 1, "detections.parquet"), only=image_ids):
+        yield propose(image_id, detections, thresholds, overlap=ask.overlap, prefix=f"r{round}", settled=settled.before.get(image_id))
+
+
+def _with_proposals(
+    context: RoundContext, round: int, query: Query, settled: Settled
+) -> tuple[Query, list[Proposals], tuple[Annotation, ...]]:
+    """The query with the boxes that are asked about, all proposals, and the annotations of images that nobody need open."""
+    mode = context.config.ask.mode
+    train = {item.image_id for item in query.items if item.split is Split.TRAIN}
+    made = {p.image_id: _shown(p, mode) for p in _proposals(context, round, train, settled)}
+    items = tuple(_asked(item, made.get(item.image_id), mode) for item in query.items)
+    alone = {item.image_id for item in items if item.box_ids == ()}
+    annotations = tuple(
+        annotation_of(i, (), p, complete=bool(p.settled and p.settled.complete), round=round) for i, p in made.items() if i in alone
+    )
+    return replace(query, items=items), list(made.values()), annotations
+
+
+def _shown(proposals: Proposals, mode: str) -> Proposals:
+    """What enters the annotation or is asked about: by boxes, certain ones do neither."""
+    if mode != "boxes":
+        return proposals
+    return replace(proposals, boxes=proposals.boxes[~proposals.certain], certain=np.zeros(int((~proposals.certain).sum()), bool))
+
+
+def _asked(item: QueryItem, proposals: Proposals | None, mode: str) -> QueryItem:
+    """Whole images in review, unless a person has looked over them before; else the uncertain boxes, which may be none."""
+    if proposals is None:
+        return item
+    looked_over = proposals.settled is not None and proposals.settled.complete
+    return item if mode == "review" and not looked_over else replace(item, box_ids=proposals.uncertain_ids)
+
+
+def _counts(query: Query, annotations: Sequence[Annotation]) -> dict[str, Any]:
+    train = [item for item in query.items if item.split is Split.TRAIN]
+    return {
+        "asked": len(query.items) - len(annotations),
+        "whole": sum(item.box_ids is None for item in train),
+        "boxwise": sum(bool(item.box_ids) for item in train),
+        "self_labeled": len(annotations),
+        "val_drawn": len(query.items) - len(train),
+    }

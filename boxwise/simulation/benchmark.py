@@ -1,0 +1,291 @@
+"""A benchmark: data sets × detectors × arms × seeds, one simulation for each data set and detector.
+
+Returns the panels for the report. Everything resumes where it was, cell by cell, because a simulation does.
+Knows nothing of how a cell is run or shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from boxwise import registry
+from boxwise.config import AskConfig, Section, StudyConfig, apply_overrides, dump_config, parse_config
+from boxwise.data.datasets import detect_format, read_dataset
+from boxwise.data.digits import make_digits
+from boxwise.data.formats.base import Dataset
+from boxwise.data.formats.names import FORMATS
+from boxwise.data.splits import PROTOCOLS, with_splits
+from boxwise.errors import BoxwiseError, ConfigError, StudyError, unknown
+from boxwise.files import replacing
+from boxwise.results.facts import Cell
+from boxwise.results.grid import Panel
+from boxwise.rounds import check
+from boxwise.simulation.simulate import ARMS_FILE, Message, Plan, check_baseline, check_plan, read_simulation, run_cells
+
+INDEX = "panels.json"
+_DIGITS_SEED = 7
+_NOTHING = Dataset((), (), {})
+OnEvent = Callable[[str, Message], None]  # panel, message
+OnPanel = Callable[[Path, Sequence[Cell], Sequence[Panel]], None]  # a panel's folder, all its cells, all panels so far
+Progress = Callable[[int, int], None]
+
+
+class DataSource(Section):
+    """One data set of a grid: digit scenes made on the spot, or a folder that the grid or the user names."""
+
+    digits: int | None = Field(None, ge=20, description="compose so many digit scenes; no folder is needed")
+    path: Path | None = None
+    format: str | None = Field(None, description="voc, coco, yolo, cvat, voc0712 or coco2017; guessed when not given")
+    overrides: tuple[str, ...] = Field((), description="key=value, over the grid's config and below a detector's")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.format is not None and self.format not in {**FORMATS, **PROTOCOLS}:
+            raise ValueError(unknown("format", self.format, [*FORMATS, *PROTOCOLS]))
+        return self
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is known where the images come from."""
+        return self.digits is not None or self.path is not None
+
+
+class Preset(Section):
+    """A grid: every data set with every detector, every arm and seed. detectors: name in the results → config overrides.
+
+    arms: "all" stands for every arm that has a name, but those in `without`.
+    """
+
+    name: str
+    about: str = ""
+    data: dict[str, DataSource] = Field(default_factory=dict)
+    detectors: dict[str, tuple[str, ...]] = Field(min_length=1)
+    arms: tuple[str, ...] = Field(min_length=1)
+    without: tuple[str, ...] = ()
+    seeds: int = Field(6, ge=1)
+    baseline: str = "random"
+    config: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all(cls, values: dict[str, Any]) -> dict[str, Any]:
+        without = values.get("without")
+        if values.get("arms") == "all":
+            left_out = without if isinstance(without, list) else []  # anything else is refused by its type
+            return values | {"arms": [arm for arm in registry.ARMS if arm not in left_out]}
+        if without:
+            raise ValueError("`without` stands beside `arms: all` only: take what is not wanted off the list of arms.")
+        return values
+
+    @field_validator("without")
+    @classmethod
+    def _known(cls, without: tuple[str, ...]) -> tuple[str, ...]:
+        for name in without:
+            if name not in registry.ARMS:
+                raise ValueError(unknown("arm", name, registry.ARMS))
+        return without
+
+    def with_folders(self, folders: Sequence[Path]) -> Preset:
+        """The grid on the user's folders: a folder serves the data set of its name, else the one of a fixed layout, else it is added.
+
+        Data sets that no folder was given for are left out. Raises BoxwiseError when none is left, or a folder is not there.
+        """
+        data = dict(self.data)
+        for folder in folders:
+            if not folder.is_dir():
+                found = "a file" if folder.exists() else "nothing there"
+                raise BoxwiseError(f"{folder}: expected a folder with a data set, found {found}.")
+            name = _slot(data, folder.resolve().name)
+            data[name] = data.get(name, DataSource()).model_copy(update={"path": folder})
+        ready = {name: source for name, source in data.items() if source.ready}
+        if not ready:
+            wanted = ", ".join(f"{name} ({source.format or 'any format'})" for name, source in data.items()) or "any labelled data set"
+            raise BoxwiseError(f"preset {self.name!r} needs data: give --data DIR once for each of {wanted}.")
+        return self.model_copy(update={"data": ready})
+
+
+def preset_names() -> list[str]:
+    """The presets that boxwise brings along."""
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in (files("boxwise.simulation") / "presets").iterdir() if entry.name.endswith(".yaml")
+    )
+
+
+def load_preset(name: str) -> Preset:
+    """A preset of boxwise's own. Raises ConfigError that lists the known names."""
+    if name not in preset_names():
+        raise ConfigError(unknown("preset", name, preset_names()))
+    return _parse((files("boxwise.simulation") / "presets" / f"{name}.yaml").read_text(encoding="utf-8"), name, name)
+
+
+def load_grid(path: Path) -> Preset:
+    """A grid of the user's own, in the layout of the presets. Raises ConfigError naming the file and key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected a grid file in YAML, found: {error}.") from None
+    return _parse(text, path.stem, str(path))
+
+
+def benchmark(
+    preset: Preset,
+    out: Path,
+    *,
+    overrides: Sequence[str] = (),
+    jobs: int = 1,
+    on_event: OnEvent | None = None,
+    on_panel: OnPanel | None = None,
+    progress: Progress | None = None,
+) -> list[Panel]:
+    """Run every cell of the grid that is not finished, below `out`; returns all panels that lie there.
+
+    overrides: config of every cell, above the grid's own. jobs: cells side by side; on one GPU each process simply takes its share of it.
+    on_panel: called when a panel is done. Raises BoxwiseError before any training for an unknown arm, detector, key or baseline, and for a
+    data set that cannot be read, is too small, or is not the one that the folder holds cells of.
+    """
+    plans = _with_data(_plans(preset, out, overrides), preset, out, progress)
+    cells: dict[Path, list[Cell]] = {}
+    for (name, detector), plan in plans.items():
+        _list_panel(out, plan.folder.name, name, detector)
+        run_cells(plan, jobs=jobs, on_event=None if on_event is None else _told(on_event, plan.folder.name))
+        cells = _read_cells(out, known=cells)
+        if on_panel is not None:
+            on_panel(plan.folder, cells[plan.folder], _panels(out, cells))
+    return _panels(out, cells)
+
+
+def read_benchmark(out: Path) -> list[Panel]:
+    """The panels below `out` with their finished cells. Raises BoxwiseError when there is no benchmark."""
+    return _panels(out, _read_cells(out, known={}))
+
+
+def _index(out: Path) -> dict[Path, tuple[str, str]]:
+    """Folder of each panel that lies there → its data set and detector. Raises BoxwiseError when there is no benchmark."""
+    path = out / INDEX
+    if not path.is_file():
+        raise BoxwiseError(f"{out}: no benchmark here (no {INDEX}).")
+    index = json.loads(path.read_text(encoding="utf-8"))
+    return {out / folder: (data, detector) for folder, (data, detector) in index.items() if (out / folder / ARMS_FILE).is_file()}
+
+
+def _read_cells(out: Path, *, known: Mapping[Path, Sequence[Cell]]) -> dict[Path, list[Cell]]:
+    """Folder of each panel → its cells, finished or not; finished ones that are known are not read again."""
+    return {folder: read_simulation(folder, known=known.get(folder, ())) for folder in _index(out)}
+
+
+def _panels(out: Path, cells: Mapping[Path, Sequence[Cell]]) -> list[Panel]:
+    return [Panel(*names, [cell for cell in cells[folder] if cell.finished]) for folder, names in _index(out).items()]
+
+
+def read_source(source: DataSource, made: Path, *, progress: Progress | None = None) -> Dataset:
+    """The data set of a source; digit scenes are composed at `made` unless they lie there."""
+    if source.digits is not None:
+        if not (made / "ImageSets").exists():
+            make_digits(made, seed=_DIGITS_SEED, images=source.digits)
+        return read_dataset(made, format_name="voc", progress=progress)
+    assert source.path is not None  # with_folders has seen to it
+    if source.format in PROTOCOLS:
+        return PROTOCOLS[source.format](source.path, progress=progress)
+    return read_dataset(source.path, format_name=source.format, progress=progress)
+
+
+def _digits_folder(source: DataSource, name: str, data: Path) -> Path:
+    """Where so many scenes lie, or are to lie; those in a folder without the number in its name go on being used."""
+    plain = data / name
+    made = sum(1 for _ in (plain / "JPEGImages").glob("*.png")) if (plain / "ImageSets").exists() else 0
+    return plain if made == source.digits else data / f"{name}_{source.digits}"
+
+
+def _with_data(plans: Mapping[tuple[str, str], Plan], preset: Preset, out: Path, progress: Progress | None) -> dict[tuple[str, str], Plan]:
+    """The plans with their data sets, each read once; every fault of any of them is found here."""
+    for source in preset.data.values():
+        _check_path(source)
+    read = {name: _read_with_splits(source, name, out / "data", progress) for name, source in preset.data.items()}
+    ready = {(name, detector): replace(plan, dataset=read[name]) for (name, detector), plan in plans.items()}
+    for plan in ready.values():
+        check_plan(plan)
+    return ready
+
+
+def _check_path(source: DataSource) -> None:
+    """BoxwiseError for a path with nothing there, or with images alone."""
+    if source.digits is None and source.path is not None and detect_format(source.path) is None and source.format is None:
+        raise BoxwiseError(f"{source.path}: expected a labelled data set, found no labels of a format that is known.")
+
+
+def _read_with_splits(source: DataSource, name: str, data: Path, progress: Progress | None) -> Dataset:
+    dataset = read_source(source, _digits_folder(source, name, data), progress=progress)
+    try:
+        return with_splits(dataset)
+    except StudyError as error:
+        raise StudyError(f"data set {name!r} ({source.path}): {error}") from None
+
+
+def _slot(data: Mapping[str, DataSource], folder: str) -> str:
+    """The name under which a folder joins the grid."""
+    by_name = next((name for name in data if name.lower() == folder.lower()), folder)
+    open_layouts = [name for name, source in data.items() if source.format in PROTOCOLS and not source.ready]
+    name = open_layouts[0] if by_name not in data and len(open_layouts) == 1 else by_name
+    if name in data and data[name].ready:
+        raise BoxwiseError(f"two data sets are called {name!r}: rename a folder, or list both in a grid file.")
+    return name
+
+
+def _plans(preset: Preset, out: Path, overrides: Sequence[str]) -> dict[tuple[str, str], Plan]:
+    """A plan without its data for each data set and detector; every config of every arm is seen to be valid, and the baseline an arm."""
+    plans = {}
+    for name, source in preset.data.items():
+        for detector, own in preset.detectors.items():
+            config = _config(preset, (*source.overrides, *own, *overrides))
+            plan = Plan(_NOTHING, config, preset.arms, tuple(range(preset.seeds)), out / f"{name}_{detector}")
+            for arm in preset.arms:
+                blind = {"ask": AskConfig()}  # thresholds name classes, which are known once the data are read
+                check(plan.cell_config(arm, 0).model_copy(update=blind), (), simulated=True)
+            check_baseline(plan.folder, preset.arms, preset.baseline)
+            plans[name, detector] = plan
+    return plans
+
+
+def _config(preset: Preset, overrides: Sequence[str]) -> StudyConfig:
+    values = yaml.safe_load(dump_config(parse_config(preset.config, preset.name)))
+    apply_overrides(values, overrides)
+    return parse_config(values, preset.name)
+
+
+def _parse(text: str, name: str, origin: str) -> Preset:
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{origin}: not readable as YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{origin}: expected a mapping with detectors and arms, found a {type(values).__name__}.")
+    try:
+        return Preset.model_validate({"name": name} | values)
+    except ValidationError as error:
+        faults = (": ".join((origin, *_place(fault["loc"]), fault["msg"].removeprefix("Value error, "))) for fault in error.errors())
+        raise ConfigError("\n".join(faults)) from None
+
+
+def _place(keys: Sequence[int | str]) -> tuple[str, ...]:
+    """The dotted key of a fault; nothing for one of the whole file."""
+    return (".".join(map(str, keys)),) if keys else ()
+
+
+def _told(on_event: OnEvent, panel: str) -> Callable[[Message], None]:
+    return lambda message: on_event(panel, message)
+
+
+def _list_panel(out: Path, folder: str, data: str, detector: str) -> None:
+    """Which folder is which panel, for `read_benchmark`; panels of earlier calls stay listed."""
+    path = out / INDEX
+    index = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    with replacing(path) as aside:
+        aside.write_text(json.dumps(index | {folder: [data, detector]}, indent=1), encoding="utf-8")

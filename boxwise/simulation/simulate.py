@@ -1,0 +1,379 @@
+"""Simulation: studies answered by the simulated annotator, arms × seeds, paired, resumable cell by cell.
+
+For each seed a trunk study does the first round, which is the same for every arm that sees the same in it; each arm forks it and goes
+on under its own config. Returns the finished cells for the report. The only module that reaches ground truth of the pool.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from boxwise import rounds
+from boxwise.artifacts.box_tables import read_self_labels
+from boxwise.config import StudyConfig, TrainConfig, apply_overrides, differences, dump_config, load_config, parse_config
+from boxwise.data.formats.base import Dataset
+from boxwise.data.splits import data_differences, data_facts, with_splits
+from boxwise.errors import BoxwiseError, ConfigError, StudyError
+from boxwise.evaluation.self_labels import self_label_quality
+from boxwise.files import replacing
+from boxwise.records import Phase, Split
+from boxwise.registry import arm_overrides, needs_oracle
+from boxwise.results.cells import SELF_LABELS_FILE, cell_of
+from boxwise.results.facts import Cell
+from boxwise.rounds import SELF_LABELS, Event
+from boxwise.simulation.annotator import SimulatedAnnotator
+from boxwise.study import Study
+
+ARMS_FILE = "arms.json"
+DATA_FILE = "data.json"
+_PATIENCE_SECONDS = 0.2
+_ROUND_0: Any = {  # what round 0 sees of a config
+    "detector": True,
+    "train": set(TrainConfig.model_fields) - {"start"},  # which asks how later rounds start
+    "budget": {"initial", "validation"},
+    "cold_start": True,
+    "annotator": True,
+    "cost": True,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to simulate: the data with all its labels, the base config, which arms, which seeds, where.
+
+    Every arm is a set of config overrides (registry.arm_overrides).
+    """
+
+    dataset: Dataset
+    config: StudyConfig
+    arms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    folder: Path
+
+    def cell_config(self, arm: str, seed: int) -> StudyConfig:
+        values = self.config.model_dump(mode="json") | {"seed": seed}
+        return _overridden(values, arm_overrides(arm), arm)
+
+    def cell_folder(self, arm: str, seed: int) -> Path:
+        return self.folder / "cells" / f"{_safe(arm)}_seed{seed}"
+
+    def trunks(self, seed: int) -> list[Trunk]:
+        """The first rounds that the arms of a seed need: one for all arms that round 0 shows no difference between."""
+        base = _overridden(self.config.model_dump(mode="json") | {"seed": seed}, (), "trunk")
+        trunks: dict[str, Trunk] = {}
+        for arm in self.arms:
+            config = _trunk_config(base, self.cell_config(arm, seed))
+            name = f".trunk{_digest(differences(base, config))}_seed{seed}"
+            before = trunks[name].arms if name in trunks else ()
+            trunks[name] = Trunk(self.folder / "cells" / name, config, (*before, arm))
+        return list(trunks.values())
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """Round 0 of a seed up to its evaluation, and the arms that fork it."""
+
+    folder: Path
+    config: StudyConfig
+    arms: tuple[str, ...]
+
+
+Message = tuple[str, int, Event]  # arm, seed, event
+OnEvent = Callable[[Message], None]
+
+
+def simulate(plan: Plan, *, jobs: int = 1, on_event: OnEvent | None = None) -> list[Cell]:
+    """Run every cell of the plan that is not finished; returns all of them, in the order of arms and seeds.
+
+    A folder that holds a simulation of another config or data set is an error that names the difference; arms and seeds may be added.
+    jobs: cells side by side, each in its own process with its share of the cores.
+    """
+    run_cells(plan, jobs=jobs, on_event=on_event)
+    return [read_cell(plan.cell_folder(arm, seed), arm=arm) for arm in plan.arms for seed in plan.seeds]
+
+
+def run_cells(plan: Plan, *, jobs: int = 1, on_event: OnEvent | None = None) -> None:
+    """As `simulate`, for those who read the cells by themselves."""
+    plan = replace(plan, dataset=with_splits(plan.dataset))
+    check_plan(plan)
+    _write_plan(plan)
+    if jobs <= 1:
+        for seed in plan.seeds:
+            for trunk in plan.trunks(seed):
+                _run_trunk(plan, trunk, on_event)
+                for arm in trunk.arms:
+                    _run_cell(plan, arm, seed, trunk.folder, on_event)
+    else:
+        _run_side_by_side(plan, jobs, on_event or (lambda message: None))
+
+
+def read_simulation(folder: Path, *, known: Iterable[Cell] = ()) -> list[Cell]:
+    """All cells of a simulation's folder, finished or not; those of `known` that are finished are not read again.
+
+    Raises StudyError when there is none.
+    """
+    arms = _listed(folder)
+    if not arms:
+        raise StudyError(f"{folder}: no simulation here (no {ARMS_FILE}).")
+    at_hand = {cell.folder: cell for cell in known if cell.finished}
+    found = [(arm, folder / "cells" / name) for arm, names in arms.items() for name in names]
+    return [at_hand.get(cell) or read_cell(cell, arm=arm) for arm, cell in found if cell.exists()]
+
+
+def check_plan(plan: Plan) -> None:
+    """ConfigError or StudyError for every fault that can be known before the first training; writes nothing.
+
+    The plan's data set has its splits already.
+    """
+    if len(set(plan.arms)) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
+        raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
+    for arm in plan.arms:
+        rounds.check(plan.cell_config(arm, plan.seeds[0]), plan.dataset.classes, simulated=True)
+    config = plan.folder / "config.yaml"
+    found = differences(load_config(config), plan.config) if config.exists() else []
+    if found:
+        raise StudyError(f"{plan.folder}: holds a simulation of another config:\n  " + "\n  ".join(found))
+    other = data_differences(_data_there(plan.folder), data_facts(plan.dataset))
+    if other:
+        raise StudyError(f"{plan.folder}: holds a simulation of another data set, so take another folder:\n  " + "\n  ".join(other))
+
+
+def check_baseline(folder: Path, arms: Sequence[str], baseline: str) -> None:
+    """ConfigError unless `baseline` is an arm, of `arms` or of earlier calls in the folder; an arm alone is compared with nothing."""
+    arm_overrides(baseline)
+    known = list(dict.fromkeys([*arms, *_listed(folder)]))
+    if len(known) > 1 and baseline not in known:
+        raise ConfigError(
+            f"baseline {baseline!r} is none of the arms ({', '.join(known)}), so nothing could be compared with it. "
+            "Add it to the arms, or say with --baseline which of them it is."
+        )
+
+
+def read_cell(folder: Path, *, arm: str) -> Cell:
+    """A finished or unfinished cell for the report, with its labels."""
+    return cell_of(Study.open(folder), arm=arm)
+
+
+def _write_plan(plan: Plan) -> None:
+    """The config and facts of the data that the next call is held against, and which folder is which cell."""
+    files = {
+        "config.yaml": dump_config(plan.config),
+        DATA_FILE: json.dumps(data_facts(plan.dataset), indent=1),
+        ARMS_FILE: json.dumps(_with_cells(_listed(plan.folder), plan), indent=1),
+    }
+    for name, text in files.items():
+        with replacing(plan.folder / name) as aside:
+            aside.write_text(text, encoding="utf-8")
+
+
+def _data_there(folder: Path) -> dict[str, Any]:
+    """The `data_facts` that the cells of a folder were made with; without the file, those that the first cell's study can tell."""
+    path = folder / DATA_FILE
+    if path.exists():
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+    for cell in sorted((folder / "cells").glob("*/config.yaml")):
+        with suppress(BoxwiseError):
+            store = Study.open(cell.parent).store
+            told = {"images": len(store.images()) + len(store.quarantined()), "classes": store.get("classes")}
+            store.close()
+            return told
+    return {}
+
+
+def _listed(folder: Path) -> dict[str, list[str]]:
+    """Arm → names of its cells' folders, for all arms and seeds of the calls so far; empty where there is no simulation."""
+    path = folder / ARMS_FILE
+    found: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
+
+
+def _with_cells(listed: Mapping[str, Sequence[str]], plan: Plan) -> dict[str, Sequence[str]]:
+    """`listed` with the plan's own; arms and seeds of earlier calls stay."""
+    own = {arm: [plan.cell_folder(arm, seed).name for seed in plan.seeds] for arm in plan.arms}
+    return {**listed, **{arm: sorted({*listed.get(arm, ()), *names}) for arm, names in own.items()}}
+
+
+def _run_trunk(plan: Plan, trunk: Trunk, on_event: OnEvent | None) -> None:
+    folder, config = trunk.folder, trunk.config
+    if all(plan.cell_folder(arm, config.seed).exists() for arm in trunk.arms):
+        return
+    annotator, images = _hide_pool_labels(plan.dataset, config)
+    begun = (folder / "config.yaml").exists()
+    study = Study.open(folder, config=config) if begun else Study.create(folder, images, config=config, simulated=True)
+    while study.store.position != (0, Phase.SCORE):
+        if study.store.position[1] is Phase.ANNOTATE:
+            study.answer(annotator)
+        number, phase = study.store.position
+        show = _tagged("all arms" if trunk.arms == plan.arms else ", ".join(trunk.arms), config.seed, on_event)
+        study.step(on_event=show)
+        show(_finished(study, number, phase))
+    study.store.close()
+
+
+def _run_cell(plan: Plan, arm: str, seed: int, trunk: Path, on_event: OnEvent | None) -> None:
+    folder, config = plan.cell_folder(arm, seed), plan.cell_config(arm, seed)
+    if not folder.exists():
+        Study.open(trunk).fork(folder, config)
+    study = Study.open(folder, config=config)
+    annotator, _ = _hide_pool_labels(plan.dataset, config)
+    show = _tagged(arm, seed, on_event)
+
+    def after(number: int, phase: Phase) -> None:
+        show(_finished(study, number, phase))
+        if phase is Phase.EVALUATE:
+            _judge_self_labels(study, annotator)
+
+    study.run(annotator, oracle=annotator.reveal if needs_oracle(config) else None, on_event=show, on_step=after)
+    _judge_self_labels(study, annotator)
+    study.store.close()
+
+
+def _judge_self_labels(study: Study, annotator: SimulatedAnnotator) -> None:
+    """Hold the model's own labels of each round that is not judged yet against ground truth, for the report alone."""
+    path = study.folder / SELF_LABELS_FILE
+    judged: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    new = {str(number) for number in range(1, study.store.position[0] + 1)} - judged.keys()
+    if new:
+        judged |= {number: _self_labels_of(study, int(number), annotator) for number in sorted(new, key=int)}
+        with replacing(path) as aside:
+            aside.write_text(json.dumps(judged, indent=1), encoding="utf-8")
+
+
+def _self_labels_of(study: Study, number: int, annotator: SimulatedAnnotator) -> dict[str, Any]:
+    """How right the model's own labels of a round were, by the place they stand in; nothing in the study reads it."""
+    given = study.store.annotations(Split.TRAIN, before=number + 1).values()
+    by_model = {a.image_id: a.boxes[a.by_model] for a in given if a.round == number and a.by_model.any()}
+    own = read_self_labels(study.round_folder(number) / SELF_LABELS)
+    pool = {image_id: labels.boxes for image_id, labels in own.items()}
+    return {
+        place: self_label_quality(labels.items(), {i: annotator.reveal(i) for i in labels}, study.classes)
+        for place, labels in (("annotated", by_model), ("pool", pool))
+        if labels
+    }
+
+
+def _hide_pool_labels(dataset: Dataset, config: StudyConfig) -> tuple[SimulatedAnnotator, Dataset]:
+    """The pool's labels go to the annotator and nowhere else; those of val and test stay with the data set."""
+    pool = {record.image_id for record in dataset.images if record.split is Split.TRAIN}
+    hidden = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id in pool}
+    shown = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id not in pool}
+    sizes = {record.image_id: (record.width, record.height) for record in dataset.images}
+    annotator = SimulatedAnnotator(hidden, config.cost, config.annotator, seed=config.seed, class_count=len(dataset.classes), sizes=sizes)
+    return annotator, replace(dataset, labels=shown)
+
+
+def _trunk_config(base: StudyConfig, arm: StudyConfig) -> StudyConfig:
+    """`base` with what round 0 sees of the arm's config."""
+    seen = arm.model_dump(mode="json", include=_ROUND_0)
+    if arm.cold_start.name != "random" and arm.cold_start.embedding == "vae":
+        seen["scorer"] = {"vae": arm.scorer.vae.model_dump(mode="json")}
+    return parse_config(_merged(base.model_dump(mode="json"), seen), "trunk")
+
+
+def _merged(values: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
+    """`values` with those of `parts` in their place, section by section."""
+    return values | {key: _merged(values[key], part) if isinstance(part, dict) else part for key, part in parts.items()}
+
+
+def _digest(differences: Sequence[str]) -> str:
+    """A short name for a trunk that differs so from the base config's, which has none."""
+    return f"_{blake2b(json.dumps(differences).encode(), digest_size=4).hexdigest()}" if differences else ""
+
+
+def _overridden(values: dict[str, Any], overrides: Iterable[str], arm: str) -> StudyConfig:
+    apply_overrides(values, overrides)
+    return parse_config(values, f"arm {arm}")
+
+
+def _safe(arm: str) -> str:
+    return "".join(char if char.isalnum() or char in "-_." else "_" for char in arm)
+
+
+def _tagged(arm: str, seed: int, on_event: OnEvent | None) -> Callable[[Event], None]:
+    return lambda event: None if on_event is None else on_event((arm, seed, event))
+
+
+def _finished(study: Study, number: int, phase: Phase) -> Event:
+    """The event of a finished step, with what was reached if it was an evaluation."""
+    metrics = study.store.facts()[number][phase.value].get(Split.TEST.value) if phase is Phase.EVALUATE else None
+    return Event(number, phase, 1, 1, {"AP": metrics["ap"], "AP50": metrics["ap50"]} if metrics else {}, finished=True)
+
+
+# -- side by side ------------------------------------------------------------------------------------------------------------
+
+
+def _run_side_by_side(plan: Plan, jobs: int, on_event: OnEvent) -> None:
+    """As `_run_in_processes`. Raises StudyError when the system has killed a process."""
+    try:
+        _run_in_processes(plan, jobs, on_event)
+    except BrokenProcessPool:
+        raise StudyError(
+            "a cell's process was killed, perhaps for want of memory: use fewer --jobs; the same command goes on where it was."
+        ) from None
+
+
+def _run_in_processes(plan: Plan, jobs: int, on_event: OnEvent) -> None:
+    """Trunks first; their arms start as soon as they are done. The first fault ends the other cells, unharmed, and is raised."""
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context, initializer=_share_cores, initargs=(threads,)) as pool:
+        others = set(multiprocessing.active_children())
+        queue = manager.Queue()
+        trunks = [trunk for seed in plan.seeds for trunk in plan.trunks(seed)]
+        waiting: dict[Future[None], Trunk | None] = {pool.submit(_trunk_job, plan, trunk, queue): trunk for trunk in trunks}
+        try:
+            while waiting:
+                done, _ = wait(waiting, timeout=_PATIENCE_SECONDS, return_when=FIRST_COMPLETED)
+                _drain(queue, on_event)
+                for future in done:
+                    trunk = waiting.pop(future)
+                    future.result()
+                    if trunk is not None:
+                        waiting |= {pool.submit(_cell_job, plan, arm, trunk, queue): None for arm in trunk.arms}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end(set(multiprocessing.active_children()) - others)
+            raise
+
+
+def _end(workers: Iterable[multiprocessing.process.BaseProcess]) -> None:
+    """Waits until they are gone, so that the next run finds their studies free."""
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join()
+
+
+def _share_cores(threads: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _trunk_job(plan: Plan, trunk: Trunk, queue: Any) -> None:
+    _run_trunk(plan, trunk, queue.put)
+
+
+def _cell_job(plan: Plan, arm: str, trunk: Trunk, queue: Any) -> None:
+    _run_cell(plan, arm, trunk.config.seed, trunk.folder, queue.put)
+
+
+def _drain(queue: Any, on_event: OnEvent) -> None:
+    try:
+        while True:
+            on_event(queue.get_nowait())
+    except Empty:
+        return

@@ -1,0 +1,77 @@
+"""What a selection reads, in real studies of seconds; what it chooses is tested with the study."""
+
+import shutil
+
+import pytest
+
+from boxwise.config import load_config
+from boxwise.records import Phase, Split
+from boxwise.rounds import STEPS, RoundContext
+from boxwise.store import Store
+from boxwise.study import Study
+
+
+@pytest.fixture(scope="module")
+def returning(hidden, tiny_overrides, tmp_path_factory):
+    """Folder of a study that is about to select in round 2, where images come back."""
+    asking = ("ask.mode=review", "ask.certain=0.37", "ask.uncertain=0.2", "policy.name=ratio_threshold", "policy.ratio_train=0.5")
+    config = load_config(None, (*tiny_overrides, *asking, "scorer.name=none", "strategy.name=random"))
+    study = Study.create(tmp_path_factory.mktemp("returning") / "study", hidden[1], config=config)
+    while study.store.position != (2, Phase.SELECT):
+        if study.store.position[1] is Phase.ANNOTATE:
+            study.answer(hidden[0])
+        study.step()
+    study.store.close()
+    return study.folder
+
+
+@pytest.fixture
+def study_of(waiting_study, returning, tmp_path):
+    """A function from a mode of asking, or "returning", to a fresh study."""
+    return lambda name: Study.open(shutil.copytree(returning, tmp_path / name)) if name == "returning" else waiting_study(name)
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The arguments of every reading of annotations from here on."""
+    made, annotations = [], Store.annotations
+
+    def noted(store, split, **options):
+        made.append((split, options))
+        return annotations(store, split, **options)
+
+    monkeypatch.setattr(Store, "annotations", noted)
+    return made
+
+
+def select(study):
+    """What the step makes of the study's round; nothing is committed."""
+    context = RoundContext(study.folder, study.store, study.config, study.classes, None, lambda event: None)
+    return STEPS[Phase.SELECT](context, study.store.position[0])
+
+
+@pytest.mark.parametrize("name", ["full", "boxes", "returning"])
+def test_reads_all_annotations_once(study_of, reads, name):
+    study = study_of(name)
+    reads.clear()
+    assert select(study).query.image_ids
+    assert reads == [(Split.TRAIN, {})]
+
+
+def test_what_comes_back_is_charged_before_the_strategy_chooses(study_of):
+    study = study_of("returning")
+    again, step = study.store.facts()[1]["compose"]["requeued"], select(study)
+    train = [item.image_id for item in step.query.items if item.split is Split.TRAIN]
+    assert again and train[: len(again)] == again[:4] and len(train) == 4
+    assert step.facts["requeued"] == len(again)
+
+
+def test_what_was_told_since_the_pool_pass_is_asked_no_more(study_of):
+    study = study_of("full")
+    before = select(study)
+    told = [item.image_id for item in before.query.items if item.split is Split.TRAIN]
+    for image_id in told:
+        study.tell(image_id, [])
+    after = select(study)
+    assert not set(told) & set(after.query.image_ids)
+    assert after.facts["candidates"] == before.facts["candidates"] - len(told)

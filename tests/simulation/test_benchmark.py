@@ -1,0 +1,295 @@
+"""The benchmark's promises: a grid of simulations, resumed after a kill, and one clear message for every mistake."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from boxwise.cli import main
+from boxwise.errors import BoxwiseError, ConfigError, StudyError
+from boxwise.simulation import simulate as simulation
+from boxwise.simulation.benchmark import DataSource, benchmark, load_grid, load_preset, preset_names, read_benchmark
+
+GRID = {
+    "data": {"one": {"digits": 30}, "two": {"digits": 20, "overrides": ["budget.per_round=3"]}},
+    "detectors": {
+        "tiny": ["detector.name=tiny_ssd", "detector.imgsz=96", "detector.pretrained=false"],
+        "small": ["detector.name=tiny_ssd", "detector.imgsz=64", "detector.pretrained=false"],
+    },
+    "arms": ["random", "fewest"],
+    "seeds": 1,
+    "config": {
+        "train": {"min_steps": 2, "max_steps": 2, "batch": 2, "warmup_steps": 1, "checkpoint_every": 1, "augment": "none"},
+        "budget": {"initial": 4, "per_round": 2, "rounds": 1},
+    },
+}
+
+
+@pytest.fixture
+def grid(tmp_path):
+    path = tmp_path / "my.yaml"
+    path.write_text(yaml.safe_dump(GRID, sort_keys=False))
+    return path
+
+
+@pytest.fixture
+def small(grid):
+    """A preset of one panel: "one" with the detector "tiny", arms random and fewest, one seed."""
+    whole = load_grid(grid)
+    return whole.model_copy(update={"data": {"one": whole.data["one"]}, "detectors": {"tiny": whole.detectors["tiny"]}})
+
+
+@pytest.fixture(scope="module")
+def _finished(tmp_path_factory):
+    """The folder of the preset `small`, with cells that another benchmark's grid has run."""
+    folder = tmp_path_factory.mktemp("finished")
+    path = folder / "my.yaml"
+    path.write_text(yaml.safe_dump(GRID | {"data": {"one": {"digits": 30}}, "detectors": {"tiny": GRID["detectors"]["tiny"]}}))
+    benchmark(load_grid(path), folder / "out")
+    return folder / "out"
+
+
+@pytest.fixture
+def finished(_finished, tmp_path):
+    """A copy of its own of a finished benchmark of the preset `small`."""
+    return shutil.copytree(_finished, tmp_path / "finished")
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The folders of the cells that are read, in their order."""
+    folders = []
+
+    def reading(study, **options):
+        folders.append(study.folder)
+        return cell_of(study, **options)
+
+    cell_of = simulation.cell_of
+    monkeypatch.setattr(simulation, "cell_of", reading)
+    return folders
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """The command in this process: a function from its arguments to (exit code, stdout, stderr)."""
+
+    def run(*arguments, verb="benchmark"):
+        monkeypatch.setattr(sys, "argv", ["boxwise", verb, *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def rows_of(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_grid_killed_and_resumed_is_whole(grid, tmp_path, run):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "boxwise", "benchmark", "--grid", str(grid), "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while not (out / "one_tiny" / "cells" / "fewest_seed0").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run was over before it could be killed"
+    done = out / "one_tiny" / "cells" / "random_seed0" / "study.sqlite"
+    before = done.stat().st_mtime_ns
+    benchmark(load_grid(grid), out)
+    assert done.stat().st_mtime_ns == before  # a finished cell was left alone
+    # Everything is done: the command has only the files to write, after each panel for all that lie there.
+    one = {**GRID, "data": {"one": GRID["data"]["one"]}, "detectors": {"tiny": GRID["detectors"]["tiny"]}}
+    grid.write_text(yaml.safe_dump(one, sort_keys=False))
+    code, shown, _ = run("--grid", grid, "--out", out)
+    assert code == 0 and "Ranks" in shown and "fewest (floor) stands" in shown
+    rows = rows_of(out / "results.csv")
+    cells = {(r["data"], r["detector"], r["arm"], r["seed"]) for r in rows}
+    assert len(cells) == 2 * 2 * 2 and len(rows) == 2 * len(cells)
+    assert {r["images"] for r in rows if r["data"] == "two" and r["round"] == "1"} == {"7"}
+    assert all(r["select_seconds"] for r in rows if r["round"] == "1") and (out / "results.parquet").exists()
+    assert len(rows_of(out / "summary.csv")) == 8 and (out / "report.html").exists()
+
+
+def test_more_arms_and_seeds_join_a_folder(grid, tmp_path):
+    small = load_grid(grid)
+    small = small.model_copy(update={"data": {"one": small.data["one"]}, "detectors": {"small": small.detectors["small"]}, "seeds": 1})
+    benchmark(small.model_copy(update={"arms": ("random",)}), tmp_path / "out")
+    (panel,) = benchmark(small.model_copy(update={"arms": ("everything",)}), tmp_path / "out")
+    assert {(cell.arm, cell.role) for cell in panel.cells} == {("random", "arm"), ("everything", "ceiling")}
+    whole = next(cell for cell in panel.cells if cell.role == "ceiling")
+    assert [r.phase("annotate")["images"] for r in whole.rounds] == [4, 18]  # 60% of 30 scenes are the pool
+    assert (panel.data, panel.detector) == ("one", "small") and len(read_benchmark(tmp_path / "out")) == 1
+
+
+def test_each_cell_is_read_once_for_all_files_and_panels(grid, tmp_path, run, read):
+    change = {"data": {"one": {"digits": 20}}, "arms": ["random"], "config": GRID["config"] | {"budget": {"initial": 4, "rounds": 0}}}
+    grid.write_text(yaml.safe_dump(GRID | change))
+    assert run("--grid", grid, "--out", tmp_path / "out")[0] == 0
+    assert sorted(folder.parent.parent.name for folder in read) == ["one_small", "one_tiny"]
+    assert {row["detector"] for row in rows_of(tmp_path / "out" / "results.csv")} == {"tiny", "small"}
+
+
+def test_the_others_are_compared_with_the_baseline_that_is_named(finished, grid, small, run):
+    grid.write_text(yaml.safe_dump(GRID | {"data": {"one": {"digits": 30}}, "detectors": {"tiny": GRID["detectors"]["tiny"]}}))
+    assert run("--grid", grid, "--out", finished, "--baseline", "fewest")[0] == 0
+    assert {row["arm"]: row["role"] for row in rows_of(finished / "summary.csv")} == {"fewest": "baseline", "random": "arm"}
+
+
+class TestReport:
+    def test_of_a_benchmark_is_written_anew(self, finished, run):
+        for name in ("results.csv", "summary.csv", "report.html"):
+            assert not (finished / name).exists()
+        code, shown, _ = run(finished, verb="report")
+        assert code == 0 and "Ranks" in shown and str(finished / "report.html") in shown
+        assert len(rows_of(finished / "results.csv")) == 4 and "Benchmark finished" in (finished / "report.html").read_text()
+        assert {row["arm"]: row["role"] for row in rows_of(finished / "summary.csv")} == {"random": "baseline", "fewest": "floor"}
+
+    def test_of_a_panel_is_that_of_its_simulation(self, finished, run):
+        code, shown, _ = run(finished / "one_tiny", verb="report")
+        assert code == 0 and str(finished / "one_tiny" / "report.html") in shown
+
+
+class TestDigits:
+    def test_the_folder_tells_how_many(self, finished):
+        assert [folder.name for folder in (finished / "data").iterdir()] == ["one_30"]
+
+    def test_a_folder_that_does_not_tell_goes_on_being_used(self, finished, small):
+        (finished / "data" / "one_30").rename(finished / "data" / "one")
+        benchmark(small, finished)
+        assert [folder.name for folder in (finished / "data").iterdir()] == ["one"]
+
+    @pytest.mark.parametrize("told", [True, False])
+    def test_another_number_in_the_same_folder_is_an_error(self, finished, small, told):
+        if not told:
+            (finished / "data" / "one_30").rename(finished / "data" / "one")
+            (finished / "one_tiny" / "data.json").unlink()
+        with pytest.raises(StudyError, match=r"one_tiny: holds a simulation of another data set(.|\n)*images: 30 there, 40 given"):
+            benchmark(small.model_copy(update={"data": {"one": DataSource(digits=40)}}), finished)
+
+
+class TestEveryDataSetIsLookedAtBeforeAnyCell:
+    @pytest.fixture
+    def images_alone(self, tmp_path, finished):
+        return shutil.copytree(finished / "data" / "one_30" / "JPEGImages", tmp_path / "pictures")
+
+    @pytest.mark.parametrize("format_name", [None, "voc"])
+    def test_nothing_there(self, small, tmp_path, format_name):
+        with pytest.raises(BoxwiseError, match="nowhere: expected a data set, found no such file or folder"):
+            self.fails(small, DataSource(path=tmp_path / "nowhere", format=format_name), tmp_path)
+        assert not (tmp_path / "out").exists()
+
+    def test_no_labels(self, small, images_alone, tmp_path):
+        with pytest.raises(BoxwiseError, match="pictures: expected a labelled data set"):
+            self.fails(small, DataSource(path=images_alone), tmp_path)
+        assert not (tmp_path / "out").exists()
+
+    def test_too_few_labels(self, small, finished, tmp_path):
+        data = finished / "data" / "one_30"
+        for path in sorted((data / "Annotations").glob("*.xml"))[1:]:
+            path.unlink()
+        with pytest.raises(StudyError, match=r"data set 'two' \(.*one_30\): a simulation needs labelled images"):
+            self.fails(small, DataSource(path=data), tmp_path)
+
+    def test_a_threshold_of_a_class_that_it_has_not(self, small, tmp_path):
+        with pytest.raises(ConfigError, match=r"ask\.certain_of: Unknown class 'zebra'"):
+            self.fails(small, DataSource(digits=20, overrides=("ask.certain_of={zebra: 0.5}",)), tmp_path)
+
+    def fails(self, small, second, tmp_path):
+        try:
+            benchmark(small.model_copy(update={"data": {**small.data, "two": second}}), tmp_path / "out")
+        finally:
+            assert not (tmp_path / "out" / "one_tiny").exists() and not (tmp_path / "out" / "panels.json").exists()
+
+
+class TestPresets:
+    @pytest.mark.parametrize("name", preset_names())
+    def test_every_preset_is_valid_down_to_each_arm(self, name, tmp_path):
+        from boxwise.simulation.benchmark import _plans
+
+        preset = load_preset(name)
+        folders = [] if name == "small" else [tmp_path / "bccd"]
+        for folder in folders:
+            folder.mkdir()
+        assert len(_plans(preset.with_folders(folders), tmp_path, ())) == len(preset.detectors)
+
+    def test_a_folder_serves_the_data_set_of_its_name(self, tmp_path):
+        for name in ("BCCD", "mine"):
+            (tmp_path / name).mkdir()
+        preset = load_preset("real").with_folders([tmp_path / "BCCD", tmp_path / "mine"])
+        assert set(preset.data) == {"bccd", "mine"} and preset.data["bccd"].overrides and not preset.data["mine"].overrides
+
+    def test_a_protocol_takes_the_folder_whatever_it_is_called(self, tmp_path):
+        (tmp_path / "VOCdevkit").mkdir()
+        preset = load_preset("voc").with_folders([tmp_path / "VOCdevkit"])
+        assert preset.data["voc"].path == tmp_path / "VOCdevkit" and len(preset.data) == 1
+
+    def test_all_stands_for_every_arm(self):
+        assert {"random", "dual", "everything"} < set(load_preset("full").arms)
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--preset", "smal"], "Unknown preset 'smal'. Did you mean 'small'?"),
+            (["--preset", "full"], "preset 'full' needs data: give --data DIR once for each of bccd"),
+            (["--preset", "real", "--data", "nowhere/bccd"], "nowhere/bccd: expected a folder with a data set, found nothing there."),
+            (["--arms", "random,duel"], "Unknown arm or part of one 'duel'. Did you mean 'dual'?"),
+            (["--grid", "nowhere.yaml"], "nowhere.yaml: expected a grid file"),
+            (["train.stepz=3"], "train.stepz"),
+            (["--baseline", "rnadom"], "Unknown arm or part of one 'rnadom'. Did you mean 'random'?"),
+            (["--arms", "dual,badge"], "baseline 'random' is none of the arms (dual, badge)"),
+            (["--arms", "dual,badge", "--baseline", "random"], "or say with --baseline which of them it is"),
+        ],
+    )
+    def test_is_one_message(self, arguments, said, tmp_path, run):
+        code, _, error = run("--out", tmp_path / "out", *arguments)
+        assert code == 2 and said in error and error.startswith("Error: ")
+        assert not (tmp_path / "out").exists()
+
+    def test_a_devkit_that_is_not_whole(self, tmp_path):
+        (tmp_path / "VOCdevkit" / "VOC2007" / "Annotations").mkdir(parents=True)
+        preset = load_preset("voc").with_folders([tmp_path / "VOCdevkit"])
+        with pytest.raises(BoxwiseError, match="missing: VOC2007/JPEGImages"):
+            benchmark(preset, tmp_path / "out")
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"detectors": {}}, "detectors"),
+            ({"colour": "red"}, "colour"),
+            ({"data": {"x": {"format": "cocoo"}}}, "Unknown format 'cocoo'"),
+            ({"detectors": {"x": ["detector.name=ssd3000"]}}, "ssd3000"),
+            ({"arms": "all", "without": 5}, r"bad\.yaml: without: "),
+            ({"arms": "all", "without": "al_mdn"}, r"bad\.yaml: without: "),
+            ({"arms": "all", "without": ["al_mnd"]}, r"bad\.yaml: without: Unknown arm 'al_mnd'\. Did you mean 'al_mdn'"),
+            ({"without": ["random"]}, r"bad\.yaml: `without` stands beside `arms: all` only"),
+            ({"baseline": "rnadom"}, "'rnadom'"),
+            ({"baseline": "dual"}, "baseline 'dual' is none of the arms"),
+        ],
+    )
+    def test_in_a_grid_file_names_the_key(self, change, said, tmp_path):
+        path = Path(tmp_path / "bad.yaml")
+        path.write_text(yaml.safe_dump(GRID | change))
+        with pytest.raises(ConfigError, match=said):
+            benchmark(load_grid(path).with_folders([]), tmp_path / "out")
+
+    def test_two_folders_of_one_name(self, tmp_path):
+        for parent in "ab":
+            (tmp_path / parent / "bccd").mkdir(parents=True)
+        with pytest.raises(BoxwiseError, match="two data sets are called 'bccd'"):
+            load_preset("real").with_folders([tmp_path / "a/bccd", tmp_path / "b/bccd"])
+
+    def test_no_benchmark_there(self, tmp_path):
+        with pytest.raises(BoxwiseError, match="no benchmark here"):
+            read_benchmark(tmp_path)

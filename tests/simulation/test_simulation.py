@@ -1,0 +1,305 @@
+"""Simulation's promises: paired arms, hidden truth, resumable cells, side by side the same as one by one."""
+
+import csv
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from boxwise.config import load_config
+from boxwise.errors import BoxwiseError, ConfigError, StudyError
+from boxwise.records import Phase, Split
+from boxwise.registry import ARMS
+from boxwise.simulation.simulate import Plan, check_baseline, read_simulation, simulate, with_splits
+from boxwise.study import Study
+
+TIMED = ("train_seconds", "train_images_per_second")
+
+
+@pytest.fixture(scope="module")
+def plan(digits, tiny_overrides, tmp_path_factory):
+    return Plan(digits, load_config(None, tiny_overrides), ("dual", "random"), (0, 1), tmp_path_factory.mktemp("simulation"))
+
+
+@pytest.fixture(scope="module")
+def cells(plan):
+    return {(cell.arm, cell.seed): cell for cell in simulate(plan)}
+
+
+def chosen(cell, number):
+    return [item["image_id"] for item in cell.rounds[number].facts["select"]["items"]]
+
+
+def test_arms_of_a_seed_share_their_first_round_bit_for_bit(cells):
+    for seed in (0, 1):
+        dual, random = cells["dual", seed], cells["random", seed]
+        assert chosen(dual, 0) == chosen(random, 0)
+        assert dual.rounds[0].facts["evaluate"] == random.rounds[0].facts["evaluate"]
+        assert (dual.folder / "rounds/round_00/weights.pt").read_bytes() == (random.folder / "rounds/round_00/weights.pt").read_bytes()
+        assert chosen(dual, 1) != chosen(random, 1)
+
+
+def test_seeds_differ(cells):
+    assert chosen(cells["random", 0], 0) != chosen(cells["random", 1], 0)
+
+
+def test_every_arm_pays_for_the_same_number_of_images(cells):
+    assert {cell.rounds[-1].facts["annotate"]["images"] for cell in cells.values()} == {14}
+
+
+def test_pool_labels_are_in_no_store_before_they_are_asked(plan, cells):
+    for cell in cells.values():
+        study = Study.open(cell.folder)
+        asked = {image_id for number in range(3) for image_id in study.store.query(number).image_ids}
+        assert set(study.store.annotations(Split.TRAIN)) == asked
+
+
+def test_finished_cells_are_not_run_again(plan, cells):
+    before = {key: (cell.folder / "study.sqlite").stat().st_mtime_ns for key, cell in cells.items()}
+    again = simulate(plan)
+    assert {(cell.arm, cell.seed): (cell.folder / "study.sqlite").stat().st_mtime_ns for cell in again} == before
+    assert {(cell.arm, cell.seed) for cell in read_simulation(plan.folder)} == set(cells)
+
+
+def test_side_by_side_is_the_same_as_one_by_one(plan, cells, tmp_path):
+    for cell in simulate(replace(plan, folder=tmp_path, seeds=(0,)), jobs=2):
+        alone = cells[cell.arm, cell.seed]
+        assert [chosen(cell, number) for number in range(3)] == [chosen(alone, number) for number in range(3)]
+        assert [r.facts["evaluate"] for r in cell.rounds] == [r.facts["evaluate"] for r in alone.rounds]
+
+
+def test_the_oracle_is_marked_an_upper_bound(plan, tmp_path):
+    (cell,) = simulate(replace(plan, folder=tmp_path, arms=("oracle_loss",), seeds=(0,)))
+    assert cell.role == "upper bound" and cell.label == "oracle_loss (upper bound)"
+    assert cell.rounds[1].facts["audit"]["fidelity"]["score"] == pytest.approx(1.0)
+
+
+def test_every_arm_that_has_a_name_runs(plan, tmp_path, tiny_overrides):
+    asking = (
+        "ask.uncertain=0.01",
+        "ask.certain=1",
+        "budget.rounds=1",
+        "budget.unit=boxes",
+        "budget.per_round=9",
+    )  # box_level needs a question
+    short = load_config(None, [*tiny_overrides, "detector.name=tiny_ssd_mixture", *asking])
+    cells = simulate(replace(plan, folder=tmp_path, arms=tuple(ARMS), seeds=(0,), config=short))
+    assert [cell.arm for cell in cells] == list(ARMS)
+    for cell in cells:
+        assert cell.rounds[1].facts["evaluate"]["test"]["images"] > 0 and chosen(cell, 1)
+    assert [cell.arm for cell in cells if cell.role == "ceiling"] == ["everything"]
+    for arm, names in (("auto", {"alpha", "beta"}), ("gain_per_second", {"expected", "learned", "uncertain"})):
+        weights = next(cell for cell in cells if cell.arm == arm).rounds[1].facts["audit"]["weights"]
+        assert weights.keys() == names and sum(weights.values()) == pytest.approx(1) and min(weights.values()) >= 0
+
+
+def test_a_fault_ends_the_cells_beside_it_with_one_message(plan, tmp_path, capfd):
+    """The other cells go on where they were when the run is repeated."""
+    broken = replace(plan, folder=tmp_path, seeds=(0,)).cell_folder(plan.arms[0], 0)
+    broken.mkdir(parents=True)
+    (broken / "config.yaml").write_text("nonsense: true\n")
+    with pytest.raises(BoxwiseError, match="nonsense"):
+        simulate(replace(plan, folder=tmp_path, seeds=(0,)), jobs=2)
+    assert "Traceback" not in capfd.readouterr().err
+    assert multiprocessing.active_children() == []
+
+
+def test_another_config_in_the_same_folder_is_an_error(plan, cells):
+    with pytest.raises(StudyError, match=r"train\.lr"):
+        simulate(replace(plan, config=load_config(None, ["train.lr=0.123"])))
+
+
+def without_an_image(dataset):
+    return replace(dataset, images=dataset.images[1:])
+
+
+def with_another_class(dataset):
+    return replace(dataset, classes=("nought", *dataset.classes[1:]))
+
+
+def with_two_images_swapped(dataset):
+    one = next(record for record in dataset.images if record.split is Split.TRAIN)
+    other = next(record for record in dataset.images if record.split is Split.TEST)
+    swap = {one.image_id: Split.TEST, other.image_id: Split.TRAIN}
+    return replace(dataset, images=tuple(replace(r, split=swap.get(r.image_id, r.split)) for r in dataset.images))
+
+
+def with_a_box_moved(dataset):
+    image_id, boxes = next((image_id, boxes) for image_id, boxes in dataset.labels.items() if len(boxes))
+    return replace(dataset, labels={**dataset.labels, image_id: replace(boxes, xyxy=boxes.xyxy + 1)})
+
+
+def with_an_image_renamed(dataset):
+    first = dataset.images[0]
+    images = (replace(first, image_id="other.png"), *dataset.images[1:])
+    return replace(dataset, images=images, labels={**dataset.labels, "other.png": dataset.labels[first.image_id]})
+
+
+class TestAnotherDataSetInTheSameFolder:
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (without_an_image, "images: 60 there, 59 given"),
+            (with_another_class, "classes: zero, one, .* there, nought, one, .* given"),
+            (with_two_images_swapped, "split of each image: not the same"),
+            (with_a_box_moved, "labels: not the same"),
+            (with_an_image_renamed, "image names: not the same"),
+        ],
+    )
+    def test_is_an_error_that_says_what_differs(self, plan, cells, change, said):
+        before = (plan.folder / "data.json").read_text()
+        with pytest.raises(StudyError, match=f"{plan.folder.name}: holds a simulation of another data set(.|\n)*{said}"):
+            simulate(replace(plan, dataset=change(plan.dataset), seeds=(0, 1, 2)))
+        assert (plan.folder / "data.json").read_text() == before and not plan.cell_folder("dual", 2).exists()
+
+    def test_the_order_of_images_and_where_they_lie_do_not_matter(self, plan, cells, tmp_path):
+        images = tuple(replace(record, path=tmp_path / record.image_id) for record in reversed(plan.dataset.images))
+        simulate(replace(plan, dataset=replace(plan.dataset, images=images)))
+
+    def test_a_folder_that_says_nothing_of_its_data_is_taken_and_told(self, plan, cells):
+        told = (plan.folder / "data.json").read_text()
+        (plan.folder / "data.json").unlink()
+        with pytest.raises(StudyError, match="images: 60 there, 59 given"):
+            simulate(replace(plan, dataset=without_an_image(plan.dataset)))
+        simulate(plan)
+        assert (plan.folder / "data.json").read_text() == told
+
+
+class TestBaseline:
+    def test_is_an_arm_of_this_call_or_an_earlier_one(self, plan, cells, tmp_path):
+        check_baseline(tmp_path, ("dual", "random"), "random")
+        check_baseline(plan.folder, ("badge",), "random")
+
+    def test_an_arm_alone_needs_none(self, tmp_path):
+        check_baseline(tmp_path, ("dual",), "random")
+
+    @pytest.mark.parametrize(
+        ("baseline", "said"), [("rnadom", "Did you mean 'random'"), ("badge", r"'badge' is none of the arms \(dual, random\)")]
+    )
+    def test_anything_else_is_one_message(self, tmp_path, baseline, said):
+        with pytest.raises(ConfigError, match=said):
+            check_baseline(tmp_path, ("dual", "random"), baseline)
+
+    def test_the_command_says_so_before_it_reads_the_data(self, tmp_path):
+        arguments = [*command(tmp_path / "nowhere", tmp_path / "out", ()), "--baseline", "rnadom"]
+        ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        assert ended.returncode == 2 and "Did you mean 'random'" in ended.stderr
+
+
+def test_a_cell_that_is_known_is_not_read_again(plan, cells):
+    known = cells["dual", 0]
+    again = {(cell.arm, cell.seed): cell for cell in read_simulation(plan.folder, known=[known])}
+    assert again["dual", 0] is known and again["dual", 1] is not cells["dual", 1]
+    unfinished = replace(known, rounds=known.rounds[:1])
+    assert len(read_simulation(plan.folder, known=[unfinished])[0].rounds) == 3
+
+
+def test_a_round_of_self_labels_is_judged_once(plan, cells):
+    path = cells["dual", 0].folder / "self_labels.json"
+    judged = json.loads(path.read_text())
+    assert judged.keys() == {"1", "2"}
+    path.write_text(json.dumps({"1": "as it was"}))
+    simulate(plan)
+    assert json.loads(path.read_text()) == {"1": "as it was", "2": judged["2"]}
+    path.write_text(json.dumps(judged))
+
+
+def test_a_process_that_the_system_kills_is_one_message_and_the_run_goes_on(plan, tiny_overrides, tmp_path):
+    small = replace(plan, folder=tmp_path, arms=("random",), seeds=(0,), config=load_config(None, [*tiny_overrides, "budget.rounds=0"]))
+    before = set(multiprocessing.active_children())
+
+    def kill_one(_):
+        workers = [child for child in set(multiprocessing.active_children()) - before if "Manager" not in child.name]
+        os.kill(workers[0].pid, signal.SIGKILL)
+
+    with pytest.raises(StudyError, match="a cell's process was killed, perhaps for want of memory: use fewer --jobs"):
+        simulate(small, jobs=2, on_event=kill_one)
+    assert set(multiprocessing.active_children()) == before
+    assert [cell.finished for cell in simulate(small)] == [True]
+
+
+@pytest.mark.parametrize("arm", ["duel", "dual+detection", "strategy.name=nothing", "gamma=1"])
+def test_an_unknown_arm_is_named_before_any_work(plan, tmp_path, arm):
+    with pytest.raises(ConfigError):
+        simulate(replace(plan, folder=tmp_path, arms=(arm,)))
+    assert not (tmp_path / "cells").exists()
+
+
+class TestSplits:
+    def test_missing_test_and_val_are_drawn_once_and_for_all(self, digits):
+        bare = replace(digits, images=tuple(replace(record, split=None) for record in digits.images))
+        first, second = with_splits(bare), with_splits(bare)
+        assert first.images == second.images
+        counts = {split: sum(record.split is split for record in first.images) for split in Split}
+        assert counts[Split.TEST] == 12 and counts[Split.VAL] == 7
+
+    def test_given_splits_stay(self, digits):
+        assert with_splits(digits).images == digits.images
+
+    def test_unlabelled_images_are_left_out(self, digits):
+        some = dict(list(digits.labels.items())[1:])
+        assert len(with_splits(replace(digits, labels=some)).images) == len(digits.images) - 1
+
+    def test_too_few(self, digits):
+        with pytest.raises(StudyError, match="needs labelled images"):
+            with_splits(replace(digits, images=digits.images[:1]))
+
+
+def command(digits_folder, out, overrides, arms="dual,random"):
+    options = ["--data", digits_folder, "--arms", arms, "--seeds", "1", "--out", out]
+    return [sys.executable, "-m", "boxwise", "simulate", *map(str, options), *overrides]
+
+
+def kill_at(pattern, out, arguments):
+    """Run until the file `pattern` is there, then SIGKILL."""
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (out / pattern).exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, f"the run was over before {pattern} was seen"
+
+
+def rows(path):
+    with path.open() as file:
+        return [{key: value for key, value in row.items() if key not in TIMED} for row in csv.DictReader(file)]
+
+
+def test_killed_in_the_middle_of_training_and_run_again_it_ends_the_same(digits_folder, tmp_path, tiny_overrides, cells):
+    """Real SIGKILLs: one inside the shared first training, one inside an arm's second, then the run that finishes."""
+    out = tmp_path / "killed"
+    for pattern in ("cells/.trunk_seed0/rounds/round_00/checkpoint.pt", "cells/dual_seed0/rounds/round_01/checkpoint.pt"):
+        kill_at(pattern, out, command(digits_folder, out, tiny_overrides))
+    subprocess.run(command(digits_folder, out, tiny_overrides), check=True, capture_output=True)
+    killed = {(cell.arm, cell.seed): cell for cell in read_simulation(out)}
+    for arm in ("dual", "random"):
+        cell, alone = killed[arm, 0], cells[arm, 0]
+        assert Study.open(cell.folder).store.position[1] is Phase.DONE
+        assert [chosen(cell, number) for number in range(3)] == [chosen(alone, number) for number in range(3)]
+        assert [r.facts["evaluate"] for r in cell.rounds] == [r.facts["evaluate"] for r in alone.rounds]
+    assert len(rows(out / "results.csv")) == 6 and (out / "report.html").exists()
+
+
+def test_a_killed_study_in_which_the_model_labels_along_ends_the_same(digits, digits_folder, tmp_path, tiny_overrides):
+    """Proposals, thresholds, returning images and the growing val outlive a SIGKILL in the training and one in the pool pass."""
+    arm = "score_sampling+review+ratio_threshold"
+    knobs = (*tiny_overrides, "ask.certain=0.34", "ask.target_precision=0.2", "budget.val_per_round=1", "train.start=previous")
+    (alone,) = simulate(Plan(digits, load_config(None, knobs), (arm,), (0,), tmp_path / "alone"))
+    out, cell = tmp_path / "killed", "cells/score_sampling_review_ratio_threshold_seed0"
+    for pattern in (f"{cell}/rounds/round_01/checkpoint.pt", f"{cell}/rounds/round_01/vae.pt"):
+        kill_at(pattern, out, command(digits_folder, out, knobs, arm))
+    subprocess.run(command(digits_folder, out, knobs, arm), check=True, capture_output=True)
+    (killed,) = read_simulation(out)
+    for mine, theirs in zip(killed.rounds, alone.rounds, strict=True):
+        assert [(i["image_id"], i["box_ids"], i["probability"], i["split"]) for i in mine.facts["select"]["items"]] == [
+            (i["image_id"], i["box_ids"], i["probability"], i["split"]) for i in theirs.facts["select"]["items"]
+        ]
+        assert mine.facts["compose"] == theirs.facts["compose"] and mine.facts["evaluate"] == theirs.facts["evaluate"]
+        assert mine.facts["score"].get("thresholds") == theirs.facts["score"].get("thresholds")
+    assert killed.rounds[1].facts["compose"]["requeued"] and killed.self_labels == alone.self_labels

@@ -1,0 +1,96 @@
+"""Names become objects, and arms become overrides."""
+
+import pytest
+
+from boxwise.config import StudyConfig, load_config
+from boxwise.errors import ConfigError, named
+from boxwise.registry import ARMS, ASK_MODES, POLICIES, STRATEGIES, arm_overrides, needs_oracle, role_of
+from boxwise.rounds import check
+
+
+def configured(arm: str) -> StudyConfig:
+    return load_config(None, arm_overrides(arm))
+
+
+class TestArms:
+    @pytest.mark.parametrize("arm", ARMS)
+    def test_a_name_means_its_overrides(self, arm):
+        assert arm_overrides(arm) == ARMS[arm]
+
+    def test_a_name_with_overrides(self):
+        assert arm_overrides("random+train.lr=0.5+seed=3") == (*ARMS["random"], "train.lr=0.5", "seed=3")
+        assert arm_overrides("alpha=0+train.lr=0.5") == (*ARMS["alpha=0"], "train.lr=0.5")
+
+    def test_overrides_alone_change_the_dual_arm(self):
+        assert arm_overrides("strategy.name=random+scorer.name=none") == (*ARMS["dual"], "strategy.name=random", "scorer.name=none")
+
+    @pytest.mark.parametrize("mode", ASK_MODES)
+    def test_an_ask_mode(self, mode):
+        config = configured(f"random+{mode}")
+        assert (config.strategy.name, config.ask.mode, config.policy.name) == ("random", mode, "all_labeled")
+
+    @pytest.mark.parametrize("name", POLICIES)
+    def test_a_policy_with_an_ask_mode(self, name):
+        config = configured(f"dual+review+{name}")
+        assert (config.scorer.name, config.ask.mode, config.policy.name) == ("dual", "review", name)
+
+    def test_the_order_of_the_parts_does_not_matter(self):
+        assert set(arm_overrides("topk_ratio+review+dual")) == set(arm_overrides("dual+review+topk_ratio"))
+        assert configured("scorer.alpha=0.2+alpha=0").scorer.alpha == 0.2
+
+    def test_a_mode_or_policy_alone_changes_the_dual_arm(self):
+        assert arm_overrides("trust+v1") == (*ARMS["dual"], "ask.mode=trust", "policy.name=v1")
+
+    def test_a_mode_with_overrides(self):
+        config = configured("dual+trust+policy.self_weight=0.5")
+        assert (config.ask.mode, config.policy.self_weight) == ("trust", 0.5)
+
+    @pytest.mark.parametrize("arm", ["duel", "dual+detection", "gamma=1", "dual+gamma=1", "dual+", "", "+", "dual+reviews"])
+    def test_an_unknown_part_lists_the_known_ones(self, arm):
+        with pytest.raises(ConfigError) as caught:
+            arm_overrides(arm)
+        assert all(name in str(caught.value) for name in ("dual", "oracle_loss", "review", "topk_ratio", "key=value"))
+
+    def test_the_nearest_name_is_proposed(self):
+        with pytest.raises(ConfigError, match=r"'topk_ration'\. Did you mean 'topk_ratio'"):
+            arm_overrides("dual+review+topk_ration")
+
+    @pytest.mark.parametrize("arm", ["dual+random", "dual+full+review", "dual+v1+v1plus", "dual+dual"])
+    def test_two_of_a_kind_contradict_each_other(self, arm):
+        with pytest.raises(ConfigError, match="at most one of each kind"):
+            arm_overrides(arm)
+
+    def test_no_name_means_two_things(self):
+        names = [*ARMS, *ASK_MODES, *POLICIES]
+        assert len(set(names)) == len(names)
+        assert not any("+" in name for name in names)
+
+
+def test_a_policy_that_judges_self_labels_needs_a_mode_that_has_them():
+    with pytest.raises(ConfigError, match=r"topk_ratio .* needs ask\.mode review or trust, found full"):
+        configured("dual+full+topk_ratio")
+
+
+def test_an_unknown_name_prints_the_known_ones():
+    with pytest.raises(ConfigError, match=r"Unknown strategy 'topk'\. Did you mean 'top_k'\? Known: .*random"):
+        named("strategy", STRATEGIES, "topk")
+
+
+ORACLES = ("oracle_loss", "dual+scorer.detection=oracle_loss", "dual+scorer.name=detection_loss+scorer.detection=oracle_loss")
+
+
+class TestRoles:
+    @pytest.mark.parametrize("arm", ORACLES)
+    def test_whatever_looks_at_ground_truth_is_an_upper_bound_and_no_study(self, arm):
+        assert role_of(arm, configured(arm)) == "upper bound"
+        check(configured(arm), ("a",), simulated=True)
+        with pytest.raises(ConfigError, match="exists in a simulation only"):
+            check(configured(arm), ("a",))
+
+    @pytest.mark.parametrize("arm", ["dual", "oracle_loss+scorer.beta=0", "oracle_loss+scorer.name=none+strategy.name=random"])
+    def test_an_arm_that_reads_no_ground_truth_is_none(self, arm):
+        assert role_of(arm, configured(arm)) == "arm" and not needs_oracle(configured(arm))
+
+    def test_overrides_leave_a_floor_and_a_ceiling_what_they_are(self):
+        assert role_of("fewest+train.lr=0.02", configured("fewest+train.lr=0.02")) == "floor"
+        assert role_of("everything+train.lr=0.02", configured("everything+train.lr=0.02")) == "ceiling"
