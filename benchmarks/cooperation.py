@@ -273,7 +273,7 @@ def _thresholds(setting: Setting) -> Thresholds:
 
 def _reviewed(annotator: SimulatedAnnotator, proposals: Proposals) -> Annotation:
     verdicts, _ = annotator.annotate(QueryItem(proposals.image_id, 0.0), proposals)
-    return annotation_of(proposals.image_id, verdicts, proposals, round=ROUND)
+    return annotation_of(proposals.image_id, verdicts, proposals, round_index=ROUND)
 
 
 def _composing(policy: Any, material: Material) -> Work:

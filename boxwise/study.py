@@ -80,7 +80,7 @@ class Study:
         store = Store.create(_url(folder, config), facts)
         store.add_images(dataset.images)
         given = (_given(record.image_id, dataset.labels[record.image_id]) for record in dataset.images if record.image_id in dataset.labels)
-        store.annotate_all(given, round=0, annotator=GIVEN)
+        store.annotate_all(given, round_index=0, annotator=GIVEN)
         _write_config(folder, config)  # last: its presence says that the study is whole
         return cls(folder, store, config)
 
@@ -108,13 +108,13 @@ class Study:
         """image_id → what the model suggests on the images asked about now; empty in round 0 and where people draw everything."""
         return self._question(self.store.position[0])[1]
 
-    def asked(self, round: int) -> Mapping[str, QueryItem]:
+    def asked(self, round_index: int) -> Mapping[str, QueryItem]:
         """image_id → what a round asks of it, in the order of the query."""
-        return self._question(round)[0]
+        return self._question(round_index)[0]
 
-    def shown(self, image_id: str, *, round: int) -> Proposals | None:
+    def shown(self, image_id: str, *, round_index: int) -> Proposals | None:
         """What an annotator has before them on an image: the proposals of a round's query, else its labels as they are, to correct."""
-        items, proposals = self._question(round)
+        items, proposals = self._question(round_index)
         if image_id in items:
             return proposals.get(image_id)
         current = self.store.annotation(image_id)
@@ -132,7 +132,7 @@ class Study:
         annotator: str = "human",
         seconds: float | None = None,
         shown: Proposals | None = None,
-        round: int | None = None,
+        round_index: int | None = None,
         key: str | None = None,
     ) -> Annotation:
         """Record what an annotator said of one image; durable when this returns. Any image of the study may be told, asked for or not.
@@ -143,16 +143,16 @@ class Study:
         now. shown: what they had before them, where that is not what the round proposes. key: see `Store.annotate`.
         Raises BoxwiseError for a bad box or label.
         """
-        round = self.store.position[0] if round is None else round
-        items, proposals = self._question(round)
+        round_index = self.store.position[0] if round_index is None else round_index
+        items, proposals = self._question(round_index)
         whole = image_id not in items or items[image_id].box_ids is None
         shown = proposals.get(image_id) if shown is None else shown
         if complete is None:
             complete = whole or bool(shown and shown.settled and shown.settled.complete)
-        annotation = annotation_of(image_id, verdicts, shown, complete=complete, round=round)
+        annotation = annotation_of(image_id, verdicts, shown, complete=complete, round_index=round_index)
         self._check_labels(image_id, annotation.boxes)
         labour = whole * self.config.cost.look + sum(verdict.seconds for verdict in verdicts) if seconds is None else seconds
-        self.store.annotate(annotation, verdicts, round=round, annotator=annotator, seconds=labour, key=key)
+        self.store.annotate(annotation, verdicts, round_index=round_index, annotator=annotator, seconds=labour, key=key)
         return annotation
 
     def tell_all(self, labels: Mapping[str, Boxes], *, annotator: str = "human") -> tuple[int, int]:
@@ -176,16 +176,16 @@ class Study:
         """Whether the verdicts would leave what is stored."""
         return same_labels(current, annotation_of(image_id, verdicts, self.proposals().get(image_id)).boxes)
 
-    def _question(self, round: int) -> _Question:
+    def _question(self, round_index: int) -> _Question:
         """The items and proposals of a round's query, empty before it was asked; read once, since neither changes."""
         number, phase = self.store.position
-        if round > number or (round == number and phase is Phase.SELECT):
+        if round_index > number or (round_index == number and phase is Phase.SELECT):
             return {}, {}
-        found = self._questions.get(round)
+        found = self._questions.get(round_index)
         if found is None:
-            found = self._read_question(round)
+            found = self._read_question(round_index)
             before = list(self._questions.items())[-1:]  # the last answers of the round before come while the next is open
-            self._questions = dict([*before, (round, found)])
+            self._questions = dict([*before, (round_index, found)])
         return found
 
     def _read_question(self, number: int) -> _Question:

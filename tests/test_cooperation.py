@@ -30,9 +30,9 @@ def study_of(tmp_path, hidden, tiny_overrides):
     return create
 
 
-def until(study, annotator, round, phase):
+def until(study, annotator, round_index, phase):
     """Run up to a position, answering what is asked on the way."""
-    while study.store.position != (round, phase):
+    while study.store.position != (round_index, phase):
         if study.store.position[1] is Phase.ANNOTATE:
             study.answer(annotator)
         assert study.step() is not Phase.DONE
@@ -278,9 +278,9 @@ def test_self_labels_are_judged_by_the_simulation_alone(digits, tiny_overrides, 
         assert set(study.store.annotations(Split.TRAIN)) == asked
 
 
-def detected(study, round, boxes_of):
+def detected(study, round_index, boxes_of):
     """Write anew what the pool pass of `round` found: image_id → boxes."""
-    path = study.round_folder(round) / "detections.parquet"
+    path = study.round_folder(round_index) / "detections.parquet"
     found = {image_id: boxes_of(image_id, boxes) for image_id, boxes in read_detections(path)}
     with writing_detections(path) as writer:
         for image_id, boxes in found.items():

@@ -51,15 +51,19 @@ def test_an_image_id_twice_is_an_error(store):
 
 
 def test_a_complete_annotation_leaves_the_pool_and_a_box_survives_exactly(store):
-    store.annotate(labelled("a.jpg"), [Verdict(Action.ADD, xyxy=(0, 0, 1, 1), label=1, seconds=7)], round=0, annotator="ann", seconds=9)
-    store.annotate(labelled("b.jpg", complete=False), [], round=0, annotator="ann", seconds=1)
+    store.annotate(
+        labelled("a.jpg"), [Verdict(Action.ADD, xyxy=(0, 0, 1, 1), label=1, seconds=7)], round_index=0, annotator="ann", seconds=9
+    )
+    store.annotate(labelled("b.jpg", complete=False), [], round_index=0, annotator="ann", seconds=1)
     assert ids(store.pool()) == ["b.jpg", "e.jpg"]
     assert store.annotations(Split.TRAIN)["a.jpg"].boxes.equals(BOX)
 
 
 def test_the_latest_annotation_wins_and_history_stays(store):
-    store.annotate(labelled("a.jpg"), [Verdict(Action.ADD, xyxy=(0, 0, 1, 1), label=1, difficult=True)], round=0, annotator="x", seconds=9)
-    store.annotate(labelled("a.jpg", Boxes.empty()), [], round=1, annotator="y", seconds=2)
+    store.annotate(
+        labelled("a.jpg"), [Verdict(Action.ADD, xyxy=(0, 0, 1, 1), label=1, difficult=True)], round_index=0, annotator="x", seconds=9
+    )
+    store.annotate(labelled("a.jpg", Boxes.empty()), [], round_index=1, annotator="y", seconds=2)
     assert len(store.annotations(Split.TRAIN)["a.jpg"].boxes) == 0
     history = store.history("a.jpg")
     assert [entry[0] for entry in history] == ["x", "y"] and history[0][3][0].difficult
@@ -68,14 +72,14 @@ def test_the_latest_annotation_wins_and_history_stays(store):
 
 
 def test_labour_on_an_image_that_was_quarantined_later_stays_spent(store):
-    store.annotate(labelled("a.jpg"), [], round=0, annotator="x", seconds=9)
+    store.annotate(labelled("a.jpg"), [], round_index=0, annotator="x", seconds=9)
     store.quarantine("a.jpg", "truncated")
     assert (store.labour(Split.TRAIN).images, store.labour(Split.TRAIN).seconds) == (0, 9)
 
 
 def test_labels_of_an_unknown_image_are_refused(store):
     with pytest.raises(StudyError, match=r"'z\.jpg' is not in the study"):
-        store.annotate(labelled("z.jpg"), [], round=0, annotator="x", seconds=0)
+        store.annotate(labelled("z.jpg"), [], round_index=0, annotator="x", seconds=0)
 
 
 def test_a_step_is_committed_whole(store):
@@ -92,15 +96,15 @@ def test_a_step_is_committed_whole(store):
 def test_what_waits_for_labels(store):
     items = tuple(QueryItem(name, 0.0) for name in ("a.jpg", "b.jpg", "e.jpg"))
     store.commit(0, Phase.SELECT, {}, then=(0, Phase.ANNOTATE), query=Query(0, items))
-    store.annotate(labelled("a.jpg"), [], round=0, annotator="x", seconds=0)
-    store.annotate(labelled("b.jpg", complete=False), [], round=0, annotator="x", seconds=0)
+    store.annotate(labelled("a.jpg"), [], round_index=0, annotator="x", seconds=0)
+    store.annotate(labelled("b.jpg", complete=False), [], round_index=0, annotator="x", seconds=0)
     store.quarantine("e.jpg", "truncated")
     assert store.unanswered(0).image_ids == ("b.jpg",)
     assert store.quarantined() == {"e.jpg": "truncated"} and "e.jpg" not in ids(store.images())
 
 
 def test_a_store_opens_again_with_everything(store, url):
-    store.annotate(labelled("a.jpg"), [], round=0, annotator="x", seconds=3)
+    store.annotate(labelled("a.jpg"), [], round_index=0, annotator="x", seconds=3)
     again = Store.open(url)
     assert again.get("classes") == ["cat", "dog"] and again.labour(Split.TRAIN).seconds == 3
     again.close()
@@ -111,7 +115,7 @@ def test_a_store_opens_again_with_everything(store, url):
 def test_many_writers_lose_nothing(store):
     def write(number):
         for _ in range(20):
-            store.annotate(labelled(IMAGES[number][0]), [], round=0, annotator=str(number), seconds=1)
+            store.annotate(labelled(IMAGES[number][0]), [], round_index=0, annotator=str(number), seconds=1)
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -137,7 +141,7 @@ def steps_of(read, folder, images):
     store.add_images([ImageRecord(name, Path(name), 40, 30) for name in names])
     asked = Query(0, tuple(QueryItem(name, 0.0) for name in names))
     store.commit(0, Phase.SELECT, {}, then=(0, Phase.ANNOTATE), query=asked)
-    store.annotate_all(map(labelled, names), round=0, annotator="x")
+    store.annotate_all(map(labelled, names), round_index=0, annotator="x")
     counted = []
     store.close()  # connections are made anew, and counted
     sa.event.listen(store.engine, "connect", lambda connection, _: connection.set_progress_handler(lambda: counted.append(1), 1000))
@@ -153,7 +157,7 @@ def test_reading_grows_with_the_images_and_not_with_their_square(read, tmp_path)
 
 
 def test_a_quarantined_image_keeps_its_record_its_labels_and_the_first_reason(store):
-    store.annotate(labelled("a.jpg"), [], round=0, annotator="x", seconds=1)
+    store.annotate(labelled("a.jpg"), [], round_index=0, annotator="x", seconds=1)
     store.quarantine("a.jpg", "truncated")
     store.quarantine("a.jpg", "flagged by ben: dark")
     assert store.quarantined() == {"a.jpg": "truncated"}
@@ -163,7 +167,7 @@ def test_a_quarantined_image_keeps_its_record_its_labels_and_the_first_reason(st
 
 def test_the_stamp_changes_with_every_label_step_and_quarantine(store):
     seen = [store.stamp(), store.stamp()]
-    store.annotate(labelled("a.jpg"), [], round=0, annotator="x", seconds=1)
+    store.annotate(labelled("a.jpg"), [], round_index=0, annotator="x", seconds=1)
     seen.append(store.stamp())
     store.quarantine("b.jpg", "truncated")
     seen.append(store.stamp())

@@ -49,7 +49,7 @@ def shown(proposals: Proposals | None) -> Shown:
 
 
 def annotation_of(
-    image_id: str, verdicts: Sequence[Verdict], proposals: Proposals | None = None, *, complete: bool = True, round: int = 0
+    image_id: str, verdicts: Sequence[Verdict], proposals: Proposals | None = None, *, complete: bool = True, round_index: int = 0
 ) -> Annotation:
     """What stands on an image after `verdicts`: a person's settled boxes, what the verdicts say, certain proposals nobody answered for.
 
@@ -74,7 +74,7 @@ def annotation_of(
     rejected = before.boxes.xyxy[np.array(deleted, np.int64)]
     if proposals is not None and proposals.settled is not None:
         rejected = np.concatenate([proposals.settled.rejected, rejected])
-    return Annotation(image_id, boxes, sources, complete, rejected, round)
+    return Annotation(image_id, boxes, sources, complete, rejected, round_index)
 
 
 def drawn(boxes: Boxes, cost: CostConfig) -> tuple[Verdict, ...]:

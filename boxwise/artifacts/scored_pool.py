@@ -38,14 +38,14 @@ class ScoredPool:
     class_counts: NDArray[np.float32]
     boxes: DetectedBoxes | None = None
 
-    def candidates(self, round: int, still: Set[str], *, cost: CostConfig, labeled_class_counts: NDArray[np.float64]) -> Candidates:
+    def candidates(self, round_index: int, still: Set[str], *, cost: CostConfig, labeled_class_counts: NDArray[np.float64]) -> Candidates:
         """The images that are `still` in the pool, as a strategy sees them; their seconds are those of drawing each expected box."""
         ids = self.scores.image_ids
         rows = np.array([row for row, image_id in enumerate(ids) if image_id in still], dtype=np.intp)
         image_ids = tuple(ids[row] for row in rows)
         scores = Scores(image_ids, self.scores.values[rows], {name: term[rows] for name, term in self.scores.terms.items()})
         return Candidates(
-            round,
+            round_index,
             image_ids,
             scores,
             self.embeddings[rows],

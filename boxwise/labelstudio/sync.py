@@ -163,11 +163,11 @@ def _touched(task: Mapping[str, Any]) -> bool:
 
 
 def _send(
-    study: Study, client: Client, project: int, items: Sequence[QueryItem], round: int, progress: Progress | None
+    study: Study, client: Client, project: int, items: Sequence[QueryItem], round_index: int, progress: Progress | None
 ) -> tuple[int, tuple[str, ...]]:
     """Upload the images and import their tasks, batch by batch; how many, and what could not be read."""
     records = {record.image_id: record for record in study.store.images()}
-    order = {image_id: rank for rank, image_id in enumerate(study.store.query(round).image_ids)}
+    order = {image_id: rank for rank, image_id in enumerate(study.store.query(round_index).image_ids)}
     made, findings = 0, []
     for start in range(0, len(items), _BATCH):
         batch, files = [], []
@@ -180,8 +180,8 @@ def _send(
         urls = client.upload(project, files) if files else []
         tasks = []
         for item, url in zip(batch, urls, strict=True):
-            image_id, place = item.image_id, {"round": round, "rank": order[item.image_id], "asked": len(order)}
-            shown = study.shown(image_id, round=round)
+            image_id, place = item.image_id, {"round_index": round_index, "rank": order[item.image_id], "asked": len(order)}
+            shown = study.shown(image_id, round_index=round_index)
             tasks.append(task_of(item, shown, records[image_id], classes=study.classes, url=url, **place))
         if tasks:
             client.import_tasks(project, tasks)
@@ -230,20 +230,20 @@ class _Teller:
         Raises BoxwiseError when it cannot be taken.
         """
         study, number, lead = self._study, annotation["id"], annotation.get("lead_time")
-        image_id, round = task["data"]["image_id"], task["data"]["round"]
+        image_id, round_index = task["data"]["image_id"], task["data"]["round"]
         subject = f"{image_id} (Label Studio task {task['id']}, annotation {number})"
         record = self._records.get(image_id)
-        if record is None or image_id not in study.asked(round):
-            raise BoxwiseError(f"{subject}: expected a usable image that the study asked for in round {round}, found none.")
+        if record is None or image_id not in study.asked(round_index):
+            raise BoxwiseError(f"{subject}: expected a usable image that the study asked for in round {round_index}, found none.")
         boxes = boxes_of(annotation["result"], record, study.classes, subject=subject)
-        before = study.shown(image_id, round=round) or Proposals(image_id, Boxes.empty(), np.zeros(0, bool))
+        before = study.shown(image_id, round_index=round_index) or Proposals(image_id, Boxes.empty(), np.zeros(0, bool))
         study.tell(
             image_id,
             verdicts_from(boxes, before, study.config.cost),
             annotator=self._name(annotation.get("completed_by")),
             seconds=None if lead is None else max(0.0, lead - charged),
             shown=before,
-            round=round,
+            round_index=round_index,
             key=f"{self._key}:{number}:{annotation['updated_at']}",
         )
 

@@ -44,8 +44,8 @@ def configured_classes(config: str) -> tuple[str, ...]:
     return tuple(label.get("value", "") for label in labels)
 
 
-def model_version(round: int) -> str:
-    return f"round {round:02d}"
+def model_version(round_index: int) -> str:
+    return f"round {round_index:02d}"
 
 
 def score_of(rank: int, asked: int) -> float:
@@ -60,7 +60,7 @@ def task_of(
     *,
     classes: Sequence[str],
     url: str,
-    round: int,
+    round_index: int,
     rank: int,
     asked: int,
 ) -> dict[str, Any]:
@@ -70,9 +70,9 @@ def task_of(
     """
     before = shown(proposals)
     regions = [_region(before, row, record, classes) for row in range(len(before.boxes))]
-    prediction = {"model_version": model_version(round), "score": score_of(rank, asked), "result": regions}
+    prediction = {"model_version": model_version(round_index), "score": score_of(rank, asked), "result": regions}
     return {
-        "data": {IMAGE: url, "image_id": item.image_id, "round": round},
+        "data": {IMAGE: url, "image_id": item.image_id, "round": round_index},
         "meta": {
             "rank": rank,
             "utility": item.utility,
@@ -88,8 +88,8 @@ def task_of(
 def key_of(task: Mapping[str, Any]) -> tuple[str, int] | None:
     """(image id, round) of one of our tasks; None for a task that somebody else put into the project."""
     data = task.get("data")
-    image_id, round = (data.get("image_id"), data.get("round")) if isinstance(data, dict) else (None, None)
-    return (image_id, round) if isinstance(image_id, str) and type(round) is int else None
+    image_id, round_index = (data.get("image_id"), data.get("round")) if isinstance(data, dict) else (None, None)
+    return (image_id, round_index) if isinstance(image_id, str) and type(round_index) is int else None
 
 
 def boxes_of(result: Sequence[Mapping[str, Any]], record: ImageRecord, classes: Sequence[str], *, subject: str) -> Boxes:

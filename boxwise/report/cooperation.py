@@ -117,12 +117,12 @@ def _labour_table(cell: Cell) -> Table | None:
     return known_columns(Table(heads, rows)) if rows else None
 
 
-def _labour_row(round: int, spent: Facts) -> tuple[str | Quantity, ...]:
+def _labour_row(round_index: int, spent: Facts) -> tuple[str | Quantity, ...]:
     human, model = number(spent.get("boxes")), number(spent.get("model_boxes"))
     seconds, share = time_saved(spent)
     actions = spent.get("actions") or {}
     return (
-        str(round),
+        str(round_index),
         Quantity(count(human), _more(spent.get("new_boxes"))),
         Quantity(count(model), _more(spent.get("new_model_boxes"))),
         percent(model / (human + model)) if human + model > 0 else NONE,
@@ -153,10 +153,10 @@ def _used_columns(rows: Sequence[Mapping[str, str]]) -> Table | None:
     return Table(tuple(used), tuple(tuple(row[name] for name in used) for row in rows)) if rows else None
 
 
-def _image_row(round: Round) -> dict[str, str]:
-    asked, plan = round.phase("select"), round.phase("compose")
+def _image_row(one_round: Round) -> dict[str, str]:
+    asked, plan = one_round.phase("select"), one_round.phase("compose")
     return {
-        "round": str(round.round),
+        "round": str(one_round.round),
         "asked whole": count(number(asked.get("whole"))),
         "asked by box": count(number(asked.get("boxwise"))),
         "entered without a question": count(number(asked.get("self_labeled"))),
@@ -169,10 +169,10 @@ def _image_row(round: Round) -> dict[str, str]:
     }
 
 
-def _training_row(round: Round, shift: float) -> dict[str, str]:
-    plan = round.phase("compose")
+def _training_row(one_round: Round, shift: float) -> dict[str, str]:
+    plan = one_round.phase("compose")
     return {
-        "round": str(round.round),
+        "round": str(one_round.round),
         "images": count(number(plan.get("trained"))),
         "boxes by a person": count(number(plan.get("al_boxes"))),
         "boxes by the model": count(number(plan.get("sl_boxes"))),
@@ -196,7 +196,7 @@ def _scores(cell: Cell) -> Chart | None:
 
 def _histograms(cell: Cell, name: str, caption: str, columns: str) -> Chart | None:
     values = {str(r.round): _known(r.phase("compose").get(name)) for r in cell.rounds}
-    shown = {round: found for round, found in values.items() if found}
+    shown = {round_index: found for round_index, found in values.items() if found}
     return histogram_chart(shown, caption, rows="round", columns=columns) if shown else None
 
 
@@ -206,10 +206,10 @@ def _known(by_image: Mapping[str, Any] | None) -> Sequence[float]:
 
 def _hard_sheet(cell: Cell, shots: int) -> HardSheet | None:
     """The sheet of the last round whose images can be ranked."""
-    for round in reversed(cell.rounds):
-        judged_by, ranked = hardest(cell, round)
+    for one_round in reversed(cell.rounds):
+        judged_by, ranked = hardest(cell, one_round)
         if ranked[:shots]:
-            return HardSheet(round.round, judged_by, tuple(_hard_shot(cell, *pair) for pair in ranked[:shots]), cell.ask != "full")
+            return HardSheet(one_round.round, judged_by, tuple(_hard_shot(cell, *pair) for pair in ranked[:shots]), cell.ask != "full")
     return None
 
 

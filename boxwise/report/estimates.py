@@ -46,18 +46,18 @@ def _parts(cell: Cell) -> list[str]:
     return [UNION, *dict.fromkeys(name for r in _grown(cell) for name in r.phase("evaluate")["val_parts"])]
 
 
-def _ap(round: Round, part: str) -> float:
-    return number(_metrics(round, part).get("ap"))
+def _ap(round_index: Round, part: str) -> float:
+    return number(_metrics(round_index, part).get("ap"))
 
 
-def _part(round: Round, part: str) -> Quantity:
-    metrics = _metrics(round, part)
+def _part(round_index: Round, part: str) -> Quantity:
+    metrics = _metrics(round_index, part)
     remark = f"AP50 {figure(number(metrics.get('ap50')))}, {count(number(metrics.get('images')))} images" if metrics else ""
-    return Quantity(figure(_ap(round, part)), remark)
+    return Quantity(figure(_ap(round_index, part)), remark)
 
 
-def _metrics(round: Round, part: str) -> Facts:
-    found = round.metrics("val") if part == UNION else round.phase("evaluate")["val_parts"].get(part)
+def _metrics(one_round: Round, part: str) -> Facts:
+    found = one_round.metrics("val") if part == UNION else one_round.phase("evaluate")["val_parts"].get(part)
     return found or {}
 
 
@@ -67,10 +67,10 @@ def lure_table(cell: Cell) -> Table | None:
     heads = ("round", "images drawn", "of a pool of", "loss, LURE", "loss, plain mean", "error rate, LURE", "error rate, plain mean")
     rows = tuple(
         (
-            str(round),
+            str(round_index),
             *(count(number(lure.get(key))) for key in ("images", "pool")),
             *(figure(number(lure.get(key))) for key in ("loss", "mean_loss", "error", "mean_error")),
         )
-        for round, lure in estimated
+        for round_index, lure in estimated
     )
     return Table(heads, rows) if rows else None

@@ -22,7 +22,7 @@ def quality_chart(cell: Cell) -> Chart | None:
 
 def _lines(cell: Cell, place: str, color: str) -> list[Line]:
     known = [(r.round, quality) for r in cell.rounds if (quality := quality_of(cell, r.round, (place,))) and quality.self_labeled]
-    rounds = [round for round, _ in known]
+    rounds = [round_index for round_index, _ in known]
     if not known:
         return []
     return [

@@ -86,7 +86,7 @@ def view(cell: Cell, *, shots: int) -> StudyView:
         round_table(cell),
         cooperation_view(cell, shots=shots),
         pool_table(cell),
-        tuple(_gallery(cell, round, shots) for round in cell.rounds if round.phase("select").get("items")),
+        tuple(_gallery(cell, one_round, shots) for one_round in cell.rounds if one_round.phase("select").get("items")),
         _fidelity_chart(cell),
         _fidelity_table(cell),
         _training_charts(cell),
@@ -96,17 +96,17 @@ def view(cell: Cell, *, shots: int) -> StudyView:
     )
 
 
-def _gallery(cell: Cell, round: Round, shots: int) -> Gallery:
-    select = round.phase("select")
+def _gallery(cell: Cell, one_round: Round, shots: int) -> Gallery:
+    select = one_round.phase("select")
     items = select["items"]
     shown = items[:shots]
     widest = {name: max(abs(number(item["terms"].get(name))) for item in shown) for name in _term_names(shown)}
     return Gallery(
-        round.round,
+        one_round.round,
         str(select.get("strategy", "")),
         len(items),
         tuple(_shot(cell, item, widest) for item in shown),
-        _summary(round),
+        _summary(one_round),
     )
 
 
@@ -140,8 +140,8 @@ def _term(name: str, value: float, widest: float) -> Term:
     return Term(name, signed(value), 50 - half if value < 0 else 50, half)
 
 
-def _summary(round: Round) -> str:
-    spent = round.phase("annotate")
+def _summary(one_round: Round) -> str:
+    spent = one_round.phase("annotate")
     if not spent:
         return "not labelled yet"
     new = [spent.get(name) for name in ("new_images", "new_boxes", "new_seconds")]
@@ -171,10 +171,10 @@ def _fidelity_table(cell: Cell) -> Table | None:
     return known_columns(Table(("round", "images", *FIDELITY, "α next", "β next"), rows))
 
 
-def _audit_row(round: int, audit: Mapping[str, Any]) -> tuple[str, ...]:
+def _audit_row(round_index: int, audit: Mapping[str, Any]) -> tuple[str, ...]:
     fidelity, weights = audit.get("fidelity") or {}, audit.get("weights") or {}
     found = [fidelity.get(name) for name in FIDELITY] + [weights.get(name) for name in ("alpha", "beta")]
-    return (str(round), count(number(audit.get("n"))), *(figure(value, 2) for value in found))
+    return (str(round_index), count(number(audit.get("n"))), *(figure(value, 2) for value in found))
 
 
 def _training_charts(cell: Cell) -> tuple[Chart, ...]:
@@ -196,17 +196,17 @@ def _vae_charts(cell: Cell) -> tuple[Chart, ...]:
 def _over_steps(histories: Mapping[int, Sequence[Mapping[str, Any]]], name: str, axis: Axis, caption: str) -> Chart | None:
     """One line a round of the entries that know `name`; None when none does."""
     lines = []
-    for (round, history), color in zip(histories.items(), round_colors(len(histories)), strict=True):
+    for (round_index, history), color in zip(histories.items(), round_colors(len(histories)), strict=True):
         points = [(float(entry["step"]), float(entry[name])) for entry in history if entry.get(name) is not None]
         if points:
             x, y = zip(*points, strict=True)
-            lines.append(Line(f"round {round}", x, y, color))
+            lines.append(Line(f"round {round_index}", x, y, color))
     return line_chart(lines, axis, caption) if lines else None
 
 
 def _last_sheet(cell: Cell) -> tuple[int, Thumbnail | None]:
-    for round in reversed(cell.rounds):
-        path = cell.artefact(round.round, "reconstructions.png")
+    for one_round in reversed(cell.rounds):
+        path = cell.artefact(one_round.round, "reconstructions.png")
         if path:
-            return round.round, picture(path)
+            return one_round.round, picture(path)
     return 0, None

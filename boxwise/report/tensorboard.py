@@ -40,53 +40,53 @@ _LEGEND = SummaryMetadata(
 def write_events(logdir: Path, cell: Cell) -> None:
     """Every round of the cell, with the training steps of the rounds laid end to end."""
     first_step, shifts = 0, ap_shifts(cell)
-    for round in cell.rounds:
-        figures = {"val/AP_shift": shifts.get(round.round), **_cooperation(cell, round)}
-        scalars = ((tag, round.round, number(value)) for tag, value in figures.items())
-        log_round(logdir, round, first_step=first_step, scalars=tuple(scalars), values=_cooperation_values(cell, round))
-        first_step += int(round.phase("train").get("steps") or 0)
+    for one_round in cell.rounds:
+        figures = {"val/AP_shift": shifts.get(one_round.round), **_cooperation(cell, one_round)}
+        scalars = ((tag, one_round.round, number(value)) for tag, value in figures.items())
+        log_round(logdir, one_round, first_step=first_step, scalars=tuple(scalars), values=_cooperation_values(cell, one_round))
+        first_step += int(one_round.phase("train").get("steps") or 0)
 
 
 def log_round(
-    logdir: Path, round: Round, *, first_step: int = 0, scalars: Sequence[Scalar] = (), values: Sequence[Summary.Value] = ()
+    logdir: Path, one_round: Round, *, first_step: int = 0, scalars: Sequence[Scalar] = (), values: Sequence[Summary.Value] = ()
 ) -> Path:
     """The round's event file, written aside and renamed into place.
 
     Figures of the round (metrics, labels, fidelity) stand at step = round; loss terms and lr at `first_step` + the training step.
     scalars, values: what the round's own facts do not tell; values stand at step = round.
     """
-    target = logdir / f"events.out.tfevents.{round.round:010d}.boxwise"
-    staged = logdir / f"round_{round.round:02d}.staged"  # TensorBoard reads every file named tfevents, half-written ones too
-    shown = _finite([*_round_scalars(round), *scalars, *_training_scalars(round, first_step)])
+    target = logdir / f"events.out.tfevents.{one_round.round:010d}.boxwise"
+    staged = logdir / f"round_{one_round.round:02d}.staged"  # TensorBoard reads every file named tfevents, half-written ones too
+    shown = _finite([*_round_scalars(one_round), *scalars, *_training_scalars(one_round, first_step)])
     points = [(step, Summary.Value(tag=tag, simple_value=value)) for tag, step, value in shown]
     with replacing(staged) as aside, aside.open("wb") as file:
         writer = RecordWriter(file)
         writer.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
-        for step, value in [*points, *((round.round, value) for value in values)]:
+        for step, value in [*points, *((one_round.round, value) for value in values)]:
             writer.write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])).SerializeToString())
     return staged.replace(target)
 
 
-def _round_scalars(round: Round) -> Iterator[Scalar]:
-    annotate, train = round.phase("annotate"), round.phase("train")
+def _round_scalars(one_round: Round) -> Iterator[Scalar]:
+    annotate, train = one_round.phase("annotate"), one_round.phase("train")
     for split in ("val", "test"):
-        metrics = round.metrics(split) or {}
-        yield from _tagged(split, round.round, {name: metrics.get(key) for key, name in _METRICS.items()})
-    yield from _tagged("labelled", round.round, {name: annotate.get(name) for name in ("images", "boxes", "seconds", *_BY_MODEL)})
-    for part, metrics in (round.phase("evaluate").get("val_parts") or {}).items():
-        yield f"val_parts/{part.replace(' ', '_')}", round.round, number((metrics or {}).get("ap"))
-    yield from _tagged("lure", round.round, round.phase("audit").get("lure") or {})
-    yield from _tagged("fidelity", round.round, round.phase("audit").get("fidelity") or {})
-    yield from _tagged("weights", round.round, round.phase("audit").get("weights") or {})
-    yield from _tagged("speed", round.round, {"train_images_per_second": train.get("images_per_second")})
-    yield from _tagged("speed", round.round, {"pool_images_per_second": round.phase("score").get("images_per_second")})
+        metrics = one_round.metrics(split) or {}
+        yield from _tagged(split, one_round.round, {name: metrics.get(key) for key, name in _METRICS.items()})
+    yield from _tagged("labelled", one_round.round, {name: annotate.get(name) for name in ("images", "boxes", "seconds", *_BY_MODEL)})
+    for part, metrics in (one_round.phase("evaluate").get("val_parts") or {}).items():
+        yield f"val_parts/{part.replace(' ', '_')}", one_round.round, number((metrics or {}).get("ap"))
+    yield from _tagged("lure", one_round.round, one_round.phase("audit").get("lure") or {})
+    yield from _tagged("fidelity", one_round.round, one_round.phase("audit").get("fidelity") or {})
+    yield from _tagged("weights", one_round.round, one_round.phase("audit").get("weights") or {})
+    yield from _tagged("speed", one_round.round, {"train_images_per_second": train.get("images_per_second")})
+    yield from _tagged("speed", one_round.round, {"pool_images_per_second": one_round.phase("score").get("images_per_second")})
 
 
-def _cooperation(cell: Cell, round: Round) -> dict[str, Any]:
+def _cooperation(cell: Cell, one_round: Round) -> dict[str, Any]:
     """Who labelled what the round trained on; sl_precision and sl_recall in simulation only. Empty where a person labelled everything."""
     if not cell.cooperates:
         return {}
-    plan, quality = round.phase("compose"), quality_of(cell, round.round)
+    plan, quality = one_round.phase("compose"), quality_of(cell, one_round.round)
     model, human = number(plan.get("sl_boxes")), number(plan.get("al_boxes"))
     figures = {
         "sl_boxes": model,
@@ -101,14 +101,14 @@ def _cooperation(cell: Cell, round: Round) -> dict[str, Any]:
     return {f"cooperation/{name}": value for name, value in figures.items()}
 
 
-def _cooperation_values(cell: Cell, round: Round) -> list[Summary.Value]:
+def _cooperation_values(cell: Cell, one_round: Round) -> list[Summary.Value]:
     """The AL ratio of each image asked, and some of them with their boxes; nothing where a person drew every box."""
     if cell.ask == "full":
         return []
-    ratios = np.array([number(value) for value in (round.phase("compose").get("al_ratio") or {}).values()], np.float64)
+    ratios = np.array([number(value) for value in (one_round.phase("compose").get("al_ratio") or {}).values()], np.float64)
     known = ratios[np.isfinite(ratios)]
     histogram = [Summary.Value(tag="cooperation/al_ratio", histo=_histogram(known))] if len(known) else []
-    return histogram + list(_pictures(cell, round))
+    return histogram + list(_pictures(cell, one_round))
 
 
 def _histogram(values: NDArray[np.float64]) -> HistogramProto:
@@ -126,9 +126,9 @@ def _histogram(values: NDArray[np.float64]) -> HistogramProto:
     )
 
 
-def _pictures(cell: Cell, round: Round) -> Iterator[Summary.Value]:
+def _pictures(cell: Cell, round_index: Round) -> Iterator[Summary.Value]:
     """At most `MOST_IMAGES`, from the hardest of the round to the easiest, so that both sources are seen; none that cannot be read."""
-    _, ranked = hardest(cell, round)
+    _, ranked = hardest(cell, round_index)
     shown = np.unique(np.linspace(0, len(ranked) - 1, min(MOST_IMAGES, len(ranked))).round().astype(int))
     for rank, row in enumerate(shown, start=1):
         image_id, _ = ranked[row]
@@ -145,9 +145,9 @@ def _pictures(cell: Cell, round: Round) -> Iterator[Summary.Value]:
         yield Summary.Value(tag=f"cooperation/image_{rank}", image=image, metadata=_LEGEND)
 
 
-def _training_scalars(round: Round, first_step: int) -> Iterator[Scalar]:
-    names = ["lr", "ap", *train_losses(round)]
-    for entry in round.phase("train").get("history") or []:
+def _training_scalars(one_round: Round, first_step: int) -> Iterator[Scalar]:
+    names = ["lr", "ap", *train_losses(one_round)]
+    for entry in one_round.phase("train").get("history") or []:
         yield from _tagged("train", first_step + int(entry["step"]), {name: entry.get(name) for name in names})
 
 

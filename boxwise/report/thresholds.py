@@ -16,7 +16,7 @@ NOTHING_CERTAIN = "nothing certain"
 
 def reliability_chart(cell: Cell) -> Chart | None:
     """Precision on val against the score, before and after the calibration of the last calibrated round."""
-    round, calibration = _last(cell, "calibration")
+    round_index, calibration = _last(cell, "calibration")
     bins = _bins(calibration)
     if not bins:
         return None
@@ -27,7 +27,7 @@ def reliability_chart(cell: Cell) -> Chart | None:
         Line("calibrated", [number(one.get("calibrated")) for one in bins], precision, PALETTE[0], marker="o"),
     ]
     axis = Axis("score", "precision", bottom=0, top=1.02)
-    return line_chart(lines, axis, f"Reliability on val, round {round}, {_method(calibration)}; {_errors(calibration)}")
+    return line_chart(lines, axis, f"Reliability on val, round {round_index}, {_method(calibration)}; {_errors(calibration)}")
 
 
 def _bins(calibration: Facts) -> list[Facts]:
@@ -57,14 +57,14 @@ def reliability_table(cell: Cell) -> Table | None:
 
 def threshold_table(cell: Cell) -> tuple[int, Table] | None:
     """The last round with thresholds, and from which score each class was certain; with what that gave on val where it was calibrated."""
-    round, thresholds = _last(cell, "thresholds")
+    round_index, thresholds = _last(cell, "thresholds")
     if not thresholds:
         return None
-    judged = cell.rounds[_index(cell, round)].phase("score").get("calibration") or {}
+    judged = cell.rounds[_index(cell, round_index)].phase("score").get("calibration") or {}
     certain = thresholds.get("certain") or []
     if not judged and len(set(certain)) == 1:
-        return round, _table([_row("every class", certain[0], thresholds, judged)])
-    return round, _table([_row(name, threshold, thresholds, judged) for name, threshold in zip(cell.classes, certain, strict=False)])
+        return round_index, _table([_row("every class", certain[0], thresholds, judged)])
+    return round_index, _table([_row(name, threshold, thresholds, judged) for name, threshold in zip(cell.classes, certain, strict=False)])
 
 
 def target_of(cell: Cell) -> str:
@@ -95,5 +95,5 @@ def _last(cell: Cell, name: str) -> tuple[int, Facts]:
     return next(((r.round, r.phase("score")[name]) for r in reversed(cell.rounds) if r.phase("score").get(name)), (-1, {}))
 
 
-def _index(cell: Cell, round: int) -> int:
-    return next(index for index, one in enumerate(cell.rounds) if one.round == round)
+def _index(cell: Cell, round_index: int) -> int:
+    return next(index for index, one in enumerate(cell.rounds) if one.round == round_index)

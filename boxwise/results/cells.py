@@ -23,7 +23,7 @@ def cell_of(study: Study, *, arm: str | None = None) -> Cell:
     """The study as one cell; `arm` names it in a comparison, by default after its strategy and scorer."""
     rounds = tuple(Round(number, _with_items(study, number, facts)) for number, facts in study.store.facts().items())
     annotations = study.store.annotations(Split.TRAIN)
-    kept = annotations.keys() | {item["image_id"] for round in rounds for item in round.phase(Phase.SELECT.value).get("items", ())}
+    kept = annotations.keys() | {item["image_id"] for one_round in rounds for item in one_round.phase(Phase.SELECT.value).get("items", ())}
     arm = arm or study.config.strategy.name
     return Cell(
         arm=arm,

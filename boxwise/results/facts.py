@@ -91,9 +91,9 @@ class Cell:
         told = any(r.phase("evaluate").get("val_parts") or r.phase("audit").get("lure") for r in self.rounds)
         return self.ask != "full" or self.policy != "all_labeled" or told
 
-    def artefact(self, round: int, name: str) -> Path | None:
+    def artefact(self, round_index: int, name: str) -> Path | None:
         """The file `name` that a round left, None when it did not."""
-        path = self.folder / "rounds" / f"round_{round:02d}" / name
+        path = self.folder / "rounds" / f"round_{round_index:02d}" / name
         return path if path.is_file() else None
 
     def evaluated(self, split: str) -> list[Round]:
@@ -141,12 +141,12 @@ def ap_shifts(cell: Cell) -> dict[int, float]:
     """The AP shift that the stopping rule sees after each round; rounds before its window is full are absent."""
     window = ApShift(int((cell.config.get("stop") or {}).get("ap_range", 4)))
     shifts = {}
-    for round in cell.rounds:
-        ap = stopping_ap(round.phase("evaluate"))
+    for one_round in cell.rounds:
+        ap = stopping_ap(one_round.phase("evaluate"))
         if ap is not None:
             window.add(ap)
             if window.shift is not None:
-                shifts[round.round] = window.shift
+                shifts[one_round.round] = window.shift
     return shifts
 
 
@@ -162,14 +162,14 @@ def mean_value(values: Mapping[str, Any] | None) -> float:
     return float(np.mean(known)) if known else math.nan
 
 
-def hardest(cell: Cell, round: Round) -> tuple[str, list[tuple[str, float]]]:
+def hardest(cell: Cell, one_round: Round) -> tuple[str, list[tuple[str, float]]]:
     """What the round's labelled images are judged by, and (image_id, value) of each, hardest first.
 
     By true loss where it was measured for all of them, else by AL ratio: no loss is known of images with boxes by the model. Images
     asked about again later are left out: their labels are no longer those of the round.
     """
-    later = {item["image_id"] for r in cell.rounds if r.round > round.round for item in r.phase("select").get("items") or []}
-    losses, ratios = round.phase("audit").get("true_losses") or {}, round.phase("compose").get("al_ratio") or {}
+    later = {item["image_id"] for r in cell.rounds if r.round > one_round.round for item in r.phase("select").get("items") or []}
+    losses, ratios = one_round.phase("audit").get("true_losses") or {}, one_round.phase("compose").get("al_ratio") or {}
     by_loss = cell.ask == "full" or (losses and ratios.keys() <= losses.keys())
     values = losses if by_loss else ratios
     shown = [(image_id, number(value)) for image_id, value in values.items() if image_id in cell.labels and image_id not in later]
@@ -206,9 +206,9 @@ def upper_bounds(cells: Iterable[Cell]) -> list[Cell]:
     return list({cell.arm: cell for cell in cells if cell.role == "upper bound"}.values())
 
 
-def train_losses(round: Round) -> list[str]:
+def train_losses(one_round: Round) -> list[str]:
     """The names of the loss terms in a round's training history, in order of appearance."""
-    names = (name for entry in round.phase("train").get("history") or [] for name in entry)
+    names = (name for entry in one_round.phase("train").get("history") or [] for name in entry)
     return [name for name in dict.fromkeys(names) if name not in ("step", "lr", "ap")]
 
 

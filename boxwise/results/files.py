@@ -80,23 +80,23 @@ def _rows(cell: Cell) -> Iterator[dict[str, Any]]:
     )
 
 
-def _figures(round: Round) -> dict[str, Any]:
-    spent, train = round.phase("annotate"), round.phase("train")
-    fidelity = round.phase("audit").get("fidelity") or {}
+def _figures(one_round: Round) -> dict[str, Any]:
+    spent, train = one_round.phase("annotate"), one_round.phase("train")
+    fidelity = one_round.phase("audit").get("fidelity") or {}
     return {
         **{name: spent.get(name) for name in COLUMNS[4:11]},
-        **{f"{split}_{name}": (round.metrics(split) or {}).get(name) for split in ("val", "test") for name in _METRICS},
+        **{f"{split}_{name}": (one_round.metrics(split) or {}).get(name) for split in ("val", "test") for name in _METRICS},
         **{f"train_{name}": train.get(name) for name in _TRAIN},
-        "select_seconds": round.phase("select").get("seconds"),
-        "score_seconds": round.phase("score").get("seconds"),
-        "pool": round.phase("score").get("pool"),
+        "select_seconds": one_round.phase("select").get("seconds"),
+        "score_seconds": one_round.phase("score").get("seconds"),
+        "pool": one_round.phase("score").get("pool"),
         **{f"fidelity_{name}": fidelity.get(name) for name in FIDELITY},
     }
 
 
-def _cooperation(cell: Cell, round: Round) -> dict[str, Any]:
-    spent, plan, lure = round.phase("annotate"), round.phase("compose"), round.phase("audit").get("lure") or {}
-    quality = quality_of(cell, round.round)
+def _cooperation(cell: Cell, one_round: Round) -> dict[str, Any]:
+    spent, plan, lure = one_round.phase("annotate"), one_round.phase("compose"), one_round.phase("audit").get("lure") or {}
+    quality = quality_of(cell, one_round.round)
     return {
         **{name: spent.get(name) for name in ("model_boxes", "by_hand_seconds")},
         "policy": plan.get("policy") or cell.policy,

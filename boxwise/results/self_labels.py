@@ -34,21 +34,21 @@ class SelfLabelQuality:
         return self.correct / self.objects if self.objects else math.nan
 
 
-def quality_of(cell: Cell, round: int, places: Iterable[str] = PLACES) -> SelfLabelQuality | None:
+def quality_of(cell: Cell, round_index: int, places: Iterable[str] = PLACES) -> SelfLabelQuality | None:
     """All classes and `places` together; None where nothing is known of the round."""
-    found = [row for place in places for row in by_class(cell, round, place).values()]
+    found = [row for place in places for row in by_class(cell, round_index, place).values()]
     return _sum(found) if found else None
 
 
 def last_quality(cell: Cell) -> SelfLabelQuality | None:
     """The quality in the last round that self-labelled anything."""
-    known = (quality_of(cell, round.round) for round in reversed(cell.rounds))
+    known = (quality_of(cell, one_round.round) for one_round in reversed(cell.rounds))
     return next((quality for quality in known if quality and quality.self_labeled), None)
 
 
-def by_class(cell: Cell, round: int, place: str) -> Mapping[str, SelfLabelQuality]:
+def by_class(cell: Cell, round_index: int, place: str) -> Mapping[str, SelfLabelQuality]:
     """Class name → quality of the self-labels in one of PLACES; empty where nothing is known."""
-    found: Mapping[str, Facts] = (cell.self_labels.get(str(round)) or {}).get(place) or {}
+    found: Mapping[str, Facts] = (cell.self_labels.get(str(round_index)) or {}).get(place) or {}
     return {
         name: SelfLabelQuality(*(int(row.get(key) or 0) for key in ("self_labeled", "correct", "objects"))) for name, row in found.items()
     }

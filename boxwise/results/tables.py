@@ -238,11 +238,11 @@ def _spread(term: Mapping[str, Any] | None) -> str:
     return f"{0 if abs(mean) < 1e-9 * spread else mean:.3g} ± {spread:.3g}".replace("-", "−")
 
 
-def _round_row(round: Round) -> tuple[str | Quantity, ...]:
-    spent, train, pool = round.phase("annotate"), round.phase("train"), round.phase("score")
-    val, test = round.metrics("val") or {}, round.metrics("test") or {}
+def _round_row(one_round: Round) -> tuple[str | Quantity, ...]:
+    spent, train, pool = one_round.phase("annotate"), one_round.phase("train"), one_round.phase("score")
+    val, test = one_round.metrics("val") or {}, one_round.metrics("test") or {}
     return (
-        str(round.round),
+        str(one_round.round),
         Quantity(count(number(spent.get("images"))), _more(spent.get("new_images"), count)),
         Quantity(count(number(spent.get("boxes"))), _more(spent.get("new_boxes"), count)),
         Quantity(duration(number(spent.get("seconds"))), _more(spent.get("new_seconds"), duration)),

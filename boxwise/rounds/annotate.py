@@ -11,7 +11,7 @@ from boxwise.records import Phase, Split
 from boxwise.rounds.context import RoundContext, StepResult
 
 
-def annotate(context: RoundContext, round: int) -> StepResult:
+def annotate(context: RoundContext, round_index: int) -> StepResult:
     """Count the labour once every image of the query is labelled."""
     train, val = context.store.labour(Split.TRAIN), context.store.labour(Split.VAL)
     images, boxes = train.by_hand
@@ -22,10 +22,10 @@ def annotate(context: RoundContext, round: int) -> StepResult:
         "seconds": train.seconds,
         "by_hand_seconds": by_hand(images, boxes, context.config.cost),
     }
-    before = context.facts(round - 1, Phase.ANNOTATE)
+    before = context.facts(round_index - 1, Phase.ANNOTATE)
     new = {f"new_{name}": amount - before.get(name, 0) for name, amount in so_far.items()}
-    actions = {action.value: number for action, number in context.store.actions(round, Split.TRAIN).items()}
+    actions = {action.value: number for action, number in context.store.actions(round_index, Split.TRAIN).items()}
     if not train.images:
         raise StudyError(f"{context.folder}: none of the images asked for could be used; see `boxwise status {context.folder}`.")
     facts = so_far | new | {"val_images": val.images, "val_seconds": val.seconds, "actions": actions}
-    return StepResult(facts, (round, Phase.AUDIT if round else Phase.COMPOSE))
+    return StepResult(facts, (round_index, Phase.AUDIT if round_index else Phase.COMPOSE))

@@ -21,18 +21,18 @@ from boxwise.rounds.context import RoundContext, StepResult
 _PARTS = {"reconstruction": ("L_rec", "alpha"), "detection": ("L_det", "beta")}  # of the dual score: its term and its weight
 
 
-def audit(context: RoundContext, round: int) -> StepResult:
+def audit(context: RoundContext, round_index: int) -> StepResult:
     """Hold the scores that chose the new images against their true loss, now known, under the model that chose them."""
     from boxwise.scorers import pool_pass
     from boxwise.scorers.detection_loss import surrogates
 
     config = context.config
-    chosen = {item.image_id: item for item in context.store.query(round).items if item.split is Split.TRAIN}
-    samples = _by_people(context, set(chosen) - set(context.store.annotations(Split.TRAIN, before=round)))
+    chosen = {item.image_id: item for item in context.store.query(round_index).items if item.split is Split.TRAIN}
+    samples = _by_people(context, set(chosen) - set(context.store.annotations(Split.TRAIN, before=round_index)))
     if not samples:
-        weights = _weights(context, round, {})
-        return StepResult({"n": 0, "fidelity": {}, "true_losses": {}, "weights": weights, "lure": None}, (round, Phase.COMPOSE))
-    detector = context.load(round - 1)
+        weights = _weights(context, round_index, {})
+        return StepResult({"n": 0, "fidelity": {}, "true_losses": {}, "weights": weights, "lure": None}, (round_index, Phase.COMPOSE))
+    detector = context.load(round_index - 1)
     measured = pool_pass.audit(
         detector,
         surrogates(pseudo_threshold=config.scorer.pseudo_threshold),
@@ -46,16 +46,16 @@ def audit(context: RoundContext, round: int) -> StepResult:
     read = np.isfinite(true)
     values = {name: term[read] for name, term in measured.items()}
     known = [chosen[sample.image.image_id] for sample, here in zip(samples, read, strict=True) if here]
-    values |= _chosen_terms(known, context.facts(round - 1, Phase.SCORE).get("scorer", {}))
+    values |= _chosen_terms(known, context.facts(round_index - 1, Phase.SCORE).get("scorer", {}))
     losses = {sample.image.image_id: float(loss) for sample, loss in zip(samples, true, strict=True) if np.isfinite(loss)}
     facts = {
         "n": len(losses),
         "fidelity": {name: spearman(value, true[read]) for name, value in values.items()},
         "true_losses": losses,
-        "weights": _weights(context, round, losses),
-        "lure": _risk(context, round, list(chosen.values()), losses, {sample.image.image_id: sample.boxes for sample in samples}),
+        "weights": _weights(context, round_index, losses),
+        "lure": _risk(context, round_index, list(chosen.values()), losses, {sample.image.image_id: sample.boxes for sample in samples}),
     }
-    return StepResult(facts, (round, Phase.COMPOSE))
+    return StepResult(facts, (round_index, Phase.COMPOSE))
 
 
 def _by_people(context: RoundContext, image_ids: set[str]) -> list[Sample]:
@@ -79,15 +79,15 @@ def _chosen_terms(items: Sequence[QueryItem], figures: Mapping[str, float]) -> d
     return found | {"score": sum((figures[_PARTS[shown][1]] * values for shown, values in found.items()), np.zeros(len(items)))}
 
 
-def _weights(context: RoundContext, round: int, new_losses: Mapping[str, float]) -> dict[str, float] | None:
+def _weights(context: RoundContext, round_index: int, new_losses: Mapping[str, float]) -> dict[str, float] | None:
     """The scorer's weights fitted to every true loss seen so far; None where they are given."""
     from boxwise.scorers.building import learned_weights
 
     terms = learned_weights(context.config.scorer)
     if not terms:
         return None
-    losses = {number: context.facts(number, Phase.AUDIT).get("true_losses", {}) for number in range(1, round)}
-    losses[round] = dict(new_losses)
+    losses = {number: context.facts(number, Phase.AUDIT).get("true_losses", {}) for number in range(1, round_index)}
+    losses[round_index] = dict(new_losses)
     rows = [
         (*(item.terms[term] for term in terms.values()), of_round[item.image_id])
         for number, of_round in losses.items()
@@ -101,7 +101,7 @@ def _weights(context: RoundContext, round: int, new_losses: Mapping[str, float])
 
 
 def _risk(
-    context: RoundContext, round: int, drawn: Sequence[QueryItem], losses: Mapping[str, float], truths: Mapping[str, Boxes]
+    context: RoundContext, round_index: int, drawn: Sequence[QueryItem], losses: Mapping[str, float], truths: Mapping[str, Boxes]
 ) -> dict[str, float] | None:
     """Mean loss and error rate over the pool, estimated from the images drawn; None unless each was drawn with a known probability.
 
@@ -110,9 +110,9 @@ def _risk(
     """
     if context.config.budget.unit != "images" or any(item.probability is None or item.image_id not in losses for item in drawn):
         return None
-    pool = int(context.facts(round, Phase.SELECT)["candidates"])
+    pool = int(context.facts(round_index, Phase.SELECT)["candidates"])
     probabilities = np.array([item.probability for item in drawn], np.float64)
-    found = dict(read_detections(context.file(round - 1, "detections.parquet"), only=set(truths)))
+    found = dict(read_detections(context.file(round_index - 1, "detections.parquet"), only=set(truths)))
     loss = np.array([losses[item.image_id] for item in drawn])
     error = np.array([float(image_error(found[item.image_id], truths[item.image_id])) for item in drawn])
     return {

@@ -29,53 +29,53 @@ def policy_of(context: RoundContext) -> Policy:
     return named("policy", registry.POLICIES, config.name)(config)
 
 
-def compose(context: RoundContext, round: int) -> StepResult:
+def compose(context: RoundContext, round_index: int) -> StepResult:
     """Everything labelled in round 0; from then on what the policy says."""
     policy, annotations = policy_of(context), context.store.annotations(Split.TRAIN)
-    material = _material(context, round, annotations)
-    plan = policy.compose(material, rng=context.rng(round, Phase.COMPOSE)) if round else TrainingPlan(tuple(annotations))
+    material = _material(context, round_index, annotations)
+    plan = policy.compose(material, rng=context.rng(round_index, Phase.COMPOSE)) if round_index else TrainingPlan(tuple(annotations))
     if plan.self_labels:
-        write_self_labels(context.file(round, SELF_LABELS), plan.self_labels)
-    facts = _facts(context, plan, material, annotations) | {"train": list(plan.train) if policy.partial and round else None}
-    return StepResult(facts, (round, Phase.TRAIN), pool=_pool(context, plan, material))
+        write_self_labels(context.file(round_index, SELF_LABELS), plan.self_labels)
+    facts = _facts(context, plan, material, annotations) | {"train": list(plan.train) if policy.partial and round_index else None}
+    return StepResult(facts, (round_index, Phase.TRAIN), pool=_pool(context, plan, material))
 
 
-def _material(context: RoundContext, round: int, annotations: Mapping[str, Annotation]) -> Material:
-    asked = {item.image_id for number in range(1, round + 1) for item in context.store.query(number).items}
-    joined = {image_id for number in range(1, round) for image_id in context.facts(number, Phase.COMPOSE).get("joined", [])}
-    now = [item.image_id for item in context.store.query(round).items] if round else []
+def _material(context: RoundContext, round_index: int, annotations: Mapping[str, Annotation]) -> Material:
+    asked = {item.image_id for number in range(1, round_index + 1) for item in context.store.query(number).items}
+    joined = {image_id for number in range(1, round_index) for image_id in context.facts(number, Phase.COMPOSE).get("joined", [])}
+    now = [item.image_id for item in context.store.query(round_index).items] if round_index else []
     return Material(
-        round,
+        round_index,
         resolve(context.config.budget.per_round, len(context.store.images(Split.TRAIN)), "budget.per_round"),
         labeled={image_id: a for image_id, a in annotations.items() if image_id not in asked or image_id in joined},
-        seen={image_id: a for image_id, a in annotations.items() if image_id in asked} | _rescored(context, round, annotations, now),
+        seen={image_id: a for image_id, a in annotations.items() if image_id in asked} | _rescored(context, round_index, annotations, now),
         new=tuple(image_id for image_id in now if image_id in annotations),
-        pool=lambda: _unannotated(context, round, annotations),
+        pool=lambda: _unannotated(context, round_index, annotations),
     )
 
 
-def _rescored(context: RoundContext, round: int, annotations: Mapping[str, Annotation], now: Sequence[str]) -> dict[str, Annotation]:
+def _rescored(context: RoundContext, round_index: int, annotations: Mapping[str, Annotation], now: Sequence[str]) -> dict[str, Annotation]:
     """The images asked about again, judged anew: what people answered for before and the model is certain of by now counts as its own.
 
     Else no image that people have labelled could ever leave the queue. Only the policy sees them so; training sees who labelled what.
     """
-    before = context.store.annotations(Split.TRAIN, before=round)
+    before = context.store.annotations(Split.TRAIN, before=round_index)
     again = {image_id for image_id in now if image_id in before and image_id in annotations}
     if not again:
         return {}
-    overlap, thresholds, found = context.config.ask.overlap, thresholds_of(context, round - 1), {}
-    for image_id, detections in read_detections(context.file(round - 1, "detections.parquet"), only=again):
+    overlap, thresholds, found = context.config.ask.overlap, thresholds_of(context, round_index - 1), {}
+    for image_id, detections in read_detections(context.file(round_index - 1, "detections.parquet"), only=again):
         made = propose(image_id, detections, thresholds, overlap=overlap, prefix="")
         found[image_id] = as_found_now(annotations[image_id], before[image_id], made.boxes[made.certain], overlap=overlap)
     return found
 
 
-def _unannotated(context: RoundContext, round: int, annotations: Mapping[str, Annotation]) -> Iterator[PoolImage]:
+def _unannotated(context: RoundContext, round_index: int, annotations: Mapping[str, Annotation]) -> Iterator[PoolImage]:
     """What the last pool pass found in the images that nobody has annotated."""
-    least = thresholds_of(context, round - 1).uncertain
+    least = thresholds_of(context, round_index - 1).uncertain
     pool = {record.image_id for record in context.store.pool()} - set(annotations)
-    consistency = read_consistency(context.file(round - 1, CONSISTENCY))
-    for image_id, boxes in read_detections(context.file(round - 1, "detections.parquet"), only=pool):
+    consistency = read_consistency(context.file(round_index - 1, CONSISTENCY))
+    for image_id, boxes in read_detections(context.file(round_index - 1, "detections.parquet"), only=pool):
         yield PoolImage(image_id, boxes.at_least(least), consistency.get(image_id))
 
 

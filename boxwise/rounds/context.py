@@ -71,34 +71,34 @@ class RoundContext:
     oracle: Callable[[str], Boxes] | None
     on_event: Callable[[Event], None]
 
-    def rng(self, round: int, phase: Phase) -> Generator:
-        return default_rng([self.config.seed, round, _STREAMS[phase]])
+    def rng(self, round_index: int, phase: Phase) -> Generator:
+        return default_rng([self.config.seed, round_index, _STREAMS[phase]])
 
-    def validation_rng(self, round: int) -> Generator:
+    def validation_rng(self, round_index: int) -> Generator:
         """For the draw of validation images: the same whatever the strategy draws."""
-        return default_rng([self.config.seed, round, _VALIDATION_STREAM])
+        return default_rng([self.config.seed, round_index, _VALIDATION_STREAM])
 
-    def mining_rng(self, round: int) -> Generator:
-        return default_rng([self.config.seed, round, _MINING_STREAM])
+    def mining_rng(self, round_index: int) -> Generator:
+        return default_rng([self.config.seed, round_index, _MINING_STREAM])
 
-    def member_seeds(self, round: int, member: int) -> tuple[int, int]:
+    def member_seeds(self, round_index: int, member: int) -> tuple[int, int]:
         """For a further member of an ensemble: that of its first weights, the same in every round, and that of the round's training."""
         initial = default_rng([self.config.seed, 0, _MEMBER_STREAM, member]).integers(2**31)
-        training = default_rng([self.config.seed, round, _MEMBER_STREAM, member]).integers(2**31, size=2)[1]
+        training = default_rng([self.config.seed, round_index, _MEMBER_STREAM, member]).integers(2**31, size=2)[1]
         return int(initial), int(training)
 
-    def watch(self, round: int, phase: Phase) -> Callable[[int, int, Mapping[str, float]], None]:
-        return lambda step, steps, figures: self.on_event(Event(round, phase, step, steps, figures))
+    def watch(self, round_index: int, phase: Phase) -> Callable[[int, int, Mapping[str, float]], None]:
+        return lambda step, steps, figures: self.on_event(Event(round_index, phase, step, steps, figures))
 
-    def facts(self, round: int, phase: Phase) -> dict[str, Any]:
+    def facts(self, round_index: int, phase: Phase) -> dict[str, Any]:
         """What a step committed; empty before it has."""
-        return self.store.fact(round, phase)
+        return self.store.fact(round_index, phase)
 
-    def file(self, round: int, name: str) -> Path:
-        return round_folder(self.folder, round) / name
+    def file(self, round_index: int, name: str) -> Path:
+        return round_folder(self.folder, round_index) / name
 
-    def weights_file(self, round: int) -> Path:
-        return self.file(round, "weights.pt")
+    def weights_file(self, round_index: int) -> Path:
+        return self.file(round_index, "weights.pt")
 
     def build(self, *, seed: int | None = None) -> TorchDetector:
         """A detector with its first weights, from the study's seed unless another is given."""
@@ -110,9 +110,9 @@ class RoundContext:
         seed = self.config.seed if seed is None else seed
         return build_detector(self.config.detector.name, self.classes, self.config.detector, seed=seed, device=device)
 
-    def load(self, round: int) -> TorchDetector:
+    def load(self, round_index: int) -> TorchDetector:
         """The detector that a round trained."""
-        return self.load_from(self.weights_file(round))
+        return self.load_from(self.weights_file(round_index))
 
     def load_from(self, weights: Path) -> TorchDetector:
         """The detector whose weights were saved there."""

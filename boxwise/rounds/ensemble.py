@@ -17,31 +17,31 @@ if TYPE_CHECKING:
     from boxwise.detectors.detector import TorchDetector
 
 
-def members(context: RoundContext, round: int) -> list[TorchDetector]:
+def members(context: RoundContext, round_index: int) -> list[TorchDetector]:
     """The members beside the round's own detector, which the pool's pass asks as well; none unless the scorer is an ensemble."""
     if context.config.scorer.name != "ensemble":
         return []
-    return [_member(context, round, number) for number in range(1, context.config.scorer.members)]
+    return [_member(context, round_index, number) for number in range(1, context.config.scorer.members)]
 
 
-def _member(context: RoundContext, round: int, number: int) -> TorchDetector:
-    weights, checkpoint = member_file(context, round, number), context.file(round, f"checkpoint_member{number}.pt")
+def _member(context: RoundContext, round_index: int, number: int) -> TorchDetector:
+    weights, checkpoint = member_file(context, round_index, number), context.file(round_index, f"checkpoint_member{number}.pt")
     if not weights.exists():
-        _train(context, round, number, checkpoint).save(weights)
+        _train(context, round_index, number, checkpoint).save(weights)
     checkpoint.unlink(missing_ok=True)
     return context.load_from(weights)
 
 
-def _train(context: RoundContext, round: int, number: int, checkpoint: Path) -> TorchDetector:
-    initial, training = context.member_seeds(round, number)
-    detector, before = context.build(seed=initial), member_file(context, round - 1, number)
-    if goes_on(context, round) and before.exists():
+def _train(context: RoundContext, round_index: int, number: int, checkpoint: Path) -> TorchDetector:
+    initial, training = context.member_seeds(round_index, number)
+    detector, before = context.build(seed=initial), member_file(context, round_index - 1, number)
+    if goes_on(context, round_index) and before.exists():
         detector.load(before)
-    watch = context.watch(round, Phase.SCORE)
-    teach(context, round, detector, seed=training, checkpoint=checkpoint, progress=lambda step, steps, _: watch(step, steps, {}))
+    watch = context.watch(round_index, Phase.SCORE)
+    teach(context, round_index, detector, seed=training, checkpoint=checkpoint, progress=lambda step, steps, _: watch(step, steps, {}))
     return detector
 
 
-def member_file(context: RoundContext, round: int, number: int) -> Path:
+def member_file(context: RoundContext, round_index: int, number: int) -> Path:
     """Where a member's weights are kept."""
-    return context.file(round, f"weights_member{number}.pt")
+    return context.file(round_index, f"weights_member{number}.pt")

@@ -19,21 +19,21 @@ ORIGINAL = "original"
 VAL_DETECTIONS = "val_detections.parquet"
 
 
-def evaluate(context: RoundContext, round: int) -> StepResult:
+def evaluate(context: RoundContext, round_index: int) -> StepResult:
     """Metrics on the whole of val, on each part of it if it has grown, and on test."""
     from boxwise.artifacts.detections_file import writing_detections
 
-    detector = context.load(round)
+    detector = context.load(round_index)
     found, truths = _predicted(context, detector, Split.VAL)
-    with writing_detections(context.file(round, VAL_DETECTIONS)) as writer:
+    with writing_detections(context.file(round_index, VAL_DETECTIONS)) as writer:
         for image_id, boxes in found.items():
             writer.add(image_id, boxes)
     facts = {
         "val": _metrics(context, found, truths),
         "test": _metrics(context, *_predicted(context, detector, Split.TEST)),
-        "val_parts": _parts(context, round, found, truths),
+        "val_parts": _parts(context, round_index, found, truths),
     }
-    return StepResult(facts, (round, Phase.SCORE))
+    return StepResult(facts, (round_index, Phase.SCORE))
 
 
 def stopping_ap(facts: Mapping[str, Any]) -> float | None:
@@ -62,11 +62,11 @@ def _metrics(
     return coco_metrics(found, truths, context.classes, details=details).to_json() if truths else None
 
 
-def _parts(context: RoundContext, round: int, found: Mapping[str, Boxes], truths: Mapping[str, Boxes]) -> dict[str, Any] | None:
+def _parts(context: RoundContext, round_index: int, found: Mapping[str, Boxes], truths: Mapping[str, Boxes]) -> dict[str, Any] | None:
     """Metrics on the val that the study began with, and on each random draw that has joined it; None while there is none."""
     joined = {
         item.image_id: f"round {number}"
-        for number in range(1, round + 1)
+        for number in range(1, round_index + 1)
         for item in context.store.query(number).items
         if item.split is Split.VAL
     }

@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 _MOST_HOSTS = 200  # labelled images that crops are pasted into, drawn at random: enough to hold five without any class
 
 
-def score(context: RoundContext, round: int) -> StepResult:
+def score(context: RoundContext, round_index: int) -> StepResult:
     """Score the pool, or end the study."""
     pool = context.store.pool()
-    end = _reason_to_end(context, round, pool)
+    end = _reason_to_end(context, round_index, pool)
     if end:
-        return StepResult({"ended": end}, (round, Phase.DONE))
+        return StepResult({"ended": end}, (round_index, Phase.DONE))
     started = monotonic()
-    detector = context.load(round)
-    thresholds, calibration = _thresholds(context, round)
-    scores, figures, unreadable = _score_pool(context, round, detector, pool)
+    detector = context.load(round_index)
+    thresholds, calibration = _thresholds(context, round_index)
+    scores, figures, unreadable = _score_pool(context, round_index, detector, pool)
     if policy_of(context).validates:
-        _cross_validate(context, round, detector, pool, thresholds)
+        _cross_validate(context, round_index, detector, pool, thresholds)
     seconds = monotonic() - started
     for image_id, fault in unreadable.items():
         context.store.quarantine(image_id, fault)
@@ -55,23 +55,23 @@ def score(context: RoundContext, round: int) -> StepResult:
         "thresholds": thresholds.to_json(),
         "calibration": calibration,
     }
-    return StepResult(facts, (round + 1, Phase.SELECT))
+    return StepResult(facts, (round_index + 1, Phase.SELECT))
 
 
-def _reason_to_end(context: RoundContext, round: int, pool: Sequence[ImageRecord]) -> str | None:
-    if round >= context.config.budget.rounds:
-        return f"all {round} rounds of the budget are done"
+def _reason_to_end(context: RoundContext, round_index: int, pool: Sequence[ImageRecord]) -> str | None:
+    if round_index >= context.config.budget.rounds:
+        return f"all {round_index} rounds of the budget are done"
     if not pool:
         return "every image of the pool is labelled"
     shift = ApShift(context.config.stop.ap_range, context.config.stop.ap_shift)
-    for number in range(round + 1):
+    for number in range(round_index + 1):
         ap = stopping_ap(context.facts(number, Phase.EVALUATE))
         if ap is not None:
             shift.add(ap)
     return f"AP on val moved by {shift.shift:.4f} over {context.config.stop.ap_range} rounds" if shift.should_stop else None
 
 
-def _thresholds(context: RoundContext, round: int) -> tuple[Thresholds, dict[str, Any] | None]:
+def _thresholds(context: RoundContext, round_index: int) -> tuple[Thresholds, dict[str, Any] | None]:
     """The thresholds of the next proposals, and how they were found on val if a precision is wanted."""
     from boxwise.annotation.calibration import calibrate
 
@@ -79,7 +79,7 @@ def _thresholds(context: RoundContext, round: int) -> tuple[Thresholds, dict[str
     if ask.target_precision is None:
         return fixed_thresholds(ask, context.classes), None
     truths = {sample.image.image_id: sample.boxes for sample in context.samples(Split.VAL) if sample.complete}
-    found = {image_id: boxes for image_id, boxes in read_detections(context.file(round, VAL_DETECTIONS)) if image_id in truths}
+    found = {image_id: boxes for image_id, boxes in read_detections(context.file(round_index, VAL_DETECTIONS)) if image_id in truths}
     calibration = calibrate(
         found, truths, context.classes, target_precision=ask.target_precision, method=ask.calibration, lowest=ask.uncertain
     )
@@ -87,7 +87,7 @@ def _thresholds(context: RoundContext, round: int) -> tuple[Thresholds, dict[str
 
 
 def _score_pool(
-    context: RoundContext, round: int, detector: TorchDetector, pool: Sequence[ImageRecord]
+    context: RoundContext, round_index: int, detector: TorchDetector, pool: Sequence[ImageRecord]
 ) -> tuple[Scores, dict[str, float], Mapping[str, str]]:
     """Fit the scorer, inspect every image of the pool, and leave what was learned in the round's folder.
 
@@ -97,17 +97,17 @@ def _score_pool(
     from boxwise.scorers.no_score import NoScore
     from boxwise.scorers.pool_pass import inspect_pool
 
-    config, folder = context.config, round_folder(context.folder, round)
-    weights = _weights(context, round, learned_weights(config.scorer))
+    config, folder = context.config, round_folder(context.folder, round_index)
+    weights = _weights(context, round_index, learned_weights(config.scorer))
     alpha, beta = weights["alpha"], weights["beta"]
     build = partial(build_scorer, config.scorer, device=detector.device, imgsz=detector.imgsz, resize=detector.resize)
-    scorer = build(alpha=alpha, beta=beta, truths=context.oracle, members=members(context, round), weights=weights)
+    scorer = build(alpha=alpha, beta=beta, truths=context.oracle, members=members(context, round_index), weights=weights)
     labeled = context.samples(Split.TRAIN)
-    figures = scorer.fit(labeled, pool, detector=detector, rng=context.rng(round, Phase.SCORE), folder=folder)
+    figures = scorer.fit(labeled, pool, detector=detector, rng=context.rng(round_index, Phase.SCORE), folder=folder)
     inspect = partial(
         inspect_pool, detector, imgsz=detector.imgsz, resize=detector.resize, batch=config.score_batch, workers=config.workers
     )
-    watch = context.watch(round, Phase.SCORE)
+    watch = context.watch(round_index, Phase.SCORE)
     strategy = registry.strategy_of(config.strategy)
     found = inspect(
         scorer,
@@ -124,31 +124,31 @@ def _score_pool(
 
 
 def _cross_validate(
-    context: RoundContext, round: int, detector: TorchDetector, pool: Sequence[ImageRecord], thresholds: Thresholds
+    context: RoundContext, round_index: int, detector: TorchDetector, pool: Sequence[ImageRecord], thresholds: Thresholds
 ) -> None:
     """Paste what the model is surest of into labelled images and see whether it is found again."""
     from boxwise.scorers.cross_image import cross_validate, most_confident
 
     annotated = set(context.store.annotations(Split.TRAIN))
     records = {record.image_id: record for record in pool if record.image_id not in annotated}
-    path = context.file(round, "detections.parquet")
+    path = context.file(round_index, "detections.parquet")
     shortlist = most_confident(
         ((i, boxes.at_least(thresholds.uncertain)) for i, boxes in read_detections(path, only=set(records))),
         context.config.policy.mined_images,
     )
     images = [(records[i], boxes.at_least(thresholds.uncertain)) for i, boxes in read_detections(path, only=set(shortlist))]
-    rng = context.mining_rng(round)
+    rng = context.mining_rng(round_index)
     hosts = [sample for sample in context.samples(Split.TRAIN) if sample.complete]
     hosts = [hosts[row] for row in rng.permutation(len(hosts))[:_MOST_HOSTS]]
     validated = cross_validate(detector, images, hosts, rng=rng, batch=context.config.score_batch)
-    write_consistency(context.file(round, CONSISTENCY), {image_id: found.passed for image_id, found in validated.items()})
+    write_consistency(context.file(round_index, CONSISTENCY), {image_id: found.passed for image_id, found in validated.items()})
 
 
-def _weights(context: RoundContext, round: int, learned: Collection[str]) -> dict[str, float]:
+def _weights(context: RoundContext, round_index: int, learned: Collection[str]) -> dict[str, float]:
     """The weights in force after `round`: the config's, and of those `learned` the latest fitted ones, equal before there are any."""
     config = context.config.scorer
     given = {"alpha": config.alpha, "beta": config.beta}
-    fitted = [context.facts(number, Phase.AUDIT).get("weights") for number in range(round, 0, -1)]
+    fitted = [context.facts(number, Phase.AUDIT).get("weights") for number in range(round_index, 0, -1)]
     latest = next((weights for weights in fitted if weights), {name: 1 / len(learned) for name in learned})
     return {name: 0.5 if value == "auto" else value for name, value in given.items()} | latest
 

@@ -48,26 +48,26 @@ class Settled:
         return np.bincount(np.concatenate([np.zeros(0, np.int64), *labels]), minlength=class_count).astype(np.float64)
 
 
-def select(context: RoundContext, round: int) -> StepResult:
+def select(context: RoundContext, round_index: int) -> StepResult:
     """Ask for the round's images: by the cold start in round 0, which has no trained detector yet, then by the study's strategy."""
-    rng = context.rng(round, Phase.SELECT)
-    if round == 0:
+    rng = context.rng(round_index, Phase.SELECT)
+    if round_index == 0:
         return _first(context, rng)
-    settled = _settled(context, round)
-    query, facts = _chosen(context, round, settled, rng)
+    settled = _settled(context, round_index)
+    query, facts = _chosen(context, round_index, settled, rng)
     if not any(item.split is Split.TRAIN for item in query.items):  # nor is val drawn: nobody would label it any more
         ended = _NOTHING_TO_ASK.get(context.config.ask.mode, "no image of the pool is left to ask about")
-        return StepResult(facts | _counts(Query(round, ()), ()) | {"ended": ended}, (round, Phase.DONE))
+        return StepResult(facts | _counts(Query(round_index, ()), ()) | {"ended": ended}, (round_index, Phase.DONE))
     if context.config.ask.mode == "full":
-        return StepResult(facts | _counts(query, ()), (round, Phase.ANNOTATE), query)
-    query, proposals, annotations = _with_proposals(context, round, query, settled)
-    write_proposals(context.file(round, PROPOSALS), proposals)
-    return StepResult(facts | _counts(query, annotations), (round, Phase.ANNOTATE), query, annotations)
+        return StepResult(facts | _counts(query, ()), (round_index, Phase.ANNOTATE), query)
+    query, proposals, annotations = _with_proposals(context, round_index, query, settled)
+    write_proposals(context.file(round_index, PROPOSALS), proposals)
+    return StepResult(facts | _counts(query, annotations), (round_index, Phase.ANNOTATE), query, annotations)
 
 
-def thresholds_of(context: RoundContext, round: int) -> Thresholds:
+def thresholds_of(context: RoundContext, round_index: int) -> Thresholds:
     """The thresholds for proposals of the detector that `round` trained: calibrated after it, or the config's."""
-    known = context.facts(round, Phase.SCORE).get("thresholds")
+    known = context.facts(round_index, Phase.SCORE).get("thresholds")
     return Thresholds.from_json(known) if known else fixed_thresholds(context.config.ask, context.classes)
 
 
@@ -104,38 +104,38 @@ def _first_batch(
     return items, facts | {"seconds": monotonic() - started}, unreadable
 
 
-def _settled(context: RoundContext, round: int) -> Settled:
+def _settled(context: RoundContext, round_index: int) -> Settled:
     """What people and the model have said of the train images, and which of it was said since the pool pass."""
     latest = context.store.annotations(Split.TRAIN)
-    told = frozenset(image_id for image_id, annotation in latest.items() if annotation.round >= round)
-    return Settled(context.store.annotations(Split.TRAIN, before=round) if told else latest, told)
+    told = frozenset(image_id for image_id, annotation in latest.items() if annotation.round >= round_index)
+    return Settled(context.store.annotations(Split.TRAIN, before=round_index) if told else latest, told)
 
 
-def _chosen(context: RoundContext, round: int, settled: Settled, rng: Generator) -> tuple[Query, dict[str, Any]]:
+def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Generator) -> tuple[Query, dict[str, Any]]:
     """The round's images: those to be asked about again, the strategy's picks, and a random draw for val."""
-    config, scored = context.config, read_scored_pool(round_folder(context.folder, round - 1))
-    candidates = partial(scored.candidates, round, cost=config.cost, labeled_class_counts=settled.class_counts(len(context.classes)))
+    config, scored = context.config, read_scored_pool(round_folder(context.folder, round_index - 1))
+    candidates = partial(scored.candidates, round_index, cost=config.cost, labeled_class_counts=settled.class_counts(len(context.classes)))
     pool = {record.image_id for record in context.store.pool()} - settled.told
     amount = resolve(config.budget.per_round, len(context.store.images(Split.TRAIN)), "budget.per_round")
     budget = Budget(amount, config.budget.unit)
-    drawn = _validation(context, round, pool - settled.before.keys(), amount)
-    again = [image_id for image_id in context.facts(round - 1, Phase.COMPOSE).get("requeued", []) if image_id in pool]
+    drawn = _validation(context, round_index, pool - settled.before.keys(), amount)
+    again = [image_id for image_id in context.facts(round_index - 1, Phase.COMPOSE).get("requeued", []) if image_id in pool]
     requeued, spent = _requeued(candidates(set(again)), again, budget) if again else ([], 0.0)
     open_to_all = pool - {item.image_id for item in (*drawn, *requeued)}
-    offered = candidates(_askable(context, round, open_to_all, settled))
+    offered = candidates(_askable(context, round_index, open_to_all, settled))
     left = amount - int(spent)
     strategy = registry.strategy_of(config.strategy)
     started = monotonic()
     picks = strategy.select(offered, Budget(left, budget.unit), rng=rng).items if left > 0 and len(offered) else ()
     facts = {"strategy": config.strategy.name, "candidates": len(offered), "requeued": len(requeued), "seconds": monotonic() - started}
-    return Query(round, (*drawn, *requeued, *picks)), facts
+    return Query(round_index, (*drawn, *requeued, *picks)), facts
 
 
-def _validation(context: RoundContext, round: int, untouched: set[str], amount: int) -> list[QueryItem]:
+def _validation(context: RoundContext, round_index: int, untouched: set[str], amount: int) -> list[QueryItem]:
     """A random draw from what nobody has looked at, made before the strategy chooses, so that val stays a sample and not a choice."""
     wanted = resolve(context.config.budget.val_per_round, amount, "budget.val_per_round")
     ordered = sorted(untouched)
-    rows = context.validation_rng(round).permutation(len(ordered))[:wanted]
+    rows = context.validation_rng(round_index).permutation(len(ordered))[:wanted]
     return [QueryItem(ordered[row], 0.0, split=Split.VAL) for row in rows]
 
 
@@ -148,35 +148,37 @@ def _requeued(candidates: Candidates, again: Sequence[str], budget: Budget) -> t
     return list(items), float(budget.costs(candidates)[np.sort(picks)].sum())
 
 
-def _askable(context: RoundContext, round: int, pool: set[str], settled: Settled) -> set[str]:
+def _askable(context: RoundContext, round_index: int, pool: set[str], settled: Settled) -> set[str]:
     """The images that the mode has anything for: asking by boxes needs an uncertain one, trust a box, or nothing would be learned."""
     mode = context.config.ask.mode
     if mode not in ("trust", "boxes"):
         return pool
-    made = _proposals(context, round, pool, settled)
+    made = _proposals(context, round_index, pool, settled)
     if mode == "trust":
         return {proposals.image_id for proposals in made if len(proposals.boxes)}
     return {p.image_id for p in made if not p.certain.all() and not (p.settled and p.settled.complete)}
 
 
-def _proposals(context: RoundContext, round: int, image_ids: set[str], settled: Settled) -> Iterator[Proposals]:
+def _proposals(context: RoundContext, round_index: int, image_ids: set[str], settled: Settled) -> Iterator[Proposals]:
     """The model's suggestions on some images of the last pool pass, made from what people said of them before, if anything."""
-    ask, thresholds = context.config.ask, thresholds_of(context, round - 1)
-    for image_id, detections in read_detections(context.file(round - 1, "detections.parquet"), only=image_ids):
-        yield propose(image_id, detections, thresholds, overlap=ask.overlap, prefix=f"r{round}", settled=settled.before.get(image_id))
+    ask, thresholds = context.config.ask, thresholds_of(context, round_index - 1)
+    for image_id, detections in read_detections(context.file(round_index - 1, "detections.parquet"), only=image_ids):
+        yield propose(image_id, detections, thresholds, overlap=ask.overlap, prefix=f"r{round_index}", settled=settled.before.get(image_id))
 
 
 def _with_proposals(
-    context: RoundContext, round: int, query: Query, settled: Settled
+    context: RoundContext, round_index: int, query: Query, settled: Settled
 ) -> tuple[Query, list[Proposals], tuple[Annotation, ...]]:
     """The query with the boxes that are asked about, all proposals, and the annotations of images that nobody need open."""
     mode = context.config.ask.mode
     train = {item.image_id for item in query.items if item.split is Split.TRAIN}
-    made = {p.image_id: _shown(p, mode) for p in _proposals(context, round, train, settled)}
+    made = {p.image_id: _shown(p, mode) for p in _proposals(context, round_index, train, settled)}
     items = tuple(_asked(item, made.get(item.image_id), mode) for item in query.items)
     alone = {item.image_id for item in items if item.box_ids == ()}
     annotations = tuple(
-        annotation_of(i, (), p, complete=bool(p.settled and p.settled.complete), round=round) for i, p in made.items() if i in alone
+        annotation_of(i, (), p, complete=bool(p.settled and p.settled.complete), round_index=round_index)
+        for i, p in made.items()
+        if i in alone
     )
     return replace(query, items=items), list(made.values()), annotations
 

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, dict[str, float]], None]
 
 
-def train(context: RoundContext, round: int) -> StepResult:
+def train(context: RoundContext, round_index: int) -> StepResult:
     """Train from the initial weights or from those of the round before, as the config says."""
     started = monotonic()
-    detector, report = _fit(context, round)
-    detector.save(context.weights_file(round))
+    detector, report = _fit(context, round_index)
+    detector.save(context.weights_file(round_index))
     for image_id, fault in report.unreadable.items():
         context.store.quarantine(image_id, fault)
     facts = {
@@ -39,35 +39,42 @@ def train(context: RoundContext, round: int) -> StepResult:
         "seconds": monotonic() - started,
         "history": list(report.history),
     }
-    return StepResult(facts, (round, Phase.EVALUATE))
+    return StepResult(facts, (round_index, Phase.EVALUATE))
 
 
-def train_along(context: RoundContext, round: int) -> None:
+def train_along(context: RoundContext, round_index: int) -> None:
     """What the ranks other than 0 do under torchrun: the same training, nothing written."""
-    _fit(context, round)
+    _fit(context, round_index)
 
 
-def tidy(context: RoundContext, round: int, phase: Phase) -> None:
+def tidy(context: RoundContext, round_index: int, phase: Phase) -> None:
     """Remove what a committed step no longer needs."""
     if phase is Phase.TRAIN:
-        _checkpoint(context, round).unlink(missing_ok=True)
+        _checkpoint(context, round_index).unlink(missing_ok=True)
 
 
-def _fit(context: RoundContext, round: int) -> tuple[TorchDetector, FitReport]:
+def _fit(context: RoundContext, round_index: int) -> tuple[TorchDetector, FitReport]:
     detector = context.build()
-    if goes_on(context, round):
-        detector.load(context.weights_file(round - 1))
-    seed = int(context.rng(round, Phase.TRAIN).integers(2**31))
+    if goes_on(context, round_index):
+        detector.load(context.weights_file(round_index - 1))
+    seed = int(context.rng(round_index, Phase.TRAIN).integers(2**31))
     return detector, teach(
-        context, round, detector, seed=seed, checkpoint=_checkpoint(context, round), progress=context.watch(round, Phase.TRAIN)
+        context,
+        round_index,
+        detector,
+        seed=seed,
+        checkpoint=_checkpoint(context, round_index),
+        progress=context.watch(round_index, Phase.TRAIN),
     )
 
 
-def teach(context: RoundContext, round: int, detector: TorchDetector, *, seed: int, checkpoint: Path, progress: Progress) -> FitReport:
+def teach(
+    context: RoundContext, round_index: int, detector: TorchDetector, *, seed: int, checkpoint: Path, progress: Progress
+) -> FitReport:
     """Train `detector` in place on what the round composed; a checkpoint made before labels were told anew is of no use and starts over."""
     fit = partial(
         detector.fit,
-        _lessons(context, round),
+        _lessons(context, round_index),
         context.samples(Split.VAL),
         context.config.train,
         seed=seed,
@@ -82,17 +89,17 @@ def teach(context: RoundContext, round: int, detector: TorchDetector, *, seed: i
         return fit()
 
 
-def goes_on(context: RoundContext, round: int) -> bool:
+def goes_on(context: RoundContext, round_index: int) -> bool:
     """Whether the round's training starts from the weights of the round before."""
     start = context.config.train.start
-    return round > 0 and (policy_of(context).partial if start == "auto" else start == "previous")
+    return round_index > 0 and (policy_of(context).partial if start == "auto" else start == "previous")
 
 
-def _lessons(context: RoundContext, round: int) -> list[Sample]:
+def _lessons(context: RoundContext, round_index: int) -> list[Sample]:
     """What the round trains on: annotated images, then pool images under the model's own labels, which are never complete."""
-    chosen = context.facts(round, Phase.COMPOSE).get("train")
+    chosen = context.facts(round_index, Phase.COMPOSE).get("train")
     samples = context.samples(Split.TRAIN, only=None if chosen is None else set(chosen))
-    own = read_self_labels(context.file(round, SELF_LABELS))
+    own = read_self_labels(context.file(round_index, SELF_LABELS))
     told = set(context.store.annotations(Split.TRAIN)) if own else set()  # a person may have, since the round was composed
     records = {record.image_id: record for record in context.store.images(Split.TRAIN) if record.image_id not in told} if own else {}
     samples += [
@@ -103,9 +110,9 @@ def _lessons(context: RoundContext, round: int) -> list[Sample]:
     if context.config.train.incomplete == "leave_out":
         samples = [sample for sample in samples if sample.complete]
     if not samples:
-        raise StudyError(f"{context.folder}: round {round} has nothing to train on; see `boxwise status {context.folder}`.")
+        raise StudyError(f"{context.folder}: round {round_index} has nothing to train on; see `boxwise status {context.folder}`.")
     return samples
 
 
-def _checkpoint(context: RoundContext, round: int) -> Path:
-    return context.file(round, "checkpoint.pt")
+def _checkpoint(context: RoundContext, round_index: int) -> Path:
+    return context.file(round_index, "checkpoint.pt")

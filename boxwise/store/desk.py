@@ -61,46 +61,53 @@ class Desk:
         with writing(self._engine) as connection:
             connection.execute(LEASES.delete().where(LEASES.c.image_id.in_(list(image_ids)), LEASES.c.annotator == annotator))
 
-    def save_draft(self, image_id: str, round: int, annotator: str, *, revision: int, document: Mapping[str, Any]) -> int:
+    def save_draft(self, image_id: str, round_index: int, annotator: str, *, revision: int, document: Mapping[str, Any]) -> int:
         """Keep the newest revision of somebody's work on an image; returns the revision that is kept."""
-        mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round, DRAFTS.c.annotator == annotator)
+        mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round_index, DRAFTS.c.annotator == annotator)
         with writing(self._engine) as connection:
             hold(connection, image_id)
             known = connection.execute(sa.select(DRAFTS.c.revision).where(mine)).scalar()
             if known is not None and known >= revision:
                 return int(known)
             connection.execute(DRAFTS.delete().where(mine))
-            row = {"image_id": image_id, "round": round, "annotator": annotator, "revision": revision, "document": document, "at": now()}
+            row = {
+                "image_id": image_id,
+                "round": round_index,
+                "annotator": annotator,
+                "revision": revision,
+                "document": document,
+                "at": now(),
+            }
             connection.execute(DRAFTS.insert(), row)
         return revision
 
-    def draft(self, image_id: str, round: int, annotator: str) -> Draft | None:
+    def draft(self, image_id: str, round_index: int, annotator: str) -> Draft | None:
         """What somebody had drawn on an image when last heard of."""
-        mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round, DRAFTS.c.annotator == annotator)
+        mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round_index, DRAFTS.c.annotator == annotator)
         with self._engine.connect() as connection:
             row = connection.execute(sa.select(DRAFTS).where(mine)).first()
         return None if row is None else Draft(row.revision, row.document)
 
-    def drop_draft(self, image_id: str, round: int, annotator: str) -> None:
+    def drop_draft(self, image_id: str, round_index: int, annotator: str) -> None:
         """Forget a draft that has been handed in."""
-        mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round, DRAFTS.c.annotator == annotator)
+        mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round_index, DRAFTS.c.annotator == annotator)
         with writing(self._engine) as connection:
             connection.execute(DRAFTS.delete().where(mine))
 
-    def skip(self, image_id: str, round: int, annotator: str, reason: str) -> None:
+    def skip(self, image_id: str, round_index: int, annotator: str, reason: str) -> None:
         """Somebody would rather not label this image; it is theirs no longer, and the reason is kept for the round."""
-        mine = sa.and_(SKIPS.c.image_id == image_id, SKIPS.c.round == round, SKIPS.c.annotator == annotator)
+        mine = sa.and_(SKIPS.c.image_id == image_id, SKIPS.c.round == round_index, SKIPS.c.annotator == annotator)
         with writing(self._engine) as connection:
             hold(connection, image_id)
             connection.execute(SKIPS.delete().where(mine))
-            row = {"image_id": image_id, "round": round, "annotator": annotator, "reason": reason, "at": now()}
+            row = {"image_id": image_id, "round": round_index, "annotator": annotator, "reason": reason, "at": now()}
             connection.execute(SKIPS.insert(), row)
             connection.execute(LEASES.delete().where(LEASES.c.image_id == image_id, LEASES.c.annotator == annotator))
 
-    def skipped(self, round: int) -> dict[str, dict[str, str]]:
+    def skipped(self, round_index: int) -> dict[str, dict[str, str]]:
         """image_id → annotator → reason."""
         found: dict[str, dict[str, str]] = {}
         with self._engine.connect() as connection:
-            for row in connection.execute(sa.select(SKIPS).where(SKIPS.c.round == round)):
+            for row in connection.execute(sa.select(SKIPS).where(SKIPS.c.round == round_index)):
                 found.setdefault(row.image_id, {})[row.annotator] = row.reason
         return found

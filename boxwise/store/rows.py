@@ -30,7 +30,7 @@ def append(
     connection: Connection,
     annotation: Annotation,
     verdicts: Sequence[Verdict],
-    round: int,
+    round_index: int,
     annotator: str,
     seconds: float,
     *,
@@ -39,7 +39,7 @@ def append(
     """Append an annotation and its verdicts; returns the annotation's number. Raises StudyError for an image that is not in the study."""
     row = {
         "image_id": annotation.image_id,
-        "round": round,
+        "round": round_index,
         "annotator": annotator,
         "complete": annotation.complete,
         "boxes": boxes_to_json(annotation.boxes),

@@ -176,7 +176,7 @@ class Store:
         annotation: Annotation,
         verdicts: Sequence[Verdict],
         *,
-        round: int,
+        round_index: int,
         annotator: str,
         seconds: float,
         key: str | None = None,
@@ -189,15 +189,15 @@ class Store:
         with writing(self._engine) as connection:
             hold(connection, annotation.image_id)
             if key is None:
-                append(connection, annotation, verdicts, round, annotator, seconds)
+                append(connection, annotation, verdicts, round_index, annotator, seconds)
                 return False
             known = connection.execute(
                 sa.select(ANNOTATIONS.c.late).join(ANSWERS, ANSWERS.c.annotation_id == ANNOTATIONS.c.id).where(ANSWERS.c.key == key)
             ).scalar()
             if known is not None:
                 return bool(known)
-            late = _overtaken(connection, annotation.image_id, round, annotator)
-            number = append(connection, annotation, verdicts, round, annotator, seconds, late=late)
+            late = _overtaken(connection, annotation.image_id, round_index, annotator)
+            number = append(connection, annotation, verdicts, round_index, annotator, seconds, late=late)
             connection.execute(ANSWERS.insert(), {"key": key, "annotation_id": number})
             connection.execute(LEASES.delete().where(LEASES.c.image_id == annotation.image_id, LEASES.c.annotator == annotator))
             return late
@@ -208,11 +208,11 @@ class Store:
         with self._engine.connect() as connection:
             return connection.execute(statement).scalar()
 
-    def annotate_all(self, annotations: Iterable[Annotation], *, round: int, annotator: str) -> None:
+    def annotate_all(self, annotations: Iterable[Annotation], *, round_index: int, annotator: str) -> None:
         """Append many given annotations without verdicts or labour, in one transaction."""
         with writing(self._engine) as connection:
             for annotation in annotations:
-                append(connection, annotation, (), round, annotator, 0.0)
+                append(connection, annotation, (), round_index, annotator, 0.0)
 
     def annotations(self, split: Split, *, before: int | None = None) -> dict[str, Annotation]:
         """The latest annotation of every usable image of `split` that has one, by image id; `before`: as of the start of that round."""
@@ -236,13 +236,13 @@ class Store:
         with self._engine.connect() as connection:
             return connection.execute(statement).all()
 
-    def actions(self, round: int, split: Split) -> dict[Action, int]:
+    def actions(self, round_index: int, split: Split) -> dict[Action, int]:
         """How often each act was done in the annotations that images of a split were given in a round."""
         statement = (
             sa.select(VERDICTS.c.action, sa.func.count().label("times"))
             .join(ANNOTATIONS, ANNOTATIONS.c.id == VERDICTS.c.annotation_id)
             .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
-            .where(ANNOTATIONS.c.round == round, IMAGES.c.split == split.value)
+            .where(ANNOTATIONS.c.round == round_index, IMAGES.c.split == split.value)
             .group_by(VERDICTS.c.action)
         )
         with self._engine.connect() as connection:
@@ -307,7 +307,7 @@ class Store:
 
     def commit(
         self,
-        round: int,
+        round_index: int,
         phase: Phase,
         facts: Mapping[str, Any],
         *,
@@ -321,39 +321,39 @@ class Store:
         annotations: what the model labelled without a person. pool: image_id → whether the image stays in the pool from now on.
         """
         with writing(self._engine) as connection:
-            connection.execute(FACTS.insert(), {"round": round, "phase": phase.value, "facts": plain(facts), "at": now()})
+            connection.execute(FACTS.insert(), {"round": round_index, "phase": phase.value, "facts": plain(facts), "at": now()})
             if query is not None:
                 insert_query(connection, query)
             for annotation in annotations:
-                append(connection, annotation, (), round, MODEL, 0.0)
+                append(connection, annotation, (), round_index, MODEL, 0.0)
             for image_id, stays in (pool or {}).items():
                 connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(open=stays))
             put(connection, "position", [then[0], then[1].value])
 
-    def reopen(self, round: int, phase: Phase) -> None:
+    def reopen(self, round_index: int, phase: Phase) -> None:
         """Go back to a step that was skipped because the budget had ended."""
         with writing(self._engine) as connection:
-            connection.execute(FACTS.delete().where(FACTS.c.round == round, FACTS.c.phase == phase.value))
-            put(connection, "position", [round, phase.value])
+            connection.execute(FACTS.delete().where(FACTS.c.round == round_index, FACTS.c.phase == phase.value))
+            put(connection, "position", [round_index, phase.value])
 
-    def query(self, round: int) -> Query:
+    def query(self, round_index: int) -> Query:
         """What a round asked for; empty if it asked nothing."""
-        statement = sa.select(QUERIES).where(QUERIES.c.round == round).order_by(QUERIES.c.rank)
+        statement = sa.select(QUERIES).where(QUERIES.c.round == round_index).order_by(QUERIES.c.rank)
         with self._engine.connect() as connection:
             rows = connection.execute(statement)
-            return Query(round, tuple(read_item(row) for row in rows))
+            return Query(round_index, tuple(read_item(row) for row in rows))
 
-    def unanswered(self, round: int) -> Query:
+    def unanswered(self, round_index: int) -> Query:
         """The items of a round's query that still wait for an answer; it must be complete unless only boxes were asked."""
-        still = self.waiting(round)
-        return Query(round, tuple(item for item in self.query(round).items if item.image_id in still))
+        still = self.waiting(round_index)
+        return Query(round_index, tuple(item for item in self.query(round_index).items if item.image_id in still))
 
-    def waiting(self, round: int, *, image_id: str | None = None) -> frozenset[str]:
+    def waiting(self, round_index: int, *, image_id: str | None = None) -> frozenset[str]:
         """The images of `unanswered`; of one image alone, that image or nothing."""
-        latest, queries = (LATEST, QUERIES.c.round == round)
+        latest, queries = (LATEST, QUERIES.c.round == round_index)
         if image_id is not None:
             latest, queries = latest_of(image_id), sa.and_(queries, QUERIES.c.image_id == image_id)
-        told = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(latest), ANNOTATIONS.c.round >= round)
+        told = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(latest), ANNOTATIONS.c.round >= round_index)
         answered = sa.or_(
             QUERIES.c.image_id.in_(told.where(ANNOTATIONS.c.complete)),
             sa.and_(QUERIES.c.box_ids.is_not(None), QUERIES.c.image_id.in_(told)),
@@ -363,15 +363,15 @@ class Store:
         with self._engine.connect() as connection:
             return frozenset(connection.execute(statement).scalars())
 
-    def asked(self, round: int) -> int:
+    def asked(self, round_index: int) -> int:
         """How many images a round asked for."""
         with self._engine.connect() as connection:
-            return int(connection.execute(sa.select(sa.func.count()).where(QUERIES.c.round == round)).scalar_one())
+            return int(connection.execute(sa.select(sa.func.count()).where(QUERIES.c.round == round_index)).scalar_one())
 
-    def fact(self, round: int, phase: Phase) -> dict[str, Any]:
+    def fact(self, round_index: int, phase: Phase) -> dict[str, Any]:
         """The facts of one step; empty before it is finished."""
         with self._engine.connect() as connection:
-            found = connection.execute(sa.select(FACTS.c.facts).where(FACTS.c.round == round, FACTS.c.phase == phase.value)).scalar()
+            found = connection.execute(sa.select(FACTS.c.facts).where(FACTS.c.round == round_index, FACTS.c.phase == phase.value)).scalar()
         return found or {}
 
     def facts(self) -> dict[int, dict[str, dict[str, Any]]]:
@@ -383,11 +383,11 @@ class Store:
         return found
 
 
-def _overtaken(connection: Connection, image_id: str, round: int, annotator: str) -> bool:
+def _overtaken(connection: Connection, image_id: str, round_index: int, annotator: str) -> bool:
     """Whether somebody else has answered for the image since the round began, and it is not the annotator's to correct."""
     holder = connection.execute(sa.select(LEASES.c.annotator).where(LEASES.c.image_id == image_id)).scalar()
     answered = sa.select(ANNOTATIONS.c.id).where(
-        ANNOTATIONS.c.id.in_(latest_of(image_id)), ANNOTATIONS.c.round >= round, ANNOTATIONS.c.annotator != annotator
+        ANNOTATIONS.c.id.in_(latest_of(image_id)), ANNOTATIONS.c.round >= round_index, ANNOTATIONS.c.annotator != annotator
     )
     return holder != annotator and connection.execute(answered).first() is not None
 

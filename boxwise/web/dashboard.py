@@ -80,11 +80,11 @@ def dashboard(study: Study) -> dict[str, Any]:
 def quality(facts: Mapping[int, Mapping[str, Facts]]) -> list[dict[str, Any]]:
     """AP and AP50 on val of each evaluated round, with what had been labelled by then."""
     points = []
-    for round, phases in facts.items():
+    for round_index, phases in facts.items():
         spent, metrics = phases.get("annotate") or {}, (phases.get("evaluate") or {}).get("val")
         if spent and metrics:
             costs = {name: spent.get(name) for name in ("images", "boxes", "seconds")}
-            points.append({"round": round, **costs, "ap": metrics["ap"], "ap50": metrics["ap50"]})
+            points.append({"round": round_index, **costs, "ap": metrics["ap"], "ap50": metrics["ap50"]})
     return points
 
 
@@ -123,9 +123,9 @@ def _batch(study: Study) -> int:
     """Images (or boxes) of the next question, or of the one that is open; 0 when the pool is empty."""
     pool, budget = len(study.store.pool()), study.config.budget
     amount = resolve(budget.per_round, len(study.store.images(Split.TRAIN)), "budget.per_round")
-    round, phase = study.store.position
-    if phase is Phase.ANNOTATE and round and budget.unit == "images":
-        return sum(item.split is Split.TRAIN for item in study.store.query(round).items)
+    round_index, phase = study.store.position
+    if phase is Phase.ANNOTATE and round_index and budget.unit == "images":
+        return sum(item.split is Split.TRAIN for item in study.store.query(round_index).items)
     return min(amount, pool) if budget.unit == "images" else amount * (pool > 0)
 
 
@@ -238,10 +238,10 @@ def _on_val(study: Study, facts: Mapping[int, Any]) -> dict[str, Boxes]:
 def _before_labels(study: Study, facts: Mapping[int, Any]) -> dict[str, Boxes]:
     """The detections of the pool pass that each labelled image of train was last chosen by."""
     found: dict[str, Boxes] = {}
-    for round in facts:
-        path = study.round_folder(round - 1) / DETECTIONS
+    for round_index in facts:
+        path = study.round_folder(round_index - 1) / DETECTIONS
         if path.is_file():
-            asked = frozenset(item.image_id for item in study.store.query(round).items if item.split is Split.TRAIN)
+            asked = frozenset(item.image_id for item in study.store.query(round_index).items if item.split is Split.TRAIN)
             found |= _detections(path, path.stat().st_mtime_ns, asked)
     return found
 
@@ -255,5 +255,5 @@ def _detections(path: Path, _modified: int, only: frozenset[str] | None) -> dict
 
 def _last(study: Study, facts: Mapping[int, Any], name: str) -> Path | None:
     """The file `name` of the last round that left one."""
-    paths = (study.round_folder(round) / name for round in sorted(facts, reverse=True))
+    paths = (study.round_folder(round_index) / name for round_index in sorted(facts, reverse=True))
     return next((path for path in paths if path.is_file()), None)

@@ -153,8 +153,8 @@ class LabelQueue:
                 complete=answer.complete if self._whole(answer) else None,
                 annotator=answer.annotator,
                 seconds=answer.seconds,
-                shown=self.study.shown(answer.image_id, round=answer.round),
-                round=answer.round,
+                shown=self.study.shown(answer.image_id, round_index=answer.round),
+                round_index=answer.round,
                 key=answer.key,
             )
             late = bool(self.study.store.late(answer.key))
@@ -162,10 +162,10 @@ class LabelQueue:
         self._let_go([answer.image_id], answer.annotator)
         return late
 
-    def skip(self, image_id: str, round: int, annotator: str, reason: str) -> None:
+    def skip(self, image_id: str, round_index: int, annotator: str, reason: str) -> None:
         """Put the image off: others may take it now, this annotator gets it again after all the rest."""
         self.record(image_id)
-        self.desk.skip(image_id, round, annotator, reason)
+        self.desk.skip(image_id, round_index, annotator, reason)
         self._let_go([image_id], annotator)
 
     def flag(self, image_id: str, annotator: str, reason: str) -> None:
@@ -240,7 +240,7 @@ class LabelQueue:
         draft = self.desk.draft(image_id, number, annotator)
         current = None if item is None else self.study.store.annotation(image_id)
         labels = current if current is not None and current.round >= number else None
-        return Task(record, number, rank, item, self.study.shown(image_id, round=number), until, draft, labels)
+        return Task(record, number, rank, item, self.study.shown(image_id, round_index=number), until, draft, labels)
 
     def _whole(self, answer: Answer) -> bool:
         item = self.study.asked(answer.round).get(answer.image_id)

@@ -27,7 +27,7 @@ def test_each_act_does_what_it_says():
         Verdict(Action.RELABEL, "c", label=0),
         Verdict(Action.ADD, xyxy=(1, 2, 3, 4), label=1, difficult=True),
     ]
-    annotation = annotation_of("i", verdicts, FRESH, complete=False, round=3)
+    annotation = annotation_of("i", verdicts, FRESH, complete=False, round_index=3)
     expected = Boxes(
         [BOXES.xyxy[0], [21, 21, 31, 31], [40, 40, 50, 50], [1, 2, 3, 4]],
         [0, 1, 0, 1],

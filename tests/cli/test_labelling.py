@@ -72,11 +72,11 @@ def runs(pid):
     return bool(state) and not state.startswith("Z")
 
 
-def label(client, image_id, boxes, round):
+def label(client, image_id, boxes, round_index):
     drawn = [
         {"action": "add", "xyxy": box.tolist(), "label": int(k), "seconds": 0.5} for box, k in zip(boxes.xyxy, boxes.labels, strict=True)
     ]
-    body = {"annotator": "anna", "image_id": image_id, "round": round, "key": f"answer-{round}-{image_id}"}
+    body = {"annotator": "anna", "image_id": image_id, "round": round_index, "key": f"answer-{round_index}-{image_id}"}
     reply = client.post("/api/answers", json=body | {"verdicts": drawn, "complete": True, "seconds": 1 + 0.5 * len(drawn)})
     assert reply.status_code == 200, reply.text
 

@@ -12,7 +12,7 @@ from boxwise.policies.base import Material, PoolImage, TrainingPlan
 from boxwise.records import Annotation, Source
 from boxwise.registry import POLICIES
 
-SIZES = [{"batch": 4}, {"batch": 500}, {"batch": 0}, {"labeled": 0}, {"old": 0, "new": 0}, {"new": 0}, {"pool": 0}, {"round": 40}]
+SIZES = [{"batch": 4}, {"batch": 500}, {"batch": 0}, {"labeled": 0}, {"old": 0, "new": 0}, {"new": 0}, {"pool": 0}, {"round_index": 40}]
 
 
 class Pool:
@@ -48,14 +48,16 @@ def pool_image(image_id: str, rng: np.random.Generator) -> PoolImage:
     return PoolImage(image_id, boxes, consistency if rng.random() < 0.8 else None)
 
 
-def material(*, round: int = 2, batch: int = 4, labeled: int = 9, old: int = 7, new: int = 8, pool: int = 60, most: int = 5) -> Material:
+def material(
+    *, round_index: int = 2, batch: int = 4, labeled: int = 9, old: int = 7, new: int = 8, pool: int = 60, most: int = 5
+) -> Material:
     """A study in its middle: of the images asked about before, every other one has joined the labelled set."""
     rng = np.random.default_rng(5)
     seen = {name: annotation(name, rng, most=most) for name in [f"old{i}" for i in range(old)] + [f"new{i}" for i in range(new)]}
     known = {f"first{i}": annotation(f"first{i}", rng, most=most) for i in range(labeled)}
     known |= {name: seen[name] for name in list(seen)[:old:2]} if labeled else {}
     fresh = tuple(name for name in seen if name.startswith("new"))
-    return Material(round, batch, known, seen, fresh, Pool([pool_image(f"pool{i}", rng) for i in range(pool)]))
+    return Material(round_index, batch, known, seen, fresh, Pool([pool_image(f"pool{i}", rng) for i in range(pool)]))
 
 
 def compose(name: str, given: Material, seed: int = 0) -> TrainingPlan:
@@ -134,7 +136,7 @@ class TestPolicyContract:
 
     def test_one_object_serves_every_round(self, name):
         policy = POLICIES[name](PolicyConfig(name=name))
-        policy.compose(material(round=1), rng=np.random.default_rng(9))
+        policy.compose(material(round_index=1), rng=np.random.default_rng(9))
         assert same(policy.compose(material(), rng=np.random.default_rng(4)), compose(name, material(), seed=4))
 
     def test_nothing_labelled_and_nothing_seen(self, name):

@@ -97,8 +97,8 @@ def test_a_study_trains_between_two_rounds_labelled_there(server, hidden, digits
     sizes = {record.image_id: (record.width, record.height) for record in digits.images}
     person, seconds, timings = Person(url, token), 0.0, []
     with Client(url, personal) as client:
-        for round in (0, 1):
-            assert study.run() is Phase.ANNOTATE and study.store.position[0] == round
+        for round_index in (0, 1):
+            assert study.run() is Phase.ANNOTATE and study.store.position[0] == round_index
             asked = study.ask().image_ids
             start = time.monotonic()
             assert push(study, client).made == len(asked)

@@ -13,7 +13,7 @@ SIZE = (RECORD.width, RECORD.height)
 
 def made(proposals, *, rank=0, asked=3, box_ids=None, record=RECORD):
     item = QueryItem(record.image_id, 1.5, {"L_det": 0.5}, box_ids=box_ids)
-    return task_of(item, proposals, record, classes=CLASSES, url="/data/upload/1/x.png", round=2, rank=rank, asked=asked)
+    return task_of(item, proposals, record, classes=CLASSES, url="/data/upload/1/x.png", round_index=2, rank=rank, asked=asked)
 
 
 def test_percent_and_back_moves_no_box_by_a_ten_thousandth_of_a_pixel():

@@ -29,13 +29,13 @@ def asked(
     before: list[Annotation] | None = None,
     labeled: list[Annotation] | None = None,
     batch: int = 2,
-    round: int = 1,
+    round_index: int = 1,
     pool: list[PoolImage] | None = None,
 ) -> Material:
     """What a policy sees when `new` was asked about this round and `before` in earlier ones."""
     seen = {annotation.image_id: annotation for annotation in [*(before or []), *new]}
     known = {annotation.image_id: annotation for annotation in labeled or []}
-    return Material(round, batch, known, seen, tuple(annotation.image_id for annotation in new), lambda: iter(pool or []))
+    return Material(round_index, batch, known, seen, tuple(annotation.image_id for annotation in new), lambda: iter(pool or []))
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -12,8 +12,8 @@ UNSURE = [0.9, 0.05, 0.05]  # .394
 LABELED = [of_ratio("a", 10), of_ratio("b", 10)]
 
 
-def compose(pool, *, round=1, new=(), labeled=LABELED, **knobs):
-    return Ceal(PolicyConfig(**knobs)).compose(asked(list(new), labeled=labeled, round=round, pool=pool), rng=rng())
+def compose(pool, *, round_index=1, new=(), labeled=LABELED, **knobs):
+    return Ceal(PolicyConfig(**knobs)).compose(asked(list(new), labeled=labeled, round_index=round_index, pool=pool), rng=rng())
 
 
 def test_everything_annotated_and_the_sure_boxes_of_the_pool():
@@ -27,7 +27,7 @@ def test_everything_annotated_and_the_sure_boxes_of_the_pool():
 
 def test_delta_falls_each_round_until_nothing_is_self_labelled():
     pool = [pool_image("p", SURE), pool_image("q", SURER)]
-    found = {round: set(compose(pool, round=round).self_labels) for round in (1, 6, 7, 13, 14, 16, 17, 40)}
+    found = {round_index: set(compose(pool, round_index=round_index).self_labels) for round_index in (1, 6, 7, 13, 14, 16, 17, 40)}
     assert found[1] == found[6] == {"p", "q"}  # .05 - 5 · .0033 = .0335
     assert found[7] == found[13] == {"q"}  # .0302, .0104
     assert found[14] == found[16] == found[17] == found[40] == set()  # .0071, .0005, below 0
@@ -52,6 +52,6 @@ def test_the_pool_is_not_even_read_when_nothing_can_be_self_labelled():
         raise AssertionError("read")
         yield
 
-    for round, knobs in ((17, {}), (1, {"most_self_labeled": 0})):
-        material = replace(asked([], labeled=LABELED, round=round), pool=pool)
+    for round_index, knobs in ((17, {}), (1, {"most_self_labeled": 0})):
+        material = replace(asked([], labeled=LABELED, round_index=round_index), pool=pool)
         assert Ceal(PolicyConfig(**knobs)).compose(material, rng=rng()).self_labels == {}

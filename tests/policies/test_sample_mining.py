@@ -10,8 +10,8 @@ SURE, LIKELY, FAIR = [0.95, 0.02, 0.03], [0.9, 0.06, 0.04], [0.8, 0.1, 0.1]
 LABELED = [of_ratio("a", 10), of_ratio("b", 10)]
 
 
-def compose(pool, *, round=1, new=(), **knobs):
-    return SampleMining(PolicyConfig(**knobs)).compose(asked(list(new), labeled=LABELED, round=round, pool=pool), rng=rng())
+def compose(pool, *, round_index=1, new=(), **knobs):
+    return SampleMining(PolicyConfig(**knobs)).compose(asked(list(new), labeled=LABELED, round_index=round_index, pool=pool), rng=rng())
 
 
 def scores(plan, image_id="p"):
@@ -35,7 +35,7 @@ def test_untested_images_are_left_out():
 
 def test_the_gate_opens_round_by_round_up_to_one():
     image = pool_image("p", SURE, LIKELY, FAIR, [0.4, 0.3, 0.3], consistency=[1, 1, 1, 1])
-    passed = {round: scores(compose([image], round=round, pace=5)) for round in (1, 2, 4, 5, 99)}
+    passed = {round_index: scores(compose([image], round_index=round_index, pace=5)) for round_index in (1, 2, 4, 5, 99)}
     assert passed[1] == pytest.approx([0.95])  # .15
     assert passed[2] == passed[4] == pytest.approx([0.95, 0.9])  # .20, .30
     assert passed[5] == pytest.approx([0.95, 0.9, 0.8])  # .35

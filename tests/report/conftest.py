@@ -47,30 +47,35 @@ def metrics(noise: int, seed: int) -> dict[str, Any]:
     return coco_metrics(found, truths, CLASSES).to_json()
 
 
-def facts(arm: str, seed: int, round: int, *, test: bool) -> dict[str, Any]:
+def facts(arm: str, seed: int, round_index: int, *, test: bool) -> dict[str, Any]:
     """What the store would hold of one finished round."""
-    rng = np.random.default_rng([seed, round, len(arm)])
-    noise = int(70 * np.exp(-0.35 * round) * (1 - SKILL[arm] * min(round, 2)) + 6 * rng.random())
-    scored = arm != "random" and round > 0
+    rng = np.random.default_rng([seed, round_index, len(arm)])
+    noise = int(70 * np.exp(-0.35 * round_index) * (1 - SKILL[arm] * min(round_index, 2)) + 6 * rng.random())
+    scored = arm != "random" and round_index > 0
     terms = [{"L_rec": float(a), "L_det": float(b)} if scored else {} for a, b in rng.normal(0, 1.2, (5, 2))]
     items = [
-        {"image_id": f"r{round}_{i}.png", "utility": sum(t.values()) / 2, "terms": t, "split": "val" if round == 0 and i == 4 else "train"}
+        {
+            "image_id": f"r{round_index}_{i}.png",
+            "utility": sum(t.values()) / 2,
+            "terms": t,
+            "split": "val" if round_index == 0 and i == 4 else "train",
+        }
         for i, t in enumerate(sorted(terms, key=lambda t: -sum(t.values())))
     ]
     steps = range(50, 301, 50)
     history = [{"step": s, "lr": 0.01 * (1 - s / 320), "box": 2 * np.exp(-s / 150), "class": 3 * np.exp(-s / 120)} for s in steps]
     val = metrics(noise + 2, seed + 50)
-    boxes = int((round + 1) * (14 if arm == "random" else 17) + rng.integers(0, 6))
-    spent = {"images": 20 * (round + 1), "boxes": boxes, "seconds": 40.0 * (round + 1) + 7.0 * boxes, "val_images": 6}
-    training = {"steps": 300, "stopped_early": round == 2, "best_ap": val["ap"], "images_per_second": 91.5, "seconds": 52.0}
-    pool = {"pool": 200 - 20 * round, "images_per_second": 120.0, "scorer": {"vae_error": 0.01}}
+    boxes = int((round_index + 1) * (14 if arm == "random" else 17) + rng.integers(0, 6))
+    spent = {"images": 20 * (round_index + 1), "boxes": boxes, "seconds": 40.0 * (round_index + 1) + 7.0 * boxes, "val_images": 6}
+    training = {"steps": 300, "stopped_early": round_index == 2, "best_ap": val["ap"], "images_per_second": 91.5, "seconds": 52.0}
+    pool = {"pool": 200 - 20 * round_index, "images_per_second": 120.0, "scorer": {"vae_error": 0.01}}
     spread = {"mean": 0.0, "std": 1.0, "quantiles": [-2, -1, 0, 1, 2]}
-    fidelity = {"expected": 0.2 + 0.1 * round, "pseudo": 0.1 * round - 0.1, "score": 0.3, "learned": None}
+    fidelity = {"expected": 0.2 + 0.1 * round_index, "pseudo": 0.1 * round_index - 0.1, "score": 0.3, "learned": None}
     return {
-        "select": {"items": items, "strategy": "random" if arm == "random" or round == 0 else "top_k"},
+        "select": {"items": items, "strategy": "random" if arm == "random" or round_index == 0 else "top_k"},
         "annotate": spent | {"new_images": 20, "new_boxes": 14, "new_seconds": 138.0},
         "audit": {
-            "n": 20 if round else 0,
+            "n": 20 if round_index else 0,
             "fidelity": fidelity if scored else {},
             "weights": {"alpha": 0.4, "beta": 0.6} if scored else None,
         },
@@ -80,53 +85,56 @@ def facts(arm: str, seed: int, round: int, *, test: bool) -> dict[str, Any]:
     }
 
 
-def cooperative_facts(seed: int, round: int) -> dict[str, Any]:
+def cooperative_facts(seed: int, round_index: int) -> dict[str, Any]:
     """What a round adds in which the model labels the boxes it is sure of; round 0 is labelled by hand, before there is a model."""
-    rng = np.random.default_rng([7, seed, round])
-    ids = [f"r{round}_{i}.png" for i in range(4)]
-    ratio = dict(zip(ids, rng.random(4).round(2).tolist(), strict=True)) if round else dict.fromkeys(ids, 1.0)
+    rng = np.random.default_rng([7, seed, round_index])
+    ids = [f"r{round_index}_{i}.png" for i in range(4)]
+    ratio = dict(zip(ids, rng.random(4).round(2).tolist(), strict=True)) if round_index else dict.fromkeys(ids, 1.0)
     rate = [
         {"confidence": c, "calibrated": c**1.6, "precision": c**1.5, "count": int(900 * (1.05 - c))} for c in np.linspace(0.05, 0.95, 10)
     ]
     classes = {name: {"threshold": 0.8, "detections": 40, "precision": 0.96, "recall": 0.61} for name in CLASSES[:2]}
     classes[CLASSES[2]] = {"threshold": None, "detections": 0, "precision": None, "recall": None}
     calibration = {"method": "temperature", "target": 0.95, "temperature": 1.4, "ece_before": 0.12, "ece_after": 0.03}
-    actions = {"add": 14} if not round else {"keep": 9, "move": 3, "relabel": 1, "delete": 4, "add": 6}
+    actions = {"add": 14} if not round_index else {"keep": 9, "move": 3, "relabel": 1, "delete": 4, "add": 6}
     return {
         "select": {
-            "whole": 15 if round else 20,
-            "boxwise": 4 if round else 0,
-            "self_labeled": 1 if round else 0,
-            "requeued": 2 if round > 1 else 0,
-            "val_drawn": 3 if round else 0,
+            "whole": 15 if round_index else 20,
+            "boxwise": 4 if round_index else 0,
+            "self_labeled": 1 if round_index else 0,
+            "requeued": 2 if round_index > 1 else 0,
+            "val_drawn": 3 if round_index else 0,
         },
         "annotate": {
-            "model_boxes": 12 * round,
-            "new_model_boxes": 12 if round else 0,
-            "by_hand_seconds": 170.0 + round * 280.0,
-            "new_by_hand_seconds": 280.0 if round else 170.0,
+            "model_boxes": 12 * round_index,
+            "new_model_boxes": 12 if round_index else 0,
+            "by_hand_seconds": 170.0 + round_index * 280.0,
+            "new_by_hand_seconds": 280.0 if round_index else 170.0,
             "actions": actions,
         },
         "audit": {
-            "true_losses": {image_id: float(i) for i, image_id in enumerate(ids)} if round == 2 else {},
-            "lure": {"loss": 1.25, "error": 0.31, "mean_loss": 1.75, "mean_error": 0.44, "images": 20, "pool": 180} if round else None,
+            "true_losses": {image_id: float(i) for i, image_id in enumerate(ids)} if round_index == 2 else {},
+            "lure": {"loss": 1.25, "error": 0.31, "mean_loss": 1.75, "mean_error": 0.44, "images": 20, "pool": 180}
+            if round_index
+            else None,
         },
         "compose": {
             "policy": "topk_ratio",
-            "trained": 16 + 10 * round,
-            "labeled": 20 + 5 * round,
-            "joined": ids[:2] if round else [],
-            "requeued": ids[2:3] if round else [],
+            "trained": 16 + 10 * round_index,
+            "labeled": 20 + 5 * round_index,
+            "joined": ids[:2] if round_index else [],
+            "requeued": ids[2:3] if round_index else [],
             "released": [],
-            "al_boxes": 40 + 10 * round,
-            "sl_boxes": 12 * round,
-            "self_images": 7 * round,
-            "self_boxes": 15 * round,
+            "al_boxes": 40 + 10 * round_index,
+            "sl_boxes": 12 * round_index,
+            "self_images": 7 * round_index,
+            "self_boxes": 15 * round_index,
             "al_ratio": ratio,
             "sl_score": {image_id: 0.9 * (1 - value) for image_id, value in ratio.items()},
         },
         "evaluate": {
-            "val_parts": {"original": metrics(40 - 9 * round, seed)} | {f"round {r}": metrics(50 - 5 * r, r) for r in range(1, round + 1)}
+            "val_parts": {"original": metrics(40 - 9 * round_index, seed)}
+            | {f"round {r}": metrics(50 - 5 * r, r) for r in range(1, round_index + 1)}
         },
         "score": {
             "thresholds": {"certain": [0.8, 0.75, None], "uncertain": 0.3},
@@ -135,9 +143,9 @@ def cooperative_facts(seed: int, round: int) -> dict[str, Any]:
     }
 
 
-def judged_self_labels(round: int) -> dict[str, Any]:
+def judged_self_labels(round_index: int) -> dict[str, Any]:
     """How right the model was, as simulation leaves it: better round by round, 20 objects a class."""
-    of_class = {name: {"self_labeled": 10, "correct": 6 + round - label, "objects": 20} for label, name in enumerate(CLASSES)}
+    of_class = {name: {"self_labeled": 10, "correct": 6 + round_index - label, "objects": 20} for label, name in enumerate(CLASSES)}
     pool = {name: {"self_labeled": 20, "correct": 10, "objects": 25} for name in CLASSES}
     return {"annotated": of_class, "pool": pool}
 
@@ -159,10 +167,10 @@ def make_cells(tmp_path_factory: pytest.TempPathFactory) -> MakeCells:
     """Cells for the given arms and seeds, sharing one folder of images; `test` says whether there is a test split."""
     root = tmp_path_factory.mktemp("simulation")
     images, labels = {}, {}
-    for round in range(ROUNDS):
+    for round_index in range(ROUNDS):
         for i in range(5):
-            pixels, boxes = scene(10 * round + i)
-            path = root / "images" / f"r{round}_{i}.png"
+            pixels, boxes = scene(10 * round_index + i)
+            path = root / "images" / f"r{round_index}_{i}.png"
             path.parent.mkdir(exist_ok=True)
             Image.fromarray(pixels).save(path)
             images[path.name], labels[path.name] = path, boxes
@@ -176,15 +184,15 @@ def make_cells(tmp_path_factory: pytest.TempPathFactory) -> MakeCells:
 def _cell(root: Path, arm: str, seed: int, images: dict[str, Path], labels: dict[str, Boxes], *, test: bool) -> Cell:
     folder = root / f"{arm}_{seed}"
     if arm != "random" and not folder.exists():
-        for round in range(ROUNDS):
-            write_artefacts(folder / "rounds" / f"round_{round:02d}")
+        for round_index in range(ROUNDS):
+            write_artefacts(folder / "rounds" / f"round_{round_index:02d}")
     config = {
         "seed": seed,
         "device": "cpu",
         "scorer": {"name": "none" if arm == "random" else "dual", "alpha": 0.5},
         "strategy": {"name": arm},
     }
-    rounds = tuple(Round(round, facts(arm, seed, round, test=test)) for round in range(ROUNDS))
+    rounds = tuple(Round(round_index, facts(arm, seed, round_index, test=test)) for round_index in range(ROUNDS))
     return Cell(arm, seed, folder, config, CLASSES, rounds, "upper bound" if arm == "oracle_loss" else "arm", images, labels)
 
 

@@ -114,8 +114,10 @@ class TestCooperation:
 
 class TestHardest:
     def judged(self, facts, mode="review"):
-        round = Round(1, facts)
-        return hardest(Cell("a", 0, Path(), {"ask": {"mode": mode}}, ("x",), (round,), labels=dict.fromkeys("abc", Boxes.empty())), round)
+        round_index = Round(1, facts)
+        return hardest(
+            Cell("a", 0, Path(), {"ask": {"mode": mode}}, ("x",), (round_index,), labels=dict.fromkeys("abc", Boxes.empty())), round_index
+        )
 
     def test_images_need_labels_and_a_value(self):
         losses = {"audit": {"true_losses": {"a": 1.0, "b": 3.0, "c": None, "elsewhere": 9.0}}}

@@ -41,10 +41,10 @@ def cell(arm: str, seed: int, ap=None, images=IMAGES) -> Cell:
     return Cell(arm, seed, folder=None, config={}, classes=("a",), rounds=tuple(rounds), role=ROLES.get(arm, "arm"))
 
 
-def _halved(round):
-    spent = round.facts["annotate"]
+def _halved(one_round):
+    spent = one_round.facts["annotate"]
     fewer = {**spent, "boxes": 50 + (spent["boxes"] - 50) / 2}
-    return replace(round, facts={**round.facts, "annotate": fewer})
+    return replace(one_round, facts={**one_round.facts, "annotate": fewer})
 
 
 def panel(data="made", arms=("good", "bad", "random", "oracle_loss", "fewest"), seeds=6, *, ceiling=True) -> Panel:

@@ -41,8 +41,8 @@ def test_the_chart_tells_precision_from_recall_without_colour(cell):
 
 
 def test_the_last_round_class_by_class(cell):
-    round, table = class_table(cell)
-    assert round == 3
+    round_index, table = class_table(cell)
+    assert round_index == 3
     assert [row[0] for row in table.rows] == [*cell.classes, "all classes"]
     assert [row[2] for row in table.rows] == ["0.900", "0.800", "0.700", "0.800"]
     assert table.rows[0][1].remark == "9 right"

@@ -92,8 +92,8 @@ class TestCooperation:
         write_events(tmp_path, cell)
         histograms = read(tmp_path).Histograms("cooperation/al_ratio")
         assert [event.step for event in histograms] == [0, 1, 2, 3]
-        for event, round in zip(histograms, cell.rounds, strict=True):
-            ratios, histogram = list(round.facts["compose"]["al_ratio"].values()), event.histogram_value
+        for event, one_round in zip(histograms, cell.rounds, strict=True):
+            ratios, histogram = list(one_round.facts["compose"]["al_ratio"].values()), event.histogram_value
             assert (histogram.num, histogram.min, histogram.max) == (4, min(ratios), max(ratios))
             assert histogram.sum == pytest.approx(sum(ratios))
             assert sum(histogram.bucket) == 4 and len(histogram.bucket) == len(histogram.bucket_limit)

@@ -24,8 +24,8 @@ def test_the_curve_has_the_scores_before_and_after(cell):
 
 
 def test_a_class_that_cannot_be_trusted_says_so(cell):
-    round, table = threshold_table(cell)
-    assert round == 3
+    round_index, table = threshold_table(cell)
+    assert round_index == 3
     assert [row[1] for row in table.rows] == ["0.80", "0.75", NOTHING_CERTAIN]
     assert table.rows[0] == ("red cell", "0.80", "0.30", "40", "0.960", "0.610")
     assert target_of(cell) == "95%"

@@ -83,7 +83,7 @@ def test_only_an_ensemble_has_members(scored):
 
 def test_seeds_are_their_own_and_the_first_weights_the_same_every_round(scored):
     context = bench_of(scored[1])
-    seeds = {(round, member): context.member_seeds(round, member) for round in (0, 1) for member in (1, 2)}
+    seeds = {(round_index, member): context.member_seeds(round_index, member) for round_index in (0, 1) for member in (1, 2)}
     assert seeds[0, 1][0] == seeds[1, 1][0] != seeds[0, 2][0] == seeds[1, 2][0]
     assert len({training for _, training in seeds.values()}) == 4
 

@@ -288,8 +288,8 @@ class TestDeterminism:
         assert {verdict.xyxy: verdict.label for verdict in beside if verdict.action is Action.ADD} == alone
 
     def test_an_image_asked_about_again_is_looked_at_anew(self):
-        def after(round: int):
-            return proposals(settled=Annotation("i", Boxes.empty(), (), complete=False, round=round))
+        def after(round_index: int):
+            return proposals(settled=Annotation("i", Boxes.empty(), (), complete=False, round=round_index))
 
         answers = [self.simulated().annotate(WHOLE, past) for past in (None, after(0), after(1))]
         assert answers[0] != answers[1] != answers[2] and answers[1] == self.simulated().annotate(WHOLE, after(0))

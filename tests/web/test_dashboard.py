@@ -179,12 +179,12 @@ class TestSecondLook:
         """The study as if its models had found exactly what is labelled."""
         for split, rounds, name in ((Split.VAL, [2], "val_detections.parquet"), (Split.TRAIN, [0, 1], "detections.parquet")):
             found = {image_id: sure(annotation.boxes) for image_id, annotation in study.store.annotations(split).items()}
-            for round in rounds:
-                put_detections(study.round_folder(round) / name, found)
+            for round_index in rounds:
+                put_detections(study.round_folder(round_index) / name, found)
         return study
 
-    def change(self, study, split, round, name, image_id, boxes):
-        path = study.round_folder(round) / name
+    def change(self, study, split, round_index, name, image_id, boxes):
+        path = study.round_folder(round_index) / name
         put_detections(path, dict(read_detections(path)) | {image_id: boxes})
 
     def test_nothing_is_in_doubt_where_model_and_labels_agree(self, agreeing):
