@@ -29,12 +29,12 @@ def raw_boxes(predictions: Predictions, valid: Tensor, post: Postprocessing) -> 
 
 
 def _raw_boxes(predictions: Predictions, image: int, size: list[int], post: Postprocessing) -> RawBoxes:
-    objectness, classes = predictions.objectness[image], predictions.classes[image]
-    logits, labels = classes.max(-1)
-    scores = objectness.float().sigmoid() * logits.float().sigmoid()
-    chosen = torch.where(scores > post.score_threshold)[0]
-    if len(chosen) > CANDIDATES:
-        chosen = chosen[scores[chosen].topk(CANDIDATES).indices]
-    xyxy = predictions.cells[chosen].decode(predictions.boxes[image, chosen].float())
-    xyxy = clip_boxes_to_image(xyxy, (size[0], size[1]))
-    return RawBoxes(xyxy, labels[chosen], scores[chosen], probabilities(objectness[chosen], classes[chosen]), chosen)
+    likely = torch.where(predictions.objectness[image].float().sigmoid() > post.score_threshold)[0]
+    each = probabilities(predictions.objectness[image, likely], predictions.classes[image, likely])
+    scores, labels = each.max(-1)
+    rows = torch.where(scores > post.score_threshold)[0]
+    if len(rows) > CANDIDATES:
+        rows = rows[scores[rows].topk(CANDIDATES).indices]
+    cells = likely[rows]
+    xyxy = predictions.cells[cells].decode(predictions.boxes[image, cells].float())
+    return RawBoxes(clip_boxes_to_image(xyxy, (size[0], size[1])), labels[rows], scores[rows], each[rows], cells)
