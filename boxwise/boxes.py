@@ -66,6 +66,14 @@ class Boxes:
         kept: dict[str, Any] = {name: None if column is None else column[index].copy() for name, column in columns.items()}
         return Boxes(**kept)
 
+    @property
+    def skipped(self) -> NDArray[np.bool_]:
+        """bool [N]: difficult or a crowd, so that VOC's rule neither expects it to be found nor counts it wrong when it is."""
+        skipped = np.zeros(len(self), np.bool_)
+        for column in (self.difficult, self.crowd):
+            skipped |= False if column is None else column
+        return skipped
+
     def at_least(self, score: float) -> Boxes:
         """The boxes of that score or more; all of them where there are no scores."""
         return self if self.scores is None else self[self.scores >= np.float32(score)]

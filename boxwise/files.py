@@ -1,12 +1,12 @@
-"""Files that are complete or absent: written aside, fsynced, then renamed over the target.
+"""Files that are complete or absent: written aside, fsynced, then renamed over the target."""
 
-Knows nothing of what the bytes mean.
-"""
-
+import csv
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from boxwise.errors import BoxwiseError
 
@@ -29,6 +29,18 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # there may not even be a folder
             aside.unlink()
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """The rows under a header of `columns`; what is missing, None or NaN is left empty. ValueError for a key that is no column."""
+    with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows({name: _known(value) for name, value in row.items()} for row in rows)
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _sync(path: Path) -> None:

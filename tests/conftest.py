@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A process that may not keep compiled modules compiles the project and its tests anew, and the suite starts many processes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -31,14 +35,6 @@ def shared_data() -> Path:
 def shared_weights() -> Path:
     """Folder with ImageNet backbone weights; skips where it is absent."""
     return _folder("BOXWISE_WEIGHTS", "weights")
-
-
-@pytest.fixture(scope="session")
-def for_processes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of processes that a test starts: they keep compiled modules, or each would compile torch anew."""
-    environment = os.environ | {"PYTHONPYCACHEPREFIX": str(tmp_path_factory.getbasetemp() / "compiled")}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    return environment
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,7 @@ def test_imports_go_down(path):
 @pytest.mark.parametrize(
     ("room", "also"),
     [
-        ("strategies", {"boxwise.evaluation.entropy"}),
+        ("strategies", {"boxwise.evaluation.entropy", "boxwise.evaluation.normalize"}),
         ("policies", {"boxwise.evaluation.entropy", "boxwise.evaluation.self_paced"}),
     ],
 )

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,3 +53,10 @@ def test_geometry():
     assert iou(TWO.xyxy, np.zeros((0, 4), np.float32)).shape == (2, 0)
     assert flip_horizontal(TWO.xyxy, 20).tolist() == [[10, 0, 20, 10], [5, 5, 15, 15]]
     assert flip_horizontal(flip_horizontal(TWO.xyxy, 20), 20).tolist() == TWO.xyxy.tolist()
+
+
+def test_difficult_objects_and_crowds_are_skipped():
+    three = Boxes([[0, 0, 1, 1]] * 3, [0, 0, 0])
+    assert three.skipped.tolist() == [False] * 3
+    assert replace(three, difficult=[True, False, False], crowd=[False, True, False]).skipped.tolist() == [True, True, False]
+    assert Boxes.empty().skipped.shape == (0,)

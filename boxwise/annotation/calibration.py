@@ -187,7 +187,7 @@ def _by_score(image_id: str, found: Boxes, lowest: float) -> Boxes:
 
 def _judge(found: Boxes, truth: Boxes, class_count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Outcome class of each detection of one image, best score first, and which of them count; int64 [N], bool [N]."""
-    skipped, overlap = _skipped(truth), iou(found.xyxy, truth.xyxy)
+    skipped, overlap = truth.skipped, iou(found.xyxy, truth.xyxy)
     same = found.labels[:, None] == truth.labels[None, :]
     correct = _matched(np.where(same & ~skipped, overlap, 0))
     absorbed = (same & skipped & ((overlap >= MIN_IOU) | _in_crowd(found, truth))).any(axis=1)
@@ -214,17 +214,9 @@ def _other_class(overlap: FloatArray, labels: NDArray[np.int64], background: int
     return np.append(labels, background)[np.hstack([reaching, barely]).argmax(axis=1)]
 
 
-def _skipped(truth: Boxes) -> NDArray[np.bool_]:
-    """Truth that is neither found nor missed: difficult or crowd; bool [M]."""
-    skipped = np.zeros(len(truth), bool)
-    for column in (truth.difficult, truth.crowd):
-        skipped |= False if column is None else column
-    return skipped
-
-
 def _labels_of(truths: Mapping[str, Boxes]) -> NDArray[np.int64]:
     """The class of every object that can be found; int64 [M]."""
-    return np.concatenate([np.zeros(0, np.int64), *(truth.labels[~_skipped(truth)] for truth in truths.values())])
+    return np.concatenate([np.zeros(0, np.int64), *(truth.labels[~truth.skipped] for truth in truths.values())])
 
 
 def _in_crowd(found: Boxes, truth: Boxes) -> NDArray[np.bool_]:

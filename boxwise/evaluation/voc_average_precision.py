@@ -47,7 +47,7 @@ def voc_average_precision(predictions: Mapping[str, Boxes], truths: Mapping[str,
     totals = np.zeros(len(classes), np.int64)
     for image_id in image_ids:
         truth = truths[image_id]
-        totals += np.bincount(truth.labels[~_skipped(truth)], minlength=len(classes))
+        totals += np.bincount(truth.labels[~truth.skipped], minlength=len(classes))
     ap07, ap10 = {}, {}
     for label, name in enumerate(classes):
         mine = labels == label
@@ -77,7 +77,7 @@ def _judge(found: Boxes, truth: Boxes) -> tuple[NDArray[np.float64], NDArray[np.
     first = np.zeros(len(found), np.bool_)
     _, earliest = np.unique(claim, return_index=True)
     first[earliest] = True
-    ignored = (claim >= 0) & np.append(_skipped(truth), False)[claim]
+    ignored = (claim >= 0) & np.append(truth.skipped, False)[claim]
     return scores[~ignored], found.labels[~ignored], ((claim >= 0) & first)[~ignored]
 
 
@@ -87,13 +87,6 @@ def _claims(found: Boxes, truth: Boxes) -> NDArray[np.int64]:
         return np.full(len(found), -1)
     overlap = np.where(found.labels[:, None] == truth.labels[None, :], iou(found.xyxy, truth.xyxy), -1)
     return np.where(overlap.max(axis=1) >= MIN_IOU, overlap.argmax(axis=1), -1)
-
-
-def _skipped(truth: Boxes) -> NDArray[np.bool_]:
-    skipped = np.zeros(len(truth), np.bool_)
-    for column in (truth.difficult, truth.crowd):
-        skipped |= False if column is None else column
-    return skipped
 
 
 def _curve(scores: NDArray[np.float64], correct: NDArray[np.bool_], total: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

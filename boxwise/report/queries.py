@@ -5,8 +5,7 @@ Knows nothing of how the images were chosen.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,14 @@ from boxwise.data.formats.base import Dataset
 from boxwise.data.formats.layout import place_images
 from boxwise.data.formats.names import FORMATS
 from boxwise.errors import StudyError, named
-from boxwise.files import replacing
+from boxwise.files import replacing, write_csv
 from boxwise.records import ImageRecord, Query, QueryItem
 from boxwise.study import Study
 
 SHOWN = 0.3  # least score of a proposal worth a person's look
-_BOX_COLUMNS = ("image_id", "box_id", "state", "class", "score", "x1", "y1", "x2", "y2")
+_QUERY_COLUMNS = ("rank", "image_id", "path", "for", "asked", "utility")
+_EDGES = ("x1", "y1", "x2", "y2")
+_BOX_COLUMNS = ("image_id", "box_id", "state", "class", "score", *_EDGES)
 
 
 def write_query(study: Study, query: Query, out: Path, *, format_name: str = "coco") -> None:
@@ -49,7 +50,7 @@ def write_query(study: Study, query: Query, out: Path, *, format_name: str = "co
             named("format", FORMATS, format_name).write(dataset, target, copy_images=True)
         _write_query_csv(query, records, out / "query.csv")
         if study.proposals():
-            _write_csv(out / "boxes.csv", _BOX_COLUMNS, _box_rows(study, query))
+            write_csv(out / "boxes.csv", _BOX_COLUMNS, _box_rows(study, query))
 
 
 def pool_predictions(study: Study) -> Dataset:
@@ -79,28 +80,31 @@ def _as_labels(boxes: Boxes) -> Boxes:
     return replace(boxes, ids=None, scores=np.where(np.isnan(boxes.scores), 1, boxes.scores))
 
 
-def _box_rows(study: Study, query: Query) -> Iterator[tuple[Any, ...]]:
+def _box_rows(study: Study, query: Query) -> Iterator[dict[str, Any]]:
     for image_id in query.image_ids:
         if image_id in study.proposals():
             before = shown(study.proposals()[image_id])
-            yield from ((image_id, *_box_row(before, row, study.classes)) for row in range(len(before.boxes)))
+            yield from ({"image_id": image_id, **_box_row(before, row, study.classes)} for row in range(len(before.boxes)))
 
 
-def _box_row(before: Shown, row: int, classes: Sequence[str]) -> tuple[Any, ...]:
+def _box_row(before: Shown, row: int, classes: Sequence[str]) -> dict[str, Any]:
     boxes = before.boxes
     assert boxes.ids is not None and boxes.scores is not None
     state = "settled" if before.settled[row] else "certain" if before.stands[row] else "uncertain"
     score = "" if np.isnan(boxes.scores[row]) else f"{boxes.scores[row]:.4f}"
-    return boxes.ids[row], state, classes[boxes.labels[row]], score, *(f"{edge:.2f}" for edge in boxes.xyxy[row])
+    edges = {name: f"{edge:.2f}" for name, edge in zip(_EDGES, boxes.xyxy[row], strict=True)}
+    return {"box_id": boxes.ids[row], "state": state, "class": classes[boxes.labels[row]], "score": score, **edges}
 
 
 def _write_query_csv(query: Query, records: dict[str, ImageRecord], out: Path) -> None:
-    terms = list(dict.fromkeys(name for item in query.items for name in item.terms))
-    rows = []
-    for rank, item in enumerate(query.items):
-        values = [item.terms.get(name, "") for name in terms]
-        rows.append([rank, item.image_id, records[item.image_id].path, item.split.value, asked_of(item), item.utility, *values])
-    _write_csv(out, ("rank", "image_id", "path", "for", "asked", "utility", *terms), rows)
+    terms = dict.fromkeys(name for item in query.items for name in item.terms)
+    rows = (_query_row(rank, item, records[item.image_id].path) for rank, item in enumerate(query.items))
+    write_csv(out, (*_QUERY_COLUMNS, *terms), rows)
+
+
+def _query_row(rank: int, item: QueryItem, path: Path) -> dict[str, Any]:
+    values = (rank, item.image_id, path, item.split.value, asked_of(item), item.utility)
+    return {**dict(zip(_QUERY_COLUMNS, values, strict=True)), **item.terms}
 
 
 def asked_of(item: QueryItem) -> str:
@@ -108,10 +112,3 @@ def asked_of(item: QueryItem) -> str:
     if item.box_ids is None:
         return "whole image"
     return "1 box" if len(item.box_ids) == 1 else f"{len(item.box_ids)} boxes"
-
-
-def _write_csv(out: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with replacing(out) as aside, aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(rows)

@@ -5,7 +5,6 @@ Returns nothing; both files are complete or untouched. Knows nothing of charts o
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from boxwise.evaluation.curves import compare_arms
-from boxwise.files import replacing
+from boxwise.files import replacing, write_csv
 from boxwise.results.facts import Cell, Round, competing, curve, judged_on, mean_value
 from boxwise.results.self_labels import quality_of
 
@@ -50,10 +49,7 @@ def write_results(cells: Sequence[Cell], path: Path, *, baseline: str = "random"
     sl_precision, sl_recall: of the model's own labels of the round, known in simulation only.
     """
     rows = result_rows(cells)
-    with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(path, COLUMNS, rows)
     judged = judged_on(cells, split)
     floors = {cell.arm for cell in cells if cell.role == "floor"}
     compared = compare_arms([curve(cell, judged) for cell in competing(cells)], baseline=baseline, apart=floors)

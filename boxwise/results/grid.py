@@ -5,7 +5,6 @@ Returns rows and value objects for files and a page. Knows nothing of HTML, or o
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from boxwise.evaluation.curves import AXES, Axis
 from boxwise.evaluation.ranks import Ranks, mean_ranks
 from boxwise.evaluation.significance import Interval, PairedTest, holm, paired_test
-from boxwise.files import replacing
+from boxwise.files import replacing, write_csv
 from boxwise.results.facts import Cell, ceiling_ap, cells_of, judged_on, number
 from boxwise.results.files import COLUMNS, result_rows
 from boxwise.results.tables import ArmResult, arm_results, mean_of
@@ -248,11 +247,11 @@ def _corrected(tests: Mapping[str, PairedTest | None]) -> dict[str, float]:
 def write_grid(panels: Sequence[Panel], folder: Path, *, baseline: str) -> None:
     """results.csv and results.parquet, one row a data set, detector, arm, seed and round; summary.csv, one row an arm of a panel."""
     rows = [{"data": p.data, "detector": p.detector, **row} for p in panels for row in result_rows(p.cells)]
-    _write_csv(folder / "results.csv", rows, ("data", "detector", *COLUMNS))
+    write_csv(folder / "results.csv", ("data", "detector", *COLUMNS), rows)
     with replacing(folder / "results.parquet") as aside:
         pq.write_table(pa.Table.from_pylist(rows), aside)
     summary = [row for panel in panels for row in summary_rows(panel, baseline=baseline)]
-    _write_csv(folder / "summary.csv", summary, tuple(dict.fromkeys(name for row in summary for name in row)))
+    write_csv(folder / "summary.csv", tuple(dict.fromkeys(name for row in summary for name in row)), summary)
 
 
 def summary_rows(panel: Panel, *, baseline: str) -> list[dict[str, Any]]:
@@ -283,11 +282,3 @@ def _summary_row(standing: Standing, full: float) -> dict[str, Any]:
 def _limits(name: str, value: Interval | None) -> dict[str, float | None]:
     mean, low, high = value or (None, None, None)
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
-
-
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Unknown figures are left empty."""
-    with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows({name: "" if isinstance(v, float) and math.isnan(v) else v for name, v in row.items()} for row in rows)

@@ -14,9 +14,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from boxwise.detectors.base import Detector, View
+from boxwise.evaluation.normalize import NORMALIZERS
 from boxwise.records import ImageRecord, Sample, Scores
 from boxwise.scorers.base import Scorer, Terms
-from boxwise.scorers.normalize import NORMALIZERS
 
 
 class Dual:

@@ -13,9 +13,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from boxwise.detectors.base import Detector, View
+from boxwise.evaluation.normalize import ranked
 from boxwise.records import ImageRecord, Sample, Scores
 from boxwise.scorers.base import Scorer, Terms
-from boxwise.scorers.normalize import ranked
 
 TERM = "forecast:"  # + name of a part: its rank in the pool
 

@@ -69,7 +69,7 @@ def _supports(detector: Detector, view: View, *, asked: bool) -> list[NDArray[np
 
 def _of_sample(boxes: Boxes, supports: NDArray[np.int64], sample: Sample) -> LabeledMatches:
     """One image's rows, without the detections that nobody can say are right or wrong."""
-    skipped = _skipped(sample.boxes)
+    skipped = sample.boxes.skipped
     matches = _matched(boxes, supports, sample.boxes[~skipped])
     judged = matches.correct | ~_lies_on(boxes, sample.boxes[skipped])
     if not sample.complete:
@@ -97,14 +97,6 @@ def _scores(boxes: Boxes) -> FloatArray:
     if boxes.scores is None:
         raise ValueError("matching with labels needs detections with scores, found boxes without")
     return boxes.scores
-
-
-def _skipped(truth: Boxes) -> NDArray[np.bool_]:
-    """Difficult objects and crowds; bool [M]."""
-    skipped = np.zeros(len(truth), bool)
-    for column in (truth.difficult, truth.crowd):
-        skipped |= False if column is None else column
-    return skipped
 
 
 def _lies_on(boxes: Boxes, regions: Boxes) -> NDArray[np.bool_]:

@@ -6,7 +6,6 @@ Knows nothing of boxes, classes or detections.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +22,7 @@ from boxwise.config import VaeConfig
 from boxwise.detectors.base import Detector, ImageBatch, View
 from boxwise.detectors.loading import Resize, image_batches
 from boxwise.errors import BoxwiseError
-from boxwise.files import replacing
+from boxwise.files import replacing, write_csv
 from boxwise.records import ImageRecord, Sample, Scores
 from boxwise.scorers.base import Terms
 from boxwise.scorers.vae import Vae, reconstruct, reconstruction_errors, save_vae, train_vae
@@ -61,7 +60,7 @@ class Reconstruction:
         self.vae, history = train_vae(images, self.config, rng=rng, device=self.device)
         if folder is not None:
             save_vae(self.vae, folder / "vae.pt")
-            _write_history(history, folder / "vae_history.csv")
+            write_csv(folder / "vae_history.csv", ("step", "reconstruction", "kl"), history)
             _write_sheet(self.vae, torch.from_numpy(images), folder / "reconstructions.png")
         last = history[-1]
         return {"vae_images": float(len(images)), "vae_reconstruction": last["reconstruction"], "vae_kl": last["kl"]}
@@ -123,13 +122,6 @@ def residuals(errors: NDArray[np.float64], complexity: NDArray[np.float64]) -> N
     spread = float(centered @ centered)
     slope = float(centered @ logs) / spread if spread > 1e-12 * len(complexity) else 0.0
     return logs - logs.mean() - slope * centered
-
-
-def _write_history(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["step", "reconstruction", "kl"])
-        writer.writeheader()
-        writer.writerows(history)
 
 
 def _write_sheet(vae: Vae, images: Tensor, path: Path) -> None:

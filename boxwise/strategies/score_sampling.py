@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from boxwise.evaluation.normalize import standardized
 from boxwise.records import Query
 from boxwise.strategies.base import Budget, Candidates
 
@@ -44,11 +45,3 @@ def draw_probabilities(log_weights: NDArray[np.float64], drawn: int) -> NDArray[
     behind = np.logaddexp.reduce(log_weights[drawn:])
     left = np.logaddexp.accumulate(np.concatenate([[behind], log_weights[:drawn][::-1]]))[:0:-1]
     return np.exp(log_weights[:drawn] - left)
-
-
-def standardized(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(x - mean) / standard deviation; zeros where all values are equal."""
-    if len(values) == 0 or np.ptp(values) <= 1e-12 * np.abs(values).max():
-        return np.zeros(len(values))
-    centered = values - values.mean()
-    return centered / np.sqrt(np.mean(centered**2))

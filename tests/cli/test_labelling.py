@@ -37,7 +37,7 @@ class Served:
 
 
 @pytest.fixture
-def serving(for_processes):
+def serving():
     """serving(verb, folder, *options) → the command on a study as a process, and a client of its page."""
 
     @contextmanager
@@ -45,7 +45,7 @@ def serving(for_processes):
         log = folder.with_name("log.txt")
         command = [sys.executable, "-m", "boxwise", verb, str(folder), *options, "--no-browser", "--port", "0"]
         with log.open("w") as file:
-            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=for_processes)
+            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
         try:
             found = until(lambda: re.search(r"Label here: (http://[^\s?]+)", log.read_text()))
             with httpx.Client(base_url=found[1], timeout=30) as client:
@@ -156,11 +156,10 @@ class TestRunLabel:
         images, seconds = study.store.people()["anna"]
         assert images == len(told) and seconds == sum(1 + 0.5 * len(digits.labels[image_id]) for image_id in told)
 
-    def test_a_study_that_is_done_ends_with_its_report(self, for_processes, made, digits, monkeypatch):
+    def test_a_study_that_is_done_ends_with_its_report(self, made, digits, monkeypatch):
         study = made(digits, "budget.rounds=0")
         study.store.put("position", [0, "done"])
         monkeypatch.setattr("boxwise.cli.labelling._SECONDS_TO_READ", 0.1)
-        monkeypatch.setattr("os.environ", for_processes)
         label_and_train(study, host="127.0.0.1", port=0, browser=False, token=None)
         assert (study.folder / "report.html").exists() and study.store.position == (0, Phase.DONE)
 

@@ -46,12 +46,12 @@ def study(truth, tiny_overrides, tmp_path):
 
 
 @pytest.fixture
-def served(study, tmp_path, for_processes):
+def served(study, tmp_path):
     """(the command on the study as a process, the link it prints, what it prints)."""
     log = tmp_path / "log.txt"
     command = [sys.executable, "-m", "boxwise", "run", str(study.folder), "--label", "--no-browser", "--port", "0"]
     with log.open("w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=for_processes)
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
     end = monotonic() + PATIENCE / 1000
     while not (link := re.search(r"Label here: (http://\S+)", log.read_text())):
         assert process.poll() is None and monotonic() < end, log.read_text()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import zscore
 
-from boxwise.scorers.normalize import NORMALIZERS, ranked, standardized
+from boxwise.evaluation.normalize import NORMALIZERS, ranked, standardized
 
 
 def test_z_has_mean_zero_and_deviation_one():
