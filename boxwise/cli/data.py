@@ -98,10 +98,12 @@ def doctor(
     from boxwise.data.datasets import read_dataset
 
     if path is None:
+        from boxwise.detectors.decoding import jpeg_decoder
         from boxwise.runtime import environment
 
         for name, value in environment().items():
             say(f"{name}: {value}")
+        say(f"jpeg_decoder: {jpeg_decoder()}")
         return
     if (path / "config.yaml").is_file() and not (path / "arms.json").exists():
         _doctor_study(path)

@@ -9,52 +9,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Literal, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional
 
-from boxwise.data.images import read_image
 from boxwise.detectors.base import ImageBatch
+from boxwise.detectors.decoding import decode
 from boxwise.errors import ImageError
 from boxwise.records import ImageRecord
-
-try:
-    from torchvision.io import decode_jpeg
-except ImportError:  # deprecated since torchvision 0.29: without it every file goes the slower way
-    decode_jpeg = None
 
 Resize = Literal["stretch", "fit"]
 Key = TypeVar("Key")
 Loaded = TypeVar("Loaded")
 
 _STRIDE = 32  # "fit" batches are padded to a multiple: the deepest stride of the networks that take them
-_JPEG = b"\xff\xd8\xff"
-
-
-def decode(path: Path) -> Tensor:
-    """The image as uint8 RGB [3, H, W], turned upright by its EXIF orientation.
-
-    torchvision's libjpeg for plain JPEG; `images.read_image` for everything else and whatever libjpeg refuses.
-    Raises ImageError.
-    """
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError:
-        data = np.zeros(0, np.uint8)  # read_image words the error
-    if decode_jpeg is not None and data[:3].tobytes() == _JPEG:
-        try:
-            pixels = decode_jpeg(torch.from_numpy(data), apply_exif_orientation=True)
-        except RuntimeError:
-            pixels = torch.empty(0)
-        if len(pixels) in (1, 3):  # CMYK has 4 channels and needs read_image
-            return pixels.expand(3, -1, -1).contiguous()
-    return torch.from_numpy(read_image(path)).permute(2, 0, 1).contiguous()
 
 
 def input_size(height: int, width: int, imgsz: int, resize: Resize) -> tuple[int, int]:

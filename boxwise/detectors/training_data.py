@@ -15,7 +15,8 @@ from torch.utils.data import Dataset
 
 from boxwise.boxes import Boxes
 from boxwise.detectors.augmentation import NO_OBJECT, Recipe, augment
-from boxwise.detectors.loading import Resize, decode, input_size, scaled, stacked
+from boxwise.detectors.decoding import decode
+from boxwise.detectors.loading import Resize, input_size, scaled, stacked
 from boxwise.detectors.targets import Target, target_of, teaches_nothing
 from boxwise.errors import ImageError, StudyError
 from boxwise.records import Sample

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from boxwise.boxes import Boxes, FloatArray, iou
 from boxwise.detectors.base import ImageBatch
-from boxwise.detectors.loading import Resize, ahead, decode, resized, scaled, stacked
+from boxwise.detectors.decoding import decode
+from boxwise.detectors.loading import Resize, ahead, resized, scaled, stacked
 from boxwise.detectors.prediction import Sized
 from boxwise.errors import ImageError
 from boxwise.records import ImageRecord, Sample

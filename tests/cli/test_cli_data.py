@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import pytest
@@ -41,6 +42,7 @@ def test_doctor_names_every_fault_and_exits_1(boxwise, digits_folder, tmp_path):
 def test_doctor_of_the_machine(boxwise):
     code, out, _ = boxwise("doctor")
     assert code == 0 and "torch" in out and "threads" in out
+    assert re.search(r"jpeg_decoder: (torchcodec|torchvision|Pillow) \d", out)
 
 
 @pytest.mark.parametrize(

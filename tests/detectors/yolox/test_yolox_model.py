@@ -11,7 +11,8 @@ from torchvision.ops import batched_nms
 
 from boxwise.boxes import Boxes
 from boxwise.data.datasets import read_dataset
-from boxwise.detectors.loading import decode, scaled
+from boxwise.detectors.decoding import decode
+from boxwise.detectors.loading import scaled
 from boxwise.detectors.network import Postprocessing
 from boxwise.detectors.yolox.model import Focus, PyramidPooling, Yolox, yolox_m, yolox_nano, yolox_s, yolox_tiny
 from boxwise.detectors.yolox.postprocess import raw_boxes
