@@ -43,32 +43,32 @@ class Section(BaseModel):
 class DetectorConfig(Section):
     """Which network, at what input size in pixels, and where its backbone's weights come from."""
 
-    name: str = "ssdlite320_mobilenet_v3"
-    imgsz: int | None = Field(None, ge=32, le=2048, description="input side in pixels; None: the model's own")
+    name: str = Field("ssdlite320_mobilenet_v3", description="which network")
+    imgsz: int | None = Field(None, ge=32, le=2048, description="input side in pixels; null: the network's own")
     pretrained: bool = Field(True, description="start from ImageNet weights")
     backbone_weights: Path | None = Field(None, description="a local weights file instead of torchvision's download")
     score_threshold: float = Field(0.01, ge=0, lt=1, description="detections below are dropped")
-    nms_iou: float = Field(0.5, gt=0, le=1)
+    nms_iou: float = Field(0.5, gt=0, le=1, description="of two boxes of a class that overlap more, the better one is kept")
     max_detections: int = Field(100, ge=1, description="detections kept an image")
 
 
 class TrainConfig(Section):
     """One round's training. Steps = epochs over the labelled images, held within [min_steps, max_steps]."""
 
-    epochs: int = Field(60, ge=1)
-    min_steps: int = Field(300, ge=1)
-    max_steps: int = Field(20_000, ge=1)
+    epochs: int = Field(60, ge=1, description="passes over the labelled images, where that lies between min_steps and max_steps")
+    min_steps: int = Field(300, ge=1, description="fewest steps, however few images are labelled")
+    max_steps: int = Field(20_000, ge=1, description="most steps, however many images are labelled")
     batch: int = Field(16, ge=1, description="images a step, over all processes")
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    lr: float = Field(0.01, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(5e-4, ge=0)
-    schedule: Literal["cosine", "multistep", "onecycle", "constant"] = "cosine"
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with momentum, or AdamW")
+    lr: float = Field(0.01, gt=0, description="learning rate after the warm-up")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(5e-4, ge=0, description="of all weights but biases and normalisation")
+    schedule: Literal["cosine", "multistep", "onecycle", "constant"] = Field("cosine", description="how the learning rate falls")
     milestones: tuple[float, ...] = Field((0.7, 0.9), description="multistep: shares of the training at which lr drops by ten")
-    warmup_steps: int = Field(50, ge=0)
+    warmup_steps: int = Field(50, ge=0, description="steps in which the learning rate rises from near 0")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of averaged weights; 0: off")
     clip_norm: float = Field(10.0, ge=0, description="largest gradient norm; 0: off")
-    augment: Literal["ssd", "flip", "none"] = "ssd"
+    augment: Literal["ssd", "flip", "none"] = Field("ssd", description="ssd: zoom-out, crops, colours, mirroring; flip: mirroring alone")
     amp: bool = Field(True, description="bfloat16 autocast on CUDA; never on CPU")
     start: Literal["auto", "initial", "previous"] = Field(
         "auto", description="weights each round starts from; auto: previous where the policy trains on a part of the labels"
@@ -94,14 +94,14 @@ class TrainConfig(Section):
 class VaeConfig(Section):
     """The variational autoencoder behind L_rec."""
 
-    size: Literal[32, 64, 128] = 64
-    latent: int = Field(128, ge=2, le=1024)
+    size: Literal[32, 64, 128] = Field(64, description="side in pixels of the thumbnails it reconstructs")
+    latent: int = Field(128, ge=2, le=1024, description="numbers that an image is squeezed into")
     width: int = Field(32, ge=4, le=256, description="channels of the first convolution")
     beta: float = Field(1e-3, ge=0, description="weight of KL beside the mean squared error, both per pixel and channel")
-    steps: int = Field(1500, ge=1)
-    batch: int = Field(64, ge=1)
-    lr: float = Field(1e-3, gt=0)
-    train_on: Literal["labeled", "all"] = "labeled"
+    steps: int = Field(1500, ge=1, description="training steps each round")
+    batch: int = Field(64, ge=1, description="thumbnails a step")
+    lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
+    train_on: Literal["labeled", "all"] = Field("labeled", description="labeled: novel is what is unlike the labelled; all: what is rare")
     max_images: int = Field(20_000, ge=1, description="at most so many images, drawn at random, are held for training")
 
 
@@ -152,7 +152,7 @@ class StrategyConfig(Section):
 class ColdStartConfig(Section):
     """Who is asked for in round 0, before there is a trained detector; the val images of that round are always drawn at random."""
 
-    name: Literal["random", "k_center", "typiclust"] = "random"
+    name: Literal["random", "k_center", "typiclust"] = Field("random", description="how the first images are chosen")
     embedding: Literal["backbone", "vae"] = Field("backbone", description="pretrained features, or a VAE trained on the pool (scorer.vae)")
 
 
@@ -160,8 +160,8 @@ class BudgetConfig(Section):
     """What may be labelled. An int counts images; `per_round` counts what `unit` says. A string such as '5%' is a share of the images."""
 
     unit: Literal["images", "boxes", "seconds"] = Field("images", description="boxes, seconds of a person: as the detector expects them")
-    initial: int | str = 50
-    per_round: int | str = 50
+    initial: int | str = Field(50, description="images labelled in round 0")
+    per_round: int | str = Field(50, description="what is labelled in each later round, in `unit`")
     validation: int | str = Field("20%", description="random images labelled for val in round 0 when none are given; % of initial")
     rounds: int = Field(5, ge=0, description="rounds after the initial one")
     val_per_round: int | str = Field(0, description="random pool images that join val each later round; % of per_round")
@@ -180,13 +180,13 @@ class AskConfig(Section):
     enter unseen; answer the uncertain ones. boxes: answer the uncertain ones; nothing else enters, the image stays in the pool.
     """
 
-    mode: Literal["full", "review", "trust", "boxes"] = "full"
+    mode: Literal["full", "review", "trust", "boxes"] = Field("full", description="what a person is asked, as above")
     certain: float = Field(0.8, gt=0, le=1, description="score from which the model labels a box itself")
     uncertain: float = Field(0.3, gt=0, le=1, description="score below which a box is dropped")
     certain_of: dict[str, float] = Field(default_factory=dict, description="class: its own `certain`")
     overlap: float = Field(0.5, gt=0, le=1, description="IoU at which proposals are judged together")
     target_precision: float | None = Field(None, gt=0, lt=1, description="each class gets the `certain` that reaches it on val")
-    calibration: Literal["isotonic", "temperature"] = "isotonic"
+    calibration: Literal["isotonic", "temperature"] = Field("isotonic", description="how scores become probabilities for target_precision")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -241,18 +241,18 @@ class AnnotatorConfig(Section):
 class CostConfig(Section):
     """Seconds a human act costs; evaluation/cost.py cites where the defaults come from."""
 
-    draw: float = Field(7.0, ge=0)
-    verify: float = Field(1.6, ge=0)
-    correct: float = Field(7.0, ge=0)
-    delete: float = Field(1.6, ge=0)
+    draw: float = Field(7.0, ge=0, description="drawing a box")
+    verify: float = Field(1.6, ge=0, description="saying that a suggested box is right")
+    correct: float = Field(7.0, ge=0, description="moving a suggested box, or giving it another class")
+    delete: float = Field(1.6, ge=0, description="rejecting a suggested box")
     look: float = Field(2.0, ge=0, description="looking over one image for missed objects")
 
 
 class StopConfig(Section):
     """When the study ends before its budget: AP shift over the last `ap_range` rounds on val."""
 
-    ap_range: int = Field(4, ge=2)
-    ap_shift: float = Field(0.0, ge=0, description="0: off")
+    ap_range: int = Field(4, ge=2, description="rounds that are looked at")
+    ap_shift: float = Field(0.0, ge=0, description="the study ends when mean |AP - mean AP| over these rounds is below; 0: off")
 
 
 _RENAMED = {"curriculum": "policy"}  # section of a study of an older version → its name today
@@ -262,9 +262,9 @@ _JUDGES_SELF_LABELS = ("topk_ratio", "ratio_threshold", "score_threshold")
 class StudyConfig(Section):
     """Everything a study can be told. Saved resolved in its folder and in its store."""
 
-    seed: int = Field(0, ge=0)
-    store: str | None = Field(None, description="database URL such as postgresql+pg8000://host/db; None: SQLite in the study's folder")
-    device: str = "auto"
+    seed: int = Field(0, ge=0, description="of every random choice of the study")
+    store: str | None = Field(None, description="database URL such as postgresql+pg8000://host/db; null: SQLite in the study's folder")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 ...")
     threads: int = Field(0, ge=0, description="torch threads; 0: torch's own choice")
     workers: int = Field(0, ge=0, description="processes that decode and augment; 0: in the training process")
     score_batch: int = Field(16, ge=1, description="images a forward pass when inspecting")
