@@ -202,7 +202,7 @@ class AskConfig(Section):
 
 
 class PolicyConfig(Section):
-    """Which annotated and self-labelled images each training sees. K below is budget.per_round."""
+    """Which annotated and self-labelled images each training sees. K is budget.per_round, or the images it bought in boxes or seconds."""
 
     name: str = "all_labeled"
     self_weight: float = Field(1.0, ge=0, le=1, description="weight in the loss of a box that no person answered for")

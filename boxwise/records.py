@@ -135,6 +135,7 @@ class Sample:
 
     complete: whether what is not labelled is background. rejected: float32 [M, 4], regions known to be background even where it is not.
     weights: float32 [N] in [0, 1], how much each box counts in the loss; None: all fully.
+    by_model: bool [N], boxes that no person answered for, which are no truth to judge a detector by; None: there are none.
     """
 
     image: ImageRecord
@@ -142,6 +143,7 @@ class Sample:
     complete: bool = True
     rejected: FloatArray = field(default_factory=no_boxes)
     weights: FloatArray | None = None
+    by_model: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)

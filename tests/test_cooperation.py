@@ -112,6 +112,14 @@ class TestModes:
         assert facts["actions"]["delete"] > 0 and facts["actions"]["add"] == 0
         assert facts["new_seconds"] == pytest.approx(sum(seconds[name] * times for name, times in facts["actions"].items()))
 
+    @pytest.mark.parametrize("unit", ["boxes", "seconds"])
+    def test_the_k_of_a_policy_counts_images_whatever_the_budget_counts(self, study_of, hidden, unit):
+        study = study_of("policy.name=v1", f"budget.unit={unit}", "budget.per_round=12", "budget.initial=20")
+        until(study, hidden[0], 1, Phase.TRAIN)
+        new = len(study.store.query(1).image_ids)
+        assert 0 < new < 12
+        assert study.store.facts()[1]["compose"]["trained"] == 2 * new
+
     def test_a_policy_that_judges_self_labels_needs_some(self):
         with pytest.raises(ConfigError, match=r"topk_ratio.*review or trust"):
             load_config(None, ["policy.name=topk_ratio"])

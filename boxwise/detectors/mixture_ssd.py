@@ -95,7 +95,7 @@ class MixtureSsdNetwork(SsdNetwork):
         """Terms "box" and "class", [B] each, as those of SsdNetwork; draws the noise on the logits from torch's global generator."""
         boxes, classes = _mixtures(outputs)
         matches = ssd_loss.match(self.anchors, targets)
-        share = len(targets) / matches.counts.sum().clamp(min=1)
+        share = ssd_loss.share_of_matches(matches)
         entropies = class_entropies(classes, matches.classes, noise=torch.randn_like(classes.means))
         return {"box": box_losses(boxes, matches) * share, "class": ssd_loss.mined_losses(entropies, matches) * share}
 

@@ -96,9 +96,10 @@ class SsdNetwork(Network):
         return SsdOutputs(heads["bbox_regression"], heads["cls_logits"], pooled, levels[self.embedding_level].detach())
 
     def training_losses(self, outputs: SsdOutputs, targets: Sequence[Target]) -> dict[str, Tensor]:
-        """Terms "box" and "class", [B] each; their means are the sums over the batch per matched default box, as in the paper."""
+        """Terms "box" and "class", [B] each; their means are the sums over the batch per matched default box, as in the paper, where an
+        image without objects counts as one match."""
         matches = ssd_loss.match(self.anchors, targets)
-        share = len(targets) / matches.counts.sum().clamp(min=1)
+        share = ssd_loss.share_of_matches(matches)
         return {
             "box": ssd_loss.box_losses(outputs.deltas, matches) * share,
             "class": ssd_loss.class_losses(outputs.logits, matches) * share,
@@ -234,7 +235,8 @@ def ssd300_vgg16(class_count: int, imgsz: int | None, weights: BackboneWeights, 
     )
     channels = [level.shape[1] for level in feature_levels(extractor, imgsz)]
     head = SSDHead(channels, default_boxes.num_anchors_per_location(), class_count + 1)
-    return kind(extractor, head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=1, mean=VGG_MEAN, std=VGG_STD)
+    level = 0  # conv4_3: the next level ends in convolutions that VGG does not have, and that are drawn at random
+    return kind(extractor, head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=level, mean=VGG_MEAN, std=VGG_STD)
 
 
 def _vgg16_features(weights: BackboneWeights) -> nn.Sequential:

@@ -67,6 +67,16 @@ def _background(anchors: Tensor, rows: Tensor, targets: Sequence[Target]) -> Ten
     return background
 
 
+def share_of_matches(matches: Matches) -> Tensor:
+    """What the sums over images are multiplied by so that their mean is one over the batch's matched default boxes; scalar.
+
+    An image that teaches background alone counts as one match, since it brings the background of one: else a batch of many such images
+    would have several times the loss, and the gradient, of a batch with objects.
+    """
+    taught = torch.maximum(matches.counts, matches.background.any(1).to(matches.counts.dtype))
+    return len(taught) / taught.sum().clamp(min=1)
+
+
 def box_losses(deltas: Tensor, matches: Matches) -> Tensor:
     """Weighted smooth-L1 of the matched default boxes, summed over each image; [B] from deltas [B, A, 4]."""
     loss = F.smooth_l1_loss(deltas[matches.images, matches.anchors].float(), matches.deltas, reduction="none").sum(1)

@@ -31,8 +31,9 @@ class LearningCurve:
     """Quality = a - b · n^-c: the inverse power law that learning curves follow (Figueroa et al., BMC Med. Inform. Decis. Mak. 2012).
 
     A few rounds do not tell c. So a and b are fitted by least squares for each of 24 exponents, and the fits are averaged by how well
-    they explain the rounds (their marginal likelihood under a flat prior; noise of .01 AP is assumed beforehand, so that three points
-    on a smooth curve do not pass for certainty). slopes, errors: b and its standard error [E]; means, centres: quality and n^-c at the
+    they explain the rounds: their marginal likelihood, under flat priors on the level and on what the quality gained over the rounds so
+    far, and for the noise a prior of .01 AP worth two rounds, so that three points on a smooth curve do not pass for certainty.
+    slopes, errors: b and its standard error [E]; means, centres: quality and n^-c at the
     centre [E]; weights [E], sum 1; freedom: degrees of freedom of Student's t.
     """
 
@@ -59,7 +60,7 @@ class LearningCurve:
         residuals = y - y.mean() + slopes[:, None] * spread
         freedom = len(y) - 2 + _NOISE_ROUNDS
         variance = ((residuals**2).sum(axis=1) + _NOISE_ROUNDS * _NOISE**2) / freedom
-        evidence = -freedom / 2 * np.log(variance)
+        evidence = -(freedom * np.log(variance) + np.log(squares / np.ptp(terms, axis=1) ** 2)) / 2
         weights = np.exp(evidence - evidence.max())
         return cls(weights / weights.sum(), slopes, np.sqrt(variance / squares), centres, float(y.mean()), freedom)
 

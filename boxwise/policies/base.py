@@ -33,8 +33,8 @@ class PoolImage:
 class Material:
     """What a policy may look at, in round `round` (1 or later: in round 0 everything labelled is trained on).
 
-    batch: K of the policies' tables. labeled: the labelled set, image_id → annotation. seen: every image asked about since round 1,
-    in the labelled set by now or not. new: those of `seen` that were asked about this round.
+    batch: K of the policies' tables, in images whatever the budget counts. labeled: the labelled set, image_id → annotation. seen:
+    every image asked about since round 1, in the labelled set by now or not. new: those of `seen` that were asked about this round.
     pool: reads the rest of the pool, an image at a time; only policies that label it themselves need to.
     """
 

@@ -24,7 +24,9 @@ class SampleMining:
 
     "Towards Human-Machine Cooperation: Self-supervised Sample Mining for Object Detection" (Wang et al., CVPR 2018). The gate opens by
     `gate_step` a round, up to 1; a box above it is a person's to answer. Each box of class j weighs v_j = max(0, 1 - l_j / pace).
-    Images of the lowest mean loss come first, at most `most_self_labeled` for each annotated one: O(annotated) memory.
+    The paper calls the mean score of the pastes that pass a box's consistency; here passing is all that counts, and v_j says how sure the
+    detector is of the box itself. Images of the lowest mean loss come first, at most `most_self_labeled` for each annotated one:
+    O(annotated) memory.
     """
 
     partial = False

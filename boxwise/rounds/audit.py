@@ -80,7 +80,7 @@ def _chosen_terms(items: Sequence[QueryItem], figures: Mapping[str, float]) -> d
 
 
 def _weights(context: RoundContext, round_index: int, new_losses: Mapping[str, float]) -> dict[str, float] | None:
-    """The scorer's weights fitted to every true loss seen so far; None where they are given."""
+    """The scorer's weights fitted to every true loss seen so far, each beside those of its round; None where they are given."""
     from boxwise.scorers.building import learned_weights
 
     terms = learned_weights(context.config.scorer)
@@ -89,15 +89,15 @@ def _weights(context: RoundContext, round_index: int, new_losses: Mapping[str, f
     losses = {number: context.facts(number, Phase.AUDIT).get("true_losses", {}) for number in range(1, round_index)}
     losses[round_index] = dict(new_losses)
     rows = [
-        (*(item.terms[term] for term in terms.values()), of_round[item.image_id])
+        (number, *(item.terms[term] for term in terms.values()), of_round[item.image_id])
         for number, of_round in losses.items()
         for item in context.store.query(number).items
         if item.image_id in of_round and item.terms.keys() >= set(terms.values())
     ]
     if not rows:
         return None
-    *columns, true = np.array(rows).T
-    return fit_weights(dict(zip(terms, columns, strict=True)), true)
+    rounds, *columns, true = np.array(rows).T
+    return fit_weights(dict(zip(terms, columns, strict=True)), true, rounds=rounds)
 
 
 def _risk(

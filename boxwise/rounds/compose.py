@@ -44,14 +44,23 @@ def _material(context: RoundContext, round_index: int, annotations: Mapping[str,
     asked = {item.image_id for number in range(1, round_index + 1) for item in context.store.query(number).items}
     joined = {image_id for number in range(1, round_index) for image_id in context.facts(number, Phase.COMPOSE).get("joined", [])}
     now = [item.image_id for item in context.store.query(round_index).items] if round_index else []
+    new = tuple(image_id for image_id in now if image_id in annotations)
     return Material(
         round_index,
-        resolve(context.config.budget.per_round, len(context.store.images(Split.TRAIN)), "budget.per_round"),
+        _batch(context, new),
         labeled={image_id: a for image_id, a in annotations.items() if image_id not in asked or image_id in joined},
         seen={image_id: a for image_id, a in annotations.items() if image_id in asked} | _rescored(context, round_index, annotations, now),
-        new=tuple(image_id for image_id in now if image_id in annotations),
+        new=new,
         pool=lambda: _unannotated(context, round_index, annotations),
     )
+
+
+def _batch(context: RoundContext, new: Sequence[str]) -> int:
+    """K of the policies, which counts images: the round's budget in images, or as many as were asked about for one in boxes or seconds."""
+    budget = context.config.budget
+    if budget.unit != "images":
+        return len(new)
+    return resolve(budget.per_round, len(context.store.images(Split.TRAIN)), "budget.per_round")
 
 
 def _rescored(context: RoundContext, round_index: int, annotations: Mapping[str, Annotation], now: Sequence[str]) -> dict[str, Annotation]:

@@ -126,7 +126,7 @@ class RoundContext:
         """The annotated images of a split in id order, or those of them in `only`."""
         labels, self_weight = self.store.annotations(split), self.config.policy.self_weight
         return [
-            Sample(record, label.boxes, label.complete, label.rejected, _weights(label, self_weight))
+            Sample(record, label.boxes, label.complete, label.rejected, _weights(label, self_weight), label.by_model)
             for record in self.store.images(split)
             if (label := labels.get(record.image_id)) is not None and (only is None or record.image_id in only)
         ]

@@ -140,8 +140,8 @@ def _cross_validate(
     rng = context.mining_rng(round_index)
     hosts = [sample for sample in context.samples(Split.TRAIN) if sample.complete]
     hosts = [hosts[row] for row in rng.permutation(len(hosts))[:_MOST_HOSTS]]
-    validated = cross_validate(detector, images, hosts, rng=rng, batch=context.config.score_batch)
-    write_consistency(context.file(round_index, CONSISTENCY), {image_id: found.passed for image_id, found in validated.items()})
+    passed = cross_validate(detector, images, hosts, rng=rng, batch=context.config.score_batch)
+    write_consistency(context.file(round_index, CONSISTENCY), passed)
 
 
 def _weights(context: RoundContext, round_index: int, learned: Collection[str]) -> dict[str, float]:

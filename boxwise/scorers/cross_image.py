@@ -1,7 +1,7 @@
 """Cross-image validation: is a proposed object still found when it is pasted into another image?
 
-Returns for each box of a pool image how often it was. Reads the pool's images and proposals, and labelled images to paste into.
-Knows nothing of the pool's labels, of policies or of stores.
+Returns for each box of a pool image the share of its trials in which it was. Reads the pool's images and proposals, and labelled images to
+paste into. Knows nothing of the pool's labels, of policies or of stores.
 """
 
 from __future__ import annotations
@@ -34,18 +34,6 @@ HOST_BYTES = 256 * 2**20  # hosts kept in memory
 Proposed = tuple[ImageRecord, Boxes]
 
 
-@dataclass(frozen=True)
-class CrossValidation:
-    """How the N boxes of one image stood up to being pasted into other images.
-
-    passed: float32 [N], the share of a box's pastes in which it was found again; NaN where it could not be tried.
-    score: float32 [N], the mean score with which it was; 0 where it never was, NaN where it could not be tried.
-    """
-
-    passed: FloatArray
-    score: FloatArray
-
-
 def cross_validate(
     detector: Sized,
     images: Sequence[Proposed],
@@ -54,8 +42,10 @@ def cross_validate(
     rng: Generator,
     batch: int = 16,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, CrossValidation]:
-    """image_id → what became of its boxes (original pixels) in self-supervised sample mining (Wang et al., CVPR 2018).
+) -> dict[str, FloatArray]:
+    """image_id → how its N boxes (original pixels) fared in the cross-image validation of self-supervised sample mining.
+
+    float32 [N]: the share of a box's pastes in which it was found again, NaN where it could not be tried (Wang et al., CVPR 2018).
 
     Each box is cut out, pasted at a random place into 5 of the complete `hosts` that hold no object of its class (some of them more than
     once where there are fewer), and passes where the detector finds its class there with score and IoU above 0.5. A box keeps its size in
@@ -71,12 +61,12 @@ def cross_validate(
     groups = [trials[start : start + batch] for start in range(0, len(trials), batch)]
     done = 0
     for group, pastes in zip(groups, ahead(composer.pastes, groups), strict=True):
-        for paste, score in zip(pastes, _found_scores(detector, pastes), strict=True):
-            tallies[paste.trial.image].add(paste.trial.row, score)
+        for paste, found in zip(pastes, _found_again(detector, pastes), strict=True):
+            tallies[paste.trial.image].add(paste.trial.row, found=found)
         done += len(group)
         if progress is not None:
             progress(done, len(trials))
-    return {image.image_id: tally.result() for (image, _), tally in zip(images, tallies, strict=True)}
+    return {image.image_id: tally.shares() for (image, _), tally in zip(images, tallies, strict=True)}
 
 
 def most_confident(images: Iterable[tuple[str, Boxes]], amount: int) -> list[str]:
@@ -190,38 +180,33 @@ def _pasted_size(crop: Tensor, record: ImageRecord, host: Tensor) -> tuple[int, 
     return max(1, round(down * factor * host.shape[1])), max(1, round(across * factor * host.shape[2]))
 
 
-def _found_scores(detector: Sized, pastes: Sequence[_Paste]) -> list[float]:
-    """The score with which each paste is found, 0 where it is not."""
+def _found_again(detector: Sized, pastes: Sequence[_Paste]) -> list[bool]:
+    """Whether each paste is found."""
     if not pastes:
         return []
     pixels, valid = stacked([paste.pixels for paste in pastes], detector.resize)
     batch = ImageBatch(tuple(paste.trial.host for paste in pastes), pixels, valid)
     found = detector.detections(detector.view(batch))
-    return [_found_score(boxes, paste) for boxes, paste in zip(found, pastes, strict=True)]
+    return [_is_found(boxes, paste) for boxes, paste in zip(found, pastes, strict=True)]
 
 
-def _found_score(boxes: Boxes, paste: _Paste) -> float:
+def _is_found(boxes: Boxes, paste: _Paste) -> bool:
     if boxes.scores is None:
-        return 0.0
+        return False
     there = iou(boxes.xyxy, paste.place)[:, 0] > FOUND_IOU
-    hits = boxes.scores[there & (boxes.labels == paste.label) & (boxes.scores > FOUND_SCORE)]
-    return float(hits.max(initial=0.0))
+    return bool((there & (boxes.labels == paste.label) & (boxes.scores > FOUND_SCORE)).any())
 
 
 class _Tally:
-    """Pastes tried and found of each of N boxes, and the scores with which they were."""
+    """Pastes tried and found of each of N boxes."""
 
     def __init__(self, length: int) -> None:
         self._tried: NDArray[np.int64] = np.zeros(length, np.int64)
         self._found: NDArray[np.int64] = np.zeros(length, np.int64)
-        self._score: NDArray[np.float64] = np.zeros(length)
 
-    def add(self, row: int, score: float) -> None:
+    def add(self, row: int, *, found: bool) -> None:
         self._tried[row] += 1
-        self._found[row] += score > 0
-        self._score[row] += score
+        self._found[row] += found
 
-    def result(self) -> CrossValidation:
-        tried = np.where(self._tried > 0, self._tried, np.nan)
-        score = np.where(self._tried > 0, self._score / np.maximum(self._found, 1), np.nan)
-        return CrossValidation((self._found / tried).astype(np.float32), score.astype(np.float32))
+    def shares(self) -> FloatArray:
+        return (self._found / np.where(self._tried > 0, self._tried, np.nan)).astype(np.float32)

@@ -39,9 +39,9 @@ class Difficulty:
     own; at fit one for each labelled image.
 
     Beside the paper: it averages the quality of positive anchors during training, with decay .99. Here it is measured after training on
-    the labelled images, each object by the detection of score >= .05 that finds it (IoU >= .5), 0 for one that none finds. So no training
-    needs a hook and every detector can be measured, but a detector that knows its labels by heart has a quality near 1 in every
-    class, and weights near 1.
+    the completely labelled images, each object that a person labelled by the detection of score >= .05 that finds it (IoU >= .5), 0 for
+    one that none finds. So no training needs a hook and every detector can be measured, but a detector that knows its labels by heart
+    has a quality near 1 in every class, and weights near 1.
     """
 
     def __init__(self, *, resize: Resize = "stretch") -> None:

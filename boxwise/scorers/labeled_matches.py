@@ -1,4 +1,4 @@
-"""What the detector finds again on the labelled images: its detections paired with the labels of the same class.
+"""What the detector finds again on the labelled images: its detections paired with people's labels of the same class.
 
 Returns columns, one row a detection and one row an object. Knows nothing of the pool, nor of what the pairs will be used for.
 """
@@ -23,7 +23,7 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class LabeledMatches:
-    """Detections (D rows) and objects (M rows) of all labelled images that could be read.
+    """Detections (D rows) and objects (M rows) of all completely labelled images that could be read.
 
     labels int64 [D], scores float32 [D], supports int64 [D] (see Detector.supports; 0 where not asked for), correct bool [D].
     object_labels int64 [M]; probabilities float32 [M], of the object's class in the detection that found it, and overlaps float32 [M],
@@ -44,9 +44,11 @@ def labeled_matches(
 ) -> LabeledMatches:
     """Detections of score `least` or more on `labeled`, paired with its objects; one forward pass an image.
 
-    Pairs are of one class and of IoU .5 or more, the largest IoU first. Left out: unreadable images; difficult objects and crowds, with
-    the unpaired detections that lie on them; unpaired detections on images with unlabelled objects, unless a person rejected that very box.
+    Pairs are of one class and of IoU .5 or more, the largest IoU first. Left out: unreadable images; images with unlabelled objects;
+    difficult objects, crowds and boxes that the model labelled itself, with the unpaired detections that lie on them: a detector judged by
+    its own labels is always right.
     """
+    labeled = [sample for sample in labeled if sample.complete]
     samples = {sample.image.image_id: sample for sample in labeled}
     found = [_matched(Boxes.empty(len(detector.classes)), _NO_SUPPORTS, Boxes.empty())]
     records = [sample.image for sample in labeled]
@@ -68,12 +70,11 @@ def _supports(detector: Detector, view: View, *, asked: bool) -> list[NDArray[np
 
 
 def _of_sample(boxes: Boxes, supports: NDArray[np.int64], sample: Sample) -> LabeledMatches:
-    """One image's rows, without the detections that nobody can say are right or wrong."""
-    skipped = sample.boxes.skipped
+    """One image's rows, without the detections that cannot be called right or wrong."""
+    by_model = False if sample.by_model is None else sample.by_model
+    skipped = sample.boxes.skipped | by_model
     matches = _matched(boxes, supports, sample.boxes[~skipped])
     judged = matches.correct | ~_lies_on(boxes, sample.boxes[skipped])
-    if not sample.complete:
-        judged &= matches.correct | (iou(boxes.xyxy, sample.rejected) >= MIN_IOU).any(axis=1)
     return replace(
         matches,
         labels=matches.labels[judged],

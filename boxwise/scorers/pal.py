@@ -31,7 +31,8 @@ Chance = Callable[[Values], Values]  # P(correct) of N detections from their fea
 class PalUncertainty:
     """Portable active learning (CVPR 2026): entropy of P(true positive | pre-NMS support, confidence), a logistic regression a class.
 
-    Each is fitted on the detections of score >= .05 on the labelled images, true where they find an object of their class (IoU >= .5).
+    Each is fitted on the detections of score >= .05 on the completely labelled images, true where they find an object of their class that
+    a person labelled (IoU >= .5).
     Terms "pal:<class index>": the uncertainty (nats) of the image's least certain detection of that class, 0 where there is none.
     The score is the largest of them; strategies/pal.py spends the budget class by class. Cost: in the pool no forward pass but the pool
     pass's own, and for the supports half of a second postprocessing; at fit one forward pass for each labelled image.

@@ -18,7 +18,7 @@ from boxwise.strategies.base import Budget, Candidates
 
 Matrix = NDArray[np.float32]
 MOST_CLUSTERS = 500  # as in the paper
-SMALL = 5  # clusters of so few images are noise: they come last
+SMALL = 5  # images: clusters of so few are noise, where the usual one has twice as many or more
 NEIGHBOURS = 20
 SAMPLE = 40  # images a cluster that k-means learns from
 MOST_COMPARED = 4096  # images of one cluster that are compared with one another: 64 MB of distances
@@ -33,7 +33,8 @@ class TypiClust:
 
     Unlike the paper: mini-batch k-means learns from at most 40 k images drawn at random; in a cluster of more than 4,096 images, so many
     drawn at random are compared; embeddings are the detector's backbone's (or a VAE's), not self-supervised; clusters of up to 5 images
-    come last instead of never, so that the budget is spent.
+    come last instead of never, so that the budget is spent, and only as far as that is at most half of the mean: with k near the pool's
+    size every cluster is that small, and the rule would buy the few large ones to the last image, which are the runs of near-duplicates.
     """
 
     uses_embeddings = True
@@ -80,7 +81,8 @@ def by_cluster(embeddings: Matrix, pool: NDArray[np.int32], labeled: NDArray[np.
     covered = np.bincount(labeled, minlength=count)
     sizes = np.bincount(pool, minlength=count) + covered
     order = rng.permutation(count)  # decides among clusters of one size
-    queue = [(sizes[c] <= SMALL, covered[c], -sizes[c], order[c], c) for c in range(count) if len(members[c])]
+    small_size = min(SMALL, sizes[sizes > 0].mean() / 2)
+    queue = [(sizes[c] <= small_size, covered[c], -sizes[c], order[c], c) for c in range(count) if len(members[c])]
     heapq.heapify(queue)
     typical: dict[int, Iterator[tuple[int, float]]] = {}
     while queue:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from torchvision.models import mobilenet_v2
+from torchvision.models import mobilenet_v2, mobilenet_v3_large
 from torchvision.models.vgg import cfgs, make_layers
 
 from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, VGG_MEAN, BackboneWeights, load_backbone
-from boxwise.detectors.ssd import ssd300_vgg16, ssdlite320_mobilenet_v2
+from boxwise.detectors.faster_rcnn import fasterrcnn_mobilenet_v3_large_fpn
+from boxwise.detectors.ssd import ssd300_vgg16, ssdlite320_mobilenet_v2, ssdlite320_mobilenet_v3
 from boxwise.errors import BoxwiseError
 
 
@@ -96,6 +97,29 @@ def test_feature_files_of_vgg_are_taken_as_they_are(tmp_path: Path) -> None:
     loaded = make_layers(cfgs["D"])
     load_backbone(loaded, "vgg16", BackboneWeights(True, tmp_path / "features.pth"), prefix="features.")
     assert torch.equal(loaded[0].weight, state["features.0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("build", "backbone", "imgsz"),
+    [
+        (ssdlite320_mobilenet_v2, lambda: mobilenet_v2(weights=None), 96),
+        (ssdlite320_mobilenet_v3, lambda: mobilenet_v3_large(weights=None), 96),
+        (ssd300_vgg16, lambda: torch.nn.ModuleDict({"features": make_layers(cfgs["D"])}), 300),
+        (fasterrcnn_mobilenet_v3_large_fpn, lambda: mobilenet_v3_large(weights=None), 96),
+    ],
+)
+def test_embeddings_and_boxes_of_an_untrained_detector_are_seen_by_pretrained_layers_alone(build, backbone, imgsz: int, tmp_path) -> None:
+    """Whatever the seed: a cold start that pools through layers drawn at random would choose by nothing that was ever learned."""
+    torch.save(backbone().state_dict(), tmp_path / "weights.pth")
+    pixels = torch.randint(0, 256, (2, 3, imgsz, imgsz), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        network = build(2, imgsz, BackboneWeights(True, tmp_path / "weights.pth")).eval()
+        with torch.no_grad():
+            found.append(network.embeddings(network(pixels, torch.full((2, 2), imgsz))))
+    torch.testing.assert_close(*found)
+    assert not torch.allclose(found[0][0], found[0][1])
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large as torchv
 from torchvision.models.detection.image_list import ImageList
 
 from boxwise.detectors.backbones import BackboneWeights
+from boxwise.detectors.mixture_ssd import tiny_ssd_mixture
 from boxwise.detectors.network import Postprocessing
 from boxwise.detectors.ssd import SsdNetwork, SsdOutputs, ssd300_vgg16, ssdlite320_mobilenet_v2, ssdlite320_mobilenet_v3
 from boxwise.detectors.tiny_ssd import tiny_ssd
@@ -29,6 +30,19 @@ def outputs_with(network: SsdNetwork, rows: dict[int, list[float]]) -> SsdOutput
     for row, values in rows.items():
         logits[0, row] = torch.tensor(values)
     return SsdOutputs(torch.zeros(1, len(network.anchors), 4), logits, (), torch.zeros(1, 1, 1, 1))
+
+
+@pytest.mark.parametrize("network", [tiny_ssd(2, 64, SCRATCH), tiny_ssd_mixture(2, 64, SCRATCH)], ids=["plain", "mixture"])
+def test_images_without_objects_do_not_raise_the_loss_of_a_batch(network: SsdNetwork) -> None:
+    """Each costs no more than its own background, three default boxes: less than an object and its three."""
+    objects = made([[10, 10, 30, 30]], [1])
+
+    def class_loss(targets) -> float:
+        torch.manual_seed(0)
+        outputs = network(torch.zeros(len(targets), 3, 64, 64, dtype=torch.uint8), torch.full((len(targets), 2), 64))
+        return network.training_losses(outputs, targets)["class"].mean().item()
+
+    assert class_loss([objects, *(made() for _ in range(8))]) < 1.1 * class_loss([objects])
 
 
 @pytest.mark.parametrize("build", LITE)

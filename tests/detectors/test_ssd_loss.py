@@ -101,6 +101,23 @@ def test_an_image_without_objects_teaches_background(anchors: torch.Tensor) -> N
     assert ssd_loss.class_losses(logits, matches, negative_floor=0).item() == 0
 
 
+@pytest.mark.parametrize("empty", [0, 1, 8, 100])
+def test_images_without_objects_do_not_raise_the_loss_of_a_batch(anchors: torch.Tensor, empty: int) -> None:
+    """Where every default box has the same entropy, a match and its three negatives cost four of it, an empty image three."""
+    targets = [made([[10, 10, 30, 30]], [1]), *(made() for _ in range(empty))]
+    matches = ssd_loss.match(anchors, targets)
+    logits = torch.zeros(len(targets), len(anchors), CLASSES + 1)
+    loss = (ssd_loss.class_losses(logits, matches) * ssd_loss.share_of_matches(matches)).mean()
+    matched, unit = int(matches.counts.sum()), torch.log(torch.tensor(CLASSES + 1.0)).item()
+    assert loss.item() == pytest.approx((4 * matched + 3 * empty) / (matched + empty) * unit, rel=1e-5)
+
+
+def test_images_that_teach_nothing_do_not_count(anchors: torch.Tensor) -> None:
+    objects = made([[10, 10, 30, 30]], [1])
+    alone, beside = (ssd_loss.match(anchors, [objects, *others]) for others in ([], [made(ignore=EVERYWHERE)] * 3))
+    assert ssd_loss.share_of_matches(beside) == 4 * ssd_loss.share_of_matches(alone)
+
+
 def test_an_image_full_of_matches_is_finite() -> None:
     anchors = torch.tensor([[0.0, 0.0, 10.0, 10.0]])
     matches = ssd_loss.match(anchors, [made(anchors, [1])])

@@ -21,6 +21,24 @@ def test_a_smooth_curve_is_followed_and_continued():
     assert gain.mean == pytest.approx(curve.at(250) - curve.at(200))
 
 
+def test_exponents_weigh_by_their_marginal_likelihood():
+    """Integrated by brute force over level, gain so far and noise, for the flattest and the steepest exponent."""
+    n, y = np.array(AMOUNTS, float), np.array([0.30, 0.36, 0.40, 0.41])
+
+    def evidence(exponent):
+        terms = n**-exponent
+        gained = (terms[0] - terms) / (terms[0] - terms[-1])
+        level, gain, noise = np.meshgrid(
+            np.linspace(0.1, 0.5, 161), np.linspace(-0.3, 0.5, 161), np.geomspace(2e-3, 0.3, 120), indexing="ij"
+        )
+        errors = sum((level + gain * g - q) ** 2 for g, q in zip(gained, y, strict=True))
+        log = -(len(y) + 2) * np.log(noise) - (errors + 2 * 0.01**2) / (2 * noise**2)  # Jeffreys' measure d(noise) / noise is the grid's
+        return np.exp(log - 20).sum()
+
+    weights = LearningCurve.fit(n, y).weights
+    assert weights[-1] / weights[0] == pytest.approx(evidence(2.0) / evidence(0.05), rel=0.02)
+
+
 def test_it_saturates():
     curve = LearningCurve.fit(AMOUNTS, power(AMOUNTS))
     gains = [curve.gain(n, 50).mean for n in (200, 400, 800, 1600)]

@@ -72,6 +72,22 @@ class TestWeights:
     def test_equal_where_nothing_can_be_learned(self, term, loss):
         assert fit_weights({"a": term, "b": term}, loss) == {"a": 0.5, "b": 0.5}
 
+    def test_what_only_falls_from_round_to_round_gets_no_weight(self):
+        """Five detectors, each better than the last: the loss falls, and so does a term that cannot tell their images apart."""
+        rng = np.random.default_rng(2)
+        rounds = np.repeat(np.arange(5), 40)
+        useful, noise = rng.normal(0, 1, (2, 200))
+        loss = 0.5 * useful + rng.normal(0, 0.5, 200) - 2 * rounds
+        terms = {"useful": useful, "noise": noise - rounds}
+        assert fit_weights(terms, loss, shrink=0)["noise"] > 0.6
+        assert fit_weights(terms, loss, rounds=rounds, shrink=0)["noise"] < 0.15
+
+    def test_losses_that_differ_between_rounds_alone_say_nothing(self):
+        assert fit_weights({"a": [0.1, 0.2, 0.3, 0.4], "b": [4, 3, 2, 1]}, [5.1, 5.1, 0.3, 0.3], rounds=[1, 1, 2, 2]) == {
+            "a": 0.5,
+            "b": 0.5,
+        }
+
     def test_images_that_are_not_finite_are_left_out(self, evidence):
         terms, loss = evidence
         holed = {name: np.append(term, np.nan) for name, term in terms.items()}

@@ -52,11 +52,21 @@ def test_difficult_objects_and_crowds_count_neither_way(tmp_path, column):
     assert matches.object_labels.tolist() == [RING] and matches.probabilities.tolist() == [0]
 
 
-def test_on_an_incomplete_image_only_a_rejected_box_is_known_to_be_wrong(tmp_path):
+def test_an_incomplete_image_says_nothing(tmp_path):
+    """What is found on it may be an object that was never labelled, and what is not found would still count as missed."""
     found = detections(([0, 0, 10, 10], RING, 0.9), ([20, 20, 30, 30], RING, 0.8), ([50, 50, 60, 60], RING, 0.7))
     rejected = np.array([[50, 50, 60, 60]], np.float32)
     matches = matched(tmp_path, found, Boxes([[0, 0, 10, 10]], [RING]), complete=False, rejected=rejected)
+    assert len(matches.labels) == len(matches.object_labels) == 0
+
+
+def test_what_the_model_labelled_itself_proves_nothing(tmp_path):
+    """Of three detections one lies on a person's box, one on the model's own, one on nothing."""
+    found = detections(([0, 0, 10, 10], RING, 0.9), ([20, 20, 30, 30], RING, 0.8), ([50, 50, 60, 60], RING, 0.7))
+    truth = Boxes([[0, 0, 10, 10], [20, 20, 30, 30], [70, 70, 80, 80]], [RING, RING, DISC])
+    matches = matched(tmp_path, found, truth, by_model=np.array([False, True, True]))
     assert matches.correct.tolist() == [True, False] and matches.scores == pytest.approx([0.9, 0.7])
+    assert matches.object_labels.tolist() == [RING]
 
 
 def test_unreadable_images_are_left_out_and_the_rest_is_put_together(tmp_path):

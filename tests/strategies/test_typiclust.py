@@ -55,10 +55,21 @@ def test_clusters_are_asked_by_how_few_of_them_are_labelled_then_by_size():
     assert found[:6] == [1, 2, 0, 1, 2, 0] and len(found) == 21
 
 
+def order_of_clusters(*sizes):
+    pool = np.repeat(np.arange(len(sizes)), sizes)
+    points = np.arange(len(pool), dtype=np.float32)[:, None]
+    return [int(pool[row]) for row, _ in by_cluster(points, pool, np.zeros(0, int), rng=rng())]
+
+
 def test_small_clusters_come_last():
-    pool = np.repeat([0, 1], [5, 6])
-    found = [int(pool[row]) for row, _ in by_cluster(np.arange(11, dtype=np.float32)[:, None], pool, np.zeros(0, int), rng=rng())]
-    assert found == [1] * 6 + [0] * 5
+    found = order_of_clusters(5, 20)
+    assert found == [1] * 20 + [0] * 5
+
+
+def test_a_cluster_is_small_beside_the_others_only():
+    """Clusters of 2 to 4 beside a run of 6 near-duplicates: each gives an image before the run gives its second."""
+    found = order_of_clusters(6, 4, 3, 2, 2, 3)
+    assert sorted(found[:6]) == [0, 1, 2, 3, 4, 5] and found[0] == 0
 
 
 @pytest.mark.parametrize("seed", range(5))
