@@ -17,7 +17,10 @@ _LARGEST = 8.0  # logarithm of a side in strides, 3000: keeps areas finite where
 
 @dataclass(frozen=True)
 class Cells:
-    """A cells, level after level, row by row: corners float32 [A, 2], their upper left (x, y); strides float32 [A], their side."""
+    """A cells, level after level, row by row: corners float32 [A, 2], their upper left (x, y); strides float32 [A], their side.
+
+    Picked by an index of any shape, they have that shape in place of A.
+    """
 
     corners: Tensor
     strides: Tensor
@@ -28,23 +31,23 @@ class Cells:
     @property
     def centers(self) -> Tensor:
         """[A, 2]."""
-        return self.corners + self.strides[:, None] / 2
+        return self.corners + self.strides[..., None] / 2
 
     @property
     def xyxy(self) -> Tensor:
         """[A, 4]."""
-        return torch.cat([self.corners, self.corners + self.strides[:, None]], dim=1)
+        return torch.cat([self.corners, self.corners + self.strides[..., None]], dim=-1)
 
     def decode(self, encoded: Tensor) -> Tensor:
         """Boxes xyxy [..., A, 4] from (x, y, log width, log height), position and size in strides, from the cell's upper left."""
-        center = encoded[..., :2] * self.strides[:, None] + self.corners
-        half = encoded[..., 2:].clamp(max=_LARGEST).exp() * (self.strides[:, None] / 2)
+        center = encoded[..., :2] * self.strides[..., None] + self.corners
+        half = encoded[..., 2:].clamp(max=_LARGEST).exp() * (self.strides[..., None] / 2)
         return torch.cat([center - half, center + half], dim=-1)
 
     def encode(self, xyxy: Tensor) -> Tensor:
         """The inverse of `decode`, for boxes with an area."""
         center, size = (xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]
-        return torch.cat([(center - self.corners) / self.strides[:, None], (size / self.strides[:, None]).log()], dim=1)
+        return torch.cat([(center - self.corners) / self.strides[..., None], (size / self.strides[..., None]).log()], dim=1)
 
 
 @lru_cache(maxsize=8)

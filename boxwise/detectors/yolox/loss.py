@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import box_area, box_iou
+from torch.nn.utils.rnn import pad_sequence
+from torchvision.ops import box_iou
 
 from boxwise.detectors.targets import LEAST_OVERLAP, Target
 from boxwise.detectors.yolox.cells import Cells
@@ -46,69 +47,98 @@ class Matches:
     background: Tensor
 
 
+@dataclass(frozen=True)
+class Objects:
+    """All G objects of a batch: xyxy float32 [G, 4], classes int64 [G] from 0, weights float32 [G], and the image of each, int64 [G]."""
+
+    xyxy: Tensor
+    classes: Tensor
+    weights: Tensor
+    images: Tensor
+
+
 @torch.no_grad()
 def match(predictions: Predictions, targets: Sequence[Target]) -> Matches:
     """Match the cells of B images to their targets by SimOTA, under the network's present predictions."""
-    each = [_match(predictions, image, target) for image, target in enumerate(targets)]
-    counts = torch.tensor([len(rows) for rows, _, _ in each], device=predictions.objectness.device)
-    cells, objects, overlaps = (torch.cat(parts) for parts in zip(*each, strict=True))
-    images = torch.arange(len(targets), device=counts.device).repeat_interleave(counts)
-    first = torch.tensor([0, *(len(target.classes) for target in targets)], device=counts.device).cumsum(0)
-    objects = objects + first[images]
-    xyxy, classes, weights = (torch.cat(parts)[objects] for parts in zip(*((t.xyxy, t.classes, t.weights) for t in targets), strict=True))
+    objects = _objects(targets)
+    candidates, near = candidate_cells(predictions.cells, objects, len(targets))
+    costs, overlaps = _costs(predictions, objects, candidates, near)
+    owners = simota(costs, overlaps, objects.images, len(targets))
+    images, columns = torch.where(owners >= 0)
+    cells, own = candidates[images, columns], owners[images, columns]
     background = _background(predictions, targets)
     background[images, cells] = False
-    return Matches(images, cells, xyxy, classes - 1, overlaps, weights, counts, background)
+    return Matches(
+        images,
+        cells,
+        objects.xyxy[own],
+        objects.classes[own],
+        overlaps[own, columns],
+        objects.weights[own],
+        counts=(owners >= 0).sum(1),
+        background=background,
+    )
 
 
-def _match(predictions: Predictions, image: int, target: Target) -> tuple[Tensor, Tensor, Tensor]:
-    """(matched cells, the object of each, the IoU of each with it) of one image."""
-    cells, near = candidates(predictions.cells, target.xyxy)
-    overlaps = box_iou(target.xyxy, predictions.cells[cells].decode(predictions.boxes[image, cells].float()))
-    costs = class_costs(predictions.objectness[image, cells], predictions.classes[image, cells], target.classes - 1)
+def _objects(targets: Sequence[Target]) -> Objects:
+    xyxy, classes, weights = (torch.cat(parts) for parts in zip(*((t.xyxy, t.classes, t.weights) for t in targets), strict=True))
+    images = [index for index, target in enumerate(targets) for _ in range(len(target.classes))]
+    return Objects(xyxy, classes - 1, weights, torch.tensor(images, dtype=torch.int64, device=xyxy.device))
+
+
+def candidate_cells(cells: Cells, objects: Objects, images: int) -> tuple[Tensor, Tensor]:
+    """Which cells of each image may stand for any of its objects: those whose centres lie in one or within RADIUS of its centre.
+
+    int64 [B, F], rows filled up with -1; and for which objects both holds, bool [G, F].
+    """
+    centers, reach, xyxy = cells.centers, RADIUS * cells.strides, objects.xyxy[:, None]
+    inside = torch.minimum(centers - xyxy[..., :2], xyxy[..., 2:] - centers).amin(2) > 0
+    close = (centers - (xyxy[..., :2] + xyxy[..., 2:]) / 2).abs().amax(2) < reach
+    chosen = torch.zeros(images, len(reach), device=reach.device).index_add(0, objects.images, (inside | close).float()) > 0
+    each = torch.where(chosen)[1].split(chosen.sum(1).tolist())
+    candidates = pad_sequence(list(each), batch_first=True, padding_value=-1)
+    return candidates, (inside & close).gather(1, candidates[objects.images].clamp(min=0))
+
+
+def _costs(predictions: Predictions, objects: Objects, candidates: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
+    """(costs, overlaps) of every object with every candidate of its image; [G, F] both, infinite and 0 where there is none."""
+    rows = torch.arange(len(candidates), device=candidates.device)[:, None], candidates
+    boxes = predictions.cells[candidates].decode(predictions.boxes[rows].float())
+    absent = (candidates < 0)[objects.images]
+    overlaps = iou(objects.xyxy[:, None], boxes[objects.images]).masked_fill(absent, 0)
+    costs = class_costs(predictions.objectness[rows], predictions.classes[rows], objects)
     costs = costs - OVERLAP_COST * (overlaps + _TINY).log() + FAR_COST * ~near
-    matched, objects = simota(costs, overlaps)
-    return cells[matched], objects, overlaps[objects, matched]
+    return costs.masked_fill(absent, torch.inf), overlaps
 
 
-def candidates(cells: Cells, xyxy: Tensor) -> tuple[Tensor, Tensor]:
-    """Which cells may stand for any of the objects [N, 4]: those whose centres lie in one or within RADIUS of its centre; int64 [F].
+def class_costs(objectness: Tensor, classes: Tensor, objects: Objects) -> Tensor:
+    """Binary cross-entropy of √(objectness × class), summed over classes, if each candidate stood for each object of its image; [G, F].
 
-    And whether both holds for each object; bool [N, F].
+    From logits [B, F] and [B, F, C].
     """
-    centers, reach = cells.centers, RADIUS * cells.strides
-    inside = torch.minimum(centers - xyxy[:, None, :2], xyxy[:, None, 2:] - centers).amin(2) > 0
-    close = (centers - (xyxy[:, None, :2] + xyxy[:, None, 2:]) / 2).abs().amax(2) < reach
-    chosen = torch.where((inside | close).any(0))[0]
-    return chosen, (inside & close)[:, chosen]
-
-
-def class_costs(objectness: Tensor, classes: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross-entropy of √(objectness × class), summed over classes, if each cell stood for each object; [N, F].
-
-    From logits [F] and [F, C] and labels int64 [N].
-    """
-    log_p = (F.logsigmoid(objectness.float())[:, None] + F.logsigmoid(classes.float())) / 2
+    log_p = (F.logsigmoid(objectness.float())[..., None] + F.logsigmoid(classes.float())) / 2
     log_not_p = torch.log1p(-log_p.exp()).clamp(min=-100)
-    return (log_not_p - log_p.clamp(min=-100))[:, labels].T - log_not_p.sum(1)
+    turned = (log_not_p - log_p.clamp(min=-100)).transpose(1, 2)[objects.images, objects.classes]
+    return turned - log_not_p.sum(2)[objects.images]
 
 
-def simota(costs: Tensor, overlaps: Tensor) -> tuple[Tensor, Tensor]:
-    """Every object's cheapest cells, as many as its ten largest overlaps add up to; a cell that several want goes to the cheapest for it.
+def simota(costs: Tensor, overlaps: Tensor, images: Tensor, count: int) -> Tensor:
+    """The object that each candidate of `count` images stands for; int64 [B, F], -1 for none.
 
-    From costs and overlaps [N, F]; returns (cells, the object of each), int64 [P] both.
+    Every object takes its cheapest candidates, as many as its ten largest overlaps add up to; one that several want goes to the object
+    that it is cheapest for. costs, overlaps: [G, F], infinite and 0 where an image has no such candidate. images: int64 [G].
     """
     most = min(MOST_CELLS, costs.shape[1])
     wanted = overlaps.topk(most, dim=1).values.sum(1).int().clamp(min=1)
     cheapest = costs.topk(most, dim=1, largest=False).indices
     taken = torch.arange(most, device=costs.device) < wanted[:, None]
-    claims = torch.zeros_like(costs, dtype=torch.bool).scatter(1, cheapest, taken)
-    claimants = claims.sum(0)
-    cells = torch.where(claimants > 0)[0]
-    if not len(cells):
-        return cells, cells
-    objects = torch.where(claimants > 1, costs.argmin(0), claims.int().argmax(0))
-    return cells, objects[cells]
+    claims = torch.zeros_like(costs, dtype=torch.bool).scatter(1, cheapest, taken) & costs.isfinite()
+    claimants = costs.new_zeros(count, costs.shape[1]).index_add(0, images, claims.float())
+    rows = images[:, None].expand_as(costs)
+    lowest = torch.full_like(claimants, torch.inf).scatter_reduce(0, rows, costs, "amin")
+    holds = torch.where((claimants > 1)[images], costs == lowest[images], claims)
+    numbers = torch.where(holds, torch.arange(len(costs), device=costs.device)[:, None], -1)
+    return torch.full_like(claimants, -1, dtype=torch.int64).scatter_reduce(0, rows, numbers, "amax")
 
 
 def _background(predictions: Predictions, targets: Sequence[Target]) -> Tensor:
@@ -131,7 +161,7 @@ def _allowed(cells: Cells, boxes: Tensor, target: Target) -> Tensor:
 def box_losses(predictions: Predictions, matches: Matches) -> Tensor:
     """5 (1 - IoU²) of the matched cells' boxes, weighted, summed over each image; [B]."""
     cells = predictions.cells[matches.cells]
-    overlaps = _aligned_iou(cells.decode(_matched(predictions.boxes, matches)), matches.xyxy)
+    overlaps = iou(cells.decode(_matched(predictions.boxes, matches)), matches.xyxy)
     return matched_losses(BOX_WEIGHT * (1 - overlaps**2), matches)
 
 
@@ -164,11 +194,15 @@ def _matched(values: Tensor, matches: Matches) -> Tensor:
     return values[matches.images, matches.cells].float()
 
 
-def _aligned_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """IoU of each box with the other in its place; [P] from [P, 4] twice."""
-    sides = (torch.minimum(boxes[:, 2:], others[:, 2:]) - torch.maximum(boxes[:, :2], others[:, :2])).clamp(min=0)
-    shared = sides[:, 0] * sides[:, 1]
-    return shared / (box_area(boxes) + box_area(others) - shared + _TINY)
+def iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """IoU of boxes [..., 4] with others that stand in the same places; [...], with a gradient."""
+    sides = (torch.minimum(boxes[..., 2:], others[..., 2:]) - torch.maximum(boxes[..., :2], others[..., :2])).clamp(min=0)
+    shared = sides[..., 0] * sides[..., 1]
+    return shared / (_area(boxes) + _area(others) - shared + _TINY)
+
+
+def _area(boxes: Tensor) -> Tensor:
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
 TERMS = {"box": box_losses, "offset": offset_losses, "objectness": objectness_losses, "class": class_losses}

@@ -1,6 +1,6 @@
 """YOLOX as modules: CSPDarknet, a path-aggregating feature pyramid and a decoupled head (Ge et al., 2021, arXiv:2107.08430).
 
-Returns `Predictions` for float BGR pixels. Parameters have the names and shapes of the release files, so that these load strictly.
+Returns `Predictions` for BGR pixels. Parameters have the names and shapes of the release files, so that these load strictly.
 Knows nothing of pixels' origin, losses, boxes in pixels or the Network contract.
 """
 
@@ -40,15 +40,17 @@ class Features:
 
 
 class Yolox(nn.Module):
-    """A YOLOX detector: `features` of float BGR pixels [B, 3, H, W] from 0 to 255, sides multiples of 32, and `head` on their levels.
+    """A YOLOX detector: `features` of BGR pixels [B, 3, H, W] from 0 to 255, sides multiples of 32, and `head` on their levels.
 
     depth, width: multiples of YOLOX-l's number of blocks and of channels. depthwise: 3 × 3 convolutions in two steps, as in nano.
     """
 
     def __init__(self, class_count: int, *, depth: float, width: float, depthwise: bool = False) -> None:
         super().__init__()
-        self.backbone = Pyramid(depth, int(64 * width), depthwise=depthwise)
-        self.head = DecoupledHead(class_count, int(64 * width), depthwise=depthwise)
+        base = int(64 * width)
+        self.channels = (4 * base, 8 * base, 16 * base)  # of the pyramid's levels
+        self.backbone = Pyramid(depth, base, depthwise=depthwise)
+        self.head = DecoupledHead(class_count, self.channels, depthwise=depthwise)
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eps, layer.momentum = 1e-3, 0.03
@@ -91,8 +93,9 @@ class Focus(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         batch, channels, height, width = images.shape
         blocks = images.view(batch, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 5, 3, 1)
-        stacked: Tensor = self.conv(blocks.reshape(batch, height // 2, width // 2, 4 * channels).permute(0, 3, 1, 2))
-        return stacked
+        stacked = blocks.reshape(batch, height // 2, width // 2, 4 * channels).permute(0, 3, 1, 2)
+        features: Tensor = self.conv(stacked.float())
+        return features
 
 
 class Bottleneck(nn.Module):
@@ -195,16 +198,16 @@ def _doubled(features: Tensor) -> Tensor:
 class DecoupledHead(nn.Module):
     """One branch for classes, one for boxes and objectness, on every level."""
 
-    def __init__(self, class_count: int, base: int, *, depthwise: bool) -> None:
+    def __init__(self, class_count: int, channels: tuple[int, int, int], *, depthwise: bool) -> None:
         super().__init__()
-        width = 4 * base
+        width = channels[0]
         block = depthwise_conv if depthwise else conv
-        self.stems = nn.ModuleList(conv(channels, width, 1) for channels in (4 * base, 8 * base, 16 * base))
+        self.stems = nn.ModuleList(conv(each, width, 1) for each in channels)
         self.cls_convs, self.reg_convs = (
             nn.ModuleList(nn.Sequential(block(width, width, 3), block(width, width, 3)) for _ in STRIDES) for _ in range(2)
         )
         self.cls_preds, self.reg_preds, self.obj_preds = (
-            nn.ModuleList(nn.Conv2d(width, channels, 1) for _ in STRIDES) for channels in (class_count, 4, 1)
+            nn.ModuleList(nn.Conv2d(width, values, 1) for _ in STRIDES) for values in (class_count, 4, 1)
         )
         for layer in (*self.cls_preds, *self.obj_preds):
             nn.init.constant_(layer.bias, -math.log((1 - PRIOR) / PRIOR))

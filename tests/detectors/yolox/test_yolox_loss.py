@@ -12,69 +12,97 @@ from yolox_cases import CELLS, LEVELS, SIDE, cell_at, drawn, unsure
 
 from boxwise.detectors.targets import Target
 from boxwise.detectors.yolox import loss
-from boxwise.detectors.yolox.loss import Matches
+from boxwise.detectors.yolox.loss import Matches, Objects
 from boxwise.detectors.yolox.model import Predictions
 
 LOG2 = torch.log(torch.tensor(2.0)).item()
 TWO = [[8.0, 8.0, 40.0, 40.0], [20.0, 30.0, 60.0, 60.0]]
 
 
+def objects(xyxy: list[list[float]], *, images: list[int] | None = None, classes: list[int] | None = None) -> Objects:
+    """Of class 0 and in image 0 where nothing else is said."""
+    count = len(xyxy)
+    labels, places = (torch.tensor([0] * count if each is None else each, dtype=torch.int64) for each in (classes, images))
+    return Objects(torch.tensor(xyxy).reshape(-1, 4), labels, torch.ones(count), places)
+
+
 class TestCandidates:
     def test_lie_inside_the_object_or_near_its_centre(self) -> None:
         """Of a flat object, 40 × 8 around (24, 28): one row of five fine cells inside; near are five columns of centres 8 apart."""
-        chosen, near = loss.candidates(LEVELS, torch.tensor([[4.0, 24.0, 44.0, 32.0]]))
+        (chosen,), near = loss.candidate_cells(LEVELS, objects([[4.0, 24.0, 44.0, 32.0]]), 1)
         fine = [(cell % 8, cell // 8) for cell in chosen.tolist() if cell < 64]
         assert fine == [(column, row) for row in (1, 2, 3, 4, 5) for column in (0, 1, 2, 3, 4) if abs(column * 8 + 4 - 24) < 20]
         both = [chosen.tolist()[place] for place in torch.where(near[0])[0]]
         assert [cell for cell in both if cell < 64] == [cell_at(8, column, 3) for column in (1, 2, 3, 4)]
 
     def test_of_no_object_there_are_none(self) -> None:
-        chosen, near = loss.candidates(LEVELS, torch.zeros(0, 4))
-        assert len(chosen) == 0 and near.shape == (0, 0)
+        chosen, near = loss.candidate_cells(LEVELS, objects([]), 2)
+        assert chosen.shape == (2, 0) and near.shape == (0, 0)
 
     def test_of_an_object_smaller_than_a_cell_are_those_around_it(self) -> None:
-        chosen, near = loss.candidates(LEVELS, torch.tensor([[30.0, 30.0, 31.0, 31.0]]))
+        (chosen,), near = loss.candidate_cells(LEVELS, objects([[30.0, 30.0, 31.0, 31.0]]), 1)
         assert cell_at(8, 3, 3) in chosen.tolist() and not near.any()
+
+    def test_of_an_image_are_those_of_its_own_objects_filled_up_with_none(self) -> None:
+        boxes = [[4.0, 24.0, 44.0, 32.0], [30.0, 30.0, 31.0, 31.0], [4.0, 4.0, 8.0, 8.0]]
+        chosen, near = loss.candidate_cells(LEVELS, objects(boxes, images=[0, 2, 2]), 3)
+        for image, rows in enumerate(([0], [], [1, 2])):
+            ((alone,), both) = loss.candidate_cells(LEVELS, objects([boxes[row] for row in rows]), 1)
+            assert chosen[image].tolist() == alone.tolist() + [-1] * (chosen.shape[1] - len(alone))
+            assert torch.equal(near[rows, : len(alone)], both)
 
 
 class TestCosts:
     def test_are_the_binary_cross_entropy_of_the_root_of_objectness_and_class(self) -> None:
         generator = torch.Generator().manual_seed(0)
-        objectness, classes = torch.randn(5, generator=generator), torch.randn(5, 4, generator=generator)
-        labels = torch.tensor([2, 0, 2])
-        belief = (objectness.sigmoid()[:, None] * classes.sigmoid()).sqrt()
-        for index, label in enumerate(labels.tolist()):
+        objectness, classes = torch.randn(2, 5, generator=generator), torch.randn(2, 5, 4, generator=generator)
+        belief = (objectness.sigmoid()[..., None] * classes.sigmoid()).sqrt()
+        labelled = objects([[0.0] * 4] * 3, images=[0, 0, 1], classes=[2, 0, 2])
+        for index, (image, label) in enumerate(((0, 2), (0, 0), (1, 2))):
             truth = F.one_hot(torch.tensor(label), 4).float().expand(5, 4)
-            wanted = F.binary_cross_entropy(belief, truth, reduction="none").sum(1)
-            torch.testing.assert_close(loss.class_costs(objectness, classes, labels)[index], wanted)
+            wanted = F.binary_cross_entropy(belief[image], truth, reduction="none").sum(1)
+            torch.testing.assert_close(loss.class_costs(objectness, classes, labelled)[index], wanted)
 
     def test_are_finite_for_a_network_that_is_sure(self) -> None:
-        assert loss.class_costs(torch.tensor([200.0, -200.0]), torch.full((2, 3), 200.0), torch.tensor([1])).isfinite().all()
+        sure = torch.tensor([[200.0, -200.0]]), torch.full((1, 2, 3), 200.0)
+        assert loss.class_costs(*sure, objects([[0.0] * 4], classes=[1])).isfinite().all()
 
 
 class TestSimOta:
+    one, two = torch.tensor([0]), torch.tensor([0, 0])
+
     def test_an_object_takes_as_many_cells_as_its_overlaps_add_up_to(self) -> None:
         costs = torch.tensor([[4.0, 1.0, 3.0, 2.0]])
-        cells, objects = loss.simota(costs, torch.tensor([[0.9, 0.8, 0.7, 0.2]]))  # 2.6: two cells, the cheapest
-        assert cells.tolist() == [1, 3] and objects.tolist() == [0, 0]
+        overlaps = torch.tensor([[0.9, 0.8, 0.7, 0.2]])  # 2.6: two cells, the cheapest
+        assert loss.simota(costs, overlaps, self.one, 1).tolist() == [[-1, 0, -1, 0]]
 
     def test_at_least_one_cell_however_little_it_overlaps(self) -> None:
-        cells, objects = loss.simota(torch.tensor([[2.0, 1.0]]), torch.zeros(1, 2))
-        assert (cells.tolist(), objects.tolist()) == ([1], [0])
+        assert loss.simota(torch.tensor([[2.0, 1.0]]), torch.zeros(1, 2), self.one, 1).tolist() == [[-1, 0]]
 
     def test_only_the_ten_largest_overlaps_count(self) -> None:
-        costs = torch.arange(30.0)[None]
-        assert len(loss.simota(costs, torch.full((1, 30), 0.55))[0]) == 5
+        owners = loss.simota(torch.arange(30.0)[None], torch.full((1, 30), 0.55), self.one, 1)
+        assert owners.tolist() == [[0] * 5 + [-1] * 25]
 
     def test_a_cell_that_two_want_goes_to_the_one_it_is_cheapest_for(self) -> None:
         costs = torch.tensor([[1.0, 2.0, 9.0], [0.5, 9.0, 9.0]])
-        cells, objects = loss.simota(costs, torch.tensor([[1.0, 1.0, 0.1], [1.0, 0.0, 0.0]]))
-        assert (cells.tolist(), objects.tolist()) == ([0, 1], [1, 0])
+        overlaps = torch.tensor([[1.0, 1.0, 0.1], [1.0, 0.0, 0.0]])
+        assert loss.simota(costs, overlaps, self.two, 1).tolist() == [[1, 0, -1]]
+
+    def test_objects_of_different_images_do_not_compete(self) -> None:
+        costs = torch.tensor([[1.0, 2.0], [0.5, 9.0]])
+        assert loss.simota(costs, torch.zeros(2, 2), torch.tensor([0, 2]), 3).tolist() == [[0, -1], [-1, -1], [1, -1]]
+
+    def test_a_cell_that_an_image_does_not_have_is_never_taken(self) -> None:
+        costs = torch.tensor([[1.0, torch.inf, torch.inf]])
+        assert loss.simota(costs, torch.tensor([[1.0, 1.0, 1.0]]), self.one, 1).tolist() == [[0, -1, -1]]
+
+    def test_of_two_labels_that_are_the_same_box_one_has_the_cell(self) -> None:
+        assert loss.simota(torch.ones(2, 1), torch.ones(2, 1), self.two, 1).tolist() in ([[0]], [[1]])
 
     @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (2, 0)])
     def test_without_objects_or_cells_nothing_is_matched(self, shape: tuple[int, int]) -> None:
-        cells, objects = loss.simota(torch.zeros(shape), torch.zeros(shape))
-        assert len(cells) == len(objects) == 0
+        owners = loss.simota(torch.zeros(shape), torch.zeros(shape), torch.zeros(shape[0], dtype=torch.int64), 2)
+        assert (owners < 0).all() and owners.shape == (2, shape[1])
 
 
 class TestMatch:
