@@ -256,7 +256,7 @@ class Study:
             partial = folder.with_name(f".{folder.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
             self.store.close()  # so that the write-ahead log is merged into the one file that is copied
-            shutil.copytree(self.folder, partial, ignore=shutil.ignore_patterns(".lock"))
+            shutil.copytree(self.folder, partial, ignore=shutil.ignore_patterns(".lock", ".pictures"))
         copy = Study(partial, Store.open(_url(partial, config)), config)
         copy._set_config(config)
         copy.store.close()

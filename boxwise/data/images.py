@@ -42,6 +42,16 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         return _to_rgb(upright)
 
 
+def read_reduced(path: Path, side: int) -> NDArray[np.uint8]:
+    """As `read_image`, but at most `side` pixels a side; a JPEG is decoded at a fraction of its size. Raises ImageError."""
+    with _opened(path) as image:
+        image.draft("RGB", (side, side))
+        image.load()
+        reduced = Image.fromarray(_to_rgb(ImageOps.exif_transpose(image)))
+    reduced.thumbnail((side, side), reducing_gap=2.0)
+    return np.array(reduced)
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """(width, height) in pixels after EXIF orientation, from the header alone. Raises ImageError."""
     with _opened(path) as image:

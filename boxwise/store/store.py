@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -51,6 +51,13 @@ class Labour:
     model_boxes: int
     seconds: float
     by_hand: tuple[int, int]
+
+
+class StoredAnswer(NamedTuple):
+    """An answer that came under a key. late: whether it is history only, since somebody else's counts or it was taken back."""
+
+    image_id: str
+    late: bool
 
 
 class Store:
@@ -106,14 +113,18 @@ class Store:
         number, phase = self.get("position")
         return number, Phase(phase)
 
-    def stamp(self) -> tuple[tuple[int, Phase], int, int]:
-        """(position, number of the newest annotation, how many images are quarantined): labels and rounds are the same while this is."""
+    def stamp(self) -> tuple[tuple[int, Phase], int, int, int]:
+        """(position, number of the newest annotation, how many are history only, how many images are quarantined).
+
+        Labels and rounds are the same while this is.
+        """
         newest = sa.select(sa.func.max(ANNOTATIONS.c.id)).scalar_subquery()
+        late = sa.select(sa.func.count()).where(ANNOTATIONS.c.late).scalar_subquery()
         faulty = sa.select(sa.func.count()).where(IMAGES.c.fault.is_not(None)).scalar_subquery()
         with self._engine.connect() as connection:
-            row = connection.execute(sa.select(STUDY.c.value, newest, faulty).where(STUDY.c.key == "position")).one()
-        (number, phase), last, count = row
-        return (number, Phase(phase)), last or 0, count
+            row = connection.execute(sa.select(STUDY.c.value, newest, late, faulty).where(STUDY.c.key == "position")).one()
+        (number, phase), last, history, count = row
+        return (number, Phase(phase)), last or 0, history, count
 
     # -- images ---------------------------------------------------------------------------------------------------------
 
@@ -157,6 +168,11 @@ class Store:
         """Take an image out of use and remember why; of one that is out of use already the first reason stays."""
         with writing(self._engine) as connection:
             connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id, IMAGES.c.fault.is_(None)).values(fault=fault))
+
+    def restore(self, image_id: str) -> None:
+        """Put a quarantined image to use again."""
+        with writing(self._engine) as connection:
+            connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(fault=None))
 
     def quarantined(self) -> dict[str, str]:
         """image_id → why it is out of use."""
@@ -202,11 +218,38 @@ class Store:
             connection.execute(LEASES.delete().where(LEASES.c.image_id == annotation.image_id, LEASES.c.annotator == annotator))
             return late
 
-    def late(self, key: str) -> bool | None:
-        """Whether the answer sent under `key` came late; None when it never came."""
-        statement = sa.select(ANNOTATIONS.c.late).join(ANSWERS, ANSWERS.c.annotation_id == ANNOTATIONS.c.id).where(ANSWERS.c.key == key)
+    def answer(self, key: str) -> StoredAnswer | None:
+        """The answer that was sent under `key`; None when it never came."""
+        statement = sa.select(ANNOTATIONS.c.image_id, ANNOTATIONS.c.late).join(ANSWERS, ANSWERS.c.annotation_id == ANNOTATIONS.c.id)
         with self._engine.connect() as connection:
-            return connection.execute(statement).scalar()
+            row = connection.execute(statement.where(ANSWERS.c.key == key)).first()
+        return None if row is None else StoredAnswer(row.image_id, row.late)
+
+    def withdraw(self, key: str, image_id: str, round_index: int, annotator: str) -> bool:
+        """Make the answer under `key` history that is never current; returns whether that is so now.
+
+        Only its giver's, only while its round is being annotated, and only while no newer annotation of the image counts.
+        """
+        with writing(self._engine) as connection:
+            hold(connection, image_id)
+            row = connection.execute(
+                sa.select(ANNOTATIONS)
+                .join(ANSWERS, ANSWERS.c.annotation_id == ANNOTATIONS.c.id)
+                .where(ANSWERS.c.key == key, ANNOTATIONS.c.image_id == image_id, ANNOTATIONS.c.annotator == annotator)
+            ).first()
+            if row is None or row.late:
+                return row is not None
+            position = connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == "position")).scalar()
+            newest = connection.execute(latest_of(image_id)).scalar()
+            if position != [round_index, Phase.ANNOTATE.value] or row.round != round_index or newest != row.id:
+                return False
+            connection.execute(ANNOTATIONS.update().where(ANNOTATIONS.c.id == row.id).values(late=True))
+            return True
+
+    def answered_by_another(self, image_id: str, round_index: int, annotator: str) -> bool:
+        """Whether the image's labels are somebody else's, given since a round began."""
+        with self._engine.connect() as connection:
+            return connection.execute(_others(image_id, round_index, annotator)).first() is not None
 
     def annotate_all(self, annotations: Iterable[Annotation], *, round_index: int, annotator: str) -> None:
         """Append many given annotations without verdicts or labour, in one transaction."""
@@ -386,10 +429,14 @@ class Store:
 def _overtaken(connection: Connection, image_id: str, round_index: int, annotator: str) -> bool:
     """Whether somebody else has answered for the image since the round began, and it is not the annotator's to correct."""
     holder = connection.execute(sa.select(LEASES.c.annotator).where(LEASES.c.image_id == image_id)).scalar()
-    answered = sa.select(ANNOTATIONS.c.id).where(
+    return holder != annotator and connection.execute(_others(image_id, round_index, annotator)).first() is not None
+
+
+def _others(image_id: str, round_index: int, annotator: str) -> sa.Select[tuple[int]]:
+    """The image's current annotation, if somebody else gave it since the round began."""
+    return sa.select(ANNOTATIONS.c.id).where(
         ANNOTATIONS.c.id.in_(latest_of(image_id)), ANNOTATIONS.c.round >= round_index, ANNOTATIONS.c.annotator != annotator
     )
-    return holder != annotator and connection.execute(answered).first() is not None
 
 
 def first_line(error: sa.exc.DBAPIError) -> str:

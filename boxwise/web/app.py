@@ -5,27 +5,33 @@ Knows HTTP and where things are; everything else is behind it. The server's proc
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 
 from boxwise.errors import BoxwiseError
 from boxwise.records import Phase
 from boxwise.results.colors import class_colors
+from boxwise.web.answers import Answer, RefusedError, TakenError
 from boxwise.web.dashboard import Dashboard
-from boxwise.web.pictures import etag, picture, small_picture
+from boxwise.web.picture_cache import PictureCache
+from boxwise.web.pictures import TILE, Pictures, etag, is_large, picture
 from boxwise.web.progress import read_progress, read_trouble
-from boxwise.web.queue import Answer, LabelQueue, TakenError
-from boxwise.web.requests import AnswerBody, DraftBody, ImagesBody, KeepingBody, OpenBody, SkipBody
+from boxwise.web.queue import LabelQueue
+from boxwise.web.requests import AnswerBody, DraftBody, ImagesBody, KeepingBody, OpenBody, SkipBody, WithdrawBody
 from boxwise.web.security import Guard
 from boxwise.web.tasks import Task, task_to_json
 
 STATIC = Path(__file__).parent / "static"
+PICTURES = ".pictures"  # in the study's folder; may be deleted at any time
+JPEG = "image/jpeg"
 
 
 def create_app(queue: LabelQueue, *, hosts: Collection[str], token: str | None = None) -> FastAPI:
@@ -34,6 +40,7 @@ def create_app(queue: LabelQueue, *, hosts: Collection[str], token: str | None =
     app.add_middleware(Guard, hosts=hosts, token=token)
     app.add_exception_handler(BoxwiseError, _mistake)
     app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _refused)
     _add_pages(app)
     _add_study(app, queue)
     _add_labelling(app, queue)
@@ -95,6 +102,10 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
     def figures() -> dict[str, Any]:
         return watched.figures()
 
+    @app.get("/api/doubts/{image_id:path}")
+    def doubts(image_id: str) -> list[dict[str, Any]]:
+        return watched.doubts(image_id)
+
 
 def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
     @app.get("/api/queue")
@@ -108,10 +119,7 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
 
     @app.post("/api/open")
     def open_image(body: OpenBody) -> Response:
-        try:
-            return JSONResponse({"task": _served(queue.open(body.image_id, body.annotator, tab=body.tab))})
-        except TakenError as error:
-            return JSONResponse({"error": str(error), "by": error.by}, status_code=409)
+        return JSONResponse({"task": _served(queue.open(body.image_id, body.annotator, tab=body.tab))})
 
     @app.post("/api/renew")
     def renew(body: ImagesBody) -> dict[str, Any]:
@@ -130,7 +138,7 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
 
     @app.put("/api/drafts")
     def save_draft(body: DraftBody) -> dict[str, Any]:
-        kept = queue.desk.save_draft(body.image_id, body.round, body.annotator, revision=body.revision, document=body.document)
+        kept = queue.save_draft(body.image_id, body.round, body.annotator, revision=body.revision, document=body.document)
         return {"revision": kept}
 
     @app.post("/api/answers")
@@ -138,6 +146,16 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
         verdicts = [verdict.verdict() for verdict in body.verdicts]
         late = queue.answer(Answer(body.key, body.annotator, body.image_id, body.round, verdicts, body.complete, body.seconds))
         return {"late": late, "waiting": _amounts(queue)[1]}
+
+    @app.post("/api/withdrawals")
+    def withdraw(body: WithdrawBody) -> dict[str, Any]:
+        queue.withdraw(body.key, body.image_id, body.round, body.annotator, tab=body.tab)
+        return {"waiting": _amounts(queue)[1]}
+
+    @app.post("/api/unflags")
+    def unflag(body: OpenBody) -> dict[str, Any]:
+        queue.unflag(body.image_id)
+        return {"waiting": _amounts(queue)[1]}
 
     @app.post("/api/skips")
     def skip(body: SkipBody) -> dict[str, Any]:
@@ -149,18 +167,30 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
 
 
 def _add_pictures(app: FastAPI, queue: LabelQueue) -> None:
+    pictures = Pictures(PictureCache(queue.study.folder / PICTURES))
+
     @app.get("/images/{image_id:path}")
     def whole_picture(image_id: str, request: Request) -> Response:
         path = queue.record(image_id).path
         return _cached(request, path, lambda: picture(path))
 
+    @app.get("/previews/{image_id:path}")
+    def preview(image_id: str, request: Request) -> Response:
+        path = queue.record(image_id).path
+        return _cached(request, path, lambda: (pictures.preview(path), JPEG))
+
     @app.get("/thumbnails/{image_id:path}")
     def thumbnail(image_id: str, request: Request) -> Response:
         path = queue.record(image_id).path
-        return _cached(request, path, lambda: (small_picture(path, path.stat().st_mtime_ns), "image/jpeg"))
+        return _cached(request, path, lambda: (pictures.thumbnail(path), JPEG))
+
+    @app.get("/tiles/{column}/{row}/{image_id:path}")
+    def tile(column: int, row: int, image_id: str, request: Request) -> Response:
+        path = queue.record(image_id).path
+        return _cached(request, path, lambda: (pictures.tile(path, column, row), JPEG))
 
 
-def _cached(request: Request, path: Path, read: Any) -> Response:
+def _cached(request: Request, path: Path, read: Callable[[], tuple[bytes, str]]) -> Response:
     """A picture that the browser keeps, and asks about only when its time is over."""
     tag = etag(path)
     headers = {"etag": tag, "cache-control": "private, max-age=3600"}
@@ -179,16 +209,26 @@ def _amounts(queue: LabelQueue) -> tuple[int, int]:
 
 
 def _served(task: Task) -> dict[str, Any]:
-    from urllib.parse import quote
-
-    return task_to_json(task) | {"url": f"/images/{quote(task.record.image_id)}"}
+    """A task with the address of its picture. tiles: the side in pixels of the tiles of a picture that is sent reduced."""
+    large = is_large(task.record)
+    url = f"/{'previews' if large else 'images'}/{quote(task.record.image_id)}"
+    return task_to_json(task) | {"url": url, "tiles": TILE if large else None}
 
 
 def _mistake(_request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, status_code=404 if "no such image" in str(error) else 400)
+    status = error.status if isinstance(error, RefusedError) else 400
+    by = {"by": error.by} if isinstance(error, TakenError) else {}
+    return JSONResponse({"error": str(error)} | by, status_code=status)
+
+
+def _refused(_request: Request, error: Exception) -> Response:
+    """What the framework refuses by itself, as all other refusals are worded."""
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": str(error.detail)}, status_code=error.status_code)
 
 
 def _malformed(_request: Request, error: Exception) -> Response:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
     place = ".".join(str(part) for part in first["loc"] if part != "body")
-    return JSONResponse({"error": f"{place}: {first['msg']}" if place else str(first["msg"])}, status_code=422)
+    words = f"{place}: {first['msg']}" if place else str(first["msg"])
+    return JSONResponse({"error": words.encode(errors="replace").decode()}, status_code=422)

@@ -26,7 +26,7 @@ from boxwise.results.facts import Facts, number
 from boxwise.rounds.evaluate import VAL_DETECTIONS, stopping_ap
 from boxwise.study import Study
 from boxwise.web.progress import read_trouble
-from boxwise.web.stopping import suggestion
+from boxwise.web.stopping import BEGUN, suggestion
 
 DETECTIONS = "detections.parquet"
 _MOST_WORST, _MOST_SUSPECTS, _BINS = 12, 48, 20
@@ -34,7 +34,7 @@ _HOUR = 3600.0
 
 
 class Dashboard:
-    """The figures of one study for all who watch: made anew only when a label, a step or a quarantine has come since."""
+    """The figures of one study for all who watch: made anew only when a label, a step or a quarantine has come or gone since."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -48,11 +48,17 @@ class Dashboard:
             stamp = self._study.store.stamp()  # before the figures: what comes while they are made has them made again
             if stamp != self._stamp:
                 self._figures, self._stamp = dashboard(self._study), stamp
-            return self._figures | {"trouble": read_trouble(self._study.folder)}
+            shown = self._figures["suspects"][:_MOST_SUSPECTS]
+            return self._figures | {"suspects": shown, "trouble": read_trouble(self._study.folder)}
+
+    def doubts(self, image_id: str) -> list[dict[str, Any]]:
+        """What the model doubts of one image's labels, the weightiest first."""
+        self.figures()
+        return [doubt for doubt in self._figures["suspects"] if doubt["image_id"] == image_id]
 
 
 def dashboard(study: Study) -> dict[str, Any]:
-    """Everything the dashboard page shows; what is not known yet is None or empty."""
+    """Everything the dashboard page shows, and every suspect; what is not known yet is None or empty."""
     number_now, phase = study.store.position
     facts = study.store.facts()
     records = {record.image_id: record for record in study.store.images()}  # before the labels: what is quarantined now has none then
@@ -206,13 +212,13 @@ def _suspects(
 
     Val is judged by the last evaluated model. An image of train by the pool pass that chose it: the last model that had not been trained on
     its labels. Images labelled before the first pass, or never asked for, are not judged; nor are those that somebody has answered for a
-    second time since.
+    second time since. A model of an AP below `BEGUN` knows too little to doubt anybody.
     """
     known = {image_id: annotation for of_split in labels.values() for image_id, annotation in of_split.items()}
     again = study.store.answered_again()
     fresh = {image_id: annotation for image_id, annotation in known.items() if annotation.complete and image_id not in again}
     boxes, rejected = {i: of.boxes for i, of in fresh.items()}, {i: of.rejected for i, of in fresh.items()}
-    doubts = suspects(_before_labels(study, facts) | _on_val(study, facts), boxes, rejected=rejected)
+    doubts = suspects(_before_labels(study, facts) | _judged_val(study, facts), boxes, rejected=rejected)
     return [
         {
             "image_id": doubt.image_id,
@@ -225,7 +231,7 @@ def _suspects(
             "found": doubt.found,
             "strength": doubt.strength,
         }
-        for doubt in doubts[:_MOST_SUSPECTS]
+        for doubt in doubts
     ]
 
 
@@ -235,12 +241,24 @@ def _on_val(study: Study, facts: Mapping[int, Any]) -> dict[str, Boxes]:
     return {} if path is None else _detections(path, path.stat().st_mtime_ns, None)
 
 
+def _judged_val(study: Study, facts: Mapping[int, Any]) -> dict[str, Boxes]:
+    """Those of a model that knows enough to doubt labels."""
+    last = max((number for number, phases in facts.items() if "evaluate" in phases), default=None)
+    return {} if last is None or not _knows_something(facts, last) else _on_val(study, facts)
+
+
+def _knows_something(facts: Mapping[int, Any], round_index: int) -> bool:
+    """Whether the model that a round trained has begun to work, by its AP on val."""
+    ap = stopping_ap((facts.get(round_index) or {}).get("evaluate") or {})
+    return ap is not None and ap >= BEGUN
+
+
 def _before_labels(study: Study, facts: Mapping[int, Any]) -> dict[str, Boxes]:
-    """The detections of the pool pass that each labelled image of train was last chosen by."""
+    """The detections of the pool pass that each labelled image of train was last chosen by, of models that knew something."""
     found: dict[str, Boxes] = {}
     for round_index in facts:
         path = study.round_folder(round_index - 1) / DETECTIONS
-        if path.is_file():
+        if path.is_file() and _knows_something(facts, round_index - 1):
             asked = frozenset(item.image_id for item in study.store.query(round_index).items if item.split is Split.TRAIN)
             found |= _detections(path, path.stat().st_mtime_ns, asked)
     return found

@@ -1,25 +1,83 @@
-"""Pictures for the browser: a study's images by their ids, upright, and small copies of them.
+"""Pictures for the browser: a study's images by their ids, upright, at the size that is looked at.
 
-Returns bytes with their media type. An image that a browser shows by itself is sent as it is; others become PNG.
+Returns JPEG bytes, or an image as it is where a browser shows it by itself and it is small. Small copies are kept on the disk
+(picture_cache.py). Knows nothing of HTTP or studies.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
-from functools import lru_cache
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Lock
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from boxwise.data.images import read_image
+from boxwise.data.images import read_image, read_reduced
 from boxwise.errors import ImageError
+from boxwise.records import ImageRecord
+from boxwise.web.picture_cache import PictureCache
 
 SMALL = 320  # pixels of a thumbnail's longest side
+PREVIEW = 2048  # of a preview's
+TILE = 1024  # pixels of a tile's sides
+_LARGEST, _MOST_BYTES = 2560, 3 * 2**20  # up to these an image is sent as it is
 _SHOWN = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif"}
 
 
+class Pictures:
+    """Thumbnails, previews and tiles of images, made when first asked for; one at a time is decoded, so that memory stays bounded."""
+
+    def __init__(self, cache: PictureCache) -> None:
+        self._cache = cache
+        self._decoding = Lock()
+
+    def thumbnail(self, path: Path) -> bytes:
+        """At most `SMALL` pixels a side. Raises ImageError."""
+        return self._reduced(path, SMALL, quality=80)
+
+    def preview(self, path: Path) -> bytes:
+        """At most `PREVIEW` pixels a side. Raises ImageError."""
+        return self._reduced(path, PREVIEW, quality=88)
+
+    def tile(self, path: Path, column: int, row: int) -> bytes:
+        """One square of the original, of `TILE` pixels a side and fewer at the right and lower edge. Raises ImageError outside of it."""
+        found = self._cache.get(_tile_name(path, column, row))
+        if found is None:
+            with self._decoding:
+                found = self._cache.get(_tile_name(path, column, row)) or self._cut(path, column, row)
+        if found is None:
+            raise ImageError(f"{path}: has no tile {column}, {row}.")
+        return found
+
+    def _cut(self, path: Path, column: int, row: int) -> bytes | None:
+        """Every tile goes to the cache, since the decoding is what costs; the one that was asked for."""
+        wanted = None
+        for at, content in _tiles(read_image(path)):
+            self._cache.put(_tile_name(path, *at), content)
+            wanted = content if at == (column, row) else wanted
+        return wanted
+
+    def _reduced(self, path: Path, side: int, *, quality: int) -> bytes:
+        name = f"{version(path)}-{side}"
+        found = self._cache.get(name)
+        if found is None:
+            with self._decoding:
+                found = jpeg(read_reduced(path, side), quality)
+            self._cache.put(name, found)
+        return found
+
+
+def is_large(record: ImageRecord) -> bool:
+    """Whether a preview is sent first; raises ImageError when the file is gone."""
+    return max(record.width, record.height) > _LARGEST or _stat(record.path)[1] > _MOST_BYTES
+
+
 def picture(path: Path) -> tuple[bytes, str]:
-    """(bytes, media type) of an image for the browser, which turns it upright by its EXIF orientation as all readers here do.
+    """(bytes, media type) of a whole image for the browser, which turns it upright by its EXIF orientation as all readers here do.
 
     Raises ImageError when it cannot be read.
     """
@@ -31,20 +89,39 @@ def picture(path: Path) -> tuple[bytes, str]:
     return buffer.getvalue(), "image/png"
 
 
-@lru_cache(maxsize=512)
-def small_picture(path: Path, _modified: int) -> bytes:
-    """JPEG of at most `SMALL` pixels a side. _modified: the file's time, so that a changed file is read anew. Raises ImageError."""
-    image = Image.fromarray(read_image(path))
-    image.thumbnail((SMALL, SMALL))
+def jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
+    """JPEG of uint8 [H, W, 3]."""
     buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, "JPEG", quality=80)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
 def etag(path: Path) -> str:
     """Changes when the file does. Raises ImageError when it is gone."""
+    modified, size = _stat(path)
+    return f'"{modified:x}-{size:x}"'
+
+
+def version(path: Path) -> str:
+    """A name for the file as it is now. Raises ImageError when it is gone."""
+    return hashlib.sha256(f"{path.absolute()}|{etag(path)}".encode()).hexdigest()[:32]
+
+
+def _tile_name(path: Path, column: int, row: int) -> str:
+    return f"{version(path)}-{column}-{row}"
+
+
+def _tiles(pixels: NDArray[np.uint8]) -> Iterator[tuple[tuple[int, int], bytes]]:
+    """((column, row), JPEG) of every tile."""
+    for row, y in enumerate(range(0, pixels.shape[0], TILE)):
+        for column, x in enumerate(range(0, pixels.shape[1], TILE)):
+            yield (column, row), jpeg(np.ascontiguousarray(pixels[y : y + TILE, x : x + TILE]), 92)
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    """(time of the last change in ns, bytes)."""
     try:
         found = path.stat()
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}).") from None
-    return f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
+    return found.st_mtime_ns, found.st_size

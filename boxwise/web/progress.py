@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FILE = "progress.json"
 _SECONDS_BETWEEN_WRITES = 0.5
 _SILENT_SECONDS = 60.0
-_SHOWN = ("phase", "round", "step", "steps", "figures", "updated")
+_SHOWN = ("phase", "round", "step", "steps", "figures")
 _WRITER = {"updated", "pid", "host"}
 
 
@@ -66,11 +66,15 @@ def write_trouble(folder: Path, message: str) -> None:
 
 
 def read_progress(folder: Path) -> dict[str, Any] | None:
-    """phase, round, step, steps, figures (name → number or None) and when they were `updated` (epoch s); None when nothing runs."""
+    """phase, round, step, steps, figures (name → number or None), and for how many seconds nothing was heard; None when nothing runs.
+
+    The page need not compare clocks. A writer whose clock is ahead by less than a minute has been heard just now; by more, nothing is
+    known of it.
+    """
     found = _read(folder)
-    if found is None or not found.keys() >= set(_SHOWN) or not 0 <= time() - found["updated"] < _SILENT_SECONDS:
+    if found is None or not found.keys() >= set(_SHOWN) or abs(silent := time() - found["updated"]) >= _SILENT_SECONDS:
         return None
-    return {name: found[name] for name in _SHOWN}
+    return {name: found[name] for name in _SHOWN} | {"silent": max(0.0, silent)}
 
 
 def read_trouble(folder: Path) -> str | None:

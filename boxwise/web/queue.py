@@ -5,47 +5,20 @@ Returns tasks and outcomes as plain values. Knows the study and its desk; knows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from time import time
 from typing import Any, NamedTuple
 
-from boxwise.errors import BoxwiseError
-from boxwise.records import ImageRecord, Phase, QueryItem, Verdict
+from boxwise.records import ImageRecord, Phase, QueryItem
 from boxwise.store import Desk
 from boxwise.study import Study
+from boxwise.web.answers import Answer, OverError, QuarantinedError, TakenError, UnknownImageError, check_boxes, check_round
 from boxwise.web.tasks import Task
 
 LEASE_SECONDS = 120.0
-
-
-class TakenError(BoxwiseError):
-    """Somebody else has the image in hand."""
-
-    def __init__(self, image_id: str, by: str) -> None:
-        super().__init__(f"{image_id}: {by} is labelling it.")
-        self.by = by
-
-
-class QuarantinedError(BoxwiseError):
-    """The image is out of use: nobody is to label it."""
-
-    def __init__(self, image_id: str, fault: str) -> None:
-        super().__init__(f"{image_id} is out of use and not labelled any more: {fault}")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a person hands in. key: made once by the sender, so that an answer sent twice is stored once. seconds: of real interaction."""
-
-    key: str
-    annotator: str
-    image_id: str
-    round: int
-    verdicts: Sequence[Verdict]
-    complete: bool
-    seconds: float
+FLAGGED = "flagged by"
 
 
 class _Hand(NamedTuple):
@@ -122,9 +95,11 @@ class LabelQueue:
         return self._task(image_id, annotator, tab)
 
     def renew(self, image_ids: Collection[str], annotator: str, *, tab: str = "") -> tuple[float, list[str]]:
-        """(when the leases end now, the images that were lost to others or to another tab)."""
-        until = self.clock() + self.lease_seconds
-        return until, [i for i in image_ids if self._take(i, annotator, tab, until) is not None]
+        """(when the leases end now, the images that were lost: to others, to another tab, or answered by others in an absence)."""
+        until, held = self.clock() + self.lease_seconds, self.desk.leases(at=self.clock())
+        number = self.study.store.position[0]
+        overtaken = [i for i in image_ids if i not in held and self.study.store.answered_by_another(i, number, annotator)]
+        return until, [i for i in image_ids if i in overtaken or self._take(i, annotator, tab, until) is not None]
 
     def release(self, image_ids: Collection[str], annotator: str, *, tab: str = "") -> None:
         """Give images back; those of others and of other tabs stay theirs."""
@@ -143,37 +118,73 @@ class LabelQueue:
         """Store an answer; durable when this returns. Returns whether it came late (kept as history, not as the image's labels).
 
         An answer for an image that was quarantined meanwhile is history, too: the image has no labels that count.
+        Raises RefusedError, with nothing stored, for one that cannot be right.
         """
-        self.record(answer.image_id)
-        late = self.study.store.late(answer.key)
-        if late is None:
-            self.study.tell(
-                answer.image_id,
-                answer.verdicts,
-                complete=answer.complete if self._whole(answer) else None,
-                annotator=answer.annotator,
-                seconds=answer.seconds,
-                shown=self.study.shown(answer.image_id, round_index=answer.round),
-                round_index=answer.round,
-                key=answer.key,
-            )
-            late = bool(self.study.store.late(answer.key))
+        record, known = self.record(answer.image_id), self.study.store.answer(answer.key)
+        if known is None:
+            self._store(answer, record)
+            known = self.study.store.answer(answer.key)
+        if known is None or known.image_id != answer.image_id:
+            raise OverError(f"{answer.image_id}: key {answer.key!r} is the key of another answer.")
         self.desk.drop_draft(answer.image_id, answer.round, answer.annotator)
         self._let_go([answer.image_id], answer.annotator)
-        return late
+        return known.late
+
+    def _store(self, answer: Answer, record: ImageRecord) -> None:
+        check_round(answer.image_id, answer.round, self.study.store.position[0])
+        check_boxes(answer, record, self.study.store.annotation(answer.image_id))
+        self.study.tell(
+            answer.image_id,
+            answer.verdicts,
+            complete=answer.complete if self._whole(answer) else None,
+            annotator=answer.annotator,
+            seconds=answer.seconds,
+            shown=self.study.shown(answer.image_id, round_index=answer.round),
+            round_index=answer.round,
+            key=answer.key,
+        )
+
+    def withdraw(self, key: str, image_id: str, round_index: int, annotator: str, *, tab: str = "") -> None:
+        """Take back an answer: it stays in the history, its seconds count, and the image waits again, in the hands of who took it back.
+
+        Again changes nothing. Raises RefusedError when the round is over, or somebody else has answered or has the image since.
+        """
+        self.record(image_id)
+        if not self.study.store.withdraw(key, image_id, round_index, annotator):
+            raise OverError(f"{image_id}: the answer cannot be taken back any more. Open the image again to correct it.")
+        taken = self._take(image_id, annotator, tab, self.clock() + self.lease_seconds)
+        if taken is not None:
+            raise TakenError(image_id, taken)
+
+    def save_draft(self, image_id: str, round_index: int, annotator: str, *, revision: int, document: Mapping[str, Any]) -> int:
+        """Keep somebody's unfinished work; the revision that is kept. Raises RefusedError for an unknown image or round."""
+        self.record(image_id)
+        check_round(image_id, round_index, self.study.store.position[0])
+        return self.desk.save_draft(image_id, round_index, annotator, revision=revision, document=document)
 
     def skip(self, image_id: str, round_index: int, annotator: str, reason: str) -> None:
         """Put the image off: others may take it now, this annotator gets it again after all the rest."""
         self.record(image_id)
+        check_round(image_id, round_index, self.study.store.position[0])
         self.desk.skip(image_id, round_index, annotator, reason)
         self._let_go([image_id], annotator)
 
     def flag(self, image_id: str, annotator: str, reason: str) -> None:
         """The image is of no use to anybody: quarantined, with the first reason and who gave it."""
         self.record(image_id)
-        self.study.store.quarantine(image_id, f"flagged by {annotator}: {reason}")
+        self.study.store.quarantine(image_id, f"{FLAGGED} {annotator}: {reason}")
         self.desk.release([image_id], annotator)
         self._let_go([image_id], annotator)
+
+    def unflag(self, image_id: str) -> None:
+        """Take a person's flag back: the image is asked about again. Raises RefusedError where a fault of the file keeps it out of use."""
+        self.record(image_id)
+        fault = self.study.store.quarantined().get(image_id)
+        if fault is None:
+            return
+        if not fault.startswith(FLAGGED):
+            raise QuarantinedError(image_id, fault)
+        self.study.store.restore(image_id)
 
     def listing(self) -> list[dict[str, Any]]:
         """Every image of the round's query: who has it or has answered it."""
@@ -247,9 +258,9 @@ class LabelQueue:
         return item is None or item.box_ids is None
 
     def record(self, image_id: str) -> ImageRecord:
-        """The image's record, quarantined or not; it never changes, so it is read once. Raises BoxwiseError for an unknown image."""
+        """The image's record, quarantined or not; it never changes, so it is read once. Raises UnknownImageError."""
         record = self._records.get(image_id) or self.study.store.record(image_id)
         if record is None:
-            raise BoxwiseError(f"{image_id}: no such image in the study.")
+            raise UnknownImageError(image_id)
         self._records[image_id] = record
         return record

@@ -5,17 +5,34 @@ Knows shapes and limits; nothing of studies.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
 from boxwise.records import Action, Verdict
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-ImageId = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-Seconds = Annotated[FiniteFloat, Field(ge=0, le=7 * 24 * 3600)]
 _MOST_VERDICTS = 5000
+
+
+def _storable(document: dict[str, Any]) -> dict[str, Any]:
+    """A document that can be written and read again: Python's JSON reader takes NaN and halves of characters, which no browser does."""
+    try:
+        json.dumps(document, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"expected plain JSON, found what cannot be stored ({error})") from None
+    return document
+
+
+_PRINTED = r"^[^\x00-\x1f\x7f]*$"  # no control characters: databases refuse some of them
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=_PRINTED)]
+ImageId = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=_PRINTED)]
+Key = Annotated[str, StringConstraints(min_length=8, max_length=100, pattern=_PRINTED)]
+Word = Annotated[str, StringConstraints(max_length=100, pattern=_PRINTED)]
+Seconds = Annotated[FiniteFloat, Field(ge=0, le=7 * 24 * 3600)]
+Number = Annotated[int, Field(ge=0, lt=2**31)]  # what a column of the database holds
+Document = Annotated[dict[str, Any], AfterValidator(_storable)]
 
 
 class Body(BaseModel):
@@ -26,11 +43,11 @@ class PersonBody(Body):
     """Who sends it. tab: tells the windows of one person apart, since each has images of its own in hand."""
 
     annotator: Name
-    tab: Annotated[str, StringConstraints(max_length=100)] = ""
+    tab: Word = ""
 
 
 class KeepingBody(PersonBody):
-    visit: Annotated[str, StringConstraints(max_length=100)] = ""
+    visit: Word = ""
     keep: list[ImageId] = Field(default_factory=list, max_length=50)
 
 
@@ -43,22 +60,22 @@ class OpenBody(PersonBody):
 
 
 class DraftBody(OpenBody):
-    round: int = Field(ge=0)
-    revision: int = Field(ge=0)
-    document: dict[str, Any]
+    round: Number
+    revision: Number
+    document: Document
 
 
 class SkipBody(OpenBody):
-    round: int = Field(ge=0)
+    round: Number
     reason: Reason
     flag: bool = False
 
 
 class VerdictBody(Body):
     action: Action
-    box_id: str = Field("", max_length=200)
+    box_id: Annotated[str, StringConstraints(max_length=200, pattern=_PRINTED)] = ""
     xyxy: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
-    label: int | None = Field(None, ge=0)
+    label: Number | None = None
     seconds: Seconds = 0.0
     difficult: bool = False
     crowd: bool = False
@@ -67,9 +84,16 @@ class VerdictBody(Body):
         return Verdict(**self.model_dump())
 
 
+class WithdrawBody(OpenBody):
+    """Take back the answer that was handed in under `key`."""
+
+    round: Number
+    key: Key
+
+
 class AnswerBody(OpenBody):
-    key: Annotated[str, StringConstraints(min_length=8, max_length=100)]
-    round: int = Field(ge=0)
+    key: Key
+    round: Number
     verdicts: list[VerdictBody] = Field(max_length=_MOST_VERDICTS)
     complete: bool
     seconds: Seconds

@@ -1,26 +1,41 @@
-"""What every request must pass: the right host, a token where one is asked for, the right origin, a small body.
+"""What every request must pass: the right host, a token where one is asked for, the right origin, a small body that comes in time.
 
 Also sets the headers of every reply. A plain ASGI middleware. Knows nothing of studies or routes.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import hmac
 from collections.abc import Collection
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE = "boxwise_token"
 MOST_BYTES = 2**20
+BODY_SECONDS = 30.0  # within which a request's body must be there
 _CHANGES = {"POST", "PUT", "PATCH", "DELETE"}
 _POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+_ENTRANCE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>boxwise</title></head>
+<body><main>
+<h1>Open this page with its link</h1>
+<p>The link that <code>boxwise label</code> printed holds a token. It is missing here, or it is of an earlier start of the server.
+Ask whoever runs the study for the present link. What you have labelled is kept in this browser, and sent when you are back.</p>
+<p lang="de">Diese Seite öffnet sich nur mit ihrem Link, den <code>boxwise label</code> ausgibt.</p>
+<p lang="zh">请使用 <code>boxwise label</code> 显示的链接打开此页面。</p>
+<p lang="es">Abra esta página con el enlace que muestra <code>boxwise label</code>.</p>
+<form action="/" method="get"><label>Token <input name="token" autocomplete="off" required></label> <button>Open</button></form>
+</main></body></html>
+"""
 HEADERS = {
     "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
@@ -56,16 +71,18 @@ class Guard:
         if _name(host) not in self.hosts:
             return _refused(400, f"host {host!r} is not one this page is served under; expected {', '.join(sorted(self.hosts))}")
         if self.token is not None and not self._knows_token(headers):
-            return self._entrance(scope) or _refused(
-                401, "open the page with the link that `boxwise label` printed: its token is missing or wrong"
-            )
+            return self._entrance(scope) or _unknown(scope, headers)
         if scope["method"] in _CHANGES:
-            return _unsafe(scope, headers, host)
+            return _unsafe(headers, host)
+        if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+            return _refused(400, f"a {scope['method']} has no body", close=True)
         return None
 
     def _knows_token(self, headers: Headers) -> bool:
+        if self.token is None:
+            return True
         try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+            cookie = SimpleCookie(headers.get("cookie", "")).get(cookie_name(self.token))
         except CookieError:
             cookie = None
         given = cookie.value if cookie else headers.get("authorization", "").removeprefix("Bearer ")
@@ -82,11 +99,25 @@ class Guard:
         rest = urlencode([(name, value) for name, value in query if name != "token"])
         # A path such as //elsewhere would be read as another host.
         reply = RedirectResponse("/" + scope["path"].lstrip("/\\") + (f"?{rest}" if rest else ""), status_code=303)
-        reply.set_cookie(COOKIE, self.token or "", httponly=True, samesite="strict")
+        # Lax: a link in a mail or a chat comes from another site, and the cookie must be sent already with the page it leads to.
+        # What changes anything is guarded by its origin and content type.
+        reply.set_cookie(cookie_name(self.token or ""), self.token or "", httponly=True, samesite="lax")
         return reply
 
 
-def _unsafe(scope: Scope, headers: Headers, host: str) -> Response | None:
+def cookie_name(token: str) -> str:
+    """The cookie's name, of each token another one: browsers share cookies between all ports of a host, so between two studies on it."""
+    return f"boxwise_{hashlib.sha256(token.encode()).hexdigest()[:8]}"
+
+
+def _unknown(scope: Scope, headers: Headers) -> Response:
+    """To whom has no token: a page for people, a sentence for programs."""
+    if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
+        return HTMLResponse(_ENTRANCE, status_code=401)
+    return _refused(401, "open the page with the link that `boxwise label` printed: its token is missing or wrong")
+
+
+def _unsafe(headers: Headers, host: str) -> Response | None:
     """Why a changing request is refused: another site's form or script, or a body that is too large."""
     if headers.get("content-type", "").split(";")[0].strip() != "application/json":
         return _refused(415, f"expected content type application/json, found {headers.get('content-type', 'none')!r}")
@@ -99,25 +130,31 @@ def _unsafe(scope: Scope, headers: Headers, host: str) -> Response | None:
 
 
 class _Limited:
-    """Cuts off a body that is larger than it said, or that did not say."""
+    """Cuts off a body that is larger than it said, or that did not say, or that does not come."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body, more = b"", scope["method"] in _CHANGES
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False) and message["type"] == "http.request"
-            if len(body) > MOST_BYTES:
-                await _too_large()(scope, receive, send)
-                return
+        if scope["method"] not in _CHANGES:
+            await self.app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _whole(receive)
+        except TimeoutError:
+            await _refused(408, f"the request's body did not come within {BODY_SECONDS:.0f} s", close=True)(scope, receive, send)
+            return
+        if body is None:
+            return  # whoever sent it is gone
+        if len(body) > MOST_BYTES:
+            await _too_large()(scope, receive, send)
+            return
         given = False
 
         async def replay() -> Message:
             nonlocal given
-            if given or scope["method"] not in _CHANGES:
+            if given:
                 return await receive()
             given = True
             return {"type": "http.request", "body": body, "more_body": False}
@@ -125,12 +162,25 @@ class _Limited:
         await self.app(scope, replay, send)
 
 
+async def _whole(receive: Receive) -> bytes | None:
+    """The body, or as much of it as shows that it is too large; None when the connection ended before it was whole."""
+    body, more = b"", True
+    while more and len(body) <= MOST_BYTES:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
 def _too_large() -> Response:
-    return _refused(413, f"the request is larger than {MOST_BYTES:,} bytes")
+    return _refused(413, f"the request is larger than {MOST_BYTES:,} bytes", close=True)
 
 
-def _refused(status: int, why: str) -> Response:
-    return JSONResponse({"error": why}, status_code=status)
+def _refused(status: int, why: str, *, close: bool = False) -> Response:
+    """close: end the connection, since what is still on its way is not wanted."""
+    return JSONResponse({"error": why}, status_code=status, headers={"connection": "close"} if close else None)
 
 
 def _name(host: str) -> str:

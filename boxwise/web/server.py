@@ -5,6 +5,7 @@ Knows addresses. Knows nothing of studies, routes or how the work goes on.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import secrets
 import socket
@@ -16,10 +17,12 @@ from urllib.parse import urlencode
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from boxwise.errors import BoxwiseError
 
 PORT = 8123
+HEAD_SECONDS = 15.0  # within which a request's head must be there on an open connection
 _PORTS_TRIED = 100
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _EVERYWHERE = ("0.0.0.0", "::")
@@ -79,7 +82,7 @@ class Server:
     def __init__(self, app: FastAPI, address: Address) -> None:
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none", proxy_headers=False,
-            timeout_graceful_shutdown=3,
+            timeout_graceful_shutdown=3, http=_Impatient,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = Thread(target=self._server.run, args=([address.socket],), daemon=True, name="boxwise-page")
@@ -99,6 +102,35 @@ class Server:
     def wait(self) -> None:
         """Until the server ends, which by itself it does not; Ctrl-C gets through."""
         self._thread.join()
+
+
+class _Impatient(H11Protocol):
+    """Ends connections on which nothing is asked: opened and left, or with a head that never ends; uvicorn would keep them for good."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def on_response_complete(self) -> None:
+        self._wait_for_head()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def _wait_for_head(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        asked = self.cycle is not None and not self.cycle.response_complete
+        if not asked and not self.transport.is_closing():
+            self.transport.close()
 
 
 def is_loopback(host: str) -> bool:

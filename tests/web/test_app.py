@@ -5,6 +5,7 @@ import re
 from contextlib import contextmanager
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -139,6 +140,15 @@ class TestMistakes:
             ({"seconds": -1}, "seconds"),
             ({"key": "short"}, "key"),
             ({"annotator": "  "}, "annotator"),
+            ({"annotator": "an\x00na"}, "annotator"),
+            ({"round": 2}, "round 2, expected at most 1"),
+            ({"round": 10**30}, "round"),
+            ({"verdicts": [{"action": "add", "xyxy": [10, 10, 97, 50], "label": 0}]}, "reaches out of the image"),
+            ({"verdicts": [{"action": "add", "xyxy": [-1, 10, 50, 50], "label": 0}]}, "reaches out of the image"),
+            ({"verdicts": [{"action": "add", "xyxy": [1e300, 1, 1e301, 9], "label": 0}]}, "reaches out of the image"),
+            ({"verdicts": [{"action": "add", "xyxy": [10, 10, 10.4, 50], "label": 0}]}, "sides of 1 pixel or more"),
+            ({"verdicts": [{"action": "add", "xyxy": [10, 10, 20, 50], "label": 10**30}]}, "label"),
+            ({"verdicts": [{"action": "add", "xyxy": [10, 10, 20, 50], "label": 0, "seconds": 1e9}]}, "seconds"),
         ],
     )
     def test_a_wrong_answer_is_refused_with_one_sentence_and_nothing_is_stored(self, page, queue, change, message):
@@ -151,6 +161,65 @@ class TestMistakes:
         body = b'{"annotator":"anna","image_id":"x","round":1,"key":"12345678","verdicts":[],"complete":true,"seconds":Infinity}'
         assert page.post("/api/answers", content=body, headers={"content-type": "application/json"}).status_code == 422
 
+    def test_the_key_of_another_answer(self, page, queue):
+        first, second = next_task(page), next_task(page, annotator="ben")
+        assert page.post("/api/answers", json=answer_to(first)).status_code == 200
+        reply = page.post("/api/answers", json=answer_to(second, annotator="ben"))
+        assert reply.status_code == 409 and "key of another answer" in reply.json()["error"]
+        assert queue.study.store.history(second["image_id"]) == []
+
+    @pytest.mark.parametrize(
+        "document",
+        [b'{"seconds": NaN}', b'{"a": "\\ud800"}', b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"],
+        ids=["nan", "half", "deep"],
+    )
+    def test_a_draft_that_could_not_be_read_again_is_refused_and_the_image_stays_open_to_all(self, page, queue, document):
+        task = next_task(page)
+        where = f'"annotator": "anna", "image_id": "{task["image_id"]}", "round": 1, "revision": 1, "document": '.encode()
+        reply = page.put("/api/drafts", content=b"{" + where + document + b"}", headers={"content-type": "application/json"})
+        assert 400 <= reply.status_code < 500 and reply.json()["error"]
+        assert next_task(page)["draft"] is None
+
+    @pytest.mark.parametrize(("change", "status"), [({"round": 2}, 422), ({"revision": 2**31}, 422), ({"image_id": "none.png"}, 404)])
+    def test_a_draft_of_nothing_that_is_there(self, page, queue, change, status):
+        body = {"annotator": "anna", "image_id": next_task(page)["image_id"], "round": 1, "revision": 1, "document": {}}
+        assert page.put("/api/drafts", json=body | change).status_code == status
+
+    @pytest.mark.parametrize("path", ["/images/a%00b", "/thumbnails/%ff", "/tiles/x/0/a.png", "/tiles/0/0/none.png"])
+    def test_addresses_of_no_image(self, page, path):
+        assert page.get(path).status_code in (404, 422)
+
+
+class TestTakingBack:
+    def test_an_answer_taken_back_waits_again_in_the_same_hands(self, page, queue):
+        task = next_task(page)
+        page.post("/api/answers", json=answer_to(task))
+        back = {"annotator": "anna", "image_id": task["image_id"], "round": task["round"], "key": "key-number-1"}
+        assert page.post("/api/withdrawals", json=back).json() == {"waiting": 5}
+        assert page.post("/api/withdrawals", json=back).json() == {"waiting": 5}
+        assert page.post("/api/open", json={"annotator": "ben", "image_id": task["image_id"]}).status_code == 409
+        assert page.post("/api/answers", json=answer_to(task, key="key-number-2")).json() == {"late": False, "waiting": 4}
+        assert len(queue.study.store.history(task["image_id"])) == 2
+
+    def test_nobody_takes_back_anothers_answer_nor_one_of_a_round_that_is_over(self, page, queue):
+        task = next_task(page)
+        page.post("/api/answers", json=answer_to(task))
+        back = {"annotator": "ben", "image_id": task["image_id"], "round": task["round"], "key": "key-number-1"}
+        assert page.post("/api/withdrawals", json=back).status_code == 409
+        queue.study.store.put("position", [1, "train"])
+        reply = page.post("/api/withdrawals", json=back | {"annotator": "anna"})
+        assert reply.status_code == 409 and "cannot be taken back any more" in reply.json()["error"]
+
+    def test_a_flag_is_taken_back_and_a_fault_of_the_file_stays(self, page, queue):
+        task = next_task(page)
+        flag = {"annotator": "anna", "image_id": task["image_id"], "round": task["round"], "reason": "dark", "flag": True}
+        assert page.post("/api/skips", json=flag).json() == {"waiting": 4}
+        back = {"annotator": "ben", "image_id": task["image_id"]}
+        assert page.post("/api/unflags", json=back).json() == {"waiting": 5}
+        assert next_task(page)["image_id"] == task["image_id"]
+        queue.study.store.quarantine(task["image_id"], "truncated")
+        assert page.post("/api/unflags", json=back).status_code == 400 and queue.study.quarantined() == {task["image_id"]: "truncated"}
+
 
 class TestPictures:
     def test_kept_by_the_browser_until_the_file_changes(self, page, queue):
@@ -161,6 +230,21 @@ class TestPictures:
         assert again.status_code == 304 and not again.content
         small = page.get(f"/thumbnails/{record.image_id}")
         assert small.headers["content-type"] == "image/jpeg" and max(Image.open(io.BytesIO(small.content)).size) <= 320
+
+    def test_a_large_image_comes_reduced_and_its_tiles_are_its_own_pixels(self, page, queue, tmp_path):
+        record = queue.study.store.images()[0]
+        large = tmp_path / "large.png"
+        pixels = np.random.default_rng(0).integers(0, 256, (30, 41, 3), np.uint8).repeat(100, 0).repeat(100, 1)  # 4,100 x 3,000
+        Image.fromarray(pixels).save(large)
+        queue._records[record.image_id] = type(record)(record.image_id, large, 4100, 3000, Split.TRAIN)
+        task = page.post("/api/open", json={"annotator": "anna", "image_id": record.image_id}).json()["task"]
+        assert (task["url"], task["tiles"]) == (f"/previews/{record.image_id}", 1024)
+        preview = Image.open(io.BytesIO(page.get(task["url"]).content))
+        assert preview.format == "JPEG" and preview.size == (2048, 1499)
+        tile = Image.open(io.BytesIO(page.get(f"/tiles/4/2/{record.image_id}").content))
+        assert tile.size == (4, 952) and np.abs(np.asarray(tile).astype(int) - pixels[2048:, 4096:]).mean() < 3
+        assert page.get(f"/tiles/5/0/{record.image_id}").status_code == 400
+        assert len(list((queue.study.folder / ".pictures").iterdir())) == 5 * 3 + 1
 
     @pytest.mark.parametrize("path", ["../config.yaml", "..%2f..%2fconfig.yaml", "%2fetc%2fpasswd", "....//config.yaml", "study.sqlite"])
     @pytest.mark.parametrize("route", ["images", "thumbnails", "static"])
@@ -219,9 +303,21 @@ class TestDoors:
         with httpx.Client(base_url=guarded) as client:
             reply = client.get(f"/dashboard?a=1&token={TOKEN}")
             assert reply.status_code == 303 and reply.headers["location"] == "/dashboard?a=1"
-            assert {"httponly", "samesite=strict"} <= {part.strip().lower() for part in reply.headers["set-cookie"].split(";")}
+            assert {"httponly", "samesite=lax"} <= {part.strip().lower() for part in reply.headers["set-cookie"].split(";")}
             assert client.get("/api/study").status_code == 200
         assert httpx.get(f"{guarded}/api/study", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+    def test_whoever_comes_without_the_token_gets_a_page_that_says_so(self, guarded):
+        reply = httpx.get(guarded, headers={"accept": "text/html,*/*"})
+        assert reply.status_code == 401 and reply.headers["content-type"].startswith("text/html")
+        assert "Open this page with its link" in reply.text and TOKEN not in reply.text
+
+    def test_two_studies_on_one_host_do_not_sign_each_other_out(self, queue):
+        with serving(queue, token=TOKEN) as one, serving(queue, token=TOKEN + "2") as other, httpx.Client() as browser:
+            for address, token in ((one, TOKEN), (other, TOKEN + "2")):
+                assert browser.get(f"{address}/?token={token}").status_code == 303
+            for address in (one, other):  # cookies know hosts, no ports
+                assert browser.get(f"{address}/api/study").status_code == 200
 
     def test_the_link_leads_to_no_other_host(self, guarded):
         reply = httpx.get(f"{guarded}//elsewhere.example/?token={TOKEN}")

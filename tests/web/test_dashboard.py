@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from knowing import evaluated_at
 
 from boxwise.artifacts.detections_file import read_detections, writing_detections
 from boxwise.boxes import Boxes
@@ -177,6 +178,7 @@ class TestSecondLook:
     @pytest.fixture
     def agreeing(self, study):
         """The study as if its models had found exactly what is labelled."""
+        evaluated_at(study, 0.4)
         for split, rounds, name in ((Split.VAL, [2], "val_detections.parquet"), (Split.TRAIN, [0, 1], "detections.parquet")):
             found = {image_id: sure(annotation.boxes) for image_id, annotation in study.store.annotations(split).items()}
             for round_index in rounds:
@@ -217,6 +219,20 @@ class TestSecondLook:
         boxes = zip(annotation.boxes.xyxy.tolist(), annotation.boxes.labels.tolist(), strict=True)
         agreeing.tell(image_id, [Verdict(Action.ADD, xyxy=tuple(xyxy), label=label) for xyxy, label in boxes], annotator="anna")
         assert dashboard(agreeing)["suspects"] == []
+
+    @pytest.mark.parametrize(("ap", "doubts"), [(0.01, 0), (None, 0), (0.05, 1)])
+    def test_a_model_that_knows_nothing_doubts_nobody(self, agreeing, ap, doubts):
+        image_id, annotation = next((i, a) for i, a in agreeing.store.annotations(Split.VAL).items() if len(a.boxes) > 1)
+        self.change(agreeing, Split.VAL, 2, "val_detections.parquet", image_id, sure(annotation.boxes[1:]))
+        evaluated_at(agreeing, ap)
+        assert len(dashboard(agreeing)["suspects"]) == doubts
+
+    def test_the_doubts_of_one_image(self, agreeing):
+        image_id, annotation = next((i, a) for i, a in agreeing.store.annotations(Split.VAL).items() if len(a.boxes) > 1)
+        self.change(agreeing, Split.VAL, 2, "val_detections.parquet", image_id, sure(annotation.boxes[1:]))
+        watched = Dashboard(agreeing)
+        (doubt,) = watched.doubts(image_id)
+        assert doubt["doubt"] == "unseen" and doubt["xyxy"] == annotation.boxes.xyxy[0].tolist() and watched.doubts("none.png") == []
 
     def test_the_test_split_is_never_shown(self, study):
         shown = dashboard(study)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from driving import serving
+from knowing import evaluated_at
 
 from boxwise.artifacts.detections_file import writing_detections
 from boxwise.boxes import Boxes
@@ -34,6 +35,7 @@ def study(hidden, tiny_overrides, tmp_path_factory):
     made.run(annotator)
     made.extend(3)
     made.store.put("classes", [HOSTILE, *made.classes[1:]])
+    evaluated_at(made, 0.4)
     return Study.open(made.folder)
 
 

@@ -10,7 +10,8 @@ from boxwise.errors import BoxwiseError
 from boxwise.records import Action, Phase, Source, Split, Verdict
 from boxwise.store import Desk
 from boxwise.study import Study
-from boxwise.web.queue import Answer, LabelQueue, QuarantinedError, TakenError
+from boxwise.web.answers import Answer, QuarantinedError, TakenError
+from boxwise.web.queue import LabelQueue
 from boxwise.web.tasks import Task, task_to_json
 
 BOX = Verdict(Action.ADD, xyxy=(1.0, 2.0, 30.0, 40.0), label=3, seconds=4.5)
@@ -98,6 +99,17 @@ class TestLeases:
             queue.clock.now += 50
             assert queue.renew([first], "anna")[1] == []
         assert queue.next("ben").record.image_id != first
+
+    def test_who_wakes_to_an_image_that_somebody_has_answered_is_told_so(self, queue_of):
+        queue = queue_of()
+        task = queue.next("anna")
+        queue.clock.now += 1000  # a laptop's lid was closed
+        assert queue.renew([task.record.image_id], "anna")[1] == []  # nobody has touched it: it is in hand again
+        queue.clock.now += 1000
+        queue.answer(answer_to(queue.open(task.record.image_id, "ben"), annotator="ben", key="key-of-ben", verdicts=[BOX]))
+        assert queue.renew([task.record.image_id], "anna")[1] == [task.record.image_id]
+        assert queue.answer(answer_to(task, key="key-of-anna")) is True
+        assert queue.study.store.annotation(task.record.image_id).boxes.xyxy[0].tolist() == list(BOX.xyxy)
 
     def test_an_image_in_other_hands_cannot_be_opened(self, queue_of):
         queue = queue_of()

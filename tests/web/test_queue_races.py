@@ -6,7 +6,8 @@ from threading import Thread
 import pytest
 
 from boxwise.store import Desk
-from boxwise.web.queue import Answer, LabelQueue
+from boxwise.web.answers import Answer
+from boxwise.web.queue import LabelQueue
 from boxwise.web.server import listen
 from boxwise.web.tasks import Task
 

@@ -108,3 +108,38 @@ class TestServing:
             assert httpx.get(f"{link}api/progress").json()["waiting"] == 5
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{link}api/progress")
+
+
+class TestConnections:
+    """What is opened and left ends; what does not end by itself is cut off."""
+
+    def talk(self, address, *pieces):
+        """Send pieces on a connection of its own; what comes back until the server closes it."""
+        with socket.create_connection(("127.0.0.1", address.port), timeout=10) as connection:
+            for piece in pieces:
+                connection.sendall(piece)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+    HEAD = b"POST /api/next HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+
+    @pytest.mark.parametrize("pieces", [(), (b"GET / HT",), (b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n",)], ids=["idle", "line", "head"])
+    def test_a_head_that_does_not_come(self, serve, monkeypatch, pieces):
+        monkeypatch.setattr("boxwise.web.server.HEAD_SECONDS", 0.5)
+        assert self.talk(serve(), *pieces) == b""
+
+    def test_a_head_that_does_not_come_after_an_answer(self, serve, monkeypatch):
+        monkeypatch.setattr("boxwise.web.server.HEAD_SECONDS", 0.5)
+        whole = b"GET /api/progress HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+        assert self.talk(serve(), whole, b"GET /api").count(b"HTTP/1.1 200") == 1
+
+    def test_a_body_that_does_not_come(self, serve, monkeypatch):
+        monkeypatch.setattr("boxwise.web.security.BODY_SECONDS", 0.5)
+        assert b"HTTP/1.1 408" in self.talk(serve(), self.HEAD + b"content-length: 20\r\n\r\n{")
+
+    def test_a_chunked_body_without_end(self, serve):
+        pieces = [b"10000\r\n" + b"x" * 65536 + b"\r\n"] * 16 + [b"1\r\nx\r\n"]  # a mebibyte and one byte
+        assert b"HTTP/1.1 413" in self.talk(serve(), self.HEAD + b"transfer-encoding: chunked\r\n\r\n", *pieces)
+
+    def test_a_body_where_none_belongs(self, serve):
+        head = b"GET /api/progress HTTP/1.1\r\nhost: 127.0.0.1\r\ntransfer-encoding: chunked\r\n\r\n"
+        assert b"HTTP/1.1 400" in self.talk(serve(), head)

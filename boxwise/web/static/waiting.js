@@ -90,7 +90,7 @@ export class Waiting {
     else bar.removeAttribute("value");
     const figures = Object.entries(training.figures ?? {});
     element("training-figures").replaceChildren(...figures.flatMap(([name, value]) => [piece("dt", "", name), piece("dd", "", figure(value))]));
-    const silent = Math.round(Date.now() / 1000 - training.updated);
-    element("training-silent").textContent = silent > 60 ? `No news for ${silent} s: is the run still going?` : "";
+    const silent = Math.round(training.silent); // by the server's clock: this machine's may be wrong
+    element("training-silent").textContent = silent > 20 ? `No news for ${silent} s: is the run still going?` : "";
   }
 }
