@@ -1,4 +1,4 @@
-"""The labelling desk: who has which image in hand, what they have drawn so far, what they passed over.
+"""The labelling desk: who has which image in hand, what they have drawn so far, passed over, handed in and taken back.
 
 Every method is one transaction, durable when it returns. Knows nothing of queries, verdicts or HTTP; times are seconds since the epoch,
 given by the caller.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from boxwise.records import Phase
 from boxwise.store.rows import hold, now
-from boxwise.store.schema import DRAFTS, LEASES, SKIPS, writing
+from boxwise.store.schema import ANNOTATIONS, ANSWERS, DRAFTS, LEASES, SKIPS, STUDY, latest_of, others_of, writing
 from boxwise.store.store import Store
 
 
@@ -33,8 +34,15 @@ class Draft:
     document: Any
 
 
+class StoredAnswer(NamedTuple):
+    """An answer that came under a key. late: whether it is history only, since somebody else's counts or it was taken back."""
+
+    image_id: str
+    late: bool
+
+
 class Desk:
-    """Leases, drafts and skips of one study."""
+    """Leases, drafts, skips and answers of one study."""
 
     def __init__(self, store: Store) -> None:
         self._engine = store.engine
@@ -111,3 +119,36 @@ class Desk:
             for row in connection.execute(sa.select(SKIPS).where(SKIPS.c.round == round_index)):
                 found.setdefault(row.image_id, {})[row.annotator] = row.reason
         return found
+
+    def answer(self, key: str) -> StoredAnswer | None:
+        """The answer that was sent under `key`; None when it never came."""
+        statement = sa.select(ANNOTATIONS.c.image_id, ANNOTATIONS.c.late).join(ANSWERS, ANSWERS.c.annotation_id == ANNOTATIONS.c.id)
+        with self._engine.connect() as connection:
+            row = connection.execute(statement.where(ANSWERS.c.key == key)).first()
+        return None if row is None else StoredAnswer(row.image_id, row.late)
+
+    def withdraw(self, key: str, image_id: str, round_index: int, annotator: str) -> bool:
+        """Make the answer under `key` history that is never current; returns whether that is so now.
+
+        Only its giver's, only while its round is being annotated, and only while no newer annotation of the image counts.
+        """
+        with writing(self._engine) as connection:
+            hold(connection, image_id)
+            row = connection.execute(
+                sa.select(ANNOTATIONS)
+                .join(ANSWERS, ANSWERS.c.annotation_id == ANNOTATIONS.c.id)
+                .where(ANSWERS.c.key == key, ANNOTATIONS.c.image_id == image_id, ANNOTATIONS.c.annotator == annotator)
+            ).first()
+            if row is None or row.late:
+                return row is not None
+            position = connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == "position")).scalar()
+            newest = connection.execute(latest_of(image_id)).scalar()
+            if position != [round_index, Phase.ANNOTATE.value] or row.round != round_index or newest != row.id:
+                return False
+            connection.execute(ANNOTATIONS.update().where(ANNOTATIONS.c.id == row.id).values(late=True))
+            return True
+
+    def answered_by_another(self, image_id: str, round_index: int, annotator: str) -> bool:
+        """Whether the image's labels are somebody else's, given since a round began."""
+        with self._engine.connect() as connection:
+            return connection.execute(others_of(image_id, round_index, annotator)).first() is not None

@@ -118,6 +118,13 @@ def latest_of(image_id: str) -> sa.Select[tuple[int]]:
     return LATEST.where(ANNOTATIONS.c.image_id == image_id)
 
 
+def others_of(image_id: str, round_index: int, annotator: str) -> sa.Select[tuple[int]]:
+    """The image's current annotation, if somebody else gave it since the round began."""
+    return sa.select(ANNOTATIONS.c.id).where(
+        ANNOTATIONS.c.id.in_(latest_of(image_id)), ANNOTATIONS.c.round >= round_index, ANNOTATIONS.c.annotator != annotator
+    )
+
+
 _SQLITE_WRITER = RLock()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -31,6 +31,7 @@ from boxwise.store.schema import (
     VERDICTS,
     engine,
     latest_of,
+    others_of,
     shown,
     writing,
 )
@@ -51,13 +52,6 @@ class Labour:
     model_boxes: int
     seconds: float
     by_hand: tuple[int, int]
-
-
-class StoredAnswer(NamedTuple):
-    """An answer that came under a key. late: whether it is history only, since somebody else's counts or it was taken back."""
-
-    image_id: str
-    late: bool
 
 
 class Store:
@@ -217,39 +211,6 @@ class Store:
             connection.execute(ANSWERS.insert(), {"key": key, "annotation_id": number})
             connection.execute(LEASES.delete().where(LEASES.c.image_id == annotation.image_id, LEASES.c.annotator == annotator))
             return late
-
-    def answer(self, key: str) -> StoredAnswer | None:
-        """The answer that was sent under `key`; None when it never came."""
-        statement = sa.select(ANNOTATIONS.c.image_id, ANNOTATIONS.c.late).join(ANSWERS, ANSWERS.c.annotation_id == ANNOTATIONS.c.id)
-        with self._engine.connect() as connection:
-            row = connection.execute(statement.where(ANSWERS.c.key == key)).first()
-        return None if row is None else StoredAnswer(row.image_id, row.late)
-
-    def withdraw(self, key: str, image_id: str, round_index: int, annotator: str) -> bool:
-        """Make the answer under `key` history that is never current; returns whether that is so now.
-
-        Only its giver's, only while its round is being annotated, and only while no newer annotation of the image counts.
-        """
-        with writing(self._engine) as connection:
-            hold(connection, image_id)
-            row = connection.execute(
-                sa.select(ANNOTATIONS)
-                .join(ANSWERS, ANSWERS.c.annotation_id == ANNOTATIONS.c.id)
-                .where(ANSWERS.c.key == key, ANNOTATIONS.c.image_id == image_id, ANNOTATIONS.c.annotator == annotator)
-            ).first()
-            if row is None or row.late:
-                return row is not None
-            position = connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == "position")).scalar()
-            newest = connection.execute(latest_of(image_id)).scalar()
-            if position != [round_index, Phase.ANNOTATE.value] or row.round != round_index or newest != row.id:
-                return False
-            connection.execute(ANNOTATIONS.update().where(ANNOTATIONS.c.id == row.id).values(late=True))
-            return True
-
-    def answered_by_another(self, image_id: str, round_index: int, annotator: str) -> bool:
-        """Whether the image's labels are somebody else's, given since a round began."""
-        with self._engine.connect() as connection:
-            return connection.execute(_others(image_id, round_index, annotator)).first() is not None
 
     def annotate_all(self, annotations: Iterable[Annotation], *, round_index: int, annotator: str) -> None:
         """Append many given annotations without verdicts or labour, in one transaction."""
@@ -429,14 +390,7 @@ class Store:
 def _overtaken(connection: Connection, image_id: str, round_index: int, annotator: str) -> bool:
     """Whether somebody else has answered for the image since the round began, and it is not the annotator's to correct."""
     holder = connection.execute(sa.select(LEASES.c.annotator).where(LEASES.c.image_id == image_id)).scalar()
-    return holder != annotator and connection.execute(_others(image_id, round_index, annotator)).first() is not None
-
-
-def _others(image_id: str, round_index: int, annotator: str) -> sa.Select[tuple[int]]:
-    """The image's current annotation, if somebody else gave it since the round began."""
-    return sa.select(ANNOTATIONS.c.id).where(
-        ANNOTATIONS.c.id.in_(latest_of(image_id)), ANNOTATIONS.c.round >= round_index, ANNOTATIONS.c.annotator != annotator
-    )
+    return holder != annotator and connection.execute(others_of(image_id, round_index, annotator)).first() is not None
 
 
 def first_line(error: sa.exc.DBAPIError) -> str:

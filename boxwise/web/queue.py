@@ -98,7 +98,7 @@ class LabelQueue:
         """(when the leases end now, the images that were lost: to others, to another tab, or answered by others in an absence)."""
         until, held = self.clock() + self.lease_seconds, self.desk.leases(at=self.clock())
         number = self.study.store.position[0]
-        overtaken = [i for i in image_ids if i not in held and self.study.store.answered_by_another(i, number, annotator)]
+        overtaken = [i for i in image_ids if i not in held and self.desk.answered_by_another(i, number, annotator)]
         return until, [i for i in image_ids if i in overtaken or self._take(i, annotator, tab, until) is not None]
 
     def release(self, image_ids: Collection[str], annotator: str, *, tab: str = "") -> None:
@@ -120,10 +120,10 @@ class LabelQueue:
         An answer for an image that was quarantined meanwhile is history, too: the image has no labels that count.
         Raises RefusedError, with nothing stored, for one that cannot be right.
         """
-        record, known = self.record(answer.image_id), self.study.store.answer(answer.key)
+        record, known = self.record(answer.image_id), self.desk.answer(answer.key)
         if known is None:
             self._store(answer, record)
-            known = self.study.store.answer(answer.key)
+            known = self.desk.answer(answer.key)
         if known is None or known.image_id != answer.image_id:
             raise OverError(f"{answer.image_id}: key {answer.key!r} is the key of another answer.")
         self.desk.drop_draft(answer.image_id, answer.round, answer.annotator)
@@ -150,7 +150,7 @@ class LabelQueue:
         Again changes nothing. Raises RefusedError when the round is over, or somebody else has answered or has the image since.
         """
         self.record(image_id)
-        if not self.study.store.withdraw(key, image_id, round_index, annotator):
+        if not self.desk.withdraw(key, image_id, round_index, annotator):
             raise OverError(f"{image_id}: the answer cannot be taken back any more. Open the image again to correct it.")
         taken = self._take(image_id, annotator, tab, self.clock() + self.lease_seconds)
         if taken is not None:
