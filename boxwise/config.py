@@ -157,7 +157,8 @@ class ColdStartConfig(Section):
 
 
 class BudgetConfig(Section):
-    """What may be labelled. An int counts images; `per_round` counts what `unit` says. A string such as '5%' is a share of the images."""
+    """What may be labelled. An int counts images; `per_round` counts what `unit` says. A string such as '5%' is a share of the images: in
+    boxes or seconds, what so many are expected to cost."""
 
     unit: Literal["images", "boxes", "seconds"] = Field("images", description="boxes, seconds of a person: as the detector expects them")
     initial: int | str = Field(50, description="images labelled in round 0")

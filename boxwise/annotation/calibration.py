@@ -17,9 +17,9 @@ from scipy import optimize
 
 from boxwise.annotation.proposals import Thresholds
 from boxwise.boxes import Boxes, FloatArray, area, iou
+from boxwise.evaluation.isotonic import RisingCurve
 
 Method = Literal["temperature", "isotonic"]
-Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 MIN_IOU = 0.5
 BINS = 10
 MIN_DETECTIONS = 20  # of a class: from fewer, the 95% interval of a precision around .85 is over .3 wide; they take all classes' threshold
@@ -297,13 +297,9 @@ def _isotonic_by_class(judged: _Judged) -> Chance:
     return chance
 
 
-def _isotonic(scores: NDArray[np.float64], values: NDArray[np.float64], weights: NDArray[np.float64]) -> Curve:
+def _isotonic(scores: NDArray[np.float64], values: NDArray[np.float64], weights: NDArray[np.float64]) -> RisingCurve:
     """The rising curve nearest to `values` [N] in weighted squares, and to one error at score 1."""
-    from sklearn.isotonic import IsotonicRegression  # half a second of imports that only this method pays
-
-    curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
-    curve.fit(np.append(scores, 1.0), np.append(values, 0.0), sample_weight=np.append(weights, 1.0))
-    return lambda found: np.asarray(curve.predict(found), np.float64) if len(found) else np.zeros(0)
+    return RisingCurve.fit(np.append(scores, 1.0), np.append(values, 0.0), np.append(weights, 1.0))
 
 
 def _class_thresholds(judged: _Judged, chance: NDArray[np.float64], class_count: int, target: float) -> NDArray[np.float64]:

@@ -18,6 +18,8 @@ from boxwise.annotation.proposals import Thresholds, fixed_thresholds
 from boxwise.artifacts.box_tables import write_consistency
 from boxwise.artifacts.detections_file import read_detections
 from boxwise.artifacts.scored_pool import ScoredPool, write_scored_pool
+from boxwise.boxes import Boxes
+from boxwise.evaluation.expected_objects import ObjectCounts
 from boxwise.evaluation.stopping import ApShift
 from boxwise.records import ImageRecord, Phase, Scores, Split
 from boxwise.rounds.compose import CONSISTENCY, policy_of
@@ -39,8 +41,10 @@ def score(context: RoundContext, round_index: int) -> StepResult:
         return StepResult({"ended": end}, (round_index, Phase.DONE))
     started = monotonic()
     detector = context.load(round_index)
-    thresholds, calibration = _thresholds(context, round_index)
-    scores, figures, unreadable = _score_pool(context, round_index, detector, pool)
+    val = _val(context, round_index)
+    thresholds, calibration = _thresholds(context, *val)
+    objects = ObjectCounts.fit(*val, len(context.classes))
+    scores, figures, unreadable = _score_pool(context, round_index, detector, pool, objects)
     if policy_of(context).validates:
         _cross_validate(context, round_index, detector, pool, thresholds)
     seconds = monotonic() - started
@@ -54,6 +58,7 @@ def score(context: RoundContext, round_index: int) -> StepResult:
         "terms": {name: _summary(values) for name, values in scores.terms.items()},
         "thresholds": thresholds.to_json(),
         "calibration": calibration,
+        "objects": objects.to_json(),
     }
     return StepResult(facts, (round_index + 1, Phase.SELECT))
 
@@ -71,15 +76,20 @@ def _reason_to_end(context: RoundContext, round_index: int, pool: Sequence[Image
     return f"AP on val moved by {shift.shift:.4f} over {context.config.stop.ap_range} rounds" if shift.should_stop else None
 
 
-def _thresholds(context: RoundContext, round_index: int) -> tuple[Thresholds, dict[str, Any] | None]:
+def _val(context: RoundContext, round_index: int) -> tuple[dict[str, Boxes], dict[str, Boxes]]:
+    """What the round's detector found on val, and its labels; both by image id."""
+    truths = {sample.image.image_id: sample.boxes for sample in context.samples(Split.VAL) if sample.complete}
+    found = read_detections(context.file(round_index, VAL_DETECTIONS))
+    return {image_id: boxes for image_id, boxes in found if image_id in truths}, truths
+
+
+def _thresholds(context: RoundContext, found: Mapping[str, Boxes], truths: Mapping[str, Boxes]) -> tuple[Thresholds, dict[str, Any] | None]:
     """The thresholds of the next proposals, and how they were found on val if a precision is wanted."""
     from boxwise.annotation.calibration import calibrate
 
     ask = context.config.ask
     if ask.target_precision is None:
         return fixed_thresholds(ask, context.classes), None
-    truths = {sample.image.image_id: sample.boxes for sample in context.samples(Split.VAL) if sample.complete}
-    found = {image_id: boxes for image_id, boxes in read_detections(context.file(round_index, VAL_DETECTIONS)) if image_id in truths}
     calibration = calibrate(
         found, truths, context.classes, target_precision=ask.target_precision, method=ask.calibration, lowest=ask.uncertain
     )
@@ -87,7 +97,7 @@ def _thresholds(context: RoundContext, round_index: int) -> tuple[Thresholds, di
 
 
 def _score_pool(
-    context: RoundContext, round_index: int, detector: TorchDetector, pool: Sequence[ImageRecord]
+    context: RoundContext, round_index: int, detector: TorchDetector, pool: Sequence[ImageRecord], objects: ObjectCounts
 ) -> tuple[Scores, dict[str, float], Mapping[str, str]]:
     """Fit the scorer, inspect every image of the pool, and leave what was learned in the round's folder.
 
@@ -114,6 +124,7 @@ def _score_pool(
         pool,
         detections_path=folder / "detections.parquet",
         keep_boxes=strategy.uses_boxes,
+        objects=objects,
         progress=lambda done, total: watch(done, total, {}),
     )
     scores = scorer.score(found.image_ids, found.terms)

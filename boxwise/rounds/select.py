@@ -5,7 +5,7 @@ Returns a query, its proposals in the round's folder, and the annotations that n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
@@ -116,14 +116,13 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
     config, scored = context.config, read_scored_pool(round_folder(context.folder, round_index - 1))
     candidates = partial(scored.candidates, round_index, cost=config.cost, labeled_class_counts=settled.class_counts(len(context.classes)))
     pool = {record.image_id for record in context.store.pool()} - settled.told
-    amount = resolve(config.budget.per_round, len(context.store.images(Split.TRAIN)), "budget.per_round")
-    budget = Budget(amount, config.budget.unit)
-    drawn = _validation(context, round_index, pool - settled.before.keys(), amount)
+    budget, images = _budget(context, lambda: candidates(pool))
+    drawn = _validation(context, round_index, pool - settled.before.keys(), images)
     again = [image_id for image_id in context.facts(round_index - 1, Phase.COMPOSE).get("requeued", []) if image_id in pool]
     requeued, spent = _requeued(candidates(set(again)), again, budget) if again else ([], 0.0)
     open_to_all = pool - {item.image_id for item in (*drawn, *requeued)}
     offered = candidates(_askable(context, round_index, open_to_all, settled))
-    left = amount - int(spent)
+    left = budget.amount - int(spent)
     strategy = registry.strategy_of(config.strategy)
     started = monotonic()
     picks = strategy.select(offered, Budget(left, budget.unit), rng=rng).items if left > 0 and len(offered) else ()
@@ -131,9 +130,28 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
     return Query(round_index, (*drawn, *requeued, *picks)), facts
 
 
-def _validation(context: RoundContext, round_index: int, untouched: set[str], amount: int) -> list[QueryItem]:
-    """A random draw from what nobody has looked at, made before the strategy chooses, so that val stays a sample and not a choice."""
-    wanted = resolve(context.config.budget.val_per_round, amount, "budget.val_per_round")
+def _budget(context: RoundContext, pool: Callable[[], Candidates]) -> tuple[Budget, int]:
+    """What the round may cost, and about how many images that pays for.
+
+    A share is one of the images; in boxes or seconds it is what so many images of the pool are expected to cost.
+    """
+    config = context.config.budget
+    given = resolve(config.per_round, len(context.store.images(Split.TRAIN)), "budget.per_round")
+    if config.unit == "images":
+        return Budget(given), given
+    costs = Budget(given, config.unit).costs(pool())
+    usual = float(costs.mean()) if len(costs) else 1.0
+    if isinstance(config.per_round, str):
+        return Budget(round(given * usual), config.unit), given
+    return Budget(given, config.unit), round(given / usual)
+
+
+def _validation(context: RoundContext, round_index: int, untouched: set[str], images: int) -> list[QueryItem]:
+    """A random draw from what nobody has looked at, made before the strategy chooses, so that val stays a sample and not a choice.
+
+    images: about how many the round asks for, of which `val_per_round` may be a share.
+    """
+    wanted = resolve(context.config.budget.val_per_round, images, "budget.val_per_round")
     ordered = sorted(untouched)
     rows = context.validation_rng(round_index).permutation(len(ordered))[:wanted]
     return [QueryItem(ordered[row], 0.0, split=Split.VAL) for row in rows]

@@ -19,6 +19,7 @@ from boxwise.boxes import Boxes
 from boxwise.detectors.base import Detector, View
 from boxwise.detectors.loading import Resize, image_batches
 from boxwise.evaluation.entropy import entropy
+from boxwise.evaluation.expected_objects import ObjectCounts, uncalibrated
 from boxwise.records import DetectedBoxes, ImageRecord, Inspection, Sample
 from boxwise.scorers.base import Scorer
 from boxwise.scorers.per_box import MEASURED
@@ -26,15 +27,14 @@ from boxwise.scorers.per_box import MEASURED
 __all__ = ["PoolPass", "audit", "inspect_pool", "inspections", "read_detections"]
 
 MOST_BOXES = 20  # most measured detections of an image that are kept for strategies
-CHARGED = 0.3  # least score of a detection that a budget in boxes is charged for
 
 
 @dataclass(frozen=True)
 class PoolPass:
     """What the pass learned, one row an image that could be read, in the order of the records.
 
-    terms: raw score terms, float64 [N]. embeddings: float32 [N, D], L2-normalised. box_counts: float64 [N], detections of score >= 0.3.
-    class_counts: float32 [N, C], objects of each class that are expected: probabilities summed over detections of score >= 0.05.
+    terms: raw score terms, float64 [N]. embeddings: float32 [N, D], L2-normalised. class_counts: float32 [N, C], objects
+    of each class that are expected (evaluation/expected_objects.py), and box_counts: float64 [N], their sum.
     boxes: None unless asked for. unreadable: image_id → message of the images left out.
     """
 
@@ -58,15 +58,17 @@ def inspect_pool(
     workers: int = 0,
     detections_path: Path | None = None,
     keep_boxes: bool = False,
+    objects: ObjectCounts | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PoolPass:
     """Inspect every record once, `batch` images a forward pass.
 
+    objects: from detections to expected objects, as val has it; None: the scores are believed.
     detections_path: where all detections go (see `read_detections`); None: they are not kept. keep_boxes: whether `boxes` is filled,
     with at most 20 detections an image of score >= 0.05. `progress(done, total)` is called after each batch.
     """
     unreadable: dict[str, str] = {}
-    columns = _Columns(len(records), len(detector.classes), keep_boxes=keep_boxes)
+    columns = _Columns(len(records), objects or uncalibrated(len(detector.classes)), keep_boxes=keep_boxes)
     batches = image_batches(records, imgsz=imgsz, resize=resize, batch=batch, workers=workers, on_unreadable=unreadable.__setitem__)
     with nullcontext() if detections_path is None else writing_detections(detections_path) as detections:
         for image_batch in batches:
@@ -124,14 +126,14 @@ def _keep(found: Iterator[Inspection], columns: _Columns, detections: Detections
 class _Columns:
     """Columns of known length, filled row by row: nothing is copied at the end."""
 
-    def __init__(self, length: int, class_count: int, *, keep_boxes: bool) -> None:
+    def __init__(self, length: int, objects: ObjectCounts, *, keep_boxes: bool) -> None:
         self.count = 0
+        self._objects = objects
         self._length = length
         self._image_ids: list[str] = []
         self._terms: dict[str, NDArray[np.float64]] = {}
         self._embeddings = np.zeros((0, 0), np.float32)
-        self._box_counts = np.zeros(length)
-        self._class_counts = np.zeros((length, class_count), np.float32)
+        self._class_counts = np.zeros((length, len(objects.unseen)), np.float32)
         self._boxes: list[Kept] | None = [] if keep_boxes else None
         self._box_dimensions = 0
 
@@ -142,11 +144,9 @@ class _Columns:
         for name, value in inspection.evidence.items():
             self._terms[name][self.count] = value
         self._embeddings[self.count] = inspection.embedding
-        self._box_counts[self.count] = _charged(inspection.boxes)
-        measured = inspection.boxes.at_least(MEASURED)
-        self._class_counts[self.count] = _by_class(measured, self._class_counts.shape[1])
+        self._class_counts[self.count] = self._objects.by_class(inspection.boxes)
         if self._boxes is not None and inspection.box_embeddings is not None:
-            self._boxes.append(_kept(measured, inspection.box_embeddings))
+            self._boxes.append(_kept(inspection.boxes.at_least(MEASURED), inspection.box_embeddings))
             self._box_dimensions = inspection.box_embeddings.shape[1]
         self._image_ids.append(inspection.image_id)
         self.count += 1
@@ -155,21 +155,9 @@ class _Columns:
         rows = slice(0, self.count)
         terms = {name: values[rows] for name, values in self._terms.items()}
         boxes = None if self._boxes is None else _detected(self._boxes, self._box_dimensions)
-        return PoolPass(
-            tuple(self._image_ids), terms, self._embeddings[rows], self._box_counts[rows], self._class_counts[rows], boxes, unreadable
-        )
-
-
-def _charged(boxes: Boxes) -> int:
-    return len(boxes) if boxes.scores is None else int((boxes.scores >= CHARGED).sum())
-
-
-def _by_class(boxes: Boxes, class_count: int) -> NDArray[np.float32]:
-    """Expected objects of each class, [C]: a detector without probabilities speaks for its class alone."""
-    if boxes.probabilities is not None:
-        return boxes.probabilities[:, :class_count].sum(axis=0)
-    scores = np.ones(len(boxes)) if boxes.scores is None else boxes.scores
-    return np.bincount(boxes.labels, weights=scores, minlength=class_count).astype(np.float32)
+        counts = self._class_counts[rows]
+        box_counts = counts.sum(axis=1, dtype=np.float64)
+        return PoolPass(tuple(self._image_ids), terms, self._embeddings[rows], box_counts, counts, boxes, unreadable)
 
 
 Kept = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.float16]]

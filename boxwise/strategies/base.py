@@ -21,10 +21,10 @@ class Candidates:
     """The pool as a strategy sees it: N images, one row each.
 
     embeddings: float32 [N, D]; labeled_embeddings: float32 [M, D] of what is labelled already.
-    box_counts: float64 [N], boxes the detector expects in each image, what a budget in boxes is charged before the labels are known.
-    seconds: float64 [N], what labelling each image is expected to take a person. class_counts: float64 [N, C], objects of each class that
-    the detector expects; labeled_class_counts: float64 [C], those labelled so far. boxes: of strategies with `uses_boxes`, what was
-    detected. Where nobody knows them these are empty or None.
+    class_counts: float64 [N, C], objects of each class that are expected on each image, an object seen as two classes counting once, and
+    box_counts: float64 [N], their sum: what a budget in boxes is charged before the labels are known. seconds: float64 [N], what labelling
+    each image is expected to take a person, by the same count. labeled_class_counts: float64 [C], those labelled so far. boxes: of
+    strategies with `uses_boxes`, what was detected. Where nobody knows them these are empty or None.
     """
 
     round: int

@@ -24,7 +24,6 @@ class Fewest:
     uses_boxes = False
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
-        known = candidates.class_counts.size > 0  # sums of probabilities: they order images also where no detection is sure
-        expected = candidates.class_counts.sum(axis=1) if known else candidates.box_counts
+        expected = candidates.box_counts
         picks = budget.first(falling(-expected, rng), candidates)
         return candidates.query(picks.tolist(), utility=-expected[picks] + np.zeros(len(picks)))

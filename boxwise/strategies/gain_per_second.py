@@ -14,7 +14,6 @@ from boxwise.records import Query
 from boxwise.strategies.base import Budget, Candidates
 from boxwise.strategies.k_center import squared_to, squared_to_nearest
 
-UNSEEN = 0.5  # objects that an image may hold beside those expected, spread evenly over the classes
 _LEAST_SCORE = 0.05  # an image that nothing speaks for is worth this share of one that everything does
 
 Values = NDArray[np.float64]
@@ -79,8 +78,8 @@ def _objects(candidates: Candidates) -> tuple[Values, Values]:
     """Objects that labelling each image may bring, [N, C], and those labelled, [C]; C = 1 where nobody knows the classes."""
     known = candidates.expected_objects
     if known.shape[1] == 0:
-        return candidates.box_counts[:, None] + UNSEEN, np.zeros(1)
-    return known + UNSEEN / known.shape[1], candidates.labeled_objects
+        return candidates.box_counts[:, None], np.zeros(1)
+    return known, candidates.labeled_objects
 
 
 def _class_worth(have: Values, rarity: float) -> Values:

@@ -58,6 +58,21 @@ def test_reads_all_annotations_once(study_of, reads, name):
     assert reads == [(Split.TRAIN, {})]
 
 
+@pytest.mark.parametrize("unit", ["boxes", "seconds"])
+def test_a_share_of_the_images_is_one_of_images_whatever_the_budget_counts(hidden, tiny_overrides, tmp_path, unit):
+    """A quarter of the images, and half as many again for val, not a quarter of their number in boxes or seconds."""
+    shares = (f"budget.unit={unit}", "budget.per_round=25%", "budget.val_per_round=50%", "scorer.name=none", "strategy.name=random")
+    study = Study.create(tmp_path / "study", hidden[1], config=load_config(None, (*tiny_overrides, *shares)))
+    while study.store.position != (1, Phase.SELECT):
+        if study.store.position[1] is Phase.ANNOTATE:
+            study.answer(hidden[0])
+        study.step()
+    items = select(study).query.items
+    wanted = round(0.25 * len(study.store.images(Split.TRAIN)))
+    assert sum(item.split is Split.VAL for item in items) == round(wanted / 2)
+    assert abs(sum(item.split is Split.TRAIN for item in items) - wanted) <= 0.4 * wanted
+
+
 def test_what_comes_back_is_charged_before_the_strategy_chooses(study_of):
     study = study_of("returning")
     again, step = study.store.facts()[1]["compose"]["requeued"], select(study)

@@ -4,6 +4,7 @@ from blob_detector import BlobDetector
 from conftest import write_broken
 
 from boxwise.boxes import Boxes
+from boxwise.evaluation.expected_objects import ObjectCounts
 from boxwise.records import Sample
 from boxwise.scorers.detection_loss import ExpectedLoss, PseudoLoss
 from boxwise.scorers.pool_pass import audit, inspect_pool, read_detections
@@ -30,11 +31,14 @@ def test_an_unreadable_image_is_left_out_and_told(scenes, tmp_path):
     assert list(found.unreadable) == ["broken.jpg"] and "broken.jpg" in found.unreadable["broken.jpg"]
 
 
-def test_counts_boxes_that_are_likely_enough(scenes):
-    expected = [0.0 if index % 3 == 2 else 1.0 for index in range(12)]
-    assert inspect(scenes).box_counts.tolist() == expected
-    assert inspect(scenes, detector=BlobDetector(score=0.3)).box_counts.tolist() == expected
-    assert inspect(scenes, detector=BlobDetector(score=0.29)).box_counts.tolist() == [0.0] * 12
+def test_expects_objects_by_what_val_says_of_the_scores(scenes):
+    """On val every detection of score .9 was of an object, and every second image held one that was not detected."""
+    spot, elsewhere = [0, 0, 10, 10], [50, 50, 60, 60]
+    found = {str(row): Boxes([spot], [0], [0.9], [[0.9, 0.1]]) for row in range(40)}
+    truths = {str(row): Boxes([spot, elsewhere][: 1 + row % 2], [0, 0][: 1 + row % 2]) for row in range(40)}
+    counts = inspect(scenes, objects=ObjectCounts.fit(found, truths, 1)).box_counts
+    unseen = 20.5 / 41
+    assert counts == pytest.approx([unseen if index % 3 == 2 else unseen + 0.98 for index in range(12)], abs=1e-3)
 
 
 def test_keeps_every_detection_on_disk(scenes, tmp_path):
@@ -85,9 +89,11 @@ def test_audit_of_nothing_is_empty():
 
 
 def test_expects_objects_by_class(scenes):
-    expected = [[0.0] if index % 3 == 2 else [pytest.approx(0.9)] for index in range(12)]
-    assert inspect(scenes).class_counts.tolist() == expected
-    assert not inspect(scenes, detector=BlobDetector(score=0.04)).class_counts.any()
+    expected = [[0.5] if index % 3 == 2 else [pytest.approx(1.4)] for index in range(12)]
+    found = inspect(scenes)
+    assert found.class_counts.tolist() == expected
+    assert found.box_counts == pytest.approx(found.class_counts.sum(axis=1))
+    assert inspect(scenes, detector=BlobDetector(score=0.04)).class_counts.tolist() == [[0.5]] * 12
 
 
 def test_keeps_boxes_only_when_asked(scenes):

@@ -1,7 +1,5 @@
 """The floor: the emptiest images first."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from boxwise.records import Scores
@@ -16,15 +14,14 @@ def candidates(box_counts) -> Candidates:
     return Candidates(1, ids, Scores(ids, np.arange(count, dtype=np.float64)), empty, empty[:0], np.array(box_counts, np.float64))
 
 
-def test_the_fewest_detections_first_where_no_class_counts_are_known():
+def test_the_fewest_expected_objects_first():
     query = Fewest().select(candidates([3, 0, 5, 1]), Budget(3), rng=np.random.default_rng(0))
     assert query.image_ids == ("b", "d", "a")
     assert [item.utility for item in query.items] == [0, -1, -3]
 
 
-def test_expected_objects_over_classes_decide_where_they_are_known():
-    counts = np.array([[0.1, 0.1], [0.3, 0.0], [0.0, 0.05], [2.0, 1.0]])  # sums .2, .3, .05, 3
-    query = Fewest().select(replace(candidates([0, 0, 0, 0]), class_counts=counts), Budget(2), rng=np.random.default_rng(0))
+def test_parts_of_an_object_order_images_too():
+    query = Fewest().select(candidates([0.2, 0.3, 0.05, 3]), Budget(2), rng=np.random.default_rng(0))
     assert query.image_ids == ("c", "a")
 
 

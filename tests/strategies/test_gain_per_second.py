@@ -61,9 +61,9 @@ def test_value_at_the_pick_worked_out_by_hand():
     (item,) = GainPerSecond().select(given, Budget(1), rng=np.random.default_rng(0)).items
     usual = (0 + 3 * np.sqrt(2)) / 4  # so the novelty of b, sqrt(2) away, is held to 1
     assert usual < np.sqrt(2)
-    rarity = np.array([(2.5 / 4) ** 0.5, (2.5 / 1) ** 0.5])
+    rarity = (2.5 / 4) ** 0.5
     assert item.image_id == "b"
-    assert item.utility == pytest.approx((2.25 * rarity[0] + 0.25 * rarity[1]) / 16)
+    assert item.utility == pytest.approx(2 * rarity / 16)
 
 
 def test_without_classes_it_goes_by_expected_boxes():
