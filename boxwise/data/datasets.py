@@ -8,33 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from boxwise.boxes import Boxes
-from boxwise.data.formats.base import Dataset, Finding, FindingKind
-from boxwise.data.formats.cvat import is_cvat
+from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind
+from boxwise.data.formats.detect import detect_format, unused_labels
 from boxwise.data.formats.folder import read_folder
-from boxwise.data.formats.names import FORMATS
+from boxwise.data.formats.names import READERS
 from boxwise.errors import BoxwiseError, named
 from boxwise.records import ImageRecord, Split
 
 Progress = Callable[[int, int], None]
-
-
-def detect_format(path: Path) -> str | None:
-    """The format of the labels at `path` by what lies there; None for images alone. Raises BoxwiseError if there is nothing."""
-    if not path.exists():
-        raise BoxwiseError(f"{path}: expected a data set, found no such file or folder.")
-    if path.is_file():
-        return "cvat" if is_cvat(path) else {".json": "coco", ".yaml": "yolo", ".yml": "yolo"}.get(path.suffix.lower())
-    if (path / "Annotations").is_dir():
-        return "voc"
-    if xml := next(path.glob("*.xml"), None):
-        return "cvat" if is_cvat(xml) else "voc"
-    if (path / "data.yaml").is_file() or (path / "labels").is_dir():
-        return "yolo"
-    if next(path.glob("*.json"), None) or next(path.glob("annotations/*.json"), None):
-        return "coco"
-    return "yolo" if next(path.glob("*.txt"), None) else None
 
 
 def read_dataset(
@@ -44,13 +28,23 @@ def read_dataset(
     images: Path | None = None,
     classes: tuple[str, ...] | None = None,
     missing_is_empty: bool = True,
+    coordinates: Coordinates = UPRIGHT,
     progress: Progress | None = None,
 ) -> Dataset:
-    """The data set at `path` in the format named or, without a name, the one its files show."""
+    """The data set at `path` in the format named or, without a name, the one its files show.
+
+    Where they show none it is read as images alone; files that look like labels all the same are a finding then.
+    """
     name = format_name or detect_format(path)
     if name is None:
-        return read_folder(path, progress=progress)
-    return named("format", FORMATS, name).read(path, images, classes=classes, missing_is_empty=missing_is_empty, progress=progress)
+        return _images_alone(path, progress)
+    reader = named("format", READERS, name)
+    return reader.read(path, images, classes=classes, missing_is_empty=missing_is_empty, coordinates=coordinates, progress=progress)
+
+
+def _images_alone(images: Path, progress: Progress | None) -> Dataset:
+    read = read_folder(images, progress=progress)
+    return replace(read, findings=(*read.findings, *unused_labels(images)))
 
 
 def read_pool(
@@ -59,6 +53,7 @@ def read_pool(
     *,
     format_name: str | None = None,
     classes: tuple[str, ...] | None = None,
+    coordinates: Coordinates = UPRIGHT,
     progress: Progress | None = None,
 ) -> Dataset:
     """What a study starts from: every image below `images`, with the `labels` that exist already.
@@ -69,8 +64,9 @@ def read_pool(
     if labels is None:
         if images is None:
             raise BoxwiseError("Give --images DIR, --labels PATH, or both.")
-        return replace(read_folder(images, progress=progress), classes=classes or ())
-    known = read_dataset(labels, format_name=format_name, images=images, classes=classes, missing_is_empty=False, progress=progress)
+        return replace(_images_alone(images, progress), classes=classes or ())
+    options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": coordinates, "progress": progress}
+    known = read_dataset(labels, images=images, missing_is_empty=False, **options)
     records = [record if record.image_id in known.labels else replace(record, split=Split.TRAIN) for record in known.images]
     findings = tuple(finding for finding in known.findings if finding.kind is not FindingKind.MISSING_LABEL_FILE)
     return _with_unlisted(replace(known, images=tuple(records), findings=findings), images, progress)
@@ -94,6 +90,7 @@ def read_labels_for(
     *,
     format_name: str | None,
     classes: tuple[str, ...],
+    coordinates: Coordinates = UPRIGHT,
     progress: Progress | None = None,
 ) -> Dataset:
     """Labels at `path` for a study's images, by its image ids: matched by id, else by file name where that is unique.
@@ -101,7 +98,8 @@ def read_labels_for(
     Labels of other images, and names that fit several, become findings. Raises BoxwiseError when `path` has no labels.
     """
     root = _common_folder(images)
-    found = read_dataset(path, format_name=format_name, images=root, classes=classes, missing_is_empty=False, progress=progress)
+    options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": coordinates, "progress": progress}
+    found = read_dataset(path, images=root, missing_is_empty=False, **options)
     ids = {record.image_id for record in images}
     by_stem: dict[str, list[str]] = {}
     for record in images:

@@ -7,6 +7,7 @@ Knows nothing of boxes, data sets or torch.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from boxwise.files import replacing
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
 MAX_PIXELS = 178_956_970  # where Pillow too sees a decompression bomb: 0.5 GB decoded
 _ORIENTATION = 0x0112
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `_opened` refuses such a file itself, as an error
 _FULL_SCALE = {"I": 65535.0, "F": 1.0}  # what counts as white in the modes without a fixed range
 
 
@@ -56,6 +58,12 @@ def image_size(path: Path) -> tuple[int, int]:
     """(width, height) in pixels after EXIF orientation, from the header alone. Raises ImageError."""
     with _opened(path) as image:
         return _upright_size(image)
+
+
+def orientation(path: Path) -> int:
+    """The EXIF orientation, 1 to 8, that is still to be applied to the pixels as they are stored; 1 where none is. Raises ImageError."""
+    with _opened(path) as image:
+        return _orientation_of(image)
 
 
 def verify_image(path: Path) -> tuple[int, int]:
@@ -113,10 +121,15 @@ def _reason(path: Path, error: Exception) -> str:
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
-    # PNG's own getexif decodes the whole picture in search of a late chunk; the base class reads what the header gave.
     # TIFF alone states its size upright already.
-    sideways = image.format != "TIFF" and Image.Image.getexif(image).get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    sideways = image.format != "TIFF" and _orientation_of(image) in (5, 6, 7, 8)
     return (image.height, image.width) if sideways else (image.width, image.height)
+
+
+def _orientation_of(image: Image.Image) -> int:
+    # PNG's own getexif decodes the whole picture in search of a late chunk; the base class reads what the header gave.
+    said = Image.Image.getexif(image).get(_ORIENTATION, 1)
+    return said if said in range(1, 9) else 1
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from defusedxml.ElementTree import fromstring
 from boxwise.annotation.verdicts import Shown, shown
 from boxwise.boxes import Boxes
 from boxwise.data.formats.checking import Reading, assemble
+from boxwise.data.formats.listing import Checked
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Proposals, QueryItem
 from boxwise.results.colors import class_colors
@@ -106,9 +107,10 @@ def boxes_of(result: Sequence[Mapping[str, Any]], record: ImageRecord, classes: 
     xyxy = np.array([_corners(region["value"]) for region in regions], np.float64).reshape(-1, 4) * size / 100
     names = [region["value"][_KIND][0] for region in regions]
     reading = Reading(Path(subject), names, xyxy, {"ids": [str(region.get("id", "")) for region in regions]})
-    checked = assemble([record], {record.image_id: reading}, classes=tuple(classes), findings=())
-    if checked.findings:
-        raise BoxwiseError("\n".join(finding.message for finding in checked.findings))
+    checked = assemble(Checked([record]), {record.image_id: reading}, classes=tuple(classes))
+    refused = [finding.message for finding in checked.findings if finding.quarantined]
+    if refused:
+        raise BoxwiseError("\n".join(refused))
     return checked.labels[record.image_id]
 
 

@@ -7,10 +7,11 @@ Knows nothing of training, studies or stores.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
+from unicodedata import category
 
 from boxwise.boxes import Boxes
 from boxwise.records import ImageRecord
@@ -30,6 +31,12 @@ class FindingKind(StrEnum):
     UNKNOWN_CLASS = "unknown class"
     BAD_LABEL_FILE = "bad label file"
     MISSING_LABEL_FILE = "missing label file"
+    BAD_NAME = "bad file name"
+    DUPLICATE_BOX = "duplicate box"
+    CONFLICTING_LABELS = "conflicting labels"
+    OTHER_SHAPE = "other shape"
+    EXTRA_COLUMN = "extra column"
+    UNUSED_FILE = "unused file"
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class Finding:
     """One fault: the file, what was expected and found, and whether its image was taken out.
 
     image_id: the image concerned, if one is. quarantined: the image is not in the data set's `images`.
+    box: x1, y1, x2, y2 of the box concerned, in pixels of the image as it was read, if one is.
     """
 
     kind: FindingKind
@@ -44,6 +52,34 @@ class Finding:
     message: str
     image_id: str | None = None
     quarantined: bool = False
+    box: tuple[float, float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", printable(self.message))
+        object.__setattr__(self, "path", Path(printable(str(self.path))))
+        object.__setattr__(self, "image_id", None if self.image_id is None else printable(self.image_id))
+
+
+def printable(text: str) -> str:
+    """`text` with what no terminal, JSON file or database takes escaped: bytes of a file name that are no UTF-8, control characters."""
+    return "".join(ascii(character)[1:-1] if is_unspeakable(character) else character for character in text)
+
+
+def is_unspeakable(character: str) -> bool:
+    """Whether it is a control character, a line separator or half a surrogate pair (a byte of a file name that is no UTF-8)."""
+    return category(character) in ("Cc", "Cs", "Zl", "Zp")
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """What the numbers of labels mean where their files do not say it.
+
+    raw: they were drawn on the pixels as they are stored, before EXIF turns the photo upright. voc_origin: what VOC's files call the first
+    pixel: 1 in those of the VOC devkit, whose xmax and ymax then are the last pixel inside.
+    """
+
+    raw: bool = False
+    voc_origin: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,6 +88,7 @@ class Dataset:
 
     labels: image_id → Boxes with `difficult`, `crowd` and `ids` where the format has them. An image of `images` that is not in `labels`
     is unlabelled; one whose Boxes are empty is known to hold no object. class_ids: the source's own numbers of `classes` (COCO).
+    notes: what the reader took for granted, in a sentence each; no fault, but worth a look.
     """
 
     classes: tuple[str, ...]
@@ -59,11 +96,14 @@ class Dataset:
     labels: Mapping[str, Boxes]
     findings: tuple[Finding, ...] = ()
     class_ids: tuple[int, ...] | None = None
-    notes: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
-class Format(Protocol):
-    """One label format on disk. Round trips are exact: read(write(read(x))) equals read(x)."""
+UPRIGHT = Coordinates()
+
+
+class Reader(Protocol):
+    """One label format on disk, to be read."""
 
     name: str
 
@@ -75,6 +115,7 @@ class Format(Protocol):
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,
         verify: bool = True,
+        coordinates: Coordinates = UPRIGHT,
         progress: Progress | None = None,
     ) -> Dataset:
         """Read a folder or file of labels. `images` overrides where the images lie.
@@ -82,10 +123,15 @@ class Format(Protocol):
         classes: the known class names in order; None: taken from the data. missing_is_empty: for formats with one label file an
         image, whether an image without one has no objects (YOLO's convention) or is unlabelled (what a growing study needs). VOC
         states an empty image by an XML without objects, so there an image without one is unlabelled either way.
-        verify: decode every image and look for duplicates; False trusts the headers. progress: called as images are checked.
+        verify: decode every image and look for duplicates; False trusts the headers. coordinates: how numbers are meant.
+        progress: called as images are checked.
         Raises BoxwiseError only when there is nothing to read; everything else becomes a finding.
         """
         ...
+
+
+class Format(Reader, Protocol):
+    """One label format on disk, to be read and written. Round trips are exact: read(write(read(x))) equals read(x)."""
 
     def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> None:
         """Write labels (and images, when asked) below `target`; files are complete or absent, never half written."""

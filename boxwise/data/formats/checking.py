@@ -1,14 +1,13 @@
-"""The checks that every reader runs: images on disk, and boxes inside them.
+"""The checks of labels that every reader runs: copies of images, known classes, boxes inside their image, no box twice.
 
-Returns records, and a finding for each fault with its image quarantined. Knows nothing of any label format.
+Returns a Dataset, and a finding for each fault with its image quarantined. Knows nothing of any label format.
 """
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,36 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes
-from boxwise.data.formats.base import Dataset, Finding, FindingKind, Progress
-from boxwise.data.images import digest, image_size, verify_image
-from boxwise.errors import ImageError
-from boxwise.records import ImageRecord, Split
+from boxwise.data.formats.base import Dataset, Finding, FindingKind
+from boxwise.data.formats.layout import STRICTNESS
+from boxwise.data.formats.listing import Checked
+from boxwise.data.formats.shapes import said_of, turned
+from boxwise.records import ImageRecord
 
 TOLERANCE = 1.0  # pixels by which rounding may push a box over the edge; clipped silently
 _EDGES = (("xmin", 0, "width"), ("ymin", 1, "height"), ("xmax", 0, "width"), ("ymax", 1, "height"))
 
 
 @dataclass(frozen=True)
-class Listed:
-    """An image as a label file or folder lists it, before anybody opened it.
-
-    size: (width, height) that `source`, the label file, states; None when it states none.
-    """
-
-    image_id: str
-    path: Path
-    split: Split | None = None
-    source_id: int | str | None = None
-    size: tuple[int, int] | None = None
-    source: Path | None = None
-
-
-@dataclass(frozen=True)
 class Reading:
     """The labels of one image as `path` states them, unchecked.
 
-    names: class name of each box. xyxy: float64 [N, 4] in pixels. columns: further columns of Boxes, N values each.
-    subject: the image, to be named in messages where `path` is a file of many images.
+    names: class name of each box. xyxy: float64 [N, 4] in pixels or, where `relative`, over the image's width and height. columns: further
+    columns of Boxes, N values each. subject: the image, to be named in messages where `path` is a file of many images.
+    shapes: kind → how many of the boxes stand for another shape. implied: nobody has said that there is no object, the convention of the
+    format alone does.
     """
 
     path: Path
@@ -54,61 +41,51 @@ class Reading:
     xyxy: NDArray[np.float64]
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     subject: str = ""
+    relative: bool = False
+    shapes: Mapping[str, int] = field(default_factory=dict)
+    implied: bool = False
 
 
-@dataclass(frozen=True)
-class _Measured:
-    size: tuple[int, int] | None = None
-    digest: str | None = None
-    fault: str | None = None
-
-
-def check_images(listed: Sequence[Listed], *, verify: bool, progress: Progress | None) -> tuple[list[ImageRecord], list[Finding]]:
-    """The images that exist, open, have the stated size and are no copy of an earlier one; a finding for each other one.
-
-    verify: decode each image and compare digests; False reads headers only.
-    """
-    records: list[ImageRecord] = []
-    findings: list[Finding] = []
-    first_with: dict[str, str] = {}
-    for done, (image, measured) in enumerate(zip(listed, _measure(listed, verify), strict=True), start=1):
-        fault = _image_fault(image, measured, first_with)
-        if fault is not None:
-            findings.append(fault)
-        elif measured.size is not None:
-            records.append(ImageRecord(image.image_id, image.path, *measured.size, image.split, image.source_id))
-        if progress is not None:
-            progress(done, len(listed))
-    return records, findings
+def empty_by_convention(path: Path) -> Reading:
+    """The reading of an image without labels where the format takes that for an image without objects."""
+    return Reading(path, (), np.zeros((0, 4)), implied=True)
 
 
 def assemble(
-    records: Iterable[ImageRecord],
+    checked: Checked,
     readings: Mapping[str, Reading],
     *,
     classes: tuple[str, ...],
-    findings: Iterable[Finding],
+    findings: Iterable[Finding] = (),
     class_ids: tuple[int, ...] | None = None,
-    notes: Mapping[str, str] | None = None,
+    notes: Iterable[str] = (),
 ) -> Dataset:
-    """The data set of `records` with their checked `readings`; an image with a bad box or unknown class is quarantined.
+    """The data set of the checked images with their `readings`; an image with a bad box or unknown class is quarantined.
 
-    A record without a reading is unlabelled. Readings of images that are not in `records` are ignored: their finding was made.
+    An image without a reading is unlabelled. Readings of other images are ignored: their finding was made. Of copies the labelled one
+    stays. findings: of the reader, named before those of the checks.
     """
     index = {name: label for label, name in enumerate(classes)}
-    found = list(findings)
+    found = [*findings, *checked.findings]
+    pixels = {r.image_id: _in_pixels(readings[r.image_id], r, checked) for r in checked.records if r.image_id in readings}
+    found += _without_odd_scores(pixels)
+    records, copies = _without_copies(checked, pixels)
+    found += copies
     images: list[ImageRecord] = []
     labels: dict[str, Boxes] = {}
     for record in records:
-        reading = readings.get(record.image_id)
+        reading = pixels.get(record.image_id)
         faults = [] if reading is None else list(chain(_class_faults(reading, index, record), _box_faults(reading, record)))
         found += faults
         if faults:
             continue
         images.append(record)
         if reading is not None:
-            labels[record.image_id] = _boxes(reading, index, record)
-    return Dataset(classes, tuple(images), labels, tuple(found), class_ids, notes or {})
+            rows = _distinct(reading, record)
+            found += _repeated(reading, rows, record)
+            labels[record.image_id] = _boxes(reading, index, record)[rows]
+    found += _shape_finding([pixels[image_id] for image_id in labels])
+    return Dataset(classes, tuple(images), labels, tuple(found), class_ids, (*notes, *_notes(checked, pixels, labels)))
 
 
 def unlabelled(path: Path, records: Sequence[ImageRecord], readings: Mapping[str, Reading], *, expected: str) -> list[Finding]:
@@ -124,42 +101,104 @@ def unlabelled(path: Path, records: Sequence[ImageRecord], readings: Mapping[str
     return [Finding(FindingKind.MISSING_LABEL_FILE, path, message)]
 
 
-def _measure(listed: Sequence[Listed], verify: bool) -> Iterable[_Measured]:
-    """Sizes and digests in order; threads, since decoding and hashing release the interpreter's lock."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        yield from pool.map(lambda image: _measure_one(image.path, verify), listed)
+def _in_pixels(reading: Reading, record: ImageRecord, checked: Checked) -> Reading:
+    """The reading in pixels of the upright image."""
+    turn, size = checked.turns.get(record.image_id, 1), (record.width, record.height)
+    drawn_on = size[::-1] if turn >= 5 else size
+    xyxy = reading.xyxy * np.array([*drawn_on, *drawn_on], np.float64) if reading.relative else reading.xyxy
+    return replace(reading, xyxy=turned(xyxy, turn, drawn_on), relative=False)
 
 
-def _measure_one(path: Path, verify: bool) -> _Measured:
-    try:
-        return _Measured(verify_image(path), digest(path)) if verify else _Measured(image_size(path))
-    except ImageError as error:
-        return _Measured(fault=str(error))
+def _without_odd_scores(readings: dict[str, Reading]) -> list[Finding]:
+    """Takes out scores that are none or that some box of their image lacks; one finding for all."""
+    odd = {image_id: reading for image_id, reading in readings.items() if not all(map(_is_score, reading.columns.get("scores", ())))}
+    for image_id, reading in odd.items():
+        readings[image_id] = replace(reading, columns={name: column for name, column in reading.columns.items() if name != "scores"})
+    lost = {image_id: reading for image_id, reading in odd.items() if any(score is not None for score in reading.columns["scores"])}
+    if not lost:
+        return []
+    image_id, first = next(iter(lost.items()))
+    score = next(score for score in first.columns["scores"] if score is not None)
+    message = f"{first.path}: expected a score from 0 to 1 for every box of an image or for none, found otherwise in {len(lost)} images "
+    message += f"(first: {score:.10g} in {image_id}). Their scores are passed over; the boxes stay."
+    return [Finding(FindingKind.EXTRA_COLUMN, first.path, message)]
 
 
-def _image_fault(image: Listed, measured: _Measured, first_with: dict[str, str]) -> Finding | None:
-    def fault(kind: FindingKind, path: Path, message: str) -> Finding:
-        return Finding(kind, path, message, image.image_id, quarantined=True)
-
-    if not image.path.is_file():
-        where = f"{image.source}: " if image.source else ""
-        return fault(FindingKind.MISSING_IMAGE, image.source or image.path, f"{where}expected the image {image.path}, found no such file.")
-    if measured.fault is not None:
-        return fault(FindingKind.CORRUPT_IMAGE, image.path, measured.fault)
-    if image.size is not None and image.size != measured.size:
-        return fault(FindingKind.SIZE_MISMATCH, image.source or image.path, _size_message(image, measured.size or (0, 0)))
-    if measured.digest is not None:
-        first = first_with.setdefault(measured.digest, image.image_id)
-        if first != image.image_id:
-            message = f"{image.path}: expected an image of its own, found a byte-for-byte copy of {first}."
-            return fault(FindingKind.DUPLICATE_IMAGE, image.path, message)
-    return None
+def _is_score(value: Any) -> bool:
+    return value is not None and 0 <= value <= 1
 
 
-def _size_message(image: Listed, size: tuple[int, int]) -> str:
-    width, height = image.size or (0, 0)
-    turned = " The two are swapped: were the labels drawn without the photo's EXIF orientation?" if (height, width) == size else ""
-    return f"{image.source}: says {width} x {height} pixels. Expected {size[0]} x {size[1]} as in {image.path.name}.{turned}"
+def _without_copies(checked: Checked, readings: Mapping[str, Reading]) -> tuple[list[ImageRecord], list[Finding]]:
+    """The records without all but one of those with the same bytes: a labelled one, of the strictest split, the first."""
+    groups: dict[str, list[ImageRecord]] = {}
+    for record in checked.records:
+        groups.setdefault(checked.digests.get(record.image_id, f"/{record.image_id}"), []).append(record)
+    findings = [finding for group in groups.values() if len(group) > 1 for finding in _copy_findings(group, readings)]
+    out = {finding.image_id for finding in findings if finding.quarantined}
+    return [record for record in checked.records if record.image_id not in out], findings
+
+
+def _copy_findings(group: Sequence[ImageRecord], readings: Mapping[str, Reading]) -> Iterable[Finding]:
+    """Which of the copies are taken out, and whether their labels disagree."""
+    said = [record for record in group if record.image_id in readings and not readings[record.image_id].implied]
+    kept = max(said or [r for r in group if r.image_id in readings] or group, key=lambda record: STRICTNESS[record.split])
+    for record in (record for record in group if record is not kept):
+        message = f"{record.path}: expected an image of its own, found a byte-for-byte copy of {kept.image_id}."
+        yield Finding(FindingKind.DUPLICATE_IMAGE, record.path, message, record.image_id, quarantined=True)
+    if len({_content(readings[record.image_id], record) for record in said}) > 1:
+        others = ", ".join(record.image_id for record in said if record is not kept)
+        message = f"{kept.path}: expected equal labels for copies of one image, found others for {others}. "
+        message += f"Those of {kept.image_id} are kept."
+        yield Finding(FindingKind.CONFLICTING_LABELS, kept.path, message, kept.image_id)
+
+
+def _content(reading: Reading, record: ImageRecord) -> frozenset[tuple[str, bytes]]:
+    """What a reading says, whatever the order of its boxes."""
+    clipped = _clipped(reading.xyxy, record)
+    return frozenset((name, row.tobytes()) for name, row in zip(reading.names, clipped, strict=True))
+
+
+def _distinct(reading: Reading, record: ImageRecord) -> NDArray[np.int64]:
+    """The rows of the boxes that differ in class or place, in order; of equal ones the best score, else the least difficult."""
+    clipped, columns = _clipped(reading.xyxy, record), reading.columns
+    flags = zip(*(columns.get(name, [False] * len(clipped)) for name in ("crowd", "difficult")), strict=True)
+    scores = columns.get("scores", [0.0] * len(clipped))
+    rank = [(-score, *flag, row) for row, (score, flag) in enumerate(zip(scores, flags, strict=True))]
+    kept: dict[tuple[str, bytes], int] = {}
+    for *_, row in sorted(rank):
+        kept.setdefault((reading.names[row], clipped[row].tobytes()), row)
+    return np.array(sorted(kept.values()), np.int64)
+
+
+def _repeated(reading: Reading, kept: NDArray[np.int64], record: ImageRecord) -> list[Finding]:
+    rows = sorted(set(range(len(reading.names))) - set(kept.tolist()))
+    if not rows:
+        return []
+    shown = ", ".join(str(row + 1) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
+    message = f"{reading.path}: {reading.subject}expected each box once, found {len(rows)} of {len(reading.names)} repeated word for word"
+    message += f" (box {shown}; {reading.names[rows[0]]!r} first); one of each is kept."
+    where = tuple(_clipped(reading.xyxy, record)[rows[0]].tolist())
+    return [Finding(FindingKind.DUPLICATE_BOX, reading.path, message, record.image_id, box=where)]
+
+
+def _shape_finding(readings: Sequence[Reading]) -> list[Finding]:
+    """One finding for all the boxes that stand for another shape, if there are any."""
+    shaped = [reading for reading in readings if reading.shapes]
+    if not shaped:
+        return []
+    counts = sum((Counter(reading.shapes) for reading in shaped), Counter[str]())
+    path = shaped[0].path
+    message = f"{path}: expected upright boxes, found {said_of(counts)} in {len(shaped)} images. Each is read as the upright box around it."
+    return [Finding(FindingKind.OTHER_SHAPE, path, message)]
+
+
+def _notes(checked: Checked, readings: Mapping[str, Reading], labels: Mapping[str, Boxes]) -> Iterable[str]:
+    implied = [image_id for image_id in labels if readings[image_id].implied]
+    if implied:
+        yield f"{len(implied)} of {len(labels)} labelled images have no label and are taken as without objects (first: {implied[0]})."
+    turned_ones = [image_id for image_id in labels if image_id in checked.turns]
+    if turned_ones:
+        yield f"the labels of {len(turned_ones)} images were turned upright with their photos (first: {turned_ones[0]})."
 
 
 def _class_faults(reading: Reading, index: Mapping[str, int], record: ImageRecord) -> Iterable[Finding]:
@@ -176,7 +215,8 @@ def _box_faults(reading: Reading, record: ImageRecord) -> Iterable[Finding]:
         problem = _box_problem(box, clipped[row], record)
         if problem:
             message = f"{reading.path}: {reading.subject}box {row + 1} ({name!r}) {problem}"
-            yield Finding(FindingKind.BAD_BOX, reading.path, message, record.image_id, quarantined=True)
+            corners = tuple(box.tolist()) if np.isfinite(box).all() else None
+            yield Finding(FindingKind.BAD_BOX, reading.path, message, record.image_id, quarantined=True, box=corners)
 
 
 def _box_problem(box: NDArray[np.float64], clipped: NDArray[np.float32], record: ImageRecord) -> str:

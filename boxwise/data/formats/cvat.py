@@ -1,26 +1,29 @@
 """CVAT for images 1.1: one annotations.xml with every image, its boxes and the class names in order.
 
 Reads what CVAT exports of tasks and projects, and what is written here. Coordinates are continuous pixels from 0, floats allowed.
-Upright boxes only: an image with any other shape is taken out with a finding. Knows nothing of CVAT's server or of video tracks.
+Polygons, masks, ellipses and rotated boxes are read as their upright extent; an image with points or lines is taken out with a finding.
+The tracks of a video are read where its frames are given as images. Knows nothing of CVAT's server.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
-from defusedxml.ElementTree import iterparse
 
 from boxwise.boxes import Boxes
-from boxwise.data.formats.base import Dataset, Finding, FindingKind, Progress
-from boxwise.data.formats.checking import Listed, Reading, assemble, check_images, unlabelled
-from boxwise.data.formats.layout import ImageIndex, existing, first_folder, place_images, split_named, write_texts
-from boxwise.data.formats.xml import number, root_of, size
+from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
+from boxwise.data.formats.checking import Reading, assemble, unlabelled
+from boxwise.data.formats.cvat_shapes import corners_of, frames_of, is_area
+from boxwise.data.formats.layout import ImageIndex, check_names, existing, first_folder, is_file, place_images, split_named, write_texts
+from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.xml import number, root_of, root_tag, size
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord
 
@@ -28,7 +31,7 @@ FILE = "annotations.xml"
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
 _FLAGS = ("difficult", "crowd")
 _INPUTS = {"score": ("text", "", ""), **dict.fromkeys(_FLAGS, ("checkbox", "false", "false\ntrue"))}
-_BOX_TYPES = ("", "any", "rectangle", "bbox")
+_BOX_TYPES = ("", "any", "rectangle", "bbox", "polygon", "mask", "ellipse", "cuboid")
 
 
 class Cvat:
@@ -50,29 +53,32 @@ class Cvat:
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,
         verify: bool = True,
+        coordinates: Coordinates = UPRIGHT,
         progress: Progress | None = None,
     ) -> Dataset:
-        """As `Format.read`. Classes come from `classes`, else the declared labels in order, then undeclared names, sorted.
+        """As `Reader.read`. Classes come from `classes`, else the declared labels in order, then undeclared names, sorted.
 
         missing_is_empty: whether an image without a shape, of which nothing says that it is labelled, has no objects or is unlabelled.
         """
         path = _xml_file(existing(labels, "a CVAT annotations.xml or a folder with one"))
         index = ImageIndex(images or first_folder((path.parent / "images", path.parent)))
-        root, findings = root_of(path, "annotations", owner="CVAT"), []
-        entries = [_entry(path, element, row, index) for row, element in enumerate(root.findall("image"))]
-        findings += [finding for entry in entries for finding in entry.findings] + _tracks(path, root)
-        if not entries:
+        root = root_of(path, "annotations", owner="CVAT")
+        entries = [_entry(path, element, row, index) for row, element in enumerate(root.findall("image"))] + _frames(path, root, index)
+        findings = [finding for entry in entries for finding in entry.findings]
+        if not any(entry.listed is not None or entry.stated for entry in entries):
             raise BoxwiseError(findings[0].message if findings else f"{path}: expected CVAT images, found none in it.")
         sound, repeats = _distinct(path, entries)
-        records, image_findings = check_images([e.listed for e in sound if e.listed is not None], verify=verify, progress=progress)
-        readings = {e.listed.image_id: e.reading for e in sound if e.listed is not None and e.is_labelled(missing_is_empty)}
-        findings += [*repeats, *image_findings, *unlabelled(path, records, readings, expected="a shape or a tag")]
-        names = classes or _class_names(root, readings.values())
-        return assemble(records, readings, classes=names, findings=findings)
+        listed = [entry.listed for entry in sound if entry.listed is not None]
+        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
+        readings = {e.listed.image_id: e.labelled(missing_is_empty) for e in sound if e.listed is not None}
+        known = {image_id: reading for image_id, reading in readings.items() if reading is not None}
+        findings += [*repeats, *unlabelled(path, checked.records, known, expected="a shape or a tag")]
+        return assemble(checked, known, classes=classes or _class_names(root, known.values()), findings=findings)
 
     def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> None:
         """As `Format.write`. A `target` ending in .xml is the file; else it is target/annotations.xml. Images go to images/ beside it."""
         path = target if target.suffix.lower() == ".xml" else target / FILE
+        check_names(dataset)
         root = _tree(dataset)
         indent(root, "  ")
         write_texts({path: '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode") + "\n"})
@@ -82,11 +88,7 @@ class Cvat:
 
 def is_cvat(path: Path) -> bool:
     """Whether `path` is an XML file with CVAT's root element; only its first bytes are read."""
-    try:
-        with path.open("rb") as file:
-            return next((element.tag for _, element in iterparse(file, events=("start",))), "") == "annotations"
-    except Exception:  # not XML, or none that should be read
-        return False
+    return root_tag(path) == "annotations"
 
 
 @dataclass(frozen=True)
@@ -98,14 +100,17 @@ class _Entry:
     stated: bool | None = None
     findings: list[Finding] = field(default_factory=list)
 
-    def is_labelled(self, missing_is_empty: bool) -> bool:
-        return missing_is_empty if self.stated is None else self.stated
+    def labelled(self, missing_is_empty: bool) -> Reading | None:
+        """The reading; None where the image is unlabelled."""
+        if self.stated is None:
+            return replace(self.reading, implied=True) if missing_is_empty else None
+        return self.reading if self.stated else None
 
 
 def _xml_file(labels: Path) -> Path:
     if labels.is_file():
         return labels
-    found = [path for path in (labels / FILE, *sorted(labels.glob("*.xml"))) if path.is_file()]
+    found = [path for path in (labels / FILE, *sorted(labels.glob("*.xml")), *sorted(labels.glob("*/*.xml"))) if is_file(path)]
     if not found:
         raise BoxwiseError(f"{labels}: expected {FILE} as CVAT exports it, found no XML file.")
     return found[0]
@@ -119,52 +124,64 @@ def _entry(path: Path, element: Element, row: int, index: ImageIndex) -> _Entry:
         return _Entry(Reading(path, (), np.zeros((0, 4))), findings=[fault])
     split = split_named(element.get("subset", ""))
     image_id = index.ending_in(name, split) or name
-    boxes = element.findall("box")
     listed = Listed(image_id, index.path(image_id), split, None, size(element.get("width"), element.get("height")), path)
-    faults = [*_other_shapes(element), *_rotated(boxes)]
+    faults = [*_shapes_without_area(element), *_odd_rotations(element)]
     findings = [
-        Finding(FindingKind.BAD_BOX, path, f"{path}: {image_id} {fault} Expected upright boxes.", image_id, quarantined=True)
-        for fault in faults
+        Finding(FindingKind.BAD_BOX, path, f"{path}: {image_id} {fault} Expected boxes.", image_id, quarantined=True) for fault in faults
     ]
-    reading = _reading(path, boxes, f"{image_id} ")
+    reading = _reading(path, [shape for shape in element if is_area(shape)], f"{image_id} ")
     return _Entry(reading, None if faults else listed, _stated(element), findings)
 
 
 def _stated(image: Element) -> bool | None:
-    if image.findall("box") or image.findall("tag"):
+    if any(is_area(child) or child.tag == "tag" for child in image):
         return True
     return {"1": True, "0": False}.get(image.get("labeled", ""))
 
 
-def _other_shapes(image: Element) -> Iterable[str]:
-    found = Counter(child.tag for child in image if child.tag not in ("box", "tag"))
+def _shapes_without_area(image: Element) -> Iterable[str]:
+    found = Counter(child.tag for child in image if not is_area(child) and child.tag != "tag")
     return [f"has {count} {'shape' if count == 1 else 'shapes'} of the kind {tag!r}." for tag, count in found.items()]
 
 
-def _rotated(boxes: Sequence[Element]) -> Iterable[str]:
-    for row, box in enumerate(boxes, start=1):
-        angle = number(box.get("rotation", "0"))
-        if angle % 360 != 0:  # true for NaN, too
-            yield f"box {row} ({box.get('label', '')!r}) is rotated by {box.get('rotation')} degrees."
+def _odd_rotations(image: Element) -> Iterable[str]:
+    for row, shape in enumerate(filter(is_area, image), start=1):
+        if not isfinite(number(shape.get("rotation", "0"))):
+            yield f"box {row} ({shape.get('label', '')!r}) is rotated by {shape.get('rotation')} degrees."
 
 
-def _reading(path: Path, boxes: Sequence[Element], subject: str) -> Reading:
-    xyxy = np.array([[number(box.get(corner)) for corner in _CORNERS] for box in boxes], np.float64).reshape(-1, 4)
-    stated = [{a.get("name"): (a.text or "").strip() for a in box.findall("attribute")} for box in boxes]
+def _reading(path: Path, shapes: Sequence[Element], subject: str) -> Reading:
+    shaped = [corners_of(shape) for shape in shapes]
+    xyxy = np.array([corners for corners, _ in shaped], np.float64).reshape(-1, 4)
+    stated = [{a.get("name"): (a.text or "").strip() for a in shape.findall("attribute")} for shape in shapes]
     columns: dict[str, list[Any]] = {}
     for flag in _FLAGS:
         if any(flag in attributes for attributes in stated):
             columns[flag] = [attributes.get(flag, "").lower() in ("true", "1") for attributes in stated]
     scores = [number(attributes.get("score")) for attributes in stated]
-    if scores and np.isfinite(scores).all():
-        columns["scores"] = scores
-    return Reading(path, [box.get("label", "") for box in boxes], xyxy, columns, subject)
+    if np.isfinite(scores).any():
+        columns["scores"] = [score if isfinite(score) else None for score in scores]
+    names = [shape.get("label", "") for shape in shapes]
+    return Reading(path, names, xyxy, columns, subject, shapes=Counter(kind for _, kind in shaped if kind))
 
 
-def _tracks(path: Path, root: Element) -> list[Finding]:
-    count = len(root.findall("track"))
-    message = f"{path}: expected boxes of images, found {count} tracks of a video. Export the task as 'CVAT for images 1.1'."
-    return [Finding(FindingKind.BAD_LABEL_FILE, path, message)] if count else []
+def _frames(path: Path, root: Element, index: ImageIndex) -> list[_Entry]:
+    """The frames of a video among the images, with what its tracks show on each."""
+    tracks = root.findall("track")
+    if not tracks:
+        return []
+    stated = size(root.findtext("meta/*/original_size/width"), root.findtext("meta/*/original_size/height"))
+    frames = frames_of(root, index.paths)
+    listed = [Listed(image_id, index.path(image_id), None, None, stated, path) for image_id in frames]
+    entries = [
+        _Entry(_reading(path, shapes, f"{frame.image_id} "), frame, bool(shapes) or None)
+        for frame, shapes in zip(listed, frames.values(), strict=True)
+    ]
+    if entries:
+        return entries
+    message = f"{path}: expected frames such as frame_000000.png in {index.folder}, found none for {len(tracks)} tracks of a video. "
+    message += "Export the task as 'CVAT for images 1.1', or add the frames."
+    return [_Entry(Reading(path, (), np.zeros((0, 4))), findings=[Finding(FindingKind.BAD_LABEL_FILE, path, message)])]
 
 
 def _distinct(path: Path, entries: Iterable[_Entry]) -> tuple[list[_Entry], list[Finding]]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from boxwise.data.formats.base import Dataset, Progress
-from boxwise.data.formats.checking import Listed, assemble, check_images
+from boxwise.data.formats.checking import assemble
 from boxwise.data.formats.layout import ImageIndex, existing
+from boxwise.data.formats.listing import Listed, check_images
 from boxwise.errors import BoxwiseError
 
 
@@ -19,5 +20,4 @@ def read_folder(images: Path, *, verify: bool = True, progress: Progress | None 
     if not index.paths:
         raise BoxwiseError(f"{images}: expected a folder with images, found none.")
     listed = [Listed(image_id, path) for image_id, path in index.paths.items()]
-    records, findings = check_images(listed, verify=verify, progress=progress)
-    return assemble(records, {}, classes=(), findings=findings)
+    return assemble(check_images(listed, verify=verify, progress=progress), {}, classes=())

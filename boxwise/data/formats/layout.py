@@ -5,6 +5,7 @@ Returns image ids: paths below the image folder in POSIX form. Knows nothing of 
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections import defaultdict
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from boxwise.data.formats.base import Dataset
+from boxwise.data.formats.base import Dataset, is_unspeakable, printable
 from boxwise.data.images import find_images
 from boxwise.errors import BoxwiseError
 from boxwise.files import replacing
@@ -29,6 +30,7 @@ _SPLIT_WORDS = {
     "testing": Split.TEST,
 }
 _WRITERS = 16
+_HASHED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 STRICTNESS: dict[Split | None, int] = {None: -1, Split.TRAIN: 0, Split.VAL: 1, Split.TEST: 2}
 
 
@@ -46,20 +48,78 @@ def stem_of(image_id: str) -> str:
 def first_folder(candidates: Iterable[Path]) -> Path:
     """The first candidate that is a folder; the last one when none is."""
     folders = list(candidates)
-    return next((folder for folder in folders if folder.is_dir()), folders[-1])
+    return next((folder for folder in folders if is_folder(folder)), folders[-1])
 
 
 def existing(path: Path, kind: str) -> Path:
     """`path`, or a BoxwiseError that says what was expected there."""
-    if not path.exists():
+    if not is_file(path) and not is_folder(path):
         raise BoxwiseError(f"{path}: expected {kind}, found no such file or folder.")
     return path
 
 
+def is_file(path: Path) -> bool:
+    """Whether `path` is a regular file, or a link to one: no pipe or device, which would hang a reader. False for a name no disk takes."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder; False for a name that no disk takes."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def files_below(folder: Path, suffix: str) -> list[Path]:
+    """All files below `folder` with `suffix` in any case, sorted; also what has the name but is no regular file, hidden ones left out."""
+    found = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names if name.lower().endswith(suffix))
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def bytes_of(path: Path) -> bytes:
+    """What the file holds. Raises BoxwiseError where it is no regular file or cannot be read."""
+    if not is_file(path):
+        raise BoxwiseError(f"{path}: expected a regular file, found something else of that name.")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BoxwiseError(f"{path}: expected a readable file, found: {error.strerror or error}.") from error
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a list, stripped; [] when there is no such file."""
+    text = bytes_of(path).decode("utf-8-sig", errors="replace") if is_file(path) else ""
+    return [line.strip() for line in text.rstrip().splitlines()]
+
+
 def listed_names(path: Path) -> tuple[str, ...]:
     """The class names of a text file, one a line; () when there is no such file."""
-    text = path.read_text(encoding="utf-8-sig", errors="replace") if path.is_file() else ""
-    return tuple(line.strip() for line in text.rstrip().splitlines())
+    return tuple(lines_of(path))
+
+
+def name_fault(image_id: str) -> str:
+    """What keeps a name out of lists and label files, or ''."""
+    if any(map(is_unspeakable, image_id)):
+        return "Expected a name in UTF-8 without line breaks and other control characters; rename the file."
+    return ""
+
+
+def check_names(dataset: Dataset) -> None:
+    """Raises BoxwiseError for an image whose name a list of one name a line cannot hold."""
+    for record in dataset.images:
+        if fault := name_fault(record.image_id):
+            raise BoxwiseError(f"{printable(str(record.path))}: {fault}")
+
+
+def unhashed(name: str) -> str | None:
+    """The path `name` as it was before Label Studio put eight hex digits in front of its last part; None if it has none."""
+    folder, slash, last = name.rpartition("/")
+    plain = _HASHED.sub("", last)
+    return f"{folder}{slash}{plain}" if plain != last else None
 
 
 def shared_stems(image_ids: Iterable[str]) -> set[str]:
@@ -107,7 +167,7 @@ class ImageIndex:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.paths = {path.relative_to(folder).as_posix(): path for path in find_images(folder)} if folder.is_dir() else {}
+        self.paths = {path.relative_to(folder).as_posix(): path for path in find_images(folder)} if is_folder(folder) else {}
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for image_id in self.paths:
@@ -124,11 +184,28 @@ class ImageIndex:
         return found[0] if len(found) == 1 else next((i for i in found if PurePosixPath(i).name == file_name), None)
 
     def ending_in(self, tail: str, split: Split | None = None) -> str | None:
-        """The image with id `tail`, or the only one whose path ends in it; of several the one in a folder named after `split`."""
-        if tail in self.paths:
-            return tail
-        name = PurePosixPath(tail).name
-        found = [i for i in self._by_name.get(name, []) if i.endswith("/" + tail)]
+        """The image that a label file calls `tail`: its id, with or without this folder's own name, or the end of one path alone.
+
+        Of several the one in a folder named after `split`. A name that Label Studio put a prefix to serves without it, too.
+        """
+        found = self._exact(tail) or self._only(tail, split)
+        plain = unhashed(tail)
+        return found if found or plain is None else self.ending_in(plain, split)
+
+    def _exact(self, name: str) -> str | None:
+        if name in self.paths:
+            return name
+        parts, here = PurePosixPath(name).parts, self.folder.absolute().parts
+        rests = ("/".join(parts[count:]) for count in range(1, len(parts)) if parts[:count] == here[-count:])
+        return next((rest for rest in rests if rest in self.paths), None)
+
+    def _only(self, tail: str, split: Split | None) -> str | None:
+        found = [i for i in self._by_name.get(PurePosixPath(tail).name, []) if i.endswith("/" + tail)]
         if len(found) > 1 and split is not None:
             found = [i for i in found if split_named(str(PurePosixPath(i).parent)) == split]
         return found[0] if len(found) == 1 else None
+
+    def folder_splits(self) -> dict[str, Split]:
+        """Image id → split, of the images whose first folder is called after one."""
+        said = {image_id: split_named(image_id.partition("/")[0]) for image_id in self.paths if "/" in image_id}
+        return {image_id: split for image_id, split in said.items() if split is not None}

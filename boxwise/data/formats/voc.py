@@ -1,13 +1,15 @@
 """PASCAL VOC: one XML an image, splits in ImageSets/Main.
 
-Reads a data set's root (Annotations, ImageSets/Main, JPEGImages) or a bare folder of XML. Coordinates are taken as they stand, as
-continuous pixels from 0, floats allowed. Knows nothing of segmentation masks, parts and poses.
+Reads a data set's root (Annotations, ImageSets/Main, JPEGImages), a bare folder of XML, or such a folder a split. Coordinates are taken as
+they are, as continuous pixels from 0, unless the caller says that they count from 1. Knows nothing of segmentation masks, parts and poses.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import degrees
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -15,24 +17,32 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 
 from boxwise.boxes import Boxes
-from boxwise.data.formats.base import Dataset, Finding, FindingKind, Progress
-from boxwise.data.formats.checking import Listed, Reading, assemble, check_images, unlabelled
+from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
+from boxwise.data.formats.checking import Reading, assemble, unlabelled
 from boxwise.data.formats.layout import (
     STRICTNESS,
     ImageIndex,
+    bytes_of,
+    check_names,
     existing,
+    files_below,
     first_folder,
+    is_file,
     listed_names,
     place_images,
     shared_stems,
+    split_named,
     stem_of,
     write_texts,
 )
+from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_rotated
 from boxwise.data.formats.xml import number, root_of, size
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Split
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_BOX_TAGS = ("bndbox", "robndbox", "xmin")
 
 
 class Voc:
@@ -52,30 +62,33 @@ class Voc:
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,
         verify: bool = True,
+        coordinates: Coordinates = UPRIGHT,
         progress: Progress | None = None,
     ) -> Dataset:
-        """As `Format.read`. Classes come from `classes`, else classes.txt, else the names found, sorted."""
+        """As `Reader.read`. Classes come from `classes`, else classes.txt, else the names found, sorted."""
         folders = _Folders.of(existing(labels, "a VOC folder"), images)
         index = ImageIndex(folders.images)
-        files = [_parse(path) for path in sorted(folders.annotations.rglob("*.xml"))]
+        files = [_parse(path, coordinates.voc_origin) for path in files_below(folders.annotations, ".xml")]
         if not files and not index.paths:
             raise BoxwiseError(f"{labels}: expected Annotations/*.xml and JPEGImages, found neither labels nor images.")
         named, findings = _match(files, index, folders.annotations)
         splits, split_findings = _splits(folders.sets, index, {stem_of(image_id): image_id for image_id in named})
         findings += split_findings
+        splits = splits or index.folder_splits()
         listed = _listed(named, index, splits, {finding.image_id for finding in findings if finding.quarantined})
-        records, image_findings = check_images(listed, verify=verify, progress=progress)
+        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
         readings = {image_id: file.reading for image_id, file in named.items() if file.reading is not None}
-        findings += [*image_findings, *unlabelled(folders.annotations, records, readings, expected="an XML")]
+        findings += unlabelled(folders.annotations, checked.records, readings, expected="an XML")
         names = (
             classes
             or listed_names(folders.root / "classes.txt")
             or tuple(sorted({name for r in readings.values() for name in r.names} - {""}))
         )
-        return assemble(records, readings, classes=names, findings=findings)
+        return assemble(checked, readings, classes=names, findings=findings)
 
     def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> None:
         """As `Format.write`. An unlabelled image gets no XML; images go to JPEGImages/image_id."""
+        check_names(dataset)
         stems = _xml_stems(dataset.images)
         texts = {target / "classes.txt": _lines(dataset.classes)}
         for record in dataset.images:
@@ -101,7 +114,7 @@ class _Folders:
     @staticmethod
     def of(labels: Path, images: Path | None) -> _Folders:
         root = labels.parent if labels.name == "Annotations" else labels
-        annotations = first_folder((root / "Annotations", labels))
+        annotations = first_folder((root / "Annotations", root / "annotations", labels))
         beside = (root / "JPEGImages", root / "images", annotations)
         return _Folders(root, annotations, images or first_folder(beside), root / "ImageSets" / "Main")
 
@@ -117,22 +130,52 @@ class _File:
     fault: str | None = None
 
 
-def _parse(path: Path) -> _File:
+def _parse(path: Path, origin: int) -> _File:
     try:
         root = root_of(path, "annotation", owner="VOC")
+        objects = _objects(path, root)
     except BoxwiseError as error:
         return _File(path, fault=str(error))
     file_name = (root.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
     stated = size(root.findtext("size/width"), root.findtext("size/height"))
-    return _File(path, file_name, stated, _reading(path, root.findall("object")))
+    return _File(path, file_name, stated, _reading(path, objects, origin))
 
 
-def _reading(path: Path, objects: list[Element]) -> Reading:
-    xyxy = np.array([[number(o.findtext(f"bndbox/{corner}")) for corner in _CORNERS] for o in objects], np.float64).reshape(-1, 4)
+def _objects(path: Path, root: Element) -> list[Element]:
+    """The objects, however deep they lie. BoxwiseError for a box outside of any: nothing would say that it was passed over."""
+    objects = list(root.iter("object"))
+    boxes, read = (sum(element.tag.lower() in _BOX_TAGS for part in parts for element in part.iter()) for parts in ([root], objects))
+    if boxes > read:
+        raise BoxwiseError(f"{path}: expected every box inside an <object>, found {boxes - read} outside of one.")
+    return objects
+
+
+def _reading(path: Path, objects: list[Element], origin: int) -> Reading:
+    shaped = [_corners(element) for element in objects]
+    xyxy = np.array([corners for corners, _ in shaped], np.float64).reshape(-1, 4)
+    xyxy -= [origin, origin, 0, 0]  # the first pixel inside, from 0; the last one from 1 is the edge after it
     columns: dict[str, list[bool]] = {"difficult": [_flag(o, "difficult") for o in objects]}
     if any(o.find("crowd") is not None for o in objects):
         columns["crowd"] = [_flag(o, "crowd") for o in objects]
-    return Reading(path, [(o.findtext("name") or "").strip() for o in objects], xyxy, columns)
+    names = [(o.findtext("name") or "").strip() for o in objects]
+    return Reading(path, names, xyxy, columns, shapes=Counter(kind for _, kind in shaped if kind))
+
+
+def _corners(element: Element) -> tuple[Corners, str]:
+    """The corners of an object, and the shape they were taken from where it has no upright box."""
+    box, rotated, polygon = (element.find(tag) for tag in ("bndbox", "robndbox", "polygon"))
+    if box is not None:
+        x1, y1, x2, y2 = (number(box.findtext(corner)) for corner in _CORNERS)
+        return (x1, y1, x2, y2), ""
+    if rotated is not None:  # roLabelImg: centre, size and radians
+        cx, cy, width, height, angle = (number(rotated.findtext(tag)) for tag in ("cx", "cy", "w", "h", "angle"))
+        flat = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
+        return around_rotated(flat, degrees(angle), (cx, cy)), "rotated box"
+    if polygon is not None:
+        xs = [number(e.text) for e in polygon.iter() if e.tag.startswith("x")]
+        ys = [number(e.text) for e in polygon.iter() if e.tag.startswith("y")]
+        return around_points(zip(xs, ys, strict=True)), "polygon"
+    return NOWHERE, ""
 
 
 def _flag(element: Element, tag: str) -> bool:
@@ -161,7 +204,7 @@ def _image_id(file: _File, index: ImageIndex, annotations: Path) -> str:
     stated = file.file_name or f"{stem.name}.jpg"
     beside = str(stem.parent / stated)
     found = index.with_stem(str(stem), file.file_name) or (beside if beside in index.paths else None)
-    return found or index.ending_in(stated) or beside
+    return found or index.ending_in(stated, split_named(stem.parts[0])) or index.with_stem(stem.name) or beside
 
 
 def _splits(folder: Path, index: ImageIndex, labelled: Mapping[str, str]) -> tuple[dict[str, Split], list[Finding]]:
@@ -169,8 +212,8 @@ def _splits(folder: Path, index: ImageIndex, labelled: Mapping[str, str]) -> tup
     splits: dict[str, Split] = {}
     findings = []
     for path, split in _set_files(folder):
-        for entry in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            image_id = _listed_id(entry.strip(), index) or labelled.get(entry.strip())
+        for entry in bytes_of(path).decode("utf-8-sig", errors="replace").splitlines():
+            image_id = _listed_id(entry, index) or _listed_id(entry.strip(), index) or labelled.get(entry.strip())
             if image_id is None:
                 if entry.strip():
                     message = f"{path}: lists {entry.strip()!r}. Expected an image of that name in {index.folder}."
@@ -186,9 +229,9 @@ def _splits(folder: Path, index: ImageIndex, labelled: Mapping[str, str]) -> tup
 
 def _set_files(folder: Path) -> list[tuple[Path, Split]]:
     train = folder / "train.txt"
-    train = train if train.is_file() else folder / "trainval.txt"
+    train = train if is_file(train) else folder / "trainval.txt"
     files = [(train, Split.TRAIN), (folder / "val.txt", Split.VAL), (folder / "test.txt", Split.TEST)]
-    return [(path, split) for path, split in files if path.is_file()]
+    return [(path, split) for path, split in files if is_file(path)]
 
 
 def _listed_id(entry: str, index: ImageIndex) -> str | None:

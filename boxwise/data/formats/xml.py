@@ -9,8 +9,9 @@ from math import inf, nan
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import fromstring, iterparse
 
+from boxwise.data.formats.layout import bytes_of, is_file
 from boxwise.errors import BoxwiseError
 
 
@@ -19,13 +20,28 @@ def root_of(path: Path, tag: str, *, owner: str) -> Element:
 
     owner: whose element it is, for the message.
     """
+    content = bytes_of(path)
     try:
-        root: Element = fromstring(path.read_bytes())
+        root: Element = fromstring(content)
     except Exception as error:  # expat, defusedxml and the codecs each have their own
         raise BoxwiseError(f"{path}: expected well-formed XML without entities, found: {error or type(error).__name__}.") from None
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]  # a namespace says nothing that matters here
     if root.tag != tag:
         raise BoxwiseError(f"{path}: expected {owner}'s <{tag}>, found <{root.tag}>.")
     return root
+
+
+def root_tag(path: Path) -> str:
+    """The tag of the root element, of which only the first bytes are read; '' where it is no XML that should be read."""
+    if not is_file(path):
+        return ""
+    try:
+        with path.open("rb") as file:
+            tag = next((str(element.tag) for _, element in iterparse(file, events=("start",))), "")
+    except Exception:  # expat, defusedxml and the codecs each have their own
+        return ""
+    return tag.rpartition("}")[2]
 
 
 def number(text: str | None) -> float:

@@ -1,0 +1,224 @@
+"""One COCO JSON file as it is parsed: images, the labels of each, categories, and a finding for every fault.
+
+Returns readings, unchecked. Knows nothing of other files beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import isfinite, nan
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from boxwise.data.formats.base import Finding, FindingKind
+from boxwise.data.formats.checking import Reading
+from boxwise.data.formats.layout import ImageIndex, bytes_of, split_named
+from boxwise.data.formats.listing import Listed
+from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_runs, runs_of_text
+from boxwise.errors import BoxwiseError
+
+_LARGEST_ID = 2**63 - 1  # what databases and numpy take
+
+
+@dataclass
+class Parsed:
+    """What one JSON file says."""
+
+    images: list[Listed] = field(default_factory=list)
+    readings: dict[str, Reading] = field(default_factory=dict)
+    categories: dict[Any, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+class Parser:
+    """Reads one file into a Parsed; every fault becomes a finding there."""
+
+    def __init__(self, path: Path, index: ImageIndex, *, missing_is_empty: bool) -> None:
+        self.path = path
+        self.index = index
+        self.missing_is_empty = missing_is_empty
+        self.result = Parsed()
+
+    def parse(self) -> Parsed:
+        content = self._load()
+        if content is None:
+            return self.result
+        self._categories(content.get("categories", []))
+        entries = self._images(content["images"])
+        grouped = self._grouped(content.get("annotations", []), entries)
+        self.result.images = self._unambiguous(list(entries.values()))
+        alone = {image.image_id for image in self.result.images}
+        implied = self.missing_is_empty and "annotations" in content
+        for source_id, image in entries.items():
+            known = self._stated.get(source_id)
+            if image.image_id in alone and (grouped[source_id] or known or (known is None and implied)):
+                reading = self._reading(grouped[source_id], image.image_id)
+                self.result.readings[image.image_id] = replace(reading, implied=not (grouped[source_id] or known))
+        return self.result
+
+    def _load(self) -> dict[str, Any] | None:
+        try:
+            content = json.loads(bytes_of(self.path))
+        except (ValueError, BoxwiseError, RecursionError, MemoryError) as error:
+            self._fault(f"expected JSON, found: {error}.")
+            return None
+        if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+            found = ", ".join(list(content)[:6]) if isinstance(content, dict) else f"a {type(content).__name__}"
+            self._fault(f"expected COCO's lists images, annotations and categories, found {found or 'none'}.")
+            return None
+        for key in ("annotations", "categories"):
+            if not isinstance(content.get(key, []), list):
+                self._fault(f"expected a list of {key}, found a {type(content[key]).__name__}.")
+                return None
+        return content
+
+    def _fault(
+        self, message: str, kind: FindingKind = FindingKind.BAD_LABEL_FILE, image_id: str | None = None, *, out: bool = False
+    ) -> None:
+        self.result.findings.append(Finding(kind, self.path, f"{self.path}: {message}", image_id, quarantined=out))
+
+    def _categories(self, entries: list[Any]) -> None:
+        for row, entry in enumerate(entries):
+            number, name = _member(entry, "id"), _member(entry, "name")
+            if not _is_id(number) or not isinstance(name, str):
+                self._fault(f"categories[{row}] is {_shown(entry)}. Expected an id and a name.")
+            elif self.result.categories.setdefault(number, name) != name:
+                first = self.result.categories[number]
+                self._fault(
+                    f"categories[{row}] {name!r} has id {number} of {first!r}. Expected ids of their own.", FindingKind.DUPLICATE_ID
+                )
+
+    def _images(self, entries: list[Any]) -> dict[Any, Listed]:
+        """Source id → image; an id that stands for two files takes both out."""
+        self._stated: dict[Any, bool] = {}  # source id → whether the entry says that the image is labelled
+        found: dict[Any, Listed] = {}
+        twice: set[Any] = set()
+        for row, entry in enumerate(entries):
+            image = self._image(entry, row)
+            if image is None:
+                continue
+            first = found.setdefault(image.source_id, image)
+            if first is not image:
+                twice |= {image.source_id} if first.image_id != image.image_id else set()
+                self._repeated(f"images[{row}] has id {image.source_id} of {first.image_id}. Expected ids of their own.", image, first)
+            if isinstance(entry.get("labeled"), bool):
+                self._stated[image.source_id] = entry["labeled"]
+        return {source_id: image for source_id, image in found.items() if source_id not in twice}
+
+    def _image(self, entry: Any, row: int) -> Listed | None:
+        number, file_name = _member(entry, "id"), _member(entry, "file_name")
+        if not _is_id(number) or not isinstance(file_name, str) or not file_name:
+            self._fault(f"images[{row}] is {_shown(entry)}. Expected an id and a file_name.")
+            return None
+        name = self._below_folder(file_name.replace("\\", "/").removeprefix("./"))
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or Path(name).drive or "\0" in name:
+            message = f"images[{row}] has file_name {file_name!r}. Expected a path inside {self.index.folder}."
+            self._fault(message, image_id=name, out=True)
+            return None
+        split = split_named(self.path.stem) or split_named(self.path.parent.name)
+        image_id = self.index.ending_in(name, split) or name
+        size = tuple(int(side) for key in ("width", "height") if (side := _number(entry.get(key))) is not None and side >= 1)
+        stated = (size[0], size[1]) if len(size) == 2 else None
+        return Listed(image_id, self.index.path(image_id), split, number, stated, self.path)
+
+    def _below_folder(self, name: str) -> str:
+        """A whole path into the image folder, as the path below it."""
+        folder = f"{self.index.folder.absolute().as_posix()}/"
+        return name.removeprefix(folder)
+
+    def _repeated(self, message: str, *images: Listed) -> None:
+        for image_id in dict.fromkeys(image.image_id for image in images):
+            self._fault(message, FindingKind.DUPLICATE_ID, image_id, out=len({image.image_id for image in images}) > 1)
+
+    def _unambiguous(self, images: list[Listed]) -> list[Listed]:
+        """The images that one entry alone speaks of; a file listed under two ids has its labels torn apart, so it is taken out."""
+        ids: dict[str, list[Any]] = {}
+        for image in images:
+            ids.setdefault(image.image_id, []).append(image.source_id)
+        for image_id, sources in ids.items():
+            if len(sources) > 1:
+                listed = ", ".join(map(str, sources))
+                self._fault(f"{image_id} is listed with ids {listed}. Expected one.", FindingKind.DUPLICATE_ID, image_id, out=True)
+        return [image for image in images if len(ids[image.image_id]) == 1]
+
+    def _grouped(self, entries: list[Any], images: Mapping[Any, Listed]) -> dict[Any, list[dict[str, Any]]]:
+        grouped: dict[Any, list[dict[str, Any]]] = {source_id: [] for source_id in images}
+        seen: set[Any] = set()
+        for row, entry in enumerate(entries):
+            owner, number = _member(entry, "image_id"), _member(entry, "id")
+            if not _is_id(owner) or owner not in grouped:
+                self._fault(f"annotations[{row}] speaks of image {_shown(owner)}. Expected the id of an image that is listed once.")
+                continue
+            if _is_id(number) and number in seen:
+                message = f"annotations[{row}] has id {number} of an earlier one. Expected ids of their own."
+                self._fault(message, FindingKind.DUPLICATE_ID, images[owner].image_id)
+            seen |= {number} if _is_id(number) else set()
+            grouped[owner].append(entry)
+        return grouped
+
+    def _reading(self, entries: list[dict[str, Any]], image_id: str) -> Reading:
+        shaped = [_corners(entry) for entry in entries]
+        xyxy = np.array([corners for corners, _ in shaped], np.float64).reshape(-1, 4)
+        columns: dict[str, list[Any]] = {
+            "ids": [number if _is_id(number := entry.get("id")) else None for entry in entries],
+            "crowd": [bool(_number(entry.get("iscrowd"))) for entry in entries],
+        }
+        if any("difficult" in entry for entry in entries):
+            columns["difficult"] = [bool(_number(entry.get("difficult"))) for entry in entries]
+        if any("score" in entry for entry in entries):
+            columns["scores"] = [_number(entry.get("score")) for entry in entries]
+        shapes = Counter(kind for _, kind in shaped if kind)
+        return Reading(self.path, [self._class_name(entry) for entry in entries], xyxy, columns, f"{image_id} ", shapes=shapes)
+
+    def _class_name(self, entry: dict[str, Any]) -> str:
+        number = entry.get("category_id")
+        return self.result.categories.get(number, f"category {number}") if _is_id(number) else f"category {_shown(number)}"
+
+
+def _member(entry: Any, key: str) -> Any:
+    return entry.get(key) if isinstance(entry, dict) else None
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_ID)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _number(value: Any) -> float | None:
+    """The finite number that `value` is or says."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if isfinite(number) else None
+
+
+def _corners(entry: dict[str, Any]) -> tuple[Corners, str]:
+    """The corners of an annotation, and the shape they were taken from where it has no box."""
+    bbox, mask = entry.get("bbox"), entry.get("segmentation")
+    if not bbox and mask:
+        return _mask_corners(mask), "mask" if isinstance(mask, dict) else "polygon"
+    numbers = [_number(value) for value in bbox] if isinstance(bbox, list) and len(bbox) == 4 else []
+    x, y, width, height = (nan if number is None else number for number in numbers or [None] * 4)
+    return (x, y, x + width, y + height), ""
+
+
+def _mask_corners(mask: Any) -> Corners:
+    """Around polygons, each a flat list of coordinates, or around run lengths."""
+    try:
+        if isinstance(mask, dict):
+            counts = runs_of_text(mask["counts"]) if isinstance(mask["counts"], str) else [int(count) for count in mask["counts"]]
+            return around_runs(counts, int(mask["size"][0]))
+        parts = mask if isinstance(mask[0], list) else [mask]
+        return around_points(point for part in parts for point in zip(part[::2], part[1::2], strict=True))
+    except (TypeError, ValueError, KeyError, IndexError, OverflowError):
+        return NOWHERE

@@ -1,0 +1,193 @@
+"""Which format the labels of a data set are in, told by the files that lie there.
+
+Returns names of readers; reads the first bytes of a few files at most. Knows nothing of what the labels say.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from boxwise.data.formats.base import Finding, FindingKind
+from boxwise.data.formats.cvat import is_cvat
+from boxwise.data.formats.layout import is_file, is_folder
+from boxwise.data.formats.xml import root_tag
+from boxwise.data.formats.yolo_layouts import SHEETS
+from boxwise.data.formats.yolo_lines import parse
+from boxwise.data.images import IMAGE_SUFFIXES
+from boxwise.errors import BoxwiseError
+
+_DEPTH, _HEAD, _TRIED = 2, 1 << 16, 20
+_LABELS = (".xml", ".json", ".csv", ".txt")
+_PROSE = re.compile(r"(readme|license|licence|notes|classes|labels|requirements|train|val|valid|test)[^/]*\.txt", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """One folder of the data set: how deep it lies below the root, and its visible files and folders."""
+
+    path: Path
+    depth: int
+    files: list[str]
+    folders: list[str]
+
+    def first(self, suffix: str) -> Path | None:
+        return next((self.path / name for name in self.files if name.lower().endswith(suffix)), None)
+
+
+def detect_format(path: Path) -> str | None:
+    """The format of the labels at `path` by what lies there; None for images alone. Raises BoxwiseError if there is nothing."""
+    if is_file(path):
+        return _format_of_file(path)
+    if not is_folder(path):
+        raise BoxwiseError(f"{path}: expected a data set, found no such file or folder.")
+    folders = list(_folders(path))
+    rules = (_by_annotations, _by_xml, _by_yolo_layout, _by_json, _by_csv, _by_text)
+    near = [folder for folder in folders if folder.depth < _DEPTH]
+    return next((name for shown in (near, folders) for rule in rules if (name := rule(shown)) is not None), None)
+
+
+def unused_labels(path: Path) -> list[Finding]:
+    """One finding for files below `path` that look like labels, if there are any: for a reader that takes images alone."""
+    folders = list(_folders(path, depth=2 * _DEPTH))
+    looks = [folder.path / name for folder in folders for name in folder.files if _looks_like_labels(folder, name)]
+    if not looks:
+        return []
+    message = f"{path}: expected images alone or a known layout, found {len(looks)} files that look like labels (first: {looks[0]}). "
+    message += "They are not used: name their format or their place."
+    return [Finding(FindingKind.UNUSED_FILE, path, message)]
+
+
+def _folders(root: Path, depth: int = _DEPTH) -> Iterator[_Folder]:
+    """The root and the folders below it, the nearest first."""
+    level = [root]
+    for number in range(depth + 1):
+        following: list[Path] = []
+        for path in level:
+            with os.scandir(path) as entries:
+                shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+            inner = [entry.name for entry in shown if entry.is_dir()]
+            yield _Folder(path, number, [entry.name for entry in shown if not entry.is_dir()], inner)
+            following += [path / name for name in inner]
+        level = following
+
+
+def _format_of_file(path: Path) -> str | None:
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return _json_format(path) or "coco"
+    if suffix == ".csv":
+        return _csv_format(path)
+    return "cvat" if is_cvat(path) else {".yaml": "yolo", ".yml": "yolo", ".data": "yolo"}.get(suffix)
+
+
+def _by_annotations(folders: list[_Folder]) -> str | None:
+    for folder in folders:
+        if folder.depth <= 1 and folder.path.name == "Annotations":
+            xml = folder.first(".xml")
+            return "cvat" if xml and is_cvat(xml) else "voc" if xml or not folder.files else None
+    return None
+
+
+def _by_xml(folders: list[_Folder]) -> str | None:
+    for folder in folders:
+        xml = folder.first(".xml")
+        if xml is not None and (folder.depth == 0 or root_tag(xml) in ("annotation", "annotations")):
+            return "cvat" if is_cvat(xml) else "voc"
+    return None
+
+
+def _by_yolo_layout(folders: list[_Folder]) -> str | None:
+    root = folders[0]
+    sheets = any(name in root.files for name in SHEETS) or any(folder.first(".names") for folder in folders if folder.depth <= 1)
+    inner = any(name.startswith("obj_") and name.endswith("_data") for name in root.folders)
+    holders = [folder for folder in folders if folder.depth >= 1 and folder.path.name == "labels"]
+    return "yolo" if sheets or inner or any(folder.first(".txt") or not folder.files for folder in holders) else None
+
+
+def _by_json(folders: list[_Folder]) -> str | None:
+    for folder in folders:
+        paths = [folder.path / name for name in folder.files if name.lower().endswith(".json")]
+        known = next((name for path in paths[:_TRIED] if (name := _json_format(path))), None)
+        if known or (paths and (folder.depth == 0 or folder.path.name == "annotations")):
+            return known or "coco"
+    return None
+
+
+def _json_format(path: Path) -> str | None:
+    """The format of a JSON file by its first bytes; None where nothing tells."""
+    head = _head(path)
+    if head.startswith("["):
+        tasks = re.search(r'"(annotations|annotation_id|data|predictions)"', head)
+        return "coco" if '"category_id"' in head else "labelstudio" if tasks else None
+    if '"shapes"' in head and '"categories"' not in head:
+        return "labelme"
+    return "coco" if re.search(r'"(images|categories|annotations|info)"', head) else None
+
+
+def _by_csv(folders: list[_Folder]) -> str | None:
+    tables = (folder.path / name for folder in folders for name in folder.files if name.lower().endswith(".csv"))
+    return next((name for path in tables if (name := _csv_format(path))), None)
+
+
+def _csv_format(path: Path) -> str | None:
+    names = {word.strip() for word in _head(path).partition("\n")[0].split(",")}
+    return "openimages" if {"ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"} <= names else None
+
+
+def _by_text(folders: list[_Folder]) -> str | None:
+    """By the lines of the first texts; by their names where all are empty and lie beside an image of that name."""
+    for folder in folders:
+        texts = [name for name in folder.files if name.lower().endswith(".txt")]
+        paths = [folder.path / name for name in texts if not _PROSE.fullmatch(name) or _has_image(folder, name)][:_TRIED]
+        known = next((name for path in paths if (name := _text_format(path))), None)
+        empty = [path for path in paths if is_file(path) and not path.stat().st_size]
+        if known or (empty and len(empty) == len(paths)):
+            return known or "yolo"
+    return None
+
+
+def _text_format(path: Path) -> str | None:
+    """The format of a text by its first line; None where it holds nothing or something else."""
+    line = next((line for line in _head(path).splitlines() if line.strip()), "").strip()
+    if re.fullmatch(r"-?\d+(,-?\d+){7},?", line):
+        return "visdrone"
+    words = line.split()
+    if len(words) in (15, 16) and not _is_number(words[0]) and all(map(_is_number, words[1:])):
+        return "kitti"
+    parsed = parse(path) if words and all(map(_is_number, words)) else None
+    return "yolo" if parsed is not None and parsed.fault is None else None
+
+
+def _looks_like_labels(folder: _Folder, name: str) -> bool:
+    suffix = Path(name).suffix.lower()
+    if suffix not in _LABELS or not is_file(folder.path / name):
+        return False
+    return suffix != ".txt" or _has_image(folder, name) or _text_format(folder.path / name) is not None
+
+
+def _has_image(folder: _Folder, name: str) -> bool:
+    stem = Path(name).stem
+    return any(Path(other).stem == stem and Path(other).suffix.lower() in IMAGE_SUFFIXES for other in folder.files)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _head(path: Path) -> str:
+    """The first characters of a file, without a mark at its start; '' where it cannot be read."""
+    if not is_file(path):
+        return ""
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD).decode("utf-8-sig", errors="replace").lstrip()
+    except OSError:
+        return ""

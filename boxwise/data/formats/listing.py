@@ -1,0 +1,128 @@
+"""The images that label files and folders list, checked on disk: they exist, open and have the size that is stated.
+
+Returns their records, and a finding for each that cannot be used. Knows nothing of labels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from boxwise.data.formats.base import UPRIGHT, Coordinates, Finding, FindingKind, Progress, printable
+from boxwise.data.formats.layout import is_file, name_fault
+from boxwise.data.images import digest, image_size, orientation, verify_image
+from boxwise.errors import ImageError
+from boxwise.records import ImageRecord, Split
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An image as a label file or folder lists it, before it was opened.
+
+    size: (width, height) that `source`, the label file, states; None when it states none.
+    """
+
+    image_id: str
+    path: Path
+    split: Split | None = None
+    source_id: int | str | None = None
+    size: tuple[int, int] | None = None
+    source: Path | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The images that can be used, and the findings of the others.
+
+    digests: image id → fingerprint of the file's bytes, where files were verified. turns: image id → EXIF orientation (2 to 8) of the
+    images whose labels were drawn before it was applied.
+    """
+
+    records: Sequence[ImageRecord]
+    findings: Sequence[Finding] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
+    turns: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """size: upright. turn: the EXIF orientation, 1 where labels are upright anyway."""
+
+    size: tuple[int, int] | None = None
+    digest: str | None = None
+    turn: int = 1
+    fault: str | None = None
+
+    @property
+    def labelled_size(self) -> tuple[int, int] | None:
+        """The size of the pixels that labels were drawn on."""
+        return self.size[::-1] if self.size is not None and self.turn >= 5 else self.size
+
+
+def check_images(
+    listed: Sequence[Listed], *, verify: bool, coordinates: Coordinates = UPRIGHT, progress: Progress | None = None
+) -> Checked:
+    """The images that exist, open and have the stated size; a finding for each other one.
+
+    verify: decode each image and take its digest; False reads headers only.
+    """
+    records: list[ImageRecord] = []
+    findings: list[Finding] = []
+    digests: dict[str, str] = {}
+    turns: dict[str, int] = {}
+    for done, (image, measured) in enumerate(zip(listed, _measure(listed, verify, coordinates), strict=True), start=1):
+        fault = _image_fault(image, measured)
+        if fault is not None:
+            findings.append(fault)
+        elif measured.size is not None:
+            records.append(ImageRecord(image.image_id, image.path, *measured.size, image.split, image.source_id))
+            digests |= {image.image_id: measured.digest} if measured.digest else {}
+            turns |= {image.image_id: measured.turn} if measured.turn > 1 else {}
+        if progress is not None:
+            progress(done, len(listed))
+    return Checked(records, findings, digests, turns)
+
+
+def _measure(listed: Sequence[Listed], verify: bool, coordinates: Coordinates) -> Iterable[_Measured]:
+    """Sizes and digests in order; threads, since decoding and hashing release the interpreter's lock."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        yield from pool.map(lambda image: _measure_one(image.path, verify, coordinates.raw), listed)
+
+
+def _measure_one(path: Path, verify: bool, raw: bool) -> _Measured:
+    if not is_file(path):
+        return _Measured()
+    try:
+        size, fingerprint = (verify_image(path), digest(path)) if verify else (image_size(path), None)
+        return _Measured(size, fingerprint, orientation(path) if raw else 1)
+    except ImageError as error:
+        return _Measured(fault=str(error))
+
+
+def _image_fault(image: Listed, measured: _Measured) -> Finding | None:
+    def fault(kind: FindingKind, path: Path, message: str) -> Finding:
+        return Finding(kind, path, message, image.image_id, quarantined=True)
+
+    said = name_fault(image.image_id)
+    if said:
+        holder = image.source or image.path.parent
+        return fault(FindingKind.BAD_NAME, holder, f"{holder}: an image is called '{printable(image.image_id)}'. {said}")
+    if not is_file(image.path):
+        where = f"{image.source}: " if image.source else ""
+        return fault(FindingKind.MISSING_IMAGE, image.source or image.path, f"{where}expected the image {image.path}, found no such file.")
+    if measured.fault is not None:
+        return fault(FindingKind.CORRUPT_IMAGE, image.path, measured.fault)
+    if image.size is not None and image.size != measured.labelled_size:
+        return fault(FindingKind.SIZE_MISMATCH, image.source or image.path, _size_message(image, measured.labelled_size or (0, 0)))
+    return None
+
+
+def _size_message(image: Listed, size: tuple[int, int]) -> str:
+    width, height = image.size or (0, 0)
+    turned = ""
+    if (height, width) == size:
+        turned = " The two are swapped: if the labels were drawn without the photo's EXIF orientation, read them with --labels-in raw."
+    return f"{image.source}: says {width} x {height} pixels. Expected {size[0]} x {size[1]} as in {image.path.name}.{turned}"

@@ -1,0 +1,286 @@
+"""How a YOLO data set lies on disk: data.yaml, Darknet's obj.data, lists of class names, folders a split, flat folders.
+
+Returns where images and labels are, which label file belongs to which image, and the splits. Knows nothing of what label files hold.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from reprlib import Repr
+from typing import Any
+
+import yaml
+
+from boxwise.data.formats.base import Finding, FindingKind
+from boxwise.data.formats.layout import (
+    STRICTNESS,
+    ImageIndex,
+    bytes_of,
+    files_below,
+    first_folder,
+    is_file,
+    is_folder,
+    listed_names,
+    unhashed,
+)
+from boxwise.data.formats.yolo_lines import MOST_CLASSES, parse
+from boxwise.errors import BoxwiseError
+from boxwise.records import Split
+
+SHEETS = ("data.yaml", "dataset.yaml", "data.yml", "obj.data")
+_NAME_LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "*.names", "*/_darknet.labels", "_darknet.labels")
+_PROSE = {"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "notes.txt", "readme.txt", "labels.txt"}
+_SPLIT_KEYS = {"train": Split.TRAIN, "val": Split.VAL, "valid": Split.VAL, "validation": Split.VAL, "test": Split.TEST}
+_brief = Repr()  # bounded in depth and length: aliases in YAML can make a short text of a value without end
+_brief.maxstring = 60
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What data.yaml or obj.data says, or a folder without one implies. base: what its paths are relative to.
+
+    keypoints: how many numbers of key points each line of a pose file ends with.
+    """
+
+    path: Path
+    base: Path
+    names: tuple[str, ...] = ()
+    entries: Mapping[Split, Sequence[str]] = field(default_factory=dict)
+    keypoints: int = 0
+
+
+@dataclass(frozen=True)
+class Folders:
+    """base: the root. labels: what label paths are relative to, images/ swapped for labels/ or not."""
+
+    base: Path
+    labels: Path
+
+
+class _Texts(yaml.SafeLoader):
+    """YAML in which every word is text: a class called `no`, `007` or `1e3` keeps its name."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
+
+
+def read_sheet(labels: Path) -> tuple[Sheet, list[Finding]]:
+    """The sheet at `labels` or in that folder; a finding where it cannot be used, and then only the folders count."""
+    folder = labels if is_folder(labels) else labels.parent
+    choices = [labels] if is_file(labels) else [folder / name for name in SHEETS]
+    path = next((choice for choice in choices if is_file(choice)), None)
+    if path is None:
+        return Sheet(folder, folder, _listed(folder)), []
+    try:
+        read = _darknet_sheet if path.suffix.lower() == ".data" else _yaml_sheet
+        sheet = read(path)
+    except (yaml.YAMLError, ValueError, RecursionError, BoxwiseError) as error:
+        message = f"{path}: expected YAML with names (a list or a mapping), found {' '.join(str(error).split())[:200]}."
+        return Sheet(path, folder), [Finding(FindingKind.BAD_LABEL_FILE, path, message)]
+    twice = sorted({name for name in sheet.names if sheet.names.count(name) > 1}) if len(set(sheet.names)) < len(sheet.names) else []
+    message = f"{path}: expected a name of its own for each class, found {', '.join(twice[:5])} twice; its numbers are one class."
+    return sheet, [Finding(FindingKind.DUPLICATE_ID, path, message)] if twice else []
+
+
+def _yaml_sheet(path: Path) -> Sheet:
+    content = yaml.load(bytes_of(path), Loader=_Texts)
+    if not isinstance(content, dict):
+        raise ValueError(f"a {type(content).__name__}")
+    said = content.get("path")
+    base = path.parent / said if isinstance(said, str) else path.parent
+    entries = {split: _texts(content[key], key) for key, split in _SPLIT_KEYS.items() if content.get(key)}
+    names = _names(content.get("names")) or _listed(path.parent)
+    return Sheet(path, base if is_folder(base) else path.parent, names, entries, _keypoints(content.get("kpt_shape")))
+
+
+def _darknet_sheet(path: Path) -> Sheet:
+    """Darknet's `key = value` lines; paths that lead nowhere are looked for beside the file, where exports put them."""
+    lines = (line.partition("=") for line in bytes_of(path).decode("utf-8-sig", errors="replace").splitlines())
+    content = {key.strip(): value.strip() for key, equals, value in lines if equals}
+    entries = {split: [_beside(path.parent, content[key])] for key, split in _SPLIT_KEYS.items() if content.get(key)}
+    named = listed_names(path.parent / _beside(path.parent, content["names"])) if content.get("names") else ()
+    return Sheet(path, path.parent, named or _listed(path.parent), entries)
+
+
+def _beside(folder: Path, said: str) -> str:
+    return said if is_file(folder / said) else PurePosixPath(said).name
+
+
+def _listed(folder: Path) -> tuple[str, ...]:
+    """The names of a list of classes, unless the list is the label file of an image of that name."""
+    paths = (path for pattern in _NAME_LISTS for path in sorted(folder.glob(pattern)) if is_file(path))
+    return next((names for path in paths if (names := listed_names(path)) and not _holds_boxes(path)), ())
+
+
+def _holds_boxes(path: Path) -> bool:
+    parsed = parse(path)
+    return parsed.fault is None and bool(parsed.classes)
+
+
+def _names(names: Any) -> tuple[str, ...]:
+    """Class names in index order; a gap in a mapping is named by its number. Raises ValueError."""
+    if not names:
+        return ()
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return tuple(names)
+    if not isinstance(names, dict) or not all(_is_number(key) and isinstance(name, str) for key, name in names.items()):
+        raise ValueError(f"names: {_brief.repr(names)}")
+    numbered = {int(key): name for key, name in names.items()}
+    return tuple(numbered.get(number, str(number)) for number in range(max(numbered) + 1))
+
+
+def _is_number(key: Any) -> bool:
+    return isinstance(key, str) and key.isascii() and key.isdigit() and int(key[:9]) < MOST_CLASSES and len(key) < 9
+
+
+def _texts(value: Any, key: str) -> list[str]:
+    entries = value if isinstance(value, list) else [value]
+    if not all(isinstance(entry, str) for entry in entries):
+        raise ValueError(f"{key}: {_brief.repr(value)}")
+    return entries
+
+
+def _keypoints(shape: Any) -> int:
+    """How many numbers key points of that shape take: [17, 3] are 51."""
+    if shape is None:
+        return 0
+    if not isinstance(shape, list) or len(shape) != 2 or not all(_is_number(side) for side in shape):
+        raise ValueError(f"kpt_shape: {_brief.repr(shape)}")
+    return int(shape[0]) * int(shape[1])
+
+
+def locate(sheet: Sheet, images: Path | None) -> tuple[ImageIndex, Folders]:
+    """Images in images/ below the base, or where labels/ has images/ as its twin, or in the base itself."""
+    base = sheet.base
+    twin = Path(swapped(PurePosixPath(base.absolute().as_posix()), "labels", "images"))
+    folder = images or (base / "images" if is_folder(base / "images") else twin if is_folder(twin) else base)
+    return ImageIndex(folder), Folders(base, first_folder((base / "labels", base)))
+
+
+def swapped(path: PurePosixPath, old: str = "images", new: str = "labels") -> PurePosixPath:
+    """`path` with its last folder called `old` called `new`: the rule by which YOLO finds a label file."""
+    parts = list(path.parts)
+    if old in parts:
+        parts[len(parts) - 1 - parts[::-1].index(old)] = new
+    return PurePosixPath(*parts)
+
+
+def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Finding]) -> dict[str, Path]:
+    """Image id → its label file. A file of two images stays with the first; one without an image becomes a finding."""
+    files = _texts_below(sheet, index, folders)
+    owner: dict[str, Path] = {}
+    taken: dict[Path, str] = {}
+    for image_id in index.paths:
+        path = next((path for path in _candidates(image_id, folders, index) if path in files), None)
+        if path is None:
+            continue
+        if path in taken:
+            message = f"{files[path]}: expected labels of one image, found {taken[path]} and {image_id}."
+            findings.append(Finding(FindingKind.DUPLICATE_ID, files[path], message, image_id, quarantined=True))
+        else:
+            owner[image_id], taken[path] = files[path], image_id
+    strays = _by_name(set(files) - set(taken), index, owner)
+    for path in sorted(set(files) - set(taken)):
+        only = _without_prefix(path, index, folders) or strays.get(path)
+        if only is not None and only not in owner:
+            owner[only] = files[path]
+        elif path.name.lower() not in _PROSE or _holds_boxes(files[path]):
+            findings.append(_ownerless(files[path], folders, index))
+    return owner
+
+
+def _texts_below(sheet: Sheet, index: ImageIndex, folders: Folders) -> dict[Path, Path]:
+    """Path with .txt in small letters → the text file, of all that may hold labels: no list that the sheet names is one."""
+    roots = [folders.labels]
+    if index.folder == folders.base or not is_folder(folders.base / "labels"):
+        roots = [folders.labels, folders.base, *([index.folder] if is_folder(index.folder) else [])]
+    lists = {sheet.base / entry for entries in sheet.entries.values() for entry in entries}
+    found = (path for root in dict.fromkeys(roots) for path in files_below(root, ".txt") if path not in lists)
+    return {path.with_suffix(".txt"): path for path in found}
+
+
+def _without_prefix(path: Path, index: ImageIndex, folders: Folders) -> str | None:
+    """The image of a label file to whose name Label Studio has put a prefix."""
+    plain = unhashed(path.relative_to(folders.labels if path.is_relative_to(folders.labels) else folders.base).with_suffix("").as_posix())
+    return None if plain is None else index.with_stem(plain)
+
+
+def _by_name(files: Iterable[Path], index: ImageIndex, owner: Mapping[str, Path]) -> dict[Path, str]:
+    """Files whose name, folders aside, is that of one image without labels, and of no other such file."""
+    images: dict[str, list[str]] = {}
+    for image_id in index.paths:
+        if image_id not in owner:
+            images.setdefault(PurePosixPath(image_id).stem, []).append(image_id)
+    times = Counter(path.stem for path in files)
+    return {path: images[path.stem][0] for path in files if times[path.stem] == 1 and len(images.get(path.stem, ())) == 1}
+
+
+def _ownerless(path: Path, folders: Folders, index: ImageIndex) -> Finding:
+    root = folders.base if path.is_relative_to(folders.base) else index.folder
+    message = f"{path}: expected an image {path.stem}.* in {index.folder}, found none."
+    image_id = path.relative_to(root).with_suffix("").as_posix()
+    return Finding(FindingKind.MISSING_IMAGE, path, message, image_id, quarantined=True)
+
+
+def _candidates(image_id: str, folders: Folders, index: ImageIndex) -> Iterable[Path]:
+    for name in (PurePosixPath(image_id), swapped(PurePosixPath("images", image_id)), swapped(PurePosixPath(image_id))):
+        for root in (folders.labels, folders.base):
+            yield root / f"{name}.txt"
+            yield root / name.with_suffix(".txt")
+    yield index.folder / PurePosixPath(image_id).with_suffix(".txt")
+
+
+def splits_of(sheet: Sheet, index: ImageIndex, findings: list[Finding]) -> dict[str, Split]:
+    """Image id → split: as the sheet says, the strictest where it says two; else the image's first folder, if it is called so."""
+    splits: dict[str, Split] = {}
+    for split, entries in sheet.entries.items():
+        for image_id in (image_id for entry in entries for image_id in _members(sheet, entry, index, findings)):
+            before = splits.setdefault(image_id, split)
+            if before != split:
+                splits[image_id] = max(before, split, key=STRICTNESS.__getitem__)
+                message = f"{sheet.path}: expected {image_id} in one split, found it in {before} and {split}; it serves {splits[image_id]}."
+                findings.append(Finding(FindingKind.DUPLICATE_ID, sheet.path, message, image_id))
+    return {**index.folder_splits(), **splits}
+
+
+def _members(sheet: Sheet, entry: str, index: ImageIndex, findings: list[Finding]) -> list[str]:
+    """The image ids of one entry of the sheet: a folder, or a list file with one path a line."""
+    # data.yaml as hosting services export it says ../train/images for a folder beside itself.
+    choices = [sheet.base / entry, sheet.base / entry.removeprefix("../")]
+    path = next((p for p in choices if is_file(p) or is_folder(p)), choices[0])
+    if path.suffix == ".txt" and is_file(path):
+        return _listed_members(path, index, findings)
+    prefix = _image_id(path, sheet.base, index)
+    members = list(index.paths) if prefix == "." else [image_id for image_id in index.paths if image_id.startswith(f"{prefix}/")]
+    if not members:
+        message = f"{sheet.path}: names {entry[:200]!r}. Expected a folder with images or a list of them, found none there."
+        findings.append(Finding(FindingKind.MISSING_IMAGE, sheet.path, message))
+    return members
+
+
+def _listed_members(path: Path, index: ImageIndex, findings: list[Finding]) -> list[str]:
+    members = []
+    for line in bytes_of(path).decode("utf-8-sig", errors="replace").splitlines():
+        named = (_image_id(path.parent / text, path.parent, index) for text in (line, line.strip()))
+        image_id = next((name for name in named if name in index.paths), None)
+        if image_id is not None:
+            members.append(image_id)
+        elif line.strip():
+            message = f"{path}: lists {line.strip()[:200]!r}. Expected an image in {index.folder}."
+            findings.append(Finding(FindingKind.MISSING_IMAGE, path, message, _image_id(Path(line.strip()), path.parent, index), True))
+    return members
+
+
+def _image_id(path: Path, base: Path, index: ImageIndex) -> str:
+    """What `path` is called below the image folder, or below images/ of a tree that lies elsewhere by now."""
+    plain = Path(os.path.normpath(path.absolute()))
+    roots = [Path(os.path.normpath(root.absolute())) for root in (index.folder, base / "images")]
+    inside = [plain.relative_to(root).as_posix() for root in roots if plain.is_relative_to(root)]
+    parts = path.as_posix().split("/")
+    below = ["/".join(parts[len(parts) - parts[::-1].index("images") :])] if "images" in parts else []
+    tails = ("/".join(parts[count:]) for count in range(len(parts)))
+    found = next((name for name in (*inside, *below, *tails) if name in index.paths), None)
+    return found or next(iter([*inside, *below]), path.as_posix())

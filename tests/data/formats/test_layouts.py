@@ -1,0 +1,111 @@
+"""Layouts that people have: each is recognised without a word, or it is said that label-like files are not used."""
+
+import json
+from pathlib import Path
+
+import pytest
+from formats_scenario import LINE, PLACE, found, kinds, read, voc, voc_object
+
+from boxwise.data.datasets import detect_format, read_pool
+from boxwise.data.formats.base import FindingKind
+from boxwise.records import Split
+
+BOX = PLACE[0]
+
+
+def coco(*names: str) -> str:
+    return json.dumps({
+        "images": [{"id": n, "file_name": name} for n, name in enumerate(names)],
+        "annotations": [{"id": n, "image_id": n, "category_id": 1, "bbox": [40, 30, 20, 20]} for n in range(len(names))],
+        "categories": [{"id": 1, "name": "bee"}],
+    })  # fmt: skip
+
+
+DARKNET = {"obj.names": "ant\nbee\n", "obj_train_data/a.jpg": 1, "obj_train_data/a.txt": LINE}
+CVAT_DATA = "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\nbackup = backup/\n"
+LAYOUTS = {
+    "coco file a split": ("coco", {"train/_annotations.coco.json": coco("a.jpg"), "train/a.jpg": 1}, {"train/a.jpg"}),
+    "xml a split": ("voc", {"train/a.xml": voc(voc_object("bee"), name="a.jpg"), "train/a.jpg": 1}, {"train/a.jpg"}),
+    "xml beside images, small letters": ("voc", {"annotations/a.xml": voc(voc_object("bee"), name="?"), "images/a.jpg": 1}, {"a.jpg"}),
+    "images and labels a split": (
+        "yolo", {"train/images/a.jpg": 1, "train/labels/a.txt": LINE, "classes.txt": "ant\nbee\n"}, {"train/images/a.jpg"},
+    ),
+    "flat": ("yolo", {"a.jpg": 1, "a.txt": LINE, "classes.txt": "ant\nbee\n"}, {"a.jpg"}),
+    "flat, capitals": ("yolo", {"a.JPG": 1, "a.TXT": LINE, "classes.txt": "ant\nbee\n"}, {"a.JPG"}),
+    "flat a split": ("yolo", {"train/a.jpg": 1, "train/a.txt": LINE, "train/_darknet.labels": "ant\nbee\n"}, {"train/a.jpg"}),
+    "labels in images": ("yolo", {"images/a.jpg": 1, "images/a.txt": LINE, "classes.txt": "ant\nbee\n"}, {"a.jpg"}),
+    "darknet, names alone": ("yolo", DARKNET, {"obj_train_data/a.jpg"}),
+    "darknet": (
+        "yolo", {**DARKNET, "obj.data": CVAT_DATA, "train.txt": "data/obj_train_data/a.jpg\n"}, {"obj_train_data/a.jpg"},
+    ),
+    "coco with the folder in the name": ("coco", {"annotations/instances.json": coco("images/a.jpg"), "images/a.jpg": 1}, {"a.jpg"}),
+    "coco of another folder's name": ("coco", {"labels.json": coco("a.jpg"), "data/a.jpg": 1}, {"data/a.jpg"}),
+    "label studio's names, yolo": (
+        "yolo", {"images/a.jpg": 1, "labels/0a1b2c3d-a.txt": LINE, "classes.txt": "ant\nbee\n", "notes.json": "{}"}, {"a.jpg"},
+    ),
+    "label studio's names, coco": ("coco", {"result.json": coco("images/0a1b2c3d-a.jpg"), "images/a.jpg": 1}, {"a.jpg"}),
+    "label studio's names, voc": (
+        "voc", {"Annotations/0a1b2c3d-a.xml": voc(voc_object("bee"), name="0a1b2c3d-a.jpg"), "images/a.jpg": 1}, {"a.jpg"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_is_recognised_and_read(tmp_path: Path, layout: str) -> None:
+    name, files, image_ids = LAYOUTS[layout]
+    dataset = read(tmp_path, files)
+    assert detect_format(tmp_path) == name
+    assert found(dataset) == {image_id: [("bee", BOX)] for image_id in image_ids}
+    assert not dataset.findings
+
+
+@pytest.mark.parametrize("layout", [layout for layout, (_, files, _) in LAYOUTS.items() if any("train" in name for name in files)])
+def test_folders_and_lists_say_the_split(tmp_path: Path, layout: str) -> None:
+    assert [image.split for image in read(tmp_path, LAYOUTS[layout][1]).images] == [Split.TRAIN]
+
+
+def test_darknets_second_name_is_that_of_class_1(tmp_path: Path) -> None:
+    boxes = read(tmp_path, DARKNET)
+    assert boxes.classes == ("ant", "bee")
+    assert boxes.labels["obj_train_data/a.jpg"].labels.tolist() == [1]
+    x1, y1, x2, y2 = boxes.labels["obj_train_data/a.jpg"].xyxy[0].tolist()
+    assert [x1, y1, x2 - x1, y2 - y1] == [40, 30, 20, 20]
+
+
+def test_a_split_of_no_image_is_said(tmp_path: Path) -> None:
+    sheet = "train: images/train\nval: images/val\nnames: [ant, bee]\n"
+    dataset = read(tmp_path, {"images/train/a.jpg": 1, "labels/train/a.txt": LINE, "data.yaml": sheet})
+    assert kinds(dataset) == [(FindingKind.MISSING_IMAGE, None, False)]
+    assert "names 'images/val'" in dataset.findings[0].message
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("one/two/three/four/a.txt", LINE),
+    ("one/two/three/labels.json", coco("a.jpg")),
+    ("one/two/three/a.xml", voc(voc_object())),
+    ("boxes.csv", "path;left;top;right;bottom\n"),
+])  # fmt: skip
+def test_labels_in_no_known_layout_are_named(tmp_path: Path, name: str, content: str) -> None:
+    dataset = read(tmp_path, {"a.jpg": 1, name: content})
+    assert [image.image_id for image in dataset.images] == ["a.jpg"] and not dataset.labels
+    assert kinds(dataset) == [(FindingKind.UNUSED_FILE, None, False)]
+    assert name in dataset.findings[0].message and "not used" in dataset.findings[0].message
+
+
+def test_images_alone_with_prose_beside_them_are_images_alone(tmp_path: Path) -> None:
+    dataset = read(tmp_path, {"a.jpg": 1, "README.txt": "my pictures\n", "requirements.txt": "numpy==2\n", "train.txt": "a.jpg\n"})
+    assert not dataset.findings and not dataset.labels
+
+
+def test_a_study_of_images_says_that_labels_lie_among_them(tmp_path: Path) -> None:
+    read(tmp_path, {"a.jpg": 1, "a.txt": LINE})
+    assert kinds(read_pool(tmp_path, None)) == [(FindingKind.UNUSED_FILE, None, False)]
+
+
+def test_the_same_name_in_two_splits_finds_its_own_xml(tmp_path: Path) -> None:
+    files = {}
+    for number, split in enumerate(("train", "valid")):
+        corners = (number, 0, 50, 50)
+        files |= {f"{split}/images/a.jpg": number, f"{split}/annotations/a.xml": voc(voc_object(corners=corners), name="a.jpg")}
+    dataset = read(tmp_path, files)
+    assert {i: rows[0][1][0] for i, rows in found(dataset).items()} == {"train/images/a.jpg": 0, "valid/images/a.jpg": 1}
