@@ -282,7 +282,7 @@ def _composing(policy: Any, material: Material) -> Work:
 
 def _calibrating(setting: Setting, method: Method) -> Work:
     truths = {sample.image.image_id: sample.boxes for sample in _samples(setting.dataset, Split.VAL)}
-    classes, how = setting.dataset.classes, {"target_precision": 0.95, "lowest": setting.thresholds.uncertain}
+    classes, how = setting.dataset.classes, {"target_precision": 0.95, "confidence": 0.9, "lowest": setting.thresholds.uncertain}
     return lambda: calibrate(dict(read_detections(setting.val_detections)), truths, classes, method=method, **how)
 
 

@@ -186,8 +186,11 @@ class AskConfig(Section):
     uncertain: float = Field(0.3, gt=0, le=1, description="score below which a box is dropped")
     certain_of: dict[str, float] = Field(default_factory=dict, description="class: its own `certain`")
     overlap: float = Field(0.5, gt=0, le=1, description="IoU at which proposals are judged together")
-    target_precision: float | None = Field(None, gt=0, lt=1, description="each class gets the `certain` that reaches it on val")
-    calibration: Literal["isotonic", "temperature"] = Field("isotonic", description="how scores become probabilities for target_precision")
+    target_precision: float | None = Field(None, gt=0, lt=1, description="each class gets the `certain` that val shows to reach it")
+    confidence: float = Field(0.9, ge=0.5, lt=1, description="target_precision: chance with which a threshold must keep it")
+    calibration: Literal["isotonic", "temperature"] = Field(
+        "isotonic", description="target_precision: the map from score to P(correct) in the report"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -18,12 +18,12 @@ from scipy import optimize
 from boxwise.annotation.proposals import Thresholds
 from boxwise.boxes import Boxes, FloatArray, area, iou
 from boxwise.evaluation.isotonic import RisingCurve
+from boxwise.evaluation.precision_bound import first_look, lowest_threshold
 
 Method = Literal["temperature", "isotonic"]
 MIN_IOU = 0.5
 BINS = 10
-MIN_DETECTIONS = 20  # of a class: from fewer, the 95% interval of a precision around .85 is over .3 wide; they take all classes' threshold
-MIN_ABOVE = 10  # of a class at or above its threshold: at a true precision of .75, five right in a row are luck 1 time in 4, ten 1 in 18
+MIN_DETECTIONS = 20  # of a class, from which it has a map of its own
 PRIOR = 10  # detections that the map of all classes is worth beside a class's own
 _LOG_T = math.log(20)  # temperatures are sought in [1/20, 20]
 _TINY = 1e-12  # stands for a probability of 0, whose logarithm is none
@@ -54,7 +54,7 @@ class ClassRow:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """The thresholds that reach `target` precision on val, and the evidence for them.
+    """The thresholds that val shows to reach `target` precision, each with `confidence`, and the evidence for them.
 
     certain: float64 [C], raw score from which a class's boxes are certain; inf: no score reaches the target.
     temperature: T of softmax(log p / T); None for isotonic, or when nothing was detected.
@@ -66,6 +66,7 @@ class Calibration:
     certain: NDArray[np.float64]
     method: Method
     target: float
+    confidence: float
     temperature: float | None
     ece_before: float
     ece_after: float
@@ -78,7 +79,7 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; NaN and inf become None."""
-        figures = {name: getattr(self, name) for name in ("target", "temperature", "ece_before", "ece_after")}
+        figures = {name: getattr(self, name) for name in ("target", "confidence", "temperature", "ece_before", "ece_after")}
         return {
             "method": self.method,
             **_finite(figures),
@@ -118,40 +119,42 @@ def calibrate(
     classes: Sequence[str],
     *,
     target_precision: float,
+    confidence: float,
     method: Method,
     lowest: float,
 ) -> Calibration:
-    """Fit P(correct) on val, and find for each class the smallest score from which its detections are right `target_precision` of the time.
+    """Find for each class the smallest score from which val shows its detections to be right, and fit P(correct) on val.
 
     Both mappings are by image_id; `truths`, of **val only**, says which images are judged. Detections of at least `lowest` count.
     In order of score each takes the free truth of its class that it overlaps most, at IoU ≥ .5, and is correct; one left without that
     falls on difficult or crowd truth of its class counts neither way.
 
-    temperature (Guo et al., ICML 2017): P = softmax(log p / T) over classes and background, T by maximum likelihood of the outcome: the
-    label where correct, else the other class it overlaps most, else background. A standard normal prior on log T, worth about one
-    detection, keeps few lucky detections from driving T to 0.
+    A threshold is a promise: with chance `confidence` or more, detections like these are right `target_precision` of the time from it on
+    (evaluation/precision_bound.py). Each class with enough for a first look has its own threshold; the others have one together, which is
+    kept for their boxes taken together. inf where nothing is shown.
+
+    P(correct) serves the reliability diagram. temperature (Guo et al., ICML 2017): P = softmax(log p / T) over classes and background, T by
+    maximum likelihood of the outcome: the label where correct, else the other class it overlaps most, else background. A standard normal
+    prior on log T, worth about one detection, keeps few lucky detections from driving T to 0.
     That cannot mend a detector whose right boxes score below their background, as single-shot ones do early on: isotonic can.
     isotonic (Zadrozny & Elkan, KDD 2002): P rises with the score. Each class has a map of its own, drawn towards that of all classes by
     the worth of ten detections; classes with fewer than 20 take the latter. One made-up error at score 1 counts in each, so that a run of
     n correct detections at the top is worth n / (n + 1): a short lucky one cannot pass for certainty.
 
-    A score t can be a class's threshold when at least 10 of its detections reach it, and both their mean P and their own share correct
-    reach the target: the first hangs less on luck, the second sees a class that is worse than a map for all classes says. The
-    smallest such t is taken; inf without one. Classes with fewer than 20 detections take the threshold of all classes together.
     Defined, with inf everywhere, when nothing is detected.
     Raises ValueError for detections without scores, or without probabilities where the temperature needs them.
     """
     judged = _judge_all(detections, truths, len(classes), lowest)
     temperature = _fit_temperature(judged) if method == "temperature" and len(judged.scores) else None
-    chance = _map(judged, method)(judged)
     held_out = _held_out(judged, method)
-    certain = _class_thresholds(judged, chance, len(classes), target_precision)
+    certain = _class_thresholds(judged, len(classes), target_precision, confidence)
     objects = np.bincount(_labels_of(truths), minlength=len(classes))
     rows = [_class_row(judged, label, float(certain[label]), int(objects[label])) for label in range(len(classes))]
     return Calibration(
         certain=certain,
         method=method,
         target=target_precision,
+        confidence=confidence,
         temperature=temperature,
         ece_before=_expected_error(judged.scores, judged.correct),
         ece_after=_expected_error(held_out, judged.correct),
@@ -302,24 +305,16 @@ def _isotonic(scores: NDArray[np.float64], values: NDArray[np.float64], weights:
     return RisingCurve.fit(np.append(scores, 1.0), np.append(values, 0.0), np.append(weights, 1.0))
 
 
-def _class_thresholds(judged: _Judged, chance: NDArray[np.float64], class_count: int, target: float) -> NDArray[np.float64]:
-    pooled = _threshold(judged.scores, chance, judged.correct, target)
-    certain = np.full(class_count, pooled)
-    for label in range(class_count):
-        mine = judged.labels == label
-        if mine.sum() >= MIN_DETECTIONS:
-            certain[label] = _threshold(judged.scores[mine], chance[mine], judged.correct[mine], target)
+def _class_thresholds(judged: _Judged, class_count: int, target: float, confidence: float) -> NDArray[np.float64]:
+    """Of each class with detections enough for a first look its own threshold, of all others together one; float64 [C]."""
+    counts = np.bincount(judged.labels, minlength=class_count)
+    own = counts >= first_look(target, confidence)
+    others = judged[~own[judged.labels]]
+    certain = np.full(class_count, lowest_threshold(others.scores, others.correct, target=target, confidence=confidence))
+    for label in np.flatnonzero(own):
+        mine = judged[judged.labels == label]
+        certain[label] = lowest_threshold(mine.scores, mine.correct, target=target, confidence=confidence)
     return certain
-
-
-def _threshold(scores: NDArray[np.float64], chance: NDArray[np.float64], correct: NDArray[np.bool_], target: float) -> float:
-    """The smallest score that may be a threshold (see `calibrate`), inf without one."""
-    order = np.argsort(-scores, kind="stable")
-    scores, above = scores[order], np.arange(1, len(scores) + 1)
-    last_of_its_score = np.append(scores[1:] < scores[:-1], True)[: len(scores)]
-    believed, observed = np.cumsum(chance[order]) / above, np.cumsum(correct[order]) / above
-    holds = last_of_its_score & (above >= MIN_ABOVE) & (believed >= target) & (observed >= target)
-    return float(scores[holds].min(initial=np.inf))
 
 
 def _class_row(judged: _Judged, label: int, threshold: float, objects: int) -> ClassRow:

@@ -69,8 +69,12 @@ def threshold_table(cell: Cell) -> tuple[int, Table] | None:
 
 def target_of(cell: Cell) -> str:
     """The precision that the thresholds were to reach, in words; empty where they were set by hand."""
-    target = _last(cell, "calibration")[1].get("target")
-    return "" if target is None else percent(number(target))
+    calibration = _last(cell, "calibration")[1]
+    target, confidence = calibration.get("target"), calibration.get("confidence")
+    if target is None:
+        return ""
+    sure = "" if confidence is None else f", shown with {percent(number(confidence))} confidence"
+    return percent(number(target)) + sure
 
 
 def _table(rows: Sequence[tuple[str | Quantity, ...]]) -> Table:

@@ -91,7 +91,13 @@ def _thresholds(context: RoundContext, found: Mapping[str, Boxes], truths: Mappi
     if ask.target_precision is None:
         return fixed_thresholds(ask, context.classes), None
     calibration = calibrate(
-        found, truths, context.classes, target_precision=ask.target_precision, method=ask.calibration, lowest=ask.uncertain
+        found,
+        truths,
+        context.classes,
+        target_precision=ask.target_precision,
+        confidence=ask.confidence,
+        method=ask.calibration,
+        lowest=ask.uncertain,
     )
     return calibration.thresholds(ask.uncertain), calibration.to_json()
 

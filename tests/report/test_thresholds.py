@@ -29,6 +29,8 @@ def test_a_class_that_cannot_be_trusted_says_so(cell):
     assert [row[1] for row in table.rows] == ["0.80", "0.75", NOTHING_CERTAIN]
     assert table.rows[0] == ("red cell", "0.80", "0.30", "40", "0.960", "0.610")
     assert target_of(cell) == "95%"
+    score = {"calibration": {"target": 0.95, "confidence": 0.9}}
+    assert target_of(dataclasses.replace(cell, rounds=(Round(0, {"score": score}),))) == "95%, shown with 90% confidence"
 
 
 def test_thresholds_set_by_hand_have_no_curve(cell):
