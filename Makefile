@@ -1,22 +1,34 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Test processes side by side: one a core, at most eight. `make test WORKERS=0` runs everything in one.
+WORKERS ?= logical
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: install demo test test-labelstudio check clean
+# Where this is set nothing compiled is kept, and each process that imports torch compiles it anew, for some 15 seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: install demo fast test test-labelstudio check docs clean
 
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m compileall -q boxwise
 	touch $@
 
 demo: install
 	$(BIN)/boxwise demo
 
+# Everything that trains no network: a minute.
+fast: install
+	$(PYTEST) -m "not trains"
+
+# Everything.
 test: install
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # A Label Studio of its own (1 GB, a minute to install), on loopback; BOXWISE_RECORD=1 renews the answers that `make test` replays.
 test-labelstudio: install .venv-labelstudio/.installed
@@ -31,6 +43,10 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The documentation as a site in build/site; a broken link, or a page that is in no menu, is an error.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) .venv-labelstudio runs build dist *.egg-info

@@ -108,13 +108,13 @@ class VaeConfig(Section):
 class ScorerConfig(Section):
     """How the pool is ranked: score = alpha * norm(L_rec) + beta * norm(L_det)."""
 
-    name: str = "dual"
-    alpha: float | Literal["auto"] = 0.5
-    beta: float | Literal["auto"] = 0.5
-    normalize: Literal["z", "rank"] = "z"
-    reconstruction: Literal["raw", "complexity"] = "complexity"
-    detection: Literal["expected", "pseudo", "learned", "oracle_loss"] = "expected"
-    uncertainty: Literal["least_confidence", "margin", "entropy", "gate"] = "entropy"
+    name: str = Field("dual", description="what an image is worth; none: no score is made")
+    alpha: float | Literal["auto"] = Field(0.5, description="dual: weight of L_rec; auto: both are fitted to the losses seen so far")
+    beta: float | Literal["auto"] = Field(0.5, description="dual: weight of L_det")
+    normalize: Literal["z", "rank"] = Field("z", description="dual: how the two terms come to one scale over the pool")
+    reconstruction: Literal["raw", "complexity"] = Field("complexity", description="dual: the error itself, or less its complexity")
+    detection: Literal["expected", "pseudo", "learned", "oracle_loss"] = Field("expected", description="what stands for the detection loss")
+    uncertainty: Literal["least_confidence", "margin", "entropy", "gate"] = Field("entropy", description="uncertainty: of each detection")
     aggregate: Literal["max", "mean", "sum"] = Field("max", description="from boxes to the image; sum favours crowded images")
     pseudo_threshold: float = Field(0.5, gt=0, lt=1, description="confidence of a flipped detection that becomes a pseudo target")
     parts: tuple[Literal["expected", "learned", "uncertain"], ...] = Field(
@@ -138,7 +138,7 @@ class ScorerConfig(Section):
 class StrategyConfig(Section):
     """Who among the ranked is asked for."""
 
-    name: str = "score_then_diversity"
+    name: str = Field("score_then_diversity", description="which images are asked for, given their scores")
     oversample: float = Field(4.0, ge=1, description="score_then_diversity, ppal: shortlist of oversample x budget by score")
     rarity: float = Field(0.5, ge=0, le=5, description="gain_per_second: objects of rare classes count (mean / count)^rarity; 0: alike")
     novelty: float = Field(1.0, ge=0, le=5, description="gain_per_second: distance to labelled and picked counts by this power; 0: not")
@@ -208,7 +208,7 @@ class AskConfig(Section):
 class PolicyConfig(Section):
     """Which annotated and self-labelled images each training sees. K is budget.per_round, or the images it bought in boxes or seconds."""
 
-    name: str = "all_labeled"
+    name: str = Field("all_labeled", description="what each round trains on")
     self_weight: float = Field(1.0, ge=0, le=1, description="weight in the loss of a box that no person answered for")
     ratio_train: float = Field(0.6, ge=0, le=1, description="ratio_threshold: al_ratio from which an image is trained on and asked again")
     ratio_join: float = Field(0.3, ge=0, le=1, description="ratio_threshold: al_ratio up to which an image joins the labelled set")

@@ -53,6 +53,10 @@ def test_every_arm_pays_for_the_same_number_of_images(cells):
     assert {cell.rounds[-1].facts["annotate"]["images"] for cell in cells.values()} == {14}
 
 
+def test_cells_come_in_the_order_of_arms_and_seeds(plan, cells):
+    assert list(cells) == [(arm, seed) for arm in plan.arms for seed in plan.seeds]
+
+
 def test_pool_labels_are_in_no_store_before_they_are_asked(plan, cells):
     for cell in cells.values():
         study = Study.open(cell.folder)
@@ -80,22 +84,26 @@ def test_the_oracle_is_marked_an_upper_bound(plan, tmp_path):
     assert cell.rounds[1].facts["audit"]["fidelity"]["score"] == pytest.approx(1.0)
 
 
-def test_every_arm_that_has_a_name_runs(plan, tmp_path, tiny_overrides):
-    asking = (
-        "ask.uncertain=0.01",
-        "ask.certain=1",
-        "budget.rounds=1",
-        "budget.unit=boxes",
-        "budget.per_round=9",
-    )  # box_level needs a question
-    short = load_config(None, [*tiny_overrides, "detector.name=tiny_ssd_mixture", *asking])
-    cells = simulate(replace(plan, folder=tmp_path, arms=tuple(ARMS), seeds=(0,), config=short))
-    assert [cell.arm for cell in cells] == list(ARMS)
-    for cell in cells:
+class TestEveryArmThatHasAName:
+    """In one folder, so that arms that start alike share their first round."""
+
+    @pytest.fixture(scope="class")
+    def short(self, plan, tiny_overrides, tmp_path_factory):
+        box_level_needs_a_question = ("ask.uncertain=0.01", "ask.certain=1", "budget.unit=boxes", "budget.per_round=9")
+        short = ("detector.name=tiny_ssd_mixture", "train.min_steps=4", "train.max_steps=4", "budget.rounds=1", *box_level_needs_a_question)
+        config = load_config(None, [*tiny_overrides, *short])
+        return replace(plan, seeds=(0,), config=config, folder=tmp_path_factory.mktemp("arms"))
+
+    @pytest.mark.parametrize("arm", ARMS)
+    def test_runs(self, short, arm):
+        (cell,) = simulate(replace(short, arms=(arm,)))
+        assert cell.arm == arm and (cell.role == "ceiling") == (arm == "everything")
         assert cell.rounds[1].facts["evaluate"]["test"]["images"] > 0 and chosen(cell, 1)
-    assert [cell.arm for cell in cells if cell.role == "ceiling"] == ["everything"]
-    for arm, names in (("auto", {"alpha", "beta"}), ("gain_per_second", {"expected", "learned", "uncertain"})):
-        weights = next(cell for cell in cells if cell.arm == arm).rounds[1].facts["audit"]["weights"]
+
+    @pytest.mark.parametrize(("arm", "names"), [("auto", {"alpha", "beta"}), ("gain_per_second", {"expected", "learned", "uncertain"})])
+    def test_that_learns_its_weights_reports_them(self, short, arm, names):
+        (cell,) = simulate(replace(short, arms=(arm,)))
+        weights = cell.rounds[1].facts["audit"]["weights"]
         assert weights.keys() == names and sum(weights.values()) == pytest.approx(1) and min(weights.values()) >= 0
 
 

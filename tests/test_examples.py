@@ -1,0 +1,41 @@
+"""Every file in examples/ runs as its first lines say, and so do the cells of the notebook, one after another."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
+pytestmark = pytest.mark.trains
+
+
+def run(*arguments, cwd):
+    environment = os.environ | {"MPLBACKEND": "Agg"}
+    done = subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_says_how_it_is_run_and_runs(name, tmp_path):
+    text = (EXAMPLES / name).read_text(encoding="utf-8")
+    assert f"python examples/{name} FOLDER" in text
+    assert run(EXAMPLES / name, tmp_path, cwd=tmp_path)
+
+
+def test_the_notebook_runs_and_keeps_no_output(tmp_path):
+    notebook = json.loads((EXAMPLES / "first_study.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert len(cells) >= 5 and not any(cell["outputs"] for cell in cells)
+    code = "\n\n".join("".join(cell["source"]) for cell in cells)
+    assert "60 images of zero" in run("-c", code, cwd=tmp_path)
+    assert (tmp_path / "first_study" / "curve.png").stat().st_size > 1000
+
+
+def test_every_example_is_listed():
+    listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert all(f"({path.name})" in listed for path in EXAMPLES.iterdir() if path.suffix in (".py", ".ipynb"))
