@@ -24,7 +24,7 @@ demo: install
 
 # Everything that trains no network: a minute.
 fast: install
-	$(PYTEST) -m "not trains"
+	$(PYTEST) -m "not slow"
 
 # Everything.
 test: install

@@ -4,7 +4,7 @@
     python benchmarks/scorer_cost.py --detector ssdlite320_mobilenet_v2 --imgsz 320 --images 64
 
 Plain is the pass with detections and embeddings and no score (`scorer.name=none`), decoding included. What a scorer learns before the pass
-(`fit`: a VAE, a look at what is labelled) stands in a column of its own; an ensemble's further trainings stand in none. Processor time.
+(`fit`: a VAE, a look at what is labelled) has a column of its own; an ensemble's further trainings have none. Processor time.
 """
 
 from __future__ import annotations

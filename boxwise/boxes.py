@@ -18,7 +18,7 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """N boxes of one image, one row each. Optional columns are None when nobody filled them.
+    """N boxes of one image, one row each. Optional columns are None where they were not filled.
 
     xyxy: float32 [N, 4], pixels of the original image.
     labels: int64 [N], index into the data set's class names, 0-based, without background.

@@ -1,7 +1,7 @@
 """The one configuration of a study: a validated model over YAML with `key=value` overrides.
 
-Returns a `StudyConfig`; every other room takes the part it needs. Knows the names and ranges of the knobs, not what
-they drive: whether a detector or scorer of that name exists is `registry.py`'s to say.
+Returns a `StudyConfig`; every other room takes the part it needs. Knows the names and ranges of the keys, not what
+they do: whether a detector or scorer of that name exists is `registry.py`'s to say.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class ScorerConfig(Section):
     beta: float | Literal["auto"] = Field(0.5, description="dual: weight of L_det")
     normalize: Literal["z", "rank"] = Field("z", description="dual: how the two terms come to one scale over the pool")
     reconstruction: Literal["raw", "complexity"] = Field("complexity", description="dual: the error itself, or less its complexity")
-    detection: Literal["expected", "pseudo", "learned", "oracle_loss"] = Field("expected", description="what stands for the detection loss")
+    detection: Literal["expected", "pseudo", "learned", "oracle_loss"] = Field("expected", description="dual: which L_det")
     uncertainty: Literal["least_confidence", "margin", "entropy", "gate"] = Field("entropy", description="uncertainty: of each detection")
     aggregate: Literal["max", "mean", "sum"] = Field("max", description="from boxes to the image; sum favours crowded images")
     pseudo_threshold: float = Field(0.5, gt=0, lt=1, description="confidence of a flipped detection that becomes a pseudo target")
@@ -175,7 +175,7 @@ class BudgetConfig(Section):
 
 
 class AskConfig(Section):
-    """What a person is asked about an image, and which of the model's boxes nobody needs to look at.
+    """What a person is asked about an image, and which of the model's boxes need no look.
 
     full: draw everything. review: certain boxes are shown as accepted; answer the uncertain ones, add what is missed. trust: certain boxes
     enter unseen; answer the uncertain ones. boxes: answer the uncertain ones; nothing else enters, the image stays in the pool.
@@ -264,7 +264,7 @@ _JUDGES_SELF_LABELS = ("topk_ratio", "ratio_threshold", "score_threshold")
 
 
 class StudyConfig(Section):
-    """Everything a study can be told. Saved resolved in its folder and in its store."""
+    """The settings of a study. Saved resolved in its folder and in its store."""
 
     seed: int = Field(0, ge=0, description="of every random choice of the study")
     store: str | None = Field(None, description="database URL such as postgresql+pg8000://host/db; null: SQLite in the study's folder")

@@ -60,7 +60,7 @@ class ImageRecord:
 
     image_id: unique in the study; the path below the image folder in POSIX form, suffix included.
     width, height: pixels after EXIF orientation, so as every reader and detector sees it.
-    split: None until somebody decides. source_id: the id it had in its source file (COCO's integer), if any.
+    split: None until it is decided. source_id: the id it had in its source file (COCO's integer), if any.
     """
 
     image_id: str
@@ -98,7 +98,7 @@ class Proposals:
 
     boxes: with `scores`, `probabilities` and `ids` (str, unique among all ever proposed on the image). certain: bool [N]; the other boxes
     are uncertain.
-    settled: what was said of the image in an earlier round. A person's boxes there stand; no proposal repeats or contradicts them.
+    settled: what was said of the image in an earlier round. A person's boxes there remain; no proposal repeats or contradicts them.
     """
 
     image_id: str
@@ -117,7 +117,7 @@ class Verdict:
     """One act of an annotator on one box.
 
     box_id: the proposal acted on ("" for ADD). xyxy: the box after the act, pixels (None for KEEP, RELABEL, DELETE).
-    label: class index after the act (None where unchanged). seconds: labour charged for this act.
+    label: class index after the act (None where unchanged). seconds: labour charged for this act. NumPy's numbers become Python's.
     """
 
     action: Action
@@ -127,6 +127,13 @@ class Verdict:
     seconds: float = 0.0
     difficult: bool = False
     crowd: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seconds", float(self.seconds))
+        if self.xyxy is not None:
+            object.__setattr__(self, "xyxy", tuple(map(float, self.xyxy)))
+        if self.label is not None:
+            object.__setattr__(self, "label", int(self.label))
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,7 @@ class Inspection:
 
     boxes: detections after NMS in original pixels, with `scores` and full `probabilities`.
     embedding: float32 [D], L2-normalised. evidence: raw term name → finite float, defined also where nothing was detected.
-    box_embeddings: float32 [n, E] of `boxes`, L2-normalised; None where nobody asked for them.
+    box_embeddings: float32 [n, E] of `boxes`, L2-normalised; None where they were not asked for.
     """
 
     image_id: str

@@ -135,7 +135,7 @@ class Study:
         round_index: int | None = None,
         key: str | None = None,
     ) -> Annotation:
-        """Record what an annotator said of one image; durable when this returns. Any image of the study may be told, asked for or not.
+        """Record what an annotator said of one image; durable when this returns. Any image of the study may be labelled, asked for or not.
 
         Verdicts on boxes name those of the round's proposals; certain ones without a verdict stay as the model's. complete: whether no
         object is left unlabelled; by default so when the round asked about the whole image, or not about it at all. seconds: all labour on
@@ -156,7 +156,7 @@ class Study:
         return annotation
 
     def tell_all(self, labels: Mapping[str, Boxes], *, annotator: str = "human") -> tuple[int, int]:
-        """The final boxes of many images, as another tool gave them back; (images told, images that had these very labels already).
+        """The final boxes of many images, as another tool gave them back; (images labelled, images that had these very labels already).
 
         Where the model had proposed boxes, what a person must have done to them is charged; elsewhere each box is charged as drawn.
         """
@@ -231,7 +231,7 @@ class Study:
         on_event: Callable[[Event], None] | None = None,
         on_step: Callable[[int, Phase], None] | None = None,
     ) -> Phase:
-        """Step until the study is DONE or needs labels that nobody here can give; returns ANNOTATE or DONE."""
+        """Step until the study is DONE or needs labels and there is no annotator; returns ANNOTATE or DONE."""
         while True:
             number, phase = self.store.position
             if phase is Phase.ANNOTATE and annotator is not None:

@@ -10,7 +10,7 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
-pytestmark = pytest.mark.trains
+pytestmark = pytest.mark.slow
 
 
 def run(*arguments, cwd):

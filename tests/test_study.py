@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from boxwise.boxes import Boxes
@@ -119,6 +120,13 @@ class TestAskAndTell:
         with pytest.raises(BoxwiseError, match=message):
             study.tell(image_id, [verdict])
         assert study.store.history(image_id) == []
+
+    def test_numbers_of_numpy_are_as_good_as_pythons(self, study):
+        image_id = study.ask().image_ids[0]
+        box, label = np.array([1, 2, 30, 40], np.float32), np.int64(3)
+        study.tell(image_id, [Verdict(Action.ADD, xyxy=tuple(box), label=label, seconds=np.float64(7.0))])
+        ((_, _, annotation, (verdict,)),) = study.store.history(image_id)
+        assert annotation.boxes.xyxy.tolist() == [[1, 2, 30, 40]] and verdict == Verdict(Action.ADD, "", (1.0, 2.0, 30.0, 40.0), 3, 7.0)
 
     def test_the_same_labels_again_change_nothing(self, study, digits):
         labels = {study.ask().image_ids[0]: digits.labels[study.ask().image_ids[0]]}

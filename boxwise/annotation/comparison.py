@@ -40,7 +40,7 @@ def verdicts_from(labels: Boxes, proposals: Proposals, cost: CostConfig) -> tupl
 
 
 def same_labels(a: Boxes, b: Boxes) -> bool:
-    """Whether two sets of labels are one, in whatever order: each box has its own of the same class within half a pixel at every edge."""
+    """Whether two sets of labels are the same, in any order: each box has its own of the same class within half a pixel at every edge."""
     apart = np.abs(a.xyxy[:, None] - b.xyxy[None]).max(axis=2, initial=0)
     near = np.where(a.labels[:, None] == b.labels[None], ROUNDING_PIXELS - apart, -1).astype(np.float32)
     return len(a) == len(b) == len(greedy_pairs(near, 0.0))
@@ -53,7 +53,7 @@ def _in_place(labels: Boxes, boxes: Boxes) -> NDArray[np.bool_]:
 
 
 def _affinity(labels: Boxes, boxes: Boxes, in_place: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """IoU, plus 1 for the same class, plus 2 for the same id; -1 for pairs that nobody would call one box. float32 [N, M]."""
+    """IoU, plus 1 for the same class, plus 2 for the same id; -1 for pairs that are not one box. float32 [N, M]."""
     overlap = iou(labels.xyxy, boxes.xyxy)
     same_class = labels.labels[:, None] == boxes.labels[None]
     same_id = np.zeros_like(same_class) if labels.ids is None or boxes.ids is None else labels.ids[:, None] == boxes.ids[None]
@@ -62,7 +62,7 @@ def _affinity(labels: Boxes, boxes: Boxes, in_place: NDArray[np.bool_]) -> NDArr
 
 
 def _act(labels: Boxes, row: int, before: Shown, partner: int | None, in_place: NDArray[np.bool_], cost: CostConfig) -> Verdict | None:
-    """The act behind one label; None where the shown box stands by itself."""
+    """The act behind one label; None where the shown box needs no act."""
     xyxy, label = tuple(labels.xyxy[row].tolist()), int(labels.labels[row])
     flags = _flags(labels, row, before.boxes, partner)
     if partner is None:

@@ -64,8 +64,8 @@ def propose(
     A box below `uncertain` is dropped. One at or above its class's `certain` is certain, unless it overlaps (IoU ≥ `overlap`) boxes
     below theirs none of which shares its class: then the model is in two minds about the object, and the box is uncertain as well.
     Each is named '<prefix>-<row in `detections`>': unique in the study if `prefix` is unique to the image and the pass.
-    settled: what was said of the image before. What people answered for stands: a detection that overlaps a person's box or a
-    rejected one, of whatever class, is left out, and casts no doubt on others. What the model labelled then is forgotten.
+    settled: what was said of the image before. What people answered for remains: a detection that overlaps a person's box or a
+    rejected one, of any class, is left out, and casts no doubt on others. What the model labelled then is forgotten.
     Raises ValueError for detections without scores.
     """
     scores = _scores(detections)
@@ -101,8 +101,8 @@ def _overlapping(a: FloatArray, b: FloatArray, overlap: float) -> NDArray[np.boo
 def settled_anew(proposals: Proposals, *, overlap: float) -> Proposals:
     """`proposals` with what is left of `settled` beside them: the boxes that no person answered for are forgotten.
 
-    It stays complete only if each of those is proposed again or was answered for since (IoU ≥ `overlap`, whatever the class): an object
-    that the model labelled then and does not find now has no box, and nobody has said that it is gone.
+    It stays complete only if each of those is proposed again or was answered for since (IoU ≥ `overlap`, any class): an object
+    that the model labelled then and does not find now has no box, and no person has said that it is gone.
     """
     settled = proposals.settled
     if settled is None:

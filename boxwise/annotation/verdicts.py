@@ -51,7 +51,7 @@ def shown(proposals: Proposals | None) -> Shown:
 def annotation_of(
     image_id: str, verdicts: Sequence[Verdict], proposals: Proposals | None = None, *, complete: bool = True, round_index: int = 0
 ) -> Annotation:
-    """What stands on an image after `verdicts`: a person's settled boxes, what the verdicts say, certain proposals nobody answered for.
+    """What is on an image after `verdicts`: a person's settled boxes, what the verdicts say, certain proposals without an answer.
 
     In that order; the first two are HUMAN, the last MODEL with their scores. Uncertain proposals without a verdict are not in it.
     `rejected` keeps the settled ones and gains every box that was DELETEd. A settled box is answered for under its `settled_id`.

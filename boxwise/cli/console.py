@@ -1,4 +1,4 @@
-"""What long work shows in a terminal: one bar with figures, or plain lines where nobody watches.
+"""What long work shows in a terminal: one bar with figures, or plain lines where there is no terminal.
 
 Knows events and facts, nothing of how they come about.
 """
@@ -97,7 +97,7 @@ def _self_labeled(facts: Mapping[str, Any]) -> str:
 
 
 def _labour(facts: Mapping[str, Any]) -> str:
-    """What is labelled so far, and by whom."""
+    """What is labelled so far: by people, by the model."""
     by_model = facts.get("model_boxes", 0)
     boxes = f"{facts['boxes']} boxes by people, {by_model} by the model" if by_model else f"{facts['boxes']} boxes"
     return f"{facts['images']} images, {boxes} labelled, {facts['seconds']:,.0f} s of labour"

@@ -109,7 +109,7 @@ def stopping_cleanly() -> Iterator[None]:
 
 
 def _report(opened: Study, fault: str) -> None:
-    """Say what went wrong, here and on the page, and wait until somebody has moved the study on."""
+    """Say what went wrong, here and on the page, and wait until the study has moved on."""
     from boxwise.cli.console import note
     from boxwise.web.progress import write_trouble
 

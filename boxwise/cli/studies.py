@@ -155,7 +155,7 @@ def _write_report(opened: Study) -> Path:
 
 @app.command()
 def status(study: StudyFolder) -> None:
-    """Where the study stands: next step, labour, quality by round."""
+    """The state of the study: next step, labour, quality by round."""
     from boxwise.cli.console import rounds_table, say
     from boxwise.records import Split
     from boxwise.study import Study
@@ -256,7 +256,7 @@ def export(
     say(f"{len(dataset.images)} images, {sum(map(len, dataset.labels.values()))} boxes: {path}")
     incomplete = sum(not label.complete for split in Split for label in opened.store.annotations(split).values())
     if incomplete and not predictions:
-        note(f"{incomplete} incompletely labelled images are left out: what nobody looked at would pass for background.")
+        note(f"{incomplete} incompletely labelled images are left out: objects in them that are not labelled would pass for background.")
 
 
 @app.command()
@@ -315,7 +315,7 @@ def report(
     path: Annotated[Path, typer.Argument(help="A study's, a simulation's or a benchmark's folder.")],
     baseline: Annotated[str, typer.Option(help="The arm that the others are compared with.")] = "random",
 ) -> None:
-    """Write the report and results anew, from what is stored: of a study, a simulation, or a whole benchmark."""
+    """Write the report and results again, from what is stored: of a study, a simulation, or a whole benchmark."""
     from boxwise.cli.benchmarks import write_benchmark_report
     from boxwise.cli.console import say
     from boxwise.cli.simulations import write_simulation_report

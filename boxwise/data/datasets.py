@@ -58,7 +58,7 @@ def read_pool(
 ) -> Dataset:
     """What a study starts from: every image below `images`, with the `labels` that exist already.
 
-    An image without labels joins the pool whatever split it was listed under, since only labels could make it serve another.
+    An image without labels joins the pool no matter which split it was listed under, since only labels could make it serve another.
     Raises BoxwiseError when neither is given.
     """
     if labels is None:

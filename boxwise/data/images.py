@@ -1,6 +1,6 @@
 """Image files: find, measure, verify, decode and write them.
 
-Decoding returns uint8 [H, W, 3] RGB, upright by EXIF, whatever the file holds. One bad image is one ImageError.
+Decoding returns uint8 [H, W, 3] RGB, upright by EXIF, from files of any mode. One bad image is one ImageError.
 Knows nothing of boxes, data sets or torch.
 """
 
@@ -96,7 +96,7 @@ def write_image(array: NDArray[np.uint8], path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """The opened image; whatever goes wrong until the block ends becomes an ImageError."""
+    """The opened image; anything that goes wrong until the block ends becomes an ImageError."""
     try:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:

@@ -1,4 +1,4 @@
-"""Which image serves which split: VOC07+12 and COCO 2017 as their published protocols do, any other data set by lot.
+"""Which image serves which split: VOC07+12 and COCO 2017 as their published protocols do, any other data set at random.
 
 Returns a `Dataset`: the pool, a small random val out of it, and the test split that papers report on; also what tells one data set
 from another. Knows nothing of studies.
@@ -25,7 +25,7 @@ from boxwise.records import ImageRecord, Split
 
 VAL_IMAGES = 500  # drawn from the pool once and for all: stopping and calibration need a val that is not the test split
 _SEED = 20_070_712
-SPLIT_SEED = 20_240_229  # the same frozen test split for every seed and arm, whatever the study's own seed
+SPLIT_SEED = 20_240_229  # the same frozen test split for every seed and arm, independent of the study's own seed
 
 
 def read_voc0712(root: Path, *, progress: Progress | None = None) -> Dataset:

@@ -140,7 +140,7 @@ class Detector(Protocol):
         ...
 
     def supports(self, view: View) -> list[NDArray[np.int64]]:
-        """How many boxes before NMS stand behind each of `detections(view)`, itself among them: those of its class that overlap it by
+        """How many boxes before NMS support each of `detections(view)`, itself among them: those of its class that overlap it by
         nms_iou or more. int64 [n] an image."""
         ...
 

@@ -43,7 +43,7 @@ def read_checkpoint(path: Path, same: Mapping[str, str]) -> dict[str, Any] | Non
     """The state in `path`, on the CPU; None if there is no such file.
 
     Raises StudyError when the file is not a checkpoint, StaleCheckpointError when it belongs to another training, naming what differs:
-    silently starting anew would throw away somebody's hours.
+    silently starting over would throw away hours of work.
     """
     if not path.exists():
         return None

@@ -75,7 +75,7 @@ def image_batches(
 ) -> Iterator[ImageBatch]:
     """The images in order, `batch` records at a time; decoded ahead in a thread, or in `workers` processes.
 
-    An unreadable image leaves its batch smaller and is told to `on_unreadable(image_id, message)`.
+    An unreadable image leaves its batch smaller and is passed to `on_unreadable(image_id, message)`.
     """
     images = _InputImages(records, imgsz, resize)
     chunks = [range(start, min(start + batch, len(records))) for start in range(0, len(records), batch)]

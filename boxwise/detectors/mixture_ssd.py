@@ -73,7 +73,7 @@ class MixtureSsdNetwork(SsdNetwork):
     """AL-MDN's detector: SSD with mixture density heads of K = 4 components (Choi et al., ICCV 2021, "Type-1" of its code).
 
     Box loss: negative log-likelihood of the mixture, each coordinate its own, halved. Class loss: Σ π cross-entropy(μ + σ ε), with
-    ε ~ N(0, 1) drawn anew every step; the hardest negatives are those of the drawn logits. `image_losses` has ε = 0.
+    ε ~ N(0, 1) drawn again every step; the hardest negatives are those of the drawn logits. `image_losses` has ε = 0.
 
     Deviations: σ² is a variance everywhere and floored at 0.01 (the code uses the same number as a standard deviation in the box loss and
     adds 0.3 to its normaliser); the log of the sum is taken in log space, not as log(sum + 1e-9), which has no gradient for boxes that

@@ -24,7 +24,7 @@ def confusion_matrix(
     """int64 [C + 1, C + 1]: rows truth, columns predictions, background last in both.
 
     Matching ignores classes: detections in order of score each take the free truth they overlap most, at `min_iou` or above.
-    A truth nobody took counts as (class, background), a detection that took none as (background, class); neither counts
+    A truth without a detection counts as (class, background), a detection without a truth as (background, class); neither counts
     for a detection that lies at least `min_iou` inside a crowd region, nor do crowd regions themselves.
     """
     counts = np.zeros((class_count + 1, class_count + 1), np.int64)

@@ -16,7 +16,7 @@ from boxwise.records import Action, Verdict
 
 
 def charge(action: Action, config: CostConfig) -> float:
-    """Seconds for one act. A new class is charged as a correction: the box was looked at, refused and answered anew."""
+    """Seconds for one act. A new class is charged as a correction: the box was looked at, refused and answered again."""
     return {
         Action.KEEP: config.verify,
         Action.MOVE: config.correct,

@@ -104,7 +104,7 @@ def saving(curve: Curve, baseline: Curve, *, quality: float | None = None) -> fl
 
 
 def saving_profile(curve: Curve, baseline: Curve, *, levels: int = 5) -> list[tuple[float, float]]:
-    """(quality, saving) at `levels` qualities, from the lowest that either had to climb to, up to the highest that both reach."""
+    """(quality, saving) at `levels` qualities, from the lowest that either had to reach, up to the highest that both reach."""
     if not len(curve) or not len(baseline):
         return []
     top = min(curve.quality.max(), baseline.quality.max())

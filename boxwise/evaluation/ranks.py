@@ -1,4 +1,4 @@
-"""Ranks of several arms over many blocks, such as data set × seed: who stands where, whatever the scale of the figures.
+"""Ranks of several arms over many blocks, such as data set × seed: which is best, second and so on, for figures of any scale.
 
 Returns plain numbers. Knows nothing of curves, arms or detectors.
 """

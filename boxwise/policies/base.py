@@ -18,7 +18,7 @@ from boxwise.records import Annotation
 
 @dataclass(frozen=True)
 class PoolImage:
-    """One image that nobody has annotated, as the last pool pass saw it.
+    """One image without an annotation, as the last pool pass saw it.
 
     boxes: the model's, with `scores` and `probabilities`, those of at least the `uncertain` threshold of their class.
     consistency: float32 [N] in [0, 1], how well each box stood up to cross-image validation, NaN where it was not tried; None: nothing was.
@@ -33,7 +33,7 @@ class PoolImage:
 class Material:
     """What a policy may look at, in round `round` (1 or later: in round 0 everything labelled is trained on).
 
-    batch: K of the policies' tables, in images whatever the budget counts. labeled: the labelled set, image_id → annotation. seen:
+    batch: K of the policies' tables, always in images. labeled: the labelled set, image_id → annotation. seen:
     every image asked about since round 1, in the labelled set by now or not. new: those of `seen` that were asked about this round.
     pool: reads the rest of the pool, an image at a time; only policies that label it themselves need to.
     """

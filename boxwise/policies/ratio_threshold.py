@@ -15,7 +15,7 @@ from boxwise.policies.plans import plan_between
 class RatioThreshold:
     """New images of al_ratio ≥ `ratio_train`, and K random labelled ones; those of al_ratio ≤ `ratio_join` join.
 
-    Active sample mining (Wang et al., TNNLS 2019) with a queue: hard images are trained on and asked again next round, detected anew,
+    Active sample mining (Wang et al., TNNLS 2019) with a queue: hard images are trained on and asked again next round, detected again,
     until the model labels enough of them itself. Images between the thresholds go back to the pool.
     """
 

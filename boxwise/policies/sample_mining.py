@@ -1,4 +1,4 @@
-"""Self-supervised sample mining: pool boxes that stand up to cross-image validation are trained on, the surer the heavier.
+"""Self-supervised sample mining: pool boxes that pass cross-image validation are trained on, the surer the heavier.
 
 Returns a plan with soft self-labels for this round alone. Knows nothing of detectors, of how boxes are validated, or of ground truth.
 """

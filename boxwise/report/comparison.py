@@ -76,7 +76,7 @@ def _learning(cells: Sequence[Cell], cost: Cost, metric: Metric, split: str, bas
 
 
 def _unit(cells: Sequence[Cell], cost: Cost, split: str) -> tuple[float, str]:
-    """What to divide a cost by, and its name: annotator time is told in minutes or hours."""
+    """What to divide a cost by, and its name: annotator time is shown in minutes or hours."""
     if cost != "seconds":
         return 1.0, AXIS_NAMES[cost]
     longest = max((seconds for cell in cells for seconds in curve(cell, split).seconds), default=0.0)

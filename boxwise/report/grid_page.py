@@ -196,7 +196,7 @@ def _ranked(rows: Sequence[Overall], ranks: Ranks, found: Mapping[str, Sequence[
         return text
     return (
         f"{text} Friedman's test that all arms are alike: p = {figure(ranks.p)}; mean ranks closer than {ranks.critical:.2f} cannot be "
-        "told apart (Nemenyi, .05). Floors and upper bounds are not among the ranked: theirs is where they would stand. Seeds of one data "
+        "told apart (Nemenyi, .05). Floors and upper bounds are not among the ranked: theirs is what they would have. Seeds of one data "
         "set are no independent data sets: these tests and Wilcoxon's speak of these data, not of others."
     )
 

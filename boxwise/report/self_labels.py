@@ -14,7 +14,7 @@ JUDGED = "simulation: judged by ground truth"
 
 
 def quality_chart(cell: Cell) -> Chart | None:
-    """Precision (solid) and recall (dashed) by round, a colour for each place that self-labels stand in."""
+    """Precision (solid) and recall (dashed) by round, a colour for each place of self-labels."""
     lines = [line for index, place in enumerate(PLACES) for line in _lines(cell, place, PALETTE[index])]
     axis = Axis("round", "share", bottom=0, top=1.02, whole=True)
     return line_chart(lines, axis, f"Precision and recall of the boxes by the model ({JUDGED})") if lines else None

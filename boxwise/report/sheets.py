@@ -61,7 +61,7 @@ def thumbnail(
 ) -> Thumbnail | None:
     """The image at most `THUMBNAIL` pixels a side with its boxes (pixels of the original); None when it cannot be read.
 
-    by_model: bool [N], which boxes are the model's and so dashed; None: nobody asks. colored_by: `colors` of the classes, or the source
+    by_model: bool [N], which boxes are the model's and so dashed; None: not shown. colored_by: `colors` of the classes, or the source
     where `by_model` tells it.
     """
     try:

@@ -1,4 +1,4 @@
-"""One study in detail: what each round chose and why, how well scores foretold the loss, how the networks trained.
+"""One study in detail: what each round chose and why, how well scores predicted the loss, how the networks trained.
 
 Returns value objects for the page's template. Knows nothing of other arms, statistics over seeds, or HTML.
 """

@@ -52,8 +52,8 @@ def log_round(
 ) -> Path:
     """The round's event file, written aside and renamed into place.
 
-    Figures of the round (metrics, labels, fidelity) stand at step = round; loss terms and lr at `first_step` + the training step.
-    scalars, values: what the round's own facts do not tell; values stand at step = round.
+    Figures of the round (metrics, labels, fidelity) are at step = round; loss terms and lr at `first_step` + the training step.
+    scalars, values: what the round's own facts do not hold; values are at step = round.
     """
     target = logdir / f"events.out.tfevents.{one_round.round:010d}.boxwise"
     staged = logdir / f"round_{one_round.round:02d}.staged"  # TensorBoard reads every file named tfevents, half-written ones too

@@ -46,7 +46,7 @@ class Cell:
     """One study, or one arm × seed of a simulation.
 
     folder: where `rounds/round_NN/` with the artefacts lies.
-    role: what the arm is there for; whatever is no strategy that one could use is marked wherever it is shown. A ceiling labels the whole
+    role: what the arm is there for; what is no strategy that one could use is marked wherever it is shown. A ceiling labels the whole
     pool at once: a line to measure the others by, with no curve of its own.
     images, labels: files of the images chosen and the boxes the annotator gave them, by image_id (training images only).
     by_model: which of these boxes no person answered for, bool [N] by image_id.
@@ -88,8 +88,8 @@ class Cell:
     @property
     def cooperates(self) -> bool:
         """Whether there is anything to tell of who labelled what beyond "a person, everything"."""
-        told = any(r.phase("evaluate").get("val_parts") or r.phase("audit").get("lure") for r in self.rounds)
-        return self.ask != "full" or self.policy != "all_labeled" or told
+        measured = any(r.phase("evaluate").get("val_parts") or r.phase("audit").get("lure") for r in self.rounds)
+        return self.ask != "full" or self.policy != "all_labeled" or measured
 
     def artefact(self, round_index: int, name: str) -> Path | None:
         """The file `name` that a round left, None when it did not."""

@@ -50,7 +50,7 @@ class Standing:
     """One arm in one panel.
 
     p_holm: p by cost axis, corrected for the panel's arms; empty where there is none. rank: mean rank of its area over the seeds that all
-    arms have; of a floor or an upper bound where it would stand among them. seconds_per_image: SCORE and SELECT, one pool image;
+    arms have; of a floor or an upper bound the rank it would have among them. seconds_per_image: SCORE and SELECT, one pool image;
     cost_ratio: against the baseline, whose pass scores nothing.
     """
 
@@ -157,7 +157,7 @@ def _selection_cost(cell: Cell) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Spread:
-    """AP of the baseline after one round, over its seeds: the noise that every difference stands in."""
+    """AP of the baseline after one round, over its seeds: the noise in every difference."""
 
     panel: Panel
     images: float
@@ -191,9 +191,9 @@ def sanity(panel: Panel, *, baseline: str) -> list[tuple[bool | None, str]]:
         summary = result.by_axis["images"]
         if result.role not in ("floor", "upper bound") or summary.difference is None:
             continue
-        stands = "above" if summary.difference.mean > 0 else "below"
+        side = "above" if summary.difference.mean > 0 else "below"
         by = f"area {summary.difference.mean:+.4f}, ahead in {summary.ahead} of {len(summary.paired_seeds)} seeds"
-        text = f"{panel.name}: {result.label} stands {stands} {baseline}, {by}."
+        text = f"{panel.name}: {result.label} is {side} {baseline}, {by}."
         clearly_below = summary.difference.mean < 0 and 2 * summary.ahead < len(summary.paired_seeds)
         said.append((clearly_below if result.role == "floor" else None, text))
     return said
@@ -231,7 +231,7 @@ def _areas(results: Sequence[ArmResult], arms: Sequence[str]) -> NDArray[np.floa
 
 
 def _gains(by_panel: Sequence[Sequence[ArmResult]], arm: str) -> list[float]:
-    """The arm's area less the baseline's, pair by pair, as a share of the baseline's mean: panels of other scales can stand in one test."""
+    """The arm's area less the baseline's, pair by pair, as a share of the baseline's mean: panels of other scales can be in one test."""
     pairs = [np.array(r.summary.pairs).reshape(-1, 2) for results in by_panel for r in results if r.arm == arm]
     return [float(gain) for pair in pairs if len(pair) and pair[:, 1].mean() > 0 for gain in (pair[:, 0] - pair[:, 1]) / pair[:, 1].mean()]
 

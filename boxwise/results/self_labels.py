@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from boxwise.results.facts import Cell, Facts
 
-# Where self-labelled boxes can stand, and how the page calls it.
+# Where self-labelled boxes can be, and how the page calls it.
 PLACES = {"annotated": "in annotations", "pool": "for the training alone"}
 
 

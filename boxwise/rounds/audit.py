@@ -69,7 +69,7 @@ def _chosen_terms(items: Sequence[QueryItem], figures: Mapping[str, float]) -> d
     """The parts of the dual score that chose the images, each [n], and as "score" their sum with the weights in force.
 
     figures: the scorer's, with "alpha" and "beta". Empty for other scorers. Without a weight there is no "score": an item's utility will
-    not do, since it may be a distance or whatever else the strategy went by.
+    not do, since it may be a distance or another quantity of the strategy.
     """
     terms = [item.terms for item in items]
     there = {shown: names for shown, names in _PARTS.items() if terms and all(names[0] in each for each in terms)}
@@ -106,7 +106,7 @@ def _risk(
     """Mean loss and error rate over the pool, estimated from the images drawn; None unless each was drawn with a known probability.
 
     A budget in boxes ends the drawing by what was drawn, which LURE does not allow: None, too.
-    One image that cannot be judged leaves the estimate without the draw it stands for, so there is none.
+    One image that cannot be judged leaves the estimate without its draw, so there is none.
     """
     if context.config.budget.unit != "images" or any(item.probability is None or item.image_id not in losses for item in drawn):
         return None

@@ -30,7 +30,7 @@ def cold_start(
     found = _embedded(context, [*pool, *(r for r in context.store.images(Split.TRAIN) if r.image_id in labeled_ids)], rng)
     is_open = np.array([image_id in open_ids for image_id in found.image_ids], bool)
     image_ids = tuple(image_id for image_id in found.image_ids if image_id in open_ids)
-    nothing = np.zeros(len(image_ids))  # scores and expected boxes: nobody knows them yet
+    nothing = np.zeros(len(image_ids))  # scores and expected boxes are unknown yet
     candidates = Candidates(0, image_ids, Scores(image_ids, nothing), found.embeddings[is_open], found.embeddings[~is_open], nothing)
     strategy = named("cold start", registry.STRATEGIES, context.config.cold_start.name)(context.config.strategy)
     return list(strategy.select(candidates, Budget(amount), rng=rng).items), found.unreadable

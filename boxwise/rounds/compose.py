@@ -64,7 +64,7 @@ def _batch(context: RoundContext, new: Sequence[str]) -> int:
 
 
 def _rescored(context: RoundContext, round_index: int, annotations: Mapping[str, Annotation], now: Sequence[str]) -> dict[str, Annotation]:
-    """The images asked about again, judged anew: what people answered for before and the model is certain of by now counts as its own.
+    """The images asked about again, judged again: what people answered for before and the model is certain of by now counts as its own.
 
     Else no image that people have labelled could ever leave the queue. Only the policy sees them so; training sees who labelled what.
     """
@@ -80,7 +80,7 @@ def _rescored(context: RoundContext, round_index: int, annotations: Mapping[str,
 
 
 def _unannotated(context: RoundContext, round_index: int, annotations: Mapping[str, Annotation]) -> Iterator[PoolImage]:
-    """What the last pool pass found in the images that nobody has annotated."""
+    """What the last pool pass found in the images without an annotation."""
     least = thresholds_of(context, round_index - 1).uncertain
     pool = {record.image_id for record in context.store.pool()} - set(annotations)
     consistency = read_consistency(context.file(round_index - 1, CONSISTENCY))

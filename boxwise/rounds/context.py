@@ -21,7 +21,7 @@ from boxwise.store import Store
 if TYPE_CHECKING:  # torch is imported by the steps that need it, so that status and import stay instant
     from boxwise.detectors.detector import TorchDetector
 
-# One stream of random numbers a step; a number once given is never given again, or published runs would draw anew.
+# One stream of random numbers a step; a number once given is never given again, or published runs would draw other numbers.
 _STREAMS = {
     Phase.SELECT: 0,
     Phase.ANNOTATE: 1,
@@ -75,7 +75,7 @@ class RoundContext:
         return default_rng([self.config.seed, round_index, _STREAMS[phase]])
 
     def validation_rng(self, round_index: int) -> Generator:
-        """For the draw of validation images: the same whatever the strategy draws."""
+        """For the draw of validation images: the same for every strategy."""
         return default_rng([self.config.seed, round_index, _VALIDATION_STREAM])
 
     def mining_rng(self, round_index: int) -> Generator:

@@ -1,7 +1,7 @@
 """Further members of an ensemble: detectors that learn what the round's detector learned, from other seeds.
 
 Trained when the pool is to be scored and they are not there yet: also in a study forked from one that had none. Each has its own
-weights and checkpoint in the round's folder, so that a killed training resumes. Always one process: nobody scores under torchrun.
+weights and checkpoint in the round's folder, so that a killed training resumes. Always one process: scoring never runs under torchrun.
 """
 
 from __future__ import annotations

@@ -37,10 +37,10 @@ _NOTHING_TO_ASK = {
 
 @dataclass(frozen=True)
 class Settled:
-    """`before`: the annotation of each train image as the round began. `told`: the images annotated since, so since the pool pass."""
+    """`before`: the annotation of each train image as the round began. `since`: the images annotated since, so since the pool pass."""
 
     before: Mapping[str, Annotation]
-    told: Set[str]
+    since: Set[str]
 
     def class_counts(self, class_count: int) -> NDArray[np.float64]:
         """Objects labelled of each class; float64 [C]."""
@@ -55,7 +55,7 @@ def select(context: RoundContext, round_index: int) -> StepResult:
         return _first(context, rng)
     settled = _settled(context, round_index)
     query, facts = _chosen(context, round_index, settled, rng)
-    if not any(item.split is Split.TRAIN for item in query.items):  # nor is val drawn: nobody would label it any more
+    if not any(item.split is Split.TRAIN for item in query.items):  # nor is val drawn: it would not be labelled any more
         ended = _NOTHING_TO_ASK.get(context.config.ask.mode, "no image of the pool is left to ask about")
         return StepResult(facts | _counts(Query(round_index, ()), ()) | {"ended": ended}, (round_index, Phase.DONE))
     if context.config.ask.mode == "full":
@@ -107,15 +107,15 @@ def _first_batch(
 def _settled(context: RoundContext, round_index: int) -> Settled:
     """What people and the model have said of the train images, and which of it was said since the pool pass."""
     latest = context.store.annotations(Split.TRAIN)
-    told = frozenset(image_id for image_id, annotation in latest.items() if annotation.round >= round_index)
-    return Settled(context.store.annotations(Split.TRAIN, before=round_index) if told else latest, told)
+    since = frozenset(image_id for image_id, annotation in latest.items() if annotation.round >= round_index)
+    return Settled(context.store.annotations(Split.TRAIN, before=round_index) if since else latest, since)
 
 
 def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Generator) -> tuple[Query, dict[str, Any]]:
     """The round's images: those to be asked about again, the strategy's picks, and a random draw for val."""
     config, scored = context.config, read_scored_pool(round_folder(context.folder, round_index - 1))
     candidates = partial(scored.candidates, round_index, cost=config.cost, labeled_class_counts=settled.class_counts(len(context.classes)))
-    pool = {record.image_id for record in context.store.pool()} - settled.told
+    pool = {record.image_id for record in context.store.pool()} - settled.since
     budget, images = _budget(context, lambda: candidates(pool))
     drawn = _validation(context, round_index, pool - settled.before.keys(), images)
     again = [image_id for image_id in context.facts(round_index - 1, Phase.COMPOSE).get("requeued", []) if image_id in pool]
@@ -147,7 +147,7 @@ def _budget(context: RoundContext, pool: Callable[[], Candidates]) -> tuple[Budg
 
 
 def _validation(context: RoundContext, round_index: int, untouched: set[str], images: int) -> list[QueryItem]:
-    """A random draw from what nobody has looked at, made before the strategy chooses, so that val stays a sample and not a choice.
+    """A random draw from what no person has looked at, made before the strategy chooses, so that val stays a sample and not a choice.
 
     images: about how many the round asks for, of which `val_per_round` may be a share.
     """
@@ -187,7 +187,7 @@ def _proposals(context: RoundContext, round_index: int, image_ids: set[str], set
 def _with_proposals(
     context: RoundContext, round_index: int, query: Query, settled: Settled
 ) -> tuple[Query, list[Proposals], tuple[Annotation, ...]]:
-    """The query with the boxes that are asked about, all proposals, and the annotations of images that nobody need open."""
+    """The query with the boxes that are asked about, all proposals, and the annotations of images that need no look."""
     mode = context.config.ask.mode
     train = {item.image_id for item in query.items if item.split is Split.TRAIN}
     made = {p.image_id: _shown(p, mode) for p in _proposals(context, round_index, train, settled)}

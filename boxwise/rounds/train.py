@@ -71,7 +71,7 @@ def _fit(context: RoundContext, round_index: int) -> tuple[TorchDetector, FitRep
 def teach(
     context: RoundContext, round_index: int, detector: TorchDetector, *, seed: int, checkpoint: Path, progress: Progress
 ) -> FitReport:
-    """Train `detector` in place on what the round composed; a checkpoint made before labels were told anew is of no use and starts over."""
+    """Train `detector` in place on what the round composed; a checkpoint made before labels were changed is of no use and starts over."""
     fit = partial(
         detector.fit,
         _lessons(context, round_index),
@@ -100,8 +100,8 @@ def _lessons(context: RoundContext, round_index: int) -> list[Sample]:
     chosen = context.facts(round_index, Phase.COMPOSE).get("train")
     samples = context.samples(Split.TRAIN, only=None if chosen is None else set(chosen))
     own = read_self_labels(context.file(round_index, SELF_LABELS))
-    told = set(context.store.annotations(Split.TRAIN)) if own else set()  # a person may have, since the round was composed
-    records = {record.image_id: record for record in context.store.images(Split.TRAIN) if record.image_id not in told} if own else {}
+    labeled = set(context.store.annotations(Split.TRAIN)) if own else set()  # a person may have, since the round was composed
+    records = {record.image_id: record for record in context.store.images(Split.TRAIN) if record.image_id not in labeled} if own else {}
     samples += [
         Sample(records[image_id], labels.boxes, complete=False, weights=labels.weights)
         for image_id, labels in own.items()

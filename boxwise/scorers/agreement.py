@@ -12,7 +12,7 @@ from boxwise.boxes import Boxes, FloatArray, iou
 from boxwise.evaluation.entropy import entropy, jensen_shannon
 
 MATCHED = 0.5  # least IoU at which two boxes are taken for the same object
-SMOOTHING = 0.01  # share of the uniform distribution mixed in before a logarithm's ratio: detections below a score of 0.01 are not told
+SMOOTHING = 0.01  # share of the uniform distribution mixed in before a logarithm's ratio: detections below a score of 0.01 are not given
 
 Values = NDArray[np.float64]
 

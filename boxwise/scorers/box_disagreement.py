@@ -20,7 +20,7 @@ class BoxDisagreement(PerBox):
     """The committee of two looks of box-level active detection (Lyu et al., CVPR 2023), the image and its mirror image.
 
     A box's disagreement is that about its class, JS(p, q), times that about its place, 1 - IoU. Boxes of score >= 0.05 of both looks are
-    matched one to one, best IoU first and 0.5 at least; a box that only one look has stands against background, at IoU 0. The image's value
+    matched one to one, best IoU first and 0.5 at least; a box of one look alone is compared with background, at IoU 0. The image's value
     is the sum (or max, mean) over all of them. Cost an image: 1 forward pass beside the pool's own.
 
     Deviations. The paper scales both factors to [0, 1] over the pool, and never asks about a box that the second look does not have;

@@ -40,8 +40,8 @@ class Committee(PerBox):
 
 
 def _information(boxes: Boxes, members: Sequence[Boxes], class_count: int) -> Values:
-    told = [probabilities_of(boxes), *(distributions_at(boxes.xyxy, found, class_count) for found in members)]
-    return mutual_information(np.stack(told))
+    views = [probabilities_of(boxes), *(distributions_at(boxes.xyxy, found, class_count) for found in members)]
+    return mutual_information(np.stack(views))
 
 
 class McDropout(Committee):

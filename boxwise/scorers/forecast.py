@@ -21,9 +21,9 @@ TERM = "forecast:"  # + name of a part: its rank in the pool
 
 
 class Forecast:
-    """Weighted mean of the ranks in the pool of several surrogates of the true loss; weights are those that foretold it best so far.
+    """Weighted mean of the ranks in the pool of several surrogates of the true loss; weights are those that predicted it best so far.
 
-    What was labelled has a true loss under the detector that chose it (rounds/auditing.py), so after each round the weights are fitted anew
+    What was labelled has a true loss under the detector that chose it (rounds/audit.py), so after each round the weights are fitted again
     to all losses seen (evaluation/fidelity.py:fit_weights). A part without a weight counts as much as the mean of the others. Terms: the
     raw terms of the parts, and "forecast:<part>", the rank of each in [0, 1]. Costs what its parts cost.
     """

@@ -101,7 +101,7 @@ def audit(
     """Raw terms of `scorers` on images that were just labelled, and as "true" the detector's loss against those labels.
 
     Each float64 [n] in the order of `samples`, NaN where the image could not be read. For fidelity: how well did the terms that chose
-    these images foretell the loss of the detector that chose them?
+    these images predict the loss of the detector that chose them?
     """
     rows = {sample.image.image_id: row for row, sample in enumerate(samples)}
     found: dict[str, NDArray[np.float64]] = {"true": np.full(len(samples), np.nan)}

@@ -51,7 +51,7 @@ class Reconstruction:
     def fit(
         self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
     ) -> dict[str, float]:
-        """Train the VAE afresh. Into `folder`: vae.pt, vae_history.csv, reconstructions.png. Unreadable images are left out.
+        """Train a new VAE. Into `folder`: vae.pt, vae_history.csv, reconstructions.png. Unreadable images are left out.
 
         Raises BoxwiseError when not one image can be read, or when training diverges.
         """

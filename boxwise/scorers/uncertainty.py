@@ -46,7 +46,7 @@ class Uncertainty(PerBox):
     Each detection of score >= 0.05 is measured on its full distribution, background included. The term is "uncertainty". Costs nothing
     beyond the pool pass.
 
-    Deviations. The 1-vs-2 margin of Brust et al. is (1 - (p1 - p2))^2; here it is not squared. Under max images stand in the same order,
+    Deviations. The 1-vs-2 margin of Brust et al. is (1 - (p1 - p2))^2; here it is not squared. Under max images have the same order,
     under sum and mean they do not: the square gives the least sure boxes more weight. Background counts as a class, so a box between
     one class and nothing is as unsure as one between two classes.
     """

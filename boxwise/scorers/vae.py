@@ -127,7 +127,7 @@ def load_vae(path: Path, device: torch.device | str) -> Vae:
         saved = torch.load(path, map_location=device, weights_only=True)
         vae = Vae(VaeShape(**saved["shape"]))
         vae.load_state_dict(saved["weights"])
-    except Exception as error:  # whatever a foreign file provokes: unpickling, keys, shapes
+    except Exception as error:  # anything that a foreign file can provoke: unpickling, keys, shapes
         raise BoxwiseError(f"{path}: expected the weights of a VAE, found something else ({error}).") from error
     return vae.to(memory_format=torch.channels_last).to(device).eval().requires_grad_(False)
 

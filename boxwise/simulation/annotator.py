@@ -31,7 +31,7 @@ class SimulatedAnnotator:
     truths: image_id → every object. class_count: how many classes a slip may choose from; 0: up to the largest label.
     sizes: image_id → (width, height) in pixels; where known, jittered boxes stay inside the image.
     Slips are drawn from (seed, image, round of its settled labels) alone, so they depend neither on the order of the images nor on
-    other arms; an object's own slips do not depend on what was suggested, and an image asked about again is looked at anew.
+    other arms; an object's own slips do not depend on what was suggested, and an image asked about again is looked at with a fresh eye.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class _Slips:
 
 
 class _Sitting:
-    """One image being answered: its objects that no box stands for yet, and the verdicts so far."""
+    """One image being answered: its objects that have no box yet, and the verdicts so far."""
 
     def __init__(self, truth: Boxes, proposals: Proposals, slips: _Slips, accept_iou: float, cost: CostConfig) -> None:
         self.verdicts: list[Verdict] = []
@@ -120,7 +120,7 @@ class _Sitting:
             self._claim(iou(proposals.settled.boxes.xyxy[~proposals.settled.by_model], truth.xyxy))
 
     def accept(self, certain: NDArray[np.bool_]) -> None:
-        """Each certain box (bool [N]) stands for an object of its class that it covers, if there is one."""
+        """Each certain box (bool [N]) counts for an object of its class that it covers, if there is one."""
         for row, _ in self._claim(np.where(certain[:, None] & self._same_class, self._overlap, 0)):
             self._stands_for_one[row] = True
 

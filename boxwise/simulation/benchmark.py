@@ -61,7 +61,7 @@ class DataSource(Section):
 class Preset(Section):
     """A grid: every data set with every detector, every arm and seed. detectors: name in the results → config overrides.
 
-    arms: "all" stands for every arm that has a name, but those in `without`.
+    arms: "all" is every arm that has a name, but those in `without`.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Preset(Section):
             left_out = without if isinstance(without, list) else []  # anything else is refused by its type
             return values | {"arms": [arm for arm in registry.ARMS if arm not in left_out]}
         if without:
-            raise ValueError("`without` stands beside `arms: all` only: take what is not wanted off the list of arms.")
+            raise ValueError("`without` goes with `arms: all` only: take what is not wanted off the list of arms.")
         return values
 
     @field_validator("without")

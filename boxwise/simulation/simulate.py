@@ -186,9 +186,9 @@ def _data_there(folder: Path) -> dict[str, Any]:
     for cell in sorted((folder / "cells").glob("*/config.yaml")):
         with suppress(BoxwiseError):
             store = Study.open(cell.parent).store
-            told = {"images": len(store.images()) + len(store.quarantined()), "classes": store.get("classes")}
+            found = {"images": len(store.images()) + len(store.quarantined()), "classes": store.get("classes")}
             store.close()
-            return told
+            return found
     return {}
 
 
@@ -252,7 +252,7 @@ def _judge_self_labels(study: Study, annotator: SimulatedAnnotator) -> None:
 
 
 def _self_labels_of(study: Study, number: int, annotator: SimulatedAnnotator) -> dict[str, Any]:
-    """How right the model's own labels of a round were, by the place they stand in; nothing in the study reads it."""
+    """How right the model's own labels of a round were, by the place they are in; nothing in the study reads it."""
     given = study.store.annotations(Split.TRAIN, before=number + 1).values()
     by_model = {a.image_id: a.boxes[a.by_model] for a in given if a.round == number and a.by_model.any()}
     own = read_self_labels(study.round_folder(number) / SELF_LABELS)

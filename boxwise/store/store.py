@@ -36,7 +36,7 @@ from boxwise.store.schema import (
     writing,
 )
 
-GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that nobody looked at
+GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class Store:
     ) -> bool:
         """Append an annotation and the verdicts it came from; durable when this returns. Returns whether it came late.
 
-        key: made once by the sender of an answer; the same key again stores nothing. An answer with a key is late when somebody else has
+        key: made once by the sender of an answer; the same key again stores nothing. An answer with a key is late when another person has
         answered since `round` began and the sender no longer holds the image: it is kept as history and changes nothing else.
         """
         with writing(self._engine) as connection:
@@ -268,10 +268,10 @@ class Store:
     def labour(self, split: Split) -> Labour:
         """Images, boxes and seconds so far in one split."""
         latest = self._latest(split)
-        told = [row for row in latest if row.annotator != GIVEN]
+        answered = [row for row in latest if row.annotator != GIVEN]
         by_model = sum(row.sources.count(Source.MODEL.value) for row in latest)
         boxes = sum(len(row.sources) for row in latest) - by_model
-        by_hand = len(told), sum(len(row.sources) for row in told)
+        by_hand = len(answered), sum(len(row.sources) for row in answered)
         return Labour(len(latest), boxes, by_model, self.seconds(split), by_hand)
 
     def seconds(self, split: Split) -> float:
@@ -297,7 +297,7 @@ class Store:
             return {row.annotator: (row.images, float(row.seconds)) for row in connection.execute(statement)}
 
     def answered_again(self) -> set[str]:
-        """The images whose labels somebody has looked at a second time: given or answered before, and answered since."""
+        """The images whose labels a person has looked at a second time: given or answered before, and answered since."""
         statement = (
             sa.select(ANNOTATIONS.c.image_id)
             .where(ANNOTATIONS.c.annotator != MODEL, sa.not_(ANNOTATIONS.c.late))
@@ -357,10 +357,10 @@ class Store:
         latest, queries = (LATEST, QUERIES.c.round == round_index)
         if image_id is not None:
             latest, queries = latest_of(image_id), sa.and_(queries, QUERIES.c.image_id == image_id)
-        told = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(latest), ANNOTATIONS.c.round >= round_index)
+        since = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(latest), ANNOTATIONS.c.round >= round_index)
         answered = sa.or_(
-            QUERIES.c.image_id.in_(told.where(ANNOTATIONS.c.complete)),
-            sa.and_(QUERIES.c.box_ids.is_not(None), QUERIES.c.image_id.in_(told)),
+            QUERIES.c.image_id.in_(since.where(ANNOTATIONS.c.complete)),
+            sa.and_(QUERIES.c.box_ids.is_not(None), QUERIES.c.image_id.in_(since)),
         )
         faulty = sa.select(IMAGES.c.image_id).where(IMAGES.c.fault.is_not(None))
         statement = sa.select(QUERIES.c.image_id).where(queries, sa.not_(answered), QUERIES.c.image_id.not_in(faulty))
@@ -388,7 +388,7 @@ class Store:
 
 
 def _overtaken(connection: Connection, image_id: str, round_index: int, annotator: str) -> bool:
-    """Whether somebody else has answered for the image since the round began, and it is not the annotator's to correct."""
+    """Whether another person has answered for the image since the round began, and it is not the annotator's to correct."""
     holder = connection.execute(sa.select(LEASES.c.annotator).where(LEASES.c.image_id == image_id)).scalar()
     return holder != annotator and connection.execute(others_of(image_id, round_index, annotator)).first() is not None
 

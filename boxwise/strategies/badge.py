@@ -27,7 +27,7 @@ class Badge:
     the nearest drawn. The utility of a pick is that distance, of the first its length. No forward pass beyond the pool pass, which pools
     a feature a box; O(budget · pool · E) time, O(pool · E) memory.
 
-    Unlike the paper: entropy × embedding stands in for the gradient of the last layer, whose classes × E numbers a box would be gigabytes
+    Unlike the paper: entropy × embedding replaces the gradient of the last layer, whose classes × E numbers a box would be gigabytes
     at 100,000 images; the sum over boxes makes one vector of an image's many predictions; and the first draw is no argmax, so that
     seeds differ. Images where nothing was detected share the zero vector, of which hardly more than one is drawn.
     """

@@ -24,7 +24,7 @@ class Candidates:
     class_counts: float64 [N, C], objects of each class that are expected on each image, an object seen as two classes counting once, and
     box_counts: float64 [N], their sum: what a budget in boxes is charged before the labels are known. seconds: float64 [N], what labelling
     each image is expected to take a person, by the same count. labeled_class_counts: float64 [C], those labelled so far. boxes: of
-    strategies with `uses_boxes`, what was detected. Where nobody knows them these are empty or None.
+    strategies with `uses_boxes`, what was detected. Where they are unknown these are empty or None.
     """
 
     round: int
@@ -43,13 +43,13 @@ class Candidates:
 
     @property
     def expected_objects(self) -> NDArray[np.float64]:
-        """`class_counts` as [N, C]; C = 0 where nobody knows them."""
+        """`class_counts` as [N, C]; C = 0 where they are unknown."""
         known = len(self.class_counts) == len(self)
         return self.class_counts if known else np.zeros((len(self), 0))
 
     @property
     def labeled_objects(self) -> NDArray[np.float64]:
-        """`labeled_class_counts` as [C] of `expected_objects`, 0 where nobody knows them; a copy."""
+        """`labeled_class_counts` as [C] of `expected_objects`, 0 where they are unknown; a copy."""
         classes, known = self.expected_objects.shape[1], self.labeled_class_counts
         return known.astype(np.float64) if len(known) == classes else np.zeros(classes)
 

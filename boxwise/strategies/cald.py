@@ -38,7 +38,7 @@ class CaldBalance:
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
         wide = Budget(round(self.oversample * budget.amount), budget.unit)
         shortlist = wide.first(falling(candidates.scores.values, rng), candidates)
-        if candidates.expected_objects.shape[1] == 0:  # nobody knows the classes: nothing to balance
+        if candidates.expected_objects.shape[1] == 0:  # classes are unknown: nothing to balance
             first = budget.first(shortlist, candidates)
             return candidates.query(first.tolist(), utility=np.zeros(len(first)))
         costs = budget.costs(candidates)[shortlist]

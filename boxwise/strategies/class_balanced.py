@@ -13,7 +13,7 @@ from boxwise.records import Query
 from boxwise.strategies.base import Budget, Candidates
 
 Gains = NDArray[np.float64]
-FIRST_LOOK = 64  # images measured anew before a pick; more only if none of them can be told to be the best
+FIRST_LOOK = 64  # images measured again before a pick; more only if none of them is certain to be the best
 
 
 class ClassBalanced:
@@ -25,7 +25,7 @@ class ClassBalanced:
     seconds an image pays for its crowd.
 
     No paper's method, but the plain form of the class terms that PAL and CALD add to others. No forward pass but the pool's. At most
-    O(budget · pool · classes) time; gains only fall, so those of few images need to be measured anew before each pick (Minoux, 1978).
+    O(budget · pool · classes) time; gains only fall, so those of few images need to be measured again before each pick (Minoux, 1978).
     The expected counts are the detector's own: a class it has never learned to see is not looked for.
     """
 

@@ -75,7 +75,7 @@ def _scores(candidates: Candidates) -> Values:
 
 
 def _objects(candidates: Candidates) -> tuple[Values, Values]:
-    """Objects that labelling each image may bring, [N, C], and those labelled, [C]; C = 1 where nobody knows the classes."""
+    """Objects that labelling each image may bring, [N, C], and those labelled, [C]; C = 1 where classes are unknown."""
     known = candidates.expected_objects
     if known.shape[1] == 0:
         return candidates.box_counts[:, None], np.zeros(1)

@@ -49,7 +49,7 @@ class Ppal:
         boxes = None if candidates.boxes is None else candidates.boxes.images(shortlist)
         distances = matching_distances(boxes, candidates.embeddings[shortlist])
         centers = farthest_first(distances, [0], costs, amount=budget.amount, rng=rng)  # row 0 has the highest score
-        medoids = np.sort(moved_to_medoids(distances, np.array(centers, np.intp)))  # rows of the shortlist stand by falling score
+        medoids = np.sort(moved_to_medoids(distances, np.array(centers, np.intp)))  # rows of the shortlist are sorted by falling score
         picks = farthest_first(distances, medoids.tolist(), costs, amount=budget.amount, rng=rng)
         chosen = budget.first(shortlist[picks], candidates)
         return candidates.query(chosen.tolist(), utility=candidates.scores.values[chosen])

@@ -1,4 +1,4 @@
-"""Drawing in proportion to the score: dearer images are likelier, none is impossible.
+"""Drawing in proportion to the score: images of a high score are likelier, none is impossible.
 
 Returns a query in drawing order with the probability of every draw, so that losses measured on it can be weighted back to the pool
 (evaluation/lure.py). Knows nothing of embeddings, detectors or labels.

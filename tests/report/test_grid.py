@@ -155,8 +155,8 @@ class TestSanity:
         said = sanity(panel(), baseline="random")
         assert [passed for passed, _ in said] == [None, True, None]
         assert "AP 0.502; random ends at 0.302, 60% of that" in said[0][1]
-        assert "oracle_loss (upper bound) stands above random, area +0.1500, ahead in 6 of 6 seeds" in said[2][1]
-        assert "fewest (floor) stands below random, area -0.1000, ahead in 0 of 6 seeds" in said[1][1]
+        assert "oracle_loss (upper bound) is above random, area +0.1500, ahead in 6 of 6 seeds" in said[2][1]
+        assert "fewest (floor) is below random, area -0.1000, ahead in 0 of 6 seeds" in said[1][1]
 
     def test_a_floor_above_the_baseline_is_told(self):
         wrong = Panel("made", "tiny", [cell("random", 0), cell("fewest", 0, AP["good"])])

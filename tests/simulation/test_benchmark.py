@@ -111,7 +111,7 @@ def test_a_grid_killed_and_resumed_is_whole(grid, tmp_path, run):
     one = {**GRID, "data": {"one": GRID["data"]["one"]}, "detectors": {"tiny": GRID["detectors"]["tiny"]}}
     grid.write_text(yaml.safe_dump(one, sort_keys=False))
     code, shown, _ = run("--grid", grid, "--out", out)
-    assert code == 0 and "Ranks" in shown and "fewest (floor) stands" in shown
+    assert code == 0 and "Ranks" in shown and "fewest (floor) is" in shown
     rows = rows_of(out / "results.csv")
     cells = {(r["data"], r["detector"], r["arm"], r["seed"]) for r in rows}
     assert len(cells) == 2 * 2 * 2 and len(rows) == 2 * len(cells)
@@ -273,7 +273,7 @@ class TestMistakes:
             ({"arms": "all", "without": 5}, r"bad\.yaml: without: "),
             ({"arms": "all", "without": "al_mdn"}, r"bad\.yaml: without: "),
             ({"arms": "all", "without": ["al_mnd"]}, r"bad\.yaml: without: Unknown arm 'al_mnd'\. Did you mean 'al_mdn'"),
-            ({"without": ["random"]}, r"bad\.yaml: `without` stands beside `arms: all` only"),
+            ({"without": ["random"]}, r"bad\.yaml: `without` goes with `arms: all` only"),
             ({"baseline": "rnadom"}, "'rnadom'"),
             ({"baseline": "dual"}, "baseline 'dual' is none of the arms"),
         ],
