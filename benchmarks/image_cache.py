@@ -52,7 +52,7 @@ def mapped(records: Sequence[ImageRecord], file: Path) -> Reader:
 
 
 def pool_pass(detector: TorchDetector, records: Sequence[ImageRecord]) -> float:
-    inspect_pool(detector, NoScore(), records, imgsz=detector.imgsz, resize=detector.resize)
+    inspect_pool(detector, NoScore(), records)
     return len(records)
 
 

@@ -59,7 +59,7 @@ class Setting:
     folder: Path
 
     def decoded(self) -> list[ImageBatch]:
-        return list(image_batches(self.records, imgsz=self.detector.imgsz, resize=self.detector.resize, batch=self.batch))
+        return list(image_batches(self.records, self.detector.input, batch=self.batch))
 
 
 def bare(setting: Setting) -> float:
@@ -188,7 +188,7 @@ def _compete(arguments: argparse.Namespace) -> dict[str, float]:
         torch.set_num_threads(arguments.threads)
     detector = load_detector(arguments.weights, device=torch.device(arguments.device))
     records = _records(arguments.images, arguments.count)
-    vae = Reconstruction(VaeConfig(steps=1), corrected=True, imgsz=detector.imgsz, resize=detector.resize, device=detector.device)
+    vae = Reconstruction(VaeConfig(steps=1), corrected=True, spec=detector.input, device=detector.device)
     vae.fit(records[:64], [], rng=np.random.default_rng(0))
     with tempfile.TemporaryDirectory() as folder:
         setting = Setting(detector, vae, records, arguments.batch, arguments.workers, Path(folder))

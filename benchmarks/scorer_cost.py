@@ -69,7 +69,7 @@ def trained(options: argparse.Namespace, labeled: list[Sample], classes: tuple[s
 def build(name: str, detector: TorchDetector, member: TorchDetector) -> Scorer:
     config = ScorerConfig(name=name, vae=VaeConfig(steps=100))
     return build_scorer(
-        config, device="cpu", alpha=0.5, beta=0.5, imgsz=detector.imgsz, resize=detector.resize, members=[member, member]
+        config, device="cpu", alpha=0.5, beta=0.5, spec=detector.input, members=[member, member]
     )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def fit(scorer: Scorer, detector: TorchDetector, labeled: list[Sample], pool: li
 
 def seconds_of_pass(detector: TorchDetector, scorer: Scorer, pool: list[ImageRecord]) -> float:
     started = process_time()
-    inspect_pool(detector, scorer, pool, imgsz=detector.imgsz, resize=detector.resize)
+    inspect_pool(detector, scorer, pool)
     return process_time() - started
 
 

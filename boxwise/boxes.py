@@ -23,7 +23,8 @@ class Boxes:
     xyxy: float32 [N, 4], pixels of the original image.
     labels: int64 [N], index into the data set's class names, 0-based, without background.
     scores: float32 [N] in [0, 1], the largest foreground probability.
-    probabilities: float32 [N, C + 1], classes in label order and **background last**, so `probabilities[:, label]` is a class's.
+    probabilities: float32, classes in label order, so `probabilities[:, label]` is a class's: [N, C + 1] with **background last**, of a
+    softmax family, or [N, C], independent chances of a sigmoid family.
     difficult, crowd: bool [N], VOC's `difficult` and COCO's `iscrowd`.
     ids: the annotation id each box had in its source file (int, str or None), length N.
 

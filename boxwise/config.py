@@ -53,30 +53,41 @@ class DetectorConfig(Section):
 
 
 class TrainConfig(Section):
-    """One round's training. Steps = epochs over the labelled images, held within [min_steps, max_steps]."""
+    """One round's training. What is None or "auto" is the detector family's own recipe (detectors/recipe.py).
 
-    epochs: int = Field(60, ge=1, description="passes over the labelled images, where that lies between min_steps and max_steps")
-    min_steps: int = Field(300, ge=1, description="fewest steps, however few images are labelled")
+    A training makes `epochs` passes over the labelled images, held within [min_steps, max_steps]. With val images that is the most it
+    takes: it ends once AP on val has stopped rising (schedule "plateau").
+    """
+
+    epochs: int = Field(150, ge=1, description="most passes over the labelled images, where that lies between min_steps and max_steps")
+    min_steps: int = Field(240, ge=1, description="most steps where few images are labelled")
     max_steps: int = Field(20_000, ge=1, description="most steps, however many images are labelled")
+    length: float = Field(1.0, gt=0, description="times as long as the rule says; 2 shows whether a training has converged")
     batch: int = Field(16, ge=1, description="images a step, over all processes")
-    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with momentum, or AdamW")
-    lr: float = Field(0.01, gt=0, description="learning rate after the warm-up")
+    optimizer: Literal["auto", "sgd", "adamw"] = Field("auto", description="SGD with Nesterov momentum, or AdamW; auto: the family's")
+    lr: float | None = Field(None, gt=0, description="learning rate after the warm-up; None: the family's, in proportion to the batch")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    weight_decay: float = Field(5e-4, ge=0, description="of all weights but biases and normalisation")
-    schedule: Literal["cosine", "multistep", "onecycle", "constant"] = Field("cosine", description="how the learning rate falls")
+    weight_decay: float | None = Field(None, ge=0, description="of all weights but biases and normalisation; None: the family's")
+    schedule: Literal["auto", "plateau", "cosine", "multistep", "onecycle", "constant"] = Field(
+        "auto", description="how the learning rate falls; auto: plateau where val can decide the length, else cosine"
+    )
     milestones: tuple[float, ...] = Field((0.7, 0.9), description="multistep: shares of the training at which lr drops by ten")
-    warmup_steps: int = Field(50, ge=0, description="steps in which the learning rate rises from near 0")
-    ema: float = Field(0.0, ge=0, lt=1, description="decay of averaged weights; 0: off")
-    clip_norm: float = Field(10.0, ge=0, description="largest gradient norm; 0: off")
-    augment: Literal["ssd", "flip", "none"] = Field("ssd", description="ssd: zoom-out, crops, colours, mirroring; flip: mirroring alone")
+    patience: float = Field(0.3, gt=0, lt=1, description="plateau: share of the steps so far in which AP on val has to rise")
+    warmup_steps: int | None = Field(None, ge=0, description="steps in which the learning rate rises from near 0; None: the family's")
+    ema: float | None = Field(None, ge=0, lt=1, description="decay of averaged weights; 0: off; None: the family's")
+    clip_norm: float | None = Field(None, ge=0, description="largest gradient norm; 0: off; None: the family's")
+    augment: Literal["auto", "scale", "mosaic", "ssd", "flip", "none"] = Field(
+        "auto",
+        description="scale: size, place, colours, mirroring; mosaic: four images in one as well; ssd: zoom-out, crops, colours, mirroring",
+    )
     amp: bool = Field(True, description="bfloat16 autocast on CUDA; never on CPU")
     start: Literal["auto", "initial", "previous"] = Field(
-        "auto", description="weights each round starts from; auto: previous where the policy trains on a part of the labels"
+        "auto", description="first weights of a round; auto: previous for partial policies"
     )
     incomplete: Literal["ignore", "leave_out"] = Field(
         "ignore", description="images with unlabelled objects: teach no background outside rejected boxes, or are left out"
     )
-    val_every: int = Field(0, ge=0, description="steps between evaluations on val; 0: only after training")
+    val_every: int | None = Field(None, ge=0, description="steps between evaluations on val; 0: only after training; None: as needed")
     ap_range: int = Field(5, ge=2, description="evaluations in the early-stop window")
     ap_shift: float = Field(0.0, ge=0, description="stop when mean |AP - mean AP| over the window is below; 0: off")
     checkpoint_every: int = Field(200, ge=1, description="steps between resumable checkpoints")
@@ -86,7 +97,7 @@ class TrainConfig(Section):
     def _ordered(self) -> Self:
         if self.min_steps > self.max_steps:
             raise ValueError(f"min_steps {self.min_steps} is above max_steps {self.max_steps}")
-        if self.ap_shift > 0 and self.val_every == 0:
+        if self.ap_shift > 0 and not self.val_every:
             raise ValueError("ap_shift needs val_every > 0: the early stop is judged on val")
         return self
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from boxwise.config import AskConfig, PolicyConfig, StrategyConfig, StudyConfig
+from boxwise.detectors.names import BOX_FEATURES, DETECTORS, DROPOUT, EXPECTED_LOSS, MIXTURE, SUPPORTS, DetectorEntry
 from boxwise.errors import ConfigError, named, unknown
 from boxwise.policies.all_labeled import AllLabeled
 from boxwise.policies.base import Policy
@@ -34,6 +35,19 @@ from boxwise.strategies.score_sampling import ScoreSampling
 from boxwise.strategies.score_then_diversity import ScoreThenDiversity
 from boxwise.strategies.top_k import TopK
 from boxwise.strategies.typiclust import TypiClust
+
+_PER_BOX = frozenset({EXPECTED_LOSS})  # for images on which nothing is detected
+_SCORER_NEEDS = {
+    "uncertainty": _PER_BOX,
+    "cald": _PER_BOX,
+    "consistency": _PER_BOX,
+    "box_disagreement": _PER_BOX,
+    "ensemble": _PER_BOX,
+    "mc_dropout": _PER_BOX | {DROPOUT},
+    "mixture": _PER_BOX | {MIXTURE},
+    "pal": _PER_BOX | {SUPPORTS},
+    "forecast": _PER_BOX | {SUPPORTS},
+}
 
 STRATEGIES: dict[str, Callable[[StrategyConfig], Strategy]] = {
     "random": lambda config: Random(),
@@ -124,18 +138,18 @@ def strategy_of(config: StrategyConfig) -> Strategy:
     return strategy if config.duplicates is None else WithoutNearDuplicates(strategy, config.duplicates)
 
 
-def detectors() -> dict[str, Any]:
-    """Name → network builder. A function, so that naming a format or an arm does not import torch."""
-    from boxwise.detectors.detector import NETWORKS
-
-    return NETWORKS
+def detectors() -> dict[str, DetectorEntry]:
+    """Name → detector; none is built and torch is not imported."""
+    return DETECTORS
 
 
-def mixture_detectors() -> dict[str, Any]:
-    """Those of `detectors` that have mixture heads, which the scorer 'mixture' reads."""
-    from boxwise.detectors.mixture_ssd import MIXTURES
-
-    return MIXTURES
+def needs_of(config: StudyConfig) -> frozenset[str]:
+    """What the config's scorer and strategy ask of a detector beyond the core, see detectors/names.py."""
+    needs = _SCORER_NEEDS.get(config.scorer.name, frozenset())
+    if config.scorer.name in ("dual", "detection_loss") and config.scorer.detection == "expected" and config.scorer.beta != 0:
+        needs |= {EXPECTED_LOSS}
+    boxes = STRATEGIES[config.strategy.name](config.strategy).uses_boxes if config.strategy.name in STRATEGIES else False
+    return needs | ({BOX_FEATURES} if boxes else frozenset())
 
 
 def scorers() -> dict[str, Any]:

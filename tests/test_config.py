@@ -76,7 +76,7 @@ def test_thresholds_that_could_not_be_meant(overrides, message):
 
 
 def test_differences_name_the_keys():
-    assert differences(StudyConfig(), load_config(None, ["train.lr=0.5"])) == ["train.lr: 0.01 != 0.5"]
+    assert differences(StudyConfig(), load_config(None, ["train.lr=0.5"])) == ["train.lr: None != 0.5"]
     assert differences(StudyConfig(), StudyConfig()) == []
 
 

@@ -70,7 +70,7 @@ def test_the_policy_of_the_docs_keeps_the_promises():
     from boxwise.records import Annotation
 
     old, new = (Annotation(name, Boxes.empty(), (), True) for name in ("old", "new"))
-    material = Material(1, 4, {"old": old}, {"new": new}, ("new",), lambda: iter(()))
+    material = Material(1, 4, {"old": old}, {"new": new}, ("new",), lambda: iter(()), 2)
     plan = names["Newest"]().compose(material, rng=np.random.default_rng(0))
     assert plan.train == plan.joins == ("new",)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy import optimize
 
 from boxwise.annotation.proposals import Thresholds
 from boxwise.boxes import Boxes, FloatArray, area, iou
+from boxwise.evaluation.entropy import distribution
 from boxwise.evaluation.isotonic import RisingCurve
 from boxwise.evaluation.precision_bound import first_look, lowest_threshold
 
@@ -167,7 +168,7 @@ def _judge_all(detections: Mapping[str, Boxes], truths: Mapping[str, Boxes], cla
     none = Boxes.empty(class_count)
     kept, outcomes, images = [none], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for number, image_id in enumerate(sorted(truths)):
-        found = _by_score(image_id, detections.get(image_id, none), lowest)
+        found = _distributed(_by_score(image_id, detections.get(image_id, none), lowest), class_count)
         if len(found):
             outcome, counts = _judge(found, truths[image_id], class_count)
             kept.append(found[counts])
@@ -186,6 +187,13 @@ def _by_score(image_id: str, found: Boxes, lowest: float) -> Boxes:
         raise ValueError(f"detections of {image_id!r} have no scores; there is nothing to calibrate")
     order = np.argsort(-found.scores, kind="stable")
     return found[order[found.scores[order] >= np.float32(lowest)]]
+
+
+def _distributed(found: Boxes, class_count: int) -> Boxes:
+    """With one distribution a box, also where the detector's chances are independent."""
+    if found.probabilities is None:
+        return found
+    return replace(found, probabilities=distribution(found.probabilities, class_count).astype(np.float32))
 
 
 def _judge(found: Boxes, truth: Boxes, class_count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from boxwise.boxes import Boxes
 from boxwise.config import TrainConfig
+from boxwise.detectors.input import InputSpec
 from boxwise.records import ImageRecord, Sample
 
 
@@ -63,19 +64,19 @@ class FitReport:
     unreadable: dict[str, str] = field(default_factory=dict)  # image_id → message of images skipped
 
 
-class Detector(Protocol):
-    """One network with its loss and its postprocessing.
+class DetectorCore(Protocol):
+    """One network with its loss and its postprocessing: what every family has.
 
     Promises, checked by tests/contracts/test_detector.py for every recipe:
     - everything but `fit` and `load` leaves every parameter and buffer (BatchNorm statistics included) and the torch RNG as they were;
     - `losses`, `expected_losses`, `learned_losses`, `embeddings`, `box_embeddings` are deterministic, finite and defined for images
       without objects and for images where nothing is detected; an image's value does not depend on its batch companions beyond rounding;
-    - detections are in original pixels, inside the image, sorted by falling score, with probabilities [N, C + 1], background last;
+    - detections are in original pixels, inside the image, by falling score, with probabilities [N, C + 1], background last, or [N, C];
     - two detectors built with equal arguments and seed are equal, and fit on equal samples and seed they stay equal, bit for bit on CPU.
     """
 
     classes: tuple[str, ...]
-    imgsz: int
+    input: InputSpec
 
     def fit(
         self,
@@ -100,23 +101,12 @@ class Detector(Protocol):
         """One forward pass without gradient in eval mode."""
         ...
 
-    def dropout_views(self, batch: ImageBatch, *, passes: int, rate: float, seed: int) -> list[View]:
-        """`passes` views under channel dropout of share `rate` on what feeds the heads; the backbone runs once.
-
-        The masks come from `seed` alone and are those of every image. `losses` and all else can be read off such a view as well.
-        """
-        ...
-
     def detections(self, view: View) -> list[Boxes]:
         """Final boxes after NMS in original pixels, one Boxes an image."""
         ...
 
     def losses(self, view: View, targets: Sequence[Boxes]) -> NDArray[np.float32]:
         """Detection loss of each image against `targets` (original pixels); float32 [B]."""
-        ...
-
-    def expected_losses(self, view: View) -> NDArray[np.float32]:
-        """The loss the detector expects under its own belief, without any labels; float32 [B]."""
         ...
 
     def learned_losses(self, view: View) -> NDArray[np.float32]:
@@ -127,23 +117,6 @@ class Detector(Protocol):
         """Pooled backbone features, L2-normalised; float32 [B, D]."""
         ...
 
-    def box_embeddings(self, view: View) -> list[NDArray[np.float32]]:
-        """What lies inside each of `detections(view)`, in their order: float32 [n, E] an image, L2-normalised, E the same for all."""
-        ...
-
-    def mixture_uncertainties(self, view: View) -> list[NDArray[np.float32]]:
-        """How unsure the mixture heads are of each of `detections(view)`, in their order: float32 [n, 4] an image.
-
-        Columns: class aleatoric, class epistemic, box aleatoric, box epistemic variance (Choi et al., ICCV 2021).
-        Raises ConfigError for a detector without mixture heads.
-        """
-        ...
-
-    def supports(self, view: View) -> list[NDArray[np.int64]]:
-        """How many boxes before NMS support each of `detections(view)`, itself among them: those of its class that overlap it by
-        nms_iou or more. int64 [n] an image."""
-        ...
-
     def save(self, path: Path) -> None:
         """Write weights and what is needed to build the same detector again: name, classes, imgsz."""
         ...
@@ -151,3 +124,57 @@ class Detector(Protocol):
     def load(self, path: Path) -> None:
         """Read weights written by `save`. Raises BoxwiseError if they are another detector's, size or class list's."""
         ...
+
+
+# What a detector may have beyond the core. names.DETECTORS says which has what; whoever needs it is refused by name before any work.
+
+
+class HasExpectedLoss(Protocol):
+    """Knows what loss to expect of an image without labels."""
+
+    def expected_losses(self, view: View) -> NDArray[np.float32]:
+        """The loss the detector expects under its own belief, without any labels; float32 [B]."""
+        ...
+
+
+class HasDropout(Protocol):
+    """Can look at a batch several times under channel dropout."""
+
+    def dropout_views(self, batch: ImageBatch, *, passes: int, rate: float, seed: int) -> list[View]:
+        """`passes` views under channel dropout of share `rate` on what feeds the heads; the backbone runs once.
+
+        The masks come from `seed` alone and are those of every image. `losses` and all else can be read off such a view as well.
+        """
+        ...
+
+
+class HasBoxFeatures(Protocol):
+    """Can say what lies inside each box."""
+
+    def box_embeddings(self, view: View) -> list[NDArray[np.float32]]:
+        """What lies inside each of `detections(view)`, in their order: float32 [n, E] an image, L2-normalised, E the same for all."""
+        ...
+
+
+class HasMixture(Protocol):
+    """Has mixture heads."""
+
+    def mixture_uncertainties(self, view: View) -> list[NDArray[np.float32]]:
+        """How unsure the mixture heads are of each of `detections(view)`, in their order: float32 [n, 4] an image.
+
+        Columns: class aleatoric, class epistemic, box aleatoric, box epistemic variance (Choi et al., ICCV 2021).
+        """
+        ...
+
+
+class HasSupports(Protocol):
+    """Keeps the boxes from before suppression."""
+
+    def supports(self, view: View) -> list[NDArray[np.int64]]:
+        """How many boxes before NMS stand behind each of `detections(view)`, itself among them: those of its class that overlap it by
+        nms_iou or more. int64 [n] an image."""
+        ...
+
+
+class Detector(DetectorCore, HasExpectedLoss, HasDropout, HasBoxFeatures, HasMixture, HasSupports, Protocol):
+    """A detector with every capability; asked for one that its family lacks, it raises ConfigError naming those that have it."""

@@ -29,7 +29,7 @@ def identity(network: Network, train: Sequence[Sample], val: Sequence[Sample], c
         "seed": str(seed),
         "training images and boxes": _digest(train),
         "validation images and boxes": _digest(val),
-        "network": f"{type(network).__name__} imgsz {network.imgsz} {hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]}",
+        "network": f"{type(network).__name__} imgsz {network.input.imgsz} {hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]}",
     }
 
 

@@ -24,31 +24,18 @@ from boxwise.boxes import Boxes
 from boxwise.config import DetectorConfig, TrainConfig
 from boxwise.detectors.backbones import BackboneWeights
 from boxwise.detectors.base import FitReport, ImageBatch, View
-from boxwise.detectors.faster_rcnn import fasterrcnn_mobilenet_v3_large_fpn, fasterrcnn_resnet50_fpn
 from boxwise.detectors.fusion import fused
 from boxwise.detectors.loss_prediction import LossHead
-from boxwise.detectors.mixture_ssd import MIXTURES
+from boxwise.detectors.names import BOX_FEATURES, DETECTORS, DROPOUT, EXPECTED_LOSS, MIXTURE, SUPPORTS, words_for
 from boxwise.detectors.network import Network, Postprocessing, RawBoxes
 from boxwise.detectors.prediction import predict
-from boxwise.detectors.ssd import ssd300_vgg16, ssdlite320_mobilenet_v2, ssdlite320_mobilenet_v3
 from boxwise.detectors.targets import Target, target_of
-from boxwise.detectors.tiny_ssd import tiny_ssd
 from boxwise.detectors.training import fit_network
-from boxwise.errors import BoxwiseError, ConfigError, unknown
+from boxwise.errors import BoxwiseError, ConfigError, named
 from boxwise.evaluation.average_precision import coco_metrics
 from boxwise.files import replacing
 from boxwise.records import ImageRecord, Sample
 
-NetworkBuilder = Callable[[int, int | None, BackboneWeights], Network]
-NETWORKS: dict[str, NetworkBuilder] = {
-    "ssd300_vgg16": ssd300_vgg16,
-    "ssdlite320_mobilenet_v3": ssdlite320_mobilenet_v3,
-    "ssdlite320_mobilenet_v2": ssdlite320_mobilenet_v2,
-    "fasterrcnn_resnet50_fpn": fasterrcnn_resnet50_fpn,
-    "fasterrcnn_mobilenet_v3_large_fpn": fasterrcnn_mobilenet_v3_large_fpn,
-    "tiny_ssd": tiny_ssd,
-    **MIXTURES,
-}
 BOX_DIMENSIONS = 64  # E of box embeddings: a million images with ten boxes each take 1.3 GB in half precision
 
 
@@ -61,8 +48,7 @@ class TorchDetector:
         self.network = _placed(network, device).eval()
         self.loss_head = loss_head.to(device).eval()
         self.classes = tuple(classes)
-        self.imgsz = network.imgsz
-        self.resize = network.resize
+        self.input = network.input
         self.config = config
         self.device = device
         self._post = Postprocessing(config.score_threshold, config.nms_iou, config.max_detections)
@@ -114,6 +100,7 @@ class TorchDetector:
             return View(batch, self._inference(batch.pixels.to(self.device), batch.valid.to(self.device)))
 
     def dropout_views(self, batch: ImageBatch, *, passes: int, rate: float, seed: int) -> list[View]:
+        self._require(DROPOUT)
         if self._inference is None:
             self._inference = fused(self.network)
         pixels, valid = batch.pixels.to(self.device), batch.valid.to(self.device)
@@ -136,6 +123,7 @@ class TorchDetector:
         return self._raw[view]
 
     def supports(self, view: View) -> list[NDArray[np.int64]]:
+        self._require(SUPPORTS)
         raw, valid = self._raw_boxes(view), view.batch.valid
         with torch.inference_mode():
             each = [counts.cpu().numpy() for counts in self.network.supports(view.outputs, valid, self._post, raw)]
@@ -143,6 +131,7 @@ class TorchDetector:
         return [counts[_solid(_scaled_back(boxes, record, height, width))] for counts, boxes, record, (height, width) in images]
 
     def mixture_uncertainties(self, view: View) -> list[NDArray[np.float32]]:
+        self._require(MIXTURE)
         raw = self._raw_boxes(view)
         with torch.inference_mode():
             each = [_array(values) for values in self.network.mixture_uncertainties(view.outputs, raw)]
@@ -154,6 +143,7 @@ class TorchDetector:
             return _array(self.network.image_losses(view.outputs, self._targets(view.batch, targets)))
 
     def expected_losses(self, view: View) -> NDArray[np.float32]:
+        self._require(EXPECTED_LOSS)
         with _evaluating(self.network):
             return _array(self.network.expected_losses(view.outputs))
 
@@ -167,6 +157,7 @@ class TorchDetector:
 
     def box_embeddings(self, view: View) -> list[NDArray[np.float32]]:
         """Random projections of the network's box features to BOX_DIMENSIONS, which keep angles nearly (Johnson & Lindenstrauss, 1984)."""
+        self._require(BOX_FEATURES)
         boxes = [self._in_input_pixels(b, image) for b, image in zip(self.detections(view), _sizes(view.batch), strict=True)]
         with torch.inference_mode(), _evaluating(self.network):
             features = self.network.box_features(view.outputs, boxes)
@@ -174,6 +165,11 @@ class TorchDetector:
 
     def _in_input_pixels(self, boxes: Boxes, scale: tuple[float, float]) -> Tensor:
         return torch.from_numpy(boxes.xyxy * np.array(scale * 2, np.float32)).to(self.device)
+
+    def _require(self, capability: str) -> None:
+        if capability not in self.network.capabilities():
+            able = ", ".join(name for name, entry in DETECTORS.items() if capability in entry.capabilities)
+            raise ConfigError(f"{self.config.name} cannot be asked for {words_for([capability])}. Detectors that can: {able}.")
 
     def _targets(self, batch: ImageBatch, boxes: Sequence[Boxes]) -> list[Target]:
         """Complete targets without crowds: in a training these are ignored regions, but a loss that only measures has nothing to spare."""
@@ -190,7 +186,7 @@ class TorchDetector:
             "boxwise": "detector",
             "name": self.config.name,
             "classes": list(self.classes),
-            "imgsz": self.imgsz,
+            "imgsz": self.input.imgsz,
             "config": self.config.model_dump(mode="json"),
             "network": self.network.state_dict(),
             "loss_head": self.loss_head.state_dict(),
@@ -198,7 +194,7 @@ class TorchDetector:
 
     def load(self, path: Path) -> None:
         contents = _read(path)
-        for key, mine in (("name", self.config.name), ("classes", list(self.classes)), ("imgsz", self.imgsz)):
+        for key, mine in (("name", self.config.name), ("classes", list(self.classes)), ("imgsz", self.input.imgsz)):
             if contents[key] != mine:
                 raise BoxwiseError(f"{path}: weights of another detector: expected {key} {mine!r}, found {contents[key]!r}.")
         try:
@@ -234,13 +230,12 @@ def load_detector(path: Path, *, device: torch.device) -> TorchDetector:
 def _build(
     name: str, classes: Sequence[str], config: DetectorConfig, weights: BackboneWeights, *, seed: int, device: torch.device
 ) -> TorchDetector:
-    if name not in NETWORKS:
-        raise ConfigError(unknown("detector", name, NETWORKS))
+    build = named("detector", DETECTORS, name).build()
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also reseed the GPUs
-        network = NETWORKS[name](len(classes), config.imgsz, weights)
+        network: Network = build(len(classes), config.imgsz, weights)
         loss_head = LossHead(network.loss_feature_count)
-    settled = config.model_copy(update={"name": name, "imgsz": network.imgsz})
+    settled = config.model_copy(update={"name": name, "imgsz": network.input.imgsz})
     return TorchDetector(network, loss_head, classes, settled, device=device)
 
 

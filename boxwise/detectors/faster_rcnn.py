@@ -24,7 +24,9 @@ from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign, box_iou, clip
 from boxwise.detectors import ssd_loss
 from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, BackboneWeights, load_backbone
 from boxwise.detectors.dropout import channel_masks
+from boxwise.detectors.input import InputSpec, in_bytes
 from boxwise.detectors.network import Network, Postprocessing, RawBoxes
+from boxwise.detectors.recipe import Recipe
 from boxwise.detectors.ssd import check_imgsz
 from boxwise.detectors.targets import Target
 
@@ -81,17 +83,18 @@ class FasterRcnn(Network):
     Every image lies in the same imgsz × imgsz canvas, so that its values do not depend on its batch companions' shapes.
     """
 
-    resize = "fit"
+    recipe = Recipe(lr=0.005, augment="flip")
 
     def __init__(self, backbone: BackboneWithFPN, anchors: AnchorGenerator, *, class_count: int, imgsz: int) -> None:
         super().__init__()
         self.backbone = backbone
         self.rpn = _proposal_network(backbone.out_channels, anchors)
         self.roi_heads = _region_heads(backbone.out_channels, class_count, levels=len(anchors.sizes) - 1)
-        self.class_count, self.imgsz = class_count, imgsz
+        self.class_count = class_count
+        self.input = InputSpec(imgsz, "fit", mean=in_bytes(IMAGENET_MEAN), std=in_bytes(IMAGENET_STD))
         self.loss_feature_count = backbone.out_channels * len(anchors.sizes)
-        self.register_buffer("mean", 255 * torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(self.input.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(self.input.std).view(3, 1, 1), persistent=False)
 
     mean: Tensor
     std: Tensor
@@ -132,7 +135,7 @@ class FasterRcnn(Network):
         columns = torch.arange(width, device=pixels.device) < valid[:, 1:]
         inside = (rows[:, :, None] & columns[:, None, :])[:, None]
         images = ((pixels.to(dtype=self.mean.dtype, memory_format=torch.channels_last) - self.mean) / self.std).where(inside, 0)
-        return F.pad(images, (0, max(0, self.imgsz - width), 0, max(0, self.imgsz - height)))
+        return F.pad(images, (0, max(0, self.input.imgsz - width), 0, max(0, self.input.imgsz - height)))
 
     def training_losses(self, outputs: FasterRcnnOutputs, targets: Sequence[Target]) -> dict[str, Tensor]:
         """torchvision's four terms, [B] each, over anchors and proposals drawn with torch's global generator."""

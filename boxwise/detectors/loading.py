@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -19,42 +19,29 @@ from torchvision.transforms.v2 import functional
 
 from boxwise.detectors.base import ImageBatch
 from boxwise.detectors.decoding import decode
+from boxwise.detectors.input import InputSpec
 from boxwise.errors import ImageError
 from boxwise.records import ImageRecord
 
-Resize = Literal["stretch", "fit"]
 Key = TypeVar("Key")
 Loaded = TypeVar("Loaded")
 
-_STRIDE = 32  # "fit" batches are padded to a multiple: the deepest stride of the networks that take them
+
+def resized(pixels: Tensor, spec: InputSpec) -> Tensor:
+    """uint8 [3, H, W] at the size at which it enters a network, not padded."""
+    return scaled(pixels, spec.size(pixels.shape[1], pixels.shape[2]), antialias=spec.antialias)
 
 
-def input_size(height: int, width: int, imgsz: int, resize: Resize) -> tuple[int, int]:
-    """(height, width) at which an image enters a network: imgsz × imgsz, or scaled until the longest side is imgsz."""
-    if resize == "stretch":
-        return imgsz, imgsz
-    scale = imgsz / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
+def scaled(pixels: Tensor, size: tuple[int, int], *, antialias: bool = True) -> Tensor:
+    """uint8 [3, H, W] resampled to `size` (height, width); the same tensor when it has that size."""
+    return pixels if tuple(pixels.shape[1:]) == size else functional.resize(pixels, list(size), antialias=antialias)
 
 
-def resized(pixels: Tensor, imgsz: int, resize: Resize) -> Tensor:
-    """uint8 [3, H, W] at the input size of `input_size`, antialiased."""
-    size = input_size(pixels.shape[1], pixels.shape[2], imgsz, resize)
-    return scaled(pixels, size)
-
-
-def scaled(pixels: Tensor, size: tuple[int, int]) -> Tensor:
-    """uint8 [3, H, W] resampled to `size` (height, width), antialiased; the same tensor when it has that size."""
-    return pixels if tuple(pixels.shape[1:]) == size else functional.resize(pixels, list(size), antialias=True)
-
-
-def stacked(images: Sequence[Tensor], resize: Resize) -> tuple[Tensor, Tensor]:
-    """(pixels [B, 3, H, W], valid int64 [B, 2]); "fit" images are padded bottom right with zeros to a common multiple of 32."""
+def stacked(images: Sequence[Tensor], spec: InputSpec) -> tuple[Tensor, Tensor]:
+    """(pixels [B, 3, H, W], valid int64 [B, 2]); images smaller than the batch's canvas are padded bottom right with `spec.fill`."""
     valid = torch.tensor([tuple(image.shape[1:]) for image in images], dtype=torch.int64)
-    if resize == "stretch":
-        return torch.stack(list(images)), valid
-    height, width = ((valid.amax(dim=0) + _STRIDE - 1) // _STRIDE * _STRIDE).tolist()
-    padded = [pad(image, (0, width - image.shape[2], 0, height - image.shape[1])) for image in images]
+    height, width = spec.canvas(*valid.amax(dim=0).tolist())
+    padded = [pad(image, (0, width - image.shape[2], 0, height - image.shape[1]), value=spec.fill) for image in images]
     return torch.stack(padded), valid
 
 
@@ -66,9 +53,8 @@ def to_device(batch: ImageBatch, device: torch.device) -> tuple[Tensor, Tensor]:
 
 def image_batches(
     records: Sequence[ImageRecord],
+    spec: InputSpec,
     *,
-    imgsz: int,
-    resize: Resize,
     batch: int,
     workers: int = 0,
     on_unreadable: Callable[[str, str], None] | None = None,
@@ -77,7 +63,7 @@ def image_batches(
 
     An unreadable image leaves its batch smaller and is passed to `on_unreadable(image_id, message)`.
     """
-    images = _InputImages(records, imgsz, resize)
+    images = _InputImages(records, spec)
     chunks = [range(start, min(start + batch, len(records))) for start in range(0, len(records), batch)]
     for chunk, loaded in zip(chunks, in_order(images, chunks, workers=workers), strict=True):
         readable = [(records[i], image) for i, image in zip(chunk, loaded, strict=True) if isinstance(image, Tensor)]
@@ -85,22 +71,22 @@ def image_batches(
             if isinstance(message, str) and on_unreadable is not None:
                 on_unreadable(records[index].image_id, message)
         if readable:
-            pixels, valid = stacked([image for _, image in readable], resize)
+            pixels, valid = stacked([image for _, image in readable], spec)
             yield ImageBatch(tuple(record for record, _ in readable), pixels, valid)
 
 
 class _InputImages(Dataset[list[Tensor | str]]):
     """Chunk of positions → each image at input size, or the message why it cannot be read."""
 
-    def __init__(self, records: Sequence[ImageRecord], imgsz: int, resize: Resize) -> None:
-        self.records, self.imgsz, self.resize = records, imgsz, resize
+    def __init__(self, records: Sequence[ImageRecord], spec: InputSpec) -> None:
+        self.records, self.spec = records, spec
 
     def __getitem__(self, chunk: range) -> list[Tensor | str]:
         return [self._load(self.records[index]) for index in chunk]
 
     def _load(self, record: ImageRecord) -> Tensor | str:
         try:
-            return resized(decode(record.path), self.imgsz, self.resize)
+            return resized(decode(record.path), self.spec)
         except ImageError as error:
             return str(error)
 

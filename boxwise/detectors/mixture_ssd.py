@@ -191,10 +191,3 @@ def _wider(plain: nn.Module, factor: float) -> nn.Conv2d:
     nn.init.normal_(wide.weight, std=float(plain.weight.detach().std()))
     nn.init.zeros_(wide.bias)
     return wide
-
-
-MIXTURES = {
-    "tiny_ssd_mixture": tiny_ssd_mixture,
-    "ssdlite320_mobilenet_v2_mixture": ssdlite320_mobilenet_v2_mixture,
-    "ssd300_vgg16_mixture": ssd300_vgg16_mixture,
-}

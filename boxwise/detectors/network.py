@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, box_iou
 
+from boxwise.detectors.input import InputSpec
+from boxwise.detectors.names import CAPABILITIES, SUPPORTS
+from boxwise.detectors.recipe import Recipe
 from boxwise.detectors.targets import Target
-from boxwise.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class RawBoxes:
-    """Boxes of one image in input pixels: xyxy [N, 4], classes [N] from 0 without background,
-    scores [N], probabilities [N, C + 1] with background last. anchors: int64 [N], the default box that each
-    came from, None where there are none."""
+    """Boxes of one image in input pixels: xyxy [N, 4], classes [N] from 0 without background, scores [N].
+
+    probabilities: [N, C + 1] with background last (softmax families) or [N, C] (sigmoid families). anchors: int64 [N], the default box
+    that each came from, None where there are none.
+    """
 
     xyxy: Tensor
     classes: Tensor
@@ -42,16 +46,34 @@ class Postprocessing:
     max_detections: int = 100
 
 
+@dataclass(frozen=True)
+class TrainingLosses:
+    """Of a batch of B images. terms: each [B]; the objective is the sum over terms of their mean over images.
+    features: [B, F] for the loss-prediction head, detached."""
+
+    terms: dict[str, Tensor]
+    features: Tensor
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters with a common share of the learning rate. decay: whether weight decay holds for them."""
+
+    parameters: list[nn.Parameter]
+    scale: float = 1.0
+    decay: bool = True
+
+
 class Network(nn.Module):
     """A detection network over `class_count` foreground classes.
 
-    resize: "stretch" takes images squeezed to imgsz × imgsz; "fit" takes them scaled so that the longest side is imgsz, padded
-    bottom right with zeros to a common size that is a multiple of 32. loss_feature_count: F of `loss_features`.
+    input: what it takes. recipe: how its family is trained. loss_feature_count: F of `loss_features`. What raises NotImplementedError
+    below `embeddings` is a capability that a family may lack; detectors/names.py says which ones each has.
     """
 
-    resize: Literal["stretch", "fit"] = "stretch"
+    recipe: Recipe = Recipe()
+    input: InputSpec
     class_count: int
-    imgsz: int
     loss_feature_count: int
 
     def forward(self, pixels: Tensor, valid: Tensor) -> Any:
@@ -64,6 +86,16 @@ class Network(nn.Module):
     def dropped(self, pixels: Tensor, valid: Tensor, *, passes: int, rate: float, seed: int) -> list[Any]:
         """Outputs of `passes` stochastic passes: the backbone once, then whole channels of what feeds the heads dropped at `rate`."""
         raise NotImplementedError
+
+    def training_step(self, pixels: Tensor, valid: Tensor, targets: Sequence[Target]) -> TrainingLosses:
+        """Forward pass and loss of one training batch; a family whose forward pass needs the targets overrides it."""
+        outputs = self(pixels, valid)
+        return TrainingLosses(self.training_losses(outputs, targets), self.loss_features(outputs))
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """What is trained, with its share of the learning rate: weights, then biases and norms, which do not decay."""
+        trained = [p for p in self.parameters() if p.requires_grad]
+        return [ParameterGroup([p for p in trained if p.ndim > 1]), ParameterGroup([p for p in trained if p.ndim <= 1], decay=False)]
 
     def training_losses(self, outputs: Any, targets: Sequence[Target]) -> dict[str, Tensor]:
         """Loss terms of the batch, each [B]; the training objective is the sum over terms of their mean over images."""
@@ -93,17 +125,20 @@ class Network(nn.Module):
         """Final boxes after per-class NMS, by falling score."""
         return [_without_duplicates(raw, post) for raw in self.raw_boxes(outputs, valid, post)]
 
+    @classmethod
+    def capabilities(cls) -> frozenset[str]:
+        """What this family can be asked beyond the core: of names.CAPABILITIES, what it or a base of it other than Network defines."""
+        own = {capability for capability, (method, _) in CAPABILITIES.items() if getattr(cls, method) is not getattr(Network, method)}
+        return frozenset(own | ({SUPPORTS} if cls.raw_boxes is not Network.raw_boxes else set()))
+
     def supports(self, outputs: Any, valid: Tensor, post: Postprocessing, found: Sequence[RawBoxes]) -> list[Tensor]:
         """Of each box of `detections`: how many raw boxes of its class, itself among them, overlap it by nms_iou; int64 [n] an image."""
         images = zip(found, self.raw_boxes(outputs, valid, post), strict=True)
         return [_supports(final, raw, post.nms_iou) for final, raw in images]
 
     def mixture_uncertainties(self, outputs: Any, found: Sequence[RawBoxes]) -> list[Tensor]:
-        """Of each box of `detections`: class aleatoric, class epistemic, box aleatoric and box epistemic variance; [n, 4] an image.
-
-        Raises ConfigError where there are no mixture heads to read them off.
-        """
-        raise ConfigError("Mixture uncertainties need a detector with mixture heads (…_mixture), found one without.")
+        """Of each box of `detections`: class aleatoric, class epistemic, box aleatoric and box epistemic variance; [n, 4] an image."""
+        raise NotImplementedError
 
     def loss_features(self, outputs: Any) -> Tensor:
         """Pooled multi-level features [B, F] for the loss-prediction head (Yoo & Kweon, CVPR 2019), detached."""

@@ -6,7 +6,7 @@ Returns torch objects and plain functions of the step; nothing here keeps a sche
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -14,31 +14,37 @@ from torch import Tensor, nn
 from torch.nn.functional import margin_ranking_loss
 
 from boxwise.config import TrainConfig
+from boxwise.detectors.network import Network, ParameterGroup
+from boxwise.detectors.recipe import COOLDOWN
 
 HEAD_SCALE = 0.1  # of the learning rate, for the loss-prediction head
-
-
-def training_steps(images: int, config: TrainConfig) -> int:
-    """Steps that make `config.epochs` passes over `images`, held within [min_steps, max_steps]."""
-    return min(max(math.ceil(config.epochs * images / config.batch), config.min_steps), config.max_steps)
 
 
 def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
     """The learning rate of `step` in [0, steps): a function of nothing else, so that a resumed training follows it too.
 
-    Warm-up rises linearly over `warmup_steps`, at most a quarter of the training. "onecycle" (Smith 2018) has a rise of its own:
-    from lr/25 over the first 30%, then a cosine down to lr/250000.
+    config: without open choices, see recipe.settled. Warm-up rises linearly over `warmup_steps`, at most a quarter of the training.
+    "plateau" stays at lr and falls to a twentieth of it over the last fifth (warm-up, stable, decay: Hägele et al., NeurIPS 2024);
+    "onecycle" (Smith 2018) has a rise of its own: from lr/25 over the first 30%, then a cosine down to lr/250000.
     """
+    assert config.lr is not None and config.warmup_steps is not None
     if config.schedule == "onecycle":
         return config.lr * _one_cycle(step / max(1, steps - 1))
     warmup = min(config.warmup_steps, steps // 4)
     if step < warmup:
         return config.lr * (step + 1) / (warmup + 1)
+    return config.lr * _share(step, warmup, steps, config)
+
+
+def _share(step: int, warmup: int, steps: int, config: TrainConfig) -> float:
+    """What is left of the learning rate at a step after the warm-up."""
     if config.schedule == "cosine":
-        return config.lr * _between(1, 0, (step - warmup) / (steps - warmup))
+        return _between(1, 0, (step - warmup) / (steps - warmup))
+    if config.schedule == "plateau":
+        return _between(1, 0.05, max(0.0, (step / steps - (1 - COOLDOWN)) / COOLDOWN))
     if config.schedule == "multistep":
-        return config.lr * 0.1 ** sum(step >= share * steps for share in config.milestones)
-    return config.lr
+        return float(0.1 ** sum(step >= share * steps for share in config.milestones))
+    return 1.0
 
 
 def _one_cycle(done: float, *, rise: float = 0.3, start: float = 1 / 25, end: float = 4e-6) -> float:
@@ -50,28 +56,25 @@ def _between(start: float, end: float, done: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
 
 
-def make_optimizer(network: nn.Module, loss_head: nn.Module | None, config: TrainConfig) -> torch.optim.Optimizer:
-    """SGD with momentum, or AdamW without decay on biases and norms; the head's parameters are a group of their own.
+def make_optimizer(network: Network, loss_head: nn.Module | None, config: TrainConfig) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, or AdamW, over the network's own groups; the head's parameters are a group apart.
 
     Every update is element by element, so the head's presence changes no weight of the network. A group's learning rate is the
     schedule's times its "scale": the head's is a tenth, since at a detector's 0.05 its predictions collapsed to a constant.
     """
-    trained = [p for p in network.parameters() if p.requires_grad]
     head = [] if loss_head is None else list(loss_head.parameters())
-    groups: list[dict[str, Any]]
+    own = [ParameterGroup(head, HEAD_SCALE)] if head else []
+    groups: list[dict[str, Any]] = [
+        {"params": group.parameters, "scale": group.scale} | ({} if group.decay else {"weight_decay": 0.0})
+        for group in (*network.parameter_groups(), *own)
+        if group.parameters
+    ]
+    fused = all(p.device.type in ("cpu", "cuda") for p in network.parameters())
+    assert config.lr is not None and config.weight_decay is not None
+    common: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": fused}
     if config.optimizer == "sgd":
-        groups = [{"params": trained, "scale": 1.0}, {"params": head, "scale": HEAD_SCALE}]
-    else:
-        groups = [
-            {"params": [p for p in trained if p.ndim > 1], "scale": 1.0},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0, "scale": 1.0},
-            {"params": head, "scale": HEAD_SCALE},
-        ]
-    groups = [group for group in groups if group["params"]]
-    fused = all(p.device.type in ("cpu", "cuda") for p in trained)
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=fused)
-    return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
+        return torch.optim.SGD(groups, momentum=config.momentum, nesterov=config.momentum > 0, **common)
+    return torch.optim.AdamW(groups, **common)
 
 
 def ranking_loss(predicted: Tensor, losses: Tensor, *, margin: float = 1.0) -> Tensor:
@@ -87,14 +90,14 @@ def ranking_loss(predicted: Tensor, losses: Tensor, *, margin: float = 1.0) -> T
 
 
 class AveragedWeights:
-    """Exponential moving average of a network's parameters; buffers (BatchNorm statistics) are the network's own.
+    """Exponential moving average of the parameters of modules; buffers (BatchNorm statistics) are the modules' own.
 
     The decay starts low, min(decay, (1 + n) / (10 + n)) at the n-th update, so that the first weights are soon forgotten.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, modules: Iterable[nn.Module], decay: float) -> None:
         self.decay, self.updates = decay, 0
-        self._live = list(network.parameters())
+        self._live = [p for module in modules for p in module.parameters()]
         self.average = [p.detach().clone() for p in self._live]
 
     @torch.no_grad()
@@ -105,7 +108,7 @@ class AveragedWeights:
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Exchange the network's parameters with the averaged ones; a second call undoes the first."""
+        """Exchange the modules' parameters with the averaged ones; a second call undoes the first."""
         for live, average in zip(self._live, self.average, strict=True):
             kept = live.detach().clone()
             live.copy_(average)

@@ -6,7 +6,6 @@ Returns boxes by image id, and why the others could not be read. Knows nothing o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
 
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import Detector
@@ -14,14 +13,8 @@ from boxwise.detectors.loading import image_batches
 from boxwise.records import ImageRecord
 
 
-class Sized(Detector, Protocol):
-    """A detector that says how it wants its images resized."""
-
-    resize: Literal["stretch", "fit"]
-
-
 def predict(
-    detector: Sized,
+    detector: Detector,
     images: Sequence[ImageRecord],
     *,
     batch: int = 16,
@@ -31,9 +24,7 @@ def predict(
     """image_id → detections in original pixels, and image_id → message for the images that could not be read."""
     found: dict[str, Boxes] = {}
     unreadable: dict[str, str] = {}
-    batches = image_batches(
-        images, imgsz=detector.imgsz, resize=detector.resize, batch=batch, workers=workers, on_unreadable=unreadable.__setitem__
-    )
+    batches = image_batches(images, detector.input, batch=batch, workers=workers, on_unreadable=unreadable.__setitem__)
     for image_batch in batches:
         view = detector.view(image_batch)
         found |= {record.image_id: boxes for record, boxes in zip(image_batch.records, detector.detections(view), strict=True)}

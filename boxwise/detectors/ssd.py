@@ -24,6 +24,7 @@ from torchvision.ops import Conv2dNormActivation, clip_boxes_to_image, roi_align
 from boxwise.detectors import ssd_loss
 from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, VGG_MEAN, VGG_STD, BackboneWeights, load_backbone
 from boxwise.detectors.dropout import channel_masks
+from boxwise.detectors.input import InputSpec, in_bytes
 from boxwise.detectors.network import Network, Postprocessing, RawBoxes
 from boxwise.detectors.targets import Target
 from boxwise.errors import ConfigError
@@ -49,8 +50,6 @@ class SsdNetwork(Network):
     embedding_level: the level that ends the pretrained backbone. Images are normalised by `mean` and `std` of [0, 1] RGB.
     """
 
-    resize = "stretch"
-
     def __init__(
         self,
         extractor: nn.Module,
@@ -65,7 +64,8 @@ class SsdNetwork(Network):
     ) -> None:
         super().__init__()
         self.extractor, self.head = extractor, head
-        self.class_count, self.imgsz, self.embedding_level = class_count, imgsz, embedding_level
+        self.class_count, self.embedding_level = class_count, embedding_level
+        self.input = InputSpec(imgsz, mean=in_bytes(mean), std=in_bytes(std))
         levels = feature_levels(extractor, imgsz)
         self.loss_feature_count = sum(level.shape[1] for level in levels)
         anchors = default_boxes(ImageList(torch.zeros(1, 3, imgsz, imgsz), [(imgsz, imgsz)]), levels)[0]
@@ -118,7 +118,7 @@ class SsdNetwork(Network):
 
     def box_features(self, outputs: SsdOutputs, boxes: Sequence[Tensor]) -> list[Tensor]:
         """The deepest pretrained level averaged over each box: one level for boxes of all sizes, so that they can be compared."""
-        scale = outputs.deepest.shape[-1] / self.imgsz
+        scale = outputs.deepest.shape[-1] / self.input.imgsz
         pooled = roi_align(outputs.deepest.float(), list(boxes), 1, spatial_scale=scale, sampling_ratio=2, aligned=True)
         return list(pooled.flatten(1).split([len(b) for b in boxes]))
 

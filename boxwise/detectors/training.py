@@ -31,19 +31,20 @@ from boxwise.detectors.optimization import (
     learning_rate,
     make_optimizer,
     ranking_loss,
-    training_steps,
 )
+from boxwise.detectors.recipe import COOLDOWN, settled, training_steps
 from boxwise.detectors.training_data import TrainingBatch, TrainingBatches
 from boxwise.errors import BoxwiseError, StudyError
-from boxwise.evaluation.stopping import ApShift
+from boxwise.evaluation.stopping import ApShift, has_stopped_rising
 from boxwise.records import Sample
 
 Evaluate = Callable[[], float]
 Progress = Callable[[int, int, dict[str, float]], None]
-Weights = dict[str, Tensor]
+Weights = dict[str, dict[str, Tensor]]  # of the network and, where there is one, of the loss head
 
 _LOG_EVERY = 10  # steps
 _MOST_BAD_STEPS = 10  # in a row, before the training is given up
+_AS_GOOD = 0.01  # AP below the best evaluation at which later weights are kept still: the learning rate has fallen for them
 
 
 def fit_network(
@@ -64,9 +65,11 @@ def fit_network(
 
     Every draw is a function of (seed, step, position), so a training killed and resumed from `checkpoint` ends with the
     weights of an unbroken one. `evaluate()` returns val's AP with the weights that are in the network when it is called;
-    it is called every `config.val_every` steps and after the last, if `val` is not empty. With `val_every` the best evaluated weights
-    are kept (when AP shift stops the training, the best of its window), without it the last. EMA weights, if any, are
-    the ones evaluated and kept. `progress(step, steps, numbers)` comes every ten steps on rank 0.
+    it is called every `config.val_every` steps and after the last, if `val` is not empty. Schedule "plateau": when AP has stopped rising
+    the learning rate falls, and that was the training; the last weights are kept unless earlier ones were better by more than .01 AP.
+    With another schedule and `val_every` the best evaluated weights are kept (when AP shift stops the training, the best of its
+    window), without it the last. EMA weights, if any, are the ones evaluated and kept; the loss head's go with the network's.
+    `progress(step, steps, numbers)` comes every ten steps on rank 0; `steps` is the most there can be until the length is known.
 
     `checkpoint` is written every `config.checkpoint_every` steps and at the end; a finished one returns at once. The
     caller removes it. Raises StudyError for an empty training set or another training's checkpoint, BoxwiseError when
@@ -80,7 +83,8 @@ def fit_network(
     if loss_head is not None:
         ranks.copy_first(loss_head.to(device))
     with _training_mode(network, loss_head), torch.random.fork_rng([device] if device.type == "cuda" else []):
-        training = _Training(network, loss_head, config, device=device, ranks=ranks, seed=seed, steps=training_steps(len(train), config))
+        config = settled(config, network.recipe, val_images=len(val) if evaluate is not None else 0)
+        training = _Training(network, loss_head, config, device=device, ranks=ranks, seed=seed, most=training_steps(len(train), config))
         training.evaluate = evaluate if val else None
         if checkpoint is not None:
             training.resume(checkpoint, identity(network, train, val, config, seed))
@@ -90,13 +94,13 @@ def fit_network(
 
 
 def _batches(network: Network, train: Sequence[Sample], config: TrainConfig, *, ranks: Ranks, seed: int, workers: int) -> TrainingBatches:
+    assert config.augment != "auto"  # settled
     return TrainingBatches(
         train,
         batch=config.batch,
         share=ranks.share(config.batch),
-        imgsz=network.imgsz,
-        resize=network.resize,
-        recipe=config.augment,
+        spec=network.input,
+        augment=config.augment,
         seed=seed,
         cache_mb=config.cache_mb / max(1, workers),  # every worker process has a cache of its own
     )
@@ -122,6 +126,7 @@ class _Position:
     """How far a training is: all that a checkpoint carries beside tensors."""
 
     step: int = 0
+    steps: int = 0  # in all, as far as is known; 0: not begun
     stopped: bool = False
     bad_steps: int = 0
     bad_in_a_row: int = 0
@@ -142,14 +147,15 @@ class _Training:
         device: torch.device,
         ranks: Ranks,
         seed: int,
-        steps: int,
+        most: int,
     ) -> None:
         self.network, self.loss_head, self.config = network, loss_head, config
-        self.device, self.ranks, self.seed, self.steps = device, ranks, seed, steps
+        self.device, self.ranks, self.seed, self.most = device, ranks, seed, most
         self.evaluate: Evaluate | None = None
         self.optimizer = make_optimizer(network, loss_head, config)
-        self.ema = AveragedWeights(network, config.ema) if config.ema > 0 else None
-        self.at = _Position()
+        self.parts = {"network": network} | ({} if loss_head is None else {"loss_head": loss_head})
+        self.ema = AveragedWeights(self.parts.values(), config.ema) if config.ema else None
+        self.at = _Position(steps=most)
         self.best: dict[int, Weights] = {}  # index of an evaluation → its weights, on the CPU
         self.checkpoint: Path | None = None
         self.identity: dict[str, str] = {}
@@ -159,19 +165,20 @@ class _Training:
 
     def run(self, batches: TrainingBatches, *, workers: int, progress: Progress | None) -> None:
         """Step until the last step or the early stop."""
-        if self.at.stopped:
+        if self.at.stopped or self.at.step >= self.at.steps:
             return
         started = time.perf_counter()
-        keys = range(self.at.step, self.steps)
+        keys = range(self.at.step, self.most)  # those past an earlier end are not asked for
         for batch in in_order(batches, keys, workers=workers, pin=self.device.type == "cuda"):
             numbers = self.train_step(batch)
             self._images += self.config.batch
             self._seconds += time.perf_counter() - started
             self._report(numbers, progress)
             self._evaluate_if_due()
-            if self.at.stopped or self.at.step == self.steps or self.at.step % self.config.checkpoint_every == 0:
+            finished = self.at.stopped or self.at.step >= self.at.steps
+            if finished or self.at.step % self.config.checkpoint_every == 0:
                 self.save()
-            if self.at.stopped:
+            if finished:
                 return
             started = time.perf_counter()
 
@@ -199,15 +206,15 @@ class _Training:
         pixels = batch.pixels.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         targets = [target.to(self.device) for target in batch.targets]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.amp and self.device.type == "cuda"):
-            outputs = self.network(pixels, batch.valid.to(self.device, non_blocking=True))
-            each = self.network.training_losses(outputs, targets)
+            losses = self.network.training_step(pixels, batch.valid.to(self.device, non_blocking=True), targets)
+            each = losses.terms
             terms = {name: values.mean() for name, values in each.items()}
             total = torch.stack(list(terms.values())).sum()
             terms["loss"] = total
             if self.loss_head is not None:
                 judged = [row for row, target in enumerate(batch.targets) if target.complete]  # a loss that ignores a lot is low for it
                 image_losses = torch.stack(list(each.values())).sum(dim=0).detach()[judged]
-                terms["ranking"] = ranking_loss(self.loss_head(self.network.loss_features(outputs)[judged]), image_losses)
+                terms["ranking"] = ranking_loss(self.loss_head(losses.features[judged]), image_losses)
                 total = total + terms["ranking"]
         return {name: value.detach().float() for name, value in terms.items()}, total
 
@@ -216,11 +223,12 @@ class _Training:
         grads = list(gradients(self.network))
         head_grads = [] if self.loss_head is None else list(gradients(self.loss_head))
         self.ranks.average([*grads, *head_grads, *terms.values()])
-        norm = clip(grads, self.config.clip_norm)
+        limit = self.config.clip_norm or 0.0
+        norm = clip(grads, limit)
         if not (math.isfinite(norm) and math.isfinite(float(terms["loss"]))):
             return self._skip(float(terms["loss"]))
         if head_grads:
-            clip(head_grads, self.config.clip_norm)
+            clip(head_grads, limit)
         self.optimizer.step()
         if self.ema is not None:
             self.ema.update()
@@ -239,24 +247,24 @@ class _Training:
 
     def _set_learning_rate(self) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = group["scale"] * learning_rate(self.at.step, self.steps, self.config)
+            group["lr"] = group["scale"] * learning_rate(self.at.step, self.at.steps, self.config)
 
     def _report(self, terms: dict[str, Tensor], progress: Progress | None) -> None:
-        if self.at.step % _LOG_EVERY and self.at.step not in (1, self.steps):
+        if self.at.step % _LOG_EVERY and self.at.step not in (1, self.at.steps):
             return
         numbers = {"lr": self.optimizer.param_groups[0]["lr"]} | {name: float(value) for name, value in terms.items()}
         if self.at.bad_steps:
             numbers["skipped_steps"] = float(self.at.bad_steps)
         self.at.history.append({"step": float(self.at.step)} | numbers)
         if progress is not None:
-            progress(self.at.step, self.steps, numbers | {"images_per_second": self.images_per_second})
+            progress(self.at.step, self.at.steps, numbers | {"images_per_second": self.images_per_second})
 
     @property
     def images_per_second(self) -> float:
         return self._images / self._seconds if self._seconds else 0.0
 
     def _evaluate_if_due(self) -> None:
-        last = self.at.step == self.steps
+        last = self.at.step >= self.at.steps
         every = self.config.val_every
         if self.evaluate is None or not (last or (every and self.at.step % every == 0)):
             return
@@ -281,15 +289,24 @@ class _Training:
         """Record an evaluation, keep its weights if they may be wanted, and decide whether to stop."""
         self.at.aps.append(ap)
         self.at.history.append({"step": float(self.at.step), "ap": ap})
+        self._end_if_settled()
         shift = ApShift(self.config.ap_range, self.config.ap_shift, self.at.aps)
         self.at.stopped = shift.should_stop
         if not self.config.val_every:
             return
         window = range(len(self.at.aps) - (self.config.ap_range if self.config.ap_shift else 0), len(self.at.aps))
-        wanted = {_best(self.at.aps), *window}
+        wanted = {_best(self.at.aps), len(self.at.aps) - 1, *window}
         self.best = {index: weights for index, weights in self.best.items() if index in wanted}
         if len(self.at.aps) - 1 in wanted:
-            self.best[len(self.at.aps) - 1] = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
+            self.best[len(self.at.aps) - 1] = {name: _copied(part) for name, part in self.parts.items()}
+
+    def _end_if_settled(self) -> None:
+        """Once AP on val has stopped rising, the learning rate falls over what is then the last fifth of the training."""
+        open_end = self.config.schedule == "plateau" and self.at.step < (1 - COOLDOWN) * self.at.steps and self.at.steps == self.most
+        if open_end and self.at.step >= self.config.min_steps * (1 - COOLDOWN):
+            evaluations = [(int(entry["step"]), entry["ap"]) for entry in self.at.history if "ap" in entry]
+            if has_stopped_rising(evaluations, self.config.patience):
+                self.at.steps = min(self.most, round(self.config.length * self.at.step / (1 - COOLDOWN)))
 
     def _chosen(self) -> int | None:
         """Which evaluation's weights are kept; None: the last weights."""
@@ -297,14 +314,17 @@ class _Training:
             return None
         if self.at.stopped:
             return ApShift(self.config.ap_range, self.config.ap_shift, self.at.aps).best_in_window
-        return _best(self.at.aps)
+        last, best = len(self.at.aps) - 1, _best(self.at.aps)
+        as_good = self.config.schedule == "plateau" and last in self.best and self.at.aps[last] >= self.at.aps[best] - _AS_GOOD
+        return last if as_good else best
 
     def finish(self) -> FitReport:
         """Leave the chosen weights in the network, on every process."""
         chosen = self._chosen()
         self.ranks.average(self._statistics)
         if chosen is not None:
-            self.network.load_state_dict(self.best[chosen])
+            for name, part in self.parts.items():
+                part.load_state_dict(self.best[chosen][name])
         elif self.ema is not None:
             self.ema.swap()
         return FitReport(
@@ -347,6 +367,10 @@ class _Training:
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
         self.best = state["best"]
+
+
+def _copied(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
 
 
 def _copy(source: list[Tensor], into: list[Tensor]) -> None:

@@ -10,17 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from boxwise.boxes import Boxes
-from boxwise.detectors.augmentation import NO_OBJECT, Recipe, augment
+from boxwise.detectors.augmentation import NO_OBJECT, Augment, augment, mosaic
 from boxwise.detectors.decoding import decode
-from boxwise.detectors.loading import Resize, input_size, scaled, stacked
+from boxwise.detectors.input import InputSpec
+from boxwise.detectors.loading import scaled, stacked
 from boxwise.detectors.targets import Target, target_of, teaches_nothing
 from boxwise.errors import ImageError, StudyError
 from boxwise.records import Sample
 
+_MOSAICS = 0.5  # share of the images that become part of a mosaic where the recipe says so
 _KEPT_SCALE = 2  # images are kept at up to twice the input size: what a crop of half the image still resolves
 
 
@@ -41,7 +44,7 @@ class ImageCache:
     """Decoded images, shrunk to twice the input size; the first ones that fit in `megabytes` stay in memory."""
 
     def __init__(self, imgsz: int, megabytes: float) -> None:
-        self._longest, self._free = _KEPT_SCALE * imgsz, int(megabytes * 2**20)
+        self._limit, self._free = InputSpec(_KEPT_SCALE * imgsz, "fit"), int(megabytes * 2**20)
         self._kept: dict[str, Tensor] = {}
 
     def read(self, sample: Sample) -> Tensor:
@@ -50,8 +53,8 @@ class ImageCache:
         if name in self._kept:
             return self._kept[name]
         pixels = decode(sample.image.path)
-        if max(pixels.shape) > self._longest:
-            pixels = scaled(pixels, input_size(pixels.shape[1], pixels.shape[2], self._longest, "fit"))
+        if max(pixels.shape) > self._limit.imgsz:
+            pixels = scaled(pixels, self._limit.size(pixels.shape[1], pixels.shape[2]))
         if pixels.nbytes <= self._free:
             self._free -= pixels.nbytes
             self._kept[name] = pixels
@@ -72,21 +75,20 @@ class TrainingBatches(Dataset[TrainingBatch]):
         *,
         batch: int,
         share: range,
-        imgsz: int,
-        resize: Resize,
-        recipe: Recipe,
+        spec: InputSpec,
+        augment: Augment,
         seed: int,
         cache_mb: float,
     ) -> None:
         self.samples, self.batch, self.share, self.seed = samples, batch, share, seed
-        self.imgsz, self.resize, self.recipe = imgsz, resize, recipe
-        self._cache = ImageCache(imgsz, cache_mb)
+        self.spec, self.augment = spec, augment
+        self._cache = ImageCache(spec.imgsz, cache_mb)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
     def __getitem__(self, step: int) -> TrainingBatch:
         unreadable: dict[str, str] = {}
         drawn = [self._draw(step, position, unreadable) for position in self.share]
-        pixels, valid = stacked([image for image, _ in drawn], self.resize)
+        pixels, valid = stacked([image for image, _ in drawn], self.spec)
         return TrainingBatch(pixels, valid, [target for _, target in drawn], unreadable)
 
     def sample_index(self, number: int) -> int:
@@ -97,14 +99,27 @@ class TrainingBatches(Dataset[TrainingBatch]):
         return int(self._order[1][place])
 
     def _draw(self, step: int, position: int, unreadable: dict[str, str]) -> tuple[Tensor, Target]:
-        sample, pixels = self._readable(self.sample_index(step * self.batch + position), unreadable)
-        image = sample.image
-        scale = np.array([pixels.shape[2] / image.width, pixels.shape[1] / image.height] * 2, np.float32)
-        rows = _rows(sample)
-        boxes = replace(rows, xyxy=rows.xyxy * scale)
         rng = np.random.default_rng([self.seed, step, position])
-        augmented, moved, size = augment(pixels, boxes, imgsz=self.imgsz, recipe=self.recipe, resize=self.resize, rng=rng)
+        sample, pixels, rows = self._read(self.sample_index(step * self.batch + position), unreadable)
+        if self.augment == "mosaic" and rng.random() < _MOSAICS and _plain(sample):
+            return self._mosaic(sample, pixels, rows, rng, unreadable)
+        augmented, moved, size = augment(pixels, rows, spec=self.spec, augment=self.augment, rng=rng)
         return augmented, _target(moved, sample, size)
+
+    def _mosaic(self, sample: Sample, pixels: Tensor, rows: Boxes, rng: Generator, unreadable: dict[str, str]) -> tuple[Tensor, Target]:
+        """`sample` with three others; one that teaches not everywhere, or with weights, gives its place to `sample`."""
+        others = (self._read(int(index), unreadable) for index in rng.integers(len(self.samples), size=3))
+        tiles = [(pixels, rows), *((p, r) if _plain(other) else (pixels, rows) for other, p, r in others)]
+        augmented, moved, (height, width) = mosaic([tiles[place] for place in rng.permutation(4)], spec=self.spec, rng=rng)
+        canvas = replace(sample.image, width=width, height=height)
+        return augmented, target_of(Sample(canvas, replace(moved, ids=None)), height, width)
+
+    def _read(self, index: int, unreadable: dict[str, str]) -> tuple[Sample, Tensor, Boxes]:
+        """The sample at `index` or the next readable one, its pixels, and its rows in those pixels."""
+        sample, pixels = self._readable(index, unreadable)
+        rows = _rows(sample)
+        scale = np.array([pixels.shape[2] / sample.image.width, pixels.shape[1] / sample.image.height] * 2, np.float32)
+        return sample, pixels, replace(rows, xyxy=rows.xyxy * scale)
 
     def _readable(self, index: int, unreadable: dict[str, str]) -> tuple[Sample, Tensor]:
         """The sample at `index`, or the next one whose image can be read."""
@@ -115,6 +130,11 @@ class TrainingBatches(Dataset[TrainingBatch]):
             except ImageError as error:
                 unreadable[sample.image.image_id] = str(error)
         raise StudyError(f"None of the {len(self.samples)} training images can be read. The last: {list(unreadable.values())[-1]}")
+
+
+def _plain(sample: Sample) -> bool:
+    """Whether every box counts fully and everything else is background."""
+    return sample.complete and sample.weights is None and not len(sample.rejected)
 
 
 def _rows(sample: Sample) -> Boxes:

@@ -1,12 +1,12 @@
-"""Early stopping on AP shift: stop when average precision on val has stopped moving.
+"""When to stop: average precision on val has stopped moving (AP shift), or has stopped rising (plateau).
 
-Returns a verdict and the best evaluation of the window. Knows nothing of weights, rounds or where the APs come from; never give it test.
+Returns a verdict and the best evaluation. Knows nothing of weights, rounds or where the APs come from; never give it test.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class ApShift:
@@ -56,3 +56,23 @@ class ApShift:
             raise ValueError("best_in_window needs at least one evaluation, found none")
         window = [-math.inf if math.isnan(ap) else ap for ap in self.window]
         return len(self.history) - len(window) + window.index(max(window))
+
+
+_SMOOTHED = 3  # evaluations averaged: single ones on a small val are noise
+LEAST_RISE = 0.002  # AP
+
+
+def has_stopped_rising(evaluations: Sequence[tuple[int, float]], patience: float) -> bool:
+    """Whether AP, averaged over three evaluations, has risen by less than 0.002 over the last `patience` share of the steps.
+
+    evaluations: (step, AP) in order; at least three must lie in that share. Never while every AP is 0 or NaN: that training has not
+    begun to work.
+    """
+    steps = [step for step, _ in evaluations]
+    aps = [0.0 if math.isnan(ap) else ap for _, ap in evaluations]
+    smooth = [sum(aps[max(0, end - _SMOOTHED) : end]) / min(_SMOOTHED, end) for end in range(1, len(aps) + 1)]
+    recent = [row for row, step in enumerate(steps) if step > (1 - patience) * steps[-1]] if steps else []
+    earlier = smooth[: -len(recent)] if recent else []
+    if len(recent) < _SMOOTHED or not earlier or max(aps) <= 0:
+        return False
+    return max(smooth[row] for row in recent) < max(earlier) + LEAST_RISE

@@ -35,7 +35,7 @@ class Material:
 
     batch: K of the policies' tables, always in images. labeled: the labelled set, image_id → annotation. seen:
     every image asked about since round 1, in the labelled set by now or not. new: those of `seen` that were asked about this round.
-    pool: reads the rest of the pool, an image at a time; only policies that label it themselves need to.
+    pool: reads the rest of the pool, an image at a time; only policies that label it themselves need to. class_count: of the study.
     """
 
     round: int
@@ -44,6 +44,7 @@ class Material:
     seen: Mapping[str, Annotation]
     new: tuple[str, ...]
     pool: Callable[[], Iterator[PoolImage]]
+    class_count: int
 
 
 @dataclass(frozen=True)

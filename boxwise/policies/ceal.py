@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 
 from boxwise.config import PolicyConfig
-from boxwise.evaluation.entropy import entropy
+from boxwise.evaluation.entropy import box_entropy
 from boxwise.policies.all_labeled import AllLabeled
 from boxwise.policies.base import Material, PoolImage, SelfLabels, TrainingPlan
 from boxwise.policies.plans import easiest
@@ -39,14 +39,16 @@ class Ceal:
         plan = AllLabeled().compose(material, rng=rng)
         delta = max(0.0, self._delta - self._rate * (material.round - 1))
         amount = int(self._most * len(plan.train)) if delta > 0 else 0
-        return replace(plan, self_labels=easiest(material.pool(), lambda image: _sure_boxes(image, delta), amount, rng=rng))
+        return replace(
+            plan, self_labels=easiest(material.pool(), lambda image: _sure_boxes(image, delta, material.class_count), amount, rng=rng)
+        )
 
 
-def _sure_boxes(image: PoolImage, delta: float) -> tuple[float, SelfLabels] | None:
+def _sure_boxes(image: PoolImage, delta: float, class_count: int) -> tuple[float, SelfLabels] | None:
     """The mean entropy of the boxes below `delta`, and those boxes with full weight."""
     if image.boxes.probabilities is None:
         return None
-    entropies = entropy(image.boxes.probabilities)
+    entropies = box_entropy(image.boxes.probabilities, class_count)
     sure = entropies < delta
     if not sure.any():
         return None

@@ -40,13 +40,15 @@ class SampleMining:
         plan = AllLabeled().compose(material, rng=rng)
         gate = min(1.0, self._gate + self._step * (material.round - 1))
         amount = int(self._most * len(plan.train))
-        return replace(plan, self_labels=easiest(material.pool(), lambda image: self._mined(image, gate), amount, rng=rng))
+        return replace(
+            plan, self_labels=easiest(material.pool(), lambda image: self._mined(image, gate, material.class_count), amount, rng=rng)
+        )
 
-    def _mined(self, image: PoolImage, gate: float) -> tuple[float, SelfLabels] | None:
+    def _mined(self, image: PoolImage, gate: float, class_count: int) -> tuple[float, SelfLabels] | None:
         """The mean self-paced loss of the boxes that pass, and those boxes with their weights."""
         if image.consistency is None or image.boxes.probabilities is None:
             return None
-        losses = self_paced_losses(image.boxes.probabilities)
+        losses = self_paced_losses(image.boxes.probabilities, class_count)
         weights = np.maximum(0.0, 1 - losses[np.arange(len(losses)), image.boxes.labels] / self._pace)
         passed = (image.consistency >= PASSES) & (losses.sum(axis=1) <= gate) & (weights > 0)
         if not passed.any():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from boxwise import registry
 from boxwise.annotation.proposals import fixed_thresholds
 from boxwise.config import StudyConfig
+from boxwise.detectors.names import lacking, words_for
 from boxwise.errors import ConfigError, named
 from boxwise.records import Phase
 from boxwise.rounds.annotate import annotate
@@ -43,9 +44,13 @@ def check(config: StudyConfig, classes: Sequence[str], *, simulated: bool = Fals
     named("policy", registry.POLICIES, config.policy.name)
     named("detector", registry.detectors(), config.detector.name)
     named("scorer", registry.scorers(), config.scorer.name)
-    if config.scorer.name == "mixture" and config.detector.name not in registry.mixture_detectors():
-        known = ", ".join(registry.mixture_detectors())
-        raise ConfigError(f"scorer mixture needs a detector with mixture heads ({known}), found {config.detector.name}.")
+    needs = registry.needs_of(config)
+    if missing := lacking(config.detector.name, needs):
+        able = ", ".join(name for name in registry.detectors() if not lacking(name, needs))
+        raise ConfigError(
+            f"scorer {config.scorer.name} with strategy {config.strategy.name} needs a detector with {words_for(missing)} ({able}), "
+            f"found {config.detector.name}."
+        )
     if registry.needs_oracle(config) and not simulated:
         raise ConfigError("scorer.detection is 'oracle_loss', which needs the pool's ground truth: it exists in a simulation only.")
     fixed_thresholds(config.ask, classes)

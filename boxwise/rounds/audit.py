@@ -37,8 +37,6 @@ def audit(context: RoundContext, round_index: int) -> StepResult:
         detector,
         surrogates(pseudo_threshold=config.scorer.pseudo_threshold),
         samples,
-        imgsz=detector.imgsz,
-        resize=detector.resize,
         batch=config.score_batch,
         workers=config.workers,
     )

@@ -43,13 +43,12 @@ def _embedded(context: RoundContext, records: Sequence[ImageRecord], rng: Genera
     embedder = (
         by_backbone(detector)
         if config.cold_start.embedding == "backbone"
-        else by_vae(records, config.scorer.vae, detector, resize=detector.resize, device=detector.device, rng=rng)
+        else by_vae(records, config.scorer.vae, detector, device=detector.device, rng=rng)
     )
     return embed(
         records,
         embedder,
-        imgsz=detector.imgsz,
-        resize=detector.resize,
+        detector.input,
         batch=config.score_batch,
         workers=config.workers,
         progress=lambda done, total: watch(done, total, {}),

@@ -52,6 +52,7 @@ def _material(context: RoundContext, round_index: int, annotations: Mapping[str,
         seen={image_id: a for image_id, a in annotations.items() if image_id in asked} | _rescored(context, round_index, annotations, now),
         new=new,
         pool=lambda: _unannotated(context, round_index, annotations),
+        class_count=len(context.classes),
     )
 
 

@@ -116,13 +116,11 @@ def _score_pool(
     config, folder = context.config, round_folder(context.folder, round_index)
     weights = _weights(context, round_index, learned_weights(config.scorer))
     alpha, beta = weights["alpha"], weights["beta"]
-    build = partial(build_scorer, config.scorer, device=detector.device, imgsz=detector.imgsz, resize=detector.resize)
+    build = partial(build_scorer, config.scorer, device=detector.device, spec=detector.input)
     scorer = build(alpha=alpha, beta=beta, truths=context.oracle, members=members(context, round_index), weights=weights)
     labeled = context.samples(Split.TRAIN)
     figures = scorer.fit(labeled, pool, detector=detector, rng=context.rng(round_index, Phase.SCORE), folder=folder)
-    inspect = partial(
-        inspect_pool, detector, imgsz=detector.imgsz, resize=detector.resize, batch=config.score_batch, workers=config.workers
-    )
+    inspect = partial(inspect_pool, detector, batch=config.score_batch, workers=config.workers)
     watch = context.watch(round_index, Phase.SCORE)
     strategy = registry.strategy_of(config.strategy)
     found = inspect(

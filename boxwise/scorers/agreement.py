@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes, FloatArray, iou
-from boxwise.evaluation.entropy import entropy, jensen_shannon
+from boxwise.evaluation.entropy import distribution, entropy, jensen_shannon
 
 MATCHED = 0.5  # least IoU at which two boxes are taken for the same object
 SMOOTHING = 0.01  # share of the uniform distribution mixed in before a logarithm's ratio: detections below a score of 0.01 are not given
@@ -52,25 +52,25 @@ def distributions_at(xyxy: FloatArray, other: Boxes, class_count: int, *, least:
     found[:, -1] = 1
     near = (rows >= 0) & (overlaps >= np.float32(least))
     if near.any():
-        found[near] = probabilities_of(other)[rows[near]]
+        found[near] = probabilities_of(other, class_count)[rows[near]]
     return found
 
 
-def consistencies(references: Boxes, places: FloatArray, other: Boxes) -> Values:
+def consistencies(references: Boxes, places: FloatArray, other: Boxes, class_count: int) -> Values:
     """CALD's M_k = IoU + (1 - JS(p, q)) (max p + max q) / 2 of each reference box and its best match in `other`; 0 to 2, float64 [N].
 
     p, q: class distributions with background, JS in nats; max p: the score. places: where the reference boxes lie in the other look.
     A reference that nothing overlaps is compared with pure background of score 0.
     """
     _, overlaps = best_matches(places, other)
-    p = probabilities_of(references)
-    q = distributions_at(places, other, p.shape[1] - 1, least=0.0)
+    p = probabilities_of(references, class_count)
+    q = distributions_at(places, other, class_count, least=0.0)
     scores = p[:, :-1].max(axis=1) + q[:, :-1].max(axis=1)
     return overlaps + (1 - jensen_shannon(p, q)) * scores / 2
 
 
-def probabilities_of(boxes: Boxes) -> Values:
+def probabilities_of(boxes: Boxes, class_count: int) -> Values:
     """Class distributions, background last; float64 [N, C + 1]. ValueError for boxes without any: labels, not detections."""
     if boxes.probabilities is None:
         raise ValueError("agreement needs detections with class probabilities, found boxes without")
-    return boxes.probabilities.astype(np.float64)
+    return distribution(boxes.probabilities, class_count)

@@ -37,15 +37,15 @@ class BoxDisagreement(PerBox):
         flip, seen = Flip(), references(detector, view)
         mirrored = references(detector, detector.view(flip.apply(view.batch, seen)))
         images = zip(seen, mirrored, view.batch.records, strict=True)
-        return [disagreements(boxes, flip.boxes(boxes.xyxy, image), other) for boxes, other, image in images]
+        return [disagreements(boxes, flip.boxes(boxes.xyxy, image), other, len(detector.classes)) for boxes, other, image in images]
 
 
-def disagreements(boxes: Boxes, places: FloatArray, other: Boxes) -> Values:
+def disagreements(boxes: Boxes, places: FloatArray, other: Boxes, class_count: int) -> Values:
     """Class disagreement x place disagreement of each pair of matched boxes, then of each box without a match in either set; 0 to ln 2.
 
     places: float32 [N, 4], where `boxes` lie in the second look, which has the M boxes `other`. float64 [N + M - pairs].
     """
-    p, q = probabilities_of(boxes), probabilities_of(other)
+    p, q = probabilities_of(boxes, class_count), probabilities_of(other, class_count)
     overlaps = iou(places, other.xyxy)
     pairs = greedy_pairs(overlaps, MATCHED)
     mine, theirs = np.array([row for row, _ in pairs], np.intp), np.array([row for _, row in pairs], np.intp)

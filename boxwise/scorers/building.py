@@ -14,7 +14,7 @@ import torch
 from boxwise.boxes import Boxes
 from boxwise.config import ScorerConfig
 from boxwise.detectors.base import Detector
-from boxwise.detectors.loading import Resize
+from boxwise.detectors.input import InputSpec
 from boxwise.errors import ConfigError, unknown
 from boxwise.scorers.base import Scorer
 from boxwise.scorers.box_disagreement import BoxDisagreement
@@ -41,8 +41,7 @@ class Circumstances:
     device: torch.device | str
     alpha: float
     beta: float
-    imgsz: int
-    resize: Resize
+    spec: InputSpec
     truths: Truths | None
     members: Sequence[Detector]
     weights: Mapping[str, float]
@@ -60,7 +59,7 @@ def _detection(config: ScorerConfig, given: Circumstances) -> Scorer:
 
 def _reconstruction(config: ScorerConfig, given: Circumstances) -> Scorer:
     corrected = config.reconstruction == "complexity"
-    return Reconstruction(config.vae, corrected=corrected, imgsz=given.imgsz, resize=given.resize, device=given.device)
+    return Reconstruction(config.vae, corrected=corrected, spec=given.spec, device=given.device)
 
 
 def _dual(config: ScorerConfig, given: Circumstances) -> Scorer:
@@ -77,7 +76,7 @@ def _forecast(config: ScorerConfig, given: Circumstances) -> Scorer:
     parts: dict[str, Scorer] = {
         "expected": ExpectedLoss(),
         "learned": LearnedLoss(),
-        "uncertain": PalUncertainty(resize=given.resize),
+        "uncertain": PalUncertainty(),
     }
     return Forecast({name: parts[name] for name in config.parts}, given.weights)
 
@@ -100,8 +99,8 @@ SCORERS: dict[str, Builder] = {
     "ensemble": lambda config, given: Ensemble(given.members, aggregate=config.aggregate),
     "box_disagreement": lambda config, given: BoxDisagreement(config.aggregate),
     "mixture": lambda config, given: Mixture(),
-    "difficulty": lambda config, given: Difficulty(resize=given.resize),
-    "pal": lambda config, given: PalUncertainty(resize=given.resize),
+    "difficulty": lambda config, given: Difficulty(),
+    "pal": lambda config, given: PalUncertainty(),
     "forecast": _forecast,
     "none": lambda config, given: NoScore(),
 }
@@ -120,15 +119,14 @@ def build_scorer(
     device: torch.device | str,
     alpha: float,
     beta: float,
-    imgsz: int = 320,
-    resize: Resize = "stretch",
+    spec: InputSpec = InputSpec(320),
     truths: Truths | None = None,
     members: Sequence[Detector] = (),
     weights: Mapping[str, float] = MappingProxyType({}),
 ) -> Scorer:
     """The scorer that `config` names.
 
-    alpha, beta: the weights in force, numbers also where the config says 'auto'. imgsz, resize: the detector's, so that the VAE is
+    alpha, beta: the weights in force, numbers also where the config says 'auto'. spec: the detector's, so that the VAE is
     trained on thumbnails made as the pool pass makes them. truths: the simulation's ground truth, for `oracle_loss` alone. members:
     further detectors trained on the same labels, for `ensemble` alone. weights: those learned, by the names of `learned_weights`, for
     `forecast` alone.
@@ -136,4 +134,4 @@ def build_scorer(
     """
     if config.name not in SCORERS:
         raise ConfigError(unknown("scorer", config.name, SCORERS))
-    return SCORERS[config.name](config, Circumstances(device, alpha, beta, imgsz, resize, truths, tuple(members), weights))
+    return SCORERS[config.name](config, Circumstances(device, alpha, beta, spec, truths, tuple(members), weights))

@@ -56,12 +56,12 @@ class Cald(Scorer):
 
 def _distances(detector: Detector, view: View, seen: Sequence[Boxes], transform: Transform) -> NDArray[np.float64]:
     """min_k |M_k - 1.3| of each image in one view, 0 without reference boxes; float64 [B]."""
-    found = references(detector, detector.view(transform.apply(view.batch, seen)))
+    found, class_count = references(detector, detector.view(transform.apply(view.batch, seen))), len(detector.classes)
     images = zip(seen, found, view.batch.records, strict=True)
-    return np.array([_nearest(boxes, other, transform, image) for boxes, other, image in images], np.float64)
+    return np.array([_nearest(boxes, other, transform, image, class_count) for boxes, other, image in images], np.float64)
 
 
-def _nearest(boxes: Boxes, other: Boxes, transform: Transform, image: ImageRecord) -> float:
+def _nearest(boxes: Boxes, other: Boxes, transform: Transform, image: ImageRecord, class_count: int) -> float:
     if not len(boxes):
         return 0.0
-    return float(np.abs(consistencies(boxes, transform.boxes(boxes.xyxy, image), other) - BASE).min())
+    return float(np.abs(consistencies(boxes, transform.boxes(boxes.xyxy, image), other, class_count) - BASE).min())

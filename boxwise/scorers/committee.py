@@ -40,7 +40,7 @@ class Committee(PerBox):
 
 
 def _information(boxes: Boxes, members: Sequence[Boxes], class_count: int) -> Values:
-    views = [probabilities_of(boxes), *(distributions_at(boxes.xyxy, found, class_count) for found in members)]
+    views = [probabilities_of(boxes, class_count), *(distributions_at(boxes.xyxy, found, class_count) for found in members)]
     return mutual_information(np.stack(views))
 
 

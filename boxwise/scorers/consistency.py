@@ -25,10 +25,10 @@ class FlipConsistency(PerBox):
     name = "inconsistency"
 
     def box_values(self, detector: Detector, view: View) -> list[Values]:
-        flip, seen = Flip(), references(detector, view)
+        flip, seen, classes = Flip(), references(detector, view), len(detector.classes)
         mirrored = detector.detections(detector.view(flip.apply(view.batch, seen)))
         images = zip(seen, mirrored, view.batch.records, strict=True)
         return [
-            symmetric_kl(probabilities_of(boxes), distributions_at(flip.boxes(boxes.xyxy, image), other, len(detector.classes)))
+            symmetric_kl(probabilities_of(boxes, classes), distributions_at(flip.boxes(boxes.xyxy, image), other, classes))
             for boxes, other, image in images
         ]

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from boxwise.boxes import Boxes, FloatArray, iou
-from boxwise.detectors.base import ImageBatch
+from boxwise.detectors.base import Detector, ImageBatch
 from boxwise.detectors.decoding import decode
-from boxwise.detectors.loading import Resize, ahead, resized, scaled, stacked
-from boxwise.detectors.prediction import Sized
+from boxwise.detectors.input import InputSpec
+from boxwise.detectors.loading import ahead, resized, scaled, stacked
 from boxwise.errors import ImageError
 from boxwise.records import ImageRecord, Sample
 
@@ -35,7 +35,7 @@ Proposed = tuple[ImageRecord, Boxes]
 
 
 def cross_validate(
-    detector: Sized,
+    detector: Detector,
     images: Sequence[Proposed],
     hosts: Sequence[Sample],
     *,
@@ -57,7 +57,7 @@ def cross_validate(
     """
     trials = _drawn(images, hosts, rng)
     tallies = [_Tally(len(boxes)) for _, boxes in images]
-    composer = _Composer(images, detector.imgsz, detector.resize)
+    composer = _Composer(images, detector.input)
     groups = [trials[start : start + batch] for start in range(0, len(trials), batch)]
     done = 0
     for group, pastes in zip(groups, ahead(composer.pastes, groups), strict=True):
@@ -128,10 +128,10 @@ class _Composer:
     Hosts are kept at input size and a box is resampled straight to its size there: the box is resampled once, as the host is.
     """
 
-    def __init__(self, images: Sequence[Proposed], imgsz: int, resize: Resize) -> None:
+    def __init__(self, images: Sequence[Proposed], spec: InputSpec) -> None:
         self._images = images
         self._source = lru_cache(maxsize=1)(_decoded)
-        self._host = lru_cache(maxsize=max(1, HOST_BYTES // (3 * imgsz**2)))(lambda path: _at_input_size(path, imgsz, resize))
+        self._host = lru_cache(maxsize=max(1, HOST_BYTES // (3 * spec.imgsz**2)))(lambda path: _at_input_size(path, spec))
 
     def pastes(self, trials: Sequence[_Trial]) -> list[_Paste]:
         """Those of the trials whose image and host can be read."""
@@ -160,9 +160,9 @@ def _decoded(path: Path) -> Tensor | None:
         return None
 
 
-def _at_input_size(path: Path, imgsz: int, resize: Resize) -> Tensor | None:
+def _at_input_size(path: Path, spec: InputSpec) -> Tensor | None:
     pixels = _decoded(path)
-    return None if pixels is None else resized(pixels, imgsz, resize)
+    return None if pixels is None else resized(pixels, spec)
 
 
 def _crop(pixels: Tensor, xyxy: FloatArray) -> Tensor:
@@ -180,11 +180,11 @@ def _pasted_size(crop: Tensor, record: ImageRecord, host: Tensor) -> tuple[int, 
     return max(1, round(down * factor * host.shape[1])), max(1, round(across * factor * host.shape[2]))
 
 
-def _found_again(detector: Sized, pastes: Sequence[_Paste]) -> list[bool]:
+def _found_again(detector: Detector, pastes: Sequence[_Paste]) -> list[bool]:
     """Whether each paste is found."""
     if not pastes:
         return []
-    pixels, valid = stacked([paste.pixels for paste in pastes], detector.resize)
+    pixels, valid = stacked([paste.pixels for paste in pastes], detector.input)
     batch = ImageBatch(tuple(paste.trial.host for paste in pastes), pixels, valid)
     found = detector.detections(detector.view(batch))
     return [_is_found(boxes, paste) for boxes, paste in zip(found, pastes, strict=True)]

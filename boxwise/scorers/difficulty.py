@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import Detector, View
-from boxwise.detectors.loading import Resize
 from boxwise.evaluation.entropy import binary_entropy
 from boxwise.records import ImageRecord, Sample, Scores
 from boxwise.scorers.base import Terms
@@ -44,15 +43,14 @@ class Difficulty:
     has a quality near 1 in every class, and weights near 1.
     """
 
-    def __init__(self, *, resize: Resize = "stretch") -> None:
+    def __init__(self) -> None:
         self.weights: Values | None = None  # w_c, [C]; None before fit
-        self._resize = resize
 
     def fit(
         self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
     ) -> dict[str, float]:
         """Figures "quality_mean" and "quality_min" over the classes."""
-        matches = labeled_matches(detector, labeled, resize=self._resize, least=MEASURED)
+        matches = labeled_matches(detector, labeled, least=MEASURED)
         quality = class_qualities(matches, len(detector.classes))
         self.weights = difficulty_weights(quality)
         return {"quality_mean": float(quality.mean()), "quality_min": float(quality.min())}

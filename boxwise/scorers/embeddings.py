@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from boxwise.config import VaeConfig
 from boxwise.detectors.base import Detector, ImageBatch
-from boxwise.detectors.loading import Resize, image_batches
+from boxwise.detectors.input import InputSpec
+from boxwise.detectors.loading import image_batches
 from boxwise.records import ImageRecord
 from boxwise.scorers.reconstruction import Reconstruction, thumbnails
 from boxwise.scorers.vae import posterior_means
@@ -36,18 +37,17 @@ class Embedded:
 def embed(
     records: Sequence[ImageRecord],
     embedder: Embedder,
+    spec: InputSpec,
     *,
-    imgsz: int,
-    resize: Resize = "stretch",
     batch: int = 16,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Embedded:
-    """Embed every record once, `batch` images at a time; `progress(done, total)` is called after each batch."""
+    """Embed every record once, at the size of `spec`, `batch` images at a time; `progress(done, total)` is called after each batch."""
     unreadable: dict[str, str] = {}
     image_ids: list[str] = []
     embeddings = np.zeros((0, 0), np.float32)
-    batches = image_batches(records, imgsz=imgsz, resize=resize, batch=batch, workers=workers, on_unreadable=unreadable.__setitem__)
+    batches = image_batches(records, spec, batch=batch, workers=workers, on_unreadable=unreadable.__setitem__)
     for images in batches:
         found = embedder(images)
         if not image_ids:
@@ -64,13 +64,9 @@ def by_backbone(detector: Detector) -> Embedder:
     return lambda batch: detector.embeddings(detector.view(batch))
 
 
-def by_vae(
-    records: Sequence[ImageRecord], config: VaeConfig, detector: Detector, *, resize: Resize, device: torch.device, rng: Generator
-) -> Embedder:
+def by_vae(records: Sequence[ImageRecord], config: VaeConfig, detector: Detector, *, device: torch.device, rng: Generator) -> Embedder:
     """Posterior means, as they are, of a VAE trained on `records`. Raises BoxwiseError when not one of them can be read."""
-    scorer = Reconstruction(
-        config.model_copy(update={"train_on": "all"}), corrected=False, imgsz=detector.imgsz, resize=resize, device=device
-    )
+    scorer = Reconstruction(config.model_copy(update={"train_on": "all"}), corrected=False, spec=detector.input, device=device)
     scorer.fit((), records, detector=detector, rng=rng)
     return partial(_means, scorer, config.size)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes, FloatArray, area, iou
 from boxwise.detectors.base import Detector, View
-from boxwise.detectors.loading import Resize, image_batches
+from boxwise.detectors.loading import image_batches
 from boxwise.evaluation.matching import greedy_pairs
 from boxwise.records import Sample
 
@@ -39,9 +39,7 @@ class LabeledMatches:
     overlaps: FloatArray
 
 
-def labeled_matches(
-    detector: Detector, labeled: Sequence[Sample], *, resize: Resize, least: float, supports: bool = False
-) -> LabeledMatches:
+def labeled_matches(detector: Detector, labeled: Sequence[Sample], *, least: float, supports: bool = False) -> LabeledMatches:
     """Detections of score `least` or more on `labeled`, paired with its objects; one forward pass an image.
 
     Pairs are of one class and of IoU .5 or more, the largest IoU first. Left out: unreadable images; images with unlabelled objects;
@@ -52,7 +50,7 @@ def labeled_matches(
     samples = {sample.image.image_id: sample for sample in labeled}
     found = [_matched(Boxes.empty(len(detector.classes)), _NO_SUPPORTS, Boxes.empty())]
     records = [sample.image for sample in labeled]
-    for batch in image_batches(records, imgsz=detector.imgsz, resize=resize, batch=BATCH):
+    for batch in image_batches(records, detector.input, batch=BATCH):
         view = detector.view(batch)
         within = zip(batch.records, detector.detections(view), _supports(detector, view, asked=supports), strict=True)
         for image, boxes, counts in within:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import Detector, View
-from boxwise.detectors.loading import Resize
 from boxwise.evaluation.entropy import binary_entropy
 from boxwise.records import ImageRecord, Sample, Scores
 from boxwise.scorers.base import Terms
@@ -43,15 +42,14 @@ class PalUncertainty:
     than on new ones, so P is too high for the pool.
     """
 
-    def __init__(self, *, resize: Resize = "stretch") -> None:
+    def __init__(self) -> None:
         self._chances: list[Chance] | None = None  # of each class; None before fit
-        self._resize = resize
 
     def fit(
         self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
     ) -> dict[str, float]:
         """Figures: "judged", detections fitted on, "correct", their share that is, and "fits", classes with a fit of their own."""
-        matches = labeled_matches(detector, labeled, resize=self._resize, least=MEASURED, supports=True)
+        matches = labeled_matches(detector, labeled, least=MEASURED, supports=True)
         self._chances, fits = class_chances(matches, len(detector.classes))
         correct = float(matches.correct.mean()) if len(matches.correct) else 0.0
         return {"judged": float(len(matches.labels)), "correct": correct, "fits": float(fits)}

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from boxwise.artifacts.detections_file import DetectionsWriter, read_detections, writing_detections
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import Detector, View
-from boxwise.detectors.loading import Resize, image_batches
-from boxwise.evaluation.entropy import entropy
+from boxwise.detectors.loading import image_batches
+from boxwise.evaluation.entropy import box_entropy
 from boxwise.evaluation.expected_objects import ObjectCounts, uncalibrated
 from boxwise.records import DetectedBoxes, ImageRecord, Inspection, Sample
 from boxwise.scorers.base import Scorer
@@ -52,8 +52,6 @@ def inspect_pool(
     scorer: Scorer,
     records: Sequence[ImageRecord],
     *,
-    imgsz: int,
-    resize: Resize = "stretch",
     batch: int = 16,
     workers: int = 0,
     detections_path: Path | None = None,
@@ -69,7 +67,7 @@ def inspect_pool(
     """
     unreadable: dict[str, str] = {}
     columns = _Columns(len(records), objects or uncalibrated(len(detector.classes)), keep_boxes=keep_boxes)
-    batches = image_batches(records, imgsz=imgsz, resize=resize, batch=batch, workers=workers, on_unreadable=unreadable.__setitem__)
+    batches = image_batches(records, detector.input, batch=batch, workers=workers, on_unreadable=unreadable.__setitem__)
     with nullcontext() if detections_path is None else writing_detections(detections_path) as detections:
         for image_batch in batches:
             _keep(inspections(detector, scorer, detector.view(image_batch), embed_boxes=keep_boxes), columns, detections)
@@ -93,8 +91,6 @@ def audit(
     scorers: Sequence[Scorer],
     samples: Sequence[Sample],
     *,
-    imgsz: int,
-    resize: Resize = "stretch",
     batch: int = 16,
     workers: int = 0,
 ) -> dict[str, NDArray[np.float64]]:
@@ -106,7 +102,7 @@ def audit(
     rows = {sample.image.image_id: row for row, sample in enumerate(samples)}
     found: dict[str, NDArray[np.float64]] = {"true": np.full(len(samples), np.nan)}
     records = [sample.image for sample in samples]
-    for image_batch in image_batches(records, imgsz=imgsz, resize=resize, batch=batch, workers=workers):
+    for image_batch in image_batches(records, detector.input, batch=batch, workers=workers):
         view = detector.view(image_batch)
         here = [rows[image.image_id] for image in image_batch.records]
         found["true"][here] = detector.losses(view, [samples[row].boxes for row in here])
@@ -146,7 +142,7 @@ class _Columns:
         self._embeddings[self.count] = inspection.embedding
         self._class_counts[self.count] = self._objects.by_class(inspection.boxes)
         if self._boxes is not None and inspection.box_embeddings is not None:
-            self._boxes.append(_kept(inspection.boxes.at_least(MEASURED), inspection.box_embeddings))
+            self._boxes.append(_kept(inspection.boxes.at_least(MEASURED), inspection.box_embeddings, self._class_counts.shape[1]))
             self._box_dimensions = inspection.box_embeddings.shape[1]
         self._image_ids.append(inspection.image_id)
         self.count += 1
@@ -163,11 +159,16 @@ class _Columns:
 Kept = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.float16]]
 
 
-def _kept(measured: Boxes, embeddings: NDArray[np.float32]) -> Kept:
+def _kept(measured: Boxes, embeddings: NDArray[np.float32], class_count: int) -> Kept:
     """Labels, scores, entropies and embeddings of the first boxes of an image; they stand by falling score."""
     first = measured[: min(MOST_BOXES, len(measured))]
     assert first.scores is not None and first.probabilities is not None  # detections have both
-    return first.labels, first.scores, entropy(first.probabilities).astype(np.float32), embeddings[: len(first)].astype(np.float16)
+    return (
+        first.labels,
+        first.scores,
+        box_entropy(first.probabilities, class_count).astype(np.float32),
+        embeddings[: len(first)].astype(np.float16),
+    )
 
 
 def _detected(images: Sequence[Kept], dimensions: int) -> DetectedBoxes:

@@ -20,7 +20,8 @@ from torchvision.transforms.v2 import functional
 
 from boxwise.config import VaeConfig
 from boxwise.detectors.base import Detector, ImageBatch, View
-from boxwise.detectors.loading import Resize, image_batches
+from boxwise.detectors.input import InputSpec
+from boxwise.detectors.loading import image_batches
 from boxwise.errors import BoxwiseError
 from boxwise.files import replacing, write_csv
 from boxwise.records import ImageRecord, Sample, Scores
@@ -40,12 +41,10 @@ class Reconstruction:
     thumbnail's bits per pixel as PNG, after the input complexity of Serrà et al., ICLR 2020.
     """
 
-    def __init__(
-        self, config: VaeConfig, *, corrected: bool, imgsz: int, resize: Resize = "stretch", device: torch.device | str = "cpu"
-    ) -> None:
-        """imgsz, resize: the detector's, so that training thumbnails go through the same two resizings as those of the pool pass."""
+    def __init__(self, config: VaeConfig, *, corrected: bool, spec: InputSpec, device: torch.device | str = "cpu") -> None:
+        """spec: the detector's, so that training thumbnails go through the same two resizings as those of the pool pass."""
         self.config, self.corrected = config, corrected
-        self.imgsz, self.resize, self.device = imgsz, resize, device
+        self.spec, self.device = spec, device
         self.vae: Vae | None = None
 
     def fit(
@@ -85,7 +84,7 @@ class Reconstruction:
         size = self.config.size
         images = np.empty((len(drawn), 3, size, size), np.uint8)
         count = 0
-        for batch in image_batches(drawn, imgsz=self.imgsz, resize=self.resize, batch=BATCH):
+        for batch in image_batches(drawn, self.spec, batch=BATCH):
             small = thumbnails(batch, size).numpy()
             images[count : count + len(small)] = small
             count += len(small)

@@ -13,8 +13,9 @@ from PIL import Image
 from boxwise.boxes import Boxes, iou
 from boxwise.config import DetectorConfig, TrainConfig
 from boxwise.detectors.base import ImageBatch, View
-from boxwise.detectors.detector import BOX_DIMENSIONS, NETWORKS, TorchDetector, build_detector, load_detector
+from boxwise.detectors.detector import BOX_DIMENSIONS, TorchDetector, build_detector, load_detector
 from boxwise.detectors.loading import image_batches
+from boxwise.detectors.names import DETECTORS
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Sample
 
@@ -25,7 +26,7 @@ SIZES = ((120, 90), (64, 100))
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module", params=[pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in NETWORKS])
+@pytest.fixture(scope="module", params=[pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in DETECTORS])
 def name(request: pytest.FixtureRequest) -> str:
     """Module scope: pytest then runs all tests of one network in a row, and one network is in memory at a time."""
     return request.param
@@ -62,7 +63,7 @@ def detector(name: str) -> TorchDetector:
 
 @pytest.fixture(scope="module")
 def batch(detector: TorchDetector, samples: list[Sample]) -> ImageBatch:
-    (batch,) = image_batches([sample.image for sample in samples], imgsz=detector.imgsz, resize=detector.resize, batch=len(samples))
+    (batch,) = image_batches([sample.image for sample in samples], detector.input, batch=len(samples))
     return batch
 
 
@@ -120,7 +121,7 @@ def test_box_embeddings_stand_beside_the_detections(detector: TorchDetector, vie
     for index, sample in enumerate(samples):
         assert embeddings[index].dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(embeddings[index], axis=1), 1, rtol=1e-4)
-        (single,) = image_batches([sample.image], imgsz=detector.imgsz, resize=detector.resize, batch=1)
+        (single,) = image_batches([sample.image], detector.input, batch=1)
         alone_view = detector.view(single)
         if np.allclose(detector.detections(alone_view)[0].xyxy[:3], boxes[index].xyxy[:3], atol=1e-2):  # rounding may swap near-equals
             np.testing.assert_allclose(embeddings[index][:3], detector.box_embeddings(alone_view)[0][:3], rtol=2e-2, atol=2e-3)
@@ -156,7 +157,7 @@ def test_crowd_regions_are_no_targets(detector: TorchDetector, view: View) -> No
 def test_an_image_does_not_depend_on_its_batch(detector: TorchDetector, view: View, samples: list[Sample]) -> None:
     together = evidence(detector, view, labels(samples))
     for index, sample in enumerate(samples):
-        (single,) = image_batches([sample.image], imgsz=detector.imgsz, resize=detector.resize, batch=1)
+        (single,) = image_batches([sample.image], detector.input, batch=1)
         alone = evidence(detector, detector.view(single), [sample.boxes])
         for name, values in together.items():
             np.testing.assert_allclose(values[index], alone[name][0], rtol=2e-3, atol=2e-4, err_msg=name)
@@ -192,7 +193,7 @@ def test_dropout_views_differ_come_from_the_seed_and_not_from_the_batch(
     np.testing.assert_array_equal(first, same)
     assert not np.array_equal(first, second) and not np.array_equal(first, apart)
     for index, sample in enumerate(samples):
-        (single,) = image_batches([sample.image], imgsz=detector.imgsz, resize=detector.resize, batch=1)
+        (single,) = image_batches([sample.image], detector.input, batch=1)
         alone = detector.dropout_views(single, passes=1, rate=0.5, seed=1)[0]
         np.testing.assert_allclose(first[index], detector.learned_losses(alone)[0], rtol=2e-3, atol=2e-4)
         for boxes in detector.detections(alone):
@@ -212,6 +213,13 @@ def test_images_without_detections_have_empty_boxes_and_a_loss(detector: TorchDe
         assert boxes.equals(Boxes.empty(len(CLASSES)))
     for values in evidence(strict, view, found).values():
         assert np.isfinite(values).all()
+
+
+def test_what_it_can_be_asked_is_what_its_name_declares(name: str, detector: TorchDetector) -> None:
+    assert detector.network.capabilities() == DETECTORS[name].capabilities
+    assert (
+        build_detector(name, CLASSES, DetectorConfig(name=name, pretrained=False), seed=0, device=CPU).input.imgsz == DETECTORS[name].imgsz
+    )
 
 
 def test_same_seed_same_weights_and_the_global_rng_stays(name: str) -> None:
@@ -234,10 +242,10 @@ def test_training_changes_the_weights_and_save_and_load_keep_them(name: str, sam
     detector.save(tmp_path / "weights.pt")
     loaded, filled = load_detector(tmp_path / "weights.pt", device=CPU), build(name, seed=5)
     filled.load(tmp_path / "weights.pt")
-    (batch,) = image_batches([samples[0].image], imgsz=detector.imgsz, resize=detector.resize, batch=1)
+    (batch,) = image_batches([samples[0].image], detector.input, batch=1)
     expected = evidence(detector, detector.view(batch), labels(samples)[:1])
     for other in (loaded, filled):
-        assert (other.classes, other.imgsz) == (CLASSES, detector.imgsz)
+        assert (other.classes, other.input) == (CLASSES, detector.input)
         for key, values in evidence(other, other.view(batch), labels(samples)[:1]).items():
             np.testing.assert_array_equal(values, expected[key])
 

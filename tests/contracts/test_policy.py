@@ -57,7 +57,7 @@ def material(
     known = {f"first{i}": annotation(f"first{i}", rng, most=most) for i in range(labeled)}
     known |= {name: seen[name] for name in list(seen)[:old:2]} if labeled else {}
     fresh = tuple(name for name in seen if name.startswith("new"))
-    return Material(round_index, batch, known, seen, fresh, Pool([pool_image(f"pool{i}", rng) for i in range(pool)]))
+    return Material(round_index, batch, known, seen, fresh, Pool([pool_image(f"pool{i}", rng) for i in range(pool)]), 3)
 
 
 def compose(name: str, given: Material, seed: int = 0) -> TrainingPlan:

@@ -12,6 +12,7 @@ from boxwise.boxes import Boxes
 from boxwise.config import DetectorConfig, ScorerConfig, VaeConfig
 from boxwise.detectors.base import View
 from boxwise.detectors.detector import TorchDetector, build_detector
+from boxwise.detectors.input import InputSpec
 from boxwise.detectors.loading import image_batches
 from boxwise.records import ImageRecord, Sample
 from boxwise.registry import scorers
@@ -77,9 +78,7 @@ def truth(image_id: str) -> Boxes:
 
 def build(name: str) -> Scorer:
     config = CONFIGS[name]
-    return build_scorer(
-        config, device="cpu", alpha=config.alpha, beta=config.beta, imgsz=96, resize="stretch", truths=truth, members=[member()]
-    )
+    return build_scorer(config, device="cpu", alpha=config.alpha, beta=config.beta, spec=InputSpec(96), truths=truth, members=[member()])
 
 
 @cache
@@ -91,11 +90,11 @@ def fitted(name: str, records, seed: int = 0) -> Scorer:
 
 
 def view_of(detector, records) -> View:
-    return detector.view(next(iter(image_batches(records, imgsz=96, resize="stretch", batch=len(records)))))
+    return detector.view(next(iter(image_batches(records, InputSpec(96), batch=len(records)))))
 
 
 def score(scorer: Scorer, detector, records):
-    found = inspect_pool(detector, scorer, records, imgsz=96, batch=4)
+    found = inspect_pool(detector, scorer, records, batch=4)
     return scorer.score(found.image_ids, found.terms)
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from boxwise.boxes import Boxes
+from boxwise.detectors.input import InputSpec
 from boxwise.detectors.network import Network
 from boxwise.detectors.targets import Target
 from boxwise.records import ImageRecord, Sample
@@ -19,7 +20,7 @@ class DotNetwork(Network):
 
     def __init__(self, imgsz: int = 32, *, norm: bool = True, dropout: float = 0.2, seed: int = 0) -> None:
         super().__init__()
-        self.class_count, self.imgsz = 1, imgsz
+        self.class_count, self.input = 1, InputSpec(imgsz)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.conv = nn.Conv2d(3, 8, 5, stride=4)
@@ -33,7 +34,7 @@ class DotNetwork(Network):
         return self.centre(features), features
 
     def training_losses(self, outputs: tuple[Tensor, Tensor], targets: Sequence[Target]) -> dict[str, Tensor]:
-        centres = [(t.xyxy[:, :2] + t.xyxy[:, 2:]).mean(dim=0) / 2 / self.imgsz if len(t.xyxy) else torch.zeros(2) for t in targets]
+        centres = [(t.xyxy[:, :2] + t.xyxy[:, 2:]).mean(dim=0) / 2 / self.input.imgsz if len(t.xyxy) else torch.zeros(2) for t in targets]
         return {"box": (outputs[0] - torch.stack(centres)).square().sum(dim=1), "weight": outputs[0].abs().sum(dim=1) * 1e-3}
 
     def loss_features(self, outputs: tuple[Tensor, Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The SSD recipe: geometry exact to the pixel, every draw from the given generator."""
+"""Every recipe: geometry exact to the pixel, every draw from the given generator."""
 
 from dataclasses import replace
 
@@ -15,9 +15,13 @@ from boxwise.detectors.augmentation import (
     centres_inside,
     crop_with_overlap,
     distorted,
+    mosaic,
     moved,
+    recoloured,
+    scaled_view,
     zoom_out,
 )
+from boxwise.detectors.input import InputSpec
 
 SIDE = 96
 
@@ -46,7 +50,9 @@ class TestEveryRecipe:
     def test_the_painted_object_fills_its_box(self, recipe, resize):
         boxes, checked = one_box(40, 30, 90, 80), 0
         for seed in range(60):
-            pixels, found, size = augment(painted(boxes), boxes, imgsz=SIDE, recipe=recipe, resize=resize, rng=np.random.default_rng(seed))
+            pixels, found, size = augment(
+                painted(boxes), boxes, spec=InputSpec(SIDE, resize), augment=recipe, rng=np.random.default_rng(seed)
+            )
             assert pixels.dtype == torch.uint8
             assert tuple(pixels.shape) == (3, *size)
             assert len(found) == 1  # the only box: its centre is in every crop
@@ -64,7 +70,7 @@ class TestEveryRecipe:
         boxes = Boxes(np.array([[5, 5, 60, 50], [70, 60, 140, 110]], np.float32), np.array([0, 1]), ids=np.array(["a", "b"], object))
         pixels = torch.randint(0, 256, (3, 120, 150), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
         before, xyxy, state = pixels.clone(), boxes.xyxy.copy(), torch.get_rng_state()
-        runs = [augment(pixels, boxes, imgsz=SIDE, recipe=recipe, resize=resize, rng=np.random.default_rng(7)) for _ in range(2)]
+        runs = [augment(pixels, boxes, spec=InputSpec(SIDE, resize), augment=recipe, rng=np.random.default_rng(7)) for _ in range(2)]
         assert torch.equal(runs[0][0], runs[1][0])
         assert runs[0][1].equals(runs[1][1])
         assert torch.equal(pixels, before)
@@ -75,7 +81,9 @@ class TestEveryRecipe:
         for seed in range(20):
             for height, width in ((120, 150), (1, 1), (3, 200)):
                 pixels = torch.full((3, height, width), 77, dtype=torch.uint8)
-                out, found, size = augment(pixels, Boxes.empty(), imgsz=SIDE, recipe=recipe, resize=resize, rng=np.random.default_rng(seed))
+                out, found, size = augment(
+                    pixels, Boxes.empty(), spec=InputSpec(SIDE, resize), augment=recipe, rng=np.random.default_rng(seed)
+                )
                 assert len(found) == 0
                 assert tuple(out.shape) == (3, *size)
                 assert max(size) == SIDE
@@ -86,7 +94,7 @@ class TestEveryRecipe:
         boxes = Boxes(np.hstack([corner, corner + rng.uniform(5, 40, (30, 2))]), np.arange(30), difficult=np.arange(30) % 2 == 0)
         for seed in range(30):
             _, found, (height, width) = augment(
-                painted(boxes), boxes, imgsz=SIDE, recipe=recipe, resize=resize, rng=np.random.default_rng(seed)
+                painted(boxes), boxes, spec=InputSpec(SIDE, resize), augment=recipe, rng=np.random.default_rng(seed)
             )
             assert len(found)
             assert (found.xyxy >= 0).all()
@@ -99,7 +107,7 @@ class TestGeometry:
     def test_flip_happens_half_the_time_and_mirrors_the_box(self):
         boxes = one_box(10, 10, 30, 40)
         lefts = [
-            augment(painted(boxes), boxes, imgsz=SIDE, recipe="flip", resize="fit", rng=np.random.default_rng(s))[1].xyxy[0, 0]
+            augment(painted(boxes), boxes, spec=InputSpec(SIDE, "fit"), augment="flip", rng=np.random.default_rng(s))[1].xyxy[0, 0]
             for s in range(200)
         ]
         assert set(np.round(lefts, 2)) == {np.float32(6.4), np.float32(76.8)}
@@ -151,7 +159,7 @@ class TestGeometry:
         cropped = 0
         for seed in range(60):
             found = [
-                augment(painted(boxes), boxes, imgsz=SIDE, recipe="ssd", resize="stretch", rng=np.random.default_rng(seed))[1]
+                augment(painted(boxes), boxes, spec=InputSpec(SIDE), augment="ssd", rng=np.random.default_rng(seed))[1]
                 for boxes in (crowd, plain, rejected, crowd[[1]])
             ]
             assert found[0][np.isin(found[0].labels, found[1].labels)].xyxy.tolist() == found[1].xyxy.tolist()
@@ -169,7 +177,7 @@ class TestGeometry:
         pixels = torch.full((3, 60, 100), 255, dtype=torch.uint8)
         seen = 0
         for seed in range(40):
-            out, _, _ = augment(pixels, Boxes.empty(), imgsz=SIDE, recipe="ssd", resize="stretch", rng=np.random.default_rng(seed))
+            out, _, _ = augment(pixels, Boxes.empty(), spec=InputSpec(SIDE), augment="ssd", rng=np.random.default_rng(seed))
             corner = tuple(out[:, 0, 0].tolist())
             seen += corner == MEAN_COLOUR
         assert seen > 8
@@ -179,7 +187,7 @@ class TestGeometry:
         from torchvision.transforms.v2 import functional
 
         pixels = torch.randint(0, 256, (3, 120, 150), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-        out, _, _ = augment(pixels, Boxes.empty(), imgsz=SIDE, recipe="none", resize="stretch", rng=np.random.default_rng(0))
+        out, _, _ = augment(pixels, Boxes.empty(), spec=InputSpec(SIDE), augment="none", rng=np.random.default_rng(0))
         assert torch.equal(out, functional.resize(pixels, [SIDE, SIDE], antialias=True))
 
 
@@ -190,3 +198,68 @@ def test_distortion_changes_colour_alone_and_about_as_often_as_it_should():
     assert sum(torch.equal(r, pixels) for r in results) < 8
     flat = distorted(torch.full((3, 8, 8), 128, dtype=torch.uint8), np.random.default_rng(3))
     assert (flat == flat[:, :1, :1]).all()
+
+
+class TestScale:
+    def painted_and_found(self, spec, seed, *, width=150, height=100):
+        boxes = one_box(50, 30, 100, 70)
+        return augment(painted(boxes, width=width, height=height), boxes, spec=spec, augment="scale", rng=np.random.default_rng(seed))
+
+    @pytest.mark.parametrize("resize", ["stretch", "letterbox", "fit"])
+    def test_boxes_move_with_the_pixels_and_the_canvas_is_the_input(self, resize):
+        kept = 0
+        for seed in range(60):
+            pixels, found, size = self.painted_and_found(InputSpec(SIDE, resize, fill=0), seed)
+            assert size == (SIDE, SIDE) and tuple(pixels.shape) == (3, SIDE, SIDE)
+            if len(found) and (found.xyxy > 0).all() and (found.xyxy < SIDE).all():
+                bright = pixels.float().mean(dim=0) > 90  # colours change: the inside may be far from white
+                rows, columns = torch.nonzero(bright, as_tuple=True)
+                extent = [int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1]
+                np.testing.assert_allclose(extent, found.xyxy[0], atol=2)
+                kept += 1
+        assert kept > 30
+
+    def test_a_letterbox_keeps_the_shape_and_scales_by_six_to_fourteen_tenths(self):
+        rng, image = np.random.default_rng(0), Rectangle(0, 0, 300, 200)
+        views = [scaled_view(image, InputSpec(SIDE, "letterbox"), rng) for _ in range(500)]
+        scales = [300 / view.width for view in views]
+        assert all(abs(view.width - view.height) <= 1 for view in views)
+        assert 0.59 < min(scales) < 0.65 and 1.35 < max(scales) < 1.42
+
+    def test_an_image_that_fits_is_shown_whole_and_a_larger_one_fills_the_canvas(self):
+        rng, image = np.random.default_rng(0), Rectangle(0, 0, 200, 200)
+        for _ in range(200):
+            view = scaled_view(image, InputSpec(SIDE, "letterbox"), rng)
+            part = view.intersection(image)
+            assert part == image or (part.width, part.height) == (view.width, view.height)
+
+
+class TestMosaic:
+    def test_four_images_each_with_its_boxes_in_its_corner(self):
+        boxes = [one_box(40, 30, 90, 80) for _ in range(4)]
+        images = [(painted(each), replace(each, labels=np.array([index]))) for index, each in enumerate(boxes)]
+        seen = set()
+        for seed in range(40):
+            pixels, found, size = mosaic(images, spec=InputSpec(SIDE, "letterbox", fill=0), rng=np.random.default_rng(seed))
+            assert size == (SIDE, SIDE) and pixels.dtype == torch.uint8
+            assert (found.xyxy >= 0).all() and (found.xyxy <= SIDE).all()
+            centres = (found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2
+            low = {int(label): bool(centre[1] > 0.3 * SIDE) for label, centre in zip(found.labels, centres, strict=True)}
+            assert all(low[label] for label in low if label >= 2)
+            seen |= set(found.labels.tolist())
+        assert seen == {0, 1, 2, 3}
+
+
+class TestRecoloured:
+    def test_grey_stays_grey_and_the_same_generator_gives_the_same(self):
+        grey = torch.full((3, 4, 4), 100, dtype=torch.uint8)
+        for seed in range(20):
+            out = recoloured(grey, np.random.default_rng(seed))
+            assert (out.float().amax(0) - out.float().amin(0)).max() <= 1
+            assert out.equal(recoloured(grey, np.random.default_rng(seed)))
+
+    def test_changes_brightness_and_colour_within_bounds(self):
+        red = torch.tensor([200, 40, 40], dtype=torch.uint8)[:, None, None].expand(3, 2, 2)
+        found = torch.stack([recoloured(red, np.random.default_rng(seed))[:, 0, 0] for seed in range(200)]).float()
+        assert found.std(dim=0).min() > 5
+        assert (found[:, 0] > found[:, 2]).all()  # the hue turns by a twentieth of the circle: red never turns blue

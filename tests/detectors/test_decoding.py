@@ -12,6 +12,7 @@ from PIL import Image
 from boxwise.data.images import image_size, read_image
 from boxwise.detectors import decoding
 from boxwise.detectors.decoding import decode, jpeg_decoder
+from boxwise.detectors.input import InputSpec
 from boxwise.detectors.loading import resized
 from boxwise.errors import ImageError
 
@@ -82,7 +83,7 @@ def test_equals_pillow(decoder: str, kind: str, tmp_path: Path) -> None:
     assert tuple(found.shape) == (3, *expected.shape[:2])
     assert image_size(path) == (found.shape[2], found.shape[1])
     assert np.abs(found.permute(1, 2, 0).numpy().astype(int) - expected).max() <= 3
-    assert resized(found, 32, "stretch").equal(resized(found.contiguous(), 32, "stretch"))  # whatever their order in memory
+    assert resized(found, InputSpec(32)).equal(resized(found.contiguous(), InputSpec(32)))  # whatever their order in memory
 
 
 @pytest.mark.parametrize("kind", ["4:2:0", "grey", "orientation 6"])

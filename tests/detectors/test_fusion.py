@@ -3,14 +3,14 @@ import torch
 from torch import nn
 
 from boxwise.detectors.backbones import BackboneWeights
-from boxwise.detectors.detector import NETWORKS
 from boxwise.detectors.fusion import fused
+from boxwise.detectors.names import DETECTORS
 
 
 @pytest.mark.parametrize("name", ["tiny_ssd", "ssdlite320_mobilenet_v2", "fasterrcnn_mobilenet_v3_large_fpn"])
 def test_a_fused_copy_says_the_same_and_the_network_stays(name):
     torch.manual_seed(0)
-    network = NETWORKS[name](3, 96, BackboneWeights(pretrained=False)).eval()
+    network = DETECTORS[name].build()(3, 96, BackboneWeights(pretrained=False)).eval()
     for module in network.modules():  # statistics that are not the identity
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(std=0.1)

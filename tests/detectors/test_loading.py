@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from boxwise.detectors.decoding import decode
-from boxwise.detectors.loading import ahead, image_batches, input_size, resized, stacked, to_device
+from boxwise.detectors.input import InputSpec
+from boxwise.detectors.loading import ahead, image_batches, resized, stacked, to_device
 from boxwise.records import ImageRecord
 
 
@@ -35,18 +36,18 @@ class TestSizes:
         [(480, 640, "stretch", (96, 96)), (480, 640, "fit", (72, 96)), (640, 480, "fit", (96, 72)), (1, 4000, "fit", (1, 96))],
     )
     def test_input_size(self, height, width, resize, expected):
-        assert input_size(height, width, 96, resize) == expected
+        assert InputSpec(96, resize).size(height, width) == expected
 
     def test_resizing_is_antialiased(self):
         stripes = torch.zeros(3, 64, 64, dtype=torch.uint8)
         stripes[:, :, ::2] = 200
-        small = resized(stripes, 16, "stretch")
+        small = resized(stripes, InputSpec(16))
         assert small.dtype == torch.uint8
         assert (small[:, 2:-2, 2:-2].int() - 100).abs().max() <= 4
 
     def test_fit_pads_bottom_right_with_zeros_to_a_common_multiple_of_32(self):
         images = [torch.full((3, 40, 70), 9, dtype=torch.uint8), torch.full((3, 65, 30), 9, dtype=torch.uint8)]
-        pixels, valid = stacked(images, "fit")
+        pixels, valid = stacked(images, InputSpec(96, "fit"))
         assert pixels.shape == (2, 3, 96, 96)
         assert valid.tolist() == [[40, 70], [65, 30]]
         assert (pixels[0, :, :40, :70] == 9).all()
@@ -59,30 +60,30 @@ class TestImageBatches:
         records = save_all(tmp_path, 7)
         (tmp_path / "0002.jpg").write_bytes(b"\xff\xd8\xff broken")
         told: dict[str, str] = {}
-        batches = list(image_batches(records, imgsz=32, resize="stretch", batch=3, workers=workers, on_unreadable=told.__setitem__))
+        batches = list(image_batches(records, InputSpec(32), batch=3, workers=workers, on_unreadable=told.__setitem__))
         assert [r.image_id for b in batches for r in b.records] == [r.image_id for r in records if r.image_id != "0002.jpg"]
         assert [len(b.records) for b in batches] == [2, 3, 1]
         assert list(told) == ["0002.jpg"]
         assert "0002.jpg" in told["0002.jpg"]
         for batch in batches:
             for image, one in zip(batch.pixels, batch.records, strict=True):
-                assert torch.equal(image, resized(decode(one.path), 32, "stretch"))
+                assert torch.equal(image, resized(decode(one.path), InputSpec(32)))
 
     @pytest.mark.parametrize("workers", [0, 1])
     def test_leaves_the_global_generator_alone(self, tmp_path, workers):
         records = save_all(tmp_path, 2)
         before = torch.get_rng_state()
-        list(image_batches(records, imgsz=32, resize="fit", batch=1, workers=workers))
+        list(image_batches(records, InputSpec(32, "fit"), batch=1, workers=workers))
         assert torch.equal(before, torch.get_rng_state())
 
     def test_nothing_readable_and_nothing_at_all(self, tmp_path):
         (tmp_path / "a.jpg").write_bytes(b"")
-        assert list(image_batches([record(tmp_path / "a.jpg")], imgsz=32, resize="stretch", batch=3)) == []
-        assert list(image_batches([], imgsz=32, resize="stretch", batch=3)) == []
+        assert list(image_batches([record(tmp_path / "a.jpg")], InputSpec(32), batch=3)) == []
+        assert list(image_batches([], InputSpec(32), batch=3)) == []
 
     def test_memory_is_flat(self, tmp_path):
         records = save_all(tmp_path, 4, size=(400, 300)) * 150  # 600 images of 0.3 MiB at input size
-        stream = image_batches(records, imgsz=320, resize="stretch", batch=8)
+        stream = image_batches(records, InputSpec(320), batch=8)
         for _ in range(8):
             next(stream)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -91,7 +92,7 @@ class TestImageBatches:
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 * 1024  # KiB; all of them would be 180 MiB
 
     def test_to_device_is_channels_last(self, tmp_path):
-        (batch,) = image_batches(save_all(tmp_path, 2), imgsz=32, resize="stretch", batch=2)
+        (batch,) = image_batches(save_all(tmp_path, 2), InputSpec(32), batch=2)
         pixels, valid = to_device(batch, torch.device("cpu"))
         assert pixels.is_contiguous(memory_format=torch.channels_last)
         assert torch.equal(pixels, batch.pixels)

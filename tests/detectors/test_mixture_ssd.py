@@ -12,8 +12,18 @@ from boxwise.config import DetectorConfig
 from boxwise.detectors import ssd_loss
 from boxwise.detectors.backbones import BackboneWeights
 from boxwise.detectors.detector import TorchDetector, build_detector
+from boxwise.detectors.input import InputSpec
 from boxwise.detectors.loading import image_batches
-from boxwise.detectors.mixture_ssd import COMPONENTS, LEAST_VARIANCE, MIXTURES, Mixture, MixtureOutputs, box_losses, class_entropies
+from boxwise.detectors.mixture_ssd import (
+    COMPONENTS,
+    LEAST_VARIANCE,
+    Mixture,
+    MixtureOutputs,
+    MixtureSsdNetwork,
+    box_losses,
+    class_entropies,
+)
+from boxwise.detectors.names import DETECTORS, MIXTURE
 from boxwise.detectors.network import Postprocessing
 from boxwise.detectors.ssd import SsdNetwork
 from boxwise.detectors.ssd_loss import Matches
@@ -30,7 +40,7 @@ OBJECT = [[4.0, 4.0, 30.0, 40.0]]
 @pytest.fixture(scope="module")
 def network() -> SsdNetwork:
     torch.manual_seed(0)
-    return MIXTURES["tiny_ssd_mixture"](2, 64, SCRATCH).eval()
+    return DETECTORS["tiny_ssd_mixture"].build()(2, 64, SCRATCH).eval()
 
 
 def outputs_of(network: SsdNetwork) -> MixtureOutputs:
@@ -207,7 +217,7 @@ class TestNetwork:
 
     @pytest.mark.parametrize(("name", "imgsz"), [("tiny_ssd_mixture", 64), ("ssdlite320_mobilenet_v2_mixture", 96)])
     def test_the_heads_hold_a_mixture_for_every_default_box(self, name: str, imgsz: int) -> None:
-        network = MIXTURES[name](3, imgsz, SCRATCH).eval()
+        network = DETECTORS[name].build()(3, imgsz, SCRATCH).eval()
         with torch.no_grad():
             outputs = network(torch.zeros(1, 3, imgsz, imgsz, dtype=torch.uint8), torch.full((1, 2), imgsz))
         count = len(network.anchors)
@@ -218,7 +228,8 @@ class TestNetwork:
 
     def test_a_network_without_mixture_heads_refuses(self) -> None:
         plain = tiny_ssd(2, 64, SCRATCH).eval()
-        with pytest.raises(ConfigError, match="mixture heads"):
+        assert MIXTURE not in plain.capabilities() and MIXTURE in MixtureSsdNetwork.capabilities()
+        with pytest.raises(NotImplementedError):
             plain.mixture_uncertainties(plain(PIXELS, VALID), [])
 
 
@@ -240,7 +251,7 @@ class TestDetector:
 
     def test_uncertainties_stand_beside_the_detections(self, images: list[ImageRecord]) -> None:
         detector = self.detector()
-        (batch,) = image_batches(images, imgsz=64, resize="stretch", batch=2)
+        (batch,) = image_batches(images, InputSpec(64), batch=2)
         view = detector.view(batch)
         before = torch.get_rng_state()
         rows, again = detector.mixture_uncertainties(view), detector.mixture_uncertainties(detector.view(batch))
@@ -251,11 +262,11 @@ class TestDetector:
 
     def test_an_image_without_detections_has_none(self, images: list[ImageRecord]) -> None:
         detector = self.detector(score_threshold=0.999)
-        (batch,) = image_batches(images, imgsz=64, resize="stretch", batch=2)
+        (batch,) = image_batches(images, InputSpec(64), batch=2)
         assert [each.shape for each in detector.mixture_uncertainties(detector.view(batch))] == [(0, 4), (0, 4)]
 
     def test_a_plain_detector_refuses(self, images: list[ImageRecord]) -> None:
         detector = self.detector("tiny_ssd")
-        (batch,) = image_batches(images, imgsz=64, resize="stretch", batch=2)
-        with pytest.raises(ConfigError, match=r"mixture heads \(…_mixture\)"):
+        (batch,) = image_batches(images, InputSpec(64), batch=2)
+        with pytest.raises(ConfigError, match=r"tiny_ssd cannot be asked for mixture heads.*tiny_ssd_mixture"):
             detector.mixture_uncertainties(detector.view(batch))

@@ -8,19 +8,20 @@ from dot_network import DotNetwork, LossHead
 from torch import nn
 
 from boxwise.config import TrainConfig
-from boxwise.detectors.optimization import AveragedWeights, clip, learning_rate, make_optimizer, ranking_loss, training_steps
+from boxwise.detectors.optimization import AveragedWeights, clip, learning_rate, make_optimizer, ranking_loss
+from boxwise.detectors.recipe import Recipe, settled, training_steps
 
 STEPS = 1000
 
 
 def rates(**changes: object) -> list[float]:
-    config = TrainConfig.model_validate({"lr": 0.1, "warmup_steps": 50} | changes)
+    config = settled(TrainConfig.model_validate({"lr": 0.1, "warmup_steps": 50} | changes), Recipe(), val_images=0)
     return [learning_rate(step, STEPS, config) for step in range(STEPS)]
 
 
 @pytest.mark.parametrize(("images", "expected"), [(10, 300), (1000, 3750), (1001, 3754), (10**6, 20_000)])
 def test_steps_are_epochs_within_their_bounds(images, expected):
-    assert training_steps(images, TrainConfig(epochs=60, batch=16)) == expected
+    assert training_steps(images, TrainConfig(epochs=60, batch=16, min_steps=300)) == expected
 
 
 class TestLearningRate:
@@ -68,16 +69,18 @@ class TestLearningRate:
 class TestOptimizer:
     def test_adamw_spares_biases_and_norms_from_decay(self):
         network = DotNetwork()
-        groups = make_optimizer(network, LossHead(4, 1), TrainConfig(optimizer="adamw", weight_decay=0.3)).param_groups
+        groups = make_optimizer(
+            network, LossHead(4, 1), settled(TrainConfig(optimizer="adamw", weight_decay=0.3), Recipe(), val_images=0)
+        ).param_groups
         assert [group["weight_decay"] for group in groups] == [0.3, 0.0, 0.3]
         assert {id(p) for p in groups[0]["params"]} == {id(network.conv.weight), id(network.centre.weight)}
 
     def test_frozen_parameters_are_left_out(self):
         network = DotNetwork()
         network.conv.requires_grad_(False)
-        groups = make_optimizer(network, None, TrainConfig()).param_groups
-        assert network.conv.weight not in set(groups[0]["params"])
-        assert len(groups) == 1
+        groups = make_optimizer(network, None, settled(TrainConfig(), Recipe(), val_images=0)).param_groups
+        assert not {network.conv.weight, network.conv.bias} & {p for group in groups for p in group["params"]}
+        assert [group["weight_decay"] for group in groups] == [5e-4, 0.0]
 
     @pytest.mark.parametrize(("limit", "expected"), [(1.0, 1.0), (0.0, 5.0), (9.0, 5.0)])
     def test_clip_bounds_the_total_norm_and_returns_it(self, limit, expected):
@@ -105,7 +108,7 @@ class TestAveragedWeights:
     def test_is_the_moving_average_with_a_low_start(self):
         layer = nn.Linear(1, 1, bias=False)
         nn.init.constant_(layer.weight, 0)
-        averaged = AveragedWeights(layer, 0.5)
+        averaged = AveragedWeights([layer], 0.5)
         expected = 0.0
         for value in (1.0, 2.0, 3.0):
             nn.init.constant_(layer.weight, value)
@@ -116,7 +119,7 @@ class TestAveragedWeights:
 
     def test_swap_twice_is_nothing(self):
         layer = nn.Linear(3, 2)
-        averaged = AveragedWeights(layer, 0.9)
+        averaged = AveragedWeights([layer], 0.9)
         nn.init.constant_(layer.weight, 7)
         averaged.swap()
         assert not (layer.weight == 7).any()

@@ -111,7 +111,9 @@ def recall_of_green(train: list[Sample], test: list[Sample], *, seed: int) -> fl
     """Share of the green squares found with a score of at least a half after a short training."""
     config = DetectorConfig(name="tiny_ssd", imgsz=SIDE, pretrained=False)
     detector = build_detector("tiny_ssd", ("red", "green"), config, seed=seed, device=torch.device("cpu"))
-    detector.fit(train, [], TrainConfig(max_steps=200, min_steps=200, batch=8, warmup_steps=20, augment="flip"), seed=seed)
+    detector.fit(
+        train, [], TrainConfig(max_steps=200, min_steps=200, batch=8, warmup_steps=20, augment="flip", lr=0.01, ema=0.0), seed=seed
+    )
     found, _ = predict(detector, [one.image for one in test], batch=10)
     hits = 0
     for one in test:

@@ -128,7 +128,12 @@ def killer(at: int) -> Callable[..., None]:
 class TestResuming:
     @pytest.mark.parametrize(
         "changes",
-        [{"ema": 0.9}, {"optimizer": "adamw", "schedule": "onecycle"}, {"val_every": 4, "ap_range": 3, "ap_shift": 1e-9, "ema": 0.5}],
+        [
+            {"ema": 0.9},
+            {"optimizer": "adamw", "schedule": "onecycle"},
+            {"val_every": 4, "ap_range": 3, "ap_shift": 1e-9, "ema": 0.5},
+            {"val_every": 2, "max_steps": 40, "epochs": 99},
+        ],
     )
     def test_a_killed_and_resumed_training_equals_an_unbroken_one(self, samples, tmp_path, changes):
         config = settings(checkpoint_every=7, augment="ssd", **changes)
@@ -229,6 +234,37 @@ class TestEvaluation:
         network, _, seen = self.run(samples, aps, val_every=8)
         assert torch.equal(network.centre.weight, seen[2])
 
+    def test_val_that_no_longer_rises_ends_the_training_after_the_rate_has_fallen(self, samples):
+        aps = [0.1, 0.3, *[0.3] * 40]
+        network, report, seen = self.run(samples, aps, val_every=4, min_steps=8, max_steps=200, epochs=1000, schedule="plateau")
+        rates = [entry["lr"] for entry in report.history if "lr" in entry]
+        assert report.steps < 80
+        assert rates[-1] < 0.2 * max(rates)
+        assert torch.equal(network.centre.weight, seen[-1])
+
+    def test_val_that_rises_takes_all_steps_and_better_earlier_weights_are_kept(self, samples):
+        aps = [0.01 * n for n in range(1, 25)] + [0.1]
+        network, report, seen = self.run(samples, aps, val_every=4, min_steps=8, max_steps=100, epochs=1000, schedule="plateau")
+        assert report.steps == 100
+        assert report.best_ap == pytest.approx(0.24)
+        assert torch.equal(network.centre.weight, seen[23])
+
+    def test_twice_the_length_is_twice_the_steps(self, samples):
+        aps, options = [0.1, 0.3, *[0.3] * 80], {"val_every": 4, "min_steps": 8, "max_steps": 200, "epochs": 1000, "schedule": "plateau"}
+        once, twice = (self.run(samples, aps, **options, length=length)[1].steps for length in (1.0, 2.0))
+        assert twice == pytest.approx(2 * once, abs=1)
+
+    def test_the_loss_head_goes_with_the_weights_that_are_kept(self, samples):
+        heads, script = [], iter([0.1, 0.9, 0.2])
+        network, head = DotNetwork(), LossHead(8 * 49, 1)
+
+        def evaluate() -> float:
+            heads.append(head.weight.detach().clone())
+            return next(script)
+
+        fit(network, samples, settings(val_every=8), head=head, val=samples[:2], evaluate=evaluate)
+        assert torch.equal(head.weight, heads[1]) and not torch.equal(heads[1], heads[2])
+
     def test_ap_shift_stops_and_restores_the_best_of_its_window(self, samples):
         network, report, seen = self.run(samples, [0.1, 0.9, 0.50, 0.52, 0.51, 0.7], val_every=4, ap_range=3, ap_shift=0.02)
         assert report.stopped_early
@@ -244,7 +280,7 @@ class TestEvaluation:
 
     def test_averaged_weights_are_evaluated_and_kept(self, samples):
         plain, averaged = DotNetwork(), DotNetwork()
-        fit(plain, samples, settings())
+        fit(plain, samples, settings(ema=0.0))
         fit(averaged, samples, settings(ema=0.9))
         assert not torch.allclose(plain.centre.weight, averaged.centre.weight)
         network, _, seen = self.run(samples, [0.4], ema=0.9)

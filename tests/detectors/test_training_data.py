@@ -11,6 +11,7 @@ from dot_network import dot_samples
 from made_targets import EVERYWHERE
 
 from boxwise.boxes import Boxes
+from boxwise.detectors.input import InputSpec
 from boxwise.detectors.training_data import ImageCache, TrainingBatches
 from boxwise.records import Sample
 
@@ -24,7 +25,7 @@ def samples(tmp_path_factory) -> list[Sample]:
 
 class TestTrainingBatches:
     def batches(self, samples: list[Sample], **changes: Any) -> TrainingBatches:
-        options: Options = {"batch": 4, "share": range(4), "imgsz": 32, "resize": "stretch", "recipe": "none", "seed": 0, "cache_mb": 16}
+        options: Options = {"batch": 4, "share": range(4), "spec": InputSpec(32), "augment": "none", "seed": 0, "cache_mb": 16}
         return TrainingBatches(samples, **(options | changes))
 
     def test_every_image_once_an_epoch_in_a_new_order(self, samples):
@@ -35,15 +36,15 @@ class TestTrainingBatches:
         assert epochs[0] != epochs[1] != epochs[2]
 
     def test_a_batch_depends_on_its_step_alone(self, samples):
-        batches = self.batches(samples, recipe="ssd")
+        batches = self.batches(samples, augment="ssd")
         late = batches[5]
         for step in range(5):
             assert not torch.equal(batches[step].pixels, late.pixels)
-        assert torch.equal(self.batches(samples, recipe="ssd")[5].pixels, batches[5].pixels)
+        assert torch.equal(self.batches(samples, augment="ssd")[5].pixels, batches[5].pixels)
 
     def test_shares_make_up_the_whole_batch(self, samples):
-        whole = self.batches(samples, recipe="ssd")[2]
-        halves = [self.batches(samples, recipe="ssd", share=share)[2] for share in (range(2), range(2, 4))]
+        whole = self.batches(samples, augment="ssd")[2]
+        halves = [self.batches(samples, augment="ssd", share=share)[2] for share in (range(2), range(2, 4))]
         assert torch.equal(whole.pixels, torch.cat([half.pixels for half in halves]))
 
     def test_targets_are_in_input_pixels_with_the_background_shift(self, samples):
@@ -67,7 +68,7 @@ class TestTrainingBatches:
         """Every object is rejected too, in reverse order, and weighs a tenth of its class."""
         plain = crowded_samples(tmp_path)
         facts = [replace(s, rejected=s.boxes.xyxy[::-1], weights=(s.boxes.labels.astype(np.float32) + 1) / 10) for s in plain]
-        batches, plain_batches = (self.batches(s, recipe=recipe, resize=resize, imgsz=64) for s in (facts, plain))
+        batches, plain_batches = (self.batches(s, augment=recipe, spec=InputSpec(64, resize)) for s in (facts, plain))
         lost = 0
         for step in range(10):
             batch, plain_batch = batches[step], plain_batches[step]
@@ -87,7 +88,7 @@ class TestTrainingBatches:
         weighed = [replace(s, weights=(s.boxes.labels == 0).astype(np.float32)) for s in plain]
         more = 0
         for step in range(10):
-            results = [self.batches(s, recipe=recipe, imgsz=64)[step].targets for s in (plain, crowds, weighed)]
+            results = [self.batches(s, augment=recipe, spec=InputSpec(64))[step].targets for s in (plain, crowds, weighed)]
             for whole, crowd, light in zip(*results, strict=True):
                 assert torch.equal(crowd.ignore, light.ignore)
                 assert torch.equal(crowd.xyxy, light.xyxy)
@@ -97,7 +98,7 @@ class TestTrainingBatches:
 
     def test_an_incomplete_image_stays_so(self, samples):
         incomplete = [replace(s, complete=False) for s in samples]
-        assert all(target.ignore.tolist() == EVERYWHERE for target in self.batches(incomplete, recipe="ssd")[0].targets)
+        assert all(target.ignore.tolist() == EVERYWHERE for target in self.batches(incomplete, augment="ssd")[0].targets)
 
 
 def crowded_samples(folder: Path) -> list[Sample]:

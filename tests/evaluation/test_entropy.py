@@ -5,7 +5,7 @@ from math import log
 import numpy as np
 import pytest
 
-from boxwise.evaluation.entropy import binary_entropy, entropy, jensen_shannon
+from boxwise.evaluation.entropy import binary_entropy, box_entropy, distribution, entropy, jensen_shannon
 
 A, B = [0.8, 0.1, 0.1], [0.2, 0.6, 0.2]
 
@@ -46,3 +46,21 @@ def test_jensen_shannon_of_many_rows_and_one():
     p, q = np.random.default_rng(0).dirichlet(np.ones(3), 5), rows(B)
     assert jensen_shannon(p, q).tolist() == [float(jensen_shannon(p[row : row + 1], q)[0]) for row in range(5)]
     assert jensen_shannon(p[:0], q).shape == (0,)
+
+
+class TestFamilies:
+    def test_a_softmax_family_has_a_distribution_already(self):
+        assert np.array_equal(distribution(rows(A, B), 2), rows(A, B))
+        assert box_entropy(rows(A, B), 2) == pytest.approx(entropy(rows(A, B)))
+
+    def test_a_sigmoid_family_gets_a_background_and_sums_entropies_over_classes(self):
+        chances = rows([0.5, 0.9], [0.0, 1.0])
+        assert distribution(chances, 2) == pytest.approx(rows([0.5 / 1.5, 0.9 / 1.5, 0.1 / 1.5], [0, 1, 0]))
+        assert box_entropy(chances, 2) == pytest.approx([log(2) + 0.325083, 0], abs=1e-6)
+
+    def test_of_no_boxes(self):
+        assert distribution(np.zeros((0, 2)), 2).shape == (0, 3) and box_entropy(np.zeros((0, 2)), 2).shape == (0,)
+
+    def test_another_width_is_refused(self):
+        with pytest.raises(ValueError, match="5 columns, expected 3 with background or 2 without"):
+            box_entropy(np.zeros((1, 5)), 2)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from boxwise.evaluation.stopping import ApShift
+from boxwise.evaluation.stopping import ApShift, has_stopped_rising
 
 
 class TestShift:
@@ -75,3 +75,29 @@ class TestBest:
     def test_needs_an_evaluation(self):
         with pytest.raises(ValueError, match="at least one"):
             _ = ApShift(3).best_in_window
+
+
+class TestPlateau:
+    def judged(self, *aps, patience=0.3):
+        return has_stopped_rising([(40 * (index + 1), ap) for index, ap in enumerate(aps)], patience)
+
+    def test_not_while_it_rises(self):
+        assert not self.judged(*(0.02 * n for n in range(1, 15)))
+
+    def test_once_the_last_third_brought_nothing(self):
+        assert self.judged(0.1, 0.2, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3)
+
+    def test_a_longer_training_is_given_longer(self):
+        flat = [0.1, 0.2, 0.3, 0.4, *[0.5] * 4]
+        assert not self.judged(*flat, patience=0.5)
+        assert self.judged(*flat, *[0.5] * 6, patience=0.5)
+
+    def test_noise_around_a_level_is_no_rise_but_a_single_low_one_is_no_end(self):
+        assert self.judged(*[0.3, 0.31, 0.29] * 6)
+        assert not self.judged(0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.22, 0.1, 0.26, 0.28, 0.3, 0.32)
+
+    def test_never_while_nothing_is_found_nor_from_few_evaluations(self):
+        assert not self.judged(*[0.0] * 30)
+        assert not self.judged(*[float("nan")] * 30)
+        assert not self.judged(0.3, 0.3, 0.3)
+        assert not self.judged()

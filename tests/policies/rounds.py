@@ -35,7 +35,7 @@ def asked(
     """What a policy sees when `new` was asked about this round and `before` in earlier ones."""
     seen = {annotation.image_id: annotation for annotation in [*(before or []), *new]}
     known = {annotation.image_id: annotation for annotation in labeled or []}
-    return Material(round_index, batch, known, seen, tuple(annotation.image_id for annotation in new), lambda: iter(pool or []))
+    return Material(round_index, batch, known, seen, tuple(annotation.image_id for annotation in new), lambda: iter(pool or []), 2)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -78,7 +78,7 @@ class Rounds:
         for image_id in self.new:
             self.asked_times[image_id] = self.asked_times.get(image_id, 0) + 1
             self.seen[image_id] = self.answer(image_id, self.asked_times[image_id])
-        given = Material(len(self.plans) + 1, self.batch, dict(self.labeled), dict(self.seen), self.new, lambda: iter(()))
+        given = Material(len(self.plans) + 1, self.batch, dict(self.labeled), dict(self.seen), self.new, lambda: iter(()), 2)
         plan = self.policy.compose(given, rng=rng(len(self.plans)))
         self.queue = list(plan.requeue)
         self.pool += [image_id for image_id in plan.release if image_id not in self.pool]

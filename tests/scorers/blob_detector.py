@@ -6,6 +6,7 @@ import numpy as np
 
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import ImageBatch, View
+from boxwise.detectors.input import InputSpec
 from boxwise.records import ImageRecord, Sample
 
 
@@ -14,8 +15,7 @@ class BlobDetector:
     target, 1000 where only one of the two exists, 0 where neither does."""
 
     classes = ("blob",)
-    imgsz = 64
-    resize = "stretch"
+    input = InputSpec(64)
 
     def __init__(self, score: float = 0.9) -> None:
         self.score = score

@@ -6,13 +6,13 @@ import numpy as np
 
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import ImageBatch, View
+from boxwise.detectors.input import InputSpec
 
 
 class FoundBoxes:
     """image_id → the detections there, and the number of raw boxes behind each of them."""
 
-    imgsz = 32
-    resize = "stretch"
+    input = InputSpec(32)
 
     def __init__(self, classes: tuple[str, ...], found: Mapping[str, tuple[Boxes, list[int]]]) -> None:
         self.classes = classes

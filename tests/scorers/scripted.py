@@ -7,6 +7,7 @@ import torch
 
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import ImageBatch, View
+from boxwise.detectors.input import InputSpec
 from boxwise.records import ImageRecord
 
 WIDTH, HEIGHT = 100, 50
@@ -16,8 +17,7 @@ class ScriptedDetector:
     """`looks`: for each view that is made, in order, one Boxes an image. The expected loss of image i is i."""
 
     classes = ("cat", "dog")
-    imgsz = 32
-    resize = "stretch"
+    input = InputSpec(32)
 
     def __init__(self, *looks: Sequence[Boxes]) -> None:
         self._looks = iter(looks)

@@ -61,7 +61,7 @@ def test_calds_consistency_by_hand():
     js = (sum(x * log(x / y) for x, y in zip(A, m, strict=True)) + sum(x * log(x / y) for x, y in zip(B, m, strict=True))) / 2
     background = (sum(x * log(x / y) for x, y in zip(A, n, strict=True)) - log(0.55)) / 2
     expected = [1.8, 1 / 3 + (1 - js) * (0.8 + 0.6) / 2, (1 - background) * 0.8 / 2]
-    assert consistencies(references, references.xyxy, other) == pytest.approx(expected, abs=1e-6)
+    assert consistencies(references, references.xyxy, other, 2) == pytest.approx(expected, abs=1e-6)
 
 
 def test_consistency_lies_between_0_and_2():
@@ -70,10 +70,10 @@ def test_consistency_lies_between_0_and_2():
     xyxy = np.concatenate([corners, corners + rng.uniform(1, 30, (40, 2))], axis=1).astype(np.float32)
     p = rng.dirichlet(np.ones(3) / sqrt(10), 40).astype(np.float32)
     first, second = (Boxes(xyxy[part], p[part, :2].argmax(1), p[part, :2].max(1), p[part]) for part in (slice(20), slice(20, 40)))
-    found = consistencies(first, first.xyxy, second)
+    found = consistencies(first, first.xyxy, second, 2)
     assert (found >= 0).all() and (found <= 2).all()
 
 
 def test_boxes_without_probabilities_are_refused():
     with pytest.raises(ValueError, match="probabilities"):
-        consistencies(Boxes(NOWHERE, []), NOWHERE, boxes())
+        consistencies(Boxes(NOWHERE, []), NOWHERE, boxes(), 2)

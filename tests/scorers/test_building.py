@@ -5,6 +5,7 @@ from blob_detector import BlobDetector, samples
 
 from boxwise.boxes import Boxes
 from boxwise.config import ScorerConfig, VaeConfig
+from boxwise.detectors.input import InputSpec
 from boxwise.detectors.loading import image_batches
 from boxwise.errors import ConfigError
 from boxwise.scorers.building import build_scorer, learned_weights
@@ -15,22 +16,20 @@ Z = np.sqrt(1.5)  # of 0, 1, 2 standardised: -Z, 0, Z
 def built(**changes):
     config = ScorerConfig(vae=VaeConfig(size=32, width=8, steps=2, batch=4), **changes)
     numbers = {name: 0.5 if getattr(config, name) == "auto" else getattr(config, name) for name in ("alpha", "beta")}
-    return build_scorer(config, device="cpu", imgsz=64, **numbers)
+    return build_scorer(config, device="cpu", spec=InputSpec(64), **numbers)
 
 
 def test_alpha_0_neither_fits_nor_measures_the_vae(scenes, tmp_path):
     scorer, detector = built(alpha=0, beta=1), BlobDetector()
     assert scorer.fit(samples(scenes), [], detector=detector, rng=np.random.default_rng(0), folder=tmp_path / "round") == {}
     assert not (tmp_path / "round").exists()
-    assert list(scorer.measure(detector, detector.view(next(iter(image_batches(scenes, imgsz=64, resize="stretch", batch=4)))))) == [
-        "expected"
-    ]
+    assert list(scorer.measure(detector, detector.view(next(iter(image_batches(scenes, InputSpec(64), batch=4)))))) == ["expected"]
 
 
 def test_beta_0_asks_the_detector_for_nothing(scenes):
     scorer = built(alpha=1, beta=0)
     scorer.fit(samples(scenes), [], detector=BlobDetector(), rng=np.random.default_rng(0))
-    view = BlobDetector().view(next(iter(image_batches(scenes, imgsz=64, resize="stretch", batch=4))))
+    view = BlobDetector().view(next(iter(image_batches(scenes, InputSpec(64), batch=4))))
     assert set(scorer.measure(object(), view)) == {"reconstruction", "complexity"}
 
 

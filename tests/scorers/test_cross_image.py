@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import View
+from boxwise.detectors.input import InputSpec
 from boxwise.records import ImageRecord, Sample
 from boxwise.scorers.cross_image import PASTES, cross_validate, most_confident
 
@@ -24,7 +25,7 @@ class ColourDetector(BlobDetector):
 
     def __init__(self, *, imgsz: int = 64, resize: str = "stretch", score: float = 0.9) -> None:
         super().__init__(score)
-        self.imgsz, self.resize = imgsz, resize
+        self.input = InputSpec(imgsz, resize)
         self.batches: list[int] = []
         self.seen: list[Boxes] = []
 

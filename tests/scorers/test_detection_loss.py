@@ -3,6 +3,7 @@ import pytest
 from blob_detector import BlobDetector
 
 from boxwise.boxes import Boxes
+from boxwise.detectors.input import InputSpec
 from boxwise.detectors.loading import image_batches
 from boxwise.scorers.detection_loss import ExpectedLoss, LearnedLoss, OracleLoss, PseudoLoss, surrogates
 
@@ -15,7 +16,7 @@ def detector() -> BlobDetector:
 @pytest.fixture(params=["stretch", "fit"])
 def view(request, scenes, detector):
     """Of 12 images: 8 with a rectangle, 4 (rows 2, 5, 8, 11) without."""
-    return detector.view(next(iter(image_batches(scenes, imgsz=64, resize=request.param, batch=12))))
+    return detector.view(next(iter(image_batches(scenes, InputSpec(64, request.param), batch=12))))
 
 
 def test_pseudo_mirrors_boxes_back_into_original_pixels(detector, view):

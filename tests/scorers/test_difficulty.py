@@ -6,6 +6,7 @@ from conftest import write_image
 from found_boxes import FoundBoxes, detections
 
 from boxwise.boxes import Boxes
+from boxwise.detectors.input import InputSpec
 from boxwise.detectors.loading import image_batches
 from boxwise.records import Sample
 from boxwise.scorers.difficulty import Difficulty, difficulty_weights
@@ -32,7 +33,7 @@ def fitted(tmp_path):
     truth = Boxes([[0, 0, 40, 40], [60, 60, 90, 90], [80, 0, 90, 10]], [RING, RING, DISC])
     scorer = Difficulty()
     figures = scorer.fit([Sample(labeled, truth)], pool, detector=detector, rng=np.random.default_rng(0))
-    (batch,) = image_batches(pool, imgsz=32, resize="stretch", batch=2)
+    (batch,) = image_batches(pool, InputSpec(32), batch=2)
     return scorer, figures, scorer.measure(detector, detector.view(batch))
 
 

@@ -6,6 +6,7 @@ from PIL import Image
 from boxwise.config import DetectorConfig, VaeConfig
 from boxwise.data.images import image_size
 from boxwise.detectors.detector import TorchDetector, build_detector
+from boxwise.detectors.input import InputSpec
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Scores
 from boxwise.scorers.embeddings import by_backbone, by_vae, embed
@@ -32,7 +33,7 @@ def some(digits):
 
 
 def embedded(some, embedder, batch=4):
-    return embed(some, embedder, imgsz=96, batch=batch)
+    return embed(some, embedder, InputSpec(96), batch=batch)
 
 
 class TestEmbed:
@@ -49,7 +50,7 @@ class TestEmbed:
         found = embed(
             [some[0], ImageRecord("broken.jpg", broken, 5, 5), some[1]],
             by_backbone(detector()),
-            imgsz=96,
+            InputSpec(96),
             batch=2,
             progress=lambda done, total: calls.append((done, total)),
         )
@@ -57,13 +58,13 @@ class TestEmbed:
         assert list(found.unreadable) == ["broken.jpg"] and calls == [(2, 3), (3, 3)]
 
     def test_nothing_to_embed(self):
-        assert embed([], by_backbone(detector()), imgsz=96).embeddings.shape[0] == 0
+        assert embed([], by_backbone(detector()), InputSpec(96)).embeddings.shape[0] == 0
 
 
 class TestVae:
     def embedder(self, some, seed=0):
         tiny = detector()
-        return by_vae(some, VAE, tiny, resize=tiny.resize, device=tiny.device, rng=np.random.default_rng(seed))
+        return by_vae(some, VAE, tiny, device=tiny.device, rng=np.random.default_rng(seed))
 
     def test_one_finite_row_an_image_the_same_for_the_same_seed(self, some):
         first, again = (embedded(some, self.embedder(some)).embeddings for _ in range(2))
@@ -96,7 +97,7 @@ def burst_among(paths, folder, *, shift, frames=12):
 
 def spent_on_frames(images, detector, similarity):
     """Of ten labels asked by a score that prefers the frames: how many they take."""
-    found = embed(images, by_backbone(detector), imgsz=detector.imgsz, resize=detector.resize)
+    found = embed(images, by_backbone(detector), detector.input)
     values = np.array([image_id.startswith("frame") for image_id in found.image_ids], float)
     count = len(found.image_ids)
     candidates = Candidates(

@@ -14,7 +14,7 @@ def matched(tmp_path, found, truth, *, counts=None, least=0.05, **of_sample):
     """Matches on one image."""
     image = write_image(tmp_path, "a.png")
     detector = FoundBoxes(("ring", "disc"), {"a.png": (found, counts or [1] * len(found))})
-    return labeled_matches(detector, [Sample(image, truth, **of_sample)], resize="stretch", least=least, supports=counts is not None)
+    return labeled_matches(detector, [Sample(image, truth, **of_sample)], least=least, supports=counts is not None)
 
 
 def test_pairs_detections_with_objects_of_their_class(tmp_path):
@@ -74,11 +74,11 @@ def test_unreadable_images_are_left_out_and_the_rest_is_put_together(tmp_path):
     found = (detections(([0, 0, 10, 10], RING, 0.9)), [3])
     truth = Boxes([[0, 0, 10, 10]], [RING])
     detector = FoundBoxes(("ring", "disc"), {"a.png": found, "b.jpg": found})
-    matches = labeled_matches(detector, [Sample(image, truth) for image in images], resize="stretch", least=0.05, supports=True)
+    matches = labeled_matches(detector, [Sample(image, truth) for image in images], least=0.05, supports=True)
     assert matches.correct.tolist() == [True] and matches.supports.tolist() == [3]
     assert matches.probabilities == pytest.approx([0.9, 0])
 
 
 def test_nothing_labelled_gives_empty_columns():
-    matches = labeled_matches(FoundBoxes(("ring", "disc"), {}), [], resize="stretch", least=0.05)
+    matches = labeled_matches(FoundBoxes(("ring", "disc"), {}), [], least=0.05)
     assert len(matches.labels) == len(matches.supports) == len(matches.object_labels) == 0

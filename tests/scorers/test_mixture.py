@@ -40,7 +40,7 @@ class MixedDetector(BlobDetector):
 
 
 def scores(records, rows):
-    found = inspect_pool(MixedDetector(rows), Mixture(), records[: len(rows)], imgsz=64, batch=5)
+    found = inspect_pool(MixedDetector(rows), Mixture(), records[: len(rows)], batch=5)
     return Mixture().score(found.image_ids, found.terms), found.terms
 
 
@@ -90,7 +90,9 @@ def test_images_that_are_all_alike_are_equal(scenes):
 
 def test_refuses_a_detector_without_mixture_heads_before_any_training():
     overrides = ["scorer.name=mixture", "strategy.name=top_k"]
-    with pytest.raises(ConfigError, match=r"scorer mixture needs a detector with mixture heads \(tiny_ssd_mixture, .*found tiny_ssd\."):
+    with pytest.raises(
+        ConfigError, match=r"scorer mixture with strategy top_k needs a detector with mixture heads \(tiny_ssd_mixture, .*found tiny_ssd\."
+    ):
         check(load_config(None, [*overrides, "detector.name=tiny_ssd"]), ("cat",))
     check(load_config(None, [*overrides, "detector.name=tiny_ssd_mixture"]), ("cat",))
 

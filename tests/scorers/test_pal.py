@@ -6,6 +6,7 @@ from conftest import write_image
 from found_boxes import FoundBoxes, detections
 
 from boxwise.boxes import Boxes
+from boxwise.detectors.input import InputSpec
 from boxwise.detectors.loading import image_batches
 from boxwise.records import Sample
 from boxwise.scorers.labeled_matches import LabeledMatches
@@ -88,7 +89,7 @@ class TestPalUncertainty:
         detector = FoundBoxes(("ring", "disc"), {"a.png": (found, [4, 3, 2, 1])})
         scorer = PalUncertainty()
         figures = scorer.fit([], pool, detector=detector, rng=np.random.default_rng(0))
-        (batch,) = image_batches(pool, imgsz=32, resize="stretch", batch=2)
+        (batch,) = image_batches(pool, InputSpec(32), batch=2)
         terms = scorer.measure(detector, detector.view(batch))
         assert figures == {"judged": 0, "correct": 0, "fits": 0}  # so P is the confidence
         assert terms["pal:0"] == pytest.approx([entropy_of(0.6), 0]) and terms["pal:1"].tolist() == [0, 0]
@@ -110,7 +111,7 @@ class TestPalUncertainty:
         scorer = PalUncertainty()
         labeled = [Sample(image, Boxes([[0, 0, 20, 20]], [RING])) for image in images[:-3]]
         figures = scorer.fit(labeled, images[-3:], detector=detector, rng=np.random.default_rng(0))
-        (batch,) = image_batches(images[-3:], imgsz=32, resize="stretch", batch=3)
+        (batch,) = image_batches(images[-3:], InputSpec(32), batch=3)
         clear, between, false = scorer.measure(detector, detector.view(batch))["pal:0"]
         assert figures == {"judged": 34, "correct": 0.5, "fits": 1}
         assert between == pytest.approx(math.log(2), abs=0.01) and max(clear, false) < 0.3

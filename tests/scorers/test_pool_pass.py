@@ -13,7 +13,7 @@ BLOB_IN_0 = [4, 16, 36, 64]  # scene 00.png's rectangle, original pixels
 
 
 def inspect(records, *, detector=None, **options):
-    return inspect_pool(detector or BlobDetector(), ExpectedLoss(), records, imgsz=64, **{"batch": 5, **options})
+    return inspect_pool(detector or BlobDetector(), ExpectedLoss(), records, **{"batch": 5, **options})
 
 
 def test_one_row_an_image_in_order_whatever_the_batch(scenes):
@@ -78,14 +78,14 @@ def test_a_pool_of_unreadable_images_is_empty_but_named(tmp_path):
 def test_audit_sets_the_scores_beside_the_true_loss(scenes, tmp_path):
     truth = Boxes(np.array([BLOB_IN_0]), [0])
     samples = [Sample(scenes[0], truth), Sample(write_broken(tmp_path, "broken.jpg"), truth), Sample(scenes[2], truth)]
-    found = audit(BlobDetector(), [ExpectedLoss(), PseudoLoss()], samples, imgsz=64, batch=2)
+    found = audit(BlobDetector(), [ExpectedLoss(), PseudoLoss()], samples, batch=2)
     assert list(found) == ["true", "expected", "pseudo"]
     assert found["true"][0] < 2 and found["true"][2] == 1000
     assert all(np.isnan(values).tolist() == [False, True, False] for values in found.values())
 
 
 def test_audit_of_nothing_is_empty():
-    assert audit(BlobDetector(), [ExpectedLoss()], [], imgsz=64)["true"].shape == (0,)
+    assert audit(BlobDetector(), [ExpectedLoss()], [])["true"].shape == (0,)
 
 
 def test_expects_objects_by_class(scenes):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from boxwise.config import VaeConfig
 from boxwise.detectors.base import ImageBatch, View
+from boxwise.detectors.input import InputSpec
 from boxwise.detectors.loading import image_batches
 from boxwise.errors import BoxwiseError
 from boxwise.scorers.reconstruction import Reconstruction, complexities, residuals, thumbnails
@@ -18,11 +19,11 @@ TINY = VaeConfig(size=32, latent=4, width=4, steps=3, batch=4)
 
 
 def scorer(*, corrected=False, resize="stretch", **changes) -> Reconstruction:
-    return Reconstruction(TINY.model_copy(update=changes), corrected=corrected, imgsz=64, resize=resize)
+    return Reconstruction(TINY.model_copy(update=changes), corrected=corrected, spec=InputSpec(64, resize))
 
 
 def view_of(records, resize="stretch") -> View:
-    return View(next(iter(image_batches(records, imgsz=64, resize=resize, batch=len(records)))), None)
+    return View(next(iter(image_batches(records, InputSpec(64, resize), batch=len(records)))), None)
 
 
 def fitted(records, **options) -> Reconstruction:

@@ -3,6 +3,7 @@ import pytest
 from blob_detector import BlobDetector
 
 from boxwise.boxes import Boxes
+from boxwise.detectors.input import InputSpec
 from boxwise.detectors.loading import image_batches
 from boxwise.scorers.per_box import AGGREGATES, placed
 from boxwise.scorers.pool_pass import inspect_pool
@@ -30,7 +31,7 @@ class UnsureDetector(BlobDetector):
 @pytest.fixture
 def batch(scenes):
     """The 12 scenes: 8 with a rectangle, 4 (rows 2, 5, 8, 11) without."""
-    return next(iter(image_batches(scenes, imgsz=64, resize="stretch", batch=12)))
+    return next(iter(image_batches(scenes, InputSpec(64), batch=12)))
 
 
 def measured(batch, *probabilities, measure="entropy", aggregate="max"):
@@ -40,7 +41,7 @@ def measured(batch, *probabilities, measure="entropy", aggregate="max"):
 
 def scores(scenes, detector, **options):
     scorer = Uncertainty(**options)
-    found = inspect_pool(detector, scorer, scenes, imgsz=64, batch=5)
+    found = inspect_pool(detector, scorer, scenes, batch=5)
     return scorer.score(found.image_ids, found.terms)
 
 
@@ -54,14 +55,27 @@ def scores(scenes, detector, **options):
     ],
 )
 def test_measures_the_whole_distribution_background_included(measure, expected):
-    assert MEASURES[measure](np.array([SURE, UNSURE, TORN])) == pytest.approx(expected)
+    assert MEASURES[measure](np.array([SURE, UNSURE, TORN]), 2) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("measure", "expected"),
+    [
+        ("least_confidence", 1 - 0.8 / 1.1),  # (.8, .1, .2) scaled to sum to 1
+        ("margin", 1 - 0.6 / 1.1),
+        ("entropy", -0.8 * np.log(0.8) - 0.2 * np.log(0.2) - 0.1 * np.log(0.1) - 0.9 * np.log(0.9)),
+        ("gate", -np.log(0.8) - np.log(0.9)),
+    ],
+)
+def test_measures_the_independent_chances_of_a_sigmoid_family(measure, expected):
+    assert MEASURES[measure](np.array([[0.8, 0.1]]), 2) == pytest.approx([expected])
 
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_certainty_is_0_and_no_box_is_below(measure):
     certain = np.array([[1.0, 0, 0], [0, 1.0, 0]])
-    assert MEASURES[measure](certain) == pytest.approx(np.zeros(2), abs=1e-6)
-    assert (MEASURES[measure](np.random.default_rng(0).dirichlet(np.ones(4), 100)) >= 0).all()
+    assert MEASURES[measure](certain, 2) == pytest.approx(np.zeros(2), abs=1e-6)
+    assert (MEASURES[measure](np.random.default_rng(0).dirichlet(np.ones(4), 100), 3) >= 0).all()
 
 
 @pytest.mark.parametrize(("aggregate", "expected"), [("max", 0.5), ("mean", 0.92 / 3), ("sum", 0.92)])
@@ -98,7 +112,7 @@ def test_is_neither_first_nor_last_as_a_rule():
 
 def test_a_pool_where_nothing_is_detected_is_ranked_by_expected_loss(scenes):
     detector = UnsureDetector()
-    found = inspect_pool(detector, Uncertainty(), scenes, imgsz=64, batch=12)
+    found = inspect_pool(detector, Uncertainty(), scenes, batch=12)
     assert np.array_equal(Uncertainty().score(found.image_ids, found.terms).values, found.terms["expected"])
 
 

@@ -1,0 +1,81 @@
+"""The detectors by name: where each is built, what it can be asked beyond the core, and what it is.
+
+Importing this costs nothing: torch comes with the builder, so that a config can be checked without it. To add a detector, name it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from boxwise.errors import named
+
+EXPECTED_LOSS, SUPPORTS, DROPOUT, MIXTURE, BOX_FEATURES = "expected_loss", "supports", "dropout", "mixture", "box_features"
+# What a detector may lack: the method of a Network that offers it, and what it is called in messages.
+CAPABILITIES = {
+    EXPECTED_LOSS: ("expected_losses", "an expected loss"),
+    SUPPORTS: ("supports", "boxes before suppression"),
+    DROPOUT: ("dropped", "channel dropout"),
+    MIXTURE: ("mixture_uncertainties", "mixture heads"),
+    BOX_FEATURES: ("box_features", "features of single boxes"),
+}
+
+
+@dataclass(frozen=True)
+class DetectorEntry:
+    """A detector that has a name.
+
+    builder: "module:function", called with (number of classes, imgsz or None, BackboneWeights). capabilities: of CAPABILITIES.
+    about: one line. paper: where it is from. imgsz: the input side unless another is given, pixels.
+    """
+
+    builder: str
+    about: str
+    paper: str
+    imgsz: int
+    capabilities: frozenset[str] = frozenset({EXPECTED_LOSS, SUPPORTS, DROPOUT, BOX_FEATURES})
+
+    def build(self) -> Any:
+        """The builder itself; imports torch."""
+        module, _, function = self.builder.partition(":")
+        return getattr(import_module(module), function)
+
+
+_SSD, _LITE = "Liu et al., ECCV 2016", "Liu et al., ECCV 2016; Sandler et al., CVPR 2018"
+_MDN = "Choi et al., ICCV 2021"
+_RCNN = "Ren et al., NeurIPS 2015; Lin et al., CVPR 2017"
+_ANCHORS = frozenset({EXPECTED_LOSS, SUPPORTS, DROPOUT, BOX_FEATURES})
+_MIXTURES = _ANCHORS | {MIXTURE}
+
+
+def _entry(module: str, name: str, about: str, paper: str, imgsz: int, capabilities: frozenset[str] = _ANCHORS) -> DetectorEntry:
+    return DetectorEntry(f"boxwise.detectors.{module}:{name}", about, paper, imgsz, capabilities)
+
+
+DETECTORS: dict[str, DetectorEntry] = {
+    "ssd300_vgg16": _entry("ssd", "ssd300_vgg16", "SSD on VGG16, for a GPU", _SSD, 300),
+    "ssdlite320_mobilenet_v3": _entry("ssd", "ssdlite320_mobilenet_v3", "small SSD on MobileNetV3-Large", _LITE, 320),
+    "ssdlite320_mobilenet_v2": _entry("ssd", "ssdlite320_mobilenet_v2", "small SSD on MobileNetV2", _LITE, 320),
+    "fasterrcnn_resnet50_fpn": _entry("faster_rcnn", "fasterrcnn_resnet50_fpn", "Faster R-CNN on ResNet-50, for a GPU", _RCNN, 640),
+    "fasterrcnn_mobilenet_v3_large_fpn": _entry(
+        "faster_rcnn", "fasterrcnn_mobilenet_v3_large_fpn", "Faster R-CNN on MobileNetV3-Large", _RCNN, 320
+    ),
+    "tiny_ssd": _entry("tiny_ssd", "tiny_ssd", "a very small SSD for the demo and tests, from random weights", _SSD, 96),
+    "tiny_ssd_mixture": _entry("mixture_ssd", "tiny_ssd_mixture", "tiny_ssd with mixture heads", _MDN, 96, _MIXTURES),
+    "ssdlite320_mobilenet_v2_mixture": _entry(
+        "mixture_ssd", "ssdlite320_mobilenet_v2_mixture", "ssdlite320_mobilenet_v2 with mixture heads", _MDN, 320, _MIXTURES
+    ),
+    "ssd300_vgg16_mixture": _entry("mixture_ssd", "ssd300_vgg16_mixture", "ssd300_vgg16 with mixture heads", _MDN, 300, _MIXTURES),
+}
+
+
+def words_for(capabilities: Iterable[str]) -> str:
+    """What the capabilities are called in messages."""
+    return " and ".join(CAPABILITIES[capability][1] for capability in capabilities)
+
+
+def lacking(name: str, needs: frozenset[str]) -> list[str]:
+    """Those of `needs` that the detector `name` has not. Raises ConfigError for an unknown name."""
+    return sorted(needs - named("detector", DETECTORS, name).capabilities)
