@@ -44,6 +44,7 @@ class DetectorEntry:
 
 
 _SSD, _LITE = "Liu et al., ECCV 2016", "Liu et al., ECCV 2016; Sandler et al., CVPR 2018"
+_YOLOX = "Ge et al., 2021, arXiv:2107.08430"
 _MDN = "Choi et al., ICCV 2021"
 _RCNN = "Ren et al., NeurIPS 2015; Lin et al., CVPR 2017"
 _ANCHORS = frozenset({EXPECTED_LOSS, SUPPORTS, DROPOUT, BOX_FEATURES})
@@ -55,6 +56,10 @@ def _entry(module: str, name: str, about: str, paper: str, imgsz: int, capabilit
 
 
 DETECTORS: dict[str, DetectorEntry] = {
+    "yolox_nano": _entry("yolox.network", "yolox_nano", "YOLOX with depthwise convolutions: quick on a CPU", _YOLOX, 416),
+    "yolox_tiny": _entry("yolox.network", "yolox_tiny", "a small YOLOX", _YOLOX, 416),
+    "yolox_s": _entry("yolox.network", "yolox_s", "YOLOX, for a GPU", _YOLOX, 640),
+    "yolox_m": _entry("yolox.network", "yolox_m", "a large YOLOX, for a GPU", _YOLOX, 640),
     "ssd300_vgg16": _entry("ssd", "ssd300_vgg16", "SSD on VGG16, for a GPU", _SSD, 300),
     "ssdlite320_mobilenet_v3": _entry("ssd", "ssdlite320_mobilenet_v3", "small SSD on MobileNetV3-Large", _LITE, 320),
     "ssdlite320_mobilenet_v2": _entry("ssd", "ssdlite320_mobilenet_v2", "small SSD on MobileNetV2", _LITE, 320),

@@ -5,9 +5,9 @@ Knows pixels and targets at its own input size. Knows nothing of files, original
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, box_iou
@@ -67,11 +67,15 @@ class ParameterGroup:
 class Network(nn.Module):
     """A detection network over `class_count` foreground classes.
 
-    input: what it takes. recipe: how its family is trained. loss_feature_count: F of `loss_features`. What raises NotImplementedError
-    below `embeddings` is a capability that a family may lack; detectors/names.py says which ones each has.
+    input: what it takes. recipe: how its family is trained. loss_feature_count: F of `loss_features`. class_rows: pattern of the names of
+    tensors whose first dimension is anchors × classes × numbers → how many numbers; background_rows: how many come before the classes, for
+    background: 1 in softmax families, 0 in sigmoid families. What raises NotImplementedError below `embeddings` is a capability that a
+    family may lack; detectors/names.py says which ones each has.
     """
 
     recipe: Recipe = Recipe()
+    class_rows: ClassVar[Mapping[str, int]] = {}
+    background_rows: int = 1
     input: InputSpec
     class_count: int
     loss_feature_count: int

@@ -21,7 +21,7 @@ from boxwise.records import ImageRecord, Sample
 
 CLASSES = ("ring", "disc", "cross")
 IMGSZ = {"tiny_ssd": 64, "ssd300_vgg16": 300, "ssd300_vgg16_mixture": 300}  # all others take 96
-HEAVY = {"ssd300_vgg16", "ssd300_vgg16_mixture", "fasterrcnn_resnet50_fpn"}
+HEAVY = {"yolox_m", "ssd300_vgg16", "ssd300_vgg16_mixture", "fasterrcnn_resnet50_fpn"}
 SIZES = ((120, 90), (64, 100))
 CPU = torch.device("cpu")
 
@@ -33,7 +33,9 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def build(name: str, *, seed: int = 0, classes: tuple[str, ...] = CLASSES) -> TorchDetector:
-    config = DetectorConfig(name=name, imgsz=IMGSZ.get(name, 96), pretrained=False)
+    # An untrained YOLOX believes in no object, and its boxes are its cells, which overlap by 1/16 or not at all.
+    unsure = {"score_threshold": 1e-6, "nms_iou": 0.03} if name.startswith("yolox") else {}
+    config = DetectorConfig(name=name, imgsz=IMGSZ.get(name, 96), pretrained=False, **unsure)
     return build_detector(name, classes, config, seed=seed, device=CPU)
 
 
@@ -176,10 +178,13 @@ def test_detections_are_sorted_inside_the_image_and_carry_probabilities(detector
         assert (boxes.xyxy[:, [0, 2]] <= sample.image.width).all()
         assert (boxes.xyxy[:, [1, 3]] <= sample.image.height).all()
         assert (boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all()
-        assert boxes.probabilities.shape == (len(boxes), len(CLASSES) + 1)
-        np.testing.assert_allclose(boxes.probabilities.sum(1), 1, rtol=1e-5)
-        np.testing.assert_array_equal(boxes.probabilities[:, :-1].argmax(1), boxes.labels)
-        np.testing.assert_array_equal(boxes.probabilities[:, :-1].max(1), boxes.scores)
+        assert boxes.probabilities.shape == (len(boxes), len(CLASSES) + detector.network.background_rows)
+        if detector.network.background_rows:
+            np.testing.assert_allclose(boxes.probabilities.sum(1), 1, rtol=1e-5)
+        else:
+            assert ((boxes.probabilities >= 0) & (boxes.probabilities <= 1)).all()
+        np.testing.assert_array_equal(boxes.probabilities[:, : len(CLASSES)].argmax(1), boxes.labels)
+        np.testing.assert_array_equal(boxes.probabilities[:, : len(CLASSES)].max(1), boxes.scores)
 
 
 def test_dropout_views_differ_come_from_the_seed_and_not_from_the_batch(
@@ -210,7 +215,8 @@ def test_images_without_detections_have_empty_boxes_and_a_loss(detector: TorchDe
     strict = TorchDetector(detector.network, detector.loss_head, CLASSES, config, device=CPU)
     found = strict.detections(view)
     for boxes in found:
-        assert boxes.equals(Boxes.empty(len(CLASSES)))
+        assert len(boxes) == 0 and boxes.scores is not None and boxes.probabilities is not None
+        assert boxes.probabilities.shape == (0, len(CLASSES) + detector.network.background_rows)
     for values in evidence(strict, view, found).values():
         assert np.isfinite(values).all()
 
