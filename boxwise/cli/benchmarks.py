@@ -66,14 +66,14 @@ def write_benchmark_report(out: Path, panels: Sequence[Panel], *, baseline: str)
     """results.csv, results.parquet, summary.csv and report.html of the panels; also prints where arms rank and what failed."""
     from boxwise.cli.console import say, table
     from boxwise.report.grid_page import headline, write_grid_report
-    from boxwise.results.grid import overall, sanity, write_grid
+    from boxwise.results.grid import overall, sanity, standings, write_grid
     from boxwise.runtime import environment
 
     write_grid(panels, out, baseline=baseline)
     rows, _ = overall(panels, baseline=baseline)
-    ranks = [(row.arm, row.role, row.rank, f"{row.ahead}/{row.pairs}", row.test.text if row.test else "-", row.p_holm) for row in rows]
-    table("Ranks", ("arm", "role", "mean rank", "ahead", "Wilcoxon", "p, Holm"), ranks)
-    say(headline(rows, baseline))
+    ranks = [(row.arm, row.role, row.rank, f"{row.ahead}/{row.sets}", row.test.text, row.p_holm) for row in rows]
+    table("Ranks", ("arm", "role", "mean rank", "ahead in sets", "sign test", "p, Holm"), ranks)
+    say(headline(rows, {panel.name: standings(panel, baseline=baseline) for panel in panels}, baseline))
     for passed, text in (check for panel in panels for check in sanity(panel, baseline=baseline)):
         say(text if passed is not False else f"WARNING: not as it should be: {text}")
     title = f"Benchmark {out.resolve().name}"

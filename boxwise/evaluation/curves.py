@@ -5,14 +5,14 @@ Returns figures over seeds for each arm and each of three cost axes. Knows nothi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwise.evaluation.significance import Interval, PairedTest, interval, paired_test, speed_up
+from boxwise.evaluation.significance import Interval, PairedTest, interval, paired_test, pooled_ratio
 
 Axis = Literal["images", "boxes", "seconds"]
 Metric = Literal["ap", "ap50"]
@@ -88,11 +88,11 @@ def cost_at(curve: Curve, quality: float) -> float | None:
     return float(curve.cost[after - 1] + share * (curve.cost[after] - curve.cost[after - 1]))
 
 
-def saving(curve: Curve, baseline: Curve, *, quality: float | None = None) -> float | None:
-    """1 - cost(curve) / cost(baseline) at equal quality; negative where the curve costs more.
+def cost_ratio(curve: Curve, baseline: Curve, *, quality: float | None = None) -> float | None:
+    """cost(curve) / cost(baseline) at equal quality; above 1 where the curve costs more.
 
     quality: by default the highest that both reach. None when one of them never reaches it, when one of them starts there, so that labels
-    bought nothing to compare, or when the baseline's cost is 0.
+    bought nothing to compare, or when one of the costs is 0.
     """
     if not len(curve) or not len(baseline):
         return None
@@ -100,18 +100,7 @@ def saving(curve: Curve, baseline: Curve, *, quality: float | None = None) -> fl
     if quality is None and level <= max(curve.quality[0], baseline.quality[0]):
         return None
     mine, theirs = cost_at(curve, level), cost_at(baseline, level)
-    return None if mine is None or not theirs else 1 - mine / theirs
-
-
-def saving_profile(curve: Curve, baseline: Curve, *, levels: int = 5) -> list[tuple[float, float]]:
-    """(quality, saving) at `levels` qualities, from the lowest that either had to reach, up to the highest that both reach."""
-    if not len(curve) or not len(baseline):
-        return []
-    top = min(curve.quality.max(), baseline.quality.max())
-    start = max(curve.quality[0], baseline.quality[0])
-    qualities = np.linspace(start, top, levels) if start < top else np.asarray([top])
-    points = [(float(quality), saving(curve, baseline, quality=float(quality))) for quality in qualities]
-    return [(quality, share) for quality, share in points if share is not None]
+    return mine / theirs if mine and theirs else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +129,10 @@ def band(curves: Sequence[Curve], *, points: int = 40) -> Band:
 
 @dataclass(frozen=True, eq=False)
 class CellCurve:
-    """One arm run with one seed: what had been spent and reached after each of its R rounds, cumulative, all of length R."""
+    """One arm run with one seed: what had been spent and reached after each of its R rounds, cumulative, all of length R.
+
+    images, boxes, seconds: of the labels that were trained on. val: of those that val holds by then, by axis; an axis left out has none.
+    """
 
     arm: str
     seed: int
@@ -149,9 +141,14 @@ class CellCurve:
     seconds: Sequence[float]
     ap: Sequence[float]
     ap50: Sequence[float]
+    val: Mapping[Axis, Sequence[float]] = field(default_factory=dict)
 
-    def curve(self, axis: Axis, metric: Metric = "ap") -> Curve:
-        return Curve(np.asarray(getattr(self, axis), np.float64), np.asarray(getattr(self, metric), np.float64))
+    def curve(self, axis: Axis, metric: Metric = "ap", *, val: bool = True) -> Curve:
+        """Quality over one cost; val: whether the labels of val are paid for too."""
+        cost = np.asarray(getattr(self, axis), np.float64)
+        if val and axis in self.val:
+            cost = cost + np.asarray(self.val[axis], np.float64)
+        return Curve(cost, np.asarray(getattr(self, metric), np.float64))
 
 
 @dataclass(frozen=True)
@@ -160,8 +157,8 @@ class ArmSummary:
 
     seeds: those with an area; areas: AULC of each. paired_seeds: those that the baseline has too; pairs: the AULC of the arm and of the
     baseline there, over the costs that these two cover; difference and test are over these, None for the baseline itself or where no seed
-    is shared. saving: over the saving_seeds of them in which labels bought both something. speed_up: how many times as much the baseline
-    spends for equal quality. final: quality after the last round.
+    is shared. cost_ratio: the arm's cost by the baseline's at equal quality, val included, pooled over the saving_seeds of them in which
+    labels bought both something; cost_ratio_without_val: of the labels that were trained on alone. final: quality after the last round.
     """
 
     arm: str
@@ -174,14 +171,41 @@ class ArmSummary:
     pairs: tuple[tuple[float, float], ...] = ()
     difference: Interval | None = None
     test: PairedTest | None = None
-    saving: Interval | None = None
+    cost_ratio: Interval | None = None
+    cost_ratio_without_val: Interval | None = None
     saving_seeds: int = 0
-    speed_up: Interval | None = None
+
+    @property
+    def saving(self) -> Interval | None:
+        """The share of the baseline's cost that the arm saves at equal quality, val included."""
+        return _saved(self.cost_ratio)
+
+    @property
+    def saving_without_val(self) -> Interval | None:
+        """The same of the labels that were trained on."""
+        return _saved(self.cost_ratio_without_val)
+
+    @property
+    def speed_up(self) -> Interval | None:
+        """How many times as much the baseline spends for equal quality: the data efficiency of Mussmann & Liang (ICML 2018)."""
+        return _turned(self.cost_ratio, lambda ratio: 1 / ratio)
 
     @property
     def ahead(self) -> int:
         """In how many paired seeds the arm has the larger area."""
         return sum(mine > theirs for mine, theirs in self.pairs)
+
+
+def _saved(ratio: Interval | None) -> Interval | None:
+    return _turned(ratio, lambda share: 1 - share)
+
+
+def _turned(ratio: Interval | None, falling: Callable[[float], float]) -> Interval | None:
+    """An interval under a function that falls: its low end comes of the high one."""
+    if ratio is None:
+        return None
+    low, high = (None if limit is None else falling(limit) for limit in (ratio.high, ratio.low))
+    return Interval(falling(ratio.mean), low, high)
 
 
 def compare_arms(
@@ -213,13 +237,34 @@ def _check_unique(cells: Sequence[CellCurve]) -> None:
 def _compare_on(
     axis: Axis, cells: Sequence[CellCurve], baseline: str, metric: Metric, full_quality: float | None, apart: Collection[str]
 ) -> list[ArmSummary]:
+    curves = _curves_on(axis, cells, metric, val=True)
+    bare = _curves_on(axis, cells, metric, val=False)
+    areas = _areas(curves, full_quality, apart)
+    found = [_summarise(arm, axis, curves, areas.get(arm, {}), baseline, full_quality) for arm in dict.fromkeys(cell.arm for cell in cells)]
+    return [replace(summary, **_ratios(summary, curves, bare, baseline)) for summary in found]
+
+
+def _curves_on(axis: Axis, cells: Sequence[CellCurve], metric: Metric, *, val: bool) -> dict[str, dict[int, Curve]]:
+    """By arm and seed, those with a judged round."""
     curves: dict[str, dict[int, Curve]] = {}
     for cell in cells:
-        curve = cell.curve(axis, metric)
+        curve = cell.curve(axis, metric, val=val)
         if len(curve):
             curves.setdefault(cell.arm, {})[cell.seed] = curve
-    areas = _areas(curves, full_quality, apart)
-    return [_summarise(arm, axis, curves, areas.get(arm, {}), baseline, full_quality) for arm in dict.fromkeys(cell.arm for cell in cells)]
+    return curves
+
+
+def _ratios(
+    summary: ArmSummary, curves: Mapping[str, Mapping[int, Curve]], bare: Mapping[str, Mapping[int, Curve]], baseline: str
+) -> dict[str, Any]:
+    """The pooled cost ratios of an arm, with and without val; nothing for an arm that is compared with none."""
+    if summary.difference is None:
+        return {}
+    with_val, without = (
+        [ratio for seed in summary.paired_seeds if (ratio := cost_ratio(each[summary.arm][seed], each[baseline][seed])) is not None]
+        for each in (curves, bare)
+    )
+    return {"cost_ratio": pooled_ratio(with_val), "cost_ratio_without_val": pooled_ratio(without), "saving_seeds": len(with_val)}
 
 
 def _areas(curves: Mapping[str, Mapping[int, Curve]], full_quality: float | None, apart: Collection[str]) -> dict[str, dict[int, float]]:
@@ -258,14 +303,10 @@ def _summarise(
     pairs = {seed: pair for seed, pair in found.items() if pair is not None}
     if arm == baseline or not pairs:
         return alone
-    savings = [share for seed in pairs if (share := saving(mine[seed], theirs[seed])) is not None]
     return replace(
         alone,
         paired_seeds=tuple(pairs),
         pairs=tuple(pairs.values()),
         difference=interval([a - b for a, b in pairs.values()]),
         test=paired_test(*zip(*pairs.values(), strict=True)),
-        saving=interval(savings),
-        saving_seeds=len(savings),
-        speed_up=speed_up(savings),
     )

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-MIN_SEEDS = 6  # the exact two-sided signed-rank test of 5 pairs cannot fall below p = .0625
+MIN_SEEDS = 6  # the exact two-sided signed-rank test of 5 pairs cannot fall below p = .0625, nor can the sign test
+RESAMPLES = 10_000
 
 
 class Interval(NamedTuple):
@@ -72,10 +73,30 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in corrected]
 
 
-def speed_up(savings: Sequence[float]) -> Interval:
-    """How many times an arm's cost the baseline pays for equal quality, from the savings 1 - cost / baseline cost, one a seed.
+def pooled_ratio(ratios: Sequence[float]) -> Interval:
+    """The ratio of two costs over several seeds: the geometric mean, so that 2 and 1/2 cancel to 1, with its 95% limits.
 
-    The data efficiency of Mussmann & Liang (ICML 2018). Ratios are averaged as logarithms, so that 2 and 1/2 cancel to 1.
+    The limits are those of a bootstrap over seeds, its percentiles widened as Student's t is beside the normal distribution (Hesterberg,
+    The American Statistician 2015): of six seeds plain percentiles are too narrow by a third. One ratio has no limits, none no mean.
     """
-    mean, low, high = interval([-float(np.log1p(-saving)) for saving in savings if saving < 1])
-    return Interval(float(np.exp(mean)), None if low is None else float(np.exp(low)), None if high is None else float(np.exp(high)))
+    known = np.asarray([ratio for ratio in ratios if np.isfinite(ratio) and ratio > 0], np.float64)
+    if len(known) < 2:
+        return Interval(float(known[0]) if len(known) else float("nan"), None, None)
+    from scipy import stats
+
+    count, logs = len(known), np.log(known)
+    tail = float(stats.norm.cdf(-np.sqrt(count / (count - 1)) * stats.t.ppf(0.975, count - 1)))
+    draws = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
+    low, high = np.exp(np.quantile(logs[draws].mean(axis=1), [tail, 1 - tail]))
+    return Interval(float(np.exp(logs.mean())), float(low), float(high))
+
+
+def sign_test(values: Sequence[float]) -> PairedTest:
+    """Two-sided exact sign test that values above and below 0 are equally likely; zeros count for neither, and fewer than 6 give no p."""
+    signed = [value for value in values if np.isfinite(value) and value != 0]
+    if len(signed) < MIN_SEEDS:
+        return PairedTest(None, len(signed), f"not enough ({len(signed)} of {MIN_SEEDS})")
+    from scipy import stats
+
+    p = float(stats.binomtest(sum(value > 0 for value in signed), len(signed)).pvalue)
+    return PairedTest(p, len(signed), "p < 0.001" if p < 0.001 else f"p = {p:.3f}")

@@ -18,8 +18,10 @@ from boxwise.evaluation.significance import MIN_SEEDS
 from boxwise.report.charts import Chart, Line
 from boxwise.report.comparison import arm_lines, learning_charts
 from boxwise.report.html import write_page
+from boxwise.results.convergence import Reach
 from boxwise.results.grid import Overall, Panel, Spread, Standing, overall, sanity, spread, standings
-from boxwise.results.tables import AXIS_NAMES, NONE, SIGNIFICANT, Quantity, Table, figure, percent, plural
+from boxwise.results.tables import AXIS_NAMES, NONE, SIGNIFICANT, Quantity, Table, duration, figure, percent, plural
+from boxwise.results.training_steps import uneven_steps
 
 _LEAST, _MOST = -0.5, 0.5  # savings at which a heat cell is in full colour
 
@@ -51,8 +53,8 @@ def write_grid_report(panels: Sequence[Panel], target: Path, *, title: str, envi
         "title": title,
         "made": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         "baseline": baseline,
-        "headline": headline(rows, baseline),
-        "notes": _notes(panels, found, ranks),
+        "headline": headline(rows, found, baseline),
+        "notes": _notes(panels, found, baseline),
         "sanity": [check for panel in panels for check in sanity(panel, baseline=baseline)],
         "ranking": rank_table(rows),
         "ranked": _ranked(rows, ranks, found),
@@ -65,35 +67,43 @@ def write_grid_report(panels: Sequence[Panel], target: Path, *, title: str, envi
     return write_page("grid.html.j2", page, target)
 
 
-def headline(rows: Sequence[Overall], baseline: str) -> str:
-    """Who beats the baseline over all panels and who loses, by the corrected test; otherwise that nothing is decided."""
+def headline(rows: Sequence[Overall], found: Mapping[str, Sequence[Standing]], baseline: str) -> str:
+    """Who beats the baseline and who loses, data set by data set and over them, by corrected tests; what is void is said first."""
+    said = [f"{name} is {one[0].panel.void}; its arms have no ranks." for name, one in found.items() if one and one[0].panel.void]
+    said += [text for name, one in found.items() if one and not one[0].panel.void and (text := _decided(name, one, baseline))]
     judged = [row for row in rows if row.role == "arm"]
     if not judged:
-        return f"No rival of {baseline} can be judged yet."
+        return " ".join(said or [f"No rival of {baseline} can be judged yet."])
     decided = [row for row in judged if row.p_holm is not None and row.p_holm < SIGNIFICANT]
-    better, worse = ([row.arm for row in decided if (row.gain > 0) is wins] for wins in (True, False))
-    sides = (("better than", better), ("worse than", worse))
-    said = [f"On these data {words} {baseline}: {', '.join(arms)}." for words, arms in sides if arms]
-    open_ = [row.arm for row in judged if row.arm not in {*better, *worse}]
-    said += [f"Undecided: {', '.join(open_)}."] if open_ else []
-    return " ".join([*said, f"By area under the curve over all panels, {judged[0].pairs} pairs, Wilcoxon with Holm's correction."])
+    said += [f"Over {plural(row.sets, 'data set')} {row.arm} is ahead of {baseline} in {row.ahead}, {row.test.text}." for row in decided]
+    by = "By area under the curve; Wilcoxon over the seeds of a data set, the sign test over data sets, each with Holm's correction."
+    return " ".join([*said, by])
+
+
+def _decided(name: str, found: Sequence[Standing], baseline: str) -> str:
+    """Wins, losses and what is open in one panel."""
+    verdicts = {standing.result.arm: standing.result.verdict for standing in found if standing.role == "arm"}
+    words = (("win", f"better than {baseline}"), ("loss", f"worse than {baseline}"), ("undecided", "undecided"))
+    sides = [(text, [arm for arm, one in verdicts.items() if one == verdict]) for verdict, text in words]
+    return "".join(f"On {name} {text}: {', '.join(arms)}. " for text, arms in sides if arms).strip()
 
 
 def rank_table(rows: Sequence[Overall]) -> Table:
-    """Every arm over all panels."""
-    heads = ("arm", "mean rank", "first in", "area against the baseline", "ahead", "Wilcoxon", "p, Holm")
+    """Every arm over all data sets."""
+    heads = ("arm", "mean rank", "first in", "area against the baseline", "ahead in", "sign test", "p, Holm")
     return Table(heads, tuple(_rank_row(row) for row in rows))
 
 
 def _rank_row(row: Overall) -> tuple[str | Quantity, ...]:
-    compared = row.test is not None
+    compared = row.role != "baseline"
+    limits = "" if row.gain.low is None else f"{percent(row.gain.low)} to {percent(row.gain.high)}"
     return (
         Quantity(row.arm, "" if row.role == "arm" else row.role),
         figure(row.rank, 2),
         str(row.firsts),
-        Quantity(percent(row.gain)) if compared else NONE,
-        f"{row.ahead} of {row.pairs}" if compared else NONE,
-        row.test.text if row.test else NONE,
+        Quantity(percent(row.gain.mean), limits) if compared else NONE,
+        f"{row.ahead} of {plural(row.sets, 'set')}" if compared else NONE,
+        row.test.text if compared else NONE,
         figure(row.p_holm),
     )
 
@@ -133,6 +143,7 @@ def _panel_table(found: Sequence[Standing]) -> Table:
         "speed-up",
         "boxes saved",
         "time saved",
+        "time to 95%",
         "Wilcoxon",
         "p, Holm",
     )
@@ -153,9 +164,20 @@ def _panel_row(standing: Standing) -> tuple[str | Quantity, ...]:
         Quantity(f"{figure(faster.mean, 2)} ×", limits) if faster and math.isfinite(faster.mean) else NONE,
         result.quantity("saving", "boxes"),
         result.quantity("saving", "seconds"),
-        result.quantity("test"),
+        _time_to_95(standing.reach),
+        Quantity(result.quantity("test").text),
         figure(standing.p_holm.get(result.judged)),
     )
+
+
+def _time_to_95(reach: Reach | None) -> Quantity:
+    """Annotator time, val included, to 95% of the ceiling's AP50: the median over seeds, and its share of labelling everything."""
+    if reach is None:
+        return Quantity(NONE)
+    few = f"{reach.reached} of {reach.seeds} seeds"
+    if not math.isfinite(reach.costs["seconds"]):
+        return Quantity("not reached", few)
+    return Quantity(duration(reach.costs["seconds"]), f"{percent(reach.of_everything['seconds'])} of everything, {few}")
 
 
 def cost_table(rows: Sequence[Overall], found: Mapping[str, Sequence[Standing]]) -> Table:
@@ -191,17 +213,16 @@ def _ranked(rows: Sequence[Overall], ranks: Ranks, found: Mapping[str, Sequence[
     if not rows or not ranks.blocks:
         return "No seed is finished by every arm yet."
     over = " or ".join(dict.fromkeys(AXIS_NAMES[s.result.judged] for one in found.values() for s in one))
-    text = f"Ranks of the area over {over} within each of {ranks.blocks} blocks (data set × detector × seed), 1 the best."
+    text = f"Ranks of the mean area over {over} within each of {plural(ranks.blocks, 'data set')}, 1 the best."
     if ranks.p is None or ranks.critical is None:
         return text
     return (
         f"{text} Friedman's test that all arms are alike: p = {figure(ranks.p)}; mean ranks closer than {ranks.critical:.2f} cannot be "
-        "told apart (Nemenyi, .05). Floors and upper bounds are not among the ranked: theirs is what they would have. Seeds of one data "
-        "set are no independent data sets: these tests and Wilcoxon's speak of these data, not of others."
+        "told apart (Nemenyi, .05). Floors and upper bounds are not among the ranked: theirs is what they would have."
     )
 
 
-def _notes(panels: Sequence[Panel], found: Mapping[str, Sequence[Standing]], ranks: Ranks) -> list[str]:
+def _notes(panels: Sequence[Panel], found: Mapping[str, Sequence[Standing]], baseline: str) -> list[str]:
     """What a reader must know before believing a figure."""
     notes = [f"{panel.name}: judged on {panel.split}, which also chose weights and stopping." for panel in panels if panel.split != "test"]
     for name, standings_ in found.items():
@@ -212,6 +233,10 @@ def _notes(panels: Sequence[Panel], found: Mapping[str, Sequence[Standing]], ran
         elif family and (least := len(family) * 2.0 ** (1 - seeds)) >= SIGNIFICANT:
             notes.append(
                 f"{name}: {seeds} seeds and {len(family)} arms cannot reach p < .05 after Holm's correction (at best {least:.3f}): "
-                "only the test over all panels can decide."
+                f"it takes {math.floor(math.log2(len(family) / SIGNIFICANT)) + 2} seeds, or fewer arms."
             )
+    for panel in panels:
+        if not any(cell.role == "ceiling" for cell in panel.cells):
+            notes.append(f"{panel.name}: no arm labels everything, so it is not shown that training has converged.")
+        notes += [f"{panel.name}: {text}" for text in uneven_steps(panel.cells, baseline=baseline, split=panel.split)]
     return notes

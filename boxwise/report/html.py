@@ -25,7 +25,10 @@ from boxwise.report.cooperation import DASHED
 from boxwise.report.self_labels import JUDGED
 from boxwise.report.studies import view
 from boxwise.results import tables
+from boxwise.results.convergence import undertrained
 from boxwise.results.facts import Cell, arms_of, ceiling_ap, cells_of, competing, curve, judged_on, upper_bounds
+from boxwise.results.fidelity import fidelity_table
+from boxwise.results.training_steps import uneven_steps
 
 _MOST_SHOTS, _SHOTS_IN_ALL = 12, 360  # about 7 kB each in base64: the whole file stays below 6 MB
 
@@ -83,7 +86,8 @@ def _page(
         "single": len(cells) == 1,
         "results": results,
         "headline": tables.headline(results, baseline=baseline, split=judged),
-        "notes": _notes(cells, split=split, judged=judged, quarantined=quarantined),
+        "notes": _notes(cells, split=split, judged=judged, baseline=baseline, quarantined=quarantined),
+        "fidelity": fidelity_table(cells, baseline),
         "learning": learning_charts(cells, "ap", judged, baseline) if results else [],
         "learning50": learning_charts(cells, "ap50", judged, baseline) if results else [],
         "savings": savings(cells, judged, baseline),
@@ -102,7 +106,7 @@ def _page(
     }
 
 
-def _notes(cells: Sequence[Cell], *, split: str, judged: str, quarantined: int) -> list[str]:
+def _notes(cells: Sequence[Cell], *, split: str, judged: str, baseline: str, quarantined: int) -> list[str]:
     """What a reader must know before believing a figure."""
     notes = []
     if judged != split:
@@ -114,6 +118,10 @@ def _notes(cells: Sequence[Cell], *, split: str, judged: str, quarantined: int) 
         notes.append(f"Ceiling: with the whole pool labelled the same training reaches AP {tables.figure(ceiling)} on {judged}.")
     if quarantined:
         notes.append(f"{quarantined} images are quarantined for faults in the file or its labels and take no part.")
+    if void := undertrained(cells, judged):
+        notes.append(f"{void[0].upper()}{void[1:]}: nothing here ranks strategies.")
+    if len({cell.arm for cell in cells}) > 1:
+        notes += uneven_steps(cells, baseline=baseline, split=judged)
     curves = [curve(cell, judged) for cell in competing(cells)]
     if tables.uneven(curves):
         few, many = min(len(c.ap) for c in curves), max(len(c.ap) for c in curves)

@@ -15,10 +15,8 @@ from boxwise.report.cooperation import CooperationView, cooperation_view
 from boxwise.report.sheets import Thumbnail, picture, thumbnail
 from boxwise.results.colors import class_colors
 from boxwise.results.facts import Cell, Round, number, read_vae_history, train_losses
+from boxwise.results.fidelity import NAMES as FIDELITY_NAMES  # one look and one order for each, in every study of a report
 from boxwise.results.tables import Table, count, duration, figure, known_columns, pool_table, round_table, signed
-
-# One look and one order for each surrogate, in every study of a report.
-FIDELITY = ("expected", "pseudo", "learned", "reconstruction", "score")
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ def _summary(one_round: Round) -> str:
 
 def _fidelity_chart(cell: Cell) -> Chart | None:
     lines = []
-    for index, name in enumerate(FIDELITY):
+    for index, name in enumerate(FIDELITY_NAMES):
         points = [(r.round, number((r.phase("audit").get("fidelity") or {}).get(name))) for r in cell.rounds]
         known = [(x, y) for x, y in points if math.isfinite(y)]
         if known:
@@ -168,12 +166,12 @@ def _fidelity_table(cell: Cell) -> Table | None:
     if not audited:
         return None
     rows = tuple(_audit_row(r.round, r.phase("audit")) for r in audited)
-    return known_columns(Table(("round", "images", *FIDELITY, "α next", "β next"), rows))
+    return known_columns(Table(("round", "images", *FIDELITY_NAMES, "α next", "β next"), rows))
 
 
 def _audit_row(round_index: int, audit: Mapping[str, Any]) -> tuple[str, ...]:
     fidelity, weights = audit.get("fidelity") or {}, audit.get("weights") or {}
-    found = [fidelity.get(name) for name in FIDELITY] + [weights.get(name) for name in ("alpha", "beta")]
+    found = [fidelity.get(name) for name in FIDELITY_NAMES] + [weights.get(name) for name in ("alpha", "beta")]
     return (str(round_index), count(number(audit.get("n"))), *(figure(value, 2) for value in found))
 
 

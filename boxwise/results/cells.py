@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from boxwise.errors import BoxwiseError
+from boxwise.evaluation.cost import by_hand
 from boxwise.records import Phase, Split
 from boxwise.registry import role_of
 from boxwise.results.facts import Cell, Round
@@ -21,7 +22,9 @@ SELF_LABELS_FILE = "self_labels.json"  # what simulation knows of the model's ow
 
 def cell_of(study: Study, *, arm: str | None = None) -> Cell:
     """The study as one cell; `arm` names it in a comparison, by default after its strategy and scorer."""
-    rounds = tuple(Round(number, _with_items(study, number, facts)) for number, facts in study.store.facts().items())
+    rounds = tuple(
+        Round(number, _with_val(study, number, _with_items(study, number, facts))) for number, facts in study.store.facts().items()
+    )
     annotations = study.store.annotations(Split.TRAIN)
     kept = annotations.keys() | {item["image_id"] for one_round in rounds for item in one_round.phase(Phase.SELECT.value).get("items", ())}
     arm = arm or study.config.strategy.name
@@ -46,6 +49,17 @@ def _with_items(study: Study, number: int, facts: dict[str, dict[str, object]]) 
         return facts
     items = [asdict(item) for item in study.store.query(number).items]
     return facts | {Phase.SELECT.value: facts[Phase.SELECT.value] | {"items": items}}
+
+
+def _with_val(study: Study, number: int, facts: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+    """The facts of a round with what val cost by then, where an older version has not written that down: as if drawn by hand."""
+    spent = facts.get(Phase.ANNOTATE.value)
+    if not spent or "val_boxes" in spent:
+        return facts
+    val = study.store.annotations(Split.VAL, before=number + 1).values()
+    boxes = sum(len(annotation.boxes) for annotation in val)
+    paid = {"val_images": len(val), "val_boxes": boxes, "val_seconds": by_hand(len(val), boxes, study.config.cost)}
+    return facts | {Phase.ANNOTATE.value: spent | paid}
 
 
 def _self_labels(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes
-from boxwise.evaluation.curves import CellCurve
+from boxwise.evaluation.curves import AXES, CellCurve
 from boxwise.evaluation.stopping import ApShift
 from boxwise.registry import Role
 from boxwise.rounds.evaluate import stopping_ap
@@ -129,6 +129,7 @@ def curve(cell: Cell, split: str) -> CellCurve:
         seconds=_so_far([number(s.get("seconds")) for s in spent]),
         ap=[number(m.get("ap")) for m in metrics],
         ap50=[number(m.get("ap50")) for m in metrics],
+        val={axis: _so_far([number(s.get(f"val_{axis}", 0)) for s in spent]) for axis in AXES},
     )
 
 

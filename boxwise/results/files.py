@@ -12,13 +12,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from boxwise.evaluation.curves import compare_arms
+from boxwise.evaluation.curves import AXES, Axis
 from boxwise.files import replacing, write_csv
-from boxwise.results.facts import Cell, Round, competing, curve, judged_on, mean_value
+from boxwise.results.facts import Cell, Round, arms_of, cells_of, judged_on, mean_value
+from boxwise.results.fidelity import NAMES as FIDELITY_NAMES
+from boxwise.results.fidelity import fidelity_of
 from boxwise.results.self_labels import quality_of
+from boxwise.results.tables import ArmResult, arm_results
 
 _METRICS = ("ap", "ap50", "ap75", "voc07_ap50", "voc10_ap50")
-_TRAIN = ("steps", "stopped_early", "best_ap", "seconds", "images_per_second")
+_TRAIN = ("steps", "steps_behind", "stopped_early", "best_ap", "seconds", "images_per_second")
 _COOPERATION = (
     "model_boxes",
     "by_hand_seconds",
@@ -30,13 +33,13 @@ _COOPERATION = (
     "sl_recall",
     "al_ratio_mean",
 )
-FIDELITY = ("expected", "pseudo", "learned", "reconstruction", "score")
 COLUMNS = (
-    *("arm", "seed", "role", "round", "images", "boxes", "seconds", "new_images", "new_boxes", "new_seconds", "val_images"),
+    *("arm", "seed", "role", "round", "images", "boxes", "seconds", "new_images", "new_boxes", "new_seconds"),
+    *("val_images", "val_boxes", "val_seconds"),
     *(f"{split}_{name}" for split in ("val", "test") for name in _METRICS),
     *(f"train_{name}" for name in _TRAIN),
     *("select_seconds", "score_seconds", "pool"),
-    *(f"fidelity_{name}" for name in FIDELITY),
+    *(f"fidelity_{name}" for name in FIDELITY_NAMES),
     *_COOPERATION,
     *("lure_loss", "lure_error"),
 )
@@ -45,19 +48,26 @@ COLUMNS = (
 def write_results(cells: Sequence[Cell], path: Path, *, baseline: str = "random", split: str = "test") -> None:
     """`path` (CSV; empty where a figure is unknown) and the same rows, with the comparison of the arms, as `path` with suffix .json.
 
-    Costs are cumulative; seconds are the annotator's. split: what the comparison is judged on, val where no cell has it.
+    Costs are cumulative, those of val apart; seconds are the annotator's. split: what the comparison is judged on, val where no cell has
+    it; its costs include val.
     sl_precision, sl_recall: of the model's own labels of the round, known in simulation only.
     """
     rows = result_rows(cells)
     write_csv(path, COLUMNS, rows)
     judged = judged_on(cells, split)
-    floors = {cell.arm for cell in cells if cell.role == "floor"}
-    compared = compare_arms([curve(cell, judged) for cell in competing(cells)], baseline=baseline, apart=floors)
-    roles = {cell.arm: cell.role for cell in cells}
-    comparison = [{"role": roles[summary.arm], **asdict(summary)} for summary in compared]
-    document = {"split": judged, "baseline": baseline, "rounds": rows, "comparison": comparison}
+    results = {result.arm: result for result in arm_results(cells, baseline=baseline, split=judged)}
+    arms = [arm for arm in dict.fromkeys(cell.arm for cell in cells) if arm in results]
+    comparison = [_comparison(results[arm], axis) for axis in AXES for arm in arms]
+    fidelity = {arm: {name: fidelity_of(cells_of(cells, arm), name) for name in FIDELITY_NAMES} for arm in arms_of(cells, baseline)}
+    document = {"split": judged, "baseline": baseline, "rounds": rows, "comparison": comparison, "fidelity": fidelity}
     with replacing(path.with_suffix(".json")) as aside:
         aside.write_text(json.dumps(_plain(document), indent=1, allow_nan=False), encoding="utf-8")
+
+
+def _comparison(result: ArmResult, axis: Axis) -> dict[str, Any]:
+    summary = result.by_axis[axis]
+    figures = {"saving": summary.saving, "saving_without_val": summary.saving_without_val, "p_holm": result.p_holm.get(axis)}
+    return {"role": result.role, **asdict(summary), **figures}
 
 
 def result_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
@@ -80,13 +90,13 @@ def _figures(one_round: Round) -> dict[str, Any]:
     spent, train = one_round.phase("annotate"), one_round.phase("train")
     fidelity = one_round.phase("audit").get("fidelity") or {}
     return {
-        **{name: spent.get(name) for name in COLUMNS[4:11]},
+        **{name: spent.get(name) for name in COLUMNS[4:13]},
         **{f"{split}_{name}": (one_round.metrics(split) or {}).get(name) for split in ("val", "test") for name in _METRICS},
         **{f"train_{name}": train.get(name) for name in _TRAIN},
         "select_seconds": one_round.phase("select").get("seconds"),
         "score_seconds": one_round.phase("score").get("seconds"),
         "pool": one_round.phase("score").get("pool"),
-        **{f"fidelity_{name}": fidelity.get(name) for name in FIDELITY},
+        **{f"fidelity_{name}": fidelity.get(name) for name in FIDELITY_NAMES},
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,11 +19,12 @@ from numpy.typing import NDArray
 
 from boxwise.evaluation.curves import AXES, Axis
 from boxwise.evaluation.ranks import Ranks, mean_ranks
-from boxwise.evaluation.significance import Interval, PairedTest, holm, paired_test
+from boxwise.evaluation.significance import Interval, PairedTest, interval, sign_test
 from boxwise.files import replacing, write_csv
+from boxwise.results.convergence import Reach, labels_matter, reach_of, undertrained
 from boxwise.results.facts import Cell, ceiling_ap, cells_of, judged_on, number
 from boxwise.results.files import COLUMNS, result_rows
-from boxwise.results.tables import ArmResult, arm_results, mean_of
+from boxwise.results.tables import ArmResult, arm_results, corrected_p, mean_of
 
 Part = Literal["arm", "baseline", "upper bound", "floor"]
 
@@ -44,14 +46,20 @@ class Panel:
         """The split that quality is judged on."""
         return judged_on(self.cells, "test")
 
+    @cached_property
+    def void(self) -> str | None:
+        """Why the arms can't be ranked here: training has not converged; None where that is not shown."""
+        return undertrained(self.cells, self.split)
+
 
 @dataclass(frozen=True)
 class Standing:
     """One arm in one panel.
 
     p_holm: p by cost axis, corrected for the panel's arms; empty where there is none. rank: mean rank of its area over the seeds that all
-    arms have; of a floor or an upper bound the rank it would have among them. seconds_per_image: SCORE and SELECT, one pool image;
-    cost_ratio: against the baseline, whose pass scores nothing.
+    arms have; of a floor or an upper bound the rank it would have among them; NaN for all in a panel that is void. reach: what it pays
+    to get near the ceiling. seconds_per_image: SCORE and SELECT, one pool image; cost_ratio: against the baseline, whose pass scores
+    nothing.
     """
 
     panel: Panel
@@ -59,26 +67,27 @@ class Standing:
     role: Part
     p_holm: Mapping[Axis, float]
     rank: float
+    reach: Reach | None
     seconds_per_image: float
     cost_ratio: float
 
 
 @dataclass(frozen=True)
 class Overall:
-    """One arm over all panels: mean rank, panels it ranks first in, and a paired test of its area against the baseline's.
+    """One arm over all data sets that can be ranked: a data set is the unit, the mean over its seeds and detectors its one figure.
 
-    pairs: panels × seeds; ahead: in how many of them its area is the larger. gain: mean difference of the areas, as a share of the
-    baseline's mean area in the panel.
+    rank: mean rank of the area; firsts: data sets it ranks first in. gain: area less the baseline's, as a share of the baseline's, the mean
+    over data sets with its 95% limits; ahead: in how many of `sets` it is above 0; test: the sign test of that.
     """
 
     arm: str
     role: Part
     rank: float
     firsts: int
-    pairs: int
+    sets: int
     ahead: int
-    gain: float
-    test: PairedTest | None
+    gain: Interval
+    test: PairedTest
     p_holm: float | None
 
     @property
@@ -91,16 +100,16 @@ def standings(panel: Panel, *, baseline: str) -> list[Standing]:
     """Every arm with a learning curve, best rank first; ceilings have none, and an arm with fewer seeds than the baseline has no rank."""
     results = arm_results(panel.cells, baseline=baseline, split=panel.split)
     parts = _parts(results, baseline)
-    corrected = {axis: _corrected({r.arm: r.by_axis[axis].test for r in results if parts[r.arm] == "arm"}) for axis in AXES}
-    ranks, _ = _ranked([results], parts, baseline)
+    ranks = {} if panel.void else _ranked([results], parts, baseline)
     seconds = {r.arm: seconds_per_image(cells_of(panel.cells, r.arm)) for r in results}
     found = [
         Standing(
             panel,
             r,
             parts[r.arm],
-            {axis: corrected[axis][r.arm] for axis in AXES if r.arm in corrected[axis]},
+            r.p_holm,
             ranks.get(r.arm, math.nan),
+            reach_of(panel.cells, r.arm, panel.split),
             seconds[r.arm],
             seconds[r.arm] / seconds[baseline] if seconds.get(baseline) else math.nan,
         )
@@ -110,35 +119,31 @@ def standings(panel: Panel, *, baseline: str) -> list[Standing]:
 
 
 def overall(panels: Sequence[Panel], *, baseline: str) -> tuple[list[Overall], Ranks]:
-    """The arms that have finished what the baseline has, best mean rank first, and the ranks of the rivals; blocks are panels × seeds.
+    """The arms that have finished what the baseline has, best mean rank first, and the ranks of the rivals; blocks are data sets.
 
-    An arm that was stopped half way is left out, so that it costs the others no block.
+    Void panels take no part. An arm that was stopped half way is left out, so that it costs the others no block. Seeds of several data sets
+    are never pooled in one test: they are no independent data sets (Demsar, JMLR 2006).
     """
-    by_panel = [arm_results(panel.cells, baseline=baseline, split=panel.split) for panel in panels]
-    by_panel = [results for results in by_panel if results]
-    parts = {arm: part for results in by_panel for arm, part in _parts(results, baseline).items()}
-    found, ranks = _ranked(by_panel, parts, baseline)
-    rivals = [arm for arm in found if parts[arm] in ("arm", "baseline")]
-    blocks = [_areas(results, rivals) for results in by_panel]
-    firsts = [rivals[int(np.argmin(mean_ranks(block).mean))] for block in blocks if len(block)]
-    gains = {arm: _gains(by_panel, arm) for arm in found if arm != baseline}
-    tests = {arm: paired_test(gain, [0.0] * len(gain)) for arm, gain in gains.items() if gain}
-    corrected = _corrected({arm: test for arm, test in tests.items() if parts[arm] == "arm"})
-    rows = [
-        Overall(
-            arm,
-            parts[arm],
-            rank,
-            firsts.count(arm),
-            len(gains.get(arm, ())),
-            sum(gain > 0 for gain in gains.get(arm, ())),
-            mean_of(gains.get(arm, ())),
-            tests.get(arm),
-            corrected.get(arm),
-        )
-        for arm, rank in found.items()
-    ]
+    by_set = _by_set([panel for panel in panels if not panel.void], baseline)
+    together = [results for of_set in by_set.values() for results in of_set]
+    parts = {arm: part for results in together for arm, part in _parts(results, baseline).items()}
+    there = [arm for arm in parts if all(_level(arm, baseline, results) for results in together)]
+    rivals = [arm for arm in there if parts[arm] in ("arm", "baseline")]
+    ranks = mean_ranks(_set_ranks(by_set, rivals))
+    placed = dict(zip(rivals, ranks.mean, strict=True))
+    placed |= {arm: mean_ranks(_set_ranks(by_set, [*rivals, arm])).mean[-1] for arm in there if arm not in rivals}
+    firsts = [rivals[row] for row in _set_ranks(by_set, rivals).argmax(axis=1)] if rivals else []
+    gains = {arm: _gains(by_set, arm) for arm in there if arm != baseline}
+    tests = {arm: sign_test(gains.get(arm, ())) for arm in there}
+    corrected = corrected_p({arm: test for arm, test in tests.items() if parts[arm] == "arm"})
+    rows = [_overall_row(arm, parts[arm], rank, firsts, gains.get(arm, ()), tests[arm], corrected.get(arm)) for arm, rank in placed.items()]
     return sorted(rows, key=lambda row: row.rank), ranks
+
+
+def _overall_row(
+    arm: str, part: Part, rank: float, firsts: Sequence[str], gains: Sequence[float], test: PairedTest, p_holm: float | None
+) -> Overall:
+    return Overall(arm, part, rank, firsts.count(arm), len(gains), sum(gain > 0 for gain in gains), interval(gains), test, p_holm)
 
 
 def seconds_per_image(cells: Sequence[Cell]) -> float:
@@ -187,6 +192,10 @@ def sanity(panel: Panel, *, baseline: str) -> list[tuple[bool | None, str]]:
     if math.isfinite(ceiling):
         part = f", {reached / ceiling:.0%} of that" if ceiling > 0 else ""
         said.append((None, f"{panel.name}: labelling everything reaches AP {ceiling:.3f}; {baseline} ends at {reached:.3f}{part}."))
+        if sum(cell.role == "ceiling" for cell in panel.cells) > 1:
+            said.append((panel.void is None, f"{panel.name}: {panel.void or 'no arm ends above that by more than noise'}."))
+    if (labels := labels_matter(panel.cells, panel.split, baseline=baseline)) is not None:
+        said.append((labels[0], f"{panel.name}: {labels[1]}."))
     for result in results.values():
         summary = result.by_axis["images"]
         if result.role not in ("floor", "upper bound") or summary.difference is None:
@@ -204,17 +213,33 @@ def _parts(results: Sequence[ArmResult], baseline: str) -> dict[str, Part]:
     return {r.arm: "baseline" if r.arm == baseline else cast("Part", r.role) for r in results}
 
 
-def _ranked(by_panel: Sequence[Sequence[ArmResult]], parts: Mapping[str, Part], baseline: str) -> tuple[dict[str, float], Ranks]:
-    """Arm → mean rank, for the arms that are in every panel with all seeds, and the ranks of the rivals alone."""
+def _ranked(by_panel: Sequence[Sequence[ArmResult]], parts: Mapping[str, Part], baseline: str) -> dict[str, float]:
+    """Arm → mean rank over the seeds of the panels, for the arms that are in every panel with all seeds."""
     there = [arm for arm in parts if all(_level(arm, baseline, results) for results in by_panel)]
     rivals = [arm for arm in there if parts[arm] in ("arm", "baseline")]
-    ranks = _mean_ranks(by_panel, rivals)
-    apart = {arm: _mean_ranks(by_panel, [*rivals, arm]).mean[-1] for arm in there if arm not in rivals}
-    return dict(zip(rivals, ranks.mean, strict=True)) | apart, ranks
+    apart = {arm: _seed_ranks(by_panel, [*rivals, arm])[-1] for arm in there if arm not in rivals}
+    return dict(zip(rivals, _seed_ranks(by_panel, rivals), strict=True)) | apart
 
 
-def _mean_ranks(by_panel: Sequence[Sequence[ArmResult]], arms: Sequence[str]) -> Ranks:
-    return mean_ranks(np.concatenate([np.zeros((0, len(arms))), *(_areas(results, arms) for results in by_panel)]))
+def _seed_ranks(by_panel: Sequence[Sequence[ArmResult]], arms: Sequence[str]) -> tuple[float, ...]:
+    return mean_ranks(np.concatenate([np.zeros((0, len(arms))), *(_areas(results, arms) for results in by_panel)])).mean
+
+
+def _by_set(panels: Sequence[Panel], baseline: str) -> dict[str, list[list[ArmResult]]]:
+    """Data set → the results of each of its panels that has any."""
+    found: dict[str, list[list[ArmResult]]] = {}
+    for panel in panels:
+        if results := arm_results(panel.cells, baseline=baseline, split=panel.split):
+            found.setdefault(panel.data, []).append(results)
+    return found
+
+
+def _set_ranks(by_set: Mapping[str, Sequence[Sequence[ArmResult]]], arms: Sequence[str]) -> NDArray[np.float64]:
+    """How well each arm ranks in each data set, float64 [sets, arms]: minus its rank by mean area, the mean over detectors."""
+    blocks = [[_areas(results, arms) for results in of_set] for of_set in by_set.values()]
+    blocks = [known for of_set in blocks if (known := [areas for areas in of_set if len(areas)])]
+    rows = [[mean_ranks(areas.mean(axis=0, keepdims=True)).mean for areas in of_set] for of_set in blocks]
+    return -np.array([np.mean(of_set, axis=0) for of_set in rows], np.float64).reshape(len(rows), len(arms))
 
 
 def _level(arm: str, baseline: str, results: Sequence[ArmResult]) -> bool:
@@ -230,15 +255,16 @@ def _areas(results: Sequence[ArmResult], arms: Sequence[str]) -> NDArray[np.floa
     return np.array([[by_arm[arm][seed] for arm in arms] for seed in seeds], np.float64).reshape(len(seeds), len(arms))
 
 
-def _gains(by_panel: Sequence[Sequence[ArmResult]], arm: str) -> list[float]:
-    """The arm's area less the baseline's, pair by pair, as a share of the baseline's mean: panels of other scales can be in one test."""
-    pairs = [np.array(r.summary.pairs).reshape(-1, 2) for results in by_panel for r in results if r.arm == arm]
-    return [float(gain) for pair in pairs if len(pair) and pair[:, 1].mean() > 0 for gain in (pair[:, 0] - pair[:, 1]) / pair[:, 1].mean()]
+def _gains(by_set: Mapping[str, Sequence[Sequence[ArmResult]]], arm: str) -> list[float]:
+    """The arm's area less the baseline's as a share of it, one figure a data set: so that sets of other scales can be compared."""
+    by_panel = [[_gain(r) for results in of_set for r in results if r.arm == arm] for of_set in by_set.values()]
+    return [mean for of_set in by_panel if math.isfinite(mean := mean_of(of_set))]
 
 
-def _corrected(tests: Mapping[str, PairedTest | None]) -> dict[str, float]:
-    known = {arm: test.p for arm, test in tests.items() if test is not None and test.p is not None}
-    return dict(zip(known, holm(list(known.values())), strict=True))
+def _gain(result: ArmResult) -> float:
+    """Mean over seeds; NaN where the baseline finds nothing."""
+    pairs = np.array(result.summary.pairs).reshape(-1, 2)
+    return float((pairs[:, 0] - pairs[:, 1]).mean() / pairs[:, 1].mean()) if len(pairs) and pairs[:, 1].mean() > 0 else math.nan
 
 
 # -- files ---------------------------------------------------------------------------------------------------------------------
@@ -271,12 +297,14 @@ def _summary_row(standing: Standing, full: float) -> dict[str, Any]:
     for axis in AXES:
         summary = result.by_axis[axis]
         row |= _limits(f"{axis}_area", summary.area) | {f"{axis}_area_of_full": summary.area.mean / full if full > 0 else math.nan}
-        for name in ("difference", "saving", "speed_up"):
+        for name in ("difference", "saving", "saving_without_val", "speed_up"):
             row |= _limits(f"{axis}_{name}", getattr(summary, name))
         row |= {f"{axis}_saving_seeds": summary.saving_seeds}
         row |= {f"{axis}_p": summary.test.p if summary.test else None, f"{axis}_p_holm": standing.p_holm.get(axis)}
         row |= {f"{axis}_test": summary.test.text if summary.test else ""}
-    return row
+        row |= {f"{axis}_to_95": standing.reach.costs[axis] if standing.reach else math.nan}
+        row |= {f"{axis}_to_95_of_everything": standing.reach.of_everything[axis] if standing.reach else math.nan}
+    return row | {"reached_95": standing.reach.reached if standing.reach else None, "void": panel.void or ""}
 
 
 def _limits(name: str, value: Interval | None) -> dict[str, float | None]:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from boxwise.evaluation.curves import AXES, ArmSummary, Axis, CellCurve, compare_arms
-from boxwise.evaluation.significance import MIN_SEEDS, Interval, interval
+from boxwise.evaluation.significance import MIN_SEEDS, Interval, PairedTest, holm, interval
 from boxwise.registry import Role
 from boxwise.results.facts import Cell, Round, arms_of, cells_of, competing, curve, number
 
@@ -39,6 +39,7 @@ class ArmResult:
     """One row of the result table, one card of the headline.
 
     judged: the cost that arms are judged over: labelled images, or annotator time where people are asked differently from arm to arm.
+    p_holm: p by cost axis, corrected for the arms that are rivals of the baseline; empty for what is no rival, or has no p.
     """
 
     arm: str
@@ -49,22 +50,36 @@ class ArmResult:
     ap50: Interval
     by_axis: Mapping[Axis, ArmSummary]
     judged: Axis = "images"
+    p_holm: Mapping[Axis, float] = field(default_factory=dict)
 
     def quantity(self, kind: str, axis: Axis | None = None) -> Quantity:
-        """A statistic as shown: 'area', 'difference' or 'saving' on an axis, 'ap' or 'ap50' after the last round, or the 'test'."""
+        """A statistic as shown: 'area', 'difference' or 'saving' on an axis, 'ap' or 'ap50' after the last round, or the 'test'.
+
+        A saving is of all labels, those of val included, with that of the labels trained on alone as a remark. The remark of the
+        test is its p after Holm's correction.
+        """
         summary = self.by_axis[axis or self.judged]
         if kind == "test":
-            return Quantity(summary.test.text if summary.test else NONE)
+            return Quantity(summary.test.text if summary.test else NONE, self._corrected(summary))
         value = getattr(self, kind) if kind in ("ap", "ap50") else getattr(summary, kind)
         shown = _quantity(value, {"difference": signed, "saving": saved}.get(kind, share))
-        if kind == "saving" and 0 < summary.saving_seeds < len(summary.paired_seeds):
-            return replace(shown, remark=f"{shown.remark}, {of_seeds(summary)}".removeprefix(", "))
-        return shown
+        return replace(shown, remark=", ".join(filter(None, (shown.remark, *_remarks(summary))))) if kind == "saving" else shown
+
+    def _corrected(self, summary: ArmSummary) -> str:
+        p = self.p_holm.get(summary.axis)
+        return "" if p is None or summary.test is None or p == summary.test.p else f"Holm: {figure(p)}"
 
     @property
     def verdict(self) -> Verdict:
-        """Decided by the paired test on the area under the curve over `judged`; without enough seeds nothing is."""
-        return verdict(self.summary)
+        """A win or a loss needs a paired test on the area over `judged` below .05 after Holm's correction; anything else is undecided.
+
+        An upper bound or a floor is no rival and goes by its own p.
+        """
+        test, difference = self.summary.test, self.summary.difference
+        p = self.p_holm.get(self.judged, test.p if test else None)
+        if p is None or p >= SIGNIFICANT or difference is None:
+            return "undecided"
+        return "win" if difference.mean > 0 else "loss"
 
     @property
     def summary(self) -> ArmSummary:
@@ -128,11 +143,15 @@ def of_seeds(summary: ArmSummary) -> str:
     return f"{summary.saving_seeds} of {len(summary.paired_seeds)} seeds"
 
 
-def verdict(summary: ArmSummary) -> Verdict:
-    """A win or a loss needs a paired test below .05; anything else is undecided."""
-    if summary.test is None or summary.test.p is None or summary.test.p >= SIGNIFICANT or summary.difference is None:
-        return "undecided"
-    return "win" if summary.difference.mean > 0 else "loss"
+def _remarks(summary: ArmSummary) -> list[str]:
+    """What is said below a saving: that without val where val has a cost, and the seeds it rests on where they are not all."""
+    bare = summary.saving_without_val
+    said = []
+    if bare is not None and math.isfinite(bare.mean) and bare != summary.saving:
+        said.append(f"without val {saved(bare.mean)}")
+    if 0 < summary.saving_seeds < len(summary.paired_seeds):
+        said.append(of_seeds(summary))
+    return said
 
 
 def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[ArmResult]:
@@ -143,6 +162,8 @@ def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[Arm
     by_axis = {(s.arm, s.axis): s for s in compare_arms(curves, baseline=baseline, apart=floors)}
     half = {s.arm: s for s in compare_arms(curves, baseline=baseline, metric="ap50", axes=("images",), apart=floors)}
     judged: Axis = "seconds" if len({cell.ask for cell in cells}) > 1 else "images"
+    rivals = {cell.arm for cell in cells if cell.role == "arm"}
+    corrected = {axis: corrected_p({arm: s.test for (arm, on), s in by_axis.items() if on == axis and arm in rivals}) for axis in AXES}
     results = []
     for arm in arms_of(cells, baseline):
         if arm not in half:
@@ -150,8 +171,15 @@ def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[Arm
         summaries = {axis: by_axis[arm, axis] for axis in AXES}
         mine = cells_of(cells, arm)
         final, seeds = summaries["images"].final, len(summaries["images"].seeds)
-        results.append(ArmResult(arm, mine[0].label, mine[0].role, seeds, final, half[arm].final, summaries, judged))
+        p_holm = {axis: corrected[axis][arm] for axis in AXES if arm in corrected[axis]}
+        results.append(ArmResult(arm, mine[0].label, mine[0].role, seeds, final, half[arm].final, summaries, judged, p_holm))
     return results
+
+
+def corrected_p(tests: Mapping[str, PairedTest | None]) -> dict[str, float]:
+    """Arm → p after Holm's correction for all arms that have one."""
+    known = {arm: test.p for arm, test in tests.items() if test is not None and test.p is not None}
+    return dict(zip(known, holm(list(known.values())), strict=True))
 
 
 def headline(results: Sequence[ArmResult], *, baseline: str, split: str) -> str:
@@ -163,7 +191,9 @@ def headline(results: Sequence[ArmResult], *, baseline: str, split: str) -> str:
     parts = (f"{words} {baseline}: {', '.join(tally[name])}." for name, words in _WORDS.items() if tally[name])
     seeds = max(r.summary.test.seeds for r in judged if r.summary.test)
     over = AXIS_NAMES[judged[0].judged]
-    said = f"{' '.join(parts)} Judged by AP on {split} along the curve over {over}, {plural(seeds, 'paired seed')}."
+    rivals = sum(r.role == "arm" for r in judged)
+    corrected = f", Holm's correction for {rivals} arms" if rivals > 1 else ""
+    said = f"{' '.join(parts)} Judged by AP on {split} along the curve over {over}, {plural(seeds, 'paired seed')}{corrected}."
     few = f" A verdict needs {MIN_SEEDS}: with fewer, even the same winner every time could be luck."
     return said + few if seeds < MIN_SEEDS else said
 
@@ -173,12 +203,12 @@ def reading(result: ArmResult) -> list[str]:
     summary = result.summary
     difference = result.quantity("difference")
     limits = f" (95% {difference.remark})" if difference.remark else ""
-    test = result.quantity("test").text
+    test = ", ".join(filter(None, (result.quantity("test").text, result.quantity("test").remark)))
     seeds = plural(len(summary.paired_seeds), "seed")
     return [
         f"Mean AP along the curve over {AXIS_NAMES[result.judged]} {difference.text}{limits}; "
         f"ahead on {summary.ahead} of {seeds}; Wilcoxon: {test}.",
-        "For the same AP: " + ", ".join(_spent(result.by_axis[axis], AXIS_NAMES[axis]) for axis in AXES) + ".",
+        "For the same AP, val included: " + ", ".join(_spent(result.by_axis[axis], AXIS_NAMES[axis]) for axis in AXES) + ".",
     ]
 
 

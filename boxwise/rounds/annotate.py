@@ -12,7 +12,7 @@ from boxwise.rounds.context import RoundContext, StepResult
 
 
 def annotate(context: RoundContext, round_index: int) -> StepResult:
-    """Count the labour once every image of the query is labelled."""
+    """Count the labour once every image of the query is labelled; labels of val that came with the images are priced as drawn by hand."""
     train, val = context.store.labour(Split.TRAIN), context.store.labour(Split.VAL)
     images, boxes = train.by_hand
     so_far = {
@@ -27,5 +27,7 @@ def annotate(context: RoundContext, round_index: int) -> StepResult:
     actions = {action.value: number for action, number in context.store.actions(round_index, Split.TRAIN).items()}
     if not train.images:
         raise StudyError(f"{context.folder}: none of the images asked for could be used; see `boxwise status {context.folder}`.")
-    facts = so_far | new | {"val_images": val.images, "val_seconds": val.seconds, "actions": actions}
+    given = val.images - val.by_hand[0], val.boxes - val.by_hand[1]
+    paid = {"val_images": val.images, "val_boxes": val.boxes, "val_seconds": val.seconds + by_hand(*given, context.config.cost)}
+    facts = so_far | new | paid | {"actions": actions}
     return StepResult(facts, (round_index, Phase.AUDIT if round_index else Phase.COMPOSE))

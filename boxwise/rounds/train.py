@@ -31,8 +31,10 @@ def train(context: RoundContext, round_index: int) -> StepResult:
     detector.save(context.weights_file(round_index))
     for image_id, fault in report.unreadable.items():
         context.store.quarantine(image_id, fault)
+    before = context.facts(round_index - 1, Phase.TRAIN) if goes_on(context, round_index) else {}
     facts = {
         "steps": report.steps,
+        "steps_behind": report.steps + before.get("steps_behind", before.get("steps", 0)),
         "stopped_early": report.stopped_early,
         "best_ap": report.best_ap,
         "images_per_second": report.images_per_second,

@@ -13,8 +13,7 @@ from boxwise.evaluation.curves import (
     common_range,
     compare_arms,
     cost_at,
-    saving,
-    saving_profile,
+    cost_ratio,
 )
 
 
@@ -100,29 +99,49 @@ class TestCostAt:
         assert cost_at(curve([], []), 0.1) is None
 
 
-class TestSaving:
-    def test_twice_as_fast_saves_half(self):
-        assert saving(curve([10, 20, 30], [0.1, 0.5, 0.6]), curve([10, 20, 40], [0.1, 0.3, 0.5])) == pytest.approx(0.5)
+class TestCostRatio:
+    def test_twice_as_fast_costs_half(self):
+        assert cost_ratio(curve([10, 20, 30], [0.1, 0.5, 0.6]), curve([10, 20, 40], [0.1, 0.3, 0.5])) == pytest.approx(0.5)
 
-    def test_is_negative_where_the_curve_costs_more(self):
-        assert saving(curve([10, 40], [0.1, 0.3]), curve([10, 20], [0.1, 0.5])) == pytest.approx(1 - 40 / 15)
+    def test_is_above_one_where_the_curve_costs_more(self):
+        assert cost_ratio(curve([10, 40], [0.1, 0.3]), curve([10, 20], [0.1, 0.5])) == pytest.approx(40 / 15)
 
-    def test_against_itself_is_nothing(self):
-        assert saving(RAMP, RAMP) == 0
+    def test_against_itself_is_one(self):
+        assert cost_ratio(RAMP, RAMP) == 1
 
     def test_at_a_quality_one_never_reaches(self):
-        assert saving(RAMP, curve([10, 20], [0.1, 0.3]), quality=0.4) is None
-        assert saving(curve([], []), RAMP) is None
+        assert cost_ratio(RAMP, curve([10, 20], [0.1, 0.3]), quality=0.4) is None
+        assert cost_ratio(curve([], []), RAMP) is None
 
-    def test_profile_climbs_from_the_start_to_the_common_top(self):
-        profile = saving_profile(curve([10, 20], [0.1, 0.5]), curve([10, 30], [0.1, 0.5]), levels=3)
-        assert profile == [(0.1, 0.0), (pytest.approx(0.3), pytest.approx(1 - 15 / 20)), (pytest.approx(0.5), pytest.approx(1 - 20 / 30))]
 
-    def test_profile_leaves_out_what_one_of_them_started_above(self):
-        assert saving_profile(curve([10, 20], [0.3, 0.5]), curve([10, 30], [0.1, 0.5]), levels=2)[0][0] == pytest.approx(0.3)
+class TestVal:
+    """Labels spent on val are paid for like any others."""
 
-    def test_profile_of_curves_that_never_climb(self):
-        assert saving_profile(curve([10, 20], [0.3, 0.2]), curve([10, 20], [0.3, 0.3])) == [(pytest.approx(0.3), 0.0)]
+    @staticmethod
+    def cells(val_images):
+        val = {"images": [val_images] * 2, "seconds": [30 * val_images] * 2}
+        return [
+            CellCurve(arm, 0, images, [5 * n for n in images], [30 * n for n in images], [0.1, 0.3], [0.2, 0.6], val)
+            for arm, images in (("random", [10, 50]), ("dual", [10, 30]))
+        ]
+
+    def test_a_saving_shrinks_by_what_val_costs(self):
+        """30 images instead of 50, and 70 for val each time: 100 instead of 120."""
+        dual = on(compare_arms(self.cells(70)), "dual")
+        assert dual.saving.mean == pytest.approx(1 - 100 / 120)
+        assert dual.saving_without_val.mean == pytest.approx(1 - 30 / 50)
+        assert dual.speed_up.mean == pytest.approx(1.2)
+
+    def test_an_axis_on_which_val_has_no_cost_is_left_alone(self):
+        dual = on(compare_arms(self.cells(70)), "dual", "boxes")
+        assert dual.saving == dual.saving_without_val
+
+    def test_without_val_both_are_one(self):
+        dual = on(compare_arms(self.cells(0)), "dual")
+        assert dual.saving == dual.saving_without_val and dual.saving.mean == pytest.approx(0.4)
+
+    def test_the_area_is_over_what_both_spent_in_all(self):
+        assert on(compare_arms(self.cells(70)), "dual").area == on(compare_arms(self.cells(0)), "dual").area
 
 
 class TestBand:
@@ -159,7 +178,8 @@ class TestCompareArms:
         assert dual.difference.mean == pytest.approx((0.05 + 0.15) / 2)
         assert dual.difference.low == pytest.approx(0.1 - 12.7062 * 0.05, abs=1e-4)
         assert dual.final.mean == pytest.approx(0.45)
-        assert dual.saving.mean == pytest.approx((1 - 15 / 20 + 1 - (10 + 10 / 4) / 20) / 2)
+        assert dual.saving.mean == pytest.approx(1 - math.sqrt((15 / 20) * (12.5 / 20)))
+        assert dual.saving.low < dual.saving.mean < dual.saving.high
         assert dual.test.text == "not enough seeds (2 of 6)"
 
     def test_the_baseline_is_not_compared_with_itself(self):

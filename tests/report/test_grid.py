@@ -62,7 +62,7 @@ def test_an_arm_stopped_half_way_takes_no_block_from_the_others():
     cells = [c for c in panel().cells if c.arm != "bad" or c.seed < 2]
     rows, ranks = overall([Panel("made", "tiny", cells)], baseline="random")
     assert [row.arm for row in rows] == ["good", "oracle_loss", "random", "fewest"]
-    assert ranks.blocks == 6
+    assert ranks.blocks == 1
     found = standings(Panel("made", "tiny", cells), baseline="random")
     assert [(s.result.arm, s.rank) for s in found][:4] == [("good", 1), ("oracle_loss", 1), ("random", 2), ("fewest", 3)]
     assert found[4].result.arm == "bad" and math.isnan(found[4].rank)
@@ -110,38 +110,85 @@ class TestStandings:
         assert "everything" not in found
 
 
-class TestOverall:
-    def test_panels_of_any_scale_make_one_test(self):
-        rows, ranks = overall([panel("one"), panel("two")], baseline="random")
-        good = next(row for row in rows if row.arm == "good")
-        assert (good.rank, good.pairs, good.ahead, good.firsts) == (1, 12, 12, 2) and ranks.blocks == 12
-        assert good.gain == pytest.approx(0.075 / 0.2025)  # of the baseline's mean over six seeds
-        assert good.test.p == pytest.approx(2 / 2**12) and good.p_holm == pytest.approx(2 * 2 / 2**12)
-        assert headline(rows, "random").startswith("On these data better than random: good. On these data worse than random: bad.")
+def sets(count, **options):
+    return [panel(f"set {number}", **options) for number in range(count)]
 
-    def test_only_arms_and_seeds_that_all_have_are_ranked(self):
+
+class TestOverall:
+    def test_a_data_set_is_the_unit_however_many_seeds_it_has(self):
+        rows, ranks = overall(sets(2), baseline="random")
+        good = next(row for row in rows if row.arm == "good")
+        assert (good.rank, good.sets, good.ahead, good.firsts) == (1, 2, 2, 2) and ranks.blocks == 2
+        assert good.gain.mean == pytest.approx(0.075 / 0.2025)  # of the baseline's mean over six seeds
+        assert good.test.p is None and good.test.text == "not enough (2 of 6)"
+
+    def test_six_data_sets_decide(self):
+        rows, _ = overall(sets(6, seeds=1), baseline="random")
+        good, bad = (next(row for row in rows if row.arm == arm) for arm in ("good", "bad"))
+        assert good.test.p == pytest.approx(2 / 2**6) and good.p_holm == pytest.approx(2 * 2 / 2**6)
+        assert (good.ahead, bad.ahead) == (6, 0)
+
+    def test_seeds_of_two_data_sets_make_no_twelve_pairs(self):
+        """Twelve wins of twelve would be p = .0005 in one Wilcoxon test; two data sets of six seeds are two."""
+        panels = sets(2, arms=("good", "bad", "random"))
+        rows, _ = overall(panels, baseline="random")
+        assert all(row.p_holm is None for row in rows)
+        said = headline(rows, {one.name: standings(one, baseline="random") for one in panels}, "random")
+        assert "On set 0 · tiny undecided: good, bad." in said and "better" not in said
+
+    def test_two_detectors_on_one_data_set_are_one_unit(self):
+        rows, ranks = overall([panel("one"), replace(panel("one"), detector="large"), panel("two")], baseline="random")
+        assert next(row for row in rows if row.arm == "good").sets == 2 and ranks.blocks == 2
+
+    def test_only_arms_that_every_set_has_are_ranked(self):
         rows, ranks = overall([panel("one", seeds=3), panel("two", ("good", "random"), seeds=2)], baseline="random")
-        assert [row.arm for row in rows] == ["good", "random"] and ranks.blocks == 5
+        assert [row.arm for row in rows] == ["good", "random"] and ranks.blocks == 2
 
     def test_neither_floor_nor_upper_bound_takes_part_in_the_test_that_all_are_alike(self):
-        rivals = overall([panel(arms=("good", "bad", "random"))], baseline="random")[1]
-        assert overall([panel()], baseline="random")[1] == rivals
+        rivals = overall(sets(3, arms=("good", "bad", "random")), baseline="random")[1]
+        assert rivals.p is not None and overall(sets(3), baseline="random")[1] == rivals
 
-    def test_a_panel_in_which_the_baseline_finds_nothing_is_left_out_of_the_test(self):
+    def test_a_set_in_which_the_baseline_finds_nothing_has_no_gain(self):
         nothing = Panel(
             "two", "tiny", [replace(cell(arm, 0, (-0.0,) * 3), seed=seed) for arm in ("good", "bad", "random") for seed in range(6)]
         )
         rows, ranks = overall([panel("one"), nothing], baseline="random")
-        assert {row.arm: (row.pairs, row.ahead) for row in rows if row.role == "arm"} == {"good": (6, 6), "bad": (6, 0)}
-        assert ranks.blocks == 12
-
-    def test_few_seeds_decide_nothing(self):
-        rows, _ = overall([panel(seeds=2)], baseline="random")
-        assert headline(rows, "random").startswith("Undecided: good, bad.")
+        assert {row.arm: (row.sets, row.ahead) for row in rows if row.role == "arm"} == {"good": (1, 1), "bad": (1, 0)}
+        assert ranks.blocks == 2
 
     def test_nothing_evaluated_yet(self):
         rows, _ = overall([Panel("made", "tiny", [])], baseline="random")
-        assert rows == [] and "yet" in headline(rows, "random")
+        assert rows == [] and "yet" in headline(rows, {}, "random")
+
+
+class TestVoid:
+    """Where the whole pool's labels do worse than a part of them, training has not converged, and nothing is ranked."""
+
+    @pytest.fixture
+    def void(self):
+        whole = [replace(cell("everything", seed, (0.1, 0.35), (10, 100)), role="ceiling") for seed in range(6)]
+        return Panel("unfinished", "tiny", [*(c for c in panel(ceiling=False).cells if c.role == "arm"), *whole])
+
+    def test_has_no_ranks(self, void):
+        assert all(math.isnan(standing.rank) for standing in standings(void, baseline="random"))
+        assert all(not math.isnan(s.rank) for s in standings(panel(arms=("good", "bad", "random")), baseline="random"))
+
+    def test_takes_no_part_over_all(self, void):
+        assert overall([panel("one"), void], baseline="random")[1].blocks == 1
+        assert overall([void], baseline="random")[0] == []
+
+    def test_is_said_first(self, void):
+        rows, _ = overall([void], baseline="random")
+        said = headline(rows, {void.name: standings(void, baseline="random")}, "random")
+        assert said.startswith("unfinished · tiny is undertrained: good ends 0.050 AP above")
+        assert (False, f"{void.name}: {void.void}.") in sanity(void, baseline="random")
+
+    def test_is_written_down(self, void, tmp_path):
+        write_grid([void], tmp_path, baseline="random")
+        arms = [row for row in rows_of(tmp_path / "summary.csv") if row["role"] != "ceiling"]
+        assert arms and all(row["void"].startswith("undertrained") and row["rank"] == "" for row in arms)
+        page = write_grid_report([void], tmp_path / "r.html", title="B", environment={}, baseline="random").read_text()
+        assert "undertrained: good ends" in page
 
 
 def test_the_noise_of_the_baseline():
@@ -153,10 +200,16 @@ def test_the_noise_of_the_baseline():
 class TestSanity:
     def test_the_floor_is_below_and_the_ceiling_is_stated(self):
         said = sanity(panel(), baseline="random")
-        assert [passed for passed, _ in said] == [None, True, None]
+        assert [passed for passed, _ in said] == [None, True, True, True, None]
         assert "AP 0.502; random ends at 0.302, 60% of that" in said[0][1]
-        assert "oracle_loss (upper bound) is above random, area +0.1500, ahead in 6 of 6 seeds" in said[2][1]
-        assert "fewest (floor) is below random, area -0.1000, ahead in 0 of 6 seeds" in said[1][1]
+        assert "no arm ends above that by more than noise" in said[1][1]
+        assert "labelling everything adds +0.400 AP (95% +0.400 to +0.400) to the first round of random" in said[2][1]
+        assert "oracle_loss (upper bound) is above random, area +0.1500, ahead in 6 of 6 seeds" in said[4][1]
+        assert "fewest (floor) is below random, area -0.1000, ahead in 0 of 6 seeds" in said[3][1]
+
+    def test_one_seed_shows_no_convergence(self):
+        said = sanity(panel(seeds=1), baseline="random")
+        assert not any("noise" in text or "adds" in text for _, text in said)
 
     def test_a_floor_above_the_baseline_is_told(self):
         wrong = Panel("made", "tiny", [cell("random", 0), cell("fewest", 0, AP["good"])])
@@ -190,6 +243,7 @@ def test_files(tmp_path):
     summary = {(r["data"], r["arm"]): r for r in rows_of(tmp_path / "summary.csv")}
     good = summary["one", "good"]
     assert float(good["images_area_of_full"]) == pytest.approx(0.2775 / 0.5025) and float(good["images_speed_up"]) == pytest.approx(1.5)
+    assert float(good["images_to_95"]) == math.inf and good["reached_95"] == "0" and good["void"] == ""
     assert float(good["images_p_holm"]) == pytest.approx(0.0625) and float(good["selection_cost_ratio"]) == pytest.approx(2.5)
     assert summary["one", "everything"]["role"] == "ceiling" and summary["one", "everything"]["images_area"] == ""
 
@@ -199,8 +253,8 @@ def test_the_page(tmp_path):
         [panel("one"), panel("two & more")], tmp_path / "r.html", title="B", environment={"os": "x"}, baseline="random"
     )
     text = page.read_text()
-    assert "two &amp; more" in text and "better than random: good." in text and "not as it should" not in text
-    assert "only the test over all panels can decide" in text  # 2 arms with 6 seeds: at best .0625
+    assert "two &amp; more" in text and "undecided: good, bad." in text and "not as it should" not in text
+    assert "it takes 7 seeds, or fewer arms" in text  # 2 arms with 6 seeds: at best .0625
     assert text.count("<svg") >= 6 and not re.search(r"(?:src|href)=\"https?:", text)
 
 

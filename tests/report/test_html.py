@@ -114,7 +114,7 @@ class TestSimulation:
     def test_every_section_is_there(self, simulation):
         _, page = simulation
         sections = [a["id"] for a in page.all("section")]
-        assert sections == ["headline", "results", "curves", "quality", "pr", "confusion", "rounds", "config", "environment"]
+        assert sections == ["headline", "results", "curves", "fidelity", "quality", "pr", "confusion", "rounds", "config", "environment"]
         assert len(page.all("figure")) > 20
 
     def test_upper_bounds_are_marked_wherever_they_are_named(self, simulation):

@@ -36,6 +36,8 @@ def test_json_holds_the_same_rows_and_the_comparison(make_cells, tmp_path):
     assert found["split"] == "test"
     expected = compare_arms([curve(cell, "test") for cell in cells])
     assert [(s["arm"], s["axis"], s["areas"]) for s in found["comparison"]] == [(s.arm, s.axis, list(s.areas)) for s in expected]
+    assert [s["saving"][0] for s in found["comparison"] if s["saving"]] == [s.saving.mean for s in expected if s.saving]
+    assert set(found["fidelity"]["dual"]) == {"expected", "pseudo", "learned", "reconstruction", "score"}
 
 
 def test_without_a_test_split_columns_are_empty_and_val_is_judged(make_cells, tmp_path):

@@ -16,7 +16,11 @@ from boxwise.config import load_config
 from boxwise.errors import BoxwiseError, ConfigError, StudyError
 from boxwise.records import Phase, Split
 from boxwise.registry import ARMS
+from boxwise.results.cells import cell_of
+from boxwise.results.facts import curve
+from boxwise.results.training_steps import steps_behind, steps_ratio
 from boxwise.simulation.simulate import Plan, check_baseline, read_simulation, simulate, with_splits
+from boxwise.store import Store
 from boxwise.study import Study
 
 TIMED = ("train_seconds", "train_images_per_second")
@@ -55,6 +59,45 @@ def test_every_arm_pays_for_the_same_number_of_images(cells):
 
 def test_cells_come_in_the_order_of_arms_and_seeds(plan, cells):
     assert list(cells) == [(arm, seed) for arm in plan.arms for seed in plan.seeds]
+
+
+def test_labels_of_val_are_paid_for_as_if_drawn_by_hand(plan, cells):
+    """A simulation's val comes with the data; somebody has drawn it."""
+    dataset = with_splits(plan.dataset)
+    val = [record.image_id for record in dataset.images if record.split is Split.VAL]
+    boxes = sum(len(dataset.labels[image_id]) for image_id in val)
+    for cell in cells.values():
+        spent = cell.rounds[-1].facts["annotate"]
+        seconds = len(val) * plan.config.cost.look + boxes * plan.config.cost.draw
+        assert (spent["val_images"], spent["val_boxes"], spent["val_seconds"]) == (len(val), boxes, pytest.approx(seconds))
+        costs = {val: curve(cell, "test").curve("seconds", val=val).cost for val in (True, False)}
+        assert (costs[True] - costs[False]).tolist() == pytest.approx([seconds] * len(costs[True]))
+
+
+def test_a_study_of_an_older_version_pays_for_val_too(plan, cells, monkeypatch):
+    """Its facts say nothing of val's boxes: they are counted where they lie."""
+    cell = cells["random", 0]
+    study, facts = Study.open(cell.folder), Store.facts
+
+    def without_val(store):
+        found = facts(store)
+        for phases in found.values():
+            for name in ("val_images", "val_boxes", "val_seconds"):
+                phases.get("annotate", {}).pop(name, None)
+        return found
+
+    monkeypatch.setattr(Store, "facts", without_val)
+    assert [r.facts["annotate"] for r in cell_of(study, arm="random").rounds] == [r.facts["annotate"] for r in cell.rounds]
+
+
+def test_a_baseline_with_as_many_trainings_is_configuration(plan, tmp_path):
+    """Half as many images a round and twice as many rounds: matched steps for an arm that spends half as much a round."""
+    matched = "random+train.start=previous+budget.per_round=2+budget.rounds=4"
+    arms = ("random+train.start=previous", matched)
+    plain, slow = simulate(replace(plan, folder=tmp_path, arms=arms, seeds=(0,)))
+    assert len(list((tmp_path / "cells").glob(".trunk*"))) == 1
+    assert steps_behind(plain, "test") == [12, 24, 36] and steps_behind(slow, "test") == [12, 24, 36, 48, 60]
+    assert steps_ratio([plain, slow], matched, baseline=arms[0], split="test") > 1.3
 
 
 def test_pool_labels_are_in_no_store_before_they_are_asked(plan, cells):

@@ -1,0 +1,50 @@
+"""How much training each figure rests on: arms that spend labels at another pace have had more or fewer steps for the same cost.
+
+Returns ratios and a sentence. Knows nothing of how long a step takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from boxwise.evaluation.significance import pooled_ratio
+from boxwise.results.facts import Cell, arms_of, cells_of, competing, curve, number
+
+UNEVEN = 1.2  # times the steps, or as many times fewer, from which a comparison is called uneven
+
+
+def steps_behind(cell: Cell, split: str) -> list[float]:
+    """Training steps of the weights of each evaluated round, those of earlier rounds included where training goes on from them."""
+    trainings = [r.phase("train") for r in cell.evaluated(split)]
+    return [number(train.get("steps_behind", train.get("steps"))) for train in trainings]
+
+
+def steps_ratio(cells: Sequence[Cell], arm: str, *, baseline: str, split: str) -> float:
+    """The arm's steps by the baseline's at the most annotator time that both have reached, the mean over seeds; NaN without a pair."""
+    theirs = {cell.seed: cell for cell in cells_of(cells, baseline)}
+    pairs = [(cell, theirs[cell.seed]) for cell in cells_of(cells, arm) if cell.seed in theirs]
+    return pooled_ratio([_ratio(mine, other, split) for mine, other in pairs]).mean
+
+
+def uneven_steps(cells: Sequence[Cell], *, baseline: str, split: str) -> list[str]:
+    """One sentence for each arm whose figures rest on more or less training than the baseline's at equal time."""
+    said = []
+    for arm in arms_of(competing(cells), baseline):
+        ratio = steps_ratio(cells, arm, baseline=baseline, split=split) if arm != baseline else 1.0
+        if ratio > UNEVEN or ratio < 1 / UNEVEN:
+            said.append(
+                f"{arm} has had {ratio:.1f} × the training steps of {baseline} at equal annotator time, which may be the difference."
+            )
+    return said
+
+
+def _ratio(mine: Cell, other: Cell, split: str) -> float:
+    spent = [np.asarray(curve(cell, split).curve("seconds").cost) for cell in (mine, other)]
+    steps = [np.asarray(steps_behind(cell, split), np.float64) for cell in (mine, other)]
+    if any(len(cost) == 0 or len(cost) != len(taken) for cost, taken in zip(spent, steps, strict=True)):
+        return float("nan")
+    most = min(cost[-1] for cost in spent)
+    a, b = (float(np.interp(most, cost, taken)) for cost, taken in zip(spent, steps, strict=True))
+    return a / b if b > 0 else float("nan")
