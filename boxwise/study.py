@@ -199,12 +199,13 @@ class Study:
 
         oracle: ground truth for the `oracle_loss` upper bound; only simulation has it.
         """
+        self._reopen()
+        return self._climb(oracle, on_event)
+
+    def _climb(self, oracle: Callable[[str], Boxes] | None, on_event: Callable[[Event], None] | None) -> Phase:
         number, phase = self.store.position
         if phase is Phase.DONE:
-            if number >= self.config.budget.rounds or self.store.fact(number, Phase.SELECT).get("ended"):
-                return phase
-            self.store.reopen(number, Phase.SCORE)
-            phase = Phase.SCORE
+            return phase
         context = self._context(oracle, on_event)
         with self._lock():
             if phase is Phase.ANNOTATE and self.store.unanswered(number).items:
@@ -232,11 +233,12 @@ class Study:
         on_step: Callable[[int, Phase], None] | None = None,
     ) -> Phase:
         """Step until the study is DONE or needs labels and there is no annotator; returns ANNOTATE or DONE."""
+        self._reopen()
         while True:
             number, phase = self.store.position
             if phase is Phase.ANNOTATE and annotator is not None:
                 self.answer(annotator)
-            if self.step(oracle=oracle, on_event=on_event) is phase:
+            if self._climb(oracle, on_event) is phase:
                 return phase
             if on_step is not None:
                 on_step(number, phase)
@@ -246,6 +248,13 @@ class Study:
         if rounds < self.config.budget.rounds:
             raise StudyError(f"{self.folder}: budget.rounds is {self.config.budget.rounds}, it can only grow; found {rounds}.")
         self._set_config(self.config.model_copy(update={"budget": self.config.budget.model_copy(update={"rounds": rounds})}))
+        self._reopen()
+
+    def _reopen(self) -> None:
+        """A study that was done goes on with its last score step where the budget has grown since, unless nothing was left to ask."""
+        number, phase = self.store.position
+        if phase is Phase.DONE and number < self.config.budget.rounds and not self.store.fact(number, Phase.SELECT).get("ended"):
+            self.store.reopen(number, Phase.SCORE)
 
     def fork(self, folder: Path, config: StudyConfig) -> Study:
         """A copy of this study in `folder` that goes on under another `config`; paired arms share their first training by it.

@@ -35,7 +35,7 @@ class Crowded:
 
 
 def main(folder: Path) -> None:
-    registry.STRATEGIES["crowded"] = lambda config: Crowded()
+    registry.STRATEGIES.register("crowded", registry.Method(Crowded, "the most boxes first"))
     boxwise.make_digits(folder / "digits", seed=0, images=60)
     dataset = boxwise.read_dataset(folder / "digits")
     arms = ("random", "random+strategy.name=crowded")

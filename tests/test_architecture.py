@@ -22,7 +22,7 @@ FLOORS = [
     ["rounds"],
     ["study"],
     ["results"],
-    ["report", "labelstudio", "simulation", "web"],
+    ["report", "labelstudio", "simulation", "web", "testing"],
     ["cli"],
     ["__main__"],
 ]
@@ -109,7 +109,7 @@ def test_only_what_trains_or_scores_imports_torch():
         if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] in ("torch", "torchvision") for alias in node.names))
         or (isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ("torch", "torchvision"))
     }
-    assert importing <= {"detectors", "scorers", "runtime", "simulation"}
+    assert importing <= {"detectors", "scorers", "runtime", "simulation", "testing"}
 
 
 @pytest.mark.parametrize(

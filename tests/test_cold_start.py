@@ -7,6 +7,7 @@ import pytest
 from boxwise.config import load_config
 from boxwise.errors import ConfigError
 from boxwise.records import Phase, Split
+from boxwise.rounds import check
 from boxwise.simulation.simulate import Plan, read_simulation, simulate
 from boxwise.study import Study
 
@@ -102,8 +103,8 @@ class TestStudy:
         assert len(set(study.store.query(1).image_ids)) == 4
 
     def test_an_unknown_cold_start_is_one_clear_message(self, tiny_overrides):
-        with pytest.raises(ConfigError, match=r"cold_start\.name: .*'random', 'k_center' or 'typiclust'.*found 'coldest'"):
-            config_of(tiny_overrides, "coldest")
+        with pytest.raises(ConfigError, match=r"Unknown cold start 'coldest'.*k_center.*random.*typiclust"):
+            check(config_of(tiny_overrides, "coldest"), ("a",))
 
 
 ARMS = ("random", "cold_typiclust", "entropy+cold_start.name=typiclust", "random+train.start=previous")

@@ -82,7 +82,8 @@ from boxwise import registry
 
 sys.path.insert(0, {tests!r})
 from test_readme import run_block
-registry.STRATEGIES["crowded"] = lambda config: run_block("docs/tutorials/add_a_strategy.md", "crowded.py")["Crowded"]()
+crowded = run_block("docs/tutorials/add_a_strategy.md", "crowded.py")["Crowded"]
+registry.STRATEGIES.register("crowded", registry.Method(crowded, "crowds first", needs=frozenset({{"trained_detector"}})))
 sys.exit(pytest.main(["contracts/test_strategy.py", "-k", "crowded", "-p", "no:cacheprovider"]))
 """
 
@@ -103,7 +104,7 @@ def test_the_strategy_of_the_docs_serves_a_study(hidden, tiny_overrides, tmp_pat
     from boxwise.study import Study
 
     strategy = run_block("docs/tutorials/add_a_strategy.md", "crowded.py")["Crowded"]
-    monkeypatch.setitem(registry.STRATEGIES, "crowded", lambda config: strategy())
+    monkeypatch.setitem(registry.STRATEGIES.own, "crowded", registry.Method(strategy, "crowds first"))
     chosen = ("scorer.name=none", "strategy.name=crowded", f"strategy.duplicates={duplicates}", "budget.val_per_round=0")
     study = Study.create(tmp_path / "study", hidden[1], config=load_config(None, (*tiny_overrides, *chosen)))
     while study.store.position != (1, Phase.ANNOTATE):

@@ -36,7 +36,7 @@ class TestArms:
 
     def test_the_order_of_the_parts_does_not_matter(self):
         assert set(arm_overrides("topk_ratio+review+dual")) == set(arm_overrides("dual+review+topk_ratio"))
-        assert configured("scorer.alpha=0.2+alpha=0").scorer.alpha == 0.2
+        assert configured("scorer.alpha=0.2+alpha=0").scorer.dual.alpha == 0.2
 
     def test_a_mode_or_policy_alone_changes_the_dual_arm(self):
         assert arm_overrides("trust+v1") == (*ARMS["dual"], "ask.mode=trust", "policy.name=v1")
@@ -67,8 +67,8 @@ class TestArms:
 
 
 def test_a_policy_that_judges_self_labels_needs_a_mode_that_has_them():
-    with pytest.raises(ConfigError, match=r"topk_ratio .* needs ask\.mode review or trust, found full"):
-        configured("dual+full+topk_ratio")
+    with pytest.raises(ConfigError, match=r"topk_ratio needs .*ask\.mode review or trust, found full"):
+        check(configured("dual+full+topk_ratio"), ("a",))
 
 
 def test_an_unknown_name_prints_the_known_ones():

@@ -5,6 +5,7 @@ Knows events and facts, nothing of how they come about.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
@@ -111,11 +112,16 @@ def _composed(facts: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table; numbers to the right."""
+def say_json(value: Any) -> None:
+    """A result for programs, on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]], *, numbers: bool = True) -> None:
+    """A table; the columns after the first to the right, unless they hold no numbers."""
     shown = Table(title=title, title_justify="left")
     for name in head:
-        shown.add_column(name, justify="left" if name == head[0] else "right", overflow="fold")
+        shown.add_column(name, justify="right" if numbers and name != head[0] else "left", overflow="fold")
     for row in rows:
         shown.add_row(*[escape(value) if isinstance(value, str) else _figure(value) for value in row])
     (console if console.is_terminal else Console(width=160, highlight=False)).print(shown)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from boxwise.config.section import Choice, Section
 
 
 def resolve(amount: int | str, total: int, name: str) -> int:
@@ -29,13 +31,7 @@ def resolve(amount: int | str, total: int, name: str) -> int:
     return 0 if share == 0 else max(1, round(share * total))
 
 
-class Section(BaseModel):
-    """A frozen part of the configuration that refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DetectorConfig(Section):
+class DetectorConfig(Choice):
     """Which network, at what input size in pixels, and where its backbone's weights come from."""
 
     name: str = Field("ssdlite320_mobilenet_v3", description="which network")
@@ -97,68 +93,10 @@ class TrainConfig(Section):
         return self
 
 
-class VaeConfig(Section):
-    """The variational autoencoder behind L_rec."""
-
-    size: Literal[32, 64, 128] = Field(64, description="side in pixels of the thumbnails it reconstructs")
-    latent: int = Field(128, ge=2, le=1024, description="numbers that an image is squeezed into")
-    width: int = Field(32, ge=4, le=256, description="channels of the first convolution")
-    beta: float = Field(1e-3, ge=0, description="weight of KL beside the mean squared error, both per pixel and channel")
-    steps: int = Field(1500, ge=1, description="training steps each round")
-    batch: int = Field(64, ge=1, description="thumbnails a step")
-    lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
-    train_on: Literal["labeled", "all"] = Field("labeled", description="labeled: novel is what is unlike the labelled; all: what is rare")
-    max_images: int = Field(20_000, ge=1, description="at most so many images, drawn at random, are held for training")
-
-
-class ScorerConfig(Section):
-    """How the pool is ranked: score = alpha * norm(L_rec) + beta * norm(L_det)."""
-
-    name: str = Field("dual", description="what an image is worth; none: no score is made")
-    alpha: float | Literal["auto"] = Field(0.5, description="dual: weight of L_rec; auto: both are fitted to the losses seen so far")
-    beta: float | Literal["auto"] = Field(0.5, description="dual: weight of L_det")
-    normalize: Literal["z", "rank"] = Field("z", description="dual: how the two terms come to one scale over the pool")
-    reconstruction: Literal["raw", "complexity"] = Field("complexity", description="dual: the error itself, or less its complexity")
-    detection: Literal["expected", "pseudo", "learned", "oracle_loss"] = Field("expected", description="dual: which L_det")
-    uncertainty: Literal["least_confidence", "margin", "entropy", "gate"] = Field("entropy", description="uncertainty: of each detection")
-    aggregate: Literal["max", "mean", "sum"] = Field("max", description="from boxes to the image; sum favours crowded images")
-    pseudo_threshold: float = Field(0.5, gt=0, lt=1, description="confidence of a flipped detection that becomes a pseudo target")
-    parts: tuple[Literal["expected", "learned", "uncertain"], ...] = Field(
-        ("expected", "learned", "uncertain"), min_length=1, description="forecast: the surrogates of the true loss that it joins"
-    )
-    learn: bool = Field(True, description="forecast: weights fitted to the true losses seen so far; else all parts weigh the same")
-    passes: int = Field(10, ge=2, le=100, description="mc_dropout: stochastic passes of the heads an image")
-    dropout: float = Field(0.2, gt=0, lt=1, description="mc_dropout: share of the channels before the heads that a pass drops")
-    members: int = Field(3, ge=2, le=20, description="ensemble: detectors in all; each round trains the further ones as well")
-    vae: VaeConfig = VaeConfig()
-
-    @model_validator(mode="after")
-    def _weights(self) -> Self:
-        if (self.alpha == "auto") != (self.beta == "auto"):
-            raise ValueError("alpha and beta are 'auto' together or not at all")
-        if self.alpha != "auto" and self.beta != "auto" and (self.alpha < 0 or self.beta < 0):
-            raise ValueError("alpha and beta are 0 or larger: higher scores are worth more")
-        return self
-
-
-class StrategyConfig(Section):
-    """Who among the ranked is asked for."""
-
-    name: str = Field("score_then_diversity", description="which images are asked for, given their scores")
-    oversample: float = Field(4.0, ge=1, description="score_then_diversity, ppal: shortlist of oversample x budget by score")
-    rarity: float = Field(0.5, ge=0, le=5, description="gain_per_second: objects of rare classes count (mean / count)^rarity; 0: alike")
-    novelty: float = Field(1.0, ge=0, le=5, description="gain_per_second: distance to labelled and picked counts by this power; 0: not")
-    per_second: bool = Field(True, description="gain_per_second: gain for each second of labour, not for each image")
-    temperature: float = Field(0.5, gt=0, description="score_sampling: draws in proportion to exp(z-score / temperature)")
-    duplicates: float | None = Field(
-        None, gt=0, lt=1, description="cosine of image embeddings above which a duplicate of a picked or labelled image is left out"
-    )
-
-
 class ColdStartConfig(Section):
     """Who is asked for in round 0, before there is a trained detector; the val images of that round are always drawn at random."""
 
-    name: Literal["random", "k_center", "typiclust"] = Field("random", description="how the first images are chosen")
+    name: str = Field("random", description="the strategy that chooses the first images; one that needs no trained detector")
     embedding: Literal["backbone", "vae"] = Field("backbone", description="pretrained features, or a VAE trained on the pool (scorer.vae)")
 
 
@@ -208,32 +146,6 @@ class AskConfig(Section):
         lowest = min([self.certain, *self.certain_of.values()])
         if self.uncertain > lowest:
             raise ValueError(f"uncertain {self.uncertain} is above certain {lowest}")
-        return self
-
-
-class PolicyConfig(Section):
-    """Which annotated and self-labelled images each training sees. K is budget.per_round, or the images it bought in boxes or seconds."""
-
-    name: str = Field("all_labeled", description="what each round trains on")
-    self_weight: float = Field(1.0, ge=0, le=1, description="weight in the loss of a box that no person answered for")
-    ratio_train: float = Field(0.6, ge=0, le=1, description="ratio_threshold: al_ratio from which an image is trained on and asked again")
-    ratio_join: float = Field(0.3, ge=0, le=1, description="ratio_threshold: al_ratio up to which an image joins the labelled set")
-    score_train: float = Field(0.4, ge=0, le=1, description="score_threshold: sl_score up to which an image is trained on and asked again")
-    score_join: float = Field(0.6, ge=0, le=1, description="score_threshold: sl_score from which an image joins the labelled set")
-    delta: float = Field(0.05, gt=0, description="ceal: entropy (nats) below which a box is self-labelled, in round 1")
-    delta_rate: float = Field(0.0033, ge=0, description="ceal: what delta loses each round")
-    gate: float = Field(0.15, gt=0, description="sample_mining: loss above which a box is left to a person, in round 1")
-    gate_step: float = Field(0.05, ge=0, description="sample_mining: what the gate gains each round, up to 1")
-    pace: float = Field(0.5, gt=0, description="sample_mining: loss at which the weight of a self-labelled box reaches 0")
-    mined_images: int = Field(64, ge=1, description="sample_mining: pool images cross-validated a round")
-    most_self_labeled: float = Field(1.0, ge=0, description="ceal, sample_mining: pool images self-labelled, per labelled one")
-
-    @model_validator(mode="after")
-    def _apart(self) -> Self:
-        if self.ratio_join >= self.ratio_train:
-            raise ValueError(f"ratio_join {self.ratio_join} is not below ratio_train {self.ratio_train}")
-        if self.score_train >= self.score_join:
-            raise ValueError(f"score_train {self.score_train} is not below score_join {self.score_join}")
         return self
 
 

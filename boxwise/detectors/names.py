@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from boxwise.errors import named
-
 EXPECTED_LOSS, SUPPORTS, DROPOUT, MIXTURE, BOX_FEATURES = "expected_loss", "supports", "dropout", "mixture", "box_features"
 # What a detector may lack: the method of a Network that offers it, and what it is called in messages.
 CAPABILITIES = {
@@ -79,8 +77,3 @@ DETECTORS: dict[str, DetectorEntry] = {
 def words_for(capabilities: Iterable[str]) -> str:
     """What the capabilities are called in messages."""
     return " and ".join(CAPABILITIES[capability][1] for capability in capabilities)
-
-
-def lacking(name: str, needs: frozenset[str]) -> list[str]:
-    """Those of `needs` that the detector `name` has not. Raises ConfigError for an unknown name."""
-    return sorted(needs - named("detector", DETECTORS, name).capabilities)

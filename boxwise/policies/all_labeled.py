@@ -16,7 +16,7 @@ class AllLabeled:
 
     partial = False
     labels_pool = False
-    validates = False
+    validates = 0
 
     def compose(self, material: Material, *, rng: Generator) -> TrainingPlan:
         fresh = not_joined(material.new, material)

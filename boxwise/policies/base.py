@@ -75,7 +75,7 @@ class Policy(Protocol):
     """Decides what a round trains on. Stateless: the same material and rng give the same plan.
 
     partial: whether it trains on a part of the labels, so that training goes on from the round before ("train.start=auto").
-    labels_pool: whether it reads `Material.pool`. validates: whether it needs `PoolImage.consistency`.
+    labels_pool: whether it reads `Material.pool`. validates: of how many pool images a round it needs `PoolImage.consistency`; 0: of none.
 
     Promises, checked by tests/contracts/test_policy.py for every recipe: `train` names known images, each once; `joins`, `requeue` and
     `release` are disjoint subsets of `seen`; `joins` holds nothing that is in the labelled set already; inputs are unchanged.
@@ -83,7 +83,7 @@ class Policy(Protocol):
 
     partial: bool
     labels_pool: bool
-    validates: bool
+    validates: int
 
     def compose(self, material: Material, *, rng: Generator) -> TrainingPlan: ...
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.random import Generator
 
-from boxwise.config import PolicyConfig
 from boxwise.evaluation.entropy import box_entropy
 from boxwise.policies.all_labeled import AllLabeled
 from boxwise.policies.base import Material, PoolImage, SelfLabels, TrainingPlan
@@ -30,10 +29,10 @@ class Ceal:
 
     partial = False
     labels_pool = True
-    validates = False
+    validates = 0
 
-    def __init__(self, config: PolicyConfig) -> None:
-        self._delta, self._rate, self._most = config.delta, config.delta_rate, config.most_self_labeled
+    def __init__(self, *, delta: float = 0.05, delta_rate: float = 0.0033, most_self_labeled: float = 1.0) -> None:
+        self._delta, self._rate, self._most = delta, delta_rate, most_self_labeled
 
     def compose(self, material: Material, *, rng: Generator) -> TrainingPlan:
         plan = AllLabeled().compose(material, rng=rng)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from numpy.random import Generator
 
-from boxwise.config import PolicyConfig
 from boxwise.policies.base import Material, TrainingPlan, al_ratio
 from boxwise.policies.plans import plan_between
 
@@ -21,10 +20,10 @@ class RatioThreshold:
 
     partial = True
     labels_pool = False
-    validates = False
+    validates = 0
 
-    def __init__(self, config: PolicyConfig) -> None:
-        self._train, self._join = config.ratio_train, config.ratio_join
+    def __init__(self, *, ratio_train: float = 0.6, ratio_join: float = 0.3) -> None:
+        self._train, self._join = ratio_train, ratio_join
 
     def compose(self, material: Material, *, rng: Generator) -> TrainingPlan:
         ratios = {image_id: al_ratio(material.seen[image_id]) for image_id in material.new}

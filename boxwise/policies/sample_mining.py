@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.random import Generator
 
-from boxwise.config import PolicyConfig
 from boxwise.evaluation.self_paced import self_paced_losses
 from boxwise.policies.all_labeled import AllLabeled
 from boxwise.policies.base import Material, PoolImage, SelfLabels, TrainingPlan
@@ -31,10 +30,18 @@ class SampleMining:
 
     partial = False
     labels_pool = True
-    validates = True
 
-    def __init__(self, config: PolicyConfig) -> None:
-        self._gate, self._step, self._pace, self._most = config.gate, config.gate_step, config.pace, config.most_self_labeled
+    def __init__(
+        self,
+        *,
+        gate: float = 0.15,
+        gate_step: float = 0.05,
+        pace: float = 0.5,
+        mined_images: int = 64,
+        most_self_labeled: float = 1.0,
+    ) -> None:
+        self._gate, self._step, self._pace, self._most = gate, gate_step, pace, most_self_labeled
+        self.validates = mined_images
 
     def compose(self, material: Material, *, rng: Generator) -> TrainingPlan:
         plan = AllLabeled().compose(material, rng=rng)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from numpy.random import Generator
 
-from boxwise.config import PolicyConfig
 from boxwise.policies.base import Material, TrainingPlan, sl_score
 from boxwise.policies.plans import plan_between
 
@@ -21,10 +20,10 @@ class ScoreThreshold:
 
     partial = True
     labels_pool = False
-    validates = False
+    validates = 0
 
-    def __init__(self, config: PolicyConfig) -> None:
-        self._train, self._join = config.score_train, config.score_join
+    def __init__(self, *, score_train: float = 0.4, score_join: float = 0.6) -> None:
+        self._train, self._join = score_train, score_join
 
     def compose(self, material: Material, *, rng: Generator) -> TrainingPlan:
         scores = {image_id: sl_score(material.seen[image_id]) for image_id in material.new}

@@ -22,7 +22,7 @@ class TopKRatio:
 
     partial = True
     labels_pool = False
-    validates = False
+    validates = 0
 
     def compose(self, material: Material, *, rng: Generator) -> TrainingPlan:
         rising = _by_rising_ratio(material, rng)

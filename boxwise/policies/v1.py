@@ -20,7 +20,7 @@ class V1:
 
     partial = True
     labels_pool = False
-    validates = False
+    validates = 0
 
     def compose(self, material: Material, *, rng: Generator) -> TrainingPlan:
         return TrainingPlan(with_random_labeled(material.new, material, rng=rng))

@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from boxwise import registry
 from boxwise.annotation.proposals import fixed_thresholds
 from boxwise.config import StudyConfig
-from boxwise.detectors.names import lacking, words_for
-from boxwise.errors import ConfigError, named
 from boxwise.records import Phase
 from boxwise.rounds.annotate import annotate
 from boxwise.rounds.audit import audit
@@ -36,21 +34,9 @@ STEPS: dict[Phase, Callable[[RoundContext, int], StepResult]] = {
 
 
 def check(config: StudyConfig, classes: Sequence[str], *, simulated: bool = False) -> None:
-    """ConfigError for a detector, scorer, strategy, policy or class that nothing is called, before any work is done.
+    """ConfigError for a method that nothing is called or whose needs are not met, and for an unknown class, before any work is done.
 
     simulated: whether the pool's ground truth is at hand, without which `oracle_loss` is refused.
     """
-    named("strategy", registry.STRATEGIES, config.strategy.name)
-    named("policy", registry.POLICIES, config.policy.name)
-    named("detector", registry.detectors(), config.detector.name)
-    named("scorer", registry.scorers(), config.scorer.name)
-    needs = registry.needs_of(config)
-    if missing := lacking(config.detector.name, needs):
-        able = ", ".join(name for name in registry.detectors() if not lacking(name, needs))
-        raise ConfigError(
-            f"scorer {config.scorer.name} with strategy {config.strategy.name} needs a detector with {words_for(missing)} ({able}), "
-            f"found {config.detector.name}."
-        )
-    if registry.needs_oracle(config) and not simulated:
-        raise ConfigError("scorer.detection is 'oracle_loss', which needs the pool's ground truth: it exists in a simulation only.")
+    registry.check(config, simulated=simulated)
     fixed_thresholds(config.ask, classes)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from boxwise import registry
 from boxwise.artifacts.detections_file import read_detections
 from boxwise.boxes import Boxes
 from boxwise.evaluation.fidelity import fit_weights, spearman
@@ -79,9 +80,7 @@ def _chosen_terms(items: Sequence[QueryItem], figures: Mapping[str, float]) -> d
 
 def _weights(context: RoundContext, round_index: int, new_losses: Mapping[str, float]) -> dict[str, float] | None:
     """The scorer's weights fitted to every true loss seen so far, each beside those of its round; None where they are given."""
-    from boxwise.scorers.building import learned_weights
-
-    terms = learned_weights(context.config.scorer)
+    terms = registry.scorer_options(context.config.scorer).learned_weights()
     if not terms:
         return None
     losses = {number: context.facts(number, Phase.AUDIT).get("true_losses", {}) for number in range(1, round_index)}

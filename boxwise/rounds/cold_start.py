@@ -12,7 +12,6 @@ import numpy as np
 from numpy.random import Generator
 
 from boxwise import registry
-from boxwise.errors import named
 from boxwise.records import ImageRecord, Phase, QueryItem, Scores, Split
 from boxwise.rounds.context import RoundContext
 from boxwise.strategies.base import Budget, Candidates
@@ -32,7 +31,7 @@ def cold_start(
     image_ids = tuple(image_id for image_id in found.image_ids if image_id in open_ids)
     nothing = np.zeros(len(image_ids))  # scores and expected boxes are unknown yet
     candidates = Candidates(0, image_ids, Scores(image_ids, nothing), found.embeddings[is_open], found.embeddings[~is_open], nothing)
-    strategy = named("cold start", registry.STRATEGIES, context.config.cold_start.name)(context.config.strategy)
+    strategy = registry.cold_start_of(context.config.cold_start, context.config.strategy)
     return list(strategy.select(candidates, Budget(amount), rng=rng).items), found.unreadable
 
 

@@ -15,7 +15,6 @@ from boxwise.annotation.proposals import as_found_now, propose
 from boxwise.artifacts.box_tables import read_consistency, write_self_labels
 from boxwise.artifacts.detections_file import read_detections
 from boxwise.config import resolve
-from boxwise.errors import named
 from boxwise.policies.base import Material, Policy, PoolImage, TrainingPlan, al_ratio, sl_score
 from boxwise.records import Annotation, Phase, Split
 from boxwise.rounds.context import RoundContext, StepResult
@@ -25,8 +24,7 @@ SELF_LABELS, CONSISTENCY = "self_labels.parquet", "consistency.parquet"
 
 
 def policy_of(context: RoundContext) -> Policy:
-    config = context.config.policy
-    return named("policy", registry.POLICIES, config.name)(config)
+    return registry.policy_of(context.config.policy)
 
 
 def compose(context: RoundContext, round_index: int) -> StepResult:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.random import Generator, default_rng
 
+from boxwise import registry
 from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig
 from boxwise.records import Annotation, Phase, Query, Sample, Split
@@ -102,13 +103,12 @@ class RoundContext:
 
     def build(self, *, seed: int | None = None) -> TorchDetector:
         """A detector with its first weights, from the study's seed unless another is given."""
-        from boxwise.detectors.detector import build_detector
         from boxwise.runtime import choose_device, prepare
 
         prepare(self.config.threads)
         device = choose_device(self.config.device)
         seed = self.config.seed if seed is None else seed
-        return build_detector(self.config.detector.name, self.classes, self.config.detector, seed=seed, device=device)
+        return registry.build_detector(self.classes, self.config.detector, seed=seed, device=device)
 
     def load(self, round_index: int) -> TorchDetector:
         """The detector that a round trained."""
@@ -116,11 +116,10 @@ class RoundContext:
 
     def load_from(self, weights: Path) -> TorchDetector:
         """The detector whose weights were saved there."""
-        from boxwise.detectors.detector import load_detector
         from boxwise.runtime import choose_device, prepare
 
         prepare(self.config.threads)
-        return load_detector(weights, device=choose_device(self.config.device))
+        return registry.load_detector(self.classes, self.config.detector, weights, device=choose_device(self.config.device))
 
     def samples(self, split: Split, *, only: Collection[str] | None = None) -> list[Sample]:
         """The annotated images of a split in id order, or those of them in `only`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from boxwise import registry
 from boxwise.records import Phase
 from boxwise.rounds.context import RoundContext
 from boxwise.rounds.train import goes_on, teach
@@ -18,10 +19,9 @@ if TYPE_CHECKING:
 
 
 def members(context: RoundContext, round_index: int) -> list[TorchDetector]:
-    """The members beside the round's own detector, which the pool's pass asks as well; none unless the scorer is an ensemble."""
-    if context.config.scorer.name != "ensemble":
-        return []
-    return [_member(context, round_index, number) for number in range(1, context.config.scorer.members)]
+    """The members beside the round's own detector, which the pool's pass asks as well; as many as the scorer's options say."""
+    further = registry.scorer_options(context.config.scorer).further_members()
+    return [_member(context, round_index, number) for number in range(1, further + 1)]
 
 
 def _member(context: RoundContext, round_index: int, number: int) -> TorchDetector:

@@ -109,15 +109,18 @@ def _score_pool(
 
     Returns the scores, the scorer's figures, and the images that could not be read.
     """
-    from boxwise.scorers.building import build_scorer, learned_weights
     from boxwise.scorers.no_score import NoScore
     from boxwise.scorers.pool_pass import inspect_pool
 
     config, folder = context.config, round_folder(context.folder, round_index)
-    weights = _weights(context, round_index, learned_weights(config.scorer))
-    alpha, beta = weights["alpha"], weights["beta"]
-    build = partial(build_scorer, config.scorer, device=detector.device, spec=detector.input)
-    scorer = build(alpha=alpha, beta=beta, truths=context.oracle, members=members(context, round_index), weights=weights)
+    scorer = registry.scorer_of(
+        config.scorer,
+        device=detector.device,
+        spec=detector.input,
+        truths=context.oracle,
+        members=members(context, round_index),
+        weights=_weights(context, round_index, registry.scorer_options(config.scorer).learned_weights()),
+    )
     labeled = context.samples(Split.TRAIN)
     figures = scorer.fit(labeled, pool, detector=detector, rng=context.rng(round_index, Phase.SCORE), folder=folder)
     inspect = partial(inspect_pool, detector, batch=config.score_batch, workers=config.workers)
@@ -135,7 +138,7 @@ def _score_pool(
     covered = [sample.image for sample in labeled] if strategy.uses_embeddings else []
     labeled_embeddings = inspect(NoScore(), covered).embeddings if covered else found.embeddings[:0]
     write_scored_pool(folder, ScoredPool(scores, found.embeddings, labeled_embeddings, found.box_counts, found.class_counts, found.boxes))
-    return scores, figures | {"alpha": alpha, "beta": beta}, found.unreadable
+    return scores, figures, found.unreadable
 
 
 def _cross_validate(
@@ -149,7 +152,7 @@ def _cross_validate(
     path = context.file(round_index, "detections.parquet")
     shortlist = most_confident(
         ((i, boxes.at_least(thresholds.uncertain)) for i, boxes in read_detections(path, only=set(records))),
-        context.config.policy.mined_images,
+        policy_of(context).validates,
     )
     images = [(records[i], boxes.at_least(thresholds.uncertain)) for i, boxes in read_detections(path, only=set(shortlist))]
     rng = context.mining_rng(round_index)
@@ -160,12 +163,11 @@ def _cross_validate(
 
 
 def _weights(context: RoundContext, round_index: int, learned: Collection[str]) -> dict[str, float]:
-    """The weights in force after `round`: the config's, and of those `learned` the latest fitted ones, equal before there are any."""
-    config = context.config.scorer
-    given = {"alpha": config.alpha, "beta": config.beta}
+    """The latest fitted weights of those `learned`, equal before there are any; empty where none is learned."""
+    if not learned:
+        return {}
     fitted = [context.facts(number, Phase.AUDIT).get("weights") for number in range(round_index, 0, -1)]
-    latest = next((weights for weights in fitted if weights), {name: 1 / len(learned) for name in learned})
-    return {name: 0.5 if value == "auto" else value for name, value in given.items()} | latest
+    return next((weights for weights in fitted if weights), {name: 1 / len(learned) for name in learned})
 
 
 def _summary(values: NDArray[np.float64]) -> dict[str, Any]:

@@ -31,12 +31,13 @@ class Dual:
     ) -> None:
         parts = {"L_rec": (reconstruction, alpha), "L_det": (detection, beta)}
         self._parts = {name: (part, weight) for name, (part, weight) in parts.items() if part is not None}
+        self._weights = {"alpha": alpha, "beta": beta}
         self._normalize = NORMALIZERS[normalize]
 
     def fit(
         self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
     ) -> dict[str, float]:
-        figures: dict[str, float] = {}
+        figures = dict(self._weights)
         for part, _ in self._parts.values():
             figures |= part.fit(labeled, unlabeled, detector=detector, rng=rng, folder=folder)
         return figures

@@ -75,6 +75,10 @@ def test_from_a_folder_of_images_to_a_report(boxwise, images, digits, tmp_path, 
     code, _, err = boxwise("predict", weights, tmp_path / "labels0" / "classes.txt", "--out", tmp_path / "no")
     assert code == 2 and "classes.txt" in err
 
+    code, out, err = boxwise("run", study, "--rounds", "3")
+    assert code == 0 and "round 2 score: " in out and "Round 3 waits for labels of 4 images" in out, err
+    assert "round 3 of 3, next: annotate" in boxwise("status", study)[1]
+
 
 def test_an_import_of_images_alone_says_that_there_are_no_labels(boxwise, images, digits, tmp_path, tiny_overrides):
     boxwise("init", tmp_path / "study", "--images", images, "--classes", ",".join(digits.classes), *tiny_overrides)

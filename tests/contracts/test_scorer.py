@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,27 +11,28 @@ from PIL import Image
 
 from boxwise.boxes import Boxes
 from boxwise.config import DetectorConfig, ScorerConfig, VaeConfig
+from boxwise.config.methods import DetectionLossOptions
 from boxwise.detectors.base import View
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.detectors.input import InputSpec
 from boxwise.detectors.loading import image_batches
 from boxwise.records import ImageRecord, Sample
-from boxwise.registry import scorers
+from boxwise.registry import SCORERS, scorer_of
 from boxwise.scorers.base import Scorer
-from boxwise.scorers.building import DETECTION_LOSSES, build_scorer
 from boxwise.scorers.pool_pass import inspect_pool
 from boxwise.scorers.uncertainty import MEASURES
 
 VAE = VaeConfig(size=32, latent=4, width=4, steps=3, batch=4)
+SURROGATES = get_args(DetectionLossOptions.model_fields["detection"].annotation)
 CONFIGS = {
-    **{name: ScorerConfig(name=name, vae=VAE) for name in scorers()},
-    **{f"dual-{kind}": ScorerConfig(detection=kind, reconstruction="raw", vae=VAE) for kind in DETECTION_LOSSES},
-    **{f"{kind} alone": ScorerConfig(name="detection_loss", detection=kind) for kind in DETECTION_LOSSES},
-    **{f"uncertainty, {kind}": ScorerConfig(name="uncertainty", uncertainty=kind, aggregate="mean") for kind in MEASURES},
-    "uncertainty, summed": ScorerConfig(name="uncertainty", aggregate="sum"),
-    "dual by rank": ScorerConfig(normalize="rank", vae=VAE),
-    "dual, alpha 0": ScorerConfig(alpha=0, beta=1, vae=VAE),
-    "dual, beta 0": ScorerConfig(alpha=1, beta=0, vae=VAE),
+    **{name: ScorerConfig(name=name, vae=VAE) for name in SCORERS},
+    **{f"dual-{kind}": ScorerConfig(dual={"detection": kind, "reconstruction": "raw"}, vae=VAE) for kind in SURROGATES},
+    **{f"{kind} alone": ScorerConfig(name="detection_loss", detection_loss={"detection": kind}) for kind in SURROGATES},
+    **{f"uncertainty, {kind}": ScorerConfig(name="uncertainty", uncertainty={"measure": kind, "aggregate": "mean"}) for kind in MEASURES},
+    "uncertainty, summed": ScorerConfig(name="uncertainty", uncertainty={"aggregate": "sum"}),
+    "dual by rank": ScorerConfig(dual={"normalize": "rank"}, vae=VAE),
+    "dual, alpha 0": ScorerConfig(dual={"alpha": 0, "beta": 1}, vae=VAE),
+    "dual, beta 0": ScorerConfig(dual={"alpha": 1, "beta": 0}, vae=VAE),
 }
 NETWORKS = {"mixture": "tiny_ssd_mixture"}  # all others are measured with tiny_ssd
 DETECTIONS = {"none": {"score_threshold": 0.999}, "one": {"score_threshold": 0, "max_detections": 1}, "many": {"score_threshold": 0}}
@@ -77,8 +79,7 @@ def truth(image_id: str) -> Boxes:
 
 
 def build(name: str) -> Scorer:
-    config = CONFIGS[name]
-    return build_scorer(config, device="cpu", alpha=config.alpha, beta=config.beta, spec=InputSpec(96), truths=truth, members=[member()])
+    return scorer_of(CONFIGS[name], device="cpu", spec=InputSpec(96), truths=truth, members=[member()])
 
 
 @cache

@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 from rounds import answered, asked, of_ratio, pool_image, rng
 
-from boxwise.config import PolicyConfig
 from boxwise.policies.ceal import Ceal
 
 SURE = [0.995, 0.0, 0.005]  # .995 · .005 + .005 · 5.298 = .0315 nats
@@ -13,7 +12,7 @@ LABELED = [of_ratio("a", 10), of_ratio("b", 10)]
 
 
 def compose(pool, *, round_index=1, new=(), labeled=LABELED, **knobs):
-    return Ceal(PolicyConfig(**knobs)).compose(asked(list(new), labeled=labeled, round_index=round_index, pool=pool), rng=rng())
+    return Ceal(**knobs).compose(asked(list(new), labeled=labeled, round_index=round_index, pool=pool), rng=rng())
 
 
 def test_everything_annotated_and_the_sure_boxes_of_the_pool():
@@ -54,4 +53,4 @@ def test_the_pool_is_not_even_read_when_nothing_can_be_self_labelled():
 
     for round_index, knobs in ((17, {}), (1, {"most_self_labeled": 0})):
         material = replace(asked([], labeled=LABELED, round_index=round_index), pool=pool)
-        assert Ceal(PolicyConfig(**knobs)).compose(material, rng=rng()).self_labels == {}
+        assert Ceal(**knobs).compose(material, rng=rng()).self_labels == {}

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from rounds import answered, asked, of_ratio, pool_image, rng
 
-from boxwise.config import PolicyConfig
 from boxwise.policies.sample_mining import SampleMining
 
 # Σ l of two classes: -log(.95) - log(1 - .02) = .0715; -log(.9) - log(1 - .06) = .1672; -log(.8) - log(1 - .1) = .3285
@@ -11,7 +10,7 @@ LABELED = [of_ratio("a", 10), of_ratio("b", 10)]
 
 
 def compose(pool, *, round_index=1, new=(), **knobs):
-    return SampleMining(PolicyConfig(**knobs)).compose(asked(list(new), labeled=LABELED, round_index=round_index, pool=pool), rng=rng())
+    return SampleMining(**knobs).compose(asked(list(new), labeled=LABELED, round_index=round_index, pool=pool), rng=rng())
 
 
 def scores(plan, image_id="p"):

@@ -1,6 +1,5 @@
 from rounds import Rounds, answered, asked, of_ratio, rng
 
-from boxwise.config import PolicyConfig
 from boxwise.policies.score_threshold import ScoreThreshold
 
 LABELED = [of_ratio(name, 10) for name in ("a", "b", "c")]
@@ -14,16 +13,15 @@ def test_weak_self_labels_are_trained_on_and_asked_again_strong_ones_join_and_th
         answered("strong", person=1, model=(0.9, 0.96)),  # 1.86 / 3 = .62
         answered("empty"),
     ]
-    plan = ScoreThreshold(PolicyConfig()).compose(asked(new, labeled=LABELED, batch=2), rng=rng())
+    plan = ScoreThreshold().compose(asked(new, labeled=LABELED, batch=2), rng=rng())
     assert plan.train[:2] == plan.requeue == ("by a person", "weak")
     assert len(plan.train) == 4 and set(plan.train[2:]) < {"a", "b", "c"}
     assert plan.joins == ("strong", "empty") and plan.release == ("middle",)
 
 
 def test_the_thresholds_include_their_values():
-    config = PolicyConfig(score_train=0.25, score_join=0.5)
     new = [answered("x", person=3, model=(1.0,)), answered("y", person=1, model=(1.0,))]
-    plan = ScoreThreshold(config).compose(asked(new, labeled=LABELED), rng=rng())
+    plan = ScoreThreshold(score_train=0.25, score_join=0.5).compose(asked(new, labeled=LABELED), rng=rng())
     assert plan.requeue == ("x",) and plan.joins == ("y",)
 
 
@@ -33,7 +31,7 @@ def test_images_leave_the_queue_as_self_labels_grow_strong_and_none_is_lost():
     def answer(image_id, times):
         return answered(image_id, person=1, model=(min(1.0, 0.1 + 0.4 * times),)) if times < 3 else answered(image_id, model=(0.7, 0.9))
 
-    study = Rounds(ScoreThreshold(PolicyConfig()), images=3, batch=2, answer=answer)
+    study = Rounds(ScoreThreshold(), images=3, batch=2, answer=answer)
     assert study.play().requeue == ("000", "001")
     assert study.play().release == ("000", "001")
     for _ in range(8):

@@ -3,9 +3,9 @@
 import pytest
 
 from boxwise.config import load_config
+from boxwise.registry import scorer_options
 from boxwise.rounds import RoundContext
 from boxwise.rounds.score import _weights
-from boxwise.scorers.building import learned_weights
 
 AUTO = ("scorer.alpha=auto", "scorer.beta=auto")
 
@@ -13,12 +13,12 @@ AUTO = ("scorer.alpha=auto", "scorer.beta=auto")
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (("scorer.alpha=0.2", "scorer.beta=0.7"), {"alpha": 0.2, "beta": 0.7}),
+        (("scorer.alpha=0.2", "scorer.beta=0.7"), {}),
         (AUTO, {"alpha": 0.5, "beta": 0.5}),
-        ((*AUTO, "scorer.name=forecast", "scorer.parts=[expected]"), {"alpha": 0.5, "beta": 0.5, "expected": 1.0}),
+        ((*AUTO, "scorer.name=forecast", "scorer.parts=[expected]"), {"expected": 1.0}),
     ],
 )
-def test_before_anything_is_fitted_weights_are_as_given_or_equal(waiting_study, overrides, expected):
+def test_before_anything_is_fitted_what_is_learned_weighs_the_same(waiting_study, overrides, expected):
     study, config = waiting_study("full"), load_config(None, overrides)
     context = RoundContext(study.folder, study.store, config, study.classes, None, lambda event: None)
-    assert _weights(context, 0, learned_weights(config.scorer)) == expected
+    assert _weights(context, 0, scorer_options(config.scorer).learned_weights()) == expected

@@ -8,20 +8,21 @@ from boxwise.config import ScorerConfig, VaeConfig
 from boxwise.detectors.input import InputSpec
 from boxwise.detectors.loading import image_batches
 from boxwise.errors import ConfigError
-from boxwise.scorers.building import build_scorer, learned_weights
+from boxwise.registry import scorer_of, scorer_options
 
 Z = np.sqrt(1.5)  # of 0, 1, 2 standardised: -Z, 0, Z
 
 
 def built(**changes):
-    config = ScorerConfig(vae=VaeConfig(size=32, width=8, steps=2, batch=4), **changes)
-    numbers = {name: 0.5 if getattr(config, name) == "auto" else getattr(config, name) for name in ("alpha", "beta")}
-    return build_scorer(config, device="cpu", spec=InputSpec(64), **numbers)
+    return scorer_of(ScorerConfig(vae=VaeConfig(size=32, width=8, steps=2, batch=4), **changes), device="cpu", spec=InputSpec(64))
 
 
 def test_alpha_0_neither_fits_nor_measures_the_vae(scenes, tmp_path):
     scorer, detector = built(alpha=0, beta=1), BlobDetector()
-    assert scorer.fit(samples(scenes), [], detector=detector, rng=np.random.default_rng(0), folder=tmp_path / "round") == {}
+    assert scorer.fit(samples(scenes), [], detector=detector, rng=np.random.default_rng(0), folder=tmp_path / "round") == {
+        "alpha": 0,
+        "beta": 1,
+    }
     assert not (tmp_path / "round").exists()
     assert list(scorer.measure(detector, detector.view(next(iter(image_batches(scenes, InputSpec(64), batch=4)))))) == ["expected"]
 
@@ -34,7 +35,8 @@ def test_beta_0_asks_the_detector_for_nothing(scenes):
 
 
 def test_auto_weights_keep_both_terms_even_when_one_weight_has_become_0():
-    scorer = build_scorer(ScorerConfig(alpha="auto", beta="auto", reconstruction="raw"), device="cpu", alpha=0.0, beta=1.0)
+    config = ScorerConfig(dual={"alpha": "auto", "beta": "auto", "reconstruction": "raw"})
+    scorer = scorer_of(config, device="cpu", weights={"alpha": 0.0, "beta": 1.0})
     scores = scorer.score(["a", "b", "c"], {"reconstruction": np.array([3.0, 2.0, 1.0]), "expected": np.array([0.0, 1.0, 2.0])})
     assert scores.terms["L_rec"] == pytest.approx([Z, 0, -Z])
     assert scores.values == pytest.approx([-Z, 0, Z])
@@ -43,13 +45,13 @@ def test_auto_weights_keep_both_terms_even_when_one_weight_has_become_0():
 def test_the_oracle_needs_truths_which_only_a_simulation_has():
     config = ScorerConfig(detection="oracle_loss", alpha=0, beta=1)
     with pytest.raises(ConfigError, match="simulation"):
-        build_scorer(config, device="cpu", alpha=0, beta=1)
-    build_scorer(config, device="cpu", alpha=0, beta=1, truths=lambda image_id: Boxes.empty())
+        scorer_of(config, device="cpu")
+    scorer_of(config, device="cpu", truths=lambda image_id: Boxes.empty())
 
 
 def test_an_unknown_name_prints_the_known_ones():
     with pytest.raises(ConfigError, match=r"Did you mean 'dual'.*reconstruction"):
-        build_scorer(ScorerConfig(name="duel"), device="cpu", alpha=0.5, beta=0.5)
+        scorer_of(ScorerConfig(name="duel"), device="cpu")
 
 
 def test_fit_leaves_the_global_generator_alone(scenes):
@@ -59,11 +61,30 @@ def test_fit_leaves_the_global_generator_alone(scenes):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize(
+    ("dual", "learned", "shown"),
+    [
+        ({"alpha": 0.2, "beta": 0.7}, {}, {"alpha": 0.2, "beta": 0.7}),
+        ({"alpha": "auto", "beta": "auto"}, {}, {"alpha": 0.5, "beta": 0.5}),
+        ({"alpha": "auto", "beta": "auto"}, {"alpha": 0.9, "beta": 0.1}, {"alpha": 0.9, "beta": 0.1}),
+    ],
+)
+def test_the_weights_in_force_are_those_learned_else_as_given(scenes, dual, learned, shown):
+    config = ScorerConfig(vae=VaeConfig(size=32, width=4, steps=1, batch=4), dual=dual)
+    scorer = scorer_of(config, device="cpu", spec=InputSpec(64), weights=learned)
+    figures = scorer.fit(samples(scenes), [], detector=BlobDetector(), rng=np.random.default_rng(0))
+    assert {name: figures[name] for name in shown} == shown
+
+
+def learned_weights(**section):
+    return scorer_options(ScorerConfig(**section)).learned_weights()
+
+
 def test_only_what_is_learned_is_fitted():
-    assert learned_weights(ScorerConfig(name="forecast", parts=("expected", "learned"))) == {
+    assert learned_weights(name="forecast", forecast={"parts": ("expected", "learned")}) == {
         "expected": "forecast:expected",
         "learned": "forecast:learned",
     }
-    assert learned_weights(ScorerConfig(name="forecast", learn=False)) == {}
-    assert learned_weights(ScorerConfig(alpha="auto", beta="auto")) == {"alpha": "L_rec", "beta": "L_det"}
-    assert learned_weights(ScorerConfig()) == {}
+    assert learned_weights(name="forecast", forecast={"learn": False}) == {}
+    assert learned_weights(dual={"alpha": "auto", "beta": "auto"}) == {"alpha": "L_rec", "beta": "L_det"}
+    assert learned_weights() == {}

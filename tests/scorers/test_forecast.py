@@ -3,7 +3,7 @@ import pytest
 from blob_detector import BlobDetector, samples
 
 from boxwise.config import ScorerConfig
-from boxwise.scorers.building import build_scorer
+from boxwise.registry import scorer_of
 from boxwise.scorers.detection_loss import ExpectedLoss, LearnedLoss
 from boxwise.scorers.forecast import Forecast
 
@@ -32,5 +32,5 @@ def test_says_its_weights(scenes):
 
 
 def test_is_built_of_the_parts_that_the_config_names():
-    built = build_scorer(ScorerConfig(name="forecast", parts=("learned",)), device="cpu", alpha=0.5, beta=0.5)
+    built = scorer_of(ScorerConfig(name="forecast", forecast={"parts": ("learned",)}), device="cpu")
     assert built.score(IDS, {"learned": TERMS["learned"]}).values == pytest.approx([1, 0, 0.5])

@@ -5,7 +5,7 @@ import pytest
 
 from boxwise.config import StrategyConfig
 from boxwise.records import Scores
-from boxwise.registry import STRATEGIES
+from boxwise.registry import STRATEGIES, strategy_of
 from boxwise.strategies.base import Budget, Candidates
 from boxwise.strategies.score_sampling import ScoreSampling, draw_probabilities
 
@@ -95,6 +95,6 @@ def test_the_utility_is_the_score():
 
 def test_no_strategy_that_does_not_draw_by_probability_claims_one():
     for name in STRATEGIES:
-        strategy = STRATEGIES[name](StrategyConfig(name=name))
+        strategy = strategy_of(StrategyConfig(name=name))
         items = strategy.select(pool(np.arange(9.0)), Budget(4), rng=np.random.default_rng(0)).items
         assert all((item.probability is not None) == (name == "score_sampling") for item in items)

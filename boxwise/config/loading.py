@@ -1,0 +1,145 @@
+"""Configurations read, overridden by `section.key=value`, written, and compared.
+
+Returns a `StudyConfig`, or one message that names every wrong key with the nearest known one. Knows no key's meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from boxwise.config.section import Choice
+from boxwise.config.study import RENAMED, TOGETHER, StudyConfig
+from boxwise.errors import ConfigError, unknown
+
+
+def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> StudyConfig:
+    """The config of a YAML file (or the defaults) with `section.key=value` overrides applied.
+
+    Raises ConfigError naming the file, the key and the nearest known one.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        values = _read_yaml(path)
+    apply_overrides(values, overrides)
+    return parse_config(values, str(path) if path else "config")
+
+
+def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> None:
+    """Set `section.key=value` overrides in a mapping of config values; ConfigError for one that is not of that form."""
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f"Override {override!r}: expected key=value, such as train.epochs=30.")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"Override {override!r}: the value is not YAML ({str(error).splitlines()[0]}).") from None
+        for place in _places(key):
+            _place(values, place, value, override)
+
+
+def parse_config(values: Mapping[str, Any], origin: str) -> StudyConfig:
+    """`values` validated; ConfigError with one line a fault, each naming `origin` and the key."""
+    try:
+        return StudyConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{origin}: {_explain(fault)}" for fault in error.errors())) from None
+
+
+def dump_config(config: StudyConfig) -> str:
+    """The resolved config as YAML, every key present."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def differences(a: StudyConfig, b: StudyConfig) -> list[str]:
+    """`key: here != there` for every value in which two configs differ."""
+    mine, theirs = dict(leaves(a.model_dump(mode="json"))), dict(leaves(b.model_dump(mode="json")))
+    return [f"{key}: {mine.get(key)!r} != {theirs.get(key)!r}" for key in sorted(mine | theirs) if mine.get(key) != theirs.get(key)]
+
+
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Every value of a nested mapping with its dotted key."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such config file.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as YAML: {error}") from None
+    if values is not None and not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys, found a {type(values).__name__}.")
+    return values or {}
+
+
+def _place(values: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"Override {override!r}: {key!r} is a value, not a section.")
+    values[keys[-1]] = value
+
+
+def _places(key: str) -> list[list[str]]:
+    """Where an override's value goes: one place, but for a key that sets several and for one that methods have taken over."""
+    first, *rest = key.split(".")
+    first = RENAMED.get(first, first)
+    if len(rest) != 1:
+        return [[first, *rest]]
+    together = TOGETHER.get(first, {}).get(rest[0], ())
+    section = _section([first])
+    options = section.places(rest[0]) if section is not None and issubclass(section, Choice) else []
+    return [[first, name] for name in together] or [[first, *option] for option in options] or [[first, *rest]]
+
+
+def _explain(fault: Any) -> str:
+    place = [str(part) for part in fault["loc"]]
+    if fault["type"] == "extra_forbidden":
+        return _unknown_key(place[:-1], place[-1])
+    if fault["type"] == "unknown_key":
+        return _unknown_key(place, fault["ctx"]["key"])
+    key, message = ".".join(place), fault["msg"].removeprefix("Value error, ")
+    found = "" if isinstance(fault["input"], dict) else f", found {fault['input']!r}"
+    return f"{key}: {message}{found}." if key else f"{message}{found}."
+
+
+def _unknown_key(place: list[str], key: str) -> str:
+    """One sentence for a key that the section at `place` has not: where keys of that name are, else the nearest of the section."""
+    full = ".".join([*place, key])
+    same = [known for known in known_keys() if known.split(".")[-1] == key]
+    if same:
+        return f"Unknown key {full!r}. Did you mean {' or '.join(repr(known) for known in same)}?"
+    section = _section(place) if place else None
+    names = known_keys(section, ".".join([*place, ""])) if section else StudyConfig.model_fields
+    return unknown("key", full, names)
+
+
+def known_keys(section: type[BaseModel] = StudyConfig, prefix: str = "") -> Iterator[str]:
+    """The dotted key of every value that a configuration has."""
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from known_keys(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _section(place: list[str]) -> type[BaseModel] | None:
+    """The section at `place`, None where a value or nothing is."""
+    section: Any = StudyConfig
+    for part in place:
+        field = section.model_fields.get(part)
+        section = field.annotation if field else None
+        if not (isinstance(section, type) and issubclass(section, BaseModel)):
+            return None
+    return section

@@ -1,0 +1,65 @@
+"""The configuration of a study as one value: its sections, and the spellings of older versions.
+
+Returns a `StudyConfig`. Knows no section's keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from boxwise.config.methods import PolicyConfig, ScorerConfig, StrategyConfig
+from boxwise.config.section import Section
+from boxwise.config.sections import (
+    AnnotatorConfig,
+    AskConfig,
+    BudgetConfig,
+    ColdStartConfig,
+    CostConfig,
+    DetectorConfig,
+    StopConfig,
+    TrainConfig,
+)
+
+RENAMED = {"curriculum": "policy"}  # section of a study of an older version → its name today
+TOGETHER = {"train": {"steps": ("min_steps", "max_steps")}}  # section → a key that sets several at once
+
+
+class StudyConfig(Section):
+    """Everything a study can be told. Saved resolved in its folder and in its store."""
+
+    seed: int = Field(0, ge=0, description="of every random choice of the study")
+    store: str | None = Field(None, description="database URL such as postgresql+pg8000://host/db; null: SQLite in the study's folder")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 ...")
+    threads: int = Field(0, ge=0, description="torch threads; 0: torch's own choice")
+    workers: int = Field(0, ge=0, description="processes that decode and augment; 0: in the training process")
+    score_batch: int = Field(16, ge=1, description="images a forward pass when inspecting")
+    detector: DetectorConfig = DetectorConfig()
+    train: TrainConfig = TrainConfig()
+    scorer: ScorerConfig = ScorerConfig()
+    strategy: StrategyConfig = StrategyConfig()
+    cold_start: ColdStartConfig = ColdStartConfig()
+    ask: AskConfig = AskConfig()
+    policy: PolicyConfig = PolicyConfig()
+    annotator: AnnotatorConfig = AnnotatorConfig()
+    budget: BudgetConfig = BudgetConfig()
+    cost: CostConfig = CostConfig()
+    stop: StopConfig = StopConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_written(cls, values: Any) -> Any:
+        """Sections under their name of today, and a key that sets several at once as these."""
+        if not isinstance(values, Mapping):
+            return values
+        written = {RENAMED.get(key, key): value for key, value in values.items()}
+        return written | {
+            section: _spread(written[section], keys) for section, keys in TOGETHER.items() if isinstance(written.get(section), Mapping)
+        }
+
+
+def _spread(section: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    rest = {key: value for key, value in section.items() if key not in keys}
+    return {name: section[key] for key in keys if key in section for name in keys[key]} | rest

@@ -1,0 +1,42 @@
+"""The only place where names become objects: detectors, scorers, strategies, policies, and the arms of a comparison.
+
+Methods of boxwise are named in builtin.py; those of installed packages come by the entry points boxwise.detectors, boxwise.scorers,
+boxwise.strategies and boxwise.policies, each a `Method`. An unknown name prints the known ones. Importing this imports no method.
+"""
+
+from boxwise.config import Options, ScorerOptions
+from boxwise.registry.arms import ARMS, ASK_MODES, arm_overrides
+from boxwise.registry.building import build_detector, cold_start_of, load_detector, policy_of, scorer_of, strategy_of
+from boxwise.registry.checking import check, needs_of, needs_oracle, options_of, role_of, scorer_options
+from boxwise.registry.methods import Method, Methods, Role
+from boxwise.registry.tables import CAPABILITIES, DETECTORS, KINDS, NEEDS, POLICIES, SCORERS, STRATEGIES
+
+__all__ = [
+    "ARMS",
+    "ASK_MODES",
+    "CAPABILITIES",
+    "DETECTORS",
+    "KINDS",
+    "NEEDS",
+    "POLICIES",
+    "SCORERS",
+    "STRATEGIES",
+    "Method",
+    "Methods",
+    "Options",
+    "Role",
+    "ScorerOptions",
+    "arm_overrides",
+    "build_detector",
+    "check",
+    "cold_start_of",
+    "load_detector",
+    "needs_of",
+    "needs_oracle",
+    "options_of",
+    "policy_of",
+    "role_of",
+    "scorer_of",
+    "scorer_options",
+    "strategy_of",
+]

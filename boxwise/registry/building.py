@@ -1,0 +1,99 @@
+"""Names become objects: the detector, scorer, strategy and policy that a configuration names.
+
+Returns them built. Imports what it builds, and torch with it for detectors and scorers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from boxwise.config import ColdStartConfig, DetectorConfig, PolicyConfig, ScorerConfig, StrategyConfig
+from boxwise.errors import named
+from boxwise.registry.checking import options_of, scorer_options
+from boxwise.registry.tables import DETECTORS, POLICIES, SCORERS, STRATEGIES
+from boxwise.strategies.near_duplicates import WithoutNearDuplicates
+
+Device = Any  # a torch.device; torch is not imported here
+
+if TYPE_CHECKING:
+    from boxwise.detectors.base import Detector
+    from boxwise.detectors.detector import TorchDetector
+    from boxwise.detectors.input import InputSpec
+    from boxwise.policies.base import Policy
+    from boxwise.scorers.base import Scorer
+    from boxwise.scorers.building import Truths
+    from boxwise.strategies.base import Strategy
+
+
+def strategy_of(config: StrategyConfig) -> Strategy:
+    """The strategy that `config` names; with `duplicates`, without near-duplicates. ConfigError for an unknown name."""
+    strategy = _strategy(config, config.name)
+    return strategy if config.duplicates is None else WithoutNearDuplicates(strategy, config.duplicates)
+
+
+def cold_start_of(config: ColdStartConfig, options: StrategyConfig) -> Strategy:
+    """The strategy that chooses the images of round 0, with its options from the strategies' section."""
+    return _strategy(options, config.name)
+
+
+def policy_of(config: PolicyConfig) -> Policy:
+    method = named("policy", POLICIES, config.name)
+    policy: Policy = method.load()(**dict(options_of(config, method)))
+    return policy
+
+
+def _strategy(config: StrategyConfig, name: str) -> Strategy:
+    method = named("strategy", STRATEGIES, name)
+    strategy: Strategy = method.load()(**dict(options_of(config, method, name)))
+    return strategy
+
+
+def scorer_of(
+    config: ScorerConfig,
+    *,
+    device: Device,
+    spec: InputSpec | None = None,
+    truths: Truths | None = None,
+    members: Sequence[Detector] = (),
+    weights: Mapping[str, float] = MappingProxyType({}),
+) -> Scorer:
+    """The scorer that `config` names, not fitted.
+
+    spec: how images enter the detector, by default at 320 pixels, so that the VAE learns from thumbnails made as the pool pass makes them.
+    truths: the simulation's ground truth, for `oracle_loss` alone. members: further detectors trained on the same labels, as many as the
+    options ask for. weights: those learned, by the names of the options' `learned_weights`; what is not learned is in the options.
+    Raises ConfigError for an unknown name, and for `oracle_loss` without truths.
+    """
+    from boxwise.detectors.input import InputSpec
+    from boxwise.scorers.building import Circumstances
+
+    method = named("scorer", SCORERS, config.name)
+    given = Circumstances(config, device, spec or InputSpec(320), truths, tuple(members), weights)
+    scorer: Scorer = method.load()(scorer_options(config), given)
+    return scorer
+
+
+def build_detector(classes: Sequence[str], config: DetectorConfig, *, seed: int, device: Device) -> Any:
+    """The detector that `config` names, with its first weights: a `Detector`, see detectors/base.py."""
+    return named("detector", DETECTORS, config.name).load()(classes, config, seed=seed, device=device)
+
+
+def load_detector(classes: Sequence[str], config: DetectorConfig, weights: Path, *, device: Device) -> Any:
+    """The detector that `config` names, with the weights that it saved at `weights`."""
+    from boxwise.detectors.detector import load_detector as load_own
+
+    if config.name in DETECTORS.own:
+        return load_own(weights, device=device)
+    detector = build_detector(classes, config, seed=0, device=device)
+    detector.load(weights)
+    return detector
+
+
+def own_detector(classes: Sequence[str], config: DetectorConfig, *, seed: int, device: Device) -> TorchDetector:
+    """A detector of boxwise's own."""
+    from boxwise.detectors.detector import build_detector as build_own
+
+    return build_own(config.name, classes, config, seed=seed, device=device)

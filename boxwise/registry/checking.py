@@ -1,0 +1,95 @@
+"""Whether a configuration can be run: every name is known, every option valid, and each method has what it needs.
+
+Returns options, or one message that names the key before any work is done. Builds nothing and imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from pydantic import ValidationError
+
+from boxwise.config import Choice, Options, ScorerConfig, ScorerOptions, StudyConfig
+from boxwise.errors import ConfigError, named, unknown
+from boxwise.registry.methods import Method, Methods, Role
+from boxwise.registry.tables import CAPABILITIES, DETECTORS, NEEDS, POLICIES, SCORERS, STRATEGIES
+
+_SECTIONS = {"detector": DETECTORS, "scorer": SCORERS, "strategy": STRATEGIES, "policy": POLICIES}
+
+
+def check(config: StudyConfig, *, simulated: bool = False) -> None:
+    """ConfigError for a name that nothing has, an option that its method has not, and a need that nothing meets.
+
+    simulated: whether the pool's ground truth is at hand.
+    """
+    for key, methods in _SECTIONS.items():
+        _check_section(key, getattr(config, key), methods)
+    first = named("cold start", STRATEGIES, config.cold_start.name)
+    if "trained_detector" in first.needs:
+        able = [name for name in STRATEGIES if "trained_detector" not in STRATEGIES[name].needs]
+        raise ConfigError(unknown("cold start", config.cold_start.name, able) + " Others need a trained detector, which round 0 has not.")
+    offered = named("detector", DETECTORS, config.detector.name).offers
+    met = offered | {"trained_detector"} | ({"self_labels"} if config.ask.mode in ("review", "trust") else set())
+    met |= {"ground_truth"} if simulated else set()
+    for key in ("scorer", "strategy", "policy"):
+        if missing := needs_of(config, key) - met:
+            raise ConfigError(_unmet(config, key, missing))
+
+
+def needs_of(config: StudyConfig, key: str) -> frozenset[str]:
+    """What the method that a section names needs; names of NEEDS."""
+    section: Choice = getattr(config, key)
+    method = _SECTIONS[key][section.name]
+    return method.needs | options_of(section, method).needs()
+
+
+def needs_oracle(config: StudyConfig) -> bool:
+    """Whether the score is made of the pool's ground truth, which exists in a simulation only."""
+    return "ground_truth" in needs_of(config, "scorer")
+
+
+def role_of(arm: str, config: StudyConfig) -> Role:
+    """What an arm, run with `config`, is there for."""
+    if needs_oracle(config):
+        return "upper bound"
+    return "ceiling" if "everything" in arm.split("+") else STRATEGIES[config.strategy.name].role
+
+
+def scorer_options(config: ScorerConfig) -> ScorerOptions:
+    """The options of the scorer that `config` names. ConfigError for an unknown name or a wrong option."""
+    found = options_of(config, named("scorer", SCORERS, config.name))
+    return found if isinstance(found, ScorerOptions) else ScorerOptions()
+
+
+def options_of(section: Choice, method: Method, name: str | None = None) -> Options:
+    """The options of `method`, by default the one that the section names. ConfigError for a wrong one of an installed package's."""
+    name = name or section.name
+    given = section.options_of(name)
+    if isinstance(given, Options):
+        return given
+    try:
+        return method.options.model_validate(given)
+    except ValidationError as error:
+        known = ", ".join(method.options.model_fields) or "none"
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise ConfigError(f"options of {name}: {faults}. Known options: {known}.") from None
+
+
+def _check_section(key: str, section: Choice, methods: Methods) -> None:
+    method = named(methods.kind, methods, section.name)
+    options_of(section, method)
+    for name in section.model_extra or {}:
+        options_of(section, named(f"{methods.kind} with options in {key}", methods, name), name)
+
+
+def _unmet(config: StudyConfig, key: str, missing: Iterable[str]) -> str:
+    """What is missing, and for capabilities of a detector the detectors that have them."""
+    name, kinds = getattr(config, key).name, sorted(missing)
+    words = f"{key} {name} needs {' and '.join(NEEDS[kind] for kind in kinds)}"
+    if lacking := frozenset(kinds) & CAPABILITIES.keys():
+        able = ", ".join(detector for detector, method in cast(Mapping[str, Method], DETECTORS).items() if lacking <= method.offers)
+        return f"{words}, which detector {config.detector.name} has not. Those that have it: {able}."
+    if "self_labels" in kinds:
+        return f"{words}, found {config.ask.mode}."
+    return f"{words}; it exists in a simulation only."

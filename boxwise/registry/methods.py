@@ -1,0 +1,97 @@
+"""A method that has a name, and the tables of them: boxwise's own, and those that installed packages add by entry points.
+
+Returns entries; nothing is imported until it is built, so that names, options and needs can be checked without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
+
+from boxwise.config import Options
+from boxwise.errors import ConfigError
+
+# What an arm is there for. An upper bound looks at ground truth; a floor is bad on purpose: a comparison that does not rank it below random
+# is not to be believed; a ceiling is no strategy, but what the whole pool would reach.
+Role = Literal["arm", "upper bound", "floor", "ceiling"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method and all that is to be known of it before it is built.
+
+    target: what builds it, or "module:attribute" that is imported when it is built. A strategy or policy is built by target(**options), a
+    scorer by target(options, circumstances) with scorers/building.py:Circumstances, a detector by target(classes, config, seed=, device=).
+    about: one line. options: its own, in the config under its name. paper: where it is from. needs: names of NEEDS; what depends on the
+    options is said by `Options.needs`. offers: of a detector, the capabilities that it has beyond the core. cost: beyond the pool pass.
+    """
+
+    target: str | Callable[..., Any]
+    about: str
+    options: type[Options] = Options
+    paper: str = ""
+    needs: frozenset[str] = frozenset()
+    offers: frozenset[str] = frozenset()
+    cost: str = "none"
+    role: Role = "arm"
+
+    def load(self) -> Callable[..., Any]:
+        """What builds it; imports its module."""
+        if not isinstance(self.target, str):
+            return self.target
+        module, _, attribute = self.target.partition(":")
+        return getattr(import_module(module), attribute)
+
+
+class Methods(Mapping[str, Method]):
+    """Name → method of one kind. Names of boxwise come first and cannot be taken by a package."""
+
+    def __init__(self, kind: str, group: str, own: Mapping[str, Method]) -> None:
+        """kind: what one of them is called in messages. group: the entry points that add to them."""
+        self.kind, self.group, self.own = kind, group, dict(own)
+
+    def register(self, name: str, method: Method) -> None:
+        """Give a method a name in this process: for a script or a notebook. A package declares an entry point instead.
+
+        Raises ConfigError when something has that name.
+        """
+        if name in self:
+            raise ConfigError(f"{self.kind} {name!r}: there is one of that name already.")
+        self.own[name] = method
+
+    @cached_property
+    def _added(self) -> dict[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=self.group) if point.name not in self.own}
+
+    def __getitem__(self, name: str) -> Method:
+        return self.own[name] if name in self.own else _loaded(self._added[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.own or name in self._added
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self.own, *self._added])
+
+    def __len__(self) -> int:
+        return len(self.own) + len(self._added)
+
+    def package_of(self, name: str) -> str | None:
+        """The installed package that adds `name`; None for boxwise's own."""
+        point = None if name in self.own else self._added[name]
+        return point.dist.name if point is not None and point.dist is not None else None
+
+
+def _loaded(point: EntryPoint) -> Method:
+    """The method of an entry point; ConfigError that names the package where it cannot be had."""
+    whose = f"entry point {point.name!r} of {point.group} ({point.dist.name if point.dist else 'unknown package'})"
+    try:
+        method = point.load()
+    except Exception as error:  # whatever a package does at import
+        raise ConfigError(f"{whose} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not isinstance(method, Method):
+        raise ConfigError(f"{whose}: expected a boxwise.registry.Method, found a {type(method).__name__}.")
+    return method

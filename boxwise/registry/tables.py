@@ -1,0 +1,23 @@
+"""The methods of each kind: boxwise's own and those of installed packages, and the words for what a method may need.
+
+Returns tables. Knows nothing of a study.
+"""
+
+from __future__ import annotations
+
+from boxwise.detectors import names
+from boxwise.registry import builtin
+from boxwise.registry.methods import Methods
+
+DETECTORS = Methods("detector", "boxwise.detectors", builtin.DETECTORS)
+SCORERS = Methods("scorer", "boxwise.scorers", builtin.SCORERS)
+STRATEGIES = Methods("strategy", "boxwise.strategies", builtin.STRATEGIES)
+POLICIES = Methods("policy", "boxwise.policies", builtin.POLICIES)
+KINDS = {"detectors": DETECTORS, "scorers": SCORERS, "strategies": STRATEGIES, "policies": POLICIES}
+
+CAPABILITIES = {name: words for name, (_, words) in names.CAPABILITIES.items()}  # of a detector, see detectors/base.py
+NEEDS = CAPABILITIES | {
+    "trained_detector": "round 1 or later",
+    "self_labels": "self-labelled boxes: ask.mode review or trust",
+    "ground_truth": "the pool's ground truth: a simulation",
+}
