@@ -7,7 +7,7 @@ from boxwise.detectors.fusion import fused
 from boxwise.detectors.names import DETECTORS
 
 
-@pytest.mark.parametrize("name", ["tiny_ssd", "ssdlite320_mobilenet_v2", "fasterrcnn_mobilenet_v3_large_fpn"])
+@pytest.mark.parametrize("name", ["tiny_ssd", "ssdlite320_mobilenet_v2", "yolox_nano", "yolox_tiny", "fasterrcnn_mobilenet_v3_large_fpn"])
 def test_a_fused_copy_says_the_same_and_the_network_stays(name):
     torch.manual_seed(0)
     network = DETECTORS[name].build()(3, 96, BackboneWeights(pretrained=False)).eval()

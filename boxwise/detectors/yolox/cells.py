@@ -5,8 +5,8 @@ Returns tensors in input pixels. Knows nothing of networks, scores or losses.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -50,12 +50,10 @@ class Cells:
         return torch.cat([(center - self.corners) / self.strides[..., None], (size / self.strides[..., None]).log()], dim=1)
 
 
-@lru_cache(maxsize=8)
-def cells_of(sizes: tuple[tuple[int, int], ...], device: torch.device) -> Cells:
+def cells_of(sizes: Sequence[tuple[int, int]], device: torch.device) -> Cells:
     """The cells of levels with these (height, width), finest first."""
-    with torch.inference_mode(False):  # they are kept, and may be used in a training later
-        levels = [_level(height, width, stride, device) for (height, width), stride in zip(sizes, STRIDES, strict=True)]
-        return Cells(torch.cat([corners for corners, _ in levels]), torch.cat([strides for _, strides in levels]))
+    levels = [_level(height, width, stride, device) for (height, width), stride in zip(sizes, STRIDES, strict=True)]
+    return Cells(torch.cat([corners for corners, _ in levels]), torch.cat([strides for _, strides in levels]))
 
 
 def _level(height: int, width: int, stride: int, device: torch.device) -> tuple[Tensor, Tensor]:

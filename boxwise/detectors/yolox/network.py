@@ -31,8 +31,8 @@ GREY = 114  # what the authors pad with
 
 @dataclass(frozen=True)
 class YoloxOutputs:
-    """predictions: of every cell. pooled: the mean over each level of the pyramid and, last, over what ends the backbone, [B, channels]
-    each, detached. deepest: what ends the backbone, [B, channels, h, w], detached."""
+    """predictions: of every cell. pooled: the mean over each level of the pyramid and, last, over what ends the backbone, of what is not
+    padding, [B, channels] each, detached. deepest: what ends the backbone, [B, channels, h, w], detached."""
 
     predictions: Predictions
     pooled: tuple[Tensor, ...]
@@ -57,20 +57,20 @@ class YoloxNetwork(Network):
         self.loss_feature_count = sum(yolox.channels) + yolox.channels[-1]
 
     def forward(self, pixels: Tensor, valid: Tensor) -> YoloxOutputs:
-        return self._read(self._features(pixels))
+        return self._read(self._features(pixels), valid)
 
     def dropped(self, pixels: Tensor, valid: Tensor, *, passes: int, rate: float, seed: int) -> list[YoloxOutputs]:
         features = self._features(pixels)
         masks = channel_masks(features.levels, passes=passes, rate=rate, seed=seed)
         thinned = ([level * mask for level, mask in zip(features.levels, each, strict=True)] for each in masks)
-        return [self._read(Features(levels, features.deepest)) for levels in thinned]
+        return [self._read(Features(levels, features.deepest), valid) for levels in thinned]
 
     def _features(self, pixels: Tensor) -> Features:
         return self.yolox.features(pixels.flip(1))
 
-    def _read(self, features: Features) -> YoloxOutputs:
+    def _read(self, features: Features, valid: Tensor) -> YoloxOutputs:
         """What the head says of the levels."""
-        pooled = tuple(level.detach().float().mean((2, 3)) for level in (*features.levels, features.deepest))
+        pooled = tuple(mean_of_image(level.detach(), valid, self.input.imgsz) for level in (*features.levels, features.deepest))
         return YoloxOutputs(self.yolox.head(features.levels), pooled, features.deepest.detach())
 
     def from_release(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -105,6 +105,15 @@ class YoloxNetwork(Network):
 
     def raw_boxes(self, outputs: YoloxOutputs, valid: Tensor, post: Postprocessing) -> list[RawBoxes]:
         return raw_boxes(outputs.predictions, valid, post)
+
+
+def mean_of_image(level: Tensor, valid: Tensor, imgsz: int) -> Tensor:
+    """The mean of a level [B, C, h, w] over the cells that the images, int64 [B, 2] (height, width), reach into; float32 [B, C]."""
+    reached = (valid * level.shape[-1] / imgsz).ceil()
+    down, across = (torch.arange(side, device=level.device) < reached[:, [axis]] for axis, side in enumerate(level.shape[2:]))
+    inside = (down[:, :, None] & across[:, None, :]).flatten(1).float()
+    weights = inside / inside.sum(1, keepdim=True)
+    return torch.bmm(weights[:, None], level.float().permute(0, 2, 3, 1).flatten(1, 2))[:, 0]
 
 
 def _build(
