@@ -16,6 +16,35 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
+_MOST_STEPS = 10  # of an optimizer, in a test of the fast tier: more is a training
+_steps_taken = 0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without the slow tests, a test that trains fails: the mark is missing. Processes that a test starts are not looked into."""
+    if config.option.markexpr == "not slow":
+        from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+        register_optimizer_step_pre_hook(_count_step)
+
+
+def _count_step(*_: object) -> None:
+    global _steps_taken
+    _steps_taken += 1
+    assert _steps_taken <= _MOST_STEPS, "this test trains a network: mark it with pytest.mark.slow"
+
+
+def pytest_runtest_setup() -> None:
+    global _steps_taken
+    _steps_taken = 0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test is the first to want a waiting study trains it, so all of them are slow."""
+    for item in items:
+        if "waiting_study" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
 
 
 def _folder(variable: str, name: str) -> Path:

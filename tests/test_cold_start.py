@@ -97,6 +97,7 @@ class TestStudy:
         study = start("typiclust", "budget.validation=0", dataset=replace(digits, images=pool[:8]), folder="all given")
         assert asked(study) == [] and study.store.fact(0, Phase.SELECT)["strategy"] == "random"
 
+    @pytest.mark.slow
     def test_later_rounds_leave_out_near_duplicates(self, start, hidden):
         study = start("typiclust", "strategy.name=k_center", "strategy.duplicates=0.99", "scorer.name=none", "budget.rounds=1")
         assert study.run(hidden[0]) is Phase.DONE
@@ -122,6 +123,7 @@ def cells(plan):
 
 
 class TestSimulation:
+    @pytest.mark.slow
     def test_arms_that_start_alike_share_a_trunk(self, plan, cells):
         random, cold = plan.trunks(0)
         assert (random.arms, cold.arms) == ((ARMS[0], ARMS[3]), ARMS[1:3])
@@ -129,6 +131,7 @@ class TestSimulation:
             trunk.folder.name for trunk in (random, cold)
         )
 
+    @pytest.mark.slow
     def test_they_are_paired_bit_for_bit_and_others_are_not(self, cells):
         weights = {arm: (cell.folder / "rounds/round_00/weights.pt").read_bytes() for arm, cell in cells.items()}
         first = {arm: [i["image_id"] for i in cell.rounds[0].facts["select"]["items"]] for arm, cell in cells.items()}
@@ -136,12 +139,14 @@ class TestSimulation:
             assert weights[ARMS[one]] == weights[ARMS[other]] and first[ARMS[one]] == first[ARMS[other]]
         assert first["random"] != first["cold_typiclust"] and weights["random"] != weights["cold_typiclust"]
 
+    @pytest.mark.slow
     def test_every_arm_pays_the_same_and_keeps_its_config(self, cells):
         assert {cell.rounds[-1].facts["annotate"]["images"] for cell in cells.values()} == {6}
         assert (
             cells["cold_typiclust"].config["cold_start"]["name"] == "typiclust" and cells["random"].config["cold_start"]["name"] == "random"
         )
 
+    @pytest.mark.slow
     def test_side_by_side_and_again_is_the_same(self, plan, cells, tmp_path):
         for cell in simulate(replace(plan, folder=tmp_path, arms=ARMS[:2]), jobs=2):
             assert [r.facts["evaluate"] for r in cell.rounds] == [r.facts["evaluate"] for r in cells[cell.arm].rounds]

@@ -16,6 +16,8 @@ from boxwise.rounds.train import _lessons
 from boxwise.simulation.simulate import Plan, simulate
 from boxwise.study import Study
 
+pytestmark = pytest.mark.slow
+
 # Twelve steps of training leave scores of .15 to .4: thresholds among them give boxes of both kinds.
 UNSURE_MODEL = ("ask.certain=0.34", "ask.uncertain=0.2", "scorer.name=none", "strategy.name=random")
 TIMINGS = ("seconds", "images_per_second")

@@ -31,6 +31,7 @@ def photos(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_python_example_runs(photos):
     (code,) = blocks("README.md", "python")
     code = code.replace('"budget.rounds=1"', '"budget.rounds=1", "train.min_steps=5", "train.max_steps=5", "scorer.vae.steps=5"')
@@ -95,6 +96,7 @@ def test_the_strategy_of_the_docs_keeps_the_promises():
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("duplicates", ["null", "0.999"])
 def test_the_strategy_of_the_docs_serves_a_study(hidden, tiny_overrides, tmp_path, monkeypatch, duplicates):
     from boxwise import registry

@@ -47,6 +47,7 @@ def memory_of(study):
     return facts, queries, labels, study.store.position
 
 
+@pytest.mark.slow
 class TestTheStory:
     def test_three_rounds_reach_the_end(self, unbroken):
         facts = unbroken.store.facts()
@@ -140,6 +141,7 @@ class TestAskAndTell:
         assert splits.count(Split.VAL) == 1 and splits.count(Split.TRAIN) == 6
         assert len(study.store.images(Split.VAL)) == 1
 
+    @pytest.mark.slow
     def test_labels_corrected_while_training_lay_killed_start_it_over(self, study, hidden):
         def stop_half_way(event):
             if event.phase is Phase.TRAIN and event.step >= 4:
@@ -194,6 +196,7 @@ class TestOpening:
         assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.slow
 class TestBadImages:
     def test_images_that_go_bad_are_quarantined_and_the_study_goes_on(self, tmp_path, digits, config, hidden):
         folder = tmp_path / "images"
@@ -215,6 +218,7 @@ class TestBadImages:
         assert study.store.facts()[2]["annotate"]["images"] == 13
 
 
+@pytest.mark.slow
 def test_stops_when_ap_on_val_stands_still(tmp_path, hidden, tiny_overrides):
     stopping = ("budget.rounds=5", "stop.ap_range=2", "stop.ap_shift=0.5")
     learning = ("train.max_steps=60", "train.min_steps=60", "train.lr=0.05")
@@ -228,12 +232,14 @@ def test_stops_when_ap_on_val_stands_still(tmp_path, hidden, tiny_overrides):
     assert number < 5 and "AP on val moved" in study.store.facts()[number]["score"]["ended"]
 
 
+@pytest.mark.slow
 def test_boxes_of_the_study_come_out_as_they_went_in(unbroken, digits):
     exported = unbroken.dataset(labeled_only=True)
     for image_id, boxes in exported.labels.items():
         assert isinstance(boxes, Boxes) and (boxes.xyxy == digits.labels[image_id].xyxy).all()
 
 
+@pytest.mark.slow
 def test_a_study_in_postgresql_is_the_same_study(tmp_path, hidden, config, unbroken, empty_postgres):
     study = Study.create(tmp_path / "study", hidden[1], config=config.model_copy(update={"store": empty_postgres}))
     assert study.run(hidden[0]) is Phase.DONE

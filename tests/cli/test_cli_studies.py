@@ -38,6 +38,7 @@ def hand_in(study_folder, digits, target, format_name, boxwise):
     return boxwise("import", study_folder, target, "--format", format_name)
 
 
+@pytest.mark.slow
 def test_from_a_folder_of_images_to_a_report(boxwise, images, digits, tmp_path, tiny_overrides):
     study = tmp_path / "study"
     classes = ",".join(digits.classes)
@@ -86,6 +87,7 @@ def test_an_import_of_images_alone_says_that_there_are_no_labels(boxwise, images
     assert code == 2 and f"{images}: no labels of the study's images" in err
 
 
+@pytest.mark.slow
 def test_asked_by_boxes_a_person_hears_what_files_mean_and_what_export_leaves_out(boxwise, digits_folder, tmp_path, tiny_overrides):
     study, folder = tmp_path / "study", tmp_path / "to_label"
     asking = ("--ask", "boxes", "ask.uncertain=0.01", "ask.certain=1", "budget.initial=0", "budget.rounds=1", "budget.per_round=3")
@@ -121,6 +123,7 @@ def test_labels_that_exist_already_count_and_unlisted_images_join_the_pool(boxwi
     assert len(read_dataset(labels).labels) == len(kept)
 
 
+@pytest.mark.slow
 def test_single_steps(boxwise, digits_folder, tmp_path, tiny_overrides):
     study = tmp_path / "study"
     assert boxwise("init", study, "--labels", digits_folder, *tiny_overrides, "budget.rounds=1", "budget.initial=0")[0] == 0
@@ -188,6 +191,7 @@ def test_interrupted_by_the_user(boxwise, digits_folder, tmp_path, tiny_override
     assert code == 130 and "Nothing is lost" in err
 
 
+@pytest.mark.slow
 def test_training_under_torchrun(boxwise, digits_folder, tmp_path, tiny_overrides):
     """Two processes train one study; only the first writes."""
     study = tmp_path / "study"

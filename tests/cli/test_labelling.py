@@ -124,6 +124,7 @@ class TestLabel:
         assert code == 2 and "no boxwise study here" in err
 
 
+@pytest.mark.slow
 class TestRunLabel:
     def test_two_rounds_over_http_end_with_a_report(self, serving, made, hidden, digits):
         study = made(hidden[1], "budget.rounds=1")

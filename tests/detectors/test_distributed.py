@@ -14,6 +14,8 @@ from torch import nn
 from boxwise.detectors.distributed import Ranks, join
 from boxwise.errors import BoxwiseError
 
+pytestmark = pytest.mark.slow
+
 Weights = dict[str, torch.Tensor]
 
 

@@ -46,6 +46,7 @@ class TestLearningRate:
     def test_constant_stays(self):
         assert set(rates(schedule="constant")[50:]) == {0.1}
 
+    @pytest.mark.slow
     def test_one_cycle_equals_torchs(self):
         layer = nn.Linear(1, 1)
         optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)

@@ -123,6 +123,7 @@ def recall_of_green(train: list[Sample], test: list[Sample], *, seed: int) -> fl
     return hits / len(test)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_unlabelled_objects_are_found_only_if_they_are_not_taught_as_background(tmp_path, seed):
     """Green is labelled in 3 of 24 images.

@@ -23,6 +23,8 @@ from boxwise.detectors.training import fit_network
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.records import ImageRecord, Sample
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 Options = dict[str, Any]
 

@@ -219,6 +219,7 @@ class TestCooperation:
         assert "labelled any (simulation: judged by ground truth)" in page.text
 
 
+@pytest.mark.slow
 def test_a_large_simulation_stays_below_six_megabytes(make_cells, tmp_path):
     """Ten arms, each choosing 40 large, noisy photographs a round."""
     pixels = np.random.default_rng(0).integers(0, 255, (60, 80, 3)).astype(np.uint8)

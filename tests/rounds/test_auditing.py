@@ -11,6 +11,7 @@ from boxwise.simulation.simulate import Plan, simulate
 ITEMS = [QueryItem("a", 0.7, {"L_rec": 1.0, "L_det": -2.0}), QueryItem("b", 0.1, {"L_rec": 0.0, "L_det": 3.0})]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["score_then_diversity", "gain_per_second"])
 def test_a_perfect_score_has_a_fidelity_of_1_under_a_strategy_that_goes_by_more(digits, tiny_overrides, tmp_path, strategy):
     config = load_config(None, (*tiny_overrides, "budget.rounds=1", "budget.per_round=10"))

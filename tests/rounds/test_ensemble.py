@@ -15,6 +15,8 @@ from boxwise.rounds import RoundContext
 from boxwise.rounds.ensemble import member_file, members
 from boxwise.study import Study
 
+pytestmark = pytest.mark.slow
+
 KILLED_IN_THE_SECOND_MEMBER = """
 import os, signal, sys
 from pathlib import Path

@@ -58,6 +58,7 @@ def test_reads_all_annotations_once(study_of, reads, name):
     assert reads == [(Split.TRAIN, {})]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["boxes", "seconds"])
 def test_a_share_of_the_images_is_one_of_images_whatever_the_budget_counts(hidden, tiny_overrides, tmp_path, unit):
     """A quarter of the images, and half as many again for val, not a quarter of their number in boxes or seconds."""

@@ -97,6 +97,7 @@ def test_refuses_a_detector_without_mixture_heads_before_any_training():
     check(load_config(None, [*overrides, "detector.name=tiny_ssd_mixture"]), ("cat",))
 
 
+@pytest.mark.slow
 def test_a_study_asks_by_it(digits, tiny_overrides, tmp_path):
     config = load_config(None, [*tiny_overrides, "detector.name=tiny_ssd_mixture", "budget.rounds=1"])
     (cell,) = simulate(Plan(digits, config, ("al_mdn",), (0,), tmp_path))

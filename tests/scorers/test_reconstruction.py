@@ -117,6 +117,7 @@ class TestComplexity:
         assert set(fitted(scenes, corrected=True).measure(BlobDetector(), view_of(scenes))) == {"reconstruction", "complexity"}
 
 
+@pytest.mark.slow
 def test_an_unfamiliar_image_scores_highest(tmp_path):
     known = [write_image(tmp_path, f"{seed}.png", seed=seed) for seed in range(12)]
     strange = write_image(tmp_path, "strange.png", blob=(20, 20, WIDTH - 20, HEIGHT - 20))

@@ -52,6 +52,7 @@ def test_kl_is_the_one_to_the_standard_normal():
     assert vae.objective(images)[1].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_what_it_was_trained_on_is_reconstructed_well_and_the_unfamiliar_badly(trained):
     vae, _ = trained
     familiar, strange = ramps(30, seed=9), checkers(4)
@@ -61,6 +62,7 @@ def test_what_it_was_trained_on_is_reconstructed_well_and_the_unfamiliar_badly(t
     assert reconstruction_errors(vae, torch.from_numpy(strange)).min() > 3 * errors.max()
 
 
+@pytest.mark.slow
 def test_the_curve_falls_and_names_its_steps(trained):
     _, history = trained
     assert [history[0]["step"], history[-1]["step"]] == [1, SMALL.steps]
@@ -68,6 +70,7 @@ def test_the_curve_falls_and_names_its_steps(trained):
     assert all(point["kl"] >= 0 for point in history)
 
 
+@pytest.mark.slow
 def test_beta_trades_reconstruction_for_kl(trained):
     _, loose = trained
     _, tight = train(ramps(200), SMALL.model_copy(update={"beta": 1.0}))
@@ -75,6 +78,7 @@ def test_beta_trades_reconstruction_for_kl(trained):
     assert tight[-1]["reconstruction"] > loose[-1]["reconstruction"]
 
 
+@pytest.mark.slow
 def test_an_images_error_does_not_depend_on_its_companions(trained):
     vae, _ = trained
     images = torch.from_numpy(np.concatenate([ramps(5, seed=3), checkers(3)]))
@@ -99,11 +103,13 @@ def test_trains_on_fewer_images_than_a_batch():
     assert np.isfinite(history[-1]["reconstruction"])
 
 
+@pytest.mark.slow
 def test_a_diverging_training_stops_and_says_what_to_lower():
     with pytest.raises(BoxwiseError, match=r"scorer\.vae\.lr"):
         train(ramps(10), SMALL.model_copy(update={"lr": 1e30, "steps": 60}))
 
 
+@pytest.mark.slow
 def test_progress_is_told():
     seen = []
     train_vae(
@@ -116,6 +122,7 @@ def test_progress_is_told():
     assert [(step, steps) for step, steps, _ in seen] == [(1, 30), (25, 30), (30, 30)]
 
 
+@pytest.mark.slow
 def test_what_is_saved_is_loaded(trained, tmp_path):
     vae, _ = trained
     save_vae(vae, tmp_path / "vae.pt")

@@ -94,6 +94,7 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_grid_killed_and_resumed_is_whole(grid, tmp_path, run):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "boxwise", "benchmark", "--grid", str(grid), "--out", str(out)]
@@ -139,12 +140,14 @@ def test_each_cell_is_read_once_for_all_files_and_panels(grid, tmp_path, run, re
     assert {row["detector"] for row in rows_of(tmp_path / "out" / "results.csv")} == {"tiny", "small"}
 
 
+@pytest.mark.slow
 def test_the_others_are_compared_with_the_baseline_that_is_named(finished, grid, small, run):
     grid.write_text(yaml.safe_dump(GRID | {"data": {"one": {"digits": 30}}, "detectors": {"tiny": GRID["detectors"]["tiny"]}}))
     assert run("--grid", grid, "--out", finished, "--baseline", "fewest")[0] == 0
     assert {row["arm"]: row["role"] for row in rows_of(finished / "summary.csv")} == {"fewest": "baseline", "random": "arm"}
 
 
+@pytest.mark.slow
 class TestReport:
     def test_of_a_benchmark_is_written_anew(self, finished, run):
         for name in ("results.csv", "summary.csv", "report.html"):
@@ -159,6 +162,7 @@ class TestReport:
         assert code == 0 and str(finished / "one_tiny" / "report.html") in shown
 
 
+@pytest.mark.slow
 class TestDigits:
     def test_the_folder_tells_how_many(self, finished):
         assert [folder.name for folder in (finished / "data").iterdir()] == ["one_30"]
@@ -188,11 +192,13 @@ class TestEveryDataSetIsLookedAtBeforeAnyCell:
             self.fails(small, DataSource(path=tmp_path / "nowhere", format=format_name), tmp_path)
         assert not (tmp_path / "out").exists()
 
+    @pytest.mark.slow
     def test_no_labels(self, small, images_alone, tmp_path):
         with pytest.raises(BoxwiseError, match="pictures: expected a labelled data set"):
             self.fails(small, DataSource(path=images_alone), tmp_path)
         assert not (tmp_path / "out").exists()
 
+    @pytest.mark.slow
     def test_too_few_labels(self, small, finished, tmp_path):
         data = finished / "data" / "one_30"
         for path in sorted((data / "Annotations").glob("*.xml"))[1:]:

@@ -40,6 +40,7 @@ def chosen(cell, number):
     return [item["image_id"] for item in cell.rounds[number].facts["select"]["items"]]
 
 
+@pytest.mark.slow
 def test_arms_of_a_seed_share_their_first_round_bit_for_bit(cells):
     for seed in (0, 1):
         dual, random = cells["dual", seed], cells["random", seed]
@@ -49,18 +50,22 @@ def test_arms_of_a_seed_share_their_first_round_bit_for_bit(cells):
         assert chosen(dual, 1) != chosen(random, 1)
 
 
+@pytest.mark.slow
 def test_seeds_differ(cells):
     assert chosen(cells["random", 0], 0) != chosen(cells["random", 1], 0)
 
 
+@pytest.mark.slow
 def test_every_arm_pays_for_the_same_number_of_images(cells):
     assert {cell.rounds[-1].facts["annotate"]["images"] for cell in cells.values()} == {14}
 
 
+@pytest.mark.slow
 def test_cells_come_in_the_order_of_arms_and_seeds(plan, cells):
     assert list(cells) == [(arm, seed) for arm in plan.arms for seed in plan.seeds]
 
 
+@pytest.mark.slow
 def test_labels_of_val_are_paid_for_as_if_drawn_by_hand(plan, cells):
     """A simulation's val comes with the data; somebody has drawn it."""
     dataset = with_splits(plan.dataset)
@@ -74,6 +79,7 @@ def test_labels_of_val_are_paid_for_as_if_drawn_by_hand(plan, cells):
         assert (costs[True] - costs[False]).tolist() == pytest.approx([seconds] * len(costs[True]))
 
 
+@pytest.mark.slow
 def test_a_study_of_an_older_version_pays_for_val_too(plan, cells, monkeypatch):
     """Its facts say nothing of val's boxes: they are counted where they lie."""
     cell = cells["random", 0]
@@ -90,6 +96,7 @@ def test_a_study_of_an_older_version_pays_for_val_too(plan, cells, monkeypatch):
     assert [r.facts["annotate"] for r in cell_of(study, arm="random").rounds] == [r.facts["annotate"] for r in cell.rounds]
 
 
+@pytest.mark.slow
 def test_a_baseline_with_as_many_trainings_is_configuration(plan, tmp_path):
     """Half as many images a round and twice as many rounds: matched steps for an arm that spends half as much a round."""
     matched = "random+train.start=previous+budget.per_round=2+budget.rounds=4"
@@ -100,6 +107,7 @@ def test_a_baseline_with_as_many_trainings_is_configuration(plan, tmp_path):
     assert steps_ratio([plain, slow], matched, baseline=arms[0], split="test") > 1.3
 
 
+@pytest.mark.slow
 def test_pool_labels_are_in_no_store_before_they_are_asked(plan, cells):
     for cell in cells.values():
         study = Study.open(cell.folder)
@@ -107,6 +115,7 @@ def test_pool_labels_are_in_no_store_before_they_are_asked(plan, cells):
         assert set(study.store.annotations(Split.TRAIN)) == asked
 
 
+@pytest.mark.slow
 def test_finished_cells_are_not_run_again(plan, cells):
     before = {key: (cell.folder / "study.sqlite").stat().st_mtime_ns for key, cell in cells.items()}
     again = simulate(plan)
@@ -114,6 +123,7 @@ def test_finished_cells_are_not_run_again(plan, cells):
     assert {(cell.arm, cell.seed) for cell in read_simulation(plan.folder)} == set(cells)
 
 
+@pytest.mark.slow
 def test_side_by_side_is_the_same_as_one_by_one(plan, cells, tmp_path):
     for cell in simulate(replace(plan, folder=tmp_path, seeds=(0,)), jobs=2):
         alone = cells[cell.arm, cell.seed]
@@ -121,12 +131,14 @@ def test_side_by_side_is_the_same_as_one_by_one(plan, cells, tmp_path):
         assert [r.facts["evaluate"] for r in cell.rounds] == [r.facts["evaluate"] for r in alone.rounds]
 
 
+@pytest.mark.slow
 def test_the_oracle_is_marked_an_upper_bound(plan, tmp_path):
     (cell,) = simulate(replace(plan, folder=tmp_path, arms=("oracle_loss",), seeds=(0,)))
     assert cell.role == "upper bound" and cell.label == "oracle_loss (upper bound)"
     assert cell.rounds[1].facts["audit"]["fidelity"]["score"] == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 class TestEveryArmThatHasAName:
     """In one folder, so that arms that start alike share their first round."""
 
@@ -150,6 +162,7 @@ class TestEveryArmThatHasAName:
         assert weights.keys() == names and sum(weights.values()) == pytest.approx(1) and min(weights.values()) >= 0
 
 
+@pytest.mark.slow
 def test_a_fault_ends_the_cells_beside_it_with_one_message(plan, tmp_path, capfd):
     """The other cells go on where they were when the run is repeated."""
     broken = replace(plan, folder=tmp_path, seeds=(0,)).cell_folder(plan.arms[0], 0)
@@ -161,6 +174,7 @@ def test_a_fault_ends_the_cells_beside_it_with_one_message(plan, tmp_path, capfd
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 def test_another_config_in_the_same_folder_is_an_error(plan, cells):
     with pytest.raises(StudyError, match=r"train\.lr"):
         simulate(replace(plan, config=load_config(None, ["train.lr=0.123"])))
@@ -192,6 +206,7 @@ def with_an_image_renamed(dataset):
     return replace(dataset, images=images, labels={**dataset.labels, "other.png": dataset.labels[first.image_id]})
 
 
+@pytest.mark.slow
 class TestAnotherDataSetInTheSameFolder:
     @pytest.mark.parametrize(
         ("change", "said"),
@@ -223,6 +238,7 @@ class TestAnotherDataSetInTheSameFolder:
 
 
 class TestBaseline:
+    @pytest.mark.slow
     def test_is_an_arm_of_this_call_or_an_earlier_one(self, plan, cells, tmp_path):
         check_baseline(tmp_path, ("dual", "random"), "random")
         check_baseline(plan.folder, ("badge",), "random")
@@ -243,6 +259,7 @@ class TestBaseline:
         assert ended.returncode == 2 and "Did you mean 'random'" in ended.stderr
 
 
+@pytest.mark.slow
 def test_a_cell_that_is_known_is_not_read_again(plan, cells):
     known = cells["dual", 0]
     again = {(cell.arm, cell.seed): cell for cell in read_simulation(plan.folder, known=[known])}
@@ -251,6 +268,7 @@ def test_a_cell_that_is_known_is_not_read_again(plan, cells):
     assert len(read_simulation(plan.folder, known=[unfinished])[0].rounds) == 3
 
 
+@pytest.mark.slow
 def test_a_round_of_self_labels_is_judged_once(plan, cells):
     path = cells["dual", 0].folder / "self_labels.json"
     judged = json.loads(path.read_text())
@@ -261,6 +279,7 @@ def test_a_round_of_self_labels_is_judged_once(plan, cells):
     path.write_text(json.dumps(judged))
 
 
+@pytest.mark.slow
 def test_a_process_that_the_system_kills_is_one_message_and_the_run_goes_on(plan, tiny_overrides, tmp_path):
     small = replace(plan, folder=tmp_path, arms=("random",), seeds=(0,), config=load_config(None, [*tiny_overrides, "budget.rounds=0"]))
     before = set(multiprocessing.active_children())
@@ -322,6 +341,7 @@ def rows(path):
         return [{key: value for key, value in row.items() if key not in TIMED} for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_training_and_run_again_it_ends_the_same(digits_folder, tmp_path, tiny_overrides, cells):
     """Real SIGKILLs: one inside the shared first training, one inside an arm's second, then the run that finishes."""
     out = tmp_path / "killed"
@@ -337,6 +357,7 @@ def test_killed_in_the_middle_of_training_and_run_again_it_ends_the_same(digits_
     assert len(rows(out / "results.csv")) == 6 and (out / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_study_in_which_the_model_labels_along_ends_the_same(digits, digits_folder, tmp_path, tiny_overrides):
     """Proposals, thresholds, returning images and the growing val outlive a SIGKILL in the training and one in the pool pass."""
     arm = "score_sampling+review+ratio_threshold"

@@ -17,6 +17,8 @@ from boxwise.web.dashboard import Dashboard, dashboard, expected
 from boxwise.web.progress import write_trouble
 from boxwise.web.stopping import suggestion
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def finished(hidden, tiny_overrides, tmp_path_factory):

@@ -12,6 +12,8 @@ from boxwise.records import Split
 from boxwise.study import Study
 from boxwise.web.progress import write_trouble
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<img src=x onerror=document.title='owned'>"
 
 

@@ -17,6 +17,8 @@ from boxwise.data.datasets import read_dataset
 from boxwise.records import Action, Phase, Source, Split
 from boxwise.study import Study
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 300_000  # milliseconds; a training lies between two images
 POOL, VAL = 24, 6
 PIXELS = 2.0  # a mouse on a screen is no finer

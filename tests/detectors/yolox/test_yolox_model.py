@@ -77,6 +77,7 @@ def measured(network: Yolox, folder: Path) -> Metrics:
     return coco_metrics(boxes, {image.image_id: data.labels[image.image_id] for image in val}, data.classes, details=False)
 
 
+@pytest.mark.slow
 def test_the_release_file_gives_its_figures_on_coco256(released: dict[str, Tensor], shared_data: Path) -> None:
     """Measured: .3356 and .4909 with antialiased scaling, .3353 and .4893 without."""
     network = yolox_nano(80)
