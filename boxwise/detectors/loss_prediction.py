@@ -11,6 +11,8 @@ from torch import Tensor, nn
 class LossHead(nn.Module):
     """Loss-prediction module of Yoo & Kweon (CVPR 2019) on detached features: float32 [B, F] → [B].
 
+    It learns to order images by their loss per matched box, which is what fidelity judges it by.
+
     The paper has one layer a feature level; levels here arrive joined, and LayerNorm balances their scales. SiLU, not the paper's
     ReLU: at high learning rates all units died and the prediction was a constant.
     """

@@ -91,10 +91,9 @@ class MixtureSsdNetwork(SsdNetwork):
             logits = classes.averaged(classes.means.softmax(-1)).clamp(min=LEAST_PROBABILITY).log()
         return MixtureOutputs(deltas, logits, plain.pooled, plain.deepest, boxes, classes)
 
-    def training_losses(self, outputs: SsdOutputs, targets: Sequence[Target]) -> dict[str, Tensor]:
-        """Terms "box" and "class", [B] each, as those of SsdNetwork; draws the noise on the logits from torch's global generator."""
+    def _matched_losses(self, outputs: SsdOutputs, matches: Matches) -> dict[str, Tensor]:
+        """As those of SsdNetwork; draws the noise on the logits from torch's global generator."""
         boxes, classes = _mixtures(outputs)
-        matches = ssd_loss.match(self.anchors, targets)
         share = ssd_loss.share_of_matches(matches)
         entropies = class_entropies(classes, matches.classes, noise=torch.randn_like(classes.means))
         return {"box": box_losses(boxes, matches) * share, "class": ssd_loss.mined_losses(entropies, matches) * share}

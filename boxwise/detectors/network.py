@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, box_iou
 
@@ -49,10 +50,18 @@ class Postprocessing:
 @dataclass(frozen=True)
 class TrainingLosses:
     """Of a batch of B images. terms: each [B]; the objective is the sum over terms of their mean over images.
-    features: [B, F] for the loss-prediction head, detached."""
+    features: [B, F] for the loss-prediction head, detached. counts: int64 [B], the matched boxes that an image's terms are summed over;
+    None where they are means over as many of each image."""
 
     terms: dict[str, Tensor]
     features: Tensor
+    counts: Tensor | None = None
+
+    def per_image(self) -> Tensor:
+        """The loss of each image per matched box of its own, as `Network.image_losses`, but for a factor that all images share; [B],
+        detached. Sums would order images by how many objects they hold."""
+        total = torch.stack(list(self.terms.values())).sum(0).detach()
+        return total if self.counts is None else total / self.counts.clamp(min=1)
 
 
 @dataclass(frozen=True)

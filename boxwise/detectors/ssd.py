@@ -25,7 +25,7 @@ from boxwise.detectors import ssd_loss
 from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, VGG_MEAN, VGG_STD, BackboneWeights, load_backbone
 from boxwise.detectors.dropout import channel_masks
 from boxwise.detectors.input import InputSpec, in_bytes
-from boxwise.detectors.network import Network, Postprocessing, RawBoxes
+from boxwise.detectors.network import Network, Postprocessing, RawBoxes, TrainingLosses
 from boxwise.detectors.targets import Target
 from boxwise.errors import ConfigError
 
@@ -95,10 +95,16 @@ class SsdNetwork(Network):
         pooled = tuple(level.detach().float().mean((2, 3)) for level in levels)
         return SsdOutputs(heads["bbox_regression"], heads["cls_logits"], pooled, levels[self.embedding_level].detach())
 
+    def training_step(self, pixels: Tensor, valid: Tensor, targets: Sequence[Target]) -> TrainingLosses:
+        outputs, matches = self(pixels, valid), ssd_loss.match(self.anchors, targets)
+        return TrainingLosses(self._matched_losses(outputs, matches), self.loss_features(outputs), matches.counts)
+
     def training_losses(self, outputs: SsdOutputs, targets: Sequence[Target]) -> dict[str, Tensor]:
         """Terms "box" and "class", [B] each; their means are the sums over the batch per matched default box, as in the paper, where an
         image without objects counts as one match."""
-        matches = ssd_loss.match(self.anchors, targets)
+        return self._matched_losses(outputs, ssd_loss.match(self.anchors, targets))
+
+    def _matched_losses(self, outputs: SsdOutputs, matches: ssd_loss.Matches) -> dict[str, Tensor]:
         share = ssd_loss.share_of_matches(matches)
         return {
             "box": ssd_loss.box_losses(outputs.deltas, matches) * share,

@@ -207,14 +207,12 @@ class _Training:
         targets = [target.to(self.device) for target in batch.targets]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.amp and self.device.type == "cuda"):
             losses = self.network.training_step(pixels, batch.valid.to(self.device, non_blocking=True), targets)
-            each = losses.terms
-            terms = {name: values.mean() for name, values in each.items()}
+            terms = {name: values.mean() for name, values in losses.terms.items()}
             total = torch.stack(list(terms.values())).sum()
             terms["loss"] = total
             if self.loss_head is not None:
                 judged = [row for row, target in enumerate(batch.targets) if target.complete]  # a loss that ignores a lot is low for it
-                image_losses = torch.stack(list(each.values())).sum(dim=0).detach()[judged]
-                terms["ranking"] = ranking_loss(self.loss_head(losses.features[judged]), image_losses)
+                terms["ranking"] = ranking_loss(self.loss_head(losses.features[judged]), losses.per_image()[judged])
                 total = total + terms["ranking"]
         return {name: value.detach().float() for name, value in terms.items()}, total
 

@@ -1,8 +1,14 @@
 """What every network inherits: NMS over its raw boxes, and how many of them stand behind each box that is left."""
 
+import pytest
 import torch
+from made_targets import made
 
-from boxwise.detectors.network import Network, Postprocessing, RawBoxes
+from boxwise.detectors.backbones import BackboneWeights
+from boxwise.detectors.network import Network, Postprocessing, RawBoxes, TrainingLosses
+from boxwise.detectors.ssd import ssdlite320_mobilenet_v2
+from boxwise.detectors.tiny_ssd import tiny_ssd
+from boxwise.detectors.yolox.network import yolox_nano
 
 RING, DISC = 0, 1
 
@@ -53,3 +59,25 @@ def test_no_boxes_have_no_supports() -> None:
     nothing = RawBoxes(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0), torch.zeros(0, 3))
     found = Given().detections([nothing], VALID, Postprocessing())
     assert [counts.tolist() for counts in Given().supports([nothing], VALID, Postprocessing(), found)] == [[]]
+
+
+@pytest.mark.parametrize("build", [tiny_ssd, ssdlite320_mobilenet_v2, yolox_nano])
+def test_a_step_orders_images_by_their_loss_per_matched_box(build) -> None:
+    """As `image_losses` does, which fidelity is measured by: a crowd is not harder than a single object for being many."""
+    network = build(2, 96, BackboneWeights(pretrained=False)).eval()
+    crowd = made([[8.0 * i, 8.0 * j, 8.0 * i + 24, 8.0 * j + 24] for i in range(6) for j in range(6)], [1] * 36)
+    targets = [made([[10, 10, 40, 40]], [1]), crowd, made([[10, 10, 40, 40], [50, 20, 90, 90]], [2, 1])]
+    pixels = torch.randint(0, 256, (3, 3, 96, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        step = network.training_step(pixels, torch.full((3, 2), 96), targets)
+        true = network.image_losses(network(pixels, torch.full((3, 2), 96)), targets)
+    ratio = step.per_image() / true
+    torch.testing.assert_close(ratio, ratio[:1].expand(3))
+    by_sum = torch.stack(list(step.terms.values())).sum(0) / true
+    assert by_sum[1] > 5 * by_sum[0]
+
+
+def test_terms_that_are_means_are_taken_as_they_are() -> None:
+    terms = {"a": torch.tensor([1.0, 2.0]), "b": torch.tensor([3.0, 0.5])}
+    assert TrainingLosses(terms, torch.zeros(2, 1)).per_image().tolist() == [4.0, 2.5]
+    assert TrainingLosses(terms, torch.zeros(2, 1), torch.tensor([4, 0])).per_image().tolist() == [1.0, 2.5]

@@ -210,8 +210,12 @@ TERMS = {"box": box_losses, "offset": offset_losses, "objectness": objectness_lo
 
 def training_losses(predictions: Predictions, targets: Sequence[Target]) -> dict[str, Tensor]:
     """Each term, [B]; their means are the sums over the batch per matched cell of the batch, as in the paper."""
-    matches = match(predictions, targets)
-    share = len(targets) / matches.counts.sum().clamp(min=1)
+    return batch_losses(predictions, match(predictions, targets))
+
+
+def batch_losses(predictions: Predictions, matches: Matches) -> dict[str, Tensor]:
+    """`training_losses` of predictions that are matched already."""
+    share = len(matches.counts) / matches.counts.sum().clamp(min=1)
     return {name: losses(predictions, matches) * share for name, losses in TERMS.items()}
 
 

@@ -18,7 +18,7 @@ from torchvision.ops import roi_align
 from boxwise.detectors.backbones import BackboneWeights
 from boxwise.detectors.dropout import channel_masks
 from boxwise.detectors.input import InputSpec
-from boxwise.detectors.network import Network, Postprocessing, RawBoxes
+from boxwise.detectors.network import Network, Postprocessing, RawBoxes, TrainingLosses
 from boxwise.detectors.recipe import Recipe
 from boxwise.detectors.ssd import check_imgsz
 from boxwise.detectors.targets import Target
@@ -76,6 +76,11 @@ class YoloxNetwork(Network):
     def from_release(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The tensors of a release file by the names that they have here."""
         return {f"yolox.{key}": value for key, value in state.items()}
+
+    def training_step(self, pixels: Tensor, valid: Tensor, targets: Sequence[Target]) -> TrainingLosses:
+        outputs = self(pixels, valid)
+        matches = loss.match(outputs.predictions, targets)
+        return TrainingLosses(loss.batch_losses(outputs.predictions, matches), self.loss_features(outputs), matches.counts)
 
     def training_losses(self, outputs: YoloxOutputs, targets: Sequence[Target]) -> dict[str, Tensor]:
         return loss.training_losses(outputs.predictions, targets)
