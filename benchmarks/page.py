@@ -104,6 +104,7 @@ def switch(browser: Browser, link: str, count: int, looking: float) -> list[floa
 
 def _one_switch(page: Page, looking: float) -> float:
     page.wait_for_timeout(1000 * looking)
+    page.locator("#stage[data-seen]").wait_for(state="attached")  # nothing is handed in before it was seen
     page.keyboard.press("Space")
     return float(page.evaluate(_PAINTED))
 

@@ -193,7 +193,7 @@ class LabelQueue:
             return []
         waiting = self.study.store.waiting(number)
         held, faulty = self.desk.leases(at=self.clock()), self.study.store.quarantined()
-        return [self._listed(rank, item, waiting, held, faulty) for rank, item in enumerate(self.study.store.query(number).items)]
+        return [self._listed(rank, item, waiting, held, faulty) for rank, item in enumerate(self.study.asked(number).values())]
 
     def _listed(
         self, rank: int, item: QueryItem, waiting: Collection[str], held: Mapping[str, Any], faulty: Mapping[str, str]
@@ -209,7 +209,13 @@ class LabelQueue:
             "utility": item.utility,
             "terms": dict(item.terms),
             "asked": None if item.box_ids is None else len(item.box_ids),
+            "open": self._questions(item) if item.image_id in waiting else 0,
         }
+
+    def _questions(self, item: QueryItem) -> int:
+        """How many boxes of an image a person is asked about."""
+        proposals = self.study.proposals().get(item.image_id)
+        return 0 if proposals is None else len(proposals.uncertain_ids if item.box_ids is None else item.box_ids)
 
     def _take(self, image_id: str, annotator: str, tab: str, until: float) -> str | None:
         """Take or renew an image for one tab; who has it instead, or None."""

@@ -8,14 +8,15 @@ from boxwise.web.queue import LEASE_SECONDS, LabelQueue
 from boxwise.web.server import Server, listen
 
 PATIENCE = 20_000  # milliseconds
+HOST = "boxwise.test"  # this machine, as others know it: a page from there is no secure context
 
 
 @contextmanager
-def serving(study, port=0, *, lease_seconds=LEASE_SECONDS):
+def serving(study, port=0, *, lease_seconds=LEASE_SECONDS, token=None):
     """The port of a server of the study's page."""
     address = listen("127.0.0.1", port)
     queue = LabelQueue(study, Desk(study.store), lease_seconds=lease_seconds)
-    with Server(create_app(queue, hosts={"127.0.0.1"}), address):
+    with Server(create_app(queue, hosts={"127.0.0.1", HOST}, token=token), address):
         yield address.port
 
 
@@ -24,6 +25,12 @@ def enter(page, name):
     page.locator("dialog[open] input").fill(name)
     page.keyboard.press("Enter")
     page.locator("#desk").wait_for(state="visible")
+    seen(page)
+
+
+def seen(page):
+    """Wait until the image has been in sight for long enough to be handed in."""
+    page.locator("#stage[data-seen]").wait_for(state="attached")
 
 
 def shown_image(page):
@@ -36,8 +43,12 @@ def saved(page):
 
 
 def another(page, image_id):
-    """Wait until another image than this one is shown."""
-    page.wait_for_function("name => document.querySelector('#image-name').textContent !== name", arg=image_id)
+    """Wait until another image than this one is shown, and seen; or that there is none."""
+    page.wait_for_function(
+        "name => (document.querySelector('#image-name').textContent !== name && document.querySelector('#stage').dataset.seen)"
+        " || !document.querySelector('#waiting').hidden",
+        arg=image_id,
+    )
 
 
 def spot(page, record, x, y):
@@ -66,3 +77,24 @@ def press_class(page, label, name):
 
 def record_of(study, image_id):
     return next(record for record in study.store.images() if record.image_id == image_id)
+
+
+def boxes_in_list(page):
+    return page.locator("#boxes [role=option]")
+
+
+def hand_in(page):
+    """Space, until the next image is there and the answer acknowledged; the id of the image that was handed in."""
+    seen(page)
+    name = shown_image(page)
+    page.keyboard.press("Space")
+    another(page, name)
+    saved(page)
+    return name
+
+
+def to_questions(page, study):
+    """Hand images in until one with open questions is shown; its id and proposals."""
+    while (name := shown_image(page)) not in study.proposals():
+        hand_in(page)
+    return name, study.proposals()[name]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from driving import serving
+from driving import another, serving
 from knowing import evaluated_at
 
 from boxwise.artifacts.detections_file import writing_detections
@@ -91,6 +91,28 @@ def test_worst_images_and_suspects_are_shown_and_lead_to_the_image(wrong, page):
     page.locator("dialog[open] input").fill("anna")
     page.keyboard.press("Enter")
     page.wait_for_function("name => document.querySelector('#image-name').textContent === name", arg=wrong)
+
+
+def test_a_doubt_is_carried_to_the_image_and_settled_by_saying_that_the_label_is_right(study, wrong, page, tmp_path):
+    address, doubts = page.url.removesuffix("/dashboard"), len(study.store.annotation(wrong).boxes)
+    page.goto(address + page.locator(f"#suspects .shot[title='{wrong}']").first.get_attribute("href"))
+    page.locator("dialog[open] input").fill("anna")
+    page.keyboard.press("Enter")
+    page.locator("#doubt").wait_for(state="visible")
+    assert "the model sees" in page.locator("#doubt-words").inner_text() and page.locator(".doubts .doubt").count() == 1
+    assert page.locator("#boxes [aria-selected=true]").count() == 1  # the label that is meant
+    before = study.store.annotation(wrong)
+    page.locator("#stage[data-seen]").wait_for(state="attached")
+    for _ in range(doubts):
+        page.keyboard.press("y")
+    another(page, wrong)
+    page.locator("#saved[data-state=saved]").wait_for(state="attached")
+    after = study.store.annotation(wrong)
+    assert after.boxes.xyxy.tolist() == before.boxes.xyxy.tolist() and after.boxes.labels.tolist() == before.boxes.labels.tolist()
+    assert len(study.store.history(wrong)) == 2
+    page.goto(address + "/dashboard")
+    page.locator("#figures dd").first.wait_for()
+    assert page.locator(f"#suspects .shot[title='{wrong}']").count() == 0
 
 
 def test_it_says_whether_to_go_on_and_who_labelled(page):

@@ -1,7 +1,7 @@
 """The labelling page in a real browser on a real server: drawing, answering by keys, undo, reloads, two people, a server that dies."""
 
 import pytest
-from driving import PATIENCE, saved, serving, shown_image
+from driving import PATIENCE, another, saved, serving, shown_image
 
 from boxwise.records import Action, Source
 from boxwise.study import Study
@@ -71,7 +71,7 @@ def test_questions_are_answered_by_keys_and_certain_boxes_stand(waiting_study, p
         page = person(port, "anna")
         while (name := image_of(study, page)) not in study.proposals():  # the image for val comes without boxes
             page.keyboard.press("Space")
-            page.wait_for_function("name => !document.querySelector('#image-name').textContent.includes(name)", arg=name)
+            another(page, name)
         proposals = study.proposals()[name]
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")  # the first question: yes

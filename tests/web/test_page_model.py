@@ -206,6 +206,34 @@ class TestDrafts:
         assert run(START + again, MIXED) == []
 
 
+class TestManyAtOnce:
+    def test_a_score_answers_every_open_question_as_one_step(self, run: Run):
+        given = task({**box("low"), "score": 0.4}, {**box("high", xyxy=(60, 10, 90, 40)), "score": 0.7}, box("c", "certain"))
+        acts = run(f"{START} model.answerBy(0.5, 2); const acts = {ACTS}; model.undo(); return [acts, model.open().length]", given)
+        assert acts == [[["delete", "low", None, None], ["keep", "high", None, None]], 2]
+
+    def test_copied_boxes_that_are_there_already_are_left_out(self, run: Run):
+        boxes = [{"xyxy": [10, 10, 50, 40], "label": 0}, {"xyxy": [11, 10, 50, 40], "label": 1}, {"xyxy": [150, 50, 300, 90], "label": 0}]
+        drawn = run(
+            f"{START} return [model.drawAll(given.copies, 4), {ACTS}]".replace("(given)", "(given.task)"),
+            {"task": task(box("u")), "copies": boxes},
+        )
+        assert drawn == [2, [["add", "", [11, 10, 50, 40], 1], ["add", "", [150, 50, 200, 90], 0]]]
+
+    def test_a_history_is_taken_up_again(self, run: Run):
+        again = f"""model.draw([5, 50, 25, 80], 1); model.accept("u"); model.draw([30, 50, 45, 80], 0); model.undo();
+            const [draft, history] = JSON.parse(JSON.stringify([model.document(), model.history(20)]));
+            const other = new boxes.BoxModel(given); other.restore(draft); other.recall(history);
+            const said = () => {ACTS.replace("model", "other")}.map(([action]) => action).join(" ");
+            const states = [said()]; other.redo(); states.push(said()); while (other.undo()) states.push(said());
+            const made = [other.draw([1, 1, 9, 9], 0), other.draw([1, 20, 9, 29], 0)]; return [states, new Set(made).size];"""
+        assert run(START + again, task(box("u"))) == [["keep add", "keep add add", "keep add", "add", ""], 2]
+
+    def test_a_history_that_is_none_changes_nothing(self, run: Run):
+        bad = "for (const history of [{}, {past: 3, future: []}, {past: [[{}]], future: []}]) model.recall(history);"
+        assert run(f"{START} {bad} return model.canUndo", MIXED) is False
+
+
 class TestReopening:
     def test_the_labels_say_what_was_answered(self, run: Run):
         labels = [
@@ -276,6 +304,28 @@ class TestKeys:
     )
     def test_keys_mean_what_the_map_says(self, run: Run, event: dict[str, Any], action: str | None):
         assert run("return keys.meaning(new KeyboardEvent('keydown', given))?.action ?? null", event) == action
+
+    @pytest.mark.parametrize(
+        ("event", "action", "label"),
+        [
+            ({"key": "ф", "code": "KeyA"}, "accept", None),  # Cyrillic
+            ({"key": "Ф", "code": "KeyA", "shiftKey": True}, "acceptRest", None),
+            ({"key": "я", "code": "KeyZ", "ctrlKey": True}, "undo", None),
+            ({"key": "х", "code": "BracketLeft"}, "back", None),
+            ({"key": "&", "code": "Digit1"}, "class", 0),  # AZERTY
+            ({"key": "1", "code": "Digit1", "shiftKey": True}, "class", 0),
+            ({"key": "a", "code": "KeyQ"}, "accept", None),
+            ({"key": "z", "code": "KeyW", "ctrlKey": True}, "undo", None),
+            ({"key": "/", "code": "Digit7", "shiftKey": True}, "palette", None),  # German
+            ({"key": "!", "code": "Digit1", "shiftKey": True}, "class", 18),
+            ({"key": "1", "code": "Digit1", "altKey": True}, "class", 9),
+            ({"key": "¡", "code": "Digit1", "altKey": True}, "class", 9),  # macOS
+            ({"key": "3", "code": "Numpad3"}, "class", 2),
+        ],
+    )
+    def test_keyboards_of_all_scripts_work(self, run: Run, event: dict[str, Any], action: str, label: int | None):
+        meant = run("return keys.meaning(new KeyboardEvent('keydown', given))", event)
+        assert (meant["action"], meant.get("label")) == (action, label)
 
     def test_arrows_nudge_and_resize(self, run: Run):
         event = {"key": "ArrowUp", "shiftKey": True, "altKey": True}

@@ -3,7 +3,7 @@
 from time import sleep, time
 
 import pytest
-from driving import PATIENCE, another, drag, record_of, saved, serving, shown_image, spot
+from driving import PATIENCE, another, boxes_in_list, drag, hand_in, record_of, saved, seen, serving, shown_image, spot
 
 from boxwise.records import Action, Source
 from boxwise.store import Desk
@@ -11,19 +11,6 @@ from boxwise.study import Study
 from boxwise.web.progress import ProgressFile, write_trouble
 
 NEAR = 1.5  # pixels of the image
-
-
-def boxes_in_list(page):
-    return page.locator("#boxes [role=option]")
-
-
-def hand_in(page):
-    """Space, until the next image is there and the answer acknowledged; the id of the image that was handed in."""
-    name = shown_image(page)
-    page.keyboard.press("Space")
-    another(page, name)
-    saved(page)
-    return name
 
 
 def stored(study, image_id):
@@ -287,6 +274,7 @@ class TestTrouble:
             assert "All labels are safe" in alert.inner_text() and f"boxwise run {study.folder.name}" in alert.inner_text()
             hand_in(page)
             for _ in range(4):
+                seen(page)
                 page.keyboard.press("Space")
                 saved(page)
             page.locator("#waiting[data-reason=trouble]").wait_for(state="visible")

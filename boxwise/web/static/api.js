@@ -43,7 +43,12 @@ export const put = (path, body, options) => request("PUT", path, body, options);
 
 /** The address of an image's thumbnail; ids may hold slashes and anything else. */
 export function thumbnail(imageId) {
-  return `/thumbnails/${imageId.split("/").map(encodeURIComponent).join("/")}`;
+  return `/thumbnails/${inPath(imageId)}`;
+}
+
+/** An image's id as the end of an address. */
+export function inPath(imageId) {
+  return imageId.split("/").map(encodeURIComponent).join("/");
 }
 
 /** A random name for one submission; crypto.randomUUID is missing on pages served over plain HTTP to other machines. */

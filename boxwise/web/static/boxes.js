@@ -2,7 +2,7 @@
 // Knows neither the DOM, the server nor the time: seconds come in with each gesture. A gesture makes a new list and never changes an
 // old one, so the history is a stack of lists.
 
-import { clamped, sameBox } from "./geometry.js";
+import { clamped, iou, sameBox } from "./geometry.js";
 import { asLabelled } from "./reopening.js";
 
 /**
@@ -14,6 +14,7 @@ import { asLabelled } from "./reopening.js";
  */
 
 const DEEPEST = 300;
+const SAME_IOU = 0.8; // of two boxes of a class that mean one object
 
 export class BoxModel {
   #boxes;
@@ -95,8 +96,22 @@ export class BoxModel {
     return this.#change(key, seconds, (box) => ({ difficult: !box.difficult, answer: box.question ? "keep" : box.answer }));
   }
 
-  acceptRest(seconds = 0) { return this.#answerRest("keep", seconds); }
-  rejectRest(seconds = 0) { return this.#answerRest("delete", seconds); }
+  acceptRest(seconds = 0) { return this.#answerRest(() => "keep", seconds); }
+  rejectRest(seconds = 0) { return this.#answerRest(() => "delete", seconds); }
+  /** Accepts open questions of a score or more and rejects those below. */
+  answerBy(score, seconds = 0) { return this.#answerRest((box) => answerAt(box, score), seconds); }
+
+  /** Draws many boxes as one step; those that are there already are left out. @returns {number} how many were new */
+  drawAll(boxes, seconds = 0) {
+    const fresh = this.whole ? boxes.map((box) => ({ ...box, xyxy: clamped(box.xyxy, this.size) })).filter((box) => box.xyxy && !this.#has(box)) : [];
+    if (!fresh.length) return 0;
+    this.#commit([...this.#boxes, ...fresh.map((box) => ({ ...this.#drawn(box), seconds: seconds / fresh.length }))]);
+    return fresh.length;
+  }
+
+  #has({ xyxy, label }) {
+    return this.#boxes.some((box) => box.label === label && box.answer !== "delete" && iou(box.xyxy, xyxy) > SAME_IOU);
+  }
 
   undo() { return this.#travel(this.#past, this.#future); }
   redo() { return this.#travel(this.#future, this.#past); }
@@ -107,9 +122,25 @@ export class BoxModel {
   /** What the person said, for /api/answers: nothing for certain and settled boxes that were left alone. */
   verdicts() { return this.#boxes.map(verdictOf).filter((verdict) => verdict !== null); }
 
+  /** What undo goes back through, as a reload keeps it: the last `depth` lists of boxes; plain JSON. */
+  history(depth) {
+    const last = (lists) => lists.slice(-depth).map((boxes) => boxes.map(kept));
+    return { past: last(this.#past), future: last(this.#future), made: this.#made };
+  }
+
+  /** Takes up a history of this very image, after its draft was taken up. */
+  recall({ past, future, made }) {
+    const lists = [past, future];
+    if (!lists.every((list) => Array.isArray(list) && list.every((boxes) => Array.isArray(boxes) && boxes.every(isSound)))) return;
+    const shown = new Map(this.#boxes.filter((box) => box.was).map((box) => [box.id, box]));
+    const again = (box) => (box.id ? shown.has(box.id) && { ...shown.get(box.id), ...said(box) } : this.#redrawn(box));
+    [this.#past, this.#future] = lists.map((list) => list.map((boxes) => boxes.map(again).filter(Boolean)));
+    this.#made = Number.isInteger(made) ? Math.max(made, this.#made) : this.#made;
+  }
+
   /** What a draft keeps; plain JSON. */
   document() {
-    return { boxes: this.#boxes.map((box) => ({ id: box.id, ...said(box) })) };
+    return { boxes: this.#boxes.map(kept) };
   }
 
   /** Takes up a draft. Shown boxes are found by id; what the draft says of boxes that are shown no more is left out. */
@@ -118,8 +149,16 @@ export class BoxModel {
     const byId = new Map(saved.filter((box) => box.id).map((box) => [box.id, box]));
     const shown = this.#boxes.filter((box) => box.was).map((box) => ({ ...box, ...said(byId.get(box.id)) }));
     const drawn = saved.filter((box) => !box.id && this.whole && clamped(box.xyxy, this.size));
-    this.#boxes = [...shown, ...drawn.map((box) => ({ ...this.#drawn(box), seconds: box.seconds }))];
+    this.#boxes = [...shown, ...drawn.map((box) => this.#redrawn(box))];
     [this.#past, this.#future, this.#merging] = [[], [], ""];
+  }
+
+  /** A drawn box that was kept, under its own key, so that a history knows it again. */
+  #redrawn(box) {
+    const number = Number(/^drawn-(\d{1,6})$/.exec(box.key)?.[1] ?? this.#made + 1);
+    const drawn = this.#drawn(box);
+    this.#made = Math.max(this.#made - 1, number);
+    return { ...drawn, key: `drawn-${number}`, seconds: box.seconds };
   }
 
   #drawn({ xyxy, label, difficult = false, crowd = false }) {
@@ -138,7 +177,7 @@ export class BoxModel {
     const open = this.open();
     if (!open.length) return false;
     const share = seconds / open.length;
-    return this.#commit(this.#boxes.map((box) => (isOpen(box) ? { ...box, answer, seconds: box.seconds + share } : box)));
+    return this.#commit(this.#boxes.map((box) => (isOpen(box) ? { ...box, answer: answer(box), seconds: box.seconds + share } : box)));
   }
 
   #commit(boxes, merge = "") {
@@ -154,6 +193,11 @@ export class BoxModel {
     [this.#boxes, this.#merging] = [from.pop(), ""];
     return true;
   }
+}
+
+/** What a question is answered by a threshold: one without a score is left for the person to reject. */
+export function answerAt(box, score) {
+  return (box.score ?? 0) >= score ? "keep" : "delete";
 }
 
 export function isOpen(box) {
@@ -185,6 +229,11 @@ function said(box) {
   return { xyxy, label, difficult, crowd, answer, seconds };
 }
 
+/** A box as drafts and histories keep it. */
+function kept(box) {
+  return { id: box.id, ...(box.id ? {} : { key: box.key }), ...said(box) };
+}
+
 /** Whether a draft's box can be trusted to be one: drafts come back from the server and from the browser's storage. */
 function isSound(box) {
   return Array.isArray(box?.xyxy) && box.xyxy.length === 4 && box.xyxy.every(Number.isFinite) && Number.isInteger(box.label)
@@ -196,6 +245,13 @@ function isSound(box) {
  * "rejected", or "unasked" (uncertain, but not among the questions).
  */
 export function standing(box) {
+  if (!known.has(box)) known.set(box, stands(box)); // a box never changes: a gesture makes another
+  return known.get(box);
+}
+
+const known = new WeakMap();
+
+function stands(box) {
   if (box.answer === "delete") return "rejected";
   if (isOpen(box)) return "open";
   if (box.state === "uncertain" && !box.question) return "unasked";
@@ -204,9 +260,9 @@ export function standing(box) {
 
 /** The same for people to read, with what was done to the box. */
 export function wordOf(box) {
-  const stands = standing(box);
-  if (stands === "open") return "uncertain";
-  if (stands !== "human") return stands;
+  const state = standing(box);
+  if (state === "open") return "uncertain";
+  if (state !== "human") return state;
   if (!box.was) return "drawn";
   if (!sameBox(box.xyxy, box.was.xyxy)) return "moved";
   if (box.label !== box.was.label) return "relabelled";

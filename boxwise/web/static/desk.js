@@ -1,25 +1,33 @@
-// The image in hand and every action a person can take on it; keys and buttons both end here, by the action's name.
-// Ties the model, the clock, the draft and the view of one image together; how things look is the page's business.
+// The image in hand, from the moment it is shown until it is handed in, skipped or put aside.
+// Ties the model, the clock, the draft and the view of one image together; what is done to its boxes is in acts.js, how things look is the
+// page's business.
 
 import { uuid } from "./api.js";
-import { BoxModel, isOpen, wordOf } from "./boxes.js";
+import { Acts } from "./acts.js";
+import { BoxModel } from "./boxes.js";
 import { ActiveClock } from "./clock.js";
-import { resized } from "./geometry.js";
+import { Finished } from "./finished.js";
+import { remember, remembered } from "./tabs.js";
 
 /** So long without a sign of life, and images fetched ahead go back to the others; milliseconds. */
 const AWAY_MS = 120_000;
+/** So long an image must have been in sight before it can be handed in; milliseconds. */
+const LOOK_MS = 300;
+/** So many steps of undo outlive a reload. */
+const HISTORY = 20;
+const HISTORY_KEY = "boxwise/history";
+/** What is done whether an image is in hand or not. */
+const ALWAYS = ["back", "undoHandIn", "toolEdit", "toolDraw", "toolExtreme", "names", "class", "hide"];
 
 const now = () => performance.now();
 
 export class Desk {
-  /** The image in hand: {prepared, task, model, clock, revision, saved, lost}, or null. */
+  /** The image in hand: {prepared, task, model, clock, revision, saved, lost, seen}, or null. seen: long enough to be handed in. */
   current = null;
-  /** The class that drawn boxes get. */
-  label = 0;
-  #visited = [];
   #opening = null;
   #turn = 0;
   #alive = now();
+  #keeping = 0;
 
   /**
    * @param {{study: object, annotator: string, tab: string, journal: import("./journal.js").Journal, courier: import("./courier.js").Courier,
@@ -28,6 +36,10 @@ export class Desk {
   constructor(parts) {
     Object.assign(this, parts);
     this.gestures.tool = this.study.mode === "full" ? "draw" : "edit";
+    this.finished = new Finished(`boxwise/${this.study.id ?? this.study.name}/${this.annotator}/finished`);
+    this.acts = new Acts(this);
+    /** Further parts whose actions keys and buttons name. @type {object[]} */
+    this.helpers = [];
   }
 
   get model() { return this.current?.model ?? null; }
@@ -40,7 +52,8 @@ export class Desk {
 
   /** Does what a key or button means, if it can be done now. */
   act({ action, ...how }) {
-    if (this[action] && (this.current || ["back", "toolEdit", "toolDraw", "toolExtreme", "names", "class"].includes(action))) this[action](how);
+    const owner = [this, this.acts, ...this.helpers].find((one) => one[action]);
+    if (owner && (this.current || ALWAYS.includes(action))) owner[action](how);
     else this.page.act(action);
   }
 
@@ -56,14 +69,17 @@ export class Desk {
     else this.page.wait(next.reason || "answered", next.words);
   }
 
-  /** Goes to an image of the person's choice; what is in hand comes back after it. @returns {Promise<boolean>} */
+  /**
+   * Goes to an image of the person's choice. What is in hand comes back after it; where nothing was done to it, others may have it now.
+   * @returns {Promise<boolean>}
+   */
   async open(imageId, { quiet = false } = {}) {
     if (this.current?.task.image_id === imageId) return true;
     this.#opening = imageId;
     await this.courier.settled(3000); // an answer on its way would not be among the labels yet
     try {
       const chosen = await this.queue.open(imageId);
-      if (this.current) this.queue.putAside(this.current.prepared);
+      this.#putAside();
       this.#leave();
       this.#show(chosen, { byHand: true });
       return true;
@@ -75,14 +91,27 @@ export class Desk {
     }
   }
 
+  #putAside() {
+    if (!this.current || this.current.lost) return;
+    if (this.current.revision) this.queue.putAside(this.current.prepared);
+    else this.queue.giveBack([this.current.task.image_id]);
+  }
+
   #takenBy(name, imageId) {
     return name === this.annotator ? `You have ${imageId} open in another tab.` : `${name} is labelling ${imageId} now.`;
   }
 
   back() {
-    const last = this.#visited.pop();
-    if (last) this.open(last);
+    const last = this.finished.pop();
+    if (last) this.open(last.image_id);
     else this.page.hint("No image before this one in this session.");
+  }
+
+  /** Goes to the next open question, of this image or of the next one that has any; what is in hand is not handed in. */
+  async nextUncertain() {
+    if (this.model.open().length) return this.acts.next();
+    const imageId = await this.queue.uncertain(this.current.task).catch(() => null);
+    return imageId ? this.open(imageId) : this.page.hint("No other image of this round has an open question.");
   }
 
   #leave() {
@@ -96,15 +125,25 @@ export class Desk {
     const { task } = prepared, model = new BoxModel(task);
     const { document, revision, saved } = this.#draftOf(task);
     if (document) model.restore(document);
+    this.#recall(task, model, revision);
     const seconds = Number.isFinite(document?.seconds) ? document.seconds : 0;
-    this.current = { prepared, task, model, clock: new ActiveClock(seconds), revision, saved, lost: false };
+    this.current = { prepared, task, model, clock: new ActiveClock(seconds), revision, saved, lost: false, seen: false };
     if (byHand) this.current.clock.touch(now());
     this.page.clear();
     this.view.show(prepared, model);
     this.page.show(this.current);
-    this.#choose(model.nextOpen(null), { quiet: true });
+    this.acts.choose(model.nextOpen(null), { quiet: true });
     if (document && saved < revision) this.#save();
+    this.#see(this.current);
     this.queue.fill();
+  }
+
+  /** An image is seen once it has been on the screen for a moment; on a hidden page no frame comes. */
+  #see(current) {
+    requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => {
+      current.seen = true;
+      if (this.current === current) this.page.seen();
+    }, LOOK_MS)));
   }
 
   /** The newest draft of an image: the server's, or the browser's own where the server does not have its last gestures. */
@@ -113,6 +152,12 @@ export class Desk {
     const own = kept && kept.round === task.round && kept.revision >= (server?.revision ?? 0) ? kept : null;
     if (own) return { document: own.document, revision: own.revision, saved: own.saved };
     return { document: server?.document ?? null, revision: server?.revision ?? 0, saved: server?.revision ?? 0 };
+  }
+
+  /** What could be undone before the page was loaded anew can be undone still. */
+  #recall({ image_id: imageId, round }, model, revision) {
+    const kept = remembered("sessionStorage", HISTORY_KEY, null);
+    if (kept?.image_id === imageId && kept.round === round && kept.revision === revision) model.recall(kept.history);
   }
 
   // --- the lease, the clock ---
@@ -127,8 +172,11 @@ export class Desk {
 
   /** Tells the server that the page is open. */
   async renew() {
-    if (now() - this.#alive > AWAY_MS) this.queue.release();
-    const lost = await this.queue.renew(this.current ? [this.current.task.image_id] : []).catch(() => []);
+    if (now() - this.#alive > AWAY_MS) this.queue.release((imageId) => Boolean(this.journal.draft(this.annotator, imageId)));
+    const lost = await this.queue.renew(this.current ? [this.current.task.image_id] : []).catch((error) => {
+      if (!error.passing) this.page.hint(`Your images could not be kept in hand: ${error.message}`, null, { lasting: true });
+      return [];
+    });
     for (const imageId of lost) this.lose(imageId);
     if (this.current && now() - this.#alive < AWAY_MS) this.queue.fill();
   }
@@ -150,7 +198,7 @@ export class Desk {
   // --- gestures on boxes ---
 
   /** Runs a change of the model, charged with the time since the last one; saves what it changed. */
-  #gesture(change) {
+  gesture(change) {
     const { clock, model } = this.current;
     clock.touch(now());
     const result = change(model, clock.sinceLap(now()));
@@ -169,107 +217,9 @@ export class Desk {
     const draft = { annotator: this.annotator, image_id: task.image_id, round: task.round, revision, saved, document, at: Date.now() };
     if (lost) this.journal.keepDraft(draft);
     else this.courier.save(draft);
-  }
-
-  select(key) {
-    this.model?.settle();
-    this.view.select(key);
-    this.page.selected(this.selected);
-  }
-
-  draw(xyxy) {
-    const key = this.#gesture((model, seconds) => model.draw(xyxy, this.label, seconds));
-    if (key) this.select(key);
-  }
-
-  place(key, xyxy) {
-    this.#gesture((model, seconds) => model.place(key, xyxy, seconds));
-  }
-
-  nudge({ dx, dy, resize }) {
-    const box = this.selected;
-    if (!box) return this.view.pan(-40 * dx, -40 * dy);
-    const [x1, y1, x2, y2] = box.xyxy;
-    const xyxy = resize ? resized(box.xyxy, [dx ? 1 : 0, dy ? 1 : 0], dx, dy) : [x1 + dx, y1 + dy, x2 + dx, y2 + dy];
-    const { width, height } = this.model.size;
-    if (!resize && (xyxy[0] < 0 || xyxy[1] < 0 || xyxy[2] > width || xyxy[3] > height)) return undefined; // shifting never shrinks
-    return this.#gesture((model, seconds) => model.place(box.key, xyxy, seconds, { merge: resize ? "resize" : "nudge" }));
-  }
-
-  accept() {
-    const box = this.selected;
-    if (!box) return this.next();
-    const asked = box.question;
-    this.#gesture((model, seconds) => model.accept(box.key, seconds));
-    return asked ? this.#goOn(box) : this.page.changed(this.current);
-  }
-
-  reject() {
-    const box = this.selected;
-    if (!box) return;
-    this.#gesture((model, seconds) => model.remove(box.key, seconds));
-    if (box.question) this.#goOn(box);
-    else this.select(this.model.find(box.key) ? box.key : null);
-  }
-
-  acceptRest() {
-    const count = this.model.open().length;
-    if (this.#gesture((model, seconds) => model.acceptRest(seconds))) this.page.hint(`${count} accepted. Space: nothing missed, next image.`);
-    this.select(null);
-  }
-
-  difficult() {
-    const box = this.selected;
-    if (box) this.#gesture((model, seconds) => model.toggleDifficult(box.key, seconds));
-  }
-
-  /** Gives the selected box a class; without one, says which class the next drawn box gets. */
-  class({ label }) {
-    if (!this.study.classes[label]) return;
-    const box = this.selected;
-    this.label = label;
-    if (box && isOpen(box) && box.label === label) this.#gesture((model, seconds) => model.accept(box.key, seconds));
-    else if (box) this.#gesture((model, seconds) => model.relabel(box.key, label, seconds));
-    this.page.label(label);
-  }
-
-  async palette() {
-    const label = await this.page.pickClass(this.selected?.label ?? this.label);
-    if (label !== null && this.current) this.class({ label });
-  }
-
-  undo() { this.#travel("undo"); }
-  redo() { this.#travel("redo"); }
-
-  #travel(direction) {
-    if (!this.#gesture((model) => model[direction]())) return this.page.hint(`Nothing to ${direction}.`);
-    return this.select(this.selected ? this.view.selected : null);
-  }
-
-  // --- which box ---
-
-  next() { this.#choose(this.model.nextOpen(this.view.selected, 1)); }
-  previous() { this.#choose(this.model.nextOpen(this.view.selected, -1)); }
-
-  #goOn(box) {
-    this.#choose(this.model.nextOpen(box.key, 1));
-  }
-
-  #choose(box, { quiet = false } = {}) {
-    this.select(box?.key ?? null);
-    if (box) {
-      const open = this.model.open();
-      this.view.reveal(box.xyxy);
-      this.page.announce(`${open.length} open. ${this.nameOf(box)}, ${wordOf(box)}`);
-    } else if (!quiet) {
-      this.page.hint(this.model.whole ? "All questions are answered. Space: nothing missed, next image." : "All questions are answered. Space: next image.");
-    }
-  }
-
-  nameOf(box) { return this.study.classes[box.label]?.name ?? `class ${box.label}`; }
-
-  escape() {
-    if (!this.gestures.cancel()) this.select(null);
+    const history = { image_id: task.image_id, round: task.round, revision, history: model.history(HISTORY) };
+    clearTimeout(this.#keeping);
+    this.#keeping = setTimeout(() => remember("sessionStorage", HISTORY_KEY, history));
   }
 
   // --- done with the image ---
@@ -278,66 +228,59 @@ export class Desk {
   submit() {
     const open = this.model.open();
     if (!open.length) return this.#handIn();
-    this.#choose(this.model.nextOpen(this.view.selected, 1));
+    this.acts.choose(this.model.nextOpen(this.view.selected, 1));
     const count = open.length === 1 ? "One question is" : `${open.length} questions are`;
     return this.page.hint(`${count} open: accept or reject.`, { action: "submitRejecting", words: `Reject ${open.length === 1 ? "it" : "them"} and go on` });
   }
 
   submitRejecting() {
-    this.#gesture((model, seconds) => model.rejectRest(seconds));
-    this.#handIn();
+    if (!this.current.seen) return this.#tooSoon();
+    this.gesture((model, seconds) => model.rejectRest(seconds));
+    return this.#handIn();
   }
+
+  #tooSoon() { this.page.hint("This image has only just come into sight: look, then hand it in."); }
 
   #handIn() {
+    if (!this.current.seen) return this.#tooSoon();
     const { task, model, clock } = this.current, seconds = Math.round(clock.seconds(now()) * 1000) / 1000;
-    const body = { ...this.#whose(task), verdicts: model.verdicts(), complete: task.whole, seconds };
-    const key = uuid();
-    this.#finish("/api/answers", key, { key, ...body });
-    this.page.done(task, seconds);
+    const body = { ...this.#whose(task), verdicts: model.verdicts(), complete: task.whole, seconds }, key = uuid();
+    this.#finish("answer", "/api/answers", key, { key, ...body });
+    this.page.done(task, seconds, { empty: model.boxes.every((box) => box.answer === "delete") });
+    return this.advance();
+  }
+
+  skip() { this.#putOff("skip"); }
+  flag() { this.#putOff("flag"); }
+
+  async #putOff(kind) {
+    const { task } = this.current, flag = kind === "flag", reason = await this.page.reason(flag, task);
+    if (reason === null || this.current?.task !== task) return;
+    this.#finish(kind, "/api/skips", uuid(), { ...this.#whose(task), reason, flag });
     this.advance();
   }
 
-  skip() { this.#putOff(false); }
-  flag() { this.#putOff(true); }
-
-  async #putOff(flag) {
-    const { task } = this.current, reason = await this.page.reason(flag, task);
-    if (reason === null || this.current?.task !== task) return;
-    this.#finish("/api/skips", uuid(), { ...this.#whose(task), reason, flag });
-    this.advance();
+  /** Takes back what was handed in, skipped or flagged last, and goes to it as it was left. */
+  async undoHandIn() {
+    const last = this.finished.pop();
+    if (!last) return this.page.hint("Nothing was handed in yet.");
+    const { image_id: imageId, round, document, key } = last, whose = this.#whose(last);
+    if (last.kind === "answer") this.courier.post("/api/withdrawals", uuid(), { ...whose, key });
+    if (last.kind === "flag") this.courier.post("/api/unflags", uuid(), { annotator: whose.annotator, tab: whose.tab, image_id: imageId });
+    const draft = { annotator: this.annotator, image_id: imageId, round, revision: last.revision + 1, saved: 0, document, at: Date.now() };
+    if (document) this.courier.save(draft);
+    return this.open(imageId);
   }
 
   #whose({ image_id, round }) {
     return { annotator: this.annotator, tab: this.tab, image_id, round };
   }
 
-  #finish(path, key, body) {
+  #finish(kind, path, key, body) {
+    const { task, model, clock, revision } = this.current;
     this.courier.post(path, key, body);
-    this.courier.drop(this.annotator, body.image_id);
-    this.#visited = [...this.#visited.filter((imageId) => imageId !== body.image_id), body.image_id];
-  }
-
-  // --- the view ---
-
-  toolEdit() { this.#take("edit", "Edit: drag a box to move it."); }
-  toolDraw() { this.#take("draw", "Draw: every drag is a new box."); }
-  toolExtreme() { this.#take("extreme", "Extreme clicking: click the top-most point of the object."); }
-
-  #take(tool, words) {
-    if (tool !== "edit" && this.model && !this.model.whole) return this.page.hint("Only the questions are asked here; nothing is to be drawn.");
-    this.gestures.tool = tool;
-    this.page.tool(tool);
-    return this.page.hint(words);
-  }
-
-  zoomIn() { this.view.zoom(1.25); }
-  zoomOut() { this.view.zoom(0.8); }
-  fit() { this.view.fit(); }
-  closeUp() {
-    if (this.selected) this.view.reveal(this.selected.xyxy, { near: true });
-  }
-  names() {
-    this.view.names = !this.view.names;
-    this.view.invalidate();
+    this.courier.drop(this.annotator, task.image_id);
+    const document = { ...model.document(), seconds: clock.seconds(now()) };
+    this.finished.push({ kind, image_id: task.image_id, round: task.round, key, revision, document });
   }
 }

@@ -1,7 +1,7 @@
 // Small questions to the person: the name, a class by typing, a reason, and the keyboard map.
 // Each opens a <dialog> of the page and resolves to the answer, or to null when it was closed.
 
-import { MAP, keysOf } from "./keys.js";
+import { MAP, classKey, keysOf } from "./keys.js";
 import { piece } from "./list.js";
 
 const SKIP_REASONS = ["I am not sure what I see", "It takes too long", "Somebody else knows better"];
@@ -96,7 +96,7 @@ function classRow({ name, color }, label, pick) {
   row.id = `class-option-${label}`;
   row.setAttribute("role", "option");
   swatch.style.background = color;
-  row.append(swatch, piece("span", "name", name), piece("kbd", "", label < 9 ? String(label + 1) : ""));
+  row.append(swatch, piece("span", "name", name), piece("kbd", "", classKey(label)));
   row.addEventListener("click", pick);
   return row;
 }

@@ -63,6 +63,13 @@ export function contains([x1, y1, x2, y2], x, y) {
   return x >= x1 && x <= x2 && y >= y1 && y <= y2;
 }
 
+/** Whether a point lies within `reach` of the outline. */
+export function onOutline([x1, y1, x2, y2], x, y, reach) {
+  const inner = [x1 + reach, y1 + reach, x2 - reach, y2 - reach];
+  const within = inner[2] > inner[0] && inner[3] > inner[1] && contains(inner, x, y);
+  return contains([x1 - reach, y1 - reach, x2 + reach, y2 + reach], x, y) && !within;
+}
+
 /** The smallest of `boxes` that covers a point, or null: what lies within another can be reached. @template {{xyxy: Xyxy}} B */
 export function smallestAt(boxes, x, y) {
   const hit = boxes.filter((box) => contains(box.xyxy, x, y));

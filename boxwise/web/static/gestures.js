@@ -1,7 +1,8 @@
 // Pointer gestures on the stage, with mouse, pen and fingers: draw, extreme clicking, move, resize, pan, pinch, wheel.
 // Turns them into calls of select, draw and place; shows them on the view while they last. Changes no box itself.
 
-import { around, contains, handleAt, moved, resized, smallestAt } from "./geometry.js";
+import { standing } from "./boxes.js";
+import { around, contains, handleAt, moved, onOutline, resized, smallestAt } from "./geometry.js";
 
 const CURSORS = { "-1-1": "nwse-resize", "11": "nwse-resize", "1-1": "nesw-resize", "-11": "nesw-resize", "0-1": "ns-resize", "01": "ns-resize" };
 const EXTREMES = ["the top-most", "the left-most", "the bottom-most", "the right-most"];
@@ -77,18 +78,22 @@ export class Gestures {
     if (this.#tool !== "edit" && model.whole) return { kind: this.#tool };
     const held = this.#held(at, reach);
     if (held) return held;
-    const box = smallestAt(this.view.visible(), ...this.view.toImage(at));
-    if (box && model.editable(box)) return { kind: "move", box };
-    return { kind: model.whole && !box ? "draw" : "pan", box };
+    return { kind: model.whole ? "draw" : "pan" };
   }
 
-  /** The grip that the selected box offers at a place of the stage. */
+  /**
+   * The grip that a box offers at a place of the stage: the selected box its handles and its outline, a person's own box also its inside.
+   * The inside of a model's box is no grip: whoever drags there draws what the model has missed or got wrong, and answers nothing.
+   */
   #held(at, reach) {
     const model = this.page.model(), box = this.view.selected && model?.find(this.view.selected);
-    if (!box || !model.editable(box) || box.answer === "delete") return null;
-    const outline = this.view.toStage(box.xyxy), handle = handleAt(outline, ...at, reach);
-    if (handle) return { kind: "resize", box, handle };
-    return contains(outline, ...at) ? { kind: "move", box } : null;
+    if (box && model.editable(box) && box.answer !== "delete") {
+      const outline = this.view.toStage(box.xyxy), handle = handleAt(outline, ...at, reach);
+      if (handle) return { kind: "resize", box, handle };
+      if (isPersons(box) ? contains(outline, ...at) : onOutline(outline, ...at, reach / 2)) return { kind: "move", box };
+    }
+    const under = model && smallestAt(this.view.visible(), ...this.view.toImage(at));
+    return under && model.editable(under) && isPersons(under) ? { kind: "move", box: under } : null;
   }
 
   #move(event) {
@@ -183,7 +188,8 @@ export class Gestures {
     this.#cross(drawing ? at : null);
     const held = drawing || !model ? null : this.#held(at, 9);
     const box = drawing || !model ? null : smallestAt(this.view.visible(), ...this.view.toImage(at));
-    this.view.stage.style.cursor = held?.kind === "resize" ? (CURSORS[held.handle.join("")] ?? "ew-resize") : held || box ? "move" : "";
+    const cursor = held?.kind === "resize" ? (CURSORS[held.handle.join("")] ?? "ew-resize") : held ? "move" : "";
+    if (this.view.stage.style.cursor !== cursor) this.view.stage.style.cursor = cursor;
     if (this.view.hovered !== (box?.key ?? null)) {
       this.view.hovered = box?.key ?? null;
       this.view.invalidate();
@@ -195,4 +201,9 @@ export class Gestures {
     this.view.cross = at;
     this.view.invalidate();
   }
+}
+
+/** Whether a box is a person's: drawn, or judged and settled by one. */
+function isPersons(box) {
+  return standing(box) === "human";
 }

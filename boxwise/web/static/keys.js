@@ -8,18 +8,27 @@ export const MAP = [
   { group: "Questions", action: "accept", keys: ["Enter", "a"], words: "Accept the box" },
   { group: "Questions", action: "reject", keys: ["x", "Delete", "Backspace"], words: "Reject or delete the box" },
   { group: "Questions", action: "acceptRest", keys: ["Shift+a"], words: "Accept all open questions" },
+  { group: "Questions", action: "tryScore", keys: ["t"], words: "Answer all by a score: see what it accepts, Enter applies" },
+  { group: "Questions", action: "nextUncertain", keys: ["."], words: "Next open question, also of another image" },
+  { group: "Questions", action: "labelRight", keys: ["y"], words: "A label in doubt is right" },
+  { group: "Questions", action: "takeModels", keys: ["k"], words: "The model is right about a label in doubt" },
   { group: "Image", action: "submit", keys: ["Space", "Ctrl+Enter"], words: "Nothing missed: next image" },
   { group: "Image", action: "submitRejecting", keys: ["Shift+Space"], words: "Reject what is open, then next image" },
   { group: "Image", action: "skip", keys: ["s"], words: "Skip the image, with a reason" },
   { group: "Image", action: "flag", keys: ["f"], words: "Flag the image as unusable, with a reason" },
   { group: "Image", action: "back", keys: ["["], words: "Back to the image before" },
-  { group: "Class", action: "class", keys: ["1 … 9"], words: "Class by number" },
+  { group: "Image", action: "undoHandIn", keys: ["u"], words: "Take back the last hand-in, skip or flag" },
+  { group: "Class", action: "class", keys: ["1 … 9", "Alt+1 … 9", "Shift+1 … 9"], words: "Class 1 to 9, 10 to 18, 19 to 27; with nothing selected, for all boxes drawn next" },
   { group: "Class", action: "palette", keys: ["c", "/"], words: "Class by typing its name" },
   { group: "Class", action: "difficult", keys: ["h"], words: "Mark the box as hard to recognise" },
   { group: "Drawing", action: "toolEdit", keys: ["v"], words: "Edit: drag boxes; drag beside them to draw" },
   { group: "Drawing", action: "toolDraw", keys: ["d"], words: "Draw: every drag is a new box" },
   { group: "Drawing", action: "toolExtreme", keys: ["e"], words: "Extreme clicking: top, left, bottom, right-most points" },
   { group: "Drawing", action: "nudge", keys: ["Arrows"], words: "Move the box by 1 px (Shift: 10 px; Alt: move its right or lower edge)" },
+  { group: "Drawing", action: "copy", keys: ["Ctrl+c"], words: "Copy the box" },
+  { group: "Drawing", action: "paste", keys: ["Ctrl+v"], words: "Paste it, also on another image" },
+  { group: "Drawing", action: "duplicate", keys: ["Ctrl+d"], words: "Duplicate the box" },
+  { group: "Drawing", action: "copyPrevious", keys: ["m"], words: "All boxes of the image before" },
   { group: "Drawing", action: "undo", keys: ["Ctrl+z"], words: "Undo" },
   { group: "Drawing", action: "redo", keys: ["Ctrl+Shift+z", "Ctrl+y"], words: "Redo" },
   { group: "Drawing", action: "escape", keys: ["Escape"], words: "Cancel the gesture; select nothing" },
@@ -29,23 +38,48 @@ export const MAP = [
   { group: "View", action: "closeUp", keys: ["z"], words: "Zoom to the selected box" },
   { group: "View", action: "pan", keys: ["Space+drag"], words: "Pan (also middle button, two fingers)" },
   { group: "View", action: "names", keys: ["l"], words: "Names of all boxes, or of few" },
+  { group: "View", action: "hide", keys: ["b"], words: "Hide all boxes, or show them" },
+  { group: "View", action: "hideClass", keys: ["Shift+b"], words: "Hide the boxes of a class, or show them" },
+  { group: "View", action: "magnify", keys: ["g"], words: "Magnifier under the pointer" },
+  { group: "View", action: "panel", keys: ["i"], words: "The panel beside the image, on small screens" },
   { group: "View", action: "leave", keys: ["F6"], words: "From the image to the buttons and back" },
   { group: "View", action: "help", keys: ["?"], words: "These keys" },
 ];
 
 const ACTIONS = new Map(MAP.flatMap(({ action, keys }) => keys.map((key) => [key, action])));
+const SIGNS = new Set([...ACTIONS.keys()].filter((keys) => /^[^a-z0-9]$/.test(keys))); // such as "/", which some keyboards have over a digit
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** The keys of an action as a person reads them: "Ctrl+Z". */
+/** The keys of an action as a person reads them, "Ctrl+Z"; none where it has a button alone. */
 export function keysOf(action) {
-  return MAP.find((entry) => entry.action === action).keys.map((keys) => keys.replace(/(^|\+)([a-z])$/, (_, plus, key) => plus + key.toUpperCase()));
+  return (MAP.find((entry) => entry.action === action)?.keys ?? []).map((keys) => keys.replace(/(^|\+)([a-z])$/, (_, plus, key) => plus + key.toUpperCase()));
+}
+
+/** What the keys of a QWERTY keyboard bear at the places whose signs are in the map; for keyboards of other scripts. */
+const PLACES = { BracketLeft: "[", BracketRight: "]", Slash: "/", Minus: "-", Equal: "=", Comma: ",", Period: ".", Semicolon: ";" };
+
+/**
+ * The key that is meant, whatever the keyboard: a digit's place is the digit with or without Shift (AZERTY); a Latin letter is the letter
+ * that the key bears; of any other script the key at the same place of a QWERTY keyboard.
+ */
+function keyOf({ key, code = "", shiftKey }) {
+  const digit = /^(?:Digit|Numpad)(\d)$/.exec(code)?.[1];
+  if (digit !== undefined && !(shiftKey && key.length === 1 && SIGNS.has(key))) return digit;
+  if (key === " ") return "Space";
+  if (key.length !== 1 || /[\x21-\x7e]/.test(key)) return key.length === 1 ? key.toLowerCase() : key;
+  return /^Key([A-Z])$/.exec(code)?.[1].toLowerCase() ?? PLACES[code] ?? key.toLowerCase();
 }
 
 /** A key event as the map writes it. Shift is told for letters and named keys only: where "?" needs it differs from keyboard to keyboard. */
 export function combination(event) {
-  const key = event.key === " " ? "Space" : event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const shift = event.shiftKey && (key.length > 1 || /[a-z]/.test(key));
+  const key = keyOf(event);
+  const shift = event.shiftKey && (key.length > 1 || /[a-z]/.test(key) || (/\d/.test(key) && event.key !== key));
   return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${event.altKey ? "Alt+" : ""}${shift ? "Shift+" : ""}${key}`;
+}
+
+/** The key of a class, "" beyond the twenty-seventh. */
+export function classKey(label) {
+  return label < 27 ? `${["", "Alt+", "⇧"][Math.floor(label / 9)]}${label % 9 + 1}` : "";
 }
 
 /**
@@ -54,7 +88,8 @@ export function combination(event) {
  */
 export function meaning(event) {
   const keys = combination(event);
-  if (/^[1-9]$/.test(keys)) return { action: "class", label: Number(keys) - 1 };
+  const digit = /^(|Alt\+|Shift\+)([1-9])$/.exec(keys);
+  if (digit) return { action: "class", label: Number(digit[2]) - 1 + 9 * ["", "Alt+", "Shift+"].indexOf(digit[1]) };
   const arrow = ARROWS[event.key];
   if (arrow && !event.ctrlKey && !event.metaKey) {
     const step = event.shiftKey ? 10 : 1;
@@ -97,6 +132,7 @@ export function listen(act, space) {
 
 /** Whether a key belongs to what has the focus rather than to the image. */
 function isOthers(event) {
+  if (event.ctrlKey && event.key === "c" && String(getSelection())) return true; // words of the page are copied
   if (event.isComposing || document.querySelector("dialog[open]")) return true;
   const target = /** @type {Element} */ (event.target);
   if (target.closest("input, textarea, select, [contenteditable]")) return true;

@@ -5,6 +5,8 @@ import { standing, wordOf } from "./boxes.js";
 
 export class BoxList {
   #keys = [];
+  #rows = new Map(); // key → {box, row}
+  #marked = null;
 
   /**
    * @param {HTMLElement} element a listbox
@@ -24,29 +26,34 @@ export class BoxList {
 
   /** @param {readonly import("./boxes.js").Box[]} boxes */
   show(boxes, selected) {
-    const listed = boxes.filter((box) => standing(box) !== "unasked");
+    const listed = boxes.filter((box) => standing(box) !== "unasked"), before = this.#rows;
     this.#keys = listed.map((box) => box.key);
-    this.element.replaceChildren(...listed.map((box, index) => this.#row(box, index)));
+    this.#rows = new Map(listed.map((box) => [box.key, before.get(box.key)?.box === box ? before.get(box.key) : { box, row: this.#row(box) }]));
+    const rows = [...this.#rows.values()].map(({ row }) => row);
+    if (rows.length !== this.element.childElementCount || rows.some((row, index) => row !== this.element.children[index])) this.element.replaceChildren(...rows);
+    this.#marked?.setAttribute("aria-selected", "false");
+    this.#marked = null;
     this.mark(selected);
   }
 
   /** Marks the selected box and brings its row into sight. */
   mark(selected) {
-    this.element.removeAttribute("aria-activedescendant");
-    for (const row of this.element.children) {
-      const chosen = row.dataset.key === selected;
-      row.setAttribute("aria-selected", String(chosen));
-      if (!chosen) continue;
-      this.element.setAttribute("aria-activedescendant", row.id);
-      row.scrollIntoView({ block: "nearest" });
-    }
+    const row = this.#rows.get(selected)?.row ?? null;
+    if (row === this.#marked) return;
+    this.#marked?.setAttribute("aria-selected", "false");
+    this.#marked = row;
+    if (!row) return this.element.removeAttribute("aria-activedescendant");
+    row.setAttribute("aria-selected", "true");
+    this.element.setAttribute("aria-activedescendant", row.id);
+    return row.scrollIntoView({ block: "nearest" });
   }
 
-  #row(box, index) {
+  #row(box) {
     const row = document.createElement("li");
-    row.id = `box-${index}`;
+    row.id = `box-${box.key}`;
     row.dataset.key = box.key;
     row.setAttribute("role", "option");
+    row.setAttribute("aria-selected", "false");
     row.className = standing(box);
     const swatch = piece("span", "swatch", "");
     swatch.style.background = this.classes[box.label]?.color ?? "gray";
@@ -60,7 +67,7 @@ export class BoxList {
     const step = { ArrowUp: -1, ArrowDown: 1, Home: -Infinity, End: Infinity }[event.key];
     if (step === undefined || !this.#keys.length) return;
     event.preventDefault();
-    const at = [...this.element.children].findIndex((row) => row.getAttribute("aria-selected") === "true");
+    const at = this.#keys.indexOf(this.#marked?.dataset.key);
     this.choose(this.#keys[Math.min(Math.max(at + step, 0), this.#keys.length - 1)]);
   }
 }

@@ -1,16 +1,19 @@
 // Wires the labelling page: who is labelling, the parts, their events, and which image comes first after a reload.
 // Holds no state of its own beyond the figures of this session.
 
-import { get, uuid } from "./api.js";
+import { get, post, uuid } from "./api.js";
 import { BoxList } from "./list.js";
 import { Courier } from "./courier.js";
 import { Desk } from "./desk.js";
 import { askClass, askName, askReason, showHelp } from "./dialogs.js";
+import { Doubts } from "./doubts.js";
 import { Gestures } from "./gestures.js";
 import { Journal } from "./journal.js";
 import { keysOf, listen } from "./keys.js";
+import { Looking } from "./looking.js";
 import { QueuePanel, element, markClass, showClasses, showPace, showProgress, showRefused, showTrouble, showWhy } from "./panels.js";
 import { Queue } from "./queue.js";
+import { Scores } from "./scores.js";
 import { remember, remembered, tabName } from "./tabs.js";
 import { View } from "./view.js";
 import { Waiting } from "./waiting.js";
@@ -55,7 +58,7 @@ class Page {
     element("study").textContent = study.name;
   }
 
-  /** @param {{desk: Desk, list: BoxList, queuePanel: QueuePanel, waiting: Waiting}} parts */
+  /** @param {{desk: Desk, doubts: Doubts, scores: Scores, list: BoxList, queuePanel: QueuePanel, waiting: Waiting}} parts */
   wire(parts) { Object.assign(this, parts); }
 
   // --- the image in hand ---
@@ -63,11 +66,17 @@ class Page {
   /** An image is about to be shown: the stage must have its size by then. */
   clear() {
     this.waiting.hide();
+    delete element("stage").dataset.seen;
     if (!this.#lasting) element("hint").hidden = true;
   }
 
+  /** The image has been in sight for long enough to be handed in. */
+  seen() { element("stage").dataset.seen = "true"; }
+
   show(current) {
     element("lost").hidden = !current.lost;
+    this.#over(current.task);
+    this.doubts.show(current);
     showWhy(current.task, this.study.asked);
     if (current.task.round !== this.study.round) get("/api/progress").then((progress) => this.progress(progress), () => {});
     for (const tool of ["toolDraw", "toolExtreme"]) button(tool).disabled = !current.task.whole;
@@ -87,16 +96,17 @@ class Page {
     element("submit-words").textContent = open ? `${open} open` : task.whole ? "Nothing missed, next" : "Done, next";
     element("open-count").textContent = open ? `${open} open` : "none open";
     this.selected(this.desk.selected);
+    this.scores.show(model);
   }
 
   selected(box) {
     this.list.mark(box?.key ?? null);
     const editable = Boolean(box && this.desk.model.editable(box));
-    for (const action of ["accept", "reject", "difficult"]) button(action).disabled = !editable;
+    for (const action of ["accept", "reject", "difficult", "copy", "duplicate"]) button(action).disabled = !editable;
     button("closeUp").disabled = !box;
     button("difficult").setAttribute("aria-pressed", String(Boolean(box?.difficult)));
     button("reject").querySelector("span").textContent = box && !box.question ? "Delete" : "Reject";
-    markClass(box?.label ?? this.desk.label);
+    markClass(box?.label ?? this.desk.acts.label);
   }
 
   label(label) { markClass(this.desk.selected?.label ?? label); }
@@ -107,11 +117,22 @@ class Page {
     }
   }
 
-  done(task, seconds) {
+  /** @param {{empty: boolean}} what empty: no box is left on the image */
+  done(task, seconds, { empty }) {
+    delete element("stage").dataset.seen;
     this.#pace = [...this.#pace, seconds];
     remember("sessionStorage", this.paceKey, this.#pace);
     showPace(this.#pace);
-    this.announce(`${task.image_id} handed in`);
+    const words = `${task.image_id} handed in${empty ? " without any box" : ""}`;
+    if (empty) this.hint(`${words}.`, { action: "undoHandIn", words: "Undo" }, { lasting: true });
+    else this.announce(words);
+  }
+
+  hidden(all, labels) {
+    const names = labels.map((label) => this.study.classes[label].name).join(", ");
+    element("hidden").textContent = all ? "Boxes are hidden" : names && `Hidden: ${names}`;
+    element("hidden").hidden = !element("hidden").textContent;
+    button("hide").setAttribute("aria-pressed", String(all || labels.length > 0));
   }
 
   lost() { element("lost").hidden = false; }
@@ -122,6 +143,14 @@ class Page {
     Object.assign(this.study, progress);
     showProgress(this.study);
     showTrouble(this.study);
+    if (this.desk?.current) this.#over(this.desk.current.task);
+  }
+
+  /** Whether the round that asked for the image has ended meanwhile, as after a night. */
+  #over(task) {
+    const over = task.round < this.study.round && task.rank !== null;
+    element("over").hidden = !over;
+    if (over) element("over").textContent = `Round ${task.round}, which asked for this image, is over. What you hand in is stored all the same, as a correction.`;
   }
 
   answered({ letter, reply }) {
@@ -178,6 +207,7 @@ class Page {
     if (action === "help") showHelp();
     else if (action === "leave") (document.activeElement === element("stage") ? button("toolEdit") : element("stage")).focus();
     else if (action === "name") this.rename();
+    else if (action === "panel") button("panel").setAttribute("aria-expanded", String(document.body.classList.toggle("panel-open")));
   }
 
   async rename() {
@@ -259,17 +289,22 @@ async function main() {
   let desk = null;
   const gestures = new Gestures(view, {
     model: () => desk.model,
-    select: (key) => desk.select(key),
-    draw: (xyxy) => desk.draw(xyxy),
-    place: (key, xyxy) => desk.place(key, xyxy),
+    select: (key) => desk.acts.select(key),
+    draw: (xyxy) => desk.acts.draw(xyxy),
+    place: (key, xyxy) => desk.acts.place(key, xyxy),
     hint: (words) => page.hint(words),
   });
   const queue = new Queue({ annotator, tab }, () => desk.holding());
   desk = new Desk({ study, annotator, tab, journal, courier, queue, view, gestures, page });
+  const doubts = new Doubts(desk), scores = new Scores(desk);
+  desk.helpers = [doubts, scores, new Looking(view)];
+  const unflag = (imageId) => post("/api/unflags", { annotator, tab, image_id: imageId }).catch((error) => page.hint(error.message));
   page.wire({
     desk,
-    list: new BoxList(element("boxes"), study.classes, (key) => desk.select(key)),
-    queuePanel: new QueuePanel((imageId) => desk.open(imageId)),
+    doubts,
+    scores,
+    list: new BoxList(element("boxes"), study.classes, (key) => desk.acts.select(key)),
+    queuePanel: new QueuePanel({ open: (imageId) => desk.open(imageId), unflag }),
     waiting: new Waiting({ goOn: () => desk.advance({ byHand: false }), progress: (progress) => page.progress(progress) }),
   });
   page.tool(gestures.tool);

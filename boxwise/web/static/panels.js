@@ -2,6 +2,7 @@
 // Shows what it is told; asks the server for the queue alone, and only while that is open.
 
 import { get, thumbnail } from "./api.js";
+import { classKey } from "./keys.js";
 import { piece } from "./list.js";
 
 const TERMS = {
@@ -98,7 +99,7 @@ export function showClasses(classes, pick) {
     const button = piece("button", "class", ""), swatch = piece("span", "swatch", "");
     swatch.style.background = color;
     button.type = "button";
-    button.append(swatch, piece("span", "name", name), piece("kbd", "", label < 9 ? String(label + 1) : ""));
+    button.append(swatch, piece("span", "name", name), piece("kbd", "", classKey(label)));
     button.addEventListener("click", () => pick(label));
     return button;
   });
@@ -112,9 +113,10 @@ export function markClass(label) {
 
 /** The round's queue, most valuable first; of a long one the part around the image in hand. */
 export class QueuePanel {
-  /** @param {(imageId: string) => void} open */
-  constructor(open) {
+  /** @param {{open: (imageId: string) => void, unflag: (imageId: string) => Promise<void>}} acts */
+  constructor({ open, unflag }) {
     this.open = open;
+    this.unflag = unflag;
     this.shown = null;
     element("queue").addEventListener("toggle", () => this.refresh());
   }
@@ -144,6 +146,7 @@ export class QueuePanel {
     if (item.image_id === this.shown) button.setAttribute("aria-current", "true");
     button.addEventListener("click", () => this.open(item.image_id));
     row.append(button);
+    if (item.state === "flagged") row.append(act("Unflag", () => this.unflag(item.image_id).then(() => this.refresh())));
     return row;
   }
 }

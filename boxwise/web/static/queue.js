@@ -1,10 +1,10 @@
 // The images in a person's hands: the one shown, and the next ones fetched and decoded ahead so that a switch costs no waiting.
 // Asks the server for tasks, renews and releases what is held. Knows nothing of boxes, gestures or the page.
 
-import { post, uuid } from "./api.js";
+import { get, post, uuid } from "./api.js";
 
 /** How many images are held ready beyond the one shown. */
-const AHEAD = 2;
+const AHEAD = 3;
 /** How many images a request may name. */
 const MOST_NAMED = 50;
 
@@ -52,37 +52,48 @@ export class Queue {
     return prepared(task);
   }
 
+  /** The next image of the round, after `task`, that waits for answers to questions; null where there is none. Raises ApiError. */
+  async uncertain({ image_id: imageId }) {
+    const { items } = await get("/api/queue"), at = items.findIndex((item) => item.image_id === imageId);
+    const after = [...items.slice(at + 1), ...items.slice(0, Math.max(at, 0))];
+    return after.find((item) => item.open && (item.state === "waiting" || (item.state === "leased" && this.#ids().includes(item.image_id))))?.image_id ?? null;
+  }
+
   /** Puts an image aside; it is the next to be taken. */
   putAside(next) {
     this.#ahead.unshift(next);
   }
 
-  /** Tells the server that the images are still in hand. @returns {Promise<string[]>} those that were lost to others */
+  /** Tells the server that the images are still in hand. Raises ApiError. @returns {Promise<string[]>} those that were lost to others */
   async renew(shown) {
-    const held = [...shown, ...this.#ids()];
-    if (!held.length) return [];
-    const { lost } = await post("/api/renew", { ...this.who, image_ids: held });
+    const lost = [];
+    for (const part of inParts([...shown, ...this.#ids()])) {
+      lost.push(...(await post("/api/renew", { ...this.who, image_ids: part })).lost);
+    }
     this.#ahead = this.#ahead.filter(({ task }) => !lost.includes(task.image_id));
     return lost;
   }
 
-  /** Gives back the images fetched ahead. */
-  release() {
-    const images = this.#ids();
-    this.#drop();
-    if (images.length) post("/api/release", { ...this.who, image_ids: images }).catch(() => {});
+  /** Gives back the images fetched ahead to which nothing was done. @param {(imageId: string) => boolean} touched */
+  release(touched) {
+    const images = this.#ids().filter((imageId) => !touched(imageId));
+    this.#ahead = this.#ahead.filter(({ task }) => touched(task.image_id));
+    this.#era++;
+    this.giveBack(images);
+  }
+
+  /** Gives back images that are in hand and not fetched ahead: one that was only looked at. */
+  giveBack(images) {
+    const give = () => Promise.all(inParts(images).map((part) => post("/api/release", { ...this.who, image_ids: part })));
+    this.#line = this.#line.then(give).catch(() => {}); // before the next request, which might be handed one of them
   }
 
   /** The page is going away: gives back all but `keep`, also what the server is about to hand out. */
   farewell(keep) {
-    this.#drop();
-    post("/api/farewell", { ...this.who, visit: this.#visit, keep: named(keep) }, { last: true }).catch(() => {});
-    this.#visit = uuid();
-  }
-
-  #drop() {
     this.#ahead = [];
     this.#era++;
+    post("/api/farewell", { ...this.who, visit: this.#visit, keep: named(keep) }, { last: true }).catch(() => {});
+    this.#visit = uuid();
   }
 
   #ids() { return this.#ahead.map(({ task }) => task.image_id); }
@@ -108,6 +119,12 @@ export class Queue {
 /** As many images as a request may name, each once: the last ones, those in hand among them. */
 function named(imageIds) {
   return [...new Set(imageIds)].slice(-MOST_NAMED);
+}
+
+/** The ids in lists that a request may name. */
+function inParts(imageIds) {
+  const count = Math.ceil(imageIds.length / MOST_NAMED);
+  return Array.from({ length: count }, (_, part) => imageIds.slice(part * MOST_NAMED, (part + 1) * MOST_NAMED));
 }
 
 /** A task with its picture, decoded. @returns {Promise<Prepared>} */

@@ -18,15 +18,35 @@ export function remember(storage, key, value) {
 
 const SLOT = "boxwise/tab";
 const RELOAD_MS = 1000;
+const ASK_MS = 250;
 
 /** The name of this tab; the lowest number that no open tab of this browser has, or the one it had before it was reloaded. */
 export async function tabName(random) {
   const browser = remembered("localStorage", "boxwise/browser", random);
   remember("localStorage", "boxwise/browser", browser);
-  // Pages served over plain HTTP to other machines have no locks: there a copied tab is not told from its original.
-  const slot = navigator.locks ? await freeSlot() : remembered("sessionStorage", SLOT, random);
+  const slot = navigator.locks ? await freeSlot() : await ownName(remembered("sessionStorage", SLOT, random), random);
   remember("sessionStorage", SLOT, slot);
   return `${browser} ${slot}`;
+}
+
+/**
+ * Pages served over plain HTTP to other machines have no locks. There a tab asks the others whether one has the name that it remembers, as
+ * a copied tab's original does, and takes a new one then. Of two that ask at once the lower `random` keeps it.
+ */
+async function ownName(known, random) {
+  const channel = new BroadcastChannel(SLOT);
+  let mine = known, settled = false;
+  const taken = new Promise((resolve) => {
+    channel.onmessage = ({ data: { asks, by, has, to } }) => {
+      if (has === mine && to === random) resolve(true);
+      if (asks === mine && by !== random && (settled || random < by)) channel.postMessage({ has: mine, to: by });
+    };
+    setTimeout(() => resolve(false), ASK_MS);
+  });
+  channel.postMessage({ asks: known, by: random });
+  if (await taken) mine = random;
+  settled = true;
+  return mine;
 }
 
 async function freeSlot() {

@@ -1,8 +1,9 @@
 // The picture and its boxes on the stage: zoom, pan, and the SVG drawn over the image in pixels of the screen.
 // Shows what it is given (a model, a selection, a gesture in progress) and converts coordinates; changes no box and hears no input.
 
-import { isOpen, standing } from "./boxes.js";
+import { answerAt, isOpen, standing } from "./boxes.js";
 import { HANDLES, handlePoint } from "./geometry.js";
+import { Tiles } from "./tiles.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const MARGIN = 14;
@@ -24,6 +25,13 @@ export class View {
   selected = null;
   hovered = null;
   names = true;
+  /** Whether no box is shown but the selected one, and the classes that are not shown. */
+  hidden = false;
+  hiddenClasses = new Set();
+  /** @type {number | null} the score by which open questions would be answered */
+  trial = null;
+  /** @type {{xyxy: number[], words: string}[]} what the model says of labels in doubt */
+  doubts = [];
   /** @type {{key: string, xyxy: number[]} | null} a box as it would be if the gesture ended now */
   preview = null;
   /** @type {number[] | null} the rectangle being drawn */
@@ -42,8 +50,9 @@ export class View {
     this.stage = stage;
     this.classes = classes;
     this.picture = stage.querySelector(".picture");
+    this.tiles = new Tiles(this.picture);
     this.overlay = stage.querySelector("svg.overlay");
-    this.layers = Object.fromEntries(["boxes", "names", "handles", "gesture"].map((name) => [name, this.overlay.appendChild(svg("g", { class: name }))]));
+    this.layers = Object.fromEntries(["boxes", "doubts", "names", "handles", "gesture"].map((name) => [name, this.overlay.appendChild(svg("g", { class: name }))]));
     this.pen = document.createElement("canvas").getContext("2d");
     this.pen.font = "600 12px system-ui, sans-serif";
     new ResizeObserver(() => (this.#fitted ? this.fit() : this.#bound())).observe(stage);
@@ -53,7 +62,8 @@ export class View {
   show({ task, image, broken }, model) {
     this.#model = model;
     this.#size = [task.width, task.height];
-    Object.assign(this, { selected: null, hovered: null, preview: null, rubber: null, points: [] });
+    Object.assign(this, { selected: null, hovered: null, preview: null, rubber: null, points: [], trial: null, doubts: [] });
+    this.tiles.show(task);
     this.picture.replaceChildren(broken ? notice("The browser cannot show this picture. Flag it, or skip it.") : image);
     this.picture.classList.toggle("broken", broken);
     this.#forget();
@@ -63,6 +73,7 @@ export class View {
 
   clear() {
     this.#model = null;
+    this.tiles.show(null);
     this.picture.replaceChildren();
     this.#forget();
     this.#draw();
@@ -88,7 +99,9 @@ export class View {
   }
 
   /** The boxes that can be seen and pointed at. */
-  visible() { return this.#model ? this.#model.boxes.filter((box) => isVisible(box) || box.key === this.selected) : []; }
+  visible() { return this.#model ? this.#model.boxes.filter((box) => box.key === this.selected || (isVisible(box) && !this.#isHidden(box))) : []; }
+
+  #isHidden(box) { return this.hidden || this.hiddenClasses.has(box.label); }
 
   fit() {
     const [width, height] = this.#size, { clientWidth, clientHeight } = this.stage;
@@ -151,6 +164,8 @@ export class View {
   #place() {
     this.picture.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.scale})`;
     this.picture.classList.toggle("pixels", this.scale >= 3);
+    const { clientWidth, clientHeight } = this.stage, reduced = (this.picture.querySelector("img")?.naturalWidth ?? 0) / this.#size[0];
+    this.tiles.look([...this.toImage([0, 0]), ...this.toImage([clientWidth, clientHeight])], this.scale, reduced);
     this.invalidate();
   }
 
@@ -158,7 +173,8 @@ export class View {
     const boxes = this.visible(), keys = new Set(boxes.map((box) => box.key));
     for (const [key, parts] of this.#groups) {
       if (!keys.has(key)) {
-        Object.values(parts).forEach((part) => part.remove());
+        parts.outline.remove();
+        parts.chip.remove();
         this.#groups.delete(key);
       }
     }
@@ -169,16 +185,23 @@ export class View {
       this.layers.names.append(top.chip);
     }
     this.#drawHandles(boxes.find((box) => box.key === this.selected));
+    this.#drawDoubts();
     this.#drawGesture();
   }
 
   #drawBox(box) {
-    const { outline, chip } = this.#parts(box.key);
-    const xyxy = this.preview?.key === box.key ? this.preview.xyxy : box.xyxy;
-    const [x1, y1, x2, y2] = this.toStage(xyxy), chosen = box.key === this.selected;
+    const parts = this.#parts(box.key), { outline, chip } = parts;
+    const xyxy = this.preview?.key === box.key ? this.preview.xyxy : box.xyxy, chosen = box.key === this.selected;
+    const [x1, y1, x2, y2] = this.toStage(xyxy), near = chosen || box.key === this.hovered;
+    const named = near || (this.names ? isOpen(box) || x2 - x1 >= NARROWEST_NAMED : isOpen(box));
+    const trial = this.trial !== null && isOpen(box) ? ` ${answerAt(box, this.trial)}` : "";
+    const style = `box ${standing(box)}${chosen ? " selected" : ""}${box.key === this.hovered ? " hovered" : ""}${trial}`;
+    const drawn = `${x1} ${y1} ${x2} ${y2} ${style} ${named} ${box.label} ${box.difficult}`;
+    if (parts.drawn === drawn) return; // of hundreds of boxes a gesture changes one
+    parts.drawn = drawn;
     for (const rect of outline.children) setRect(rect, x1, y1, x2 - x1, y2 - y1);
-    outline.setAttribute("class", `box ${standing(box)}${chosen ? " selected" : ""}${box.key === this.hovered ? " hovered" : ""}`);
-    const named = chosen || box.key === this.hovered || (this.names ? isOpen(box) || x2 - x1 >= NARROWEST_NAMED : isOpen(box));
+    outline.setAttribute("class", style);
+    outline.lastChild.style.stroke = this.#class(box.label).hue;
     chip.setAttribute("visibility", named ? "visible" : "hidden");
     chip.setAttribute("class", `chip${chosen ? " selected" : ""}`);
     if (named) this.#drawChip(chip, box, x1, y1);
@@ -192,7 +215,7 @@ export class View {
       chip.append(svg("rect", { class: "ground", rx: 3 }), svg("rect", { class: "color", rx: 2 }), svg("text"));
       this.layers.boxes.append(outline);
       this.layers.names.append(chip);
-      this.#groups.set(key, { outline, chip });
+      this.#groups.set(key, { outline, chip, drawn: "" });
     }
     return this.#groups.get(key);
   }
@@ -202,7 +225,7 @@ export class View {
     const near = isOpen(box) || box.key === this.selected || box.key === this.hovered;
     const score = near && box.score !== null && standing(box) !== "human" ? ` ${Math.round(box.score * 100)}%` : "";
     const words = `${SIGNS[standing(box)] ?? ""} ${name}${score}${box.difficult ? " · hard" : ""}`;
-    const width = this.pen.measureText(words).width + 27, left = Math.max(x, 0), top = y >= 20 ? y - 20 : Math.max(y, 0) + 2;
+    const width = this.#width(words) + 27, left = Math.max(x, 0), top = y >= 20 ? y - 20 : Math.max(y, 0) + 2;
     setRect(ground, left, top, width, 18);
     setRect(color, left + 4, top + 4, 10, 10);
     color.setAttribute("fill", hue);
@@ -210,6 +233,13 @@ export class View {
     text.setAttribute("y", top + 13);
     if (text.textContent !== words) text.textContent = words;
   }
+
+  #width(words) {
+    if (!this.#widths.has(words)) this.#widths.set(words, this.pen.measureText(words).width);
+    return this.#widths.get(words);
+  }
+
+  #widths = new Map();
 
   #class(label) {
     const known = this.classes[label];
@@ -225,6 +255,16 @@ export class View {
       const [x, y] = handlePoint(xyxy, handle);
       setRect(this.layers.handles.children[index], x - 4.5, y - 4.5, 9, 9);
     });
+  }
+
+  #drawDoubts() {
+    const parts = this.doubts.flatMap(({ xyxy, words }) => {
+      const [x1, y1, x2, y2] = this.toStage(xyxy), place = { x: x1, y: y1, width: Math.max(0, x2 - x1), height: Math.max(0, y2 - y1) };
+      const text = svg("text", { x: x1 + 3, y: y2 + 15 });
+      text.textContent = words;
+      return [svg("rect", { class: "halo", ...place }), svg("rect", { class: "doubt", ...place }), text];
+    });
+    this.layers.doubts.replaceChildren(...parts);
   }
 
   #drawGesture() {

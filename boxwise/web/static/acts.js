@@ -1,0 +1,224 @@
+// What a person can do to the boxes of the image in hand, and to how it is looked at; keys and buttons both end here, by the action's name.
+// Changes the desk's model through `gesture`, which charges the time and saves. Decides nothing about which image comes next.
+
+import { isOpen, wordOf } from "./boxes.js";
+import { resized } from "./geometry.js";
+
+const SHIFTED = 12; // pixels of the image by which a copy lies beside its original
+
+export class Acts {
+  /** The class that drawn boxes get, and whether it was chosen to draw many of: then a drawn box is not selected. */
+  label = 0;
+  sticky = false;
+  /** @type {{image_id: string, xyxy: number[], label: number, difficult: boolean, crowd: boolean} | null} what was copied */
+  #copied = null;
+
+  /** @param {import("./desk.js").Desk} desk */
+  constructor(desk) {
+    this.desk = desk;
+    this.gestures = desk.gestures;
+    this.page = desk.page;
+    this.view = desk.view;
+  }
+
+  get model() { return this.desk.model; }
+  get selected() { return this.desk.selected; }
+
+  select(key) {
+    this.model?.settle();
+    this.view.select(key);
+    this.page.selected(this.selected);
+  }
+
+  draw(xyxy) {
+    const key = this.desk.gesture((model, seconds) => model.draw(xyxy, this.label, seconds));
+    if (key) this.select(this.sticky ? null : key);
+  }
+
+  place(key, xyxy) {
+    this.desk.gesture((model, seconds) => model.place(key, xyxy, seconds));
+  }
+
+  nudge({ dx, dy, resize }) {
+    const box = this.selected;
+    if (!box) return this.view.pan(-40 * dx, -40 * dy);
+    const [x1, y1, x2, y2] = box.xyxy;
+    const xyxy = resize ? resized(box.xyxy, [dx ? 1 : 0, dy ? 1 : 0], dx, dy) : [x1 + dx, y1 + dy, x2 + dx, y2 + dy];
+    const { width, height } = this.model.size;
+    if (!resize && (xyxy[0] < 0 || xyxy[1] < 0 || xyxy[2] > width || xyxy[3] > height)) return undefined; // shifting never shrinks
+    return this.desk.gesture((model, seconds) => model.place(box.key, xyxy, seconds, { merge: resize ? "resize" : "nudge" }));
+  }
+
+  accept() {
+    const box = this.selected;
+    if (!box) return this.next();
+    const asked = box.question;
+    this.desk.gesture((model, seconds) => model.accept(box.key, seconds));
+    return asked ? this.#goOn(box) : this.page.changed(this.desk.current);
+  }
+
+  reject() {
+    const box = this.selected;
+    if (!box) return;
+    this.desk.gesture((model, seconds) => model.remove(box.key, seconds));
+    if (box.question) this.#goOn(box);
+    else this.select(this.model.find(box.key) ? box.key : null);
+  }
+
+  acceptRest() {
+    const count = this.model.open().length;
+    if (this.desk.gesture((model, seconds) => model.acceptRest(seconds))) this.page.hint(`${count} accepted. Space: nothing missed, next image.`);
+    this.select(null);
+  }
+
+  difficult() {
+    const box = this.selected;
+    if (box) this.desk.gesture((model, seconds) => model.toggleDifficult(box.key, seconds));
+  }
+
+  /** Gives the selected box a class; without one, says which class the next drawn box gets. */
+  class({ label }) {
+    if (!this.desk.study.classes[label]) return;
+    const box = this.selected;
+    this.label = label;
+    this.sticky = !box && this.gestures.tool !== "edit"; // a digit, then many boxes of that class
+    if (box && isOpen(box) && box.label === label) this.desk.gesture((model, seconds) => model.accept(box.key, seconds));
+    else if (box) this.desk.gesture((model, seconds) => model.relabel(box.key, label, seconds));
+    this.page.label(label);
+  }
+
+  async palette() {
+    const label = await this.page.pickClass(this.selected?.label ?? this.label);
+    if (label !== null && this.desk.current) this.class({ label });
+  }
+
+  undo() { this.#travel("undo"); }
+  redo() { this.#travel("redo"); }
+
+  #travel(direction) {
+    if (!this.desk.gesture((model) => model[direction]())) return this.page.hint(`Nothing to ${direction}.`);
+    return this.select(this.selected ? this.view.selected : null);
+  }
+
+  // --- which box ---
+
+  next() { this.choose(this.model.nextOpen(this.view.selected, 1)); }
+  previous() { this.choose(this.model.nextOpen(this.view.selected, -1)); }
+
+  #goOn(box) {
+    this.choose(this.model.nextOpen(box.key, 1));
+  }
+
+  choose(box, { quiet = false } = {}) {
+    this.select(box?.key ?? null);
+    if (box) {
+      const open = this.model.open();
+      this.view.reveal(box.xyxy);
+      this.page.announce(`${open.length} open. ${this.nameOf(box)}, ${wordOf(box)}`);
+    } else if (!quiet) {
+      this.page.hint(this.model.whole ? "All questions are answered. Space: nothing missed, next image." : "All questions are answered. Space: next image.");
+    }
+  }
+
+  nameOf(box) { return this.desk.study.classes[box.label]?.name ?? `class ${box.label}`; }
+
+  escape() {
+    if (this.gestures.cancel()) return;
+    this.sticky = false;
+    this.select(null);
+  }
+
+  // --- copies ---
+
+  copy() {
+    const box = this.selected;
+    if (!box) return this.page.hint("Select a box to copy it.");
+    this.#copied = { image_id: this.desk.current.task.image_id, xyxy: box.xyxy, label: box.label, difficult: box.difficult, crowd: box.crowd };
+    return this.page.hint("Copied. Paste it here or on another image.");
+  }
+
+  /** On its own image a copy lies beside its original, on another one at the same place. */
+  paste() {
+    if (!this.#copied) return this.page.hint("Nothing was copied yet.");
+    const { image_id: imageId, ...box } = this.#copied;
+    return this.#drawCopy(box, imageId === this.desk.current.task.image_id);
+  }
+
+  duplicate() {
+    if (this.selected) this.#drawCopy(this.selected, true);
+  }
+
+  #drawCopy({ xyxy, label, difficult, crowd }, beside) {
+    const shift = beside ? SHIFTED : 0, placed = xyxy.map((edge) => edge + shift);
+    if (!this.desk.gesture((model, seconds) => model.drawAll([{ xyxy: placed, label, difficult, crowd }], seconds))) return;
+    this.select(this.model.boxes.at(-1).key);
+  }
+
+  /** The boxes of the image that was handed in last, as boxes of this one. */
+  copyPrevious() {
+    const last = this.desk.finished.entries.findLast(({ kind, document }) => kind === "answer" && document);
+    const boxes = (last?.document.boxes ?? []).filter(({ answer }) => answer !== "delete");
+    if (!boxes.length) return this.page.hint("No image with boxes was handed in before this one.");
+    const count = this.desk.gesture((model, seconds) => model.drawAll(boxes, seconds));
+    return this.page.hint(count ? `${count} of ${boxes.length} boxes copied from ${last.image_id}.` : "They are all here already.");
+  }
+
+  // --- the view ---
+
+  toolEdit() { this.#take("edit", "Edit: drag a box to move it."); }
+  toolDraw() { this.#take("draw", "Draw: every drag is a new box."); }
+  toolExtreme() { this.#take("extreme", "Extreme clicking: click the top-most point of the object."); }
+
+  #take(tool, words) {
+    if (tool !== "edit" && this.model && !this.model.whole) return this.page.hint("Only the questions are asked here; nothing is to be drawn.");
+    this.gestures.tool = tool;
+    this.sticky = false;
+    this.page.tool(tool);
+    return this.page.hint(words);
+  }
+
+  zoomIn() { this.view.zoom(1.25); }
+  zoomOut() { this.view.zoom(0.8); }
+  fit() { this.view.fit(); }
+  closeUp() {
+    if (this.selected) this.view.reveal(this.selected.xyxy, { near: true });
+  }
+  names() {
+    this.view.names = !this.view.names;
+    this.view.invalidate();
+  }
+
+  hide() {
+    this.view.hidden = !this.view.hidden;
+    this.#hidden();
+  }
+
+  /** Hides the class of the selected box, or of the next one; shows all again where one is hidden. */
+  hideClass() {
+    const classes = this.view.hiddenClasses;
+    if (classes.size) classes.clear();
+    else classes.add(this.selected?.label ?? this.label);
+    this.select(null);
+    this.#hidden();
+  }
+
+  #hidden() {
+    this.view.invalidate();
+    this.page.hidden(this.view.hidden, [...this.view.hiddenClasses]);
+  }
+
+  // --- answers by score ---
+
+  /** Shows what a score would accept and reject; null: nothing. @param {number | null} score */
+  preview(score) {
+    this.view.trial = score;
+    this.view.invalidate();
+  }
+
+  /** Answers every open question by the score that was tried. */
+  answerByScore() {
+    const score = this.view.trial;
+    this.preview(null);
+    if (score !== null && this.desk.gesture((model, seconds) => model.answerBy(score, seconds))) this.select(null);
+  }
+}

@@ -1,0 +1,75 @@
+// Labels in doubt: what the model says against the labels of an image that is opened again, which box it means, and what a person makes of
+// it. "Right" settles a doubt; when all are settled the image is handed in, and nobody is asked about it again.
+
+import { get, inPath } from "./api.js";
+import { iou } from "./geometry.js";
+import { element, figure } from "./panels.js";
+
+export class Doubts {
+  #left = [];
+
+  /** @param {import("./desk.js").Desk} desk */
+  constructor(desk) {
+    this.desk = desk;
+  }
+
+  /** An image is shown: one that has labels already may be in doubt. */
+  async show({ task }) {
+    this.#put([]);
+    if (!task.labels && task.rank !== null) return;
+    const found = await get(`/api/doubts/${inPath(task.image_id)}`).catch(() => []);
+    if (this.desk.current?.task === task) this.#put(found);
+  }
+
+  /** The label is right as it stands. */
+  labelRight() {
+    if (!this.#left.length) return this.desk.page.hint("Nothing is in doubt here.");
+    const wasLast = this.#left.length === 1;
+    this.#put(this.#left.slice(1));
+    return wasLast ? this.desk.submit() : undefined;
+  }
+
+  /** The model is right: its box, its class, or no object. */
+  takeModels() {
+    const [doubt] = this.#left;
+    if (!doubt) return this.desk.page.hint("Nothing is in doubt here.");
+    const label = this.#labelled(doubt);
+    this.desk.gesture((model, seconds) => {
+      if (doubt.doubt === "missing") return model.draw(doubt.xyxy, doubt.found, seconds);
+      if (!label) return false;
+      return doubt.doubt === "class" ? model.relabel(label.key, doubt.found, seconds) : model.remove(label.key, seconds);
+    });
+    return this.#put(this.#left.slice(1));
+  }
+
+  #put(doubts) {
+    this.#left = doubts;
+    const [doubt] = doubts;
+    element("doubt").hidden = !doubt;
+    this.desk.view.doubts = doubt ? [{ xyxy: doubt.xyxy, words: this.#name(doubt) }] : [];
+    this.desk.view.invalidate();
+    if (!doubt) return;
+    element("doubt-words").textContent = `${this.#words(doubt)}${doubts.length > 1 ? ` (${doubts.length} in doubt)` : ""}`;
+    this.desk.acts.select(this.#labelled(doubt)?.key ?? null);
+    this.desk.view.reveal(doubt.xyxy);
+  }
+
+  /** The person's box that is meant, where one is. */
+  #labelled({ xyxy, label }) {
+    const near = this.desk.model.boxes.filter((box) => box.label === label && iou(box.xyxy, xyxy) >= 0.5);
+    return near.sort((a, b) => iou(b.xyxy, xyxy) - iou(a.xyxy, xyxy))[0];
+  }
+
+  #name({ doubt, label, found, strength }) {
+    return doubt === "unseen" ? `${this.#class(label)}?` : `${this.#class(found)} ${figure(strength)}`;
+  }
+
+  #words({ doubt, label, found, strength }) {
+    const sure = `${Math.round(100 * strength)}%`;
+    if (doubt === "missing") return `The model sees ${this.#class(found)} (${sure}) where nothing is labelled.`;
+    if (doubt === "class") return `Labelled ${this.#class(label)}; the model sees ${this.#class(found)} (${sure}).`;
+    return `The model sees nothing where ${this.#class(label)} is labelled; of that class it finds ${sure}.`;
+  }
+
+  #class(label) { return this.desk.study.classes[label]?.name ?? `class ${label}`; }
+}

@@ -1,0 +1,42 @@
+// What this tab has handed in, skipped or flagged, newest last: for going back and for taking back. Lives in sessionStorage, so that it
+// survives a reload. Knows nothing of servers or boxes.
+
+import { remember, remembered } from "./tabs.js";
+
+const MOST = 50;
+const WITH_WORK = 5; // of so many the boxes are kept, for taking back and for copying
+
+/**
+ * @typedef {{kind: "answer" | "skip" | "flag", image_id: string, round: number, key: string, revision: number, document: object | null}} Entry
+ *   key: of the letter that was sent; document: the boxes as a draft keeps them
+ */
+
+export class Finished {
+  /** @param {string} key of the storage */
+  constructor(key) {
+    this.key = key;
+    const kept = remembered("sessionStorage", key, []);
+    this.entries = Array.isArray(kept) ? kept.filter((entry) => typeof entry?.image_id === "string") : [];
+  }
+
+  /** @returns {Entry | undefined} */
+  get last() { return this.entries.at(-1); }
+
+  /** @param {Entry} entry */
+  push(entry) {
+    const others = this.entries.filter(({ image_id }) => image_id !== entry.image_id);
+    this.#keep([...others, entry].slice(-MOST).map((one, index, all) => (index < all.length - WITH_WORK ? { ...one, document: null } : one)));
+  }
+
+  /** The newest one, which is forgotten. @returns {Entry | undefined} */
+  pop() {
+    const last = this.last;
+    this.#keep(this.entries.slice(0, -1));
+    return last;
+  }
+
+  #keep(entries) {
+    this.entries = entries;
+    remember("sessionStorage", this.key, entries);
+  }
+}

@@ -1,0 +1,183 @@
+"""How the page looks and how fast it is: on phones, with large pictures, with hundreds of boxes, with classes told by their lines."""
+
+import io
+
+import httpx
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from driving import boxes_in_list, drag, hand_in, record_of, seen, serving, shown_image, spot, to_questions
+from PIL import Image
+
+from boxwise.records import Action, Verdict
+from boxwise.results.colors import class_colors
+
+PHONES = [(420, 800), (390, 844), (360, 640), (844, 390), (640, 360)]  # the last: 1280 x 720 at 200%
+
+
+@pytest.mark.parametrize(("width", "height"), PHONES)
+def test_a_finger_draws_and_hands_in_on_a_phone(waiting_study, browsing, width, height):
+    study = waiting_study("full")
+    with serving(study) as port:
+        page = browsing(viewport={"width": width, "height": height}, has_touch=True, is_mobile=width < 640).new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.locator("dialog[open] input").fill("anna")
+        page.locator("dialog[open] [value=ok]").tap()
+        page.locator("#desk").wait_for(state="visible")
+        seen(page)
+        stage, picture = page.locator("#stage").bounding_box(), page.locator(".picture").bounding_box()
+        assert stage["height"] > 0.45 * height and stage["width"] > 0.7 * width and min(picture["width"], picture["height"]) > 180
+        record = record_of(study, name := shown_image(page))
+        drag(page, record, (20, 20), (60, 60))
+        submit = page.locator("[data-action=submit]")
+        box = submit.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["y"] + box["height"] <= height and box["height"] >= 40
+        for action in ("toolDraw", "undo", "skip", "palette", "panel"):  # a scroll away at most
+            page.locator(f"[role=toolbar] [data-action={action}]").scroll_into_view_if_needed()
+        page.locator("[data-action=panel]").tap()
+        page.locator("#classes .class").nth(2).tap()
+        page.locator("[data-action=panel]").tap()
+        submit.tap()
+        page.wait_for_function("name => document.querySelector('#image-name').textContent !== name", arg=name)
+        page.locator("#saved[data-state=saved]").wait_for(state="attached")
+        ((_, _, annotation, _),) = study.store.history(name)
+        assert annotation.boxes.labels.tolist() == [2] and annotation.boxes.xyxy[0].tolist() == pytest.approx([20, 20, 60, 60], abs=2)
+
+
+def test_a_lines_colour_is_the_class_and_its_dashes_the_standing(waiting_study, person):
+    study = waiting_study("review")
+    with serving(study) as port:
+        page = person(port, "anna")
+        _, proposals = to_questions(page, study)
+        lines = page.locator(".box .line")
+        hexes = class_colors(len(study.classes))
+        wanted = sorted(tuple(int(hexes[label][at : at + 2], 16) for at in (1, 3, 5)) for label in proposals.boxes.labels)
+        shown = [line.evaluate("line => getComputedStyle(line).stroke.match(/\\d+/g).map(Number)") for line in lines.all()]
+        assert sorted(map(tuple, shown)) == wanted
+        dashes = {
+            state: page.locator(f".box.{state} .line").first.evaluate("line => getComputedStyle(line).strokeDasharray")
+            for state in ("open", "certain")
+        }
+        assert len({*dashes.values(), "none"}) == 3
+        page.keyboard.press("Enter")
+        assert page.locator(".box.human .line").first.evaluate("line => getComputedStyle(line).strokeDasharray") == "none"
+
+
+# Medians of what a pointer's move and a drawing of all boxes cost the page, in milliseconds; a frame's other work is the browser's.
+TIMES = """async () => {
+    const stage = document.querySelector("#stage"), { left, top, width, height } = stage.getBoundingClientRect();
+    const frame = () => new Promise(requestAnimationFrame), moves = [], draws = [];
+    for (let step = 0; step < 60; step++) {
+        const [clientX, clientY] = [left + width * (0.3 + step / 150), top + height * (0.5 + 0.1 * Math.sin(step))];
+        const started = performance.now();
+        stage.dispatchEvent(new PointerEvent("pointermove", { clientX, clientY, pointerId: 1, bubbles: true }));
+        moves.push(performance.now() - started);
+        await frame();
+    }
+    for (let step = 0; step < 30; step++) {
+        const before = frame().then(() => performance.now());
+        const place = { clientX: left + 300, clientY: top + 300, bubbles: true, cancelable: true };
+        stage.dispatchEvent(new WheelEvent("wheel", { deltaY: step % 2 ? 20 : -20, ...place }));
+        await frame();
+        document.querySelector(".overlay .box:last-child").getBoundingClientRect();
+        draws.push(performance.now() - await before);
+    }
+    const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+    return [median(moves), median(draws)];
+}"""
+
+
+def test_three_hundred_boxes_stay_quick(waiting_study, person):
+    study = waiting_study("full")
+    with serving(study) as port:
+        page = person(port, "anna")
+        name = shown_image(page)
+        seen(page)
+        rng = np.random.default_rng(0)
+        corners = rng.uniform(0, 80, (300, 2))
+        boxes = [
+            Verdict(Action.ADD, xyxy=(x, y, x + 9, y + 9), label=int(label))
+            for (x, y), label in zip(corners, rng.integers(0, 10, 300), strict=True)
+        ]
+        study.tell(name, boxes, annotator="ben")
+        page.goto(f"http://127.0.0.1:{port}/?open={name}")
+        boxes_in_list(page).nth(299).wait_for()
+        seen(page)
+        times = page.evaluate(TIMES)
+        assert times[0] < 4 and times[1] < 30
+
+
+def test_a_large_picture_comes_reduced_and_near_by_in_its_own_pixels(waiting_study, browsing):
+    study = waiting_study("full")
+    record = record_of(study, study.ask().image_ids[0])
+    pixels = np.zeros((3000, 4000, 3), np.uint8)
+    pixels[:, ::2] = 255  # lines of a pixel: grey where it is reduced
+    Image.fromarray(pixels).save(record.path.with_suffix(".large.png"))
+    with study.store.engine.begin() as connection:
+        values = {"path": str(record.path.with_suffix(".large.png")), "width": 4000, "height": 3000, "name": record.image_id}
+        connection.execute(sa.text("UPDATE images SET path = :path, width = :width, height = :height WHERE image_id = :name"), values)
+    with serving(study) as port:
+        page = browsing().new_page()
+        fetched = []
+        page.on("response", lambda response: fetched.append(response.url))
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.locator("dialog[open] input").fill("anna")
+        page.keyboard.press("Enter")
+        seen(page)
+        assert shown_image(page) == record.image_id
+        assert f"http://127.0.0.1:{port}/previews/{record.image_id}" in fetched and not [url for url in fetched if "/tiles/" in url]
+        assert not [url for url in fetched if url.endswith(f"/images/{record.image_id}")]
+        for _ in range(12):
+            page.keyboard.press("+")
+        page.locator("img.tile").first.wait_for()
+        page.wait_for_function("() => [...document.querySelectorAll('img.tile')].every((tile) => tile.complete && tile.naturalWidth)")
+        assert 1 <= page.locator("img.tile").count() <= 4
+        tile = page.locator("img.tile").first
+        left = float(tile.evaluate("tile => parseFloat(tile.style.left)"))
+        assert left % 1024 == 0 and tile.evaluate("tile => tile.naturalWidth") <= 1024
+        content = httpx.get(f"http://127.0.0.1:{port}/previews/{record.image_id}").content
+        assert max(Image.open(io.BytesIO(content)).size) == 2048
+    record.path.with_suffix(".large.png").unlink()
+
+
+def test_boxes_and_classes_are_hidden_and_shown(waiting_study, person):
+    study = waiting_study("full")
+    with serving(study) as port:
+        page = person(port, "anna")
+        record = record_of(study, shown_image(page))
+        for key, start in (("2", (10, 10)), ("5", (40, 40))):
+            drag(page, record, start, (start[0] + 20, start[1] + 20))
+            page.keyboard.press(key)
+        page.keyboard.press("Escape")
+        assert page.locator(".overlay .box").count() == 2
+        page.keyboard.press("b")
+        page.locator("#hidden", has_text="Boxes are hidden").wait_for()
+        page.wait_for_function("() => document.querySelectorAll('.overlay .box').length === 0")
+        page.keyboard.press("b")
+        page.wait_for_function("() => document.querySelectorAll('.overlay .box').length === 2")
+        page.keyboard.press("Shift+b")
+        page.locator("#hidden", has_text="Hidden: four").wait_for()
+        page.wait_for_function("() => document.querySelectorAll('.overlay .box').length === 1")
+        assert len(study.store.annotation(hand_in(page)).boxes) == 2  # hidden is not gone
+
+
+def test_brightness_and_the_magnifier_change_only_what_is_seen(waiting_study, person):
+    study = waiting_study("full")
+    with serving(study) as port:
+        page = person(port, "anna")
+        record = record_of(study, shown_image(page))
+        page.locator("#looking summary").click()
+        page.locator("#brightness").fill("180")
+        assert page.locator(".picture").evaluate("picture => picture.style.filter") == "brightness(180%) contrast(100%)"
+        page.locator("[data-action=plainPicture]").click()
+        assert page.locator(".picture").evaluate("picture => picture.style.filter") == ""
+        page.locator("#stage").focus()
+        page.keyboard.press("g")
+        page.mouse.move(*spot(page, record, 30, 30))
+        page.locator("#lens").wait_for(state="visible")
+        lit = page.locator("#lens").evaluate(
+            "lens => lens.getContext('2d').getImageData(20, 20, 100, 100).data.some((value, at) => at % 4 < 3 && value > 0)"
+        )
+        assert lit
+        page.keyboard.press("g")
+        page.locator("#lens").wait_for(state="hidden")
