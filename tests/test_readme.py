@@ -1,5 +1,6 @@
 """What README and docs show runs as written."""
 
+import os
 import re
 import subprocess
 import sys
@@ -117,6 +118,57 @@ def test_the_strategy_of_the_docs_serves_a_study(hidden, tiny_overrides, tmp_pat
     expected = dict(zip(pool.scores.image_ids, pool.box_counts, strict=True))
     asked = [item.utility for item in study.store.query(1).items]
     assert len(asked) == 4 and asked == [expected[image_id] for image_id in study.store.query(1).image_ids]
+
+
+def write_block(page, file, folder, *, language="python"):
+    """The block whose first line names `file`, or the only one of its language, as a file in `folder`."""
+    found = blocks(page, language)
+    (code,) = found if len(found) == 1 else [block for block in found if block.splitlines()[0].endswith(file)]
+    (folder / file).write_text(code)
+
+
+DETECTOR_NAMED = """
+import sys
+import pytest
+from boxwise.detectors.names import DETECTORS, DetectorEntry
+
+sys.path.insert(0, {folder!r})
+DETECTORS["two_levels"] = DetectorEntry("two_levels:two_levels", "SSD on two levels", "", 96)
+sys.exit(pytest.main(["contracts/test_detector.py", "-k", "two_levels", "-p", "no:cacheprovider"]))
+"""
+
+
+@pytest.mark.slow
+def test_the_detector_of_the_docs_keeps_the_promises(tmp_path):
+    write_block("docs/tutorials/add_a_detector.md", "two_levels.py", tmp_path)
+    code = DETECTOR_NAMED.format(folder=str(tmp_path))
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_the_package_of_the_docs_is_listed_once_it_is_installed(tmp_path):
+    write_block("docs/tutorials/plugin.md", "boxwise_crowded.py", tmp_path)
+    write_block("docs/tutorials/plugin.md", "pyproject.toml", tmp_path, language="toml")
+    site = tmp_path / "site"
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--target",
+        site,
+        tmp_path,
+    ]
+    subprocess.run(install, check=True, capture_output=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
+    show = "from boxwise import load_config, registry; print(registry.STRATEGIES['crowded'].about)"
+    show += "; print(load_config(None, ['strategy.name=crowded', 'strategy.crowded.most=20']).strategy.name)"
+    ran = subprocess.run([sys.executable, "-c", show], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.stdout.splitlines() == ["the images on which the detector expects the most boxes", "crowded"], ran.stderr
 
 
 @pytest.mark.parametrize("page", PAGES)
