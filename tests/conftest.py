@@ -151,6 +151,25 @@ def waiting_study(_waiting, tmp_path):  # type: ignore[no-untyped-def]
     return lambda mode: Study.open(shutil.copytree(_waiting(mode), tmp_path / f"waiting_{mode}"))
 
 
+@pytest.fixture
+def boxwise(monkeypatch, capsys):  # type: ignore[no-untyped-def]
+    """`boxwise("status", folder)` → (exit code, stdout, stderr)."""
+
+    from boxwise.cli import main
+
+    def run(*arguments):  # type: ignore[no-untyped-def]
+        monkeypatch.setattr("sys.argv", ["boxwise", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            code = main() or 0
+        except SystemExit as ended:
+            code = ended.code or 0
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A PostgreSQL cluster of the tests' own on a socket in a temporary folder, outside of pytest's, which only its user may enter."""

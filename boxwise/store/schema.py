@@ -1,6 +1,6 @@
 """The tables of a study's database and how it is opened: SQLite in WAL mode, or PostgreSQL.
 
-Knows columns, not what they mean to a study.
+A change of a column is a step of `migrations/` as well. Knows columns, not what they mean to a study.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-SCHEMA_VERSION = 3
 META = sa.MetaData()
 STUDY = sa.Table("study", META, sa.Column("key", sa.String, primary_key=True), sa.Column("value", sa.JSON, nullable=False))
 IMAGES = sa.Table(
@@ -109,6 +108,17 @@ ANSWERS = sa.Table(
     META,
     sa.Column("key", sa.String, primary_key=True),  # made once by whoever sends the answer, so that sending it twice stores it once
     sa.Column("annotation_id", sa.Integer, sa.ForeignKey("annotations.id"), nullable=False),
+)
+EVENTS = sa.Table(
+    "events",
+    META,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("round", sa.Integer, nullable=False),  # from which it holds
+    sa.Column("who", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("image_id", sa.String, sa.ForeignKey("images.image_id"), index=True),  # NULL: it is about the whole study
+    sa.Column("body", sa.JSON, nullable=False),
 )
 LATEST = sa.select(sa.func.max(ANNOTATIONS.c.id).label("id")).where(sa.not_(ANNOTATIONS.c.late)).group_by(ANNOTATIONS.c.image_id)
 

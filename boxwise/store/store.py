@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 from boxwise.errors import StudyError
 from boxwise.jsonable import plain
 from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, Source, Split, Verdict
+from boxwise.store.migrations import NEWEST
 from boxwise.store.rows import append, hold, insert_query, now, put, read_annotation, read_item, read_record, read_verdicts
 from boxwise.store.schema import (
     ANNOTATIONS,
@@ -26,7 +28,6 @@ from boxwise.store.schema import (
     LEASES,
     META,
     QUERIES,
-    SCHEMA_VERSION,
     STUDY,
     VERDICTS,
     engine,
@@ -35,6 +36,7 @@ from boxwise.store.schema import (
     shown,
     writing,
 )
+from boxwise.store.upgrading import upgrade
 
 GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
 
@@ -57,6 +59,8 @@ class Labour:
 class Store:
     """The study's database. Open with `Store.create` or `Store.open`; every method is one transaction."""
 
+    backup: Path | None = None  # made when it was opened, where its schema had to change
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
@@ -68,23 +72,21 @@ class Store:
             if sa.inspect(connection).has_table(STUDY.name):
                 raise StudyError(f"{shown(url)}: there is a study already. Open it, or choose another folder.")
             META.create_all(connection)
-            start = {"schema_version": SCHEMA_VERSION, "position": [0, Phase.SELECT.value], **facts}
+            start = {"schema_version": NEWEST, "position": [0, Phase.SELECT.value], **facts}
             connection.execute(STUDY.insert(), [{"key": key, "value": value} for key, value in start.items()])
         return store
 
     @classmethod
     def open(cls, url: str) -> Store:
-        """The store at `url`. Raises StudyError if there is none or it was written by another schema version."""
+        """The store at `url`, brought to today's schema if an earlier version of boxwise wrote it.
+
+        `backup` is then the file that SQLite's was copied to. Raises StudyError if there is no store, or a newer version wrote it.
+        """
         store = cls(engine(url))
         try:
-            version = store.get("schema_version")
+            store.backup = upgrade(store._engine)
         except sa.exc.DBAPIError as error:
             raise StudyError(f"{shown(url)}: not a boxwise study ({first_line(error)}).") from None
-        if version != SCHEMA_VERSION:
-            raise StudyError(
-                f"{shown(url)}: made by another version of boxwise (schema version {version}, expected {SCHEMA_VERSION}). "
-                "Export its labels with that version, and make a new study with `boxwise init --labels`."
-            )
         return store
 
     def close(self) -> None:
