@@ -7,7 +7,7 @@ What a user needs from Python is importable from here, and loaded on first use, 
 - what comes in and out: `ImageRecord`, `Boxes`, `Query`, `QueryItem`, `Proposals`, `Verdict`, `Annotation`, with the words `Action`,
   `Phase`, `Source`, `Split`;
 - comparing strategies: `Plan`, `simulate`;
-- a trained detector: `load_detector`;
+- a trained detector: `load`, to predict with; `load_detector`;
 - `BoxwiseError`, which every mistake of a user's raises.
 """
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from boxwise.data.formats.base import Dataset as Dataset
     from boxwise.detectors.detector import load_detector as load_detector
     from boxwise.errors import BoxwiseError as BoxwiseError
+    from boxwise.inference import load as load
     from boxwise.records import Action as Action
     from boxwise.records import Annotation as Annotation
     from boxwise.records import ImageRecord as ImageRecord
@@ -49,6 +50,7 @@ _NAMES = {
     "boxwise.data.formats.base": ("Dataset",),
     "boxwise.detectors.detector": ("load_detector",),
     "boxwise.errors": ("BoxwiseError",),
+    "boxwise.inference": ("load",),
     "boxwise.records": (
         *("Action", "Annotation", "ImageRecord", "Phase", "Proposals", "Query", "QueryItem", "Source", "Split", "Verdict"),
     ),

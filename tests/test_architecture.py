@@ -21,7 +21,7 @@ FLOORS = [
     ["registry"],
     ["rounds"],
     ["study"],
-    ["results"],
+    ["results", "inference"],
     ["report", "labelstudio", "simulation", "web", "testing"],
     ["cli"],
     ["__main__"],

@@ -1,4 +1,4 @@
-"""The verbs of data and models outside a study: predict, convert, doctor."""
+"""The verbs of data outside a study: convert, doctor."""
 
 from __future__ import annotations
 
@@ -9,60 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from boxwise.data.formats.base import Dataset
-    from boxwise.records import ImageRecord
 
 app = typer.Typer()
-
-
-@app.command()
-def predict(
-    weights: Annotated[Path, typer.Argument(help="A weights.pt of a study's round.")],
-    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
-    out: Annotated[Path, typer.Option(help="Folder for the drawn images and predictions.json (COCO).")] = Path("runs/predict"),
-    conf: Annotated[float, typer.Option(min=0, max=1, help="Least score of a box.")] = 0.3,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
-) -> None:
-    """Detect objects in images. Draws the boxes and writes COCO JSON."""
-    from boxwise.cli.console import note, say
-    from boxwise.data.formats.base import Dataset
-    from boxwise.data.formats.coco import Coco
-    from boxwise.detectors.detector import load_detector
-    from boxwise.detectors.prediction import predict as predict_all
-    from boxwise.report.drawing import draw_boxes
-    from boxwise.runtime import choose_device, prepare
-
-    prepare(0)
-    detector = load_detector(weights, device=choose_device(device))
-    records, faults = _records(images)
-    found, unreadable = predict_all(detector, records)
-    labels = {image_id: boxes[boxes.scores >= conf] for image_id, boxes in found.items() if boxes.scores is not None}
-    seen = tuple(record for record in records if record.image_id in labels)
-    Coco().write(Dataset(detector.classes, seen, labels), out / "predictions.json")
-    for record in seen:
-        draw_boxes(record.path, labels[record.image_id], detector.classes, out / Path(record.image_id).with_suffix(".jpg"))
-    for message in (*faults, *unreadable.values()):
-        note(message)
-    say(f"{sum(map(len, labels.values()))} boxes in {len(seen)} images: {out}")
-    if not seen:
-        raise typer.Exit(2)
-
-
-def _records(paths: list[Path]) -> tuple[list[ImageRecord], list[str]]:
-    """Records of the images named or found below the folders named, with unique ids, and what is wrong with the others."""
-    from boxwise.data.images import find_images, image_size
-    from boxwise.errors import ImageError
-    from boxwise.records import ImageRecord
-
-    files = [file for path in paths for file in (find_images(path) if path.is_dir() else [path])]
-    names = [file.name for file in files]
-    records, faults = [], []
-    for number, file in enumerate(files):
-        image_id = file.name if names.count(file.name) == 1 else f"{number:05d}_{file.name}"
-        try:
-            records.append(ImageRecord(image_id, file, *image_size(file)))
-        except ImageError as error:
-            faults.append(str(error))
-    return records, faults
 
 
 @app.command()

@@ -6,9 +6,9 @@ Knows nothing of what they drive: whether a detector or scorer of that name exis
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from boxwise.config.section import Choice, Section
 
@@ -32,15 +32,24 @@ def resolve(amount: int | str, total: int, name: str) -> int:
 
 
 class DetectorConfig(Choice):
-    """Which network, at what input size in pixels, and where its backbone's weights come from."""
+    """Which network, at what input size in pixels, and where its first weights come from."""
 
     name: str = Field("ssdlite320_mobilenet_v3", description="which network")
     imgsz: int | None = Field(None, ge=32, le=2048, description="input side in pixels; null: the network's own")
-    pretrained: bool = Field(True, description="start from ImageNet weights")
-    backbone_weights: Path | None = Field(None, description="a local weights file instead of torchvision's download")
+    pretrained: Literal["auto", "coco", "imagenet", "none"] = Field(
+        "auto", description="first weights: of the detector on COCO, of its backbone on ImageNet, or random; auto: the first that there is"
+    )
+    weights: Path | None = Field(None, description="a detector's file to start from: its COCO release, or another study's weights.pt")
+    backbone_weights: Path | None = Field(None, description="a backbone's file instead of torchvision's download: pretrained=imagenet")
     score_threshold: float = Field(0.01, ge=0, lt=1, description="detections below are dropped")
     nms_iou: float = Field(0.5, gt=0, le=1, description="of two boxes of a class that overlap more, the better one is kept")
     max_detections: int = Field(100, ge=1, description="detections kept an image")
+
+    @field_validator("pretrained", mode="before")
+    @classmethod
+    def _as_before(cls, value: Any) -> Any:
+        """true and false are what older configs said for ImageNet and nothing."""
+        return {True: "imagenet", False: "none"}[value] if isinstance(value, bool) else value
 
 
 class TrainConfig(Section):

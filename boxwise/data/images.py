@@ -40,8 +40,12 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     with _opened(path) as image:
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        return _to_rgb(upright)
+        return upright_rgb(image)
+
+
+def upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """An opened image as `read_image` gives it."""
+    return _to_rgb(ImageOps.exif_transpose(image))
 
 
 def read_reduced(path: Path, side: int) -> NDArray[np.uint8]:

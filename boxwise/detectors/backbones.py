@@ -9,19 +9,20 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 from torchvision.models import MobileNet_V2_Weights, MobileNet_V3_Large_Weights, ResNet50_Weights, VGG16_Weights
 
+from boxwise.detectors.weights_file import read_torch, tensors_in
 from boxwise.errors import BoxwiseError
 
 log = logging.getLogger(__name__)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
 VGG_MEAN = (0.48235, 0.45882, 0.40784)  # of torchvision's SSD300: VGG takes 0-255 RGB minus this, as it was trained in Caffe
 VGG_STD = (1 / 255, 1 / 255, 1 / 255)
 
@@ -41,11 +42,13 @@ class BackboneWeights:
 
     pretrained: ImageNet weights, from `file` if given, else torchvision's download; False: drawn at random.
     deferred: build the network as for pretrained weights but leave them out, because a whole detector is loaded next.
+    coco: the detector is, or comes from, its family's COCO release, and is built as that was trained; then deferred, too.
     """
 
     pretrained: bool
     file: Path | None = None
     deferred: bool = False
+    coco: bool = False
 
 
 def load_backbone(module: nn.Module, architecture: str, weights: BackboneWeights, *, prefix: str = "") -> None:
@@ -60,7 +63,7 @@ def load_backbone(module: nn.Module, architecture: str, weights: BackboneWeights
     if architecture == "vgg16":
         state = _for_vgg_input(state)
     found = {key.removeprefix(prefix): value.float() for key, value in state.items() if not key.startswith(_CLASSIFIERS)}
-    _check(module, found, origin, architecture)
+    check_tensors(module, found, origin, architecture)
     module.load_state_dict(found, strict=False)  # strict but for num_batches_tracked, which old files lack
 
 
@@ -73,27 +76,17 @@ def _download(architecture: str) -> Mapping[str, Tensor]:
     except (URLError, OSError, RuntimeError) as error:
         raise BoxwiseError(
             f"{weights.url}: cannot be downloaded ({error}). Two ways out: detector.backbone_weights=FILE takes a copy of that file "
-            "from this computer, detector.pretrained=false starts from random weights."
+            "from this computer, detector.pretrained=none starts from random weights."
         ) from None
 
 
 def _read(file: Path) -> Mapping[str, Tensor]:
-    if not file.is_file():
-        raise BoxwiseError(f"{file}: no such file. Expected detector.backbone_weights to name a torchvision state dict.")
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, UnpicklingError, EOFError, ValueError) as error:
-        raise BoxwiseError(f"{file}: expected a torchvision state dict, found a file torch cannot read ({_first_line(error)}).") from None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise BoxwiseError(f"{file}: expected a state dict of tensors, found a {type(state).__name__} of other things.")
-    return state
+    expected = "a torchvision state dict, as detector.backbone_weights names one"
+    return tensors_in(read_torch(file, expected), file, expected)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
-
-
-def _check(module: nn.Module, found: Mapping[str, Tensor], origin: str, architecture: str) -> None:
+def check_tensors(module: nn.Module, found: Mapping[str, Tensor], origin: str, what: str) -> None:
+    """Raises BoxwiseError unless `found` has exactly the module's tensors, in their shapes; how often norms were updated does not count."""
     expected = {key: value for key, value in module.state_dict().items() if not key.endswith("num_batches_tracked")}
     known = {key for key in found if not key.endswith("num_batches_tracked")}
     faults = {
@@ -104,7 +97,7 @@ def _check(module: nn.Module, found: Mapping[str, Tensor], origin: str, architec
     if any(faults.values()):
         parts = [f"{len(keys)} {kind} ({', '.join(keys[:3])}{', …' if len(keys) > 3 else ''})" for kind, keys in faults.items() if keys]
         raise BoxwiseError(
-            f"{origin}: not the weights of a {architecture}: expected its {len(expected)} tensors, found {len(known)}; {'; '.join(parts)}."
+            f"{origin}: not the weights of a {what}: expected its {len(expected)} tensors, found {len(known)}; {'; '.join(parts)}."
         )
 
 

@@ -19,7 +19,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from boxwise.data.images import MAX_PIXELS, read_image
+from boxwise.data.images import MAX_PIXELS, read_image, upright_rgb
+from boxwise.errors import ImageError
 
 Decode = Callable[[Tensor], Any]  # any: TorchCodec may also return lists
 
@@ -86,7 +87,25 @@ def decode(path: Path) -> Tensor:
     Anything but a plain JPEG, and one that the fast decoder refuses, is read by `images.read_image`. Raises ImageError.
     """
     pixels = _decoded_fast(path)
-    return torch.from_numpy(read_image(path)).permute(2, 0, 1) if pixels is None else pixels
+    return _channels_first(read_image(path)) if pixels is None else pixels
+
+
+def pixels_of(image: Path | Image.Image | np.ndarray, name: str) -> Tensor:
+    """A file, an opened image or an array (uint8 RGB [H, W, 3], or grey [H, W]) as uint8 RGB [3, H, W]; ImageError that names it."""
+    if isinstance(image, Path):
+        return decode(image)
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or 0 in image.shape or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+            raise ImageError(f"{name}: expected an array uint8 [height, width, 3] of RGB, found {image.dtype} {list(image.shape)}.")
+        return torch.from_numpy(np.require(image, requirements=["C", "W"])).expand(3, -1, -1) if image.ndim == 2 else _channels_first(image)
+    try:
+        return _channels_first(upright_rgb(image))
+    except Exception as error:  # an opened file is decoded only now, and may be damaged in any way
+        raise ImageError(f"{name}: expected an image that decodes, found {error or type(error).__name__}.") from error
+
+
+def _channels_first(pixels: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)
 
 
 def _decoded_fast(path: Path) -> Tensor | None:

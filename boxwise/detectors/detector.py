@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -29,8 +28,11 @@ from boxwise.detectors.loss_prediction import LossHead
 from boxwise.detectors.names import BOX_FEATURES, DETECTORS, DROPOUT, EXPECTED_LOSS, MIXTURE, SUPPORTS, words_for
 from boxwise.detectors.network import Network, Postprocessing, RawBoxes
 from boxwise.detectors.prediction import predict
+from boxwise.detectors.pretrained import fill, source_of
+from boxwise.detectors.start import start_of
 from boxwise.detectors.targets import Target, target_of
 from boxwise.detectors.training import fit_network
+from boxwise.detectors.weights_file import read_weights
 from boxwise.errors import BoxwiseError, ConfigError, named
 from boxwise.evaluation.average_precision import coco_metrics
 from boxwise.files import replacing
@@ -51,6 +53,7 @@ class TorchDetector:
         self.input = network.input
         self.config = config
         self.device = device
+        self.known: frozenset[int] = frozenset()  # classes whose objects its first weights find already
         self._post = Postprocessing(config.score_threshold, config.nms_iou, config.max_detections)
         self._inference: Network | None = None  # the fused copy that views are made with; None after every change of weights
         self._raw: WeakKeyDictionary[View, list[RawBoxes]] = WeakKeyDictionary()
@@ -193,7 +196,7 @@ class TorchDetector:
         }
 
     def load(self, path: Path) -> None:
-        contents = _read(path)
+        contents = read_weights(path)
         for key, mine in (("name", self.config.name), ("classes", list(self.classes)), ("imgsz", self.input.imgsz)):
             if contents[key] != mine:
                 raise BoxwiseError(f"{path}: weights of another detector: expected {key} {mine!r}, found {contents[key]!r}.")
@@ -206,25 +209,38 @@ class TorchDetector:
 
 
 def build_detector(name: str, classes: Sequence[str], config: DetectorConfig, *, seed: int, device: torch.device) -> TorchDetector:
-    """The detector `name` over `classes` with first weights drawn from `seed`; nothing global changes.
+    """The detector `name` over `classes` with first weights drawn from `seed`, or from where `config` says; nothing global changes.
 
-    `config.backbone_weights` or, with `config.pretrained`, torchvision's download fills the backbone.
-    Raises ConfigError for an unknown name or an imgsz that it cannot take, BoxwiseError for missing or wrong weights.
+    See `start.start_of` and `pretrained.fill`. Raises ConfigError for an unknown name or an imgsz that it cannot take, BoxwiseError for
+    missing or wrong weights.
     """
     if not classes:
         raise ConfigError("A detector needs at least one class, found none.")
-    weights = BackboneWeights(config.pretrained or config.backbone_weights is not None, config.backbone_weights)
-    return _build(name, classes, config, weights, seed=seed, device=device)
+    config = config.model_copy(update={"name": name})
+    start = start_of(config)
+    if start not in ("coco", "file"):
+        weights = BackboneWeights(start == "imagenet", config.backbone_weights)
+        return _build(name, classes, config.model_copy(update={"pretrained": start}), weights, seed=seed, device=device)
+    source = source_of(name, config.weights)
+    settled = config.model_copy(update={"pretrained": source.pretrained})
+    detector = _build(name, classes, settled, _deferred(settled), seed=seed, device=device)
+    detector.known = fill(detector.network, source, classes, name)
+    return detector
 
 
 def load_detector(path: Path, *, device: torch.device) -> TorchDetector:
     """The detector that `save` wrote at `path`, built from that file alone."""
-    contents = _read(path)
+    contents = read_weights(path)
     config = DetectorConfig.model_validate(contents["config"])
-    weights = BackboneWeights(config.pretrained or config.backbone_weights is not None, deferred=True)
-    detector = _build(contents["name"], contents["classes"], config, weights, seed=0, device=device)
+    detector = _build(contents["name"], contents["classes"], config, _deferred(config), seed=0, device=device)
     detector.load(path)
     return detector
+
+
+def _deferred(config: DetectorConfig) -> BackboneWeights:
+    """How the detector of a settled config is built if all its weights are loaded next."""
+    pretrained = config.pretrained != "none" or config.backbone_weights is not None
+    return BackboneWeights(pretrained, deferred=True, coco=config.pretrained == "coco")
 
 
 def _build(
@@ -290,17 +306,3 @@ def _scaled_back(raw: RawBoxes, record: ImageRecord, height: int, width: int) ->
 
 def _solid(xyxy: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.all(xyxy[:, 2:] > xyxy[:, :2], axis=1)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise BoxwiseError(f"{path}: no such file. Expected the weights of a detector.")
-    try:
-        contents = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, UnpicklingError, EOFError, ValueError) as error:
-        raise BoxwiseError(
-            f"{path}: expected the weights of a detector, found a file torch cannot read ({type(error).__name__})."
-        ) from None
-    if not isinstance(contents, dict) or contents.get("boxwise") != "detector":
-        raise BoxwiseError(f"{path}: expected weights saved by boxwise, found something else.")
-    return contents

@@ -5,9 +5,11 @@ One forward pass proposes; losses and detections classify what was proposed. Kno
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +87,11 @@ class FasterRcnn(Network):
 
     recipe = Recipe(lr=0.005, augment="flip")
 
+    class_rows: ClassVar[Mapping[str, int]] = {
+        r"roi_heads\.box_predictor\.cls_score\.(weight|bias)": 1,
+        r"roi_heads\.box_predictor\.bbox_pred\.(weight|bias)": 4,
+    }
+
     def __init__(self, backbone: BackboneWithFPN, anchors: AnchorGenerator, *, class_count: int, imgsz: int) -> None:
         super().__init__()
         self.backbone = backbone
@@ -136,6 +143,11 @@ class FasterRcnn(Network):
         inside = (rows[:, :, None] & columns[:, None, :])[:, None]
         images = ((pixels.to(dtype=self.mean.dtype, memory_format=torch.channels_last) - self.mean) / self.std).where(inside, 0)
         return F.pad(images, (0, max(0, self.input.imgsz - width), 0, max(0, self.input.imgsz - height)))
+
+    def from_release(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The files are older than torchvision's names for convolutions with an activation."""
+        old = re.compile(r"(fpn\.(?:inner|layer)_blocks\.\d|rpn\.head\.conv)\.(weight|bias)$")
+        return {old.sub(r"\1.0.0.\2" if "rpn" in key else r"\1.0.\2", key): value for key, value in state.items()}
 
     def training_losses(self, outputs: FasterRcnnOutputs, targets: Sequence[Target]) -> dict[str, Tensor]:
         """torchvision's four terms, [B] each, over anchors and proposals drawn with torch's global generator."""
@@ -319,9 +331,12 @@ def _region_heads(channels: int, class_count: int, *, levels: int) -> RoIHeads:
 
 
 def fasterrcnn_resnet50_fpn(class_count: int, imgsz: int | None, weights: BackboneWeights) -> FasterRcnn:
-    """Faster R-CNN on ResNet-50 with FPN, as torchvision: pretrained BatchNorm is frozen, and so are conv1 and layer1."""
+    """Faster R-CNN on ResNet-50 with FPN, as torchvision: pretrained BatchNorm is frozen, and so are conv1 and layer1.
+
+    The COCO release was trained with an eps of 0 in the frozen BatchNorm.
+    """
     imgsz = check_imgsz("fasterrcnn_resnet50_fpn", imgsz or 640, least=96, most=2048, multiple=32)
-    norm: type[nn.Module] = FrozenBatchNorm2d if weights.pretrained else nn.BatchNorm2d
+    norm = partial(FrozenBatchNorm2d, eps=0.0 if weights.coco else 1e-5) if weights.pretrained else nn.BatchNorm2d
     trainable = 3 if weights.pretrained else 5
     backbone = resnet_fpn_backbone(backbone_name="resnet50", weights=None, norm_layer=norm, trainable_layers=trainable)
     load_backbone(backbone.body, "resnet50", weights)
@@ -332,10 +347,11 @@ def fasterrcnn_resnet50_fpn(class_count: int, imgsz: int | None, weights: Backbo
 def fasterrcnn_mobilenet_v3_large_fpn(class_count: int, imgsz: int | None, weights: BackboneWeights) -> FasterRcnn:
     """Faster R-CNN on MobileNetV3-Large with FPN, as torchvision's 320 pixel recipe.
 
-    Pretrained BatchNorm is frozen with the eps of 0.001 it was trained with, where torchvision's detector silently takes 1e-5.
+    ImageNet's BatchNorm is frozen with the eps of 0.001 it was trained with, where torchvision's detector silently takes 1e-5; so the
+    COCO release has 1e-5.
     """
     imgsz = check_imgsz("fasterrcnn_mobilenet_v3_large_fpn", imgsz or 320, least=96, most=2048, multiple=32)
-    norm = partial(FrozenBatchNorm2d if weights.pretrained else nn.BatchNorm2d, eps=0.001)
+    norm = partial(FrozenBatchNorm2d if weights.pretrained else nn.BatchNorm2d, eps=1e-5 if weights.coco else 0.001)
     backbone = mobilenet_backbone(
         backbone_name="mobilenet_v3_large", weights=None, fpn=True, norm_layer=norm, trainable_layers=3 if weights.pretrained else 6
     )

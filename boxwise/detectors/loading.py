@@ -51,6 +51,12 @@ def to_device(batch: ImageBatch, device: torch.device) -> tuple[Tensor, Tensor]:
     return pixels, batch.valid.to(device, non_blocking=True)
 
 
+def batch_of(records: Sequence[ImageRecord], images: Sequence[Tensor], spec: InputSpec) -> ImageBatch:
+    """The batch of images uint8 [3, H, W] as they were decoded."""
+    pixels, valid = stacked([resized(image, spec) for image in images], spec)
+    return ImageBatch(tuple(records), pixels, valid)
+
+
 def image_batches(
     records: Sequence[ImageRecord],
     spec: InputSpec,

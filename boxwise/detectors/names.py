@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 EXPECTED_LOSS, SUPPORTS, DROPOUT, MIXTURE, BOX_FEATURES = "expected_loss", "supports", "dropout", "mixture", "box_features"
+EXPORT = "export"
 # What a detector may lack: the method of a Network that offers it, and what it is called in messages.
 CAPABILITIES = {
     EXPECTED_LOSS: ("expected_losses", "an expected loss"),
@@ -18,6 +19,7 @@ CAPABILITIES = {
     DROPOUT: ("dropped", "channel dropout"),
     MIXTURE: ("mixture_uncertainties", "mixture heads"),
     BOX_FEATURES: ("box_features", "features of single boxes"),
+    EXPORT: ("every_box", "one graph of all boxes"),
 }
 
 
@@ -26,7 +28,8 @@ class DetectorEntry:
     """A detector that has a name.
 
     builder: "module:function", called with (number of classes, imgsz or None, BackboneWeights). capabilities: of CAPABILITIES.
-    about: one line. paper: where it is from. imgsz: the input side unless another is given, pixels.
+    about: one line. paper: where it is from. imgsz: the input side unless another is given, pixels. starts: the first weights that there
+    are for it, the best first: "coco" for the whole detector, "imagenet" for its backbone.
     """
 
     builder: str
@@ -34,6 +37,7 @@ class DetectorEntry:
     paper: str
     imgsz: int
     capabilities: frozenset[str] = frozenset({EXPECTED_LOSS, SUPPORTS, DROPOUT, BOX_FEATURES})
+    starts: tuple[Literal["coco", "imagenet"], ...] = ("coco", "imagenet")
 
     def build(self) -> Any:
         """The builder itself; imports torch."""
@@ -45,32 +49,54 @@ _SSD, _LITE = "Liu et al., ECCV 2016", "Liu et al., ECCV 2016; Sandler et al., C
 _YOLOX = "Ge et al., 2021, arXiv:2107.08430"
 _MDN = "Choi et al., ICCV 2021"
 _RCNN = "Ren et al., NeurIPS 2015; Lin et al., CVPR 2017"
-_ANCHORS = frozenset({EXPECTED_LOSS, SUPPORTS, DROPOUT, BOX_FEATURES})
+_PROPOSALS = frozenset({EXPECTED_LOSS, SUPPORTS, DROPOUT, BOX_FEATURES})
+_ANCHORS = _PROPOSALS | {EXPORT}
 _MIXTURES = _ANCHORS | {MIXTURE}
+_DETECTOR: tuple[Literal["coco", "imagenet"], ...] = ("coco",)
+_BACKBONE: tuple[Literal["coco", "imagenet"], ...] = ("imagenet",)
 
 
-def _entry(module: str, name: str, about: str, paper: str, imgsz: int, capabilities: frozenset[str] = _ANCHORS) -> DetectorEntry:
-    return DetectorEntry(f"boxwise.detectors.{module}:{name}", about, paper, imgsz, capabilities)
+def _entry(
+    module: str,
+    name: str,
+    about: str,
+    paper: str,
+    imgsz: int,
+    capabilities: frozenset[str] = _ANCHORS,
+    *,
+    starts: tuple[Literal["coco", "imagenet"], ...] = ("coco", "imagenet"),
+) -> DetectorEntry:
+    return DetectorEntry(f"boxwise.detectors.{module}:{name}", about, paper, imgsz, capabilities, starts)
 
 
 DETECTORS: dict[str, DetectorEntry] = {
-    "yolox_nano": _entry("yolox.network", "yolox_nano", "YOLOX with depthwise convolutions: quick on a CPU", _YOLOX, 416),
-    "yolox_tiny": _entry("yolox.network", "yolox_tiny", "a small YOLOX", _YOLOX, 416),
-    "yolox_s": _entry("yolox.network", "yolox_s", "YOLOX, for a GPU", _YOLOX, 640),
-    "yolox_m": _entry("yolox.network", "yolox_m", "a large YOLOX, for a GPU", _YOLOX, 640),
+    "yolox_nano": _entry("yolox.network", "yolox_nano", "YOLOX with depthwise convolutions: quick on a CPU", _YOLOX, 416, starts=_DETECTOR),
+    "yolox_tiny": _entry("yolox.network", "yolox_tiny", "a small YOLOX", _YOLOX, 416, starts=_DETECTOR),
+    "yolox_s": _entry("yolox.network", "yolox_s", "YOLOX, for a GPU", _YOLOX, 640, starts=_DETECTOR),
+    "yolox_m": _entry("yolox.network", "yolox_m", "a large YOLOX, for a GPU", _YOLOX, 640, starts=_DETECTOR),
     "ssd300_vgg16": _entry("ssd", "ssd300_vgg16", "SSD on VGG16, for a GPU", _SSD, 300),
     "ssdlite320_mobilenet_v3": _entry("ssd", "ssdlite320_mobilenet_v3", "small SSD on MobileNetV3-Large", _LITE, 320),
-    "ssdlite320_mobilenet_v2": _entry("ssd", "ssdlite320_mobilenet_v2", "small SSD on MobileNetV2", _LITE, 320),
-    "fasterrcnn_resnet50_fpn": _entry("faster_rcnn", "fasterrcnn_resnet50_fpn", "Faster R-CNN on ResNet-50, for a GPU", _RCNN, 640),
+    "ssdlite320_mobilenet_v2": _entry("ssd", "ssdlite320_mobilenet_v2", "small SSD on MobileNetV2", _LITE, 320, starts=_BACKBONE),
+    "fasterrcnn_resnet50_fpn": _entry(
+        "faster_rcnn", "fasterrcnn_resnet50_fpn", "Faster R-CNN on ResNet-50, for a GPU", _RCNN, 640, _PROPOSALS
+    ),
     "fasterrcnn_mobilenet_v3_large_fpn": _entry(
-        "faster_rcnn", "fasterrcnn_mobilenet_v3_large_fpn", "Faster R-CNN on MobileNetV3-Large", _RCNN, 320
+        "faster_rcnn", "fasterrcnn_mobilenet_v3_large_fpn", "Faster R-CNN on MobileNetV3-Large", _RCNN, 320, _PROPOSALS
     ),
-    "tiny_ssd": _entry("tiny_ssd", "tiny_ssd", "a very small SSD for the demo and tests, from random weights", _SSD, 96),
-    "tiny_ssd_mixture": _entry("mixture_ssd", "tiny_ssd_mixture", "tiny_ssd with mixture heads", _MDN, 96, _MIXTURES),
+    "tiny_ssd": _entry("tiny_ssd", "tiny_ssd", "a very small SSD for the demo and tests, from random weights", _SSD, 96, starts=()),
+    "tiny_ssd_mixture": _entry("mixture_ssd", "tiny_ssd_mixture", "tiny_ssd with mixture heads", _MDN, 96, _MIXTURES, starts=()),
     "ssdlite320_mobilenet_v2_mixture": _entry(
-        "mixture_ssd", "ssdlite320_mobilenet_v2_mixture", "ssdlite320_mobilenet_v2 with mixture heads", _MDN, 320, _MIXTURES
+        "mixture_ssd",
+        "ssdlite320_mobilenet_v2_mixture",
+        "ssdlite320_mobilenet_v2 with mixture heads",
+        _MDN,
+        320,
+        _MIXTURES,
+        starts=_BACKBONE,
     ),
-    "ssd300_vgg16_mixture": _entry("mixture_ssd", "ssd300_vgg16_mixture", "ssd300_vgg16 with mixture heads", _MDN, 300, _MIXTURES),
+    "ssd300_vgg16_mixture": _entry(
+        "mixture_ssd", "ssd300_vgg16_mixture", "ssd300_vgg16 with mixture heads", _MDN, 300, _MIXTURES, starts=_BACKBONE
+    ),
 }
 
 

@@ -76,13 +76,15 @@ class ParameterGroup:
 class Network(nn.Module):
     """A detection network over `class_count` foreground classes.
 
-    input: what it takes. recipe: how its family is trained. loss_feature_count: F of `loss_features`. class_rows: pattern of the names of
-    tensors whose first dimension is anchors × classes × numbers → how many numbers; background_rows: how many come before the classes, for
-    background: 1 in softmax families, 0 in sigmoid families. What raises NotImplementedError below `embeddings` is a capability that a
-    family may lack; detectors/names.py says which ones each has.
+    input: what it takes. recipe: how its family is trained. suppresses: whether overlapping boxes of a class are taken as one object found
+    several times, of which the best is kept. loss_feature_count: F of `loss_features`. class_rows: pattern of the names of tensors whose
+    first dimension is anchors × classes × numbers → how many numbers; background_rows: how many come before the classes, for background:
+    1 in softmax families, 0 in sigmoid families. What raises NotImplementedError below `embeddings` is a capability that a family may
+    lack; detectors/names.py says which ones each has.
     """
 
     recipe: Recipe = Recipe()
+    suppresses: bool = True
     class_rows: ClassVar[Mapping[str, int]] = {}
     background_rows: int = 1
     input: InputSpec
@@ -110,6 +112,10 @@ class Network(nn.Module):
         trained = [p for p in self.parameters() if p.requires_grad]
         return [ParameterGroup([p for p in trained if p.ndim > 1]), ParameterGroup([p for p in trained if p.ndim <= 1], decay=False)]
 
+    def from_release(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The tensors of the family's COCO release, by the names that they have in this network."""
+        return state
+
     def training_losses(self, outputs: Any, targets: Sequence[Target]) -> dict[str, Tensor]:
         """Loss terms of the batch, each [B]; the training objective is the sum over terms of their mean over images."""
         raise NotImplementedError
@@ -132,6 +138,10 @@ class Network(nn.Module):
 
     def raw_boxes(self, outputs: Any, valid: Tensor, post: Postprocessing) -> list[RawBoxes]:
         """What goes into NMS: boxes above the score threshold, each of its most probable class, clipped to the valid area."""
+        raise NotImplementedError
+
+    def every_box(self, outputs: Any) -> tuple[Tensor, Tensor]:
+        """Every box there is, for an exported file: xyxy [B, A, 4] in input pixels, not clipped, and probabilities [B, A, C]."""
         raise NotImplementedError
 
     def detections(self, outputs: Any, valid: Tensor, post: Postprocessing) -> list[RawBoxes]:

@@ -6,9 +6,11 @@ Builders return untrained-headed networks over ImageNet backbones. Knows nothing
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +24,7 @@ from torchvision.models.vgg import cfgs, make_layers
 from torchvision.ops import Conv2dNormActivation, clip_boxes_to_image, roi_align
 
 from boxwise.detectors import ssd_loss
-from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, VGG_MEAN, VGG_STD, BackboneWeights, load_backbone
+from boxwise.detectors.backbones import HALF, IMAGENET_MEAN, IMAGENET_STD, VGG_MEAN, VGG_STD, BackboneWeights, load_backbone
 from boxwise.detectors.dropout import channel_masks
 from boxwise.detectors.input import InputSpec, in_bytes
 from boxwise.detectors.network import Network, Postprocessing, RawBoxes, TrainingLosses
@@ -49,6 +51,10 @@ class SsdNetwork(Network):
 
     embedding_level: the level that ends the pretrained backbone. Images are normalised by `mean` and `std` of [0, 1] RGB.
     """
+
+    class_rows: ClassVar[Mapping[str, int]] = {
+        r"head\.classification_head\.module_list\.\d+(\.1)?\.(weight|bias)": 1
+    }  # .1: a lite head's second convolution
 
     def __init__(
         self,
@@ -99,6 +105,9 @@ class SsdNetwork(Network):
         outputs, matches = self(pixels, valid), ssd_loss.match(self.anchors, targets)
         return TrainingLosses(self._matched_losses(outputs, matches), self.loss_features(outputs), matches.counts)
 
+    def from_release(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return {re.sub(r"^backbone\.", "extractor.", key): value for key, value in state.items()}
+
     def training_losses(self, outputs: SsdOutputs, targets: Sequence[Target]) -> dict[str, Tensor]:
         """Terms "box" and "class", [B] each; their means are the sums over the batch per matched default box, as in the paper, where an
         image without objects counts as one match."""
@@ -130,6 +139,11 @@ class SsdNetwork(Network):
 
     def loss_features(self, outputs: SsdOutputs) -> Tensor:
         return torch.cat(outputs.pooled, dim=1)
+
+    def every_box(self, outputs: SsdOutputs) -> tuple[Tensor, Tensor]:
+        deltas = outputs.deltas.float()
+        boxes = ssd_loss.CODER.decode_single(deltas.flatten(0, 1), self.anchors.repeat(deltas.shape[0], 1))
+        return boxes.view_as(deltas), outputs.logits.float().softmax(-1)[..., 1:]
 
     def raw_boxes(self, outputs: SsdOutputs, valid: Tensor, post: Postprocessing) -> list[RawBoxes]:
         """Every default box speaks for its most probable class alone, so `scores` is the largest foreground probability."""
@@ -167,12 +181,16 @@ _head_norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
 
 
 def ssdlite320_mobilenet_v3(class_count: int, imgsz: int | None, weights: BackboneWeights) -> SsdNetwork:
-    """SSDlite on MobileNetV3-Large (Howard et al., ICCV 2019), torchvision's extractor, heads and default boxes."""
+    """SSDlite on MobileNetV3-Large (Howard et al., ICCV 2019), torchvision's extractor, heads and default boxes.
+
+    The COCO release has half the channels in its last stage, and pixels from -1 to 1.
+    """
     imgsz = check_imgsz("ssdlite320_mobilenet_v3", imgsz or 320, least=96, most=512, multiple=16)
-    backbone = mobilenet_v3_large(weights=None, norm_layer=_head_norm).features
+    backbone = mobilenet_v3_large(weights=None, norm_layer=_head_norm, reduced_tail=weights.coco).features
     load_backbone(backbone, "mobilenet_v3_large", weights, prefix="features.")
     extractor = SSDLiteFeatureExtractorMobileNet(backbone, 13, _head_norm)  # 13: C4, the first block of stride 32
-    return _ssdlite(extractor, class_count, imgsz)
+    mean, std = (HALF, HALF) if weights.coco else (IMAGENET_MEAN, IMAGENET_STD)
+    return _ssdlite(extractor, class_count, imgsz, mean=mean, std=std)
 
 
 def ssdlite320_mobilenet_v2(
@@ -185,11 +203,19 @@ def ssdlite320_mobilenet_v2(
     return _ssdlite(MobileNetV2Levels(backbone), class_count, imgsz, kind=kind)
 
 
-def _ssdlite(extractor: nn.Module, class_count: int, imgsz: int, *, kind: type[SsdNetwork] = SsdNetwork) -> SsdNetwork:
+def _ssdlite(
+    extractor: nn.Module,
+    class_count: int,
+    imgsz: int,
+    *,
+    kind: type[SsdNetwork] = SsdNetwork,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+) -> SsdNetwork:
     channels = [level.shape[1] for level in feature_levels(extractor, imgsz)]
     default_boxes = DefaultBoxGenerator([[2, 3] for _ in channels], min_ratio=0.2, max_ratio=0.95)
     head = SSDLiteHead(channels, default_boxes.num_anchors_per_location(), class_count + 1, _head_norm)
-    return kind(extractor, head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=1)
+    return kind(extractor, head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=1, mean=mean, std=std)
 
 
 class MobileNetV2Levels(nn.Module):

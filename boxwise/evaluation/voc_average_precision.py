@@ -40,7 +40,7 @@ def voc_average_precision(predictions: Mapping[str, Boxes], truths: Mapping[str,
     """
     image_ids = sorted(truths)
     empty = Boxes.empty(len(classes))
-    judged = [_judge(predictions.get(image_id, empty), truths[image_id]) for image_id in image_ids]
+    judged = [judge(predictions.get(image_id, empty), truths[image_id]) for image_id in image_ids]
     scores = np.concatenate([np.zeros(0), *(scores for scores, _, _ in judged)])
     labels = np.concatenate([np.zeros(0, np.int64), *(labels for _, labels, _ in judged)])
     correct = np.concatenate([np.zeros(0, np.bool_), *(correct for _, _, correct in judged)])
@@ -68,7 +68,7 @@ def area(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
     return float(np.sum(np.diff(recall, prepend=0.0) * best))
 
 
-def _judge(found: Boxes, truth: Boxes) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
+def judge(found: Boxes, truth: Boxes) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
     """Scores, labels and correctness of the detections of one image that count, best score first."""
     scores = np.zeros(0) if found.scores is None else found.scores.astype(np.float64)
     order = np.argsort(-scores, kind="stable")

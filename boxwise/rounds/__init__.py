@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from boxwise import registry
 from boxwise.annotation.proposals import fixed_thresholds
 from boxwise.config import StudyConfig
+from boxwise.detectors.names import DETECTORS
+from boxwise.detectors.start import start_of
 from boxwise.records import Phase
 from boxwise.rounds.annotate import annotate
 from boxwise.rounds.audit import audit
@@ -39,4 +41,6 @@ def check(config: StudyConfig, classes: Sequence[str], *, simulated: bool = Fals
     simulated: whether the pool's ground truth is at hand, without which `oracle_loss` is refused.
     """
     registry.check(config, simulated=simulated)
+    if config.detector.name in DETECTORS:  # an installed package's detector has weights of its own
+        start_of(config.detector)
     fixed_thresholds(config.ask, classes)

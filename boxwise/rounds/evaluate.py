@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from boxwise.boxes import Boxes
+from boxwise.detectors.names import DETECTORS
+from boxwise.evaluation.operating_point import best_f1
 from boxwise.records import Phase, Split
 from boxwise.rounds.context import RoundContext, StepResult
 
@@ -22,17 +24,23 @@ VAL_DETECTIONS = "val_detections.parquet"
 def evaluate(context: RoundContext, round_index: int) -> StepResult:
     """Metrics on the whole of val, on each part of it if it has grown, and on test."""
     from boxwise.artifacts.detections_file import writing_detections
+    from boxwise.detectors.weights_file import note
 
     detector = context.load(round_index)
     found, truths = _predicted(context, detector, Split.VAL)
     with writing_detections(context.file(round_index, VAL_DETECTIONS)) as writer:
         for image_id, boxes in found.items():
             writer.add(image_id, boxes)
+    metrics, point = _metrics(context, found, truths), best_f1(found, truths)
     facts = {
-        "val": _metrics(context, found, truths),
+        "val": metrics,
         "test": _metrics(context, *_predicted(context, detector, Split.TEST)),
         "val_parts": _parts(context, round_index, found, truths),
+        "operating_point": point and point.to_json(),
     }
+    if context.config.detector.name in DETECTORS:  # the weights alone then say from which score their boxes are best kept
+        known = {"round": round_index, "val_ap": metrics and metrics["ap"], "operating_point": facts["operating_point"]}
+        note(context.weights_file(round_index), known)
     return StepResult(facts, (round_index, Phase.SCORE))
 
 

@@ -166,13 +166,34 @@ class TestMistakes:
         code, _, err = boxwise("predict", tmp_path / "w.pt", images)
         assert code == 2 and "w.pt" in err
 
-    def test_offline_without_weights_names_the_two_ways_out(self, boxwise, digits_folder, tmp_path, monkeypatch):
+    @pytest.mark.parametrize(
+        ("begin", "ways_out"),
+        [
+            ((), ("detector.weights=FILE", "detector.pretrained=imagenet", "detector.pretrained=none")),
+            (("detector.pretrained=imagenet",), ("detector.backbone_weights=FILE", "detector.pretrained=none")),
+        ],
+    )
+    def test_offline_without_weights_names_the_ways_out(self, boxwise, digits_folder, tmp_path, monkeypatch, begin, ways_out):
         monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
         study = tmp_path / "study"
-        boxwise("init", study, "--labels", digits_folder, "detector.imgsz=96")
+        boxwise("init", study, "--labels", digits_folder, "detector.imgsz=96", *begin)
         code, _, err = boxwise("run", study)
-        assert code == 2 and "detector.backbone_weights=" in err and "detector.pretrained=false" in err
+        assert code == 2 and all(way in err for way in ways_out)
+
+    @pytest.mark.parametrize(
+        ("overrides", "message"),
+        [
+            (("detector.weights=gone.pth",), "detector.weights=gone.pth: no such file"),
+            (("detector.weights=gone.pth", "detector.pretrained=none"), "detector.weights is a whole detector"),
+            (("detector.name=tiny_ssd", "detector.pretrained=coco"), "tiny_ssd has no such weights; it takes none"),
+            (("detector.pretrained=coco", "detector.backbone_weights=a.pth"), "give one of them"),
+        ],
+    )
+    def test_first_weights_that_cannot_be_are_refused_at_init(self, boxwise, digits_folder, tmp_path, overrides, message):
+        code, _, err = boxwise("init", tmp_path / "s", "--labels", digits_folder, *overrides)
+        assert code == 2 and message in err.replace("\n", " ")
+        assert not (tmp_path / "s" / "config.yaml").exists()
 
     def test_a_missing_backbone_file(self, boxwise, digits_folder, tmp_path):
         boxwise("init", tmp_path / "s", "--labels", digits_folder, "detector.backbone_weights=no.pth")

@@ -9,13 +9,15 @@ import pytest
 import torch
 from numpy.random import default_rng
 from PIL import Image
+from torchvision.ops import clip_boxes_to_image
 
 from boxwise.boxes import Boxes, iou
 from boxwise.config import DetectorConfig, TrainConfig
 from boxwise.detectors.base import ImageBatch, View
 from boxwise.detectors.detector import BOX_DIMENSIONS, TorchDetector, build_detector, load_detector
 from boxwise.detectors.loading import image_batches
-from boxwise.detectors.names import DETECTORS
+from boxwise.detectors.names import DETECTORS, EXPORT
+from boxwise.detectors.network import Postprocessing
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Sample
 
@@ -226,6 +228,23 @@ def test_what_it_can_be_asked_is_what_its_name_declares(name: str, detector: Tor
     assert (
         build_detector(name, CLASSES, DetectorConfig(name=name, pretrained=False), seed=0, device=CPU).input.imgsz == DETECTORS[name].imgsz
     )
+
+
+def test_what_is_exported_are_the_boxes_that_detections_are_chosen_from(detector: TorchDetector, view: View) -> None:
+    if EXPORT not in DETECTORS[detector.config.name].capabilities:
+        pytest.skip("no graph of all boxes")
+    with torch.inference_mode():
+        boxes, probabilities = detector.network.every_box(view.outputs)
+        raw = detector.network.raw_boxes(view.outputs, view.batch.valid, Postprocessing(score_threshold=0.0))
+    assert boxes.shape == (*probabilities.shape[:2], 4) and probabilities.shape[2] == len(CLASSES)
+    for image, chosen in enumerate(raw):
+        best = chosen.scores.topk(20).indices
+        top = probabilities[image].amax(1).topk(20)
+        torch.testing.assert_close(chosen.scores[best], top.values)
+        torch.testing.assert_close(probabilities[image, top.indices].sum(0), chosen.probabilities[best, : len(CLASSES)].sum(0))
+        height, width = view.batch.valid[image].tolist()
+        clipped = clip_boxes_to_image(boxes[image, top.indices], (height, width))
+        torch.testing.assert_close(clipped.sum(0), chosen.xyxy[best].sum(0), rtol=1e-4, atol=1e-2)
 
 
 def test_same_seed_same_weights_and_the_global_rng_stays(name: str) -> None:

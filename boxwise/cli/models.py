@@ -1,0 +1,109 @@
+"""The verbs of a trained detector: predict, export-model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from boxwise.detectors.base import ImageBatch
+    from boxwise.inference import Model
+    from boxwise.records import ImageRecord
+
+app = typer.Typer()
+StudyOrWeights = Annotated[Path, typer.Argument(metavar="STUDY", help="A study's folder, or the weights.pt of one of its rounds.")]
+Round = Annotated[int | None, typer.Option("--round", min=0, help="Which round's detector; the one of highest AP on val when not given.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
+_CHECKED_IMAGES = 4
+
+
+@app.command()
+def predict(
+    study: StudyOrWeights,
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    out: Annotated[Path, typer.Option(help="Folder for the drawn images and predictions.json (COCO).")] = Path("runs/predict"),
+    conf: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Least score of a box; where F1 on val is best when not given, else 0.3.")
+    ] = None,
+    round_index: Round = None,
+    device: Device = "auto",
+) -> None:
+    """Detect objects in images with a study's best detector. Draws the boxes and writes COCO JSON."""
+    from boxwise.cli.console import note, say
+    from boxwise.data.formats.base import Dataset
+    from boxwise.data.formats.coco import Coco
+    from boxwise.detectors.prediction import predict as predict_all
+    from boxwise.inference import load
+    from boxwise.report.drawing import draw_boxes
+
+    model = load(study, round_index=round_index, device=device)
+    records, faults = _records(images)
+    found, unreadable = predict_all(model.detector, records)
+    least = model.threshold if conf is None else conf
+    labels = {image_id: boxes.at_least(least) for image_id, boxes in found.items()}
+    seen = tuple(record for record in records if record.image_id in labels)
+    Coco().write(Dataset(model.classes, seen, labels), out / "predictions.json")
+    for record in seen:
+        draw_boxes(record.path, labels[record.image_id], model.classes, out / Path(record.image_id).with_suffix(".jpg"))
+    for message in (*faults, *unreadable.values()):
+        note(message)
+    why = "as given" if conf is not None else "no best F1 is known" if model.point is None else f"F1 on val is best: {model.point.f1:.2f}"
+    say(f"{model.origin}, boxes of score {least:.3g} or more ({why})")
+    say(f"{sum(map(len, labels.values()))} boxes in {len(seen)} images: {out}")
+    if not seen:
+        raise typer.Exit(2)
+
+
+def _records(paths: list[Path]) -> tuple[list[ImageRecord], list[str]]:
+    """Records of the images named or found below the folders named, with unique ids, and what is wrong with the others."""
+    from boxwise.data.images import find_images, image_size
+    from boxwise.errors import ImageError
+    from boxwise.records import ImageRecord
+
+    files = [file for path in paths for file in (find_images(path) if path.is_dir() else [path])]
+    names = [file.name for file in files]
+    records, faults = [], []
+    for number, file in enumerate(files):
+        image_id = file.name if names.count(file.name) == 1 else f"{number:05d}_{file.name}"
+        try:
+            records.append(ImageRecord(image_id, file, *image_size(file)))
+        except ImageError as error:
+            faults.append(str(error))
+    return records, faults
+
+
+@app.command("export-model")
+def export_model(
+    study: StudyOrWeights,
+    out: Annotated[Path, typer.Argument(help="File to write: .onnx, or .torchscript.")],
+    conf: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Least score written into the file; as for predict when not given.")
+    ] = None,
+    round_index: Round = None,
+) -> None:
+    """Write a study's best detector as one file that runs without boxwise. What it gives is checked against the detector first."""
+    from boxwise.cli.console import say
+    from boxwise.detectors.detector import TorchDetector
+    from boxwise.detectors.exporting import check_exportable, export
+    from boxwise.inference import load
+
+    model = load(study, round_index=round_index, device="cpu")
+    check_exportable(model.name, out)
+    assert isinstance(model.detector, TorchDetector)  # of boxwise's own, as the check has seen
+    least = model.threshold if conf is None else conf
+    apart = export(model.detector, out, batch=_checked_batch(study, model), threshold=least, about={"origin": model.origin})
+    say(f"{out}: {model.origin}, {out.stat().st_size / 2**20:.1f} MiB. Classes: {', '.join(model.classes)}.")
+    say(f"Checked against the detector: boxes differ by at most {apart['pixels']:.2g} pixels, probabilities by {apart['probability']:.2g}.")
+
+
+def _checked_batch(study: Path, model: Model) -> ImageBatch:
+    """Some of the study's images, or noise where there are none to read."""
+    from boxwise.detectors.exporting import noise
+    from boxwise.detectors.loading import image_batches
+    from boxwise.study import Study
+
+    records = Study.open(study).store.images()[:_CHECKED_IMAGES] if study.is_dir() else []
+    batch = next(image_batches(records, model.detector.input, batch=_CHECKED_IMAGES), None)
+    return noise(model.detector.input, _CHECKED_IMAGES) if batch is None else batch

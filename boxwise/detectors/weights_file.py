@@ -1,0 +1,61 @@
+"""The file that holds a trained detector: read with one message for what is wrong with it, and what is known of the weights noted in it.
+
+Returns plain dicts of tensors and values. Knows nothing of networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from boxwise.errors import BoxwiseError
+from boxwise.files import replacing
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """What a detector's `save` wrote, on the CPU. Raises BoxwiseError for a file that is missing, no torch file, or another program's."""
+    contents = read_torch(path, "the weights of a detector")
+    if not is_detector(contents):
+        raise BoxwiseError(f"{path}: expected weights saved by boxwise, found something else.")
+    return dict(contents)
+
+
+def is_detector(contents: Any) -> bool:
+    """Whether a torch file holds a detector that boxwise saved."""
+    return isinstance(contents, Mapping) and contents.get("boxwise") == "detector"
+
+
+def read_torch(path: Path, expected: str) -> Any:
+    """What torch.save wrote, tensors on the CPU. Raises BoxwiseError that says what was `expected`."""
+    if not path.is_file():
+        raise BoxwiseError(f"{path}: no such file. Expected {expected}.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, UnpicklingError, EOFError, ValueError) as error:  # what torch raises for a truncated or a foreign file
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise BoxwiseError(f"{path}: expected {expected}, found a file torch cannot read ({reason}).") from None
+
+
+def tensors_in(contents: Any, path: Path, expected: str) -> dict[str, Tensor]:
+    """The state dict that a torch file is, or holds under "model". Raises BoxwiseError that says what was `expected`."""
+    state = contents["model"] if isinstance(contents, Mapping) and isinstance(contents.get("model"), Mapping) else contents
+    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise BoxwiseError(f"{path}: expected {expected}, found a {type(state).__name__} that is no state dict of tensors.")
+    return dict(state)
+
+
+def note(path: Path, facts: Mapping[str, Any]) -> None:
+    """Add to what is known of the weights at `path`, such as the threshold found on val; they travel with the file."""
+    contents = read_weights(path)
+    with replacing(path) as aside:
+        torch.save({**contents, "facts": {**noted(contents), **facts}}, aside)
+
+
+def noted(contents: Mapping[str, Any]) -> dict[str, Any]:
+    """What `note` has added; empty for weights that were never evaluated."""
+    return dict(contents.get("facts", {}))

@@ -1,0 +1,163 @@
+"""A trained detector in two lines: `boxwise.load("STUDY").predict(images)` gives each image's boxes as columns.
+
+Opens a study's best round or a single weights file. Knows nothing of how rounds are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image as PillowImage
+
+from boxwise import registry
+from boxwise.boxes import Boxes, FloatArray
+from boxwise.errors import BoxwiseError, ImageError, StudyError
+from boxwise.evaluation.operating_point import OperatingPoint
+from boxwise.records import Phase
+from boxwise.rounds.evaluate import stopping_ap
+from boxwise.study import Study
+
+if TYPE_CHECKING:  # torch comes with the first model that is loaded
+    from boxwise.detectors.base import Detector
+
+Image = str | Path | PillowImage | NDArray[np.uint8]
+THRESHOLD = 0.3  # where val has not said which is best
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What was found on one image, best first.
+
+    image: its path, or "image N" for what has none. width, height: pixels, upright. boxes: see `Boxes`, with scores and probabilities.
+    classes: the detector's class names, which labels index.
+    """
+
+    image: str
+    width: int
+    height: int
+    boxes: Boxes
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def xyxy(self) -> FloatArray:
+        """float32 [N, 4]: left, top, right, bottom in pixels of the image."""
+        return self.boxes.xyxy
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """int64 [N], index into `classes`."""
+        return self.boxes.labels
+
+    @property
+    def scores(self) -> FloatArray:
+        """float32 [N] in [0, 1]."""
+        assert self.boxes.scores is not None  # a detector's boxes have them
+        return self.boxes.scores
+
+    @property
+    def names(self) -> list[str]:
+        """The class name of each box."""
+        return [self.classes[label] for label in self.boxes.labels]
+
+    def to_supervision(self) -> Any:
+        """As `supervision.Detections`, to draw, track and count with. Raises BoxwiseError where the package supervision is missing."""
+        try:
+            from supervision import Detections
+        except ImportError:
+            raise BoxwiseError("to_supervision() needs the package supervision, found none: pip install supervision") from None
+        data = {"class_name": np.array(self.names, dtype=str)}
+        return Detections(xyxy=self.xyxy, confidence=self.scores, class_id=self.labels.astype(int), data=data)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained detector to predict with. name: as in the config. point: the threshold of best F1 on val and what it gives there; None
+    where val did not say. origin: where the weights come from, for people."""
+
+    detector: Detector
+    name: str
+    point: OperatingPoint | None
+    origin: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.detector.classes
+
+    @property
+    def threshold(self) -> float:
+        """The least score of a box that `predict` keeps unless another is given."""
+        return THRESHOLD if self.point is None else self.point.threshold
+
+    def predict(
+        self,
+        images: Image | Sequence[Image],
+        *,
+        threshold: float | None = None,
+        batch: int = 16,
+        on_unreadable: Callable[[str, str], None] | None = None,
+    ) -> list[Prediction]:
+        """One `Prediction` an image, in order, of the boxes that score `threshold` or more.
+
+        images: one or many of: a path, a Pillow image (turned upright by its EXIF orientation), an array uint8 [H, W, 3] in **RGB** order
+        or grey [H, W]. One that cannot be read raises ImageError; with `on_unreadable(name, message)` that is called and it is left out.
+        """
+        from boxwise.detectors.prediction import detect
+
+        given = [images] if isinstance(images, str | Path | PillowImage | np.ndarray) else list(images)
+        least = self.threshold if threshold is None else threshold
+        opened = [Path(image) if isinstance(image, str) else image for image in given]
+        return [
+            Prediction(record.image_id, record.width, record.height, boxes.at_least(least), self.classes)
+            for record, boxes in detect(self.detector, opened, batch=batch, on_unreadable=on_unreadable or _refuse)
+        ]
+
+
+def load(path: Path | str, *, round_index: int | None = None, device: str = "auto") -> Model:
+    """The detector of a study's folder, or of one weights file.
+
+    Of a study, the round of highest AP on val, or `round_index`. Raises BoxwiseError where there is nothing trained to load.
+    """
+    from boxwise.detectors.detector import load_detector
+    from boxwise.detectors.weights_file import noted, read_weights
+    from boxwise.runtime import choose_device, prepare
+
+    path = Path(path)
+    prepare(0)
+    chosen = choose_device(device)
+    if not path.is_file():
+        return _of_study(Study.open(path), round_index, chosen)
+    contents = read_weights(path)
+    return Model(load_detector(path, device=chosen), contents["name"], _point(noted(contents)), str(path))
+
+
+def _of_study(study: Study, wanted: int | None, device: Any) -> Model:
+    """The detector of the best or the wanted round."""
+    facts = study.store.facts()
+    aps = {number: stopping_ap(steps[Phase.EVALUATE]) for number, steps in facts.items() if Phase.EVALUATE in steps}
+    if not aps:
+        raise StudyError(f"{study.folder}: no round has been trained and evaluated yet. Next: boxwise run {study.folder}")
+    if wanted is not None and wanted not in aps:
+        raise StudyError(f"{study.folder}: round {wanted} has not been trained and evaluated. Those that have: {', '.join(map(str, aps))}.")
+    chosen = max(aps, key=lambda number: (-1.0 if aps[number] is None else aps[number], number)) if wanted is None else wanted
+    known = "no val to choose by" if aps[chosen] is None else f"AP {aps[chosen]:.3f} on val"
+    config, weights = study.config.detector, study.round_folder(chosen) / "weights.pt"
+    detector = registry.load_detector(study.classes, config, weights, device=device)
+    return Model(detector, config.name, _point(facts[chosen][Phase.EVALUATE]), f"round {chosen} of {study.folder} ({known})")
+
+
+def _point(facts: Mapping[str, Any]) -> OperatingPoint | None:
+    """The operating point among facts; older studies have none."""
+    known = facts.get("operating_point")
+    return None if known is None else OperatingPoint.from_json(known)
+
+
+def _refuse(name: str, message: str) -> None:
+    raise ImageError(message)

@@ -1,0 +1,50 @@
+"""A study's detector is used where its images are not: on a folder of photographs, and as one file."""
+
+import json
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def study(waiting_study):
+    return waiting_study("full")
+
+
+def test_predict_takes_a_study_and_the_threshold_of_best_f1(boxwise, study, tmp_path):
+    images = study.store.images()[0].path.parent
+    code, out, err = boxwise("predict", study.folder, images, "--out", tmp_path / "drawn", "--device", "cpu")
+    assert code == 0, err
+    assert f"round 0 of {study.folder}" in out and ("F1 on val is best" in out or "no best F1 is known" in out)
+    assert len(list((tmp_path / "drawn").glob("*.jpg"))) == len(list(images.iterdir()))
+    fewer = json.loads((tmp_path / "drawn" / "predictions.json").read_text())["annotations"]
+    code, out, _ = boxwise("predict", study.folder, images, "--out", tmp_path / "all", "--conf", "0.01", "--round", "0", "--device", "cpu")
+    assert code == 0 and "(as given)" in out
+    assert len(json.loads((tmp_path / "all" / "predictions.json").read_text())["annotations"]) > len(fewer)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--round", "4"), "round 4 has not been trained and evaluated"),
+        ((), "expected a file that ends in .onnx, .torchscript"),
+    ],
+)
+def test_export_model_says_what_it_cannot_do(boxwise, study, tmp_path, arguments, message):
+    code, _, err = boxwise("export-model", study.folder, tmp_path / "model.bin", *arguments)
+    assert code == 2 and message in err.replace("\n", " ")
+    assert not (tmp_path / "model.bin").exists()
+
+
+def test_export_model_writes_the_best_round_and_says_how_close_it_is(boxwise, study, tmp_path):
+    code, out, err = boxwise("export-model", study.folder, tmp_path / "model.torchscript", "--conf", "0.4")
+    assert code == 0, err
+    assert f"round 0 of {study.folder}" in out and "Checked against the detector: boxes differ by at most" in out
+    assert (tmp_path / "model.torchscript").stat().st_size > 100_000
+
+
+def test_export_to_onnx_says_what_to_install(boxwise, study, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    code, _, err = boxwise("export-model", study.folder, tmp_path / "model.onnx")
+    assert code == 2 and "pip install 'boxwise[onnx]'" in err
+    assert not (tmp_path / "model.onnx").exists()

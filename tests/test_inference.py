@@ -1,0 +1,159 @@
+"""Two lines of Python: `boxwise.load(STUDY).predict(images)`."""
+
+import io
+import re
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import boxwise
+from boxwise.data.images import read_image
+from boxwise.errors import BoxwiseError, ImageError, StudyError
+from boxwise.evaluation.operating_point import best_f1
+from boxwise.inference import THRESHOLD
+from boxwise.records import Phase, Split
+from boxwise.study import Study
+
+
+@pytest.fixture
+def study(waiting_study) -> Study:
+    return waiting_study("full")
+
+
+@pytest.fixture
+def paths(study) -> list:
+    return [record.path for record in study.store.images()[:5]]
+
+
+def test_paths_pillow_images_and_arrays_give_the_same_columns(study, paths):
+    model = boxwise.load(study.folder, device="cpu")
+    found = model.predict(paths, threshold=0.2, batch=2)
+    assert [each.image for each in found] == [str(path) for path in paths]
+    assert sum(map(len, found)) > 0
+    others = [
+        model.predict([str(path) for path in paths], threshold=0.2),
+        model.predict([Image.open(path) for path in paths], threshold=0.2),
+        model.predict([read_image(path) for path in paths], threshold=0.2),
+    ]
+    for other in others:
+        for mine, theirs in zip(found, other, strict=True):
+            assert (theirs.width, theirs.height) == (mine.width, mine.height)
+            np.testing.assert_allclose(mine.xyxy, theirs.xyxy, atol=0.5)
+            np.testing.assert_array_equal(mine.labels, theirs.labels)
+    first = found[0]
+    assert first.xyxy.dtype == first.scores.dtype == np.float32 and first.labels.dtype == np.int64
+    assert first.names == [study.classes[label] for label in first.labels]
+    assert others[2][1].image == "image 1"
+
+
+def test_one_image_and_grey_pictures(study, paths):
+    model = boxwise.load(study.folder, device="cpu")
+    assert len(model.predict(paths[0])) == len(model.predict(read_image(paths[0]))) == 1
+    grey = np.asarray(Image.open(paths[0]).convert("L"))
+    as_rgb = np.repeat(grey[:, :, None], 3, axis=2)
+    np.testing.assert_array_equal(model.predict(grey, threshold=0)[0].xyxy, model.predict(as_rgb, threshold=0)[0].xyxy)
+    assert model.predict([]) == []
+
+
+def test_a_pillow_image_is_turned_upright_as_its_file_would_be(study, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (90, 60), "white").save(tmp_path / "a.jpg", exif=exif)
+    (found,) = boxwise.load(study.folder, device="cpu").predict(Image.open(tmp_path / "a.jpg"))
+    assert (found.width, found.height) == (60, 90)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((3, 4, 4), np.float32), r"image 1: expected an array uint8 \[height, width, 3\] of RGB, found float32 \[3, 4, 4\]"),
+        (np.zeros((0, 4, 3), np.uint8), r"image 1: expected an array"),
+        ("gone.jpg", r"gone\.jpg: expected .* found no such file"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_or_told_and_left_out(study, paths, image, message):
+    model = boxwise.load(study.folder, device="cpu")
+    with pytest.raises(ImageError, match=message):
+        model.predict([paths[0], image, paths[1]])
+    told: list[tuple[str, str]] = []
+    found = model.predict([paths[0], image, paths[1]], on_unreadable=lambda name, text: told.append((name, text)))
+    assert [each.image for each in found] == [str(paths[0]), str(paths[1])]
+    assert len(told) == 1 and told[0][0] in told[0][1]
+
+
+def test_a_pillow_image_that_is_cut_off_is_one_error(study, tmp_path):
+    stream = io.BytesIO()
+    Image.effect_noise((80, 80), 50).save(stream, "jpeg")
+    (tmp_path / "cut.jpg").write_bytes(stream.getvalue()[:900])
+    with pytest.raises(ImageError, match="image 0: expected an image that decodes"):
+        boxwise.load(study.folder, device="cpu").predict([Image.open(tmp_path / "cut.jpg")])
+
+
+def test_the_threshold_is_that_of_best_f1_on_val_and_travels_with_the_weights(study, tmp_path):
+    facts = study.store.fact(0, Phase.EVALUATE)
+    weights = (study.round_folder(0) / "weights.pt").rename(tmp_path / "taken_away.pt")
+    model = boxwise.load(weights, device="cpu")
+    val = {record.image_id: record for record in study.store.images(Split.VAL)}
+    truths = {image_id: label.boxes for image_id, label in study.store.annotations(Split.VAL).items() if label.round == 0}
+    found = {image_id: model.predict(val[image_id].path, threshold=0)[0].boxes for image_id in truths}
+    expected = best_f1(found, truths)
+    assert facts["operating_point"] == (expected and expected.to_json())
+    assert model.point == expected
+    assert model.threshold == (THRESHOLD if expected is None else expected.threshold)
+
+
+def _set_ap(study: Study, aps: dict[int, float | None], monkeypatch) -> None:
+    """As if rounds of these APs on val had been evaluated."""
+    facts = {number: {"evaluate": {"val": None if ap is None else {"ap": ap}}} for number, ap in aps.items()}
+    monkeypatch.setattr(type(study.store), "facts", lambda self: facts)
+    for number in aps:
+        folder = study.round_folder(number)
+        folder.mkdir(exist_ok=True)
+        (folder / "weights.pt").write_bytes((study.round_folder(0) / "weights.pt").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("aps", "chosen"),
+    [
+        ({0: 0.1, 1: 0.4, 2: 0.3}, r"round 1 .*AP 0\.400 on val"),
+        ({0: 0.2, 1: 0.2}, "round 1 "),
+        ({0: None, 1: None}, "round 1 .*no val to choose by"),
+    ],
+)
+def test_the_best_round_on_val_is_loaded_the_last_among_equals(study, aps, chosen, monkeypatch):
+    _set_ap(study, aps, monkeypatch)
+    assert re.match(chosen, boxwise.load(study.folder, device="cpu").origin)
+
+
+def test_a_round_by_its_number_and_rounds_that_are_not_there(study, tmp_path):
+    assert boxwise.load(study.folder, round_index=0, device="cpu").origin.startswith("round 0 of")
+    with pytest.raises(StudyError, match=r"round 7 has not been trained and evaluated\. Those that have: 0"):
+        boxwise.load(study.folder, round_index=7)
+    with pytest.raises(BoxwiseError, match="no boxwise study here"):
+        boxwise.load(tmp_path)
+
+
+def test_an_untrained_study_says_what_is_next(digits, tiny_overrides, tmp_path):
+    from boxwise.config import load_config
+
+    Study.create(tmp_path / "new", digits, config=load_config(None, tiny_overrides))
+    with pytest.raises(StudyError, match=r"no round has been trained and evaluated yet\. Next: boxwise run"):
+        boxwise.load(tmp_path / "new")
+
+
+def test_to_supervision_hands_the_columns_over(study, paths):
+    supervision = pytest.importorskip("supervision", reason="the package supervision is not installed")
+    (found,) = boxwise.load(study.folder, device="cpu").predict(paths[0], threshold=0)
+    columns = found.to_supervision()
+    assert isinstance(columns, supervision.Detections) and len(columns) == len(found)
+    np.testing.assert_array_equal(columns.xyxy, found.xyxy)
+    np.testing.assert_array_equal(columns.confidence, found.scores)
+    assert columns.data["class_name"].tolist() == found.names
+
+
+def test_to_supervision_says_what_to_install(study, paths, monkeypatch):
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(BoxwiseError, match="pip install supervision"):
+        boxwise.load(study.folder, device="cpu").predict(paths[0])[0].to_supervision()
