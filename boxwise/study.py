@@ -200,9 +200,9 @@ class Study:
         oracle: ground truth for the `oracle_loss` upper bound; only simulation has it.
         """
         self._reopen()
-        return self._climb(oracle, on_event)
+        return self._advance(oracle, on_event)
 
-    def _climb(self, oracle: Callable[[str], Boxes] | None, on_event: Callable[[Event], None] | None) -> Phase:
+    def _advance(self, oracle: Callable[[str], Boxes] | None, on_event: Callable[[Event], None] | None) -> Phase:
         number, phase = self.store.position
         if phase is Phase.DONE:
             return phase
@@ -238,7 +238,7 @@ class Study:
             number, phase = self.store.position
             if phase is Phase.ANNOTATE and annotator is not None:
                 self.answer(annotator)
-            if self._climb(oracle, on_event) is phase:
+            if self._advance(oracle, on_event) is phase:
                 return phase
             if on_step is not None:
                 on_step(number, phase)

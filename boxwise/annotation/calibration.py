@@ -27,7 +27,7 @@ BINS = 10
 MIN_DETECTIONS = 20  # of a class, from which it has a map of its own
 PRIOR = 10  # detections that the map of all classes is worth beside a class's own
 _LOG_T = math.log(20)  # temperatures are sought in [1/20, 20]
-_TINY = 1e-12  # stands for a probability of 0, whose logarithm is none
+_TINY = 1e-12  # in place of a probability of 0, which has no logarithm
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def _act(labels: Boxes, row: int, before: Shown, partner: int | None, in_place: 
         return Verdict(Action.MOVE, box_id, xyxy, changed, charge(Action.MOVE, cost), *flags)
     if changed is not None:
         return Verdict(Action.RELABEL, box_id, None, changed, charge(Action.RELABEL, cost), *flags)
-    if before.stands[partner] and flags == _flags(before.boxes, partner, before.boxes, partner):
+    if before.accepted[partner] and flags == _flags(before.boxes, partner, before.boxes, partner):
         return None
     return Verdict(Action.KEEP, box_id, None, None, charge(Action.KEEP, cost), *flags)
 

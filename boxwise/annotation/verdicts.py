@@ -23,12 +23,12 @@ class Shown:
     """The boxes an annotator has before them: a person's settled ones, then the proposals.
 
     boxes: with `ids` (str), `difficult`, `crowd` and `scores` (NaN for a person's). settled: bool [N], a person's of an earlier round,
-    which verdicts name by `settled_id`. stands: bool [N], in the annotation unless a verdict says otherwise: settled or certain.
+    which verdicts name by `settled_id`. accepted: bool [N], in the annotation unless a verdict says otherwise: settled or certain.
     """
 
     boxes: Boxes
     settled: NDArray[np.bool_]
-    stands: NDArray[np.bool_]
+    accepted: NDArray[np.bool_]
 
 
 def settled_id(row: int) -> str:
@@ -59,7 +59,7 @@ def annotation_of(
     """
     before = shown(proposals)
     row_of = {str(box_id): row for row, box_id in enumerate(before.boxes.ids)} if before.boxes.ids is not None else {}
-    left, answers, deleted = before.stands.copy(), [], []
+    left, answers, deleted = before.accepted.copy(), [], []
     for verdict in verdicts:
         row = None if verdict.action is Action.ADD else _taken(image_id, verdict, row_of)
         if row is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boxwise.cli.training_process import climb
+from boxwise.cli.training_process import advance
 
 if TYPE_CHECKING:
     from boxwise.records import Phase
@@ -61,7 +61,7 @@ def label_and_train(opened: Study, *, host: str, port: int | None, browser: bool
             if position[1] is Phase.ANNOTATE and (waiting := opened.store.unanswered(position[0]).items):
                 say(f"Round {position[0]} waits for labels of {len(waiting)} images.")
                 _wait(partial(_waits_for_labels, opened, position))
-            elif (fault := climb(opened.folder)) is not None:
+            elif (fault := advance(opened.folder)) is not None:
                 _report(opened, fault)
             elif opened.store.position[1] is Phase.DONE:
                 break

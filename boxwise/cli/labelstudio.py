@@ -51,5 +51,5 @@ def pull(study: StudyFolder, url: Url, token: Token) -> None:
         note(message)
     if pulled.skipped:
         note(f"Skipped in Label Studio, so still waiting: {', '.join(pulled.skipped)}")
-    say(f"{pulled.told} annotations taken in, {pulled.known} known already, {len(pulled.findings)} not taken.")
+    say(f"{pulled.taken} annotations taken in, {pulled.known} known already, {len(pulled.findings)} not taken.")
     say(f"{pulled.waiting} images still wait for labels." if pulled.waiting else f"Next: boxwise run {study}")

@@ -284,7 +284,7 @@ def evaluate(study: StudyFolder) -> None:
 
 
 def _single(folder: Path, wanted: Phase) -> None:
-    """Climb to `wanted` and over it; the short steps before TRAIN are climbed on the way."""
+    """Go on to `wanted` and do it; the short steps before TRAIN are done on the way."""
     from boxwise.errors import StudyError
     from boxwise.records import Phase
     from boxwise.study import Study

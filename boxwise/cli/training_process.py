@@ -23,7 +23,7 @@ _LINES_KEPT = 20
 _WAS_INTERRUPTED = 3  # exit code of the training process, which leaves the words to the one that started it
 
 
-def climb(folder: Path) -> str | None:
+def advance(folder: Path) -> str | None:
     """`boxwise run` in a process of its own, until labels are needed or the study is done; None, or why it ended before.
 
     What it prints is seen as it comes. When this process is interrupted, so is that one; when this one dies, `ending_with_parent` ends it.
@@ -52,7 +52,7 @@ def climb(folder: Path) -> str | None:
 
 @contextmanager
 def ending_with_parent() -> Iterator[None]:
-    """In the process that `climb` starts: within the block the end of the one that started it ends the work as Ctrl-C does.
+    """In the process that `advance` starts: within the block the end of the one that started it ends the work as Ctrl-C does.
 
     The other holds the writing end of this one's standard input and never writes; however it dies, the system closes that end.
     """

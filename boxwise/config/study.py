@@ -28,7 +28,7 @@ TOGETHER = {"train": {"steps": ("min_steps", "max_steps")}}  # section → a key
 
 
 class StudyConfig(Section):
-    """Everything a study can be told. Saved resolved in its folder and in its store."""
+    """The settings of a study. Saved resolved in its folder and in its store."""
 
     seed: int = Field(0, ge=0, description="of every random choice of the study")
     store: str | None = Field(None, description="database URL such as postgresql+pg8000://host/db; null: SQLite in the study's folder")

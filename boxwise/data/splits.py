@@ -1,4 +1,4 @@
-"""Which image serves which split: VOC07+12 and COCO 2017 as their published protocols do, any other data set at random.
+"""Which image serves which split: VOC07+12 and COCO 2017 as they are published, any other data set at random.
 
 Returns a `Dataset`: the pool, a small random val out of it, and the test split that papers report on; also what tells one data set
 from another. Knows nothing of studies.

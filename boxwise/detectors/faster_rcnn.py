@@ -53,7 +53,7 @@ class Regions:
 @dataclass(frozen=True)
 class Assigned:
     """What P anchors or proposals stand for: labels int64 [P], the class, 0 background, BETWEEN or WITHHELD; boxes [P, 4], the objects'
-    where the label is above 0; weights float32 [P], how much each counts, 1 where it stands for no object."""
+    where the label is above 0; weights float32 [P], how much each counts, 1 where it is of no object."""
 
     labels: Tensor
     boxes: Tensor

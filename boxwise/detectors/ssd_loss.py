@@ -28,7 +28,7 @@ class Matches:
 
     classes: int64 [B, A], 0 where no object is matched. background: bool [B, A], where that may be taught as background.
     images, anchors: int64 [P], place of each of the P matched default boxes. deltas: float32 [P, 4], the encoded boxes to regress there.
-    weights: float32 [P], how much each counts. counts: int64 [B], matched default boxes an image, whatever their weights.
+    weights: float32 [P], how much each counts. counts: int64 [B], matched default boxes an image, of any weight.
     """
 
     classes: Tensor

@@ -1,7 +1,7 @@
 """Entropy of distributions and of a detector's boxes, and how far two distributions are from each other.
 
 A softmax family's boxes have one distribution each, [C + 1] with background last; a sigmoid family's have C independent chances, which
-need not sum to 1. Here alone the two are told apart, by their width.
+need not sum to 1. Here alone the two are distinguished, by their width.
 Returns nats. Pure arrays: knows nothing of boxes, images or what the entropy decides.
 """
 

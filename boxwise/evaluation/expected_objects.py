@@ -1,4 +1,4 @@
-"""How many objects an image holds, told from what was detected on it: the one estimate behind gains, seconds and budgets.
+"""How many objects an image holds, estimated from what was detected on it: the one estimate behind gains, seconds and budgets.
 
 Returns expected objects by class. Knows nothing of detectors, images or stores, nor which split it is fitted on: the caller gives it val.
 """
@@ -17,7 +17,7 @@ from boxwise.evaluation.isotonic import RisingCurve
 from boxwise.evaluation.matching import greedy_pairs
 
 LEAST = 0.05  # score from which a detection speaks for an object
-SAME = 0.5  # IoU from which two detections, of whatever classes, are of one object
+SAME = 0.5  # IoU from which two detections, of any classes, are of one object
 PRIOR = 10.0  # detections that the belief is worth that a score is the chance of an object
 UNSEEN = 0.5  # objects that an image is believed to hold beside those detected; worth one image of evidence
 
@@ -42,7 +42,7 @@ class ObjectCounts:
     def fit(cls, detections: Mapping[str, Boxes], truths: Mapping[str, Boxes], class_count: int) -> Self:
         """From detections and labels of val, by image_id; every labelled box counts, difficult ones and crowds too, as each is drawn.
 
-        A detection is of an object at IoU >= .5, whatever the classes, one to one, the largest IoU first. P(object) is an isotonic
+        A detection is of an object at IoU >= .5, of any classes, one to one, the largest IoU first. P(object) is an isotonic
         regression on the score, drawn towards the score itself by the worth of ten detections. What no detection finds is unseen, together
         with a prior of half an object on one image, spread over the classes: without any val that and the bare scores are the estimate.
         """
@@ -70,7 +70,7 @@ def uncalibrated(class_count: int) -> ObjectCounts:
 
 
 def distinct(boxes: Boxes) -> Boxes:
-    """The detections of score >= .05, best first, less those that lie where a surer one does (IoU >= .5), of whatever class."""
+    """The detections of score >= .05, best first, less those that lie where a surer one does (IoU >= .5), of any class."""
     scores = _scores(boxes)
     order = np.argsort(-scores, kind="stable")
     boxes = boxes[order[scores[order] >= np.float32(LEAST)]]

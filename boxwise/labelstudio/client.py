@@ -91,7 +91,7 @@ class Client:
         self._send("DELETE", f"/api/tasks/{number}/", allowed=(404,))
 
     def people(self) -> dict[int, str]:
-        """User number → email address; of nobody where the token may not see them."""
+        """User number → email address; none where the token may not see them."""
         response = self._send("GET", "/api/users/", allowed=(403, 404))
         users = self._json(response, "list of users") if response.is_success else ()
         return {user["id"]: user["email"] for user in users if user.get("email")}

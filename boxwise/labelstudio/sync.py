@@ -24,7 +24,7 @@ from boxwise.labelstudio.tasks import boxes_of, configured_classes, key_of, labe
 from boxwise.records import ImageRecord, Proposals, QueryItem
 from boxwise.study import Study
 
-MEMORY = "labelstudio"  # what the store keeps of it: the study's own key, the project, what was told of which annotation
+MEMORY = "labelstudio"  # what the store keeps of it: the study's own key, the project, what was taken in of which annotation ("told")
 _TITLE = 50  # Label Studio's longest
 _BATCH = 10  # images uploaded and imported at once: what a kill in the middle can leave uploaded without a task
 _SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]  # (images done, images in all)
 
 @dataclass(frozen=True)
 class Pushed:
-    """A push: the project's address, and the round's tasks made now, found there, and withdrawn since nobody needs them any more.
+    """A push: the project's address, and the round's tasks made now, found there, and withdrawn since they are no longer needed.
 
     findings: one message for each image that could not be sent.
     """
@@ -50,12 +50,12 @@ class Pushed:
 
 @dataclass(frozen=True)
 class Pulled:
-    """A pull: annotations told to the study now, those told before, and images whose task people passed over.
+    """A pull: annotations taken in now, those taken in before, and images whose task people passed over.
 
     findings: one message for each annotation that was not taken; its image still waits. waiting: images of the round without an answer.
     """
 
-    told: int
+    taken: int
     known: int
     skipped: tuple[str, ...]
     findings: tuple[str, ...]
@@ -66,7 +66,7 @@ def push(study: Study, client: Client, *, progress: Progress | None = None) -> P
     """Make the project look as the study asks: its classes, the open query as tasks in the query's order, the model's boxes to correct.
 
     Images are uploaded, once. A task is known by its image and round, so that a second push changes nothing. Tasks of ours that
-    the study no longer asks for are withdrawn, unless somebody has worked on them. Tasks that others put into the project are left alone.
+    the study no longer asks for are withdrawn, unless a person has worked on them. Tasks that others put into the project are left alone.
     """
     query = study.ask()
     project = _project(study, client)
@@ -86,7 +86,7 @@ def push(study: Study, client: Client, *, progress: Progress | None = None) -> P
 def pull(study: Study, client: Client) -> Pulled:
     """Tell the study what people submitted, with the seconds they took and who they are; each state of an annotation once.
 
-    Of several annotations of one image the one of the latest round counts, then the latest change. A changed annotation is told again, and
+    Of several annotations of one image the one of the latest round counts, then the latest change. A changed one is recorded again, and
     only the seconds that came on top are charged. What cannot be read as boxes is left in Label Studio and named.
     """
     memory = _memory(study)
@@ -94,19 +94,19 @@ def pull(study: Study, client: Client) -> Pulled:
     if project is None:
         raise BoxwiseError(f"{study.folder}: no project for it on {client.url}. Next: boxwise labelstudio push {study.folder}")
     answers, skipped = _answers(task for task in client.tasks(project["id"]) if key_of(task) is not None)
-    told = memory["told"]
-    new = [(task, a) for task, a in answers if told.get(str(a["id"]), {}).get("updated_at") != a["updated_at"]]
-    teller = _Teller(study, client.people() if new else {}, f"{MEMORY}:{memory['key']}")
+    before = memory["told"]
+    new = [(task, a) for task, a in answers if before.get(str(a["id"]), {}).get("updated_at") != a["updated_at"]]
+    recorder = _Recorder(study, client.people() if new else {}, f"{MEMORY}:{memory['key']}")
     findings = []
     try:
         for task, annotation in new:
             number, lead = str(annotation["id"]), annotation.get("lead_time") or 0
             try:
-                teller.tell(task, annotation, charged=told.get(number, {}).get("lead_time", 0))
+                recorder.record(task, annotation, charged=before.get(number, {}).get("lead_time", 0))
             except BoxwiseError as error:
                 findings.append(str(error))
             else:
-                told[number] = {"updated_at": annotation["updated_at"], "lead_time": lead}
+                before[number] = {"updated_at": annotation["updated_at"], "lead_time": lead}
     finally:
         study.store.put(MEMORY, memory)
     waiting = len(study.store.unanswered(study.store.position[0]).items)
@@ -215,7 +215,7 @@ def _answers(tasks: Iterable[Mapping[str, Any]]) -> tuple[list[tuple[Mapping[str
     return answers, tuple(image_id for image_id, passed in skipped.items() if passed)
 
 
-class _Teller:
+class _Recorder:
     """Tells a study what annotations say. people: user number → name. key: what makes the keys of answers the study's own."""
 
     def __init__(self, study: Study, people: Mapping[int, str], key: str) -> None:
@@ -224,8 +224,8 @@ class _Teller:
         self._key = key
         self._records = {record.image_id: record for record in study.store.images()}
 
-    def tell(self, task: Mapping[str, Any], annotation: Mapping[str, Any], *, charged: float) -> None:
-        """One annotation as verdicts on what its task showed; `charged`: its seconds that were told before.
+    def record(self, task: Mapping[str, Any], annotation: Mapping[str, Any], *, charged: float) -> None:
+        """One annotation as verdicts on what its task showed; `charged`: its seconds that were recorded before.
 
         Raises BoxwiseError when it cannot be taken.
         """

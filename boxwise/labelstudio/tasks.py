@@ -87,7 +87,7 @@ def task_of(
 
 
 def key_of(task: Mapping[str, Any]) -> tuple[str, int] | None:
-    """(image id, round) of one of our tasks; None for a task that somebody else put into the project."""
+    """(image id, round) of one of our tasks; None for a task that another program put into the project."""
     data = task.get("data")
     image_id, round_index = (data.get("image_id"), data.get("round")) if isinstance(data, dict) else (None, None)
     return (image_id, round_index) if isinstance(image_id, str) and type(round_index) is int else None
@@ -120,7 +120,7 @@ def _region(before: Shown, row: int, record: ImageRecord, classes: Sequence[str]
     x1, y1, x2, y2 = boxes.xyxy[row].astype(np.float64).tolist()
     across, down = 100 / record.width, 100 / record.height
     value = {"x": x1 * across, "y": y1 * down, "width": (x2 - x1) * across, "height": (y2 - y1) * down, "rotation": 0}
-    state = "settled" if before.settled[row] else "certain" if before.stands[row] else "uncertain"
+    state = "settled" if before.settled[row] else "certain" if before.accepted[row] else "uncertain"
     region = {
         "id": str(boxes.ids[row]),
         "from_name": CONTROL,

@@ -74,8 +74,8 @@ ARMS: dict[str, tuple[str, ...]] = {
 def arm_overrides(arm: str) -> tuple[str, ...]:
     """Config overrides of an arm: parts joined by '+', such as 'dual+review+topk_ratio' or 'random+full+train.lr=0.1'.
 
-    A part is a name of ARMS ('dual' where there is none), an ask mode, a policy, each at most once, or key=value, which stands above
-    the names wherever it stands. Raises ConfigError that lists the known names for anything else.
+    A part is a name of ARMS ('dual' where there is none), an ask mode, a policy, each at most once, or key=value, which takes
+    precedence over the names wherever it is written. Raises ConfigError that lists the known names for anything else.
     """
     parts = [(_kind(part), part) for part in arm.split("+")]
     chosen = {kind: part for kind, part in parts if kind != "override"}

@@ -90,7 +90,7 @@ def _box_rows(study: Study, query: Query) -> Iterator[dict[str, Any]]:
 def _box_row(before: Shown, row: int, classes: Sequence[str]) -> dict[str, Any]:
     boxes = before.boxes
     assert boxes.ids is not None and boxes.scores is not None
-    state = "settled" if before.settled[row] else "certain" if before.stands[row] else "uncertain"
+    state = "settled" if before.settled[row] else "certain" if before.accepted[row] else "uncertain"
     score = "" if np.isnan(boxes.scores[row]) else f"{boxes.scores[row]:.4f}"
     edges = {name: f"{edge:.2f}" for name, edge in zip(_EDGES, boxes.xyxy[row], strict=True)}
     return {"box_id": boxes.ids[row], "state": state, "class": classes[boxes.labels[row]], "score": score, **edges}

@@ -1,4 +1,4 @@
-"""How well each surrogate foretold the true loss, over the seeds of an arm.
+"""How well each surrogate predicted the true loss, over the seeds of an arm.
 
 Returns intervals. The unit is the seed: rounds of one seed share its images and its detector, and say less than so many seeds would.
 """

@@ -20,7 +20,7 @@ from boxwise.store.store import Store
 
 @dataclass(frozen=True)
 class Lease:
-    """An image in somebody's hands until a time."""
+    """An image in one person's hands until a time."""
 
     annotator: str
     until: float
@@ -35,7 +35,7 @@ class Draft:
 
 
 class StoredAnswer(NamedTuple):
-    """An answer that came under a key. late: whether it is history only, since somebody else's counts or it was taken back."""
+    """An answer that came under a key. late: whether it is history only, since another person's counts or it was taken back."""
 
     image_id: str
     late: bool
@@ -70,7 +70,7 @@ class Desk:
             connection.execute(LEASES.delete().where(LEASES.c.image_id.in_(list(image_ids)), LEASES.c.annotator == annotator))
 
     def save_draft(self, image_id: str, round_index: int, annotator: str, *, revision: int, document: Mapping[str, Any]) -> int:
-        """Keep the newest revision of somebody's work on an image; returns the revision that is kept."""
+        """Keep the newest revision of a person's work on an image; returns the revision that is kept."""
         mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round_index, DRAFTS.c.annotator == annotator)
         with writing(self._engine) as connection:
             hold(connection, image_id)
@@ -90,7 +90,7 @@ class Desk:
         return revision
 
     def draft(self, image_id: str, round_index: int, annotator: str) -> Draft | None:
-        """What somebody had drawn on an image when last heard of."""
+        """What a person had drawn on an image when last heard of."""
         mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round_index, DRAFTS.c.annotator == annotator)
         with self._engine.connect() as connection:
             row = connection.execute(sa.select(DRAFTS).where(mine)).first()
@@ -149,6 +149,6 @@ class Desk:
             return True
 
     def answered_by_another(self, image_id: str, round_index: int, annotator: str) -> bool:
-        """Whether the image's labels are somebody else's, given since a round began."""
+        """Whether the image's labels are another person's, given since a round began."""
         with self._engine.connect() as connection:
             return connection.execute(others_of(image_id, round_index, annotator)).first() is not None

@@ -71,7 +71,7 @@ def append(
 
 
 def hold(connection: Connection, image_id: str) -> None:
-    """Let nobody else decide about the image until this transaction ends; also takes SQLite's one write lock before anything is read."""
+    """Let no other decide about the image until this transaction ends; also takes SQLite's one write lock before anything is read."""
     changed = connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(image_id=image_id)).rowcount
     if not changed:
         raise StudyError(f"image {image_id!r} is not in the study.")

@@ -129,7 +129,7 @@ def latest_of(image_id: str) -> sa.Select[tuple[int]]:
 
 
 def others_of(image_id: str, round_index: int, annotator: str) -> sa.Select[tuple[int]]:
-    """The image's current annotation, if somebody else gave it since the round began."""
+    """The image's current annotation, if another person gave it since the round began."""
     return sa.select(ANNOTATIONS.c.id).where(
         ANNOTATIONS.c.id.in_(latest_of(image_id)), ANNOTATIONS.c.round >= round_index, ANNOTATIONS.c.annotator != annotator
     )

@@ -32,7 +32,7 @@ def suggestion(aps: Sequence[float | None], stop: StopConfig, following: Mapping
 
 def _shift(aps: Sequence[float], stop: StopConfig) -> dict[str, str]:
     """AP on val has stopped moving."""
-    name, threshold = "AP on val stands still", stop.ap_shift or STILL
+    name, threshold = "AP on val no longer moves", stop.ap_shift or STILL
     rule = ApShift(stop.ap_range, threshold, history=aps)
     if rule.shift is None:
         return _said(name, UNKNOWN, f"Needs {stop.ap_range} evaluated rounds; there are {len(aps)}.")

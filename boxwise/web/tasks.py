@@ -64,7 +64,7 @@ def _boxes_to_json(task: Task) -> list[dict[str, Any]]:
     if boxes.ids is None or boxes.scores is None:
         return []
     asked = None if task.item is None or task.item.box_ids is None else set(task.item.box_ids)
-    states = np.where(before.settled, "settled", np.where(before.stands, "certain", "uncertain"))
+    states = np.where(before.settled, "settled", np.where(before.accepted, "certain", "uncertain"))
     return [
         {
             "id": str(boxes.ids[row]),

@@ -88,7 +88,7 @@ def test_what_is_shown_names_settled_boxes_by_their_place_among_a_persons():
     before = shown(AGAIN)
     assert before.boxes.ids.tolist() == [settled_id(0), settled_id(1), "a", "b", "c"]
     assert before.boxes.labels.tolist() == [2, 1, 0, 1, 2]
-    assert before.settled.tolist() == [True, True, False, False, False] and before.stands.tolist() == [True, True, False, True, False]
+    assert before.settled.tolist() == [True, True, False, False, False] and before.accepted.tolist() == [True, True, False, True, False]
     assert len(shown(None).boxes) == 0
 
 

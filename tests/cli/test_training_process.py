@@ -8,18 +8,18 @@ import sys
 import pytest
 
 from boxwise.cli import training_process
-from boxwise.cli.training_process import climb
+from boxwise.cli.training_process import advance
 
 
 @pytest.fixture
 def running(monkeypatch, tmp_path):
-    """running(code) → what `climb` says of a child that runs this Python code instead of boxwise."""
+    """running(code) → what `advance` says of a child that runs this Python code instead of boxwise."""
 
     def run(code):
         (tmp_path / "boxwise.py").write_text(code)
         monkeypatch.setattr("os.environ", os.environ | {"PYTHONPATH": str(tmp_path)})
         monkeypatch.chdir(tmp_path)
-        return climb(tmp_path)
+        return advance(tmp_path)
 
     return run
 

@@ -36,7 +36,6 @@ def ranks(images) -> list[dict[str, Weights]]:
     return [torch.load(images / f"rank{rank}", weights_only=True) for rank in (0, 1)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("training", ["norm", "resumed", "plain"])
 def test_ranks_that_started_apart_end_equal(ranks, training):
     first, second = (found[training] for found in ranks)
@@ -44,7 +43,6 @@ def test_ranks_that_started_apart_end_equal(ranks, training):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.slow
 def test_two_processes_train_as_one_on_the_same_global_batch(ranks, images, tmp_path):
     alone = fit_dots.fit(images, tmp_path / "alone.pt", norm=False, rank=0)  # BatchNorm sees half the batch on each rank
     for name in alone:
@@ -52,7 +50,6 @@ def test_two_processes_train_as_one_on_the_same_global_batch(ranks, images, tmp_
             torch.testing.assert_close(ranks[0]["plain"][name], alone[name], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_a_finished_checkpoint_gives_every_rank_the_same_weights_again(ranks):
     for found in ranks:
         assert all(torch.equal(found["norm"][name], found["resumed"][name]) for name in found["norm"])

@@ -162,11 +162,11 @@ def two_rounds(study: Study, client: Client, person) -> None:
     project = study.store.get(MEMORY)["project"]
     person.label_first_round(project)
     pulled = pull(study, client)
-    assert (pulled.told, pulled.known, pulled.skipped, pulled.findings, pulled.waiting) == (2, 0, ("a.png",), (), 1)
-    assert (pull(study, client).told, pull(study, client).known) == (0, 2)
+    assert (pulled.taken, pulled.known, pulled.skipped, pulled.findings, pulled.waiting) == (2, 0, ("a.png",), (), 1)
+    assert (pull(study, client).taken, pull(study, client).known) == (0, 2)
     person.correct_first_round(project)
     pulled = pull(study, client)
-    assert (pulled.told, pulled.known, pulled.skipped, pulled.waiting) == (2, 1, (), 0)
+    assert (pulled.taken, pulled.known, pulled.skipped, pulled.waiting) == (2, 1, (), 0)
     check_first_round(study)
 
     second_round(study)
@@ -177,16 +177,16 @@ def two_rounds(study: Study, client: Client, person) -> None:
     assert (made.made, made.there, made.withdrawn) == (0, 3, 1)
     person.label_second_round(project)
     pulled = pull(study, client)
-    assert (pulled.told, pulled.known, len(pulled.findings), pulled.waiting) == (2, 3, 1, 1)
+    assert (pulled.taken, pulled.known, len(pulled.findings), pulled.waiting) == (2, 3, 1, 1)
     assert "f.png" in pulled.findings[0] and "rotated by 30 degrees" in pulled.findings[0]
     assert push(study, client).made == 0
     person.turn_upright(project)
-    assert (pull(study, client).told, pull(study, client).waiting) == (1, 0)
+    assert (pull(study, client).taken, pull(study, client).waiting) == (1, 0)
     check_second_round(study)
 
     study.tell("e.png", [Verdict(Action.ADD, "", (1, 1, 5, 5), 2)], annotator="elsewhere", seconds=0.0)
     person.come_late(project)
-    assert pull(study, client).told == 1
+    assert pull(study, client).taken == 1
     assert len(study.store.history("e.png")) == 3
     assert study.store.annotations(Split.TRAIN)["e.png"].boxes.labels.tolist() == [2]  # what was said elsewhere since then stands
     done = push(study, client)

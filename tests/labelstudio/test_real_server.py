@@ -116,8 +116,8 @@ def test_a_study_trains_between_two_rounds_labelled_there(server, hidden, digits
                 seconds += lead + 1.5
             assert tuple(person.served[-len(asked) :]) == asked
             pulled = pull(study, client)
-            assert (pulled.told, pulled.findings, pulled.waiting) == (len(asked), (), 0)
-            assert pull(study, client).told == 0
+            assert (pulled.taken, pulled.findings, pulled.waiting) == (len(asked), (), 0)
+            assert pull(study, client).taken == 0
     labelled = study.store.annotations(Split.TRAIN)
     for image_id, annotation in labelled.items():
         assert abs(annotation.boxes.xyxy[annotation.boxes.xyxy[:, 0].argsort()] - digits.labels[image_id].xyxy[

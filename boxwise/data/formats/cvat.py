@@ -38,8 +38,8 @@ class Cvat:
     """CVAT's XML for image tasks (https://docs.cvat.ai/docs/dataset_management/formats/xml_format/).
 
     `score`, `difficult` and `crowd` of a box are attributes of it, declared with its label, so that CVAT keeps them. CVAT's file does not
-    say whether somebody has looked at an image without a shape. Written beside the standard, therefore: `labeled="1"` of an image known
-    to hold no object, `labeled="0"` of one nobody has labelled; CVAT passes over both. In an export of CVAT itself an image tag (of
+    say whether a person has looked at an image without a shape. Written beside the standard, therefore: `labeled="1"` of an image known
+    to hold no object, `labeled="0"` of one that is not labelled; CVAT passes over both. In an export of CVAT itself an image tag (of
     whatever name) says the former; without one, `missing_is_empty` decides.
     """
 

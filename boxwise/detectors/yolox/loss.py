@@ -33,7 +33,7 @@ class Matches:
 
     images, cells: int64 [P], place of each of the P matched cells. xyxy: float32 [P, 4], the objects there. classes: int64 [P], from 0.
     overlaps: float32 [P], IoU of the predicted box with the object. weights: float32 [P], how much each counts.
-    counts: int64 [B], matched cells an image, whatever their weights. background: bool [B, A], unmatched cells that may be taught as
+    counts: int64 [B], matched cells an image, of any weight. background: bool [B, A], unmatched cells that may be taught as
     background.
     """
 
@@ -123,7 +123,7 @@ def class_costs(objectness: Tensor, classes: Tensor, objects: Objects) -> Tensor
 
 
 def simota(costs: Tensor, overlaps: Tensor, images: Tensor, count: int) -> Tensor:
-    """The object that each candidate of `count` images stands for; int64 [B, F], -1 for none.
+    """The object of each candidate of `count` images; int64 [B, F], -1 for none.
 
     Every object takes its cheapest candidates, as many as its ten largest overlaps add up to; one that several want goes to the object
     that it is cheapest for. costs, overlaps: [G, F], infinite and 0 where an image has no such candidate. images: int64 [G].
