@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from boxwise.study import Study
 
 console = Console(highlight=False)
+ENOUGH_IMAGES = 30  # on val, below which an interval is commonly wider than .1
 _SECONDS_BETWEEN_LINES = 15.0
 
 
@@ -80,17 +81,40 @@ def print_step(study: Study, number: int, phase: Phase) -> None:
     """One line for a finished step."""
     facts = study.store.facts().get(number, {}).get(phase.value, {})
     lines: dict[str, Callable[[], str]] = {
-        "select": lambda: facts.get("ended") or f"asked for {facts['asked']} images ({facts['strategy']}){_self_labeled(facts)}",
+        "select": lambda: facts.get("ended") or _asked(facts),
         "annotate": lambda: _labour(facts),
         "audit": lambda: "fidelity " + (", ".join(f"{k} {_figure(v)}" for k, v in facts["fidelity"].items()) or "not known"),
         "compose": lambda: _composed(facts),
         "train": lambda: f"{facts['steps']} steps, {facts['images_per_second']:.1f} images/s",
-        "evaluate": lambda: "; ".join(
-            f"{split} AP {_figure(m['ap'])} AP50 {_figure(m['ap50'])}" for split, m in facts.items() if m and split in ("val", "test")
-        ) or "no val or test images",
+        "evaluate": lambda: _qualities(facts) or "no val or test images",
         "score": lambda: facts.get("ended") or f"{facts['pool']} images scored, {facts['images_per_second']:.1f} images/s",
     }  # fmt: skip
     say(f"round {number} {phase.value}: {lines[phase.value]()}")
+
+
+def _qualities(facts: Mapping[str, Any]) -> str:
+    return "; ".join(_quality(split, facts[split]) for split in ("val", "test") if facts.get(split))
+
+
+def _quality(split: str, metrics: Mapping[str, Any]) -> str:
+    """AP and AP50 on a split, with 95% intervals where they are known, and a word where so few images say little."""
+    shown = ", ".join(f"{name} {_with_interval(metrics, key)}" for name, key in (("AP", "ap"), ("AP50", "ap50")))
+    few = f", fewer than {ENOUGH_IMAGES} say little" if metrics["images"] < ENOUGH_IMAGES else ""
+    return f"{split} {shown} on {metrics['images']} images{few}"
+
+
+def _with_interval(metrics: Mapping[str, Any], key: str) -> str:
+    limits = (metrics.get("intervals") or {}).get(key)
+    return _figure(metrics.get(key)) + (f" ({limits[0]:.2f} to {limits[1]:.2f})" if limits else "")
+
+
+def _asked(facts: Mapping[str, Any]) -> str:
+    return f"asked for {facts['asked']} images ({facts['strategy']}){_self_labeled(facts)}{_clipped(facts)}"
+
+
+def _clipped(facts: Mapping[str, Any]) -> str:
+    """Where the pool was smaller than the budget."""
+    return f"; budget.initial is {facts['wanted']}, the pool has no more" if facts.get("wanted") else ""
 
 
 def _self_labeled(facts: Mapping[str, Any]) -> str:
@@ -131,12 +155,12 @@ def rounds_table(rounds: Mapping[int, Mapping[str, Any]]) -> None:
     """What each labelled round cost and reached; where the model labels along, also how many boxes are its own."""
     labelled = {number: facts for number, facts in rounds.items() if facts.get("annotate")}
     shared = any(facts["annotate"].get("model_boxes") for facts in labelled.values())
-    head = ("round", "images", "boxes", *(["by the model"] if shared else []), "seconds", "val AP", "val AP50", "test AP50")
+    head = ("round", "images", "boxes", *(["by the model"] if shared else []), "seconds", "val images", "val AP", "val AP50", "test AP50")
     rows = [
         (
             *(str(number), labour.get("images"), labour.get("boxes")),
             *([labour.get("model_boxes")] if shared else []),
-            *(labour.get("seconds"), val.get("ap"), val.get("ap50"), test.get("ap50")),
+            *(labour.get("seconds"), val.get("images"), *(_with_interval(*each) for each in ((val, "ap"), (val, "ap50"), (test, "ap50")))),
         )
         for number, facts in labelled.items()
         for labour in [facts["annotate"]]

@@ -33,6 +33,7 @@ class Metrics:
     per_class: class → {"AP", "AP50"}.
     pr: class or "all" → {"recall": [101], "precision": [101]} at IoU .5, rounded to 4 decimals; classes without truth are absent.
     confusion: counts [C + 1][C + 1] at score ≥ .3 and IoU ≥ .5, rows truth, columns predictions, background last.
+    intervals: "ap" and "ap50" → 95% limits by a bootstrap over the images, where somebody asked for them (evaluation/bootstrap.py).
     Without `details` the sizes and the VOC figures are NaN, `pr` and `confusion` empty.
     """
 
@@ -49,6 +50,7 @@ class Metrics:
     voc10_ap50: float = NAN
     pr: Mapping[str, Mapping[str, list[float]]] = field(default_factory=dict)
     confusion: list[list[int]] = field(default_factory=list)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; NaN becomes None."""

@@ -256,6 +256,12 @@ def known_columns(table: Table) -> Table:
     return Table(tuple(table.heads[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in table.rows))
 
 
+def _limits(metrics: Mapping[str, Any]) -> str:
+    """The 95% interval of AP and the images that it comes from, where both are known."""
+    limits = (metrics.get("intervals") or {}).get("ap")
+    return f"{figure(limits[0])} to {figure(limits[1])}, {plural(metrics['images'], 'image')}" if limits else ""
+
+
 def _text(cell: str | Quantity) -> str:
     return cell if isinstance(cell, str) else cell.text
 
@@ -276,7 +282,7 @@ def _round_row(one_round: Round) -> tuple[str | Quantity, ...]:
         Quantity(count(number(spent.get("images"))), _more(spent.get("new_images"), count)),
         Quantity(count(number(spent.get("boxes"))), _more(spent.get("new_boxes"), count)),
         Quantity(duration(number(spent.get("seconds"))), _more(spent.get("new_seconds"), duration)),
-        figure(number(val.get("ap"))),
+        Quantity(figure(number(val.get("ap"))), _limits(val)),
         figure(number(test.get("ap"))),
         figure(number(test.get("ap50"))),
         Quantity(count(number(train.get("steps"))), "stopped early" if train.get("stopped_early") else ""),

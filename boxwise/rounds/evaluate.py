@@ -6,6 +6,7 @@ Leaves the detections on val in the round's folder, for thresholds and for looki
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from boxwise.boxes import Boxes
@@ -66,8 +67,12 @@ def _metrics(
     context: RoundContext, found: Mapping[str, Boxes], truths: Mapping[str, Boxes], *, details: bool = True
 ) -> dict[str, Any] | None:
     from boxwise.evaluation.average_precision import coco_metrics
+    from boxwise.evaluation.bootstrap import ap_intervals
 
-    return coco_metrics(found, truths, context.classes, details=details).to_json() if truths else None
+    if not truths:
+        return None
+    metrics = coco_metrics(found, truths, context.classes, details=details)
+    return replace(metrics, intervals=ap_intervals(found, truths, context.classes) if details else {}).to_json()
 
 
 def _parts(context: RoundContext, round_index: int, found: Mapping[str, Boxes], truths: Mapping[str, Boxes]) -> dict[str, Any] | None:

@@ -74,8 +74,10 @@ def thresholds_of(context: RoundContext, round_index: int) -> Thresholds:
 def _first(context: RoundContext, rng: Generator) -> StepResult:
     pool, budget = context.store.pool(), context.config.budget
     labeled = len(context.store.images(Split.TRAIN)) - len(pool)
-    initial = resolve(budget.initial, len(pool) + labeled, "budget.initial")
-    validation = 0 if context.store.images(Split.VAL) else resolve(budget.validation, initial, "budget.validation")
+    wanted = resolve(budget.initial, len(pool) + labeled, "budget.initial")
+    initial = min(wanted, len(pool) + labeled)
+    most = len(pool) - (0 if labeled else 1)  # something is left to train on
+    validation = 0 if context.store.images(Split.VAL) else min(resolve(budget.validation, initial, "budget.validation"), max(0, most))
     order = [pool[row].image_id for row in rng.permutation(len(pool))]
     drawn = [QueryItem(image_id, 0.0, split=Split.VAL) for image_id in order[:validation]]
     chosen, facts, unreadable = _first_batch(context, order[validation:], max(0, initial - labeled), rng)
@@ -88,6 +90,7 @@ def _first(context: RoundContext, rng: Generator) -> StepResult:
         raise StudyError(f"{context.folder}: nothing is labelled and nothing is left to ask for. Give budget.initial of 1 or more.")
     for image_id, fault in unreadable.items():
         context.store.quarantine(image_id, fault)
+    facts |= {"wanted": wanted} if wanted > initial else {}
     return StepResult(facts | _counts(Query(0, tuple(drawn)), ()), (0, Phase.ANNOTATE), Query(0, tuple(drawn)))
 
 

@@ -1,6 +1,7 @@
 """What a selection reads, in real studies of seconds; what it chooses is tested with the study."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -42,6 +43,18 @@ def reads(monkeypatch):
 
     monkeypatch.setattr(Store, "annotations", noted)
     return made
+
+
+@pytest.mark.parametrize(("initial", "train", "val"), [(5000, 1, 1), (2, 1, 1), (1, 1, 1)])
+def test_a_budget_larger_than_the_pool_leaves_something_to_train_on(hidden, tiny_overrides, tmp_path, initial, train, val):
+    dataset = hidden[1]
+    two = [record for record in dataset.images if record.split is Split.TRAIN][:2]
+    config = load_config(None, (*tiny_overrides, f"budget.initial={initial}", "budget.validation=50%"))
+    study = Study.create(tmp_path / "study", replace(dataset, images=tuple(two), labels={}), config=config)
+    made = select(study)
+    splits = [item.split for item in made.query.items]
+    assert (splits.count(Split.TRAIN), splits.count(Split.VAL)) == (train, val)
+    assert made.facts.get("wanted") == (initial if initial > 2 else None)
 
 
 def select(study):
