@@ -13,6 +13,7 @@ import typer
 import boxwise
 from boxwise.cli import app
 from boxwise.config import StudyConfig, leaves
+from boxwise.registry import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,6 +43,11 @@ def test_every_key_of_the_configuration_is_in_the_reference_with_what_it_does(si
     assert len(keys) > 50
     assert [key for key in keys if f"<code>{key}</code>" not in page] == []
     assert "<td></td>\n</tr>" not in page  # the last column says what the key does
+
+
+def test_every_method_is_in_the_reference(site):
+    page = text(site, "reference/methods.html")
+    assert [name for methods in KINDS.values() for name in methods.own if f"<code>{name}</code>" not in page] == []
 
 
 def commands(command, name="boxwise"):

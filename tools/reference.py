@@ -1,4 +1,4 @@
-"""The pages of the documentation that are made of the code: every key of the configuration, every command with its options.
+"""The pages of the documentation that are made of the code: every key of the configuration, every command, every method.
 
 site_pages.py adds them when the site is built, so that they cannot lag behind. `python tools/reference.py` prints them.
 """
@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 
 from boxwise.cli import app
 from boxwise.config import StudyConfig
+from boxwise.registry import KINDS, NEEDS, Methods
 
 if TYPE_CHECKING:
     from click import Command, Context
@@ -86,6 +87,21 @@ def _type(annotation: Any) -> str:
     return {int: "integer", float: "number", bool: "true or false", str: "text", Path: "path"}.get(annotation, str(annotation))
 
 
+def methods_page() -> str:
+    """Every detector, scorer, strategy and policy of boxwise as Markdown."""
+    head = "# Methods by name\n\nWhat `boxwise methods` prints. Made of the code when this page was built.\n"
+    return head + "".join(_kind(kind, methods) for kind, methods in KINDS.items())
+
+
+def _kind(kind: str, methods: Methods) -> str:
+    rows = (
+        _row(f"`{name}`", method.about, method.paper, ", ".join(NEEDS[need] for need in sorted(method.needs | method.offers)), method.cost)
+        for name, method in methods.own.items()
+    )
+    third = "has" if kind == "detectors" else "needs"
+    return f"\n## {kind.capitalize()}\n\n| name | what it is | paper | {third} | cost |\n|---|---|---|---|---|\n{''.join(rows)}"
+
+
 def cli_page() -> str:
     """Every command with its arguments and options as Markdown."""
     head = "# Commands\n\nWhat `boxwise COMMAND --help` prints. Made of the code when this page was built.\n"
@@ -118,4 +134,4 @@ def _row(*cells: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(config_page() + "\n" + cli_page())
+    sys.stdout.write("\n".join((config_page(), methods_page(), cli_page())))

@@ -24,14 +24,14 @@ from boxwise.web.server import Server, listen
 
 SETTINGS = (
     *("detector.name=tiny_ssd", "detector.imgsz=96", "detector.pretrained=false", "train.min_steps=900", "train.max_steps=900"),
-    *("train.lr=0.02", "train.augment=flip", "scorer.name=none", "strategy.name=top_k", "budget.initial=200", "budget.per_round=40"),
-    *("ask.mode=review", "ask.certain=0.6", "ask.uncertain=0.3"),
+    *("train.lr=0.02", "train.augment=flip", "scorer.vae.steps=200", "strategy.name=top_k", "budget.initial=200", "budget.per_round=40"),
+    *("ask.mode=review", "ask.certain=0.9", "ask.uncertain=0.3"),
 )
 
 
 def waiting_study(folder: Path) -> boxwise.Study:
     """A study that waits for the labels of round 1."""
-    boxwise.make_digits(folder / "digits", seed=7, images=600)
+    boxwise.make_digits(folder / "digits", seed=7, images=600, imgsz=256)
     dataset = boxwise.read_dataset(folder / "digits")
     pool = {record.image_id for record in dataset.images if record.split is boxwise.Split.TRAIN}
     annotator = SimulatedAnnotator({name: boxes for name, boxes in dataset.labels.items() if name in pool}, CostConfig())

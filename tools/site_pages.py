@@ -13,7 +13,7 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from reference import cli_page, config_page
+from reference import cli_page, config_page, methods_page
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -24,7 +24,7 @@ FROM_ROOT = {
     "examples/README.md": "examples.md",
     "benchmarks/README.md": "benchmarks.md",
 }
-MADE = {"reference/config.md": config_page, "reference/cli.md": cli_page}
+MADE = {"reference/config.md": config_page, "reference/methods.md": methods_page, "reference/cli.md": cli_page}
 _LINK = re.compile(r"(\]\()([^)#\s]+)")
 
 
