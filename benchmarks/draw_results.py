@@ -18,6 +18,7 @@ from boxwise.report.comparison import save_curves
 from boxwise.results.facts import Cell, Round
 
 Row = dict[str, str]
+COSTS = ("images", "boxes", "seconds", "val_images", "val_boxes", "val_seconds")
 
 
 def main() -> None:
@@ -47,8 +48,11 @@ def cells(rows: Iterable[Row]) -> Iterable[Cell]:
 
 
 def facts(row: Row) -> dict[str, dict[str, object]]:
-    spent = {name: float(row[name]) for name in ("images", "boxes", "seconds")}
-    return {"annotate": spent, "evaluate": {"test": {name: float(row[f"test_{name}"]) for name in ("ap", "ap50")}}}
+    """What the row says of its round; older files have neither the cost of val nor the fidelity."""
+    spent = {name: float(row[name]) for name in COSTS if row.get(name)}
+    fidelity = {name.removeprefix("fidelity_"): float(value) for name, value in row.items() if name.startswith("fidelity_") and value}
+    reached = {name: float(row[f"test_{name}"]) for name in ("ap", "ap50")}
+    return {"annotate": spent, "evaluate": {"test": reached}, "audit": {"fidelity": fidelity}}
 
 
 if __name__ == "__main__":

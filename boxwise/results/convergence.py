@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
 from boxwise.evaluation.curves import AXES, Axis, cost_at
 from boxwise.evaluation.significance import Interval, interval
@@ -37,16 +38,21 @@ def undertrained(cells: Sequence[Cell], split: str) -> str | None:
     """Why the cells can't be ranked: an arm ends above what the whole pool's labels give by more than noise. None where none does.
 
     The whole pool holds all that any arm has seen. Where it does worse, training has not converged, and curves show training, not labels.
-    Judged by the last AP, paired by seed, one-sided at .05 over all arms (Bonferroni); it needs two seeds.
+    Judged by the last AP, paired by seed, one-sided at .05 over all arms (Bonferroni). Noise is the standard deviation of the differences,
+    pooled over the arms, since that of six seeds alone is poorly known; it needs two seeds.
     """
     whole = _last_aps((cell for cell in cells if cell.role == "ceiling"), split)
-    arms = arms_of(competing(cells), "")
-    ahead = {arm: _paired(_last_aps(cells_of(cells, arm), split), whole, confidence=1 - 2 * ERROR / len(arms)) for arm in arms}
-    above = {arm: gain.mean for arm, gain in ahead.items() if gain.low is not None and gain.low > 0}
-    if not above:
+    last = {arm: _last_aps(cells_of(cells, arm), split) for arm in arms_of(competing(cells), "")}
+    ahead = {arm: np.array([aps[seed] - whole[seed] for seed in aps if seed in whole]) for arm, aps in last.items()}
+    ahead = {arm: gains for arm, gains in ahead.items() if len(gains) > 1}
+    if not ahead:
         return None
-    arm = max(above, key=lambda name: above[name])
-    return f"undertrained: {arm} ends {above[arm]:.3f} AP above what the labels of the whole pool give, so training has not converged"
+    freedom = sum(len(gains) - 1 for gains in ahead.values())
+    noise = math.sqrt(sum(float(gains.var(ddof=1)) * (len(gains) - 1) for gains in ahead.values()) / freedom)
+    arm, gains = max(ahead.items(), key=lambda pair: float(pair[1].mean()) * math.sqrt(len(pair[1])))
+    if gains.mean() <= noise / math.sqrt(len(gains)) * stdtrit(freedom, 1 - ERROR / len(ahead)):
+        return None
+    return f"undertrained: {arm} ends {gains.mean():.3f} AP above what the labels of the whole pool give, so training has not converged"
 
 
 def labels_matter(cells: Sequence[Cell], split: str, *, baseline: str) -> tuple[bool, str] | None:
@@ -81,6 +87,6 @@ def _last_aps(cells: Iterable[Cell], split: str) -> dict[int, float]:
     return {seed: float(aps[-1]) for seed, aps in found.items() if len(aps) > 1}
 
 
-def _paired(a: Mapping[int, float], b: Mapping[int, float], *, confidence: float = 0.95) -> Interval:
+def _paired(a: Mapping[int, float], b: Mapping[int, float]) -> Interval:
     """a - b over the seeds of both."""
-    return interval([a[seed] - b[seed] for seed in a if seed in b], confidence=confidence)
+    return interval([a[seed] - b[seed] for seed in a if seed in b])

@@ -1,0 +1,90 @@
+"""The tables of docs/benchmark.md and docs/results.md, computed anew from the rounds of a file in benchmarks/results, in Markdown.
+
+python benchmarks/results_table.py benchmarks/results/digits_strategies_6_seeds_rounds.csv --val 90,278
+python benchmarks/results_table.py benchmarks/results/bccd_dual_6_seeds.csv --val 86,1124 --arms dual,random
+--val: images and boxes of the data set's val, where the file does not say; they are priced as drawn by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+from pathlib import Path
+
+from draw_results import Row, cells
+
+from boxwise.config import CostConfig
+from boxwise.evaluation.cost import by_hand
+from boxwise.evaluation.curves import Axis
+from boxwise.results.convergence import Reach
+from boxwise.results.facts import Cell
+from boxwise.results.fidelity import NAMES, fidelity_of
+from boxwise.results.grid import Panel, Standing, sanity, standings
+from boxwise.results.tables import ArmResult, figure
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("results", type=Path)
+    arguments.add_argument("--val", default="0,0", help="IMAGES,BOXES")
+    arguments.add_argument("--arms", help="by default all")
+    arguments.add_argument("--baseline", default="random")
+    given = arguments.parse_args()
+    with given.results.open(encoding="utf-8", newline="") as file:
+        rows = [with_val(row, *map(int, given.val.split(","))) for row in csv.DictReader(file)]
+    arms = given.arms.split(",") if given.arms else list(dict.fromkeys(row["arm"] for row in rows))
+    chosen = list(cells([row for arm in arms for row in rows if row["arm"] == arm]))
+    panel = Panel(rows[0].get("data") or given.results.stem, rows[0].get("detector") or "", chosen)
+    for _, text in sanity(panel, baseline=given.baseline):
+        print(f"- {text}")
+    print("\n| arm | mean rank | AP at the end | area − random | p | p, Holm | images saved | boxes saved | time saved | time to 95% |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for standing in standings(panel, baseline=given.baseline):
+        print(line(standing))
+    print("\n" + "\n".join(fidelity(chosen)))
+
+
+def with_val(row: Row, images: int, boxes: int) -> Row:
+    """The row with what its val cost, unless it says so itself."""
+    paid = {"val_images": str(images), "val_boxes": str(boxes), "val_seconds": str(by_hand(images, boxes, CostConfig()))}
+    return paid | {name: value for name, value in row.items() if value}
+
+
+def line(standing: Standing) -> str:
+    result, reach = standing.result, standing.reach
+    difference = result.quantity("difference")
+    p = result.summary.test.p if result.summary.test else None
+    parts = [f"`{result.label}`", figure(standing.rank, 1), figure(result.ap.mean), f"{difference.text} ({difference.remark})", figure(p)]
+    parts += [figure(standing.p_holm.get(result.judged)), *(saving(result, axis) for axis in ("images", "boxes", "seconds")), near(reach)]
+    return "| " + " | ".join(parts).replace("– ()", "–") + " |"
+
+
+def saving(result: ArmResult, axis: Axis) -> str:
+    """Val included, in bold, with its limits; after it without val."""
+    shown = result.quantity("saving", axis)
+    limits = shown.remark.replace("%", "").replace(", without val ", "; without val ")
+    return f"**{shown.text}** ({limits})" if limits else shown.text
+
+
+def near(reach: Reach | None) -> str:
+    """The share of the annotator time of labelling everything at which 95% of its AP50 is reached, and in how many seeds it is."""
+    if reach is None:
+        return "–"
+    share = reach.of_everything["seconds"]
+    return f"{share:.0%} ({reach.reached} of {reach.seeds})" if math.isfinite(share) else f"never ({reach.reached} of {reach.seeds})"
+
+
+def fidelity(chosen: list[Cell]) -> list[str]:
+    """One line an arm and surrogate: the mean over seeds with its 95% limits."""
+    said = []
+    for arm in dict.fromkeys(cell.arm for cell in chosen):
+        for name in NAMES:
+            found = fidelity_of([cell for cell in chosen if cell.arm == arm], name)
+            if found.low is not None:
+                said.append(f"{arm} {name}: {found.mean:.2f} (95% {found.low:.2f} to {found.high:.2f})")
+    return said
+
+
+if __name__ == "__main__":
+    main()
