@@ -46,7 +46,7 @@ def advance(folder: Path) -> str | None:
     if code == _WAS_INTERRUPTED:
         return "the training process was interrupted."
     if code < 0:
-        return f"the training process was ended by {signal.Signals(-code).name}" + (", perhaps for want of memory." if code == -9 else ".")
+        return f"the training process was ended by {signal.Signals(-code).name}" + (", perhaps for lack of memory." if code == -9 else ".")
     return said[-1].strip().removeprefix("Error: ") if said else f"the training process ended with code {code}."
 
 

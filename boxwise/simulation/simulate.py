@@ -320,7 +320,7 @@ def _run_side_by_side(plan: Plan, jobs: int, on_event: OnEvent) -> None:
         _run_in_processes(plan, jobs, on_event)
     except BrokenProcessPool:
         raise StudyError(
-            "a cell's process was killed, perhaps for want of memory: use fewer --jobs; the same command goes on where it was."
+            "a cell's process was killed, perhaps for lack of memory: use fewer --jobs; the same command goes on where it was."
         ) from None
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from boxwise.evaluation.entropy import jensen_shannon
 from boxwise.records import Query
 from boxwise.strategies.base import Budget, Candidates
-from boxwise.strategies.top_k import falling
+from boxwise.strategies.top_k import best
 
 Vectors = NDArray[np.float64]
 
@@ -36,8 +36,7 @@ class CaldBalance:
         self.oversample = oversample
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
-        wide = Budget(round(self.oversample * budget.amount), budget.unit)
-        shortlist = wide.first(falling(candidates.scores.values, rng), candidates)
+        shortlist = best(candidates, budget, oversample=self.oversample, rng=rng)
         if candidates.expected_objects.shape[1] == 0:  # classes are unknown: nothing to balance
             first = budget.first(shortlist, candidates)
             return candidates.query(first.tolist(), utility=np.zeros(len(first)))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from boxwise.records import DetectedBoxes, Query
 from boxwise.strategies.base import Budget, Candidates
-from boxwise.strategies.top_k import falling
+from boxwise.strategies.top_k import best
 
 Distances = NDArray[np.float32]
 Rows = NDArray[np.intp]
@@ -41,8 +41,7 @@ class Ppal:
         self.oversample = oversample
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
-        wide = Budget(round(self.oversample * budget.amount), budget.unit)
-        shortlist = wide.first(falling(candidates.scores.values, rng), candidates)
+        shortlist = best(candidates, budget, oversample=self.oversample, rng=rng)
         if len(shortlist) == 0:
             return candidates.query([], utility=np.zeros(0))
         costs = budget.costs(candidates)[shortlist]

@@ -10,7 +10,7 @@ from numpy.random import Generator
 from boxwise.records import Query
 from boxwise.strategies.base import Budget, Candidates
 from boxwise.strategies.k_center import farthest_first
-from boxwise.strategies.top_k import falling
+from boxwise.strategies.top_k import best
 
 
 class ScoreThenDiversity:
@@ -27,8 +27,7 @@ class ScoreThenDiversity:
         self.oversample = oversample
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
-        wide = Budget(round(self.oversample * budget.amount), budget.unit)
-        shortlist = wide.first(falling(candidates.scores.values, rng), candidates)
+        shortlist = best(candidates, budget, oversample=self.oversample, rng=rng)
         costs = budget.costs(candidates)[shortlist]
         embeddings = candidates.embeddings[shortlist]
         picks, distances = farthest_first(embeddings, candidates.labeled_embeddings, costs, amount=budget.amount, rng=rng)

@@ -20,8 +20,14 @@ class TopK:
     uses_boxes = False
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
-        picks = budget.first(falling(candidates.scores.values, rng), candidates)
+        picks = best(candidates, budget, rng=rng)
         return candidates.query(picks.tolist(), utility=candidates.scores.values[picks])
+
+
+def best(candidates: Candidates, budget: Budget, *, oversample: float = 1, rng: Generator) -> NDArray[np.intp]:
+    """Rows of the highest scores that `oversample` times the budget pays for, by falling score, ties in random order; intp [n]."""
+    wide = budget if oversample == 1 else Budget(round(oversample * budget.amount), budget.unit)
+    return wide.first(falling(candidates.scores.values, rng), candidates)
 
 
 def falling(values: NDArray[np.float64], rng: Generator) -> NDArray[np.intp]:

@@ -34,7 +34,7 @@ def test_a_run_that_ends_well_has_nothing_to_say(running):
         ("import sys; print('Error: no space left', file=sys.stderr); sys.exit(2)", "no space left"),
         ("import os; os._exit(7)", "the training process ended with code 7."),
         ("import sys; sys.exit(3)", "the training process was interrupted."),
-        ("import os; os.kill(os.getpid(), 9)", "the training process was ended by SIGKILL, perhaps for want of memory."),
+        ("import os; os.kill(os.getpid(), 9)", "the training process was ended by SIGKILL, perhaps for lack of memory."),
         ("import os; os.kill(os.getpid(), 15)", "the training process was ended by SIGTERM."),
     ],
 )

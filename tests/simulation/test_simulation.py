@@ -288,7 +288,7 @@ def test_a_process_that_the_system_kills_is_one_message_and_the_run_goes_on(plan
         workers = [child for child in set(multiprocessing.active_children()) - before if "Manager" not in child.name]
         os.kill(workers[0].pid, signal.SIGKILL)
 
-    with pytest.raises(StudyError, match="a cell's process was killed, perhaps for want of memory: use fewer --jobs"):
+    with pytest.raises(StudyError, match="a cell's process was killed, perhaps for lack of memory: use fewer --jobs"):
         simulate(small, jobs=2, on_event=kill_one)
     assert set(multiprocessing.active_children()) == before
     assert [cell.finished for cell in simulate(small)] == [True]
