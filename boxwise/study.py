@@ -29,6 +29,7 @@ from boxwise.errors import BoxwiseError, StudyError
 from boxwise.files import replacing
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
 from boxwise.rounds import Event, RoundContext
+from boxwise.rounds.duration import Duration, expected_duration
 from boxwise.store import GIVEN, Store
 
 CONFIG_FILE = "config.yaml"
@@ -242,6 +243,12 @@ class Study:
                 return phase
             if on_step is not None:
                 on_step(number, phase)
+
+    def expected_duration(self) -> Duration | None:
+        """How long the rounds from here on take, measured on a few steps; None where the next training waits for labels."""
+        number, phase = self.store.position
+        waits = phase in (Phase.SELECT, Phase.DONE) or (phase is Phase.ANNOTATE and bool(self.store.unanswered(number).items))
+        return None if waits else expected_duration(self._context(None, None), number)
 
     def extend(self, rounds: int) -> None:
         """Allow `rounds` rounds in all: the one part of a study's config that may grow."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,7 @@ class Watch:
         )  # fmt: skip
         self._tasks: dict[str, TaskID] = {}
         self._last_line = monotonic()
+        self._pace = Pace()
 
     def __enter__(self) -> Watch:
         if console.is_terminal:
@@ -56,7 +59,7 @@ class Watch:
             self._bar(name, event, figures)
         elif monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
             self._last_line = monotonic()
-            say(f"{name} {event.step}/{event.steps} {figures}")
+            say(f"{name} {event.step}/{event.steps} {figures}{self._pace.left(event)}")
 
     def _bar(self, name: str, event: Event, figures: str) -> None:
         if name not in self._tasks:
@@ -64,6 +67,55 @@ class Watch:
         self._progress.update(self._tasks[name], completed=event.step, total=event.steps, figures=figures)
         if event.step >= event.steps:
             self._progress.remove_task(self._tasks.pop(name))
+
+
+class Pace:
+    """How fast each running step goes."""
+
+    def __init__(self) -> None:
+        self._began: dict[tuple[int, str], tuple[float, int]] = {}  # step → when it was first seen, and how far it was
+
+    def left(self, event: Event) -> str:
+        """The time that the rest takes at the pace so far, as a clause; empty before there is a pace."""
+        now = monotonic()
+        began, first = self._began.setdefault((event.round, event.phase.value), (now, event.step))
+        if event.step <= first:
+            return ""
+        return f", {span((event.steps - event.step) * (now - began) / (event.step - first))} left"
+
+
+class RunLog:
+    """A study's run.log: what `run` says, and every quarter of a minute how far a step is and what is left. Use as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._last, self._pace = path, monotonic(), Pace()
+
+    def __enter__(self) -> RunLog:
+        self._file = self._path.open("a", encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def event(self, event: Event) -> None:
+        left = self._pace.left(event)
+        if not event.finished and monotonic() - self._last > _SECONDS_BETWEEN_LINES:
+            self._last = monotonic()
+            figures = "".join(f" {key} {value:.4g}" for key, value in event.figures.items() if value is not None)
+            self.line(f"round {event.round} {event.phase.value} {event.step}/{event.steps}{figures}{left}")
+
+    def line(self, text: str) -> None:
+        """One line with the time, on the disk at once."""
+        self._file.write(f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
+        self._file.flush()
+
+
+def span(seconds: float) -> str:
+    """A time span as people say it: '40 s', '12 min', '3 h 05 min'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def say(text: str) -> None:
@@ -77,8 +129,8 @@ def reading(done: int, total: int) -> None:
         console.print(f"reading images {done}/{total}", end="\n" if done == total else "\r")
 
 
-def print_step(study: Study, number: int, phase: Phase) -> None:
-    """One line for a finished step."""
+def step_line(study: Study, number: int, phase: Phase) -> str:
+    """What is said of a finished step."""
     facts = study.store.facts().get(number, {}).get(phase.value, {})
     lines: dict[str, Callable[[], str]] = {
         "select": lambda: facts.get("ended") or _asked(facts),
@@ -89,7 +141,7 @@ def print_step(study: Study, number: int, phase: Phase) -> None:
         "evaluate": lambda: _qualities(facts) or "no val or test images",
         "score": lambda: facts.get("ended") or f"{facts['pool']} images scored, {facts['images_per_second']:.1f} images/s",
     }  # fmt: skip
-    say(f"round {number} {phase.value}: {lines[phase.value]()}")
+    return f"round {number} {phase.value}: {lines[phase.value]()}"
 
 
 def _qualities(facts: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from boxwise.study import Study
 
 app = typer.Typer()
+_WORTH_A_WORD = 60.0  # seconds of work from which `run` says how long it will take
 StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
 FormatName = Annotated[str | None, typer.Option("--format", help="voc, coco, yolo or cvat; guessed from the files when not given.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="Config overrides, such as train.epochs=30.")]
@@ -86,6 +87,7 @@ def _advance(opened: Study, *, served: bool) -> None:
     from boxwise.cli.console import rounds_table, say
     from boxwise.records import Phase
 
+    _say_how_long(opened)
     with _watching(opened) as (on_event, on_step):
         end = opened.run(on_event=on_event, on_step=on_step)
     if end is Phase.ANNOTATE and served:
@@ -100,29 +102,44 @@ def _advance(opened: Study, *, served: bool) -> None:
 @contextmanager
 def _watching(opened: Study) -> Iterator[tuple[Callable[[Event], None], Callable[[int, Phase], None]]]:
     """(what to do with events, what to do after each step): show them here, and leave them for the labelling page."""
-    from boxwise.cli.console import Watch
+    from boxwise.cli.console import RunLog, Watch, say, step_line
     from boxwise.web.progress import ProgressFile
 
-    with Watch() as watch, ProgressFile(opened.folder) as progress:
+    with Watch() as watch, ProgressFile(opened.folder) as progress, RunLog(opened.folder / "run.log") as log:
 
         def on_event(event: Event) -> None:
             watch.event(event)
             progress.event(event)
+            log.event(event)
 
         def on_step(number: int, phase: Phase) -> None:
             progress.step_done()
+            line = step_line(opened, number, phase)
+            say(line)
+            log.line(line)
             _after_step(opened, number, phase)
 
         yield on_event, on_step
 
 
+def _say_how_long(opened: Study) -> None:
+    """Before hours of work begin, how many they are; nothing for the processes of a distributed training and for seconds."""
+    from boxwise.cli.console import note, span
+
+    expected = None if int(os.environ.get("WORLD_SIZE", "1")) > 1 else opened.expected_duration()
+    if expected is not None and expected.all_rounds > _WORTH_A_WORD:
+        note(
+            f"This round takes at most {span(expected.this_round)}, all rounds left {span(expected.all_rounds)} without the time people "
+            f"take: {expected.training:.1f} images/s training, {expected.predicting:.1f} predicting, measured on a few steps. "
+            f"Progress is in {opened.folder / 'run.log'} too."
+        )
+
+
 def _after_step(opened: Study, number: int, phase: Phase) -> None:
-    from boxwise.cli.console import print_step
     from boxwise.records import Phase
     from boxwise.report.tensorboard import write_events
     from boxwise.results.cells import cell_of
 
-    print_step(opened, number, phase)
     if phase is Phase.EVALUATE:
         write_events(opened.folder / "tensorboard", cell_of(opened))
         _write_report(opened)

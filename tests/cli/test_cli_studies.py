@@ -207,7 +207,7 @@ def test_interrupted_by_the_user(boxwise, digits_folder, tmp_path, tiny_override
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("boxwise.study.Study.step", interrupted)
+    monkeypatch.setattr("boxwise.study.Study._advance", interrupted)
     code, _, err = boxwise("run", tmp_path / "s")
     assert code == 130 and "Nothing is lost" in err
 

@@ -4,7 +4,9 @@ import pytest
 
 from boxwise.cli import console
 from boxwise.evaluation.curves import AXES, CellCurve, compare_arms
+from boxwise.records import Phase
 from boxwise.results.tables import ArmResult
+from boxwise.rounds import Event
 
 LABOUR = {"images": 50, "boxes": 120, "seconds": 900.0}
 
@@ -47,3 +49,32 @@ def test_results_tell_the_time_saved_beside_the_images(shown):
     column = [cell.strip() for cell in head.split("┃")].index("time saved")
     assert row.split("│")[column].strip() == f"{100 * of_review['seconds'].saving.mean:.0f}%"
     assert row.split("│")[column - 1].strip() == "0%"
+
+
+class TestProgress:
+    def test_says_what_is_left_once_there_is_a_pace(self, monkeypatch):
+        clock = iter([0.0, 10.0, 30.0])
+        monkeypatch.setattr(console, "monotonic", lambda: next(clock))
+        pace = console.Pace()
+        said = [pace.left(Event(1, Phase.TRAIN, step, 100)) for step in (10, 20, 40)]
+        assert said == ["", ", 80 s left", ", 60 s left"]
+
+    @pytest.mark.parametrize(("seconds", "said"), [(40, "40 s"), (89, "89 s"), (720, "12 min"), (11_100, "3 h 05 min")])
+    def test_spans_are_said_as_people_say_them(self, seconds, said):
+        assert console.span(seconds) == said
+
+    def test_the_log_has_a_line_for_a_step_under_way_and_one_for_what_is_said(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.0)
+        with console.RunLog(tmp_path / "run.log") as log:
+            log.event(Event(0, Phase.TRAIN, 1, 50, {"loss": 2.5}))
+            log.line("round 0 train: 50 steps")
+        first, second = (tmp_path / "run.log").read_text().splitlines()
+        assert first.endswith("round 0 train 1/50 loss 2.5") and second.endswith("round 0 train: 50 steps")
+
+    def test_val_says_how_many_images_it_has_and_its_interval(self, shown):
+        val = {"ap": 0.31, "ap50": 0.5, "images": 12, "intervals": {"ap": [0.25, 0.37], "ap50": [0.4, 0.6]}}
+        console.rounds_table({0: {"annotate": LABOUR, "evaluate": {"val": val, "test": None}}})
+        assert any("0.310 (0.25 to 0.37)" in line and " 12 " in line for line in shown())
+        assert (
+            console._quality("val", val) == "val AP 0.310 (0.25 to 0.37), AP50 0.500 (0.40 to 0.60) on 12 images, fewer than 30 say little"
+        )
