@@ -1,4 +1,7 @@
-"""Files that are complete or absent: written aside, fsynced, then renamed over the target."""
+"""Files that are complete or absent: written aside, fsynced, then renamed over the target; and a lock between processes.
+
+The same on Linux, macOS and Windows.
+"""
 
 import csv
 import math
@@ -23,12 +26,31 @@ def replacing(path: Path) -> Iterator[Path]:
         yield aside
         _sync(aside)
         aside.replace(path)
-        _sync(path.parent)
+        _sync_folder(path.parent)
     except OSError as error:
         raise BoxwiseError(f"{path}: cannot be written ({error.strerror or error}). Nothing that was there is lost.") from error
     finally:
         with suppress(OSError):  # there may not even be a folder
             aside.unlink()
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs; the system lets go of it when the process ends, however that happens.
+
+    Raises BlockingIOError while another process holds it, unless this one is to `wait`.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, timeout=-1 if wait else 0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BlockingIOError(f"{path} is held by another process") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -43,8 +65,16 @@ def _known(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync(file: Path) -> None:
+    with file.open("r+b") as opened:  # Windows syncs what is open for writing alone
+        os.fsync(opened.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in the folder durable; Windows opens no folder, and its file system logs renames itself."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -6,7 +6,6 @@ Knows the order of the steps, not what they do (rounds.py), nor where answers co
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,11 +25,11 @@ from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig, differences, dump_config, load_config, parse_config
 from boxwise.data.formats.base import Dataset
 from boxwise.errors import BoxwiseError, StudyError
-from boxwise.files import replacing
+from boxwise.files import locked, replacing
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
 from boxwise.rounds import Event, RoundContext
 from boxwise.rounds.duration import Duration, expected_duration
-from boxwise.store import GIVEN, Store
+from boxwise.store import GIVEN, URL, Store, file_url
 
 CONFIG_FILE = "config.yaml"
 _POLL_SECONDS = 0.5
@@ -318,12 +317,11 @@ class Study:
 
     @contextmanager
     def _lock(self, *, wait: bool = False) -> Iterator[None]:
-        with (self.folder / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                raise StudyError(f"{self.folder}: another boxwise process is working on this study.") from None
-            yield
+        try:
+            with locked(self.folder / ".lock", wait=wait):
+                yield
+        except BlockingIOError:
+            raise StudyError(f"{self.folder}: another boxwise process is working on this study.") from None
 
 
 def _write_config(folder: Path, config: StudyConfig) -> None:
@@ -331,8 +329,8 @@ def _write_config(folder: Path, config: StudyConfig) -> None:
         path.write_text(dump_config(config), encoding="utf-8")
 
 
-def _url(folder: Path, config: StudyConfig) -> str:
-    return config.store or f"sqlite:///{(folder / 'study.sqlite').absolute()}"
+def _url(folder: Path, config: StudyConfig) -> str | URL:
+    return config.store or file_url(folder / "study.sqlite")
 
 
 def _given(image_id: str, boxes: Boxes) -> Annotation:

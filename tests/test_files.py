@@ -1,9 +1,13 @@
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from boxwise.errors import BoxwiseError
-from boxwise.files import replacing, write_csv
+from boxwise.files import locked, replacing, write_csv
 
 
 def test_the_target_is_replaced_whole(tmp_path):
@@ -47,3 +51,43 @@ def test_a_column_that_was_not_announced_is_an_error_and_leaves_the_file_as_it_w
     with pytest.raises(ValueError, match="c"):
         write_csv(tmp_path / "table.csv", ("a",), [{"a": 1, "c": 2}])
     assert (tmp_path / "table.csv").read_text().split() == ["a", "1"]
+
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from boxwise.files import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def holder(path, seconds):
+    """A process that holds the lock."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDING, str(path), str(seconds)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_lock_is_another_processes_until_that_is_killed(tmp_path):
+    process = holder(tmp_path / ".lock", 60)
+    with pytest.raises(BlockingIOError), locked(tmp_path / ".lock"):
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with locked(tmp_path / ".lock"), pytest.raises(BlockingIOError), locked(tmp_path / ".lock"):
+        pass
+
+
+def test_a_lock_can_be_waited_for(tmp_path):
+    process, began = holder(tmp_path / ".lock", 0.5), time.monotonic()
+    with locked(tmp_path / ".lock", wait=True):
+        assert process.wait(5) == 0 and time.monotonic() - began > 0.2
+
+
+def test_an_error_inside_lets_the_lock_go(tmp_path):
+    with pytest.raises(RuntimeError), locked(tmp_path / ".lock"):
+        raise RuntimeError
+    with locked(tmp_path / ".lock"):
+        pass

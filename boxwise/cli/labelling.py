@@ -97,9 +97,10 @@ def stopping_cleanly() -> Iterator[None]:
 
     SIGINT is set too: a shell's background job starts with it ignored, and so would the training that it starts.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    before = {number: signal.getsignal(number) for name in names if (number := getattr(signal, name, None)) is not None}
     for number, handler in before.items():
-        if number is not signal.SIGHUP or handler is not signal.SIG_IGN:
+        if number.name != "SIGHUP" or handler is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     try:
         yield

@@ -9,17 +9,21 @@ import os
 import signal
 import subprocess
 import sys
+from _thread import interrupt_main
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from time import sleep
+from typing import Any
 
 import typer
 
 _SECONDS_TO_STOP = 30.0
 _LINES_KEPT = 20
+# In a session (on Windows: a group) of its own Ctrl-C reaches it once, from here.
+_ALONE: dict[str, Any] = {"creationflags": 0x200} if os.name == "nt" else {"start_new_session": True}
 _WAS_INTERRUPTED = 3  # exit code of the training process, which leaves the words to the one that started it
 
 
@@ -29,10 +33,7 @@ def advance(folder: Path) -> str | None:
     What it prints is seen as it comes. When this process is interrupted, so is that one; when this one dies, `ending_with_parent` ends it.
     """
     command = [sys.executable, "-m", "boxwise", "run", str(folder), "--served"]
-    # In a session of its own Ctrl-C reaches it once, from here.
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
-    )  # fmt: skip
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", **_ALONE)
     said: deque[str] = deque(maxlen=_LINES_KEPT)
     listener = Thread(target=_pass_on, args=(process, said), daemon=True)
     listener.start()
@@ -68,6 +69,10 @@ def _outlive(parent: int) -> None:
     """Wait for the parent's end, then interrupt this process and its workers, and in the end kill what did not stop."""
     while os.read(parent, 1):
         pass
+    if os.name == "nt":
+        interrupt_main()
+        sleep(_SECONDS_TO_STOP)
+        os._exit(_WAS_INTERRUPTED)
     os.killpg(0, signal.SIGINT)
     sleep(_SECONDS_TO_STOP)
     os.killpg(0, signal.SIGKILL)
@@ -84,11 +89,26 @@ def _stop(process: subprocess.Popen[str]) -> None:
     """Interrupt the process and its workers as Ctrl-C would; what it committed stays."""
     if process.poll() is not None:
         return
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGINT)
+    _interrupt(process)
     try:
         process.wait(_SECONDS_TO_STOP)
     except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         process.wait()
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    """On Windows by ending its standard input, which `_outlive` waits for; elsewhere by a signal to it and its workers."""
+    with suppress(OSError):
+        if os.name != "nt":
+            os.killpg(process.pid, signal.SIGINT)
+        elif process.stdin is not None:
+            process.stdin.close()
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with suppress(OSError):
+        if os.name != "nt":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()

@@ -4,6 +4,7 @@
 """
 
 from boxwise.store.desk import Desk, Draft, Lease
+from boxwise.store.schema import URL, file_url
 from boxwise.store.store import GIVEN, MODEL, Labour, Store
 
-__all__ = ["GIVEN", "MODEL", "Desk", "Draft", "Labour", "Lease", "Store"]
+__all__ = ["GIVEN", "MODEL", "URL", "Desk", "Draft", "Labour", "Lease", "Store", "file_url"]

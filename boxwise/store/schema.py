@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from threading import RLock
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import URL, Connection, Engine
 
 META = sa.MetaData()
 STUDY = sa.Table("study", META, sa.Column("key", sa.String, primary_key=True), sa.Column("value", sa.JSON, nullable=False))
@@ -138,7 +139,12 @@ def others_of(image_id: str, round_index: int, annotator: str) -> sa.Select[tupl
 _SQLITE_WRITER = RLock()
 
 
-def engine(url: str) -> Engine:
+def file_url(path: Path) -> URL:
+    """The URL of SQLite's file at `path`, which may hold any character: backslashes, question marks, signs of per cent."""
+    return URL.create("sqlite", database=str(path.absolute()))
+
+
+def engine(url: str | URL) -> Engine:
     engine = sa.create_engine(url)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _configure_sqlite)
@@ -162,5 +168,5 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def shown(url: str) -> str:
+def shown(url: str | URL) -> str:
     return sa.engine.make_url(url).render_as_string(hide_password=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import URL, Connection, Engine
 
 from boxwise.errors import StudyError
 from boxwise.jsonable import plain
@@ -65,7 +65,7 @@ class Store:
         self._engine = engine
 
     @classmethod
-    def create(cls, url: str, facts: Mapping[str, Any]) -> Store:
+    def create(cls, url: str | URL, facts: Mapping[str, Any]) -> Store:
         """A new store at `url` holding the study's `facts` (config, classes...). Raises StudyError if one is there already."""
         store = cls(engine(url))
         with writing(store._engine) as connection:
@@ -77,7 +77,7 @@ class Store:
         return store
 
     @classmethod
-    def open(cls, url: str) -> Store:
+    def open(cls, url: str | URL) -> Store:
         """The store at `url`, brought to today's schema if an earlier version of boxwise wrote it.
 
         `backup` is then the file that SQLite's was copied to. Raises StudyError if there is no store, or a newer version wrote it.

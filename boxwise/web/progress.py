@@ -99,8 +99,8 @@ def _read(folder: Path) -> dict[str, Any] | None:
 
 
 def _alive(found: dict[str, Any]) -> bool:
-    """Whether the writer still runs; of one on another machine nothing is known but its silence."""
-    if found["host"] != platform.node():
+    """Whether the writer still runs; of one on another machine, or on Windows, nothing is known but its silence."""
+    if found["host"] != platform.node() or os.name == "nt":  # Windows' os.kill ends the process that it is asked about
         return True
     try:
         os.kill(found["pid"], 0)
