@@ -34,9 +34,10 @@ def audit(context: RoundContext, round_index: int) -> StepResult:
         weights = _weights(context, round_index, {})
         return StepResult({"n": 0, "fidelity": {}, "true_losses": {}, "weights": weights, "lure": None}, (round_index, Phase.COMPOSE))
     detector = context.load(round_index - 1)
+    offers = registry.DETECTORS[config.detector.name].offers
     measured = pool_pass.audit(
         detector,
-        surrogates(pseudo_threshold=config.scorer.pseudo_threshold),
+        surrogates(pseudo_threshold=config.scorer.pseudo_threshold, expected="expected_loss" in offers),
         samples,
         batch=config.score_batch,
         workers=config.workers,

@@ -28,7 +28,9 @@ def train(context: RoundContext, round_index: int) -> StepResult:
     """Train from the initial weights or from those of the round before, as the config says."""
     started = monotonic()
     detector, report = _fit(context, round_index)
-    detector.save(context.weights_file(round_index))
+    weights = context.weights_file(round_index)
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    detector.save(weights)
     for image_id, fault in report.unreadable.items():
         context.store.quarantine(image_id, fault)
     before = context.facts(round_index - 1, Phase.TRAIN) if goes_on(context, round_index) else {}

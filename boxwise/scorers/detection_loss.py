@@ -94,6 +94,7 @@ class OracleLoss(DetectionLoss):
         return detector.losses(view, [self.truths(image.image_id) for image in view.batch.records])
 
 
-def surrogates(*, pseudo_threshold: float) -> tuple[DetectionLoss, ...]:
-    """The three surrogates of the true loss whose fidelity is reported each round."""
-    return ExpectedLoss(), PseudoLoss(threshold=pseudo_threshold), LearnedLoss()
+def surrogates(*, pseudo_threshold: float, expected: bool = True) -> tuple[DetectionLoss, ...]:
+    """The three surrogates of the true loss whose fidelity is reported each round. expected: whether the detector has an expected loss."""
+    others = (PseudoLoss(threshold=pseudo_threshold), LearnedLoss())
+    return (ExpectedLoss(), *others) if expected else others

@@ -13,7 +13,9 @@ from importlib import import_module
 import pytest
 
 _HOMES = {
+    "DetectorContract": "boxwise.testing.detectors",
     "PolicyContract": "boxwise.testing.policies",
+    "ScorerContract": "boxwise.testing.scorers",
     "StrategyContract": "boxwise.testing.strategies",
 }
 __all__ = sorted(_HOMES)

@@ -1,4 +1,4 @@
-"""What every detector promises, for every network that has a name; see boxwise/detectors/base.py."""
+"""What every detector promises, for every one that has a name, and what the networks among them promise beyond the protocol."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from boxwise.detectors.detector import BOX_DIMENSIONS, TorchDetector, build_dete
 from boxwise.detectors.loading import image_batches
 from boxwise.detectors.names import DETECTORS, EXPORT
 from boxwise.detectors.network import Postprocessing
-from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Sample
+from boxwise.testing import DetectorContract
 
 CLASSES = ("ring", "disc", "cross")
 IMGSZ = {"tiny_ssd": 64, "ssd300_vgg16": 300, "ssd300_vgg16_mixture": 300}  # all others take 96
@@ -28,17 +28,30 @@ SIZES = ((120, 90), (64, 100))
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module", params=[pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in DETECTORS])
+NAMES = [pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in DETECTORS]
+
+
+def config_of(name: str) -> DetectorConfig:
+    # An untrained YOLOX believes in no object, and its boxes are its cells, which overlap by 1/16 or not at all.
+    unsure = {"score_threshold": 1e-6, "nms_iou": 0.03} if name.startswith("yolox") else {}
+    return DetectorConfig(name=name, imgsz=IMGSZ.get(name, 96), pretrained=False, **unsure)
+
+
+class TestDetectors(DetectorContract):
+    names = NAMES
+
+    def config(self, name: str) -> DetectorConfig:
+        return config_of(name)
+
+
+@pytest.fixture(scope="module", params=NAMES)
 def name(request: pytest.FixtureRequest) -> str:
     """Module scope: pytest then runs all tests of one network in a row, and one network is in memory at a time."""
     return request.param
 
 
 def build(name: str, *, seed: int = 0, classes: tuple[str, ...] = CLASSES) -> TorchDetector:
-    # An untrained YOLOX believes in no object, and its boxes are its cells, which overlap by 1/16 or not at all.
-    unsure = {"score_threshold": 1e-6, "nms_iou": 0.03} if name.startswith("yolox") else {}
-    config = DetectorConfig(name=name, imgsz=IMGSZ.get(name, 96), pretrained=False, **unsure)
-    return build_detector(name, classes, config, seed=seed, device=CPU)
+    return build_detector(name, classes, config_of(name), seed=seed, device=CPU)
 
 
 @pytest.fixture(scope="module")
@@ -106,18 +119,6 @@ def test_reading_changes_no_parameter_buffer_mode_or_rng(detector: TorchDetector
     detector.network.eval()
 
 
-def test_evidence_is_deterministic_finite_and_of_one_row_an_image(
-    detector: TorchDetector, view: View, batch: ImageBatch, samples: list[Sample]
-) -> None:
-    first, second = evidence(detector, view, labels(samples)), evidence(detector, detector.view(batch), labels(samples))
-    for name, values in first.items():
-        assert values.dtype == np.float32
-        assert len(values) == len(samples)
-        assert np.isfinite(values).all()
-        np.testing.assert_array_equal(values, second[name])
-    np.testing.assert_allclose(np.linalg.norm(first["embeddings"], axis=1), 1, rtol=1e-5)
-
-
 def test_box_embeddings_stand_beside_the_detections(detector: TorchDetector, view: View, samples: list[Sample]) -> None:
     boxes, embeddings = detector.detections(view), detector.box_embeddings(view)
     assert [each.shape for each in embeddings] == [(len(b), BOX_DIMENSIONS) for b in boxes]
@@ -151,20 +152,6 @@ def test_losses_are_defined_where_no_image_has_an_object(detector: TorchDetector
     losses = detector.losses(view, [Boxes.empty()] * 2)
     assert np.isfinite(losses).all()
     assert (losses > 0).all()
-
-
-def test_crowd_regions_are_no_targets(detector: TorchDetector, view: View) -> None:
-    crowd = Boxes(np.array([[5, 5, 50, 50]], np.float32), np.array([0]), crowd=np.array([True]))
-    np.testing.assert_array_equal(detector.losses(view, [crowd] * 2), detector.losses(view, [Boxes.empty()] * 2))
-
-
-def test_an_image_does_not_depend_on_its_batch(detector: TorchDetector, view: View, samples: list[Sample]) -> None:
-    together = evidence(detector, view, labels(samples))
-    for index, sample in enumerate(samples):
-        (single,) = image_batches([sample.image], detector.input, batch=1)
-        alone = evidence(detector, detector.view(single), [sample.boxes])
-        for name, values in together.items():
-            np.testing.assert_allclose(values[index], alone[name][0], rtol=2e-3, atol=2e-4, err_msg=name)
 
 
 def test_detections_are_sorted_inside_the_image_and_carry_probabilities(detector: TorchDetector, view: View, samples: list[Sample]) -> None:
@@ -273,9 +260,3 @@ def test_training_changes_the_weights_and_save_and_load_keep_them(name: str, sam
         assert (other.classes, other.input) == (CLASSES, detector.input)
         for key, values in evidence(other, other.view(batch), labels(samples)[:1]).items():
             np.testing.assert_array_equal(values, expected[key])
-
-
-def test_weights_of_another_class_list_are_refused(name: str, detector: TorchDetector, tmp_path: Path) -> None:
-    detector.save(tmp_path / "weights.pt")
-    with pytest.raises(BoxwiseError, match=r"weights\.pt.*expected classes \['cat'\], found \['ring', 'disc', 'cross'\]"):
-        build(name, classes=("cat",)).load(tmp_path / "weights.pt")

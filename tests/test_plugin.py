@@ -1,0 +1,105 @@
+"""A package of its own: installed by pip, found by its entry points, held to the promises, and run through a study."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from boxwise.data.formats.names import FORMATS
+
+PACKAGE = Path(__file__).parent / "plugin"
+METHODS = (
+    *("detector.name=bright_box", "scorer.name=brightness", "scorer.brightness.wanted=bright"),
+    *("strategy.name=crowded", "strategy.crowded.most=3", "policy.name=newest"),
+)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """The environment of processes for which the package is installed."""
+    target = tmp_path_factory.mktemp("installed")
+    source = tmp_path_factory.mktemp("source") / "plugin"
+    shutil.copytree(PACKAGE, source)  # nothing is built in the checkout
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", target]
+    subprocess.run([*install, source], check=True, capture_output=True)
+    path = os.pathsep.join([str(target), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    return os.environ | {"PYTHONPATH": path}
+
+
+@pytest.fixture
+def run(environment, tmp_path):
+    def boxwise(*arguments):
+        command = [sys.executable, "-m", "boxwise", *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    return boxwise
+
+
+@pytest.fixture
+def images(digits, tmp_path):
+    """A folder of a dozen images without labels."""
+    (tmp_path / "images").mkdir()
+    for record in digits.images[:12]:
+        shutil.copy(record.path, tmp_path / "images")
+    return tmp_path / "images"
+
+
+def hand_in(run, digits, tmp_path, number):
+    """Label what is asked and import it."""
+    run("query", "study", "--out", f"asked{number}.txt")
+    asked = {Path(line).name for line in (tmp_path / f"asked{number}.txt").read_text().splitlines()}
+    records = tuple(record for record in digits.images if record.path.name in asked)
+    FORMATS["voc"].write(replace(digits, images=records), tmp_path / f"labels{number}", copy_images=True)
+    return run("import", "study", f"labels{number}")
+
+
+def test_its_methods_are_listed_with_their_options(run):
+    listed = json.loads(run("methods", "--json").stdout)
+    names = {"detectors": "bright_box", "scorers": "brightness", "strategies": "crowded", "policies": "newest"}
+    assert all(listed[kind][name]["package"] == "boxwise-example" for kind, name in names.items())
+    assert listed["strategies"]["crowded"]["options"]["most"]["default"] == 100
+    assert "strategy.crowded.most" in run("methods", "crowded").stdout
+
+
+def test_they_keep_the_promises(environment, tmp_path):
+    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", PACKAGE / "tests", "--rootdir", tmp_path, "-c", os.devnull]
+    ran = subprocess.run(suite, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr
+    assert "passed" in ran.stdout and "skipped" not in ran.stdout
+
+
+def test_a_study_of_nothing_else_runs_to_its_end(run, images, digits, tmp_path):
+    budget = ("budget.initial=3", "budget.per_round=2", "budget.validation=2", "budget.rounds=1")
+    made = run("init", "study", "--images", images, "--classes", ",".join(digits.classes), *METHODS, *budget)
+    assert made.returncode == 0, made.stderr
+    for number in range(2):
+        ran = run("run", "study")
+        assert ran.returncode == 0 and f"Round {number} waits for labels" in ran.stdout, ran.stderr
+        handed = hand_in(run, digits, tmp_path, number)
+        assert handed.returncode == 0 and "0 findings" in handed.stdout, handed.stderr
+    ended = run("run", "study")
+    assert ended.returncode == 0 and "The study is done" in ended.stdout, ended.stderr
+    assert "newest trains on 2 images" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("strategy.crowded.least=3", "options of crowded: least.*Known options: most"),
+        ("strategy.crowded.most=0", "options of crowded: most.*greater than or equal to 1"),
+        ("scorer.name=uncertainty", "scorer uncertainty needs an expected loss, which detector bright_box has not"),
+        ("strategy.name=ppal", "strategy ppal needs features of single boxes, which detector bright_box has not"),
+        ("policy.name=newst", "Unknown policy 'newst'. Did you mean 'newest'"),
+        ("strategy.crowdd.most=3", "Unknown strategy with options in strategy 'crowdd'. Did you mean 'crowded'"),
+    ],
+)
+def test_a_wrong_option_or_an_unmet_need_is_said_before_any_work(run, images, tmp_path, override, message):
+    refused = run("init", "study", "--images", images, "--classes", "a,b", *METHODS, override)
+    assert refused.returncode == 2 and re.search(message, refused.stderr), refused.stderr
+    assert len(refused.stderr.splitlines()) == 1 and not (tmp_path / "study").exists()
