@@ -59,7 +59,7 @@ def read_coco2017(root: Path, *, progress: Progress | None = None) -> Dataset:
 
 
 Reader = Callable[..., Dataset]
-PROTOCOLS: dict[str, Reader] = {"voc0712": read_voc0712, "coco2017": read_coco2017}
+PUBLISHED_SPLITS: dict[str, Reader] = {"voc0712": read_voc0712, "coco2017": read_coco2017}
 
 
 def with_splits(dataset: Dataset) -> Dataset:

@@ -22,7 +22,7 @@ from boxwise.data.datasets import detect_format, read_dataset
 from boxwise.data.digits import make_digits
 from boxwise.data.formats.base import Dataset
 from boxwise.data.formats.names import FORMATS
-from boxwise.data.splits import PROTOCOLS, with_splits
+from boxwise.data.splits import PUBLISHED_SPLITS, with_splits
 from boxwise.errors import BoxwiseError, ConfigError, StudyError, unknown
 from boxwise.files import replacing
 from boxwise.results.facts import Cell
@@ -48,8 +48,8 @@ class DataSource(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        if self.format is not None and self.format not in {**FORMATS, **PROTOCOLS}:
-            raise ValueError(unknown("format", self.format, [*FORMATS, *PROTOCOLS]))
+        if self.format is not None and self.format not in {**FORMATS, **PUBLISHED_SPLITS}:
+            raise ValueError(unknown("format", self.format, [*FORMATS, *PUBLISHED_SPLITS]))
         return self
 
     @property
@@ -192,8 +192,8 @@ def read_source(source: DataSource, made: Path, *, progress: Progress | None = N
             make_digits(made, seed=_DIGITS_SEED, images=source.digits)
         return read_dataset(made, format_name="voc", progress=progress)
     assert source.path is not None  # with_folders has seen to it
-    if source.format in PROTOCOLS:
-        return PROTOCOLS[source.format](source.path, progress=progress)
+    if source.format in PUBLISHED_SPLITS:
+        return PUBLISHED_SPLITS[source.format](source.path, progress=progress)
     return read_dataset(source.path, format_name=source.format, progress=progress)
 
 
@@ -232,7 +232,7 @@ def _read_with_splits(source: DataSource, name: str, data: Path, progress: Progr
 def _slot(data: Mapping[str, DataSource], folder: str) -> str:
     """The name under which a folder joins the grid."""
     by_name = next((name for name in data if name.lower() == folder.lower()), folder)
-    open_layouts = [name for name, source in data.items() if source.format in PROTOCOLS and not source.ready]
+    open_layouts = [name for name, source in data.items() if source.format in PUBLISHED_SPLITS and not source.ready]
     name = open_layouts[0] if by_name not in data and len(open_layouts) == 1 else by_name
     if name in data and data[name].ready:
         raise BoxwiseError(f"two data sets are called {name!r}: rename a folder, or list both in a grid file.")

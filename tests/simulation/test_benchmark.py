@@ -234,7 +234,7 @@ class TestPresets:
         preset = load_preset("real").with_folders([tmp_path / "BCCD", tmp_path / "mine"])
         assert set(preset.data) == {"bccd", "mine"} and preset.data["bccd"].overrides and not preset.data["mine"].overrides
 
-    def test_a_protocol_takes_the_folder_whatever_it_is_called(self, tmp_path):
+    def test_published_splits_take_a_folder_of_any_name(self, tmp_path):
         (tmp_path / "VOCdevkit").mkdir()
         preset = load_preset("voc").with_folders([tmp_path / "VOCdevkit"])
         assert preset.data["voc"].path == tmp_path / "VOCdevkit" and len(preset.data) == 1
