@@ -105,7 +105,10 @@ UPRIGHT = Coordinates()
 class Reader(Protocol):
     """One label format on disk, to be read."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What users call it."""
+        ...
 
     def read(
         self,

@@ -1,0 +1,109 @@
+"""LabelMe: one JSON an image beside it, to be read. Rectangles, polygons, circles and masks give their upright extent."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import dist
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
+from boxwise.data.formats.checking import Reading, assemble, unlabelled
+from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, first_folder
+from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.shapes import NOWHERE, Corners, around_ellipse, around_points
+from boxwise.errors import BoxwiseError
+
+_AREAS = {"rectangle": "", "polygon": "polygon", "": "polygon", "circle": "circle", "mask": "mask", "rotation": "rotated box"}
+
+
+class LabelMe:
+    """The files of LabelMe (https://github.com/wkentaro/labelme) and of programs that took its format over, such as AnyLabeling."""
+
+    name = "labelme"
+
+    def read(
+        self,
+        labels: Path,
+        images: Path | None = None,
+        *,
+        classes: tuple[str, ...] | None = None,
+        missing_is_empty: bool = True,
+        verify: bool = True,
+        coordinates: Coordinates = UPRIGHT,
+        progress: Progress | None = None,
+    ) -> Dataset:
+        """As `Reader.read`. An image without a JSON is unlabelled; points and lines take their image out."""
+        folder = existing(labels, "a folder of LabelMe's JSON files")
+        paths = files_below(folder, ".json") if folder.is_dir() else [folder]
+        root = folder if folder.is_dir() else folder.parent
+        index = ImageIndex(images or first_folder((root / "images", root)))
+        files = [_parse(path, root, index) for path in paths]
+        if not files:
+            raise BoxwiseError(f"{labels}: expected LabelMe's JSON files, found none.")
+        findings = [finding for file in files for finding in file.findings]
+        listed = {i: Listed(i, path) for i, path in index.paths.items()} | {f.listed.image_id: f.listed for f in files}
+        out = {finding.image_id for finding in findings if finding.quarantined}
+        sound = [image for image_id, image in sorted(listed.items()) if image_id not in out]
+        checked = check_images(sound, verify=verify, coordinates=coordinates, progress=progress)
+        readings = {file.listed.image_id: file.reading for file in files if file.reading is not None}
+        findings += unlabelled(root, checked.records, readings, expected="a JSON")
+        names = classes or tuple(sorted({name for reading in readings.values() for name in reading.names}))
+        return assemble(checked, readings, classes=names, findings=findings)
+
+
+@dataclass(frozen=True)
+class _File:
+    listed: Listed
+    reading: Reading | None
+    findings: tuple[Finding, ...] = ()
+
+
+def _parse(path: Path, root: Path, index: ImageIndex) -> _File:
+    stem = path.relative_to(root).with_suffix("").as_posix()
+    try:
+        content = json.loads(bytes_of(path))
+        shapes = content["shapes"]
+        if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
+            raise TypeError("shapes that are none")
+    except (ValueError, KeyError, TypeError, RecursionError, BoxwiseError) as error:
+        image_id = index.with_stem(stem) or stem
+        message = f"{path}: expected LabelMe's JSON with shapes, found: {type(error).__name__} {error}."
+        fault = Finding(FindingKind.BAD_LABEL_FILE, path, message, image_id, quarantined=True)
+        return _File(Listed(image_id, index.path(image_id)), None, (fault,))
+    name = PurePosixPath(str(content.get("imagePath", "")).replace("\\", "/")).name
+    image_id = index.with_stem(stem, name) or (index.ending_in(name) if name else None) or f"{stem}.jpg"
+    listed = Listed(image_id, index.path(image_id), size=_size(content), source=path)
+    odd = Counter(str(shape.get("shape_type")) for shape in shapes if (shape.get("shape_type") or "") not in _AREAS)
+    faults = tuple(
+        Finding(FindingKind.BAD_BOX, path, f"{path}: has {count} shapes of the kind {kind!r}. Expected boxes.", image_id, quarantined=True)
+        for kind, count in odd.items()
+    )
+    return _File(listed, _reading(path, shapes), faults)
+
+
+def _size(content: Mapping[str, Any]) -> tuple[int, int] | None:
+    width, height = content.get("imageWidth"), content.get("imageHeight")
+    return (width, height) if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0 else None
+
+
+def _reading(path: Path, shapes: list[dict[str, Any]]) -> Reading:
+    kinds = [_AREAS.get(shape.get("shape_type") or "", "") for shape in shapes]
+    xyxy = np.array([_corners(shape) for shape in shapes], np.float64).reshape(-1, 4)
+    return Reading(path, [str(shape.get("label", "")) for shape in shapes], xyxy, shapes=Counter(kind for kind in kinds if kind))
+
+
+def _corners(shape: Mapping[str, Any]) -> Corners:
+    points = shape.get("points")
+    if shape.get("shape_type") != "circle":
+        return around_points(points)
+    try:
+        (x, y), edge = ((float(a), float(b)) for a, b in points or ())
+        return around_ellipse((x, y), (dist((x, y), edge),) * 2)
+    except (TypeError, ValueError, OverflowError):
+        return NOWHERE

@@ -1,0 +1,187 @@
+"""Label Studio's exports JSON and JSON-MIN, to be read: tasks with their annotations in one file.
+
+Rectangles, ellipses, polygons and brush masks give their upright extent. Images are found by the end of their address, with or without the
+prefix that uploads get. Knows nothing of servers; `boxwise labelstudio` does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+
+from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
+from boxwise.data.formats.checking import Reading, assemble, unlabelled
+from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, first_folder, is_file
+from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.shapes import NOWHERE, Corners, around_brush, around_ellipse, around_points, around_rotated
+from boxwise.errors import BoxwiseError
+
+_LABELS = ("rectanglelabels", "ellipselabels", "polygonlabels", "brushlabels", "labels", "hypertextlabels")
+
+
+class LabelStudio:
+    """https://labelstud.io/guide/export: lists of tasks, or of one flat entry an annotation (JSON-MIN).
+
+    A task that somebody submitted without a region has no objects; one without an annotation, or with a skipped one only, is unlabelled.
+    """
+
+    name = "labelstudio"
+
+    def read(
+        self,
+        labels: Path,
+        images: Path | None = None,
+        *,
+        classes: tuple[str, ...] | None = None,
+        missing_is_empty: bool = True,
+        verify: bool = True,
+        coordinates: Coordinates = UPRIGHT,
+        progress: Progress | None = None,
+    ) -> Dataset:
+        """As `Reader.read`. Classes come from `classes`, else the names found, sorted. `missing_is_empty` says nothing here."""
+        path = _json_file(existing(labels, "a Label Studio export or a folder with one"))
+        index = ImageIndex(images or first_folder((path.parent / "images", path.parent)))
+        tasks, findings = _tasks(path, index)
+        if not tasks:
+            raise BoxwiseError(findings[0].message if findings else f"{path}: expected Label Studio's tasks with images, found none in it.")
+        checked = check_images([task.listed for task in tasks.values()], verify=verify, coordinates=coordinates, progress=progress)
+        readings = {image_id: task.reading for image_id, task in tasks.items() if task.reading is not None}
+        findings += unlabelled(path, checked.records, readings, expected="a submitted annotation")
+        names = classes or tuple(sorted({name for reading in readings.values() for name in reading.names} - {""}))
+        return assemble(checked, readings, classes=names, findings=findings)
+
+
+@dataclass(frozen=True)
+class _Task:
+    listed: Listed
+    reading: Reading | None
+
+
+def _json_file(labels: Path) -> Path:
+    found = [labels] if labels.is_file() else [path for path in sorted(labels.glob("*.json")) if is_file(path)]
+    if not found:
+        raise BoxwiseError(f"{labels}: expected Label Studio's export as JSON, found no such file.")
+    return found[0]
+
+
+def _tasks(path: Path, index: ImageIndex) -> tuple[dict[str, _Task], list[Finding]]:
+    """Image id → its task. Of several annotations of an image the last one counts; if they differ, that is a finding."""
+    try:
+        content = json.loads(bytes_of(path))
+    except (ValueError, RecursionError) as error:
+        raise BoxwiseError(f"{path}: expected JSON, found: {error}.") from None
+    if not isinstance(content, list):
+        raise BoxwiseError(f"{path}: expected a list of Label Studio's tasks, found a {type(content).__name__}.")
+    tasks: dict[str, _Task] = {}
+    findings: list[Finding] = []
+    for row, task in enumerate(content):
+        name = _image_name(task)
+        if name is None:
+            findings.append(Finding(FindingKind.BAD_LABEL_FILE, path, f"{path}: task {row} has no image. Expected one in its data."))
+            continue
+        tails = ("/".join(name.split("/")[count:]) for count in range(name.count("/") + 1))  # what comes first is the server's
+        image_id = next((found for tail in tails if (found := index.ending_in(tail))), name.rpartition("/")[2])
+        results = _results(task)
+        listed = Listed(image_id, index.path(image_id), source=path, size=_stated_size(results))
+        before = tasks[image_id].reading if image_id in tasks else None
+        readings = [*([before] if before else []), *(_reading(path, result, image_id) for result in results)]
+        if len({_said(reading) for reading in readings}) > 1:
+            message = f"{path}: expected annotations of {image_id} that agree, found {len(readings)} that do not; the last one counts."
+            findings.append(Finding(FindingKind.CONFLICTING_LABELS, path, message, image_id))
+        tasks[image_id] = _Task(listed, readings[-1] if readings else None)
+    return tasks, findings
+
+
+def _image_name(task: Any) -> str | None:
+    """The path at the end of the image's address: of a file, an upload, local storage (?d=...) or a server."""
+    data = task.get("data", task) if isinstance(task, dict) else {}
+    entries = [data.get(key) for key in ("image", "img", "url")] + list(data.values() if isinstance(data, dict) else ())
+    address = next((text for text in entries if isinstance(text, str) and "." in text.rpartition("/")[2]), None)
+    if address is None:
+        return None
+    try:
+        split = urlsplit(address.replace("\\", "/"))
+        inner = parse_qs(split.query).get("d", [])
+    except ValueError:
+        return None
+    name = unquote(inner[0] if inner else split.path).lstrip("/")
+    return None if ".." in name.split("/") else name
+
+
+def _results(task: Mapping[str, Any]) -> list[list[Any]]:
+    """The regions of each annotation that counts, the latest last."""
+    if "data" not in task:  # JSON-MIN
+        regions = [item for value in task.values() if isinstance(value, list) for item in value if isinstance(item, dict)]
+        return [regions] if regions or "annotation_id" in task else []
+    annotations = task.get("annotations", task.get("completions"))
+    kept = [one for one in annotations or [] if isinstance(one, dict) and not one.get("was_cancelled")]
+    kept.sort(key=lambda one: str(one.get("updated_at", "")))
+    return [one["result"] for one in kept if isinstance(one.get("result"), list)]
+
+
+def _stated_size(results: Iterable[Iterable[Any]]) -> tuple[int, int] | None:
+    regions = (region for result in results for region in result if isinstance(region, dict))
+    sizes = ((region.get("original_width"), region.get("original_height")) for region in regions)
+    return next(((width, height) for width, height in sizes if isinstance(width, int) and isinstance(height, int)), None)
+
+
+def _reading(path: Path, result: Iterable[Any], image_id: str) -> Reading:
+    """The regions that are shapes. A shape and its label may be two entries with one id."""
+    regions: dict[str, dict[str, Any]] = {}
+    for number, entry in enumerate(entry for entry in result if isinstance(entry, dict)):
+        value = entry.get("value", entry)
+        if isinstance(value, dict):
+            region = regions.setdefault(str(entry.get("id", f"#{number}")), {})
+            region.update({**{key: entry[key] for key in ("original_width", "original_height") if key in entry}, **value})
+    shaped = [(region, *_corners(region)) for region in regions.values() if _is_shape(region)]
+    xyxy = np.array([corners for _, corners, _ in shaped], np.float64).reshape(-1, 4) / 100
+    names = [_name(region) for region, _, _ in shaped]
+    shapes = Counter(kind for _, _, kind in shaped if kind)
+    return Reading(path, names, xyxy, subject=f"{image_id} ", relative=True, shapes=shapes)
+
+
+def _is_shape(region: Mapping[str, Any]) -> bool:
+    return any(key in region for key in ("x", "points", "rle"))
+
+
+def _name(region: Mapping[str, Any]) -> str:
+    labels = next((region[key] for key in _LABELS if isinstance(region.get(key), list) and region[key]), [""])
+    return str(labels[0]) if len(labels) == 1 else ""
+
+
+def _corners(region: Mapping[str, Any]) -> tuple[Corners, str]:
+    """Corners in percent of the image, and the shape unless an upright box."""
+    try:
+        width, height = float(region.get("original_width", 100)), float(region.get("original_height", 100))
+        if "rle" in region:
+            return _percent(around_brush(region["rle"], (int(width), int(height))), width, height), "mask"
+        if "points" in region:
+            return around_points(region["points"]), "polygon"
+        across, down, angle = width / 100, height / 100, float(region.get("rotation") or 0)
+        x, y = float(region["x"]) * across, float(region["y"]) * down
+        if "radiusX" in region:
+            radii = (float(region["radiusX"]) * across, float(region["radiusY"]) * down)
+            return _percent(around_ellipse((x, y), radii, angle), width, height), "ellipse"
+        box = (x, y, x + float(region["width"]) * across, y + float(region["height"]) * down)
+        if angle % 360 == 0:
+            return _percent(box, width, height), ""
+        return _percent(around_rotated(box, angle, (x, y)), width, height), "rotated box"  # it turns about its first corner
+    except (TypeError, ValueError, KeyError, OverflowError, ZeroDivisionError):
+        return NOWHERE, ""
+
+
+def _percent(corners: Corners, width: float, height: float) -> Corners:
+    x1, y1, x2, y2 = corners
+    return x1 * 100 / width, y1 * 100 / height, x2 * 100 / width, y2 * 100 / height
+
+
+def _said(reading: Reading) -> frozenset[tuple[str, bytes]]:
+    rows = np.round(reading.xyxy, 6)
+    return frozenset((name, row.tobytes()) for name, row in zip(reading.names, rows, strict=True))

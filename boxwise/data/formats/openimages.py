@@ -1,0 +1,94 @@
+"""Open Images' CSV, to be read: one row a box, over the image's size, class codes named in a list beside it.
+
+An image of the folder that no row speaks of is unlabelled: Open Images verifies image-level labels, not absence.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
+from boxwise.data.formats.checking import Reading, assemble, unlabelled
+from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, first_folder, split_named
+from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.xml import number
+from boxwise.errors import BoxwiseError
+from boxwise.records import Split
+
+_COLUMNS = ("ImageID", "LabelName", "XMin", "YMin", "XMax", "YMax")
+_NAMES = "class-descriptions"
+
+
+class OpenImages:
+    """Open Images' boxes (Kuznetsova et al., IJCV 2020): `ImageID,...,LabelName,Confidence,XMin,XMax,YMin,YMax,...,IsGroupOf,...`.
+
+    A box of a group is a crowd. Names come from class-descriptions*.csv, where there is one.
+    """
+
+    name = "openimages"
+
+    def read(
+        self,
+        labels: Path,
+        images: Path | None = None,
+        *,
+        classes: tuple[str, ...] | None = None,
+        missing_is_empty: bool = True,
+        verify: bool = True,
+        coordinates: Coordinates = UPRIGHT,
+        progress: Progress | None = None,
+    ) -> Dataset:
+        """As `Reader.read`. Classes come from `classes`, else the names of the boxes, sorted. `missing_is_empty` says nothing here."""
+        folder = existing(labels, "a CSV of Open Images or a folder with one")
+        root = folder if folder.is_dir() else folder.parent
+        tables = [path for path in (files_below(root, ".csv") if folder.is_dir() else [folder]) if not path.name.startswith(_NAMES)]
+        index = ImageIndex(images or first_folder((root / "images", root)))
+        called = _names(root)
+        rows: dict[str, list[dict[str, str]]] = {}
+        said: dict[str, tuple[Path, Split | None]] = {}
+        findings: list[Finding] = []
+        for path in tables:
+            for row in _rows(path, findings):
+                image_id = index.with_stem(row["ImageID"]) or index.ending_in(f"{row['ImageID']}.jpg") or f"{row['ImageID']}.jpg"
+                rows.setdefault(image_id, []).append(row)
+                said[image_id] = (path, split_named(path.stem))
+        if not rows:
+            raise BoxwiseError(findings[0].message if findings else f"{labels}: expected a CSV with {', '.join(_COLUMNS)}, found no row.")
+        splits = index.folder_splits()
+        listed = [Listed(i, index.path(i), said[i][1] if i in said else splits.get(i)) for i in sorted({*index.paths, *rows})]
+        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
+        readings = {image_id: _reading(said[image_id][0], image_id, own, called) for image_id, own in rows.items()}
+        findings += unlabelled(labels, checked.records, readings, expected="a row")
+        names = classes or tuple(sorted({name for reading in readings.values() for name in reading.names}))
+        return assemble(checked, readings, classes=names, findings=findings)
+
+
+def _rows(path: Path, findings: list[Finding]) -> list[dict[str, str]]:
+    try:
+        table = csv.DictReader(io.StringIO(bytes_of(path).decode("utf-8-sig"), newline=""))
+        missing = [name for name in _COLUMNS if name not in (table.fieldnames or ())]
+        rows = [{key: value or "" for key, value in row.items() if key} for row in table]
+    except (UnicodeDecodeError, csv.Error, BoxwiseError) as error:
+        findings.append(Finding(FindingKind.BAD_LABEL_FILE, path, f"{path}: expected a CSV in UTF-8, found: {error}."))
+        return []
+    if missing:
+        message = f"{path}: expected the columns {', '.join(_COLUMNS)}, found none called {', '.join(missing)}."
+        findings.append(Finding(FindingKind.BAD_LABEL_FILE, path, message))
+        return []
+    return rows
+
+
+def _names(root: Path) -> dict[str, str]:
+    """Class code → name."""
+    texts = [bytes_of(path).decode("utf-8-sig", errors="replace") for path in files_below(root, ".csv") if path.name.startswith(_NAMES)]
+    return {row[0]: row[1] for text in texts for row in csv.reader(io.StringIO(text)) if len(row) > 1}
+
+
+def _reading(path: Path, image_id: str, rows: list[dict[str, str]], called: dict[str, str]) -> Reading:
+    xyxy = np.array([[number(row[column]) for column in _COLUMNS[2:]] for row in rows], np.float64).reshape(-1, 4)
+    names = [called.get(row["LabelName"], row["LabelName"]) for row in rows]
+    return Reading(path, names, xyxy, {"crowd": [row.get("IsGroupOf") == "1" for row in rows]}, f"{image_id} ", relative=True)
