@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
+
 if TYPE_CHECKING:
+    from boxwise.data.examination import Examination
     from boxwise.data.formats.base import Dataset
 
 app = typer.Typer()
+_SHOWN = 20
 
 
 @app.command()
@@ -18,18 +22,21 @@ def convert(
     source: Annotated[Path, typer.Argument(help="A labelled data set.")],
     target: Annotated[Path, typer.Argument(help="Folder to write (or FILE.json for COCO, FILE.xml for CVAT).")],
     to: Annotated[str, typer.Option(help="voc, coco, yolo or cvat.")],
-    from_: Annotated[str | None, typer.Option("--from", help="voc, coco, yolo or cvat; guessed when not given.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="The format of the source; guessed when not given.")] = None,
+    labels_in: LabelsIn = Pixels.UPRIGHT,
+    voc_origin: VocOrigin = 0,
     images: Annotated[Path | None, typer.Option(help="Where the images are, if not beside the labels.")] = None,
     copy_images: Annotated[bool, typer.Option(help="Copy the images along.")] = True,
 ) -> None:
-    """Convert between VOC, COCO, YOLO and CVAT. Faults are named, none is passed on."""
+    """Convert to VOC, COCO, YOLO or CVAT, from these and five more. Faults are named, none is passed on."""
     from boxwise.cli.console import reading, say
     from boxwise.data.datasets import read_dataset
     from boxwise.data.formats.names import FORMATS
     from boxwise.errors import named
 
     writer = named("format", FORMATS, to)
-    dataset = read_dataset(source, format_name=from_, images=images, progress=reading)
+    meant = coordinates(labels_in, voc_origin)
+    dataset = read_dataset(source, format_name=from_, images=images, coordinates=meant, progress=reading)
     writer.write(dataset, target, copy_images=copy_images)
     boxes = sum(map(len, dataset.labels.values()))
     say(f"{target}: {len(dataset.images)} images, {boxes} boxes, {len(dataset.classes)} classes.")
@@ -39,35 +46,79 @@ def convert(
 @app.command()
 def doctor(
     path: Annotated[Path | None, typer.Argument(help="A data set or a study to look through.")] = None,
-    format: Annotated[str | None, typer.Option("--format", help="voc, coco, yolo or cvat; guessed when not given.")] = None,
+    format: FormatName = None,
+    labels_in: LabelsIn = Pixels.UPRIGHT,
+    voc_origin: VocOrigin = 0,
+    fix: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a cleaned copy to this new folder.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with a picture of each finding.")] = None,
 ) -> None:
-    """Check the machine, a data set or a study. With a path: every fault of its images and labels, and exit code 1 when there are any."""
-    from boxwise.cli.console import reading, say, table
+    """Check the machine, a data set or a study.
+
+    Of a data set: counts, every fault of images and labels, near-duplicates across splits, and labels that look wrong. Exit code 1 when
+    there are faults.
+    """
+    from boxwise.cli.console import reading, say
+    from boxwise.data.cleaning import check_target, write_cleaned
     from boxwise.data.datasets import read_dataset
+    from boxwise.data.examination import examine
+    from boxwise.report.doctor import write_doctor_page
 
     if path is None:
-        from boxwise.detectors.decoding import jpeg_decoder
-        from boxwise.runtime import environment
-
-        for name, value in environment().items():
-            say(f"{name}: {value}")
-        say(f"jpeg_decoder: {jpeg_decoder()}")
+        _doctor_machine()
         return
     if (path / "config.yaml").is_file() and not (path / "arms.json").exists():
         _doctor_study(path)
         return
-    dataset = read_dataset(path, format_name=format, progress=reading)
-    labeled = len(dataset.labels)
-    say(f"{path}: {len(dataset.images)} usable images, {labeled} labelled, {sum(map(len, dataset.labels.values()))} boxes.")
-    counts = dict.fromkeys(dataset.classes, 0)
-    for boxes in dataset.labels.values():
-        for label in boxes.labels:
-            counts[dataset.classes[label]] += 1
-    if counts:
-        table("Boxes by class", ("class", "boxes"), list(counts.items()))
+    if fix is not None:
+        check_target(path, fix)
+    dataset = read_dataset(path, format_name=format, coordinates=coordinates(labels_in, voc_origin), progress=reading)
+    examined = examine(dataset)
+    _print_counts(path, dataset, examined)
     _print_findings(dataset)
+    _print_doubts(examined)
+    if html is not None:
+        say(f"Page with pictures: {write_doctor_page(dataset, examined, html, title=str(path))}")
+    if fix is not None:
+        say(f"Cleaned copy: {write_cleaned(dataset, path, fix, format_name=format)}")
     if dataset.findings:
         raise typer.Exit(1)
+
+
+def _doctor_machine() -> None:
+    from boxwise.cli.console import say
+    from boxwise.detectors.decoding import jpeg_decoder
+    from boxwise.runtime import environment
+
+    for name, value in environment().items():
+        say(f"{name}: {value}")
+    say(f"jpeg_decoder: {jpeg_decoder()}")
+
+
+def _print_counts(path: Path, dataset: Dataset, examined: Examination) -> None:
+    from boxwise.cli.console import say, table
+
+    say(f"{path}: {len(dataset.images)} usable images, {examined.labelled} labelled, {examined.boxes} boxes.")
+    splits = list(examined.images)
+    say(", ".join(f"{split}: {count} images" for split, count in examined.images.items()) + f"; {examined.empty} without objects.")
+    for what, spread in (("sides of images", examined.sizes), ("sizes of boxes (√area)", examined.sides)):
+        if spread:
+            say(f"{what}: {spread[0]:.0f} to {spread[2]:.0f} pixels, median {spread[1]:.0f}.")
+    rows = [(f.name, f.boxes, f.images, *(f.by_split.get(split, 0) for split in splits), f.median_side) for f in examined.classes]
+    if rows:
+        table("Boxes by class", ("class", "boxes", "images", *splits, "median size"), rows)
+
+
+def _print_doubts(examined: Examination) -> None:
+    """Near-duplicates and suspects: the first of each; the page shows more."""
+    from boxwise.cli.console import say
+
+    for name, findings in (("near-duplicates across splits", examined.leaks), ("suspect labels", examined.suspects)):
+        if findings:
+            say(f"{len(findings)} {name}:")
+        for finding in findings[:_SHOWN]:
+            say(f"  {finding.message}")
+        if len(findings) > _SHOWN:
+            say(f"  ... and {len(findings) - _SHOWN} more; --html FILE shows them with pictures.")
 
 
 def _doctor_study(path: Path) -> None:
@@ -85,6 +136,8 @@ def _doctor_study(path: Path) -> None:
 def _print_findings(dataset: Dataset) -> None:
     from boxwise.cli.console import say
 
+    for remark in dataset.notes:
+        say(f"note: {remark}")
     for finding in dataset.findings:
         mark = "quarantined" if finding.quarantined else "noted"
         say(f"{finding.kind.value} ({mark}): {finding.message}")

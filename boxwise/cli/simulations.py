@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,7 +45,9 @@ def simulate(
     data: Annotated[Path, typer.Option(help="A labelled data set.")],
     overrides: Overrides = None,
     out: Annotated[Path, typer.Option(help="Folder for the results; the same folder resumes.")] = Path("runs/simulation"),
-    format: Annotated[str | None, typer.Option("--format", help="voc, coco, yolo or cvat; guessed when not given.")] = None,
+    format: FormatName = None,
+    labels_in: LabelsIn = Pixels.UPRIGHT,
+    voc_origin: VocOrigin = 0,
     arms: Annotated[
         str, typer.Option(help="Comma-separated: names joined by +, such as dual+review+v1plus, or NAME+key=value.")
     ] = "dual,random",
@@ -67,7 +71,7 @@ def simulate(
     settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
     chosen = tuple(arm.strip() for arm in arms.split(","))
     check_baseline(out, chosen, baseline)
-    dataset = read_dataset(data, format_name=format, progress=reading)
+    dataset = read_dataset(data, format_name=format, coordinates=coordinates(labels_in, voc_origin), progress=reading)
     if dataset.findings:
         note(f"{data}: {len(dataset.findings)} findings; `boxwise doctor {data}` lists them.")
     _simulate(Plan(dataset, settings, chosen, tuple(range(seeds)), out), jobs=jobs, baseline=baseline)

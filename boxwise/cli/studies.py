@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxwise.cli.labelling import Browser, Host, Port, Token, label_and_train
+from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
 from boxwise.cli.training_process import ending_with_parent
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 _WORTH_A_WORD = 60.0  # seconds of work from which `run` says how long it will take
 StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
-FormatName = Annotated[str | None, typer.Option("--format", help="voc, coco, yolo or cvat; guessed from the files when not given.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="Config overrides, such as train.epochs=30.")]
 
 
@@ -32,6 +32,8 @@ def init(
     images: Annotated[Path | None, typer.Option(help="Folder of images, searched through its subfolders.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Labels that exist already: a VOC, COCO, YOLO or CVAT data set.")] = None,
     format: FormatName = None,
+    labels_in: LabelsIn = Pixels.UPRIGHT,
+    voc_origin: VocOrigin = 0,
     classes: Annotated[str | None, typer.Option(help="Class names, comma separated, in order; needed without labels.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML config file.")] = None,
     policy: Annotated[str | None, typer.Option(help="What each round trains on: all_labeled, v1, topk_ratio, ceal...")] = None,
@@ -46,12 +48,15 @@ def init(
     given = {"policy.name": policy, "ask.mode": ask}
     settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
     names = tuple(name.strip() for name in classes.split(",")) if classes else None
-    dataset = read_pool(images, labels, format_name=format, classes=names, progress=reading)
+    meant = coordinates(labels_in, voc_origin)
+    dataset = read_pool(images, labels, format_name=format, classes=names, coordinates=meant, progress=reading)
     made = Study.create(study, dataset, config=settings)
     quarantined = made.quarantined()
     say(f"{study}: {len(dataset.images)} images, {len(dataset.labels)} of them labelled; classes: {', '.join(made.classes)}.")
     if quarantined:
         note(f"{len(quarantined)} images are quarantined; `boxwise doctor {study}` lists them.")
+    for remark in dataset.notes:
+        note(f"Note: {remark}")
     say(f"Next: boxwise run {study}")
 
 
@@ -231,6 +236,8 @@ def import_labels(
     study: StudyFolder,
     path: Annotated[Path, typer.Argument(help="The labels: a VOC, COCO, YOLO or CVAT data set, or COCO's or CVAT's file.")],
     format: FormatName = None,
+    labels_in: LabelsIn = Pixels.UPRIGHT,
+    voc_origin: VocOrigin = 0,
     annotator: Annotated[str, typer.Option(help="Who labelled; kept with every label.")] = "human",
 ) -> None:
     """Take in labels. They are on the disk when this returns; the same labels again change nothing."""
@@ -240,9 +247,13 @@ def import_labels(
     from boxwise.study import Study
 
     opened = Study.open(study)
-    dataset = read_labels_for(opened.store.images(), path, format_name=format, classes=opened.classes, progress=reading)
+    meant = coordinates(labels_in, voc_origin)
+    images, classes = opened.store.images(), opened.classes
+    dataset = read_labels_for(images, path, format_name=format, classes=classes, coordinates=meant, progress=reading)
     for finding in dataset.findings:
         note(f"{finding.path}: {finding.kind.value}: {finding.message}")
+    for remark in dataset.notes:
+        note(f"Note: {remark}")
     if not dataset.labels:
         raise BoxwiseError(f"{path}: no labels of the study's images. Expected a VOC, COCO, YOLO or CVAT data set; --format says which.")
     taken, known = opened.tell_all(dataset.labels, annotator=annotator)

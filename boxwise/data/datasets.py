@@ -19,6 +19,7 @@ from boxwise.errors import BoxwiseError, named
 from boxwise.records import ImageRecord, Split
 
 Progress = Callable[[int, int], None]
+_OF_THE_REST = (FindingKind.MISSING_LABEL_FILE, FindingKind.UNUSED_FILE)  # of images that labels need not speak of, where a study grows
 
 
 def read_dataset(
@@ -68,7 +69,7 @@ def read_pool(
     options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": coordinates, "progress": progress}
     known = read_dataset(labels, images=images, missing_is_empty=False, **options)
     records = [record if record.image_id in known.labels else replace(record, split=Split.TRAIN) for record in known.images]
-    findings = tuple(finding for finding in known.findings if finding.kind is not FindingKind.MISSING_LABEL_FILE)
+    findings = tuple(finding for finding in known.findings if finding.kind not in _OF_THE_REST)
     return _with_unlisted(replace(known, images=tuple(records), findings=findings), images, progress)
 
 
@@ -105,7 +106,7 @@ def read_labels_for(
     for record in images:
         by_stem.setdefault(Path(record.image_id).stem, []).append(record.image_id)
     labels: dict[str, Boxes] = {}
-    findings = [finding for finding in found.findings if finding.kind is not FindingKind.MISSING_LABEL_FILE]
+    findings = [finding for finding in found.findings if finding.kind not in _OF_THE_REST]
     for image_id, boxes in found.labels.items():
         matches = [image_id] if image_id in ids else by_stem.get(Path(image_id).stem, [])
         if len(matches) == 1:

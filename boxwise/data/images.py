@@ -64,6 +64,13 @@ def image_size(path: Path) -> tuple[int, int]:
         return _upright_size(image)
 
 
+def grey_thumbnail(path: Path, side: int) -> NDArray[np.uint8]:
+    """The upright image squeezed into side x side pixels of grey; uint8. Raises ImageError."""
+    with _opened(path) as image:
+        image.draft("L", (4 * side, 4 * side))
+        return np.asarray(ImageOps.exif_transpose(image).convert("L").resize((side, side), Image.Resampling.BOX))
+
+
 def orientation(path: Path) -> int:
     """The EXIF orientation, 1 to 8, that is still to be applied to the pixels as they are stored; 1 where none is. Raises ImageError."""
     with _opened(path) as image:

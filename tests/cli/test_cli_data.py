@@ -39,6 +39,30 @@ def test_doctor_names_every_fault_and_exits_1(boxwise, digits_folder, tmp_path):
         assert path.name in out.replace("\n", "")
 
 
+def test_doctor_writes_a_page_of_its_own_and_a_copy_without_faults(boxwise, digits_folder, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(digits_folder, broken)
+    xml = sorted((broken / "Annotations").iterdir())
+    texts = [path.read_text() for path in xml[:2]]
+    xml[0].write_text(
+        texts[0].replace("</object>", "</object>" + texts[0][texts[0].index("<object>") : texts[0].index("</object>") + 9], 1)
+    )
+    xml[1].write_text(texts[1].replace("<xmax>", "<xmax>9", 1))
+    code, out, err = boxwise("doctor", broken, "--html", tmp_path / "page.html", "--fix", tmp_path / "clean")
+    assert code == 1 and "duplicate box (noted)" in out and "bad box (quarantined)" in out, err
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<figure>") >= 2 and "data:image/jpeg;base64," in page and "http" not in page.replace("http://www.w3.org", "")
+    code, out, _ = boxwise("doctor", tmp_path / "clean")
+    assert code == 0 and "59 usable images" in out
+    code, _, err = boxwise("doctor", broken, "--fix", tmp_path / "clean")
+    assert code == 2 and "expected a new or an empty folder" in err
+
+
+def test_labels_in_raw_pixels_and_vocs_origin_are_options(boxwise, digits_folder, tmp_path):
+    code, out, err = boxwise("convert", digits_folder, tmp_path / "c", "--to", "coco", "--voc-origin", "1", "--labels-in", "raw")
+    assert code == 0 and "60 images" in out, err
+
+
 def test_doctor_of_the_machine(boxwise):
     code, out, _ = boxwise("doctor")
     assert code == 0 and "torch" in out and "threads" in out

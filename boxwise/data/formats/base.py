@@ -37,6 +37,8 @@ class FindingKind(StrEnum):
     OTHER_SHAPE = "other shape"
     EXTRA_COLUMN = "extra column"
     UNUSED_FILE = "unused file"
+    NEAR_DUPLICATE = "near-duplicate across splits"
+    SUSPECT_LABEL = "suspect label"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Finding:
     """One fault: the file, what was expected and found, and whether its image was taken out.
 
     image_id: the image concerned, if one is. quarantined: the image is not in the data set's `images`.
-    box: x1, y1, x2, y2 of the box concerned, in pixels of the image as it was read, if one is.
+    box: x1, y1, x2, y2 of the box concerned, in pixels of the image as it was read, if one is. picture: where the image lies, if known;
+    twin: the image that it is compared with.
     """
 
     kind: FindingKind
@@ -53,6 +56,8 @@ class Finding:
     image_id: str | None = None
     quarantined: bool = False
     box: tuple[float, float, float, float] | None = None
+    picture: Path | None = None
+    twin: Path | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", printable(self.message))

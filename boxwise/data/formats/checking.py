@@ -144,12 +144,14 @@ def _copy_findings(group: Sequence[ImageRecord], readings: Mapping[str, Reading]
     kept = max(said or [r for r in group if r.image_id in readings] or group, key=lambda record: STRICTNESS[record.split])
     for record in (record for record in group if record is not kept):
         message = f"{record.path}: expected an image of its own, found a byte-for-byte copy of {kept.image_id}."
-        yield Finding(FindingKind.DUPLICATE_IMAGE, record.path, message, record.image_id, quarantined=True)
+        yield Finding(
+            FindingKind.DUPLICATE_IMAGE, record.path, message, record.image_id, quarantined=True, picture=record.path, twin=kept.path
+        )
     if len({_content(readings[record.image_id], record) for record in said}) > 1:
         others = ", ".join(record.image_id for record in said if record is not kept)
         message = f"{kept.path}: expected equal labels for copies of one image, found others for {others}. "
         message += f"Those of {kept.image_id} are kept."
-        yield Finding(FindingKind.CONFLICTING_LABELS, kept.path, message, kept.image_id)
+        yield Finding(FindingKind.CONFLICTING_LABELS, kept.path, message, kept.image_id, picture=kept.path)
 
 
 def _content(reading: Reading, record: ImageRecord) -> frozenset[tuple[str, bytes]]:
@@ -178,7 +180,7 @@ def _repeated(reading: Reading, kept: NDArray[np.int64], record: ImageRecord) ->
     message = f"{reading.path}: {reading.subject}expected each box once, found {len(rows)} of {len(reading.names)} repeated word for word"
     message += f" (box {shown}; {reading.names[rows[0]]!r} first); one of each is kept."
     where = tuple(_clipped(reading.xyxy, record)[rows[0]].tolist())
-    return [Finding(FindingKind.DUPLICATE_BOX, reading.path, message, record.image_id, box=where)]
+    return [Finding(FindingKind.DUPLICATE_BOX, reading.path, message, record.image_id, box=where, picture=record.path)]
 
 
 def _shape_finding(readings: Sequence[Reading]) -> list[Finding]:
@@ -206,7 +208,8 @@ def _class_faults(reading: Reading, index: Mapping[str, int], record: ImageRecor
         if name not in index:
             known = ", ".join(list(index)[:12]) + (", ..." if len(index) > 12 else "")
             message = f"{reading.path}: {reading.subject}box {row} has the unknown class {name!r}. Expected one of: {known}."
-            yield Finding(FindingKind.UNKNOWN_CLASS, reading.path, message, record.image_id, quarantined=True)
+            where = tuple(reading.xyxy[row - 1].tolist())
+            yield Finding(FindingKind.UNKNOWN_CLASS, reading.path, message, record.image_id, True, where, record.path)
 
 
 def _box_faults(reading: Reading, record: ImageRecord) -> Iterable[Finding]:
@@ -216,7 +219,7 @@ def _box_faults(reading: Reading, record: ImageRecord) -> Iterable[Finding]:
         if problem:
             message = f"{reading.path}: {reading.subject}box {row + 1} ({name!r}) {problem}"
             corners = tuple(box.tolist()) if np.isfinite(box).all() else None
-            yield Finding(FindingKind.BAD_BOX, reading.path, message, record.image_id, quarantined=True, box=corners)
+            yield Finding(FindingKind.BAD_BOX, reading.path, message, record.image_id, True, corners, record.path)
 
 
 def _box_problem(box: NDArray[np.float64], clipped: NDArray[np.float32], record: ImageRecord) -> str:

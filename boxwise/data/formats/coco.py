@@ -17,8 +17,18 @@ from boxwise.boxes import Boxes
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.coco_parser import Parsed, Parser
-from boxwise.data.formats.layout import STRICTNESS, ImageIndex, existing, first_folder, is_file, place_images, split_named
-from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.layout import (
+    JSON,
+    STRICTNESS,
+    ImageIndex,
+    existing,
+    files_below,
+    image_folder,
+    is_file,
+    place_images,
+    split_named,
+)
+from boxwise.data.formats.listing import Listed, check_images, not_read, unlisted
 from boxwise.errors import BoxwiseError
 from boxwise.files import replacing
 from boxwise.records import ImageRecord, Split
@@ -50,7 +60,7 @@ class Coco:
         missing_is_empty: whether an image without an annotation has no objects (COCO's convention) or is unlabelled; in a file without a
         list of annotations every image is unlabelled either way.
         """
-        files = _json_files(existing(labels, "a COCO JSON file or a folder of them"))
+        files, others = _json_files(existing(labels, "a COCO JSON file or a folder of them"))
         index = ImageIndex(images or _image_folder(files[0].parent))
         parsed = [Parser(path, index, missing_is_empty=missing_is_empty).parse() for path in files]
         findings = [finding for file in parsed for finding in file.findings]
@@ -61,8 +71,10 @@ class Coco:
         owner = {id(image): file for file in parsed for image in file.images}
         readings = {i.image_id: r for i in listed if (r := owner[id(i)].readings.get(i.image_id)) is not None}
         names, class_ids = _classes(parsed, classes)
+        named = [finding.image_id for finding in findings]
+        notes = [*not_read(others, files), *unlisted(index, [*named, *(image.image_id for image in listed)], labels)]
         findings += [*repeats, *unlabelled(labels, checked.records, readings, expected="an annotation")]
-        return assemble(checked, readings, classes=names, findings=findings, class_ids=class_ids)
+        return assemble(checked, readings, classes=names, findings=findings, class_ids=class_ids, notes=notes)
 
     def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> None:
         """As `Format.write`. A `target` ending in .json takes everything; else instances_<split>.json a split, images in images/."""
@@ -76,17 +88,23 @@ class Coco:
             place_images(dataset, (target.parent if single else target) / "images")
 
 
-def _json_files(labels: Path) -> list[Path]:
-    """The file itself, or a folder's instances*.json (else all JSON) there or in annotations/, in the order train, val, test, rest."""
-    if labels.is_file():
-        return [labels]
-    places = ("*.json", "annotations/*.json", "*/_annotations.coco.json", "*/*.json")
-    found = next((paths for place in places if (paths := sorted(labels.glob(place)))), [])
+def _json_files(labels: Path) -> tuple[list[Path], list[Path]]:
+    """The file itself, or a folder's JSON files there, in annotations/ or in a folder a split; and those that are left aside."""
+    if is_file(labels):
+        return [labels], []
+    places = ("*.{}", "annotations/*.{}", "*/_annotations.coco.{}", "*/*.{}")
+    found = [sorted(labels.glob(place.format(JSON))) for place in places]
+    if not any(found):
+        raise BoxwiseError(f"{labels}: expected a COCO JSON file such as instances_train.json, found none.")
+    chosen = _chosen(next(paths for paths in found if paths))
+    return chosen, [path for path in files_below(labels, ".json") if path not in chosen]
+
+
+def _chosen(found: list[Path]) -> list[Path]:
+    """Those called instances*, else all, in the order train, val, test, rest; no trainval where its parts lie beside it."""
     found = [path for path in found if path.name.startswith("instances")] or found
     if any("trainval" in path.stem for path in found) and any(split_named(path.stem.replace("trainval", "")) for path in found):
         found = [path for path in found if "trainval" not in path.stem]
-    if not found:
-        raise BoxwiseError(f"{labels}: expected a COCO JSON file such as instances_train.json, found none.")
     return sorted(found, key=_file_order)
 
 
@@ -97,7 +115,7 @@ def _file_order(path: Path) -> tuple[bool, int, str]:
 
 def _image_folder(folder: Path) -> Path:
     parent = folder.parent if folder.name == "annotations" or is_file(folder / "_annotations.coco.json") else folder
-    return first_folder((folder / "images", parent / "images", parent))
+    return image_folder((folder / "images", parent / "images", parent))
 
 
 def _merged(parsed: Sequence[Parsed]) -> tuple[list[Listed], list[Finding]]:

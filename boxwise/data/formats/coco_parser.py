@@ -17,7 +17,7 @@ import numpy as np
 
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.checking import Reading
-from boxwise.data.formats.layout import ImageIndex, bytes_of, split_named
+from boxwise.data.formats.layout import ImageIndex, bytes_of, split_named, strict_float
 from boxwise.data.formats.listing import Listed
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_runs, runs_of_text
 from boxwise.errors import BoxwiseError
@@ -166,10 +166,10 @@ class Parser:
         xyxy = np.array([corners for corners, _ in shaped], np.float64).reshape(-1, 4)
         columns: dict[str, list[Any]] = {
             "ids": [number if _is_id(number := entry.get("id")) else None for entry in entries],
-            "crowd": [bool(_number(entry.get("iscrowd"))) for entry in entries],
+            "crowd": [_is_set(entry.get("iscrowd")) for entry in entries],
         }
         if any("difficult" in entry for entry in entries):
-            columns["difficult"] = [bool(_number(entry.get("difficult"))) for entry in entries]
+            columns["difficult"] = [_is_set(entry.get("difficult")) for entry in entries]
         if any("score" in entry for entry in entries):
             columns["scores"] = [_number(entry.get("score")) for entry in entries]
         shapes = Counter(kind for _, kind in shaped if kind)
@@ -196,10 +196,16 @@ def _shown(value: Any) -> str:
 def _number(value: Any) -> float | None:
     """The finite number that `value` is or says."""
     try:
-        number = float(value)
+        if isinstance(value, bool):
+            return None
+        number = strict_float(value) if isinstance(value, str) else float(value)
     except (TypeError, ValueError, OverflowError):
         return None
     return number if isfinite(number) else None
+
+
+def _is_set(value: Any) -> bool:
+    return value is True or bool(_number(value))
 
 
 def _corners(entry: dict[str, Any]) -> tuple[Corners, str]:

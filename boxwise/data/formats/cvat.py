@@ -21,8 +21,18 @@ from boxwise.boxes import Boxes
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import Reading, assemble, unlabelled
 from boxwise.data.formats.cvat_shapes import corners_of, frames_of, is_area
-from boxwise.data.formats.layout import ImageIndex, check_names, existing, first_folder, is_file, place_images, split_named, write_texts
-from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.layout import (
+    XML,
+    ImageIndex,
+    check_names,
+    existing,
+    image_folder,
+    is_file,
+    place_images,
+    split_named,
+    write_texts,
+)
+from boxwise.data.formats.listing import Listed, check_images, not_read, unlisted
 from boxwise.data.formats.xml import number, root_of, root_tag, size
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord
@@ -60,11 +70,11 @@ class Cvat:
 
         missing_is_empty: whether an image without a shape, of which nothing says that it is labelled, has no objects or is unlabelled.
         """
-        path = _xml_file(existing(labels, "a CVAT annotations.xml or a folder with one"))
-        index = ImageIndex(images or first_folder((path.parent / "images", path.parent)))
+        path, *others = _xml_files(existing(labels, "a CVAT annotations.xml or a folder with one"))
+        index = ImageIndex(images or image_folder((path.parent / "images", path.parent)))
         root = root_of(path, "annotations", owner="CVAT")
-        entries = [_entry(path, element, row, index) for row, element in enumerate(root.findall("image"))] + _frames(path, root, index)
-        findings = [finding for entry in entries for finding in entry.findings]
+        entries = [_entry(path, element, row, index) for row, element in enumerate(root.iter("image"))] + _frames(path, root, index)
+        findings = [finding for entry in entries for finding in entry.findings] + _strays(path, root)
         if not any(entry.listed is not None or entry.stated for entry in entries):
             raise BoxwiseError(findings[0].message if findings else f"{path}: expected CVAT images, found none in it.")
         sound, repeats = _distinct(path, entries)
@@ -72,8 +82,9 @@ class Cvat:
         checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
         readings = {e.listed.image_id: e.labelled(missing_is_empty) for e in sound if e.listed is not None}
         known = {image_id: reading for image_id, reading in readings.items() if reading is not None}
+        notes = not_read(others, [path]) + unlisted(index, [entry.image_id for entry in entries], path)
         findings += [*repeats, *unlabelled(path, checked.records, known, expected="a shape or a tag")]
-        return assemble(checked, known, classes=classes or _class_names(root, known.values()), findings=findings)
+        return assemble(checked, known, classes=classes or _class_names(root, known.values()), findings=findings, notes=notes)
 
     def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> None:
         """As `Format.write`. A `target` ending in .xml is the file; else it is target/annotations.xml. Images go to images/ beside it."""
@@ -96,6 +107,7 @@ class _Entry:
     """One <image>: where it is listed and what it says, unless it is at fault. stated: whether it says that it is labelled, or not."""
 
     reading: Reading
+    image_id: str = ""
     listed: Listed | None = None
     stated: bool | None = None
     findings: list[Finding] = field(default_factory=list)
@@ -107,13 +119,15 @@ class _Entry:
         return self.reading if self.stated else None
 
 
-def _xml_file(labels: Path) -> Path:
-    if labels.is_file():
-        return labels
-    found = [path for path in (labels / FILE, *sorted(labels.glob("*.xml")), *sorted(labels.glob("*/*.xml"))) if is_file(path)]
+def _xml_files(labels: Path) -> list[Path]:
+    """The file to read, and others beside it that are CVAT's."""
+    if is_file(labels):
+        return [labels]
+    places = (labels / FILE, *sorted(labels.glob(f"*.{XML}")), *sorted(labels.glob(f"*/*.{XML}")))
+    found = [path for path in dict.fromkeys(places) if is_file(path)]
     if not found:
         raise BoxwiseError(f"{labels}: expected {FILE} as CVAT exports it, found no XML file.")
-    return found[0]
+    return found
 
 
 def _entry(path: Path, element: Element, row: int, index: ImageIndex) -> _Entry:
@@ -121,7 +135,7 @@ def _entry(path: Path, element: Element, row: int, index: ImageIndex) -> _Entry:
     if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name or Path(name).drive:
         message = f"{path}: image {row} has the name {element.get('name')!r}. Expected a path inside {index.folder}."
         fault = Finding(FindingKind.BAD_LABEL_FILE, path, message, name or None, quarantined=True)
-        return _Entry(Reading(path, (), np.zeros((0, 4))), findings=[fault])
+        return _Entry(Reading(path, (), np.zeros((0, 4))), name, findings=[fault])
     split = split_named(element.get("subset", ""))
     image_id = index.ending_in(name, split) or name
     listed = Listed(image_id, index.path(image_id), split, None, size(element.get("width"), element.get("height")), path)
@@ -130,7 +144,7 @@ def _entry(path: Path, element: Element, row: int, index: ImageIndex) -> _Entry:
         Finding(FindingKind.BAD_BOX, path, f"{path}: {image_id} {fault} Expected boxes.", image_id, quarantined=True) for fault in faults
     ]
     reading = _reading(path, [shape for shape in element if is_area(shape)], f"{image_id} ")
-    return _Entry(reading, None if faults else listed, _stated(element), findings)
+    return _Entry(reading, image_id, None if faults else listed, _stated(element), findings)
 
 
 def _stated(image: Element) -> bool | None:
@@ -165,6 +179,14 @@ def _reading(path: Path, shapes: Sequence[Element], subject: str) -> Reading:
     return Reading(path, names, xyxy, columns, subject, shapes=Counter(kind for _, kind in shaped if kind))
 
 
+def _strays(path: Path, root: Element) -> list[Finding]:
+    """One finding for the boxes outside of any image and track, if there are any."""
+    owned = {id(box) for tag in ("image", "track") for owner in root.iter(tag) for box in owner.iter("box")}
+    count = sum(id(box) not in owned for box in root.iter("box"))
+    message = f"{path}: expected every box in an <image>, found {count} outside of one. They are passed over."
+    return [Finding(FindingKind.BAD_LABEL_FILE, path, message)] if count else []
+
+
 def _frames(path: Path, root: Element, index: ImageIndex) -> list[_Entry]:
     """The frames of a video among the images, with what its tracks show on each."""
     tracks = root.findall("track")
@@ -174,7 +196,7 @@ def _frames(path: Path, root: Element, index: ImageIndex) -> list[_Entry]:
     frames = frames_of(root, index.paths)
     listed = [Listed(image_id, index.path(image_id), None, None, stated, path) for image_id in frames]
     entries = [
-        _Entry(_reading(path, shapes, f"{frame.image_id} "), frame, bool(shapes) or None)
+        _Entry(_reading(path, shapes, f"{frame.image_id} "), frame.image_id, frame, bool(shapes) or None)
         for frame, shapes in zip(listed, frames.values(), strict=True)
     ]
     if entries:

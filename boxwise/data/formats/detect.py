@@ -94,9 +94,9 @@ def _by_annotations(folders: list[_Folder]) -> str | None:
 
 def _by_xml(folders: list[_Folder]) -> str | None:
     for folder in folders:
-        xml = folder.first(".xml")
-        if xml is not None and (folder.depth == 0 or root_tag(xml) in ("annotation", "annotations")):
-            return "cvat" if is_cvat(xml) else "voc"
+        tags = [root_tag(folder.path / name) for name in folder.files if name.lower().endswith(".xml")][:_TRIED]
+        if tags and (folder.depth == 0 or {"annotation", "annotations"} & set(tags)):
+            return "cvat" if "annotations" in tags else "voc"
     return None
 
 

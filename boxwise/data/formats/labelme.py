@@ -14,8 +14,8 @@ import numpy as np
 
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import Reading, assemble, unlabelled
-from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, first_folder
-from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, image_folder
+from boxwise.data.formats.listing import Listed, check_images, torn
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_ellipse, around_points
 from boxwise.errors import BoxwiseError
 
@@ -42,11 +42,15 @@ class LabelMe:
         folder = existing(labels, "a folder of LabelMe's JSON files")
         paths = files_below(folder, ".json") if folder.is_dir() else [folder]
         root = folder if folder.is_dir() else folder.parent
-        index = ImageIndex(images or first_folder((root / "images", root)))
+        index = ImageIndex(images or image_folder((root / "images", root)))
         files = [_parse(path, root, index) for path in paths]
         if not files:
             raise BoxwiseError(f"{labels}: expected LabelMe's JSON files, found none.")
         findings = [finding for file in files for finding in file.findings]
+        first: dict[str, Path] = {}
+        for path, file in zip(paths, files, strict=True):
+            if first.setdefault(file.listed.image_id, path) != path:
+                findings.append(torn(path, file.listed.image_id, first[file.listed.image_id]))
         listed = {i: Listed(i, path) for i, path in index.paths.items()} | {f.listed.image_id: f.listed for f in files}
         out = {finding.image_id for finding in findings if finding.quarantined}
         sound = [image for image_id, image in sorted(listed.items()) if image_id not in out]

@@ -18,11 +18,12 @@ import numpy as np
 
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import Reading, assemble, unlabelled
-from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, first_folder, is_file
-from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.layout import JSON, ImageIndex, bytes_of, existing, image_folder, is_file
+from boxwise.data.formats.listing import Listed, check_images, not_read, unlisted
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_brush, around_ellipse, around_points, around_rotated
 from boxwise.errors import BoxwiseError
 
+_NO_OBJECTS = {"choices", "textarea", "number", "rating", "taxonomy", "datetime", "relation", "pairwise", "ranker"}
 _LABELS = ("rectanglelabels", "ellipselabels", "polygonlabels", "brushlabels", "labels", "hypertextlabels")
 
 
@@ -46,16 +47,18 @@ class LabelStudio:
         progress: Progress | None = None,
     ) -> Dataset:
         """As `Reader.read`. Classes come from `classes`, else the names found, sorted. `missing_is_empty` says nothing here."""
-        path = _json_file(existing(labels, "a Label Studio export or a folder with one"))
-        index = ImageIndex(images or first_folder((path.parent / "images", path.parent)))
+        path, *others = _json_files(existing(labels, "a Label Studio export or a folder with one"))
+        index = ImageIndex(images or image_folder((path.parent / "images", path.parent)))
         tasks, findings = _tasks(path, index)
         if not tasks:
-            raise BoxwiseError(findings[0].message if findings else f"{path}: expected Label Studio's tasks with images, found none in it.")
+            raise BoxwiseError(findings[0].message if findings else f"{path}: expected Label Studio's tasks with images, found none.")
         checked = check_images([task.listed for task in tasks.values()], verify=verify, coordinates=coordinates, progress=progress)
         readings = {image_id: task.reading for image_id, task in tasks.items() if task.reading is not None}
         findings += unlabelled(path, checked.records, readings, expected="a submitted annotation")
         names = classes or tuple(sorted({name for reading in readings.values() for name in reading.names} - {""}))
-        return assemble(checked, readings, classes=names, findings=findings)
+        return assemble(
+            checked, readings, classes=names, findings=findings, notes=[*not_read(others, [path]), *unlisted(index, tasks, path)]
+        )
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,11 @@ class _Task:
     reading: Reading | None
 
 
-def _json_file(labels: Path) -> Path:
-    found = [labels] if labels.is_file() else [path for path in sorted(labels.glob("*.json")) if is_file(path)]
+def _json_files(labels: Path) -> list[Path]:
+    found = [labels] if is_file(labels) else [path for path in sorted(labels.glob(f"*.{JSON}")) if is_file(path)]
     if not found:
         raise BoxwiseError(f"{labels}: expected Label Studio's export as JSON, found no such file.")
-    return found[0]
+    return found
 
 
 def _tasks(path: Path, index: ImageIndex) -> tuple[dict[str, _Task], list[Finding]]:
@@ -101,8 +104,10 @@ def _tasks(path: Path, index: ImageIndex) -> tuple[dict[str, _Task], list[Findin
 
 def _image_name(task: Any) -> str | None:
     """The path at the end of the image's address: of a file, an upload, local storage (?d=...) or a server."""
-    data = task.get("data", task) if isinstance(task, dict) else {}
-    entries = [data.get(key) for key in ("image", "img", "url")] + list(data.values() if isinstance(data, dict) else ())
+    data = task.get("data", task) if isinstance(task, dict) else None
+    if not isinstance(data, dict):
+        return None
+    entries = [data.get(key) for key in ("image", "img", "url")] + list(data.values())
     address = next((text for text in entries if isinstance(text, str) and "." in text.rpartition("/")[2]), None)
     if address is None:
         return None
@@ -120,10 +125,17 @@ def _results(task: Mapping[str, Any]) -> list[list[Any]]:
     if "data" not in task:  # JSON-MIN
         regions = [item for value in task.values() if isinstance(value, list) for item in value if isinstance(item, dict)]
         return [regions] if regions or "annotation_id" in task else []
-    annotations = task.get("annotations", task.get("completions"))
-    kept = [one for one in annotations or [] if isinstance(one, dict) and not one.get("was_cancelled")]
-    kept.sort(key=lambda one: str(one.get("updated_at", "")))
-    return [one["result"] for one in kept if isinstance(one.get("result"), list)]
+    annotations = task.get("annotations", task.get("completions", []))
+    if not isinstance(annotations, list):
+        return [[annotations]]
+    kept = [one for one in annotations if not (isinstance(one, dict) and one.get("was_cancelled"))]
+    kept.sort(key=lambda one: str(_member(one, "updated_at")))
+    results = [_member(one, "result") for one in kept]
+    return [result if isinstance(result, list) else [result] for result in results]
+
+
+def _member(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, dict) else None
 
 
 def _stated_size(results: Iterable[Iterable[Any]]) -> tuple[int, int] | None:
@@ -133,22 +145,21 @@ def _stated_size(results: Iterable[Iterable[Any]]) -> tuple[int, int] | None:
 
 
 def _reading(path: Path, result: Iterable[Any], image_id: str) -> Reading:
-    """The regions that are shapes. A shape and its label may be two entries with one id."""
+    """The regions that are objects. A shape and its label may be two entries with one id; what is no region at all is a bad box."""
     regions: dict[str, dict[str, Any]] = {}
-    for number, entry in enumerate(entry for entry in result if isinstance(entry, dict)):
-        value = entry.get("value", entry)
-        if isinstance(value, dict):
-            region = regions.setdefault(str(entry.get("id", f"#{number}")), {})
-            region.update({**{key: entry[key] for key in ("original_width", "original_height") if key in entry}, **value})
-    shaped = [(region, *_corners(region)) for region in regions.values() if _is_shape(region)]
+    for number, entry in enumerate(result):
+        value = _member(entry, "value") if _member(entry, "type") is not None else entry
+        region = regions.setdefault(str(_member(entry, "id") or f"#{number}"), {"types": []})
+        if _member(entry, "type") in region["types"]:  # another region that has taken this one's id
+            region = regions.setdefault(f"#{number}", {"types": []})
+        region["types"].append(_member(entry, "type"))
+        sizes = {key: entry[key] for key in ("original_width", "original_height") if key in entry} if isinstance(entry, dict) else {}
+        region.update({**sizes, **(value if isinstance(value, dict) else {})})
+    shaped = [(region, *_corners(region)) for region in regions.values() if not set(region["types"]) <= _NO_OBJECTS]
     xyxy = np.array([corners for _, corners, _ in shaped], np.float64).reshape(-1, 4) / 100
     names = [_name(region) for region, _, _ in shaped]
     shapes = Counter(kind for _, _, kind in shaped if kind)
     return Reading(path, names, xyxy, subject=f"{image_id} ", relative=True, shapes=shapes)
-
-
-def _is_shape(region: Mapping[str, Any]) -> bool:
-    return any(key in region for key in ("x", "points", "rle"))
 
 
 def _name(region: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from boxwise.data.formats.base import Dataset, is_unspeakable, printable
-from boxwise.data.images import find_images
+from boxwise.data.images import IMAGE_SUFFIXES, find_images
 from boxwise.errors import BoxwiseError
 from boxwise.files import replacing
 from boxwise.records import Split
@@ -29,6 +29,7 @@ _SPLIT_WORDS = {
     "test": Split.TEST,
     "testing": Split.TEST,
 }
+JSON, XML = "[jJ][sS][oO][nN]", "[xX][mM][lL]"  # suffixes in any case, for patterns
 _WRITERS = 16
 _HASHED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 STRICTNESS: dict[Split | None, int] = {None: -1, Split.TRAIN: 0, Split.VAL: 1, Split.TEST: 2}
@@ -49,6 +50,16 @@ def first_folder(candidates: Iterable[Path]) -> Path:
     """The first candidate that is a folder; the last one when none is."""
     folders = list(candidates)
     return next((folder for folder in folders if is_folder(folder)), folders[-1])
+
+
+def image_folder(candidates: Iterable[Path]) -> Path:
+    """The first candidate that is a folder with an image in or below it; without one the first folder."""
+    folders = list(candidates)
+    return next((folder for folder in folders if _has_images(folder)), first_folder(folders))
+
+
+def _has_images(folder: Path) -> bool:
+    return any(Path(name).suffix.lower() in IMAGE_SUFFIXES for _, _, names in os.walk(folder) for name in names)
 
 
 def existing(path: Path, kind: str) -> Path:
@@ -88,6 +99,13 @@ def bytes_of(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise BoxwiseError(f"{path}: expected a readable file, found: {error.strerror or error}.") from error
+
+
+def strict_float(text: str) -> float:
+    """float(text), but no underscores and foreign digits, which Python takes and no label file means. Raises ValueError."""
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} as a number")
+    return float(text)
 
 
 def lines_of(path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Finding, FindingKind, Progress, printable
-from boxwise.data.formats.layout import is_file, name_fault
+from boxwise.data.formats.layout import ImageIndex, is_file, name_fault
 from boxwise.data.images import digest, image_size, orientation, verify_image
 from boxwise.errors import ImageError
 from boxwise.records import ImageRecord, Split
@@ -86,6 +86,25 @@ def check_images(
     return Checked(records, findings, digests, turns)
 
 
+def torn(path: Path, image_id: str, first: Path) -> Finding:
+    """The finding of a second label file for one image: neither can be trusted to be whole, so the image is taken out."""
+    message = f"{path}: expected one label file for {image_id}, found {first.name} too."
+    return Finding(FindingKind.DUPLICATE_ID, path, message, image_id, quarantined=True)
+
+
+def not_read(candidates: Iterable[Path], read: Sequence[Path]) -> list[str]:
+    """A note on the files that might hold labels, too, and were not read, if there are any."""
+    left = sorted(set(candidates) - set(read))
+    return [f"{len(left)} more files beside {read[0].name} are not read (first: {left[0]})."] if left else []
+
+
+def unlisted(index: ImageIndex, listed: Iterable[str | None], source: Path) -> list[str]:
+    """A note on the images of the folder that `source`, a file that lists images, does not list, if there are any."""
+    left = sorted(set(index.paths) - set(listed))
+    count = len(index.paths)
+    return [f"{len(left)} of the {count} images in {index.folder} are not listed in {source} (first: {left[0]})."] if left else []
+
+
 def _measure(listed: Sequence[Listed], verify: bool, coordinates: Coordinates) -> Iterable[_Measured]:
     """Sizes and digests in order; threads, since decoding and hashing release the interpreter's lock."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -104,7 +123,7 @@ def _measure_one(path: Path, verify: bool, raw: bool) -> _Measured:
 
 def _image_fault(image: Listed, measured: _Measured) -> Finding | None:
     def fault(kind: FindingKind, path: Path, message: str) -> Finding:
-        return Finding(kind, path, message, image.image_id, quarantined=True)
+        return Finding(kind, path, message, image.image_id, quarantined=True, picture=image.path)
 
     said = name_fault(image.image_id)
     if said:

@@ -13,7 +13,7 @@ import numpy as np
 
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import Reading, assemble, unlabelled
-from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, first_folder, split_named
+from boxwise.data.formats.layout import STRICTNESS, ImageIndex, bytes_of, existing, files_below, image_folder, split_named
 from boxwise.data.formats.listing import Listed, check_images
 from boxwise.data.formats.xml import number
 from boxwise.errors import BoxwiseError
@@ -46,7 +46,7 @@ class OpenImages:
         folder = existing(labels, "a CSV of Open Images or a folder with one")
         root = folder if folder.is_dir() else folder.parent
         tables = [path for path in (files_below(root, ".csv") if folder.is_dir() else [folder]) if not path.name.startswith(_NAMES)]
-        index = ImageIndex(images or first_folder((root / "images", root)))
+        index = ImageIndex(images or image_folder((root / "images", root)))
         called = _names(root)
         rows: dict[str, list[dict[str, str]]] = {}
         said: dict[str, tuple[Path, Split | None]] = {}
@@ -55,7 +55,8 @@ class OpenImages:
             for row in _rows(path, findings):
                 image_id = index.with_stem(row["ImageID"]) or index.ending_in(f"{row['ImageID']}.jpg") or f"{row['ImageID']}.jpg"
                 rows.setdefault(image_id, []).append(row)
-                said[image_id] = (path, split_named(path.stem))
+                before = said.get(image_id, (path, None))
+                said[image_id] = max(before, (path, split_named(path.stem)), key=lambda one: STRICTNESS[one[1]])
         if not rows:
             raise BoxwiseError(findings[0].message if findings else f"{labels}: expected a CSV with {', '.join(_COLUMNS)}, found no row.")
         splits = index.folder_splits()

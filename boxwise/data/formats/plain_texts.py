@@ -13,8 +13,8 @@ import numpy as np
 
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import Reading, assemble, unlabelled
-from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, first_folder
-from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, image_folder, strict_float
+from boxwise.data.formats.listing import Listed, check_images, torn
 from boxwise.data.formats.shapes import Corners
 from boxwise.errors import BoxwiseError
 
@@ -48,13 +48,16 @@ class PlainTexts:
         root = existing(labels, f"a {self.name} folder")
         pairs = [(root / below, root / beside) for below, beside in self.folders if (root / below).is_dir()]
         texts, folder = pairs[0] if pairs else (root, root)
-        index = ImageIndex(images or first_folder((folder, root / "images", root)))
+        index = ImageIndex(images or image_folder((folder, root / "images", root)))
         readings: dict[str, Reading] = {}
         findings: list[Finding] = []
         ignored = 0
         for path in files_below(texts, ".txt"):
             stem = path.relative_to(texts).with_suffix("").as_posix()
             image_id = index.with_stem(stem) or index.with_stem(PurePosixPath(stem).name) or f"{stem}.jpg"
+            if image_id in readings:
+                findings.append(torn(path, image_id, readings[image_id].path))
+                continue
             try:
                 readings[image_id], regions = self._reading(path)
                 ignored += regions
@@ -89,13 +92,13 @@ class PlainTexts:
 def kitti_line(line: str) -> Line:
     """`type truncated occluded alpha x1 y1 x2 y2 ...` (Geiger et al., CVPR 2012)."""
     words = line.split()
-    x1, y1, x2, y2 = map(float, words[4:8])
+    x1, y1, x2, y2 = map(strict_float, words[4:8])
     return "" if words[0] == "DontCare" else words[0], (x1, y1, x2, y2)
 
 
 def visdrone_line(line: str) -> Line:
     """`x,y,width,height,score,category,truncation,occlusion`, category 0 and 11 not to be judged (Zhu et al., TPAMI 2021)."""
-    x, y, width, height, _, category = map(int, line.strip().rstrip(",").split(",")[:6])
+    x, y, width, height, _, category = (int(strict_float(word)) for word in line.strip().rstrip(",").split(",")[:6])
     corners = (float(x), float(y), float(x + width), float(y + height))
     if not 0 <= category <= _VISDRONE_OTHERS:
         raise ValueError(f"category {category}")

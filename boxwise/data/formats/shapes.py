@@ -19,8 +19,11 @@ NOWHERE: Corners = (nan, nan, nan, nan)
 def around_points(points: Any) -> Corners:
     """Around points, an iterable of (x, y)."""
     try:
-        xy = np.asarray([(float(x), float(y)) for x, y in points], np.float64).reshape(-1, 2)
+        pairs = [(x, y) for x, y in points]
+        xy = np.asarray([(float(x), float(y)) for x, y in pairs], np.float64).reshape(-1, 2)
     except (TypeError, ValueError, OverflowError):
+        return NOWHERE
+    if any(isinstance(value, bool) for pair in pairs for value in pair):
         return NOWHERE
     return _corners(*xy.min(axis=0), *xy.max(axis=0)) if len(xy) else NOWHERE
 

@@ -27,6 +27,7 @@ from boxwise.data.formats.layout import (
     existing,
     files_below,
     first_folder,
+    image_folder,
     is_file,
     listed_names,
     place_images,
@@ -116,7 +117,7 @@ class _Folders:
         root = labels.parent if labels.name == "Annotations" else labels
         annotations = first_folder((root / "Annotations", root / "annotations", labels))
         beside = (root / "JPEGImages", root / "images", annotations)
-        return _Folders(root, annotations, images or first_folder(beside), root / "ImageSets" / "Main")
+        return _Folders(root, annotations, images or image_folder(beside), root / "ImageSets" / "Main")
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,8 @@ def _objects(path: Path, root: Element) -> list[Element]:
     """The objects, however deep they lie. BoxwiseError for a box outside of any: nothing would say that it was passed over."""
     objects = list(root.iter("object"))
     boxes, read = (sum(element.tag.lower() in _BOX_TAGS for part in parts for element in part.iter()) for parts in ([root], objects))
+    if any(len(element.findall("bndbox")) > 1 for element in objects):
+        raise BoxwiseError(f"{path}: expected one box an object, found an object with several.")
     if boxes > read:
         raise BoxwiseError(f"{path}: expected every box inside an <object>, found {boxes - read} outside of one.")
     return objects

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 from defusedxml.ElementTree import fromstring, iterparse
 
-from boxwise.data.formats.layout import bytes_of, is_file
+from boxwise.data.formats.layout import bytes_of, is_file, strict_float
 from boxwise.errors import BoxwiseError
 
 
@@ -47,7 +47,7 @@ def root_tag(path: Path) -> str:
 def number(text: str | None) -> float:
     """The number that `text` says; NaN where it says none."""
     try:
-        return float(text or "nan")
+        return strict_float(text or "nan")
     except ValueError:
         return nan
 

@@ -22,11 +22,13 @@ from boxwise.data.formats.layout import (
     bytes_of,
     files_below,
     first_folder,
+    image_folder,
     is_file,
     is_folder,
     listed_names,
     unhashed,
 )
+from boxwise.data.formats.listing import torn
 from boxwise.data.formats.yolo_lines import MOST_CLASSES, parse
 from boxwise.errors import BoxwiseError
 from boxwise.records import Split
@@ -156,7 +158,7 @@ def locate(sheet: Sheet, images: Path | None) -> tuple[ImageIndex, Folders]:
     """Images in images/ below the base, or where labels/ has images/ as its twin, or in the base itself."""
     base = sheet.base
     twin = Path(swapped(PurePosixPath(base.absolute().as_posix()), "labels", "images"))
-    folder = images or (base / "images" if is_folder(base / "images") else twin if is_folder(twin) else base)
+    folder = images or image_folder((base / "images", *([twin] if is_folder(twin) else []), base))
     return ImageIndex(folder), Folders(base, first_folder((base / "labels", base)))
 
 
@@ -170,7 +172,8 @@ def swapped(path: PurePosixPath, old: str = "images", new: str = "labels") -> Pu
 
 def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Finding]) -> dict[str, Path]:
     """Image id → its label file. A file of two images stays with the first; one without an image becomes a finding."""
-    files = _texts_below(sheet, index, folders)
+    texts = _texts_below(sheet, index, folders)
+    files = {name: paths[0] for name, paths in texts.items()}
     owner: dict[str, Path] = {}
     taken: dict[Path, str] = {}
     for image_id in index.paths:
@@ -182,6 +185,7 @@ def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Fin
             findings.append(Finding(FindingKind.DUPLICATE_ID, files[path], message, image_id, quarantined=True))
         else:
             owner[image_id], taken[path] = files[path], image_id
+            findings += [torn(other, image_id, files[path]) for other in texts[path][1:]]
     strays = _by_name(set(files) - set(taken), index, owner)
     for path in sorted(set(files) - set(taken)):
         only = _without_prefix(path, index, folders) or strays.get(path)
@@ -192,14 +196,16 @@ def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Fin
     return owner
 
 
-def _texts_below(sheet: Sheet, index: ImageIndex, folders: Folders) -> dict[Path, Path]:
-    """Path with .txt in small letters → the text file, of all that may hold labels: no list that the sheet names is one."""
+def _texts_below(sheet: Sheet, index: ImageIndex, folders: Folders) -> dict[Path, list[Path]]:
+    """Path with .txt in small letters → the text files so called, of all that may hold labels: no list that the sheet names is one."""
     roots = [folders.labels]
     if index.folder == folders.base or not is_folder(folders.base / "labels"):
         roots = [folders.labels, folders.base, *([index.folder] if is_folder(index.folder) else [])]
     lists = {sheet.base / entry for entries in sheet.entries.values() for entry in entries}
-    found = (path for root in dict.fromkeys(roots) for path in files_below(root, ".txt") if path not in lists)
-    return {path.with_suffix(".txt"): path for path in found}
+    texts: dict[Path, list[Path]] = {}
+    for path in dict.fromkeys(path for root in roots for path in files_below(root, ".txt") if path not in lists):
+        texts.setdefault(path.with_suffix(".txt"), []).append(path)
+    return texts
 
 
 def _without_prefix(path: Path, index: ImageIndex, folders: Folders) -> str | None:

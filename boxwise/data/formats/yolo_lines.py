@@ -14,7 +14,7 @@ import numpy as np
 
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.checking import Reading
-from boxwise.data.formats.layout import bytes_of
+from boxwise.data.formats.layout import bytes_of, strict_float
 from boxwise.data.formats.shapes import Corners, around_points
 from boxwise.errors import BoxwiseError
 
@@ -68,7 +68,7 @@ def _hint(error: Exception) -> str:
 
 
 def _add(parsed: Parsed, words: list[str], keypoints: int) -> None:
-    numbers = [float(word) for word in words]
+    numbers = [strict_float(word) for word in words]
     label, rest = int(numbers[0]), numbers[1:]
     if label != numbers[0]:
         raise ValueError(f"class {numbers[0]}")

@@ -38,7 +38,7 @@ def _read_coco(root: Path, text: str, **options) -> Dataset:
 @pytest.mark.parametrize("key", ["width", "height"])
 def test_a_size_that_is_no_number_of_pixels(tmp_path: Path, key: str, value: object) -> None:
     dataset = _read_coco(tmp_path, _coco(**{"width": 100, "height": 80, key: value}))
-    is_size = value in (1e308, True)
+    is_size = value == 1e308
     assert kinds(dataset) == ([(FindingKind.SIZE_MISMATCH, "a.jpg", True)] if is_size else [])
     assert found(dataset)["b.jpg"] == [("cat", BOX)]
 

@@ -1,0 +1,207 @@
+"""What a data set is made of, and what in it is worth a second look although it can be read.
+
+Returns counts, near-duplicates that lie in two splits, and labels that look wrong, without any model. Knows nothing of studies and pages.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boxwise.boxes import Boxes, area, iou
+from boxwise.data.formats.base import Dataset, Finding, FindingKind
+from boxwise.data.images import grey_thumbnail
+from boxwise.errors import ImageError
+from boxwise.records import ImageRecord, Split
+
+SIDE = 16  # pixels a side of the thumbnails that are compared
+ALIKE = 0.985  # their least correlation; on the real sets, pairs above show one scene
+_FLAT = 4.0  # grey levels of spread below which a picture shows nothing to compare
+_SAME_PLACE, _TINY, _WHOLE, _ODD, _ENOUGH = 0.9, 2.0, 0.98, 5.0, 20
+_CHUNK = 2048
+
+
+@dataclass(frozen=True)
+class ClassFacts:
+    """One class: its boxes, the images that show it, boxes by split, and the median of √(width · height) in pixels."""
+
+    name: str
+    boxes: int
+    images: int
+    by_split: dict[str, int]
+    median_side: float
+
+
+@dataclass(frozen=True)
+class Examination:
+    """sizes, sides: least, median and largest side in pixels of images, and of boxes as √(width · height); () without any."""
+
+    images: dict[str, int]
+    labelled: int
+    empty: int
+    boxes: int
+    classes: tuple[ClassFacts, ...]
+    sizes: tuple[float, ...]
+    sides: tuple[float, ...]
+    leaks: tuple[Finding, ...]
+    suspects: tuple[Finding, ...]
+
+
+def examine(dataset: Dataset) -> Examination:
+    """Counts of the data set, its near-duplicates across splits and its suspect labels."""
+    labels = dataset.labels
+    sides = np.concatenate([_sides(boxes) for boxes in labels.values()]) if labels else np.zeros(0)
+    sizes = np.array([side for record in dataset.images for side in (record.width, record.height)], float)
+    return Examination(
+        _images_by_split(dataset.images),
+        len(labels),
+        sum(not len(boxes) for boxes in labels.values()),
+        len(sides),
+        tuple(_class_facts(dataset, label) for label in range(len(dataset.classes))),
+        _spread(sizes),
+        _spread(sides),
+        tuple(near_duplicates(dataset.images)),
+        tuple(suspects(dataset)),
+    )
+
+
+def near_duplicates(images: Sequence[ImageRecord]) -> list[Finding]:
+    """For each image outside of train the image of another split that looks most alike, where one looks nearly the same.
+
+    Alike: the Pearson correlation of their grey 16 x 16 thumbnails. Images that cannot be read or show nothing take no part.
+    """
+    if len({_split(record) for record in images}) < 2:
+        return []
+    shown = [(record, thumbnail) for record, thumbnail in zip(images, _thumbnails(images), strict=True) if thumbnail is not None]
+    rows = np.array([thumbnail for _, thumbnail in shown], np.float32).reshape(-1, SIDE * SIDE)
+    splits = np.array([_split(record) for record, _ in shown])
+    held_out = np.flatnonzero(splits != "train")
+    found = []
+    for start in range(0, len(held_out), _CHUNK):
+        chunk = held_out[start : start + _CHUNK]
+        likeness = rows[chunk] @ rows.T
+        likeness[splits[chunk][:, None] == splits[None, :]] = -1
+        best = likeness.argmax(axis=1)
+        for row, other, value in zip(chunk, best, likeness.max(axis=1), strict=True):
+            if value >= ALIKE:
+                found.append(_leak(shown[row][0], shown[other][0], float(value)))
+    return found
+
+
+def suspects(dataset: Dataset) -> list[Finding]:
+    """Labels that look wrong by themselves: two boxes at one place, tiny and whole-image boxes, odd sizes, names alike."""
+    found = _alike_names(dataset)
+    odd = _odd_sizes(dataset)
+    for record in dataset.images:
+        boxes = dataset.labels.get(record.image_id)
+        if boxes is not None:
+            for row, says in (*_overlapping(boxes, dataset.classes), *_odd_extents(boxes, record), *odd.get(record.image_id, ())):
+                name, where = dataset.classes[boxes.labels[row]], tuple(boxes.xyxy[row].tolist())
+                message = f"{record.image_id}: box {row + 1} ({name!r}) {says}"
+                found.append(Finding(FindingKind.SUSPECT_LABEL, record.path, message, record.image_id, box=where, picture=record.path))
+    return found
+
+
+def _images_by_split(images: Sequence[ImageRecord]) -> dict[str, int]:
+    counts = Counter(_split(record) for record in images)
+    return {name: counts[name] for name in (*Split, "no split") if counts[name]}
+
+
+def _split(record: ImageRecord) -> str:
+    return record.split.value if record.split else "no split"
+
+
+def _sides(boxes: Boxes) -> NDArray[np.float64]:
+    return np.sqrt(area(boxes.xyxy).astype(np.float64))
+
+
+def _spread(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return (float(values.min()), float(np.median(values)), float(values.max())) if len(values) else ()
+
+
+def _class_facts(dataset: Dataset, label: int) -> ClassFacts:
+    by_split: Counter[str] = Counter()
+    sides: list[float] = []
+    images = 0
+    for record in dataset.images:
+        boxes = dataset.labels.get(record.image_id)
+        mine = boxes[boxes.labels == label] if boxes is not None else Boxes.empty()
+        by_split[_split(record)] += len(mine)
+        sides += _sides(mine).tolist()
+        images += bool(len(mine))
+    return ClassFacts(dataset.classes[label], len(sides), images, dict(by_split), float(np.median(sides)) if sides else 0.0)
+
+
+def _thumbnails(images: Sequence[ImageRecord]) -> Iterable[NDArray[np.float32] | None]:
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        yield from pool.map(lambda record: _normalised(record.path), images)
+
+
+def _normalised(path: Path) -> NDArray[np.float32] | None:
+    """The thumbnail as a vector of mean 0 and length 1; None where it shows nothing."""
+    try:
+        grey = grey_thumbnail(path, SIDE).astype(np.float32).ravel()
+    except ImageError:
+        return None
+    centred = grey - grey.mean()
+    return centred / np.linalg.norm(centred) if grey.std() >= _FLAT else None
+
+
+def _leak(record: ImageRecord, other: ImageRecord, likeness: float) -> Finding:
+    message = f"{record.image_id} of {_split(record)} looks like {other.image_id} of {_split(other)} (likeness {likeness:.3f})."
+    return Finding(FindingKind.NEAR_DUPLICATE, record.path, message, record.image_id, picture=record.path, twin=other.path)
+
+
+def _alike_names(dataset: Dataset) -> list[Finding]:
+    called: dict[str, list[str]] = {}
+    for name in dataset.classes:
+        called.setdefault("".join(filter(str.isalnum, name.casefold())), []).append(name)
+    folder = dataset.images[0].path.parent if dataset.images else Path()
+    return [
+        Finding(FindingKind.SUSPECT_LABEL, folder, f"classes {', '.join(map(repr, names))} differ in spelling alone.")
+        for names in called.values()
+        if len(names) > 1
+    ]
+
+
+def _overlapping(boxes: Boxes, classes: Sequence[str]) -> Iterable[tuple[int, str]]:
+    overlap = np.triu(iou(boxes.xyxy, boxes.xyxy), 1)
+    for first, second in zip(*np.nonzero(overlap >= _SAME_PLACE), strict=True):
+        if boxes.crowd is None or not boxes.crowd[[first, second]].any():
+            one, other = classes[boxes.labels[first]], classes[boxes.labels[second]]
+            what = "another of its class" if one == other else repr(one)
+            yield int(second), f"lies where box {first + 1}, {what}, lies (IoU {overlap[first, second]:.2f}): one object labelled twice?"
+
+
+def _odd_extents(boxes: Boxes, record: ImageRecord) -> Iterable[tuple[int, str]]:
+    for row, (x1, y1, x2, y2) in enumerate(boxes.xyxy.tolist()):
+        if min(x2 - x1, y2 - y1) < _TINY:
+            yield row, f"is {x2 - x1:.3g} x {y2 - y1:.3g} pixels: a slip of the hand?"
+        elif x2 - x1 >= _WHOLE * record.width and y2 - y1 >= _WHOLE * record.height:
+            yield row, "covers the whole image."
+
+
+def _odd_sizes(dataset: Dataset) -> dict[str, list[tuple[int, str]]]:
+    """Boxes whose size is far from their class's: more than five robust standard deviations of log size."""
+    rows = [(record, row) for record in dataset.images for row in range(len(dataset.labels.get(record.image_id, ())))]
+    logs = np.array([np.log(max(_sides(dataset.labels[r.image_id][[i]])[0], 1e-6) / np.hypot(r.width, r.height)) for r, i in rows])
+    labels = np.array([dataset.labels[record.image_id].labels[row] for record, row in rows])
+    found: dict[str, list[tuple[int, str]]] = {}
+    for label in np.unique(labels) if len(rows) else ():
+        mine = np.flatnonzero(labels == label)
+        middle = np.median(logs[mine])
+        spread = 1.4826 * np.median(np.abs(logs[mine] - middle))
+        if len(mine) < _ENOUGH or spread == 0:
+            continue
+        for index in mine[np.abs(logs[mine] - middle) > _ODD * spread]:
+            record, row = rows[index]
+            times = float(np.exp(logs[index] - middle))
+            found.setdefault(record.image_id, []).append((row, f"is {times:.2g} times as large as its class is at the median."))
+    return found
