@@ -23,12 +23,14 @@ from boxwise.testing import DetectorContract
 
 CLASSES = ("ring", "disc", "cross")
 IMGSZ = {"tiny_ssd": 64, "ssd300_vgg16": 300, "ssd300_vgg16_mixture": 300}  # all others take 96
-HEAVY = {"yolox_m", "ssd300_vgg16", "ssd300_vgg16_mixture", "fasterrcnn_resnet50_fpn"}
+# Of each family the lightest is in the fast tier; these are larger ones.
+SIBLINGS = {"yolox_tiny", "yolox_s", "yolox_m", "ssd300_vgg16", "ssdlite320_mobilenet_v2", "fasterrcnn_resnet50_fpn"}
+SIBLINGS |= {"ssdlite320_mobilenet_v2_mixture", "ssd300_vgg16_mixture"}
 SIZES = ((120, 90), (64, 100))
 CPU = torch.device("cpu")
 
 
-NAMES = [pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in DETECTORS]
+NAMES = [pytest.param(n, marks=pytest.mark.slow if n in SIBLINGS else ()) for n in DETECTORS]
 
 
 def config_of(name: str) -> DetectorConfig:
