@@ -73,6 +73,7 @@ def _page(
     judged = judged_on(cells, split)
     arms = arms_of(cells, baseline)
     results = tables.arm_results(cells, baseline=baseline, split=judged)
+    void, said = undertrained(cells, judged), tables.headline(results, baseline=baseline, split=judged)
     shown = [cells_of(cells, arm)[0] for arm in arms]
     sheets = sum(len(cell.rounds) + cell.cooperates for cell in shown)
     return {
@@ -85,7 +86,8 @@ def _page(
         "judged_arms": [r for r in results if r.summary.test is not None],
         "single": len(cells) == 1,
         "results": results,
-        "headline": tables.headline(results, baseline=baseline, split=judged),
+        "headline": f"{void[0].upper()}{void[1:]}: nothing here ranks strategies." if void else said,
+        "void": void,
         "notes": _notes(cells, split=split, judged=judged, baseline=baseline, quarantined=quarantined),
         "fidelity": fidelity_table(cells, baseline),
         "learning": learning_charts(cells, "ap", judged, baseline) if results else [],
@@ -118,8 +120,6 @@ def _notes(cells: Sequence[Cell], *, split: str, judged: str, baseline: str, qua
         notes.append(f"Ceiling: with the whole pool labelled the same training reaches AP {tables.figure(ceiling)} on {judged}.")
     if quarantined:
         notes.append(f"{quarantined} images are quarantined for faults in the file or its labels and take no part.")
-    if void := undertrained(cells, judged):
-        notes.append(f"{void[0].upper()}{void[1:]}: nothing here ranks strategies.")
     if len({cell.arm for cell in cells}) > 1:
         notes += uneven_steps(cells, baseline=baseline, split=judged)
     curves = [curve(cell, judged) for cell in competing(cells)]

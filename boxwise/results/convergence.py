@@ -17,6 +17,9 @@ from boxwise.evaluation.significance import Interval, interval
 from boxwise.results.facts import Cell, arms_of, ceiling_ap, cells_of, competing, curve
 
 SHARE = 0.95  # of the ceiling's AP50: near enough to all that the labels can give
+TWICE = "+train.length=2"
+ENDS = {"first round": 0, "last round": -1}
+MOVED = 0.01  # AP on val that twice the steps may not add
 ERROR = 0.05  # chance of calling a converged data set undertrained, over all its arms together
 
 
@@ -35,10 +38,10 @@ class Reach:
 
 
 def undertrained(cells: Sequence[Cell], split: str) -> str | None:
-    """Why the cells can't be ranked: an arm ends above what the whole pool's labels give by more than noise. None where none does.
+    """Why the cells can't be ranked: an arm ends above what the whole pool's labels give by more than noise, or twice the steps give more.
 
-    The whole pool holds all that any arm has seen. Where it does worse, training has not converged, and curves show training, not labels.
-    Judged by the last AP, paired by seed, one-sided at .05 over all arms (Bonferroni). Noise is the standard deviation of the differences,
+    None where neither is shown. The whole pool holds all that any arm has seen: where it does worse, training has not converged, and curves
+    show training, not labels. Judged by the last AP, paired by seed, one-sided at .05 over all arms (Bonferroni). Noise is the standard deviation of the differences,
     pooled over the arms, since that of six seeds alone is poorly known; it needs two seeds.
     """
     whole = _last_aps((cell for cell in cells if cell.role == "ceiling"), split)
@@ -46,13 +49,34 @@ def undertrained(cells: Sequence[Cell], split: str) -> str | None:
     ahead = {arm: np.array([aps[seed] - whole[seed] for seed in aps if seed in whole]) for arm, aps in last.items()}
     ahead = {arm: gains for arm, gains in ahead.items() if len(gains) > 1}
     if not ahead:
-        return None
+        return _short(cells)
     freedom = sum(len(gains) - 1 for gains in ahead.values())
     noise = math.sqrt(sum(float(gains.var(ddof=1)) * (len(gains) - 1) for gains in ahead.values()) / freedom)
     arm, gains = max(ahead.items(), key=lambda pair: float(pair[1].mean()) * math.sqrt(len(pair[1])))
     if gains.mean() <= noise / math.sqrt(len(gains)) * stdtrit(freedom, 1 - ERROR / len(ahead)):
-        return None
+        return _short(cells)
     return f"undertrained: {arm} ends {gains.mean():.3f} AP above what the labels of the whole pool give, so training has not converged"
+
+
+def doubled(cells: Sequence[Cell]) -> dict[str, Interval]:
+    """What twice the steps add to AP on val, at the smallest and at the largest budget: of an arm NAME that NAME+train.length=2 is beside.
+
+    By "first round" and "last round", paired by seed; empty without such a pair of arms.
+    """
+    longer = next((arm for arm in arms_of(cells, "") if arm.endswith(TWICE) and cells_of(cells, arm.removesuffix(TWICE))), None)
+    if longer is None:
+        return {}
+    both = [{cell.seed: curve(cell, "val").ap for cell in cells_of(cells, arm)} for arm in (longer, longer.removesuffix(TWICE))]
+    ends = [{end: {seed: float(aps[row]) for seed, aps in each.items() if len(aps)} for end, row in ENDS.items()} for each in both]
+    return {end: _paired(ends[0][end], ends[1][end]) for end in ENDS}
+
+
+def _short(cells: Sequence[Cell]) -> str | None:
+    """That twice the steps add .01 AP on val or more, beyond noise."""
+    for end, gain in doubled(cells).items():
+        if gain.mean >= MOVED and gain.low is not None and gain.low > 0:
+            return f"undertrained: twice the training steps add {gain.mean:.3f} AP on val in the {end}"
+    return None
 
 
 def labels_matter(cells: Sequence[Cell], split: str, *, baseline: str) -> tuple[bool, str] | None:

@@ -21,7 +21,7 @@ from boxwise.evaluation.curves import AXES, Axis
 from boxwise.evaluation.ranks import Ranks, mean_ranks
 from boxwise.evaluation.significance import Interval, PairedTest, interval, sign_test
 from boxwise.files import replacing, write_csv
-from boxwise.results.convergence import Reach, labels_matter, reach_of, undertrained
+from boxwise.results.convergence import MOVED, Reach, doubled, labels_matter, reach_of, undertrained
 from boxwise.results.facts import Cell, ceiling_ap, cells_of, judged_on, number
 from boxwise.results.files import COLUMNS, result_rows
 from boxwise.results.tables import ArmResult, arm_results, corrected_p, mean_of
@@ -194,6 +194,8 @@ def sanity(panel: Panel, *, baseline: str) -> list[tuple[bool | None, str]]:
         said.append((None, f"{panel.name}: labelling everything reaches AP {ceiling:.3f}; {baseline} ends at {reached:.3f}{part}."))
         if sum(cell.role == "ceiling" for cell in panel.cells) > 1:
             said.append((panel.void is None, f"{panel.name}: {panel.void or 'no arm ends above that by more than noise'}."))
+    for end, more in doubled(panel.cells).items():
+        said.append((more.mean < MOVED, f"{panel.name}: twice the training steps add {more.mean:+.3f} AP on val in the {end}."))
     if (labels := labels_matter(panel.cells, panel.split, baseline=baseline)) is not None:
         said.append((labels[0], f"{panel.name}: {labels[1]}."))
     for result in results.values():

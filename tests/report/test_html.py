@@ -111,6 +111,13 @@ class TestSimulation:
                 assert percent(summary.saving.mean) in page.text
         assert "not enough seeds (2 of 6)" in page.text
 
+    def test_where_training_has_not_converged_nothing_wins(self, make_cells, tmp_path):
+        cells = make_cells(("dual", "random"), 6)
+        whole = [dataclasses.replace(c, arm="everything", role="ceiling", rounds=c.rounds[:2]) for c in cells if c.arm == "random"]
+        page = write_report([*cells, *whole], tmp_path / "r.html", title="S", environment={}).read_text(encoding="utf-8")
+        assert "Undertrained: dual ends" in page and 'class="verdict"' not in page
+        assert 'class="verdict"' in write_report(cells, tmp_path / "s.html", title="S", environment={}).read_text(encoding="utf-8")
+
     def test_every_section_is_there(self, simulation):
         _, page = simulation
         sections = [a["id"] for a in page.all("section")]

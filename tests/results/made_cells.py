@@ -13,7 +13,8 @@ def cell(arm: str, seed: int, ap: Sequence[float], images: Sequence[int], *, rol
     for number, (reached, count) in enumerate(zip(ap, images, strict=True)):
         spent = {"images": count, "boxes": 5 * count, "seconds": SECONDS * count}
         paid = {"val_images": val, "val_boxes": 5 * val, "val_seconds": SECONDS * val}
-        facts = {"annotate": spent | paid, "evaluate": {"test": {"ap": reached, "ap50": 2 * reached}}, "train": {"steps": 100}}
+        metrics = {"ap": reached, "ap50": 2 * reached}
+        facts = {"annotate": spent | paid, "evaluate": {"test": metrics, "val": metrics}, "train": {"steps": 100}}
         facts |= {"train": {"steps": 100, "steps_behind": train[number]}} if train else {}
         facts |= {"audit": {"fidelity": fidelity[number]}} if fidelity else {}
         rounds.append(Round(number, facts))

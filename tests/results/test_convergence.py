@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_cells import SECONDS, cell
 
-from boxwise.results.convergence import labels_matter, reach_of, undertrained
+from boxwise.results.convergence import doubled, labels_matter, reach_of, undertrained
 
 IMAGES = (10, 20, 30)
 
@@ -39,6 +39,29 @@ class TestUndertrained:
     def test_fewer_than_two_seeds_show_nothing(self, seeds):
         cells = [whole(0.2, seed=seed) for seed in range(seeds)] + [cell("dual", 0, (0.1, 0.2, 0.9), IMAGES)]
         assert undertrained(cells, "test") is None
+
+
+class TestDoubled:
+    @staticmethod
+    def cells(*gains):
+        """Random with and without twice the steps, which add the gains in the last round of the seeds; val's AP is test's."""
+        longer = [cell("random+train.length=2", seed, (0.1, 0.3 + gain), (10, 20)) for seed, gain in enumerate(gains)]
+        return [*longer, *(cell("random", seed, (0.1, 0.3), (10, 20)) for seed in range(len(gains)))]
+
+    def test_more_than_a_hundredth_is_undertrained(self):
+        found = doubled(self.cells(0.02, 0.03, 0.04))
+        assert (found["first round"].mean, found["last round"].mean) == (pytest.approx(0), pytest.approx(0.03))
+        assert (
+            undertrained(self.cells(0.02, 0.03, 0.04), "test")
+            == "undertrained: twice the training steps add 0.030 AP on val in the last round"
+        )
+
+    @pytest.mark.parametrize("gains", [(0.004, 0.006, 0.005), (-0.03, 0.05, 0.02), (0.05,)], ids=["little", "noise", "one seed"])
+    def test_less_or_noise_is_not(self, gains):
+        assert undertrained(self.cells(*gains), "test") is None
+
+    def test_without_such_an_arm_nothing_is_known(self):
+        assert doubled([cell("random", 0, (0.1, 0.2), (10, 20))]) == {}
 
 
 class TestLabelsMatter:
