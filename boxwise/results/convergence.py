@@ -41,8 +41,8 @@ def undertrained(cells: Sequence[Cell], split: str) -> str | None:
     """Why the cells can't be ranked: an arm ends above what the whole pool's labels give by more than noise, or twice the steps give more.
 
     None where neither is shown. The whole pool holds all that any arm has seen: where it does worse, training has not converged, and curves
-    show training, not labels. Judged by the last AP, paired by seed, one-sided at .05 over all arms (Bonferroni). Noise is the standard deviation of the differences,
-    pooled over the arms, since that of six seeds alone is poorly known; it needs two seeds.
+    show training, not labels. Judged by the last AP, paired by seed, one-sided at .05 over all arms (Bonferroni). Noise is the standard
+    deviation of the differences, pooled over the arms, since that of six seeds alone is poorly known; it needs two seeds.
     """
     whole = _last_aps((cell for cell in cells if cell.role == "ceiling"), split)
     last = {arm: _last_aps(cells_of(cells, arm), split) for arm in arms_of(competing(cells), "")}

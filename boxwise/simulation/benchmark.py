@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from boxwise import registry
-from boxwise.config import AskConfig, Section, StudyConfig, apply_overrides, dump_config, parse_config
+from boxwise.config import Section, StudyConfig, apply_overrides, dump_config, parse_config
 from boxwise.data.datasets import detect_format, read_dataset
 from boxwise.data.digits import make_digits
 from boxwise.data.formats.base import Dataset
@@ -247,8 +247,9 @@ def _plans(preset: Preset, out: Path, overrides: Sequence[str]) -> dict[tuple[st
             config = _config(preset, (*source.overrides, *own, *overrides))
             plan = Plan(_NOTHING, config, preset.arms, tuple(range(preset.seeds)), out / f"{name}_{detector}")
             for arm in preset.arms:
-                blind = {"ask": AskConfig()}  # thresholds name classes, which are known once the data are read
-                check(plan.cell_config(arm, 0).model_copy(update=blind), (), simulated=True)
+                cell = plan.cell_config(arm, 0)
+                blind = cell.ask.model_copy(update={"certain_of": {}})  # it names classes, which are known once the data are read
+                check(cell.model_copy(update={"ask": blind}), (), simulated=True)
             check_baseline(plan.folder, preset.arms, preset.baseline)
             plans[name, detector] = plan
     return plans
