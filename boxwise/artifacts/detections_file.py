@@ -5,7 +5,7 @@ Returns `Boxes` bit for bit as they were. Knows nothing of detectors; memory doe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,15 @@ def writing_detections(path: Path) -> Iterator[DetectionsWriter]:
         writer.flush()
 
 
-def read_detections(path: Path, *, only: Collection[str] | None = None) -> Iterator[tuple[str, Boxes]]:
-    """(image_id, Boxes) in the order of the pool pass, of the images in `only` or of all.
+def row_groups(path: Path) -> dict[str, int]:
+    """image_id → the row group that holds it, for `read_detections(groups=...)`: one image is then read without the rest."""
+    with pq.ParquetFile(path) as file:
+        found = ((group, file.read_row_group(group, columns=["image_id"])["image_id"].to_pylist()) for group in range(file.num_row_groups))
+        return {image_id: group for group, image_ids in found for image_id in image_ids}
+
+
+def read_detections(path: Path, *, only: Collection[str] | None = None, groups: Sequence[int] | None = None) -> Iterator[tuple[str, Boxes]]:
+    """(image_id, Boxes) in the order of the pool pass, of the images in `only` or of all; of some row groups or of all.
 
     Raises BoxwiseError when `path` is not a file of detections.
     """
@@ -73,7 +80,7 @@ def read_detections(path: Path, *, only: Collection[str] | None = None) -> Itera
     with file:
         if file.schema_arrow.names != SCHEMA.names:
             raise BoxwiseError(f"{path}: expected columns {', '.join(SCHEMA.names)}, found {', '.join(file.schema_arrow.names)}.")
-        for group in range(file.num_row_groups):
+        for group in range(file.num_row_groups) if groups is None else groups:
             table = file.read_row_group(group)
             if wanted is not None:
                 table = table.filter(pc.is_in(table["image_id"], wanted))

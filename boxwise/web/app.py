@@ -21,6 +21,7 @@ from boxwise.records import Phase
 from boxwise.results.colors import class_colors
 from boxwise.web.answers import Answer, RefusedError, TakenError
 from boxwise.web.dashboard import Dashboard
+from boxwise.web.found import found_on
 from boxwise.web.picture_cache import PictureCache
 from boxwise.web.pictures import TILE, Pictures, etag, is_large, picture
 from boxwise.web.progress import read_progress, read_trouble
@@ -111,6 +112,10 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
     @app.get("/api/queue")
     def listing() -> dict[str, Any]:
         return {"round": queue.study.store.position[0], "items": queue.listing()}
+
+    @app.get("/api/found/{image_id:path}")
+    def found(image_id: str) -> list[dict[str, Any]]:
+        return found_on(queue.study, queue.record(image_id).image_id)
 
     @app.post("/api/next")
     def next_image(body: KeepingBody) -> dict[str, Any]:

@@ -156,17 +156,24 @@ export class Acts {
 
   /** The boxes of the image that was handed in last, as boxes of this one. */
   copyPrevious() {
+    const boxes = this.boxesBefore();
+    if (!boxes) return this.page.hint("No image with boxes was handed in before this one.");
+    const count = this.desk.gesture((model, seconds) => model.drawAll(boxes, seconds));
+    return this.page.hint(count ? `${count} of ${boxes.length} boxes copied.` : "They are all here already.");
+  }
+
+  /** The boxes that stood on the image handed in last; null where there is none. */
+  boxesBefore() {
     const last = this.desk.finished.entries.findLast(({ kind, document }) => kind === "answer" && document);
     const boxes = (last?.document.boxes ?? []).filter(({ answer }) => answer !== "delete");
-    if (!boxes.length) return this.page.hint("No image with boxes was handed in before this one.");
-    const count = this.desk.gesture((model, seconds) => model.drawAll(boxes, seconds));
-    return this.page.hint(count ? `${count} of ${boxes.length} boxes copied from ${last.image_id}.` : "They are all here already.");
+    return boxes.length ? boxes : null;
   }
 
   // --- the view ---
 
   toolEdit() { this.#take("edit", "Edit: drag a box to move it."); }
   toolDraw() { this.#take("draw", "Draw: every drag is a new box."); }
+  toolModel() { this.#take("model", "Model help: click an object or draw a rough box; the model finds the edges."); }
   toolExtreme() { this.#take("extreme", "Extreme clicking: click the top-most point of the object."); }
 
   #take(tool, words) {

@@ -17,7 +17,7 @@ const LOOK_MS = 300;
 const HISTORY = 20;
 const HISTORY_KEY = "boxwise/history";
 /** What is done whether an image is in hand or not. */
-const ALWAYS = ["back", "undoHandIn", "toolEdit", "toolDraw", "toolExtreme", "names", "class", "hide"];
+const ALWAYS = ["back", "undoHandIn", "toolEdit", "toolDraw", "toolExtreme", "toolModel", "names", "class", "hide"];
 
 const now = () => performance.now();
 

@@ -8,7 +8,7 @@ const CURSORS = { "-1-1": "nwse-resize", "11": "nwse-resize", "1-1": "nesw-resiz
 const EXTREMES = ["the top-most", "the left-most", "the bottom-most", "the right-most"];
 
 export class Gestures {
-  /** @type {"edit" | "draw" | "extreme"} */
+  /** @type {"edit" | "draw" | "extreme" | "model"} */
   #tool = "edit";
   #fingers = new Map(); // pointer id → place on the stage
   #gesture = null;
@@ -17,7 +17,7 @@ export class Gestures {
 
   /**
    * @param {import("./view.js").View} view
-   * @param {{model: () => import("./boxes.js").BoxModel | null, select: (key: string | null) => void, draw: (xyxy: number[]) => void,
+   * @param {{model: () => import("./boxes.js").BoxModel | null, select: (key: string | null) => void, draw: (xyxy: number[]) => void, point: (at: number[]) => void, rough: (xyxy: number[]) => void,
    *   place: (key: string, xyxy: number[]) => void, hint: (words: string) => void}} page
    */
   constructor(view, page) {
@@ -107,7 +107,7 @@ export class Gestures {
     gesture.live ||= Math.hypot(at[0] - gesture.from[0], at[1] - gesture.from[1]) > gesture.slack;
     if (gesture.live) this.#live(gesture, at);
     gesture.at = at;
-    if (gesture.kind === "draw" || gesture.kind === "extreme") this.#cross(event.pointerType === "touch" ? null : at);
+    if (["draw", "extreme", "model"].includes(gesture.kind)) this.#cross(event.pointerType === "touch" ? null : at);
   }
 
   #live(gesture, at) {
@@ -115,7 +115,7 @@ export class Gestures {
     if (gesture.kind === "pan") {
       this.#spacePanned = true;
       this.view.pan(at[0] - gesture.at[0], at[1] - gesture.at[1]);
-    } else if (gesture.kind === "draw") {
+    } else if (gesture.kind === "draw" || gesture.kind === "model") {
       this.view.rubber = around([this.view.toImage(gesture.from), this.view.toImage(at)]);
     } else if (gesture.kind === "move") {
       if (this.view.selected !== gesture.box.key) this.page.select(gesture.box.key);
@@ -130,7 +130,8 @@ export class Gestures {
     const gesture = this.#gesture, { rubber, preview } = this.view, points = this.view.points;
     this.#gone(event);
     if (!gesture || gesture.kind === "pinch") return;
-    if (gesture.live && rubber) this.page.draw(rubber);
+    if (gesture.live && rubber) this.page[gesture.kind === "model" ? "rough" : "draw"](rubber);
+    else if (!gesture.live && gesture.kind === "model") this.page.point(this.view.toImage(gesture.from));
     else if (gesture.live && preview) this.page.place(preview.key, preview.xyxy);
     else if (!gesture.live && gesture.kind === "extreme") this.#point(points, this.view.toImage(gesture.from));
     else if (!gesture.live && event.button === 0) this.#click(gesture);

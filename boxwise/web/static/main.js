@@ -17,6 +17,7 @@ import { Scores } from "./scores.js";
 import { remember, remembered, tabName } from "./tabs.js";
 import { View } from "./view.js";
 import { Waiting } from "./waiting.js";
+import { Wand } from "./wand.js";
 
 const NAME = "boxwise/annotator";
 const HINT_MS = 6000;
@@ -79,7 +80,7 @@ class Page {
     this.doubts.show(current);
     showWhy(current.task, this.study.asked);
     if (current.task.round !== this.study.round) get("/api/progress").then((progress) => this.progress(progress), () => {});
-    for (const tool of ["toolDraw", "toolExtreme"]) button(tool).disabled = !current.task.whole;
+    for (const tool of ["toolDraw", "toolExtreme", "toolModel"]) button(tool).disabled = !current.task.whole;
     this.changed(current);
     this.queuePanel.refresh(current.task.image_id);
     element("stage").setAttribute("aria-label", `Image ${current.task.image_id}, ${current.model.open().length} open questions`);
@@ -292,12 +293,14 @@ async function main() {
     select: (key) => desk.acts.select(key),
     draw: (xyxy) => desk.acts.draw(xyxy),
     place: (key, xyxy) => desk.acts.place(key, xyxy),
+    point: (at) => wand.point(at),
+    rough: (xyxy) => wand.rough(xyxy),
     hint: (words) => page.hint(words),
   });
   const queue = new Queue({ annotator, tab }, () => desk.holding());
   desk = new Desk({ study, annotator, tab, journal, courier, queue, view, gestures, page });
-  const doubts = new Doubts(desk), scores = new Scores(desk);
-  desk.helpers = [doubts, scores, new Looking(view)];
+  const doubts = new Doubts(desk), scores = new Scores(desk), wand = new Wand(desk);
+  desk.helpers = [doubts, scores, wand, new Looking(view)];
   const unflag = (imageId) => post("/api/unflags", { annotator, tab, image_id: imageId }).catch((error) => page.hint(error.message));
   page.wire({
     desk,
