@@ -175,9 +175,11 @@ def test_a_score_answers_all_that_is_open_once_it_was_seen(waiting_study, person
         page.keyboard.press("t")
         page.locator("#score").fill(str(score))
         page.locator("#score-words", has_text=f"accepts {above}, rejects {len(scores) - above}").wait_for()
-        assert page.locator(".box.open.keep").count() == above
+        shown_as = "([kind, count]) => document.querySelectorAll(`.box.${kind}`).length === count"
+        page.wait_for_function(shown_as, arg=["open.keep", above])
         page.locator("#score").press("Escape")
-        assert page.locator(".box.keep").count() == 0 and page.locator("#boxes .word", has_text="uncertain").count() == len(scores)
+        page.wait_for_function(shown_as, arg=["keep", 0])
+        assert page.locator("#boxes .word", has_text="uncertain").count() == len(scores)
         page.keyboard.press("t")
         page.locator("#score").fill(str(score))
         page.locator("#score").press("Enter")

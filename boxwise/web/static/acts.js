@@ -3,6 +3,7 @@
 
 import { isOpen, wordOf } from "./boxes.js";
 import { resized } from "./geometry.js";
+import { t } from "./words.js";
 
 const SHIFTED = 12; // pixels of the image by which a copy lies beside its original
 
@@ -33,6 +34,16 @@ export class Acts {
   draw(xyxy) {
     const key = this.desk.gesture((model, seconds) => model.draw(xyxy, this.label, seconds));
     if (key) this.select(this.sticky ? null : key);
+  }
+
+  /** A box in the middle of what is seen, for arrows to move (Shift: by 10 pixels) and to size (Alt). */
+  drawByKeys() {
+    const { clientWidth: width, clientHeight: height } = this.view.stage;
+    const corners = [this.view.toImage([0.4 * width, 0.4 * height]), this.view.toImage([0.6 * width, 0.6 * height])];
+    const key = this.desk.gesture((model, seconds) => model.draw(corners.flat(), this.label, seconds));
+    if (!key) return;
+    this.select(key);
+    this.page.hint("Arrows move the box, Shift by 10 pixels; with Alt they move its right and lower edge.");
   }
 
   place(key, xyxy) {
@@ -67,7 +78,7 @@ export class Acts {
 
   acceptRest() {
     const count = this.model.open().length;
-    if (this.desk.gesture((model, seconds) => model.acceptRest(seconds))) this.page.hint(`${count} accepted. Space: nothing missed, next image.`);
+    if (this.desk.gesture((model, seconds) => model.acceptRest(seconds))) this.page.hint(t`${count} accepted. Space: nothing missed, next image.`);
     this.select(null);
   }
 
@@ -96,7 +107,7 @@ export class Acts {
   redo() { this.#travel("redo"); }
 
   #travel(direction) {
-    if (!this.desk.gesture((model) => model[direction]())) return this.page.hint(`Nothing to ${direction}.`);
+    if (!this.desk.gesture((model) => model[direction]())) return this.page.hint(direction === "undo" ? t("Nothing to undo here. U takes the last hand-in back.") : t("Nothing to redo."));
     return this.select(this.selected ? this.view.selected : null);
   }
 
@@ -114,7 +125,7 @@ export class Acts {
     if (box) {
       const open = this.model.open();
       this.view.reveal(box.xyxy);
-      this.page.announce(`${open.length} open. ${this.nameOf(box)}, ${wordOf(box)}`);
+      this.page.announce(t`${open.length} open. ${this.nameOf(box)}, ${t(wordOf(box))}`);
     } else if (!quiet) {
       this.page.hint(this.model.whole ? "All questions are answered. Space: nothing missed, next image." : "All questions are answered. Space: next image.");
     }
@@ -159,7 +170,7 @@ export class Acts {
     const boxes = this.boxesBefore();
     if (!boxes) return this.page.hint("No image with boxes was handed in before this one.");
     const count = this.desk.gesture((model, seconds) => model.drawAll(boxes, seconds));
-    return this.page.hint(count ? `${count} of ${boxes.length} boxes copied.` : "They are all here already.");
+    return this.page.hint(count ? t`${count} of ${boxes.length} boxes copied.` : "They are all here already.");
   }
 
   /** The boxes that stood on the image handed in last; null where there is none. */

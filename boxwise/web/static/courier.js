@@ -5,6 +5,7 @@
 // "undrafted" {message}.
 
 import { post, put } from "./api.js";
+import { t } from "./words.js";
 
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
@@ -107,7 +108,7 @@ export class Courier extends EventTarget {
   async #run() {
     await null; // gestures of one turn go out as one draft
     for (let send = this.#next(); send; send = this.#next()) {
-      if (this.#pause === FIRST_PAUSE_MS) this.#tell("saving", "Saving …");
+      if (this.#pause === FIRST_PAUSE_MS) this.#tell("saving", t("Saving …"));
       try {
         await send();
         this.#pause = FIRST_PAUSE_MS;
@@ -116,7 +117,7 @@ export class Courier extends EventTarget {
         await this.#rest(error);
       }
     }
-    this.#tell("saved", "Saved");
+    this.#tell("saved", t("Saved"));
   }
 
   #next() {
@@ -146,7 +147,7 @@ export class Courier extends EventTarget {
       if (error.passing !== false) throw error;
       this.#drafts.delete(draft.image_id);
       if (error.status === 409) this.#dispatch("lost", { imageId: draft.image_id });
-      else this.#dispatch("undrafted", { message: `The draft was not taken: ${error.message} It is kept in this browser.` });
+      else this.#dispatch("undrafted", { message: t`The draft was not taken: ${error.message} It is kept in this browser.` });
     }
   }
 
@@ -157,8 +158,8 @@ export class Courier extends EventTarget {
   }
 
   async #rest(error) {
-    const away = error.status === 401 || error.status === 403 ? "Signed out: open the link again" : "Offline";
-    this.#tell("offline", this.#journal.durable ? `${away}; kept here` : `${away}; keep this tab open`);
+    const away = error.status === 401 || error.status === 403 ? t("Signed out: open the link again") : t("Offline");
+    this.#tell("offline", this.#journal.durable ? t`${away}; kept here` : t`${away}; keep this tab open`);
     const pause = this.#pause * (0.8 + 0.4 * Math.random());
     this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE_MS);
     await new Promise((done) => {

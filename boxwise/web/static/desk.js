@@ -8,6 +8,7 @@ import { BoxModel } from "./boxes.js";
 import { ActiveClock } from "./clock.js";
 import { Finished } from "./finished.js";
 import { remember, remembered } from "./tabs.js";
+import { t } from "./words.js";
 
 /** So long without a sign of life, and images fetched ahead go back to the others; milliseconds. */
 const AWAY_MS = 120_000;
@@ -98,7 +99,7 @@ export class Desk {
   }
 
   #takenBy(name, imageId) {
-    return name === this.annotator ? `You have ${imageId} open in another tab.` : `${name} is labelling ${imageId} now.`;
+    return name === this.annotator ? t`You have ${imageId} open in another tab.` : t`${name} is labelling ${imageId} now.`;
   }
 
   back() {
@@ -174,7 +175,7 @@ export class Desk {
   async renew() {
     if (now() - this.#alive > AWAY_MS) this.queue.release((imageId) => Boolean(this.journal.draft(this.annotator, imageId)));
     const lost = await this.queue.renew(this.current ? [this.current.task.image_id] : []).catch((error) => {
-      if (!error.passing) this.page.hint(`Your images could not be kept in hand: ${error.message}`, null, { lasting: true });
+      if (!error.passing) this.page.hint(t`Your images could not be kept in hand: ${error.message}`, null, { lasting: true });
       return [];
     });
     for (const imageId of lost) this.lose(imageId);
@@ -229,8 +230,10 @@ export class Desk {
     const open = this.model.open();
     if (!open.length) return this.#handIn();
     this.acts.choose(this.model.nextOpen(this.view.selected, 1));
-    const count = open.length === 1 ? "One question is" : `${open.length} questions are`;
-    return this.page.hint(`${count} open: accept or reject.`, { action: "submitRejecting", words: `Reject ${open.length === 1 ? "it" : "them"} and go on` });
+    const [words, offer] = open.length === 1
+      ? [t("One question is open: accept or reject."), t("Reject it and go on")]
+      : [t`${open.length} questions are open: accept or reject.`, t("Reject them and go on")];
+    return this.page.hint(words, { action: "submitRejecting", words: offer });
   }
 
   submitRejecting() {

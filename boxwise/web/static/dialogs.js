@@ -3,6 +3,7 @@
 
 import { MAP, classKey, keysOf } from "./keys.js";
 import { piece } from "./list.js";
+import { t } from "./words.js";
 
 const SKIP_REASONS = ["I am not sure what I see", "It takes too long", "Somebody else knows better"];
 const FLAG_REASONS = ["Too blurred or dark", "Duplicate of another image", "Not of this study", "Broken picture"];
@@ -31,13 +32,14 @@ export async function askName(known) {
 /** Why an image is skipped or flagged. @returns {Promise<string | null>} */
 export async function askReason(flag, imageId) {
   const dialog = document.querySelector("#reason-dialog"), field = dialog.querySelector("input");
-  dialog.querySelector("h2").textContent = flag ? "Flag the image" : "Skip the image";
+  dialog.querySelector("h2").textContent = flag ? t("Flag the image") : t("Skip the image");
   dialog.querySelector("p").textContent = flag
-    ? `${imageId} leaves the study, with the reason, and nobody is asked about it again.`
-    : `${imageId} is put off: others may take it, and you get it again after all the rest.`;
-  dialog.querySelector("[value=ok]").textContent = flag ? "Flag" : "Skip";
+    ? t`${imageId} leaves the study, with the reason, and nobody is asked about it again.`
+    : t`${imageId} is put off: others may take it, and you get it again after all the rest.`;
+  dialog.querySelector("[value=ok]").textContent = flag ? t("Flag") : t("Skip");
   field.value = "";
-  const presets = (flag ? FLAG_REASONS : SKIP_REASONS).map((words) => {
+  const presets = (flag ? FLAG_REASONS : SKIP_REASONS).map((reason) => {
+    const words = t(reason);
     const button = piece("button", "preset", words);
     button.type = "button";
     button.addEventListener("click", () => {
@@ -115,8 +117,8 @@ function helpGroup(group) {
   for (const entry of MAP.filter((other) => other.group === group)) {
     const keys = piece("dt", "", "");
     keysOf(entry.action).forEach((key) => keys.append(piece("kbd", "", key), " "));
-    rows.append(keys, piece("dd", "", entry.words));
+    rows.append(keys, piece("dd", "", t(entry.words)));
   }
-  section.append(piece("h3", "", group), rows);
+  section.append(piece("h3", "", t(group)), rows);
   return section;
 }

@@ -4,6 +4,7 @@
 import { get, inPath } from "./api.js";
 import { iou } from "./geometry.js";
 import { element, figure } from "./panels.js";
+import { t } from "./words.js";
 
 export class Doubts {
   #left = [];
@@ -49,7 +50,7 @@ export class Doubts {
     this.desk.view.doubts = doubt ? [{ xyxy: doubt.xyxy, words: this.#name(doubt) }] : [];
     this.desk.view.invalidate();
     if (!doubt) return;
-    element("doubt-words").textContent = `${this.#words(doubt)}${doubts.length > 1 ? ` (${doubts.length} in doubt)` : ""}`;
+    element("doubt-words").textContent = [this.#words(doubt), doubts.length > 1 ? t`(${doubts.length} in doubt)` : ""].join(" ");
     this.desk.acts.select(this.#labelled(doubt)?.key ?? null);
     this.desk.view.reveal(doubt.xyxy);
   }
@@ -66,9 +67,9 @@ export class Doubts {
 
   #words({ doubt, label, found, strength }) {
     const sure = `${Math.round(100 * strength)}%`;
-    if (doubt === "missing") return `The model sees ${this.#class(found)} (${sure}) where nothing is labelled.`;
-    if (doubt === "class") return `Labelled ${this.#class(label)}; the model sees ${this.#class(found)} (${sure}).`;
-    return `The model sees nothing where ${this.#class(label)} is labelled; of that class it finds ${sure}.`;
+    if (doubt === "missing") return t`The model sees ${this.#class(found)} (${sure}) where nothing is labelled.`;
+    if (doubt === "class") return t`Labelled ${this.#class(label)}; the model sees ${this.#class(found)} (${sure}).`;
+    return t`The model sees nothing where ${this.#class(label)} is labelled; of that class it finds ${sure}.`;
   }
 
   #class(label) { return this.desk.study.classes[label]?.name ?? `class ${label}`; }

@@ -3,9 +3,10 @@
 
 import { standing } from "./boxes.js";
 import { around, contains, handleAt, moved, onOutline, resized, smallestAt } from "./geometry.js";
+import { t } from "./words.js";
 
 const CURSORS = { "-1-1": "nwse-resize", "11": "nwse-resize", "1-1": "nesw-resize", "-11": "nesw-resize", "0-1": "ns-resize", "01": "ns-resize" };
-const EXTREMES = ["the top-most", "the left-most", "the bottom-most", "the right-most"];
+const EXTREMES = ["Now the top-most.", "Now the left-most.", "Now the bottom-most.", "Now the right-most."];
 
 export class Gestures {
   /** @type {"edit" | "draw" | "extreme" | "model"} */
@@ -146,7 +147,7 @@ export class Gestures {
     const next = [...points, point];
     this.view.points = next.length < 4 ? next : [];
     if (next.length === 4) this.page.draw(around(next));
-    else this.page.hint(`Point ${next.length} of 4. Now ${EXTREMES[next.length]}.`);
+    else this.page.hint(`${t`Point ${next.length} of 4.`} ${t(EXTREMES[next.length])}`);
     this.view.invalidate();
   }
 

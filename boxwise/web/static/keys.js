@@ -26,6 +26,7 @@ export const MAP = [
   { group: "Drawing", action: "toolExtreme", keys: ["e"], words: "Extreme clicking: top, left, bottom, right-most points" },
   { group: "Drawing", action: "toolModel", keys: ["w"], words: "Model help: a click or a rough box becomes the tight box" },
   { group: "Drawing", action: "follow", keys: ["Shift+m"], words: "All boxes of the image before, where the model finds them here" },
+  { group: "Drawing", action: "drawByKeys", keys: ["o"], words: "A new box in the middle, for the arrow keys" },
   { group: "Drawing", action: "nudge", keys: ["Arrows"], words: "Move the box by 1 px (Shift: 10 px; Alt: move its right or lower edge)" },
   { group: "Drawing", action: "copy", keys: ["Ctrl+c"], words: "Copy the box" },
   { group: "Drawing", action: "paste", keys: ["Ctrl+v"], words: "Paste it, also on another image" },

@@ -2,6 +2,7 @@
 // Shows boxes and reports which one was chosen; changes none.
 
 import { standing, wordOf } from "./boxes.js";
+import { t } from "./words.js";
 
 export class BoxList {
   #keys = [];
@@ -59,7 +60,7 @@ export class BoxList {
     swatch.style.background = this.classes[box.label]?.color ?? "gray";
     const score = box.score === null ? "" : `${Math.round(box.score * 100)}%`;
     const name = this.classes[box.label]?.name ?? `class ${box.label}`;
-    row.append(swatch, piece("span", "name", name), piece("span", "word", box.difficult ? `${wordOf(box)}, hard` : wordOf(box)), piece("span", "score", score));
+    row.append(swatch, piece("span", "name", name), piece("span", "word", box.difficult ? t`${t(wordOf(box))}, hard` : t(wordOf(box))), piece("span", "score", score));
     return row;
   }
 

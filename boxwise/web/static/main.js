@@ -18,6 +18,7 @@ import { remember, remembered, tabName } from "./tabs.js";
 import { View } from "./view.js";
 import { Waiting } from "./waiting.js";
 import { Wand } from "./wand.js";
+import { offerLanguages, t, translate } from "./words.js";
 
 const NAME = "boxwise/annotator";
 const HINT_MS = 6000;
@@ -30,7 +31,7 @@ async function studyOf() {
     try {
       return await get("/api/study");
     } catch (error) {
-      element("waiting-words").textContent = `${error.message} Trying again.`;
+      element("waiting-words").textContent = `${t(error.message)} ${t("Trying again.")}`;
       await sleep(pause);
     }
   }
@@ -83,7 +84,7 @@ class Page {
     for (const tool of ["toolDraw", "toolExtreme", "toolModel"]) button(tool).disabled = !current.task.whole;
     this.changed(current);
     this.queuePanel.refresh(current.task.image_id);
-    element("stage").setAttribute("aria-label", `Image ${current.task.image_id}, ${current.model.open().length} open questions`);
+    element("stage").setAttribute("aria-label", t`Image ${current.task.image_id}, ${current.model.open().length} open questions`);
     if (!document.activeElement?.closest("aside, dialog")) element("stage").focus({ preventScroll: true });
   }
 
@@ -93,9 +94,9 @@ class Page {
     button("undo").disabled = !model.canUndo;
     button("redo").disabled = !model.canRedo;
     for (const action of ["next", "previous", "acceptRest"]) button(action).disabled = !open;
-    button("acceptRest").querySelector("span").textContent = open > 1 ? `Accept all ${open}` : "Accept all";
-    element("submit-words").textContent = open ? `${open} open` : task.whole ? "Nothing missed, next" : "Done, next";
-    element("open-count").textContent = open ? `${open} open` : "none open";
+    button("acceptRest").querySelector("span").textContent = open > 1 ? t`Accept all ${open}` : t("Accept all");
+    element("submit-words").textContent = open ? t`${open} open` : task.whole ? t("Nothing missed, next") : t("Done, next");
+    element("open-count").textContent = open ? t`${open} open` : t("none open");
     this.selected(this.desk.selected);
     this.scores.show(model);
   }
@@ -106,7 +107,7 @@ class Page {
     for (const action of ["accept", "reject", "difficult", "copy", "duplicate"]) button(action).disabled = !editable;
     button("closeUp").disabled = !box;
     button("difficult").setAttribute("aria-pressed", String(Boolean(box?.difficult)));
-    button("reject").querySelector("span").textContent = box && !box.question ? "Delete" : "Reject";
+    button("reject").querySelector("span").textContent = box && !box.question ? t("Delete") : t("Reject");
     markClass(box?.label ?? this.desk.acts.label);
   }
 
@@ -124,14 +125,13 @@ class Page {
     this.#pace = [...this.#pace, seconds];
     remember("sessionStorage", this.paceKey, this.#pace);
     showPace(this.#pace);
-    const words = `${task.image_id} handed in${empty ? " without any box" : ""}`;
-    if (empty) this.hint(`${words}.`, { action: "undoHandIn", words: "Undo" }, { lasting: true });
-    else this.announce(words);
+    if (empty) this.hint(t`${task.image_id} handed in without any box.`, { action: "undoHandIn", words: t("Undo") }, { lasting: true });
+    else this.announce(t`${task.image_id} handed in`);
   }
 
   hidden(all, labels) {
     const names = labels.map((label) => this.study.classes[label].name).join(", ");
-    element("hidden").textContent = all ? "Boxes are hidden" : names && `Hidden: ${names}`;
+    element("hidden").textContent = all ? t("Boxes are hidden") : names && t`Hidden: ${names}`;
     element("hidden").hidden = !element("hidden").textContent;
     button("hide").setAttribute("aria-pressed", String(all || labels.length > 0));
   }
@@ -151,14 +151,14 @@ class Page {
   #over(task) {
     const over = task.round < this.study.round && task.rank !== null;
     element("over").hidden = !over;
-    if (over) element("over").textContent = `Round ${task.round}, which asked for this image, is over. What you hand in is stored all the same, as a correction.`;
+    if (over) element("over").textContent = t`Round ${task.round}, which asked for this image, is over. What you hand in is stored all the same, as a correction.`;
   }
 
   answered({ letter, reply }) {
     if (Number.isFinite(reply.waiting) && letter.body.round === this.study.round) {
       this.progress({ waiting: reply.waiting, answered: this.study.asked - reply.waiting });
     }
-    if (reply.late) this.hint(`${letter.body.image_id} came late: it is kept in the history, and the newer answer stands.`, null, { lasting: true });
+    if (reply.late) this.hint(t`${letter.body.image_id} came late: it is kept in the history, and the newer answer stands.`, null, { lasting: true });
   }
 
   /** What the server refused for good; whoever has decided about all of it is back at the image. */
@@ -185,7 +185,7 @@ class Page {
   hint(words, offer = null, { lasting = false } = {}) {
     clearTimeout(this.#hiding);
     this.#lasting = lasting;
-    element("hint-words").textContent = words;
+    element("hint-words").textContent = t(words);
     element("hint-offer").hidden = !offer;
     if (offer) {
       element("hint-offer").dataset.action = offer.action;
@@ -269,7 +269,7 @@ async function begin(desk, study, page) {
   const drafts = desk.journal.drafts(desk.annotator);
   for (const draft of drafts.filter(({ round }) => round < study.round)) {
     desk.journal.dropDraft(desk.annotator, draft.image_id);
-    page.hint(`Your unfinished work on ${draft.image_id} was of round ${draft.round}, which is over.`, null, { lasting: true });
+    page.hint(t`Your unfinished work on ${draft.image_id} was of round ${draft.round}, which is over.`, null, { lasting: true });
   }
   const wanted = new URLSearchParams(location.search).get("open");
   if (wanted !== null) history.replaceState(null, "", location.pathname); // a reload means the image in hand then
@@ -281,6 +281,8 @@ async function begin(desk, study, page) {
 }
 
 async function main() {
+  translate(document.body);
+  offerLanguages(element("language"));
   const study = await studyOf();
   const annotator = await annotatorOf(), tab = await tabName(uuid());
   element("annotator").textContent = annotator;

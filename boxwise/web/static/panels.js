@@ -4,6 +4,7 @@
 import { get, thumbnail } from "./api.js";
 import { classKey } from "./keys.js";
 import { piece } from "./list.js";
+import { t } from "./words.js";
 
 const TERMS = {
   L_rec: "Unfamiliar (L_rec)",
@@ -29,15 +30,15 @@ export function median(values) {
 
 /** How far the round is. */
 export function showProgress({ round, asked, answered }) {
-  element("round").textContent = `Round ${round}`;
-  element("counts").textContent = `${answered} of ${asked} answered`;
+  element("round").textContent = t`Round ${round}`;
+  element("counts").textContent = t`${answered} of ${asked} answered`;
   element("progress").max = Math.max(asked, 1);
   element("progress").value = answered;
 }
 
 /** Why the study does not go on by itself, and what to do about it. */
 export function showTrouble({ name, trouble }) {
-  const words = trouble ? `Training has stopped: ${trouble}` : "";
+  const words = trouble ? t`Training has stopped: ${trouble}` : "";
   if (element("trouble-words").textContent !== words) element("trouble-words").textContent = words;
   element("trouble-study").textContent = name;
   element("trouble").hidden = !trouble;
@@ -50,8 +51,8 @@ export function showTrouble({ name, trouble }) {
  */
 export function showRefused(letters, { repost, discard }) {
   const rows = letters.map((letter) => {
-    const row = piece("li", "", ""), words = `${letter.body.image_id} was not taken: ${letter.refused} It is kept in this browser.`;
-    row.append(piece("span", "", words), act("Send again", () => repost(letter)), act("Discard", () => discard(letter)));
+    const row = piece("li", "", ""), words = t`${letter.body.image_id} was not taken: ${letter.refused} It is kept in this browser.`;
+    row.append(piece("span", "", words), act(t("Send again"), () => repost(letter)), act(t("Discard"), () => discard(letter)));
     return row;
   });
   element("refused").querySelector("ul").replaceChildren(...rows);
@@ -67,21 +68,20 @@ function act(words, done) {
 
 /** How fast the person is, this session. @param {number[]} seconds of each image handed in */
 export function showPace(seconds) {
-  const words = seconds.length === 1 ? "1 image" : `${seconds.length} images`;
-  element("session").textContent = seconds.length ? `This session: ${words}, ` : "";
-  element("pace").textContent = seconds.length ? `median ${median(seconds).toFixed(1)} s` : "";
+  element("session").textContent = seconds.length ? t`This session: ${seconds.length}, ` : "";
+  element("pace").textContent = seconds.length ? t`median ${median(seconds).toFixed(1)} s` : "";
 }
 
 /** Which image this is and why it was chosen. */
 export function showWhy(task, asked) {
   element("image-name").textContent = task.image_id;
-  const place = task.rank === null ? "Opened again" : `Number ${task.rank + 1} of ${asked}`;
-  const purpose = task.split === "train" ? "" : ` · for ${task.split === "val" ? "validation" : task.split}`;
-  const scope = task.whole ? "" : " · questions only, nothing to draw";
+  const place = task.rank === null ? t("Opened again") : t`Number ${task.rank + 1} of ${asked}`;
+  const purpose = task.split === "train" ? "" : ` · ${task.split === "val" ? t("for validation") : task.split}`;
+  const scope = task.whole ? "" : ` · ${t("questions only, nothing to draw")}`;
   element("image-place").textContent = `${place}${purpose}${scope} · ${task.width} × ${task.height}`;
   const terms = Object.entries(task.terms ?? {}), largest = Math.max(...terms.map(([, value]) => Math.abs(value)), 1e-12);
-  const utility = task.utility === null || task.utility === undefined ? [] : [whyRow("Utility", task.utility, 0)];
-  element("terms").replaceChildren(...utility.flat(), ...terms.flatMap(([name, value]) => whyRow(TERMS[name] ?? name, value, Math.abs(value) / largest)));
+  const utility = task.utility === null || task.utility === undefined ? [] : [whyRow(t("Utility"), task.utility, 0)];
+  element("terms").replaceChildren(...utility.flat(), ...terms.flatMap(([name, value]) => whyRow(t(TERMS[name] ?? name), value, Math.abs(value) / largest)));
   element("why-none").hidden = terms.length + utility.length > 0;
 }
 
@@ -128,15 +128,15 @@ export class QueuePanel {
     const at = Math.max(0, items.findIndex((item) => item.image_id === imageId));
     const first = Math.max(0, at - AROUND / 4), part = items.slice(first, first + AROUND);
     const rows = part.map((item) => this.#row(item));
-    if (first) rows.unshift(piece("li", "more", `${first} before these`));
-    if (first + part.length < items.length) rows.push(piece("li", "more", `${items.length - first - part.length} more`));
+    if (first) rows.unshift(piece("li", "more", t`${first} before these`));
+    if (first + part.length < items.length) rows.push(piece("li", "more", t`${items.length - first - part.length} more`));
     element("queue-list").replaceChildren(...rows);
   }
 
   #row(item) {
     const row = document.createElement("li"), button = document.createElement("button"), picture = new Image(44, 33);
-    const asked = item.asked === null || item.asked === "image" ? "" : ` · ${item.asked} boxes`;
-    const state = item.state === "leased" && item.by ? `with ${item.by}` : STATES[item.state] ?? item.state;
+    const asked = item.asked === null || item.asked === "image" ? "" : ` · ${t`${item.asked} boxes`}`;
+    const state = item.state === "leased" && item.by ? t`with ${item.by}` : t(STATES[item.state] ?? item.state);
     Object.assign(picture, { loading: "lazy", alt: "", src: thumbnail(item.image_id) });
     const words = piece("span", "words", "");
     words.append(piece("span", "name", item.image_id), piece("span", "state", `${state} · ${figure(item.utility)}${asked}`));
@@ -146,7 +146,7 @@ export class QueuePanel {
     if (item.image_id === this.shown) button.setAttribute("aria-current", "true");
     button.addEventListener("click", () => this.open(item.image_id));
     row.append(button);
-    if (item.state === "flagged") row.append(act("Unflag", () => this.unflag(item.image_id).then(() => this.refresh())));
+    if (item.state === "flagged") row.append(act(t("Unflag"), () => this.unflag(item.image_id).then(() => this.refresh())));
     return row;
   }
 }

@@ -3,6 +3,7 @@
 
 import { answerAt } from "./boxes.js";
 import { element } from "./panels.js";
+import { t } from "./words.js";
 
 export class Scores {
   /** @param {import("./desk.js").Desk} desk */
@@ -47,7 +48,7 @@ export class Scores {
 
   #words() {
     const score = this.desk.view.trial, open = this.desk.model.open(), kept = open.filter((box) => answerAt(box, score) === "keep").length;
-    element("score-words").textContent = `${Math.round(100 * score)}%: accepts ${kept}, rejects ${open.length - kept}`;
+    element("score-words").textContent = t`${Math.round(100 * score)}%: accepts ${kept}, rejects ${open.length - kept}`;
     this.slider.setAttribute("aria-valuetext", element("score-words").textContent);
   }
 

@@ -4,6 +4,7 @@
 import { answerAt, isOpen, standing } from "./boxes.js";
 import { HANDLES, handlePoint } from "./geometry.js";
 import { Tiles } from "./tiles.js";
+import { t } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const MARGIN = 14;
@@ -64,7 +65,7 @@ export class View {
     this.#size = [task.width, task.height];
     Object.assign(this, { selected: null, hovered: null, preview: null, rubber: null, points: [], trial: null, doubts: [] });
     this.tiles.show(task);
-    this.picture.replaceChildren(broken ? notice("The browser cannot show this picture. Flag it, or skip it.") : image);
+    this.picture.replaceChildren(broken ? notice(t("The browser cannot show this picture. Flag it, or skip it.")) : image);
     this.picture.classList.toggle("broken", broken);
     this.#forget();
     this.fit();
@@ -224,7 +225,7 @@ export class View {
     const [ground, color, text] = chip.children, { name, hue } = this.#class(box.label);
     const near = isOpen(box) || box.key === this.selected || box.key === this.hovered;
     const score = near && box.score !== null && standing(box) !== "human" ? ` ${Math.round(box.score * 100)}%` : "";
-    const words = `${SIGNS[standing(box)] ?? ""} ${name}${score}${box.difficult ? " · hard" : ""}`;
+    const words = `${SIGNS[standing(box)] ?? ""} ${name}${score}${box.difficult ? ` · ${t("hard")}` : ""}`;
     const width = this.#width(words) + 27, left = Math.max(x, 0), top = y >= 20 ? y - 20 : Math.max(y, 0) + 2;
     setRect(ground, left, top, width, 18);
     setRect(color, left + 4, top + 4, 10, 10);

@@ -4,6 +4,7 @@
 import { get } from "./api.js";
 import { piece } from "./list.js";
 import { element, figure } from "./panels.js";
+import { t } from "./words.js";
 
 const PAUSE_MS = 2000;
 const TITLES = {
@@ -53,8 +54,9 @@ export class Waiting {
   }
 
   #say(reason, words) {
-    if (element("waiting-title").textContent !== (TITLES[reason] ?? reason)) element("waiting-title").textContent = TITLES[reason] ?? reason;
-    element("waiting-words").textContent = words ?? "";
+    const title = t(TITLES[reason] ?? reason);
+    if (element("waiting-title").textContent !== title) element("waiting-title").textContent = title;
+    element("waiting-words").textContent = t(words ?? "");
     element("waiting").dataset.reason = reason;
   }
 
@@ -83,14 +85,14 @@ export class Waiting {
   #training(training) {
     element("training").hidden = !training;
     if (!training) return;
-    element("training-phase").textContent = PHASES[training.phase] ?? training.phase;
-    element("training-steps").textContent = training.steps ? `${training.step} of ${training.steps} steps` : "";
+    element("training-phase").textContent = t(PHASES[training.phase] ?? training.phase);
+    element("training-steps").textContent = training.steps ? t`${training.step} of ${training.steps} steps` : "";
     const bar = element("training-bar");
     if (training.steps) Object.assign(bar, { max: training.steps, value: training.step });
     else bar.removeAttribute("value");
     const figures = Object.entries(training.figures ?? {});
     element("training-figures").replaceChildren(...figures.flatMap(([name, value]) => [piece("dt", "", name), piece("dd", "", figure(value))]));
     const silent = Math.round(training.silent); // by the server's clock: this machine's may be wrong
-    element("training-silent").textContent = silent > 20 ? `No news for ${silent} s: is the run still going?` : "";
+    element("training-silent").textContent = silent > 20 ? t`No news for ${silent} s: is the run still going?` : "";
   }
 }

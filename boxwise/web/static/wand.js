@@ -4,6 +4,7 @@
 import { get, inPath } from "./api.js";
 import { isOpen } from "./boxes.js";
 import { area, contains, iou } from "./geometry.js";
+import { t } from "./words.js";
 
 const ROUGH_IOU = 0.3; // of a rough box and the detection that it means
 const SAME_IOU = 0.7; // of two boxes that mean one object
@@ -50,7 +51,7 @@ export class Wand {
       placed.push({ ...box, xyxy: one.xyxy });
     }
     const count = this.desk.gesture((model, seconds) => model.drawAll(placed, seconds));
-    return this.desk.page.hint(`${count || 0} of ${before.length} boxes found again.`);
+    return this.desk.page.hint(t`${count || 0} of ${before.length} boxes found again.`);
   }
 
   #draw({ xyxy, label }) {

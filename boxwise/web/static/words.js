@@ -1,0 +1,50 @@
+// The page's words in the reader's language. English stands in the code and in the HTML; the others in the catalogue, by the English.
+// What the server says, and names of classes, images and people, stay as they are.
+
+import { CATALOGUE, LANGUAGES } from "./catalogue.js";
+import { remember, remembered } from "./tabs.js";
+
+const KEY = "boxwise/language";
+const SPOKEN = ["title", "aria-label", "placeholder"];
+
+/** The code of the language in use: the one that was chosen, or the first of the browser's that the catalogue has. */
+export const language = chosen();
+const column = LANGUAGES.findIndex(([code]) => code === language) - 1; // English has no column
+
+function chosen() {
+  const wanted = [remembered("localStorage", KEY, null), ...navigator.languages].map((code) => String(code).slice(0, 2));
+  return wanted.find((code) => LANGUAGES.some(([known]) => known === code)) ?? "en";
+}
+
+/**
+ * The words of a sentence: t("Saved"), or as a tag of a template: t`${answered} of ${asked} answered`, which the catalogue has as
+ * "{0} of {1} answered".
+ */
+export function t(words, ...values) {
+  const english = typeof words === "string" ? words : words.slice(1).reduce((sentence, part, index) => `${sentence}{${index}}${part}`, words[0]);
+  const said = (column < 0 ? null : CATALOGUE[english]?.[column]) ?? english;
+  return values.length ? said.replace(/\{(\d)\}/g, (_, index) => values[index]) : said;
+}
+
+/** Puts the words of a part of the page, as its HTML has them in English, into the language. */
+export function translate(root) {
+  document.documentElement.lang = language;
+  if (column < 0) return;
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const words = node.data.trim().replace(/\s+/g, " ");
+    if (words in CATALOGUE) node.data = node.data.replace(/\S[\s\S]*\S|\S/, t(words));
+  }
+  for (const name of SPOKEN) {
+    for (const element of root.querySelectorAll(`[${name}]`)) element.setAttribute(name, t(element.getAttribute(name)));
+  }
+}
+
+/** A choice of languages; the page is loaded anew in the one that is chosen. @param {HTMLSelectElement} select */
+export function offerLanguages(select) {
+  select.replaceChildren(...LANGUAGES.map(([code, name]) => new Option(name, code, false, code === language)));
+  select.addEventListener("change", () => {
+    remember("localStorage", KEY, select.value);
+    location.reload();
+  });
+}

@@ -1,0 +1,173 @@
+"""The page for everybody: four languages of which each has every word, writing from right to left, keyboards alone, and WCAG 2.2 AA."""
+
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from driving import boxes_in_list, drag, enter, hand_in, record_of, seen, serving, shown_image, to_questions
+
+import boxwise.web
+
+STATIC = Path(boxwise.web.__file__).parent / "static"
+ENGLISH = {"boxwise", "boxwise run", "Enter", "Space"}  # names and what keys bear
+ROW = re.compile(r'^  "(.+?)": \["(.+?)", "(.+?)", "(.+?)"\],$', re.MULTILINE)
+
+
+def catalogue():
+    return {english: others for english, *others in ROW.findall((STATIC / "catalogue.js").read_text(encoding="utf-8"))}
+
+
+def said_in_code():
+    """What the page's modules say: t("..."), t`...`, hints, and the words of the keyboard map."""
+    for path in STATIC.glob("*.js"):
+        if path.name.startswith("dashboard") or path.name in ("words.js", "catalogue.js"):
+            continue
+        code = "\n".join(line for line in path.read_text(encoding="utf-8").splitlines() if not line.strip().startswith(("//", "*", "/*")))
+        yield from re.findall(r'\b(?:t|hint)\("([^"]+)"', code)
+        yield from re.findall(r'(?:keys: \[.*?\], words|group): "([^"]+)"', code)
+        yield from (numbered(words) for words in re.findall(r"(?<!\w)t`((?:[^`$]|\$\{(?:[^{}]|\{[^{}]*\})*\})*)`", code))
+
+
+def numbered(template):
+    """A template as the catalogue has it: {0}, {1} where code stands."""
+    parts = re.split(r"\$\{(?:[^{}]|\{[^{}]*\})*\}", template)
+    return parts[0] + "".join(f"{{{index}}}{part}" for index, part in enumerate(parts[1:]))
+
+
+class InPage(HTMLParser):
+    """Text and spoken attributes of the HTML."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.skipped = set(), False
+
+    def handle_starttag(self, tag, attrs):
+        self.skipped = tag in ("title", "script", "style")
+        self.found |= {value for name, value in attrs if name in ("title", "aria-label", "placeholder")}
+
+    def handle_data(self, data):
+        words = " ".join(data.split())
+        if not self.skipped and re.search("[A-Za-z]{2}", words):
+            self.found.add(words)
+
+
+def test_every_word_of_the_page_is_in_the_catalogue():
+    page = InPage()
+    page.feed((STATIC / "index.html").read_text(encoding="utf-8"))
+    said = page.found | set(said_in_code())
+    assert len(said) > 150 and sorted(said - ENGLISH - catalogue().keys()) == []
+
+
+def test_each_row_has_three_languages_with_the_same_places():
+    source = (STATIC / "catalogue.js").read_text(encoding="utf-8")
+    rows = catalogue()
+    assert len(rows) == len(re.findall(r'^  ".*\],$', source, re.MULTILINE)) > 200
+    for english, others in rows.items():
+        assert all(sorted(re.findall(r"\{\d\}", words)) == sorted(re.findall(r"\{\d\}", english)) for words in others), english
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("de-DE", "Nichts fehlt, weiter"),
+        ("zh-CN", "无遗漏,下一张"),
+        ("es-MX", "No falta nada, siguiente"),
+        ("fr-FR", "Nothing missed, next"),
+    ],
+)
+def test_the_page_speaks_the_browsers_language(waiting_study, browsing, locale, words):
+    study = waiting_study("full")
+    with serving(study) as port:
+        page = browsing(locale=locale).new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        enter(page, "anna")
+        assert page.locator("#submit-words").inner_text() == words
+        assert page.evaluate("document.documentElement.lang") == (locale[:2] if locale != "fr-FR" else "en")
+        drag(page, record_of(study, shown_image(page)), (10, 10), (30, 30))
+        assert len(study.store.history(hand_in(page))) == 1
+
+
+def test_a_language_is_chosen_and_stays(waiting_study, browsing):
+    with serving(waiting_study("full")) as port:
+        page = browsing().new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        enter(page, "anna")
+        page.locator("#language").select_option("de")
+        page.locator("#submit-words", has_text="Nichts fehlt, weiter").wait_for()
+        page.reload()
+        page.locator("#submit-words", has_text="Nichts fehlt, weiter").wait_for()
+        page.keyboard.press("?")
+        assert (
+            "Annehmen" in page.locator("[data-action=accept]").inner_text()
+            and "Die Box annehmen" in page.locator("#help-dialog").inner_text()
+        )
+
+
+def test_writing_from_right_to_left_does_not_break_the_page(waiting_study, browsing):
+    study = waiting_study("full")
+    with serving(study) as port:
+        page = browsing().new_page()
+        page.add_init_script("document.addEventListener('DOMContentLoaded', () => { document.documentElement.dir = 'rtl'; })")
+        page.goto(f"http://127.0.0.1:{port}/")
+        enter(page, "anna")
+        stage, panel = page.locator("#stage").bounding_box(), page.locator("aside").bounding_box()
+        assert panel["x"] + panel["width"] <= stage["x"] + 1 and page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        drag(page, record_of(study, shown_image(page)), (10, 12), (30, 44))
+        assert study.store.annotation(hand_in(page)).boxes.xyxy[0].tolist() == pytest.approx([10, 12, 30, 44], abs=1.5)
+
+
+def test_a_box_is_drawn_moved_sized_and_named_by_keys_alone(waiting_study, person):
+    study = waiting_study("full")
+    with serving(study) as port:
+        page = person(port, "anna")
+        page.keyboard.press("o")
+        assert boxes_in_list(page).count() == 1
+        for key in ("Shift+ArrowLeft", "Shift+ArrowUp", "ArrowUp", "Alt+ArrowRight", "Alt+Shift+ArrowDown", "4"):
+            page.keyboard.press(key)
+        before = boxes_in_list(page).count()
+        annotation = study.store.annotation(hand_in(page))
+        x1, y1, x2, y2 = annotation.boxes.xyxy[0].tolist()
+        assert before == 1 and annotation.boxes.labels.tolist() == [3]
+        assert (x1 + x2) / 2 == pytest.approx(48 - 10 + 0.5, abs=1) and (y1 + y2) / 2 == pytest.approx(48 - 11 + 5, abs=1)
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """The source of axe-core, whose licence (MPL-2.0) keeps it out of this repository."""
+    given = os.environ.get("BOXWISE_AXE")
+    if not given:
+        pytest.skip("ACCESSIBILITY IS NOT TESTED: run `npm pack axe-core` and set BOXWISE_AXE to its axe.min.js")
+    return Path(given).read_text(encoding="utf-8")
+
+
+RULES = "axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] })"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_wcag_2_2_aa(waiting_study, browsing, axe, scheme, width):
+    def violations():
+        page.evaluate(axe)
+        return [(fault["id"], fault["nodes"][0]["html"]) for fault in page.evaluate(RULES)["violations"]]
+
+    study = waiting_study("review")
+    with serving(study) as port:
+        page = browsing(viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce").new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.locator("dialog[open] input").wait_for()
+        assert violations() == []
+        enter(page, "anna")
+        to_questions(page, study)
+        seen(page)
+        assert violations() == []
+        for key, dialog in (("c", "class"), ("s", "reason"), ("?", "help")):
+            page.locator("#stage").focus()
+            page.keyboard.press(key)
+            page.locator(f"#{dialog}-dialog[open]").wait_for()
+            assert violations() == []
+            page.keyboard.press("Escape")
+        page.goto(f"http://127.0.0.1:{port}/dashboard")
+        page.locator("#figures dd").first.wait_for()
+        assert violations() == []
