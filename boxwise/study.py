@@ -105,7 +105,8 @@ class Study:
         return self.store.unanswered(number) if phase is Phase.ANNOTATE else Query(number, ())
 
     def proposals(self) -> Mapping[str, Proposals]:
-        """image_id → what the model suggests on the images asked about now; empty in round 0 and where people draw everything."""
+        """image_id → what the model suggests on the images asked about now; empty where people draw everything, as in round 0 unless the
+        detector's first weights know a class."""
         return self._question(self.store.position[0])[1]
 
     def asked(self, round_index: int) -> Mapping[str, QueryItem]:

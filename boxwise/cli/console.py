@@ -161,7 +161,7 @@ def _with_interval(metrics: Mapping[str, Any], key: str) -> str:
 
 
 def _asked(facts: Mapping[str, Any]) -> str:
-    return f"asked for {facts['asked']} images ({facts['strategy']}){_self_labeled(facts)}{_clipped(facts)}"
+    return f"asked for {facts['asked']} images ({facts['strategy']}){_self_labeled(facts)}{_clipped(facts)}{_known(facts)}"
 
 
 def _clipped(facts: Mapping[str, Any]) -> str:
@@ -232,6 +232,16 @@ def results_table(results: Sequence[ArmResult]) -> None:
         rows.append((result.label, str(result.seeds), *("\n".join(filter(None, (q.text, q.remark))) for q in shown)))
     head = ("arm", "seeds", "AP", "AP50", "area", "area − baseline", "images saved", "time saved", "Wilcoxon")
     table("Results on test", head, rows)
+
+
+def _known(facts: Mapping[str, Any]) -> str:
+    """Which classes the detector's first weights know, where that was asked."""
+    known = facts.get("known_classes")
+    if known is None:
+        return ""
+    return (
+        f"; the detector knows {', '.join(known)} and suggests {facts['proposed']} boxes" if known else "; the detector knows no class yet"
+    )
 
 
 def _figure(value: Any) -> str:

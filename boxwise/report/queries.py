@@ -64,7 +64,7 @@ def pool_predictions(study: Study) -> Dataset:
 
 
 def _prelabels(study: Study, query: Query) -> dict[str, Boxes]:
-    """image_id → what a person finds in the image to begin with; not in round 0, and not for val, whose labels owe the model nothing."""
+    """image_id → what a person finds in the image to begin with; not for val, whose labels owe the model nothing."""
     proposals = study.proposals()
     if proposals:
         return {i: _as_labels(shown(proposals[i]).boxes) for i in query.image_ids if i in proposals}

@@ -18,11 +18,24 @@ from boxwise.rounds.audit import audit
 from boxwise.rounds.compose import SELF_LABELS, compose
 from boxwise.rounds.context import Event, RoundContext, StepResult, round_folder
 from boxwise.rounds.evaluate import evaluate
+from boxwise.rounds.first_proposals import may_propose
 from boxwise.rounds.score import score
 from boxwise.rounds.select import PROPOSALS, select
 from boxwise.rounds.train import tidy, train, train_along
 
-__all__ = ["PROPOSALS", "SELF_LABELS", "STEPS", "Event", "RoundContext", "StepResult", "check", "round_folder", "tidy", "train_along"]
+__all__ = [
+    "PROPOSALS",
+    "SELF_LABELS",
+    "STEPS",
+    "Event",
+    "RoundContext",
+    "StepResult",
+    "check",
+    "may_propose",
+    "round_folder",
+    "tidy",
+    "train_along",
+]
 
 STEPS: dict[Phase, Callable[[RoundContext, int], StepResult]] = {
     Phase.SELECT: select,

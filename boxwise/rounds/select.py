@@ -26,6 +26,7 @@ from boxwise.errors import StudyError
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Split
 from boxwise.rounds.cold_start import cold_start
 from boxwise.rounds.context import RoundContext, StepResult, round_folder
+from boxwise.rounds.first_proposals import first_proposals
 from boxwise.strategies.base import Budget, Candidates
 
 PROPOSALS = "proposals.parquet"
@@ -49,7 +50,7 @@ class Settled:
 
 
 def select(context: RoundContext, round_index: int) -> StepResult:
-    """Ask for the round's images: by the cold start in round 0, which has no trained detector yet, then by the study's strategy."""
+    """Ask for the round's images: in round 0, which has no trained detector yet, by the cold start, then by the study's strategy."""
     rng = context.rng(round_index, Phase.SELECT)
     if round_index == 0:
         return _first(context, rng)
@@ -88,10 +89,17 @@ def _first(context: RoundContext, rng: Generator) -> StepResult:
         )
     if not drawn and not context.store.annotations(Split.TRAIN):
         raise StudyError(f"{context.folder}: nothing is labelled and nothing is left to ask for. Give budget.initial of 1 or more.")
+    asked = {item.image_id for item in chosen}
+    known = first_proposals(context, [record for record in pool if record.image_id in asked])
+    unreadable = {**unreadable, **known.unreadable}
     for image_id, fault in unreadable.items():
         context.store.quarantine(image_id, fault)
     facts |= {"wanted": wanted} if wanted > initial else {}
-    return StepResult(facts | _counts(Query(0, tuple(drawn)), ()), (0, Phase.ANNOTATE), Query(0, tuple(drawn)))
+    query = Query(0, tuple(item for item in drawn if item.image_id not in known.unreadable))
+    query, annotations = _asked_with(query, known.made, context.config.ask.mode, whole=known.whole)
+    if known.made:
+        write_proposals(context.file(0, PROPOSALS), list(known.made.values()))
+    return StepResult(facts | _counts(query, annotations) | known.facts, (0, Phase.ANNOTATE), query, annotations)
 
 
 def _first_batch(
@@ -194,14 +202,22 @@ def _with_proposals(
     mode = context.config.ask.mode
     train = {item.image_id for item in query.items if item.split is Split.TRAIN}
     made = {p.image_id: _shown(p, mode) for p in _proposals(context, round_index, train, settled)}
-    items = tuple(_asked(item, made.get(item.image_id), mode) for item in query.items)
+    query, annotations = _asked_with(query, made, mode)
+    return query, list(made.values()), annotations
+
+
+def _asked_with(
+    query: Query, made: Mapping[str, Proposals], mode: str, *, whole: Set[str] = frozenset()
+) -> tuple[Query, tuple[Annotation, ...]]:
+    """The query with the boxes that are asked about, whole images in `whole`, and the annotations of images that need no look."""
+    items = tuple(item if item.image_id in whole else _asked(item, made.get(item.image_id), mode) for item in query.items)
     alone = {item.image_id for item in items if item.box_ids == ()}
     annotations = tuple(
-        annotation_of(i, (), p, complete=bool(p.settled and p.settled.complete), round_index=round_index)
+        annotation_of(i, (), p, complete=bool(p.settled and p.settled.complete), round_index=query.round)
         for i, p in made.items()
         if i in alone
     )
-    return replace(query, items=items), list(made.values()), annotations
+    return replace(query, items=items), annotations
 
 
 def _shown(proposals: Proposals, mode: str) -> Proposals:

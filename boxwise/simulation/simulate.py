@@ -31,7 +31,7 @@ from boxwise.records import Phase, Split
 from boxwise.registry import arm_overrides, needs_oracle
 from boxwise.results.cells import SELF_LABELS_FILE, cell_of
 from boxwise.results.facts import Cell
-from boxwise.rounds import SELF_LABELS, Event
+from boxwise.rounds import SELF_LABELS, Event, may_propose
 from boxwise.simulation.annotator import SimulatedAnnotator
 from boxwise.study import Study
 
@@ -279,6 +279,8 @@ def _trunk_config(base: StudyConfig, arm: StudyConfig) -> StudyConfig:
     seen = arm.model_dump(mode="json", include=_ROUND_0)
     if arm.cold_start.name != "random" and arm.cold_start.embedding == "vae":
         seen["scorer"] = {"vae": arm.scorer.vae.model_dump(mode="json")}
+    if may_propose(arm):
+        seen["ask"] = arm.ask.model_dump(mode="json")
     return parse_config(_merged(base.model_dump(mode="json"), seen), "trunk")
 
 
