@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from boxwise.boxes import Boxes, area, iou
 from boxwise.data.formats.base import Dataset, Finding, FindingKind
@@ -23,8 +24,10 @@ from boxwise.records import ImageRecord, Split
 
 SIDE = 16  # pixels a side of the thumbnails that are compared
 ALIKE = 0.985  # their least correlation; on the real sets, pairs above show one scene
+DETAIL, _LOCAL = 0.7, 5  # least correlation of their details, and the window of the local mean, in pixels
 _FLAT = 4.0  # grey levels of spread below which a picture shows nothing to compare
-_SAME_PLACE, _TINY, _WHOLE, _ODD, _ENOUGH = 0.9, 2.0, 0.98, 5.0, 20
+_SAME_PLACE, _TINY, _WHOLE = 0.9, 2.0, 0.98
+_ODD, _TIMES, _ENOUGH = 5.0, 4.0, 20  # standard deviations, factor, and the boxes that a class needs for them
 _CHUNK = 2048
 
 
@@ -75,7 +78,8 @@ def examine(dataset: Dataset) -> Examination:
 def near_duplicates(images: Sequence[ImageRecord]) -> list[Finding]:
     """For each image outside of train the image of another split that looks most alike, where one looks nearly the same.
 
-    Alike: the Pearson correlation of their grey 16 x 16 thumbnails. Images that cannot be read or show nothing take no part.
+    Alike: the Pearson correlation of their grey 16 x 16 thumbnails, and of what is sharp in those of twice the size, without which any
+    two pictures of bare ground under one lamp were alike. Images that cannot be read or show nothing take no part.
     """
     if len({_split(record) for record in images}) < 2:
         return []
@@ -90,7 +94,7 @@ def near_duplicates(images: Sequence[ImageRecord]) -> list[Finding]:
         likeness[splits[chunk][:, None] == splits[None, :]] = -1
         best = likeness.argmax(axis=1)
         for row, other, value in zip(chunk, best, likeness.max(axis=1), strict=True):
-            if value >= ALIKE:
+            if value >= ALIKE and _same_details(shown[row][0].path, shown[other][0].path):
                 found.append(_leak(shown[row][0], shown[other][0], float(value)))
     return found
 
@@ -112,6 +116,16 @@ def suspects(dataset: Dataset) -> list[Finding]:
 def _images_by_split(images: Sequence[ImageRecord]) -> dict[str, int]:
     counts = Counter(_split(record) for record in images)
     return {name: counts[name] for name in (*Split, "no split") if counts[name]}
+
+
+def _same_details(first: Path, second: Path) -> bool:
+    """Whether thumbnails of twice the size are alike after their local means are taken off."""
+    sharp = []
+    for path in (first, second):
+        grey = grey_thumbnail(path, 2 * SIDE).astype(np.float64)
+        sharp.append((grey - uniform_filter(grey, _LOCAL)).ravel())
+    spread = np.linalg.norm(sharp[0]) * np.linalg.norm(sharp[1])
+    return bool(spread > 0 and sharp[0] @ sharp[1] >= DETAIL * spread)
 
 
 def _split(record: ImageRecord) -> str:
@@ -189,7 +203,7 @@ def _odd_extents(boxes: Boxes, record: ImageRecord) -> Iterable[tuple[int, str]]
 
 
 def _odd_sizes(dataset: Dataset) -> dict[str, list[tuple[int, str]]]:
-    """Boxes whose size is far from their class's: more than five robust standard deviations of log size."""
+    """Boxes whose size is far from their class's: fourfold, and more than five robust standard deviations of log size."""
     rows = [(record, row) for record in dataset.images for row in range(len(dataset.labels.get(record.image_id, ())))]
     logs = np.array([np.log(max(_sides(dataset.labels[r.image_id][[i]])[0], 1e-6) / np.hypot(r.width, r.height)) for r, i in rows])
     labels = np.array([dataset.labels[record.image_id].labels[row] for record, row in rows])
@@ -200,7 +214,7 @@ def _odd_sizes(dataset: Dataset) -> dict[str, list[tuple[int, str]]]:
         spread = 1.4826 * np.median(np.abs(logs[mine] - middle))
         if len(mine) < _ENOUGH or spread == 0:
             continue
-        for index in mine[np.abs(logs[mine] - middle) > _ODD * spread]:
+        for index in mine[np.abs(logs[mine] - middle) > max(_ODD * spread, np.log(_TIMES))]:
             record, row = rows[index]
             times = float(np.exp(logs[index] - middle))
             found.setdefault(record.image_id, []).append((row, f"is {times:.2g} times as large as its class is at the median."))

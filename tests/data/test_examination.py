@@ -42,6 +42,16 @@ def test_a_scene_seen_twice_in_two_splits_is_a_leak_and_others_are_none(tmp_path
     assert not near_duplicates([*records, same_split])
 
 
+def test_bare_ground_under_one_lamp_is_no_scene(tmp_path: Path) -> None:
+    down, across = np.mgrid[-1:1:80j, -1:1:100j]
+    lamp = 200 - 90 * (down**2 + across**2)
+    for seed, name in enumerate(("a.png", "b.png")):
+        grain = np.random.default_rng(seed).normal(0, 12, (80, 100))
+        write_image(np.clip(lamp + grain, 0, 255).astype(np.uint8), tmp_path / name)
+    records = [ImageRecord(n, tmp_path / n, 100, 80, s) for n, s in (("a.png", Split.TRAIN), ("b.png", Split.TEST))]
+    assert not near_duplicates(records)
+
+
 def test_flat_and_broken_pictures_are_like_nothing(tmp_path: Path) -> None:
     for name, grey in (("a.png", 10), ("b.png", 200)):
         write_image(np.full((80, 100, 3), grey, np.uint8), tmp_path / name)

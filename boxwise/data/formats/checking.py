@@ -105,7 +105,8 @@ def _in_pixels(reading: Reading, record: ImageRecord, checked: Checked) -> Readi
     """The reading in pixels of the upright image."""
     turn, size = checked.turns.get(record.image_id, 1), (record.width, record.height)
     drawn_on = size[::-1] if turn >= 5 else size
-    xyxy = reading.xyxy * np.array([*drawn_on, *drawn_on], np.float64) if reading.relative else reading.xyxy
+    with np.errstate(over="ignore", invalid="ignore"):  # what leaves the range of numbers is a bad box
+        xyxy = reading.xyxy * np.array([*drawn_on, *drawn_on], np.float64) if reading.relative else reading.xyxy
     return replace(reading, xyxy=turned(xyxy, turn, drawn_on), relative=False)
 
 

@@ -23,6 +23,7 @@ from boxwise.data.formats.listing import Listed, check_images, not_read, unliste
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_brush, around_ellipse, around_points, around_rotated
 from boxwise.errors import BoxwiseError
 
+_WIDEST = 1e6  # pixels; what is stated beyond is no size
 _NO_OBJECTS = {"choices", "textarea", "number", "rating", "taxonomy", "datetime", "relation", "pairwise", "ranker"}
 _LABELS = ("rectanglelabels", "ellipselabels", "polygonlabels", "brushlabels", "labels", "hypertextlabels")
 
@@ -171,6 +172,8 @@ def _corners(region: Mapping[str, Any]) -> tuple[Corners, str]:
     """Corners in percent of the image, and the shape unless an upright box."""
     try:
         width, height = float(region.get("original_width", 100)), float(region.get("original_height", 100))
+        if not (1 <= width <= _WIDEST and 1 <= height <= _WIDEST):
+            return NOWHERE, ""
         if "rle" in region:
             return _percent(around_brush(region["rle"], (int(width), int(height))), width, height), "mask"
         if "points" in region:
