@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from time import sleep
+from time import sleep, time
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,7 +27,7 @@ from boxwise.data.formats.base import Dataset
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.files import locked, replacing
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
-from boxwise.rounds import Event, RoundContext
+from boxwise.rounds import Event, RoundContext, settings
 from boxwise.rounds.duration import Duration, expected_duration
 from boxwise.store import GIVEN, URL, Store, file_url
 
@@ -66,8 +66,7 @@ class Study:
         if not dataset.classes:
             raise StudyError(f"{folder}: no class names. Give labels to read them from, or --classes cat,dog.")
         rounds.check(config, dataset.classes, simulated=simulated)
-        if (folder / CONFIG_FILE).exists():
-            raise StudyError(f"{folder}: there is a study already. Continue it with `boxwise run {folder}`.")
+        cls.check_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob("study.sqlite*"):  # no config file: a creation that was interrupted
             leftover.unlink()
@@ -83,6 +82,12 @@ class Study:
         store.annotate_all(given, round_index=0, annotator=GIVEN)
         _write_config(folder, config)  # last: its presence says that the study is whole
         return cls(folder, store, config)
+
+    @staticmethod
+    def check_free(folder: Path) -> None:
+        """StudyError when there is a study in `folder`."""
+        if (folder / CONFIG_FILE).exists():
+            raise StudyError(f"{folder}: there is a study already. Continue it with `boxwise run {folder}`.")
 
     @classmethod
     def open(cls, folder: Path | str, *, config: StudyConfig | None = None) -> Study:
@@ -207,8 +212,9 @@ class Study:
         number, phase = self.store.position
         if phase is Phase.DONE:
             return phase
-        context = self._context(oracle, on_event)
         with self._lock():
+            self.config = parse_config(self.store.get("config"), str(self.folder))  # another process may have changed it
+            context = self._context(oracle, on_event)
             if phase is Phase.ANNOTATE and self.store.unanswered(number).items:
                 return phase
             step = rounds.STEPS[phase](context, number)
@@ -249,6 +255,36 @@ class Study:
         number, phase = self.store.position
         waits = phase in (Phase.SELECT, Phase.DONE) or (phase is Phase.ANNOTATE and bool(self.store.unanswered(number).items))
         return None if waits else expected_duration(self._context(None, None), number)
+
+    def edited(self) -> StudyConfig | None:
+        """What config.yaml says now, where that is another config than the one in force."""
+        written = load_config(self.folder / CONFIG_FILE)
+        return None if written == self.config else written
+
+    def change(self, config: StudyConfig) -> list[settings.Change]:
+        """Go on under another config from the next step on; recorded with the round. Returns what changed.
+
+        Raises StudyError that names each key that cannot change any more, and why; then nothing changes.
+        """
+        with self._lock():
+            number, phase = self.store.position
+            moment = settings.Moment(number, phase, questions=phase is Phase.ANNOTATE and bool(self.proposals()))
+            wanted = settings.changes(self.config, config)
+            if refused := settings.refusals(wanted, moment):
+                raise StudyError("\n".join(f"{self.folder}: {reason}" for reason in refused))
+            rounds.check(config, self.classes)
+            if wanted:
+                entry = {"round": number, "step": phase.value, "at": time(), "changes": [[w.key, w.before, w.after] for w in wanted]}
+                self.store.put("settings", [*self.changed_settings(), entry])
+            self._set_config(config)
+        if settings.scores_anew(wanted, moment):
+            self.store.reopen(number - 1, Phase.SCORE)
+        self._reopen()
+        return wanted
+
+    def changed_settings(self) -> list[dict[str, Any]]:
+        """Every change of the config since the study was made: from which round and step it holds, when it was made, key, before, after."""
+        return list(self.store.get("settings") or [])
 
     def extend(self, rounds: int) -> None:
         """Allow `rounds` rounds in all: the one part of a study's config that may grow."""
@@ -312,8 +348,8 @@ class Study:
             raise BoxwiseError(f"{image_id}: box {boxes.xyxy[wrong_box][0].tolist()}, expected finite x1 < x2 and y1 < y2.")
 
     def _set_config(self, config: StudyConfig) -> None:
+        _write_config(self.folder, config)  # first: a file that is ahead of the store is taken for an edit, and taken in
         self.store.put("config", config.model_dump(mode="json"))
-        _write_config(self.folder, config)
         self.config = config
 
     @contextmanager

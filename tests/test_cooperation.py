@@ -12,6 +12,7 @@ from boxwise.boxes import Boxes, iou
 from boxwise.config import CostConfig, load_config
 from boxwise.errors import ConfigError, StudyError
 from boxwise.records import Action, Phase, Source, Split, Verdict
+from boxwise.rounds import check
 from boxwise.rounds.train import _lessons
 from boxwise.simulation.simulate import Plan, simulate
 from boxwise.study import Study
@@ -124,7 +125,7 @@ class TestModes:
 
     def test_a_policy_that_judges_self_labels_needs_some(self):
         with pytest.raises(ConfigError, match=r"topk_ratio.*review or trust"):
-            load_config(None, ["policy.name=topk_ratio"])
+            check(load_config(None, ["policy.name=topk_ratio"]), ("a",))
 
     def test_a_wanted_precision_needs_a_val_to_find_it_on(self, tmp_path, digits, tiny_overrides):
         bare = replace(digits, labels={}, images=tuple(replace(record, split=None) for record in digits.images))

@@ -15,6 +15,7 @@ from boxwise.cli.labelling import app as labelling_verbs
 from boxwise.cli.labelstudio import app as labelstudio_verbs
 from boxwise.cli.methods import app as method_verbs
 from boxwise.cli.models import app as model_verbs
+from boxwise.cli.settings import app as setting_verbs
 from boxwise.cli.simulations import app as simulation_verbs
 from boxwise.cli.studies import app as study_verbs
 from boxwise.runtime import prepare_environment
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help starts twice as fast
     help="Active learning for object detection: label the images that pay, and see how much labour that saved.",
 )
-for verbs in (simulation_verbs, benchmark_verbs, study_verbs, labelling_verbs, model_verbs, data_verbs, method_verbs):
+for verbs in (simulation_verbs, benchmark_verbs, study_verbs, labelling_verbs, model_verbs, data_verbs, setting_verbs, method_verbs):
     app.registered_commands.extend(verbs.registered_commands)
 app.add_typer(labelstudio_verbs, name="labelstudio")
 

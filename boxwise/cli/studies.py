@@ -12,6 +12,7 @@ import typer
 
 from boxwise.cli.labelling import Browser, Host, Port, Token, label_and_train
 from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
+from boxwise.cli.settings import note_edits, take_edits
 from boxwise.cli.training_process import ending_with_parent
 
 if TYPE_CHECKING:
@@ -43,10 +44,13 @@ def init(
     from boxwise.cli.console import note, reading, say
     from boxwise.config import load_config
     from boxwise.data.datasets import read_pool
+    from boxwise.registry import check
     from boxwise.study import Study
 
+    Study.check_free(study)
     given = {"policy.name": policy, "ask.mode": ask}
     settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
+    check(settings)  # before any image is read
     names = tuple(name.strip() for name in classes.split(",")) if classes else None
     meant = coordinates(labels_in, voc_origin)
     dataset = read_pool(images, labels, format_name=format, classes=names, coordinates=meant, progress=reading)
@@ -79,6 +83,7 @@ def run(
         from boxwise.study import Study
 
         opened = Study.open(study)
+        take_edits(opened)
         if rounds is not None:
             opened.extend(rounds)
         if label:
@@ -183,6 +188,7 @@ def status(study: StudyFolder) -> None:
     from boxwise.study import Study
 
     opened = Study.open(study)
+    note_edits(opened)
     number, phase = opened.store.position
     train = opened.store.labour(Split.TRAIN)
     say(f"{study}: round {number} of {opened.config.budget.rounds}, next: {phase.value}.")
@@ -210,6 +216,7 @@ def query(
     from boxwise.study import Study
 
     opened = Study.open(study)
+    note_edits(opened)
     asked = opened.ask()
     if not asked.items:
         if opened.store.position[1] is Phase.DONE:
@@ -318,6 +325,8 @@ def _single(folder: Path, wanted: Phase) -> None:
     from boxwise.study import Study
 
     opened = Study.open(folder)
+    if int(os.environ.get("RANK", "0")) == 0:
+        take_edits(opened)
     if wanted is Phase.TRAIN and int(os.environ.get("RANK", "0")) > 0:
         opened.train_along()
         return

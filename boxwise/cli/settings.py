@@ -1,0 +1,88 @@
+"""The verb of a study's settings: set; and edits of config.yaml, which the verbs that advance a study take in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from boxwise.rounds.settings import Change
+    from boxwise.study import Study
+
+app = typer.Typer()
+
+
+@app.command("set")
+def set_(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")],
+    settings: Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="Such as train.lr=0.005; none: show all.")] = None,
+) -> None:
+    """Change settings of a study, from its next step on, or show those in force and what differs from the defaults.
+
+    Editing config.yaml in the study's folder does the same. What cannot change any more is refused with the reason.
+    """
+    from boxwise.config import apply_overrides, parse_config
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    if not settings:
+        _show(opened)
+        return
+    take_edits(opened)
+    values = opened.config.model_dump(mode="json")
+    apply_overrides(values, settings)
+    _say_changes(opened, opened.change(parse_config(values, "config")), "no setting changes by this: it is so already.")
+
+
+def take_edits(opened: Study) -> None:
+    """Let an edit of config.yaml take effect, and say so; StudyError for one that cannot."""
+    edited = opened.edited()
+    if edited is not None:
+        _say_changes(opened, opened.change(edited), "config.yaml was written anew; no setting changes.")
+
+
+def note_edits(opened: Study) -> None:
+    """Say that config.yaml was edited, where nothing has taken it in yet."""
+    from boxwise.cli.console import note
+    from boxwise.rounds.settings import changes
+
+    edited = opened.edited()
+    if edited is not None:
+        keys = ", ".join(change.key for change in changes(opened.config, edited))
+        note(f"config.yaml was edited ({keys}): it takes effect with the next `boxwise run {opened.folder}`.")
+
+
+def _say_changes(opened: Study, changed: Sequence[Change], otherwise: str) -> None:
+    from boxwise.cli.console import say
+
+    number, phase = opened.store.position
+    for change in changed:
+        say(f"{change.key}: {change.before} → {change.after}, from {phase.value} of round {number} on")
+    if not changed:
+        say(otherwise)
+
+
+def _show(opened: Study) -> None:
+    """Each setting on a line, with the default where it is another, then what was changed since the study was made."""
+    from boxwise.cli.console import say
+    from boxwise.config import StudyConfig, leaves
+
+    defaults = dict(leaves(StudyConfig().model_dump(mode="json")))
+    for key, value in leaves(opened.config.model_dump(mode="json")):
+        differs = key not in defaults or defaults[key] != value
+        say(f"{key}={_written(value)}" + (f"    # default: {_written(defaults.get(key))}" if differs else ""))
+    for entry in opened.changed_settings():
+        for key, before, after in entry["changes"]:
+            say(f"# round {entry['round']} from {entry['step']} on: {key} {_written(before)} → {_written(after)}")
+    note_edits(opened)
+
+
+def _written(value: object) -> str:
+    """A value as it is written in an override."""
+    import yaml
+
+    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()

@@ -1,0 +1,76 @@
+"""Which settings of a study may still change, and from which step on a change holds.
+
+Returns reasons against a change, and the step that has to be done again because of it. Changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from boxwise.config import StudyConfig, leaves
+from boxwise.records import Phase
+
+_STEPS = tuple(Phase)
+_ANOTHER_DETECTOR = "rounds trained by different detectors do not compare; make another study, or compare both with `boxwise simulate`"
+_OF_NEXT_TRAINING = ("detector.score_threshold", "detector.nms_iou", "detector.max_detections")  # thresholds are no other detector
+_OPEN_QUESTIONS = "its questions are open and were asked under it; hand in the answers, then change it"
+_SCORED = ("scorer.", "strategy.", "policy.", "ask.", "score_batch")  # what the score step prepares the next selection by
+
+
+@dataclass(frozen=True)
+class Change:
+    """One key with its value before and after."""
+
+    key: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a study is: the round and step that come next, and whether questions about boxes are open."""
+
+    round_index: int
+    phase: Phase
+    questions: bool
+
+    def before(self, round_index: int, phase: Phase) -> bool:
+        """Whether that step of that round is still to come."""
+        return (self.round_index, _STEPS.index(self.phase)) <= (round_index, _STEPS.index(phase))
+
+
+def changes(old: StudyConfig, new: StudyConfig) -> list[Change]:
+    """Every key whose value differs."""
+    mine, theirs = _values(old), _values(new)
+    return [Change(key, mine.get(key), theirs.get(key)) for key in sorted(mine | theirs) if mine.get(key) != theirs.get(key)]
+
+
+def refusals(wanted: Iterable[Change], moment: Moment) -> list[str]:
+    """`key: reason` for each change that is not safe any more."""
+    return [f"{change.key}: {reason}." for change in wanted if (reason := _reason(change, moment))]
+
+
+def scores_anew(wanted: Iterable[Change], moment: Moment) -> bool:
+    """Whether the pool has to be scored again, since the next selection would go by scores of the settings before."""
+    return moment.phase is Phase.SELECT and moment.round_index > 0 and any(change.key.startswith(_SCORED) for change in wanted)
+
+
+def _reason(change: Change, moment: Moment) -> str | None:
+    key = change.key
+    if key == "store":
+        return "labels and rounds are in the database that it names"
+    if key == "seed" and not moment.before(0, Phase.SELECT):
+        return "images were drawn by it already"
+    if key.startswith("cold_start.") or key in ("budget.initial", "budget.validation"):
+        return None if moment.before(0, Phase.SELECT) else "round 0 has been asked already"
+    if key.startswith("detector.") and key not in _OF_NEXT_TRAINING:
+        return None if moment.before(0, Phase.TRAIN) else _ANOTHER_DETECTOR
+    if key == "budget.rounds" and change.after < moment.round_index:
+        return f"round {moment.round_index} has begun, expected {moment.round_index} or more, found {change.after}"
+    return _OPEN_QUESTIONS if key in ("ask.mode", "ask.overlap") and moment.questions else None
+
+
+def _values(config: StudyConfig) -> dict[str, Any]:
+    return dict(leaves(config.model_dump(mode="json")))

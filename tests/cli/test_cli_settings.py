@@ -1,0 +1,64 @@
+"""`boxwise set` and edits of config.yaml, through the command line."""
+
+import yaml
+
+from boxwise.records import Phase
+from boxwise.study import Study
+
+
+def edit(folder, **sections):
+    path = folder / "config.yaml"
+    values = yaml.safe_load(path.read_text())
+    for section, keys in sections.items():
+        values[section] |= keys
+    path.write_text(yaml.safe_dump(values))
+
+
+def test_a_setting_changes_from_the_next_step_on_and_is_recorded(boxwise, waiting_study):
+    study = waiting_study("full")
+    code, out, err = boxwise("set", study.folder, "train.lr=0.005", "budget.per_round=3", "lr_typo=1")
+    assert code == 2 and "lr_typo" in err and Study.open(study.folder).config == study.config
+    code, out, err = boxwise("set", study.folder, "train.lr=0.005", "budget.per_round=3")
+    assert code == 0 and "budget.per_round: 4 → 3, from annotate of round 1 on" in out, err
+    opened = Study.open(study.folder)
+    assert (opened.config.train.lr, opened.config.budget.per_round) == (0.005, 3)
+    assert opened.changed_settings()[0]["changes"] == [["budget.per_round", 4, 3], ["train.lr", None, 0.005]]
+    code, out, err = boxwise("set", study.folder)
+    assert "train.lr=0.005    # default: null" in out and "\nseed=0\n" in f"\n{out}"
+    assert "# round 1 from annotate on: budget.per_round 4 → 3" in out
+
+
+def test_a_key_without_its_section_is_answered_with_the_full_key(boxwise, waiting_study):
+    code, _, err = boxwise("set", waiting_study("full").folder, "lr=0.1")
+    assert code == 2 and "Did you mean 'train.lr' or 'scorer.vae.lr'?" in err
+
+
+def test_an_edit_of_the_file_is_noted_then_taken_in(boxwise, waiting_study, hidden):
+    study = waiting_study("full")
+    edit(study.folder, budget={"per_round": 2}, strategy={"name": "random"})
+    code, out, err = boxwise("status", study.folder)
+    assert code == 0 and "config.yaml was edited (budget.per_round, strategy.name)" in err
+    study.answer(hidden[0])
+    study.store.close()
+    code, out, err = boxwise("run", study.folder)
+    assert code == 0 and "strategy.name: top_k → random, from annotate of round 1 on" in out, err
+    assert "asked for 3 images (random)" in out  # two, and one for val
+
+
+def test_an_edit_that_is_not_safe_is_refused_before_any_work(boxwise, waiting_study):
+    study = waiting_study("full")
+    edit(study.folder, detector={"imgsz": 64})
+    code, _, err = boxwise("run", study.folder)
+    assert code == 2 and "detector.imgsz: rounds trained by different detectors do not compare" in err
+    assert Study.open(study.folder).config.detector.imgsz == 96
+
+
+def test_the_pool_is_scored_anew_for_a_strategy_that_needs_more(boxwise, waiting_study, hidden):
+    study = waiting_study("full")
+    study.answer(hidden[0])
+    study.extend(2)
+    while study.store.position != (2, Phase.SELECT):
+        study.step()
+    study.store.close()
+    assert boxwise("set", study.folder, "strategy.name=badge")[0] == 0
+    assert Study.open(study.folder).store.position == (1, Phase.SCORE)
