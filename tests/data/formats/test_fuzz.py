@@ -152,7 +152,9 @@ def markers(name: str, files: Files) -> int | None:
         return sum(bool(line.strip()) for path, text in texts.items() if path.startswith(folder) for line in text.splitlines())
     if name == "labelstudio":  # of several annotations of a task one counts
         try:
-            tasks = [task for text in texts.values() for task in json.loads(text)]
+            tasks = {
+                json.dumps(task): task for text in texts.values() for task in json.loads(text)
+            }.values()  # doubled ones say nothing new
             said = [[json.dumps(one).count('"rectanglelabels": ') for one in task["annotations"]] for task in tasks]
         except (ValueError, TypeError, KeyError):
             return None
