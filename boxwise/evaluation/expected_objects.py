@@ -74,10 +74,10 @@ def distinct(boxes: Boxes) -> Boxes:
     scores = _scores(boxes)
     order = np.argsort(-scores, kind="stable")
     boxes = boxes[order[scores[order] >= np.float32(LEAST)]]
-    near, free = iou(boxes.xyxy, boxes.xyxy) >= SAME, np.ones(len(boxes), bool)
-    for row in range(len(boxes)):
+    covers, free = np.triu(iou(boxes.xyxy, boxes.xyxy) >= SAME, 1), np.ones(len(boxes), bool)
+    for row in np.flatnonzero(covers.any(axis=1)):
         if free[row]:
-            free[row + 1 :] &= ~near[row, row + 1 :]
+            free &= ~covers[row]
     return boxes[free]
 
 
