@@ -1,6 +1,6 @@
 """What labels teach and what they must not, rule by rule; and that it matters to what is learned."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -107,33 +107,51 @@ def squares(folder: Path, *, count: int, seed: int) -> list[Sample]:
     return samples
 
 
-def recall_of_green(train: list[Sample], test: list[Sample], *, seed: int) -> float:
-    """Share of the green squares found with a score of at least a half after a short training."""
-    config = DetectorConfig(name="tiny_ssd", imgsz=SIDE, pretrained=False)
-    detector = build_detector("tiny_ssd", ("red", "green"), config, seed=seed, device=torch.device("cpu"))
-    detector.fit(
-        train, [], TrainConfig(max_steps=200, min_steps=200, batch=8, warmup_steps=20, augment="flip", lr=0.01, ema=0.0), seed=seed
-    )
+@dataclass(frozen=True)
+class Case:
+    """A detector, a training of it that is just long enough, and the score from which a box counts as found."""
+
+    detector: DetectorConfig
+    train: TrainConfig
+    score: float
+
+
+def recall_of_green(case: Case, train: list[Sample], test: list[Sample], *, seed: int) -> float:
+    """Share of the green squares found after a short training."""
+    detector = build_detector(case.detector.name, ("red", "green"), case.detector, seed=seed, device=torch.device("cpu"))
+    detector.fit(train, [], case.train, seed=seed)
     found, _ = predict(detector, [one.image for one in test], batch=10)
     hits = 0
     for one in test:
         boxes = found[one.image.image_id]
-        green = boxes[(boxes.labels == 1) & (boxes.scores >= 0.5)]
+        green = boxes[(boxes.labels == 1) & (boxes.scores >= case.score)]
         hits += bool((iou(one.boxes.xyxy[1:], green.xyxy) >= 0.5).any())
     return hits / len(test)
 
 
+def recalls(case: Case, folder: Path, *, seed: int) -> dict[bool, float]:
+    """Whether unlabelled green is taught as background → recall of green, which is labelled in 3 of 24 images."""
+    labelled, test = squares(folder / "train", count=24, seed=seed), squares(folder / "test", count=20, seed=100 + seed)
+    partly = [replace(one, boxes=one.boxes[[0]]) for one in labelled[3:]]
+    return {
+        complete: recall_of_green(case, labelled[:3] + [replace(one, complete=complete) for one in partly], test, seed=seed)
+        for complete in (False, True)
+    }
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
-def test_unlabelled_objects_are_found_only_if_they_are_not_taught_as_background(tmp_path, seed):
-    """Green is labelled in 3 of 24 images.
+class TestUnlabelledObjectsAreFoundOnlyIfTheyAreNotTaughtAsBackground:
+    def test_by_a_small_ssd(self, tmp_path, seed):
+        """Measured with seeds 0 to 5: recall .00 to .15 as background, .65 to 1.00 ignored; the gap of a seed .50 to .90."""
+        train = TrainConfig(max_steps=200, min_steps=200, batch=8, warmup_steps=20, augment="flip", lr=0.01, ema=0.0)
+        case = Case(DetectorConfig(name="tiny_ssd", imgsz=SIDE, pretrained=False), train, score=0.5)
+        recall = recalls(case, tmp_path, seed=seed)
+        assert recall[False] > recall[True] + 0.3
 
-    Measured with seeds 0 to 5: recall .00 to .15 as background, .65 to 1.00 ignored; the gap of a seed .50 to .90.
-    """
-    labelled, test = squares(tmp_path / "train", count=24, seed=seed), squares(tmp_path / "test", count=20, seed=100 + seed)
-
-    def recall(*, complete: bool) -> float:
-        partly = [replace(one, boxes=one.boxes[[0]], complete=complete) for one in labelled[3:]]
-        return recall_of_green(labelled[:3] + partly, test, seed=seed)
-
-    assert recall(complete=False) > recall(complete=True) + 0.3
+    def test_by_yolox_from_coco(self, tmp_path, seed, shared_weights):
+        """Measured with seeds 0 to 2: recall .00 to .35 as background, .80 to 1.00 ignored; the gap of a seed .55 to 1.00."""
+        train = TrainConfig(max_steps=100, min_steps=100, batch=8, augment="flip", lr=0.03)
+        config = DetectorConfig(name="yolox_nano", imgsz=SIDE, weights=shared_weights / "yolox_nano_coco.pth")
+        recall = recalls(Case(config, train, score=0.7), tmp_path, seed=seed)
+        assert recall[False] > recall[True] + 0.3
