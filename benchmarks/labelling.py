@@ -61,7 +61,7 @@ class Annotator(Thread):
     def _label(self, client: httpx.Client, task: dict) -> None:  # type: ignore[type-arg]
         where = {"annotator": self.name, "image_id": task["image_id"], "round": task["round"]}
         corners = np.sort(self.rng.uniform(0, SIDE, (int(self.rng.integers(0, 8)), 2, 2)).round(1), axis=1)
-        boxes = [box for box in corners.reshape(-1, 4).tolist() if box[2] > box[0] and box[3] > box[1]]
+        boxes = [box for box in corners.reshape(-1, 4).tolist() if min(box[2] - box[0], box[3] - box[1]) >= 2]  # as the page draws them
         for revision in range(1, len(boxes) + 1):  # a draft after every gesture
             document = {"boxes": boxes[:revision]}
             self._timed("draft", client, "PUT", "/api/drafts", where | {"revision": revision, "document": document})
@@ -70,9 +70,10 @@ class Annotator(Thread):
         answer = where | {"key": key, "verdicts": verdicts, "complete": True, "seconds": float(len(boxes))}
         for _ in range(1 + (self.rng.random() < 0.1)):  # the reply got lost: sent again
             reply = self._timed("answer", client, "POST", "/api/answers", answer)
-            if reply.status_code != 200:
+            if reply.status_code == 200:
+                self.told[key] = (task["image_id"], boxes)
+            else:
                 self.faults.append(reply.text)
-        self.told[key] = (task["image_id"], boxes)
 
     def _timed(self, kind: str, client: httpx.Client, method: str, path: str, body: dict | None = None) -> httpx.Response:  # type: ignore[type-arg]
         started = perf_counter()
