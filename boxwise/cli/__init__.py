@@ -13,6 +13,7 @@ from boxwise.cli.benchmarks import app as benchmark_verbs
 from boxwise.cli.data import app as data_verbs
 from boxwise.cli.labelling import app as labelling_verbs
 from boxwise.cli.labelstudio import app as labelstudio_verbs
+from boxwise.cli.looking import app as looking_verbs
 from boxwise.cli.methods import app as method_verbs
 from boxwise.cli.models import app as model_verbs
 from boxwise.cli.settings import app as setting_verbs
@@ -24,12 +25,21 @@ _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help starts twice as fast
     help="Active learning for object detection: label the images that pay, and see how much labour that saved.",
 )
-for verbs in (simulation_verbs, benchmark_verbs, study_verbs, labelling_verbs, model_verbs, data_verbs, setting_verbs, method_verbs):
+for verbs in (
+    simulation_verbs,
+    benchmark_verbs,
+    study_verbs,
+    looking_verbs,
+    labelling_verbs,
+    model_verbs,
+    data_verbs,
+    setting_verbs,
+    method_verbs,
+):
     app.registered_commands.extend(verbs.registered_commands)
 app.add_typer(labelstudio_verbs, name="labelstudio")
 

@@ -1,4 +1,4 @@
-"""The verbs of a study: init, run, status, import, export, query, train, score, evaluate, report."""
+"""The verbs that make and advance a study: init, run, import, export, train, score, evaluate, report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 
 from boxwise.cli.labelling import Browser, Host, Port, Token, label_and_train
 from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
-from boxwise.cli.settings import note_edits, take_edits
+from boxwise.cli.settings import take_edits
 from boxwise.cli.training_process import ending_with_parent
 
 if TYPE_CHECKING:
@@ -178,64 +178,6 @@ def _write_report(opened: Study) -> Path:
     write_results([cell], opened.folder / "results.csv")
     title, quarantined = f"Study {opened.folder.name}", len(opened.quarantined())
     return write_report([cell], opened.folder / "report.html", title=title, environment=environment(), quarantined=quarantined)
-
-
-@app.command()
-def status(study: StudyFolder) -> None:
-    """The state of the study: next step, labour, quality by round."""
-    from boxwise.cli.console import rounds_table, say
-    from boxwise.records import Split
-    from boxwise.study import Study
-
-    opened = Study.open(study)
-    note_edits(opened)
-    number, phase = opened.store.position
-    train = opened.store.labour(Split.TRAIN)
-    say(f"{study}: round {number} of {opened.config.budget.rounds}, next: {phase.value}.")
-    say(
-        f"{len(opened.store.pool())} images in the pool, {train.images} labelled ({train.boxes} boxes, {train.seconds:,.0f} s), "
-        f"{len(opened.store.images(Split.VAL))} val, {len(opened.store.images(Split.TEST))} test, {len(opened.quarantined())} quarantined."
-    )
-    waiting = opened.store.unanswered(number).items
-    if waiting:
-        say(f"{len(waiting)} images of round {number} wait for labels.")
-    if facts := opened.store.facts():
-        rounds_table(facts)
-
-
-@app.command()
-def query(
-    study: StudyFolder,
-    out: Annotated[Path | None, typer.Option(help="Write FILE.txt (list), FILE.csv (with scores) or a folder to label in.")] = None,
-    format: Annotated[str, typer.Option("--format", help="The model's boxes in the folder, to correct: voc, coco, yolo or cvat.")] = "coco",
-) -> None:
-    """Which images to label next, most valuable first, and why."""
-    from boxwise.cli.console import say, table
-    from boxwise.records import Phase
-    from boxwise.report.queries import asked_of, write_query
-    from boxwise.study import Study
-
-    opened = Study.open(study)
-    note_edits(opened)
-    asked = opened.ask()
-    if not asked.items:
-        if opened.store.position[1] is Phase.DONE:
-            say(f"Nothing to label: the study is done. More rounds: boxwise run {study} --rounds N")
-        else:
-            say(f"Nothing to label now; next: boxwise run {study}")
-        return
-    if out is not None:
-        write_query(opened, asked, out, format_name=format)
-        say(f"{len(asked.items)} images: {out}")
-        if out.is_dir() and opened.proposals():
-            say("On import, a file counts as your answer to every box in it: take out the images that you have not looked at.")
-        return
-    terms = list(asked.items[-1].terms)
-    rows = []
-    for item in asked.items:
-        values = [item.terms.get(name) for name in terms]
-        rows.append([item.image_id, item.split.value, asked_of(item), item.utility, *values])
-    table(f"Round {asked.round}: {len(rows)} images to label", ("image", "for", "asked", "utility", *terms), rows)
 
 
 @app.command("import")

@@ -1,0 +1,149 @@
+"""The verbs that look at a study: status and query. They answer from the store, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from boxwise.cli.settings import note_edits
+
+if TYPE_CHECKING:
+    from boxwise.records import Query
+    from boxwise.study import Study
+
+app = typer.Typer()
+StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+_SHOWN = 3  # images that status names of those that are asked for
+_COMPUTING = ("train", "evaluate", "score")
+
+
+@app.command()
+def status(study: StudyFolder, as_json: AsJson = False) -> None:
+    """The state of the study: next step, what is asked for, labour, quality by round, and what to do next."""
+    from boxwise.cli.console import rounds_table, say, say_json
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    note_edits(opened)
+    state = _state(opened)
+    if as_json:
+        say_json(state | {"facts": opened.store.facts()})
+        return
+    labeled, pool = state["labeled"], state["pool"]
+    say(f"{study}: round {state['round']} of {state['rounds']}, next: {state['next']}.")
+    say(
+        f"{pool} images in the pool, {labeled['images']} labelled ({labeled['boxes']} boxes, {labeled['seconds']:,.0f} s), "
+        f"{state['val']} val, {state['test']} test, {state['quarantined']} quarantined."
+    )
+    if waiting := state["waiting"]:
+        more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
+        say(f"{len(waiting)} images of round {state['round']} wait for labels: {', '.join(waiting[:_SHOWN])}{more}.")
+    if facts := opened.store.facts():
+        rounds_table(facts)
+    if state["seconds_left"]:
+        from boxwise.cli.console import span
+
+        say(f"Computing left: about {span(state['seconds_left'])}, if the rounds to come take as long as those so far.")
+    say(f"Next: {state['command']}")
+
+
+@app.command()
+def query(
+    study: StudyFolder,
+    out: Annotated[Path | None, typer.Option(help="Write FILE.txt (list), FILE.csv (with scores) or a folder to label in.")] = None,
+    format: Annotated[str, typer.Option("--format", help="The model's boxes in the folder, to correct: voc, coco, yolo or cvat.")] = "coco",
+    as_json: AsJson = False,
+) -> None:
+    """Which images to label next, most valuable first, and why."""
+    from boxwise.cli.console import say, say_json, table
+    from boxwise.records import Phase
+    from boxwise.report.queries import asked_of, write_query
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    note_edits(opened)
+    asked = opened.ask()
+    if as_json:
+        say_json(_questions(opened, asked))
+        return
+    if not asked.items:
+        if opened.store.position[1] is Phase.DONE:
+            say(f"Nothing to label: the study is done. More rounds: boxwise run {study} --rounds N")
+        else:
+            say(f"Nothing to label now; next: boxwise run {study}")
+        return
+    if out is not None:
+        write_query(opened, asked, out, format_name=format)
+        say(f"{len(asked.items)} images: {out}")
+        if out.is_dir() and opened.proposals():
+            say("On import, a file counts as your answer to every box in it: take out the images that you have not looked at.")
+        return
+    terms = list(asked.items[-1].terms)
+    rows = []
+    for item in asked.items:
+        values = [item.terms.get(name) for name in terms]
+        rows.append([item.image_id, item.split.value, asked_of(item), item.utility, *values])
+    table(f"Round {asked.round}: {len(rows)} images to label", ("image", "for", "asked", "utility", *terms), rows)
+
+
+def _state(opened: Study) -> dict[str, Any]:
+    """What `status` says, by name."""
+    from boxwise.records import Split
+
+    store, (number, phase) = opened.store, opened.store.position
+    train, waiting = store.labour(Split.TRAIN), list(store.unanswered(number).image_ids)
+    return {
+        "study": str(opened.folder),
+        "round": number,
+        "rounds": opened.config.budget.rounds,
+        "next": phase.value,
+        "pool": len(store.pool()),
+        "labeled": {"images": train.images, "boxes": train.boxes, "seconds": train.seconds},
+        "val": len(store.images(Split.VAL)),
+        "test": len(store.images(Split.TEST)),
+        "quarantined": len(opened.quarantined()),
+        "waiting": waiting,
+        "seconds_left": _seconds_left(store.facts(), number, opened.config.budget.rounds),
+        "command": _next_command(opened, bool(waiting)),
+    }
+
+
+def _seconds_left(facts: Mapping[int, Mapping[str, Any]], number: int, rounds: int) -> float | None:
+    """Machine time of the rounds to come, taken as that of the finished ones; None before any is finished."""
+    finished = [[of[step]["seconds"] for step in _COMPUTING if "seconds" in (of.get(step) or {})] for of in facts.values()]
+    seconds = [sum(steps) for steps in finished if steps]
+    left = rounds - number + ("train" not in facts.get(number, {}))
+    return sum(seconds) / len(seconds) * left if seconds and left > 0 else None
+
+
+def _next_command(opened: Study, waiting: bool) -> str:
+    from boxwise.records import Phase
+
+    folder = opened.folder
+    if opened.store.position[1] is Phase.DONE:
+        return f"boxwise run {folder} --rounds N for more rounds, or boxwise export {folder} DIR for the labels"
+    return f"boxwise label {folder}, or boxwise query {folder} and boxwise import {folder} LABELS" if waiting else f"boxwise run {folder}"
+
+
+def _questions(opened: Study, asked: Query) -> dict[str, Any]:
+    """What `query` says, by name."""
+    from boxwise.report.queries import asked_of
+
+    paths = {record.image_id: str(record.path) for record in opened.store.images()}
+    images = [
+        {
+            "image": item.image_id,
+            "path": paths[item.image_id],
+            "for": item.split.value,
+            "asked": asked_of(item),
+            "boxes": item.box_ids,
+            "utility": item.utility,
+            "terms": item.terms,
+        }
+        for item in asked.items
+    ]
+    return {"round": asked.round, "images": images}
