@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,11 +17,21 @@ from boxwise.cli.settings import take_edits
 from boxwise.cli.training_process import ending_with_parent
 
 if TYPE_CHECKING:
+    from boxwise.boxes import Boxes
     from boxwise.records import Phase
     from boxwise.rounds import Event
     from boxwise.study import Study
 
 app = typer.Typer()
+
+
+class Missing(StrEnum):
+    """What an image without any box is on import."""
+
+    EMPTY = "empty"
+    UNLABELED = "unlabeled"
+
+
 _WORTH_A_WORD = 60.0  # seconds of work from which `run` says how long it will take
 StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="Config overrides, such as train.epochs=30.")]
@@ -188,6 +199,7 @@ def import_labels(
     labels_in: LabelsIn = Pixels.UPRIGHT,
     voc_origin: VocOrigin = 0,
     annotator: Annotated[str, typer.Option(help="Who labelled; kept with every label.")] = "human",
+    missing: Annotated[Missing, typer.Option(help="What an image without any box is: labelled, or not labelled yet.")] = Missing.EMPTY,
 ) -> None:
     """Take in labels. They are on the disk when this returns; the same labels again change nothing."""
     from boxwise.cli.console import note, reading, say
@@ -205,10 +217,30 @@ def import_labels(
         note(f"Note: {remark}")
     if not dataset.labels:
         raise BoxwiseError(f"{path}: no labels of the study's images. Expected a VOC, COCO, YOLO or CVAT data set; --format says which.")
-    taken, known = opened.tell_all(dataset.labels, annotator=annotator)
+    labels = _with_boxes(dataset.labels) if missing is Missing.UNLABELED else dataset.labels
+    asked = set(opened.ask().image_ids)
+    taken, known = opened.tell_all(labels, annotator=annotator)
     say(f"{taken} images labelled, {known} known already, {len(dataset.findings)} findings.")
+    for remark in _understood(dataset.labels, asked, missing):
+        note(remark)
     waiting = opened.store.unanswered(opened.store.position[0]).items
     say(f"{len(waiting)} images still wait for labels." if waiting else f"Next: boxwise run {study}")
+
+
+def _with_boxes(labels: Mapping[str, Boxes]) -> dict[str, Boxes]:
+    return {image_id: boxes for image_id, boxes in labels.items() if len(boxes)}
+
+
+def _understood(labels: Mapping[str, Boxes], asked: Set[str], missing: Missing) -> Iterator[str]:
+    """What an import made of images without boxes, and of images that nothing had asked for."""
+    empty = len(labels) - len(_with_boxes(labels))
+    if empty and missing is Missing.EMPTY:
+        yield f"{empty} of {len(labels)} images have no box: taken as empty, with nothing to find; --missing unlabeled leaves them open."
+    elif empty:
+        yield f"{empty} of {len(labels)} images have no box: left open; --missing empty takes them as labelled, with nothing to find."
+    taken = labels if missing is Missing.EMPTY else _with_boxes(labels)
+    if unasked := len(taken.keys() - asked):
+        yield f"{unasked} of {len(taken)} images were not asked for now: their labels count all the same."
 
 
 @app.command()
