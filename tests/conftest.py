@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
+collect_ignore = ["plugin"]  # a package of its own, whose tests test_plugin.py runs where it is installed
 _MOST_STEPS = 10  # of an optimizer, in a test of the fast tier: more is a training
 _steps_taken = 0
 
