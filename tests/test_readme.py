@@ -129,11 +129,12 @@ def write_block(page, file, folder, *, language="python"):
 
 DETECTOR_NAMED = """
 import sys
+from dataclasses import replace
 import pytest
-from boxwise.detectors.names import DETECTORS, DetectorEntry
+from boxwise.detectors import names
 
 sys.path.insert(0, {folder!r})
-DETECTORS["two_levels"] = DetectorEntry("two_levels:two_levels", "SSD on two levels", "", 96)
+names.DETECTORS["two_levels"] = replace(eval({entry!r}, vars(names)), builder="two_levels:two_levels")
 sys.exit(pytest.main(["contracts/test_detector.py", "-k", "two_levels", "-p", "no:cacheprovider"]))
 """
 
@@ -141,7 +142,8 @@ sys.exit(pytest.main(["contracts/test_detector.py", "-k", "two_levels", "-p", "n
 @pytest.mark.slow
 def test_the_detector_of_the_docs_keeps_the_promises(tmp_path):
     write_block("docs/tutorials/add_a_detector.md", "two_levels.py", tmp_path)
-    code = DETECTOR_NAMED.format(folder=str(tmp_path))
+    (entry,) = [block for block in blocks("docs/tutorials/add_a_detector.md", "python") if block.startswith('"two_levels": ')]
+    code = DETECTOR_NAMED.format(folder=str(tmp_path), entry=entry.removeprefix('"two_levels": ').rstrip().rstrip(","))
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
