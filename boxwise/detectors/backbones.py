@@ -42,6 +42,7 @@ class BackboneWeights:
 
     pretrained: ImageNet weights, from `file` if given, else torchvision's download; False: drawn at random.
     deferred: build the network as for pretrained weights but leave them out, because a whole detector is loaded next.
+    state: with `deferred`, the tensors that are loaded next.
     coco: the detector is, or comes from, its family's COCO release, and is built as that was trained; then deferred, too.
     """
 
@@ -49,6 +50,7 @@ class BackboneWeights:
     file: Path | None = None
     deferred: bool = False
     coco: bool = False
+    state: Mapping[str, Tensor] | None = None
 
 
 def load_backbone(module: nn.Module, architecture: str, weights: BackboneWeights, *, prefix: str = "") -> None:

@@ -6,7 +6,7 @@ Builds networks by name. Knows nothing of studies, stores, scorers or where labe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -223,7 +223,7 @@ def build_detector(name: str, classes: Sequence[str], config: DetectorConfig, *,
         return _build(name, classes, config.model_copy(update={"pretrained": start}), weights, seed=seed, device=device)
     source = source_of(name, config.weights)
     settled = config.model_copy(update={"pretrained": source.pretrained})
-    detector = _build(name, classes, settled, _deferred(settled), seed=seed, device=device)
+    detector = _build(name, classes, settled, _deferred(settled, source.state), seed=seed, device=device)
     detector.known = fill(detector.network, source, classes, name)
     return detector
 
@@ -232,15 +232,16 @@ def load_detector(path: Path, *, device: torch.device) -> TorchDetector:
     """The detector that `save` wrote at `path`, built from that file alone."""
     contents = read_weights(path)
     config = DetectorConfig.model_validate(contents["config"])
-    detector = _build(contents["name"], contents["classes"], config, _deferred(config), seed=0, device=device)
+    weights = _deferred(config, contents["network"])
+    detector = _build(contents["name"], contents["classes"], config, weights, seed=0, device=device)
     detector.load(path)
     return detector
 
 
-def _deferred(config: DetectorConfig) -> BackboneWeights:
-    """How the detector of a settled config is built if all its weights are loaded next."""
+def _deferred(config: DetectorConfig, state: Mapping[str, Tensor]) -> BackboneWeights:
+    """How the detector of a settled config is built if all its weights, `state`, are loaded next."""
     pretrained = config.pretrained != "none" or config.backbone_weights is not None
-    return BackboneWeights(pretrained, deferred=True, coco=config.pretrained == "coco")
+    return BackboneWeights(pretrained, deferred=True, coco=config.pretrained == "coco", state=state)
 
 
 def _build(

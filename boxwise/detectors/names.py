@@ -47,9 +47,11 @@ class DetectorEntry:
 
 _SSD, _LITE = "Liu et al., ECCV 2016", "Liu et al., ECCV 2016; Sandler et al., CVPR 2018"
 _YOLOX = "Ge et al., 2021, arXiv:2107.08430"
+_DFINE, _RTDETR, _RFDETR = "Peng et al., ICLR 2025", "Lv et al., 2024, arXiv:2407.17140", "Robinson et al., 2025, arXiv:2511.09554"
 _MDN = "Choi et al., ICCV 2021"
 _RCNN = "Ren et al., NeurIPS 2015; Lin et al., CVPR 2017"
 _PROPOSALS = frozenset({EXPECTED_LOSS, SUPPORTS, DROPOUT, BOX_FEATURES})
+_QUERIES = frozenset({EXPECTED_LOSS, BOX_FEATURES})
 _ANCHORS = _PROPOSALS | {EXPORT}
 _MIXTURES = _ANCHORS | {MIXTURE}
 _DETECTOR: tuple[Literal["coco", "imagenet"], ...] = ("coco",)
@@ -74,6 +76,9 @@ DETECTORS: dict[str, DetectorEntry] = {
     "yolox_tiny": _entry("yolox.network", "yolox_tiny", "a small YOLOX", _YOLOX, 416, starts=_DETECTOR),
     "yolox_s": _entry("yolox.network", "yolox_s", "YOLOX, for a GPU", _YOLOX, 640, starts=_DETECTOR),
     "yolox_m": _entry("yolox.network", "yolox_m", "a large YOLOX, for a GPU", _YOLOX, 640, starts=_DETECTOR),
+    "dfine_s": _entry("transformer", "dfine_s", "D-FINE, a small transformer, for a GPU", _DFINE, 640, _QUERIES, starts=_DETECTOR),
+    "rtdetr_v2_r18": _entry("transformer", "rtdetr_v2_r18", "RT-DETRv2 on ResNet-18, for a GPU", _RTDETR, 640, _QUERIES, starts=_DETECTOR),
+    "rf_detr_base": _entry("transformer", "rf_detr_base", "RF-DETR on DINOv2, for a GPU", _RFDETR, 560, _QUERIES, starts=_DETECTOR),
     "ssd300_vgg16": _entry("ssd", "ssd300_vgg16", "SSD on VGG16, for a GPU", _SSD, 300),
     "ssdlite320_mobilenet_v3": _entry("ssd", "ssdlite320_mobilenet_v3", "small SSD on MobileNetV3-Large", _LITE, 320),
     "ssdlite320_mobilenet_v2": _entry("ssd", "ssdlite320_mobilenet_v2", "small SSD on MobileNetV2", _LITE, 320, starts=_BACKBONE),
@@ -98,6 +103,9 @@ DETECTORS: dict[str, DetectorEntry] = {
         "mixture_ssd", "ssd300_vgg16_mixture", "ssd300_vgg16 with mixture heads", _MDN, 300, _MIXTURES, starts=_BACKBONE
     ),
 }
+
+
+TRANSFORMERS = ("dfine_s", "rtdetr_v2_r18", "rf_detr_base")  # what needs the extra [hf]
 
 
 def words_for(capabilities: Iterable[str]) -> str:

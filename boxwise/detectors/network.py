@@ -79,14 +79,15 @@ class Network(nn.Module):
     input: what it takes. recipe: how its family is trained. suppresses: whether overlapping boxes of a class are taken as one object found
     several times, of which the best is kept. loss_feature_count: F of `loss_features`. class_rows: pattern of the names of tensors whose
     first dimension is anchors × classes × numbers → how many numbers; background_rows: how many come before the classes, for background:
-    1 in softmax families, 0 in sigmoid families. What raises NotImplementedError below `embeddings` is a capability that a family may
-    lack; detectors/names.py says which ones each has.
+    1 in softmax families, 0 in sigmoid families; own: pattern of tensors that are never taken over from other weights. What raises
+    NotImplementedError below `embeddings` is a capability that a family may lack; detectors/names.py says which ones each has.
     """
 
     recipe: Recipe = Recipe()
     suppresses: bool = True
     class_rows: ClassVar[Mapping[str, int]] = {}
     background_rows: int = 1
+    own: str = ""
     input: InputSpec
     class_count: int
     loss_feature_count: int
@@ -152,7 +153,7 @@ class Network(nn.Module):
     def capabilities(cls) -> frozenset[str]:
         """What this family can be asked beyond the core: of names.CAPABILITIES, what it or a base of it other than Network defines."""
         own = {capability for capability, (method, _) in CAPABILITIES.items() if getattr(cls, method) is not getattr(Network, method)}
-        return frozenset(own | ({SUPPORTS} if cls.raw_boxes is not Network.raw_boxes else set()))
+        return frozenset(own | ({SUPPORTS} if cls.suppresses and cls.raw_boxes is not Network.raw_boxes else set()))
 
     def supports(self, outputs: Any, valid: Tensor, post: Postprocessing, found: Sequence[RawBoxes]) -> list[Tensor]:
         """Of each box of `detections`: how many raw boxes of its class, itself among them, overlap it by nms_iou; int64 [n] an image."""

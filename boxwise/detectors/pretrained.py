@@ -26,6 +26,7 @@ from torchvision.models.detection import (
 from boxwise.config import DetectorConfig
 from boxwise.data.coco_classes import COCO_CLASSES, known_classes
 from boxwise.detectors.backbones import check_tensors
+from boxwise.detectors.names import TRANSFORMERS
 from boxwise.detectors.network import Network
 from boxwise.detectors.weights_file import is_detector, read_torch, tensors_in
 from boxwise.errors import BoxwiseError
@@ -94,6 +95,9 @@ def source_of(name: str, file: Path | None = None) -> Source:
     Raises BoxwiseError for a download that fails, another detector's weights, a truncated file, or one that holds no weights.
     """
     expected = f"weights of a {name}"
+    if name in TRANSFORMERS and (file is None or file.is_dir()):
+        state, rows = _of_hub(name, file)
+        return Source(file or Path(name), state, rows, "coco", released=True)
     path = downloaded(RELEASES[name]) if file is None else file
     contents = read_torch(path, expected)
     if not is_detector(contents):
@@ -104,6 +108,12 @@ def source_of(name: str, file: Path | None = None) -> Source:
         raise BoxwiseError(f"{path}: weights of another detector: expected {name}, found {contents['name']}.")
     own = DetectorConfig.model_validate(contents["config"])
     return Source(path, contents["network"], tuple(contents["classes"]), own.pretrained, released=False)
+
+
+def _of_hub(name: str, folder: Path | None) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    from boxwise.detectors.transformer import released  # where the extra [hf] is wanted
+
+    return released(name, folder)
 
 
 def downloaded(release: Release) -> Path:
@@ -137,6 +147,7 @@ def fill(network: Network, source: Source, classes: Sequence[str], name: str) ->
     for pattern, inner in network.class_rows.items():
         for key in (key for key in mine if re.fullmatch(pattern, key) and key in found):
             found[key] = _with_rows(mine[key], found[key], taken, (network.class_count + network.background_rows, len(rows)), inner, source)
+    found |= {key: mine[key] for key in mine if re.fullmatch(network.own, key)}
     check_tensors(network, found, str(source.path), name)
     network.load_state_dict(found, strict=False)  # strict but for num_batches_tracked, which old files and frozen norms lack
     log.info("%s: %s", source.path.name, summary(classes, known))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from boxwise.config import DetectorConfig
-from boxwise.detectors.names import DETECTORS
+from boxwise.detectors.names import DETECTORS, TRANSFORMERS
 from boxwise.errors import ConfigError, named
 
 Start = Literal["coco", "imagenet", "none", "file"]
@@ -41,6 +41,6 @@ def _file(config: DetectorConfig) -> Start:
     if config.pretrained in ("imagenet", "none") or config.backbone_weights is not None:
         raise ConfigError("detector.weights is a whole detector: it goes with neither detector.backbone_weights nor detector.pretrained.")
     assert config.weights is not None
-    if not config.weights.is_file():
+    if not (config.weights.is_file() or (config.name in TRANSFORMERS and config.weights.is_dir())):
         raise ConfigError(f"detector.weights={config.weights}: no such file. Expected a detector's weights.")
     return "file"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+import small_transformers
 import torch
 from numpy.random import default_rng
 from PIL import Image
@@ -16,7 +18,7 @@ from boxwise.config import DetectorConfig, TrainConfig
 from boxwise.detectors.base import ImageBatch, View
 from boxwise.detectors.detector import BOX_DIMENSIONS, TorchDetector, build_detector, load_detector
 from boxwise.detectors.loading import image_batches
-from boxwise.detectors.names import DETECTORS, EXPORT
+from boxwise.detectors.names import DETECTORS, DROPOUT, EXPORT, SUPPORTS, TRANSFORMERS
 from boxwise.detectors.network import Postprocessing
 from boxwise.records import ImageRecord, Sample
 from boxwise.testing import DetectorContract
@@ -30,12 +32,16 @@ SIZES = ((120, 90), (64, 100))
 CPU = torch.device("cpu")
 
 
-NAMES = [pytest.param(n, marks=pytest.mark.slow if n in SIBLINGS else ()) for n in DETECTORS]
+HF = pytest.mark.skipif(find_spec("transformers") is None, reason="needs the extra [hf]")
+NAMES = [pytest.param(n, marks=pytest.mark.slow if n in SIBLINGS else HF if n in TRANSFORMERS else ()) for n in DETECTORS]
 
 
 def config_of(name: str) -> DetectorConfig:
     # An untrained YOLOX believes in no object, and its boxes are its cells, which overlap by 1/16 or not at all.
     unsure = {"score_threshold": 1e-6, "nms_iou": 0.03} if name.startswith("yolox") else {}
+    if name in TRANSFORMERS:
+        small, imgsz = small_transformers.small_transformer(name), small_transformers.IMGSZ[name]
+        return DetectorConfig(name=name, imgsz=imgsz, weights=small, score_threshold=1e-6)
     return DetectorConfig(name=name, imgsz=IMGSZ.get(name, 96), pretrained=False, **unsure)
 
 
@@ -135,6 +141,8 @@ def test_box_embeddings_stand_beside_the_detections(detector: TorchDetector, vie
 
 
 def test_each_detection_is_supported_by_itself_and_by_what_nms_took_away(detector: TorchDetector, view: View) -> None:
+    if SUPPORTS not in DETECTORS[detector.config.name].capabilities:
+        pytest.skip("nothing is suppressed")
     before = state(detector)
     boxes, supports = detector.detections(view), detector.supports(view)
     assert all(torch.equal(a, b) for a, b in zip(before, state(detector), strict=True))
@@ -181,6 +189,8 @@ def test_detections_are_sorted_inside_the_image_and_carry_probabilities(detector
 def test_dropout_views_differ_come_from_the_seed_and_not_from_the_batch(
     detector: TorchDetector, batch: ImageBatch, samples: list[Sample]
 ) -> None:
+    if DROPOUT not in DETECTORS[detector.config.name].capabilities:
+        pytest.skip("no channel dropout")
     before = state(detector)
     one, two = detector.dropout_views(batch, passes=2, rate=0.5, seed=1)
     (again, _), (other, _) = (detector.dropout_views(batch, passes=2, rate=0.5, seed=seed) for seed in (1, 2))
@@ -197,6 +207,8 @@ def test_dropout_views_differ_come_from_the_seed_and_not_from_the_batch(
 
 
 def test_dropping_next_to_nothing_is_the_plain_view(detector: TorchDetector, batch: ImageBatch, view: View) -> None:
+    if DROPOUT not in DETECTORS[detector.config.name].capabilities:
+        pytest.skip("no channel dropout")
     (nearly,) = detector.dropout_views(batch, passes=1, rate=1e-9, seed=0)
     np.testing.assert_allclose(detector.expected_losses(nearly), detector.expected_losses(view), rtol=1e-4)
 

@@ -10,7 +10,7 @@ from boxwise.config import DetectorConfig
 from boxwise.detectors import exporting
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.detectors.exporting import detections_of, export, noise
-from boxwise.detectors.names import DETECTORS, EXPORT
+from boxwise.detectors.names import DETECTORS, EXPORT, TRANSFORMERS
 from boxwise.errors import BoxwiseError, ConfigError
 
 THRESHOLD = 0.36
@@ -85,4 +85,5 @@ def test_every_other_family_can():
     assert {name for name, entry in DETECTORS.items() if EXPORT not in entry.capabilities} == {
         "fasterrcnn_resnet50_fpn",
         "fasterrcnn_mobilenet_v3_large_fpn",
+        *TRANSFORMERS,
     }

@@ -17,7 +17,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from boxwise.config import DetectorConfig
 from boxwise.data.coco_classes import COCO_CLASSES
 from boxwise.detectors.detector import TorchDetector, build_detector, load_detector
-from boxwise.detectors.names import DETECTORS
+from boxwise.detectors.names import DETECTORS, TRANSFORMERS
 from boxwise.detectors.prediction import detect
 from boxwise.detectors.pretrained import RELEASES, downloaded
 from boxwise.errors import BoxwiseError
@@ -126,7 +126,7 @@ def test_real_yolox_weights_find_the_known_classes_before_any_training(shared_we
 
 
 def test_every_name_with_a_coco_release_has_one():
-    assert {name for name, entry in DETECTORS.items() if "coco" in entry.starts} == set(RELEASES) & set(DETECTORS)
+    assert {name for name, entry in DETECTORS.items() if "coco" in entry.starts} == {*RELEASES, *TRANSFORMERS}
     for release in RELEASES.values():
         assert release.url.startswith("https://") and len(release.sha256) in (8, 64)
         assert len(release.rows) in (80, 91)
