@@ -67,6 +67,16 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+def has_gpu() -> bool:
+    """Whether NVIDIA's driver is here and sees a GPU; asked of the driver itself, so that no one waits for torch."""
+    name = "nvcuda.dll" if platform.system() == "Windows" else "libcuda.so.1"
+    try:
+        driver, count = ctypes.CDLL(name), ctypes.c_int(0)
+        return bool(driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0)
+    except (OSError, AttributeError):
+        return False
+
+
 def available_devices() -> list[str]:
     """The names of the devices that `choose_device` can return here."""
     import torch

@@ -27,6 +27,7 @@ from boxwise.data.formats.base import Dataset
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.files import locked, replacing
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
+from boxwise.registry import settled
 from boxwise.rounds import Event, RoundContext, settings
 from boxwise.rounds.duration import Duration, expected_duration
 from boxwise.store import GIVEN, URL, Store, file_url
@@ -60,7 +61,7 @@ class Study:
         simulated: whether it will be run with an oracle, which the score `oracle_loss` needs.
         Raises StudyError when the folder holds a study already, has no image, or the classes are unknown.
         """
-        folder, config = Path(folder), config or StudyConfig()
+        folder, config = Path(folder), settled(config or StudyConfig())
         if not dataset.images:
             raise StudyError(f"{folder}: the data set has no usable image ({len(dataset.findings)} findings).")
         if not dataset.classes:

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from boxwise.config import StudyConfig, differences, dump_config, load_config, parse_config, resolve
+from boxwise.config import StudyConfig, differences, dump_config, load_config, parse_config, preset_file, resolve
 from boxwise.errors import ConfigError
+from boxwise.registry import check, settled
 
 
 def test_overrides_stand_above_the_file(tmp_path):
@@ -95,3 +96,19 @@ def test_a_section_is_found_under_the_name_it_had_before():
     older = parse_config({"curriculum": {"name": "v1plus"}}, "config.yaml")
     assert older.policy.name == "v1plus"
     assert load_config(None, ["curriculum.self_weight=0.5"]).policy.self_weight == 0.5
+
+
+@pytest.mark.parametrize("name", ["laptop", "gpu", "classic-ssd", "modern"])
+def test_presets_are_whole_configs_with_names_that_exist(name):
+    check(settled(load_config(preset_file(name))))
+
+
+def test_an_unknown_preset_lists_the_known_ones():
+    with pytest.raises(ConfigError, match=r"Unknown preset 'lap'.*'laptop'.*classic-ssd, gpu, laptop, modern"):
+        preset_file("lap")
+
+
+def test_auto_is_a_detector_for_the_machine_that_the_study_begins_on():
+    assert StudyConfig().detector.name == "auto"
+    assert settled(load_config(None, ["device=cpu"])).detector.name == "yolox_nano"
+    assert settled(load_config(None, ["detector.name=tiny_ssd"])).detector.name == "tiny_ssd"

@@ -48,26 +48,38 @@ def init(
     voc_origin: VocOrigin = 0,
     classes: Annotated[str | None, typer.Option(help="Class names, comma separated, in order; needed without labels.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML config file.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="laptop, gpu, classic-ssd or modern: a config to begin with, instead of --config.")
+    ] = None,
     policy: Annotated[str | None, typer.Option(help="What each round trains on: all_labeled, v1, topk_ratio, ceal...")] = None,
     ask: Annotated[str | None, typer.Option(help="What a person is asked: full, review, trust or boxes.")] = None,
 ) -> None:
     """Make a study of a folder of images. Labels that exist already count."""
     from boxwise.cli.console import note, reading, say
-    from boxwise.config import load_config
+    from boxwise.config import load_config, preset_file
     from boxwise.data.datasets import read_pool
+    from boxwise.errors import ConfigError
     from boxwise.registry import check
     from boxwise.study import Study
 
     Study.check_free(study)
     given = {"policy.name": policy, "ask.mode": ask}
-    settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
+    if preset and config:
+        raise ConfigError(f"--preset {preset} and --config {config}: each is a whole config; give one, and single keys as key=value.")
+    settings = load_config(
+        preset_file(preset) if preset else config,
+        [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)],
+    )
     check(settings)  # before any image is read
     names = tuple(name.strip() for name in classes.split(",")) if classes else None
     meant = coordinates(labels_in, voc_origin)
     dataset = read_pool(images, labels, format_name=format, classes=names, coordinates=meant, progress=reading)
     made = Study.create(study, dataset, config=settings)
     quarantined = made.quarantined()
-    say(f"{study}: {len(dataset.images)} images, {len(dataset.labels)} of them labelled; classes: {', '.join(made.classes)}.")
+    say(
+        f"{study}: {len(dataset.images)} images, {len(dataset.labels)} of them labelled; classes: {', '.join(made.classes)}; "
+        f"detector: {made.config.detector.name}."
+    )
     if quarantined:
         note(f"{len(quarantined)} images are quarantined; `boxwise doctor {study}` lists them.")
     for remark in dataset.notes:

@@ -3,7 +3,7 @@
 Returns a `StudyConfig`; every other room takes the part it needs.
 """
 
-from boxwise.config.loading import apply_overrides, differences, dump_config, known_keys, leaves, load_config, parse_config
+from boxwise.config.loading import apply_overrides, differences, dump_config, known_keys, leaves, load_config, parse_config, preset_file
 from boxwise.config.methods import PolicyConfig, ScorerConfig, ScorerOptions, StrategyConfig, VaeConfig
 from boxwise.config.section import Choice, Options, Section
 from boxwise.config.sections import (
@@ -44,5 +44,6 @@ __all__ = [
     "leaves",
     "load_config",
     "parse_config",
+    "preset_file",
     "resolve",
 ]

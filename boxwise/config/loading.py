@@ -143,3 +143,12 @@ def _section(place: list[str]) -> type[BaseModel] | None:
         if not (isinstance(section, type) and issubclass(section, BaseModel)):
             return None
     return section
+
+
+def preset_file(name: str) -> Path:
+    """The YAML file of a preset that boxwise brings along. Raises ConfigError that lists them."""
+    folder = Path(__file__).parent / "presets"
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        raise ConfigError(unknown("preset", name, known))
+    return folder / f"{name}.yaml"

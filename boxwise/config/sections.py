@@ -34,7 +34,7 @@ def resolve(amount: int | str, total: int, name: str) -> int:
 class DetectorConfig(Choice):
     """Which network, at what input size in pixels, and where its first weights come from."""
 
-    name: str = Field("ssdlite320_mobilenet_v3", description="which network")
+    name: str = Field("auto", description="which network; auto: yolox_nano at 416 pixels on a CPU, yolox_s at 640 on a GPU")
     imgsz: int | None = Field(None, ge=32, le=2048, description="input side in pixels; null: the network's own")
     pretrained: Literal["auto", "coco", "imagenet", "none"] = Field(
         "auto", description="first weights: of the detector on COCO, of its backbone on ImageNet, or random; auto: the first that there is"

@@ -7,7 +7,7 @@ boxwise.strategies and boxwise.policies, each a `Method`. An unknown name prints
 from boxwise.config import Options, ScorerOptions
 from boxwise.registry.arms import ARMS, ASK_MODES, arm_overrides
 from boxwise.registry.building import build_detector, cold_start_of, load_detector, policy_of, scorer_of, strategy_of
-from boxwise.registry.checking import check, needs_of, needs_oracle, options_of, role_of, scorer_options
+from boxwise.registry.checking import check, needs_of, needs_oracle, options_of, role_of, scorer_options, settled
 from boxwise.registry.methods import Method, Methods, Role
 from boxwise.registry.tables import CAPABILITIES, DETECTORS, KINDS, NEEDS, POLICIES, SCORERS, STRATEGIES
 
@@ -38,5 +38,6 @@ __all__ = [
     "role_of",
     "scorer_of",
     "scorer_options",
+    "settled",
     "strategy_of",
 ]

@@ -14,8 +14,17 @@ from boxwise.config import Choice, Options, ScorerConfig, ScorerOptions, StudyCo
 from boxwise.errors import ConfigError, named, unknown
 from boxwise.registry.methods import Method, Methods, Role
 from boxwise.registry.tables import CAPABILITIES, DETECTORS, NEEDS, POLICIES, SCORERS, STRATEGIES
+from boxwise.runtime import has_gpu
 
 _SECTIONS = {"detector": DETECTORS, "scorer": SCORERS, "strategy": STRATEGIES, "policy": POLICIES}
+
+
+def settled(config: StudyConfig) -> StudyConfig:
+    """`config` with a detector for this machine where it says auto: a study keeps the one that it began with."""
+    if config.detector.name != "auto":
+        return config
+    name = "yolox_s" if config.device != "cpu" and has_gpu() else "yolox_nano"
+    return config.model_copy(update={"detector": config.detector.model_copy(update={"name": name})})
 
 
 def check(config: StudyConfig, *, simulated: bool = False) -> None:
@@ -23,6 +32,7 @@ def check(config: StudyConfig, *, simulated: bool = False) -> None:
 
     simulated: whether the pool's ground truth is at hand.
     """
+    config = settled(config)
     for key, methods in _SECTIONS.items():
         _check_section(key, getattr(config, key), methods)
     first = named("cold start", STRATEGIES, config.cold_start.name)

@@ -28,7 +28,7 @@ from boxwise.errors import BoxwiseError, ConfigError, StudyError
 from boxwise.evaluation.self_labels import self_label_quality
 from boxwise.files import replacing
 from boxwise.records import Phase, Split
-from boxwise.registry import arm_overrides, needs_oracle
+from boxwise.registry import arm_overrides, needs_oracle, settled
 from boxwise.results.cells import SELF_LABELS_FILE, cell_of
 from boxwise.results.facts import Cell
 from boxwise.rounds import SELF_LABELS, Event, may_propose
@@ -296,7 +296,7 @@ def _digest(differences: Sequence[str]) -> str:
 
 def _overridden(values: dict[str, Any], overrides: Iterable[str], arm: str) -> StudyConfig:
     apply_overrides(values, overrides)
-    return parse_config(values, f"arm {arm}")
+    return settled(parse_config(values, f"arm {arm}"))
 
 
 def _safe(arm: str) -> str:
