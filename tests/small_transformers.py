@@ -3,11 +3,12 @@
 import logging
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
+_FOLDERS: list[TemporaryDirectory[str]] = []  # they go when Python does
 _LABELS = {0: "person", 1: "aeroplane", 2: "cat"}  # as some releases name them
 _DETR = {
     "encoder_hidden_dim": 32, "encoder_in_channels": [16, 16, 32], "encoder_ffn_dim": 32, "encoder_attention_heads": 2, "d_model": 32,
@@ -46,7 +47,8 @@ def small_transformer(name: str) -> Path:
     family = FAMILIES[name]
     labels = {"id2label": _LABELS, "label2id": {label: index for index, label in _LABELS.items()}}
     config = getattr(transformers, family.config)(**SMALL[name], **labels)
-    folder = Path(mkdtemp(prefix=f"boxwise-{name}-"))
+    _FOLDERS.append(TemporaryDirectory(prefix=f"boxwise-{name}-"))
+    folder = Path(_FOLDERS[-1].name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         getattr(transformers, family.model)(config).save_pretrained(folder)
