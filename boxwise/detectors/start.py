@@ -24,6 +24,12 @@ def start_of(config: DetectorConfig) -> Start:
         return _file(config)
     if config.backbone_weights is not None and config.pretrained == "coco":
         raise ConfigError("detector.pretrained=coco is a whole detector, detector.backbone_weights a part of one: give one of them.")
+    if config.backbone_weights is not None and "imagenet" not in known:
+        having = ", ".join(name for name, entry in DETECTORS.items() if "imagenet" in entry.starts)
+        raise ConfigError(
+            f"detector.backbone_weights={config.backbone_weights}: {config.name} has no backbone of its own to fill; detector.weights=FILE "
+            f"takes a whole detector. Detectors with one: {having}."
+        )
     if config.backbone_weights is not None or config.pretrained == "auto":
         return "imagenet" if config.backbone_weights is not None else known[0] if known else "none"
     if config.pretrained == "imagenet" and not known:  # true in old configs, also of networks that always start at random

@@ -169,8 +169,11 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("begin", "ways_out"),
         [
-            ((), ("detector.weights=FILE", "detector.pretrained=imagenet", "detector.pretrained=none")),
-            (("detector.pretrained=imagenet",), ("detector.backbone_weights=FILE", "detector.pretrained=none")),
+            (("device=cpu",), ("yolox_nano.pth", "detector.weights=FILE", "detector.pretrained=none")),
+            (
+                ("detector.name=ssdlite320_mobilenet_v3", "detector.pretrained=imagenet"),
+                ("detector.backbone_weights=FILE", "detector.pretrained=none"),
+            ),
         ],
     )
     def test_offline_without_weights_names_the_ways_out(self, boxwise, digits_folder, tmp_path, monkeypatch, begin, ways_out):
@@ -188,6 +191,7 @@ class TestMistakes:
             (("detector.weights=gone.pth", "detector.pretrained=none"), "detector.weights is a whole detector"),
             (("detector.name=tiny_ssd", "detector.pretrained=coco"), "tiny_ssd has no such weights; it takes none"),
             (("detector.pretrained=coco", "detector.backbone_weights=a.pth"), "give one of them"),
+            (("detector.name=yolox_nano", "detector.backbone_weights=a.pth"), "yolox_nano has no backbone of its own to fill"),
         ],
     )
     def test_first_weights_that_cannot_be_are_refused_at_init(self, boxwise, digits_folder, tmp_path, overrides, message):
@@ -196,7 +200,8 @@ class TestMistakes:
         assert not (tmp_path / "s" / "config.yaml").exists()
 
     def test_a_missing_backbone_file(self, boxwise, digits_folder, tmp_path):
-        boxwise("init", tmp_path / "s", "--labels", digits_folder, "detector.backbone_weights=no.pth")
+        chosen = ("detector.name=ssdlite320_mobilenet_v2", "detector.backbone_weights=no.pth")
+        boxwise("init", tmp_path / "s", "--labels", digits_folder, *chosen)
         code, _, err = boxwise("run", tmp_path / "s")
         assert code == 2 and "no.pth" in err
 
