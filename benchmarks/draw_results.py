@@ -43,7 +43,7 @@ def cells(rows: Iterable[Row]) -> Iterable[Cell]:
     """One cell an arm and seed, of rows that stand in their order, with what the curves need and nothing else."""
     for (arm, seed), of_cell in groupby(rows, key=lambda row: (row["arm"], row["seed"])):
         found = list(of_cell)
-        rounds = tuple(Round(int(row["round"]), facts(row)) for row in found)
+        rounds = tuple(Round.from_json(int(row["round"]), facts(row)) for row in found)
         yield Cell(arm, int(seed), Path(), {}, (), rounds, role=found[0].get("role") or "arm")  # type: ignore[arg-type]
 
 

@@ -147,7 +147,7 @@ def measure(page: Page, folder: Path, data: Path, way: Way, options: argparse.Na
     study = Study.create(folder / "study", replace(dataset, images=records, labels={}), config=config)
     study.ask()
     found = {r.image_id: _without(dataset.labels[r.image_id], options.missed) for r in records}
-    with writing_detections(study.round_folder(0) / "detections.parquet") as writer:
+    with writing_detections(study.files(0).detections) as writer:
         for image_id, boxes in found.items():
             writer.add(image_id, boxes)
     address, hand = listen("127.0.0.1", 0), Hand(page)

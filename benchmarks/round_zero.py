@@ -55,7 +55,7 @@ def round_zero(dataset: Dataset, overrides: Sequence[str], folder: Path) -> Mapp
     own = [(image_id, a.boxes[a.by_model]) for image_id, a in study.store.annotations(Split.TRAIN).items()]
     judged = self_label_quality(own, {image_id: hidden[image_id] for image_id, _ in own}, study.classes).values()
     right = {"accepted": sum(row["self_labeled"] for row in judged), "correct": sum(row["correct"] for row in judged)}
-    return study.store.fact(0, Phase.ANNOTATE) | right | {"suggested": study.store.fact(0, Phase.SELECT).get("proposed", 0)}
+    return study.round(0).annotate.to_json() | right | {"suggested": study.round(0).select.proposed or 0}
 
 
 def main() -> None:

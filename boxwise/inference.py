@@ -19,7 +19,6 @@ from boxwise.boxes import Boxes, FloatArray
 from boxwise.errors import BoxwiseError, ImageError, StudyError
 from boxwise.evaluation.operating_point import OperatingPoint
 from boxwise.records import Phase
-from boxwise.rounds.evaluate import stopping_ap
 from boxwise.study import Study
 
 if TYPE_CHECKING:  # torch comes with the first model that is loaded
@@ -135,27 +134,26 @@ def load(path: Path | str, *, round_index: int | None = None, device: str = "aut
     if not path.is_file():
         return _of_study(Study.open(path), round_index, chosen)
     contents = read_weights(path)
-    return Model(load_detector(path, device=chosen), contents["name"], _point(noted(contents)), str(path))
+    return Model(load_detector(path, device=chosen), contents["name"], _point(noted(contents).get("operating_point")), str(path))
 
 
 def _of_study(study: Study, wanted: int | None, device: Any) -> Model:
     """The detector of the best or the wanted round."""
-    facts = study.store.facts()
-    aps = {number: stopping_ap(steps[Phase.EVALUATE]) for number, steps in facts.items() if Phase.EVALUATE in steps}
+    evaluated = {one_round.round: one_round.evaluate for one_round in study.rounds() if one_round.done(Phase.EVALUATE)}
+    aps = {number: facts.stopping_ap for number, facts in evaluated.items()}
     if not aps:
         raise StudyError(f"{study.folder}: no round has been trained and evaluated yet. Next: boxwise run {study.folder}")
     if wanted is not None and wanted not in aps:
         raise StudyError(f"{study.folder}: round {wanted} has not been trained and evaluated. Those that have: {', '.join(map(str, aps))}.")
     chosen = max(aps, key=lambda number: (-1.0 if aps[number] is None else aps[number], number)) if wanted is None else wanted
     known = "no val to choose by" if aps[chosen] is None else f"AP {aps[chosen]:.3f} on val"
-    config, weights = study.config.detector, study.round_folder(chosen) / "weights.pt"
+    config, weights = study.config.detector, study.files(chosen).weights
     detector = registry.load_detector(study.classes, config, weights, device=device)
-    return Model(detector, config.name, _point(facts[chosen][Phase.EVALUATE]), f"round {chosen} of {study.folder} ({known})")
+    return Model(detector, config.name, _point(evaluated[chosen].operating_point), f"round {chosen} of {study.folder} ({known})")
 
 
-def _point(facts: Mapping[str, Any]) -> OperatingPoint | None:
-    """The operating point among facts; older studies have none."""
-    known = facts.get("operating_point")
+def _point(known: Mapping[str, Any] | None) -> OperatingPoint | None:
+    """The operating point from its JSON; older studies have none."""
     return None if known is None else OperatingPoint.from_json(known)
 
 

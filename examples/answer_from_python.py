@@ -42,8 +42,8 @@ def main(folder: Path) -> None:
     phase = study.run(MyTool(dataset.labels), on_step=lambda number, phase: print(f"round {number}: {phase.value}"))
 
     assert phase is Phase.DONE
-    for number, facts in study.store.facts().items():
-        print(f"round {number}: {facts['annotate']['images']} images, AP {facts['evaluate']['test']['ap']:.3f} on test")
+    for one in study.rounds():
+        print(f"round {one.round}: {one.annotate.images} images, AP {one.evaluate.test['ap']:.3f} on test")
 
 
 if __name__ == "__main__":

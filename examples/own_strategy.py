@@ -40,8 +40,8 @@ def main(folder: Path) -> None:
     dataset = boxwise.read_dataset(folder / "digits")
     arms = ("random", "random+strategy.name=crowded")
     for cell in boxwise.simulate(boxwise.Plan(dataset, boxwise.load_config(None, SMALL), arms, (0,), folder / "simulation")):
-        spent = cell.rounds[-1].phase("annotate")
-        print(f"{cell.arm}: {spent['images']} images, {spent['boxes']} boxes, {spent['seconds']:.0f} seconds of a person")
+        spent = cell.rounds[-1].annotate
+        print(f"{cell.arm}: {spent.images} images, {spent.boxes} boxes, {spent.seconds:.0f} seconds of a person")
 
 
 if __name__ == "__main__":

@@ -101,6 +101,17 @@ def test_only_the_store_writes_sql():
     assert {own_room(path) for path in FILES if "import sqlalchemy" in path.read_text(encoding="utf-8")} == {"store"}
 
 
+@pytest.mark.parametrize("room", ["cli", "web", "labelstudio", "report", "results", "inference"])
+def test_pages_commands_and_reports_ask_the_study_and_not_its_store(room):
+    files = [path for path in FILES if own_room(path) == room]
+    assert files and not [path.name for path in files if re.search(r"\.store\.\w+[(.]|\.store\b[^.\w]", _code(path))]
+
+
+def _code(path: Path) -> str:
+    """A file without its imports, in which `boxwise.store` may be named for its types."""
+    return "\n".join(line for line in path.read_text(encoding="utf-8").splitlines() if "import" not in line)
+
+
 def test_only_what_trains_or_scores_imports_torch():
     importing = {
         own_room(path)

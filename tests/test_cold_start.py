@@ -39,10 +39,10 @@ class TestStudy:
     @pytest.mark.parametrize("name", ["k_center", "typiclust"])
     def test_the_budget_is_spent_on_the_pool(self, start, name, embedding):
         study = start(name, f"cold_start.embedding={embedding}")
-        facts = study.store.fact(0, Phase.SELECT)
+        facts = study.round(0).select
         assert len(set(asked(study))) == 6 and study.store.position == (0, Phase.ANNOTATE)
-        assert (facts["strategy"], facts["embedding"], facts["asked"]) == (name, embedding, 6)
-        assert facts["candidates"] == len(study.store.images(Split.TRAIN)) and facts["seconds"] >= 0
+        assert (facts.strategy, facts.embedding, facts.asked) == (name, embedding, 6)
+        assert facts.candidates == len(study.store.images(Split.TRAIN)) and facts.seconds >= 0
 
     def test_the_same_seed_asks_the_same_and_each_cold_start_another(self, start):
         first = {name: asked(start(name, folder=f"{name} 1")) for name in COLD}
@@ -52,7 +52,7 @@ class TestStudy:
     def test_random_stays_what_it_was(self, start, hidden, tiny_overrides, tmp_path):
         plain = Study.create(tmp_path / "plain", hidden[1], config=load_config(None, tiny_overrides))
         assert plain.ask() == start("random").ask()
-        assert plain.store.fact(0, Phase.SELECT)["strategy"] == "random"
+        assert plain.round(0).select.strategy == "random"
 
     def test_killed_before_the_commit_it_asks_the_same(self, start, hidden, tiny_overrides, tmp_path):
         def stop(event):
@@ -95,7 +95,7 @@ class TestStudy:
     def test_nothing_left_to_ask_costs_nothing(self, start, digits):
         pool = tuple(record for record in digits.images if record.split is Split.TRAIN)
         study = start("typiclust", "budget.validation=0", dataset=replace(digits, images=pool[:8]), folder="all given")
-        assert asked(study) == [] and study.store.fact(0, Phase.SELECT)["strategy"] == "random"
+        assert asked(study) == [] and study.round(0).select.strategy == "random"
 
     @pytest.mark.slow
     def test_later_rounds_leave_out_near_duplicates(self, start, hidden):
@@ -134,14 +134,14 @@ class TestSimulation:
     @pytest.mark.slow
     def test_they_are_paired_bit_for_bit_and_others_are_not(self, cells):
         weights = {arm: (cell.folder / "rounds/round_00/weights.pt").read_bytes() for arm, cell in cells.items()}
-        first = {arm: [i["image_id"] for i in cell.rounds[0].facts["select"]["items"]] for arm, cell in cells.items()}
+        first = {arm: [item.image_id for item in cell.rounds[0].items] for arm, cell in cells.items()}
         for one, other in ((0, 3), (1, 2)):
             assert weights[ARMS[one]] == weights[ARMS[other]] and first[ARMS[one]] == first[ARMS[other]]
         assert first["random"] != first["cold_typiclust"] and weights["random"] != weights["cold_typiclust"]
 
     @pytest.mark.slow
     def test_every_arm_pays_the_same_and_keeps_its_config(self, cells):
-        assert {cell.rounds[-1].facts["annotate"]["images"] for cell in cells.values()} == {6}
+        assert {cell.rounds[-1].annotate.images for cell in cells.values()} == {6}
         assert (
             cells["cold_typiclust"].config["cold_start"]["name"] == "typiclust" and cells["random"].config["cold_start"]["name"] == "random"
         )
@@ -149,7 +149,7 @@ class TestSimulation:
     @pytest.mark.slow
     def test_side_by_side_and_again_is_the_same(self, plan, cells, tmp_path):
         for cell in simulate(replace(plan, folder=tmp_path, arms=ARMS[:2]), jobs=2):
-            assert [r.facts["evaluate"] for r in cell.rounds] == [r.facts["evaluate"] for r in cells[cell.arm].rounds]
+            assert [r.evaluate for r in cell.rounds] == [r.evaluate for r in cells[cell.arm].rounds]
         assert {cell.arm for cell in simulate(plan)} == {cell.arm for cell in read_simulation(plan.folder)} == set(ARMS)
 
     @pytest.mark.parametrize(

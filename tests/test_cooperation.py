@@ -71,7 +71,7 @@ class TestModes:
         told = study.tell(item.image_id, [])  # nothing missed, every uncertain box ignored
         assert item.box_ids is None and told.complete
         assert set(told.sources) == {Source.MODEL} and len(told.boxes) == proposals.certain.sum()
-        assert study.store.history(item.image_id)[-1][2].boxes.scores.tolist() == proposals.boxes.scores[proposals.certain].tolist()
+        assert study.store.history(item.image_id)[-1].annotation.boxes.scores.tolist() == proposals.boxes.scores[proposals.certain].tolist()
 
     def test_trust_asks_about_uncertain_boxes_alone_and_not_about_images_without(self, study_of, hidden):
         study = study_of("ask.mode=trust", "ask.uncertain=0.335", "budget.per_round=12")
@@ -80,7 +80,8 @@ class TestModes:
         alone = {item.image_id for item in query.items if item.box_ids == ()}
         assert alone and {item.image_id for item in study.ask().items} == set(query.image_ids) - alone
         for image_id in alone:
-            ((annotator, _, annotation, verdicts),) = study.store.history(image_id)
+            (entry,) = study.store.history(image_id)
+            annotator, annotation, verdicts = entry.annotator, entry.annotation, entry.verdicts
             assert annotator == "model" and not verdicts and not annotation.complete and proposals[image_id].certain.all()
         for item in study.ask().items:
             assert set(item.box_ids) == set(proposals[item.image_id].uncertain_ids)
@@ -109,11 +110,11 @@ class TestModes:
     def test_labour_counts_questions_answered_with_no(self, study_of, hidden):
         study = study_of("ask.mode=boxes")
         until(study, hidden[0], 1, Phase.TRAIN)
-        facts = study.store.facts()[1]["annotate"]
+        facts = study.round(1).annotate
         cost = CostConfig()
         seconds = {"keep": cost.verify, "delete": cost.delete, "move": cost.correct, "relabel": cost.correct, "add": cost.draw}
-        assert facts["actions"]["delete"] > 0 and facts["actions"]["add"] == 0
-        assert facts["new_seconds"] == pytest.approx(sum(seconds[name] * times for name, times in facts["actions"].items()))
+        assert facts.actions["delete"] > 0 and facts.actions["add"] == 0
+        assert facts.new_seconds == pytest.approx(sum(seconds[name] * times for name, times in facts.actions.items()))
 
     @pytest.mark.parametrize("unit", ["boxes", "seconds"])
     def test_the_k_of_a_policy_counts_images_whatever_the_budget_counts(self, study_of, hidden, unit):
@@ -121,7 +122,7 @@ class TestModes:
         until(study, hidden[0], 1, Phase.TRAIN)
         new = len(study.store.query(1).image_ids)
         assert 0 < new < 12
-        assert study.store.facts()[1]["compose"]["trained"] == 2 * new
+        assert study.round(1).compose.trained == 2 * new
 
     def test_a_policy_that_judges_self_labels_needs_some(self):
         with pytest.raises(ConfigError, match=r"topk_ratio.*review or trust"):
@@ -141,7 +142,8 @@ class TestImport:
         truth = {item.image_id: hidden[0].reveal(item.image_id) for item in study.ask().items}
         assert study.tell_all(truth) == (len(truth), 0)
         for image_id, boxes in truth.items():
-            _, _, annotation, verdicts = study.store.history(image_id)[-1]
+            entry = study.store.history(image_id)[-1]
+            annotation, verdicts = entry.annotation, entry.verdicts
             assert sorted(annotation.boxes.labels) == sorted(boxes.labels) and annotation.complete
             assert sum(v.action is Action.DELETE for v in verdicts) > 0
         assert not study.ask().items and study.tell_all(truth) == (0, len(truth))
@@ -151,8 +153,8 @@ class TestRequeue:
     def test_images_return_with_what_people_said_and_are_asked_about_the_rest_alone(self, study_of, hidden):
         study = study_of("ask.mode=review", "policy.name=ratio_threshold", "ask.certain=0.37", "policy.ratio_train=0.5")
         until(study, hidden[0], 2, Phase.ANNOTATE)
-        again = study.store.facts()[1]["compose"]["requeued"]
-        assert again and list(study.store.query(2).image_ids[: len(again)]) == again
+        again = study.round(1).compose.requeued
+        assert again and study.store.query(2).image_ids[: len(again)] == again
         for image_id in again:
             before, now = study.store.annotations(Split.TRAIN, before=2)[image_id], study.proposals()[image_id]
             people = before.boxes.xyxy[~before.by_model]
@@ -167,38 +169,38 @@ class TestRequeue:
     def test_nobody_looks_twice_over_the_same_image(self, study_of, hidden):
         study = study_of("ask.mode=review", "policy.name=ratio_threshold", "ask.certain=0.37", "policy.ratio_train=0.5")
         until(study, hidden[0], 2, Phase.TRAIN)
-        again = study.store.facts()[1]["compose"]["requeued"]
-        acts = {i: study.store.history(i)[-1][3] for i in again}
+        again = study.round(1).compose.requeued
+        acts = {i: study.store.history(i)[-1].verdicts for i in again}
         assert all(verdict.action is not Action.ADD for verdicts in acts.values() for verdict in verdicts)
 
     def test_a_full_batch_of_returning_images_asks_for_no_new_ones(self, study_of, hidden):
         study = study_of("ask.mode=review", "policy.name=ratio_threshold", "policy.ratio_train=0.31", "policy.ratio_join=0.3")
         until(study, hidden[0], 2, Phase.ANNOTATE)
-        again = study.store.facts()[1]["compose"]["requeued"]
+        again = study.round(1).compose.requeued
         assert len(study.store.query(2).items) == 4 and set(again) <= set(study.store.query(2).image_ids)
 
     def test_images_leave_the_queue_once_the_model_is_certain_of_what_people_labelled(self, study_of, hidden):
         study = study_of("ask.mode=review", "policy.name=ratio_threshold", "ask.certain=0.9", "budget.rounds=3")
         until(study, hidden[0], 2, Phase.SELECT)
-        again, labels = study.store.facts()[1]["compose"]["requeued"], study.store.annotations(Split.TRAIN)
+        again, labels = study.round(1).compose.requeued, study.store.annotations(Split.TRAIN)
         learned, unlearned = again[0], again[1]
 
-        with writing_detections(study.round_folder(1) / "detections.parquet") as writer:
+        with writing_detections(study.files(1).detections) as writer:
             for image_id in again:
                 people = labels[image_id].boxes
                 sure = Boxes(people.xyxy, people.labels, np.full(len(people), 0.95), np.eye(11)[people.labels])
                 writer.add(image_id, sure[:0] if image_id == unlearned else sure)
         until(study, hidden[0], 2, Phase.TRAIN)
-        plan = study.store.facts()[2]["compose"]
-        assert plan["al_ratio"][learned] == 0 and plan["al_ratio"][unlearned] == 1
-        assert learned in plan["joined"] and unlearned in plan["requeued"]
-        assert not study.store.annotations(Split.TRAIN)[learned].by_model.any() and plan["sl_score"][learned] == pytest.approx(0.95)
+        plan = study.round(2).compose
+        assert plan.al_ratio[learned] == 0 and plan.al_ratio[unlearned] == 1
+        assert learned in plan.joined and unlearned in plan.requeued
+        assert not study.store.annotations(Split.TRAIN)[learned].by_model.any() and plan.sl_score[learned] == pytest.approx(0.95)
 
     def test_fidelity_leaves_out_what_the_model_has_trained_on(self, study_of, hidden):
         study = study_of("ask.mode=review", "ask.certain=1", "policy.name=ratio_threshold", "strategy.name=top_k", "scorer.name=dual")
         until(study, hidden[0], 2, Phase.COMPOSE)
-        again = set(study.store.facts()[1]["compose"]["requeued"])
-        audited = study.store.facts()[2]["audit"]["true_losses"]
+        again = set(study.round(1).compose.requeued)
+        audited = study.round(2).audit.true_losses
         assert again & set(study.store.query(2).image_ids) and not again & set(audited)
 
 
@@ -209,17 +211,18 @@ class TestEvolvingValidation:
         until(study, hidden[0], 2, Phase.SCORE)
         draws = [{i.image_id for i in study.store.query(n).items if i.split is Split.VAL} for n in (1, 2)]
         assert [len(draw) for draw in draws] == [2, 2] and not draws[0] & draws[1] and not (draws[0] | draws[1]) & before
-        parts = study.store.facts()[2]["evaluate"]["val_parts"]
+        parts = study.round(2).evaluate.val_parts
         assert {name: part["images"] for name, part in parts.items()} == {"original": len(before), "round 1": 2, "round 2": 2}
-        assert study.store.facts()[2]["evaluate"]["val"]["images"] == len(before) + 4
-        assert study.store.facts()[2]["annotate"]["val_seconds"] > 0
+        assert study.round(2).evaluate.val["images"] == len(before) + 4
+        assert study.round(2).annotate.val_seconds > 0
 
     def test_its_labels_are_drawn_by_hand_whatever_the_mode(self, study_of, hidden):
         study = study_of("budget.val_per_round=2", "ask.mode=trust")
         until(study, hidden[0], 1, Phase.TRAIN)
         for item in study.store.query(1).items:
             if item.split is Split.VAL:
-                _, _, annotation, verdicts = study.store.history(item.image_id)[-1]
+                entry = study.store.history(item.image_id)[-1]
+                annotation, verdicts = entry.annotation, entry.verdicts
                 assert annotation.complete and {v.action for v in verdicts} == {Action.ADD} and item.image_id not in study.proposals()
 
     def test_the_draw_does_not_depend_on_the_strategy(self, study_of, hidden):
@@ -235,15 +238,15 @@ class TestRisk:
     def test_drawn_with_known_probabilities_the_pool_is_estimated(self, study_of, hidden):
         study = study_of("strategy.name=score_sampling", "scorer.name=uncertainty")
         until(study, hidden[0], 1, Phase.TRAIN)
-        risk = study.store.facts()[1]["audit"]["lure"]
-        assert risk["images"] == 4 and risk["pool"] == study.store.facts()[1]["select"]["candidates"]
+        risk = study.round(1).audit.lure
+        assert risk["images"] == 4 and risk["pool"] == study.round(1).select.candidates
         assert np.isfinite([risk["loss"], risk["error"]]).all() and 0 <= risk["mean_error"] <= 1
 
     @pytest.mark.parametrize("overrides", [("strategy.name=top_k",), ("strategy.name=score_sampling", "ask.mode=review")])
     def test_no_estimate_without_probabilities_or_against_the_models_own_labels(self, study_of, hidden, overrides):
         study = study_of("scorer.name=uncertainty", *overrides)
         until(study, hidden[0], 1, Phase.TRAIN)
-        assert study.store.facts()[1]["audit"]["lure"] is None
+        assert study.round(1).audit.lure is None
 
 
 STORIES = {
@@ -282,7 +285,7 @@ def test_self_labels_are_judged_by_the_simulation_alone(digits, tiny_overrides, 
     trust, ceal = simulate(plan)
     assert set(trust.self_labels["1"]) == {"annotated"} and set(ceal.self_labels["1"]) == {"pool"}
     counted = sum(row["self_labeled"] for row in ceal.self_labels["2"]["pool"].values())
-    assert counted == ceal.rounds[2].facts["compose"]["self_boxes"] > 0
+    assert counted == ceal.rounds[2].compose.self_boxes > 0
     for cell in (trust, ceal):
         study = Study.open(cell.folder)
         asked = {image_id for number in range(3) for image_id in study.store.query(number).image_ids}
@@ -291,7 +294,7 @@ def test_self_labels_are_judged_by_the_simulation_alone(digits, tiny_overrides, 
 
 def detected(study, round_index, boxes_of):
     """Write anew what the pool pass of `round` found: image_id → boxes."""
-    path = study.round_folder(round_index) / "detections.parquet"
+    path = study.files(round_index).detections
     found = {image_id: boxes_of(image_id, boxes) for image_id, boxes in read_detections(path)}
     with writing_detections(path) as writer:
         for image_id, boxes in found.items():
@@ -307,7 +310,7 @@ class TestNothingToAsk:
     def test_a_study_without_a_question_ends_and_says_why(self, study_of, hidden, mode):
         study = study_of(f"ask.mode={mode}", "ask.certain=0.99", "ask.uncertain=0.98", "budget.val_per_round=2")
         assert study.run(hidden[0]) is Phase.DONE
-        assert "no image" in study.store.facts()[1]["select"]["ended"] and not study.store.query(1).items
+        assert "no image" in study.round(1).select.ended and not study.store.query(1).items
         assert study.run(hidden[0]) is study.step() is Phase.DONE and not study.ask().items
         study.extend(9)
         assert study.run(hidden[0]) is Phase.DONE
@@ -335,7 +338,7 @@ class TestWhatPeopleSaid:
         study.tell(image_id, [], complete=False)
         until(study, hidden[0], 1, Phase.TRAIN)
         assert image_id not in study.store.query(1).image_ids
-        assert [annotator for annotator, *_ in study.store.history(image_id)] == ["human"]
+        assert [entry.annotator for entry in study.store.history(image_id)] == ["human"]
 
     def test_an_image_looked_over_is_whole_only_while_its_certain_boxes_are_found_again(self, study_of, hidden):
         study = study_of("ask.mode=review", "policy.name=ratio_threshold", "policy.ratio_train=0.31", "ask.certain=0.3")
@@ -345,11 +348,11 @@ class TestWhatPeopleSaid:
             drawn_too = [Verdict(Action.ADD, "", (0, row, 3, row + 3), 0) for row in range(0, 60, 4)]
             assert len(boxes) and study.tell(item.image_id, drawn_too).by_model.any()
         until(study, hidden[0], 2, Phase.SELECT)
-        again = study.store.facts()[1]["compose"]["requeued"]
+        again = study.round(1).compose.requeued
         lost, kept = again[0], again[1]
         before = study.store.annotations(Split.TRAIN)
         certain = {i: before[i].boxes[before[i].by_model] for i in again}
-        with writing_detections(study.round_folder(1) / "detections.parquet") as writer:
+        with writing_detections(study.files(1).detections) as writer:
             for i in again:
                 writer.add(i, (certain[i] if i != lost else certain[i][1:]))
         study.step()
@@ -373,7 +376,7 @@ class TestWhatPeopleSaid:
     def test_an_image_told_after_it_was_self_labelled_is_learned_from_a_person_alone(self, study_of, hidden):
         study = study_of("policy.name=ceal", "policy.delta=3")
         until(study, hidden[0], 1, Phase.TRAIN)
-        own = read_self_labels(study.round_folder(1) / "self_labels.parquet")
+        own = read_self_labels(study.files(1).self_labels)
         image_id = next(iter(own))
         study.tell(image_id, [Verdict(Action.ADD, "", (1, 1, 9, 9), 0)])
         samples = [s for s in _lessons(study._context(None, None), 1) if s.image.image_id == image_id]
@@ -383,4 +386,4 @@ class TestWhatPeopleSaid:
 def test_risk_is_not_estimated_where_the_number_of_draws_depends_on_them(study_of, hidden):
     study = study_of("strategy.name=score_sampling", "scorer.name=uncertainty", "budget.unit=boxes", "budget.per_round=9")
     until(study, hidden[0], 1, Phase.TRAIN)
-    assert study.store.facts()[1]["audit"]["n"] and study.store.facts()[1]["audit"]["lure"] is None
+    assert study.round(1).audit.n and study.round(1).audit.lure is None

@@ -13,7 +13,7 @@ from boxwise.data.images import read_image
 from boxwise.errors import BoxwiseError, ImageError, StudyError
 from boxwise.evaluation.operating_point import best_f1
 from boxwise.inference import THRESHOLD
-from boxwise.records import Phase, Split
+from boxwise.records import Split
 from boxwise.study import Study
 
 
@@ -92,14 +92,14 @@ def test_a_pillow_image_that_is_cut_off_is_one_error(study, tmp_path):
 
 
 def test_the_threshold_is_that_of_best_f1_on_val_and_travels_with_the_weights(study, tmp_path):
-    facts = study.store.fact(0, Phase.EVALUATE)
-    weights = (study.round_folder(0) / "weights.pt").rename(tmp_path / "taken_away.pt")
+    facts = study.round(0).evaluate
+    weights = study.files(0).weights.rename(tmp_path / "taken_away.pt")
     model = boxwise.load(weights, device="cpu")
     val = {record.image_id: record for record in study.store.images(Split.VAL)}
     truths = {image_id: label.boxes for image_id, label in study.store.annotations(Split.VAL).items() if label.round == 0}
     found = {image_id: model.predict(val[image_id].path, threshold=0)[0].boxes for image_id in truths}
     expected = best_f1(found, truths)
-    assert facts["operating_point"] == (expected and expected.to_json())
+    assert facts.operating_point == (expected and expected.to_json())
     assert model.point == expected
     assert model.threshold == (THRESHOLD if expected is None else expected.threshold)
 
@@ -109,9 +109,9 @@ def _set_ap(study: Study, aps: dict[int, float | None], monkeypatch) -> None:
     facts = {number: {"evaluate": {"val": None if ap is None else {"ap": ap}}} for number, ap in aps.items()}
     monkeypatch.setattr(type(study.store), "facts", lambda self: facts)
     for number in aps:
-        folder = study.round_folder(number)
-        folder.mkdir(exist_ok=True)
-        (folder / "weights.pt").write_bytes((study.round_folder(0) / "weights.pt").read_bytes())
+        files = study.files(number)
+        files.path.mkdir(exist_ok=True)
+        files.weights.write_bytes(study.files(0).weights.read_bytes())
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_the_strategy_of_the_docs_serves_a_study(hidden, tiny_overrides, tmp_pat
         if study.store.position[1] is Phase.ANNOTATE:
             study.answer(hidden[0])
         study.step()
-    pool = read_scored_pool(study.round_folder(0))
+    pool = read_scored_pool(study.files(0))
     expected = dict(zip(pool.scores.image_ids, pool.box_counts, strict=True))
     asked = [item.utility for item in study.store.query(1).items]
     assert len(asked) == 4 and asked == [expected[image_id] for image_id in study.store.query(1).image_ids]

@@ -64,7 +64,7 @@ class TestTheStory:
 
     def test_fidelity_is_reported_for_every_surrogate(self, unbroken):
         for number in (1, 2):
-            assert {"expected", "pseudo", "learned", "reconstruction", "score"} <= set(unbroken.store.facts()[number]["audit"]["fidelity"])
+            assert {"expected", "pseudo", "learned", "reconstruction", "score"} <= set(unbroken.round(number).audit.fidelity)
 
     def test_labour_is_looks_and_drawings(self, unbroken):
         labour = unbroken.store.labour(Split.TRAIN)
@@ -85,7 +85,7 @@ class TestTheStory:
         longer = unbroken.fork(tmp_path / "longer", unbroken.config)
         longer.extend(3)
         assert longer.run(hidden[0]) is Phase.DONE
-        assert longer.store.facts()[3]["annotate"]["images"] == 18 and "ended" not in longer.store.facts()[2]["score"]
+        assert longer.round(3).annotate.images == 18 and longer.round(2).score.ended is None
         with pytest.raises(StudyError, match="only grow"):
             longer.extend(1)
 
@@ -126,7 +126,8 @@ class TestAskAndTell:
         image_id = study.ask().image_ids[0]
         box, label = np.array([1, 2, 30, 40], np.float32), np.int64(3)
         study.tell(image_id, [Verdict(Action.ADD, xyxy=tuple(box), label=label, seconds=np.float64(7.0))])
-        ((_, _, annotation, (verdict,)),) = study.store.history(image_id)
+        (entry,) = study.store.history(image_id)
+        annotation, (verdict,) = entry.annotation, entry.verdicts
         assert annotation.boxes.xyxy.tolist() == [[1, 2, 30, 40]] and verdict == Verdict(Action.ADD, "", (1.0, 2.0, 30.0, 40.0), 3, 7.0)
 
     def test_the_same_labels_again_change_nothing(self, study, digits):
@@ -149,7 +150,7 @@ class TestAskAndTell:
 
         with pytest.raises(KeyboardInterrupt):
             study.run(hidden[0], on_event=stop_half_way)
-        checkpoint = study.round_folder(0) / "checkpoint.pt"
+        checkpoint = study.files(0).checkpoint
         assert checkpoint.exists() and study.store.position == (0, Phase.TRAIN)
         study.tell(study.store.query(0).image_ids[0], [])
         study.step()
@@ -215,7 +216,7 @@ class TestBadImages:
         broken[2].path.write_bytes(broken[2].path.read_bytes()[:200])
         assert study.run(hidden[0]) is Phase.DONE
         assert set(study.quarantined()) >= {record.image_id for record in broken}
-        assert study.store.facts()[2]["annotate"]["images"] == 13
+        assert study.round(2).annotate.images == 13
 
 
 @pytest.mark.slow
@@ -226,10 +227,10 @@ def test_stops_when_ap_on_val_stands_still(tmp_path, hidden, tiny_overrides):
     study = Study.create(tmp_path / "study", hidden[1], config=config)
     study.run(hidden[0])
     number = max(study.store.facts())
-    reached = [study.store.facts()[n]["evaluate"]["val"]["ap"] for n in range(number + 1)]
+    reached = [study.round(n).evaluate.val["ap"] for n in range(number + 1)]
     if max(reached) == 0:
         pytest.fail("the detector learnt nothing, so the stop was never judged")
-    assert number < 5 and "AP on val moved" in study.store.facts()[number]["score"]["ended"]
+    assert number < 5 and "AP on val moved" in study.round(number).score.ended
 
 
 @pytest.mark.slow

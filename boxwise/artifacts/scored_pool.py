@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from boxwise.artifacts.round_folder import RoundFolder
 from boxwise.config import CostConfig
 from boxwise.files import replacing
 from boxwise.records import DetectedBoxes, Scores
 from boxwise.strategies.base import Candidates
 
 _TERM = "term:"
-_BOXES = "boxes.npz"
 
 
 @dataclass(frozen=True)
@@ -58,33 +58,33 @@ class ScoredPool:
         )
 
 
-def write_scored_pool(folder: Path, pool: ScoredPool) -> None:
-    """`scores.parquet`, one row an image, `embeddings.npz` and, where there are boxes, `boxes.npz` in `folder`; each whole or absent."""
-    with replacing(folder / "embeddings.npz") as path:
+def write_scored_pool(files: RoundFolder, pool: ScoredPool) -> None:
+    """Scores, one row an image, embeddings and, where there are any, boxes; each file whole or absent."""
+    with replacing(files.embeddings) as path:
         np.savez(path, pool=pool.embeddings, labeled=pool.labeled_embeddings, class_counts=pool.class_counts)
     if pool.boxes is not None:
-        with replacing(folder / _BOXES) as path:
+        with replacing(files.boxes) as path:
             np.savez(path, **{field.name: getattr(pool.boxes, field.name) for field in fields(pool.boxes)})
     columns = {"image_id": list(pool.scores.image_ids), "score": pool.scores.values, "box_count": pool.box_counts}
     table = pa.table(columns | {_TERM + name: values for name, values in pool.scores.terms.items()})
-    with replacing(folder / "scores.parquet") as path:
+    with replacing(files.scores) as path:
         pq.write_table(table, path)
 
 
-def read_scored_pool(folder: Path) -> ScoredPool:
+def read_scored_pool(files: RoundFolder) -> ScoredPool:
     """What `write_scored_pool` wrote."""
-    scores, box_counts = _read_scores(folder)
-    arrays = np.load(folder / "embeddings.npz")
-    boxes = DetectedBoxes(**np.load(folder / _BOXES)) if (folder / _BOXES).exists() else None
+    scores, box_counts = _read_scores(files.scores)
+    arrays = np.load(files.embeddings)
+    boxes = DetectedBoxes(**np.load(files.boxes)) if files.boxes.exists() else None
     return ScoredPool(scores, arrays["pool"], arrays["labeled"], box_counts, arrays["class_counts"], boxes)
 
 
-def read_scores(folder: Path) -> Scores:
+def read_scores(path: Path) -> Scores:
     """The scores alone: the embeddings of a large pool take long to read."""
-    return _read_scores(folder)[0]
+    return _read_scores(path)[0]
 
 
-def _read_scores(folder: Path) -> tuple[Scores, NDArray[np.float64]]:
-    table = pq.read_table(folder / "scores.parquet")
+def _read_scores(path: Path) -> tuple[Scores, NDArray[np.float64]]:
+    table = pq.read_table(path)
     terms = {name.removeprefix(_TERM): table[name].to_numpy() for name in table.column_names if name.startswith(_TERM)}
     return Scores(tuple(table["image_id"].to_pylist()), table["score"].to_numpy(), terms), table["box_count"].to_numpy()

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from boxwise.artifacts.facts import AnnotateFacts, ComposeFacts, Round, SelectFacts
     from boxwise.records import Phase
     from boxwise.results.tables import ArmResult
     from boxwise.rounds import Event
@@ -131,21 +132,21 @@ def reading(done: int, total: int) -> None:
 
 def step_line(study: Study, number: int, phase: Phase) -> str:
     """What is said of a finished step."""
-    facts = study.store.facts().get(number, {}).get(phase.value, {})
+    one = study.round(number)
     lines: dict[str, Callable[[], str]] = {
-        "select": lambda: facts.get("ended") or _asked(facts),
-        "annotate": lambda: _labour(facts),
-        "audit": lambda: "fidelity " + (", ".join(f"{k} {_figure(v)}" for k, v in facts["fidelity"].items()) or "not known"),
-        "compose": lambda: _composed(facts),
-        "train": lambda: f"{facts['steps']} steps, {facts['images_per_second']:.1f} images/s",
-        "evaluate": lambda: _qualities(facts) or "no val or test images",
-        "score": lambda: facts.get("ended") or f"{facts['pool']} images scored, {facts['images_per_second']:.1f} images/s",
+        "select": lambda: one.select.ended or _asked(one.select),
+        "annotate": lambda: _labour(one.annotate),
+        "audit": lambda: "fidelity " + (", ".join(f"{k} {_figure(v)}" for k, v in one.audit.fidelity.items()) or "not known"),
+        "compose": lambda: _composed(one.compose),
+        "train": lambda: f"{one.train.steps} steps, {one.train.images_per_second:.1f} images/s",
+        "evaluate": lambda: _qualities(one) or "no val or test images",
+        "score": lambda: one.score.ended or f"{one.score.pool} images scored, {one.score.images_per_second:.1f} images/s",
     }  # fmt: skip
     return f"round {number} {phase.value}: {lines[phase.value]()}"
 
 
-def _qualities(facts: Mapping[str, Any]) -> str:
-    return "; ".join(_quality(split, facts[split]) for split in ("val", "test") if facts.get(split))
+def _qualities(one: Round) -> str:
+    return "; ".join(_quality(split, metrics) for split in ("val", "test") if (metrics := one.metrics(split)))
 
 
 def _quality(split: str, metrics: Mapping[str, Any]) -> str:
@@ -160,32 +161,24 @@ def _with_interval(metrics: Mapping[str, Any], key: str) -> str:
     return _figure(metrics.get(key)) + (f" ({limits[0]:.2f} to {limits[1]:.2f})" if limits else "")
 
 
-def _asked(facts: Mapping[str, Any]) -> str:
-    return f"asked for {facts['asked']} images ({facts['strategy']}){_self_labeled(facts)}{_clipped(facts)}{_known(facts)}"
+def _asked(facts: SelectFacts) -> str:
+    alone = f", {facts.self_labeled} more leave no question to a person" if facts.self_labeled else ""
+    clipped = f"; budget.initial is {facts.wanted}, the pool has no more" if facts.wanted else ""
+    return f"asked for {facts.asked} images ({facts.strategy}){alone}{clipped}{_known(facts)}"
 
 
-def _clipped(facts: Mapping[str, Any]) -> str:
-    """Where the pool was smaller than the budget."""
-    return f"; budget.initial is {facts['wanted']}, the pool has no more" if facts.get("wanted") else ""
-
-
-def _self_labeled(facts: Mapping[str, Any]) -> str:
-    return f", {facts['self_labeled']} more leave no question to a person" if facts.get("self_labeled") else ""
-
-
-def _labour(facts: Mapping[str, Any]) -> str:
+def _labour(facts: AnnotateFacts) -> str:
     """What is labelled so far: by people, by the model."""
-    by_model = facts.get("model_boxes", 0)
-    boxes = f"{facts['boxes']} boxes by people, {by_model} by the model" if by_model else f"{facts['boxes']} boxes"
-    return f"{facts['images']} images, {boxes} labelled, {facts['seconds']:,.0f} s of labour"
+    boxes = f"{facts.boxes} boxes by people, {facts.model_boxes} by the model" if facts.model_boxes else f"{facts.boxes} boxes"
+    return f"{facts.images} images, {boxes} labelled, {facts.seconds:,.0f} s of labour"
 
 
-def _composed(facts: Mapping[str, Any]) -> str:
+def _composed(facts: ComposeFacts) -> str:
     """What the policy made of it; counts of nothing are left out."""
-    parts = [f"{facts['policy']} trains on {facts['trained']} images"]
-    parts += [f"{facts['self_images']} of the pool by their self-labels"] if facts["self_images"] else []
-    parts += [f"{len(facts[name])} {name}" for name in ("joined", "requeued", "released") if facts[name]]
-    return ", ".join(parts)
+    parts = [f"{facts.policy} trains on {facts.trained} images"]
+    parts += [f"{facts.self_images} of the pool by their self-labels"] if facts.self_images else []
+    moved = {"joined": facts.joined, "requeued": facts.requeued, "released": facts.released}
+    return ", ".join(parts + [f"{len(images)} {name}" for name, images in moved.items() if images])
 
 
 def say_json(value: Any) -> None:
@@ -203,21 +196,22 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]], *, num
     (console if console.is_terminal else Console(width=160, highlight=False)).print(shown)
 
 
-def rounds_table(rounds: Mapping[int, Mapping[str, Any]]) -> None:
+def rounds_table(rounds: Sequence[Round]) -> None:
     """What each labelled round cost and reached; where the model labels along, also how many boxes are its own."""
-    labelled = {number: facts for number, facts in rounds.items() if facts.get("annotate")}
-    shared = any(facts["annotate"].get("model_boxes") for facts in labelled.values())
+    from boxwise.records import Phase
+
+    labelled = [one for one in rounds if one.done(Phase.ANNOTATE)]
+    shared = any(one.annotate.model_boxes for one in labelled)
     head = ("round", "images", "boxes", *(["by the model"] if shared else []), "seconds", "val images", "val AP", "val AP50", "test AP50")
     rows = [
         (
-            *(str(number), labour.get("images"), labour.get("boxes")),
-            *([labour.get("model_boxes")] if shared else []),
-            *(labour.get("seconds"), val.get("images"), *(_with_interval(*each) for each in ((val, "ap"), (val, "ap50"), (test, "ap50")))),
+            *(str(one.round), one.annotate.images, one.annotate.boxes),
+            *([one.annotate.model_boxes] if shared else []),
+            *(one.annotate.seconds, val.get("images")),
+            *(_with_interval(*each) for each in ((val, "ap"), (val, "ap50"), (test, "ap50"))),
         )
-        for number, facts in labelled.items()
-        for labour in [facts["annotate"]]
-        for val in [(facts.get("evaluate") or {}).get("val") or {}]
-        for test in [(facts.get("evaluate") or {}).get("test") or {}]
+        for one in labelled
+        for val, test in [(one.evaluate.val or {}, one.evaluate.test or {})]
     ]
     if rows:
         table("Rounds", head, rows)
@@ -234,14 +228,12 @@ def results_table(results: Sequence[ArmResult]) -> None:
     table("Results on test", head, rows)
 
 
-def _known(facts: Mapping[str, Any]) -> str:
+def _known(facts: SelectFacts) -> str:
     """Which classes the detector's first weights know, where that was asked."""
-    known = facts.get("known_classes")
+    known = facts.known_classes
     if known is None:
         return ""
-    return (
-        f"; the detector knows {', '.join(known)} and suggests {facts['proposed']} boxes" if known else "; the detector knows no class yet"
-    )
+    return f"; the detector knows {', '.join(known)} and suggests {facts.proposed} boxes" if known else "; the detector knows no class yet"
 
 
 def _figure(value: Any) -> str:

@@ -57,13 +57,13 @@ def label_and_train(opened: Study, *, host: str, port: int | None, browser: bool
 
     with stopping_cleanly(), serving(opened, host=host, port=port, browser=browser, token=token):
         while True:
-            position = opened.store.position
-            if position[1] is Phase.ANNOTATE and (waiting := opened.store.unanswered(position[0]).items):
+            position = opened.position
+            if position[1] is Phase.ANNOTATE and (waiting := opened.unanswered().items):
                 say(f"Round {position[0]} waits for labels of {len(waiting)} images.")
                 _wait(partial(_waits_for_labels, opened, position))
             elif (fault := advance(opened.folder)) is not None:
                 _report(opened, fault)
-            elif opened.store.position[1] is Phase.DONE:
+            elif opened.position[1] is Phase.DONE:
                 break
         say(f"The page ends in {_SECONDS_TO_READ:.0f} s.")
         sleep(_SECONDS_TO_READ)
@@ -75,13 +75,12 @@ def serving(opened: Study, *, host: str, port: int | None, browser: bool, token:
     import webbrowser
 
     from boxwise.cli.console import note, say
-    from boxwise.store import Desk
     from boxwise.web.app import create_app
     from boxwise.web.queue import LabelQueue
     from boxwise.web.server import Server, listen
 
     address = listen(host, port, token=token)
-    page = create_app(LabelQueue(opened, Desk(opened.store)), hosts=address.hosts, token=address.token)
+    page = create_app(LabelQueue(opened, opened.desk), hosts=address.hosts, token=address.token)
     with Server(page, address) as server:
         if not address.loopback:
             note(f"Served on {host}: whoever has the link can label, and nothing on the way is encrypted. Use it in networks you trust.")
@@ -114,17 +113,17 @@ def _report(opened: Study, fault: str) -> None:
     from boxwise.cli.console import note
     from boxwise.web.progress import write_trouble
 
-    position = opened.store.position
+    position = opened.position
     note(
         f"Round {position[0]} stopped at {position[1].value}: {fault}\n"
         f"Labels are safe and the page stays. Go on with `boxwise run {opened.folder}` in another terminal, or end this and start it again."
     )
     write_trouble(opened.folder, fault)
-    _wait(lambda: opened.store.position == position)
+    _wait(lambda: opened.position == position)
 
 
 def _waits_for_labels(opened: Study, position: tuple[int, Phase]) -> bool:
-    return opened.store.position == position and bool(opened.store.unanswered(position[0]).items)
+    return opened.position == position and bool(opened.unanswered().items)
 
 
 def _wait(still: Callable[[], bool]) -> None:
@@ -141,8 +140,8 @@ def _say_where_it_stands(opened: Study) -> None:
     folder = opened.folder
     with suppress(StudyError):  # another process is at it; the page shows what it selects
         opened.ask()
-    number, phase = opened.store.position
-    waiting = opened.store.unanswered(number).items if phase is Phase.ANNOTATE else ()
+    number, phase = opened.position
+    waiting = opened.unanswered().items if phase is Phase.ANNOTATE else ()
     if waiting:
         say(f"Round {number} waits for labels of {len(waiting)} images.")
     elif phase is Phase.DONE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 from boxwise.cli.settings import note_edits
 
 if TYPE_CHECKING:
+    from boxwise.artifacts.facts import Round
     from boxwise.records import Query
     from boxwise.study import Study
 
@@ -18,7 +19,6 @@ app = typer.Typer()
 StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 _SHOWN = 3  # images that status names of those that are asked for
-_COMPUTING = ("train", "evaluate", "score")
 
 
 @app.command()
@@ -31,7 +31,7 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
     note_edits(opened)
     state = _state(opened)
     if as_json:
-        say_json(state | {"facts": opened.store.facts()})
+        say_json(state | {"facts": {one.round: {phase.value: f.to_json() for phase, f in one.steps.items()} for one in opened.rounds()}})
         return
     labeled, pool = state["labeled"], state["pool"]
     say(f"{study}: round {state['round']} of {state['rounds']}, next: {state['next']}.")
@@ -42,8 +42,7 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
     if waiting := state["waiting"]:
         more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
         say(f"{len(waiting)} images of round {state['round']} wait for labels: {', '.join(waiting[:_SHOWN])}{more}.")
-    if facts := opened.store.facts():
-        rounds_table(facts)
+    rounds_table(opened.rounds())
     if state["seconds_left"]:
         from boxwise.cli.console import span
 
@@ -71,7 +70,7 @@ def query(
         say_json(_questions(opened, asked))
         return
     if not asked.items:
-        if opened.store.position[1] is Phase.DONE:
+        if opened.position[1] is Phase.DONE:
             say(f"Nothing to label: the study is done. More rounds: boxwise run {study} --rounds N")
         else:
             say(f"Nothing to label now; next: boxwise run {study}")
@@ -94,29 +93,32 @@ def _state(opened: Study) -> dict[str, Any]:
     """What `status` says, by name."""
     from boxwise.records import Split
 
-    store, (number, phase) = opened.store, opened.store.position
-    train, waiting = store.labour(Split.TRAIN), list(store.unanswered(number).image_ids)
+    number, phase = opened.position
+    train, waiting = opened.labour(Split.TRAIN), list(opened.unanswered().image_ids)
     return {
         "study": str(opened.folder),
         "round": number,
         "rounds": opened.config.budget.rounds,
         "next": phase.value,
-        "pool": len(store.pool()),
+        "pool": len(opened.pool()),
         "labeled": {"images": train.images, "boxes": train.boxes, "seconds": train.seconds},
-        "val": len(store.images(Split.VAL)),
-        "test": len(store.images(Split.TEST)),
+        "val": len(opened.images(Split.VAL)),
+        "test": len(opened.images(Split.TEST)),
         "quarantined": len(opened.quarantined()),
         "waiting": waiting,
-        "seconds_left": _seconds_left(store.facts(), number, opened.config.budget.rounds),
+        "seconds_left": _seconds_left(opened.rounds(), number, opened.config.budget.rounds),
         "command": _next_command(opened, bool(waiting)),
     }
 
 
-def _seconds_left(facts: Mapping[int, Mapping[str, Any]], number: int, rounds: int) -> float | None:
+def _seconds_left(begun: Sequence[Round], number: int, rounds: int) -> float | None:
     """Machine time of the rounds to come, taken as that of the finished ones; None before any is finished."""
-    finished = [[of[step]["seconds"] for step in _COMPUTING if "seconds" in (of.get(step) or {})] for of in facts.values()]
+    from boxwise.records import Phase
+
+    finished = [[s for s in (one.train.seconds, one.score.seconds) if s is not None] for one in begun]
     seconds = [sum(steps) for steps in finished if steps]
-    left = rounds - number + ("train" not in facts.get(number, {}))
+    trained = any(one.round == number and one.done(Phase.TRAIN) for one in begun)
+    left = rounds - number + (not trained)
     return sum(seconds) / len(seconds) * left if seconds and left > 0 else None
 
 
@@ -124,7 +126,7 @@ def _next_command(opened: Study, waiting: bool) -> str:
     from boxwise.records import Phase
 
     folder = opened.folder
-    if opened.store.position[1] is Phase.DONE:
+    if opened.position[1] is Phase.DONE:
         return f"boxwise run {folder} --rounds N for more rounds, or boxwise export {folder} DIR for the labels"
     return f"boxwise label {folder}, or boxwise query {folder} and boxwise import {folder} LABELS" if waiting else f"boxwise run {folder}"
 
@@ -133,7 +135,7 @@ def _questions(opened: Study, asked: Query) -> dict[str, Any]:
     """What `query` says, by name."""
     from boxwise.report.queries import asked_of
 
-    paths = {record.image_id: str(record.path) for record in opened.store.images()}
+    paths = {record.image_id: str(record.path) for record in opened.images()}
     images = [
         {
             "image": item.image_id,

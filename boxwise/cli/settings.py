@@ -59,7 +59,7 @@ def note_edits(opened: Study) -> None:
 def _say_changes(opened: Study, changed: Sequence[Change], otherwise: str) -> None:
     from boxwise.cli.console import say
 
-    number, phase = opened.store.position
+    number, phase = opened.position
     for change in changed:
         say(f"{change.key}: {change.before} → {change.after}, from {phase.value} of round {number} on")
     if not changed:

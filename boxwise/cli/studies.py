@@ -128,7 +128,7 @@ def _advance(opened: Study, *, served: bool) -> None:
     if end is Phase.ANNOTATE:
         _say_what_is_asked(opened)
     else:
-        rounds_table(opened.store.facts())
+        rounds_table(opened.rounds())
         say(f"The study is done. Report: {_write_report(opened)}")
 
 
@@ -221,7 +221,7 @@ def import_labels(
 
     opened = Study.open(study)
     meant = coordinates(labels_in, voc_origin)
-    images, classes = opened.store.images(), opened.classes
+    images, classes = opened.images(), opened.classes
     dataset = read_labels_for(images, path, format_name=format, classes=classes, coordinates=meant, progress=reading)
     for finding in dataset.findings:
         note(f"{finding.path}: {finding.kind.value}: {finding.message}")
@@ -235,7 +235,7 @@ def import_labels(
     say(f"{taken} images labelled, {known} known already, {len(dataset.findings)} findings.")
     for remark in _understood(dataset.labels, asked, missing):
         note(remark)
-    waiting = opened.store.unanswered(opened.store.position[0]).items
+    waiting = opened.unanswered().items
     say(f"{len(waiting)} images still wait for labels." if waiting else f"Next: boxwise run {study}")
 
 
@@ -275,7 +275,7 @@ def export(
     dataset = pool_predictions(opened) if predictions else opened.dataset(labeled_only=True)
     named("format", FORMATS, format).write(dataset, path, copy_images=copy_images)
     say(f"{len(dataset.images)} images, {sum(map(len, dataset.labels.values()))} boxes: {path}")
-    incomplete = sum(not label.complete for split in Split for label in opened.store.annotations(split).values())
+    incomplete = sum(not label.complete for split in Split for label in opened.annotations(split).values())
     if incomplete and not predictions:
         note(f"{incomplete} incompletely labelled images are left out: objects in them that are not labelled would pass for background.")
 
@@ -318,7 +318,7 @@ def _single(folder: Path, wanted: Phase) -> None:
         return
     with _watching(opened) as (on_event, on_step):
         while True:
-            number, phase = opened.store.position
+            number, phase = opened.position
             short = wanted is Phase.TRAIN and phase in (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
             if phase is not wanted and not short:
                 raise StudyError(

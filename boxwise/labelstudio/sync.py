@@ -108,17 +108,17 @@ def pull(study: Study, client: Client) -> Pulled:
             else:
                 before[number] = {"updated_at": annotation["updated_at"], "lead_time": lead}
     finally:
-        study.store.put(MEMORY, memory)
-    waiting = len(study.store.unanswered(study.store.position[0]).items)
+        study.remember(MEMORY, memory)
+    waiting = len(study.unanswered().items)
     return Pulled(len(new) - len(findings), len(answers) - len(new), skipped, tuple(findings), waiting)
 
 
 def _memory(study: Study) -> dict[str, Any]:
     """What the study remembers of Label Studio; its key is stored before anybody hears of it."""
-    memory = study.store.get(MEMORY)
+    memory = study.recall(MEMORY)
     if memory is None:
         memory = {"key": uuid4().hex, "told": {}}
-        study.store.put(MEMORY, memory)
+        study.remember(MEMORY, memory)
     return dict(memory) | {"told": dict(memory.get("told", {}))}
 
 
@@ -132,7 +132,7 @@ def _project(study: Study, client: Client) -> dict[str, Any]:
         found = client.create_project(_new_project(title, memory["key"], study.classes))
     elif configured_classes(found["label_config"]) != study.classes:
         found = client.change_project(found["id"], {"label_config": labelling_config(study.classes)})
-    study.store.put(MEMORY, memory | {"project": found["id"]})
+    study.remember(MEMORY, memory | {"project": found["id"]})
     return found
 
 
@@ -166,8 +166,8 @@ def _send(
     study: Study, client: Client, project: int, items: Sequence[QueryItem], round_index: int, progress: Progress | None
 ) -> tuple[int, tuple[str, ...]]:
     """Upload the images and import their tasks, batch by batch; how many, and what could not be read."""
-    records = {record.image_id: record for record in study.store.images()}
-    order = {image_id: rank for rank, image_id in enumerate(study.store.query(round_index).image_ids)}
+    records = {record.image_id: record for record in study.images()}
+    order = {image_id: rank for rank, image_id in enumerate(study.query(round_index).image_ids)}
     made, findings = 0, []
     for start in range(0, len(items), _BATCH):
         batch, files = [], []
@@ -222,7 +222,7 @@ class _Recorder:
         self._study = study
         self._people = people
         self._key = key
-        self._records = {record.image_id: record for record in study.store.images()}
+        self._records = {record.image_id: record for record in study.images()}
 
     def record(self, task: Mapping[str, Any], annotation: Mapping[str, Any], *, charged: float) -> None:
         """One annotation as verdicts on what its task showed; `charged`: its seconds that were recorded before.

@@ -109,15 +109,15 @@ def _spent_on(cells: Sequence[Cell], split: str) -> list[tuple[Cell, Round]]:
 
 
 def _savings_row(last: Sequence[tuple[Cell, Round]], split: str) -> tuple[str | Quantity, ...]:
-    cells, spent = [cell for cell, _ in last], [one_round.phase("annotate") for _, one_round in last]
+    cells, spent = [cell for cell, _ in last], [one_round.annotate for _, one_round in last]
     qualities = [quality.precision for cell in cells if (quality := last_quality(cell))]
     return (
         Quantity(cells[0].label, f"{len(cells)} seed{'' if len(cells) == 1 else 's'}"),
         cells[0].ask,
         cells[0].policy,
         mean_cell([number((one_round.metrics(split) or {}).get("ap50")) for _, one_round in last], share),
-        duration(mean_of([number(one.get("seconds")) for one in spent])),
-        duration(mean_of([number(one.get("by_hand_seconds")) for one in spent])),
+        duration(mean_of([number(one.seconds) for one in spent])),
+        duration(mean_of([number(one.by_hand_seconds) for one in spent])),
         mean_cell([time_saved(one)[1] for one in spent], saved),
         mean_cell(qualities, share),
     )

@@ -6,17 +6,19 @@ Returns value objects for the page's template, None for a study in which a perso
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from boxwise.artifacts.facts import AnnotateFacts, ComposeFacts
+from boxwise.records import Phase
 from boxwise.report.charts import BY_MODEL, BY_PERSON, NEUTRAL, Chart, Line, histogram_chart
 from boxwise.report.estimates import lure_table, parts_chart, parts_table
 from boxwise.report.self_labels import class_table, quality_chart
 from boxwise.report.sheets import Thumbnail, thumbnail
 from boxwise.report.thresholds import reliability_chart, reliability_table, target_of, threshold_table
 from boxwise.results.colors import class_colors
-from boxwise.results.facts import Cell, Facts, Round, ap_shifts, hardest, mean_value, number, time_saved
+from boxwise.results.facts import Cell, Round, ap_shifts, hardest, mean_value, number, time_saved
 from boxwise.results.tables import NONE, Quantity, Table, count, duration, figure, known_columns, percent
 
 _MODES = {
@@ -102,10 +104,10 @@ def cooperation_view(cell: Cell, *, shots: int) -> CooperationView | None:
 
 def _summary(cell: Cell) -> str:
     said = f"Asked: {cell.ask}. {_MODES.get(cell.ask, '')} Trained on: {cell.policy}."
-    spent = next((r.phase("annotate") for r in reversed(cell.rounds) if r.phase("annotate")), {})
+    spent = next((r.annotate for r in reversed(cell.rounds) if r.done(Phase.ANNOTATE)), AnnotateFacts())
     seconds, share = time_saved(spent)
     if math.isfinite(share) and cell.ask != "full":
-        labour, by_hand = duration(number(spent.get("seconds"))), duration(number(spent.get("by_hand_seconds")))
+        labour, by_hand = duration(number(spent.seconds)), duration(number(spent.by_hand_seconds))
         less = "as much as" if percent(share) == "0%" else f"{percent(abs(share))} {'less' if seconds >= 0 else 'more'} than"
         said += f" So far {labour} of labour, {less} the {by_hand} that drawing the very same boxes by hand would have taken."
     return said
@@ -113,35 +115,34 @@ def _summary(cell: Cell) -> str:
 
 def _labour_table(cell: Cell) -> Table | None:
     heads = ("round", "boxes by a person", "boxes by the model", "share by the model", "labour", "by hand", "saved", *_ACTIONS.values())
-    rows = tuple(_labour_row(r.round, r.phase("annotate")) for r in cell.rounds if r.phase("annotate"))
+    rows = tuple(_labour_row(r.round, r.annotate) for r in cell.rounds if r.done(Phase.ANNOTATE))
     return known_columns(Table(heads, rows)) if rows else None
 
 
-def _labour_row(round_index: int, spent: Facts) -> tuple[str | Quantity, ...]:
-    human, model = number(spent.get("boxes")), number(spent.get("model_boxes"))
+def _labour_row(round_index: int, spent: AnnotateFacts) -> tuple[str | Quantity, ...]:
+    human, model = number(spent.boxes), number(spent.model_boxes)
     seconds, share = time_saved(spent)
-    actions = spent.get("actions") or {}
     return (
         str(round_index),
-        Quantity(count(human), _more(spent.get("new_boxes"))),
-        Quantity(count(model), _more(spent.get("new_model_boxes"))),
+        Quantity(count(human), _more(spent.new_boxes)),
+        Quantity(count(model), _more(spent.new_model_boxes)),
         percent(model / (human + model)) if human + model > 0 else NONE,
-        duration(number(spent.get("seconds"))),
-        duration(number(spent.get("by_hand_seconds"))),
+        duration(number(spent.seconds)),
+        duration(number(spent.by_hand_seconds)),
         Quantity(("−" if seconds < 0 else "") + duration(abs(seconds)), percent(share) if math.isfinite(share) else ""),
-        *(count(number(actions.get(name))) for name in _ACTIONS),
+        *(count(number(spent.actions.get(name))) for name in _ACTIONS),
     )
 
 
 def _image_table(cell: Cell) -> Table | None:
     """Where the images of each round went."""
-    return _used_columns([_image_row(r) for r in cell.rounds if r.phase("compose")])
+    return _used_columns([_image_row(r) for r in cell.rounds if r.done(Phase.COMPOSE)])
 
 
 def _training_table(cell: Cell) -> Table | None:
     """What each training saw."""
     shifts = ap_shifts(cell)
-    rows = [_training_row(r, shifts.get(r.round, math.nan)) for r in cell.rounds if r.phase("compose")]
+    rows = [_training_row(r, shifts.get(r.round, math.nan)) for r in cell.rounds if r.done(Phase.COMPOSE)]
     if cell.ask == "full":
         rows = [{name: value for name, value in row.items() if name not in (_RATIO, _SCORE)} for row in rows]
     return _used_columns(rows)
@@ -154,54 +155,54 @@ def _used_columns(rows: Sequence[Mapping[str, str]]) -> Table | None:
 
 
 def _image_row(one_round: Round) -> dict[str, str]:
-    asked, plan = one_round.phase("select"), one_round.phase("compose")
+    asked, plan = one_round.select, one_round.compose
     return {
         "round": str(one_round.round),
-        "asked whole": count(number(asked.get("whole"))),
-        "asked by box": count(number(asked.get("boxwise"))),
-        "entered without a question": count(number(asked.get("self_labeled"))),
-        "of all these, asked before": count(number(asked.get("requeued"))),
-        "drawn for val": count(number(asked.get("val_drawn"))),
-        "joined the labelled set": count(len(plan.get("joined") or ())),
-        "to ask again": count(len(plan.get("requeued") or ())),
-        "back to the pool": count(len(plan.get("released") or ())),
-        "labelled set": count(number(plan.get("labeled"))),
+        "asked whole": count(number(asked.whole)),
+        "asked by box": count(number(asked.boxwise)),
+        "entered without a question": count(number(asked.self_labeled)),
+        "of all these, asked before": count(number(asked.requeued)),
+        "drawn for val": count(number(asked.val_drawn)),
+        "joined the labelled set": count(len(plan.joined)),
+        "to ask again": count(len(plan.requeued)),
+        "back to the pool": count(len(plan.released)),
+        "labelled set": count(number(plan.labeled)),
     }
 
 
 def _training_row(one_round: Round, shift: float) -> dict[str, str]:
-    plan = one_round.phase("compose")
+    plan = one_round.compose
     return {
         "round": str(one_round.round),
-        "images": count(number(plan.get("trained"))),
-        "boxes by a person": count(number(plan.get("al_boxes"))),
-        "boxes by the model": count(number(plan.get("sl_boxes"))),
-        "pool images labelled for it alone": count(number(plan.get("self_images"))),
-        "boxes on these": count(number(plan.get("self_boxes"))),
-        _RATIO: figure(mean_value(plan.get("al_ratio")), 2),
-        _SCORE: figure(mean_value(plan.get("sl_score")), 2),
+        "images": count(number(plan.trained)),
+        "boxes by a person": count(number(plan.al_boxes)),
+        "boxes by the model": count(number(plan.sl_boxes)),
+        "pool images labelled for it alone": count(number(plan.self_images)),
+        "boxes on these": count(number(plan.self_boxes)),
+        _RATIO: figure(mean_value(plan.al_ratio), 2),
+        _SCORE: figure(mean_value(plan.sl_score), 2),
         "AP shift on val": figure(shift, 4),
     }
 
 
 def _ratios(cell: Cell) -> Chart | None:
     caption = "Images asked, by AL ratio: the share of an image's boxes that a person answered for"
-    return _histograms(cell, "al_ratio", caption, "AL ratio")
+    return _histograms(cell, lambda plan: plan.al_ratio, caption, "AL ratio")
 
 
 def _scores(cell: Cell) -> Chart | None:
     caption = "Images asked, by SL score: the summed scores of the boxes by the model, per box of the image"
-    return _histograms(cell, "sl_score", caption, "SL score")
+    return _histograms(cell, lambda plan: plan.sl_score, caption, "SL score")
 
 
-def _histograms(cell: Cell, name: str, caption: str, columns: str) -> Chart | None:
-    values = {str(r.round): _known(r.phase("compose").get(name)) for r in cell.rounds}
+def _histograms(cell: Cell, fact: Callable[[ComposeFacts], Mapping[str, Any]], caption: str, columns: str) -> Chart | None:
+    values = {str(r.round): _known(fact(r.compose)) for r in cell.rounds}
     shown = {round_index: found for round_index, found in values.items() if found}
     return histogram_chart(shown, caption, rows="round", columns=columns) if shown else None
 
 
-def _known(by_image: Mapping[str, Any] | None) -> Sequence[float]:
-    return [value for value in map(number, (by_image or {}).values()) if math.isfinite(value)]
+def _known(by_image: Mapping[str, Any]) -> Sequence[float]:
+    return [value for value in map(number, by_image.values()) if math.isfinite(value)]
 
 
 def _hard_sheet(cell: Cell, shots: int) -> HardSheet | None:

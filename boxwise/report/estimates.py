@@ -38,12 +38,12 @@ def parts_chart(cell: Cell) -> Chart | None:
 
 
 def _grown(cell: Cell) -> list[Round]:
-    return [r for r in cell.rounds if r.phase("evaluate").get("val_parts")]
+    return [r for r in cell.rounds if r.evaluate.val_parts]
 
 
 def _parts(cell: Cell) -> list[str]:
     """The parts of val in the order they joined, their union first."""
-    return [UNION, *dict.fromkeys(name for r in _grown(cell) for name in r.phase("evaluate")["val_parts"])]
+    return [UNION, *dict.fromkeys(name for r in _grown(cell) for name in r.evaluate.val_parts or ())]
 
 
 def _ap(round_index: Round, part: str) -> float:
@@ -57,13 +57,13 @@ def _part(round_index: Round, part: str) -> Quantity:
 
 
 def _metrics(one_round: Round, part: str) -> Facts:
-    found = one_round.metrics("val") if part == UNION else one_round.phase("evaluate")["val_parts"].get(part)
+    found = one_round.metrics("val") if part == UNION else (one_round.evaluate.val_parts or {}).get(part)
     return found or {}
 
 
 def lure_table(cell: Cell) -> Table | None:
     """Mean loss and error rate over the pool by LURE beside the plain means of the drawn images; None where nothing was drawn so."""
-    estimated = [(r.round, lure) for r in cell.rounds if (lure := r.phase("audit").get("lure"))]
+    estimated = [(r.round, lure) for r in cell.rounds if (lure := r.audit.lure)]
     heads = ("round", "images drawn", "of a pool of", "loss, LURE", "loss, plain mean", "error rate, LURE", "error rate, plain mean")
     rows = tuple(
         (

@@ -35,7 +35,7 @@ def write_query(study: Study, query: Query, out: Path, *, format_name: str = "co
     The folder has the images, query.csv and, once there is a detector, its boxes as labels to correct in the format named. Where people
     answer for proposals, boxes.csv says of each box whether it is settled (a person's), certain or uncertain.
     """
-    records = {record.image_id: record for record in study.store.images()}
+    records = {record.image_id: record for record in study.images()}
     if out.suffix == ".txt":
         with replacing(out) as aside:
             aside.write_text("".join(f"{records[image_id].path}\n" for image_id in query.image_ids), encoding="utf-8")
@@ -59,7 +59,7 @@ def pool_predictions(study: Study) -> Dataset:
     if path is None:
         raise StudyError(f"{study.folder}: no predictions yet; they come with the first scored pool. Next: boxwise run {study.folder}")
     labels = {image_id: boxes.at_least(SHOWN) for image_id, boxes in read_detections(path)}
-    images = tuple(record for record in study.store.images() if record.image_id in labels)
+    images = tuple(record for record in study.images() if record.image_id in labels)
     return Dataset(study.classes, images, {record.image_id: labels[record.image_id] for record in images})
 
 

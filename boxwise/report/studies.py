@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from boxwise.artifacts.facts import AuditFacts
+from boxwise.artifacts.vae_history import read_vae_history
+from boxwise.records import Phase, QueryItem
 from boxwise.report.charts import MARKERS, PALETTE, Axis, Chart, Line, line_chart, round_colors
 from boxwise.report.cooperation import CooperationView, cooperation_view
 from boxwise.report.sheets import Thumbnail, picture, thumbnail
 from boxwise.results.colors import class_colors
-from boxwise.results.facts import Cell, Round, number, read_vae_history, train_losses
+from boxwise.results.facts import Cell, Round, number, train_losses
 from boxwise.results.fidelity import NAMES as FIDELITY_NAMES  # one look and one order for each, in every study of a report
 from boxwise.results.tables import Table, count, duration, figure, known_columns, pool_table, round_table, signed
 
@@ -84,7 +87,7 @@ def view(cell: Cell, *, shots: int) -> StudyView:
         round_table(cell),
         cooperation_view(cell, shots=shots),
         pool_table(cell),
-        tuple(_gallery(cell, one_round, shots) for one_round in cell.rounds if one_round.phase("select").get("items")),
+        tuple(_gallery(cell, one_round, shots) for one_round in cell.rounds if one_round.items),
         _fidelity_chart(cell),
         _fidelity_table(cell),
         _training_charts(cell),
@@ -95,40 +98,38 @@ def view(cell: Cell, *, shots: int) -> StudyView:
 
 
 def _gallery(cell: Cell, one_round: Round, shots: int) -> Gallery:
-    select = one_round.phase("select")
-    items = select["items"]
-    shown = items[:shots]
-    widest = {name: max(abs(number(item["terms"].get(name))) for item in shown) for name in _term_names(shown)}
+    shown = one_round.items[:shots]
+    widest = {name: max(abs(number(item.terms.get(name))) for item in shown) for name in _term_names(shown)}
     return Gallery(
         one_round.round,
-        str(select.get("strategy", "")),
-        len(items),
+        one_round.select.strategy,
+        len(one_round.items),
         tuple(_shot(cell, item, widest) for item in shown),
         _summary(one_round),
     )
 
 
-def _term_names(items: Sequence[Mapping[str, Any]]) -> list[str]:
+def _term_names(items: Sequence[QueryItem]) -> list[str]:
     """Terms known for every item, in order."""
-    return [name for name in (items[0]["terms"] if items else ()) if all(item["terms"].get(name) is not None for item in items)]
+    return [name for name in (items[0].terms if items else ()) if all(item.terms.get(name) is not None for item in items)]
 
 
-def _shot(cell: Cell, item: Mapping[str, Any], widest: Mapping[str, float]) -> Shot:
-    image_id = item["image_id"]
+def _shot(cell: Cell, item: QueryItem, widest: Mapping[str, float]) -> Shot:
+    image_id = item.image_id
     boxes = cell.labels.get(image_id)
     path = cell.images.get(image_id)
     by_model = cell.by_model.get(image_id) if cell.ask != "full" and boxes is not None else None
     colors = class_colors(len(cell.classes))
     small = None if path is None else thumbnail(path, boxes, classes=cell.classes, colors=colors, by_model=by_model)
-    terms = tuple(_term(name, number(item["terms"][name]), top) for name, top in widest.items())
+    terms = tuple(_term(name, number(item.terms[name]), top) for name, top in widest.items())
     # Without terms nothing was scored: the utility of a random draw says nothing.
     return Shot(
         image_id,
-        figure(number(item.get("utility")), 2) if terms else "",
+        figure(item.utility, 2) if terms else "",
         terms,
         small,
         None if boxes is None else len(boxes),
-        str(item.get("split") or "train"),
+        item.split.value,
         0 if by_model is None else int(by_model.sum()),
     )
 
@@ -139,18 +140,18 @@ def _term(name: str, value: float, widest: float) -> Term:
 
 
 def _summary(one_round: Round) -> str:
-    spent = one_round.phase("annotate")
-    if not spent:
+    if not one_round.done(Phase.ANNOTATE):
         return "not labelled yet"
-    new = [spent.get(name) for name in ("new_images", "new_boxes", "new_seconds")]
-    by_model = f" and {count(number(spent['new_model_boxes']))} by the model" if spent.get("new_model_boxes") else ""
-    return f"{count(number(new[0]))} images, {count(number(new[1]))} boxes{by_model}, {duration(number(new[2]))} of labour"
+    spent = one_round.annotate
+    images, boxes = count(number(spent.new_images)), count(number(spent.new_boxes))
+    by_model = f" and {count(spent.new_model_boxes)} by the model" if spent.new_model_boxes else ""
+    return f"{images} images, {boxes} boxes{by_model}, {duration(number(spent.new_seconds))} of labour"
 
 
 def _fidelity_chart(cell: Cell) -> Chart | None:
     lines = []
     for index, name in enumerate(FIDELITY_NAMES):
-        points = [(r.round, number((r.phase("audit").get("fidelity") or {}).get(name))) for r in cell.rounds]
+        points = [(r.round, number(r.audit.fidelity.get(name))) for r in cell.rounds]
         known = [(x, y) for x, y in points if math.isfinite(y)]
         if known:
             x, y = zip(*known, strict=True)
@@ -162,21 +163,21 @@ def _fidelity_chart(cell: Cell) -> Chart | None:
 
 
 def _fidelity_table(cell: Cell) -> Table | None:
-    audited = [r for r in cell.rounds if r.phase("audit")]
+    audited = [r for r in cell.rounds if r.done(Phase.AUDIT)]
     if not audited:
         return None
-    rows = tuple(_audit_row(r.round, r.phase("audit")) for r in audited)
+    rows = tuple(_audit_row(r.round, r.audit) for r in audited)
     return known_columns(Table(("round", "images", *FIDELITY_NAMES, "α next", "β next"), rows))
 
 
-def _audit_row(round_index: int, audit: Mapping[str, Any]) -> tuple[str, ...]:
-    fidelity, weights = audit.get("fidelity") or {}, audit.get("weights") or {}
-    found = [fidelity.get(name) for name in FIDELITY_NAMES] + [weights.get(name) for name in ("alpha", "beta")]
-    return (str(round_index), count(number(audit.get("n"))), *(figure(value, 2) for value in found))
+def _audit_row(round_index: int, audit: AuditFacts) -> tuple[str, ...]:
+    weights = audit.weights or {}
+    found = [audit.fidelity.get(name) for name in FIDELITY_NAMES] + [weights.get(name) for name in ("alpha", "beta")]
+    return (str(round_index), count(number(audit.n)), *(figure(value, 2) for value in found))
 
 
 def _training_charts(cell: Cell) -> tuple[Chart, ...]:
-    histories = {r.round: r.phase("train")["history"] for r in cell.rounds if r.phase("train").get("history")}
+    histories = {r.round: r.train.history for r in cell.rounds if r.train.history}
     losses = dict.fromkeys(name for r in cell.rounds for name in train_losses(r))
     shown = [(name, f"{name} loss", f"Training loss: {name}") for name in losses]
     shown += [("ap", "AP on val", "AP on val while training"), ("lr", "learning rate", "Learning rate")]
@@ -185,7 +186,7 @@ def _training_charts(cell: Cell) -> tuple[Chart, ...]:
 
 
 def _vae_charts(cell: Cell) -> tuple[Chart, ...]:
-    histories = {r.round: read_vae_history(path) for r in cell.rounds if (path := cell.artefact(r.round, "vae_history.csv"))}
+    histories = {r.round: read_vae_history(path) for r in cell.rounds if (path := cell.files(r.round).vae_history).is_file()}
     error = _over_steps(histories, "reconstruction", Axis("training step", "mean squared error", log=True), "VAE: reconstruction error")
     divergence = _over_steps(histories, "kl", Axis("training step", "KL divergence"), "VAE: KL divergence")
     return tuple(chart for chart in (error, divergence) if chart)
@@ -204,7 +205,7 @@ def _over_steps(histories: Mapping[int, Sequence[Mapping[str, Any]]], name: str,
 
 def _last_sheet(cell: Cell) -> tuple[int, Thumbnail | None]:
     for one_round in reversed(cell.rounds):
-        path = cell.artefact(one_round.round, "reconstructions.png")
-        if path:
+        path = cell.files(one_round.round).reconstructions
+        if path.is_file():
             return one_round.round, picture(path)
     return 0, None

@@ -44,7 +44,7 @@ def write_events(logdir: Path, cell: Cell) -> None:
         figures = {"val/AP_shift": shifts.get(one_round.round), **_cooperation(cell, one_round)}
         scalars = ((tag, one_round.round, number(value)) for tag, value in figures.items())
         log_round(logdir, one_round, first_step=first_step, scalars=tuple(scalars), values=_cooperation_values(cell, one_round))
-        first_step += int(one_round.phase("train").get("steps") or 0)
+        first_step += int(one_round.train.steps or 0)
 
 
 def log_round(
@@ -68,33 +68,33 @@ def log_round(
 
 
 def _round_scalars(one_round: Round) -> Iterator[Scalar]:
-    annotate, train = one_round.phase("annotate"), one_round.phase("train")
+    annotate, train = one_round.annotate, one_round.train
     for split in ("val", "test"):
         metrics = one_round.metrics(split) or {}
         yield from _tagged(split, one_round.round, {name: metrics.get(key) for key, name in _METRICS.items()})
-    yield from _tagged("labelled", one_round.round, {name: annotate.get(name) for name in ("images", "boxes", "seconds", *_BY_MODEL)})
-    for part, metrics in (one_round.phase("evaluate").get("val_parts") or {}).items():
+    yield from _tagged("labelled", one_round.round, {name: getattr(annotate, name) for name in ("images", "boxes", "seconds", *_BY_MODEL)})
+    for part, metrics in (one_round.evaluate.val_parts or {}).items():
         yield f"val_parts/{part.replace(' ', '_')}", one_round.round, number((metrics or {}).get("ap"))
-    yield from _tagged("lure", one_round.round, one_round.phase("audit").get("lure") or {})
-    yield from _tagged("fidelity", one_round.round, one_round.phase("audit").get("fidelity") or {})
-    yield from _tagged("weights", one_round.round, one_round.phase("audit").get("weights") or {})
-    yield from _tagged("speed", one_round.round, {"train_images_per_second": train.get("images_per_second")})
-    yield from _tagged("speed", one_round.round, {"pool_images_per_second": one_round.phase("score").get("images_per_second")})
+    yield from _tagged("lure", one_round.round, one_round.audit.lure or {})
+    yield from _tagged("fidelity", one_round.round, one_round.audit.fidelity)
+    yield from _tagged("weights", one_round.round, one_round.audit.weights or {})
+    yield from _tagged("speed", one_round.round, {"train_images_per_second": train.images_per_second})
+    yield from _tagged("speed", one_round.round, {"pool_images_per_second": one_round.score.images_per_second})
 
 
 def _cooperation(cell: Cell, one_round: Round) -> dict[str, Any]:
     """Who labelled what the round trained on; sl_precision and sl_recall in simulation only. Empty where a person labelled everything."""
     if not cell.cooperates:
         return {}
-    plan, quality = one_round.phase("compose"), quality_of(cell, one_round.round)
-    model, human = number(plan.get("sl_boxes")), number(plan.get("al_boxes"))
+    plan, quality = one_round.compose, quality_of(cell, one_round.round)
+    model, human = number(plan.sl_boxes), number(plan.al_boxes)
     figures = {
         "sl_boxes": model,
         "al_boxes": human,
         "sl_ratio": model / (model + human) if model + human > 0 else None,
-        "self_images": plan.get("self_images"),
-        "self_boxes": plan.get("self_boxes"),
-        "sl_score": mean_value(plan.get("sl_score")),
+        "self_images": plan.self_images,
+        "self_boxes": plan.self_boxes,
+        "sl_score": mean_value(plan.sl_score),
         "sl_precision": quality.precision if quality else None,
         "sl_recall": quality.recall if quality else None,
     }
@@ -105,7 +105,7 @@ def _cooperation_values(cell: Cell, one_round: Round) -> list[Summary.Value]:
     """The AL ratio of each image asked, and some of them with their boxes; nothing where a person drew every box."""
     if cell.ask == "full":
         return []
-    ratios = np.array([number(value) for value in (one_round.phase("compose").get("al_ratio") or {}).values()], np.float64)
+    ratios = np.array([number(value) for value in one_round.compose.al_ratio.values()], np.float64)
     known = ratios[np.isfinite(ratios)]
     histogram = [Summary.Value(tag="cooperation/al_ratio", histo=_histogram(known))] if len(known) else []
     return histogram + list(_pictures(cell, one_round))
@@ -147,7 +147,7 @@ def _pictures(cell: Cell, round_index: Round) -> Iterator[Summary.Value]:
 
 def _training_scalars(one_round: Round, first_step: int) -> Iterator[Scalar]:
     names = ["lr", "ap", *train_losses(one_round)]
-    for entry in one_round.phase("train").get("history") or []:
+    for entry in one_round.train.history:
         yield from _tagged("train", first_step + int(entry["step"]), {name: entry.get(name) for name in names})
 
 

@@ -60,7 +60,7 @@ def threshold_table(cell: Cell) -> tuple[int, Table] | None:
     round_index, thresholds = _last(cell, "thresholds")
     if not thresholds:
         return None
-    judged = cell.rounds[_index(cell, round_index)].phase("score").get("calibration") or {}
+    judged = cell.rounds[_index(cell, round_index)].score.calibration or {}
     certain = thresholds.get("certain") or []
     if not judged and len(set(certain)) == 1:
         return round_index, _table([_row("every class", certain[0], thresholds, judged)])
@@ -96,7 +96,7 @@ def _row(name: str, threshold: float | None, thresholds: Facts, calibration: Fac
 
 def _last(cell: Cell, name: str) -> tuple[int, Facts]:
     """The last round whose score phase knows `name`, and what it knows; (-1, {}) without one."""
-    return next(((r.round, r.phase("score")[name]) for r in reversed(cell.rounds) if r.phase("score").get(name)), (-1, {}))
+    return next(((r.round, found) for r in reversed(cell.rounds) if (found := getattr(r.score, name))), (-1, {}))
 
 
 def _index(cell: Cell, round_index: int) -> int:

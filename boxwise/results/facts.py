@@ -6,7 +6,6 @@ Knows nothing of stores, detectors or HTML.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,29 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from boxwise.artifacts.facts import AnnotateFacts, Round
+from boxwise.artifacts.round_folder import RoundFolder, round_folder
 from boxwise.boxes import Boxes
 from boxwise.evaluation.curves import AXES, CellCurve
 from boxwise.evaluation.stopping import ApShift
+from boxwise.records import Phase
 from boxwise.registry import Role
-from boxwise.rounds.evaluate import stopping_ap
 
 Facts = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Round:
-    """One round: phase name → the facts that phase committed (JSON). Phases not done yet are absent or None."""
-
-    round: int
-    facts: Mapping[str, Facts]
-
-    def phase(self, name: str) -> Facts:
-        """The facts of a phase; empty when it is not done."""
-        return self.facts.get(name) or {}
-
-    def metrics(self, split: str) -> Facts | None:
-        """The detection metrics on `split` (the JSON of evaluation.average_precision.Metrics), None when there are none."""
-        return self.phase("evaluate").get(split)
 
 
 @dataclass(frozen=True)
@@ -73,7 +58,7 @@ class Cell:
     @property
     def finished(self) -> bool:
         """Whether the study has come to its end."""
-        return any(r.phase(name).get("ended") for r in self.rounds for name in ("select", "score"))
+        return any(r.select.ended or r.score.ended for r in self.rounds)
 
     @property
     def ask(self) -> str:
@@ -88,17 +73,16 @@ class Cell:
     @property
     def cooperates(self) -> bool:
         """Whether there is anything to tell of who labelled what beyond "a person, everything"."""
-        measured = any(r.phase("evaluate").get("val_parts") or r.phase("audit").get("lure") for r in self.rounds)
+        measured = any(r.evaluate.val_parts or r.audit.lure for r in self.rounds)
         return self.ask != "full" or self.policy != "all_labeled" or measured
 
-    def artefact(self, round_index: int, name: str) -> Path | None:
-        """The file `name` that a round left, None when it did not."""
-        path = self.folder / "rounds" / f"round_{round_index:02d}" / name
-        return path if path.is_file() else None
+    def files(self, round_index: int) -> RoundFolder:
+        """The files of a round; a step that left none leaves the path of one that does not exist."""
+        return round_folder(self.folder, round_index)
 
     def evaluated(self, split: str) -> list[Round]:
         """The rounds with metrics on `split` and known costs, in order."""
-        return [r for r in self.rounds if r.metrics(split) and r.phase("annotate")]
+        return [r for r in self.rounds if r.metrics(split) and r.done(Phase.ANNOTATE)]
 
     def last_metrics(self, split: str) -> Facts | None:
         """The metrics of the last evaluated round."""
@@ -119,17 +103,17 @@ def judged_on(cells: Iterable[Cell], wanted: str) -> str:
 def curve(cell: Cell, split: str) -> CellCurve:
     """The learning curve of one cell over its evaluated rounds; costs are cumulative and never fall, as labour is not given back."""
     rounds = cell.evaluated(split)
-    spent = [r.phase("annotate") for r in rounds]
+    spent = [r.annotate for r in rounds]
     metrics = [r.metrics(split) or {} for r in rounds]
     return CellCurve(
         arm=cell.arm,
         seed=cell.seed,
-        images=_so_far([number(s.get("images")) for s in spent]),
-        boxes=_so_far([number(s.get("boxes")) for s in spent]),
-        seconds=_so_far([number(s.get("seconds")) for s in spent]),
+        images=_so_far([number(s.images) for s in spent]),
+        boxes=_so_far([number(s.boxes) for s in spent]),
+        seconds=_so_far([number(s.seconds) for s in spent]),
         ap=[number(m.get("ap")) for m in metrics],
         ap50=[number(m.get("ap50")) for m in metrics],
-        val={axis: _so_far([number(s.get(f"val_{axis}", 0)) for s in spent]) for axis in AXES},
+        val={axis: _so_far([number(getattr(s, f"val_{axis}") or 0) for s in spent]) for axis in AXES},
     )
 
 
@@ -143,7 +127,7 @@ def ap_shifts(cell: Cell) -> dict[int, float]:
     window = ApShift(int((cell.config.get("stop") or {}).get("ap_range", 4)))
     shifts = {}
     for one_round in cell.rounds:
-        ap = stopping_ap(one_round.phase("evaluate"))
+        ap = one_round.evaluate.stopping_ap
         if ap is not None:
             window.add(ap)
             if window.shift is not None:
@@ -151,9 +135,9 @@ def ap_shifts(cell: Cell) -> dict[int, float]:
     return shifts
 
 
-def time_saved(spent: Facts) -> tuple[float, float]:
+def time_saved(spent: AnnotateFacts) -> tuple[float, float]:
     """(seconds, share) that the facts of an annotate phase say were saved against drawing the same boxes by hand; NaN where unknown."""
-    by_hand, seconds = number(spent.get("by_hand_seconds")), number(spent.get("seconds"))
+    by_hand, seconds = number(spent.by_hand_seconds), number(spent.seconds)
     return by_hand - seconds, (by_hand - seconds) / by_hand if by_hand > 0 else math.nan
 
 
@@ -169,8 +153,8 @@ def hardest(cell: Cell, one_round: Round) -> tuple[str, list[tuple[str, float]]]
     By true loss where it was measured for all of them, else by AL ratio: no loss is known of images with boxes by the model. Images
     asked about again later are left out: their labels are no longer those of the round.
     """
-    later = {item["image_id"] for r in cell.rounds if r.round > one_round.round for item in r.phase("select").get("items") or []}
-    losses, ratios = one_round.phase("audit").get("true_losses") or {}, one_round.phase("compose").get("al_ratio") or {}
+    later = {item.image_id for r in cell.rounds if r.round > one_round.round for item in r.items}
+    losses, ratios = one_round.audit.true_losses, one_round.compose.al_ratio
     by_loss = cell.ask == "full" or (losses and ratios.keys() <= losses.keys())
     values = losses if by_loss else ratios
     shown = [(image_id, number(value)) for image_id, value in values.items() if image_id in cell.labels and image_id not in later]
@@ -209,11 +193,5 @@ def upper_bounds(cells: Iterable[Cell]) -> list[Cell]:
 
 def train_losses(one_round: Round) -> list[str]:
     """The names of the loss terms in a round's training history, in order of appearance."""
-    names = (name for entry in one_round.phase("train").get("history") or [] for name in entry)
+    names = (name for entry in one_round.train.history for name in entry)
     return [name for name in dict.fromkeys(names) if name not in ("step", "lr", "ap")]
-
-
-def read_vae_history(path: Path) -> list[dict[str, float]]:
-    """The rows of a `vae_history.csv`: step, reconstruction, kl."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]

@@ -29,7 +29,7 @@ def fidelity_table(cells: Sequence[Cell], baseline: str) -> Table | None:
 
 
 def _of_seed(cell: Cell, name: str) -> float:
-    values = [number((r.phase("audit").get("fidelity") or {}).get(name)) for r in cell.rounds]
+    values = [number(r.audit.fidelity.get(name)) for r in cell.rounds]
     known = [value for value in values if math.isfinite(value)]
     return sum(known) / len(known) if known else math.nan
 

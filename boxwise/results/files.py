@@ -14,6 +14,7 @@ from typing import Any
 
 from boxwise.evaluation.curves import AXES, Axis
 from boxwise.files import replacing, write_csv
+from boxwise.records import Phase
 from boxwise.results.facts import Cell, Round, arms_of, cells_of, judged_on, mean_value
 from boxwise.results.fidelity import NAMES as FIDELITY_NAMES
 from boxwise.results.fidelity import fidelity_of
@@ -82,35 +83,34 @@ def _rows(cell: Cell) -> Iterator[dict[str, Any]]:
     return (
         {"arm": cell.arm, "seed": cell.seed, "role": cell.role, "round": r.round, **_figures(r), **_cooperation(cell, r)}
         for r in cell.rounds
-        if r.phase("annotate")
+        if r.done(Phase.ANNOTATE)
     )
 
 
 def _figures(one_round: Round) -> dict[str, Any]:
-    spent, train = one_round.phase("annotate"), one_round.phase("train")
-    fidelity = one_round.phase("audit").get("fidelity") or {}
+    spent, train = one_round.annotate, one_round.train
     return {
-        **{name: spent.get(name) for name in COLUMNS[4:13]},
+        **{name: getattr(spent, name) for name in COLUMNS[4:13]},
         **{f"{split}_{name}": (one_round.metrics(split) or {}).get(name) for split in ("val", "test") for name in _METRICS},
-        **{f"train_{name}": train.get(name) for name in _TRAIN},
-        "select_seconds": one_round.phase("select").get("seconds"),
-        "score_seconds": one_round.phase("score").get("seconds"),
-        "pool": one_round.phase("score").get("pool"),
-        **{f"fidelity_{name}": fidelity.get(name) for name in FIDELITY_NAMES},
+        **{f"train_{name}": getattr(train, name) for name in _TRAIN},
+        "select_seconds": one_round.select.seconds,
+        "score_seconds": one_round.score.seconds,
+        "pool": one_round.score.pool,
+        **{f"fidelity_{name}": one_round.audit.fidelity.get(name) for name in FIDELITY_NAMES},
     }
 
 
 def _cooperation(cell: Cell, one_round: Round) -> dict[str, Any]:
-    spent, plan, lure = one_round.phase("annotate"), one_round.phase("compose"), one_round.phase("audit").get("lure") or {}
+    spent, plan, lure = one_round.annotate, one_round.compose, one_round.audit.lure or {}
     quality = quality_of(cell, one_round.round)
     return {
-        **{name: spent.get(name) for name in ("model_boxes", "by_hand_seconds")},
-        "policy": plan.get("policy") or cell.policy,
+        **{name: getattr(spent, name) for name in ("model_boxes", "by_hand_seconds")},
+        "policy": plan.policy or cell.policy,
         "ask": cell.ask,
-        **{name: plan.get(name) for name in ("self_images", "self_boxes")},
+        **{name: getattr(plan, name) for name in ("self_images", "self_boxes")},
         "sl_precision": _finite(quality.precision) if quality else None,
         "sl_recall": _finite(quality.recall) if quality else None,
-        "al_ratio_mean": _finite(mean_value(plan.get("al_ratio"))),
+        "al_ratio_mean": _finite(mean_value(plan.al_ratio)),
         **{f"lure_{name}": lure.get(name) for name in ("loss", "error")},
     }
 

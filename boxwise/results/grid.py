@@ -154,10 +154,10 @@ def seconds_per_image(cells: Sequence[Cell]) -> float:
 
 def _selection_cost(cell: Cell) -> tuple[float, float]:
     """(seconds, pool images) over all passes that a query followed."""
-    chosen = {r.round: r.phase("select").get("seconds") for r in cell.rounds}
-    passes = [(r.phase("score"), chosen.get(r.round + 1)) for r in cell.rounds]
-    known = [(score, select) for score, select in passes if score.get("pool") and select is not None]
-    return sum(score["seconds"] + select for score, select in known), sum(score["pool"] for score, _ in known)
+    chosen = {r.round: r.select.seconds for r in cell.rounds}
+    passes = [(r.score, chosen.get(r.round + 1)) for r in cell.rounds]
+    known = [(score, select) for score, select in passes if score.pool and select is not None]
+    return sum(number(score.seconds) + select for score, select in known), sum(number(score.pool) for score, _ in known)
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def spread(panel: Panel, *, baseline: str) -> list[Spread]:
     found = []
     for same in zip(*rounds, strict=False):
         ap = np.array([number((r.metrics(panel.split) or {}).get("ap")) for r in same])
-        images = float(np.mean([r.phase("annotate")["images"] for r in same]))
+        images = float(np.mean([r.annotate.images for r in same]))
         found.append(Spread(panel, images, float(ap.mean()), float(ap.std(ddof=1)) if len(ap) > 1 else math.nan, len(ap)))
     return found
 

@@ -244,9 +244,9 @@ def round_table(cell: Cell) -> Table:
 
 def pool_table(cell: Cell) -> Table | None:
     """Mean ± standard deviation of each score term over the pool, round by round; None when no pool was scored with terms."""
-    scored = [r for r in cell.rounds if r.phase("score").get("terms")]
-    names = list(dict.fromkeys(name for r in scored for name in r.phase("score")["terms"]))
-    rows = tuple((str(r.round), *(_spread(r.phase("score")["terms"].get(name)) for name in names)) for r in scored)
+    scored = [r for r in cell.rounds if r.score.terms]
+    names = list(dict.fromkeys(name for r in scored for name in r.score.terms))
+    rows = tuple((str(r.round), *(_spread(r.score.terms.get(name)) for name in names)) for r in scored)
     return Table(("round", *names), rows) if rows else None
 
 
@@ -275,21 +275,21 @@ def _spread(term: Mapping[str, Any] | None) -> str:
 
 
 def _round_row(one_round: Round) -> tuple[str | Quantity, ...]:
-    spent, train, pool = one_round.phase("annotate"), one_round.phase("train"), one_round.phase("score")
+    spent, train, pool = one_round.annotate, one_round.train, one_round.score
     val, test = one_round.metrics("val") or {}, one_round.metrics("test") or {}
     return (
         str(one_round.round),
-        Quantity(count(number(spent.get("images"))), _more(spent.get("new_images"), count)),
-        Quantity(count(number(spent.get("boxes"))), _more(spent.get("new_boxes"), count)),
-        Quantity(duration(number(spent.get("seconds"))), _more(spent.get("new_seconds"), duration)),
+        Quantity(count(number(spent.images)), _more(spent.new_images, count)),
+        Quantity(count(number(spent.boxes)), _more(spent.new_boxes, count)),
+        Quantity(duration(number(spent.seconds)), _more(spent.new_seconds, duration)),
         Quantity(figure(number(val.get("ap"))), _limits(val)),
         figure(number(test.get("ap"))),
         figure(number(test.get("ap50"))),
-        Quantity(count(number(train.get("steps"))), "stopped early" if train.get("stopped_early") else ""),
-        duration(number(train.get("seconds"))),
-        figure(number(train.get("images_per_second")), 1),
-        count(number(pool.get("pool"))),
-        figure(number(pool.get("images_per_second")), 1),
+        Quantity(count(number(train.steps)), "stopped early" if train.stopped_early else ""),
+        duration(number(train.seconds)),
+        figure(number(train.images_per_second), 1),
+        count(number(pool.pool)),
+        figure(number(pool.images_per_second), 1),
     )
 
 

@@ -17,8 +17,8 @@ UNEVEN = 1.2  # times the steps, or as many times fewer, from which a comparison
 
 def steps_behind(cell: Cell, split: str) -> list[float]:
     """Training steps of the weights of each evaluated round, those of earlier rounds included where training goes on from them."""
-    trainings = [r.phase("train") for r in cell.evaluated(split)]
-    return [number(train.get("steps_behind", train.get("steps"))) for train in trainings]
+    trainings = [r.train for r in cell.evaluated(split)]
+    return [number(train.steps if train.steps_behind is None else train.steps_behind) for train in trainings]
 
 
 def steps_ratio(cells: Sequence[Cell], arm: str, *, baseline: str, split: str) -> float:

@@ -15,27 +15,15 @@ from boxwise.detectors.start import start_of
 from boxwise.records import Phase
 from boxwise.rounds.annotate import annotate
 from boxwise.rounds.audit import audit
-from boxwise.rounds.compose import SELF_LABELS, compose
-from boxwise.rounds.context import Event, RoundContext, StepResult, round_folder
+from boxwise.rounds.compose import compose
+from boxwise.rounds.context import Event, RoundContext, StepResult
 from boxwise.rounds.evaluate import evaluate
 from boxwise.rounds.first_proposals import may_propose
 from boxwise.rounds.score import score
-from boxwise.rounds.select import PROPOSALS, select
+from boxwise.rounds.select import select
 from boxwise.rounds.train import tidy, train, train_along
 
-__all__ = [
-    "PROPOSALS",
-    "SELF_LABELS",
-    "STEPS",
-    "Event",
-    "RoundContext",
-    "StepResult",
-    "check",
-    "may_propose",
-    "round_folder",
-    "tidy",
-    "train_along",
-]
+__all__ = ["STEPS", "Event", "RoundContext", "StepResult", "check", "may_propose", "tidy", "train_along"]
 
 STEPS: dict[Phase, Callable[[RoundContext, int], StepResult]] = {
     Phase.SELECT: select,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from boxwise import registry
 from boxwise.artifacts.detections_file import read_detections
+from boxwise.artifacts.facts import AuditFacts
 from boxwise.boxes import Boxes
 from boxwise.evaluation.fidelity import fit_weights, spearman
 from boxwise.evaluation.lure import image_error, lure
@@ -32,7 +33,7 @@ def audit(context: RoundContext, round_index: int) -> StepResult:
     samples = _by_people(context, set(chosen) - set(context.store.annotations(Split.TRAIN, before=round_index)))
     if not samples:
         weights = _weights(context, round_index, {})
-        return StepResult({"n": 0, "fidelity": {}, "true_losses": {}, "weights": weights, "lure": None}, (round_index, Phase.COMPOSE))
+        return StepResult(AuditFacts(n=0, weights=weights), (round_index, Phase.COMPOSE))
     detector = context.load(round_index - 1)
     offers = registry.DETECTORS[config.detector.name].offers
     measured = pool_pass.audit(
@@ -46,15 +47,15 @@ def audit(context: RoundContext, round_index: int) -> StepResult:
     read = np.isfinite(true)
     values = {name: term[read] for name, term in measured.items()}
     known = [chosen[sample.image.image_id] for sample, here in zip(samples, read, strict=True) if here]
-    values |= _chosen_terms(known, context.facts(round_index - 1, Phase.SCORE).get("scorer", {}))
+    values |= _chosen_terms(known, context.committed(round_index - 1).score.scorer)
     losses = {sample.image.image_id: float(loss) for sample, loss in zip(samples, true, strict=True) if np.isfinite(loss)}
-    facts = {
-        "n": len(losses),
-        "fidelity": {name: spearman(value, true[read]) for name, value in values.items()},
-        "true_losses": losses,
-        "weights": _weights(context, round_index, losses),
-        "lure": _risk(context, round_index, list(chosen.values()), losses, {sample.image.image_id: sample.boxes for sample in samples}),
-    }
+    facts = AuditFacts(
+        n=len(losses),
+        fidelity={name: spearman(value, true[read]) for name, value in values.items()},
+        true_losses=losses,
+        weights=_weights(context, round_index, losses),
+        lure=_risk(context, round_index, list(chosen.values()), losses, {sample.image.image_id: sample.boxes for sample in samples}),
+    )
     return StepResult(facts, (round_index, Phase.COMPOSE))
 
 
@@ -84,7 +85,7 @@ def _weights(context: RoundContext, round_index: int, new_losses: Mapping[str, f
     terms = registry.scorer_options(context.config.scorer).learned_weights()
     if not terms:
         return None
-    losses = {number: context.facts(number, Phase.AUDIT).get("true_losses", {}) for number in range(1, round_index)}
+    losses = {number: context.committed(number).audit.true_losses for number in range(1, round_index)}
     losses[round_index] = dict(new_losses)
     rows = [
         (number, *(item.terms[term] for term in terms.values()), of_round[item.image_id])
@@ -108,9 +109,9 @@ def _risk(
     """
     if context.config.budget.unit != "images" or any(item.probability is None or item.image_id not in losses for item in drawn):
         return None
-    pool = int(context.facts(round_index, Phase.SELECT)["candidates"])
+    pool = int(context.committed(round_index).select.candidates or 0)
     probabilities = np.array([item.probability for item in drawn], np.float64)
-    found = dict(read_detections(context.file(round_index - 1, "detections.parquet"), only=set(truths)))
+    found = dict(read_detections(context.files(round_index - 1).detections, only=set(truths)))
     loss = np.array([losses[item.image_id] for item in drawn])
     error = np.array([float(image_error(found[item.image_id], truths[item.image_id])) for item in drawn])
     return {

@@ -6,7 +6,7 @@ Leaves self-labels, if any, in the round's folder. Knows nothing of how the deci
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,13 +14,12 @@ from boxwise import registry
 from boxwise.annotation.proposals import as_found_now, propose
 from boxwise.artifacts.box_tables import read_consistency, write_self_labels
 from boxwise.artifacts.detections_file import read_detections
+from boxwise.artifacts.facts import ComposeFacts
 from boxwise.config import resolve
 from boxwise.policies.base import Material, Policy, PoolImage, TrainingPlan, al_ratio, sl_score
 from boxwise.records import Annotation, Phase, Split
 from boxwise.rounds.context import RoundContext, StepResult
 from boxwise.rounds.select import thresholds_of
-
-SELF_LABELS, CONSISTENCY = "self_labels.parquet", "consistency.parquet"
 
 
 def policy_of(context: RoundContext) -> Policy:
@@ -33,14 +32,14 @@ def compose(context: RoundContext, round_index: int) -> StepResult:
     material = _material(context, round_index, annotations)
     plan = policy.compose(material, rng=context.rng(round_index, Phase.COMPOSE)) if round_index else TrainingPlan(tuple(annotations))
     if plan.self_labels:
-        write_self_labels(context.file(round_index, SELF_LABELS), plan.self_labels)
-    facts = _facts(context, plan, material, annotations) | {"train": list(plan.train) if policy.partial and round_index else None}
+        write_self_labels(context.files(round_index).self_labels, plan.self_labels)
+    facts = replace(_facts(context, plan, material, annotations), train=tuple(plan.train) if policy.partial and round_index else None)
     return StepResult(facts, (round_index, Phase.TRAIN), pool=_pool(context, plan, material))
 
 
 def _material(context: RoundContext, round_index: int, annotations: Mapping[str, Annotation]) -> Material:
     asked = {item.image_id for number in range(1, round_index + 1) for item in context.store.query(number).items}
-    joined = {image_id for number in range(1, round_index) for image_id in context.facts(number, Phase.COMPOSE).get("joined", [])}
+    joined = {image_id for number in range(1, round_index) for image_id in context.committed(number).compose.joined}
     now = [item.image_id for item in context.store.query(round_index).items] if round_index else []
     new = tuple(image_id for image_id in now if image_id in annotations)
     return Material(
@@ -72,7 +71,7 @@ def _rescored(context: RoundContext, round_index: int, annotations: Mapping[str,
     if not again:
         return {}
     overlap, thresholds, found = context.config.ask.overlap, thresholds_of(context, round_index - 1), {}
-    for image_id, detections in read_detections(context.file(round_index - 1, "detections.parquet"), only=again):
+    for image_id, detections in read_detections(context.files(round_index - 1).detections, only=again):
         made = propose(image_id, detections, thresholds, overlap=overlap, prefix="")
         found[image_id] = as_found_now(annotations[image_id], before[image_id], made.boxes[made.certain], overlap=overlap)
     return found
@@ -82,8 +81,8 @@ def _unannotated(context: RoundContext, round_index: int, annotations: Mapping[s
     """What the last pool pass found in the images without an annotation."""
     least = thresholds_of(context, round_index - 1).uncertain
     pool = {record.image_id for record in context.store.pool()} - set(annotations)
-    consistency = read_consistency(context.file(round_index - 1, CONSISTENCY))
-    for image_id, boxes in read_detections(context.file(round_index - 1, "detections.parquet"), only=pool):
+    consistency = read_consistency(context.files(round_index - 1).consistency)
+    for image_id, boxes in read_detections(context.files(round_index - 1).detections, only=pool):
         yield PoolImage(image_id, boxes.at_least(least), consistency.get(image_id))
 
 
@@ -95,20 +94,20 @@ def _pool(context: RoundContext, plan: TrainingPlan, material: Material) -> dict
     return {image_id: image_id in stays for image_id in {*material.new, *plan.joins, *stays}}
 
 
-def _facts(context: RoundContext, plan: TrainingPlan, material: Material, annotations: Mapping[str, Annotation]) -> dict[str, Any]:
+def _facts(context: RoundContext, plan: TrainingPlan, material: Material, annotations: Mapping[str, Annotation]) -> ComposeFacts:
     by_model = [annotations[image_id].by_model for image_id in plan.train]
     asked = {image_id: material.seen[image_id] for image_id in material.new}
-    return {
-        "policy": context.config.policy.name,
-        "trained": len(plan.train),
-        "labeled": len({*material.labeled, *plan.joins}),
-        "joined": list(plan.joins),
-        "requeued": list(plan.requeue),
-        "released": list(plan.release),
-        "al_boxes": int(sum(np.sum(~boxes) for boxes in by_model)),
-        "sl_boxes": int(sum(np.sum(boxes) for boxes in by_model)),
-        "self_images": len(plan.self_labels),
-        "self_boxes": sum(len(labels.boxes) for labels in plan.self_labels.values()),
-        "al_ratio": {image_id: al_ratio(annotation) for image_id, annotation in asked.items()},
-        "sl_score": {image_id: sl_score(annotation) for image_id, annotation in asked.items()},
-    }
+    return ComposeFacts(
+        policy=context.config.policy.name,
+        trained=len(plan.train),
+        labeled=len({*material.labeled, *plan.joins}),
+        joined=tuple(plan.joins),
+        requeued=tuple(plan.requeue),
+        released=tuple(plan.release),
+        al_boxes=int(sum(np.sum(~boxes) for boxes in by_model)),
+        sl_boxes=int(sum(np.sum(boxes) for boxes in by_model)),
+        self_images=len(plan.self_labels),
+        self_boxes=sum(len(labels.boxes) for labels in plan.self_labels.values()),
+        al_ratio={image_id: al_ratio(annotation) for image_id, annotation in asked.items()},
+        sl_score={image_id: sl_score(annotation) for image_id, annotation in asked.items()},
+    )

@@ -1,4 +1,4 @@
-"""What every step works with, and where a round keeps its files.
+"""What every step works with.
 
 Knows nothing of what a step does, or of when it is committed.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.random import Generator, default_rng
 
 from boxwise import registry
+from boxwise.artifacts.facts import Round, StepFacts
+from boxwise.artifacts.round_folder import RoundFolder, round_folder
 from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig
 from boxwise.records import Annotation, Phase, Query, Sample, Split
@@ -54,7 +56,7 @@ class StepResult:
     annotations: what the model labelled without a person. pool: image_id → whether the image stays in the pool.
     """
 
-    facts: dict[str, Any]
+    facts: StepFacts
     then: tuple[int, Phase]
     query: Query | None = None
     annotations: tuple[Annotation, ...] = ()
@@ -91,15 +93,13 @@ class RoundContext:
     def watch(self, round_index: int, phase: Phase) -> Callable[[int, int, Mapping[str, float]], None]:
         return lambda step, steps, figures: self.on_event(Event(round_index, phase, step, steps, figures))
 
-    def facts(self, round_index: int, phase: Phase) -> dict[str, Any]:
-        """What a step committed; empty before it has."""
-        return self.store.fact(round_index, phase)
+    def committed(self, round_index: int) -> Round:
+        """What the steps of a round committed so far; the items of its query are the store's."""
+        return Round.from_json(round_index, self.store.facts_of(round_index))
 
-    def file(self, round_index: int, name: str) -> Path:
-        return round_folder(self.folder, round_index) / name
-
-    def weights_file(self, round_index: int) -> Path:
-        return self.file(round_index, "weights.pt")
+    def files(self, round_index: int) -> RoundFolder:
+        """The files that a round leaves."""
+        return round_folder(self.folder, round_index)
 
     def build(self, *, seed: int | None = None) -> TorchDetector:
         """A detector with its first weights, from the study's seed unless another is given."""
@@ -112,7 +112,7 @@ class RoundContext:
 
     def load(self, round_index: int) -> TorchDetector:
         """The detector that a round trained."""
-        return self.load_from(self.weights_file(round_index))
+        return self.load_from(self.files(round_index).weights)
 
     def load_from(self, weights: Path) -> TorchDetector:
         """The detector whose weights were saved there."""
@@ -129,10 +129,6 @@ class RoundContext:
             for record in self.store.images(split)
             if (label := labels.get(record.image_id)) is not None and (only is None or record.image_id in only)
         ]
-
-
-def round_folder(folder: Path, number: int) -> Path:
-    return folder / "rounds" / f"round_{number:02d}"
 
 
 def _weights(annotation: Annotation, self_weight: float) -> np.ndarray | None:

@@ -25,7 +25,8 @@ def members(context: RoundContext, round_index: int) -> list[TorchDetector]:
 
 
 def _member(context: RoundContext, round_index: int, number: int) -> TorchDetector:
-    weights, checkpoint = member_file(context, round_index, number), context.file(round_index, f"checkpoint_member{number}.pt")
+    files = context.files(round_index)
+    weights, checkpoint = files.member_weights(number), files.member_checkpoint(number)
     if not weights.exists():
         _train(context, round_index, number, checkpoint).save(weights)
     checkpoint.unlink(missing_ok=True)
@@ -34,14 +35,9 @@ def _member(context: RoundContext, round_index: int, number: int) -> TorchDetect
 
 def _train(context: RoundContext, round_index: int, number: int, checkpoint: Path) -> TorchDetector:
     initial, training = context.member_seeds(round_index, number)
-    detector, before = context.build(seed=initial), member_file(context, round_index - 1, number)
+    detector, before = context.build(seed=initial), context.files(round_index - 1).member_weights(number)
     if goes_on(context, round_index) and before.exists():
         detector.load(before)
     watch = context.watch(round_index, Phase.SCORE)
     teach(context, round_index, detector, seed=training, checkpoint=checkpoint, progress=lambda step, steps, _: watch(step, steps, {}))
     return detector
-
-
-def member_file(context: RoundContext, round_index: int, number: int) -> Path:
-    """Where a member's weights are kept."""
-    return context.file(round_index, f"weights_member{number}.pt")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from boxwise.artifacts.facts import ORIGINAL, EvaluateFacts
 from boxwise.boxes import Boxes
 from boxwise.detectors.names import DETECTORS
 from boxwise.evaluation.operating_point import best_f1
@@ -18,9 +19,6 @@ from boxwise.rounds.context import RoundContext, StepResult
 if TYPE_CHECKING:
     from boxwise.detectors.detector import TorchDetector
 
-ORIGINAL = "original"
-VAL_DETECTIONS = "val_detections.parquet"
-
 
 def evaluate(context: RoundContext, round_index: int) -> StepResult:
     """Metrics on the whole of val, on each part of it if it has grown, and on test."""
@@ -29,26 +27,20 @@ def evaluate(context: RoundContext, round_index: int) -> StepResult:
 
     detector = context.load(round_index)
     found, truths = _predicted(context, detector, Split.VAL)
-    with writing_detections(context.file(round_index, VAL_DETECTIONS)) as writer:
+    with writing_detections(context.files(round_index).val_detections) as writer:
         for image_id, boxes in found.items():
             writer.add(image_id, boxes)
     metrics, point = _metrics(context, found, truths), best_f1(found, truths)
-    facts = {
-        "val": metrics,
-        "test": _metrics(context, *_predicted(context, detector, Split.TEST)),
-        "val_parts": _parts(context, round_index, found, truths),
-        "operating_point": point and point.to_json(),
-    }
+    facts = EvaluateFacts(
+        val=metrics,
+        test=_metrics(context, *_predicted(context, detector, Split.TEST)),
+        val_parts=_parts(context, round_index, found, truths),
+        operating_point=None if point is None else point.to_json(),
+    )
     if context.config.detector.name in DETECTORS:  # the weights alone then say from which score their boxes are best kept
-        known = {"round": round_index, "val_ap": metrics and metrics["ap"], "operating_point": facts["operating_point"]}
-        note(context.weights_file(round_index), known)
+        known = {"round": round_index, "val_ap": metrics and metrics["ap"], "operating_point": facts.operating_point}
+        note(context.files(round_index).weights, known)
     return StepResult(facts, (round_index, Phase.SCORE))
-
-
-def stopping_ap(facts: Mapping[str, Any]) -> float | None:
-    """The AP that the stopping rule follows: that of the images val began with, since one that grows moves by itself."""
-    judged = (facts.get("val_parts") or {}).get(ORIGINAL) or facts.get("val")
-    return judged["ap"] if judged else None
 
 
 def _predicted(context: RoundContext, detector: TorchDetector, split: Split) -> tuple[dict[str, Boxes], dict[str, Boxes]]:

@@ -17,15 +17,15 @@ from boxwise import registry
 from boxwise.annotation.proposals import Thresholds, fixed_thresholds
 from boxwise.artifacts.box_tables import write_consistency
 from boxwise.artifacts.detections_file import read_detections
+from boxwise.artifacts.facts import ScoreFacts
 from boxwise.artifacts.scored_pool import ScoredPool, write_scored_pool
 from boxwise.boxes import Boxes
 from boxwise.evaluation.expected_objects import ObjectCounts
 from boxwise.evaluation.stopping import ApShift
 from boxwise.records import ImageRecord, Phase, Scores, Split
-from boxwise.rounds.compose import CONSISTENCY, policy_of
-from boxwise.rounds.context import RoundContext, StepResult, round_folder
+from boxwise.rounds.compose import policy_of
+from boxwise.rounds.context import RoundContext, StepResult
 from boxwise.rounds.ensemble import members
-from boxwise.rounds.evaluate import VAL_DETECTIONS, stopping_ap
 
 if TYPE_CHECKING:
     from boxwise.detectors.detector import TorchDetector
@@ -38,7 +38,7 @@ def score(context: RoundContext, round_index: int) -> StepResult:
     pool = context.store.pool()
     end = _reason_to_end(context, round_index, pool)
     if end:
-        return StepResult({"ended": end}, (round_index, Phase.DONE))
+        return StepResult(ScoreFacts(ended=end), (round_index, Phase.DONE))
     started = monotonic()
     detector = context.load(round_index)
     val = _val(context, round_index)
@@ -50,16 +50,16 @@ def score(context: RoundContext, round_index: int) -> StepResult:
     seconds = monotonic() - started
     for image_id, fault in unreadable.items():
         context.store.quarantine(image_id, fault)
-    facts = {
-        "pool": len(scores.image_ids),
-        "seconds": seconds,
-        "images_per_second": len(scores.image_ids) / max(seconds, 1e-9),
-        "scorer": figures,
-        "terms": {name: _summary(values) for name, values in scores.terms.items()},
-        "thresholds": thresholds.to_json(),
-        "calibration": calibration,
-        "objects": objects.to_json(),
-    }
+    facts = ScoreFacts(
+        pool=len(scores.image_ids),
+        seconds=seconds,
+        images_per_second=len(scores.image_ids) / max(seconds, 1e-9),
+        scorer=figures,
+        terms={name: _summary(values) for name, values in scores.terms.items()},
+        thresholds=thresholds.to_json(),
+        calibration=calibration,
+        objects=objects.to_json(),
+    )
     return StepResult(facts, (round_index + 1, Phase.SELECT))
 
 
@@ -70,7 +70,7 @@ def _reason_to_end(context: RoundContext, round_index: int, pool: Sequence[Image
         return "every image of the pool is labelled"
     shift = ApShift(context.config.stop.ap_range, context.config.stop.ap_shift)
     for number in range(round_index + 1):
-        ap = stopping_ap(context.facts(number, Phase.EVALUATE))
+        ap = context.committed(number).evaluate.stopping_ap
         if ap is not None:
             shift.add(ap)
     return f"AP on val moved by {shift.shift:.4f} over {context.config.stop.ap_range} rounds" if shift.should_stop else None
@@ -79,7 +79,7 @@ def _reason_to_end(context: RoundContext, round_index: int, pool: Sequence[Image
 def _val(context: RoundContext, round_index: int) -> tuple[dict[str, Boxes], dict[str, Boxes]]:
     """What the round's detector found on val, and its labels; both by image id."""
     truths = {sample.image.image_id: sample.boxes for sample in context.samples(Split.VAL) if sample.complete}
-    found = read_detections(context.file(round_index, VAL_DETECTIONS))
+    found = read_detections(context.files(round_index).val_detections)
     return {image_id: boxes for image_id, boxes in found if image_id in truths}, truths
 
 
@@ -112,7 +112,7 @@ def _score_pool(
     from boxwise.scorers.no_score import NoScore
     from boxwise.scorers.pool_pass import inspect_pool
 
-    config, folder = context.config, round_folder(context.folder, round_index)
+    config, files = context.config, context.files(round_index)
     scorer = registry.scorer_of(
         config.scorer,
         device=detector.device,
@@ -122,14 +122,14 @@ def _score_pool(
         weights=_weights(context, round_index, registry.scorer_options(config.scorer).learned_weights()),
     )
     labeled = context.samples(Split.TRAIN)
-    figures = scorer.fit(labeled, pool, detector=detector, rng=context.rng(round_index, Phase.SCORE), folder=folder)
+    figures = scorer.fit(labeled, pool, detector=detector, rng=context.rng(round_index, Phase.SCORE), folder=files.path)
     inspect = partial(inspect_pool, detector, batch=config.score_batch, workers=config.workers)
     watch = context.watch(round_index, Phase.SCORE)
     strategy = registry.strategy_of(config.strategy)
     found = inspect(
         scorer,
         pool,
-        detections_path=folder / "detections.parquet",
+        detections_path=files.detections,
         keep_boxes=strategy.uses_boxes,
         objects=objects,
         progress=lambda done, total: watch(done, total, {}),
@@ -137,7 +137,7 @@ def _score_pool(
     scores = scorer.score(found.image_ids, found.terms)
     covered = [sample.image for sample in labeled] if strategy.uses_embeddings else []
     labeled_embeddings = inspect(NoScore(), covered).embeddings if covered else found.embeddings[:0]
-    write_scored_pool(folder, ScoredPool(scores, found.embeddings, labeled_embeddings, found.box_counts, found.class_counts, found.boxes))
+    write_scored_pool(files, ScoredPool(scores, found.embeddings, labeled_embeddings, found.box_counts, found.class_counts, found.boxes))
     return scores, figures, found.unreadable
 
 
@@ -149,7 +149,7 @@ def _cross_validate(
 
     annotated = set(context.store.annotations(Split.TRAIN))
     records = {record.image_id: record for record in pool if record.image_id not in annotated}
-    path = context.file(round_index, "detections.parquet")
+    path = context.files(round_index).detections
     shortlist = most_confident(
         ((i, boxes.at_least(thresholds.uncertain)) for i, boxes in read_detections(path, only=set(records))),
         policy_of(context).validates,
@@ -159,15 +159,15 @@ def _cross_validate(
     hosts = [sample for sample in context.samples(Split.TRAIN) if sample.complete]
     hosts = [hosts[row] for row in rng.permutation(len(hosts))[:_MOST_HOSTS]]
     passed = cross_validate(detector, images, hosts, rng=rng, batch=context.config.score_batch)
-    write_consistency(context.file(round_index, CONSISTENCY), passed)
+    write_consistency(context.files(round_index).consistency, passed)
 
 
 def _weights(context: RoundContext, round_index: int, learned: Collection[str]) -> dict[str, float]:
     """The latest fitted weights of those `learned`, equal before there are any; empty where none is learned."""
     if not learned:
         return {}
-    fitted = [context.facts(number, Phase.AUDIT).get("weights") for number in range(round_index, 0, -1)]
-    return next((weights for weights in fitted if weights), {name: 1 / len(learned) for name in learned})
+    fitted = [context.committed(number).audit.weights for number in range(round_index, 0, -1)]
+    return next((dict(weights) for weights in fitted if weights), {name: 1 / len(learned) for name in learned})
 
 
 def _summary(values: NDArray[np.float64]) -> dict[str, Any]:

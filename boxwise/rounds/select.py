@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
-from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -20,16 +19,16 @@ from boxwise.annotation.proposals import Thresholds, fixed_thresholds, propose
 from boxwise.annotation.verdicts import annotation_of
 from boxwise.artifacts.box_tables import write_proposals
 from boxwise.artifacts.detections_file import read_detections
+from boxwise.artifacts.facts import SelectFacts
 from boxwise.artifacts.scored_pool import read_scored_pool
 from boxwise.config import resolve
 from boxwise.errors import StudyError
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Split
 from boxwise.rounds.cold_start import cold_start
-from boxwise.rounds.context import RoundContext, StepResult, round_folder
+from boxwise.rounds.context import RoundContext, StepResult
 from boxwise.rounds.first_proposals import first_proposals
 from boxwise.strategies.base import Budget, Candidates
 
-PROPOSALS = "proposals.parquet"
 _NOTHING_TO_ASK = {
     "trust": "no image of the pool has a box of score ask.uncertain or more",
     "boxes": "no image of the pool has an uncertain box to ask about",
@@ -58,17 +57,17 @@ def select(context: RoundContext, round_index: int) -> StepResult:
     query, facts = _chosen(context, round_index, settled, rng)
     if not any(item.split is Split.TRAIN for item in query.items):  # nor is val drawn: it would not be labelled any more
         ended = _NOTHING_TO_ASK.get(context.config.ask.mode, "no image of the pool is left to ask about")
-        return StepResult(facts | _counts(Query(round_index, ()), ()) | {"ended": ended}, (round_index, Phase.DONE))
+        return StepResult(replace(_counted(facts, Query(round_index, ()), ()), ended=ended), (round_index, Phase.DONE))
     if context.config.ask.mode == "full":
-        return StepResult(facts | _counts(query, ()), (round_index, Phase.ANNOTATE), query)
+        return StepResult(_counted(facts, query, ()), (round_index, Phase.ANNOTATE), query)
     query, proposals, annotations = _with_proposals(context, round_index, query, settled)
-    write_proposals(context.file(round_index, PROPOSALS), proposals)
-    return StepResult(facts | _counts(query, annotations), (round_index, Phase.ANNOTATE), query, annotations)
+    write_proposals(context.files(round_index).proposals, proposals)
+    return StepResult(_counted(facts, query, annotations), (round_index, Phase.ANNOTATE), query, annotations)
 
 
 def thresholds_of(context: RoundContext, round_index: int) -> Thresholds:
     """The thresholds for proposals of the detector that `round` trained: calibrated after it, or the config's."""
-    known = context.facts(round_index, Phase.SCORE).get("thresholds")
+    known = context.committed(round_index).score.thresholds
     return Thresholds.from_json(known) if known else fixed_thresholds(context.config.ask, context.classes)
 
 
@@ -94,25 +93,26 @@ def _first(context: RoundContext, rng: Generator) -> StepResult:
     unreadable = {**unreadable, **known.unreadable}
     for image_id, fault in unreadable.items():
         context.store.quarantine(image_id, fault)
-    facts |= {"wanted": wanted} if wanted > initial else {}
     query = Query(0, tuple(item for item in drawn if item.image_id not in known.unreadable))
     query, annotations = _asked_with(query, known.made, context.config.ask.mode, whole=known.whole)
     if known.made:
-        write_proposals(context.file(0, PROPOSALS), list(known.made.values()))
-    return StepResult(facts | _counts(query, annotations) | known.facts, (0, Phase.ANNOTATE), query, annotations)
+        write_proposals(context.files(0).proposals, list(known.made.values()))
+    facts = replace(_counted(facts, query, annotations), wanted=wanted if wanted > initial else None, **known.facts)
+    return StepResult(facts, (0, Phase.ANNOTATE), query, annotations)
 
 
 def _first_batch(
     context: RoundContext, order: Sequence[str], amount: int, rng: Generator
-) -> tuple[list[QueryItem], dict[str, Any], Mapping[str, str]]:
+) -> tuple[list[QueryItem], SelectFacts, Mapping[str, str]]:
     """`amount` of the images in random `order`, facts of their choice, and image_id → message of those found unreadable on the way."""
     started, cold = monotonic(), context.config.cold_start
     if cold.name == "random" or not amount:
-        return [QueryItem(image_id, 0.0) for image_id in order[:amount]], {"strategy": "random"}, {}
+        return [QueryItem(image_id, 0.0) for image_id in order[:amount]], SelectFacts(strategy="random"), {}
     open_ids = set(order)
     items, unreadable = cold_start(context, [r for r in context.store.pool() if r.image_id in open_ids], amount, rng=rng)
-    facts = {"strategy": cold.name, "embedding": cold.embedding, "candidates": len(open_ids - set(unreadable))}
-    return items, facts | {"seconds": monotonic() - started}, unreadable
+    offered = len(open_ids - set(unreadable))
+    facts = SelectFacts(strategy=cold.name, embedding=cold.embedding, candidates=offered, seconds=monotonic() - started)
+    return items, facts, unreadable
 
 
 def _settled(context: RoundContext, round_index: int) -> Settled:
@@ -122,14 +122,14 @@ def _settled(context: RoundContext, round_index: int) -> Settled:
     return Settled(context.store.annotations(Split.TRAIN, before=round_index) if since else latest, since)
 
 
-def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Generator) -> tuple[Query, dict[str, Any]]:
+def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Generator) -> tuple[Query, SelectFacts]:
     """The round's images: those to be asked about again, the strategy's picks, and a random draw for val."""
-    config, scored = context.config, read_scored_pool(round_folder(context.folder, round_index - 1))
+    config, scored = context.config, read_scored_pool(context.files(round_index - 1))
     candidates = partial(scored.candidates, round_index, cost=config.cost, labeled_class_counts=settled.class_counts(len(context.classes)))
     pool = {record.image_id for record in context.store.pool()} - settled.since
     budget, images = _budget(context, lambda: candidates(pool))
     drawn = _validation(context, round_index, pool - settled.before.keys(), images)
-    again = [image_id for image_id in context.facts(round_index - 1, Phase.COMPOSE).get("requeued", []) if image_id in pool]
+    again = [image_id for image_id in context.committed(round_index - 1).compose.requeued if image_id in pool]
     requeued, spent = _requeued(candidates(set(again)), again, budget) if again else ([], 0.0)
     open_to_all = pool - {item.image_id for item in (*drawn, *requeued)}
     offered = candidates(_askable(context, round_index, open_to_all, settled))
@@ -137,7 +137,8 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
     strategy = registry.strategy_of(config.strategy)
     started = monotonic()
     picks = strategy.select(offered, Budget(left, budget.unit), rng=rng).items if left > 0 and len(offered) else ()
-    facts = {"strategy": config.strategy.name, "candidates": len(offered), "requeued": len(requeued), "seconds": monotonic() - started}
+    seconds = monotonic() - started
+    facts = SelectFacts(strategy=config.strategy.name, candidates=len(offered), requeued=len(requeued), seconds=seconds)
     return Query(round_index, (*drawn, *requeued, *picks)), facts
 
 
@@ -191,7 +192,7 @@ def _askable(context: RoundContext, round_index: int, pool: set[str], settled: S
 def _proposals(context: RoundContext, round_index: int, image_ids: set[str], settled: Settled) -> Iterator[Proposals]:
     """The model's suggestions on some images of the last pool pass, made from what people said of them before, if anything."""
     ask, thresholds = context.config.ask, thresholds_of(context, round_index - 1)
-    for image_id, detections in read_detections(context.file(round_index - 1, "detections.parquet"), only=image_ids):
+    for image_id, detections in read_detections(context.files(round_index - 1).detections, only=image_ids):
         yield propose(image_id, detections, thresholds, overlap=ask.overlap, prefix=f"r{round_index}", settled=settled.before.get(image_id))
 
 
@@ -235,12 +236,13 @@ def _asked(item: QueryItem, proposals: Proposals | None, mode: str) -> QueryItem
     return item if mode == "review" and not looked_over else replace(item, box_ids=proposals.uncertain_ids)
 
 
-def _counts(query: Query, annotations: Sequence[Annotation]) -> dict[str, Any]:
+def _counted(facts: SelectFacts, query: Query, annotations: Sequence[Annotation]) -> SelectFacts:
     train = [item for item in query.items if item.split is Split.TRAIN]
-    return {
-        "asked": len(query.items) - len(annotations),
-        "whole": sum(item.box_ids is None for item in train),
-        "boxwise": sum(bool(item.box_ids) for item in train),
-        "self_labeled": len(annotations),
-        "val_drawn": len(query.items) - len(train),
-    }
+    return replace(
+        facts,
+        asked=len(query.items) - len(annotations),
+        whole=sum(item.box_ids is None for item in train),
+        boxwise=sum(bool(item.box_ids) for item in train),
+        self_labeled=len(annotations),
+        val_drawn=len(query.items) - len(train),
+    )

@@ -12,9 +12,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from boxwise.artifacts.box_tables import read_self_labels
+from boxwise.artifacts.facts import TrainFacts
 from boxwise.errors import StaleCheckpointError, StudyError
 from boxwise.records import Phase, Sample, Split
-from boxwise.rounds.compose import SELF_LABELS, policy_of
+from boxwise.rounds.compose import policy_of
 from boxwise.rounds.context import RoundContext, StepResult
 
 if TYPE_CHECKING:
@@ -28,21 +29,21 @@ def train(context: RoundContext, round_index: int) -> StepResult:
     """Train from the initial weights or from those of the round before, as the config says."""
     started = monotonic()
     detector, report = _fit(context, round_index)
-    weights = context.weights_file(round_index)
+    weights = context.files(round_index).weights
     weights.parent.mkdir(parents=True, exist_ok=True)
     detector.save(weights)
     for image_id, fault in report.unreadable.items():
         context.store.quarantine(image_id, fault)
-    before = context.facts(round_index - 1, Phase.TRAIN) if goes_on(context, round_index) else {}
-    facts = {
-        "steps": report.steps,
-        "steps_behind": report.steps + before.get("steps_behind", before.get("steps", 0)),
-        "stopped_early": report.stopped_early,
-        "best_ap": report.best_ap,
-        "images_per_second": report.images_per_second,
-        "seconds": monotonic() - started,
-        "history": list(report.history),
-    }
+    before = context.committed(round_index - 1).train if goes_on(context, round_index) else TrainFacts()
+    facts = TrainFacts(
+        steps=report.steps,
+        steps_behind=report.steps + (before.steps_behind or before.steps or 0),
+        stopped_early=report.stopped_early,
+        best_ap=report.best_ap,
+        images_per_second=report.images_per_second,
+        seconds=monotonic() - started,
+        history=tuple(report.history),
+    )
     return StepResult(facts, (round_index, Phase.EVALUATE))
 
 
@@ -54,20 +55,20 @@ def train_along(context: RoundContext, round_index: int) -> None:
 def tidy(context: RoundContext, round_index: int, phase: Phase) -> None:
     """Remove what a committed step no longer needs."""
     if phase is Phase.TRAIN:
-        _checkpoint(context, round_index).unlink(missing_ok=True)
+        context.files(round_index).checkpoint.unlink(missing_ok=True)
 
 
 def _fit(context: RoundContext, round_index: int) -> tuple[TorchDetector, FitReport]:
     detector = context.build()
     if goes_on(context, round_index):
-        detector.load(context.weights_file(round_index - 1))
+        detector.load(context.files(round_index - 1).weights)
     seed = int(context.rng(round_index, Phase.TRAIN).integers(2**31))
     return detector, teach(
         context,
         round_index,
         detector,
         seed=seed,
-        checkpoint=_checkpoint(context, round_index),
+        checkpoint=context.files(round_index).checkpoint,
         progress=context.watch(round_index, Phase.TRAIN),
     )
 
@@ -101,9 +102,9 @@ def goes_on(context: RoundContext, round_index: int) -> bool:
 
 def _lessons(context: RoundContext, round_index: int) -> list[Sample]:
     """What the round trains on: annotated images, then pool images under the model's own labels, which are never complete."""
-    chosen = context.facts(round_index, Phase.COMPOSE).get("train")
+    chosen = context.committed(round_index).compose.train
     samples = context.samples(Split.TRAIN, only=None if chosen is None else set(chosen))
-    own = read_self_labels(context.file(round_index, SELF_LABELS))
+    own = read_self_labels(context.files(round_index).self_labels)
     labeled = set(context.store.annotations(Split.TRAIN)) if own else set()  # a person may have, since the round was composed
     records = {record.image_id: record for record in context.store.images(Split.TRAIN) if record.image_id not in labeled} if own else {}
     samples += [
@@ -116,7 +117,3 @@ def _lessons(context: RoundContext, round_index: int) -> list[Sample]:
     if not samples:
         raise StudyError(f"{context.folder}: round {round_index} has nothing to train on; see `boxwise status {context.folder}`.")
     return samples
-
-
-def _checkpoint(context: RoundContext, round_index: int) -> Path:
-    return context.file(round_index, "checkpoint.pt")

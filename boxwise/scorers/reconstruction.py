@@ -18,12 +18,14 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
+from boxwise.artifacts.round_folder import RoundFolder
+from boxwise.artifacts.vae_history import write_vae_history
 from boxwise.config import VaeConfig
 from boxwise.detectors.base import Detector, ImageBatch, View
 from boxwise.detectors.input import InputSpec
 from boxwise.detectors.loading import image_batches
 from boxwise.errors import BoxwiseError
-from boxwise.files import replacing, write_csv
+from boxwise.files import replacing
 from boxwise.records import ImageRecord, Sample, Scores
 from boxwise.scorers.base import Terms
 from boxwise.scorers.vae import Vae, reconstruct, reconstruction_errors, save_vae, train_vae
@@ -58,9 +60,10 @@ class Reconstruction:
         images = self._training_images(records, rng)
         self.vae, history = train_vae(images, self.config, rng=rng, device=self.device)
         if folder is not None:
-            save_vae(self.vae, folder / "vae.pt")
-            write_csv(folder / "vae_history.csv", ("step", "reconstruction", "kl"), history)
-            _write_sheet(self.vae, torch.from_numpy(images), folder / "reconstructions.png")
+            files = RoundFolder(folder)
+            save_vae(self.vae, files.vae)
+            write_vae_history(files.vae_history, history)
+            _write_sheet(self.vae, torch.from_numpy(images), files.reconstructions)
         last = history[-1]
         return {"vae_images": float(len(images)), "vae_reconstruction": last["reconstruction"], "vae_kl": last["kl"]}
 

@@ -34,6 +34,8 @@ class SimulatedAnnotator:
     other arms; an object's own slips do not depend on what was suggested, and an image asked about again is looked at with a fresh eye.
     """
 
+    name = "simulated"
+
     def __init__(
         self,
         truths: Mapping[str, Boxes],

@@ -31,7 +31,7 @@ from boxwise.records import Phase, Split
 from boxwise.registry import arm_overrides, needs_oracle, settled
 from boxwise.results.cells import SELF_LABELS_FILE, cell_of
 from boxwise.results.facts import Cell
-from boxwise.rounds import SELF_LABELS, Event, may_propose
+from boxwise.rounds import Event, may_propose
 from boxwise.simulation.annotator import SimulatedAnnotator
 from boxwise.study import Study
 
@@ -255,7 +255,7 @@ def _self_labels_of(study: Study, number: int, annotator: SimulatedAnnotator) ->
     """How right the model's own labels of a round were, by the place they are in; nothing in the study reads it."""
     given = study.store.annotations(Split.TRAIN, before=number + 1).values()
     by_model = {a.image_id: a.boxes[a.by_model] for a in given if a.round == number and a.by_model.any()}
-    own = read_self_labels(study.round_folder(number) / SELF_LABELS)
+    own = read_self_labels(study.files(number).self_labels)
     pool = {image_id: labels.boxes for image_id, labels in own.items()}
     return {
         place: self_label_quality(labels.items(), {i: annotator.reveal(i) for i in labels}, study.classes)
@@ -309,7 +309,7 @@ def _tagged(arm: str, seed: int, on_event: OnEvent | None) -> Callable[[Event], 
 
 def _finished(study: Study, number: int, phase: Phase) -> Event:
     """The event of a finished step, with what was reached if it was an evaluation."""
-    metrics = study.store.facts()[number][phase.value].get(Split.TEST.value) if phase is Phase.EVALUATE else None
+    metrics = study.round(number).evaluate.test if phase is Phase.EVALUATE else None
     return Event(number, phase, 1, 1, {"AP": metrics["ap"], "AP50": metrics["ap50"]} if metrics else {}, finished=True)
 
 

@@ -3,8 +3,9 @@
 `rows.py` is what lies between records and rows.
 """
 
+from boxwise.store.answers import HistoryEntry, Labour, Person, Stamp
 from boxwise.store.desk import Desk, Draft, Lease
 from boxwise.store.schema import URL, file_url
-from boxwise.store.store import GIVEN, MODEL, Labour, Store
+from boxwise.store.store import GIVEN, MODEL, Store
 
-__all__ = ["GIVEN", "MODEL", "URL", "Desk", "Draft", "Labour", "Lease", "Store", "file_url"]
+__all__ = ["GIVEN", "MODEL", "URL", "Desk", "Draft", "HistoryEntry", "Labour", "Lease", "Person", "Stamp", "Store", "file_url"]

@@ -7,7 +7,6 @@ a phase with its facts and the next position. Nobody else writes SQL. Knows noth
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from sqlalchemy.engine import URL, Connection, Engine
 from boxwise.errors import StudyError
 from boxwise.jsonable import plain
 from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, Source, Split, Verdict
+from boxwise.store.answers import HistoryEntry, Labour, Person, Stamp
 from boxwise.store.migrations import NEWEST
 from boxwise.store.rows import append, hold, insert_query, now, put, read_annotation, read_item, read_record, read_verdicts
 from boxwise.store.schema import (
@@ -39,21 +39,6 @@ from boxwise.store.schema import (
 from boxwise.store.upgrading import upgrade
 
 GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
-
-
-@dataclass(frozen=True)
-class Labour:
-    """What annotating cost: images and boxes now labelled, and all seconds ever spent, history and quarantined images included.
-
-    boxes: those a person answered for; model_boxes: the others. by_hand: images and boxes of any source that were labelled in this study,
-    not given with the data: what a person would have had to do without a model.
-    """
-
-    images: int
-    boxes: int
-    model_boxes: int
-    seconds: float
-    by_hand: tuple[int, int]
 
 
 class Store:
@@ -109,18 +94,15 @@ class Store:
         number, phase = self.get("position")
         return number, Phase(phase)
 
-    def stamp(self) -> tuple[tuple[int, Phase], int, int, int]:
-        """(position, number of the newest annotation, how many are history only, how many images are quarantined).
-
-        Labels and rounds are the same while this is.
-        """
+    def stamp(self) -> Stamp:
+        """Labels and rounds are the same while this is."""
         newest = sa.select(sa.func.max(ANNOTATIONS.c.id)).scalar_subquery()
         late = sa.select(sa.func.count()).where(ANNOTATIONS.c.late).scalar_subquery()
         faulty = sa.select(sa.func.count()).where(IMAGES.c.fault.is_not(None)).scalar_subquery()
         with self._engine.connect() as connection:
             row = connection.execute(sa.select(STUDY.c.value, newest, late, faulty).where(STUDY.c.key == "position")).one()
         (number, phase), last, history, count = row
-        return (number, Phase(phase)), last or 0, history, count
+        return Stamp((number, Phase(phase)), last or 0, history, count)
 
     # -- images ---------------------------------------------------------------------------------------------------------
 
@@ -260,12 +242,12 @@ class Store:
         """For the desk, which keeps its own tables in the same database."""
         return self._engine
 
-    def history(self, image_id: str) -> list[tuple[str, str, Annotation, tuple[Verdict, ...]]]:
-        """Every annotation an image ever had, oldest first: (annotator, when, annotation, verdicts)."""
+    def history(self, image_id: str) -> list[HistoryEntry]:
+        """Every annotation an image ever had, oldest first."""
         statement = sa.select(ANNOTATIONS).where(ANNOTATIONS.c.image_id == image_id).order_by(ANNOTATIONS.c.id)
         with self._engine.connect() as connection:
             rows = connection.execute(statement).all()
-            return [(row.annotator, row.at, read_annotation(row), read_verdicts(connection, row.id)) for row in rows]
+            return [HistoryEntry(row.annotator, row.at, row.late, read_annotation(row), read_verdicts(connection, row.id)) for row in rows]
 
     def labour(self, split: Split) -> Labour:
         """Images, boxes and seconds so far in one split."""
@@ -286,8 +268,8 @@ class Store:
         with self._engine.connect() as connection:
             return float(connection.execute(statement).scalar() or 0.0)
 
-    def people(self) -> dict[str, tuple[int, float]]:
-        """annotator → (images they have answered for, seconds), the busiest first; late answers count, as the time is spent."""
+    def people(self) -> dict[str, Person]:
+        """annotator → what they have done, the busiest first; late answers count, as the time is spent."""
         images, seconds = sa.func.count(ANNOTATIONS.c.image_id.distinct()), sa.func.sum(ANNOTATIONS.c.seconds)
         statement = (
             sa.select(ANNOTATIONS.c.annotator, images.label("images"), seconds.label("seconds"))
@@ -296,7 +278,7 @@ class Store:
             .order_by(images.desc(), ANNOTATIONS.c.annotator)
         )
         with self._engine.connect() as connection:
-            return {row.annotator: (row.images, float(row.seconds)) for row in connection.execute(statement)}
+            return {row.annotator: Person(row.images, float(row.seconds)) for row in connection.execute(statement)}
 
     def answered_again(self) -> set[str]:
         """The images whose labels a person has looked at a second time: given or answered before, and answered since."""
@@ -374,11 +356,11 @@ class Store:
         with self._engine.connect() as connection:
             return int(connection.execute(sa.select(sa.func.count()).where(QUERIES.c.round == round_index)).scalar_one())
 
-    def fact(self, round_index: int, phase: Phase) -> dict[str, Any]:
-        """The facts of one step; empty before it is finished."""
+    def facts_of(self, round_index: int) -> dict[str, dict[str, Any]]:
+        """phase → facts of the finished steps of one round."""
         with self._engine.connect() as connection:
-            found = connection.execute(sa.select(FACTS.c.facts).where(FACTS.c.round == round_index, FACTS.c.phase == phase.value)).scalar()
-        return found or {}
+            rows = connection.execute(sa.select(FACTS.c.phase, FACTS.c.facts).where(FACTS.c.round == round_index))
+            return {row.phase: row.facts for row in rows}
 
     def facts(self) -> dict[int, dict[str, dict[str, Any]]]:
         """round → phase → facts of every finished step."""

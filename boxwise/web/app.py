@@ -66,7 +66,7 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
 
     @app.get("/api/study")
     def about() -> dict[str, Any]:
-        number, phase = study.store.position
+        number, phase = study.position
         colors = class_colors(len(study.classes))
         asked, waiting = _amounts(queue)
         return {
@@ -86,7 +86,7 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
 
     @app.get("/api/progress")
     def progress() -> dict[str, Any]:
-        number, phase = study.store.position
+        number, phase = study.position
         asked, waiting = _amounts(queue)
         return {
             "round": number,
@@ -111,7 +111,7 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
 def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
     @app.get("/api/queue")
     def listing() -> dict[str, Any]:
-        return {"round": queue.study.store.position[0], "items": queue.listing()}
+        return {"round": queue.study.position[0], "items": queue.listing()}
 
     @app.get("/api/found/{image_id:path}")
     def found(image_id: str) -> list[dict[str, Any]]:
@@ -207,10 +207,10 @@ def _cached(request: Request, path: Path, read: Callable[[], tuple[bytes, str]])
 
 def _amounts(queue: LabelQueue) -> tuple[int, int]:
     """(images asked about this round, those that still wait)."""
-    number, phase = queue.study.store.position
+    number, phase = queue.study.position
     if phase is Phase.SELECT:
         return 0, 0
-    return queue.study.store.asked(number), len(queue.study.store.waiting(number))
+    return queue.study.asked_count(number), len(queue.study.waiting(number))
 
 
 def _served(task: Task) -> dict[str, Any]:

@@ -11,17 +11,14 @@ from typing import Any
 
 from boxwise.artifacts.detections_file import read_detections, row_groups
 from boxwise.boxes import Boxes
-from boxwise.rounds.evaluate import VAL_DETECTIONS
 from boxwise.study import Study
-
-_FILES = ("detections.parquet", VAL_DETECTIONS)
 
 
 def found_on(study: Study, image_id: str) -> list[dict[str, Any]]:
     """xyxy, label and score of each detection on the image by the newest model that looked at it; none before the first pass."""
-    for round_index in range(study.store.position[0], -1, -1):
-        for name in _FILES:
-            path = study.round_folder(round_index) / name
+    for round_index in range(study.position[0], -1, -1):
+        files = study.files(round_index)
+        for path in (files.detections, files.val_detections):
             if path.is_file() and (group := _groups(path, path.stat().st_mtime_ns).get(image_id)) is not None:
                 ((_, boxes),) = read_detections(path, only=[image_id], groups=[group])
                 return _plain(boxes)

@@ -62,7 +62,7 @@ class LabelQueue:
 
     def _next(self, annotator: str, tab: str, keep: Collection[str]) -> Task | str:
         while True:
-            number, phase = self.study.store.position
+            number, phase = self.study.position
             if phase is not Phase.ANNOTATE:
                 return "done" if phase is Phase.DONE else "training"
             left, free = self._free(number, annotator, tab, keep)
@@ -72,13 +72,13 @@ class LabelQueue:
                 task = self._task(free, annotator, tab)
             except (TakenError, QuarantinedError):
                 continue  # between the look and the grasp: somebody else was faster, so look again
-            if self.study.store.waiting(number, image_id=free):
+            if self.study.waiting(number, image_id=free):
                 return task
             self.release([free], annotator, tab=tab)  # answered between the look and the grasp
 
     def _free(self, number: int, annotator: str, tab: str, keep: Collection[str]) -> tuple[int, str | None]:
         """(how many images wait that are not in `keep`, the first of them that nobody else has)."""
-        waiting, held, skipped = self.study.store.waiting(number), self.desk.leases(at=self.clock()), self.desk.skipped(number)
+        waiting, held, skipped = self.study.waiting(number), self.desk.leases(at=self.clock()), self.desk.skipped(number)
         left = [image_id for image_id in self.study.asked(number) if image_id in waiting and image_id not in keep]
         for image_id in sorted(left, key=lambda image_id: annotator in skipped.get(image_id, {})):
             lease = held.get(image_id)
@@ -97,7 +97,7 @@ class LabelQueue:
     def renew(self, image_ids: Collection[str], annotator: str, *, tab: str = "") -> tuple[float, list[str]]:
         """(when the leases end now, the images that were lost: to others, to another tab, or answered by others in an absence)."""
         until, held = self.clock() + self.lease_seconds, self.desk.leases(at=self.clock())
-        number = self.study.store.position[0]
+        number = self.study.position[0]
         overtaken = [i for i in image_ids if i not in held and self.desk.answered_by_another(i, number, annotator)]
         return until, [i for i in image_ids if i in overtaken or self._take(i, annotator, tab, until) is not None]
 
@@ -131,8 +131,8 @@ class LabelQueue:
         return known.late
 
     def _store(self, answer: Answer, record: ImageRecord) -> None:
-        check_round(answer.image_id, answer.round, self.study.store.position[0])
-        check_boxes(answer, record, self.study.store.annotation(answer.image_id))
+        check_round(answer.image_id, answer.round, self.study.position[0])
+        check_boxes(answer, record, self.study.annotation(answer.image_id))
         self.study.tell(
             answer.image_id,
             answer.verdicts,
@@ -159,40 +159,40 @@ class LabelQueue:
     def save_draft(self, image_id: str, round_index: int, annotator: str, *, revision: int, document: Mapping[str, Any]) -> int:
         """Keep somebody's unfinished work; the revision that is kept. Raises RefusedError for an unknown image or round."""
         self.record(image_id)
-        check_round(image_id, round_index, self.study.store.position[0])
+        check_round(image_id, round_index, self.study.position[0])
         return self.desk.save_draft(image_id, round_index, annotator, revision=revision, document=document)
 
     def skip(self, image_id: str, round_index: int, annotator: str, reason: str) -> None:
         """Put the image off: others may take it now, this annotator gets it again after all the rest."""
         self.record(image_id)
-        check_round(image_id, round_index, self.study.store.position[0])
+        check_round(image_id, round_index, self.study.position[0])
         self.desk.skip(image_id, round_index, annotator, reason)
         self._let_go([image_id], annotator)
 
     def flag(self, image_id: str, annotator: str, reason: str) -> None:
         """The image is of no use to anybody: quarantined, with the first reason and who gave it."""
         self.record(image_id)
-        self.study.store.quarantine(image_id, f"{FLAGGED} {annotator}: {reason}")
+        self.study.quarantine(image_id, f"{FLAGGED} {annotator}: {reason}")
         self.desk.release([image_id], annotator)
         self._let_go([image_id], annotator)
 
     def unflag(self, image_id: str) -> None:
         """Take a person's flag back: the image is asked about again. Raises RefusedError where a fault of the file keeps it out of use."""
         self.record(image_id)
-        fault = self.study.store.quarantined().get(image_id)
+        fault = self.study.quarantined().get(image_id)
         if fault is None:
             return
         if not fault.startswith(FLAGGED):
             raise QuarantinedError(image_id, fault)
-        self.study.store.restore(image_id)
+        self.study.restore(image_id)
 
     def listing(self) -> list[dict[str, Any]]:
         """Every image of the round's query: who has it or has answered it."""
-        number, phase = self.study.store.position
+        number, phase = self.study.position
         if phase is Phase.SELECT:
             return []
-        waiting = self.study.store.waiting(number)
-        held, faulty = self.desk.leases(at=self.clock()), self.study.store.quarantined()
+        waiting = self.study.waiting(number)
+        held, faulty = self.desk.leases(at=self.clock()), self.study.quarantined()
         return [self._listed(rank, item, waiting, held, faulty) for rank, item in enumerate(self.study.asked(number).values())]
 
     def _listed(
@@ -243,8 +243,8 @@ class LabelQueue:
                     del self._hands[image_id]
 
     def _task(self, image_id: str, annotator: str, tab: str) -> Task:
-        record, number = self.record(image_id), self.study.store.position[0]
-        fault = self.study.store.quarantined().get(image_id)
+        record, number = self.record(image_id), self.study.position[0]
+        fault = self.study.quarantined().get(image_id)
         if fault is not None:
             raise QuarantinedError(image_id, fault)
         until = self.clock() + self.lease_seconds
@@ -255,7 +255,7 @@ class LabelQueue:
         item = asked.get(image_id)
         rank = None if item is None else list(asked).index(image_id)
         draft = self.desk.draft(image_id, number, annotator)
-        current = None if item is None else self.study.store.annotation(image_id)
+        current = None if item is None else self.study.annotation(image_id)
         labels = current if current is not None and current.round >= number else None
         return Task(record, number, rank, item, self.study.shown(image_id, round_index=number), until, draft, labels)
 
@@ -265,7 +265,7 @@ class LabelQueue:
 
     def record(self, image_id: str) -> ImageRecord:
         """The image's record, quarantined or not; it never changes, so it is read once. Raises UnknownImageError."""
-        record = self._records.get(image_id) or self.study.store.record(image_id)
+        record = self._records.get(image_id) or self.study.record(image_id)
         if record is None:
             raise UnknownImageError(image_id)
         self._records[image_id] = record

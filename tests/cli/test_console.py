@@ -1,6 +1,7 @@
 """The tables of the terminal: who labelled, and what it cost."""
 
 import pytest
+from made_rounds import made_round
 
 from boxwise.cli import console
 from boxwise.evaluation.curves import AXES, CellCurve, compare_arms
@@ -11,6 +12,10 @@ from boxwise.rounds import Event
 LABOUR = {"images": 50, "boxes": 120, "seconds": 900.0}
 
 
+def rounds(facts):
+    return [made_round(number, steps) for number, steps in facts.items()]
+
+
 @pytest.fixture
 def shown(capsys):
     """The lines that a table prints."""
@@ -19,19 +24,21 @@ def shown(capsys):
 
 class TestRounds:
     def test_a_round_that_waits_for_labels_has_no_row_yet(self, shown):
-        console.rounds_table({0: {"annotate": LABOUR, "evaluate": {"val": {"ap": 0.1, "ap50": 0.2}, "test": None}}, 1: {"select": {}}})
+        console.rounds_table(
+            rounds({0: {"annotate": LABOUR, "evaluate": {"val": {"ap": 0.1, "ap50": 0.2}, "test": None}}, 1: {"select": {}}})
+        )
         lines = shown()
         assert any(line.startswith("│ 0 ") and "0.200" in line for line in lines)
         assert not any(line.startswith("│ 1 ") for line in lines)
 
     def test_nothing_labelled_is_no_table(self, shown):
-        console.rounds_table({0: {"select": {}}})
+        console.rounds_table(rounds({0: {"select": {}}}))
         assert not shown()
 
     def test_the_models_boxes_have_a_column_where_there_are_any(self, shown):
-        console.rounds_table({0: {"annotate": LABOUR | {"model_boxes": 0}}})
+        console.rounds_table(rounds({0: {"annotate": LABOUR | {"model_boxes": 0}}}))
         assert not any("by the model" in line for line in shown())
-        console.rounds_table({0: {"annotate": LABOUR | {"model_boxes": 0}}, 1: {"annotate": LABOUR | {"model_boxes": 77}}})
+        console.rounds_table(rounds({0: {"annotate": LABOUR | {"model_boxes": 0}}, 1: {"annotate": LABOUR | {"model_boxes": 77}}}))
         lines = shown()
         assert any("by the model" in line for line in lines) and any("77" in line for line in lines)
 
@@ -73,7 +80,7 @@ class TestProgress:
 
     def test_val_says_how_many_images_it_has_and_its_interval(self, shown):
         val = {"ap": 0.31, "ap50": 0.5, "images": 12, "intervals": {"ap": [0.25, 0.37], "ap50": [0.4, 0.6]}}
-        console.rounds_table({0: {"annotate": LABOUR, "evaluate": {"val": val, "test": None}}})
+        console.rounds_table(rounds({0: {"annotate": LABOUR, "evaluate": {"val": val, "test": None}}}))
         assert any("0.310 (0.25 to 0.37)" in line and " 12 " in line for line in shown())
         assert (
             console._quality("val", val) == "val AP 0.310 (0.25 to 0.37), AP50 0.500 (0.40 to 0.60) on 12 images, fewer than 30 say little"

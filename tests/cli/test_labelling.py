@@ -154,7 +154,8 @@ class TestRunLabel:
         assert study.store.position == (1, Phase.DONE)
         told = [image_id for number in (0, 1) for image_id in study.store.query(number).image_ids]
         assert all(len(study.store.history(image_id)) == 1 for image_id in told)
-        images, seconds = study.store.people()["anna"]
+        anna = study.store.people()["anna"]
+        images, seconds = anna.images, anna.seconds
         assert images == len(told) and seconds == sum(1 + 0.5 * len(digits.labels[image_id]) for image_id in told)
 
     def test_a_study_that_is_done_ends_with_its_report(self, made, digits, monkeypatch):
@@ -184,7 +185,7 @@ class TestRunLabel:
         assert said.count("Stopped") == 1
         with pytest.raises(ProcessLookupError):
             os.kill(trainer, 0)
-        assert study.store.position == (0, Phase.TRAIN) and (study.round_folder(0) / "checkpoint.pt").exists()
+        assert study.store.position == (0, Phase.TRAIN) and (study.files(0).checkpoint).exists()
 
     def test_a_training_whose_parent_was_killed_stops_as_by_ctrl_c(self, serving, made, digits):
         study = made(digits, "train.min_steps=100000", "train.max_steps=100000")
@@ -194,4 +195,4 @@ class TestRunLabel:
             code, said = served.ended(signal.SIGKILL)
             until(lambda: not runs(trainer))
         assert code == -signal.SIGKILL and "Traceback" not in said
-        assert not (study.folder / "progress.json").exists() and (study.round_folder(0) / "checkpoint.pt").exists()
+        assert not (study.folder / "progress.json").exists() and (study.files(0).checkpoint).exists()

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from boxwise import rounds
 from boxwise.artifacts.box_tables import write_proposals
 from boxwise.boxes import Boxes
 from boxwise.config import load_config
@@ -65,7 +64,7 @@ def second_round(study: Study) -> None:
     phases = [Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE, Phase.TRAIN, Phase.EVALUATE, Phase.SCORE]
     for phase in phases:
         study.store.commit(0, phase, {}, then=(1, Phase.SELECT))
-    write_proposals(rounds.round_folder(study.folder, 1) / rounds.PROPOSALS, PROPOSED.values())
+    write_proposals(study.files(1).proposals, PROPOSED.values())
     query = Query(1, tuple(QueryItem(name, 2.0 - rank) for rank, name in enumerate(SECOND)))
     study.store.commit(1, Phase.SELECT, {}, then=(1, Phase.ANNOTATE), query=query)
 
@@ -198,12 +197,13 @@ def check_first_round(study: Study) -> None:
     assert np.abs(labels["c.tif"].boxes.xyxy - [[1, 2, 30, 40]]).max() < 1e-4 and labels["c.tif"].boxes.labels.tolist() == [1]
     assert np.abs(labels["a.png"].boxes.xyxy - [[10, 10, 20, 20]]).max() < 1e-4
     assert len(labels["b/ü 1.png"].boxes) == 0 and all(annotation.complete for annotation in labels.values())
-    assert [who for who, *_ in study.store.history("c.tif")] == ["person@example.com"] * 2
+    assert [entry.annotator for entry in study.store.history("c.tif")] == ["person@example.com"] * 2
     assert study.store.labour(Split.TRAIN).seconds == 12.5 + 2.0 + 6.0 + 7.5  # of a changed annotation only what came on top
 
 
 def check_second_round(study: Study) -> None:
-    ((_, _, annotation, verdicts),) = study.store.history("d.png")
+    (entry,) = study.store.history("d.png")
+    annotation, verdicts = entry.annotation, entry.verdicts
     assert {v.box_id: v.action for v in verdicts} == {
         "r1-4": Action.KEEP,
         "r1-2": Action.MOVE,
@@ -214,7 +214,8 @@ def check_second_round(study: Study) -> None:
     kept = annotation.boxes.xyxy[(annotation.boxes.labels == 1)]
     assert kept.tobytes() == PROPOSED["d.png"].boxes.xyxy[1:2].tobytes()
     assert annotation.rejected.tobytes() == PROPOSED["d.png"].boxes.xyxy[3:].tobytes()
-    ((_, _, _, verdicts),) = study.store.history("e.png")
+    (entry,) = study.store.history("e.png")
+    verdicts = entry.verdicts
     assert [(v.action, v.box_id, v.label) for v in verdicts] == [(Action.RELABEL, "r1-0", 1)]
     assert study.store.labour(Split.TRAIN).seconds == 28.0 + 1.0 + 30.25 + 4.0 + 8.0
 

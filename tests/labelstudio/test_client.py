@@ -123,7 +123,8 @@ def test_killed_before_it_remembers_a_pull_tells_nothing_twice(tmp_path):
         with serving(calls()) as (url, _), Client(url, TOKEN) as client:
             assert pull(study, client).taken == 1
         study.store.put(MEMORY, {"key": "0123456789abcdef", "told": {}, "project": 5})  # as if the put had never been
-    ((who, *_),) = study.store.history("a.png")
+    (entry,) = study.store.history("a.png")
+    who = entry.annotator
     assert who == "Label Studio user 2"
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_rounds import as_json, made_round
 from PIL import Image
 
 from boxwise.boxes import Boxes
 from boxwise.evaluation.average_precision import coco_metrics
-from boxwise.results.facts import Cell, Round
+from boxwise.results.facts import Cell
 
 CLASSES = ("red cell", "<script>alert('x')</script>", "platelet & $co$")
 ROUNDS = 4
@@ -192,7 +193,7 @@ def _cell(root: Path, arm: str, seed: int, images: dict[str, Path], labels: dict
         "scorer": {"name": "none" if arm == "random" else "dual", "alpha": 0.5},
         "strategy": {"name": arm},
     }
-    rounds = tuple(Round(round_index, facts(arm, seed, round_index, test=test)) for round_index in range(ROUNDS))
+    rounds = tuple(made_round(round_index, facts(arm, seed, round_index, test=test)) for round_index in range(ROUNDS))
     return Cell(arm, seed, folder, config, CLASSES, rounds, "upper bound" if arm == "oracle_loss" else "arm", images, labels)
 
 
@@ -208,7 +209,7 @@ def make_cooperative(make_cells: MakeCells) -> MakeCells:
 
 def _cooperative(cell: Cell) -> Cell:
     ways = {"ask": {"mode": "review"}, "policy": {"name": "topk_ratio"}, "stop": {"ap_range": 2}}
-    rounds = tuple(Round(r.round, _merged(r.facts, cooperative_facts(cell.seed, r.round))) for r in cell.rounds)
+    rounds = tuple(made_round(r.round, _merged(as_json(r), cooperative_facts(cell.seed, r.round))) for r in cell.rounds)
     by_model = {image_id: np.arange(len(boxes)) % 2 == 0 for image_id, boxes in cell.labels.items()}
     judged = {str(r.round): judged_self_labels(r.round) for r in cell.rounds if r.round}
     return replace(cell, config={**cell.config, **ways}, rounds=rounds, by_model=by_model, self_labels=judged)

@@ -69,8 +69,8 @@ class TestSavings:
         ]
         ap50 = [cell.last_metrics("test")["ap50"] for cell in review]
         assert rows[0]["AP50 on test"].text == f"{np.mean(ap50):.3f}"
-        spent = [cell.rounds[3].facts["annotate"] for cell in review]
-        share = np.mean([1 - one["seconds"] / one["by_hand_seconds"] for one in spent])
+        spent = [cell.rounds[3].annotate for cell in review]
+        share = np.mean([1 - one.seconds / one.by_hand_seconds for one in spent])
         assert rows[0]["saved"].text == f"{100 * share:.0f}%"
         assert rows[0]["by hand"] == "17 min"
         assert rows[0]["precision of the model's boxes"].text == "0.600"

@@ -3,10 +3,10 @@ import re
 from itertools import pairwise
 
 import pytest
+from made_rounds import made_round
 
 from boxwise.report.charts import BY_MODEL, BY_PERSON
 from boxwise.report.cooperation import cooperation_view
-from boxwise.results.facts import Round
 
 
 @pytest.fixture
@@ -37,13 +37,13 @@ def test_old_facts_under_a_cooperative_config_have_no_empty_parts(make_cells, co
     assert view.self_label_charts == view.distributions == ()
     asks = config.get("ask", {}).get("mode") == "trust"
     assert (view.labour.heads if view.labour else None) == (("round", "boxes by a person", "labour") if asks else None)
-    nothing = cooperation_view(dataclasses.replace(cell, config={**cell.config, **config}, rounds=(Round(0, {}),)), shots=4)
+    nothing = cooperation_view(dataclasses.replace(cell, config={**cell.config, **config}, rounds=(made_round(0, {}),)), shots=4)
     assert nothing.labour is None
 
 
 @pytest.mark.parametrize("facts", [{"evaluate": {"val_parts": {"original": {"ap": 0.5}}}}, {"audit": {"lure": {"loss": 1.0}}}])
 def test_a_growing_val_or_a_lure_estimate_is_told_of_any_study(make_cells, facts):
-    cell = dataclasses.replace(make_cells(("dual",), 1)[0], rounds=(Round(1, facts),))
+    cell = dataclasses.replace(make_cells(("dual",), 1)[0], rounds=(made_round(1, facts),))
     view = cooperation_view(cell, shots=0)
     assert (view.parts_table is None) != (view.lure is None)
 
@@ -66,18 +66,18 @@ def test_a_val_that_grows_beside_labels_all_drawn_and_all_trained_on_stands_alon
 class TestLabour:
     def test_saved_is_by_hand_less_labour(self, cell):
         table = cooperation_view(cell, shots=0).labour
-        spent = cell.rounds[3].facts["annotate"]
-        seconds = spent["by_hand_seconds"] - spent["seconds"]
+        spent = cell.rounds[3].annotate
+        seconds = spent.by_hand_seconds - spent.seconds
         last = dict(zip(table.heads, table.rows[3], strict=True))
         assert last["saved"].text == f"{seconds / 60:.0f} min"
-        assert last["saved"].remark == f"{100 * seconds / spent['by_hand_seconds']:.0f}%"
-        assert last["share by the model"] == f"{100 * 36 / (36 + spent['boxes']):.0f}%"
+        assert last["saved"].remark == f"{100 * seconds / spent.by_hand_seconds:.0f}%"
+        assert last["share by the model"] == f"{100 * 36 / (36 + spent.boxes):.0f}%"
         assert last["boxes by the model"].remark == "+12"
         assert [last[name] for name in ("kept", "moved", "relabelled", "deleted", "added")] == ["9", "3", "1", "4", "6"]
 
     def test_asking_that_cost_more_than_drawing_says_so(self, cell):
         spent = {"boxes": 10, "seconds": 300.0, "by_hand_seconds": 200.0}
-        view = cooperation_view(dataclasses.replace(cell, rounds=(Round(0, {"annotate": spent}),)), shots=0)
+        view = cooperation_view(dataclasses.replace(cell, rounds=(made_round(0, {"annotate": spent}),)), shots=0)
         saved = view.labour.rows[0][view.labour.heads.index("saved")]
         assert (saved.text, saved.remark) == ("−100 s", "−50%")
         assert "50% more than the 3 min" in view.summary
@@ -99,7 +99,7 @@ class TestImages:
 
     def test_training_tells_sources_and_the_shift_over_the_window(self, cell):
         table = cooperation_view(cell, shots=0).training
-        aps = [r.facts["evaluate"]["val_parts"]["original"]["ap"] for r in cell.rounds]
+        aps = [r.evaluate.val_parts["original"]["ap"] for r in cell.rounds]
         assert column(table, "boxes by the model") == ["0", "12", "24", "36"]
         assert column(table, "AP shift on val") == ["–", *(f"{abs(b - a) / 2:.4f}" for a, b in pairwise(aps))]
 
@@ -114,7 +114,7 @@ class TestImages:
 class TestHardest:
     def test_without_losses_the_highest_al_ratio_comes_first(self, cell):
         sheet = cooperation_view(cell, shots=3).hardest
-        ratio = cell.rounds[3].facts["compose"]["al_ratio"]
+        ratio = cell.rounds[3].compose.al_ratio
         assert (sheet.round, sheet.judged_by) == (3, "AL ratio")
         assert [shot.image_id for shot in sheet.shots] == sorted(ratio, key=ratio.get, reverse=True)[:3]
 
@@ -125,7 +125,7 @@ class TestHardest:
 
     def test_images_asked_again_later_show_no_labels_of_another_round(self, cell):
         again = {"items": [{"image_id": "r3_0.png", "utility": 1.0, "terms": {}, "split": "train"}]}
-        longer = dataclasses.replace(cell, rounds=(*cell.rounds, Round(4, {"select": again})))
+        longer = dataclasses.replace(cell, rounds=(*cell.rounds, made_round(4, {"select": again})))
         assert "r3_0.png" not in [shot.image_id for shot in cooperation_view(longer, shots=9).hardest.shots]
 
     def test_outlines_tell_who_labelled_by_colour_dash_and_word(self, cell):

@@ -12,10 +12,10 @@ def cell(make_cooperative):
 
 def test_every_part_has_its_own_ap_beside_the_union(cell):
     table = parts_table(cell)
-    evaluated = cell.rounds[3].facts["evaluate"]
+    evaluated = cell.rounds[3].evaluate
     assert table.heads == ("round", "union", "original", "round 1", "round 2", "round 3")
     assert [value.text for value in table.rows[3][1:]] == [
-        f"{ap:.3f}" for ap in (evaluated["val"]["ap"], *(part["ap"] for part in evaluated["val_parts"].values()))
+        f"{ap:.3f}" for ap in (evaluated.val["ap"], *(part["ap"] for part in evaluated.val_parts.values()))
     ]
     assert [value.text for value in table.rows[1][4:]] == ["–", "–"]  # not drawn yet
     assert "24 images" in table.rows[3][1].remark

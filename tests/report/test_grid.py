@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
+from made_rounds import made_round
 
+from boxwise.records import Phase
 from boxwise.report.grid_page import headline, write_grid_report
-from boxwise.results.facts import Cell, Round
+from boxwise.results.facts import Cell
 from boxwise.results.grid import Panel, overall, sanity, spread, standings, write_grid
 
 IMAGES = (10, 20, 30)
@@ -37,14 +39,14 @@ def cell(arm: str, seed: int, ap=None, images=IMAGES) -> Cell:
             "evaluate": {"test": {"ap": reached + 0.001 * seed, "ap50": 2 * reached}},
             "score": {"pool": 100 - 20 * number, "seconds": both[number] - 0.2} if number < 2 else {"ended": "all rounds are done"},
         }
-        rounds.append(Round(number, facts))
+        rounds.append(made_round(number, facts))
     return Cell(arm, seed, folder=None, config={}, classes=("a",), rounds=tuple(rounds), role=ROLES.get(arm, "arm"))
 
 
 def _halved(one_round):
-    spent = one_round.facts["annotate"]
-    fewer = {**spent, "boxes": 50 + (spent["boxes"] - 50) / 2}
-    return replace(one_round, facts={**one_round.facts, "annotate": fewer})
+    spent = one_round.annotate
+    fewer = replace(spent, boxes=50 + (spent.boxes - 50) / 2)
+    return replace(one_round, steps={**one_round.steps, Phase.ANNOTATE: fewer})
 
 
 def panel(data="made", arms=("good", "bad", "random", "oracle_loss", "fewest"), seeds=6, *, ceiling=True) -> Panel:

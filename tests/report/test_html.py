@@ -4,11 +4,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from made_rounds import as_json, made_round
 from PIL import Image
 
 from boxwise.evaluation.curves import compare_arms
 from boxwise.report.html import write_report
-from boxwise.results.facts import Cell, Round, curve
+from boxwise.results.facts import Cell, curve
 from boxwise.results.tables import figure, percent, signed
 
 VOID = {"meta", "img", "br", "image", "path", "rect", "use", "link"}
@@ -161,7 +162,7 @@ class TestSingleStudy:
 
     def test_before_the_first_training_there_is_a_page_too(self, make_cells, tmp_path):
         cell = make_cells(("dual",), 1)[0]
-        first = Round(0, {"select": cell.rounds[0].facts["select"]})
+        first = made_round(0, {"select": as_json(cell.rounds[0])["select"]})
         waiting = dataclasses.replace(cell, rounds=(first,), labels={})
         _, page = report([waiting], tmp_path)
         assert "No round has been evaluated yet." in page.text
@@ -233,7 +234,7 @@ def test_a_large_simulation_stays_below_six_megabytes(make_cells, tmp_path):
     Image.fromarray(pixels).resize((640, 480)).save(tmp_path / "photo.png")
     cell = make_cells(("dual",), 1)[0]
     items = [{"image_id": f"{i}.png", "utility": 1.0, "terms": {"L_rec": 1.0, "L_det": -1.0}, "split": "train"} for i in range(40)]
-    rounds = tuple(Round(i, {**r.facts, "select": {"items": items, "strategy": "top_k"}}) for i, r in enumerate(cell.rounds))
+    rounds = tuple(made_round(i, {**as_json(r), "select": {"items": items, "strategy": "top_k"}}) for i, r in enumerate(cell.rounds))
     images = {item["image_id"]: tmp_path / "photo.png" for item in items}
     cells = [Cell(f"arm{i}", 0, cell.folder, cell.config, cell.classes, rounds, "arm", images, cell.labels) for i in range(10)]
     path = write_report(cells, tmp_path / "large.html", title="large", environment={})

@@ -39,7 +39,8 @@ def test_unchanged_boxes_handed_back_are_accepted_proposals(waiting_study, tmp_p
     study.tell_all(back.labels)
     for image_id in back.labels:
         proposals = study.proposals()[image_id]
-        _, _, annotation, verdicts = study.store.history(image_id)[-1]
+        entry = study.store.history(image_id)[-1]
+        annotation, verdicts = entry.annotation, entry.verdicts
         assert {verdict.action.value for verdict in verdicts} <= {"keep"} and len(verdicts) == (~proposals.certain).sum()
         assert annotation.sources.count(Source.MODEL) == proposals.certain.sum() > 0
         assert np.allclose(sorted(annotation.boxes.xyxy.tolist()), sorted(proposals.boxes.xyxy.tolist()), atol=0.01)

@@ -2,8 +2,10 @@ import csv
 import dataclasses
 import json
 
+from made_rounds import as_json, made_round
+
 from boxwise.evaluation.curves import compare_arms
-from boxwise.results.facts import Round, curve
+from boxwise.results.facts import curve
 from boxwise.results.files import COLUMNS, write_results
 
 
@@ -18,12 +20,12 @@ def test_one_row_an_arm_seed_and_round(make_cells, tmp_path):
     rows = read(tmp_path / "results.csv")
     assert [(r["arm"], int(r["seed"]), int(r["round"])) for r in rows] == [(c.arm, c.seed, r.round) for c in cells for r in c.rounds]
     assert tuple(rows[0]) == COLUMNS
-    facts = cells[0].rounds[2].facts
-    assert float(rows[2]["test_ap"]) == facts["evaluate"]["test"]["ap"]
-    assert float(rows[2]["val_ap50"]) == facts["evaluate"]["val"]["ap50"]
-    assert float(rows[2]["seconds"]) == facts["annotate"]["seconds"]
-    assert float(rows[2]["train_seconds"]) == facts["train"]["seconds"]
-    assert float(rows[2]["fidelity_expected"]) == facts["audit"]["fidelity"]["expected"]
+    found = cells[0].rounds[2]
+    assert float(rows[2]["test_ap"]) == found.evaluate.test["ap"]
+    assert float(rows[2]["val_ap50"]) == found.evaluate.val["ap50"]
+    assert float(rows[2]["seconds"]) == found.annotate.seconds
+    assert float(rows[2]["train_seconds"]) == found.train.seconds
+    assert float(rows[2]["fidelity_expected"]) == found.audit.fidelity["expected"]
     assert rows[2]["fidelity_learned"] == ""
     assert {r["role"] for r in rows if r["arm"] == "oracle_loss"} == {"upper bound"}
 
@@ -48,7 +50,7 @@ def test_without_a_test_split_columns_are_empty_and_val_is_judged(make_cells, tm
 
 def test_a_round_counts_once_it_is_labelled(make_cells, tmp_path):
     cell = make_cells(("dual",), 1)[0]
-    open_round = Round(1, {"select": cell.rounds[1].facts["select"]})
+    open_round = made_round(1, {"select": as_json(cell.rounds[1])["select"]})
     write_results([dataclasses.replace(cell, rounds=(cell.rounds[0], open_round))], tmp_path / "results.csv")
     assert [row["round"] for row in read(tmp_path / "results.csv")] == ["0"]
 

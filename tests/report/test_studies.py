@@ -1,9 +1,9 @@
 import dataclasses
 
 import pytest
+from made_rounds import made_round
 
 from boxwise.report.studies import view
-from boxwise.results.facts import Round
 
 
 @pytest.fixture
@@ -13,11 +13,11 @@ def dual(make_cells):
 
 def test_a_gallery_shows_the_most_valuable_images_and_counts_all(dual):
     gallery = view(dual, shots=3).galleries[2]
-    items = dual.rounds[2].facts["select"]["items"]
-    assert [shot.image_id for shot in gallery.shots] == [item["image_id"] for item in items[:3]]
+    items = dual.rounds[2].items
+    assert [shot.image_id for shot in gallery.shots] == [item.image_id for item in items[:3]]
     assert gallery.chosen == 5
     assert gallery.strategy == "top_k"
-    assert gallery.shots[0].boxes == len(dual.labels[items[0]["image_id"]])
+    assert gallery.shots[0].boxes == len(dual.labels[items[0].image_id])
 
 
 def test_bars_run_from_the_middle_to_the_widest_of_the_round(dual):
@@ -58,6 +58,6 @@ def test_the_last_sheet_and_all_vae_curves_are_shown(dual):
 
 
 def test_a_study_without_scores_has_no_empty_charts(make_cells):
-    study = view(dataclasses.replace(make_cells(("random",), 1)[0], rounds=(Round(0, {}),)), shots=4)
+    study = view(dataclasses.replace(make_cells(("random",), 1)[0], rounds=(made_round(0, {}),)), shots=4)
     assert (study.fidelity, study.fidelity_table, study.pool, study.sheet) == (None, None, None, None)
     assert study.training == study.vae == study.galleries == ()

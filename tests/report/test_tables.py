@@ -2,9 +2,10 @@ import dataclasses
 import re
 
 import pytest
+from made_rounds import made_round
 
 from boxwise.evaluation.curves import AXES, compare_arms
-from boxwise.results.facts import Round, curve
+from boxwise.results.facts import curve
 from boxwise.results.tables import (
     Quantity,
     Table,
@@ -71,7 +72,7 @@ class TestArmResults:
 
     def test_arms_without_an_evaluated_round_are_left_out(self, make_cells):
         cells = make_cells(("dual", "random"), 1)
-        waiting = dataclasses.replace(cells[0], rounds=(Round(0, {}),))
+        waiting = dataclasses.replace(cells[0], rounds=(made_round(0, {}),))
         assert [r.arm for r in arm_results([waiting, cells[1]], baseline="random", split="test")] == ["random"]
 
 
@@ -128,13 +129,14 @@ class TestTables:
 
     def test_a_round_that_waits_for_labels_has_no_row_yet(self, make_cells):
         cell = make_cells(("dual",), 1)[0]
-        waiting = dataclasses.replace(cell, rounds=(*cell.rounds, Round(4, {"select": {"items": []}})))
+        waiting = dataclasses.replace(cell, rounds=(*cell.rounds, made_round(4, {"select": {"items": []}})))
         assert round_table(waiting) == round_table(cell)
 
     def test_terms_over_the_pool_only_where_it_was_scored(self, make_cells):
         dual, random = make_cells(("dual", "random"), 1)
         assert pool_table(dual).rows[0] == ("1", "0 ± 1")
-        dual.rounds[1].facts["score"]["terms"] = {"L_det": {"mean": -3.93e-17, "std": 1.0}, "gate": {"mean": -0.25, "std": 0.5}}
+        dual.rounds[1].score.terms.clear()
+        dual.rounds[1].score.terms.update({"L_det": {"mean": -3.93e-17, "std": 1.0}, "gate": {"mean": -0.25, "std": 0.5}})
         assert pool_table(dual).rows[0][:3] == ("1", "0 ± 1", "−0.25 ± 0.5")
         assert pool_table(random) is None
 

@@ -4,11 +4,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from made_rounds import made_round
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from boxwise.report.tensorboard import MOST_IMAGES, log_round, write_events
-from boxwise.results.facts import Round
 
 
 def read(logdir):
@@ -28,7 +28,7 @@ def test_figures_stand_at_their_round(make_cells, tmp_path):
     write_events(tmp_path, cell)
     found = scalars(tmp_path)
     assert [step for step, _ in found["test/AP"]] == [0, 1, 2, 3]
-    assert [value for _, value in found["test/AP"]] == pytest.approx([r.facts["evaluate"]["test"]["ap"] for r in rounds])
+    assert [value for _, value in found["test/AP"]] == pytest.approx([r.evaluate.test["ap"] for r in rounds])
     assert [value for _, value in found["labelled/images"]] == [20, 40, 60, 80]
     assert [step for step, _ in found["fidelity/expected"]] == [1, 2, 3]
     assert "fidelity/learned" not in found
@@ -52,9 +52,9 @@ def test_writing_a_round_again_leaves_every_point_once(make_cells, tmp_path):
 
 
 def test_a_round_that_knows_little_is_written_too(tmp_path):
-    log_round(tmp_path, Round(0, {"select": {"items": []}, "evaluate": {"val": {"ap": None}, "test": None}}))
+    log_round(tmp_path, made_round(0, {"select": {"items": []}, "evaluate": {"val": {"ap": None}, "test": None}}))
     assert scalars(tmp_path) == {}
-    log_round(tmp_path, Round(0, {"annotate": {"images": 5, "boxes": 9, "seconds": 60.0}}))
+    log_round(tmp_path, made_round(0, {"annotate": {"images": 5, "boxes": 9, "seconds": 60.0}}))
     assert scalars(tmp_path)["labelled/boxes"] == [(0, 9.0)]
 
 
@@ -77,7 +77,7 @@ class TestCooperation:
 
     def test_the_shift_of_ap_is_that_of_the_stopping_rule(self, cell, tmp_path):
         write_events(tmp_path, cell)
-        aps = [r.facts["evaluate"]["val_parts"]["original"]["ap"] for r in cell.rounds]
+        aps = [r.evaluate.val_parts["original"]["ap"] for r in cell.rounds]
         shifts = scalars(tmp_path)["val/AP_shift"]
         assert [step for step, _ in shifts] == [1, 2, 3]
         assert [value for _, value in shifts] == pytest.approx([abs(b - a) / 2 for a, b in pairwise(aps)])
@@ -86,14 +86,14 @@ class TestCooperation:
         write_events(tmp_path, cell)
         found = scalars(tmp_path)
         assert [step for step, _ in found["val_parts/original"]] == [0, 1, 2, 3]
-        assert found["val_parts/round_3"] == [(3, pytest.approx(cell.rounds[3].facts["evaluate"]["val_parts"]["round 3"]["ap"]))]
+        assert found["val_parts/round_3"] == [(3, pytest.approx(cell.rounds[3].evaluate.val_parts["round 3"]["ap"]))]
 
     def test_the_histogram_counts_every_image_asked(self, cell, tmp_path):
         write_events(tmp_path, cell)
         histograms = read(tmp_path).Histograms("cooperation/al_ratio")
         assert [event.step for event in histograms] == [0, 1, 2, 3]
         for event, one_round in zip(histograms, cell.rounds, strict=True):
-            ratios, histogram = list(one_round.facts["compose"]["al_ratio"].values()), event.histogram_value
+            ratios, histogram = list(one_round.compose.al_ratio.values()), event.histogram_value
             assert (histogram.num, histogram.min, histogram.max) == (4, min(ratios), max(ratios))
             assert histogram.sum == pytest.approx(sum(ratios))
             assert sum(histogram.bucket) == 4 and len(histogram.bucket) == len(histogram.bucket_limit)
@@ -122,7 +122,7 @@ class TestCooperation:
         facts = {"compose": {"al_ratio": {image_id: 1 - i / 100 for i, image_id in enumerate(ids)}}}
         many = dataclasses.replace(
             cell,
-            rounds=(Round(0, facts),),
+            rounds=(made_round(0, facts),),
             images=dict.fromkeys(ids, path) | {"19.png": broken},
             labels=dict.fromkeys(ids, boxes),
             by_model=dict.fromkeys(ids, sources),

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from boxwise.results.facts import Cell, Round
+from made_rounds import made_round
+
+from boxwise.results.facts import Cell
 
 SECONDS = 40.0  # an image
 
@@ -17,5 +19,5 @@ def cell(arm: str, seed: int, ap: Sequence[float], images: Sequence[int], *, rol
         facts = {"annotate": spent | paid, "evaluate": {"test": metrics, "val": metrics}, "train": {"steps": 100}}
         facts |= {"train": {"steps": 100, "steps_behind": train[number]}} if train else {}
         facts |= {"audit": {"fidelity": fidelity[number]}} if fidelity else {}
-        rounds.append(Round(number, facts))
+        rounds.append(made_round(number, facts))
     return Cell(arm, seed, folder=None, config={}, classes=("a",), rounds=tuple(rounds), role=role)

@@ -16,8 +16,8 @@ ITEMS = [QueryItem("a", 0.7, {"L_rec": 1.0, "L_det": -2.0}), QueryItem("b", 0.1,
 def test_a_perfect_score_has_a_fidelity_of_1_under_a_strategy_that_goes_by_more(digits, tiny_overrides, tmp_path, strategy):
     config = load_config(None, (*tiny_overrides, "budget.rounds=1", "budget.per_round=10"))
     (cell,) = simulate(Plan(digits, config, (f"oracle_loss+strategy.name={strategy}",), (0,), tmp_path))
-    audit = cell.rounds[1].facts["audit"]
-    assert audit["n"] == 10 and audit["fidelity"]["score"] == pytest.approx(1.0)
+    audit = cell.rounds[1].audit
+    assert audit.n == 10 and audit.fidelity["score"] == pytest.approx(1.0)
 
 
 def test_the_score_is_the_sum_of_its_parts_with_the_weights_in_force():

@@ -12,7 +12,7 @@ import torch
 from boxwise.config import load_config
 from boxwise.records import Phase
 from boxwise.rounds import RoundContext
-from boxwise.rounds.ensemble import member_file, members
+from boxwise.rounds.ensemble import members
 from boxwise.study import Study
 
 pytestmark = pytest.mark.slow
@@ -66,12 +66,12 @@ def test_the_scoring_step_trains_the_members_that_are_missing(scored):
     assert differs(mine, one) and differs(mine, two) and differs(one, two)
     assert not list(study.folder.glob("rounds/*/checkpoint_member*"))
     assert study.store.position == (1, Phase.SELECT)
-    assert study.store.fact(0, Phase.SCORE)["terms"]["mutual_information"]["quantiles"][-1] > 0
+    assert study.round(0).score.terms["mutual_information"]["quantiles"][-1] > 0
 
 
 def test_members_that_are_there_are_not_trained_again(scored):
     _, study = scored
-    path = member_file(bench_of(study), 0, 1)
+    path = study.files(0).member_weights(1)
     before = path.stat().st_mtime_ns
     assert len(members(bench_of(study), 0)) == 2 and path.stat().st_mtime_ns == before
 

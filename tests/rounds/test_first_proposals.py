@@ -16,7 +16,7 @@ LOW = ("ask.uncertain=0.15", "ask.certain=0.3")  # a detector of a dozen steps i
 
 @pytest.fixture
 def weights(waiting_study) -> Path:
-    return waiting_study("full").round_folder(0) / "weights.pt"
+    return waiting_study("full").files(0).weights
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def test_review_shows_the_models_boxes_in_round_0_and_goes_on_from_there(create,
     assert set(proposals) == set(query.image_ids) and sum(len(each.boxes) for each in proposals.values()) > 0
     assert all(item.box_ids is None for item in query.items)  # what is missed is drawn
     assert all(box_id.startswith("r0-") for each in proposals.values() for box_id in each.boxes.ids)
-    facts = study.store.fact(0, Phase.SELECT)
-    assert facts["known_classes"] == list(study.classes) and facts["proposed"] == sum(len(each.boxes) for each in proposals.values())
+    facts = study.round(0).select
+    assert facts.known_classes == study.classes and facts.proposed == sum(len(each.boxes) for each in proposals.values())
     assert study.run(hidden[0]) is Phase.DONE
-    done = study.store.fact(0, Phase.ANNOTATE)["actions"]
+    done = study.round(0).annotate.actions
     assert done[Action.ADD] and sum(done.get(act, 0) for act in (Action.KEEP, Action.MOVE, Action.RELABEL, Action.DELETE))
 
 
@@ -53,7 +53,7 @@ def test_only_known_classes_are_suggested_and_the_others_are_drawn_by_hand(creat
     kept = digits.classes[1]
     study = create("ask.mode=review", classes=tuple(name if name == kept else f"new {name}" for name in digits.classes))
     _, proposals = asked(study)
-    assert study.store.fact(0, Phase.SELECT)["known_classes"] == [kept]
+    assert study.round(0).select.known_classes == [kept]
     assert {int(label) for each in proposals.values() for label in each.boxes.labels} <= {1}
 
 
@@ -77,14 +77,14 @@ def test_other_modes_show_nothing_and_build_no_detector(create, monkeypatch, mod
     monkeypatch.setattr(RoundContext, "build", lambda self: pytest.fail("built"))
     study = create(f"ask.mode={mode}")
     _, proposals = asked(study)
-    assert not proposals and "known_classes" not in study.store.fact(0, Phase.SELECT)
+    assert not proposals and study.round(0).select.known_classes is None
 
 
 def test_a_detector_without_a_known_class_shows_nothing(create, digits):
     study = create("ask.mode=review", classes=tuple(f"new {name}" for name in digits.classes))
     query, proposals = asked(study)
     assert query.items and not proposals
-    assert study.store.fact(0, Phase.SELECT)["known_classes"] == []
+    assert study.round(0).select.known_classes == ()
 
 
 def test_no_box_is_certain_while_val_cannot_say_from_which_score(create):

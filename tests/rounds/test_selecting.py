@@ -54,7 +54,7 @@ def test_a_budget_larger_than_the_pool_leaves_something_to_train_on(hidden, tiny
     made = select(study)
     splits = [item.split for item in made.query.items]
     assert (splits.count(Split.TRAIN), splits.count(Split.VAL)) == (train, val)
-    assert made.facts.get("wanted") == (initial if initial > 2 else None)
+    assert made.facts.wanted == (initial if initial > 2 else None)
 
 
 def select(study):
@@ -89,10 +89,10 @@ def test_a_share_of_the_images_is_one_of_images_whatever_the_budget_counts(hidde
 
 def test_what_comes_back_is_charged_before_the_strategy_chooses(study_of):
     study = study_of("returning")
-    again, step = study.store.facts()[1]["compose"]["requeued"], select(study)
+    again, step = study.round(1).compose.requeued, select(study)
     train = [item.image_id for item in step.query.items if item.split is Split.TRAIN]
-    assert again and train[: len(again)] == again[:4] and len(train) == 4
-    assert step.facts["requeued"] == len(again)
+    assert again and tuple(train[: len(again)]) == again[:4] and len(train) == 4
+    assert step.facts.requeued == len(again)
 
 
 def test_what_was_told_since_the_pool_pass_is_asked_no_more(study_of):
@@ -103,4 +103,4 @@ def test_what_was_told_since_the_pool_pass_is_asked_no_more(study_of):
         study.tell(image_id, [])
     after = select(study)
     assert not set(told) & set(after.query.image_ids)
-    assert after.facts["candidates"] == before.facts["candidates"] - len(told)
+    assert after.facts.candidates == before.facts.candidates - len(told)

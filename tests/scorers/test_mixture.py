@@ -101,8 +101,8 @@ def test_refuses_a_detector_without_mixture_heads_before_any_training():
 def test_a_study_asks_by_it(digits, tiny_overrides, tmp_path):
     config = load_config(None, [*tiny_overrides, "detector.name=tiny_ssd_mixture", "budget.rounds=1"])
     (cell,) = simulate(Plan(digits, config, ("al_mdn",), (0,), tmp_path))
-    items = cell.rounds[1].facts["select"]["items"]
-    assert len(items) == 4 and np.isfinite([item["utility"] for item in items]).all()
-    assert set(cell.rounds[0].facts["score"]["terms"]) == set(COLUMNS)
+    items = cell.rounds[1].items
+    assert len(items) == 4 and np.isfinite([item.utility for item in items]).all()
+    assert set(cell.rounds[0].score.terms) == set(COLUMNS)
     with pytest.raises(ConfigError, match="mixture heads"):
         simulate(replace(Plan(digits, config, ("al_mdn+detector.name=tiny_ssd",), (0,), tmp_path / "other")))

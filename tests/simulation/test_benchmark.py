@@ -128,7 +128,7 @@ def test_more_arms_and_seeds_join_a_folder(grid, tmp_path):
     (panel,) = benchmark(small.model_copy(update={"arms": ("everything",)}), tmp_path / "out")
     assert {(cell.arm, cell.role) for cell in panel.cells} == {("random", "arm"), ("everything", "ceiling")}
     whole = next(cell for cell in panel.cells if cell.role == "ceiling")
-    assert [r.phase("annotate")["images"] for r in whole.rounds] == [4, 18]  # 60% of 30 scenes are the pool
+    assert [r.annotate.images for r in whole.rounds] == [4, 18]  # 60% of 30 scenes are the pool
     assert (panel.data, panel.detector) == ("one", "small") and len(read_benchmark(tmp_path / "out")) == 1
 
 

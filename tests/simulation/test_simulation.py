@@ -37,7 +37,7 @@ def cells(plan):
 
 
 def chosen(cell, number):
-    return [item["image_id"] for item in cell.rounds[number].facts["select"]["items"]]
+    return [item.image_id for item in cell.rounds[number].items]
 
 
 @pytest.mark.slow
@@ -45,7 +45,7 @@ def test_arms_of_a_seed_share_their_first_round_bit_for_bit(cells):
     for seed in (0, 1):
         dual, random = cells["dual", seed], cells["random", seed]
         assert chosen(dual, 0) == chosen(random, 0)
-        assert dual.rounds[0].facts["evaluate"] == random.rounds[0].facts["evaluate"]
+        assert dual.rounds[0].evaluate == random.rounds[0].evaluate
         assert (dual.folder / "rounds/round_00/weights.pt").read_bytes() == (random.folder / "rounds/round_00/weights.pt").read_bytes()
         assert chosen(dual, 1) != chosen(random, 1)
 
@@ -57,7 +57,7 @@ def test_seeds_differ(cells):
 
 @pytest.mark.slow
 def test_every_arm_pays_for_the_same_number_of_images(cells):
-    assert {cell.rounds[-1].facts["annotate"]["images"] for cell in cells.values()} == {14}
+    assert {cell.rounds[-1].annotate.images for cell in cells.values()} == {14}
 
 
 @pytest.mark.slow
@@ -72,9 +72,9 @@ def test_labels_of_val_are_paid_for_as_if_drawn_by_hand(plan, cells):
     val = [record.image_id for record in dataset.images if record.split is Split.VAL]
     boxes = sum(len(dataset.labels[image_id]) for image_id in val)
     for cell in cells.values():
-        spent = cell.rounds[-1].facts["annotate"]
+        spent = cell.rounds[-1].annotate
         seconds = len(val) * plan.config.cost.look + boxes * plan.config.cost.draw
-        assert (spent["val_images"], spent["val_boxes"], spent["val_seconds"]) == (len(val), boxes, pytest.approx(seconds))
+        assert (spent.val_images, spent.val_boxes, spent.val_seconds) == (len(val), boxes, pytest.approx(seconds))
         costs = {val: curve(cell, "test").curve("seconds", val=val).cost for val in (True, False)}
         assert (costs[True] - costs[False]).tolist() == pytest.approx([seconds] * len(costs[True]))
 
@@ -93,7 +93,7 @@ def test_a_study_of_an_older_version_pays_for_val_too(plan, cells, monkeypatch):
         return found
 
     monkeypatch.setattr(Store, "facts", without_val)
-    assert [r.facts["annotate"] for r in cell_of(study, arm="random").rounds] == [r.facts["annotate"] for r in cell.rounds]
+    assert [r.annotate for r in cell_of(study, arm="random").rounds] == [r.annotate for r in cell.rounds]
 
 
 @pytest.mark.slow
@@ -128,14 +128,14 @@ def test_side_by_side_is_the_same_as_one_by_one(plan, cells, tmp_path):
     for cell in simulate(replace(plan, folder=tmp_path, seeds=(0,)), jobs=2):
         alone = cells[cell.arm, cell.seed]
         assert [chosen(cell, number) for number in range(3)] == [chosen(alone, number) for number in range(3)]
-        assert [r.facts["evaluate"] for r in cell.rounds] == [r.facts["evaluate"] for r in alone.rounds]
+        assert [r.evaluate for r in cell.rounds] == [r.evaluate for r in alone.rounds]
 
 
 @pytest.mark.slow
 def test_the_oracle_is_marked_an_upper_bound(plan, tmp_path):
     (cell,) = simulate(replace(plan, folder=tmp_path, arms=("oracle_loss",), seeds=(0,)))
     assert cell.role == "upper bound" and cell.label == "oracle_loss (upper bound)"
-    assert cell.rounds[1].facts["audit"]["fidelity"]["score"] == pytest.approx(1.0)
+    assert cell.rounds[1].audit.fidelity["score"] == pytest.approx(1.0)
 
 
 @pytest.mark.slow
@@ -153,12 +153,12 @@ class TestEveryArmThatHasAName:
     def test_runs(self, short, arm):
         (cell,) = simulate(replace(short, arms=(arm,)))
         assert cell.arm == arm and (cell.role == "ceiling") == (arm == "everything")
-        assert cell.rounds[1].facts["evaluate"]["test"]["images"] > 0 and chosen(cell, 1)
+        assert cell.rounds[1].evaluate.test["images"] > 0 and chosen(cell, 1)
 
     @pytest.mark.parametrize(("arm", "names"), [("auto", {"alpha", "beta"}), ("gain_per_second", {"expected", "learned", "uncertain"})])
     def test_that_learns_its_weights_reports_them(self, short, arm, names):
         (cell,) = simulate(replace(short, arms=(arm,)))
-        weights = cell.rounds[1].facts["audit"]["weights"]
+        weights = cell.rounds[1].audit.weights
         assert weights.keys() == names and sum(weights.values()) == pytest.approx(1) and min(weights.values()) >= 0
 
 
@@ -353,7 +353,7 @@ def test_killed_in_the_middle_of_training_and_run_again_it_ends_the_same(digits_
         cell, alone = killed[arm, 0], cells[arm, 0]
         assert Study.open(cell.folder).store.position[1] is Phase.DONE
         assert [chosen(cell, number) for number in range(3)] == [chosen(alone, number) for number in range(3)]
-        assert [r.facts["evaluate"] for r in cell.rounds] == [r.facts["evaluate"] for r in alone.rounds]
+        assert [r.evaluate for r in cell.rounds] == [r.evaluate for r in alone.rounds]
     assert len(rows(out / "results.csv")) == 6 and (out / "report.html").exists()
 
 
@@ -369,9 +369,9 @@ def test_a_killed_study_in_which_the_model_labels_along_ends_the_same(digits, di
     subprocess.run(command(digits_folder, out, knobs, arm), check=True, capture_output=True)
     (killed,) = read_simulation(out)
     for mine, theirs in zip(killed.rounds, alone.rounds, strict=True):
-        assert [(i["image_id"], i["box_ids"], i["probability"], i["split"]) for i in mine.facts["select"]["items"]] == [
-            (i["image_id"], i["box_ids"], i["probability"], i["split"]) for i in theirs.facts["select"]["items"]
+        assert [(i.image_id, i.box_ids, i.probability, i.split) for i in mine.items] == [
+            (i.image_id, i.box_ids, i.probability, i.split) for i in theirs.items
         ]
-        assert mine.facts["compose"] == theirs.facts["compose"] and mine.facts["evaluate"] == theirs.facts["evaluate"]
-        assert mine.facts["score"].get("thresholds") == theirs.facts["score"].get("thresholds")
-    assert killed.rounds[1].facts["compose"]["requeued"] and killed.self_labels == alone.self_labels
+        assert mine.compose == theirs.compose and mine.evaluate == theirs.evaluate
+        assert mine.score.thresholds == theirs.score.thresholds
+    assert killed.rounds[1].compose.requeued and killed.self_labels == alone.self_labels

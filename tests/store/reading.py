@@ -3,8 +3,8 @@
 from typing import Any
 
 from boxwise.jsonable import boxes_to_json, plain
-from boxwise.records import Annotation, Split, Verdict
-from boxwise.store import Desk, Store
+from boxwise.records import Annotation, Split
+from boxwise.store import Desk, HistoryEntry, Store
 
 
 def answers_of(store: Store) -> dict[str, Any]:
@@ -29,9 +29,13 @@ def answers_of(store: Store) -> dict[str, Any]:
     return plain({key: {str(k): v for k, v in value.items()} if isinstance(value, dict) else value for key, value in answers.items()})
 
 
-def _entry(entry: tuple[str, str, Annotation, tuple[Verdict, ...]]) -> list[Any]:
-    annotator, at, annotation, verdicts = entry
-    return [annotator, at, _annotation(annotation), [[v.action, v.box_id, v.xyxy, v.label, v.seconds] for v in verdicts]]
+def _entry(entry: HistoryEntry) -> list[Any]:
+    return [
+        entry.annotator,
+        entry.at,
+        _annotation(entry.annotation),
+        [[v.action, v.box_id, v.xyxy, v.label, v.seconds] for v in entry.verdicts],
+    ]
 
 
 def _annotation(a: Annotation) -> list[Any]:

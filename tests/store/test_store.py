@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from boxwise.boxes import Boxes
 from boxwise.errors import StudyError
 from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, QueryItem, Source, Split, Verdict
-from boxwise.store import Desk, Store
+from boxwise.store import Desk, Stamp, Store
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -66,7 +66,7 @@ def test_the_latest_annotation_wins_and_history_stays(store):
     store.annotate(labelled("a.jpg", Boxes.empty()), [], round_index=1, annotator="y", seconds=2)
     assert len(store.annotations(Split.TRAIN)["a.jpg"].boxes) == 0
     history = store.history("a.jpg")
-    assert [entry[0] for entry in history] == ["x", "y"] and history[0][3][0].difficult
+    assert [entry.annotator for entry in history] == ["x", "y"] and history[0].verdicts[0].difficult
     labour = store.labour(Split.TRAIN)
     assert (labour.images, labour.boxes, labour.seconds) == (1, 0, 11)
 
@@ -177,7 +177,7 @@ def test_the_stamp_changes_with_every_label_step_and_quarantine(store):
     seen.append(store.stamp())
     assert Desk(store).withdraw("key-number-1", "a.jpg", 0, "x")
     seen.append(store.stamp())
-    assert seen[0] == seen[1] == ((0, Phase.SELECT), 0, 0, 0) and len(set(seen)) == 6
+    assert seen[0] == seen[1] == Stamp((0, Phase.SELECT), 0, 0, 0) and len(set(seen)) == 6
 
 
 def test_a_withdrawn_answer_is_history_and_what_was_before_it_counts_again(store):

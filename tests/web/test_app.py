@@ -78,7 +78,8 @@ class TestLabelling:
         drawn = {"action": "add", "xyxy": [1, 2, 30, 40], "label": 3, "seconds": 2.5}
         reply = page.post("/api/answers", json=answer_to(task, verdicts=[drawn]))
         assert reply.json() == {"late": False, "waiting": 4}
-        (_, _, annotation, (verdict,)) = queue.study.store.history(task["image_id"])[-1]
+        entry = queue.study.store.history(task["image_id"])[-1]
+        annotation, (verdict,) = entry.annotation, entry.verdicts
         assert verdict.action is Action.ADD and verdict.seconds == 2.5 and annotation.complete
         assert page.post("/api/answers", json=answer_to(task, verdicts=[drawn])).json() == {"late": False, "waiting": 4}
         assert len(queue.study.store.history(task["image_id"])) == 1

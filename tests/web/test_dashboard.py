@@ -10,7 +10,7 @@ from knowing import evaluated_at
 from boxwise.artifacts.detections_file import read_detections, writing_detections
 from boxwise.boxes import Boxes
 from boxwise.config import StopConfig, load_config
-from boxwise.records import Action, Phase, Split, Verdict
+from boxwise.records import Action, Split, Verdict
 from boxwise.store import Store
 from boxwise.study import Study
 from boxwise.web.dashboard import Dashboard, dashboard, expected
@@ -50,12 +50,13 @@ def sure(boxes, score=0.95):
 
 class TestFigures:
     def test_quality_and_labour_are_those_of_the_store(self, study):
-        shown, facts = dashboard(study), study.store.facts()
+        shown = dashboard(study)
         assert [point["round"] for point in shown["quality"]] == [0, 1, 2]
         for point in shown["quality"]:
-            metrics, spent = facts[point["round"]]["evaluate"]["val"], facts[point["round"]]["annotate"]
+            one = study.round(point["round"])
+            metrics, spent = one.evaluate.val, one.annotate
             assert (point["ap"], point["ap50"]) == (metrics["ap"], metrics["ap50"])
-            assert [point[name] for name in ("images", "boxes", "seconds")] == [spent[name] for name in ("images", "boxes", "seconds")]
+            assert [point[name] for name in ("images", "boxes", "seconds")] == [spent.images, spent.boxes, spent.seconds]
         labour = study.store.labour(Split.TRAIN)
         amounts = [shown["labour"][name] for name in ("images", "boxes", "model_boxes", "seconds")]
         assert amounts == [labour.images, labour.boxes, labour.model_boxes, labour.seconds]
@@ -70,7 +71,7 @@ class TestFigures:
 
     def test_classes_count_labels_and_what_the_pool_seems_to_hold(self, study):
         labels = np.concatenate([a.boxes.labels for a in study.store.annotations(Split.TRAIN).values()])
-        path = study.round_folder(1) / "detections.parquet"
+        path = study.files(1).detections
         found = np.concatenate([boxes.at_least(study.config.ask.uncertain).labels for _, boxes in read_detections(path)])
         balance = dashboard(study)["balance"]
         assert [row["name"] for row in balance] == list(study.classes)
@@ -80,7 +81,7 @@ class TestFigures:
     def test_histograms_hold_every_scored_image(self, study):
         histograms = {one["name"]: one for one in dashboard(study)["histograms"]}
         assert {"score", "L_rec", "L_det"} <= histograms.keys()
-        pool = study.store.fact(1, Phase.SCORE)["pool"]
+        pool = study.round(1).score.pool
         assert sum(histograms["score"]["counts"]) == pool and len(histograms["score"]["edges"]) == 21
 
     def test_a_new_study_shows_what_there_is(self, hidden, tmp_path):
@@ -137,16 +138,15 @@ class TestNextBatch:
     def test_gain_and_price_of_the_next_batch(self, study):
         following = dashboard(study)["next"]
         assert (following["unit"], following["batch"]) == ("images", 4)
-        spent = study.store.fact(2, Phase.ANNOTATE)
-        assert following["seconds_each"] == pytest.approx(spent["new_seconds"] / 4)
-        assert following["seconds"] == pytest.approx(spent["new_seconds"])
+        spent = study.round(2).annotate
+        assert following["seconds_each"] == pytest.approx(spent.new_seconds / 4)
+        assert following["seconds"] == pytest.approx(spent.new_seconds)
         assert following["low"] <= following["gain"] <= following["high"]
         assert following["curve"][0][0] == 6 and following["curve"][-1][0] == 18
 
     def test_fewer_than_three_rounds_promise_nothing(self, study):
-        facts = study.store.facts()
-        assert expected(study, facts) is not None
-        assert expected(study, {number: facts[number] for number in (0, 1)}) is None
+        assert expected(study, study.rounds()) is not None
+        assert expected(study, study.rounds()[:2]) is None
 
 
 PAYS, DOES_NOT = {"per_hour": 0.02}, {"per_hour": 0.001}
@@ -181,14 +181,14 @@ class TestSecondLook:
     def agreeing(self, study):
         """The study as if its models had found exactly what is labelled."""
         evaluated_at(study, 0.4)
-        for split, rounds, name in ((Split.VAL, [2], "val_detections.parquet"), (Split.TRAIN, [0, 1], "detections.parquet")):
+        for split, rounds, name in ((Split.VAL, [2], "val_detections"), (Split.TRAIN, [0, 1], "detections")):
             found = {image_id: sure(annotation.boxes) for image_id, annotation in study.store.annotations(split).items()}
             for round_index in rounds:
-                put_detections(study.round_folder(round_index) / name, found)
+                put_detections(getattr(study.files(round_index), name), found)
         return study
 
     def change(self, study, split, round_index, name, image_id, boxes):
-        path = study.round_folder(round_index) / name
+        path = getattr(study.files(round_index), name)
         put_detections(path, dict(read_detections(path)) | {image_id: boxes})
 
     def test_nothing_is_in_doubt_where_model_and_labels_agree(self, agreeing):
@@ -197,7 +197,7 @@ class TestSecondLook:
 
     def test_a_val_image_the_model_gets_wrong_is_listed_with_its_faults_and_doubts(self, agreeing):
         image_id, annotation = next((i, a) for i, a in agreeing.store.annotations(Split.VAL).items() if len(a.boxes) > 1)
-        self.change(agreeing, Split.VAL, 2, "val_detections.parquet", image_id, sure(annotation.boxes[1:]))
+        self.change(agreeing, Split.VAL, 2, "val_detections", image_id, sure(annotation.boxes[1:]))
         shown = dashboard(agreeing)
         (bad,), (suspect,) = shown["worst"], shown["suspects"]
         assert (bad["image_id"], bad["missed"], bad["imagined"], bad["confused"]) == (image_id, 1, 0, 0)
@@ -208,16 +208,16 @@ class TestSecondLook:
         asked = [item.image_id for item in agreeing.store.query(2).items]
         annotation = agreeing.store.annotations(Split.TRAIN)[asked[0]]
         other = Boxes(annotation.boxes.xyxy, (annotation.boxes.labels + 1) % 10, np.full(len(annotation.boxes), 0.9, np.float32))
-        self.change(agreeing, Split.TRAIN, 0, "detections.parquet", asked[0], other)
+        self.change(agreeing, Split.TRAIN, 0, "detections", asked[0], other)
         assert dashboard(agreeing)["suspects"] == []
-        self.change(agreeing, Split.TRAIN, 1, "detections.parquet", asked[0], other)
+        self.change(agreeing, Split.TRAIN, 1, "detections", asked[0], other)
         suspects = dashboard(agreeing)["suspects"]
         assert {(s["image_id"], s["split"], s["doubt"]) for s in suspects} == {(asked[0], "train", "class")}
         assert len(suspects) == len(annotation.boxes)
 
     def test_what_was_looked_at_again_is_not_listed_again(self, agreeing):
         image_id, annotation = next((i, a) for i, a in agreeing.store.annotations(Split.VAL).items() if len(a.boxes) > 1)
-        self.change(agreeing, Split.VAL, 2, "val_detections.parquet", image_id, sure(annotation.boxes[1:]))
+        self.change(agreeing, Split.VAL, 2, "val_detections", image_id, sure(annotation.boxes[1:]))
         boxes = zip(annotation.boxes.xyxy.tolist(), annotation.boxes.labels.tolist(), strict=True)
         agreeing.tell(image_id, [Verdict(Action.ADD, xyxy=tuple(xyxy), label=label) for xyxy, label in boxes], annotator="anna")
         assert dashboard(agreeing)["suspects"] == []
@@ -225,13 +225,13 @@ class TestSecondLook:
     @pytest.mark.parametrize(("ap", "doubts"), [(0.01, 0), (None, 0), (0.05, 1)])
     def test_a_model_that_knows_nothing_doubts_nobody(self, agreeing, ap, doubts):
         image_id, annotation = next((i, a) for i, a in agreeing.store.annotations(Split.VAL).items() if len(a.boxes) > 1)
-        self.change(agreeing, Split.VAL, 2, "val_detections.parquet", image_id, sure(annotation.boxes[1:]))
+        self.change(agreeing, Split.VAL, 2, "val_detections", image_id, sure(annotation.boxes[1:]))
         evaluated_at(agreeing, ap)
         assert len(dashboard(agreeing)["suspects"]) == doubts
 
     def test_the_doubts_of_one_image(self, agreeing):
         image_id, annotation = next((i, a) for i, a in agreeing.store.annotations(Split.VAL).items() if len(a.boxes) > 1)
-        self.change(agreeing, Split.VAL, 2, "val_detections.parquet", image_id, sure(annotation.boxes[1:]))
+        self.change(agreeing, Split.VAL, 2, "val_detections", image_id, sure(annotation.boxes[1:]))
         watched = Dashboard(agreeing)
         (doubt,) = watched.doubts(image_id)
         assert doubt["doubt"] == "unseen" and doubt["xyxy"] == annotation.boxes.xyxy[0].tolist() and watched.doubts("none.png") == []

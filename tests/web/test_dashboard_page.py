@@ -21,7 +21,7 @@ def seen_by_a_sure_model(study):
     """Detections on val: of one image, whose id is returned, all are of the wrong class, the others' are right."""
     labels = {i: a.boxes for i, a in study.store.annotations(Split.VAL).items()}
     wrong = next(i for i, boxes in labels.items() if len(boxes))
-    with writing_detections(study.round_folder(2) / "val_detections.parquet") as writer:
+    with writing_detections(study.files(2).val_detections) as writer:
         for image_id, boxes in labels.items():
             classes = (boxes.labels + 1) % len(study.classes) if image_id == wrong else boxes.labels
             writer.add(image_id, Boxes(boxes.xyxy, classes, np.full(len(boxes), 0.95, np.float32)))

@@ -19,7 +19,7 @@ def draw(page, start, end):
 
 def answered(study, image_id):
     history = study.store.history(image_id)
-    return [(who, annotation, verdicts) for who, _, annotation, verdicts in history]
+    return [(entry.annotator, entry.annotation, entry.verdicts) for entry in history]
 
 
 def image_of(study, page):

@@ -187,7 +187,8 @@ def test_a_score_answers_all_that_is_open_once_it_was_seen(waiting_study, person
         assert page.locator("#boxes .word", has_text="uncertain").count() == len(scores)
         page.keyboard.press("Control+Shift+z")
         hand_in(page)
-        ((_, _, _, verdicts),) = study.store.history(name)
+        (entry,) = study.store.history(name)
+        verdicts = entry.verdicts
         assert [verdict.action for verdict in verdicts].count(Action.KEEP) == above
 
 

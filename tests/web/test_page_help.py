@@ -13,7 +13,7 @@ FOUND = Boxes([[10, 12, 40, 44], [55, 50, 90, 88], [12, 14, 30, 30]], [3, 5, 7],
 
 def found_everywhere(study, boxes=FOUND):
     """As if the last pool pass had found these boxes on every image."""
-    with writing_detections(study.round_folder(0) / "detections.parquet") as writer:
+    with writing_detections(study.files(0).detections) as writer:
         for record in study.store.images():
             writer.add(record.image_id, boxes)
 
@@ -37,7 +37,7 @@ def test_what_was_found_is_told_best_first_and_nothing_is_told_of_an_image_nobod
     found_everywhere(study)
     told = found_on(study, study.ask().image_ids[0])
     assert [(box["label"], round(box["score"], 2)) for box in told] == [(3, 0.2), (7, 0.1), (5, 0.05)]
-    (study.round_folder(0) / "detections.parquet").unlink()
+    (study.files(0).detections).unlink()
     assert found_on(study, study.ask().image_ids[0]) == []
 
 
@@ -56,7 +56,8 @@ def test_clicks_and_rough_boxes_become_the_models_boxes_below_every_threshold(wa
         until_boxes(page, 3)
         page.keyboard.press("1")
         name = hand_in(page)
-        ((_, _, annotation, verdicts),) = study.store.history(name)
+        (entry,) = study.store.history(name)
+        annotation, verdicts = entry.annotation, entry.verdicts
         assert [verdict.action for verdict in verdicts] == [Action.ADD] * 3 and set(annotation.sources) == {Source.HUMAN}
         assert annotation.boxes.labels.tolist() == [3, 5, 0]
         assert np.allclose(annotation.boxes.xyxy, [[10, 12, 40, 44], [55, 50, 90, 88], [60, 5, 90, 20]], atol=1.5)
@@ -81,7 +82,7 @@ def test_boxes_follow_to_the_next_image_of_a_burst(waiting_study, person):
 
 def test_before_the_first_pass_the_page_says_that_there_is_no_help(waiting_study, person):
     study = waiting_study("full")
-    (study.round_folder(0) / "detections.parquet").unlink()
+    (study.files(0).detections).unlink()
     with serving(study) as port:
         page = person(port, "anna")
         seen(page)

@@ -40,7 +40,8 @@ def test_a_finger_draws_and_hands_in_on_a_phone(waiting_study, browsing, width, 
         submit.tap()
         page.wait_for_function("name => document.querySelector('#image-name').textContent !== name", arg=name)
         page.locator("#saved[data-state=saved]").wait_for(state="attached")
-        ((_, _, annotation, _),) = study.store.history(name)
+        (entry,) = study.store.history(name)
+        annotation = entry.annotation
         assert annotation.boxes.labels.tolist() == [2] and annotation.boxes.xyxy[0].tolist() == pytest.approx([20, 20, 60, 60], abs=2)
 
 

@@ -15,7 +15,8 @@ NEAR = 1.5  # pixels of the image
 
 def stored(study, image_id):
     """The boxes that were stored for an image, as [label, x1, y1, x2, y2]."""
-    ((_, _, annotation, _),) = study.store.history(image_id)
+    (entry,) = study.store.history(image_id)
+    annotation = entry.annotation
     return [[label, *box] for label, box in zip(annotation.boxes.labels.tolist(), annotation.boxes.xyxy.tolist(), strict=True)]
 
 
@@ -154,7 +155,8 @@ class TestAnswering:
             page.locator("[data-action=submit]").click()
             another(page, name)
             saved(page)
-            ((_, _, annotation, verdicts),) = study.store.history(name)
+            (entry,) = study.store.history(name)
+            annotation, verdicts = entry.annotation, entry.verdicts
             assert [v.action for v in verdicts] == [Action.KEEP] * (~proposals.certain).sum() and annotation.complete
             assert len(annotation.boxes) == len(proposals.boxes) and annotation.sources.count(Source.MODEL) == proposals.certain.sum()
 

@@ -153,7 +153,8 @@ class TestAnswers:
         queue = queue_of()
         task = queue.next("anna")
         assert queue.answer(answer_to(task, verdicts=[BOX])) is False
-        who, _, annotation, verdicts = queue.study.store.history(task.record.image_id)[-1]
+        entry = queue.study.store.history(task.record.image_id)[-1]
+        who, annotation, verdicts = entry.annotator, entry.annotation, entry.verdicts
         assert who == "anna" and verdicts == (BOX,) and annotation.complete
         assert annotation.sources[0] is Source.HUMAN and annotation.by_model.sum() == (
             task.proposals.certain.sum() if task.proposals else 0
@@ -187,7 +188,7 @@ class TestAnswers:
         assert queue.answer(answer_to(task, key="key-of-anna")) is True
         assert queue.answer(answer_to(task, key="key-of-anna")) is True
         history = queue.study.store.history(task.record.image_id)
-        assert [who for who, *_ in history] == ["ben", "anna"]
+        assert [entry.annotator for entry in history] == ["ben", "anna"]
         split = task.item.split
         assert queue.study.store.annotations(split)[task.record.image_id].boxes.equals(history[0][2].boxes)
 

@@ -108,7 +108,8 @@ def test_two_rounds_drawn_in_the_browser_end_with_a_report(study, truth, served,
     assert study.store.position == (1, Phase.DONE)
     assert told == [*study.store.query(0).image_ids, *study.store.query(1).image_ids] and len(told) == 7
     for image_id in told:
-        ((who, _, annotation, verdicts),) = study.store.history(image_id)
+        (entry,) = study.store.history(image_id)
+        who, annotation, verdicts = entry.annotator, entry.annotation, entry.verdicts
         labels, xyxy = in_order(annotation.boxes)
         wanted_labels, wanted = in_order(truth.labels[image_id])
         assert who == "anna" and annotation.complete and set(annotation.sources) == {Source.HUMAN}
@@ -116,7 +117,7 @@ def test_two_rounds_drawn_in_the_browser_end_with_a_report(study, truth, served,
         assert np.abs(xyxy - wanted).max() <= PIXELS
         assert all(verdict.action is Action.ADD and verdict.seconds > 0 for verdict in verdicts)
 
-    seconds = study.store.people()["anna"][1]
+    seconds = study.store.people()["anna"].seconds
     cost = study.config.cost
     assumed = sum(cost.look + cost.draw * len(truth.labels[image_id]) for image_id in told)
     assert 0 < seconds <= wall and seconds < assumed / 2

@@ -1,7 +1,7 @@
 """A study: one active-learning project in one folder, advanced step by step with ask, tell, step and run.
 
 Every step commits its facts and the next position in one transaction; resuming is opening the folder and stepping on.
-Knows the order of the steps, not what they do (rounds.py), nor where answers come from.
+Knows the order of the steps, not what they do (rounds/), nor where answers come from.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from boxwise.registry import settled
 from boxwise.rounds import Event, RoundContext, settings
 from boxwise.rounds.duration import Duration, expected_duration
 from boxwise.store import GIVEN, URL, Store, file_url
+from boxwise.study.reading import StudyReader
 
 CONFIG_FILE = "config.yaml"
 _POLL_SECONDS = 0.5
@@ -39,19 +40,19 @@ _Question = tuple[Mapping[str, QueryItem], Mapping[str, Proposals]]  # what a ro
 
 
 class Annotator(Protocol):
-    """Whoever answers queries in place: verdicts on one image, of which the model suggests `proposals`, and all seconds they took."""
+    """Whoever answers queries in place: verdicts on one image, of which the model suggests `proposals`, and all seconds they took.
+
+    Its answers are recorded under its attribute `name`, or that of its class where it has none.
+    """
 
     def annotate(self, item: QueryItem, proposals: Proposals | None) -> tuple[Sequence[Verdict], float]: ...
 
 
-class Study:
+class Study(StudyReader):
     """Open with `Study.create` or `Study.open`; then `run` until it needs labels, `tell` them, `run` again."""
 
     def __init__(self, folder: Path, store: Store, config: StudyConfig) -> None:
-        self.folder = folder
-        self.store = store
-        self.config = config
-        self.classes: tuple[str, ...] = tuple(store.get("classes"))
+        super().__init__(folder, store, config)
         self._questions: dict[int, _Question] = {}
 
     @classmethod
@@ -104,16 +105,16 @@ class Study:
 
     def ask(self) -> Query:
         """The images that need labels now, most valuable first; selects them first if it is time to. Idempotent."""
-        number, phase = self.store.position
+        number, phase = self.position
         if phase is Phase.SELECT:
             self.step()
-            number, phase = self.store.position
+            number, phase = self.position
         return self.store.unanswered(number) if phase is Phase.ANNOTATE else Query(number, ())
 
     def proposals(self) -> Mapping[str, Proposals]:
         """image_id → what the model suggests on the images asked about now; empty where people draw everything, as in round 0 unless the
         detector's first weights know a class."""
-        return self._question(self.store.position[0])[1]
+        return self._question(self.position[0])[1]
 
     def asked(self, round_index: int) -> Mapping[str, QueryItem]:
         """image_id → what a round asks of it, in the order of the query."""
@@ -150,7 +151,7 @@ class Study:
         now. shown: what they had before them, where that is not what the round proposes. key: see `Store.annotate`.
         Raises BoxwiseError for a bad box or label.
         """
-        round_index = self.store.position[0] if round_index is None else round_index
+        round_index = self.position[0] if round_index is None else round_index
         items, proposals = self._question(round_index)
         whole = image_id not in items or items[image_id].box_ids is None
         shown = proposals.get(image_id) if shown is None else shown
@@ -185,7 +186,7 @@ class Study:
 
     def _question(self, round_index: int) -> _Question:
         """The items and proposals of a round's query, empty before it was asked; read once, since neither changes."""
-        number, phase = self.store.position
+        number, phase = self.position
         if round_index > number or (round_index == number and phase is Phase.SELECT):
             return {}, {}
         found = self._questions.get(round_index)
@@ -196,7 +197,7 @@ class Study:
         return found
 
     def _read_question(self, number: int) -> _Question:
-        path = rounds.round_folder(self.folder, number) / rounds.PROPOSALS
+        path = self.files(number).proposals
         made = read_proposals(path, self.store.annotations(Split.TRAIN, before=number)) if path.exists() else {}
         proposals = {image_id: settled_anew(p, overlap=self.config.ask.overlap) for image_id, p in made.items()}
         return {item.image_id: item for item in self.store.query(number).items}, proposals
@@ -210,7 +211,7 @@ class Study:
         return self._advance(oracle, on_event)
 
     def _advance(self, oracle: Callable[[str], Boxes] | None, on_event: Callable[[Event], None] | None) -> Phase:
-        number, phase = self.store.position
+        number, phase = self.position
         if phase is Phase.DONE:
             return phase
         with self._lock():
@@ -219,13 +220,15 @@ class Study:
             if phase is Phase.ANNOTATE and self.store.unanswered(number).items:
                 return phase
             step = rounds.STEPS[phase](context, number)
-            self.store.commit(number, phase, step.facts, then=step.then, query=step.query, annotations=step.annotations, pool=step.pool)
+            self.store.commit(
+                number, phase, step.facts.to_json(), then=step.then, query=step.query, annotations=step.annotations, pool=step.pool
+            )
             rounds.tidy(context, number, phase)
         return step.then[1]
 
     def train_along(self) -> None:
         """What ranks other than 0 do under torchrun: wait for the training step, train with the others, write nothing."""
-        while (position := self.store.position)[1] is not Phase.TRAIN:
+        while (position := self.position)[1] is not Phase.TRAIN:
             number, phase = position
             if phase not in _BEFORE_TRAIN or (phase is Phase.ANNOTATE and self.store.unanswered(number).items):
                 return  # rank 0 has found the same and said so
@@ -243,7 +246,7 @@ class Study:
         """Step until the study is DONE or needs labels and there is no annotator; returns ANNOTATE or DONE."""
         self._reopen()
         while True:
-            number, phase = self.store.position
+            number, phase = self.position
             if phase is Phase.ANNOTATE and annotator is not None:
                 self.answer(annotator)
             if self._advance(oracle, on_event) is phase:
@@ -253,7 +256,7 @@ class Study:
 
     def expected_duration(self) -> Duration | None:
         """How long the rounds from here on take, measured on a few steps; None where the next training waits for labels."""
-        number, phase = self.store.position
+        number, phase = self.position
         waits = phase in (Phase.SELECT, Phase.DONE) or (phase is Phase.ANNOTATE and bool(self.store.unanswered(number).items))
         return None if waits else expected_duration(self._context(None, None), number)
 
@@ -296,8 +299,8 @@ class Study:
 
     def _reopen(self) -> None:
         """A study that was done goes on with its last score step where the budget has grown since, unless nothing was left to ask."""
-        number, phase = self.store.position
-        if phase is Phase.DONE and number < self.config.budget.rounds and not self.store.fact(number, Phase.SELECT).get("ended"):
+        number, phase = self.position
+        if phase is Phase.DONE and number < self.config.budget.rounds and not self.round(number).select.ended:
             self.store.reopen(number, Phase.SCORE)
 
     def fork(self, folder: Path, config: StudyConfig) -> Study:
@@ -316,29 +319,27 @@ class Study:
         partial.replace(folder)
         return Study.open(folder)
 
-    def quarantined(self) -> dict[str, str]:
-        """image_id → why it is out of use, from reading the data set and from the runs since."""
-        findings = {f[3] or f[1]: f[2] for f in self.store.get("findings") or [] if f[4]}
-        return findings | self.store.quarantined()
+    def quarantine(self, image_id: str, fault: str) -> None:
+        """Take an image out of use and remember why; of one that is out of use already the first reason stays."""
+        self.store.quarantine(image_id, fault)
 
-    def round_folder(self, number: int) -> Path:
-        return rounds.round_folder(self.folder, number)
+    def restore(self, image_id: str) -> None:
+        """Put a quarantined image to use again."""
+        self.store.restore(image_id)
 
-    def dataset(self, *, labeled_only: bool = False) -> Dataset:
-        """The study's images with their current complete labels, for export: no format can say that objects may be missing."""
-        labels = {a.image_id: a.boxes for split in Split for a in self.store.annotations(split).values() if a.complete}
-        images = tuple(record for record in self.store.images() if record.image_id in labels or not labeled_only)
-        class_ids: Any = self.store.get("class_ids")
-        return Dataset(self.classes, images, labels, class_ids=tuple(class_ids) if class_ids else None)
+    def remember(self, tool: str, value: Any) -> None:
+        """Keep what a tool beside the study wants kept, as JSON, under its name."""
+        self.store.put(tool, value)
 
     def _context(self, oracle: Callable[[str], Boxes] | None, on_event: Callable[[Event], None] | None) -> RoundContext:
         return RoundContext(self.folder, self.store, self.config, self.classes, oracle, on_event or _ignore)
 
     def answer(self, annotator: Annotator) -> None:
-        """Let `annotator` answer everything that is asked now."""
+        """Let `annotator` answer everything that is asked now, under its name."""
+        name = str(getattr(annotator, "name", type(annotator).__name__))
         for item in self.ask().items:
             verdicts, seconds = annotator.annotate(item, self.proposals().get(item.image_id))
-            self.tell(item.image_id, verdicts, annotator="simulated", seconds=seconds)
+            self.tell(item.image_id, verdicts, annotator=name, seconds=seconds)
 
     def _check_labels(self, image_id: str, boxes: Boxes) -> None:
         wrong = [int(label) for label in boxes.labels if not 0 <= label < len(self.classes)]

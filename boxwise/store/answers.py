@@ -1,0 +1,51 @@
+"""What the store answers where a single value will not do: labour, people, the history of an image, the state of it all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from boxwise.records import Annotation, Phase, Verdict
+
+
+@dataclass(frozen=True)
+class Labour:
+    """What annotating cost: images and boxes now labelled, and all seconds ever spent, history and quarantined images included.
+
+    boxes: those a person answered for; model_boxes: the others. by_hand: images and boxes of any source that were labelled in this study,
+    not given with the data: what a person would have had to do without a model.
+    """
+
+    images: int
+    boxes: int
+    model_boxes: int
+    seconds: float
+    by_hand: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """The state of labels and rounds: the position, the newest annotation's number, how many are history only, images out of use."""
+
+    position: tuple[int, Phase]
+    newest: int
+    late: int
+    quarantined: int
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One annotation that an image had. at: ISO 8601, UTC. late: it never counted, or was taken back. verdicts: what it was made of."""
+
+    annotator: str
+    at: str
+    late: bool
+    annotation: Annotation
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True)
+class Person:
+    """What an annotator has done: images answered for, and seconds."""
+
+    images: int
+    seconds: float

@@ -1,0 +1,5 @@
+"""A study: one active-learning project in one folder. `study.py` has what is done to it, `reading.py` what it answers."""
+
+from boxwise.study.study import CONFIG_FILE, Annotator, Study
+
+__all__ = ["CONFIG_FILE", "Annotator", "Study"]

@@ -1,0 +1,133 @@
+"""What a study answers about itself: images, labels, queries, rounds and labour. Changes nothing.
+
+`Study` is a `StudyReader`; pages, commands and reports ask it, not the store below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from boxwise.artifacts.facts import Round
+from boxwise.artifacts.round_folder import RoundFolder, round_folder
+from boxwise.config import StudyConfig
+from boxwise.data.formats.base import Dataset
+from boxwise.records import Annotation, ImageRecord, Phase, Query, Split
+from boxwise.store import Desk, HistoryEntry, Labour, Person, Stamp, Store
+
+
+class StudyReader:
+    """The questions; each is answered from what is committed at that moment."""
+
+    def __init__(self, folder: Path, store: Store, config: StudyConfig) -> None:
+        self.folder = folder
+        self.store = store
+        self.config = config
+        self.classes: tuple[str, ...] = tuple(store.get("classes"))
+
+    # -- where it is ----------------------------------------------------------------------------------------------------
+
+    @property
+    def position(self) -> tuple[int, Phase]:
+        """Round and step to do next."""
+        return self.store.position
+
+    def stamp(self) -> Stamp:
+        """Labels and rounds are the same while this is."""
+        return self.store.stamp()
+
+    def rounds(self) -> tuple[Round, ...]:
+        """The rounds that have begun, in order, with the facts of their finished steps and the items of their queries."""
+        return tuple(Round.from_json(number, steps, self.query(number).items) for number, steps in self.store.facts().items())
+
+    def round(self, number: int) -> Round:
+        """One round; of one that has not begun nothing is known."""
+        return Round.from_json(number, self.store.facts_of(number), self.query(number).items)
+
+    def files(self, round_index: int) -> RoundFolder:
+        """The files that a round has left."""
+        return round_folder(self.folder, round_index)
+
+    # -- images and labels ----------------------------------------------------------------------------------------------
+
+    def images(self, split: Split | None = None) -> list[ImageRecord]:
+        """Images fit for use, by id; of one split, or all."""
+        return self.store.images(split)
+
+    def record(self, image_id: str) -> ImageRecord | None:
+        """One image, also a quarantined one; None where the study has no such image."""
+        return self.store.record(image_id)
+
+    def pool(self) -> list[ImageRecord]:
+        """Images that may be asked about."""
+        return self.store.pool()
+
+    def quarantined(self) -> dict[str, str]:
+        """image_id → why it is out of use, from reading the data set and from the runs since."""
+        findings = {f[3] or f[1]: f[2] for f in self.store.get("findings") or [] if f[4]}
+        return findings | self.store.quarantined()
+
+    def annotation(self, image_id: str) -> Annotation | None:
+        """The current labels of one image, also of a quarantined one, if it has any."""
+        return self.store.annotation(image_id)
+
+    def annotations(self, split: Split, *, before: int | None = None) -> dict[str, Annotation]:
+        """image_id → current labels of the usable images of a split; `before`: as of the start of that round."""
+        return self.store.annotations(split, before=before)
+
+    def history(self, image_id: str) -> list[HistoryEntry]:
+        """Every annotation an image ever had, oldest first."""
+        return self.store.history(image_id)
+
+    def answered_again(self) -> set[str]:
+        """The images whose labels a person has looked at a second time."""
+        return self.store.answered_again()
+
+    def dataset(self, *, labeled_only: bool = False) -> Dataset:
+        """The study's images with their current complete labels, for export: no format can say that objects may be missing."""
+        labels = {a.image_id: a.boxes for split in Split for a in self.annotations(split).values() if a.complete}
+        images = tuple(record for record in self.images() if record.image_id in labels or not labeled_only)
+        class_ids: Any = self.store.get("class_ids")
+        return Dataset(self.classes, images, labels, class_ids=tuple(class_ids) if class_ids else None)
+
+    # -- what is asked, and what it costs -------------------------------------------------------------------------------
+
+    def query(self, round_index: int) -> Query:
+        """What a round asked for; empty if it asked nothing."""
+        return self.store.query(round_index)
+
+    def asked_count(self, round_index: int) -> int:
+        """How many images a round asked for."""
+        return self.store.asked(round_index)
+
+    def unanswered(self) -> Query:
+        """The items of the present round's query that still wait for an answer."""
+        return self.store.unanswered(self.position[0])
+
+    def waiting(self, round_index: int, *, image_id: str | None = None) -> frozenset[str]:
+        """The images of a round's query that still wait for an answer; of one image alone, that image or nothing."""
+        return self.store.waiting(round_index, image_id=image_id)
+
+    def labour(self, split: Split) -> Labour:
+        """Images, boxes and seconds so far in one split."""
+        return self.store.labour(split)
+
+    def seconds(self, split: Split) -> float:
+        """All labour ever spent on images of one split, quarantined ones too."""
+        return self.store.seconds(split)
+
+    def people(self) -> Mapping[str, Person]:
+        """annotator → what they have done, the busiest first."""
+        return self.store.people()
+
+    # -- for tools beside it --------------------------------------------------------------------------------------------
+
+    @property
+    def desk(self) -> Desk:
+        """Who has which image in hand, their drafts and answers."""
+        return Desk(self.store)
+
+    def recall(self, tool: str) -> Any:
+        """What a tool beside the study has it remember under its name; None before `remember`."""
+        return self.store.get(tool)

@@ -1,0 +1,23 @@
+"""Rounds of a report as tests write them down: the facts as the store keeps them, with the query's items among those of SELECT."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from boxwise.artifacts.facts import Round
+from boxwise.records import QueryItem, Split
+
+
+def made_round(number: int, steps: Mapping[str, Any]) -> Round:
+    items = (steps.get("select") or {}).get("items") or ()
+    return Round.from_json(number, steps, tuple(_item(item) for item in items))
+
+
+def _item(item: Mapping[str, Any]) -> QueryItem:
+    return QueryItem(item["image_id"], item.get("utility", 0.0), item.get("terms") or {}, Split(item.get("split", "train")))
+
+
+def as_json(one: Round) -> dict[str, Any]:
+    """What `made_round` makes the round of."""
+    steps = {phase.value: facts.to_json() for phase, facts in one.steps.items()}
+    items = [{"image_id": i.image_id, "utility": i.utility, "terms": dict(i.terms), "split": i.split.value} for i in one.items]
+    return steps | ({"select": {**steps.get("select", {}), "items": items}} if items or "select" in steps else {})
