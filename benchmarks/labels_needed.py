@@ -1,0 +1,175 @@
+"""How far a detector comes with few labels: AP on test at 20, 50, 100, 200 random labels and with everything, and the minutes it took.
+
+    python benchmarks/labels_needed.py DATA... --out labels.csv [--detectors yolox_nano ssdlite320_mobilenet_v2] [--seeds 3] [--imgsz 160]
+        [--weights yolox_nano=FILE] [--backbone ssdlite320_mobilenet_v2=FILE] [--check]
+
+Labels are drawn at random; val (a fifth of them, at least ten images) comes on top and is counted. A row a training is added to the CSV as
+it ends, and rows that are there are not made again: it can be killed. --check repeats the smallest and the largest training at twice the
+length: a detector has converged where val AP moves by less than .01. Detectors of one call run on the same labels, one thread each.
+It does not show what a strategy saves: nothing is chosen here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from time import perf_counter
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+
+from boxwise.config import DetectorConfig, TrainConfig
+from boxwise.data.datasets import read_dataset
+from boxwise.data.formats.base import Dataset
+from boxwise.detectors.detector import TorchDetector, build_detector
+from boxwise.detectors.prediction import predict
+from boxwise.evaluation.average_precision import coco_metrics
+from boxwise.records import ImageRecord, Sample, Split
+
+BUDGETS = (20, 50, 100, 200, 0)  # 0: everything
+CONVERGED = 0.01
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training. labels, val: images. length: times as long as the rule says. val_ap: of the weights that were kept."""
+
+    data: str
+    detector: str
+    imgsz: int
+    seed: int
+    labels: int
+    val: int
+    length: float
+    steps: int
+    minutes: float
+    val_ap: float
+    test_ap: float
+    test_ap50: float
+
+    @property
+    def key(self) -> tuple[str, str, int, int, int, float]:
+        return self.data, self.detector, self.imgsz, self.seed, self.labels, self.length
+
+
+def main() -> None:
+    options = _options()
+    torch.set_num_threads(1)
+    done = {row.key: row for row in _read(options.out)}
+    for folder in options.data:
+        dataset = read_dataset(folder)
+        for seed in range(options.seeds):
+            for labels, length in _plan(dataset, check=options.check and seed == 0):
+                for name in options.detectors:
+                    key = (folder.name, name, options.imgsz, seed, labels, length)
+                    if key not in done:
+                        row = _train(dataset, key, _config(options, name))
+                        done[key] = row
+                        _append(options.out, row)
+                        print(_told(row), flush=True)
+    if options.check:
+        _say_converged(list(done.values()))
+
+
+def _plan(dataset: Dataset, *, check: bool) -> Iterator[tuple[int, float]]:
+    """(labels, length) of every training; 0 stands for everything until the pool is known."""
+    pool = len(_of(dataset, Split.TRAIN))
+    budgets = [budget for budget in BUDGETS if budget < pool]
+    yield from ((budget or pool, 1.0) for budget in budgets)
+    if check:
+        yield from ((budget or pool, 2.0) for budget in (budgets[0], 0))
+
+
+def _of(dataset: Dataset, split: Split) -> list[ImageRecord]:
+    return [record for record in dataset.images if record.split is split and record.image_id in dataset.labels]
+
+
+def _train(dataset: Dataset, key: tuple[str, str, int, int, int, float], config: DetectorConfig) -> Row:
+    data, name, imgsz, seed, labels, length = key
+    pool, test = _of(dataset, Split.TRAIN), _of(dataset, Split.TEST)
+    order = [pool[row] for row in np.random.default_rng(seed).permutation(len(pool))]
+    count = max(10, labels // 5)
+    given = _of(dataset, Split.VAL)
+    val, train = (given[:count], order[:labels]) if given else (order[-count:], order[: min(labels, len(order) - count)])
+    detector = build_detector(name, dataset.classes, config, seed=seed, device=torch.device("cpu"))
+    started = perf_counter()
+    report = detector.fit(_samples(dataset, train), _samples(dataset, val), TrainConfig(length=length), seed=seed)
+    minutes = (perf_counter() - started) / 60
+    ap, ap50 = _judged(detector, dataset, test)
+    return Row(data, name, imgsz, seed, labels, len(val), length, report.steps, minutes, report.best_ap or 0.0, ap, ap50)
+
+
+def _samples(dataset: Dataset, records: Sequence[ImageRecord]) -> list[Sample]:
+    return [Sample(record, dataset.labels[record.image_id]) for record in records]
+
+
+def _judged(detector: TorchDetector, dataset: Dataset, test: Sequence[ImageRecord]) -> tuple[float, float]:
+    found, _ = predict(detector, test)
+    metrics = coco_metrics(found, {name: dataset.labels[name] for name in found}, dataset.classes, details=False)
+    return metrics.ap, metrics.ap50
+
+
+def _config(options: argparse.Namespace, name: str) -> DetectorConfig:
+    whole, part = _files(options.weights), _files(options.backbone)
+    given = {"weights": whole.get(name), "backbone_weights": part.get(name)}
+    return DetectorConfig(name=name, imgsz=options.imgsz, **{key: value for key, value in given.items() if value is not None})
+
+
+def _files(pairs: Sequence[str]) -> dict[str, Path]:
+    return {name: Path(file) for name, _, file in (pair.partition("=") for pair in pairs)}
+
+
+def _told(row: Row) -> str:
+    return (
+        f"{row.data} {row.detector} {row.imgsz} px seed {row.seed}: {row.labels} labels + {row.val} val, {row.steps} steps, "
+        f"{row.minutes:.1f} min, val AP {row.val_ap:.3f}, test AP {row.test_ap:.3f} AP50 {row.test_ap50:.3f}"
+    )
+
+
+def _say_converged(rows: Sequence[Row]) -> None:
+    """The convergence check: what twice the length moved on val."""
+    once = {row.key[:-1]: row for row in rows if row.length == 1}
+    for row in (row for row in rows if row.length == 2 and row.key[:-1] in once):
+        moved = row.val_ap - once[row.key[:-1]].val_ap
+        verdict = "converged" if abs(moved) < CONVERGED else "NOT CONVERGED"
+        print(f"{row.data} {row.detector}, {row.labels} labels: twice the steps move val AP by {moved:+.3f}: {verdict}")
+
+
+def _read(path: Path) -> list[Row]:
+    if not path.exists():
+        return []
+    kinds = {"data": str, "detector": str} | dict.fromkeys(("imgsz", "seed", "labels", "val", "steps"), int)
+    with path.open(newline="", encoding="utf-8") as file:
+        return [Row(**{name: kinds.get(name, float)(value) for name, value in line.items()}) for line in csv.DictReader(file)]
+
+
+def _append(path: Path, row: Row) -> None:
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
+        if new:
+            writer.writeheader()
+        writer.writerow(asdict(row))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("data", nargs="+", type=Path, help="Data sets with labels and a test split.")
+    parser.add_argument("--out", type=Path, required=True, help="CSV that grows by a row a training.")
+    parser.add_argument("--detectors", nargs="+", default=["yolox_nano", "ssdlite320_mobilenet_v2"])
+    parser.add_argument("--weights", nargs="*", default=[], metavar="DETECTOR=FILE", help="A whole detector's first weights.")
+    parser.add_argument("--backbone", nargs="*", default=[], metavar="DETECTOR=FILE", help="A backbone's first weights.")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--imgsz", type=int, default=160)
+    parser.add_argument("--check", action="store_true", help="Twice the length for the smallest and the largest budget of seed 0.")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
