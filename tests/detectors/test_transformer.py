@@ -89,6 +89,7 @@ def test_an_incomplete_image_teaches_its_objects_and_no_background(name):
     assert 1 <= touched(verified) < queries
 
 
+@pytest.mark.slow
 @names
 def test_learns_one_object(name):
     network, (pixels, valid) = build(name).network.train(), batch(name, 2)
