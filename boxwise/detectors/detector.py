@@ -23,7 +23,7 @@ from boxwise.boxes import Boxes
 from boxwise.config import DetectorConfig, TrainConfig
 from boxwise.detectors.backbones import BackboneWeights
 from boxwise.detectors.base import FitReport, ImageBatch, View
-from boxwise.detectors.fusion import fused
+from boxwise.detectors.fusion import for_inference
 from boxwise.detectors.loss_prediction import LossHead
 from boxwise.detectors.names import BOX_FEATURES, DETECTORS, DROPOUT, EXPECTED_LOSS, MIXTURE, SUPPORTS, words_for
 from boxwise.detectors.network import Network, Postprocessing, RawBoxes
@@ -98,14 +98,14 @@ class TorchDetector:
 
     def view(self, batch: ImageBatch) -> View:
         if self._inference is None:
-            self._inference = fused(self.network)
+            self._inference = for_inference(self.network)
         with torch.inference_mode():
             return View(batch, self._inference(batch.pixels.to(self.device), batch.valid.to(self.device)))
 
     def dropout_views(self, batch: ImageBatch, *, passes: int, rate: float, seed: int) -> list[View]:
         self._require(DROPOUT)
         if self._inference is None:
-            self._inference = fused(self.network)
+            self._inference = for_inference(self.network)
         pixels, valid = batch.pixels.to(self.device), batch.valid.to(self.device)
         with torch.inference_mode():
             return [View(batch, outputs) for outputs in self._inference.dropped(pixels, valid, passes=passes, rate=rate, seed=seed)]

@@ -1,17 +1,27 @@
-"""Convolution and BatchNorm as one convolution, for inference: the same numbers to rounding, about a third faster on a CPU.
+"""Convolution, BatchNorm and activation as one call, for inference: the same numbers to rounding, about a third faster on a CPU.
 
-Returns a copy; the network itself is untouched. Knows nothing of what the network detects.
+Returns copies; the network itself is untouched. Knows nothing of what the network detects.
 """
 
 from __future__ import annotations
 
 import copy
+from functools import cache
 from itertools import pairwise
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from boxwise.detectors.network import Network
+
+# Activations by the names and numbers that oneDNN knows them by.
+_ACTIVATIONS: tuple[tuple[type[nn.Module], str, list[float]], ...] = (
+    (nn.SiLU, "swish", []),
+    (nn.Hardswish, "hardswish", []),
+    (nn.ReLU6, "hardtanh", [0.0, 6.0]),
+    (nn.ReLU, "relu", []),
+)
 
 
 def fused(network: Network) -> Network:
@@ -24,3 +34,52 @@ def fused(network: Network) -> Network:
                     setattr(module, name, fuse_conv_bn_eval(conv, norm))
                     setattr(module, next_name, nn.Identity())
     return merged.requires_grad_(False)
+
+
+def for_inference(network: Network) -> Network:
+    """`fused`, and on a CPU each activation that follows a convolution is part of its call; such a copy cannot be exported.
+
+    Measured on one thread, batches of 16, against `fused`: YOLOX-nano at 416 px 1.3 times as fast, SSDlite at 320 px 1.15 times.
+    """
+    merged = fused(network)
+    if all(parameter.is_cpu and parameter.dtype == torch.float32 for parameter in merged.parameters()) and has_activated_convolutions():
+        for module in [each for each in merged.modules() if isinstance(each, nn.Sequential)]:
+            _join_activations(module)
+    return merged
+
+
+def _join_activations(sequence: nn.Sequential) -> None:
+    layers = [(name, layer) for name, layer in sequence.named_children() if not isinstance(layer, nn.Identity)]
+    for (name, conv), (next_name, activation) in pairwise(layers):
+        known = [(label, numbers) for kind, label, numbers in _ACTIVATIONS if isinstance(activation, kind)]
+        if isinstance(conv, nn.Conv2d) and conv.padding_mode == "zeros" and not isinstance(conv.padding, str) and known:
+            setattr(sequence, name, ActivatedConv(conv, *known[0]))
+            setattr(sequence, next_name, nn.Identity())
+
+
+class ActivatedConv(nn.Module):
+    """A convolution and its activation in one pass over memory, by oneDNN through the call that torch's own compiler uses."""
+
+    def __init__(self, conv: nn.Conv2d, activation: str, numbers: list[float]) -> None:
+        super().__init__()
+        self.weight, self.bias = conv.weight, conv.bias
+        self.geometry = list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups
+        self.activation, self.numbers = activation, numbers
+
+    def forward(self, features: Tensor) -> Tensor:
+        call = torch.ops.mkldnn._convolution_pointwise
+        activated: Tensor = call(features, self.weight, self.bias, *self.geometry, self.activation, self.numbers, "")
+        return activated
+
+
+@cache
+def has_activated_convolutions() -> bool:
+    """Whether this torch has that call and it does what is expected of it: it is no part of torch's documented interface."""
+    conv, features = nn.Conv2d(2, 2, 3).requires_grad_(False), torch.linspace(-9, 9, 50).view(1, 2, 5, 5)
+    try:
+        return all(
+            torch.allclose(ActivatedConv(conv, label, numbers)(features), kind()(conv(features)), atol=1e-5)
+            for kind, label, numbers in _ACTIVATIONS
+        )
+    except (AttributeError, RuntimeError, TypeError):
+        return False

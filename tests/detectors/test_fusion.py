@@ -2,13 +2,15 @@ import pytest
 import torch
 from torch import nn
 
+from boxwise.detectors import fusion
 from boxwise.detectors.backbones import BackboneWeights
-from boxwise.detectors.fusion import fused
+from boxwise.detectors.fusion import ActivatedConv, for_inference, fused, has_activated_convolutions
 from boxwise.detectors.names import DETECTORS
 
 
+@pytest.mark.parametrize("quicker", [fused, for_inference])
 @pytest.mark.parametrize("name", ["tiny_ssd", "ssdlite320_mobilenet_v2", "yolox_nano", "yolox_tiny", "fasterrcnn_mobilenet_v3_large_fpn"])
-def test_a_fused_copy_says_the_same_and_the_network_stays(name):
+def test_a_fused_copy_says_the_same_and_the_network_stays(name, quicker):
     torch.manual_seed(0)
     network = DETECTORS[name].build()(3, 96, BackboneWeights(pretrained=False)).eval()
     for module in network.modules():  # statistics that are not the identity
@@ -16,7 +18,7 @@ def test_a_fused_copy_says_the_same_and_the_network_stays(name):
             module.running_mean.normal_(std=0.1)
             module.running_var.uniform_(0.5, 1.5)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    merged = fused(network)
+    merged = quicker(network)
     pixels = torch.randint(0, 256, (2, 3, 96, 96), dtype=torch.uint8)
     valid = torch.tensor([[96, 96], [96, 96]])
     with torch.inference_mode():
@@ -26,3 +28,26 @@ def test_a_fused_copy_says_the_same_and_the_network_stays(name):
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     norms = [sum(isinstance(module, nn.BatchNorm2d) for module in each.modules()) for each in (network, merged)]
     assert norms[1] == 0 and (norms[0] > 0) == (name != "tiny_ssd")  # tiny_ssd normalises by groups
+
+
+def test_activations_are_part_of_the_convolutions_where_torch_can():
+    network = DETECTORS["yolox_nano"].build()(3, 96, BackboneWeights(pretrained=False))
+    merged = for_inference(network)
+    assert has_activated_convolutions()  # of the torch that this is tested with
+    activated = sum(isinstance(module, ActivatedConv) for module in merged.modules())
+    assert activated == sum(isinstance(module, nn.SiLU) for module in network.modules())
+    assert not any(isinstance(module, nn.SiLU) for module in merged.modules())
+
+
+def test_where_torch_cannot_activations_stay_apart(monkeypatch):
+    monkeypatch.setattr(fusion, "has_activated_convolutions", lambda: False)
+    merged = for_inference(DETECTORS["yolox_nano"].build()(3, 96, BackboneWeights(pretrained=False)))
+    assert not any(isinstance(module, ActivatedConv) for module in merged.modules())
+
+
+def test_a_torch_without_the_call_is_told_from_one_with_it(monkeypatch):
+    def absent(*_):
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(ActivatedConv, "forward", absent)
+    assert not has_activated_convolutions.__wrapped__()

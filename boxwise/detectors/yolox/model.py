@@ -83,11 +83,11 @@ def conv(channels: int, out: int, size: int, stride: int = 1, *, groups: int = 1
     return nn.Sequential(OrderedDict({"conv": convolution, "bn": nn.BatchNorm2d(out), "act": Silu()}))
 
 
-class Silu(nn.Module):
+class Silu(nn.SiLU):
     """SiLU, in place where nothing is learned: in a training that would only add a copy, since its gradient needs what came in."""
 
-    def forward(self, features: Tensor) -> Tensor:
-        return F.silu(features, inplace=not self.training)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.silu(input, inplace=not self.training)
 
 
 def depthwise_conv(channels: int, out: int, size: int, stride: int = 1) -> nn.Sequential:
