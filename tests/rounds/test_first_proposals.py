@@ -53,7 +53,7 @@ def test_only_known_classes_are_suggested_and_the_others_are_drawn_by_hand(creat
     kept = digits.classes[1]
     study = create("ask.mode=review", classes=tuple(name if name == kept else f"new {name}" for name in digits.classes))
     _, proposals = asked(study)
-    assert study.round(0).select.known_classes == [kept]
+    assert study.round(0).select.known_classes == (kept,)
     assert {int(label) for each in proposals.values() for label in each.boxes.labels} <= {1}
 
 
