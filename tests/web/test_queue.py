@@ -190,7 +190,7 @@ class TestAnswers:
         history = queue.study.store.history(task.record.image_id)
         assert [entry.annotator for entry in history] == ["ben", "anna"]
         split = task.item.split
-        assert queue.study.store.annotations(split)[task.record.image_id].boxes.equals(history[0][2].boxes)
+        assert queue.study.store.annotations(split)[task.record.image_id].boxes.equals(history[0].annotation.boxes)
 
     def test_an_expired_lease_that_nobody_took_is_no_fault(self, queue_of):
         queue = queue_of()
@@ -248,7 +248,7 @@ class TestAnswers:
         queue.study.store.put("position", [2, "select"])
         study = Study.open(queue.study.folder)
         queue, read = LabelQueue(study, Desk(study.store)), []
-        monkeypatch.setattr("boxwise.study.read_proposals", lambda *given: read.append(1) or read_proposals(*given))
+        monkeypatch.setattr("boxwise.study.study.read_proposals", lambda *given: read.append(1) or read_proposals(*given))
         for task in tasks:
             queue.answer(answer_to(task, key=f"key-of-{task.rank}"))
         assert len(tasks) > 1 and len(read) == 1
