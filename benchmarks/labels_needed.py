@@ -3,10 +3,10 @@
     python benchmarks/labels_needed.py DATA... --out labels.csv [--detectors yolox_nano ssdlite320_mobilenet_v2] [--seeds 3] [--imgsz 160]
         [--weights yolox_nano=FILE] [--backbone ssdlite320_mobilenet_v2=FILE] [--check]
 
-Labels are drawn at random; val (a fifth of them, at least ten images) comes on top and is counted. A row a training is added to the CSV as
-it ends, and rows that are there are not made again: it can be killed. --check repeats the smallest and the largest training at twice the
-length: a detector has converged where val AP moves by less than .01. Detectors of one call run on the same labels, one thread each.
-It does not show what a strategy saves: nothing is chosen here.
+Labels are drawn at random; val (a fifth of them, at least ten images) comes on top and is counted; of a set without a val split,
+"everything" gives a fifth of itself to val. A row a training is added to the CSV as it ends, and rows that are there are not made again: it
+can be killed. --check repeats the smallest and the largest training at twice the length: a detector has converged where val AP moves by
+less than .01. Detectors of one call run on the same labels, one thread each. It does not show what a strategy saves: nothing is chosen.
 """
 
 from __future__ import annotations
@@ -96,13 +96,18 @@ def _train(dataset: Dataset, key: tuple[str, str, int, int, int, float], config:
     order = [pool[row] for row in np.random.default_rng(seed).permutation(len(pool))]
     count = max(10, labels // 5)
     given = _of(dataset, Split.VAL)
-    val, train = (given[:count], order[:labels]) if given else (order[-count:], order[: min(labels, len(order) - count)])
+    val, train = (_some(given, count, seed), order[:labels]) if given else (order[-count:], order[: min(labels, len(order) - count)])
     detector = build_detector(name, dataset.classes, config, seed=seed, device=torch.device("cpu"))
     started = perf_counter()
     report = detector.fit(_samples(dataset, train), _samples(dataset, val), TrainConfig(length=length), seed=seed)
     minutes = (perf_counter() - started) / 60
     ap, ap50 = _judged(detector, dataset, test)
     return Row(data, name, imgsz, seed, labels, len(val), length, report.steps, minutes, report.best_ap or 0.0, ap, ap50)
+
+
+def _some(records: Sequence[ImageRecord], count: int, seed: int) -> list[ImageRecord]:
+    """`count` of them at random, or all where there are fewer."""
+    return [records[row] for row in np.random.default_rng([seed, 1]).permutation(len(records))[:count]]
 
 
 def _samples(dataset: Dataset, records: Sequence[ImageRecord]) -> list[Sample]:

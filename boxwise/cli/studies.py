@@ -116,7 +116,7 @@ def run(
 
 
 def _advance(opened: Study, *, served: bool) -> None:
-    """Climb until labels are needed or the study is done, and say what is to do then, unless the labelling page says it."""
+    """Advance until labels are needed or the study is done, and say what is to do then, unless the labelling page says it."""
     from boxwise.cli.console import rounds_table, say
     from boxwise.records import Phase
 

@@ -37,10 +37,8 @@ def expected_duration(context: RoundContext, round_index: int) -> Duration | Non
     training, predicting = _rates(context, labeled, [sample.image for sample in labeled])
     budget = context.config.budget
     more = resolve(budget.per_round, len(labeled) + len(pool), "budget.per_round")
-    seconds = [
-        _training_images(context, len(labeled) + later * more) / training + max(0, len(pool) - later * more) / predicting
-        for later in range(max(1, budget.rounds - round_index + 1))
-    ]
+    joined = [min(later * more, len(pool)) for later in range(max(1, budget.rounds - round_index + 1))]
+    seconds = [_training_images(context, len(labeled) + new) / training + (len(pool) - new) / predicting for new in joined]
     return Duration(training, predicting, seconds[0], sum(seconds))
 
 

@@ -203,7 +203,7 @@ class Study(StudyReader):
         return {item.image_id: item for item in self.store.query(number).items}, proposals
 
     def step(self, *, oracle: Callable[[str], Boxes] | None = None, on_event: Callable[[Event], None] | None = None) -> Phase:
-        """Climb one step and return the next one. ANNOTATE stays where it is while images of the query have no labels.
+        """Do one step and return the next one. ANNOTATE stays where it is while images of the query have no labels.
 
         oracle: ground truth for the `oracle_loss` upper bound; only simulation has it.
         """
@@ -255,10 +255,11 @@ class Study(StudyReader):
                 on_step(number, phase)
 
     def expected_duration(self) -> Duration | None:
-        """How long the rounds from here on take, measured on a few steps; None where the next training waits for labels."""
+        """How long the rounds from here on take, measured on a few steps; None unless a training comes before people are asked again."""
         number, phase = self.position
-        waits = phase in (Phase.SELECT, Phase.DONE) or (phase is Phase.ANNOTATE and bool(self.store.unanswered(number).items))
-        return None if waits else expected_duration(self._context(None, None), number)
+        trains = phase in (Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE, Phase.TRAIN)
+        waits = phase is Phase.ANNOTATE and bool(self.store.unanswered(number).items)
+        return expected_duration(self._context(None, None), number) if trains and not waits else None
 
     def edited(self) -> StudyConfig | None:
         """What config.yaml says now, where that is another config than the one in force."""

@@ -23,3 +23,6 @@ def test_counts_steps_and_pool_of_every_round_left(hidden, tiny_overrides, tmp_p
     rest = sum(100 * 4 / found.training + max(0, pool - 4 * later) / found.predicting for later in (1, 2))
     assert found.all_rounds == pytest.approx(found.this_round + rest)
     assert study.store.position[1] is Phase.ANNOTATE
+    while study.position[1] is not Phase.EVALUATE:
+        study.step()
+    assert study.expected_duration() is None  # this round's training is done, and people are asked before the next
