@@ -22,7 +22,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/boxwise demo
 
-# Everything that trains no network: a minute.
+# Everything that trains no network: two minutes.
 fast: install
 	$(PYTEST) -m "not slow"
 
