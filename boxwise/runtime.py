@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,13 +70,34 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def has_gpu() -> bool:
-    """Whether NVIDIA's driver is here and sees a GPU; asked of the driver itself, so that no one waits for torch."""
+    """Whether the installed torch can use a GPU of NVIDIA's: it was built for CUDA, and the driver is new enough and sees a GPU.
+
+    Asked of torch's version file and of the driver, so that no one waits for torch.
+    """
+    built_for = torch_cuda()
+    return built_for is not None and _driver_cuda() >= int(built_for.partition(".")[0])
+
+
+def torch_cuda() -> str | None:
+    """The version of CUDA that the installed torch was built for, such as "12.8"; None of one for the CPU alone. Imports no torch."""
+    found = find_spec("torch")
+    try:
+        text = "" if found is None or found.origin is None else Path(found.origin).with_name("version.py").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    stated = re.search(r"""^cuda\b[^=\n]*=\s*["']([\d.]+)["']""", text, re.MULTILINE)
+    return stated and stated[1]
+
+
+def _driver_cuda() -> int:
+    """The major version of CUDA that NVIDIA's driver speaks, which runs every minor version of it; 0 where no GPU is seen."""
     name = "nvcuda.dll" if platform.system() == "Windows" else "libcuda.so.1"
     try:
-        driver, count = ctypes.CDLL(name), ctypes.c_int(0)
-        return bool(driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0)
+        driver, count, version = ctypes.CDLL(name), ctypes.c_int(0), ctypes.c_int(0)
+        sees = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+        return version.value // 1000 if sees and driver.cuDriverGetVersion(ctypes.byref(version)) == 0 else 0
     except (OSError, AttributeError):
-        return False
+        return 0
 
 
 def available_devices() -> list[str]:

@@ -1,5 +1,7 @@
 """The process settings: allocator, threads, device names, and a torch-free import."""
 
+import os
+import shutil
 import subprocess
 import sys
 
@@ -55,6 +57,45 @@ def test_torchrun_ranks_get_a_gpu_each(monkeypatch):
         pytest.skip("needs a CUDA GPU")
     monkeypatch.setenv("LOCAL_RANK", "0")
     assert runtime.choose_device("auto") == torch.device("cuda:0")
+
+
+def test_the_cuda_that_torch_was_built_for_is_read_from_its_file():
+    assert runtime.torch_cuda() == torch.version.cuda
+    if torch.version.hip is None:
+        assert runtime.has_gpu() == torch.cuda.is_available()
+
+
+_DRIVER = """
+int cuInit(unsigned flags) { return 0; }
+int cuDeviceGetCount(int *count) { *count = 1; return 0; }
+int cuDriverGetVersion(int *version) { *version = 12040; return 0; }
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or shutil.which("cc") is None, reason="builds a driver of its own with cc")
+@pytest.mark.parametrize(
+    ("version", "usable"),
+    [
+        ("__version__ = '2.9.0+cpu'\ncuda: Optional[str] = None\nhip: Optional[str] = None", False),
+        ("cuda: Optional[str] = '12.8'", True),
+        ("cuda = '11.8'", True),
+        ("cuda: Optional[str] = '13.0'", False),  # the driver speaks 12
+    ],
+)
+def test_a_gpu_counts_only_where_the_installed_torch_can_use_it(tmp_path, version, usable):
+    (tmp_path / "driver.c").write_text(_DRIVER)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "libcuda.so.1", tmp_path / "driver.c"], check=True)
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "torch" / "version.py").write_text(version)
+    code = (
+        "from boxwise import registry, runtime\nfrom boxwise.config import StudyConfig\n"
+        "print(runtime.has_gpu(), registry.settled(StudyConfig()).detector.name)"
+    )
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    environment = os.environ | {"LD_LIBRARY_PATH": str(tmp_path), "PYTHONPATH": paths}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == [str(usable), "yolox_s" if usable else "yolox_nano"]
 
 
 def test_environment_names_versions_and_the_device():
