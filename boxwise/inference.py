@@ -17,6 +17,7 @@ from PIL.Image import Image as PillowImage
 from boxwise import registry
 from boxwise.boxes import Boxes, FloatArray
 from boxwise.errors import BoxwiseError, ImageError, StudyError
+from boxwise.evaluation.in_words import ap_in_words
 from boxwise.evaluation.operating_point import OperatingPoint
 from boxwise.records import Phase
 from boxwise.study import Study
@@ -134,7 +135,9 @@ def load(path: Path | str, *, round_index: int | None = None, device: str = "aut
     if not path.is_file():
         return _of_study(Study.open(path), round_index, chosen)
     contents = read_weights(path)
-    return Model(load_detector(path, device=chosen), contents["name"], _point(noted(contents).get("operating_point")), str(path))
+    known = noted(contents)
+    origin = str(path) + (f" (val {ap_in_words(known['val'])})" if known.get("val") else "")
+    return Model(load_detector(path, device=chosen), contents["name"], _point(known.get("operating_point")), origin)
 
 
 def _of_study(study: Study, wanted: int | None, device: Any) -> Model:
@@ -146,7 +149,8 @@ def _of_study(study: Study, wanted: int | None, device: Any) -> Model:
     if wanted is not None and wanted not in aps:
         raise StudyError(f"{study.folder}: round {wanted} has not been trained and evaluated. Those that have: {', '.join(map(str, aps))}.")
     chosen = max(aps, key=lambda number: (-1.0 if aps[number] is None else aps[number], number)) if wanted is None else wanted
-    known = "no val to choose by" if aps[chosen] is None else f"AP {aps[chosen]:.3f} on val"
+    val = evaluated[chosen].val
+    known = "no val to choose by" if val is None else f"val {ap_in_words(val)}"
     config, weights = study.config.detector, study.files(chosen).weights
     detector = registry.load_detector(study.classes, config, weights, device=device)
     return Model(detector, config.name, _point(evaluated[chosen].operating_point), f"round {chosen} of {study.folder} ({known})")

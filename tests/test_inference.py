@@ -11,6 +11,7 @@ from PIL import Image
 import boxwise
 from boxwise.data.images import read_image
 from boxwise.errors import BoxwiseError, ImageError, StudyError
+from boxwise.evaluation.in_words import ap_in_words
 from boxwise.evaluation.operating_point import best_f1
 from boxwise.inference import THRESHOLD
 from boxwise.records import Split
@@ -101,12 +102,13 @@ def test_the_threshold_is_that_of_best_f1_on_val_and_travels_with_the_weights(st
     expected = best_f1(found, truths)
     assert facts.operating_point == (expected and expected.to_json())
     assert model.point == expected
+    assert model.origin == f"{weights} (val {ap_in_words(facts.val)})"
     assert model.threshold == (THRESHOLD if expected is None else expected.threshold)
 
 
 def _set_ap(study: Study, aps: dict[int, float | None], monkeypatch) -> None:
     """As if rounds of these APs on val had been evaluated."""
-    facts = {number: {"evaluate": {"val": None if ap is None else {"ap": ap}}} for number, ap in aps.items()}
+    facts = {number: {"evaluate": {"val": None if ap is None else {"ap": ap, "ap50": ap, "images": 12}}} for number, ap in aps.items()}
     monkeypatch.setattr(type(study.store), "facts", lambda self: facts)
     for number in aps:
         files = study.files(number)
@@ -117,7 +119,7 @@ def _set_ap(study: Study, aps: dict[int, float | None], monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("aps", "chosen"),
     [
-        ({0: 0.1, 1: 0.4, 2: 0.3}, r"round 1 .*AP 0\.400 on val"),
+        ({0: 0.1, 1: 0.4, 2: 0.3}, r"round 1 .*val AP 0\.400, AP50 0\.400 on 12 images"),
         ({0: 0.2, 1: 0.2}, "round 1 "),
         ({0: None, 1: None}, "round 1 .*no val to choose by"),
     ],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from boxwise.study import Study
 
 console = Console(highlight=False)
-ENOUGH_IMAGES = 30  # on val, below which an interval is commonly wider than .1
 _SECONDS_BETWEEN_LINES = 15.0
 
 
@@ -146,19 +145,9 @@ def step_line(study: Study, number: int, phase: Phase) -> str:
 
 
 def _qualities(one: Round) -> str:
-    return "; ".join(_quality(split, metrics) for split in ("val", "test") if (metrics := one.metrics(split)))
+    from boxwise.evaluation.in_words import ap_in_words
 
-
-def _quality(split: str, metrics: Mapping[str, Any]) -> str:
-    """AP and AP50 on a split, with 95% intervals where they are known, and a word where so few images say little."""
-    shown = ", ".join(f"{name} {_with_interval(metrics, key)}" for name, key in (("AP", "ap"), ("AP50", "ap50")))
-    few = f", fewer than {ENOUGH_IMAGES} say little" if metrics["images"] < ENOUGH_IMAGES else ""
-    return f"{split} {shown} on {metrics['images']} images{few}"
-
-
-def _with_interval(metrics: Mapping[str, Any], key: str) -> str:
-    limits = (metrics.get("intervals") or {}).get(key)
-    return _figure(metrics.get(key)) + (f" ({limits[0]:.2f} to {limits[1]:.2f})" if limits else "")
+    return "; ".join(f"{split} {ap_in_words(metrics)}" for split in ("val", "test") if (metrics := one.metrics(split)))
 
 
 def _asked(facts: SelectFacts) -> str:
@@ -198,6 +187,7 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]], *, num
 
 def rounds_table(rounds: Sequence[Round]) -> None:
     """What each labelled round cost and reached; where the model labels along, also how many boxes are its own."""
+    from boxwise.evaluation.in_words import few, with_interval
     from boxwise.records import Phase
 
     labelled = [one for one in rounds if one.done(Phase.ANNOTATE)]
@@ -208,13 +198,16 @@ def rounds_table(rounds: Sequence[Round]) -> None:
             *(str(one.round), one.annotate.images, one.annotate.boxes),
             *([one.annotate.model_boxes] if shared else []),
             *(one.annotate.seconds, val.get("images")),
-            *(_with_interval(*each) for each in ((val, "ap"), (val, "ap50"), (test, "ap50"))),
+            *(with_interval(*each) for each in ((val, "ap"), (val, "ap50"), (test, "ap50"))),
         )
         for one in labelled
         for val, test in [(one.evaluate.val or {}, one.evaluate.test or {})]
     ]
     if rows:
         table("Rounds", head, rows)
+    last = next((metrics for one in reversed(labelled) if (metrics := one.evaluate.val)), None)
+    if last and last.get("intervals"):
+        say(f"In brackets: 95% intervals over the images{few(last['images'])}.")
 
 
 def results_table(results: Sequence[ArmResult]) -> None:

@@ -73,7 +73,7 @@ def _page(
     judged = judged_on(cells, split)
     arms = arms_of(cells, baseline)
     results = tables.arm_results(cells, baseline=baseline, split=judged)
-    void, said = undertrained(cells, judged), tables.headline(results, baseline=baseline, split=judged)
+    void, said = undertrained(cells, judged), _said(cells, results, baseline=baseline, split=judged)
     shown = [cells_of(cells, arm)[0] for arm in arms]
     sheets = sum(len(cell.rounds) + cell.cooperates for cell in shown)
     return {
@@ -106,6 +106,10 @@ def _page(
         "axes": tables.AXIS_NAMES,
         "tables": tables,
     }
+
+
+def _said(cells: Sequence[Cell], results: Sequence[tables.ArmResult], *, baseline: str, split: str) -> str:
+    return tables.alone(cells[0], split) if len(cells) == 1 else tables.headline(results, baseline=baseline, split=split)
 
 
 def _notes(cells: Sequence[Cell], *, split: str, judged: str, baseline: str, quarantined: int) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from boxwise.evaluation.curves import AXES, ArmSummary, Axis, CellCurve, compare_arms
+from boxwise.evaluation.in_words import ap_in_words
 from boxwise.evaluation.significance import MIN_SEEDS, Interval, PairedTest, holm, interval
 from boxwise.registry import Role
 from boxwise.results.facts import Cell, Round, arms_of, cells_of, competing, curve, number
@@ -212,12 +213,31 @@ def reading(result: ArmResult) -> list[str]:
     ]
 
 
+def alone(cell: Cell, split: str) -> str:
+    """What is said of a study on its own: what its last evaluated round reached."""
+    rounds = cell.evaluated(split)
+    if not rounds:
+        return "No round has been evaluated yet."
+    return f"Round {rounds[-1].round}: {split} {ap_in_words(rounds[-1].metrics(split) or {})}."
+
+
 def quality_table(columns: Mapping[str, Sequence[Mapping[str, Any]]], classes: Sequence[str]) -> Table:
-    """Overall metrics, then AP (AP50 below) a class; each column is the mean of its Metrics (JSON). The best of a row is marked."""
-    rows = [_row(name, [[number(m.get(key)) for m in column] for column in columns.values()]) for key, name in _OVERALL.items()]
+    """Overall metrics, then AP (AP50 below) a class; each column is the mean of its Metrics (JSON). The best of a row is marked.
+
+    Where every column is of one evaluation, the 95% interval over its images is below AP and AP50.
+    """
+    lone = all(len(column) == 1 for column in columns.values())
+    rows = [
+        _row(
+            name,
+            [[number(m.get(key)) for m in column] for column in columns.values()],
+            [_limits(column[0], key) for column in columns.values()] if lone else None,
+        )
+        for key, name in _OVERALL.items()
+    ]
     for name in classes:
         found = [[m["per_class"].get(name, {}) for m in column] for column in columns.values()]
-        ap50 = [[number(ap.get("AP50")) for ap in column] for column in found]
+        ap50 = [f"AP50 {figure(mean_of([number(ap.get('AP50')) for ap in column]))}" for column in found]
         rows.append(_row(name, [[number(ap.get("AP")) for ap in column] for column in found], ap50))
     return Table(("", *columns), tuple(rows))
 
@@ -256,9 +276,9 @@ def known_columns(table: Table) -> Table:
     return Table(tuple(table.heads[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in table.rows))
 
 
-def _limits(metrics: Mapping[str, Any]) -> str:
-    """The 95% interval of AP and the images that it comes from, where both are known."""
-    limits = (metrics.get("intervals") or {}).get("ap")
+def _limits(metrics: Mapping[str, Any], key: str = "ap") -> str:
+    """The 95% interval of an AP and the images that it comes from, where both are known."""
+    limits = (metrics.get("intervals") or {}).get(key)
     return f"{figure(limits[0])} to {figure(limits[1])}, {plural(metrics['images'], 'image')}" if limits else ""
 
 
@@ -283,8 +303,8 @@ def _round_row(one_round: Round) -> tuple[str | Quantity, ...]:
         Quantity(count(number(spent.boxes)), _more(spent.new_boxes, count)),
         Quantity(duration(number(spent.seconds)), _more(spent.new_seconds, duration)),
         Quantity(figure(number(val.get("ap"))), _limits(val)),
-        figure(number(test.get("ap"))),
-        figure(number(test.get("ap50"))),
+        Quantity(figure(number(test.get("ap"))), _limits(test)),
+        Quantity(figure(number(test.get("ap50"))), _limits(test, "ap50")),
         Quantity(count(number(train.steps)), "stopped early" if train.stopped_early else ""),
         duration(number(train.seconds)),
         figure(number(train.images_per_second), 1),
@@ -313,10 +333,10 @@ def uneven(curves: Sequence[CellCurve]) -> bool:
     return len({len(c.ap) for c in curves}) > 1
 
 
-def _row(name: str, values: Sequence[Sequence[float]], below: Sequence[Sequence[float]] | None = None) -> tuple[str | Quantity, ...]:
+def _row(name: str, values: Sequence[Sequence[float]], below: Sequence[str] | None = None) -> tuple[str | Quantity, ...]:
     means = np.array([mean_of(column) for column in values])
     top = means == np.nanmax(means) if len(means) > 1 and np.isfinite(means).any() else np.zeros(len(means), bool)
-    remarks = [f"AP50 {figure(mean_of(column))}" for column in below] if below else [""] * len(means)
+    remarks = below or [""] * len(means)
     return (name, *(Quantity(figure(value), remark, bool(best)) for value, remark, best in zip(means, remarks, top, strict=True)))
 
 

@@ -38,7 +38,8 @@ def evaluate(context: RoundContext, round_index: int) -> StepResult:
         operating_point=None if point is None else point.to_json(),
     )
     if context.config.detector.name in DETECTORS:  # the weights alone then say from which score their boxes are best kept
-        known = {"round": round_index, "val_ap": metrics and metrics["ap"], "operating_point": facts.operating_point}
+        val = metrics and {name: metrics[name] for name in ("ap", "ap50", "images", "intervals")}
+        known = {"round": round_index, "val": val, "operating_point": facts.operating_point}
         note(context.files(round_index).weights, known)
     return StepResult(facts, (round_index, Phase.SCORE))
 

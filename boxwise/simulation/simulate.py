@@ -310,7 +310,13 @@ def _tagged(arm: str, seed: int, on_event: OnEvent | None) -> Callable[[Event], 
 def _finished(study: Study, number: int, phase: Phase) -> Event:
     """The event of a finished step, with what was reached if it was an evaluation."""
     metrics = study.round(number).evaluate.test if phase is Phase.EVALUATE else None
-    return Event(number, phase, 1, 1, {"AP": metrics["ap"], "AP50": metrics["ap50"]} if metrics else {}, finished=True)
+    return Event(number, phase, 1, 1, _reached(metrics) if metrics else {}, finished=True)
+
+
+def _reached(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """AP with its 95% interval and AP50, and on how many images."""
+    low, high = (metrics.get("intervals") or {}).get("ap") or (None, None)
+    return {"AP": metrics["ap"], "from": low, "to": high, "AP50": metrics["ap50"], "images": metrics["images"]}
 
 
 # -- side by side ------------------------------------------------------------------------------------------------------------

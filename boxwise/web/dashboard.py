@@ -85,13 +85,18 @@ def dashboard(study: Study) -> dict[str, Any]:
 
 
 def quality(rounds: Sequence[Round]) -> list[dict[str, Any]]:
-    """AP and AP50 on val of each evaluated round, with what had been labelled by then."""
+    """AP and AP50 on val of each evaluated round, with what had been labelled by then.
+
+    val_images: how many images of val say so. ap_range, ap50_range: 95% intervals over them, None where they are not known.
+    """
     points = []
     for one in rounds:
         spent, metrics = one.annotate, one.evaluate.val
         if one.done(Phase.ANNOTATE) and metrics:
             costs = {"images": spent.images, "boxes": spent.boxes, "seconds": spent.seconds}
-            points.append({"round": one.round, **costs, "ap": metrics["ap"], "ap50": metrics["ap50"]})
+            limits = metrics.get("intervals") or {}
+            chance = {"val_images": metrics["images"], "ap_range": limits.get("ap"), "ap50_range": limits.get("ap50")}
+            points.append({"round": one.round, **costs, "ap": metrics["ap"], "ap50": metrics["ap50"], **chance})
     return points
 
 

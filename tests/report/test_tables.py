@@ -113,12 +113,17 @@ class TestVerdict:
 
 class TestTables:
     def test_quality_is_the_mean_over_seeds_and_marks_the_best(self):
-        low, high = ({"ap": ap, "ap50": None, "per_class": {"x": {"AP": ap, "AP50": 0.5}}} for ap in (0.2, 0.4))
+        low, high = ({"ap": ap, "ap50": None, "images": 40, "per_class": {"x": {"AP": ap, "AP50": 0.5}}} for ap in (0.2, 0.4))
         table = quality_table({"a": [low, high], "b": [high]}, ["x"])
         assert table.heads == ("", "a", "b")
         assert table.rows[0] == ("AP", Quantity("0.300"), Quantity("0.400", best=True))
         assert table.rows[1][1:] == (Quantity("–"), Quantity("–"))
         assert table.rows[-1] == ("x", Quantity("0.300", "AP50 0.500"), Quantity("0.400", "AP50 0.500", best=True))
+
+    def test_quality_of_one_study_has_the_interval_over_its_images(self):
+        known = {"ap": 0.3, "ap50": 0.5, "images": 12, "intervals": {"ap": [0.2, 0.4]}, "per_class": {}}
+        table = quality_table({"round 0": [known], "round 1": [{**known, "intervals": None}]}, [])
+        assert table.rows[0][1:] == (Quantity("0.300", "0.200 to 0.400, 12 images", best=True), Quantity("0.300", best=True))
 
     def test_rounds_show_test_only_where_there_is_one(self, make_cells):
         with_test, without = (round_table(make_cells(("dual",), 1, test=test)[0]) for test in (True, False))

@@ -55,7 +55,8 @@ class TestFigures:
         for point in shown["quality"]:
             one = study.round(point["round"])
             metrics, spent = one.evaluate.val, one.annotate
-            assert (point["ap"], point["ap50"]) == (metrics["ap"], metrics["ap50"])
+            assert (point["ap"], point["ap50"], point["val_images"]) == (metrics["ap"], metrics["ap50"], metrics["images"])
+            assert (point["ap_range"], point["ap50_range"]) == (metrics["intervals"].get("ap"), metrics["intervals"].get("ap50"))
             assert [point[name] for name in ("images", "boxes", "seconds")] == [spent.images, spent.boxes, spent.seconds]
         labour = study.store.labour(Split.TRAIN)
         amounts = [shown["labour"][name] for name in ("images", "boxes", "model_boxes", "seconds")]

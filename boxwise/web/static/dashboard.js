@@ -4,6 +4,7 @@
 import { bars, histogram, html, lineChart, svg } from "/static/dashboard.charts.js";
 
 const SECONDS_BETWEEN_LOOKS = 15;
+const ENOUGH_IMAGES = 30; // as the commands have it
 const place = (id) => document.getElementById(id);
 let shown = "";
 
@@ -50,9 +51,15 @@ function figures({ labour, quality }) {
     [labour.boxes.toLocaleString("en"), "boxes by people"],
     ...(labour.model_boxes ? [[labour.model_boxes.toLocaleString("en"), "boxes by the model"]] : []),
     [duration(labour.seconds), "of labelling"],
-    ...(last ? [[figure(last.ap), "AP on val"], [figure(last.ap50), "AP50 on val"]] : []),
+    ...(last ? [[figure(last.ap), `AP on val${range(last.ap_range)}`], [figure(last.ap50), `AP50 on val${range(last.ap50_range)}`],
+      [last.val_images.toLocaleString("en"), last.val_images < ENOUGH_IMAGES ? `images of val: fewer than ${ENOUGH_IMAGES} say little` : "images of val"]] : []),
   ];
   return values.map(([value, name]) => html("div", {}, html("dt", {}, name), html("dd", {}, value)));
+}
+
+// The 95% interval of an AP over val's images, as a clause.
+function range(limits) {
+  return limits ? `, ${limits[0].toFixed(2)} to ${limits[1].toFixed(2)}` : "";
 }
 
 function nextBatch({ next, stop }) {
@@ -78,9 +85,12 @@ function qualityCharts({ quality, next }) {
     const ahead = next && next.unit === axis ? next : null;
     if (ahead) lines.push({ points: ahead.curve, style: "expected" });
     const [end, ap] = ahead ? ahead.curve.at(-1) : [0, 0];
-    const ranges = ahead ? [{ x: end, low: ap - ahead.gain + ahead.low, high: ap - ahead.gain + ahead.high }] : [];
+    const judged = quality.filter((point) => point.ap_range).map((point) => ({ x: at(point), low: point.ap_range[0], high: point.ap_range[1] }));
+    const ranges = ahead ? [...judged, { x: end, low: ap - ahead.gain + ahead.low, high: ap - ahead.gain + ahead.high }] : judged;
     const chart = lineChart({ lines, ranges, xName: along, yName: "", description: `AP and AP50 on val over ${along}` });
-    return chart && html("figure", {}, chart, html("figcaption", {}, key("AP", ""), key("AP50", "second"), ahead && key("expected AP, 80% range", "expected")));
+    const keys = [key("AP", ""), key("AP50", "second"), judged.length ? key("AP's 95% interval over val's images", "interval") : null,
+      ahead && key("expected AP, 80% range", "expected")];
+    return chart && html("figure", {}, chart, html("figcaption", {}, ...keys));
   });
 }
 
