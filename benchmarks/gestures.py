@@ -27,7 +27,7 @@ from boxwise.boxes import Boxes, iou
 from boxwise.config import load_config
 from boxwise.data.datasets import read_dataset
 from boxwise.records import ImageRecord, Phase, Split
-from boxwise.store import Desk
+from boxwise.store import LabellingStore
 from boxwise.study import Study
 from boxwise.web.app import create_app
 from boxwise.web.queue import LabelQueue
@@ -151,7 +151,7 @@ def measure(page: Page, folder: Path, data: Path, way: Way, options: argparse.Na
         for image_id, boxes in found.items():
             writer.add(image_id, boxes)
     address, hand = listen("127.0.0.1", 0), Hand(page)
-    with Server(create_app(LabelQueue(study, Desk(study.store)), hosts={"127.0.0.1"}), address):
+    with Server(create_app(LabelQueue(study, LabellingStore(study.store)), hosts={"127.0.0.1"}), address):
         page.goto(address.link)
         page.locator("dialog[open] input").fill("script")
         page.keyboard.press("Enter")

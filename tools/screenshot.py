@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 import boxwise
 from boxwise.config import CostConfig
 from boxwise.simulation.annotator import SimulatedAnnotator
-from boxwise.store import Desk
+from boxwise.store import LabellingStore
 from boxwise.web.app import create_app
 from boxwise.web.queue import LabelQueue
 from boxwise.web.server import Server, listen
@@ -46,14 +46,14 @@ def waiting_study(folder: Path) -> boxwise.Study:
 def take(study: boxwise.Study, target: Path) -> None:
     """The page as a person sees it who has just opened it."""
     address = listen("127.0.0.1", 0)
-    app = create_app(LabelQueue(study, Desk(study.store)), hosts={"127.0.0.1"})
+    app = create_app(LabelQueue(study, LabellingStore(study.store)), hosts={"127.0.0.1"})
     with Server(app, address), sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"])
         page = browser.new_context(viewport={"width": 1280, "height": 760}, device_scale_factor=1.5).new_page()
         page.goto(f"http://127.0.0.1:{address.port}/")
         page.locator("dialog[open] input").fill("anna")
         page.keyboard.press("Enter")
-        page.locator("#desk").wait_for(state="visible")
+        page.locator("#editor").wait_for(state="visible")
         page.keyboard.press("Tab")  # the first question
         page.wait_for_timeout(1500)
         page.screenshot(path=target)

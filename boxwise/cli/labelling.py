@@ -80,7 +80,7 @@ def serving(opened: Study, *, host: str, port: int | None, browser: bool, token:
     from boxwise.web.server import Server, listen
 
     address = listen(host, port, token=token)
-    page = create_app(LabelQueue(opened, opened.desk), hosts=address.hosts, token=address.token)
+    page = create_app(LabelQueue(opened, opened.labelling), hosts=address.hosts, token=address.token)
     with Server(page, address) as server:
         if not address.loopback:
             note(f"Served on {host}: whoever has the link can label, and nothing on the way is encrypted. Use it in networks you trust.")

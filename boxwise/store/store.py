@@ -239,7 +239,7 @@ class Store:
 
     @property
     def engine(self) -> Engine:
-        """For the desk, which keeps its own tables in the same database."""
+        """For `LabellingStore`, which keeps its own tables in the same database."""
         return self._engine
 
     def history(self, image_id: str) -> list[HistoryEntry]:

@@ -14,7 +14,7 @@ from boxwise.artifacts.round_folder import RoundFolder, round_folder
 from boxwise.config import StudyConfig
 from boxwise.data.formats.base import Dataset
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split
-from boxwise.store import Desk, HistoryEntry, Labour, Person, Stamp, Store
+from boxwise.store import HistoryEntry, LabellingStore, Labour, Person, Stamp, Store
 
 
 class StudyReader:
@@ -124,9 +124,9 @@ class StudyReader:
     # -- for tools beside it --------------------------------------------------------------------------------------------
 
     @property
-    def desk(self) -> Desk:
+    def labelling(self) -> LabellingStore:
         """Who has which image in hand, their drafts and answers."""
-        return Desk(self.store)
+        return LabellingStore(self.store)
 
     def recall(self, tool: str) -> Any:
         """What a tool beside the study has it remember under its name; None before `remember`."""

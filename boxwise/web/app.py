@@ -136,9 +136,9 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
         queue.release(body.image_ids, body.annotator, tab=body.tab)
         return {}
 
-    @app.post("/api/farewell")
-    def farewell(body: KeepingBody) -> dict[str, Any]:
-        queue.farewell(body.annotator, tab=body.tab, keep=set(body.keep), visit=body.visit)
+    @app.post("/api/close")
+    def close_tab(body: KeepingBody) -> dict[str, Any]:
+        queue.close_tab(body.annotator, tab=body.tab, keep=set(body.keep), visit=body.visit)
         return {}
 
     @app.put("/api/drafts")

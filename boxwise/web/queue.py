@@ -1,6 +1,6 @@
 """Who labels which image next: the round's query, less what others have in hand, and what comes back from them.
 
-Returns tasks and outcomes as plain values. Knows the study and its desk; knows nothing of HTTP, pages or training.
+Returns tasks and outcomes as plain values. Knows the study and its leases, drafts and skips; knows nothing of HTTP, pages or training.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from time import time
 from typing import Any, NamedTuple
 
 from boxwise.records import ImageRecord, Phase, QueryItem
-from boxwise.store import Desk
+from boxwise.store import LabellingStore
 from boxwise.study import Study
 from boxwise.web.answers import Answer, OverError, QuarantinedError, TakenError, UnknownImageError, check_boxes, check_round
 from boxwise.web.tasks import Task
@@ -21,7 +21,7 @@ LEASE_SECONDS = 120.0
 FLAGGED = "flagged by"
 
 
-class _Hand(NamedTuple):
+class _OpenIn(NamedTuple):
     """The tab in which somebody has an image open."""
 
     annotator: str
@@ -38,24 +38,24 @@ class LabelQueue:
     """
 
     study: Study
-    desk: Desk
+    labelling: LabellingStore
     lease_seconds: float = LEASE_SECONDS
     clock: Callable[[], float] = time
     _records: dict[str, ImageRecord] = field(default_factory=dict)
-    _hands: dict[str, _Hand] = field(default_factory=dict)
-    _gone: set[str] = field(default_factory=set)  # visits that have ended
-    _turn: Lock = field(default_factory=Lock)  # one looks for an image at a time, or all would reach for the same
-    _grasp: Lock = field(default_factory=Lock)  # between looking which tab has an image and taking it
+    _open_in: dict[str, _OpenIn] = field(default_factory=dict)
+    _closed: set[str] = field(default_factory=set)  # visits that have ended
+    _choosing: Lock = field(default_factory=Lock)  # one looks for an image at a time, or all would reach for the same
+    _taking: Lock = field(default_factory=Lock)  # between looking which tab has an image and taking it
 
     def next(self, annotator: str, *, tab: str = "", keep: Collection[str] = (), visit: str = "") -> Task | str:
         """The most valuable image that nobody has; or why there is none: "leased", "answered", "training" or "done".
 
         Images that the annotator has skipped come last. tab: which of the annotator's windows asks; each is in nobody else's way.
-        keep: images that it holds already and does not want again. visit: names one loading of the page, which `farewell` ends.
+        keep: images that it holds already and does not want again. visit: names one loading of the page, which `close_tab` ends.
         """
-        with self._turn:
+        with self._choosing:
             task = self._next(annotator, tab, keep)
-            if isinstance(task, Task) and visit in self._gone:  # asked for by a page that was closed meanwhile
+            if isinstance(task, Task) and visit in self._closed:  # asked for by a page that was closed meanwhile
                 self.release([task.record.image_id], annotator, tab=tab)
                 return "leased"
             return task
@@ -71,14 +71,14 @@ class LabelQueue:
             try:
                 task = self._task(free, annotator, tab)
             except (TakenError, QuarantinedError):
-                continue  # between the look and the grasp: somebody else was faster, so look again
+                continue  # between looking and taking: somebody else was faster, so look again
             if self.study.waiting(number, image_id=free):
                 return task
-            self.release([free], annotator, tab=tab)  # answered between the look and the grasp
+            self.release([free], annotator, tab=tab)  # answered between looking and taking
 
     def _free(self, number: int, annotator: str, tab: str, keep: Collection[str]) -> tuple[int, str | None]:
         """(how many images wait that are not in `keep`, the first of them that nobody else has)."""
-        waiting, held, skipped = self.study.waiting(number), self.desk.leases(at=self.clock()), self.desk.skipped(number)
+        waiting, held, skipped = self.study.waiting(number), self.labelling.leases(at=self.clock()), self.labelling.skipped(number)
         left = [image_id for image_id in self.study.asked(number) if image_id in waiting and image_id not in keep]
         for image_id in sorted(left, key=lambda image_id: annotator in skipped.get(image_id, {})):
             lease = held.get(image_id)
@@ -96,22 +96,22 @@ class LabelQueue:
 
     def renew(self, image_ids: Collection[str], annotator: str, *, tab: str = "") -> tuple[float, list[str]]:
         """(when the leases end now, the images that were lost: to others, to another tab, or answered by others in an absence)."""
-        until, held = self.clock() + self.lease_seconds, self.desk.leases(at=self.clock())
+        until, held = self.clock() + self.lease_seconds, self.labelling.leases(at=self.clock())
         number = self.study.position[0]
-        overtaken = [i for i in image_ids if i not in held and self.desk.answered_by_another(i, number, annotator)]
+        overtaken = [i for i in image_ids if i not in held and self.labelling.answered_by_another(i, number, annotator)]
         return until, [i for i in image_ids if i in overtaken or self._take(i, annotator, tab, until) is not None]
 
     def release(self, image_ids: Collection[str], annotator: str, *, tab: str = "") -> None:
         """Give images back; those of others and of other tabs stay theirs."""
-        mine = [i for i in image_ids if i not in self._hands or self._is_in(i, annotator, tab)]
-        self.desk.release(mine, annotator)
-        self._let_go(mine, annotator)
+        mine = [i for i in image_ids if i not in self._open_in or self._is_in(i, annotator, tab)]
+        self.labelling.release(mine, annotator)
+        self._forget(mine, annotator)
 
-    def farewell(self, annotator: str, *, tab: str = "", keep: Collection[str] = (), visit: str = "") -> None:
+    def close_tab(self, annotator: str, *, tab: str = "", keep: Collection[str] = (), visit: str = "") -> None:
         """The tab is being closed: give back all it has but `keep`, also what it asks for in this visit and is handed later."""
-        with self._grasp:
-            self._gone |= {visit} - {""}
-            idle = [i for i, hand in self._hands.items() if hand[:2] == (annotator, tab) and i not in keep]
+        with self._taking:
+            self._closed |= {visit} - {""}
+            idle = [i for i, opened in self._open_in.items() if opened[:2] == (annotator, tab) and i not in keep]
         self.release(idle, annotator, tab=tab)
 
     def answer(self, answer: Answer) -> bool:
@@ -120,14 +120,14 @@ class LabelQueue:
         An answer for an image that was quarantined meanwhile is history, too: the image has no labels that count.
         Raises RefusedError, with nothing stored, for one that cannot be right.
         """
-        record, known = self.record(answer.image_id), self.desk.answer(answer.key)
+        record, known = self.record(answer.image_id), self.labelling.answer(answer.key)
         if known is None:
             self._store(answer, record)
-            known = self.desk.answer(answer.key)
+            known = self.labelling.answer(answer.key)
         if known is None or known.image_id != answer.image_id:
             raise OverError(f"{answer.image_id}: key {answer.key!r} is the key of another answer.")
-        self.desk.drop_draft(answer.image_id, answer.round, answer.annotator)
-        self._let_go([answer.image_id], answer.annotator)
+        self.labelling.drop_draft(answer.image_id, answer.round, answer.annotator)
+        self._forget([answer.image_id], answer.annotator)
         return known.late
 
     def _store(self, answer: Answer, record: ImageRecord) -> None:
@@ -150,7 +150,7 @@ class LabelQueue:
         Again changes nothing. Raises RefusedError when the round is over, or somebody else has answered or has the image since.
         """
         self.record(image_id)
-        if not self.desk.withdraw(key, image_id, round_index, annotator):
+        if not self.labelling.withdraw(key, image_id, round_index, annotator):
             raise OverError(f"{image_id}: the answer cannot be taken back any more. Open the image again to correct it.")
         taken = self._take(image_id, annotator, tab, self.clock() + self.lease_seconds)
         if taken is not None:
@@ -160,21 +160,21 @@ class LabelQueue:
         """Keep somebody's unfinished work; the revision that is kept. Raises RefusedError for an unknown image or round."""
         self.record(image_id)
         check_round(image_id, round_index, self.study.position[0])
-        return self.desk.save_draft(image_id, round_index, annotator, revision=revision, document=document)
+        return self.labelling.save_draft(image_id, round_index, annotator, revision=revision, document=document)
 
     def skip(self, image_id: str, round_index: int, annotator: str, reason: str) -> None:
         """Put the image off: others may take it now, this annotator gets it again after all the rest."""
         self.record(image_id)
         check_round(image_id, round_index, self.study.position[0])
-        self.desk.skip(image_id, round_index, annotator, reason)
-        self._let_go([image_id], annotator)
+        self.labelling.skip(image_id, round_index, annotator, reason)
+        self._forget([image_id], annotator)
 
     def flag(self, image_id: str, annotator: str, reason: str) -> None:
         """The image is of no use to anybody: quarantined, with the first reason and who gave it."""
         self.record(image_id)
         self.study.quarantine(image_id, f"{FLAGGED} {annotator}: {reason}")
-        self.desk.release([image_id], annotator)
-        self._let_go([image_id], annotator)
+        self.labelling.release([image_id], annotator)
+        self._forget([image_id], annotator)
 
     def unflag(self, image_id: str) -> None:
         """Take a person's flag back: the image is asked about again. Raises RefusedError where a fault of the file keeps it out of use."""
@@ -192,7 +192,7 @@ class LabelQueue:
         if phase is Phase.SELECT:
             return []
         waiting = self.study.waiting(number)
-        held, faulty = self.desk.leases(at=self.clock()), self.study.quarantined()
+        held, faulty = self.labelling.leases(at=self.clock()), self.study.quarantined()
         return [self._listed(rank, item, waiting, held, faulty) for rank, item in enumerate(self.study.asked(number).values())]
 
     def _listed(
@@ -219,28 +219,28 @@ class LabelQueue:
 
     def _take(self, image_id: str, annotator: str, tab: str, until: float) -> str | None:
         """Take or renew an image for one tab; who has it instead, or None."""
-        with self._grasp:
+        with self._taking:
             if self._is_elsewhere(image_id, annotator, tab):
                 return annotator
-            taken = self.desk.lease(image_id, annotator, at=self.clock(), until=until)
+            taken = self.labelling.lease(image_id, annotator, at=self.clock(), until=until)
             if taken is None:
-                self._hands[image_id] = _Hand(annotator, tab, until)
+                self._open_in[image_id] = _OpenIn(annotator, tab, until)
             return None if taken is None else taken.annotator
 
     def _is_in(self, image_id: str, annotator: str, tab: str) -> bool:
-        hand = self._hands.get(image_id)
-        return hand is not None and hand[:2] == (annotator, tab)
+        opened = self._open_in.get(image_id)
+        return opened is not None and opened[:2] == (annotator, tab)
 
     def _is_elsewhere(self, image_id: str, annotator: str, tab: str) -> bool:
         """Whether the annotator has the image in another tab."""
-        hand = self._hands.get(image_id)
-        return hand is not None and hand.annotator == annotator and hand.tab != tab and hand.until > self.clock()
+        opened = self._open_in.get(image_id)
+        return opened is not None and opened.annotator == annotator and opened.tab != tab and opened.until > self.clock()
 
-    def _let_go(self, image_ids: Collection[str], annotator: str) -> None:
-        with self._grasp:
+    def _forget(self, image_ids: Collection[str], annotator: str) -> None:
+        with self._taking:
             for image_id in image_ids:
-                if image_id in self._hands and self._hands[image_id].annotator == annotator:
-                    del self._hands[image_id]
+                if image_id in self._open_in and self._open_in[image_id].annotator == annotator:
+                    del self._open_in[image_id]
 
     def _task(self, image_id: str, annotator: str, tab: str) -> Task:
         record, number = self.record(image_id), self.study.position[0]
@@ -254,7 +254,7 @@ class LabelQueue:
         asked = self.study.asked(number)
         item = asked.get(image_id)
         rank = None if item is None else list(asked).index(image_id)
-        draft = self.desk.draft(image_id, number, annotator)
+        draft = self.labelling.draft(image_id, number, annotator)
         current = None if item is None else self.study.annotation(image_id)
         labels = current if current is not None and current.round >= number else None
         return Task(record, number, rank, item, self.study.shown(image_id, round_index=number), until, draft, labels)

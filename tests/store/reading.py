@@ -4,12 +4,12 @@ from typing import Any
 
 from boxwise.jsonable import boxes_to_json, plain
 from boxwise.records import Annotation, Split
-from boxwise.store import Desk, HistoryEntry, Store
+from boxwise.store import HistoryEntry, LabellingStore, Store
 
 
 def answers_of(store: Store) -> dict[str, Any]:
-    """Images, current labels, history, queries, facts, labour, and what lies on the desk."""
-    desk, images = Desk(store), [*store.images(), *(r for i in store.quarantined() if (r := store.record(i)))]
+    """Images, current labels, history, queries, facts, labour, and the leases, drafts and skips of labelling."""
+    labelling, images = LabellingStore(store), [*store.images(), *(r for i in store.quarantined() if (r := store.record(i)))]
     answers = {
         "facts_of_study": {key: store.get(key) for key in ("classes", "class_ids", "findings", "position")},
         "images": [[r.image_id, r.path.as_posix(), r.width, r.height, r.split, r.source_id] for r in images],
@@ -21,10 +21,10 @@ def answers_of(store: Store) -> dict[str, Any]:
         "waiting": sorted(store.waiting(1)),
         "facts": store.facts(),
         "seconds": store.seconds(Split.TRAIN),
-        "leases": {i: [lease.annotator, lease.until] for i, lease in desk.leases(at=0.0).items()},
-        "drafts": {i: [d.revision, d.document] for i in store.query(1).image_ids if (d := desk.draft(i, 1, "ann"))},
-        "skipped": desk.skipped(1),
-        "answers": {key: desk.answer(key) for key in ("answer-1", "answer-2")},
+        "leases": {i: [lease.annotator, lease.until] for i, lease in labelling.leases(at=0.0).items()},
+        "drafts": {i: [d.revision, d.document] for i in store.query(1).image_ids if (d := labelling.draft(i, 1, "ann"))},
+        "skipped": labelling.skipped(1),
+        "answers": {key: labelling.answer(key) for key in ("answer-1", "answer-2")},
     }
     return plain({key: {str(k): v for k, v in value.items()} if isinstance(value, dict) else value for key, value in answers.items()})
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from boxwise.boxes import Boxes
 from boxwise.errors import StudyError
 from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, QueryItem, Source, Split, Verdict
-from boxwise.store import Desk, Stamp, Store
+from boxwise.store import LabellingStore, Stamp, Store
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -175,7 +175,7 @@ def test_the_stamp_changes_with_every_label_step_and_quarantine(store):
     seen.append(store.stamp())
     store.annotate(labelled("a.jpg"), [], round_index=0, annotator="x", seconds=1, key="key-number-1")
     seen.append(store.stamp())
-    assert Desk(store).withdraw("key-number-1", "a.jpg", 0, "x")
+    assert LabellingStore(store).withdraw("key-number-1", "a.jpg", 0, "x")
     seen.append(store.stamp())
     assert seen[0] == seen[1] == Stamp((0, Phase.SELECT), 0, 0, 0) and len(set(seen)) == 6
 
@@ -185,22 +185,28 @@ def test_a_withdrawn_answer_is_history_and_what_was_before_it_counts_again(store
     store.annotate(labelled("a.jpg"), [], round_index=0, annotator="x", seconds=1)
     before = store.annotation("a.jpg")
     store.annotate(labelled("a.jpg"), [], round_index=0, annotator="x", seconds=2, key="key-number-1")
-    assert not Desk(store).withdraw("key-number-1", "a.jpg", 0, "somebody else") and not Desk(store).withdraw(
+    assert not LabellingStore(store).withdraw("key-number-1", "a.jpg", 0, "somebody else") and not LabellingStore(store).withdraw(
         "key-number-1", "b.jpg", 0, "x"
     )
-    assert not Desk(store).withdraw("key-number-1", "a.jpg", 1, "x") and not Desk(store).withdraw("no such key", "a.jpg", 0, "x")
-    assert Desk(store).withdraw("key-number-1", "a.jpg", 0, "x") and Desk(store).withdraw("key-number-1", "a.jpg", 0, "x")  # again: no harm
+    assert not LabellingStore(store).withdraw("key-number-1", "a.jpg", 1, "x") and not LabellingStore(store).withdraw(
+        "no such key", "a.jpg", 0, "x"
+    )
+    assert LabellingStore(store).withdraw("key-number-1", "a.jpg", 0, "x") and LabellingStore(store).withdraw(
+        "key-number-1", "a.jpg", 0, "x"
+    )  # again: no harm
     assert store.annotation("a.jpg").boxes.equals(before.boxes) and len(store.history("a.jpg")) == 2
-    assert store.seconds(Split.TRAIN) == 3 and Desk(store).answer("key-number-1").late
+    assert store.seconds(Split.TRAIN) == 3 and LabellingStore(store).answer("key-number-1").late
 
 
 def test_an_answer_with_a_newer_one_over_it_cannot_be_withdrawn(store):
     store.commit(0, Phase.SELECT, {}, then=(0, Phase.ANNOTATE))
     for key in ("key-number-1", "key-number-2"):
         store.annotate(labelled("a.jpg"), [], round_index=0, annotator="x", seconds=1, key=key)
-    assert not Desk(store).withdraw("key-number-1", "a.jpg", 0, "x") and Desk(store).withdraw("key-number-2", "a.jpg", 0, "x")
+    assert not LabellingStore(store).withdraw("key-number-1", "a.jpg", 0, "x") and LabellingStore(store).withdraw(
+        "key-number-2", "a.jpg", 0, "x"
+    )
     store.commit(0, Phase.ANNOTATE, {}, then=(0, Phase.AUDIT))
-    assert not Desk(store).withdraw("key-number-1", "a.jpg", 0, "x")
+    assert not LabellingStore(store).withdraw("key-number-1", "a.jpg", 0, "x")
 
 
 def test_what_is_no_store(tmp_path):

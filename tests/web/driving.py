@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 
-from boxwise.store import Desk
+from boxwise.store import LabellingStore
 from boxwise.web.app import create_app
 from boxwise.web.queue import LEASE_SECONDS, LabelQueue
 from boxwise.web.server import Server, listen
@@ -15,7 +15,7 @@ HOST = "boxwise.test"  # this machine, as others know it: a page from there is n
 def serving(study, port=0, *, lease_seconds=LEASE_SECONDS, token=None):
     """The port of a server of the study's page."""
     address = listen("127.0.0.1", port)
-    queue = LabelQueue(study, Desk(study.store), lease_seconds=lease_seconds)
+    queue = LabelQueue(study, LabellingStore(study.store), lease_seconds=lease_seconds)
     with Server(create_app(queue, hosts={"127.0.0.1", HOST}, token=token), address):
         yield address.port
 
@@ -24,7 +24,7 @@ def enter(page, name):
     """Say who is labelling, and wait for an image."""
     page.locator("dialog[open] input").fill(name)
     page.keyboard.press("Enter")
-    page.locator("#desk").wait_for(state="visible")
+    page.locator("#editor").wait_for(state="visible")
     seen(page)
 
 

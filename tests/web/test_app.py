@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from boxwise.records import Action, Split
-from boxwise.store import Desk
+from boxwise.store import LabellingStore
 from boxwise.web.app import create_app
 from boxwise.web.queue import LabelQueue
 from boxwise.web.server import Server, listen
@@ -21,7 +21,7 @@ TOKEN = "a-token-of-some-length"
 @pytest.fixture
 def queue(waiting_study):
     study = waiting_study("review")
-    return LabelQueue(study, Desk(study.store))
+    return LabelQueue(study, LabellingStore(study.store))
 
 
 @contextmanager
@@ -95,9 +95,9 @@ class TestLabelling:
     def test_a_closed_page_gives_back_what_it_does_not_keep(self, page, queue):
         names = [next_task(page, keep=[])["image_id"]]
         names.append(next_task(page, keep=names)["image_id"])
-        assert page.post("/api/farewell", json={"annotator": "anna", "keep": names[1:], "visit": "first"}).status_code == 200
+        assert page.post("/api/close", json={"annotator": "anna", "keep": names[1:], "visit": "first"}).status_code == 200
         assert next_task(page, visit="first", keep=names) is None  # sent before, and overtaken
-        assert set(queue.desk.leases(at=queue.clock())) == {names[1]}
+        assert set(queue.labelling.leases(at=queue.clock())) == {names[1]}
 
     def test_drafts_skips_and_flags(self, page, queue):
         task = next_task(page)
@@ -114,7 +114,7 @@ class TestLabelling:
         task = next_task(page)
         flag = {"annotator": "anna", "image_id": task["image_id"], "round": task["round"], "reason": "dark", "flag": True}
         assert page.post("/api/skips", json=flag).json() == {"waiting": 4}
-        with serving(LabelQueue(queue.study, queue.desk)) as address, httpx.Client(base_url=address) as restarted:
+        with serving(LabelQueue(queue.study, queue.labelling)) as address, httpx.Client(base_url=address) as restarted:
             assert restarted.post("/api/skips", json=flag).json() == {"waiting": 4}
             assert restarted.post("/api/answers", json=answer_to(task)).json() == {"late": False, "waiting": 4}
             assert restarted.get(f"/thumbnails/{task['image_id']}").status_code == 200

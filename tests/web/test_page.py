@@ -60,7 +60,7 @@ def test_undo_and_a_reload_lose_nothing_that_was_not_undone(waiting_study, perso
         page.keyboard.press("Control+z")
         saved(page)
         page.reload()
-        page.locator("#desk").wait_for(state="visible")
+        page.locator("#editor").wait_for(state="visible")
         page.locator("#boxes [role=option]").first.wait_for()
         assert image_of(study, page) == name and page.locator("#boxes [role=option]").count() == 1 and answered(study, name) == []
 

@@ -59,7 +59,7 @@ def test_two_studies_on_one_host_stay_open_side_by_side(waiting_study, chromium)
                 enter(page, "anna")
         first = context.pages[0]
         first.reload()
-        first.locator("#desk").wait_for(state="visible")
+        first.locator("#editor").wait_for(state="visible")
     context.close()
 
 
@@ -74,10 +74,10 @@ def test_over_plain_http_a_copied_tab_has_an_image_of_its_own_and_a_reloaded_one
         copy = context.new_page()
         copy.add_init_script(f"if (!sessionStorage.length) Object.assign(sessionStorage, {remembered})")
         copy.goto(f"http://{HOST}:{port}/")
-        copy.locator("#desk").wait_for(state="visible")
+        copy.locator("#editor").wait_for(state="visible")
         other = shown_image(copy)
         assert other != name
         for page, image_id in ((first, name), (copy, other)):
             page.reload()
-            page.locator("#desk").wait_for(state="visible")
+            page.locator("#editor").wait_for(state="visible")
             assert shown_image(page) == image_id

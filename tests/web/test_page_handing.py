@@ -5,11 +5,11 @@ from time import time
 from driving import another, boxes_in_list, drag, hand_in, record_of, saved, seen, serving, shown_image, to_questions
 
 from boxwise.records import Action, Phase
-from boxwise.store import Desk
+from boxwise.store import LabellingStore
 
 
 def held(study, annotator="anna"):
-    return {image_id for image_id, lease in Desk(study.store).leases(at=time()).items() if lease.annotator == annotator}
+    return {image_id for image_id, lease in LabellingStore(study.store).leases(at=time()).items() if lease.annotator == annotator}
 
 
 def labels_of(annotation):
@@ -160,7 +160,7 @@ def test_dragging_inside_a_wrong_box_of_the_models_draws_and_answers_nothing(wai
         saved(page)
         assert page.locator("#boxes .word", has_text="drawn").count() == 1
         assert page.locator("#boxes .word", has_text="uncertain").count() == (~proposals.certain).sum()
-        draft = Desk(study.store).draft(name, 1, "anna").document
+        draft = LabellingStore(study.store).draft(name, 1, "anna").document
         assert [box["answer"] for box in draft["boxes"] if box["id"]] == [""] * len(proposals.boxes)
 
 

@@ -23,7 +23,7 @@ def test_a_finger_draws_and_hands_in_on_a_phone(waiting_study, browsing, width, 
         page.goto(f"http://127.0.0.1:{port}/")
         page.locator("dialog[open] input").fill("anna")
         page.locator("dialog[open] [value=ok]").tap()
-        page.locator("#desk").wait_for(state="visible")
+        page.locator("#editor").wait_for(state="visible")
         seen(page)
         stage, picture = page.locator("#stage").bounding_box(), page.locator(".picture").bounding_box()
         assert stage["height"] > 0.45 * height and stage["width"] > 0.7 * width and min(picture["width"], picture["height"]) > 180

@@ -355,7 +355,7 @@ class TestWaiting:
         const real = { fetch: window.fetch, setTimeout: window.setTimeout, timeout: AbortSignal.timeout };
         window.setTimeout = (done, ms) => real.setTimeout.call(window, done, ms / 100);
         AbortSignal.timeout = (ms) => real.timeout.call(AbortSignal, ms / 100);
-        const ids = ["waiting", "desk", "waiting-title", "waiting-words", "training"];
+        const ids = ["waiting", "editor", "waiting-title", "waiting-words", "training"];
         document.body.replaceChildren(...ids.map((id) => Object.assign(document.createElement("div"), { id, hidden: id === "waiting" })));
         let asked = 0, going = 0, most = 0;
         const heard = [];

@@ -6,7 +6,7 @@ import pytest
 from driving import PATIENCE, another, boxes_in_list, drag, hand_in, record_of, saved, seen, serving, shown_image, spot
 
 from boxwise.records import Action, Source
-from boxwise.store import Desk
+from boxwise.store import LabellingStore
 from boxwise.study import Study
 from boxwise.web.progress import ProgressFile, write_trouble
 
@@ -30,7 +30,7 @@ def close(page, study, annotator, keeps=frozenset()):
     """Close the page once it has fetched ahead, and wait until nothing but `keeps` is in its person's hands."""
 
     def held():
-        return {image_id for image_id, lease in Desk(study.store).leases(at=time()).items() if lease.annotator == annotator}
+        return {image_id for image_id, lease in LabellingStore(study.store).leases(at=time()).items() if lease.annotator == annotator}
 
     before = None
     while before != (before := held()):
@@ -54,7 +54,7 @@ def second_tab(page):
     """Another tab of the same browser, once it has an image."""
     tab = page.context.new_page()
     tab.goto(page.url)
-    tab.locator("#desk").wait_for(state="visible")
+    tab.locator("#editor").wait_for(state="visible")
     return tab
 
 
@@ -188,7 +188,7 @@ class TestPuttingOff:
             page.keyboard.press("Enter")
             another(page, name)
             saved(page)
-            assert Desk(study.store).skipped(1) == {name: {"anna": "I am not sure what I see"}}
+            assert LabellingStore(study.store).skipped(1) == {name: {"anna": "I am not sure what I see"}}
             ben = person(port, "ben")
             assert shown_image(ben) == name
             close(ben, study, "ben")
@@ -259,7 +259,7 @@ class TestHolding:
             copy = first.context.new_page()
             copy.add_init_script(f"Object.assign(sessionStorage, {remembered})")
             copy.goto(f"http://127.0.0.1:{port}/")
-            copy.locator("#desk").wait_for(state="visible")
+            copy.locator("#editor").wait_for(state="visible")
             assert shown_image(copy) != shown_image(first)
 
 
@@ -312,7 +312,7 @@ class TestRefused:
             sent = self.with_letter(page)
             for _ in range(3):
                 page.reload()
-                page.locator("#desk").wait_for(state="visible")
+                page.locator("#editor").wait_for(state="visible")
                 page.locator("#refused", has_text="<i>gone</i>.jpg was not taken: <i>gone</i>.jpg: no such image in the study.").wait_for()
             saved(page)
             assert len(sent) == 1 and page.evaluate(self.LETTERS) == 1
@@ -326,7 +326,7 @@ class TestRefused:
             sent = self.with_letter(page)
             page.reload()
             page.locator("#refused button").first.wait_for()
-            page.locator("#desk").wait_for(state="visible")
+            page.locator("#editor").wait_for(state="visible")
             with page.expect_response("**/api/answers"):
                 page.locator("#refused button", has_text="Send again").press("Enter")
             page.locator("#refused button", has_text="Discard").wait_for()
@@ -338,7 +338,7 @@ class TestRefused:
             page.locator("#refused").wait_for(state="hidden")
             assert page.locator("#stage:focus").count() == 1 and page.evaluate(self.LETTERS) == 0 and len(sent) == 2
             page.reload()
-            page.locator("#desk").wait_for(state="visible")
+            page.locator("#editor").wait_for(state="visible")
             saved(page)
             assert not page.locator("#refused").is_visible() and len(sent) == 2
 

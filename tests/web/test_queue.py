@@ -8,7 +8,7 @@ import pytest
 from boxwise.artifacts.box_tables import read_proposals
 from boxwise.errors import BoxwiseError
 from boxwise.records import Action, Phase, Source, Split, Verdict
-from boxwise.store import Desk
+from boxwise.store import LabellingStore
 from boxwise.study import Study
 from boxwise.web.answers import Answer, QuarantinedError, TakenError
 from boxwise.web.queue import LabelQueue
@@ -31,7 +31,7 @@ class Clock:
 def queue_of(waiting_study):
     def make(mode="review"):
         study = waiting_study(mode)
-        return LabelQueue(study, Desk(study.store), lease_seconds=60, clock=Clock())
+        return LabelQueue(study, LabellingStore(study.store), lease_seconds=60, clock=Clock())
 
     return make
 
@@ -76,7 +76,7 @@ class TestLeases:
     def test_after_a_restart_an_image_waits_for_the_tab_that_asks_for_it(self, queue_of):
         queue = queue_of()
         first = queue.next("anna", tab="1").record.image_id
-        restarted = LabelQueue(queue.study, queue.desk, lease_seconds=60, clock=queue.clock)
+        restarted = LabelQueue(queue.study, queue.labelling, lease_seconds=60, clock=queue.clock)
         assert restarted.next("anna", tab="2").record.image_id != first
         assert restarted.renew([first], "anna", tab="1")[1] == []
         with pytest.raises(TakenError):
@@ -116,34 +116,34 @@ class TestLeases:
         first = queue.next("anna").record.image_id
         with pytest.raises(TakenError, match="anna is labelling it"):
             queue.open(first, "ben")
-        queue.desk.release([first], "anna")
+        queue.labelling.release([first], "anna")
         assert queue.open(first, "ben").record.image_id == first
 
     def test_a_closed_tab_gives_back_all_but_what_it_keeps(self, queue_of):
         queue = queue_of()
         worked, idle = (queue.next("anna", tab="1", keep=keep).record.image_id for keep in ((), queue.study.ask().image_ids[:1]))
         other = queue.next("anna", tab="2").record.image_id
-        queue.farewell("anna", tab="1", keep=[worked])
-        assert set(queue.desk.leases(at=queue.clock())) == {worked, other}
+        queue.close_tab("anna", tab="1", keep=[worked])
+        assert set(queue.labelling.leases(at=queue.clock())) == {worked, other}
         assert queue.next("ben").record.image_id == idle
 
     def test_what_a_closed_page_asked_for_is_nobodys(self, queue_of):
         queue = queue_of()
-        queue.farewell("anna", tab="1", visit="first")  # overtakes the request
-        assert queue.next("anna", tab="1", visit="first") == "leased" and not queue.desk.leases(at=1000.0)
+        queue.close_tab("anna", tab="1", visit="first")  # overtakes the request
+        assert queue.next("anna", tab="1", visit="first") == "leased" and not queue.labelling.leases(at=1000.0)
 
         def closed_meanwhile():
             queue.clock = Clock()
-            queue.farewell("anna", tab="1", visit="second")
+            queue.close_tab("anna", tab="1", visit="second")
             return queue.clock()
 
         queue.clock = closed_meanwhile
-        assert queue.next("anna", tab="1", visit="second") == "leased" and not queue.desk.leases(at=1000.0)
+        assert queue.next("anna", tab="1", visit="second") == "leased" and not queue.labelling.leases(at=1000.0)
         assert isinstance(queue.next("anna", tab="1", visit="third"), Task)  # the tab was loaded anew
 
     def test_when_all_are_taken_it_says_so(self, queue_of):
         queue = queue_of()
-        while isinstance(task := queue.next(f"annotator {len(queue.desk.leases(at=0))}"), Task):
+        while isinstance(task := queue.next(f"annotator {len(queue.labelling.leases(at=0))}"), Task):
             pass
         assert task == "leased" and queue.next("anna", keep=queue.study.ask().image_ids) == "answered"
 
@@ -159,7 +159,7 @@ class TestAnswers:
         assert annotation.sources[0] is Source.HUMAN and annotation.by_model.sum() == (
             task.proposals.certain.sum() if task.proposals else 0
         )
-        assert task.record.image_id not in queue.study.ask().image_ids and not queue.desk.leases(at=queue.clock.now)
+        assert task.record.image_id not in queue.study.ask().image_ids and not queue.labelling.leases(at=queue.clock.now)
 
     def test_measured_seconds_replace_the_assumed(self, queue_of):
         queue = queue_of()
@@ -237,7 +237,7 @@ class TestAnswers:
         queue.study.store.put("position", [2, "select"])
         if reopened:
             study = Study.open(queue.study.folder)
-            queue = LabelQueue(study, Desk(study.store), clock=queue.clock)
+            queue = LabelQueue(study, LabellingStore(study.store), clock=queue.clock)
         assert queue.answer(replace(answer, key="key-of-correction")) is False
         kept = queue.study.store.annotation(task.record.image_id)
         assert not kept.complete and kept.round == 1 and task.record.image_id in {record.image_id for record in queue.study.store.pool()}
@@ -247,7 +247,7 @@ class TestAnswers:
         tasks = [queue.open(image_id, "anna") for image_id in queue.study.proposals()]
         queue.study.store.put("position", [2, "select"])
         study = Study.open(queue.study.folder)
-        queue, read = LabelQueue(study, Desk(study.store)), []
+        queue, read = LabelQueue(study, LabellingStore(study.store)), []
         monkeypatch.setattr("boxwise.study.study.read_proposals", lambda *given: read.append(1) or read_proposals(*given))
         for task in tasks:
             queue.answer(answer_to(task, key=f"key-of-{task.rank}"))
@@ -269,20 +269,20 @@ class TestDrafts:
         queue = queue_of()
         task = queue.next("anna")
         name = task.record.image_id
-        assert queue.desk.save_draft(name, 1, "anna", revision=1, document={"boxes": [1]}) == 1
-        assert queue.desk.save_draft(name, 1, "anna", revision=3, document={"boxes": [1, 2]}) == 3
-        assert queue.desk.save_draft(name, 1, "anna", revision=2, document={"boxes": []}) == 3  # overtaken on the way
+        assert queue.labelling.save_draft(name, 1, "anna", revision=1, document={"boxes": [1]}) == 1
+        assert queue.labelling.save_draft(name, 1, "anna", revision=3, document={"boxes": [1, 2]}) == 3
+        assert queue.labelling.save_draft(name, 1, "anna", revision=2, document={"boxes": []}) == 3  # overtaken on the way
         again = Study.open(queue.study.folder)
-        reopened = LabelQueue(again, Desk(again.store), clock=queue.clock)
+        reopened = LabelQueue(again, LabellingStore(again.store), clock=queue.clock)
         draft = reopened.open(name, "anna").draft
         assert draft.revision == 3 and draft.document == {"boxes": [1, 2]}
         queue.answer(answer_to(task))
-        assert queue.desk.draft(name, 1, "anna") is None
+        assert queue.labelling.draft(name, 1, "anna") is None
 
     def test_a_draft_is_its_makers_alone(self, queue_of):
         queue = queue_of()
         name = queue.next("anna").record.image_id
-        queue.desk.save_draft(name, 1, "anna", revision=1, document={})
+        queue.labelling.save_draft(name, 1, "anna", revision=1, document={})
         queue.clock.now += 61
         assert queue.open(name, "ben").draft is None
 
@@ -293,10 +293,10 @@ class TestSkips:
         name = queue.next("anna").record.image_id
         queue.skip(name, 1, "anna", "too dark")
         assert queue.next("anna").record.image_id != name and queue.next("ben").record.image_id == name
-        queue.desk.release([name], "ben")
+        queue.labelling.release([name], "ben")
         others = [i for i in queue.study.ask().image_ids if i != name]
         assert queue.next("anna", keep=others).record.image_id == name
-        assert queue.desk.skipped(1) == {name: {"anna": "too dark"}}
+        assert queue.labelling.skipped(1) == {name: {"anna": "too dark"}}
 
     def test_a_flagged_image_is_quarantined_with_the_reason_and_who_gave_it(self, queue_of):
         queue = queue_of()
@@ -312,7 +312,7 @@ class TestSkips:
         name = task.record.image_id
         queue.flag(name, "ben", "not a photo")
         if restarted:
-            queue = LabelQueue(queue.study, queue.desk, clock=queue.clock)
+            queue = LabelQueue(queue.study, queue.labelling, clock=queue.clock)
         with pytest.raises(QuarantinedError, match=f"{name} is out of use and not labelled any more: flagged by ben: not a photo"):
             queue.open(name, "anna")
         assert queue.answer(answer_to(task, verdicts=[BOX])) is False
@@ -343,7 +343,7 @@ def test_on_postgresql_too(waiting_study, empty_postgres, hidden, tmp_path):
     local = waiting_study("full")
     config = local.config.model_copy(update={"store": empty_postgres})
     study = Study.create(tmp_path / "on_server", replace(hidden[1], findings=()), config=config)
-    queue = LabelQueue(study, Desk(study.store), clock=Clock())
+    queue = LabelQueue(study, LabellingStore(study.store), clock=Clock())
     study.ask()
     task = queue.next("anna")
     assert queue.next("ben").record.image_id != task.record.image_id

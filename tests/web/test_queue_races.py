@@ -5,15 +5,15 @@ from threading import Thread
 
 import pytest
 
-from boxwise.store import Desk
+from boxwise.store import LabellingStore
 from boxwise.web.answers import Answer
 from boxwise.web.queue import LabelQueue
 from boxwise.web.server import listen
 from boxwise.web.tasks import Task
 
 
-class Interrupted(Desk):
-    """A desk at which something happens right before somebody looks who has what in hand."""
+class Interrupted(LabellingStore):
+    """Something happens right before the leases are read."""
 
     meanwhile = None
 
@@ -26,30 +26,30 @@ class Interrupted(Desk):
 
 def test_an_image_answered_between_the_look_and_the_grasp_is_not_handed_out(waiting_study):
     study = waiting_study("full")
-    desk = Interrupted(study.store)
-    queue = LabelQueue(study, desk)
+    labelling = Interrupted(study.store)
+    queue = LabelQueue(study, labelling)
     first, second = list(study.ask().image_ids)[:2]
     anna = queue.next("anna")
     assert anna.record.image_id == first
-    desk.meanwhile = lambda: queue.answer(Answer("key-of-anna", "anna", first, anna.round, (), True, 1.0))
+    labelling.meanwhile = lambda: queue.answer(Answer("key-of-anna", "anna", first, anna.round, (), True, 1.0))
     assert queue.next("ben").record.image_id == second
-    assert first not in desk.leases(at=0)
+    assert first not in labelling.leases(at=0)
 
 
 def test_an_image_flagged_between_the_look_and_the_grasp_is_not_handed_out(waiting_study):
     study = waiting_study("full")
-    desk = Interrupted(study.store)
-    queue = LabelQueue(study, desk)
+    labelling = Interrupted(study.store)
+    queue = LabelQueue(study, labelling)
     first, second = list(study.ask().image_ids)[:2]
-    desk.meanwhile = lambda: queue.flag(first, "anna", "not a photo")
+    labelling.meanwhile = lambda: queue.flag(first, "anna", "not a photo")
     assert queue.next("ben").record.image_id == second
-    assert first not in desk.leases(at=0)
+    assert first not in labelling.leases(at=0)
 
 
 @pytest.mark.parametrize("people", [8])
 def test_many_at_once_answer_every_image_once(waiting_study, people):
     study = waiting_study("full")
-    queue = LabelQueue(study, Desk(study.store))
+    queue = LabelQueue(study, LabellingStore(study.store))
     asked, answered = list(study.ask().image_ids), []
 
     def work(name):

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from boxwise.errors import BoxwiseError
-from boxwise.store import Desk
+from boxwise.store import LabellingStore
 from boxwise.web.app import create_app
 from boxwise.web.queue import LabelQueue
 from boxwise.web.server import PORT, Server, is_loopback, listen
@@ -21,7 +21,7 @@ def serve(waiting_study):
     def start(host="127.0.0.1", **options):
         study = waiting_study("full")
         address = listen(host, 0, **options)
-        server = Server(create_app(LabelQueue(study, Desk(study.store)), hosts=address.hosts, token=address.token), address)
+        server = Server(create_app(LabelQueue(study, LabellingStore(study.store)), hosts=address.hosts, token=address.token), address)
         running.append(server.__enter__())
         return address
 
@@ -103,7 +103,7 @@ class TestServing:
     def test_it_ends_with_its_block_and_frees_the_port(self, waiting_study):
         study = waiting_study("full")
         address = listen(port=0)
-        with Server(create_app(LabelQueue(study, Desk(study.store)), hosts=address.hosts), address):
+        with Server(create_app(LabelQueue(study, LabellingStore(study.store)), hosts=address.hosts), address):
             link = address.link
             assert httpx.get(f"{link}api/progress").json()["waiting"] == 5
         with pytest.raises(httpx.ConnectError):

@@ -1,5 +1,5 @@
 // What a person can do to the boxes of the image in hand, and to how it is looked at; keys and buttons both end here, by the action's name.
-// Changes the desk's model through `gesture`, which charges the time and saves. Decides nothing about which image comes next.
+// Changes the editor's model through `gesture`, which charges the time and saves. Decides nothing about which image comes next.
 
 import { isOpen, wordOf } from "./boxes.js";
 import { resized } from "./geometry.js";
@@ -14,16 +14,16 @@ export class Acts {
   /** @type {{image_id: string, xyxy: number[], label: number, difficult: boolean, crowd: boolean} | null} what was copied */
   #copied = null;
 
-  /** @param {import("./desk.js").Desk} desk */
-  constructor(desk) {
-    this.desk = desk;
-    this.gestures = desk.gestures;
-    this.page = desk.page;
-    this.view = desk.view;
+  /** @param {import("./editor.js").Editor} editor */
+  constructor(editor) {
+    this.editor = editor;
+    this.gestures = editor.gestures;
+    this.page = editor.page;
+    this.view = editor.view;
   }
 
-  get model() { return this.desk.model; }
-  get selected() { return this.desk.selected; }
+  get model() { return this.editor.model; }
+  get selected() { return this.editor.selected; }
 
   select(key) {
     this.model?.settle();
@@ -32,7 +32,7 @@ export class Acts {
   }
 
   draw(xyxy) {
-    const key = this.desk.gesture((model, seconds) => model.draw(xyxy, this.label, seconds));
+    const key = this.editor.gesture((model, seconds) => model.draw(xyxy, this.label, seconds));
     if (key) this.select(this.sticky ? null : key);
   }
 
@@ -40,14 +40,14 @@ export class Acts {
   drawByKeys() {
     const { clientWidth: width, clientHeight: height } = this.view.stage;
     const corners = [this.view.toImage([0.4 * width, 0.4 * height]), this.view.toImage([0.6 * width, 0.6 * height])];
-    const key = this.desk.gesture((model, seconds) => model.draw(corners.flat(), this.label, seconds));
+    const key = this.editor.gesture((model, seconds) => model.draw(corners.flat(), this.label, seconds));
     if (!key) return;
     this.select(key);
     this.page.hint("Arrows move the box, Shift by 10 pixels; with Alt they move its right and lower edge.");
   }
 
   place(key, xyxy) {
-    this.desk.gesture((model, seconds) => model.place(key, xyxy, seconds));
+    this.editor.gesture((model, seconds) => model.place(key, xyxy, seconds));
   }
 
   nudge({ dx, dy, resize }) {
@@ -57,57 +57,57 @@ export class Acts {
     const xyxy = resize ? resized(box.xyxy, [dx ? 1 : 0, dy ? 1 : 0], dx, dy) : [x1 + dx, y1 + dy, x2 + dx, y2 + dy];
     const { width, height } = this.model.size;
     if (!resize && (xyxy[0] < 0 || xyxy[1] < 0 || xyxy[2] > width || xyxy[3] > height)) return undefined; // shifting never shrinks
-    return this.desk.gesture((model, seconds) => model.place(box.key, xyxy, seconds, { merge: resize ? "resize" : "nudge" }));
+    return this.editor.gesture((model, seconds) => model.place(box.key, xyxy, seconds, { merge: resize ? "resize" : "nudge" }));
   }
 
   accept() {
     const box = this.selected;
     if (!box) return this.next();
     const asked = box.question;
-    this.desk.gesture((model, seconds) => model.accept(box.key, seconds));
-    return asked ? this.#goOn(box) : this.page.changed(this.desk.current);
+    this.editor.gesture((model, seconds) => model.accept(box.key, seconds));
+    return asked ? this.#goOn(box) : this.page.changed(this.editor.current);
   }
 
   reject() {
     const box = this.selected;
     if (!box) return;
-    this.desk.gesture((model, seconds) => model.remove(box.key, seconds));
+    this.editor.gesture((model, seconds) => model.remove(box.key, seconds));
     if (box.question) this.#goOn(box);
     else this.select(this.model.find(box.key) ? box.key : null);
   }
 
   acceptRest() {
     const count = this.model.open().length;
-    if (this.desk.gesture((model, seconds) => model.acceptRest(seconds))) this.page.hint(t`${count} accepted. Space: nothing missed, next image.`);
+    if (this.editor.gesture((model, seconds) => model.acceptRest(seconds))) this.page.hint(t`${count} accepted. Space: nothing missed, next image.`);
     this.select(null);
   }
 
   difficult() {
     const box = this.selected;
-    if (box) this.desk.gesture((model, seconds) => model.toggleDifficult(box.key, seconds));
+    if (box) this.editor.gesture((model, seconds) => model.toggleDifficult(box.key, seconds));
   }
 
   /** Gives the selected box a class; without one, says which class the next drawn box gets. */
   class({ label }) {
-    if (!this.desk.study.classes[label]) return;
+    if (!this.editor.study.classes[label]) return;
     const box = this.selected;
     this.label = label;
     this.sticky = !box && this.gestures.tool !== "edit"; // a digit, then many boxes of that class
-    if (box && isOpen(box) && box.label === label) this.desk.gesture((model, seconds) => model.accept(box.key, seconds));
-    else if (box) this.desk.gesture((model, seconds) => model.relabel(box.key, label, seconds));
+    if (box && isOpen(box) && box.label === label) this.editor.gesture((model, seconds) => model.accept(box.key, seconds));
+    else if (box) this.editor.gesture((model, seconds) => model.relabel(box.key, label, seconds));
     this.page.label(label);
   }
 
   async palette() {
     const label = await this.page.pickClass(this.selected?.label ?? this.label);
-    if (label !== null && this.desk.current) this.class({ label });
+    if (label !== null && this.editor.current) this.class({ label });
   }
 
   undo() { this.#travel("undo"); }
   redo() { this.#travel("redo"); }
 
   #travel(direction) {
-    if (!this.desk.gesture((model) => model[direction]())) return this.page.hint(direction === "undo" ? t("Nothing to undo here. U takes the last hand-in back.") : t("Nothing to redo."));
+    if (!this.editor.gesture((model) => model[direction]())) return this.page.hint(direction === "undo" ? t("Nothing to undo here. U takes the last hand-in back.") : t("Nothing to redo."));
     return this.select(this.selected ? this.view.selected : null);
   }
 
@@ -131,7 +131,7 @@ export class Acts {
     }
   }
 
-  nameOf(box) { return this.desk.study.classes[box.label]?.name ?? `class ${box.label}`; }
+  nameOf(box) { return this.editor.study.classes[box.label]?.name ?? `class ${box.label}`; }
 
   escape() {
     if (this.gestures.cancel()) return;
@@ -144,7 +144,7 @@ export class Acts {
   copy() {
     const box = this.selected;
     if (!box) return this.page.hint("Select a box to copy it.");
-    this.#copied = { image_id: this.desk.current.task.image_id, xyxy: box.xyxy, label: box.label, difficult: box.difficult, crowd: box.crowd };
+    this.#copied = { image_id: this.editor.current.task.image_id, xyxy: box.xyxy, label: box.label, difficult: box.difficult, crowd: box.crowd };
     return this.page.hint("Copied. Paste it here or on another image.");
   }
 
@@ -152,7 +152,7 @@ export class Acts {
   paste() {
     if (!this.#copied) return this.page.hint("Nothing was copied yet.");
     const { image_id: imageId, ...box } = this.#copied;
-    return this.#drawCopy(box, imageId === this.desk.current.task.image_id);
+    return this.#drawCopy(box, imageId === this.editor.current.task.image_id);
   }
 
   duplicate() {
@@ -161,7 +161,7 @@ export class Acts {
 
   #drawCopy({ xyxy, label, difficult, crowd }, beside) {
     const shift = beside ? SHIFTED : 0, placed = xyxy.map((edge) => edge + shift);
-    if (!this.desk.gesture((model, seconds) => model.drawAll([{ xyxy: placed, label, difficult, crowd }], seconds))) return;
+    if (!this.editor.gesture((model, seconds) => model.drawAll([{ xyxy: placed, label, difficult, crowd }], seconds))) return;
     this.select(this.model.boxes.at(-1).key);
   }
 
@@ -169,13 +169,13 @@ export class Acts {
   copyPrevious() {
     const boxes = this.boxesBefore();
     if (!boxes) return this.page.hint("No image with boxes was handed in before this one.");
-    const count = this.desk.gesture((model, seconds) => model.drawAll(boxes, seconds));
+    const count = this.editor.gesture((model, seconds) => model.drawAll(boxes, seconds));
     return this.page.hint(count ? t`${count} of ${boxes.length} boxes copied.` : "They are all here already.");
   }
 
   /** The boxes that stood on the image handed in last; null where there is none. */
   boxesBefore() {
-    const last = this.desk.finished.entries.findLast(({ kind, document }) => kind === "answer" && document);
+    const last = this.editor.finished.entries.findLast(({ kind, document }) => kind === "answer" && document);
     const boxes = (last?.document.boxes ?? []).filter(({ answer }) => answer !== "delete");
     return boxes.length ? boxes : null;
   }
@@ -237,6 +237,6 @@ export class Acts {
   answerByScore() {
     const score = this.view.trial;
     this.preview(null);
-    if (score !== null && this.desk.gesture((model, seconds) => model.answerBy(score, seconds))) this.select(null);
+    if (score !== null && this.editor.gesture((model, seconds) => model.answerBy(score, seconds))) this.select(null);
   }
 }

@@ -9,9 +9,9 @@ import { t } from "./words.js";
 export class Doubts {
   #left = [];
 
-  /** @param {import("./desk.js").Desk} desk */
-  constructor(desk) {
-    this.desk = desk;
+  /** @param {import("./editor.js").Editor} editor */
+  constructor(editor) {
+    this.editor = editor;
   }
 
   /** An image is shown: one that has labels already may be in doubt. */
@@ -19,23 +19,23 @@ export class Doubts {
     this.#put([]);
     if (!task.labels && task.rank !== null) return;
     const found = await get(`/api/doubts/${inPath(task.image_id)}`).catch(() => []);
-    if (this.desk.current?.task === task) this.#put(found);
+    if (this.editor.current?.task === task) this.#put(found);
   }
 
   /** The label is right as it stands. */
   labelRight() {
-    if (!this.#left.length) return this.desk.page.hint("Nothing is in doubt here.");
+    if (!this.#left.length) return this.editor.page.hint("Nothing is in doubt here.");
     const wasLast = this.#left.length === 1;
     this.#put(this.#left.slice(1));
-    return wasLast ? this.desk.submit() : undefined;
+    return wasLast ? this.editor.submit() : undefined;
   }
 
   /** The model is right: its box, its class, or no object. */
   takeModels() {
     const [doubt] = this.#left;
-    if (!doubt) return this.desk.page.hint("Nothing is in doubt here.");
+    if (!doubt) return this.editor.page.hint("Nothing is in doubt here.");
     const label = this.#labelled(doubt);
-    this.desk.gesture((model, seconds) => {
+    this.editor.gesture((model, seconds) => {
       if (doubt.doubt === "missing") return model.draw(doubt.xyxy, doubt.found, seconds);
       if (!label) return false;
       return doubt.doubt === "class" ? model.relabel(label.key, doubt.found, seconds) : model.remove(label.key, seconds);
@@ -47,17 +47,17 @@ export class Doubts {
     this.#left = doubts;
     const [doubt] = doubts;
     element("doubt").hidden = !doubt;
-    this.desk.view.doubts = doubt ? [{ xyxy: doubt.xyxy, words: this.#name(doubt) }] : [];
-    this.desk.view.invalidate();
+    this.editor.view.doubts = doubt ? [{ xyxy: doubt.xyxy, words: this.#name(doubt) }] : [];
+    this.editor.view.invalidate();
     if (!doubt) return;
     element("doubt-words").textContent = [this.#words(doubt), doubts.length > 1 ? t`(${doubts.length} in doubt)` : ""].join(" ");
-    this.desk.acts.select(this.#labelled(doubt)?.key ?? null);
-    this.desk.view.reveal(doubt.xyxy);
+    this.editor.acts.select(this.#labelled(doubt)?.key ?? null);
+    this.editor.view.reveal(doubt.xyxy);
   }
 
   /** The person's box that is meant, where one is. */
   #labelled({ xyxy, label }) {
-    const near = this.desk.model.boxes.filter((box) => box.label === label && iou(box.xyxy, xyxy) >= 0.5);
+    const near = this.editor.model.boxes.filter((box) => box.label === label && iou(box.xyxy, xyxy) >= 0.5);
     return near.sort((a, b) => iou(b.xyxy, xyxy) - iou(a.xyxy, xyxy))[0];
   }
 
@@ -72,5 +72,5 @@ export class Doubts {
     return t`The model sees nothing where ${this.#class(label)} is labelled; of that class it finds ${sure}.`;
   }
 
-  #class(label) { return this.desk.study.classes[label]?.name ?? `class ${label}`; }
+  #class(label) { return this.editor.study.classes[label]?.name ?? `class ${label}`; }
 }

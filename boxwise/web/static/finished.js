@@ -8,7 +8,7 @@ const WITH_WORK = 5; // of so many the boxes are kept, for taking back and for c
 
 /**
  * @typedef {{kind: "answer" | "skip" | "flag", image_id: string, round: number, key: string, revision: number, document: object | null}} Entry
- *   key: of the letter that was sent; document: the boxes as a draft keeps them
+ *   key: of the request that was sent; document: the boxes as a draft keeps them
  */
 
 export class Finished {

@@ -1,11 +1,14 @@
-// What the browser keeps until the server has it: the drafts of images in hand, and letters (answers, skips) not yet acknowledged.
-// Lives in localStorage, one entry per draft and letter, so that two tabs never overwrite each other. Sends nothing itself.
+// What the browser keeps until the server has it: the drafts of images in hand, and requests (answers, skips) not yet acknowledged.
+// Lives in localStorage, one entry per draft and request, so that two tabs never overwrite each other. Sends nothing itself.
 
 /**
  * @typedef {{annotator: string, image_id: string, round: number, revision: number, saved: number, document: object, at: number}} Draft
  *   revision: of the last gesture; saved: the revision the server has made durable
- * @typedef {{key: string, path: string, body: object, at: number, refused: string}} Letter refused: the server's reason, "" while unsent
+ * @typedef {{key: string, path: string, body: object, at: number, refused: string}} PendingRequest refused: the server's reason, "" while unsent
  */
+
+/** Keys of pending requests; browsers hold some under this name. */
+const REQUEST = "letter/";
 
 export class Journal {
   #prefix;
@@ -29,12 +32,12 @@ export class Journal {
     return this.#all("draft/").filter((draft) => draft.annotator === annotator).sort((a, b) => b.at - a.at);
   }
 
-  /** @param {Letter} letter */
-  keepLetter(letter) { this.#write(`letter/${letter.key}`, letter); }
-  dropLetter(key) { this.#remove(`letter/${key}`); }
+  /** @param {PendingRequest} request */
+  keepRequest(request) { this.#write(REQUEST + request.key, request); }
+  dropRequest(key) { this.#remove(REQUEST + key); }
 
-  /** Letters that the server has not acknowledged, in the order they were written. @returns {Letter[]} */
-  letters() { return this.#all("letter/").sort((a, b) => a.at - b.at); }
+  /** Requests that the server has not acknowledged, in the order they were written. @returns {PendingRequest[]} */
+  requests() { return this.#all(REQUEST).sort((a, b) => a.at - b.at); }
 
   #write(key, value) {
     try {

@@ -3,8 +3,8 @@
 
 import { get, post, uuid } from "./api.js";
 import { BoxList } from "./list.js";
-import { Courier } from "./courier.js";
-import { Desk } from "./desk.js";
+import { Outbox } from "./outbox.js";
+import { Editor } from "./editor.js";
 import { askClass, askName, askReason, showHelp } from "./dialogs.js";
 import { Doubts } from "./doubts.js";
 import { Gestures } from "./gestures.js";
@@ -44,7 +44,7 @@ async function annotatorOf() {
   return name;
 }
 
-/** The page: everything the desk has shown, and the questions it has asked. */
+/** The page: everything the editor has shown, and the questions it has asked. */
 class Page {
   #pace;
   #hiding = 0;
@@ -60,7 +60,7 @@ class Page {
     element("study").textContent = study.name;
   }
 
-  /** @param {{desk: Desk, doubts: Doubts, scores: Scores, list: BoxList, queuePanel: QueuePanel, waiting: Waiting}} parts */
+  /** @param {{editor: Editor, doubts: Doubts, scores: Scores, list: BoxList, queuePanel: QueuePanel, waiting: Waiting}} parts */
   wire(parts) { Object.assign(this, parts); }
 
   // --- the image in hand ---
@@ -90,28 +90,28 @@ class Page {
 
   changed({ model, task }) {
     const open = model.open().length;
-    this.list.show(model.boxes, this.desk.view.selected);
+    this.list.show(model.boxes, this.editor.view.selected);
     button("undo").disabled = !model.canUndo;
     button("redo").disabled = !model.canRedo;
     for (const action of ["next", "previous", "acceptRest"]) button(action).disabled = !open;
     button("acceptRest").querySelector("span").textContent = open > 1 ? t`Accept all ${open}` : t("Accept all");
     element("submit-words").textContent = open ? t`${open} open` : task.whole ? t("Nothing missed, next") : t("Done, next");
     element("open-count").textContent = open ? t`${open} open` : t("none open");
-    this.selected(this.desk.selected);
+    this.selected(this.editor.selected);
     this.scores.show(model);
   }
 
   selected(box) {
     this.list.mark(box?.key ?? null);
-    const editable = Boolean(box && this.desk.model.editable(box));
+    const editable = Boolean(box && this.editor.model.editable(box));
     for (const action of ["accept", "reject", "difficult", "copy", "duplicate"]) button(action).disabled = !editable;
     button("closeUp").disabled = !box;
     button("difficult").setAttribute("aria-pressed", String(Boolean(box?.difficult)));
     button("reject").querySelector("span").textContent = box && !box.question ? t("Delete") : t("Reject");
-    markClass(box?.label ?? this.desk.acts.label);
+    markClass(box?.label ?? this.editor.acts.label);
   }
 
-  label(label) { markClass(this.desk.selected?.label ?? label); }
+  label(label) { markClass(this.editor.selected?.label ?? label); }
 
   tool(tool) {
     for (const control of document.querySelectorAll("[data-tool]")) {
@@ -144,7 +144,7 @@ class Page {
     Object.assign(this.study, progress);
     showProgress(this.study);
     showTrouble(this.study);
-    if (this.desk?.current) this.#over(this.desk.current.task);
+    if (this.editor?.current) this.#over(this.editor.current.task);
   }
 
   /** Whether the round that asked for the image has ended meanwhile, as after a night. */
@@ -154,25 +154,25 @@ class Page {
     if (over) element("over").textContent = t`Round ${task.round}, which asked for this image, is over. What you hand in is stored all the same, as a correction.`;
   }
 
-  answered({ letter, reply }) {
-    if (Number.isFinite(reply.waiting) && letter.body.round === this.study.round) {
+  answered({ request, reply }) {
+    if (Number.isFinite(reply.waiting) && request.body.round === this.study.round) {
       this.progress({ waiting: reply.waiting, answered: this.study.asked - reply.waiting });
     }
-    if (reply.late) this.hint(t`${letter.body.image_id} came late: it is kept in the history, and the newer answer stands.`, null, { lasting: true });
+    if (reply.late) this.hint(t`${request.body.image_id} came late: it is kept in the history, and the newer answer stands.`, null, { lasting: true });
   }
 
   /** What the server refused for good; whoever has decided about all of it is back at the image. */
-  refused(courier) {
+  refused(outbox) {
     const back = () => (element("refused").querySelector("button") ?? element("stage")).focus({ preventScroll: true });
-    showRefused(courier.refused, {
-      repost: (letter) => { courier.repost(letter); back(); },
-      discard: (letter) => { courier.discard(letter); back(); },
+    showRefused(outbox.refused, {
+      repost: (request) => { outbox.repost(request); back(); },
+      discard: (request) => { outbox.discard(request); back(); },
     });
   }
 
   wait(reason, words) {
     element("lost").hidden = true;
-    this.desk.view.clear();
+    this.editor.view.clear();
     this.waiting.show(reason, words);
   }
 
@@ -212,7 +212,7 @@ class Page {
   }
 
   async rename() {
-    const known = this.desk.annotator, name = await askName(known);
+    const known = this.editor.annotator, name = await askName(known);
     if (!name || name === known) return;
     remember("localStorage", NAME, name);
     location.reload();
@@ -224,7 +224,7 @@ function button(action) {
 }
 
 /** Each button says its key; a click does the action and gives the keyboard back to the image. */
-function wireButtons(desk) {
+function wireButtons(editor) {
   for (const control of document.querySelectorAll("[data-action]")) {
     const keys = control.dataset.action === "name" || !control.dataset.action ? [] : keysOf(control.dataset.action);
     if (keys.length) control.title = `${control.title || control.textContent.trim()} (${keys.join(" or ")})`;
@@ -234,50 +234,50 @@ function wireButtons(desk) {
     if (!control) return;
     if (event.detail) element("stage").focus({ preventScroll: true });
     if (control.id === "hint-offer") element("hint").hidden = true;
-    desk.act({ action: control.dataset.action });
+    editor.act({ action: control.dataset.action });
   });
 }
 
-function wireLife(desk, page, study) {
+function wireLife(editor, page, study) {
   for (const sign of ["pointermove", "pointerdown", "keydown", "wheel"]) {
-    document.addEventListener(sign, () => desk.touch(), { passive: true, capture: true });
+    document.addEventListener(sign, () => editor.touch(), { passive: true, capture: true });
   }
-  document.addEventListener("visibilitychange", () => (document.hidden ? desk.stopClock() : desk.renew()));
+  document.addEventListener("visibilitychange", () => (document.hidden ? editor.stopClock() : editor.renew()));
   setInterval(() => {
-    desk.renew();
+    editor.renew();
     get("/api/progress").then((progress) => page.progress(progress), () => {});
   }, (study.lease_seconds * 1000) / 3);
-  window.addEventListener("pagehide", () => desk.farewell());
+  window.addEventListener("pagehide", () => editor.close());
   window.addEventListener("pageshow", (event) => event.persisted && location.reload());
 }
 
-function wireCourier(courier, page, desk) {
-  courier.addEventListener("state", ({ detail }) => {
+function wireOutbox(outbox, page, editor) {
+  outbox.addEventListener("state", ({ detail }) => {
     element("saved").dataset.state = detail.state;
     element("saved").textContent = detail.words;
   });
-  courier.addEventListener("answered", ({ detail }) => page.answered(detail));
-  courier.addEventListener("undrafted", ({ detail }) => page.hint(detail.message, null, { lasting: true }));
-  courier.addEventListener("refused", () => page.refused(courier));
-  page.refused(courier);
-  courier.addEventListener("lost", ({ detail }) => desk.lose(detail.imageId));
+  outbox.addEventListener("answered", ({ detail }) => page.answered(detail));
+  outbox.addEventListener("undrafted", ({ detail }) => page.hint(detail.message, null, { lasting: true }));
+  outbox.addEventListener("refused", () => page.refused(outbox));
+  page.refused(outbox);
+  outbox.addEventListener("lost", ({ detail }) => editor.lose(detail.imageId));
 }
 
 /** The image that the link asks for comes first, after a reload the one in hand; otherwise the most valuable one is next. */
-async function begin(desk, study, page) {
-  await desk.courier.settled(3000);
-  const drafts = desk.journal.drafts(desk.annotator);
+async function begin(editor, study, page) {
+  await editor.outbox.settled(3000);
+  const drafts = editor.journal.drafts(editor.annotator);
   for (const draft of drafts.filter(({ round }) => round < study.round)) {
-    desk.journal.dropDraft(desk.annotator, draft.image_id);
+    editor.journal.dropDraft(editor.annotator, draft.image_id);
     page.hint(t`Your unfinished work on ${draft.image_id} was of round ${draft.round}, which is over.`, null, { lasting: true });
   }
   const wanted = new URLSearchParams(location.search).get("open");
   if (wanted !== null) history.replaceState(null, "", location.pathname); // a reload means the image in hand then
-  if (wanted && await desk.open(wanted)) return;
+  if (wanted && await editor.open(wanted)) return;
   for (const draft of drafts.filter(({ round }) => round === study.round)) {
-    if (await desk.open(draft.image_id, { quiet: true })) return; // what another tab has in hand stays there
+    if (await editor.open(draft.image_id, { quiet: true })) return; // what another tab has in hand stays there
   }
-  await desk.advance({ byHand: false });
+  await editor.advance({ byHand: false });
 }
 
 async function main() {
@@ -286,40 +286,40 @@ async function main() {
   const study = await studyOf();
   const annotator = await annotatorOf(), tab = await tabName(uuid());
   element("annotator").textContent = annotator;
-  const journal = new Journal(study.id ?? study.name), courier = new Courier(journal);
+  const journal = new Journal(study.id ?? study.name), outbox = new Outbox(journal);
   const page = new Page(study), view = new View(element("stage"), study.classes);
-  /** @type {Desk} */
-  let desk = null;
+  /** @type {Editor} */
+  let editor = null;
   const gestures = new Gestures(view, {
-    model: () => desk.model,
-    select: (key) => desk.acts.select(key),
-    draw: (xyxy) => desk.acts.draw(xyxy),
-    place: (key, xyxy) => desk.acts.place(key, xyxy),
+    model: () => editor.model,
+    select: (key) => editor.acts.select(key),
+    draw: (xyxy) => editor.acts.draw(xyxy),
+    place: (key, xyxy) => editor.acts.place(key, xyxy),
     point: (at) => wand.point(at),
     rough: (xyxy) => wand.rough(xyxy),
     hint: (words) => page.hint(words),
   });
-  const queue = new Queue({ annotator, tab }, () => desk.holding());
-  desk = new Desk({ study, annotator, tab, journal, courier, queue, view, gestures, page });
-  const doubts = new Doubts(desk), scores = new Scores(desk), wand = new Wand(desk);
-  desk.helpers = [doubts, scores, wand, new Looking(view)];
+  const queue = new Queue({ annotator, tab }, () => editor.holding());
+  editor = new Editor({ study, annotator, tab, journal, outbox, queue, view, gestures, page });
+  const doubts = new Doubts(editor), scores = new Scores(editor), wand = new Wand(editor);
+  editor.helpers = [doubts, scores, wand, new Looking(view)];
   const unflag = (imageId) => post("/api/unflags", { annotator, tab, image_id: imageId }).catch((error) => page.hint(error.message));
   page.wire({
-    desk,
+    editor,
     doubts,
     scores,
-    list: new BoxList(element("boxes"), study.classes, (key) => desk.acts.select(key)),
-    queuePanel: new QueuePanel({ open: (imageId) => desk.open(imageId), unflag }),
-    waiting: new Waiting({ goOn: () => desk.advance({ byHand: false }), progress: (progress) => page.progress(progress) }),
+    list: new BoxList(element("boxes"), study.classes, (key) => editor.acts.select(key)),
+    queuePanel: new QueuePanel({ open: (imageId) => editor.open(imageId), unflag }),
+    waiting: new Waiting({ goOn: () => editor.advance({ byHand: false }), progress: (progress) => page.progress(progress) }),
   });
   page.tool(gestures.tool);
-  showClasses(study.classes, (label) => desk.act({ action: "class", label }));
+  showClasses(study.classes, (label) => editor.act({ action: "class", label }));
   markClass(0);
-  wireButtons(desk);
-  wireCourier(courier, page, desk);
-  wireLife(desk, page, study);
-  listen((meant) => desk.act(meant), gestures);
-  await begin(desk, study, page);
+  wireButtons(editor);
+  wireOutbox(outbox, page, editor);
+  wireLife(editor, page, study);
+  listen((meant) => editor.act(meant), gestures);
+  await begin(editor, study, page);
 }
 
 main();

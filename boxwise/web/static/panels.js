@@ -46,13 +46,13 @@ export function showTrouble({ name, trouble }) {
 
 /**
  * What the server refused for good, until somebody decides about it.
- * @param {readonly import("./journal.js").Letter[]} letters
- * @param {{repost: (letter: object) => void, discard: (letter: object) => void}} acts
+ * @param {readonly import("./journal.js").PendingRequest[]} requests
+ * @param {{repost: (request: object) => void, discard: (request: object) => void}} acts
  */
-export function showRefused(letters, { repost, discard }) {
-  const rows = letters.map((letter) => {
-    const row = piece("li", "", ""), words = t`${letter.body.image_id} was not taken: ${letter.refused} It is kept in this browser.`;
-    row.append(piece("span", "", words), act(t("Send again"), () => repost(letter)), act(t("Discard"), () => discard(letter)));
+export function showRefused(requests, { repost, discard }) {
+  const rows = requests.map((request) => {
+    const row = piece("li", "", ""), words = t`${request.body.image_id} was not taken: ${request.refused} It is kept in this browser.`;
+    row.append(piece("span", "", words), act(t("Send again"), () => repost(request)), act(t("Discard"), () => discard(request)));
     return row;
   });
   element("refused").querySelector("ul").replaceChildren(...rows);

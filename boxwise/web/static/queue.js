@@ -89,10 +89,10 @@ export class Queue {
   }
 
   /** The page is going away: gives back all but `keep`, also what the server is about to hand out. */
-  farewell(keep) {
+  close(keep) {
     this.#ahead = [];
     this.#era++;
-    post("/api/farewell", { ...this.who, visit: this.#visit, keep: named(keep) }, { last: true }).catch(() => {});
+    post("/api/close", { ...this.who, visit: this.#visit, keep: named(keep) }, { last: true }).catch(() => {});
     this.#visit = uuid();
   }
 

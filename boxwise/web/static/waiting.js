@@ -42,7 +42,7 @@ export class Waiting {
   /** @param {string} reason the server's; or "offline", "error" */
   show(reason, words = "") {
     element("waiting").hidden = false;
-    element("desk").hidden = true;
+    element("editor").hidden = true;
     this.#say(reason, reason === "error" ? words : WORDS[reason]);
     if (this.#watch === null) this.#poll(this.#watch = Symbol("watch"));
   }
@@ -50,7 +50,7 @@ export class Waiting {
   hide() {
     this.#watch = null;
     element("waiting").hidden = true;
-    element("desk").hidden = false;
+    element("editor").hidden = false;
   }
 
   #say(reason, words) {

@@ -1,7 +1,7 @@
-// Brings drafts and letters to the server: one at a time, drafts coalesced to the newest, again after a pause that doubles while the
-// network is away. Everything is in the journal before it is sent, and leaves it when the server has acknowledged it. A letter that the
+// Brings drafts and requests to the server: one at a time, drafts coalesced to the newest, again after a pause that doubles while the
+// network is away. Everything is in the journal before it is sent, and leaves it when the server has acknowledged it. A request that the
 // server refused for good stays there until somebody sends it again or discards it.
-// Tells the page by events: "state" {state, words}, "answered" {letter, reply}, "lost" {imageId}, "refused" (see `refused`),
+// Tells the page by events: "state" {state, words}, "answered" {request, reply}, "lost" {imageId}, "refused" (see `refused`),
 // "undrafted" {message}.
 
 import { post, put } from "./api.js";
@@ -10,30 +10,30 @@ import { t } from "./words.js";
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
 
-export class Courier extends EventTarget {
+export class Outbox extends EventTarget {
   #journal;
   #drafts = new Map(); // image → the draft still to be sent
-  #letters = [];
+  #requests = [];
   #refused = [];
   #running = null;
   #pause = FIRST_PAUSE_MS;
   #wake = () => {};
 
-  /** @param {import("./journal.js").Journal} journal whose unsent letters are sent first */
+  /** @param {import("./journal.js").Journal} journal whose unsent requests are sent first */
   constructor(journal) {
     super();
     this.#journal = journal;
-    const kept = journal.letters();
-    this.#letters = kept.filter((letter) => !letter.refused);
-    this.#refused = kept.filter((letter) => letter.refused);
+    const kept = journal.requests();
+    this.#requests = kept.filter((request) => !request.refused);
+    this.#refused = kept.filter((request) => request.refused);
     window.addEventListener("online", () => this.hurry());
-    if (this.#letters.length) this.#start();
+    if (this.#requests.length) this.#start();
   }
 
   /** Images whose answers the server has not acknowledged yet. */
-  get unsent() { return this.#letters.map((letter) => letter.body.image_id); }
+  get unsent() { return this.#requests.map((request) => request.body.image_id); }
 
-  /** Letters that the server refused for good, with its reason; also those of earlier visits. @returns {readonly object[]} */
+  /** Requests that the server refused for good, with its reason; also those of earlier visits. @returns {readonly object[]} */
   get refused() { return this.#refused; }
 
   /** Keeps a draft and sends it as soon as the line is free. @param {import("./journal.js").Draft} draft */
@@ -49,21 +49,21 @@ export class Courier extends EventTarget {
     if (!keep) this.#journal.dropDraft(annotator, imageId);
   }
 
-  /** Keeps a letter and sends it; `key` makes it count once. */
+  /** Keeps a request and sends it; `key` makes it count once. */
   post(path, key, body) {
     this.#post({ key, path, body, at: Date.now(), refused: "" });
   }
 
-  /** Sends a refused letter once more. */
-  repost(letter) {
-    this.#letOff(letter);
-    this.#post({ ...letter, refused: "" });
+  /** Sends a refused request once more. */
+  repost(request) {
+    this.#letOff(request);
+    this.#post({ ...request, refused: "" });
   }
 
-  /** Forgets a refused letter. */
-  discard(letter) {
-    this.#letOff(letter);
-    this.#journal.dropLetter(letter.key);
+  /** Forgets a refused request. */
+  discard(request) {
+    this.#letOff(request);
+    this.#journal.dropRequest(request.key);
   }
 
   /** Sends without further pause. */
@@ -73,9 +73,9 @@ export class Courier extends EventTarget {
   }
 
   /** The page is going away: what is still to be sent goes out unasked; the journal keeps it whatever becomes of it. */
-  farewell() {
+  close() {
     for (const draft of this.#drafts.values()) put("/api/drafts", wire(draft), { last: true }).catch(() => {});
-    for (const letter of this.#letters) post(letter.path, letter.body, { last: true }).catch(() => {});
+    for (const request of this.#requests) post(request.path, request.body, { last: true }).catch(() => {});
   }
 
   /** Resolves when nothing is left to send, or after `ms`. */
@@ -83,21 +83,21 @@ export class Courier extends EventTarget {
     await Promise.race([this.#running, new Promise((done) => setTimeout(done, ms))]);
   }
 
-  #post(letter) {
-    this.#journal.keepLetter(letter);
-    this.#letters.push(letter);
+  #post(request) {
+    this.#journal.keepRequest(request);
+    this.#requests.push(request);
     this.#start();
   }
 
-  #refuse(letter, reason) {
-    const refused = { ...letter, refused: reason };
-    this.#journal.keepLetter(refused);
+  #refuse(request, reason) {
+    const refused = { ...request, refused: reason };
+    this.#journal.keepRequest(refused);
     this.#refused = [...this.#refused, refused];
     this.#dispatch("refused");
   }
 
   #letOff({ key }) {
-    this.#refused = this.#refused.filter((letter) => letter.key !== key);
+    this.#refused = this.#refused.filter((request) => request.key !== key);
     this.#dispatch("refused");
   }
 
@@ -121,21 +121,21 @@ export class Courier extends EventTarget {
   }
 
   #next() {
-    if (this.#letters.length) return () => this.#sendLetter(this.#letters[0]);
+    if (this.#requests.length) return () => this.#sendRequest(this.#requests[0]);
     const [draft] = this.#drafts.values();
     return draft && (() => this.#sendDraft(draft));
   }
 
-  async #sendLetter(letter) {
+  async #sendRequest(request) {
     try {
-      const reply = await post(letter.path, letter.body);
-      this.#journal.dropLetter(letter.key);
-      this.#dispatch("answered", { letter, reply });
+      const reply = await post(request.path, request.body);
+      this.#journal.dropRequest(request.key);
+      this.#dispatch("answered", { request, reply });
     } catch (error) {
       if (error.passing !== false) throw error;
-      this.#refuse(letter, error.message);
+      this.#refuse(request, error.message);
     }
-    this.#letters.shift();
+    this.#requests.shift();
   }
 
   async #sendDraft(draft) {

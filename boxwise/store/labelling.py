@@ -1,4 +1,4 @@
-"""The labelling desk: who has which image in hand, what they have drawn so far, passed over, handed in and taken back.
+"""Labelling together: who has leased which image, their drafts, skips and answers, and answers that were taken back.
 
 Every method is one transaction, durable when it returns. Knows nothing of queries, verdicts or HTTP; times are seconds since the epoch,
 given by the caller.
@@ -41,7 +41,7 @@ class StoredAnswer(NamedTuple):
     late: bool
 
 
-class Desk:
+class LabellingStore:
     """Leases, drafts, skips and answers of one study."""
 
     def __init__(self, store: Store) -> None:

@@ -22,7 +22,7 @@ const ALWAYS = ["back", "undoHandIn", "toolEdit", "toolDraw", "toolExtreme", "to
 
 const now = () => performance.now();
 
-export class Desk {
+export class Editor {
   /** The image in hand: {prepared, task, model, clock, revision, saved, lost, seen}, or null. seen: long enough to be handed in. */
   current = null;
   #opening = null;
@@ -31,7 +31,7 @@ export class Desk {
   #keeping = 0;
 
   /**
-   * @param {{study: object, annotator: string, tab: string, journal: import("./journal.js").Journal, courier: import("./courier.js").Courier,
+   * @param {{study: object, annotator: string, tab: string, journal: import("./journal.js").Journal, outbox: import("./outbox.js").Outbox,
    *   queue: import("./queue.js").Queue, view: import("./view.js").View, gestures: import("./gestures.js").Gestures, page: object}} parts
    */
   constructor(parts) {
@@ -48,7 +48,7 @@ export class Desk {
 
   /** Images the server must not hand out again to this page. */
   holding() {
-    return [...this.courier.unsent, ...(this.current ? [this.current.task.image_id] : []), ...(this.#opening ? [this.#opening] : [])];
+    return [...this.outbox.unsent, ...(this.current ? [this.current.task.image_id] : []), ...(this.#opening ? [this.#opening] : [])];
   }
 
   /** Does what a key or button means, if it can be done now. */
@@ -77,7 +77,7 @@ export class Desk {
   async open(imageId, { quiet = false } = {}) {
     if (this.current?.task.image_id === imageId) return true;
     this.#opening = imageId;
-    await this.courier.settled(3000); // an answer on its way would not be among the labels yet
+    await this.outbox.settled(3000); // an answer on its way would not be among the labels yet
     try {
       const chosen = await this.queue.open(imageId);
       this.#putAside();
@@ -186,14 +186,14 @@ export class Desk {
   lose(imageId) {
     if (this.current?.task.image_id !== imageId || this.current.lost) return;
     this.current.lost = true;
-    this.courier.drop(this.annotator, imageId, { keep: true });
+    this.outbox.drop(this.annotator, imageId, { keep: true });
     this.page.lost(this.current);
   }
 
   /** The page is going away: images that nothing was done to are free for others at once. */
-  farewell() {
-    this.courier.farewell();
-    this.queue.farewell([...this.courier.unsent, ...(this.current?.revision ? [this.current.task.image_id] : [])]);
+  close() {
+    this.outbox.close();
+    this.queue.close([...this.outbox.unsent, ...(this.current?.revision ? [this.current.task.image_id] : [])]);
   }
 
   // --- gestures on boxes ---
@@ -217,7 +217,7 @@ export class Desk {
     const revision = ++this.current.revision;
     const draft = { annotator: this.annotator, image_id: task.image_id, round: task.round, revision, saved, document, at: Date.now() };
     if (lost) this.journal.keepDraft(draft);
-    else this.courier.save(draft);
+    else this.outbox.save(draft);
     const history = { image_id: task.image_id, round: task.round, revision, history: model.history(HISTORY) };
     clearTimeout(this.#keeping);
     this.#keeping = setTimeout(() => remember("sessionStorage", HISTORY_KEY, history));
@@ -268,10 +268,10 @@ export class Desk {
     const last = this.finished.pop();
     if (!last) return this.page.hint("Nothing was handed in yet.");
     const { image_id: imageId, round, document, key } = last, whose = this.#whose(last);
-    if (last.kind === "answer") this.courier.post("/api/withdrawals", uuid(), { ...whose, key });
-    if (last.kind === "flag") this.courier.post("/api/unflags", uuid(), { annotator: whose.annotator, tab: whose.tab, image_id: imageId });
+    if (last.kind === "answer") this.outbox.post("/api/withdrawals", uuid(), { ...whose, key });
+    if (last.kind === "flag") this.outbox.post("/api/unflags", uuid(), { annotator: whose.annotator, tab: whose.tab, image_id: imageId });
     const draft = { annotator: this.annotator, image_id: imageId, round, revision: last.revision + 1, saved: 0, document, at: Date.now() };
-    if (document) this.courier.save(draft);
+    if (document) this.outbox.save(draft);
     return this.open(imageId);
   }
 
@@ -281,8 +281,8 @@ export class Desk {
 
   #finish(kind, path, key, body) {
     const { task, model, clock, revision } = this.current;
-    this.courier.post(path, key, body);
-    this.courier.drop(this.annotator, task.image_id);
+    this.outbox.post(path, key, body);
+    this.outbox.drop(this.annotator, task.image_id);
     const document = { ...model.document(), seconds: clock.seconds(now()) };
     this.finished.push({ kind, image_id: task.image_id, round: task.round, key, revision, document });
   }
