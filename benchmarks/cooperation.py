@@ -1,7 +1,7 @@
 """What human-machine cooperation costs beside the pool pass: proposals, every import policy, calibration, cross-image validation.
 
 Prints seconds, and ratios within one run: in each round the contestants follow the pool pass in one process. Proposals and the slowest
-policy together must stay under 5% of it, or the exit code is 1. Cross-image validation is forward passes itself and stands apart.
+policy together must stay under 5% of it, or the exit code is 1. Cross-image validation consists of forward passes and is reported apart.
 
     python benchmarks/cooperation.py [--detector ssdlite320_mobilenet_v2] [--imgsz 160] [--data DIR --format voc] [--count 1000]
 """

@@ -37,7 +37,7 @@ SIDE = 640  # pixels of each generated image
 class Annotator(Thread):
     """One simulated person: takes images, draws, answers, until the time is over. Keeps what the server acknowledged.
 
-    told: key of an answer → its image and the boxes drawn. times: kind of request → seconds.
+    acknowledged: key of an answer → its image and the boxes drawn. times: kind of request → seconds.
     """
 
     def __init__(self, number: int, link: str, until: float, pause: float) -> None:
@@ -45,7 +45,7 @@ class Annotator(Thread):
         self.rng = np.random.default_rng(number)
         self.link, self.until, self.pause = link, until, pause
         self.times: dict[str, list[float]] = defaultdict(list)
-        self.told: dict[str, tuple[str, list[list[float]]]] = {}
+        self.acknowledged: dict[str, tuple[str, list[list[float]]]] = {}
         self.faults: list[str] = []
 
     def run(self) -> None:
@@ -71,7 +71,7 @@ class Annotator(Thread):
         for _ in range(1 + (self.rng.random() < 0.1)):  # the reply got lost: sent again
             reply = self._timed("answer", client, "POST", "/api/answers", answer)
             if reply.status_code == 200:
-                self.told[key] = (task["image_id"], boxes)
+                self.acknowledged[key] = (task["image_id"], boxes)
             else:
                 self.faults.append(reply.text)
 
@@ -142,15 +142,15 @@ def report(folder: Path, people: list[Annotator], baseline: list[float]) -> int:
     for kind, found in times.items():
         p50, p95 = np.quantile(found, [0.5, 0.95])
         print(f"{kind:15} {len(found):7,} requests  p50 {1e3 * p50:7.1f} ms  p95 {1e3 * p95:7.1f} ms  {p50 / unit:6.1f} x baseline")
-    told = {key: answer for person in people for key, answer in person.told.items()}
+    acknowledged = {key: answer for person in people for key, answer in person.acknowledged.items()}
     store: Store = Study.open(folder).store
     stored = {record.image_id: store.history(record.image_id) for record in store.images()}
     answers = Counter(image_id for image_id, history in stored.items() for _ in history)
-    lost = [image_id for image_id, boxes in told.values() if not is_stored(boxes, stored[image_id])]
+    lost = [image_id for image_id, boxes in acknowledged.values() if not is_stored(boxes, stored[image_id])]
     doubled = [image_id for image_id, times in answers.items() if times > 1]
     faults = [fault for person in people for fault in person.faults]
-    verdicts = sum(len(boxes) for _, boxes in told.values())
-    print(f"{len(told):,} answers with {verdicts:,} verdicts acknowledged by {len(people)} annotators; "
+    verdicts = sum(len(boxes) for _, boxes in acknowledged.values())
+    print(f"{len(acknowledged):,} answers with {verdicts:,} verdicts acknowledged by {len(people)} annotators; "
           f"{len(lost)} lost, {len(doubled)} doubled, {len(faults)} refused")  # fmt: skip
     return 1 if lost or doubled or faults else 0
 

@@ -72,13 +72,13 @@ def main() -> None:
                         row = _train(dataset, key, _config(options, name))
                         done[key] = row
                         _append(options.out, row)
-                        print(_told(row), flush=True)
+                        print(_line(row), flush=True)
     if options.check:
         _say_converged(list(done.values()))
 
 
 def _plan(dataset: Dataset, *, check: bool) -> Iterator[tuple[int, float]]:
-    """(labels, length) of every training; 0 stands for everything until the pool is known."""
+    """(labels, length) of every training; 0 means everything until the pool is known."""
     pool = len(_of(dataset, Split.TRAIN))
     budgets = [budget for budget in BUDGETS if budget < pool]
     yield from ((budget or pool, 1.0) for budget in budgets)
@@ -130,7 +130,7 @@ def _files(pairs: Sequence[str]) -> dict[str, Path]:
     return {name: Path(file) for name, _, file in (pair.partition("=") for pair in pairs)}
 
 
-def _told(row: Row) -> str:
+def _line(row: Row) -> str:
     return (
         f"{row.data} {row.detector} {row.imgsz} px seed {row.seed}: {row.labels} labels + {row.val} val, {row.steps} steps, "
         f"{row.minutes:.1f} min, val AP {row.val_ap:.3f}, test AP {row.test_ap:.3f} AP50 {row.test_ap50:.3f}"

@@ -28,7 +28,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 GOAL = 100.0  # milliseconds until the next image is shown
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# The image counts as painted in the frame after the one in which it stands on the stage, decoded.
+# The image counts as painted in the frame after the one in which it is on the stage, decoded.
 _PAINTED = """() => new Promise((done) => {
     const look = () => {
         const image = document.querySelector(".picture img"), name = document.querySelector("#image-name").textContent;

@@ -1,4 +1,4 @@
-"""A study whose questions your own program answers: a class with one method stands in for the labelling page.
+"""A study whose questions your own program answers: a class with one method replaces the labelling page.
 
     python examples/answer_from_python.py FOLDER
 

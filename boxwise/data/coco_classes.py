@@ -48,7 +48,7 @@ SYNONYMS = {
 def known_classes(classes: Sequence[str], known: Sequence[str] = COCO_CLASSES) -> dict[int, str]:
     """Index in `classes` → the one of `known` that it is: the same name (in any case, '_' and '-' as spaces), or a synonym or plural.
 
-    Each of `known` is taken once, by the first class that bears its very name: two classes of one look could not be told apart.
+    Each of `known` is taken once, by the first class of exactly its name: the detector could not tell two classes of one appearance apart.
     """
     plain = {_plain(name): name for name in known}
     exact = {index: plain[_plain(name)] for index, name in enumerate(classes) if _plain(name) in plain}
@@ -64,7 +64,7 @@ def _plain(name: str) -> str:
 
 
 def _synonym(name: str, known: Sequence[str] | dict[str, str]) -> str:
-    """The name in `known` that `name`, or what it is the plural of, stands for; `name` itself where there is none."""
+    """The name in `known` that `name`, or its singular, is a synonym of; `name` itself where there is none."""
     plain = _plain(name)
     forms = (plain, plain.removesuffix("s"), plain.removesuffix("es"))
     return next((each for form in forms for each in (form, SYNONYMS.get(form, "")) if each in known), plain)

@@ -1,4 +1,4 @@
-"""Whole detectors' first weights: the family's COCO release or a file, into a network over other classes.
+"""Initial weights of whole detectors: loads the family's COCO release or a file into a network over other classes.
 
 Every tensor has to fit; of the class head, the rows of the classes that both know by name are taken over, and the others start at random.
 Knows nothing of images, losses or optimisers.
@@ -34,7 +34,7 @@ from boxwise.errors import BoxwiseError
 log = logging.getLogger(__name__)
 
 BACKGROUND = "__background__"
-NEW_ROWS = 0.01  # standard deviation of the weights of rows that nobody has trained
+NEW_ROWS = 0.01  # standard deviation of the weights of new rows
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _torchvision(weights: WeightsEnum) -> Release:
 
 
 def _yolox(name: str, sha256: str) -> Release:
-    """Apache-2.0. The project publishes no checksums: these are what others who pinned the release files have published."""
+    """Apache-2.0. The project publishes no checksums: these come from others who have pinned the release files."""
     return Release(f"https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0/{name}.pth", sha256, COCO_CLASSES)
 
 
@@ -111,7 +111,7 @@ def source_of(name: str, file: Path | None = None) -> Source:
 
 
 def _of_hub(name: str, folder: Path | None) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
-    from boxwise.detectors.transformer import released  # where the extra [hf] is wanted
+    from boxwise.detectors.transformer import released  # needs the extra [hf]
 
     return released(name, folder)
 
@@ -157,8 +157,8 @@ def fill(network: Network, source: Source, classes: Sequence[str], name: str) ->
 def _with_rows(mine: Tensor, theirs: Tensor, taken: Mapping[int, int], counts: tuple[int, int], inner: int, source: Source) -> Tensor:
     """`mine` with rows from `theirs`, both [anchors × rows × inner, ...]. taken: row of mine → row of theirs. counts: rows of both.
 
-    The other rows keep their biases and the direction of their weights, but are short: on trained features a head of the usual length would
-    speak up everywhere before it has learned anything.
+    The other rows keep their biases and the direction of their weights, but are scaled down: on trained features a head of the usual
+    scale would fire everywhere before it has learned anything.
     """
     anchors = mine.shape[0] // (counts[0] * inner)
     if theirs.shape[0] != anchors * counts[1] * inner:
@@ -167,7 +167,7 @@ def _with_rows(mine: Tensor, theirs: Tensor, taken: Mapping[int, int], counts: t
             "classes than COCO's says nothing of their names: train it with boxwise, or start from the COCO release."
         )
     if mine.shape[1:] != theirs.shape[1:]:
-        return theirs  # of another shape, which the check says
+        return theirs  # of another shape, which `check_tensors` reports
     merged = mine * (NEW_ROWS / mine.std()) if mine.ndim > 1 else mine.clone()
     kept = theirs.float().view(anchors, counts[1], inner, *theirs.shape[1:])
     merged.view(anchors, counts[0], inner, *mine.shape[1:])[:, list(taken)] = kept[:, list(taken.values())]
@@ -175,7 +175,7 @@ def _with_rows(mine: Tensor, theirs: Tensor, taken: Mapping[int, int], counts: t
 
 
 def summary(classes: Sequence[str], known: Mapping[int, str]) -> str:
-    """Which of a study's classes a detector knows, for people."""
+    """A sentence: which of a study's classes a detector knows."""
     named = [row if classes[index] == row else f"{classes[index]} (as {row})" for index, row in known.items()]
     new = [name for index, name in enumerate(classes) if index not in known]
     return f"knows {', '.join(named) or 'none of the classes'}" + (f"; new to it: {', '.join(new)}" if new and named else "")

@@ -49,7 +49,8 @@ class SsdOutputs:
 class SsdNetwork(Network):
     """SSD (Liu et al., ECCV 2016) over any extractor that maps pixels to a dict of feature levels, finest first.
 
-    embedding_level: the level that ends the pretrained backbone. Images are normalised by `mean` and `std` of [0, 1] RGB.
+    levels: the extractor's, see `feature_levels`. embedding_level: the one that ends the pretrained backbone. Images are normalised by
+    `mean` and `std` of [0, 1] RGB.
     """
 
     class_rows: ClassVar[Mapping[str, int]] = {
@@ -62,6 +63,7 @@ class SsdNetwork(Network):
         head: nn.Module,
         default_boxes: DefaultBoxGenerator,
         *,
+        levels: Sequence[Tensor],
         class_count: int,
         imgsz: int,
         embedding_level: int,
@@ -72,9 +74,8 @@ class SsdNetwork(Network):
         self.extractor, self.head = extractor, head
         self.class_count, self.embedding_level = class_count, embedding_level
         self.input = InputSpec(imgsz, mean=in_bytes(mean), std=in_bytes(std))
-        levels = feature_levels(extractor, imgsz)
         self.loss_feature_count = sum(level.shape[1] for level in levels)
-        anchors = default_boxes(ImageList(torch.zeros(1, 3, imgsz, imgsz), [(imgsz, imgsz)]), levels)[0]
+        anchors = default_boxes(ImageList(torch.zeros(1, 3, imgsz, imgsz), [(imgsz, imgsz)]), list(levels))[0]
         scale, shift = 1 / (255 * torch.tensor(std)), -torch.tensor(mean) / torch.tensor(std)
         for name, value in (("anchors", anchors), ("scale", scale.view(3, 1, 1)), ("shift", shift.view(3, 1, 1))):
             self.register_buffer(name, value, persistent=False)
@@ -212,10 +213,21 @@ def _ssdlite(
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
 ) -> SsdNetwork:
-    channels = [level.shape[1] for level in feature_levels(extractor, imgsz)]
+    levels = feature_levels(extractor, imgsz)
+    channels = [level.shape[1] for level in levels]
     default_boxes = DefaultBoxGenerator([[2, 3] for _ in channels], min_ratio=0.2, max_ratio=0.95)
     head = SSDLiteHead(channels, default_boxes.num_anchors_per_location(), class_count + 1, _head_norm)
-    return kind(extractor, head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=1, mean=mean, std=std)
+    return kind(
+        extractor,
+        head,
+        default_boxes,
+        levels=levels,
+        class_count=class_count,
+        imgsz=imgsz,
+        embedding_level=1,
+        mean=mean,
+        std=std,
+    )
 
 
 class MobileNetV2Levels(nn.Module):
@@ -265,10 +277,20 @@ def ssd300_vgg16(class_count: int, imgsz: int | None, weights: BackboneWeights, 
         scales=[0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05],
         steps=[8, 16, 32, 64, 100, 300],
     )
-    channels = [level.shape[1] for level in feature_levels(extractor, imgsz)]
+    levels = feature_levels(extractor, imgsz)
+    channels = [level.shape[1] for level in levels]
     head = SSDHead(channels, default_boxes.num_anchors_per_location(), class_count + 1)
-    level = 0  # conv4_3: the next level ends in convolutions that VGG does not have, and that are drawn at random
-    return kind(extractor, head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=level, mean=VGG_MEAN, std=VGG_STD)
+    return kind(
+        extractor,
+        head,
+        default_boxes,
+        levels=levels,
+        class_count=class_count,
+        imgsz=imgsz,
+        embedding_level=0,  # conv4_3: the next level ends in convolutions that VGG does not have, and that are drawn at random
+        mean=VGG_MEAN,
+        std=VGG_STD,
+    )
 
 
 def _vgg16_features(weights: BackboneWeights) -> nn.Sequential:

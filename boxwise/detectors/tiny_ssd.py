@@ -14,7 +14,7 @@ from torchvision.models.detection.ssd import SSDHead
 from torchvision.ops import Conv2dNormActivation
 
 from boxwise.detectors.backbones import BackboneWeights
-from boxwise.detectors.ssd import SsdNetwork, check_imgsz
+from boxwise.detectors.ssd import SsdNetwork, check_imgsz, feature_levels
 
 CHANNELS = (48, 64, 96)  # of the levels at stride 8, 16 and 32
 
@@ -52,4 +52,6 @@ def tiny_ssd(class_count: int, imgsz: int | None, weights: BackboneWeights, *, k
     imgsz = check_imgsz("tiny_ssd", imgsz or 96, least=64, most=512, multiple=32)
     default_boxes = DefaultBoxGenerator([[2], [2], [2]], scales=[0.15, 0.3, 0.55, 0.9])
     head = SSDHead(list(CHANNELS), default_boxes.num_anchors_per_location(), class_count + 1)
-    return kind(TinyLevels(), head, default_boxes, class_count=class_count, imgsz=imgsz, embedding_level=2)
+    extractor = TinyLevels()
+    levels = feature_levels(extractor, imgsz)
+    return kind(extractor, head, default_boxes, levels=levels, class_count=class_count, imgsz=imgsz, embedding_level=2)

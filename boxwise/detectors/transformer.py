@@ -63,7 +63,7 @@ class Family:
 class TransformerNetwork(Network):
     """A set predictor: Q queries, each a box and the probabilities of its classes; no boxes are suppressed (Carion et al., ECCV 2020).
 
-    In incomplete images a query that stands for no object teaches no background unless its box was verified as background. Boxes of less
+    In incomplete images a query matched to no object teaches no background unless its box was verified as background. Boxes of less
     than full weight cannot be taught so: they count fully, as do all objects.
     """
 
@@ -165,9 +165,9 @@ class TransformerNetwork(Network):
         return value[:, image : image + 1] if layered else value[image : image + 1]
 
     def _silence(self, given: dict[str, Any], target: Target, label: dict[str, Tensor]) -> None:
-        """Take from the criterion's arguments the queries that stand for no object where background may not be taught.
+        """Take from the criterion's arguments the queries matched to no object where background may not be taught.
 
-        Those that stand for one stay as they are, so the criterion matches as it would have: the others have only become dearer.
+        Matched queries stay as they are, so the criterion makes the same matches: the others have only become more costly.
         """
         dn = given.get("denoising_meta_values")
         start = 0 if dn is None else dn["dn_num_split"][0]

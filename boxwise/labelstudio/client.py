@@ -1,6 +1,6 @@
 """Label Studio's REST API, the few calls that a study needs, over httpx.
 
-Returns what the server says as plain JSON values. Whatever goes wrong becomes one LabelStudioError; tokens are in none of them.
+Returns the server's replies as plain JSON values. Every failure becomes a LabelStudioError; no message contains a token.
 Knows nothing of studies, boxes or percentages.
 """
 

@@ -1,4 +1,4 @@
-"""A study's open query to a Label Studio project, and the annotations of people back as verdicts; both as often as one likes.
+"""A study's open query to a Label Studio project, and the annotations of people back as verdicts; both can be repeated.
 
 Returns what changed. Knows the study and the client, nothing of percentages or HTTP.
 """
@@ -24,7 +24,7 @@ from boxwise.labelstudio.tasks import boxes_of, configured_classes, key_of, labe
 from boxwise.records import ImageRecord, Proposals, QueryItem
 from boxwise.study import Study
 
-MEMORY = "labelstudio"  # what the store keeps of it: the study's own key, the project, what was taken in of which annotation ("told")
+MEMORY = "labelstudio"  # what the store keeps of it: the study's own key, the project, what was taken in of which annotation ("pulled")
 _TITLE = 50  # Label Studio's longest
 _BATCH = 10  # images uploaded and imported at once: what a kill in the middle can leave uploaded without a task
 _SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
@@ -63,7 +63,7 @@ class Pulled:
 
 
 def push(study: Study, client: Client, *, progress: Progress | None = None) -> Pushed:
-    """Make the project look as the study asks: its classes, the open query as tasks in the query's order, the model's boxes to correct.
+    """Bring the project to what the study asks: its classes, the open query as tasks in the query's order, the model's boxes to correct.
 
     Images are uploaded, once. A task is known by its image and round, so that a second push changes nothing. Tasks of ours that
     the study no longer asks for are withdrawn, unless a person has worked on them. Tasks that others put into the project are left alone.
@@ -84,17 +84,17 @@ def push(study: Study, client: Client, *, progress: Progress | None = None) -> P
 
 
 def pull(study: Study, client: Client) -> Pulled:
-    """Tell the study what people submitted, with the seconds they took and who they are; each state of an annotation once.
+    """Record what people submitted, with who they are and the seconds they took; each state of an annotation once.
 
     Of several annotations of one image the one of the latest round counts, then the latest change. A changed one is recorded again, and
-    only the seconds that came on top are charged. What cannot be read as boxes is left in Label Studio and named.
+    only the additional seconds are charged. What cannot be read as boxes is left in Label Studio and named.
     """
     memory = _memory(study)
     project = _found(memory, client)
     if project is None:
         raise BoxwiseError(f"{study.folder}: no project for it on {client.url}. Next: boxwise labelstudio push {study.folder}")
     answers, skipped = _answers(task for task in client.tasks(project["id"]) if key_of(task) is not None)
-    before = memory["told"]
+    before = memory["pulled"]
     new = [(task, a) for task, a in answers if before.get(str(a["id"]), {}).get("updated_at") != a["updated_at"]]
     recorder = _Recorder(study, client.people() if new else {}, f"{MEMORY}:{memory['key']}")
     findings = []
@@ -114,12 +114,13 @@ def pull(study: Study, client: Client) -> Pulled:
 
 
 def _memory(study: Study) -> dict[str, Any]:
-    """What the study remembers of Label Studio; its key is stored before anybody hears of it."""
+    """What the study remembers of Label Studio; its key is stored before it is used."""
     memory = study.recall(MEMORY)
     if memory is None:
-        memory = {"key": uuid4().hex, "told": {}}
+        memory = {"key": uuid4().hex, "pulled": {}}
         study.remember(MEMORY, memory)
-    return dict(memory) | {"told": dict(memory.get("told", {}))}
+    pulled = memory.get("pulled", memory.get("told", {}))  # "told" in studies of earlier versions
+    return {key: value for key, value in memory.items() if key != "told"} | {"pulled": dict(pulled)}
 
 
 def _project(study: Study, client: Client) -> dict[str, Any]:
@@ -128,7 +129,7 @@ def _project(study: Study, client: Client) -> dict[str, Any]:
     title = f"boxwise: {study.folder.resolve().name}"[:_TITLE]
     found = _found(memory, client) or next((project for project in client.projects(title) if _is_of(project, memory)), None)
     if found is None:
-        memory["told"] = {}  # annotations are numbered by the server: a new project may be on another one
+        memory["pulled"] = {}  # annotations are numbered by the server: a new project may be on another one
         found = client.create_project(_new_project(title, memory["key"], study.classes))
     elif configured_classes(found["label_config"]) != study.classes:
         found = client.change_project(found["id"], {"label_config": labelling_config(study.classes)})
@@ -149,7 +150,7 @@ def _new_project(title: str, key: str, classes: Sequence[str]) -> dict[str, Any]
 
 
 def _found(memory: Mapping[str, Any], client: Client) -> dict[str, Any] | None:
-    """The project that the study remembers, if the server still has it: by its key, for another server may count as high."""
+    """The project that the study remembers, if the server still has it: by its key, since another server may have the same number."""
     project = client.project(memory["project"]) if "project" in memory else None
     return project if project is not None and _is_of(project, memory) else None
 
@@ -216,7 +217,7 @@ def _answers(tasks: Iterable[Mapping[str, Any]]) -> tuple[list[tuple[Mapping[str
 
 
 class _Recorder:
-    """Tells a study what annotations say. people: user number → name. key: what makes the keys of answers the study's own."""
+    """Records annotations in a study. people: user number → name. key: prefix of the keys of answers, the study's own."""
 
     def __init__(self, study: Study, people: Mapping[int, str], key: str) -> None:
         self._study = study

@@ -86,11 +86,11 @@ class Methods(Mapping[str, Method]):
 
 
 def _loaded(point: EntryPoint) -> Method:
-    """The method of an entry point; ConfigError that names the package where it cannot be had."""
+    """The method of an entry point; ConfigError that names the package where it cannot be loaded."""
     whose = f"entry point {point.name!r} of {point.group} ({point.dist.name if point.dist else 'unknown package'})"
     try:
         method = point.load()
-    except Exception as error:  # whatever a package does at import
+    except Exception as error:  # a package may raise anything at import
         raise ConfigError(f"{whose} cannot be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(method, Method):
         raise ConfigError(f"{whose}: expected a boxwise.registry.Method, found a {type(method).__name__}.")

@@ -22,7 +22,7 @@ from boxwise.rounds.context import RoundContext
 
 @dataclass(frozen=True)
 class FirstProposals:
-    """made: image_id → proposals. whole: images that are shown as a whole whatever the mode, because something may have to be drawn.
+    """made: image_id → proposals. whole: images that are shown as a whole in every mode, because something may have to be drawn.
     facts: what is worth keeping. unreadable: image_id → message."""
 
     made: Mapping[str, Proposals] = field(default_factory=dict)

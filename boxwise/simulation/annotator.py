@@ -1,7 +1,7 @@
 """The simulated annotator: the only place where ground truth of the pool lives.
 
 Answers as a person would, by IoU and class, each act charged in seconds, with the slips a person makes where asked for.
-Knows nothing of scores, rounds or who chose the image. Reached from simulation.py alone.
+Knows nothing of scores, rounds or who chose the image. Only `simulation/` imports it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from boxwise.evaluation.matching import greedy_pairs
 from boxwise.records import Action, Proposals, QueryItem, Verdict
 
 COVERS_IOU = 0.5
-_MOST_JITTER = 0.45  # share of its side by which a drawn edge errs at most: two edges never meet
+_MOST_JITTER = 0.45  # share of its side by which a drawn edge errs at most, so that two edges never meet
 
 
 class SimulatedAnnotator:
@@ -31,7 +31,7 @@ class SimulatedAnnotator:
     truths: image_id → every object. class_count: how many classes a slip may choose from; 0: up to the largest label.
     sizes: image_id → (width, height) in pixels; where known, jittered boxes stay inside the image.
     Slips are drawn from (seed, image, round of its settled labels) alone, so they depend neither on the order of the images nor on
-    other arms; an object's own slips do not depend on what was suggested, and an image asked about again is looked at with a fresh eye.
+    other arms; an object's own slips do not depend on what was suggested, and an image asked about again is answered anew.
     """
 
     name = "simulated"
@@ -63,13 +63,13 @@ class SimulatedAnnotator:
         proposals = proposals or Proposals(item.image_id, Boxes.empty(), np.zeros(0, bool))
         truth, asked, whole = self._truths[item.image_id], _asked(item, proposals), item.box_ids is None
         slips = self._slips(truth, proposals)
-        sitting = _Sitting(truth, proposals, slips, self._habits.accept_iou, self._cost)
-        sitting.accept(proposals.certain & ~asked)
+        answering = _Answering(truth, proposals, slips, self._habits.accept_iou, self._cost)
+        answering.accept(proposals.certain & ~asked)
         for row in _by_score(proposals.boxes, asked):
-            sitting.answer(row, accepts=bool(slips.accepts[row]))
+            answering.answer(row, accepts=bool(slips.accepts[row]))
         if whole:
-            sitting.look_over(np.flatnonzero(proposals.certain))
-        return tuple(sitting.verdicts), seconds_of(sitting.verdicts, self._cost, whole=whole)
+            answering.look_over(np.flatnonzero(proposals.certain))
+        return tuple(answering.verdicts), seconds_of(answering.verdicts, self._cost, whole=whole)
 
     def reveal(self, image_id: str) -> Boxes:
         """Ground truth for the `oracle_loss` arm, an upper bound that no real study can have."""
@@ -106,7 +106,7 @@ class _Slips:
     notices: NDArray[np.bool_]
 
 
-class _Sitting:
+class _Answering:
     """One image being answered: its objects that have no box yet, and the verdicts so far."""
 
     def __init__(self, truth: Boxes, proposals: Proposals, slips: _Slips, accept_iou: float, cost: CostConfig) -> None:
@@ -117,31 +117,31 @@ class _Sitting:
         self._same_class = proposals.boxes.labels[:, None] == truth.labels[None]
         self._fits = self._overlap >= np.float32(accept_iou)
         self._free = np.ones(len(truth), bool)
-        self._stands_for_one = np.zeros(len(proposals.boxes), bool)
+        self._is_an_object = np.zeros(len(proposals.boxes), bool)
         if proposals.settled is not None:
             self._claim(iou(proposals.settled.boxes.xyxy[~proposals.settled.by_model], truth.xyxy))
 
     def accept(self, certain: NDArray[np.bool_]) -> None:
         """Each certain box (bool [N]) counts for an object of its class that it covers, if there is one."""
         for row, _ in self._claim(np.where(certain[:, None] & self._same_class, self._overlap, 0)):
-            self._stands_for_one[row] = True
+            self._is_an_object[row] = True
 
     def answer(self, row: int, *, accepts: bool) -> None:
         """One verdict on a proposal: what it takes to make it a free object's box. accepts: kept as it is even if it is wrong."""
         found = self._object_of(row)
         if found is None:
-            self._say(Action.KEEP if accepts else Action.DELETE, row, None)
+            self._add(Action.KEEP if accepts else Action.DELETE, row, None)
             return
         self._free[found] = False
-        self._stands_for_one[row] = True
+        self._is_an_object[row] = True
         fits, label = bool(self._fits[row, found]), int(self._slips.labels[found])
         right = fits and bool(self._same_class[row, found])
         if (accepts and not right) or (fits and label == self._boxes.labels[row]):
-            self._say(Action.KEEP, row, found)
+            self._add(Action.KEEP, row, found)
         elif fits:
-            self._say(Action.RELABEL, row, found, label=label)
+            self._add(Action.RELABEL, row, found, label=label)
         else:
-            self._say(Action.MOVE, row, found, label=None if label == self._boxes.labels[row] else label)
+            self._add(Action.MOVE, row, found, label=None if label == self._boxes.labels[row] else label)
 
     def look_over(self, certain: NDArray[np.int64]) -> None:
         """Of the whole image: notice wrong boxes among the certain rows, then draw every object that no box covers."""
@@ -150,9 +150,9 @@ class _Sitting:
         for row in noticed:
             self.answer(row, accepts=False)
         unseen = np.setdiff1d(certain, noticed)
-        self._claim(self._overlap[unseen[~self._stands_for_one[unseen]]])
+        self._claim(self._overlap[unseen[~self._is_an_object[unseen]]])
         for found in np.flatnonzero(self._free & ~self._slips.overlooked):
-            self._say(Action.ADD, None, int(found), label=int(self._slips.labels[found]))
+            self._add(Action.ADD, None, int(found), label=int(self._slips.labels[found]))
 
     def _claim(self, overlap: FloatArray) -> list[tuple[int, int]]:
         """Boxes take the free objects they cover, one each, by IoU [N, M]; the pairs."""
@@ -162,7 +162,7 @@ class _Sitting:
         return pairs
 
     def _object_of(self, row: int) -> int | None:
-        """The free object that a person would say a proposal means: the best of its class that it fits, else the best it covers."""
+        """The free object that a proposal is taken to mean: the best of its class that it fits, else the best it covers."""
         fitting = self._free & self._fits[row] & self._same_class[row]
         covered = self._free & (self._overlap[row] >= np.float32(COVERS_IOU))
         candidates = np.flatnonzero(fitting if fitting.any() else covered)
@@ -170,7 +170,7 @@ class _Sitting:
             return None
         return int(max(candidates, key=lambda found: (self._overlap[row, found], self._same_class[row, found])))
 
-    def _say(self, action: Action, row: int | None, found: int | None, *, label: int | None = None) -> None:
+    def _add(self, action: Action, row: int | None, found: int | None, *, label: int | None = None) -> None:
         """One verdict on proposal `row` (None: no proposal) that gives it, or draws, the box of object `found` (None: no object)."""
         draws = action in (Action.ADD, Action.MOVE)
         xyxy = tuple(self._slips.xyxy[found].tolist()) if draws else None

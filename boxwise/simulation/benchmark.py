@@ -155,7 +155,7 @@ def benchmark(
     cells: dict[Path, list[Cell]] = {}
     for (name, detector), plan in plans.items():
         _list_panel(out, plan.folder.name, name, detector)
-        run_cells(plan, jobs=jobs, on_event=None if on_event is None else _told(on_event, plan.folder.name))
+        run_cells(plan, jobs=jobs, on_event=None if on_event is None else _on_panel_event(on_event, plan.folder.name))
         cells = _read_cells(out, known=cells)
         if on_panel is not None:
             on_panel(plan.folder, cells[plan.folder], _panels(out, cells))
@@ -280,7 +280,7 @@ def _place(keys: Sequence[int | str]) -> tuple[str, ...]:
     return (".".join(map(str, keys)),) if keys else ()
 
 
-def _told(on_event: OnEvent, panel: str) -> Callable[[Message], None]:
+def _on_panel_event(on_event: OnEvent, panel: str) -> Callable[[Message], None]:
     return lambda message: on_event(panel, message)
 
 

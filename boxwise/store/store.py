@@ -1,7 +1,7 @@
 """Every fact of a study, once, in SQLite (WAL) or PostgreSQL; resuming is reading it.
 
 Annotations and verdicts are append-only: the latest annotation of an image wins, the history stays. One transaction commits
-a phase with its facts and the next position. Nobody else writes SQL. Knows nothing of training, scores or files of weights.
+a phase with its facts and the next position. All SQL is in this package. Knows nothing of training, scores or files of weights.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class UnknownImageError(RefusedError):
 
 
 class TakenError(RefusedError):
-    """Somebody else has the image in hand."""
+    """Somebody else has the image open."""
 
     status = 409
 
@@ -42,7 +42,7 @@ class TakenError(RefusedError):
 
 
 class QuarantinedError(RefusedError):
-    """The image is out of use: nobody is to label it."""
+    """The image is out of use and must not be labelled."""
 
     status = 400
 

@@ -1,4 +1,4 @@
-"""Who labels which image next: the round's query, less what others have in hand, and what comes back from them.
+"""Who labels which image next: the round's query, less what others have open, and what comes back from them.
 
 Returns tasks and outcomes as plain values. Knows the study and its leases, drafts and skips; knows nothing of HTTP, pages or training.
 """
@@ -48,9 +48,9 @@ class LabelQueue:
     _taking: Lock = field(default_factory=Lock)  # between looking which tab has an image and taking it
 
     def next(self, annotator: str, *, tab: str = "", keep: Collection[str] = (), visit: str = "") -> Task | str:
-        """The most valuable image that nobody has; or why there is none: "leased", "answered", "training" or "done".
+        """The most valuable image that is free; or why there is none: "leased", "answered", "training" or "done".
 
-        Images that the annotator has skipped come last. tab: which of the annotator's windows asks; each is in nobody else's way.
+        Images that the annotator has skipped come last. tab: which of the annotator's windows asks; each has images of its own.
         keep: images that it holds already and does not want again. visit: names one loading of the page, which `close_tab` ends.
         """
         with self._choosing:

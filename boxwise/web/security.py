@@ -49,7 +49,7 @@ class Guard:
     """Lets a request through, or answers it with the reason why not.
 
     hosts: the names a Host header may have, without port; another name is a page elsewhere that rebinds its DNS. token: asked for as a
-    cookie, as a Bearer, or once in the link, which then sets the cookie; None: nobody asks, as on loopback.
+    cookie, as a Bearer, or once in the link, which then sets the cookie; None: not required, as on loopback.
     """
 
     def __init__(self, app: ASGIApp, *, hosts: Collection[str], token: str | None = None) -> None:

@@ -46,7 +46,7 @@ class Address:
 
     @property
     def hosts(self) -> set[str]:
-        """The names that a Host header may have; an IPv6 address stands in brackets."""
+        """The names that a Host header may have; an IPv6 address is in brackets."""
         names = {*_LOOPBACK, _bracketed(self.host.lower())}
         return names if self.loopback else names | {_bracketed(name) for name in _own_names()}
 
@@ -91,7 +91,7 @@ class Server:
         self._thread.start()
         while not self._server.started:
             if not self._thread.is_alive():
-                raise BoxwiseError("the page's server did not start; what it said stands above.")
+                raise BoxwiseError("the page's server did not start; its own message is above.")
             sleep(0.01)
         return self
 
@@ -156,7 +156,7 @@ def _own_names() -> set[str]:
     """The names and addresses under which others may know this machine."""
     name = socket.gethostname()
     names = {name, socket.getfqdn(), f"{name}.local", _outward_address()}
-    with suppress(socket.gaierror):  # a machine whose own name nobody resolves
+    with suppress(socket.gaierror):  # a machine whose own name does not resolve
         names |= {str(found[4][0]).partition("%")[0] for found in socket.getaddrinfo(name, None)}
     return {name.lower() for name in names}
 

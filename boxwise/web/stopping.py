@@ -20,14 +20,14 @@ STOP, GO_ON, UNKNOWN = "stop", "go on", "unknown"
 
 
 def suggestion(aps: Sequence[float | None], stop: StopConfig, following: Mapping[str, Any] | None) -> dict[str, Any]:
-    """{says, rules: [{name, says, why}]}: "stop" as soon as one rule says so, "go on" when none does and one knows.
+    """{advice, rules: [{name, advice, why}]}: "stop" as soon as one rule does, "go on" when none does and one can tell.
 
     aps: AP on val round by round. following: what the next batch brings and costs, as the dashboard has it.
     """
     known = [ap for ap in aps if ap is not None]
     rules = [_shift(known, stop), _worth(following, best=max(known, default=0.0))]
-    said = [rule["says"] for rule in rules]
-    return {"says": next((word for word in (STOP, GO_ON) if word in said), UNKNOWN), "rules": rules}
+    given = [rule["advice"] for rule in rules]
+    return {"advice": next((one for one in (STOP, GO_ON) if one in given), UNKNOWN), "rules": rules}
 
 
 def _shift(aps: Sequence[float], stop: StopConfig) -> dict[str, str]:
@@ -35,24 +35,26 @@ def _shift(aps: Sequence[float], stop: StopConfig) -> dict[str, str]:
     name, threshold = "AP on val no longer moves", stop.ap_shift or STILL
     rule = ApShift(stop.ap_range, threshold, history=aps)
     if rule.shift is None:
-        return _said(name, UNKNOWN, f"Needs {stop.ap_range} evaluated rounds; there are {len(aps)}.")
-    why = f"Over the last {stop.ap_range} rounds AP moved by {rule.shift:.4f} on average; below {threshold:g} it counts as standing still."
-    return _said(name, STOP if rule.should_stop else GO_ON, why)
+        return _rule(name, UNKNOWN, f"Needs {stop.ap_range} evaluated rounds; there are {len(aps)}.")
+    why = (
+        f"Over the last {stop.ap_range} rounds AP moved by {rule.shift:.4f} on average; below {threshold:g} it counts as no longer moving."
+    )
+    return _rule(name, STOP if rule.should_stop else GO_ON, why)
 
 
 def _worth(following: Mapping[str, Any] | None, *, best: float) -> dict[str, str]:
     """The next batch brings less than its price."""
     name = "The next batch is not worth its price"
     if following is None:
-        return _said(name, UNKNOWN, f"Needs {FEWEST_ROUNDS} evaluated rounds and something left to label.")
+        return _rule(name, UNKNOWN, f"Needs {FEWEST_ROUNDS} evaluated rounds and something left to label.")
     per_hour = following["per_hour"]
     if per_hour is None or not math.isfinite(per_hour):
-        return _said(name, UNKNOWN, "Nobody's time has been recorded yet.")
+        return _rule(name, UNKNOWN, "No labelling time has been recorded yet.")
     if best < BEGUN:
-        return _said(name, UNKNOWN, f"AP is still below {BEGUN:g}: training has hardly begun to work.")
+        return _rule(name, UNKNOWN, f"AP is still below {BEGUN:g}: training has hardly begun to work.")
     why = f"It is expected to bring {per_hour:+.4f} AP per hour of labelling; below {LEAST_PER_HOUR:g} it is not worth it."
-    return _said(name, STOP if per_hour < LEAST_PER_HOUR else GO_ON, why)
+    return _rule(name, STOP if per_hour < LEAST_PER_HOUR else GO_ON, why)
 
 
-def _said(name: str, says: str, why: str) -> dict[str, str]:
-    return {"name": name, "says": says, "why": why}
+def _rule(name: str, advice: str, why: str) -> dict[str, str]:
+    return {"name": name, "advice": advice, "why": why}

@@ -35,7 +35,7 @@ def made_study(folder: Path) -> Study:
         Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).save(path)
         records.append(ImageRecord(name, path, width, height, Split.TRAIN))
     study = Study.create(folder / "pets", Dataset(CLASSES, tuple(records), {}), config=load_config(None, ["ask.mode=review"]))
-    study.store.put(MEMORY, {"key": "0123456789abcdef", "told": {}})
+    study.store.put(MEMORY, {"key": "0123456789abcdef", "pulled": {}})
     query = Query(0, tuple(QueryItem(name, 3.0 - rank, {"L_det": 0.5}) for rank, name in enumerate(reversed(FIRST))))
     study.store.commit(0, Phase.SELECT, {}, then=(0, Phase.ANNOTATE), query=query)
     return study

@@ -74,7 +74,7 @@ def test_many_tasks_come_page_by_page():
 
 def test_a_project_of_the_same_number_on_another_server_is_left_alone(tmp_path):
     study = made_study(tmp_path)
-    study.store.put(MEMORY, {"key": "0123456789abcdef", "told": {}, "project": 5})
+    study.store.put(MEMORY, {"key": "0123456789abcdef", "pulled": {}, "project": 5})
     foreign = answer("GET /api/projects/5/", {**PROJECT, "description": "cats of somebody else"})
     with serving([foreign]) as (url, faults), Client(url, TOKEN) as client, pytest.raises(BoxwiseError, match="no project for it"):
         pull(study, client)
@@ -106,9 +106,9 @@ def test_an_image_that_cannot_be_read_is_named_and_the_others_are_sent(tmp_path)
     assert pushed.made == 1 and sorted(message.split(":")[0] for message in pushed.findings) == ["a.png", "c.tif"]
 
 
-def test_killed_before_it_remembers_a_pull_tells_nothing_twice(tmp_path):
+def test_killed_before_it_remembers_a_pull_records_nothing_twice(tmp_path):
     study = made_study(tmp_path)
-    study.store.put(MEMORY, {"key": "0123456789abcdef", "told": {}, "project": 5})
+    study.store.put(MEMORY, {"key": "0123456789abcdef", "pulled": {}, "project": 5})
     given = {"id": 11, "result": [], "was_cancelled": False, "lead_time": 3.0, "completed_by": 2, "updated_at": "2026-11-22T03:47:10Z"}
     task = {"id": 1, "data": {"image_id": "a.png", "round": 0}, "annotations": [given]}
 
@@ -122,10 +122,26 @@ def test_killed_before_it_remembers_a_pull_tells_nothing_twice(tmp_path):
     for _ in range(2):
         with serving(calls()) as (url, _), Client(url, TOKEN) as client:
             assert pull(study, client).taken == 1
-        study.store.put(MEMORY, {"key": "0123456789abcdef", "told": {}, "project": 5})  # as if the put had never been
+        study.store.put(MEMORY, {"key": "0123456789abcdef", "pulled": {}, "project": 5})  # as if the put had never been
     (entry,) = study.store.history("a.png")
     who = entry.annotator
     assert who == "Label Studio user 2"
+
+
+def test_what_an_earlier_version_pulled_is_not_recorded_again(tmp_path):
+    study = made_study(tmp_path)
+    given = {"id": 11, "result": [], "was_cancelled": False, "lead_time": 3.0, "completed_by": 2, "updated_at": "2026-11-22T03:47:10Z"}
+    task = {"id": 1, "data": {"image_id": "a.png", "round": 0}, "annotations": [given]}
+    known = {"11": {"updated_at": given["updated_at"], "lead_time": 3.0}}
+    study.store.put(MEMORY, {"key": "0123456789abcdef", "told": known, "project": 5})
+    calls = [
+        answer("GET /api/projects/5/", PROJECT),
+        answer("GET /api/tasks/?project=5&fields=all&page=1&page_size=100", {"total": 1, "tasks": [task]}),
+    ]
+    with serving(calls) as (url, faults), Client(url, TOKEN) as client:
+        pulled = pull(study, client)
+    assert (pulled.taken, pulled.known) == (0, 1) and not faults
+    assert study.store.get(MEMORY) == {"key": "0123456789abcdef", "pulled": known, "project": 5}
 
 
 def test_the_command_says_what_it_did(tmp_path):

@@ -88,7 +88,7 @@ class TestFigures:
     def test_a_new_study_shows_what_there_is(self, hidden, tmp_path):
         shown = dashboard(Study.create(tmp_path / "new", hidden[1]))
         assert (shown["quality"], shown["next"], shown["histograms"], shown["worst"], shown["suspects"]) == ([], None, [], [], [])
-        assert shown["stop"]["says"] == "unknown" and shown["balance"][0]["found"] is None and shown["labour"]["people"] == []
+        assert shown["stop"]["advice"] == "unknown" and shown["balance"][0]["found"] is None and shown["labour"]["people"] == []
 
     def test_trouble_is_shown(self, study):
         write_trouble(study.folder, "no space left")
@@ -155,7 +155,7 @@ PAYS, DOES_NOT = {"per_hour": 0.02}, {"per_hour": 0.001}
 
 class TestStopping:
     @pytest.mark.parametrize(
-        ("aps", "following", "says"),
+        ("aps", "following", "advice"),
         [
             ([0.1, 0.2], None, "unknown"),
             ([0.1, 0.2, 0.3, 0.4], None, "go on"),
@@ -167,14 +167,14 @@ class TestStopping:
             ([None, 0.3, 0.4], {"per_hour": None}, "unknown"),
         ],
     )
-    def test_one_rule_is_enough_and_each_says_why(self, aps, following, says):
+    def test_one_rule_is_enough_and_each_says_why(self, aps, following, advice):
         found = suggestion(aps, StopConfig(), following)
-        assert found["says"] == says and all(rule["why"] for rule in found["rules"])
+        assert found["advice"] == advice and all(rule["why"] for rule in found["rules"])
 
     def test_the_studys_own_threshold_counts_where_there_is_one(self):
         aps = [0.40, 0.42, 0.40, 0.42]
-        assert suggestion(aps, StopConfig(), None)["says"] == "go on"
-        assert suggestion(aps, StopConfig(ap_shift=0.02), None)["says"] == "stop"
+        assert suggestion(aps, StopConfig(), None)["advice"] == "go on"
+        assert suggestion(aps, StopConfig(ap_shift=0.02), None)["advice"] == "stop"
 
 
 class TestSecondLook:

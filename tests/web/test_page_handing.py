@@ -143,6 +143,7 @@ class TestHolding:
                 const { Queue } = await import("/static/queue.js");
                 return new Queue({ annotator: "ben", tab: "x" }, () => []).renew(ids);
             }"""
+            until(page, lambda: len(held(study)) == 4)  # the one that is shown, and three fetched ahead
             ids = [image_id for image_id in study.ask().image_ids if image_id not in held(study)] * 120
             assert len(ids) > 100 and page.evaluate(renew, ids) == [] and held(study, "ben") == set(ids)
 

@@ -45,7 +45,7 @@ def test_a_finger_draws_and_hands_in_on_a_phone(waiting_study, browsing, width, 
         assert annotation.boxes.labels.tolist() == [2] and annotation.boxes.xyxy[0].tolist() == pytest.approx([20, 20, 60, 60], abs=2)
 
 
-def test_a_lines_colour_is_the_class_and_its_dashes_the_standing(waiting_study, person):
+def test_a_lines_colour_is_the_class_and_its_dashes_the_status(waiting_study, person):
     study = waiting_study("review")
     with serving(study) as port:
         page = person(port, "anna")

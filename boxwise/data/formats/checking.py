@@ -32,8 +32,8 @@ class Reading:
 
     names: class name of each box. xyxy: float64 [N, 4] in pixels or, where `relative`, over the image's width and height. columns: further
     columns of Boxes, N values each. subject: the image, to be named in messages where `path` is a file of many images.
-    shapes: kind → how many of the boxes stand for another shape. implied: nobody has said that there is no object, the convention of the
-    format alone does.
+    shapes: kind → how many of the boxes are the extent of another shape. implied: that there is no object is the format's convention, not a
+    statement in the file.
     """
 
     path: Path
@@ -156,7 +156,7 @@ def _copy_findings(group: Sequence[ImageRecord], readings: Mapping[str, Reading]
 
 
 def _content(reading: Reading, record: ImageRecord) -> frozenset[tuple[str, bytes]]:
-    """What a reading says, whatever the order of its boxes."""
+    """The classes and boxes of a reading, in no order."""
     clipped = _clipped(reading.xyxy, record)
     return frozenset((name, row.tobytes()) for name, row in zip(reading.names, clipped, strict=True))
 

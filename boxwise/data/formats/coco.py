@@ -55,7 +55,7 @@ class Coco:
         coordinates: Coordinates = UPRIGHT,
         progress: Progress | None = None,
     ) -> Dataset:
-        """As `Reader.read`. A folder's files are told apart by the split in their names.
+        """As `Reader.read`. A folder's files are assigned to splits by their names.
 
         missing_is_empty: whether an image without an annotation has no objects (COCO's convention) or is unlabelled; in a file without a
         list of annotations every image is unlabelled either way.

@@ -94,7 +94,7 @@ class Parser:
                 )
 
     def _images(self, entries: list[Any]) -> dict[Any, Listed]:
-        """Source id → image; an id that stands for two files takes both out."""
+        """Source id → image; an id given to two files takes both out."""
         self._stated: dict[Any, bool] = {}  # source id → whether the entry says that the image is labelled
         found: dict[Any, Listed] = {}
         twice: set[Any] = set()

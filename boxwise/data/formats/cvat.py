@@ -49,8 +49,8 @@ class Cvat:
 
     `score`, `difficult` and `crowd` of a box are attributes of it, declared with its label, so that CVAT keeps them. CVAT's file does not
     say whether a person has looked at an image without a shape. Written beside the standard, therefore: `labeled="1"` of an image known
-    to hold no object, `labeled="0"` of one that is not labelled; CVAT passes over both. In an export of CVAT itself an image tag (of
-    whatever name) says the former; without one, `missing_is_empty` decides.
+    to hold no object, `labeled="0"` of one that is not labelled; CVAT passes over both. In an export of CVAT itself an image tag (of any
+    name) says the former; without one, `missing_is_empty` decides.
     """
 
     name = "cvat"
@@ -68,7 +68,7 @@ class Cvat:
     ) -> Dataset:
         """As `Reader.read`. Classes come from `classes`, else the declared labels in order, then undeclared names, sorted.
 
-        missing_is_empty: whether an image without a shape, of which nothing says that it is labelled, has no objects or is unlabelled.
+        missing_is_empty: whether an image without a shape, that nothing marks as labelled, has no objects or is unlabelled.
         """
         path, *others = _xml_files(existing(labels, "a CVAT annotations.xml or a folder with one"))
         index = ImageIndex(images or image_folder((path.parent / "images", path.parent)))
@@ -104,7 +104,7 @@ def is_cvat(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One <image>: where it is listed and what it says, unless it is at fault. stated: whether it says that it is labelled, or not."""
+    """One <image>: its record and labels, unless there is a fault. stated: whether the file marks it as labelled, or as not."""
 
     reading: Reading
     image_id: str = ""
@@ -207,7 +207,7 @@ def _frames(path: Path, root: Element, index: ImageIndex) -> list[_Entry]:
 
 
 def _distinct(path: Path, entries: Iterable[_Entry]) -> tuple[list[_Entry], list[Finding]]:
-    """The sound entries that alone speak of their image; images listed twice have their labels torn apart, so they are taken out."""
+    """The sound entries of images listed once; labels of an image listed twice are spread over both entries, so the image is left out."""
     sound = [entry for entry in entries if entry.listed is not None]
     times = Counter(entry.listed.image_id for entry in sound if entry.listed is not None)
     findings = [

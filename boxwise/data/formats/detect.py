@@ -1,6 +1,6 @@
-"""Which format the labels of a data set are in, told by the files that lie there.
+"""The format of a data set's labels, detected from its files.
 
-Returns names of readers; reads the first bytes of a few files at most. Knows nothing of what the labels say.
+Returns names of readers; reads the first bytes of a few files at most. Does not read the labels themselves.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""KITTI and VisDrone, to be read: one text file an image, a line an object, in pixels, classes by name or by a fixed number.
+"""KITTI and VisDrone, read only: one text file an image, one line an object, in pixels, classes by name or by a fixed number.
 
-Regions that both mark as not to be judged hold no boxes here, which is said once with their count.
+Regions that the file marks as ignored give no boxes; one finding counts them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from boxwise.errors import BoxwiseError
 VISDRONE = ("pedestrian", "people", "bicycle", "car", "van", "truck", "tricycle", "awning-tricycle", "bus", "motor")
 _VISDRONE_OTHERS = 11
 
-Line = tuple[str, Corners]  # class name, "" for a region not to be judged
+Line = tuple[str, Corners]  # class name, "" for an ignored region
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class PlainTexts:
         coordinates: Coordinates = UPRIGHT,
         progress: Progress | None = None,
     ) -> Dataset:
-        """As `Reader.read`. Every image has a file in these formats, so one without is unlabelled whatever `missing_is_empty` says."""
+        """As `Reader.read`. Every image has a file in these formats, so one without is unlabelled, also with `missing_is_empty`."""
         root = existing(labels, f"a {self.name} folder")
         pairs = [(root / below, root / beside) for below, beside in self.folders if (root / below).is_dir()]
         texts, folder = pairs[0] if pairs else (root, root)
@@ -70,13 +70,13 @@ class PlainTexts:
         checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
         findings += unlabelled(texts, checked.records, readings, expected="a text file")
         if ignored:
-            message = f"{texts}: expected objects, found {ignored} regions that are not to be judged. They are passed over."
+            message = f"{texts}: expected objects, found {ignored} regions marked as ignored. They are passed over."
             findings.append(Finding(FindingKind.OTHER_SHAPE, texts, message))
         names = classes or self.known or tuple(sorted({name for reading in readings.values() for name in reading.names}))
         return assemble(checked, readings, classes=names, findings=findings)
 
     def _reading(self, path: Path) -> tuple[Reading, int]:
-        """The objects of one file, and how many regions are not to be judged. Raises BoxwiseError."""
+        """The objects of one file, and how many regions are ignored. Raises BoxwiseError."""
         found: list[Line] = []
         for row, line in enumerate(bytes_of(path).decode("utf-8-sig").splitlines(), start=1):
             if line.strip():
@@ -97,7 +97,7 @@ def kitti_line(line: str) -> Line:
 
 
 def visdrone_line(line: str) -> Line:
-    """`x,y,width,height,score,category,truncation,occlusion`, category 0 and 11 not to be judged (Zhu et al., TPAMI 2021)."""
+    """`x,y,width,height,score,category,truncation,occlusion`, categories 0 and 11 ignored (Zhu et al., TPAMI 2021)."""
     x, y, width, height, _, category = (int(strict_float(word)) for word in line.strip().rstrip(",").split(",")[:6])
     corners = (float(x), float(y), float(x + width), float(y + height))
     if not 0 <= category <= _VISDRONE_OTHERS:

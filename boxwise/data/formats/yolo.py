@@ -26,9 +26,9 @@ from boxwise.records import ImageRecord, Split
 class Yolo:
     """The text format of Darknet (Redmon et al., CVPR 2016) with the data.yaml that its successors added.
 
-    Written with list files (train.txt, ...) instead of folders a split, so that image ids are the same in every format. `difficult`,
-    `crowd` and ids have no place in it. A sixth number is a score where all of them are fractions from 0 to 1 (else the id of a track,
-    which is passed over); key points are passed over where data.yaml says their shape.
+    Written with list files (train.txt, ...) instead of folders a split, so that image ids are the same in every format. It cannot hold
+    `difficult`, `crowd` and ids. A sixth number is a score where all of them are fractions from 0 to 1 (else the id of a track,
+    which is passed over); key points are passed over where data.yaml gives their shape.
     """
 
     name = "yolo"
@@ -44,7 +44,7 @@ class Yolo:
         coordinates: Coordinates = UPRIGHT,
         progress: Progress | None = None,
     ) -> Dataset:
-        """As `Reader.read`. Without any label file at all every image is unlabelled, whatever `missing_is_empty` says."""
+        """As `Reader.read`. Without any label file at all every image is unlabelled, also with `missing_is_empty`."""
         sheet, findings = read_sheet(existing(labels, "a YOLO data.yaml or folder"))
         index, folders = locate(sheet, images)
         files = owners(sheet, index, folders, findings)

@@ -1,5 +1,5 @@
 // Requests to the server: JSON in, JSON out, and one kind of error.
-// Knows addresses and HTTP; nothing of boxes or pages. Sending again is the outbox's business.
+// Knows addresses and HTTP; nothing of boxes or pages. Sending again is left to the outbox.
 
 const PATIENCE_MS = 20_000;
 

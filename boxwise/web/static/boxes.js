@@ -6,7 +6,7 @@ import { clamped, iou, sameBox } from "./geometry.js";
 import { asLabelled } from "./reopening.js";
 
 /**
- * One box. id: the server's, "" for a drawn one. question: a person is asked about it. answer: "" while nobody has judged it.
+ * One box. id: the server's, "" for a drawn one. question: a person is asked about it. answer: "" before anyone has answered.
  * was: as the server showed it; null for a drawn one. seconds: labour of the gestures on it.
  * @typedef {{key: string, id: string, state: "certain"|"uncertain"|"settled"|"drawn", question: boolean, xyxy: number[], label: number,
  *   score: number|null, difficult: boolean, crowd: boolean, answer: ""|"keep"|"delete", seconds: number,
@@ -44,7 +44,7 @@ export class BoxModel {
   /** Whether a person may change the box: where only questions are asked, only those. */
   editable(box) { return this.whole || box.question; }
 
-  /** The questions nobody has answered, in the order shown. */
+  /** The questions without an answer, in the order shown. */
   open() { return this.#boxes.filter(isOpen); }
 
   /** The next (step 1) or previous (-1) open question after a box, round the end; null when none is left. */
@@ -78,13 +78,13 @@ export class BoxModel {
     return this.#change(key, seconds, (box) => box.label !== label && { label, answer: box.question ? "keep" : "" });
   }
 
-  /** Says that a box is right as it stands; brings a rejected one back. */
+  /** The box is right as it is; brings a rejected one back. */
   accept(key, seconds = 0) {
     const answer = (box) => (box.question ? "keep" : "");
     return this.#change(key, seconds, (box) => box.was && box.answer !== answer(box) && { answer: answer(box) });
   }
 
-  /** Says that a box is wrong: a shown one is rejected, a drawn one vanishes. */
+  /** The box is wrong: a shown one is rejected, a drawn one is removed. */
   remove(key, seconds = 0) {
     const box = this.find(key);
     if (box && !box.was && this.editable(box)) return this.#commit(this.#boxes.filter((other) => other !== box));
@@ -119,7 +119,7 @@ export class BoxModel {
   /** Ends a run of merged placements: the next one is a step of its own. */
   settle() { this.#merging = ""; }
 
-  /** What the person said, for /api/answers: nothing for certain and settled boxes that were left alone. */
+  /** What the person answered, for /api/answers: nothing for certain and settled boxes that were left alone. */
   verdicts() { return this.#boxes.map(verdictOf).filter((verdict) => verdict !== null); }
 
   /** What undo goes back through, as a reload keeps it: the last `depth` lists of boxes; plain JSON. */
@@ -133,7 +133,7 @@ export class BoxModel {
     const lists = [past, future];
     if (!lists.every((list) => Array.isArray(list) && list.every((boxes) => Array.isArray(boxes) && boxes.every(isSound)))) return;
     const shown = new Map(this.#boxes.filter((box) => box.was).map((box) => [box.id, box]));
-    const again = (box) => (box.id ? shown.has(box.id) && { ...shown.get(box.id), ...said(box) } : this.#redrawn(box));
+    const again = (box) => (box.id ? shown.has(box.id) && { ...shown.get(box.id), ...editsOf(box) } : this.#redrawn(box));
     [this.#past, this.#future] = lists.map((list) => list.map((boxes) => boxes.map(again).filter(Boolean)));
     this.#made = Number.isInteger(made) ? Math.max(made, this.#made) : this.#made;
   }
@@ -143,11 +143,11 @@ export class BoxModel {
     return { boxes: this.#boxes.map(kept) };
   }
 
-  /** Takes up a draft. Shown boxes are found by id; what the draft says of boxes that are shown no more is left out. */
+  /** Takes up a draft. Shown boxes are found by id; what it holds of boxes that are no longer shown is left out. */
   restore(document) {
     const saved = Array.isArray(document?.boxes) ? document.boxes.filter(isSound) : [];
     const byId = new Map(saved.filter((box) => box.id).map((box) => [box.id, box]));
-    const shown = this.#boxes.filter((box) => box.was).map((box) => ({ ...box, ...said(byId.get(box.id)) }));
+    const shown = this.#boxes.filter((box) => box.was).map((box) => ({ ...box, ...editsOf(byId.get(box.id)) }));
     const drawn = saved.filter((box) => !box.id && this.whole && clamped(box.xyxy, this.size));
     this.#boxes = [...shown, ...drawn.map((box) => this.#redrawn(box))];
     [this.#past, this.#future, this.#merging] = [[], [], ""];
@@ -222,8 +222,8 @@ function verdictOf(box) {
   return box.answer === "keep" || box.difficult !== box.was.difficult ? act("keep", null, null) : null;
 }
 
-/** What a person said of a box. */
-function said(box) {
+/** What a person made of a box. */
+function editsOf(box) {
   if (!box) return {};
   const { xyxy, label, difficult, crowd, answer, seconds } = box;
   return { xyxy, label, difficult, crowd, answer, seconds };
@@ -231,7 +231,7 @@ function said(box) {
 
 /** A box as drafts and histories keep it. */
 function kept(box) {
-  return { id: box.id, ...(box.id ? {} : { key: box.key }), ...said(box) };
+  return { id: box.id, ...(box.id ? {} : { key: box.key }), ...editsOf(box) };
 }
 
 /** Whether a draft's box can be trusted to be one: drafts come back from the server and from the browser's storage. */
@@ -241,17 +241,17 @@ function isSound(box) {
 }
 
 /**
- * How a box stands, in one word: "open" question, "certain" (the model's, unseen by people), "human" (a person's or confirmed by one),
+ * The state of a box, in one word: "open" question, "certain" (the model's, unseen by people), "human" (a person's or confirmed by one),
  * "rejected", or "unasked" (uncertain, but not among the questions).
  */
-export function standing(box) {
-  if (!known.has(box)) known.set(box, stands(box)); // a box never changes: a gesture makes another
+export function statusOf(box) {
+  if (!known.has(box)) known.set(box, computedStatus(box)); // a box never changes: a gesture makes another
   return known.get(box);
 }
 
 const known = new WeakMap();
 
-function stands(box) {
+function computedStatus(box) {
   if (box.answer === "delete") return "rejected";
   if (isOpen(box)) return "open";
   if (box.state === "uncertain" && !box.question) return "unasked";
@@ -260,7 +260,7 @@ function stands(box) {
 
 /** The same for people to read, with what was done to the box. */
 export function wordOf(box) {
-  const state = standing(box);
+  const state = statusOf(box);
   if (state === "open") return "uncertain";
   if (state !== "human") return state;
   if (!box.was) return "drawn";

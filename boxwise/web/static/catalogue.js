@@ -5,7 +5,7 @@ export const LANGUAGES = [["en", "English"], ["de", "Deutsch"], ["zh", "中文"]
 
 /** @type {Record<string, [string, string, string]>} */
 export const CATALOGUE = {
-  // what the page says while somebody labels
+  // shown while somebody labels
   "Arrows move the box, Shift by 10 pixels; with Alt they move its right and lower edge.": ["Pfeiltasten verschieben die Box, mit Umschalt um 10 Pixel; mit Alt verschieben sie die rechte und untere Kante.", "方向键移动框,按住 Shift 每次 10 像素;按住 Alt 移动右边和下边。", "Las flechas mueven la caja, con Mayús 10 píxeles; con Alt mueven su borde derecho e inferior."],
   "Nothing to undo here. U takes the last hand-in back.": ["Hier gibt es nichts rückgängig zu machen. U nimmt die letzte Abgabe zurück.", "此处没有可撤销的操作。按 U 撤回上一次提交。", "Aquí no hay nada que deshacer. U retira la última entrega."],
   "Nothing to redo.": ["Nichts zu wiederholen.", "没有可重做的操作。", "Nada que rehacer."],
@@ -66,7 +66,7 @@ export const CATALOGUE = {
   "Hidden: {0}": ["Ausgeblendet: {0}", "已隐藏:{0}", "Ocultas: {0}"],
   "Image {0}, {1} open questions": ["Bild {0}, {1} offene Fragen", "图片 {0},{1} 个待答问题", "Imagen {0}, {1} preguntas abiertas"],
   "Round {0}, which asked for this image, is over. What you hand in is stored all the same, as a correction.": ["Runde {0}, die nach diesem Bild fragte, ist vorbei. Ihre Abgabe wird trotzdem gespeichert, als Korrektur.", "请求此图片的第 {0} 轮已结束。您的提交仍会作为更正保存。", "La ronda {0}, que pidió esta imagen, ha terminado. Lo que entregue se guarda igualmente, como corrección."],
-  "{0} came late: it is kept in the history, and the newer answer stands.": ["{0} kam zu spät: die Antwort bleibt im Verlauf, die neuere gilt.", "{0} 提交较晚:已存入历史,以较新的答案为准。", "{0} llegó tarde: se conserva en el historial y vale la respuesta más nueva."],
+  "{0} came late: it is kept in the history, and the newer answer counts.": ["{0} kam zu spät: die Antwort bleibt im Verlauf, die neuere gilt.", "{0} 提交较晚:已存入历史,以较新的答案为准。", "{0} llegó tarde: se conserva en el historial y vale la respuesta más nueva."],
   "Your unfinished work on {0} was of round {1}, which is over.": ["Ihre unfertige Arbeit an {0} gehörte zu Runde {1}, die vorbei ist.", "您对 {0} 的未完成工作属于已结束的第 {1} 轮。", "Su trabajo sin terminar en {0} era de la ronda {1}, que ha terminado."],
   "{0} was not taken: {1} It is kept in this browser.": ["{0} wurde nicht angenommen: {1} Es bleibt in diesem Browser.", "{0} 未被接受:{1} 已保留在此浏览器中。", "{0} no fue aceptada: {1} Se conserva en este navegador."],
   "Send again": ["Erneut senden", "重新发送", "Enviar de nuevo"],
@@ -212,7 +212,7 @@ export const CATALOGUE = {
   // dialogs
   "Flag the image": ["Das Bild melden", "标记图片", "Marcar la imagen"],
   "Skip the image": ["Das Bild überspringen", "跳过图片", "Saltar la imagen"],
-  "{0} leaves the study, with the reason, and nobody is asked about it again.": ["{0} verlässt die Studie, mit dem Grund, und niemand wird wieder danach gefragt.", "{0} 将连同原因移出项目,不再询问任何人。", "{0} sale del estudio, con el motivo, y no se vuelve a preguntar por ella."],
+  "{0} leaves the study, with the reason, and is not asked about again.": ["{0} verlässt die Studie, mit dem Grund, und niemand wird wieder danach gefragt.", "{0} 将连同原因移出项目,不再询问任何人。", "{0} sale del estudio, con el motivo, y no se vuelve a preguntar por ella."],
   "{0} is put off: others may take it, and you get it again after all the rest.": ["{0} wird aufgeschoben: andere können es nehmen, Sie bekommen es nach allen übrigen wieder.", "{0} 被推迟:他人可处理,您将在其余图片之后再次收到。", "{0} se aplaza: otras personas pueden tomarla y usted la recibirá después de las demás."],
   "I am not sure what I see": ["Ich bin nicht sicher, was ich sehe", "我不确定看到的是什么", "No estoy seguro de lo que veo"],
   "It takes too long": ["Es dauert zu lange", "耗时太长", "Lleva demasiado tiempo"],

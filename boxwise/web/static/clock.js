@@ -1,13 +1,13 @@
 // Seconds that a person really spends on an image. Pure: the caller says what time it is, in milliseconds of any steady clock.
-// The clock runs from each sign of life (pointer, key, wheel) for 20 seconds and then stands still until the next: looking and thinking
-// count, an absence costs 20 seconds at most, once. A hidden page stops it at once.
+// The clock runs for 20 seconds after each input (pointer, key, wheel) and then stops until the next: looking and thinking count, an
+// absence costs 20 seconds at most, once. A hidden page stops it at once.
 
-/** For how long after the last sign of life a person is taken to be still looking; seconds. */
+/** For how long after the last input a person is taken to be still looking; seconds. */
 export const PATIENCE = 20;
 
 export class ActiveClock {
   #spent;
-  #alive = null; // when the last sign of life was; null: standing still
+  #alive = null; // when the last input was; null: stopped
   #lap;
 
   /** @param {number} spent seconds already spent, on an image taken up again */

@@ -16,7 +16,7 @@ async function refresh() {
     if (found !== shown) show(JSON.parse(found));
     shown = found;
   } catch (error) {
-    place("standing").textContent = `Not up to date: ${error.message}`;
+    place("summary").textContent = `Not up to date: ${error.message}`;
     shown = "";
   }
 }
@@ -24,7 +24,7 @@ async function refresh() {
 function show(study) {
   document.title = `${study.name} · dashboard · boxwise`;
   place("name").textContent = study.name;
-  place("standing").textContent = study.phase === "done"
+  place("summary").textContent = study.phase === "done"
     ? `The study is done after round ${study.round}.` : `Round ${study.round} of ${study.rounds}, next: ${study.phase}.`;
   place("trouble").hidden = !study.trouble;
   place("trouble-words").textContent = study.trouble ? `Training has stopped: ${study.trouble}` : "";
@@ -32,7 +32,7 @@ function show(study) {
   fill("figures", figures(study));
   fill("next", nextBatch(study));
   fill("quality", qualityCharts(study), "No round has been evaluated on val yet.");
-  fill("people", people(study.labour), "Nobody has labelled anything yet.");
+  fill("people", people(study.labour), "No labels have been given yet.");
   fill("balance", balance(study));
   fill("histograms", histograms(study), "The pool has not been scored yet.");
   fill("worst", study.worst.map(worstShot), "Nothing on val is wrong, or nothing has been evaluated yet.");
@@ -63,15 +63,15 @@ function range(limits) {
 }
 
 function nextBatch({ next, stop }) {
-  const said = { "stop": "Consider stopping.", "go on": "Go on.", "unknown": "Too early to tell." }[stop.says];
+  const advice = { "stop": "Consider stopping.", "go on": "Go on.", "unknown": "Too early to tell." }[stop.advice];
   const parts = [html("p", { class: "lede" }, said)];
   if (next) {
     const price = next.seconds === null ? "" : ` It takes about ${duration(next.seconds)} (${next.seconds_each.toFixed(1)} s each).`;
     parts.push(html("p", {}, `The next ${next.batch.toLocaleString("en")} ${next.unit} are expected to add ${signed(next.gain)} AP on val, ` +
       `with a chance of 80% between ${signed(next.low)} and ${signed(next.high)}.${price}`));
   }
-  const rules = stop.rules.map((rule) => html("div", { class: `rule ${style(rule.says)}` },
-    html("h3", {}, rule.name, html("span", { class: `tag ${style(rule.says)}` }, { "stop": "yes", "go on": "no", "unknown": "not known" }[rule.says])),
+  const rules = stop.rules.map((rule) => html("div", { class: `rule ${style(rule.advice)}` },
+    html("h3", {}, rule.name, html("span", { class: `tag ${style(rule.advice)}` }, { "stop": "yes", "go on": "no", "unknown": "not known" }[rule.advice])),
     html("p", {}, rule.why)));
   return [...parts, html("div", { class: "rules" }, ...rules)];
 }
@@ -155,7 +155,7 @@ function table(head, rows) {
   return html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": head.filter(Boolean).join(", ") }, html("table", {}, html("thead", {}, html("tr", {}, ...heads)), html("tbody", {}, ...body)));
 }
 
-const style = (says) => says.replace(" ", "-");
+const style = (advice) => advice.replace(" ", "-");
 const figure = (value) => (value === null ? "–" : value.toFixed(3));
 const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4)}`;
 

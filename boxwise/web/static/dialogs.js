@@ -34,7 +34,7 @@ export async function askReason(flag, imageId) {
   const dialog = document.querySelector("#reason-dialog"), field = dialog.querySelector("input");
   dialog.querySelector("h2").textContent = flag ? t("Flag the image") : t("Skip the image");
   dialog.querySelector("p").textContent = flag
-    ? t`${imageId} leaves the study, with the reason, and nobody is asked about it again.`
+    ? t`${imageId} leaves the study, with the reason, and is not asked about again.`
     : t`${imageId} is put off: others may take it, and you get it again after all the rest.`;
   dialog.querySelector("[value=ok]").textContent = flag ? t("Flag") : t("Skip");
   field.value = "";

@@ -1,5 +1,5 @@
-// Labels in doubt: what the model says against the labels of an image that is opened again, which box it means, and what a person makes of
-// it. "Right" settles a doubt; when all are settled the image is handed in, and nobody is asked about it again.
+// Labels in doubt: where the model contradicts the labels of an image that is opened again, and what a person answers. "Right"
+// settles a doubt; when all are settled the image is handed in and not listed again.
 
 import { get, inPath } from "./api.js";
 import { iou } from "./geometry.js";
@@ -22,7 +22,7 @@ export class Doubts {
     if (this.editor.current?.task === task) this.#put(found);
   }
 
-  /** The label is right as it stands. */
+  /** The label is right as it is. */
   labelRight() {
     if (!this.#left.length) return this.editor.page.hint("Nothing is in doubt here.");
     const wasLast = this.#left.length === 1;

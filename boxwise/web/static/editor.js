@@ -1,6 +1,5 @@
-// The image in hand, from the moment it is shown until it is handed in, skipped or put aside.
-// Ties the model, the clock, the draft and the view of one image together; what is done to its boxes is in acts.js, how things look is the
-// page's business.
+// The image being labelled, from the moment it is shown until it is handed in, skipped or put aside.
+// Connects the model, the clock, the draft and the view of one image; changes of its boxes are in acts.js, what the page shows in main.js.
 
 import { uuid } from "./api.js";
 import { Acts } from "./acts.js";
@@ -10,24 +9,24 @@ import { Finished } from "./finished.js";
 import { remember, remembered } from "./tabs.js";
 import { t } from "./words.js";
 
-/** So long without a sign of life, and images fetched ahead go back to the others; milliseconds. */
+/** After so long without input, images fetched ahead are released to others; milliseconds. */
 const AWAY_MS = 120_000;
-/** So long an image must have been in sight before it can be handed in; milliseconds. */
+/** For how long an image must have been in sight before it can be handed in; milliseconds. */
 const LOOK_MS = 300;
-/** So many steps of undo outlive a reload. */
+/** How many steps of undo outlive a reload. */
 const HISTORY = 20;
 const HISTORY_KEY = "boxwise/history";
-/** What is done whether an image is in hand or not. */
+/** Actions that need no image. */
 const ALWAYS = ["back", "undoHandIn", "toolEdit", "toolDraw", "toolExtreme", "toolModel", "names", "class", "hide"];
 
 const now = () => performance.now();
 
 export class Editor {
-  /** The image in hand: {prepared, task, model, clock, revision, saved, lost, seen}, or null. seen: long enough to be handed in. */
+  /** The open image: {prepared, task, model, clock, revision, saved, lost, seen}, or null. seen: long enough to be handed in. */
   current = null;
   #opening = null;
   #turn = 0;
-  #alive = now();
+  #lastInput = now();
   #keeping = 0;
 
   /**
@@ -71,7 +70,7 @@ export class Editor {
   }
 
   /**
-   * Goes to an image of the person's choice. What is in hand comes back after it; where nothing was done to it, others may have it now.
+   * Goes to an image of the person's choice. The open image comes back after it, unless nothing was done to it: then others may have it.
    * @returns {Promise<boolean>}
    */
   async open(imageId, { quiet = false } = {}) {
@@ -108,7 +107,7 @@ export class Editor {
     else this.page.hint("No image before this one in this session.");
   }
 
-  /** Goes to the next open question, of this image or of the next one that has any; what is in hand is not handed in. */
+  /** Goes to the next open question, of this image or of the next one that has any; the open image is not handed in. */
   async nextUncertain() {
     if (this.model.open().length) return this.acts.next();
     const imageId = await this.queue.uncertain(this.current.task).catch(() => null);
@@ -163,26 +162,26 @@ export class Editor {
 
   // --- the lease, the clock ---
 
-  /** A sign of life. */
+  /** The person has done something. */
   touch() {
-    this.#alive = now();
+    this.#lastInput = now();
     this.current?.clock.touch(now());
   }
 
   stopClock() { this.current?.clock.stop(now()); }
 
-  /** Tells the server that the page is open. */
+  /** Renews the leases: the page is open. */
   async renew() {
-    if (now() - this.#alive > AWAY_MS) this.queue.release((imageId) => Boolean(this.journal.draft(this.annotator, imageId)));
+    if (now() - this.#lastInput > AWAY_MS) this.queue.release((imageId) => Boolean(this.journal.draft(this.annotator, imageId)));
     const lost = await this.queue.renew(this.current ? [this.current.task.image_id] : []).catch((error) => {
       if (!error.passing) this.page.hint(t`Your images could not be kept in hand: ${error.message}`, null, { lasting: true });
       return [];
     });
     for (const imageId of lost) this.lose(imageId);
-    if (this.current && now() - this.#alive < AWAY_MS) this.queue.fill();
+    if (this.current && now() - this.#lastInput < AWAY_MS) this.queue.fill();
   }
 
-  /** Somebody else has the image by now: drafts stay in the browser, and the answer goes into the history as a late one. */
+  /** Somebody else has the image now: drafts stay in the browser, and the answer goes into the history as a late one. */
   lose(imageId) {
     if (this.current?.task.image_id !== imageId || this.current.lost) return;
     this.current.lost = true;
@@ -190,7 +189,7 @@ export class Editor {
     this.page.lost(this.current);
   }
 
-  /** The page is going away: images that nothing was done to are free for others at once. */
+  /** The page is going away: untouched images are released at once. */
   close() {
     this.outbox.close();
     this.queue.close([...this.outbox.unsent, ...(this.current?.revision ? [this.current.task.image_id] : [])]);

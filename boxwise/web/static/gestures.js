@@ -1,7 +1,7 @@
 // Pointer gestures on the stage, with mouse, pen and fingers: draw, extreme clicking, move, resize, pan, pinch, wheel.
 // Turns them into calls of select, draw and place; shows them on the view while they last. Changes no box itself.
 
-import { standing } from "./boxes.js";
+import { statusOf } from "./boxes.js";
 import { around, contains, handleAt, moved, onOutline, resized, smallestAt } from "./geometry.js";
 import { t } from "./words.js";
 
@@ -28,7 +28,7 @@ export class Gestures {
     stage.addEventListener("pointerdown", (event) => this.#down(event));
     stage.addEventListener("pointermove", (event) => this.#move(event));
     stage.addEventListener("pointerup", (event) => this.#up(event));
-    stage.addEventListener("pointercancel", (event) => this.#gone(event));
+    stage.addEventListener("pointercancel", (event) => this.#pointerLeft(event));
     stage.addEventListener("pointerleave", () => this.#cross(null));
     stage.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     stage.addEventListener("auxclick", (event) => event.preventDefault());
@@ -129,7 +129,7 @@ export class Gestures {
 
   #up(event) {
     const gesture = this.#gesture, { rubber, preview } = this.view, points = this.view.points;
-    this.#gone(event);
+    this.#pointerLeft(event);
     if (!gesture || gesture.kind === "pinch") return;
     if (gesture.live && rubber) this.page[gesture.kind === "model" ? "rough" : "draw"](rubber);
     else if (!gesture.live && gesture.kind === "model") this.page.point(this.view.toImage(gesture.from));
@@ -151,8 +151,8 @@ export class Gestures {
     this.view.invalidate();
   }
 
-  /** A pointer has left: its gesture is over, whatever came of it. */
-  #gone(event) {
+  /** A pointer has left: its gesture is over, finished or not. */
+  #pointerLeft(event) {
     this.#fingers.delete(event.pointerId);
     if (this.#gesture?.kind === "pinch" && this.#fingers.size) return;
     this.#gesture = null;
@@ -207,5 +207,5 @@ export class Gestures {
 
 /** Whether a box is a person's: drawn, or judged and settled by one. */
 function isPersons(box) {
-  return standing(box) === "human";
+  return statusOf(box) === "human";
 }

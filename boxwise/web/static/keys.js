@@ -53,17 +53,17 @@ const ACTIONS = new Map(MAP.flatMap(({ action, keys }) => keys.map((key) => [key
 const SIGNS = new Set([...ACTIONS.keys()].filter((keys) => /^[^a-z0-9]$/.test(keys))); // such as "/", which some keyboards have over a digit
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** The keys of an action as a person reads them, "Ctrl+Z"; none where it has a button alone. */
+/** The keys of an action as a person reads them, "Ctrl+Z"; none where it only has a button. */
 export function keysOf(action) {
   return (MAP.find((entry) => entry.action === action)?.keys ?? []).map((keys) => keys.replace(/(^|\+)([a-z])$/, (_, plus, key) => plus + key.toUpperCase()));
 }
 
-/** What the keys of a QWERTY keyboard bear at the places whose signs are in the map; for keyboards of other scripts. */
+/** The signs of a QWERTY keyboard at the places whose signs are in the map; for keyboards of other scripts. */
 const PLACES = { BracketLeft: "[", BracketRight: "]", Slash: "/", Minus: "-", Equal: "=", Comma: ",", Period: ".", Semicolon: ";" };
 
 /**
- * The key that is meant, whatever the keyboard: a digit's place is the digit with or without Shift (AZERTY); a Latin letter is the letter
- * that the key bears; of any other script the key at the same place of a QWERTY keyboard.
+ * The key that is meant, on any keyboard: a digit's place is the digit with or without Shift (AZERTY); a Latin letter is the letter on the
+ * key; of any other script the key at the same place of a QWERTY keyboard.
  */
 function keyOf({ key, code = "", shiftKey }) {
   const digit = /^(?:Digit|Numpad)(\d)$/.exec(code)?.[1];
@@ -73,7 +73,7 @@ function keyOf({ key, code = "", shiftKey }) {
   return /^Key([A-Z])$/.exec(code)?.[1].toLowerCase() ?? PLACES[code] ?? key.toLowerCase();
 }
 
-/** A key event as the map writes it. Shift is told for letters and named keys only: where "?" needs it differs from keyboard to keyboard. */
+/** A key event as the map writes it. Shift is named for letters and named keys only: where "?" needs it differs from keyboard to keyboard. */
 export function combination(event) {
   const key = keyOf(event);
   const shift = event.shiftKey && (key.length > 1 || /[a-z]/.test(key) || (/\d/.test(key) && event.key !== key));
@@ -103,7 +103,7 @@ export function meaning(event) {
 }
 
 /**
- * Hears the page's keys and hands on what they mean. Space speaks when it is let go, and not at all where it was held to pan.
+ * Listens to the page's keys and calls `act` with what they mean. Space acts when it is released, and not at all if it was held to pan.
  * Fields, dialogs and, for the keys they need themselves, buttons and links keep theirs; Tab stays the browser's outside the image.
  * @param {(meaning: {action: string}) => void} act
  * @param {{panned: () => boolean, holding: (held: boolean) => void}} space

@@ -1,7 +1,7 @@
-// The boxes of the image as a list: swatch, class, standing, score. A listbox that arrows walk through, for eyes and screen readers.
+// The boxes of the image as a list: swatch, class, state, score. A listbox that arrows walk through, for eyes and screen readers.
 // Shows boxes and reports which one was chosen; changes none.
 
-import { standing, wordOf } from "./boxes.js";
+import { statusOf, wordOf } from "./boxes.js";
 import { t } from "./words.js";
 
 export class BoxList {
@@ -27,7 +27,7 @@ export class BoxList {
 
   /** @param {readonly import("./boxes.js").Box[]} boxes */
   show(boxes, selected) {
-    const listed = boxes.filter((box) => standing(box) !== "unasked"), before = this.#rows;
+    const listed = boxes.filter((box) => statusOf(box) !== "unasked"), before = this.#rows;
     this.#keys = listed.map((box) => box.key);
     this.#rows = new Map(listed.map((box) => [box.key, before.get(box.key)?.box === box ? before.get(box.key) : { box, row: this.#row(box) }]));
     const rows = [...this.#rows.values()].map(({ row }) => row);
@@ -55,7 +55,7 @@ export class BoxList {
     row.dataset.key = box.key;
     row.setAttribute("role", "option");
     row.setAttribute("aria-selected", "false");
-    row.className = standing(box);
+    row.className = statusOf(box);
     const swatch = piece("span", "swatch", "");
     swatch.style.background = this.classes[box.label]?.color ?? "gray";
     const score = box.score === null ? "" : `${Math.round(box.score * 100)}%`;

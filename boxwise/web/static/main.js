@@ -25,7 +25,7 @@ const HINT_MS = 6000;
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-/** The study, as soon as the server tells of it. */
+/** The study, as soon as the server answers. */
 async function studyOf() {
   for (let pause = 500; ; pause = Math.min(2 * pause, 8000)) {
     try {
@@ -63,7 +63,7 @@ class Page {
   /** @param {{editor: Editor, doubts: Doubts, scores: Scores, list: BoxList, queuePanel: QueuePanel, waiting: Waiting}} parts */
   wire(parts) { Object.assign(this, parts); }
 
-  // --- the image in hand ---
+  // --- the image being labelled ---
 
   /** An image is about to be shown: the stage must have its size by then. */
   clear() {
@@ -158,7 +158,7 @@ class Page {
     if (Number.isFinite(reply.waiting) && request.body.round === this.study.round) {
       this.progress({ waiting: reply.waiting, answered: this.study.asked - reply.waiting });
     }
-    if (reply.late) this.hint(t`${request.body.image_id} came late: it is kept in the history, and the newer answer stands.`, null, { lasting: true });
+    if (reply.late) this.hint(t`${request.body.image_id} came late: it is kept in the history, and the newer answer counts.`, null, { lasting: true });
   }
 
   /** What the server refused for good; whoever has decided about all of it is back at the image. */
@@ -176,10 +176,10 @@ class Page {
     this.waiting.show(reason, words);
   }
 
-  // --- words and questions ---
+  // --- messages and questions ---
 
   /**
-   * A line over the stage, for a while; of no more use once another image is there, unless it is lasting.
+   * A line over the stage, for a while; it goes with the image, unless it is lasting.
    * @param {{action: string, words: string}} [offer] a button beside the words
    */
   hint(words, offer = null, { lasting = false } = {}) {
@@ -238,9 +238,9 @@ function wireButtons(editor) {
   });
 }
 
-function wireLife(editor, page, study) {
-  for (const sign of ["pointermove", "pointerdown", "keydown", "wheel"]) {
-    document.addEventListener(sign, () => editor.touch(), { passive: true, capture: true });
+function wireActivity(editor, page, study) {
+  for (const input of ["pointermove", "pointerdown", "keydown", "wheel"]) {
+    document.addEventListener(input, () => editor.touch(), { passive: true, capture: true });
   }
   document.addEventListener("visibilitychange", () => (document.hidden ? editor.stopClock() : editor.renew()));
   setInterval(() => {
@@ -263,7 +263,7 @@ function wireOutbox(outbox, page, editor) {
   outbox.addEventListener("lost", ({ detail }) => editor.lose(detail.imageId));
 }
 
-/** The image that the link asks for comes first, after a reload the one in hand; otherwise the most valuable one is next. */
+/** The image that the link asks for comes first, after a reload the one that was being labelled; otherwise the most valuable one is next. */
 async function begin(editor, study, page) {
   await editor.outbox.settled(3000);
   const drafts = editor.journal.drafts(editor.annotator);
@@ -272,10 +272,10 @@ async function begin(editor, study, page) {
     page.hint(t`Your unfinished work on ${draft.image_id} was of round ${draft.round}, which is over.`, null, { lasting: true });
   }
   const wanted = new URLSearchParams(location.search).get("open");
-  if (wanted !== null) history.replaceState(null, "", location.pathname); // a reload means the image in hand then
+  if (wanted !== null) history.replaceState(null, "", location.pathname); // a reload then means the image that is open
   if (wanted && await editor.open(wanted)) return;
   for (const draft of drafts.filter(({ round }) => round === study.round)) {
-    if (await editor.open(draft.image_id, { quiet: true })) return; // what another tab has in hand stays there
+    if (await editor.open(draft.image_id, { quiet: true })) return; // what is open in another tab stays there
   }
   await editor.advance({ byHand: false });
 }
@@ -317,7 +317,7 @@ async function main() {
   markClass(0);
   wireButtons(editor);
   wireOutbox(outbox, page, editor);
-  wireLife(editor, page, study);
+  wireActivity(editor, page, study);
   listen((meant) => editor.act(meant), gestures);
   await begin(editor, study, page);
 }

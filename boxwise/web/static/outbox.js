@@ -1,7 +1,7 @@
-// Brings drafts and requests to the server: one at a time, drafts coalesced to the newest, again after a pause that doubles while the
+// Sends drafts and requests to the server: one at a time, drafts coalesced to the newest, again after a pause that doubles while the
 // network is away. Everything is in the journal before it is sent, and leaves it when the server has acknowledged it. A request that the
 // server refused for good stays there until somebody sends it again or discards it.
-// Tells the page by events: "state" {state, words}, "answered" {request, reply}, "lost" {imageId}, "refused" (see `refused`),
+// Events for the page: "state" {state, words}, "answered" {request, reply}, "lost" {imageId}, "refused" (see `refused`),
 // "undrafted" {message}.
 
 import { post, put } from "./api.js";
@@ -36,7 +36,7 @@ export class Outbox extends EventTarget {
   /** Requests that the server refused for good, with its reason; also those of earlier visits. @returns {readonly object[]} */
   get refused() { return this.#refused; }
 
-  /** Keeps a draft and sends it as soon as the line is free. @param {import("./journal.js").Draft} draft */
+  /** Keeps a draft and sends it as soon as nothing else is being sent. @param {import("./journal.js").Draft} draft */
   save(draft) {
     this.#journal.keepDraft(draft);
     this.#drafts.set(draft.image_id, draft);
@@ -56,13 +56,13 @@ export class Outbox extends EventTarget {
 
   /** Sends a refused request once more. */
   repost(request) {
-    this.#letOff(request);
+    this.#removeRefused(request);
     this.#post({ ...request, refused: "" });
   }
 
   /** Forgets a refused request. */
   discard(request) {
-    this.#letOff(request);
+    this.#removeRefused(request);
     this.#journal.dropRequest(request.key);
   }
 
@@ -72,7 +72,7 @@ export class Outbox extends EventTarget {
     this.#wake();
   }
 
-  /** The page is going away: what is still to be sent goes out unasked; the journal keeps it whatever becomes of it. */
+  /** The page is going away: what is still to be sent is sent without waiting for a reply; the journal keeps it. */
   close() {
     for (const draft of this.#drafts.values()) put("/api/drafts", wire(draft), { last: true }).catch(() => {});
     for (const request of this.#requests) post(request.path, request.body, { last: true }).catch(() => {});
@@ -96,7 +96,7 @@ export class Outbox extends EventTarget {
     this.#dispatch("refused");
   }
 
-  #letOff({ key }) {
+  #removeRefused({ key }) {
     this.#refused = this.#refused.filter((request) => request.key !== key);
     this.#dispatch("refused");
   }
@@ -108,7 +108,7 @@ export class Outbox extends EventTarget {
   async #run() {
     await null; // gestures of one turn go out as one draft
     for (let send = this.#next(); send; send = this.#next()) {
-      if (this.#pause === FIRST_PAUSE_MS) this.#tell("saving", t("Saving …"));
+      if (this.#pause === FIRST_PAUSE_MS) this.#state("saving", t("Saving …"));
       try {
         await send();
         this.#pause = FIRST_PAUSE_MS;
@@ -117,7 +117,7 @@ export class Outbox extends EventTarget {
         await this.#rest(error);
       }
     }
-    this.#tell("saved", t("Saved"));
+    this.#state("saved", t("Saved"));
   }
 
   #next() {
@@ -159,7 +159,7 @@ export class Outbox extends EventTarget {
 
   async #rest(error) {
     const away = error.status === 401 || error.status === 403 ? t("Signed out: open the link again") : t("Offline");
-    this.#tell("offline", this.#journal.durable ? t`${away}; kept here` : t`${away}; keep this tab open`);
+    this.#state("offline", this.#journal.durable ? t`${away}; kept here` : t`${away}; keep this tab open`);
     const pause = this.#pause * (0.8 + 0.4 * Math.random());
     this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE_MS);
     await new Promise((done) => {
@@ -168,7 +168,7 @@ export class Outbox extends EventTarget {
     });
   }
 
-  #tell(state, words) { this.#dispatch("state", { state, words }); }
+  #state(state, words) { this.#dispatch("state", { state, words }); }
   #dispatch(name, detail) { this.dispatchEvent(new CustomEvent(name, { detail })); }
 }
 

@@ -1,5 +1,5 @@
 // The quiet parts of the page: progress and pace in the header, why the image was chosen, the classes, the round's queue.
-// Shows what it is told; asks the server for the queue alone, and only while that is open.
+// Shows what it is given; asks the server for the queue alone, and only while that is open.
 
 import { get, thumbnail } from "./api.js";
 import { classKey } from "./keys.js";

@@ -8,7 +8,7 @@ const MOVED_IOU = 0.5;
 
 /**
  * `shown` boxes with the answers that `labels` imply. A label in the place of a shown box keeps or relabels it, one that overlaps it by
- * half moved it, another was drawn; a shown box without a label was rejected. A label of the model's own without box stands by itself.
+ * half moved it, another was drawn; a shown box without a label was rejected. A label of the model's own without a shown box is left out.
  * @param {import("./boxes.js").Box[]} shown
  * @param {{xyxy: number[], label: number, source: string, difficult: boolean, crowd: boolean}[]} labels
  * @param {(label: object) => import("./boxes.js").Box} drawn makes a drawn box of a label

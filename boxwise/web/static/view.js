@@ -1,7 +1,7 @@
 // The picture and its boxes on the stage: zoom, pan, and the SVG drawn over the image in pixels of the screen.
-// Shows what it is given (a model, a selection, a gesture in progress) and converts coordinates; changes no box and hears no input.
+// Shows what it is given (a model, a selection, a gesture in progress) and converts coordinates; changes no box and handles no input.
 
-import { answerAt, isOpen, standing } from "./boxes.js";
+import { answerAt, isOpen, statusOf } from "./boxes.js";
 import { HANDLES, handlePoint } from "./geometry.js";
 import { Tiles } from "./tiles.js";
 import { t } from "./words.js";
@@ -31,7 +31,7 @@ export class View {
   hiddenClasses = new Set();
   /** @type {number | null} the score by which open questions would be answered */
   trial = null;
-  /** @type {{xyxy: number[], words: string}[]} what the model says of labels in doubt */
+  /** @type {{xyxy: number[], words: string}[]} the model's view of labels in doubt */
   doubts = [];
   /** @type {{key: string, xyxy: number[]} | null} a box as it would be if the gesture ended now */
   preview = null;
@@ -196,7 +196,7 @@ export class View {
     const [x1, y1, x2, y2] = this.toStage(xyxy), near = chosen || box.key === this.hovered;
     const named = near || (this.names ? isOpen(box) || x2 - x1 >= NARROWEST_NAMED : isOpen(box));
     const trial = this.trial !== null && isOpen(box) ? ` ${answerAt(box, this.trial)}` : "";
-    const style = `box ${standing(box)}${chosen ? " selected" : ""}${box.key === this.hovered ? " hovered" : ""}${trial}`;
+    const style = `box ${statusOf(box)}${chosen ? " selected" : ""}${box.key === this.hovered ? " hovered" : ""}${trial}`;
     const drawn = `${x1} ${y1} ${x2} ${y2} ${style} ${named} ${box.label} ${box.difficult}`;
     if (parts.drawn === drawn) return; // of hundreds of boxes a gesture changes one
     parts.drawn = drawn;
@@ -224,8 +224,8 @@ export class View {
   #drawChip(chip, box, x, y) {
     const [ground, color, text] = chip.children, { name, hue } = this.#class(box.label);
     const near = isOpen(box) || box.key === this.selected || box.key === this.hovered;
-    const score = near && box.score !== null && standing(box) !== "human" ? ` ${Math.round(box.score * 100)}%` : "";
-    const words = `${SIGNS[standing(box)] ?? ""} ${name}${score}${box.difficult ? ` · ${t("hard")}` : ""}`;
+    const score = near && box.score !== null && statusOf(box) !== "human" ? ` ${Math.round(box.score * 100)}%` : "";
+    const words = `${SIGNS[statusOf(box)] ?? ""} ${name}${score}${box.difficult ? ` · ${t("hard")}` : ""}`;
     const width = this.#width(words) + 27, left = Math.max(x, 0), top = y >= 20 ? y - 20 : Math.max(y, 0) + 2;
     setRect(ground, left, top, width, 18);
     setRect(color, left + 4, top + 4, 10, 10);
@@ -248,7 +248,7 @@ export class View {
   }
 
   #drawHandles(box) {
-    const editable = box && this.#model.editable(box) && standing(box) !== "rejected" && !this.points.length;
+    const editable = box && this.#model.editable(box) && statusOf(box) !== "rejected" && !this.points.length;
     if (!editable) return this.layers.handles.replaceChildren();
     const xyxy = this.toStage(this.preview?.key === box.key ? this.preview.xyxy : box.xyxy);
     if (!this.layers.handles.childElementCount) this.layers.handles.append(...HANDLES.map(() => svg("rect", { class: "handle" })));
@@ -289,7 +289,7 @@ export class View {
 }
 
 function isVisible(box) {
-  return !["rejected", "unasked"].includes(standing(box));
+  return !["rejected", "unasked"].includes(statusOf(box));
 }
 
 function setRect(rect, x, y, width, height) {

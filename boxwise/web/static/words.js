@@ -1,5 +1,5 @@
-// The page's words in the reader's language. English stands in the code and in the HTML; the others in the catalogue, by the English.
-// What the server says, and names of classes, images and people, stay as they are.
+// The page's words in the reader's language. English is in the code and in the HTML; the others are in the catalogue, keyed by
+// the English. Messages of the server and names of classes, images and people stay as they are.
 
 import { CATALOGUE, LANGUAGES } from "./catalogue.js";
 import { remember, remembered } from "./tabs.js";
