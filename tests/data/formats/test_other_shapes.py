@@ -231,7 +231,7 @@ def test_kitti(tmp_path: Path) -> None:
     dataset = read(tmp_path, {"training/image_2/000001.png": 1, "training/label_2/000001.txt": lines})
     assert detect_format(tmp_path) == "kitti"
     assert found(dataset) == {"000001.png": [("Car", BOX)]}
-    assert kinds(dataset) == [SAID] and "1 regions that are not to be judged" in dataset.findings[0].message
+    assert kinds(dataset) == [SAID] and "1 regions marked as ignored" in dataset.findings[0].message
 
 
 def test_visdrone(tmp_path: Path) -> None:
