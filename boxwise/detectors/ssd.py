@@ -28,6 +28,7 @@ from boxwise.detectors.backbones import HALF, IMAGENET_MEAN, IMAGENET_STD, VGG_M
 from boxwise.detectors.dropout import channel_masks
 from boxwise.detectors.input import InputSpec, in_bytes
 from boxwise.detectors.network import Network, Postprocessing, RawBoxes, TrainingLosses
+from boxwise.detectors.recipe import Recipe
 from boxwise.detectors.targets import Target
 from boxwise.errors import ConfigError
 
@@ -69,8 +70,10 @@ class SsdNetwork(Network):
         embedding_level: int,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
+        recipe: Recipe = Network.recipe,
     ) -> None:
         super().__init__()
+        self.recipe = recipe
         self.extractor, self.head = extractor, head
         self.class_count, self.embedding_level = class_count, embedding_level
         self.input = InputSpec(imgsz, mean=in_bytes(mean), std=in_bytes(std))
@@ -178,6 +181,7 @@ def check_imgsz(name: str, imgsz: int, *, least: int, most: int, multiple: int) 
     return imgsz
 
 
+LITE = Recipe(lr=0.02, augment="scale")  # docs/detectors.md says what it was chosen by
 _head_norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
 
 
@@ -227,6 +231,7 @@ def _ssdlite(
         embedding_level=1,
         mean=mean,
         std=std,
+        recipe=LITE,
     )
 
 
