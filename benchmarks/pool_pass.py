@@ -29,6 +29,7 @@ from PIL import Image
 
 from boxwise import runtime
 from boxwise.artifacts.detections_file import writing_detections
+from boxwise.artifacts.pool_parts import PartFile
 from boxwise.boxes import Boxes
 from boxwise.config import DetectorConfig, TrainConfig, VaeConfig
 from boxwise.data.images import find_images
@@ -36,10 +37,11 @@ from boxwise.detectors.base import Detector, ImageBatch, View
 from boxwise.detectors.detector import TorchDetector, build_detector, load_detector
 from boxwise.detectors.loading import image_batches
 from boxwise.records import ImageRecord, Sample
+from boxwise.rounds.parts import part_size
 from boxwise.scorers.base import Terms
 from boxwise.scorers.detection_loss import DetectionLoss, ExpectedLoss, surrogates
 from boxwise.scorers.dual import Dual
-from boxwise.scorers.pool_pass import inspect_pool, inspections
+from boxwise.scorers.pool_pass import inspect_parts, inspect_pool, inspections, join
 from boxwise.scorers.reconstruction import Reconstruction, thumbnails
 
 CLASSES = tuple("abcdefghij")
@@ -95,6 +97,22 @@ def whole_pass(setting: Setting) -> float:
     return _inspect_pool(setting, Dual(setting.reconstruction, ExpectedLoss()))
 
 
+def parts_pass(setting: Setting) -> float:
+    """As a study does it: parts on the disk, then joined."""
+    scorer, size = Dual(setting.reconstruction, ExpectedLoss()), part_size(len(setting.records), setting.batch)
+
+    def inspect(records: list[ImageRecord]) -> None:
+        parts = [records[start : start + size] for start in range(0, len(records), size)]
+        files = [PartFile(setting.folder / "parts", number, "bench") for number in range(len(parts))]
+        found = inspect_parts(setting.detector, scorer, parts, batch=setting.batch, workers=setting.workers)
+        for file, part in zip(files, found, strict=True):
+            file.write(part)
+        read = (part for file in files if (part := file.read()) is not None)
+        join(read, len(records), len(CLASSES), detections_path=setting.folder / "detections.parquet")
+
+    return _rate(setting, lambda: inspect(setting.records[: WARM_UP * setting.batch]), lambda: inspect(setting.records))
+
+
 def surrogates_pass(setting: Setting) -> float:
     return _inspect_pool(setting, Dual(setting.reconstruction, AllSurrogates()))
 
@@ -103,6 +121,7 @@ CONTESTANTS: dict[str, tuple[Callable[[Setting], float], str]] = {
     "bare": (bare, "detector + VAE forward on decoded tensors, plain eager torch"),
     "decoded": (decoded_pass, "pool pass on decoded tensors, dual score, detections written"),
     "files": (whole_pass, "pool pass from image files, dual score, detections written"),
+    "parts": (parts_pass, "the same as a study does it: parts on the disk, then joined"),
     "surrogates": (surrogates_pass, "the same with all surrogates (pseudo: a second forward)"),
 }
 
@@ -189,7 +208,8 @@ def _compete(arguments: argparse.Namespace) -> dict[str, float]:
     detector = load_detector(arguments.weights, device=torch.device(arguments.device))
     records = _records(arguments.images, arguments.count)
     vae = Reconstruction(VaeConfig(steps=1), corrected=True, spec=detector.input, device=detector.device)
-    vae.fit(records[:64], [], rng=np.random.default_rng(0))
+    samples = [Sample(record, Boxes.empty()) for record in records[:64]]
+    vae.fit(samples, [], detector=detector, rng=np.random.default_rng(0))
     with tempfile.TemporaryDirectory() as folder:
         setting = Setting(detector, vae, records, arguments.batch, arguments.workers, Path(folder))
         rate = CONTESTANTS[arguments.contestant][0](setting)
@@ -207,8 +227,7 @@ def _trained(arguments: argparse.Namespace, records: list[ImageRecord], path: Pa
 
 
 def _inspect_pool(setting: Setting, scorer: Dual) -> float:
-    how: dict[str, Any] = {"imgsz": setting.detector.imgsz, "resize": setting.detector.resize, "batch": setting.batch}
-    how |= {"workers": setting.workers, "detections_path": setting.folder / "detections.parquet"}
+    how: dict[str, Any] = {"batch": setting.batch, "workers": setting.workers, "detections_path": setting.folder / "detections.parquet"}
     warm = setting.records[: WARM_UP * setting.batch]
     return _rate(
         setting,

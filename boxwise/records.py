@@ -159,14 +159,14 @@ class Inspection:
 
     boxes: detections after NMS in original pixels, with `scores` and full `probabilities`.
     embedding: float32 [D], L2-normalised. evidence: raw term name → finite float, defined also where nothing was detected.
-    box_embeddings: float32 [n, E] of `boxes`, L2-normalised; None where they were not asked for.
+    box_embeddings: float16 [n, E] of the first of `boxes`, at most 20, L2-normalised; None where they were not asked for.
     """
 
     image_id: str
     boxes: Boxes
     embedding: NDArray[np.float32]
     evidence: Mapping[str, float] = field(default_factory=dict)
-    box_embeddings: NDArray[np.float32] | None = None
+    box_embeddings: NDArray[np.float16] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Returns `Boxes` bit for bit as they were. Knows nothing of detectors; memory doe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,19 @@ class DetectionsWriter:
             self.flush()
 
     def flush(self) -> None:
-        columns = [pa.array([row[name] for row in self._rows], kind) for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True)]
-        self._writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
+        self._writer.write_table(_table(self._rows))
         self._rows = []
+
+
+def detections_table(images: Iterable[tuple[str, Boxes]]) -> pa.Table:
+    """One row an image, by SCHEMA."""
+    return _table([_row(image_id, boxes) for image_id, boxes in images])
+
+
+def detections_in(table: pa.Table) -> Iterator[tuple[str, Boxes]]:
+    """(image_id, Boxes) of each row of a table by SCHEMA."""
+    for row in zip(*(column.to_numpy(zero_copy_only=False) for column in table.columns), strict=True):
+        yield _boxes(*row)
 
 
 @contextmanager
@@ -84,8 +94,12 @@ def read_detections(path: Path, *, only: Collection[str] | None = None, groups: 
             table = file.read_row_group(group)
             if wanted is not None:
                 table = table.filter(pc.is_in(table["image_id"], wanted))
-            for row in zip(*(column.to_numpy(zero_copy_only=False) for column in table.columns), strict=True):
-                yield _boxes(*row)
+            yield from detections_in(table)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    columns = [pa.array([row[name] for row in rows], kind) for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True)]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
 def _row(image_id: str, boxes: Boxes) -> dict[str, Any]:

@@ -74,6 +74,11 @@ class RoundFolder:
         return self.path / "consistency.parquet"
 
     @property
+    def pool_pass(self) -> Path:
+        """SCORE: a folder with the parts of a pool pass that is under way."""
+        return self.path / "pool_pass"
+
+    @property
     def vae(self) -> Path:
         """SCORE: the reconstruction model."""
         return self.path / "vae.pt"

@@ -51,6 +51,9 @@ class Watch:
 
     def event(self, event: Event, who: str = "") -> None:
         name = f"{who}round {event.round} {event.phase.value}"
+        if event.message:
+            say(f"{name}: {event.message}")
+            return
         figures = " ".join(f"{key} {value:.4g}" for key, value in event.figures.items() if value is not None)
         if event.finished:
             if figures:
@@ -98,6 +101,9 @@ class RunLog:
         self._file.close()
 
     def event(self, event: Event) -> None:
+        if event.message:
+            self.line(f"round {event.round} {event.phase.value}: {event.message}")
+            return
         left = self._pace.left(event)
         if not event.finished and monotonic() - self._last > _SECONDS_BETWEEN_LINES:
             self._last = monotonic()

@@ -289,11 +289,32 @@ def train(study: StudyFolder) -> None:
 
 
 @app.command()
-def score(study: StudyFolder) -> None:
-    """Do the scoring step alone: the pool pass."""
+def score(
+    study: StudyFolder,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Inspect share I of N of the pool alone, beside processes that do the others.")
+    ] = None,
+) -> None:
+    """Do the scoring step alone: the pool pass.
+
+    With --shard, only inspect a share of the pool; without, inspect what no shard has inspected, and join all of it.
+    """
     from boxwise.records import Phase
 
-    _single(study, Phase.SCORE)
+    if shard is None:
+        _single(study, Phase.SCORE)
+    else:
+        _inspect_shard(study, shard)
+
+
+def _inspect_shard(folder: Path, shard: str) -> None:
+    from boxwise.cli.console import Watch, say
+    from boxwise.rounds import Shard
+    from boxwise.study import Study
+
+    with Watch() as watch:
+        end = Study.open(folder).inspect_shard(Shard.parse(shard), on_event=watch.event)
+    say(f"shard {shard}: " + (f"nothing to inspect: {end}." if end else f"inspected. When all are: boxwise score {folder}"))
 
 
 @app.command()

@@ -196,7 +196,9 @@ class TorchDetector:
         }
 
     def load(self, path: Path) -> None:
-        contents = read_weights(path)
+        self._take(read_weights(path), path)
+
+    def _take(self, contents: Mapping[str, Any], path: Path) -> None:
         for key, mine in (("name", self.config.name), ("classes", list(self.classes)), ("imgsz", self.input.imgsz)):
             if contents[key] != mine:
                 raise BoxwiseError(f"{path}: weights of another detector: expected {key} {mine!r}, found {contents[key]!r}.")
@@ -206,6 +208,10 @@ class TorchDetector:
             self._inference = None
         except RuntimeError as error:
             raise BoxwiseError(f"{path}: the weights do not fit {self.config.name}: {error}") from None
+
+    def __reduce__(self) -> tuple[Callable[..., TorchDetector], tuple[dict[str, Any]]]:
+        """Pickled as what `save` writes; it is then on the device that its tensors are read to."""
+        return _pickled, (self._contents(),)
 
 
 def build_detector(name: str, classes: Sequence[str], config: DetectorConfig, *, seed: int, device: torch.device) -> TorchDetector:
@@ -230,11 +236,18 @@ def build_detector(name: str, classes: Sequence[str], config: DetectorConfig, *,
 
 def load_detector(path: Path, *, device: torch.device) -> TorchDetector:
     """The detector that `save` wrote at `path`, built from that file alone."""
-    contents = read_weights(path)
+    return _detector_of(read_weights(path), path, device)
+
+
+def _pickled(contents: dict[str, Any]) -> TorchDetector:
+    return _detector_of(contents, Path("a pickled detector"), next(iter(contents["network"].values())).device)
+
+
+def _detector_of(contents: Mapping[str, Any], path: Path, device: torch.device) -> TorchDetector:
     config = DetectorConfig.model_validate(contents["config"])
     weights = _deferred(config, contents["network"])
     detector = _build(contents["name"], contents["classes"], config, weights, seed=0, device=device)
-    detector.load(path)
+    detector._take(contents, path)
     return detector
 
 

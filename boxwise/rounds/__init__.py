@@ -19,11 +19,12 @@ from boxwise.rounds.compose import compose
 from boxwise.rounds.context import Event, RoundContext, StepResult
 from boxwise.rounds.evaluate import evaluate
 from boxwise.rounds.first_proposals import may_propose
-from boxwise.rounds.score import score
+from boxwise.rounds.parts import Shard
+from boxwise.rounds.score import inspect_shard, score
 from boxwise.rounds.select import select
 from boxwise.rounds.train import tidy, train, train_along
 
-__all__ = ["STEPS", "Event", "RoundContext", "StepResult", "check", "may_propose", "tidy", "train_along"]
+__all__ = ["STEPS", "Event", "RoundContext", "Shard", "StepResult", "check", "inspect_shard", "may_propose", "tidy", "train_along"]
 
 STEPS: dict[Phase, Callable[[RoundContext, int], StepResult]] = {
     Phase.SELECT: select,

@@ -39,7 +39,10 @@ _VALIDATION_STREAM, _MINING_STREAM, _MEMBER_STREAM = 8, 9, 10
 
 @dataclass(frozen=True)
 class Event:
-    """Progress of a long step: `step` of `steps`, and figures worth showing. finished: the step's facts are committed."""
+    """Progress of a long step: `step` of `steps`, and figures worth showing. finished: the step's facts are committed.
+
+    message: something worth saying that is no progress; `step` and `steps` are 0 then.
+    """
 
     round: int
     phase: Phase
@@ -47,6 +50,7 @@ class Event:
     steps: int
     figures: Mapping[str, float] = field(default_factory=dict)
     finished: bool = False
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,10 @@ class RoundContext:
 
     def watch(self, round_index: int, phase: Phase) -> Callable[[int, int, Mapping[str, float]], None]:
         return lambda step, steps, figures: self.on_event(Event(round_index, phase, step, steps, figures))
+
+    def say(self, round_index: int, phase: Phase, message: str) -> None:
+        """Tell whoever watches something that is no progress."""
+        self.on_event(Event(round_index, phase, 0, 0, message=message))
 
     def committed(self, round_index: int) -> Round:
         """What the steps of a round committed so far; the items of its query are the store's."""

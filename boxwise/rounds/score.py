@@ -5,8 +5,7 @@ Leaves scores, embeddings and detections in the round's folder; ends the study w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from boxwise.evaluation.stopping import ApShift
 from boxwise.records import ImageRecord, Phase, Scores, Split
 from boxwise.rounds.compose import policy_of
 from boxwise.rounds.context import RoundContext, StepResult
-from boxwise.rounds.ensemble import members
+from boxwise.rounds.parts import Shard, begun
 
 if TYPE_CHECKING:
     from boxwise.detectors.detector import TorchDetector
@@ -44,7 +43,7 @@ def score(context: RoundContext, round_index: int) -> StepResult:
     val = _val(context, round_index)
     thresholds, calibration = _thresholds(context, *val)
     objects = ObjectCounts.fit(*val, len(context.classes))
-    scores, figures, unreadable = _score_pool(context, round_index, detector, pool, objects)
+    scores, figures, unreadable = _score_pool(context, round_index, detector, objects)
     if policy_of(context).validates:
         _cross_validate(context, round_index, detector, pool, thresholds)
     seconds = monotonic() - started
@@ -61,6 +60,14 @@ def score(context: RoundContext, round_index: int) -> StepResult:
         objects=objects.to_json(),
     )
     return StepResult(facts, (round_index + 1, Phase.SELECT))
+
+
+def inspect_shard(context: RoundContext, round_index: int, shard: Shard) -> str | None:
+    """Inspect the shard's part of the pool, and begin the pass if no other process has; returns why there is none, if so."""
+    end = _reason_to_end(context, round_index, context.store.pool())
+    if end is None:
+        begun(context, round_index, context.load(round_index)).inspect(shard)
+    return end
 
 
 def _reason_to_end(context: RoundContext, round_index: int, pool: Sequence[ImageRecord]) -> str | None:
@@ -103,42 +110,44 @@ def _thresholds(context: RoundContext, found: Mapping[str, Boxes], truths: Mappi
 
 
 def _score_pool(
-    context: RoundContext, round_index: int, detector: TorchDetector, pool: Sequence[ImageRecord], objects: ObjectCounts
-) -> tuple[Scores, dict[str, float], Mapping[str, str]]:
-    """Fit the scorer, inspect every image of the pool, and leave what was learned in the round's folder.
+    context: RoundContext, round_index: int, detector: TorchDetector, objects: ObjectCounts
+) -> tuple[Scores, Mapping[str, float], Mapping[str, str]]:
+    """Inspect what no other process has inspected of the pool, join all parts, and leave what was learned in the round's folder.
 
     Returns the scores, the scorer's figures, and the images that could not be read.
     """
+    from boxwise.scorers.pool_pass import join
+
+    files, pass_ = context.files(round_index), begun(context, round_index, detector)
+    pass_.inspect()
+    found = join(
+        pass_.found(),
+        len(pass_.plan.images),
+        len(context.classes),
+        detections_path=files.detections,
+        keep_boxes=registry.strategy_of(context.config.strategy).uses_boxes,
+        objects=objects,
+    )
+    scores = pass_.scorer.score(found.image_ids, found.terms)
+    labeled = _labeled_embeddings(context, detector)
+    labeled = found.embeddings[:0] if labeled is None else labeled
+    write_scored_pool(files, ScoredPool(scores, found.embeddings, labeled, found.box_counts, found.class_counts, found.boxes))
+    return scores, pass_.plan.figures, found.unreadable
+
+
+def _labeled_embeddings(context: RoundContext, detector: TorchDetector) -> NDArray[np.float32] | None:
+    """Of the labelled images, where the strategy asks for them and there are any."""
     from boxwise.scorers.no_score import NoScore
     from boxwise.scorers.pool_pass import inspect_pool
 
-    config, files = context.config, context.files(round_index)
-    scorer = registry.scorer_of(
-        config.scorer,
-        device=detector.device,
-        spec=detector.input,
-        truths=context.oracle,
-        members=members(context, round_index),
-        weights=_weights(context, round_index, registry.scorer_options(config.scorer).learned_weights()),
+    if not registry.strategy_of(context.config.strategy).uses_embeddings:
+        return None
+    images = [sample.image for sample in context.samples(Split.TRAIN)]
+    return (
+        inspect_pool(detector, NoScore(), images, batch=context.config.score_batch, workers=context.config.workers).embeddings
+        if images
+        else None
     )
-    labeled = context.samples(Split.TRAIN)
-    figures = scorer.fit(labeled, pool, detector=detector, rng=context.rng(round_index, Phase.SCORE), folder=files.path)
-    inspect = partial(inspect_pool, detector, batch=config.score_batch, workers=config.workers)
-    watch = context.watch(round_index, Phase.SCORE)
-    strategy = registry.strategy_of(config.strategy)
-    found = inspect(
-        scorer,
-        pool,
-        detections_path=files.detections,
-        keep_boxes=strategy.uses_boxes,
-        objects=objects,
-        progress=lambda done, total: watch(done, total, {}),
-    )
-    scores = scorer.score(found.image_ids, found.terms)
-    covered = [sample.image for sample in labeled] if strategy.uses_embeddings else []
-    labeled_embeddings = inspect(NoScore(), covered).embeddings if covered else found.embeddings[:0]
-    write_scored_pool(files, ScoredPool(scores, found.embeddings, labeled_embeddings, found.box_counts, found.class_counts, found.boxes))
-    return scores, figures, found.unreadable
 
 
 def _cross_validate(
@@ -160,14 +169,6 @@ def _cross_validate(
     hosts = [hosts[row] for row in rng.permutation(len(hosts))[:_MOST_HOSTS]]
     passed = cross_validate(detector, images, hosts, rng=rng, batch=context.config.score_batch)
     write_consistency(context.files(round_index).consistency, passed)
-
-
-def _weights(context: RoundContext, round_index: int, learned: Collection[str]) -> dict[str, float]:
-    """The latest fitted weights of those `learned`, equal before there are any; empty where none is learned."""
-    if not learned:
-        return {}
-    fitted = [context.committed(number).audit.weights for number in range(round_index, 0, -1)]
-    return next((dict(weights) for weights in fitted if weights), {name: 1 / len(learned) for name in learned})
 
 
 def _summary(values: NDArray[np.float64]) -> dict[str, Any]:

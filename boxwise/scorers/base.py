@@ -24,7 +24,8 @@ class Scorer(Protocol):
     """Ranks unlabelled images. Higher is worth more to label, always.
 
     Promises, checked by tests/contracts/test_scorer.py for every recipe: values are finite for images with no detections,
-    one detection and many; inputs unchanged; same seed same answer; an empty pool gives empty Scores.
+    one detection and many; inputs unchanged; same seed same answer; an empty pool gives empty Scores; once fitted it can be pickled, for
+    processes that inspect other parts of the pool, and measures and scores there as here.
     """
 
     def fit(

@@ -6,6 +6,7 @@ Returns the uncertainty of each class on each image, after one pass over what is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,18 @@ def _fitted(matches: LabeledMatches, rows: NDArray[np.bool_], *, least: int) -> 
     return logistic(given, correct)
 
 
+@dataclass(frozen=True)
+class Logistic:
+    """1 / (1 + exp(-((x - mean) · slope + intercept))) of features [N, 2]; [N]."""
+
+    mean: Values
+    slope: Values
+    intercept: float
+
+    def __call__(self, given: Values) -> Values:
+        return 1 / (1 + np.exp(-np.clip((given - self.mean) @ self.slope + self.intercept, -500, 500)))
+
+
 def logistic(given: Values, correct: NDArray[np.bool_]) -> Chance:
     """P(correct) by logistic regression on standardised features [N, 2]; both outcomes must be there."""
     from sklearn.linear_model import LogisticRegression  # a second or two of imports that only this scorer pays
@@ -106,5 +119,4 @@ def logistic(given: Values, correct: NDArray[np.bool_]) -> Chance:
     mean, spread = given.mean(axis=0), given.std(axis=0)
     spread = np.where(spread > 0, spread, 1.0)
     model = LogisticRegression(C=1.0).fit((given - mean) / spread, correct)
-    slope, intercept = model.coef_[0] / spread, float(model.intercept_[0])
-    return lambda detections: 1 / (1 + np.exp(-np.clip((detections - mean) @ slope + intercept, -500, 500)))
+    return Logistic(mean, model.coef_[0] / spread, float(model.intercept_[0]))

@@ -1,12 +1,13 @@
 """One pass over the pool: detections, embeddings and every raw score term from one reading of each image.
 
-Returns arrays of a few numbers an image; detections go to a file as they come, so that memory does not grow with the pool.
+Returns arrays of a few numbers an image; detections go to a file as they come, so that memory does not grow with the pool. It is a map and
+a reduce: `inspect_parts` looks at images, anywhere and in any order of the parts; `join` makes the pass of the parts.
 Knows nothing of stores, budgets or ground truth, except `audit`, which looks at labels that were just given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxwise.artifacts.detections_file import DetectionsWriter, read_detections, writing_detections
+from boxwise.artifacts.pool_parts import PoolPart
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import Detector, View
 from boxwise.detectors.loading import image_batches
@@ -24,7 +26,7 @@ from boxwise.records import DetectedBoxes, ImageRecord, Inspection, Sample
 from boxwise.scorers.base import Scorer
 from boxwise.scorers.per_box import MEASURED
 
-__all__ = ["PoolPass", "audit", "inspect_pool", "inspections", "read_detections"]
+__all__ = ["PoolPass", "audit", "inspect_parts", "inspect_pool", "inspections", "join", "read_detections"]
 
 MOST_BOXES = 20  # most measured detections of an image that are kept for strategies
 
@@ -76,6 +78,70 @@ def inspect_pool(
     return columns.pool_pass(unreadable)
 
 
+def inspect_parts(
+    detector: Detector,
+    scorer: Scorer,
+    parts: Sequence[Sequence[ImageRecord]],
+    *,
+    batch: int = 16,
+    workers: int = 0,
+    keep_boxes: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[PoolPart]:
+    """What is learned of each part's images, one PoolPart a part, in order; `progress(images done)` is called after each batch.
+
+    An image's values are the same, bit for bit, whichever parts are asked for along with its own: each part but the last must hold a
+    multiple of `batch` images, so that batches never mix parts. Images are decoded ahead across parts.
+    """
+    if any(len(part) % batch for part in parts[:-1]):
+        raise ValueError(f"every part but the last must hold a multiple of {batch} images, found {[len(part) for part in parts]}")
+    unreadable: dict[str, str] = {}
+    records = [record for part in parts for record in part]
+    done = 0
+
+    def found() -> Iterator[Inspection]:
+        nonlocal done
+        batches = image_batches(records, detector.input, batch=batch, workers=workers, on_unreadable=unreadable.__setitem__)
+        for image_batch in batches:
+            yield from inspections(detector, scorer, detector.view(image_batch), embed_boxes=keep_boxes)
+            done += len(image_batch.records)
+            if progress is not None:
+                progress(done + len(unreadable))
+
+    for part, of_part in zip(parts, _cut(found(), parts), strict=True):
+        yield PoolPart(of_part, {record.image_id: unreadable[record.image_id] for record in part if record.image_id in unreadable})
+
+
+def join(
+    parts: Iterable[PoolPart],
+    count: int,
+    classes: int,
+    *,
+    detections_path: Path | None = None,
+    keep_boxes: bool = False,
+    objects: ObjectCounts | None = None,
+) -> PoolPass:
+    """The pass over `count` images that `parts` hold between them, in the order of the parts. See `inspect_pool` for the options."""
+    unreadable: dict[str, str] = {}
+    columns = _Columns(count, objects or uncalibrated(classes), keep_boxes=keep_boxes)
+    with nullcontext() if detections_path is None else writing_detections(detections_path) as detections:
+        for part in parts:
+            _keep(iter(part.inspections), columns, detections)
+            unreadable |= part.unreadable
+    return columns.pool_pass(unreadable)
+
+
+def _cut(found: Iterator[Inspection], parts: Sequence[Sequence[ImageRecord]]) -> Iterator[tuple[Inspection, ...]]:
+    """The inspections of each part's images; an image that could not be read has none."""
+    ahead = next(found, None)
+    for part in parts:
+        image_ids, of_part = {record.image_id for record in part}, []
+        while ahead is not None and ahead.image_id in image_ids:
+            of_part.append(ahead)
+            ahead = next(found, None)
+        yield tuple(of_part)
+
+
 def inspections(detector: Detector, scorer: Scorer, view: View, *, embed_boxes: bool = False) -> Iterator[Inspection]:
     """What one view says of each of its images."""
     terms = scorer.measure(detector, view)
@@ -83,7 +149,10 @@ def inspections(detector: Detector, scorer: Scorer, view: View, *, embed_boxes: 
     within: Sequence[NDArray[np.float32] | None] = detector.box_embeddings(view) if embed_boxes else [None] * len(boxes)
     for row, image in enumerate(view.batch.records):
         evidence = {name: float(values[row]) for name, values in terms.items()}
-        yield Inspection(image.image_id, boxes[row], embeddings[row], evidence, within[row])
+        inside = within[row]
+        yield Inspection(
+            image.image_id, boxes[row], embeddings[row], evidence, None if inside is None else inside[:MOST_BOXES].astype(np.float16)
+        )
 
 
 def audit(
@@ -159,7 +228,7 @@ class _Columns:
 Kept = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.float16]]
 
 
-def _kept(measured: Boxes, embeddings: NDArray[np.float32], class_count: int) -> Kept:
+def _kept(measured: Boxes, embeddings: NDArray[np.float16], class_count: int) -> Kept:
     """Labels, scores, entropies and embeddings of the first boxes of an image; they stand by falling score."""
     first = measured[: min(MOST_BOXES, len(measured))]
     assert first.scores is not None and first.probabilities is not None  # detections have both
@@ -167,7 +236,7 @@ def _kept(measured: Boxes, embeddings: NDArray[np.float32], class_count: int) ->
         first.labels,
         first.scores,
         box_entropy(first.probabilities, class_count).astype(np.float32),
-        embeddings[: len(first)].astype(np.float16),
+        embeddings[: len(first)],
     )
 
 

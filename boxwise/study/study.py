@@ -28,7 +28,7 @@ from boxwise.errors import BoxwiseError, StudyError
 from boxwise.files import locked, replacing
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
 from boxwise.registry import settled
-from boxwise.rounds import Event, RoundContext, settings
+from boxwise.rounds import Event, RoundContext, Shard, settings
 from boxwise.rounds.duration import Duration, expected_duration
 from boxwise.store import GIVEN, URL, Store, file_url
 from boxwise.study.reading import StudyReader
@@ -225,6 +225,19 @@ class Study(StudyReader):
             )
             rounds.tidy(context, number, phase)
         return step.then[1]
+
+    def inspect_shard(self, shard: Shard, *, on_event: Callable[[Event], None] | None = None) -> str | None:
+        """Do one share of the pool pass that comes next, beside other processes that do the others; nothing is committed.
+
+        `step` then inspects what is missing, joins the shares and commits. Returns why there is nothing to inspect, if so. Raises
+        StudyError when the next step is another, or config.yaml was edited and the edit not taken in.
+        """
+        number, phase = self.position
+        if phase is not Phase.SCORE:
+            raise StudyError(f"{self.folder}: the next step is {phase.value} of round {number}, not score: see `boxwise status`.")
+        if self.edited() is not None:
+            raise StudyError(f"{self.folder}: config.yaml was edited: take it in with `boxwise set {self.folder}`, then start the shards.")
+        return rounds.inspect_shard(self._context(None, on_event), number, shard)
 
     def train_along(self) -> None:
         """What ranks other than 0 do under torchrun: wait for the training step, train with the others, write nothing."""

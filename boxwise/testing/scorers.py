@@ -5,6 +5,7 @@ Returns verdicts of pytest. Knows nothing of what a scorer goes by.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -16,13 +17,13 @@ import torch
 from PIL import Image
 
 from boxwise.boxes import Boxes
-from boxwise.config import DetectorConfig, ScorerConfig, VaeConfig
+from boxwise.config import DetectorConfig, ScorerConfig, StudyConfig, VaeConfig
 from boxwise.detectors.base import View
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.detectors.input import InputSpec
 from boxwise.detectors.loading import image_batches
 from boxwise.records import ImageRecord, Sample, Scores
-from boxwise.registry import SCORERS, scorer_of
+from boxwise.registry import SCORERS, needs_oracle, scorer_of
 from boxwise.scorers.base import Scorer
 from boxwise.scorers.pool_pass import inspect_pool
 from boxwise.testing.base import Contract
@@ -137,6 +138,17 @@ class ScorerContract(Contract):
         together = scorer.measure(detector, view_of(detector, records))
         alone = scorer.measure(detector, view_of(detector, records[4:5]))
         assert all(alone[term] == pytest.approx(together[term][4:5], rel=1e-3) for term in together)
+
+    def test_once_fitted_it_can_be_pickled_unless_it_knows_the_truth(self, name: str, records: Records, scorer: Scorer) -> None:
+        detector = self.detector(name)
+        if needs_oracle(StudyConfig(scorer=self.config(name))):
+            with pytest.raises(TypeError, match="ground truth"):
+                pickle.dumps(scorer)
+            return
+        sent = pickle.loads(pickle.dumps(scorer))
+        here, there = score(scorer, detector, records), score(sent, detector, records)
+        assert np.array_equal(here.values, there.values) and here.terms.keys() == there.terms.keys()
+        assert all(np.array_equal(here.terms[term], there.terms[term]) for term in here.terms)
 
     def test_an_empty_pool_gives_empty_scores(self, name: str, records: Records, scorer: Scorer) -> None:
         scores = score(scorer, self.detector(name), [])

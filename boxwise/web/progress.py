@@ -47,7 +47,7 @@ class ProgressFile:
     def event(self, event: Event) -> None:
         """Write the event, unless the last one of the same step was written less than half a second ago."""
         step, now = f"{event.round} {event.phase}", self._clock()
-        if event.finished or (self._last[0] == step and now - self._last[1] < _SECONDS_BETWEEN_WRITES):
+        if event.finished or event.message or (self._last[0] == step and now - self._last[1] < _SECONDS_BETWEEN_WRITES):
             return
         self._last = step, now
         figures = {"step": event.step, "steps": event.steps, "figures": dict(event.figures)}

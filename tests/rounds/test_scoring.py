@@ -3,9 +3,8 @@
 import pytest
 
 from boxwise.config import load_config
-from boxwise.registry import scorer_options
 from boxwise.rounds import RoundContext
-from boxwise.rounds.score import _weights
+from boxwise.rounds.parts import learned_weights
 
 AUTO = ("scorer.alpha=auto", "scorer.beta=auto")
 
@@ -21,4 +20,4 @@ AUTO = ("scorer.alpha=auto", "scorer.beta=auto")
 def test_before_anything_is_fitted_what_is_learned_weighs_the_same(waiting_study, overrides, expected):
     study, config = waiting_study("full"), load_config(None, overrides)
     context = RoundContext(study.folder, study.store, config, study.classes, None, lambda event: None)
-    assert _weights(context, 0, scorer_options(config.scorer).learned_weights()) == expected
+    assert learned_weights(context, 0) == expected

@@ -1,3 +1,6 @@
+from dataclasses import fields
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from blob_detector import BlobDetector
@@ -7,7 +10,7 @@ from boxwise.boxes import Boxes
 from boxwise.evaluation.expected_objects import ObjectCounts
 from boxwise.records import Sample
 from boxwise.scorers.detection_loss import ExpectedLoss, PseudoLoss
-from boxwise.scorers.pool_pass import audit, inspect_pool, read_detections
+from boxwise.scorers.pool_pass import audit, inspect_parts, inspect_pool, join, read_detections
 
 BLOB_IN_0 = [4, 16, 36, 64]  # scene 00.png's rectangle, original pixels
 
@@ -113,3 +116,38 @@ def test_boxes_of_images_without_any(scenes):
     boxes = inspect([scenes[2]], keep_boxes=True).boxes
     assert len(boxes) == 1 and boxes.starts.tolist() == [0, 0] and len(boxes.labels) == 0
     assert len(inspect([], keep_boxes=True).boxes) == 0
+
+
+class TestParts:
+    """The pass as map and reduce: equal to the one in a row, bit for bit, however it is cut."""
+
+    @pytest.mark.parametrize("sizes", [(12,), (5, 7), (5, 5, 2), (10, 2)])
+    def test_joined_it_is_the_pass_in_a_row(self, scenes, tmp_path, sizes):
+        records = [*scenes[:3], write_broken(tmp_path, "broken.jpg"), *scenes[3:11]]
+        starts = np.cumsum([0, *sizes])
+        parts = [records[a:b] for a, b in pairwise(starts)]
+        found = list(inspect_parts(BlobDetector(), ExpectedLoss(), parts, batch=5, keep_boxes=True))
+        assert [len(part.inspections) + len(part.unreadable) for part in found] == list(sizes)
+        joined = join(found, 12, 1, keep_boxes=True, detections_path=tmp_path / "parts.parquet")
+        whole = inspect(records, keep_boxes=True, detections_path=tmp_path / "row.parquet")
+        assert joined.image_ids == whole.image_ids and joined.unreadable == whole.unreadable
+        assert np.array_equal(joined.terms["expected"], whole.terms["expected"])
+        for name in ("embeddings", "box_counts", "class_counts"):
+            assert np.array_equal(getattr(joined, name), getattr(whole, name))
+        assert all(np.array_equal(getattr(joined.boxes, f.name), getattr(whole.boxes, f.name)) for f in fields(whole.boxes))
+        assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "row.parquet").read_bytes()
+
+    def test_a_part_whose_images_are_all_broken_has_its_place(self, scenes, tmp_path):
+        broken = [write_broken(tmp_path, f"broken{number}.jpg") for number in range(4)]
+        found = list(inspect_parts(BlobDetector(), ExpectedLoss(), [broken[:2], scenes[:2], broken[2:]], batch=2))
+        assert [(len(part.inspections), len(part.unreadable)) for part in found] == [(0, 2), (2, 0), (0, 2)]
+
+    def test_parts_that_would_mix_batches_are_refused(self, scenes):
+        with pytest.raises(ValueError, match="multiple of 5"):
+            next(inspect_parts(BlobDetector(), ExpectedLoss(), [scenes[:3], scenes[3:]], batch=5))
+
+    def test_progress_counts_images_of_all_parts(self, scenes, tmp_path):
+        seen = []
+        parts = [[write_broken(tmp_path, "broken.jpg"), *scenes[:4]], scenes[4:]]
+        list(inspect_parts(BlobDetector(), ExpectedLoss(), parts, batch=5, progress=seen.append))
+        assert seen == [5, 10, 13]
