@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -158,6 +159,8 @@ def begun(context: RoundContext, round_index: int, detector: TorchDetector) -> P
 
     Waits while another process begins it. What was begun with another detector or config is removed.
     """
+    from boxwise.scorers.fitted_file import read_fitted
+
     folder = context.files(round_index).pool_pass
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder.with_suffix(".lock"), wait=True):
@@ -166,7 +169,7 @@ def begun(context: RoundContext, round_index: int, detector: TorchDetector) -> P
         if plan is None or plan.made_of != made_of:
             shutil.rmtree(folder, ignore_errors=True)
             return _begin(context, round_index, detector, made_of)
-        scorer = _kept_scorer(plan, detector) if context.oracle is None else None
+        scorer = read_fitted(folder / SCORER_FILE, device=detector.device) if context.oracle is None else None
         return PoolParts(context, round_index, plan, scorer or _fit(context, round_index, detector, plan.images)[0], detector)
 
 
@@ -180,12 +183,14 @@ def forget(context: RoundContext, round_index: int) -> None:
 
 def _begin(context: RoundContext, round_index: int, detector: TorchDetector, made_of: Mapping[str, Any]) -> PoolParts:
     images = tuple(context.store.pool())
+    from boxwise.scorers.fitted_file import write_fitted
+
     folder = context.files(round_index).pool_pass
     scorer, figures = _fit(context, round_index, detector, images)
     write_images(folder / IMAGES_FILE, images)
     plan = PassPlan(folder, made_of, _machine(detector), figures, _listing(folder), images)
     if context.oracle is None:  # it knows the ground truth, which goes into no file
-        _keep_scorer(plan, scorer)
+        write_fitted(folder / SCORER_FILE, scorer)
     with replacing(plan.folder / PLAN_FILE) as path:  # last: its presence says that the pass has begun
         path.write_bytes(_json({"made_of": made_of, "machine": plan.machine, "figures": figures, "listing": plan.listing}))
     return PoolParts(context, round_index, plan, scorer, detector)
@@ -235,11 +240,9 @@ def _made_of(context: RoundContext, round_index: int) -> dict[str, Any]:
 
 
 def _machine(detector: TorchDetector) -> dict[str, str]:
-    import torch
-
     from boxwise import __version__
 
-    return {"boxwise": __version__, "torch": str(torch.__version__), "device": detector.device.type}
+    return {"boxwise": __version__, "torch": version("torch"), "device": detector.device.type}
 
 
 def _read(folder: Path) -> PassPlan | None:
@@ -255,23 +258,6 @@ def _read(folder: Path) -> PassPlan | None:
 
 def _listing(folder: Path) -> str:
     return digest((folder / IMAGES_FILE).read_bytes())
-
-
-def _keep_scorer(plan: PassPlan, scorer: Scorer) -> None:
-    import torch
-
-    with replacing(plan.folder / SCORER_FILE) as path:
-        torch.save(scorer, path)
-
-
-def _kept_scorer(plan: PassPlan, detector: TorchDetector) -> Scorer | None:
-    """The scorer as it was fitted when the pass began; None where its file is gone or damaged."""
-    import torch
-
-    try:
-        return cast("Scorer", torch.load(plan.folder / SCORER_FILE, map_location=detector.device, weights_only=False))
-    except Exception:  # a damaged pickle raises anything
-        return None
 
 
 def _json(value: Any) -> bytes:
