@@ -6,12 +6,15 @@ The same on Linux, macOS and Windows.
 import csv
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from boxwise.errors import BoxwiseError
+
+_ASIDE = re.compile(r"\.(\d+)\.aside")
 
 
 @contextmanager
@@ -51,6 +54,26 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove what processes that are gone have left beside their targets in `folder` and below; the paths removed."""
+    left = [path for path in folder.rglob(".*.aside*") if (found := _ASIDE.search(path.name)) and not _runs(int(found[1]))]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return left
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":  # where asking would end it
+        return process != 0
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

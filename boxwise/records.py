@@ -61,6 +61,7 @@ class ImageRecord:
     image_id: unique in the study; the path below the image folder in POSIX form, suffix included.
     width, height: pixels after EXIF orientation, so as every reader and detector sees it.
     split: None until it is decided. source_id: the id it had in its source file (COCO's integer), if any.
+    digest: fingerprint of the file's bytes when the image joined. stamp: the file's size and time then. Neither makes two records differ.
     """
 
     image_id: str
@@ -69,6 +70,8 @@ class ImageRecord:
     height: int
     split: Split | None = None
     source_id: int | str | None = None
+    digest: str | None = field(default=None, compare=False)
+    stamp: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def test_only_the_store_writes_sql():
 @pytest.mark.parametrize("room", ["cli", "web", "labelstudio", "report", "results", "inference"])
 def test_pages_commands_and_reports_ask_the_study_and_not_its_store(room):
     files = [path for path in FILES if own_room(path) == room]
-    assert files and not [path.name for path in files if re.search(r"\.store\.\w+[(.]|\.store\b[^.\w]", _code(path))]
+    assert files and not [path.name for path in files if re.search(r"\b(opened|study|_study|made)\.store\b", _code(path))]
 
 
 def _code(path: Path) -> str:

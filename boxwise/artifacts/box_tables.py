@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from boxwise.artifacts.damage import intact
 from boxwise.boxes import Boxes
 from boxwise.files import replacing
 from boxwise.policies.base import SelfLabels
@@ -39,7 +40,7 @@ def write_proposals(path: Path, proposals: Iterable[Proposals]) -> None:
 def read_proposals(path: Path, settled: Mapping[str, Annotation]) -> dict[str, Proposals]:
     """image_id → proposals, with what was settled of each image before they were made."""
     found = {}
-    for row in pq.read_table(path).to_pylist():
+    for row in _read(path).to_pylist():
         boxes = _boxes(row, ids=np.array(row["ids"], object))
         found[row["image_id"]] = Proposals(row["image_id"], boxes, np.array(row["certain"], bool), settled.get(row["image_id"]))
     return found
@@ -55,26 +56,42 @@ def read_self_labels(path: Path) -> dict[str, SelfLabels]:
     """image_id → self-labels; empty when there is no such file: most policies label nothing themselves."""
     if not path.exists():
         return {}
-    return {row["image_id"]: SelfLabels(_boxes(row), _float(row["weights"])) for row in pq.read_table(path).to_pylist()}
+    return {row["image_id"]: SelfLabels(_boxes(row), _float(row["weights"])) for row in _read(path).to_pylist()}
 
 
 def write_consistency(path: Path, consistency: Mapping[str, NDArray[np.float32]]) -> None:
     """How well the boxes of each image stood up to cross-image validation, in the order of the image's boxes."""
     rows = [{"image_id": image_id, "consistency": values.tolist()} for image_id, values in consistency.items()]
     with replacing(path) as aside:
-        pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema([("image_id", pa.string()), ("consistency", _FLOATS)])), aside)
+        pq.write_table(
+            pa.Table.from_pylist(rows, schema=pa.schema([("image_id", pa.string()), ("consistency", _FLOATS)])),
+            aside,
+            write_page_checksum=True,
+        )
 
 
 def read_consistency(path: Path) -> dict[str, NDArray[np.float32]]:
     """What `write_consistency` wrote; empty when there is no such file."""
     if not path.exists():
         return {}
-    return {row["image_id"]: _float(row["consistency"]) for row in pq.read_table(path).to_pylist()}
+    return {row["image_id"]: _float(row["consistency"]) for row in _read(path).to_pylist()}
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]], further: Mapping[str, Any]) -> None:
     with replacing(path) as aside:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(list((_COLUMNS | dict(further)).items()))), aside)
+        pq.write_table(
+            pa.Table.from_pylist(list(rows), schema=pa.schema(list((_COLUMNS | dict(further)).items()))), aside, write_page_checksum=True
+        )
+
+
+def _write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, pa.DataType]]) -> None:
+    with replacing(path) as aside:
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(list(columns))), aside, write_page_checksum=True)
+
+
+def _read(path: Path) -> pa.Table:
+    with intact(path):
+        return pq.read_table(path, page_checksum_verification=True)
 
 
 def _row(image_id: str, boxes: Boxes) -> dict[str, Any]:

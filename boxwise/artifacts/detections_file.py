@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from boxwise.artifacts.damage import intact
 from boxwise.boxes import Boxes
 from boxwise.errors import BoxwiseError
 from boxwise.files import replacing
@@ -64,7 +65,10 @@ def detections_in(table: pa.Table) -> Iterator[tuple[str, Boxes]]:
 @contextmanager
 def writing_detections(path: Path) -> Iterator[DetectionsWriter]:
     """A writer whose file is at `path`, complete, when the block ends without an error, and absent otherwise."""
-    with replacing(path) as aside, pq.ParquetWriter(aside, SCHEMA, compression="zstd", use_dictionary=["image_id"]) as parquet:
+    with (
+        replacing(path) as aside,
+        pq.ParquetWriter(aside, SCHEMA, compression="zstd", use_dictionary=["image_id"], write_page_checksum=True) as parquet,
+    ):
         writer = DetectionsWriter(parquet)
         yield writer
         writer.flush()
@@ -84,14 +88,15 @@ def read_detections(path: Path, *, only: Collection[str] | None = None, groups: 
     """
     wanted = None if only is None else pa.array(only, pa.string())
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
     except (OSError, pa.ArrowInvalid) as error:
-        raise BoxwiseError(f"{path}: expected a Parquet file of detections ({error}).") from error
+        raise BoxwiseError(f"{path}: expected a Parquet file of detections ({error}). See `boxwise repair STUDY`.") from error
     with file:
         if file.schema_arrow.names != SCHEMA.names:
             raise BoxwiseError(f"{path}: expected columns {', '.join(SCHEMA.names)}, found {', '.join(file.schema_arrow.names)}.")
         for group in range(file.num_row_groups) if groups is None else groups:
-            table = file.read_row_group(group)
+            with intact(path):
+                table = file.read_row_group(group)
             if wanted is not None:
                 table = table.filter(pc.is_in(table["image_id"], wanted))
             yield from detections_in(table)

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from boxwise.artifacts.damage import intact
 from boxwise.artifacts.round_folder import RoundFolder
 from boxwise.config import CostConfig
 from boxwise.files import replacing
@@ -68,14 +70,14 @@ def write_scored_pool(files: RoundFolder, pool: ScoredPool) -> None:
     columns = {"image_id": list(pool.scores.image_ids), "score": pool.scores.values, "box_count": pool.box_counts}
     table = pa.table(columns | {_TERM + name: values for name, values in pool.scores.terms.items()})
     with replacing(files.scores) as path:
-        pq.write_table(table, path)
+        pq.write_table(table, path, write_page_checksum=True)
 
 
 def read_scored_pool(files: RoundFolder) -> ScoredPool:
     """What `write_scored_pool` wrote."""
     scores, box_counts = _read_scores(files.scores)
-    arrays = np.load(files.embeddings)
-    boxes = DetectedBoxes(**np.load(files.boxes)) if files.boxes.exists() else None
+    arrays = _arrays(files.embeddings)
+    boxes = DetectedBoxes(**_arrays(files.boxes)) if files.boxes.exists() else None
     return ScoredPool(scores, arrays["pool"], arrays["labeled"], box_counts, arrays["class_counts"], boxes)
 
 
@@ -85,6 +87,12 @@ def read_scores(path: Path) -> Scores:
 
 
 def _read_scores(path: Path) -> tuple[Scores, NDArray[np.float64]]:
-    table = pq.read_table(path)
+    with intact(path):
+        table = pq.read_table(path, page_checksum_verification=True)
     terms = {name.removeprefix(_TERM): table[name].to_numpy() for name in table.column_names if name.startswith(_TERM)}
     return Scores(tuple(table["image_id"].to_pylist()), table["score"].to_numpy(), terms), table["box_count"].to_numpy()
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    with intact(path), np.load(path) as archive:
+        return {name: archive[name] for name in archive.files}

@@ -19,8 +19,10 @@ from boxwise.cli.models import app as model_verbs
 from boxwise.cli.settings import app as setting_verbs
 from boxwise.cli.simulations import app as simulation_verbs
 from boxwise.cli.studies import app as study_verbs
+from boxwise.cli.upkeep import app as upkeep_verbs
 from boxwise.runtime import prepare_environment
 
+_STORE_FAULTS = ("OperationalError", "InterfaceError", "DatabaseError", "ProgrammingError")
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
@@ -39,6 +41,7 @@ for verbs in (
     data_verbs,
     setting_verbs,
     method_verbs,
+    upkeep_verbs,
 ):
     app.registered_commands.extend(verbs.registered_commands)
 app.add_typer(labelstudio_verbs, name="labelstudio")
@@ -82,8 +85,11 @@ def _explained(error: Exception) -> str | None:
         return f"{error.filename}: {error.strerror}."
     if isinstance(error, OSError) and error.errno == 28:
         return f"{error.filename or 'the disk'}: no space left. What was committed is safe: free some space and run again."
-    if type(error).__module__.startswith("sqlalchemy") and type(error).__name__ in ("OperationalError", "InterfaceError"):
-        return f"the study's store cannot be used: {str(error).splitlines()[0]}"
+    of_the_store = type(error).__module__.startswith("sqlalchemy") and type(error).__name__ in _STORE_FAULTS
+    if of_the_store or isinstance(error, ConnectionError):
+        from boxwise.store import fault_of
+
+        return f"the study's store: {fault_of(error)}"
     if type(error).__name__ == "OutOfMemoryError":
         return "the GPU is out of memory. Lower train.batch, score_batch or detector.imgsz."
     return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boxwise.cli.settings import note_edits
+from boxwise.cli.upkeep import check_files, note_files
 
 if TYPE_CHECKING:
     from boxwise.artifacts.facts import Round
@@ -29,6 +30,7 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
 
     opened = Study.open(study)
     note_edits(opened)
+    note_files(opened)
     state = _state(opened)
     if as_json:
         say_json(state | {"facts": {one.round: {phase.value: f.to_json() for phase, f in one.steps.items()} for one in opened.rounds()}})
@@ -66,6 +68,10 @@ def query(
     opened = Study.open(study)
     note_edits(opened)
     asked = opened.ask()
+    if out is None:
+        note_files(opened)
+    else:
+        check_files(opened, needed=[record for image_id in asked.image_ids if (record := opened.record(image_id))])
     if as_json:
         say_json(_questions(opened, asked))
         return

@@ -15,6 +15,7 @@ from boxwise.cli.labelling import Browser, Host, Port, Token, label_and_train
 from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
 from boxwise.cli.settings import take_edits
 from boxwise.cli.training_process import ending_with_parent
+from boxwise.cli.upkeep import check_files
 
 if TYPE_CHECKING:
     from boxwise.boxes import Boxes
@@ -84,6 +85,8 @@ def init(
         note(f"{len(quarantined)} images are quarantined; `boxwise doctor {study}` lists them.")
     for remark in dataset.notes:
         note(f"Note: {remark}")
+    if settings.store and settings.store != made.config.store:
+        note("The password is not kept: give it in PGPASSWORD, or in the file that PGPASSFILE names, from now on.")
     say(f"Next: boxwise run {study}")
 
 
@@ -107,6 +110,7 @@ def run(
 
         opened = Study.open(study)
         take_edits(opened)
+        check_files(opened)
         if rounds is not None:
             opened.extend(rounds)
         if label:
@@ -334,6 +338,7 @@ def _single(folder: Path, wanted: Phase) -> None:
     opened = Study.open(folder)
     if int(os.environ.get("RANK", "0")) == 0:
         take_edits(opened)
+        check_files(opened)
     if wanted is Phase.TRAIN and int(os.environ.get("RANK", "0")) > 0:
         opened.train_along()
         return

@@ -4,8 +4,27 @@
 """
 
 from boxwise.store.answers import HistoryEntry, Labour, Person, Stamp
+from boxwise.store.connecting import URL, fault_of, file_url, shown, without_password
+from boxwise.store.journal import Journal, StoredEvent
 from boxwise.store.labelling import Draft, LabellingStore, Lease
-from boxwise.store.schema import URL, file_url
 from boxwise.store.store import GIVEN, MODEL, Store
 
-__all__ = ["GIVEN", "MODEL", "URL", "Draft", "HistoryEntry", "LabellingStore", "Labour", "Lease", "Person", "Stamp", "Store", "file_url"]
+__all__ = [
+    "GIVEN",
+    "MODEL",
+    "URL",
+    "Draft",
+    "HistoryEntry",
+    "Journal",
+    "LabellingStore",
+    "Labour",
+    "Lease",
+    "Person",
+    "Stamp",
+    "Store",
+    "StoredEvent",
+    "fault_of",
+    "file_url",
+    "shown",
+    "without_password",
+]

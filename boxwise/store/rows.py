@@ -5,8 +5,10 @@ Knows the tables. Knows nothing of engines, rounds or when to commit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from boxwise.errors import StudyError
 from boxwise.jsonable import boxes_from_json, boxes_to_json, plain
 from boxwise.records import Action, Annotation, ImageRecord, Query, QueryItem, Source, Split, Verdict
 from boxwise.store.schema import ANNOTATIONS, IMAGES, QUERIES, STUDY, VERDICTS
+
+_REPAIR = "See `boxwise repair STUDY`."
 
 
 def put(connection: Connection, key: str, value: Any) -> None:
@@ -45,10 +49,11 @@ def append(
         "boxes": boxes_to_json(annotation.boxes),
         "sources": [source.value for source in annotation.sources],
         "rejected": annotation.rejected.tolist(),
-        "seconds": seconds,
+        "seconds": float(seconds),
         "at": now(),
         "late": late,
     }
+    row["digest"] = digest_of(row)
     if connection.execute(sa.select(IMAGES.c.image_id).where(IMAGES.c.image_id == annotation.image_id)).first() is None:
         raise StudyError(f"image {annotation.image_id!r} is not in the study.")
     number = int(connection.execute(ANNOTATIONS.insert(), row).inserted_primary_key[0])  # type: ignore[index]
@@ -78,10 +83,39 @@ def hold(connection: Connection, image_id: str) -> None:
 
 
 def read_record(row: Any) -> ImageRecord:
-    return ImageRecord(row.image_id, Path(row.path), row.width, row.height, Split(row.split), row.source_id)
+    split, marks = Split(row.split), (row.digest, row.stamp)
+    return ImageRecord(row.image_id, Path(row.path), row.width, row.height, split, row.source_id, *marks)
+
+
+def image_row(record: ImageRecord) -> dict[str, Any]:
+    """An image as the table holds it; without a split it joins the pool."""
+    return {
+        "image_id": record.image_id,
+        "path": str(record.path),
+        "width": record.width,
+        "height": record.height,
+        "split": (record.split or Split.TRAIN).value,
+        "source_id": record.source_id,
+        "digest": record.digest,
+        "stamp": record.stamp,
+    }
+
+
+def digest_of(row: Mapping[str, Any]) -> str:
+    """Fingerprint of what an annotation's row says; 16 hex digits."""
+    said = json.dumps([row[name] for name in ("image_id", "round", "annotator", "complete", "boxes", "sources", "rejected", "seconds")])
+    return blake2b(said.encode(), digest_size=8).hexdigest()
+
+
+def is_whole(row: Any) -> bool:
+    """Whether an annotation's row says what was stored; of rows without a digest that is not known."""
+    return row.digest is None or row.digest == digest_of(row._mapping)
 
 
 def read_annotation(row: Any) -> Annotation:
+    """Raises StudyError for a row that is not what was stored: a wrong box would pass for a label."""
+    if not is_whole(row):
+        raise StudyError(f"{row.image_id}: its labels of round {row.round} are not what was stored; the database is damaged. {_REPAIR}")
     sources = tuple(Source(source) for source in row.sources)
     rejected = np.asarray(row.rejected, np.float32).reshape(-1, 4)
     return Annotation(row.image_id, boxes_from_json(row.boxes), sources, row.complete, rejected, row.round)

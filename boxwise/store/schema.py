@@ -1,4 +1,4 @@
-"""The tables of a study's database and how it is opened: SQLite in WAL mode, or PostgreSQL.
+"""The tables of a study's database, SQLite's or PostgreSQL's, and a transaction that writes.
 
 A change of a column is a step of `migrations/` as well. Knows columns, not what they mean to a study.
 """
@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from threading import RLock
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.engine import Connection, Engine
 
 META = sa.MetaData()
 STUDY = sa.Table("study", META, sa.Column("key", sa.String, primary_key=True), sa.Column("value", sa.JSON, nullable=False))
@@ -26,6 +24,8 @@ IMAGES = sa.Table(
     sa.Column("split", sa.String, nullable=False, index=True),
     sa.Column("source_id", sa.JSON),
     sa.Column("fault", sa.String),  # why the image is quarantined; NULL: it is not
+    sa.Column("digest", sa.String),  # fingerprint of the file's bytes when the image joined
+    sa.Column("stamp", sa.String),  # the file's size and time then
     sa.Column("open", sa.Boolean),  # whether a policy left it in the pool or took it out; NULL: its annotation decides
 )
 ANNOTATIONS = sa.Table(
@@ -44,6 +44,7 @@ ANNOTATIONS = sa.Table(
     sa.Column(
         "late", sa.Boolean, nullable=False
     ),  # given after another's answer by someone who no longer held the image: history, never current
+    sa.Column("digest", sa.String),  # of what the row says; NULL: it is older than the checks
 )
 VERDICTS = sa.Table(
     "verdicts",
@@ -139,18 +140,6 @@ def others_of(image_id: str, round_index: int, annotator: str) -> sa.Select[tupl
 _SQLITE_WRITER = RLock()
 
 
-def file_url(path: Path) -> URL:
-    """The URL of SQLite's file at `path`, which may hold any character: backslashes, question marks, signs of per cent."""
-    return URL.create("sqlite", database=str(path.absolute()))
-
-
-def engine(url: str | URL) -> Engine:
-    engine = sa.create_engine(url)
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _configure_sqlite)
-    return engine
-
-
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that writes, committed when the block ends.
@@ -160,13 +149,3 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """
     with _SQLITE_WRITER if engine.dialect.name == "sqlite" else nullcontext(), engine.begin() as connection:
         yield connection
-
-
-def _configure_sqlite(connection: Any, _record: Any) -> None:
-    # FULL: a label is on the disk, not only in the system's cache, before it is acknowledged.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def shown(url: str | URL) -> str:
-    return sa.engine.make_url(url).render_as_string(hide_password=True)

@@ -17,8 +17,9 @@ from boxwise.errors import StudyError
 from boxwise.jsonable import plain
 from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, Source, Split, Verdict
 from boxwise.store.answers import HistoryEntry, Labour, Person, Stamp
+from boxwise.store.connecting import engine, reaching, shown
 from boxwise.store.migrations import NEWEST
-from boxwise.store.rows import append, hold, insert_query, now, put, read_annotation, read_item, read_record, read_verdicts
+from boxwise.store.rows import append, hold, image_row, insert_query, now, put, read_annotation, read_item, read_record, read_verdicts
 from boxwise.store.schema import (
     ANNOTATIONS,
     ANSWERS,
@@ -30,10 +31,8 @@ from boxwise.store.schema import (
     QUERIES,
     STUDY,
     VERDICTS,
-    engine,
     latest_of,
     others_of,
-    shown,
     writing,
 )
 from boxwise.store.upgrading import upgrade
@@ -50,15 +49,26 @@ class Store:
         self._engine = engine
 
     @classmethod
-    def create(cls, url: str | URL, facts: Mapping[str, Any]) -> Store:
-        """A new store at `url` holding the study's `facts` (config, classes...). Raises StudyError if one is there already."""
+    def create(
+        cls, url: str | URL, facts: Mapping[str, Any], *, images: Sequence[ImageRecord] = (), given: Sequence[Annotation] = ()
+    ) -> Store:
+        """A new store at `url` holding the study's `facts` (config, classes...), its images and given labels, all in one transaction.
+
+        What a creation in the same folder, `made_in`, left there unfinished is replaced. Raises StudyError if another study is there.
+        """
         store = cls(engine(url))
-        with writing(store._engine) as connection:
+        with reaching(url), writing(store._engine) as connection:
             if sa.inspect(connection).has_table(STUDY.name):
-                raise StudyError(f"{shown(url)}: there is a study already. Open it, or choose another folder.")
+                if not _unfinished(connection, facts):
+                    raise StudyError(f"{shown(url)}: there is a study already. Open it, or choose another folder and database.")
+                META.drop_all(connection)
             META.create_all(connection)
             start = {"schema_version": NEWEST, "position": [0, Phase.SELECT.value], **facts}
             connection.execute(STUDY.insert(), [{"key": key, "value": value} for key, value in start.items()])
+            if images:
+                connection.execute(IMAGES.insert(), [image_row(record) for record in images])
+            for annotation in given:
+                append(connection, annotation, (), 0, GIVEN, 0.0)
         return store
 
     @classmethod
@@ -68,10 +78,8 @@ class Store:
         `backup` is then the file that SQLite's was copied to. Raises StudyError if there is no store, or a newer version wrote it.
         """
         store = cls(engine(url))
-        try:
+        with reaching(url):
             store.backup = upgrade(store._engine)
-        except sa.exc.DBAPIError as error:
-            raise StudyError(f"{shown(url)}: not a boxwise study ({first_line(error)}).") from None
         return store
 
     def close(self) -> None:
@@ -108,17 +116,7 @@ class Store:
 
     def add_images(self, records: Iterable[ImageRecord]) -> None:
         """Add images; those without a split join the pool (train). Raises StudyError on an id that is there already."""
-        rows = [
-            {
-                "image_id": record.image_id,
-                "path": str(record.path),
-                "width": record.width,
-                "height": record.height,
-                "split": (record.split or Split.TRAIN).value,
-                "source_id": record.source_id,
-            }
-            for record in records
-        ]
+        rows = [image_row(record) for record in records]
         try:
             with writing(self._engine) as connection:
                 if rows:
@@ -129,6 +127,11 @@ class Store:
     def images(self, split: Split | None = None) -> list[ImageRecord]:
         """Images fit for use (not quarantined), by id; of one split, or all."""
         return self._images(*([IMAGES.c.split == split.value] if split else []))
+
+    def all_images(self) -> list[ImageRecord]:
+        """Every image by id, also those out of use."""
+        with self._engine.connect() as connection:
+            return [read_record(row) for row in connection.execute(sa.select(IMAGES).order_by(IMAGES.c.image_id))]
 
     def record(self, image_id: str) -> ImageRecord | None:
         """One image, also a quarantined one; None where the study has no such image."""
@@ -319,9 +322,11 @@ class Store:
             put(connection, "position", [then[0], then[1].value])
 
     def reopen(self, round_index: int, phase: Phase) -> None:
-        """Go back to a step that was skipped because the budget had ended."""
+        """Go back to a step; what it and the steps after it have said is forgotten."""
+        again = [step.value for step in tuple(Phase)[tuple(Phase).index(phase) :]]
+        this = sa.and_(FACTS.c.round == round_index, FACTS.c.phase.in_(again))
         with writing(self._engine) as connection:
-            connection.execute(FACTS.delete().where(FACTS.c.round == round_index, FACTS.c.phase == phase.value))
+            connection.execute(FACTS.delete().where(sa.or_(this, FACTS.c.round > round_index)))
             put(connection, "position", [round_index, phase.value])
 
     def query(self, round_index: int) -> Query:
@@ -379,3 +384,10 @@ def _overtaken(connection: Connection, image_id: str, round_index: int, annotato
 
 def first_line(error: sa.exc.DBAPIError) -> str:
     return str(error.orig).splitlines()[0]
+
+
+def _unfinished(connection: Connection, facts: Mapping[str, Any]) -> bool:
+    """Whether the database holds a study of the same folder in which nothing has happened: its creation ended before the folder was."""
+    folder = connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == "made_in")).scalar()
+    begun = connection.execute(sa.select(sa.func.count()).select_from(FACTS)).scalar_one()
+    return begun == 0 and folder is not None and folder == facts.get("made_in")

@@ -7,8 +7,7 @@ Knows the order of the steps, not what they do (rounds/), nor where answers come
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import sleep, time
@@ -25,15 +24,15 @@ from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig, differences, dump_config, load_config, parse_config
 from boxwise.data.formats.base import Dataset
 from boxwise.errors import BoxwiseError, StudyError
-from boxwise.files import locked, replacing
+from boxwise.files import replacing
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
 from boxwise.registry import settled
 from boxwise.rounds import Event, RoundContext, Shard, settings
 from boxwise.rounds.duration import Duration, expected_duration
-from boxwise.store import GIVEN, URL, Store, file_url
-from boxwise.study.reading import StudyReader
+from boxwise.store import URL, Store, file_url, without_password
+from boxwise.study.upkeep import StudyUpkeep, findings_of, given_annotation
 
-CONFIG_FILE = "config.yaml"
+CONFIG_FILE, DATABASE = "config.yaml", "study.sqlite"
 _POLL_SECONDS = 0.5
 _BEFORE_TRAIN = (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
 _Question = tuple[Mapping[str, QueryItem], Mapping[str, Proposals]]  # what a round asks and suggests, by image id
@@ -48,7 +47,7 @@ class Annotator(Protocol):
     def annotate(self, item: QueryItem, proposals: Proposals | None) -> tuple[Sequence[Verdict], float]: ...
 
 
-class Study(StudyReader):
+class Study(StudyUpkeep):
     """Open with `Study.create` or `Study.open`; then `run` until it needs labels, `tell` them, `run` again."""
 
     def __init__(self, folder: Path, store: Store, config: StudyConfig) -> None:
@@ -63,6 +62,7 @@ class Study(StudyReader):
         Raises StudyError when the folder holds a study already, has no image, or the classes are unknown.
         """
         folder, config = Path(folder), settled(config or StudyConfig())
+        url, config = _url(folder, config), _as_kept(config)
         if not dataset.images:
             raise StudyError(f"{folder}: the data set has no usable image ({len(dataset.findings)} findings).")
         if not dataset.classes:
@@ -70,19 +70,19 @@ class Study(StudyReader):
         rounds.check(config, dataset.classes, simulated=simulated)
         cls.check_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob("study.sqlite*"):  # no config file: a creation that was interrupted
+        for leftover in folder.glob(f"{DATABASE}*"):  # no config file: a creation that was interrupted
             leftover.unlink()
         facts = {
             "config": config.model_dump(mode="json"),
             "classes": list(dataset.classes),
             "class_ids": list(dataset.class_ids) if dataset.class_ids else None,
-            "findings": [[f.kind.value, str(f.path), f.message, f.image_id, f.quarantined] for f in dataset.findings],
+            "findings": findings_of(dataset.findings),
+            "made_in": str(folder.absolute()),
         }
-        store = Store.create(_url(folder, config), facts)
-        store.add_images(dataset.images)
-        given = (_given(record.image_id, dataset.labels[record.image_id]) for record in dataset.images if record.image_id in dataset.labels)
-        store.annotate_all(given, round_index=0, annotator=GIVEN)
-        _write_config(folder, config)  # last: its presence says that the study is whole
+        images = [replace(record, path=record.path.absolute()) for record in dataset.images]
+        given = [given_annotation(r.image_id, dataset.labels[r.image_id]) for r in images if r.image_id in dataset.labels]
+        store = Store.create(url, facts, images=images, given=given)
+        write_config(folder, config)  # last: its presence says that the study is whole
         return cls(folder, store, config)
 
     @staticmethod
@@ -97,9 +97,12 @@ class Study(StudyReader):
         folder = Path(folder)
         if not (folder / CONFIG_FILE).is_file():
             raise StudyError(f"{folder}: no boxwise study here (no {CONFIG_FILE}). Make one with `boxwise init {folder} --images DIR`.")
-        store = Store.open(_url(folder, load_config(folder / CONFIG_FILE)))
-        stored = parse_config(store.get("config"), str(folder))
-        if config is not None and config != stored:
+        written = _written(folder)
+        if not written.store and not (folder / DATABASE).is_file():
+            raise StudyError(f"{folder / DATABASE}: expected the study's database, found no such file. See `boxwise repair {folder}`.")
+        store = Store.open(_url(folder, written))
+        stored = _as_kept(parse_config(store.get("config"), str(folder)))
+        if config is not None and _as_kept(config) != stored:
             raise StudyError(f"{folder}: opened with another config than its own:\n  " + "\n  ".join(differences(stored, config)))
         return cls(folder, store, stored)
 
@@ -215,7 +218,7 @@ class Study(StudyReader):
         if phase is Phase.DONE:
             return phase
         with self._lock():
-            self.config = parse_config(self.store.get("config"), str(self.folder))  # another process may have changed it
+            self.config = _as_kept(parse_config(self.store.get("config"), str(self.folder)))  # another process may have changed it
             context = self._context(oracle, on_event)
             if phase is Phase.ANNOTATE and self.store.unanswered(number).items:
                 return phase
@@ -276,7 +279,7 @@ class Study(StudyReader):
 
     def edited(self) -> StudyConfig | None:
         """What config.yaml says now, where that is another config than the one in force."""
-        written = load_config(self.folder / CONFIG_FILE)
+        written = _as_kept(_written(self.folder))
         return None if written == self.config else written
 
     def change(self, config: StudyConfig) -> list[settings.Change]:
@@ -310,6 +313,11 @@ class Study(StudyReader):
             raise StudyError(f"{self.folder}: budget.rounds is {self.config.budget.rounds}, it can only grow; found {rounds}.")
         self._set_config(self.config.model_copy(update={"budget": self.config.budget.model_copy(update={"rounds": rounds})}))
         self._reopen()
+
+    def go_back(self, round_index: int, phase: Phase) -> None:
+        """Do a step of a round again, and what comes after it; only while no question has been asked since."""
+        with self._lock():
+            self.store.reopen(round_index, phase)
 
     def _reopen(self) -> None:
         """A study that was done goes on with its last score step where the budget has grown since, unless nothing was left to ask."""
@@ -364,30 +372,33 @@ class Study(StudyReader):
             raise BoxwiseError(f"{image_id}: box {boxes.xyxy[wrong_box][0].tolist()}, expected finite x1 < x2 and y1 < y2.")
 
     def _set_config(self, config: StudyConfig) -> None:
-        _write_config(self.folder, config)  # first: a file that is ahead of the store is taken for an edit, and taken in
+        config = _as_kept(config)
+        write_config(self.folder, config)  # first: a file that is ahead of the store is taken for an edit, and taken in
         self.store.put("config", config.model_dump(mode="json"))
         self.config = config
 
-    @contextmanager
-    def _lock(self, *, wait: bool = False) -> Iterator[None]:
-        try:
-            with locked(self.folder / ".lock", wait=wait):
-                yield
-        except BlockingIOError:
-            raise StudyError(f"{self.folder}: another boxwise process is working on this study.") from None
+
+def _written(folder: Path) -> StudyConfig:
+    """The config that the study's folder holds; StudyError for an empty file, which would pass for the defaults."""
+    path = folder / CONFIG_FILE
+    if not path.read_text(encoding="utf-8", errors="replace").strip():
+        raise StudyError(f"{path}: expected the study's settings, found an empty file. `boxwise repair {folder}` writes them again.")
+    return load_config(path)
 
 
-def _write_config(folder: Path, config: StudyConfig) -> None:
+def write_config(folder: Path, config: StudyConfig) -> None:
+    """Leave the config in the study's folder, for people to read and edit."""
     with replacing(folder / CONFIG_FILE) as path:
         path.write_text(dump_config(config), encoding="utf-8")
 
 
 def _url(folder: Path, config: StudyConfig) -> str | URL:
-    return config.store or file_url(folder / "study.sqlite")
+    return config.store or file_url(folder / DATABASE)
 
 
-def _given(image_id: str, boxes: Boxes) -> Annotation:
-    return Annotation(image_id, boxes, (Source.HUMAN,) * len(boxes), complete=True)
+def _as_kept(config: StudyConfig) -> StudyConfig:
+    """The config as files and the store hold it, so without the database's password."""
+    return config.model_copy(update={"store": without_password(config.store)}) if config.store else config
 
 
 def _ignore(_event: Event) -> None:

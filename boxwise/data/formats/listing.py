@@ -14,6 +14,7 @@ from pathlib import Path
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Finding, FindingKind, Progress, printable
 from boxwise.data.formats.layout import ImageIndex, is_file, name_fault
 from boxwise.data.images import digest, image_size, orientation, verify_image
+from boxwise.data.watching import file_stamp
 from boxwise.errors import ImageError
 from boxwise.records import ImageRecord, Split
 
@@ -53,6 +54,7 @@ class _Measured:
 
     size: tuple[int, int] | None = None
     digest: str | None = None
+    stamp: str | None = None
     turn: int = 1
     fault: str | None = None
 
@@ -78,7 +80,8 @@ def check_images(
         if fault is not None:
             findings.append(fault)
         elif measured.size is not None:
-            records.append(ImageRecord(image.image_id, image.path, *measured.size, image.split, image.source_id))
+            mark = (measured.digest, measured.stamp)
+            records.append(ImageRecord(image.image_id, image.path, *measured.size, image.split, image.source_id, *mark))
             digests |= {image.image_id: measured.digest} if measured.digest else {}
             turns |= {image.image_id: measured.turn} if measured.turn > 1 else {}
         if progress is not None:
@@ -115,8 +118,9 @@ def _measure_one(path: Path, verify: bool, raw: bool) -> _Measured:
     if not is_file(path):
         return _Measured()
     try:
+        stamp = file_stamp(path)  # before the bytes are read, so that a change on the way is noticed later
         size, fingerprint = (verify_image(path), digest(path)) if verify else (image_size(path), None)
-        return _Measured(size, fingerprint, orientation(path) if raw else 1)
+        return _Measured(size, fingerprint, stamp, orientation(path) if raw else 1)
     except ImageError as error:
         return _Measured(fault=str(error))
 

@@ -1,0 +1,199 @@
+"""The verbs that keep a study in order beside its rounds: add, relocate, unlabel, exclude, include, history, repair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
+
+if TYPE_CHECKING:
+    from boxwise.data.watching import Looked
+    from boxwise.records import ImageRecord
+    from boxwise.store import HistoryEntry, StoredEvent
+    from boxwise.study import Study
+
+app = typer.Typer()
+StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
+ImageNames = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Images by name, or by the unique end of it.")]
+Who = Annotated[str | None, typer.Option("--by", help="Who does it; kept with it.", show_default="the user of this machine")]
+_SHOWN = 3
+
+
+@app.command()
+def add(
+    study: StudyFolder,
+    images: Annotated[Path | None, typer.Option(help="Folder of images, searched through its subfolders.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Labels of them that exist already, in the study's classes.")] = None,
+    format: FormatName = None,
+    labels_in: LabelsIn = Pixels.UPRIGHT,
+    voc_origin: VocOrigin = 0,
+    by: Who = None,
+) -> None:
+    """Let new images join the study. Those that it has already stay as they are; copies and broken files are named."""
+    from boxwise.cli.console import note, reading, say
+    from boxwise.data.datasets import read_pool
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    meant, classes = coordinates(labels_in, voc_origin), opened.classes
+    dataset = read_pool(images, labels, format_name=format, classes=classes, coordinates=meant, progress=reading)
+    added = opened.add(dataset, who=by)
+    for finding in added.findings:
+        note(f"{finding.kind.value}: {finding.message}")
+    say(f"{added.images} images joined, {added.labels} of them labelled; {added.known} were in the study already.")
+    say(f"{len(opened.pool())} images in the pool. Next: boxwise run {study}")
+
+
+@app.command()
+def relocate(
+    study: StudyFolder,
+    images: Annotated[Path, typer.Option(help="Where the images lie now.")],
+    changed: Annotated[bool, typer.Option("--changed", help="Take files of other content, too.")] = False,
+    by: Who = None,
+) -> None:
+    """Say where the images lie after they were moved. Each is known by its name and its content."""
+    from boxwise.cli.console import note, say
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    done = opened.relocate(images, changed_too=changed, who=by)
+    say(f"{done.moved} images are found in {images} now" + (f", {done.restored} of them are in use again." if done.restored else "."))
+    if done.changed:
+        note(f"{_named(done.changed)}: other content than when the images joined, left where they were. --changed takes them.")
+    if done.missing:
+        note(f"{_named(done.missing)}: not in {images}.")
+
+
+@app.command()
+def unlabel(study: StudyFolder, images: ImageNames, by: Who = None) -> None:
+    """Take the labels of images back. They stay in the history; images of the pool may be asked about again."""
+    from boxwise.cli.console import note, say
+    from boxwise.records import Split
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    taken = opened.unlabel([opened.image_named(name) for name in images], who=by)
+    say(f"{len(taken)} images are unlabelled now: {', '.join(taken) or 'none had labels'}.")
+    aside = [i for i in taken if (record := opened.record(i)) and record.split is not Split.TRAIN]
+    if aside:
+        note(f"{_named(aside)}: of val or test, so never asked about; label them on the page or by `boxwise import`.")
+
+
+@app.command()
+def exclude(
+    study: StudyFolder,
+    images: ImageNames,
+    reason: Annotated[str, typer.Option(help="Why; shown wherever the image is.")] = "no reason given",
+    by: Who = None,
+) -> None:
+    """Take images out of use, with their labels. `boxwise include` puts them back."""
+    from boxwise.cli.console import say
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    taken = opened.exclude([opened.image_named(name) for name in images], reason, who=by)
+    say(f"{len(taken)} images are out of use now: {', '.join(taken) or 'all were so already'}.")
+
+
+@app.command()
+def include(study: StudyFolder, images: ImageNames, by: Who = None) -> None:
+    """Put images to use again: excluded ones, those flagged on the page, and those whose file was broken and is mended."""
+    from boxwise.cli.console import say
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    back = opened.include([opened.image_named(name) for name in images], who=by)
+    say(f"{len(back)} images are in use again: {', '.join(back) or 'none was out of use'}.")
+
+
+@app.command()
+def history(study: StudyFolder, image: Annotated[str, typer.Argument(metavar="IMAGE")]) -> None:
+    """All that has happened to an image: who labelled it when and how, and what else was done with it."""
+    from boxwise.cli.console import say
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    image_id = opened.image_named(image)
+    record, current = opened.record(image_id), opened.annotation(image_id)
+    assert record is not None and record.split is not None
+    say(f"{image_id}: {record.split.value}, {record.width} x {record.height}, {record.path}")
+    if fault := opened.quarantined().get(image_id):
+        say(f"out of use: {fault}")
+    lines = [(entry.at, _entry_line(entry, opened.classes)) for entry in opened.history(image_id)]
+    lines += [(event.at, _event_line(event)) for event in opened.events(image_id)]
+    for at, line in sorted(lines):
+        say(f"{at}  {line}")
+    say("Now: no labels." if current is None else f"Now: {_boxes(current.boxes.labels.tolist(), opened.classes)}.")
+
+
+@app.command()
+def repair(study: StudyFolder) -> None:
+    """Put right what can be in a study that a disk or a kill has damaged: settings, database, files of rounds."""
+    from boxwise.cli.console import say
+    from boxwise.study.repair import repair as put_right
+
+    said = put_right(study)
+    for sentence in said:
+        say(sentence)
+    say(f"Next: boxwise run {study}" if said else f"{study}: nothing is damaged.")
+
+
+def check_files(opened: Study, *, needed: Sequence[ImageRecord] = ()) -> None:
+    """As `note_files`, but StudyError where a whole folder of images is gone, or one of the images that are `needed` now."""
+    from boxwise.errors import StudyError
+
+    looked, wanted = opened.look(), {record.image_id for record in needed}
+    lost = [record for record in looked.missing if record.image_id in wanted]
+    if looked.folders_gone or lost:
+        first = (lost or looked.missing)[0]
+        raise StudyError(
+            f"{first.path}: expected the image {first.image_id}, found no such file. {len(looked.missing)} images are missing. "
+            f"If they were moved: boxwise relocate {opened.folder} --images DIR"
+        )
+    _note(opened, looked)
+
+
+def note_files(opened: Study) -> None:
+    """Say which image files are gone, have other content than when they joined, or lie beside them and are not in the study."""
+    _note(opened, opened.look())
+
+
+def _note(opened: Study, looked: Looked) -> None:
+    from boxwise.cli.console import note
+
+    new, folder = opened.new_files(), opened.folder
+    if looked.missing:
+        note(f"{_files(looked.missing)} are missing. If they were moved: boxwise relocate {folder} --images DIR")
+    if looked.changed:
+        note(f"{_files(looked.changed)} have other content than when they joined: do their labels still fit? Look: boxwise doctor {folder}")
+    if new:
+        note(f"{len(new)} image files are not in the study (first: {new[0]}). To add them: boxwise add {folder} --images DIR")
+
+
+def _files(records: Sequence[ImageRecord]) -> str:
+    paths = ", ".join(str(record.path) for record in records[:_SHOWN])
+    return f"{len(records)} image files ({paths}{', ...' if len(records) > _SHOWN else ''})"
+
+
+def _named(image_ids: Sequence[str]) -> str:
+    return f"{len(image_ids)} images ({', '.join(image_ids[:_SHOWN])}{', ...' if len(image_ids) > _SHOWN else ''})"
+
+
+def _entry_line(entry: HistoryEntry, classes: Sequence[str]) -> str:
+    given = entry.annotation
+    whole = "complete" if given.complete else "incomplete"
+    past = ", not counted: taken back or too late" if entry.late else ""
+    return f"labelled by {entry.annotator}, round {given.round}: {_boxes(given.boxes.labels.tolist(), classes)}, {whole}{past}"
+
+
+def _event_line(event: StoredEvent) -> str:
+    return f"{event.body.get('why', f'{event.kind} by {event.who}')}, round {event.round}"
+
+
+def _boxes(labels: Sequence[int], classes: Sequence[str]) -> str:
+    counts = {name: sum(label == number for label in labels) for number, name in enumerate(classes)}
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no objects"

@@ -1,0 +1,147 @@
+"""Reaching a study's database: engines with their settings, passwords from where PostgreSQL's own tools look, faults in one sentence.
+
+A password is never shown and never kept: it comes from PGPASSWORD or the password file each time. Knows no tables.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Engine
+
+from boxwise.errors import StudyError
+
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # a lost server is one message, without the pool's traceback above it
+_DRIVER = "postgresql+pg8000"
+_PORT = 5432
+
+
+def file_url(path: Path) -> URL:
+    """The URL of SQLite's file at `path`, which may hold any character: backslashes, question marks, signs of per cent."""
+    return URL.create("sqlite", database=str(path.absolute()))
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be kept."""
+    found = _parsed(url)
+    return url if found.password is None else found._replace(password=None).render_as_string()
+
+
+def shown(url: str | URL) -> str:
+    """The URL as it may be shown."""
+    return _parsed(url).render_as_string(hide_password=True)
+
+
+def engine(url: str | URL) -> Engine:
+    """An engine on the database; nothing is connected yet. Raises StudyError for a URL or a driver that cannot serve."""
+    found = _parsed(url)
+    if found.drivername == "postgresql":
+        found = found.set(drivername=_DRIVER)
+    if found.drivername == _DRIVER and find_spec("pg8000") is None:
+        raise StudyError(f"{shown(url)}: PostgreSQL needs the driver pg8000. Install it: pip install 'boxwise[postgres]'.")
+    further = {}
+    if found.drivername == _DRIVER and found.password is None:
+        further = {"password": _password(found) or ""}  # pg8000 breaks where it is asked for one and has none
+    try:
+        made = sa.create_engine(found, connect_args=further)
+    except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StudyError(f"{shown(url)}: expected sqlite or {_DRIVER}, found a database that cannot be used ({error}).") from None
+    if made.dialect.name == "sqlite":
+        sa.event.listen(made, "connect", _configure_sqlite)
+    else:
+        sa.event.listen(made, "checkout", _see_that_it_lives)
+    return made
+
+
+@contextmanager
+def reaching(url: str | URL) -> Iterator[None]:
+    """Within the block what the database answers to being reached becomes one StudyError."""
+    try:
+        yield
+    except (sa.exc.DBAPIError, OSError) as error:
+        raise StudyError(f"{shown(url)}: {fault_of(error)}") from None
+
+
+def fault_of(error: Exception) -> str:
+    """What went wrong with a database, in a sentence with what to do next."""
+    original = getattr(error, "orig", None) or error
+    said, code = str(original), _code(original)
+    if code in ("28P01", "28000") or "password" in said.lower():
+        return "the server refused the user or password. Set PGPASSWORD, or a line for it in the file that PGPASSFILE names."
+    if code == "3D000":
+        return "the server has no such database. Create it first: createdb NAME."
+    if code == "57P03":
+        return "the server is starting or shutting down. Try again in a moment."
+    if code == "57P01" or any(
+        sign in said for sign in ("network error", "closed the connection", "Broken pipe", "reset by peer", "is closed")
+    ):
+        return "the connection to the server was lost. What was committed is safe: run the same command again."
+    if isinstance(original, OSError) or any(sign in said for sign in ("create a connection", "connection refused", "Can't create")):
+        return f"no server answers there ({_first_line(said)}). Is PostgreSQL running, and are host and port right?"
+    if "not a database" in said:
+        return f"not a boxwise study, or a damaged one ({_first_line(said)}). See `boxwise repair STUDY`."
+    if "malformed" in said:
+        return f"the database is damaged ({_first_line(said)}). See `boxwise repair STUDY`."
+    if code == "42P01" or "no such table" in said:
+        return f"not a boxwise study ({_first_line(said)})."
+    return f"the database cannot be used ({_first_line(said)})."
+
+
+def _code(error: BaseException | None) -> str:
+    """The SQLSTATE in the arguments of pg8000's error, or of the one that it was raised from; empty where there is none."""
+    while error is not None:
+        if error.args and isinstance(error.args[0], dict):
+            return str(error.args[0].get("C", ""))
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def _first_line(said: str) -> str:
+    message = re.search(r"'M': ['\"](.*?)['\"],", said)
+    return message[1] if message else (said.splitlines() or ["no reason given"])[0]
+
+
+def _password(url: URL) -> str | None:
+    """Of PGPASSWORD, or the first line of the password file that fits: host:port:database:user:password, `*` for any."""
+    if given := os.environ.get("PGPASSWORD"):
+        return given
+    file = Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass")
+    wanted = (url.host or "localhost", str(url.port or _PORT), url.database or "", url.username or "")
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        fields = [re.sub(r"\\(.)", r"\1", field) for field in re.split(r"(?<!\\):", line)]
+        if not line.startswith("#") and len(fields) == 5 and all(f in ("*", w) for f, w in zip(fields, wanted, strict=False)):
+            return fields[4]
+    return None
+
+
+def _parsed(url: str | URL) -> URL:
+    try:
+        return sa.engine.make_url(url)
+    except sa.exc.ArgumentError:
+        raise StudyError("store: expected a URL such as postgresql+pg8000://user@host/database, found something else.") from None
+
+
+def _see_that_it_lives(connection: Any, _record: Any, _proxy: Any) -> None:
+    """A page may be left alone for longer than a connection lives; then another is made. pg8000 raises OSError, which no pool expects."""
+    try:
+        connection.cursor().execute("SELECT 1")
+    except Exception as error:
+        raise sa.exc.DisconnectionError from error
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    # FULL: a label is on the disk, not only in the system's cache, before it is acknowledged.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")

@@ -1,0 +1,132 @@
+"""What is done to a study beside its rounds, each with who did it, when, and the round from which it holds: append-only.
+
+Images join, labels are taken back, images go out of use and come back, files move. Every method is one transaction. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from boxwise.boxes import Boxes
+from boxwise.jsonable import boxes_to_json, plain
+from boxwise.records import Annotation, ImageRecord
+from boxwise.store.rows import append, hold, image_row, is_whole, now
+from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, writing
+from boxwise.store.store import GIVEN, Store
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """at: ISO 8601, UTC. round: from which it holds. kind: "added", "unlabelled", "excluded", "included", "moved", ...
+
+    image_id: None where it is about the whole study. body: what there is to know of it.
+    """
+
+    at: str
+    round: int
+    who: str
+    kind: str
+    image_id: str | None
+    body: Mapping[str, Any]
+
+
+class Journal:
+    """The events of one study, and the changes that they are of."""
+
+    def __init__(self, store: Store) -> None:
+        self._engine = store.engine
+
+    def events(self, image_id: str | None = None) -> list[StoredEvent]:
+        """All events, or those of one image, oldest first."""
+        statement = sa.select(EVENTS).order_by(EVENTS.c.id)
+        if image_id is not None:
+            statement = statement.where(EVENTS.c.image_id == image_id)
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement)
+            return [StoredEvent(row.at, row.round, row.who, row.kind, row.image_id, row.body) for row in rows]
+
+    def add(
+        self, records: Sequence[ImageRecord], labels: Iterable[Annotation], *, round_index: int, who: str, body: Mapping[str, Any]
+    ) -> None:
+        """Images join the study, with the labels that came with them."""
+        with writing(self._engine) as connection:
+            if records:
+                connection.execute(IMAGES.insert(), [image_row(record) for record in records])
+            for annotation in labels:
+                append(connection, annotation, (), round_index, GIVEN, 0.0)
+            for record in records:
+                _record(connection, round_index, who, "added", record.image_id, {})
+            _record(connection, round_index, who, "images added", None, body)
+
+    def unlabel(self, image_ids: Sequence[str], *, round_index: int, who: str) -> list[str]:
+        """Make every annotation of the images history that is never current; returns the images that had one.
+
+        An image of the pool may be asked about again; what was spent on it stays spent.
+        """
+        with writing(self._engine) as connection:
+            taken = [image_id for image_id in image_ids if _take_back(connection, image_id)]
+            for image_id in taken:
+                _record(connection, round_index, who, "unlabelled", image_id, {})
+        return taken
+
+    def exclude(self, image_ids: Sequence[str], fault: str, *, round_index: int, who: str) -> list[str]:
+        """Take images out of use; those that are out of use already stay so for their first reason. Returns the others."""
+        return self._set_fault(image_ids, IMAGES.c.fault.is_(None), fault, "excluded", round_index, who)
+
+    def include(self, image_ids: Sequence[str], *, round_index: int, who: str) -> list[str]:
+        """Put images to use again, with the labels that they had; returns those that were out of use."""
+        return self._set_fault(image_ids, IMAGES.c.fault.is_not(None), None, "included", round_index, who)
+
+    def move(self, records: Sequence[ImageRecord], *, round_index: int, who: str, body: Mapping[str, Any]) -> None:
+        """The images' files lie elsewhere now, or hold other bytes."""
+        with writing(self._engine) as connection:
+            for record in records:
+                row = image_row(record)
+                connection.execute(
+                    IMAGES.update()
+                    .where(IMAGES.c.image_id == record.image_id)
+                    .values({name: row[name] for name in ("path", "width", "height", "digest", "stamp")})
+                )
+            _record(connection, round_index, who, "images moved", None, body)
+
+    def set_aside_damaged(self, *, round_index: int, who: str) -> list[str]:
+        """Make the annotations that are not what was stored history, as far as that can be told; the images that had one."""
+        with writing(self._engine) as connection:
+            rows = connection.execute(sa.select(ANNOTATIONS).where(sa.not_(ANNOTATIONS.c.late))).all()
+            damaged = [row for row in rows if not is_whole(row)]
+            for row in damaged:
+                values = {"late": True, "boxes": boxes_to_json(Boxes.empty()), "sources": [], "rejected": [], "complete": False}
+                values |= {"digest": None}
+                connection.execute(ANNOTATIONS.update().where(ANNOTATIONS.c.id == row.id).values(**values))
+                _record(connection, round_index, who, "damaged", row.image_id, {"why": "a damaged annotation was set aside"})
+        return [row.image_id for row in damaged]
+
+    def _set_fault(self, image_ids: Sequence[str], where: Any, fault: str | None, kind: str, round_index: int, who: str) -> list[str]:
+        changed = []
+        with writing(self._engine) as connection:
+            for image_id in image_ids:
+                hold(connection, image_id)
+                found = connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id, where).values(fault=fault))
+                if found.rowcount:
+                    changed.append(image_id)
+                    _record(connection, round_index, who, kind, image_id, {} if fault is None else {"why": fault})
+        return changed
+
+
+def _take_back(connection: Connection, image_id: str) -> bool:
+    hold(connection, image_id)
+    mine = sa.and_(ANNOTATIONS.c.image_id == image_id, sa.not_(ANNOTATIONS.c.late))
+    taken = connection.execute(ANNOTATIONS.update().where(mine).values(late=True)).rowcount > 0
+    if taken:
+        connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(open=None))
+    return taken
+
+
+def _record(connection: Connection, round_index: int, who: str, kind: str, image_id: str | None, body: Mapping[str, Any]) -> None:
+    row = {"at": now(), "round": round_index, "who": who, "kind": kind, "image_id": image_id, "body": plain(dict(body))}
+    connection.execute(EVENTS.insert(), row)

@@ -1,0 +1,114 @@
+"""What can be put right in a damaged study: its settings from the store, the store from the rows that can be read, a round's files by doing
+the step again that left them.
+
+Returns what was found and done, a sentence each. Labels are never thrown away: what is replaced is kept beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from boxwise.artifacts.damage import fault_in
+from boxwise.artifacts.round_folder import RoundFolder
+from boxwise.config import load_config, parse_config
+from boxwise.errors import ConfigError, StudyError
+from boxwise.files import sweep
+from boxwise.records import Phase
+from boxwise.store import Store, file_url
+from boxwise.store.salvage import fault_in_database, salvage
+from boxwise.study.study import CONFIG_FILE, DATABASE, Study, write_config
+
+_STEPS = tuple(Phase)
+
+
+def repair(folder: Path) -> list[str]:
+    """Put right what can be; a sentence for each thing found, none where all is whole. StudyError where there is no study to repair."""
+    if not folder.is_dir():
+        raise StudyError(f"{folder}: no such folder.")
+    said = [f"{path}: left over by a process that was killed; removed." for path in sweep(folder)]
+    said += _database(folder / DATABASE)
+    said += _settings(folder)
+    study = Study.open(folder)
+    said += [
+        f"{image_id}: an annotation is not what was stored. It is history now; the one before it counts, or the image has no labels."
+        for image_id in study.set_aside_damaged()
+    ]
+    return [*said, *_files(study)]
+
+
+def _database(path: Path) -> Iterator[str]:
+    """SQLite's file, where the study has one."""
+    if path.is_file():
+        if fault := fault_in_database(path):
+            counts = salvage(path)
+            yield f"{path}: damaged ({fault}). Rebuilt from what can be read; the damaged file is kept as {path.name}.damaged."
+            for table, (kept, lost) in counts.items():
+                if lost:
+                    yield f"  {table}: {kept} rows kept, at least {lost} lost."
+        return
+    copies = sorted(path.parent.glob(f"{path.stem}.schema_*{path.suffix}"))
+    if copies:
+        path.write_bytes(copies[-1].read_bytes())
+        yield f"{path}: missing. Put back from {copies[-1].name}, so as the study was when boxwise was last updated."
+
+
+def _settings(folder: Path) -> Iterator[str]:
+    path = folder / CONFIG_FILE
+    try:
+        if path.is_file() and path.read_text(encoding="utf-8").strip():
+            load_config(path)
+            return
+        fault = "empty" if path.is_file() else "missing"
+    except (ConfigError, OSError, ValueError) as error:
+        fault = str(error).splitlines()[0]
+    if not (folder / DATABASE).is_file():
+        raise StudyError(
+            f"{path}: {fault}, and there is no {DATABASE} to take the settings from. Write `store: URL` of its database into it."
+        )
+    store = Store.open(file_url(folder / DATABASE))
+    settings = store.get("config")
+    store.close()
+    if settings is None:
+        raise StudyError(f"{path}: {fault}, and the store has no settings any more.")
+    write_config(folder, parse_config(settings, str(path)))
+    yield f"{path}: {fault}. Written again from the store."
+
+
+def _files(study: Study) -> Iterator[str]:
+    """The files of rounds; those that the next step needs are made again."""
+    redo: tuple[int, Phase] | None = None
+    for one in study.rounds():
+        for path, phase in _left_by(study.files(one.round)):
+            if not path.is_file() or (fault := fault_in(path)) is None:
+                continue
+            if phase is None:
+                path.unlink()
+                yield f"{path}: damaged ({fault}). Removed: the training starts over."
+            elif _may_be_made_again(study, one.round, phase):
+                redo = min(redo or (one.round, phase), (one.round, phase), key=lambda step: _STEPS.index(step[1]))
+                yield f"{path}: damaged ({fault}). It is made again: {phase.value} of round {one.round} is done anew."
+            else:
+                yield f"{path}: damaged ({fault}). Later steps rest on it, so it stays; labels and results are not touched."
+    if redo is not None:
+        study.go_back(*redo)
+
+
+def _left_by(files: RoundFolder) -> list[tuple[Path, Phase | None]]:
+    """The files of a round that can be told whole from damaged, and the step that leaves each; None: whoever needs it makes it."""
+    return [
+        *((path, None) for path in sorted(files.path.glob("checkpoint*.pt"))),
+        (files.proposals, Phase.SELECT),
+        (files.self_labels, Phase.COMPOSE),
+        (files.weights, Phase.TRAIN),
+        (files.val_detections, Phase.EVALUATE),
+        *((path, Phase.SCORE) for path in (files.detections, files.scores, files.embeddings, files.boxes, files.consistency, files.vae)),
+    ]
+
+
+def _may_be_made_again(study: Study, round_index: int, phase: Phase) -> bool:
+    """Whether no question was asked since: the step belongs to the present round's own work, or to a round that has just been scored."""
+    number, now = study.position
+    if phase in (Phase.SELECT, Phase.COMPOSE):
+        return False
+    return (number == round_index and now is not Phase.ANNOTATE) or (number == round_index + 1 and now is Phase.SELECT)

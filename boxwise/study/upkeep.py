@@ -1,0 +1,246 @@
+"""What is done to a study beside its rounds: images join, labels are taken back, images go out of use and come back, files move.
+
+Each is recorded with who did it and the round from which it holds; labels are never deleted. Knows nothing of steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from getpass import getuser
+from pathlib import Path, PurePosixPath
+
+from boxwise.boxes import Boxes
+from boxwise.data.formats.base import Dataset, Finding, FindingKind
+from boxwise.data.images import digest, image_size
+from boxwise.data.watching import Looked, file_stamp, look, new_files, root_of
+from boxwise.errors import ImageError, StudyError
+from boxwise.files import locked
+from boxwise.records import Annotation, ImageRecord, Phase, Source
+from boxwise.store import Journal, StoredEvent
+from boxwise.study.reading import StudyReader
+
+EXCLUDED, FLAGGED = "excluded by", "flagged by"  # how the reason of an image that a person took out of use begins
+
+
+@dataclass(frozen=True)
+class Added:
+    """images, labels: how many joined. known: those that were in the study already. findings: of the files that did not join."""
+
+    images: int
+    labels: int
+    known: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Relocated:
+    """moved, restored: how many images. missing: ids that are not below the new folder. changed: ids whose file there has other bytes."""
+
+    moved: int
+    restored: int
+    missing: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
+class StudyUpkeep(StudyReader):
+    """The changes, each one transaction of the store."""
+
+    # -- growing --------------------------------------------------------------------------------------------------------
+
+    def add(self, dataset: Dataset, *, who: str | None = None) -> Added:
+        """Images of `dataset` join, with the labels that came with them; its findings are kept. The classes are the study's.
+
+        An image that is in the study already, by name and bytes, stays as it is; a copy of one under another name, or another image
+        under a taken name, does not join and is named. Raises StudyError for classes that the study does not have.
+        """
+        if dataset.labels and dataset.classes != self.classes:
+            raise StudyError(f"{self.folder}: the labels have classes {', '.join(dataset.classes)}, the study {', '.join(self.classes)}.")
+        there = {record.image_id: record for record in self._all_records()}
+        news = [*_refused(dataset.images, there), *(finding for finding in dataset.findings if finding.image_id not in there)]
+        refused = {finding.path for finding in news}
+        fresh = [r for r in dataset.images if r.image_id not in there and r.path not in refused]
+        given = [given_annotation(r.image_id, dataset.labels[r.image_id]) for r in fresh if r.image_id in dataset.labels]
+        number, phase = self.position
+        if fresh:
+            records = [replace(record, path=record.path.absolute()) for record in fresh]
+            labels = [replace(annotation, round=number) for annotation in given]
+            body = {"images": len(fresh), "labels": len(given), "findings": len(news)}
+            Journal(self.store).add(records, labels, round_index=number, who=who or user(), body=body)
+        self._keep_findings(news, joined={record.image_id for record in fresh})
+        if fresh and phase is Phase.DONE:
+            self._go_on_with_the_new(number)
+        known = {r.image_id for r in dataset.images if r.image_id in there and r.path not in refused}
+        known |= {finding.image_id for finding in dataset.findings if finding.image_id in there}
+        return Added(len(fresh), len(given), len(known), tuple(news))
+
+    def _keep_findings(self, news: Sequence[Finding], *, joined: Set[str]) -> None:
+        """Those of new files beside those known; an image that has joined by now is no finding any more."""
+        known = [found for found in self.store.get("findings") or [] if found[3] not in joined]
+        self.store.put("findings", [*known, *(found for found in findings_of(news) if found not in known)])
+
+    def _go_on_with_the_new(self, number: int) -> None:
+        """A study that ended for want of images scores its pool again, if its budget has rounds left."""
+        with self._lock():
+            if self.round(number).select.ended:
+                self.store.reopen(number - 1, Phase.SCORE)
+            elif number < self.config.budget.rounds:
+                self.store.reopen(number, Phase.SCORE)
+
+    def new_files(self) -> list[Path]:
+        """Image files that lie in the folders of the study's images and are not in the study."""
+        unfit = [Path(finding[1]) for finding in self.store.get("findings") or []]
+        return new_files(self._all_records(), unfit)
+
+    # -- correcting -----------------------------------------------------------------------------------------------------
+
+    def unlabel(self, image_ids: Sequence[str], *, who: str | None = None) -> list[str]:
+        """Take the images' labels back: they are history from now on; returns the images that had any. Open images are asked again."""
+        return Journal(self.store).unlabel(image_ids, round_index=self.position[0], who=who or user())
+
+    def exclude(self, image_ids: Sequence[str], reason: str, *, who: str | None = None) -> list[str]:
+        """Take images out of use, labels and all; returns those that were in use."""
+        by = who or user()
+        return Journal(self.store).exclude(image_ids, f"{EXCLUDED} {by}: {reason}", round_index=self.position[0], who=by)
+
+    def include(self, image_ids: Sequence[str], *, who: str | None = None) -> list[str]:
+        """Put images to use again that a person took out, or whose file can be read by now; returns those that were out of use.
+
+        Raises StudyError that names the first image whose file is unfit.
+        """
+        faults = self.store.quarantined()
+        for image_id in image_ids:
+            record = self.record(image_id)
+            if record is not None and not _by_a_person(faults.get(image_id, "")) and (fault := _fault_of(record)):
+                raise StudyError(f"{image_id} cannot be used: {fault}")
+        return Journal(self.store).include(image_ids, round_index=self.position[0], who=who or user())
+
+    def set_aside_damaged(self) -> list[str]:
+        """Annotations of which a byte has changed since they were stored count no more; the images that had one."""
+        return Journal(self.store).set_aside_damaged(round_index=self.position[0], who="boxwise")
+
+    def events(self, image_id: str | None = None) -> list[StoredEvent]:
+        """What was done to the study, or to one of its images, beside labelling."""
+        return Journal(self.store).events(image_id)
+
+    # -- files ----------------------------------------------------------------------------------------------------------
+
+    def look(self, *, thoroughly: bool = False) -> Looked:
+        """Which files of usable images are gone or hold other bytes. thoroughly: hash each, also where size and time are the same."""
+        return look(self.images(), thoroughly=thoroughly)
+
+    def relocate(self, folder: Path, *, changed_too: bool = False, who: str | None = None) -> Relocated:
+        """The images lie below `folder` now, under the same names; those out of use for want of a file come back.
+
+        changed_too: take files of other bytes as well; else these stay where they were. Raises StudyError when none is there.
+        """
+        faults = self.store.quarantined()
+        records = [record for record in self._all_records() if not _by_a_person(faults.get(record.image_id, ""))]
+        found = {r.image_id: _moved(r, folder) for r in records}
+        there = {image_id: record for image_id, record in found.items() if record is not None}
+        if not there:
+            first = f" (such as {records[0].image_id})" if records else ""
+            raise StudyError(f"{folder}: none of the study's {len(records)} images is there{first}.")
+        changed = tuple(r.image_id for r in records if r.image_id in there and r.digest not in (None, there[r.image_id].digest))
+        moved = [record for image_id, record in there.items() if changed_too or image_id not in changed]
+        journal, by, number = Journal(self.store), who or user(), self.position[0]
+        journal.move(moved, round_index=number, who=by, body={"folder": str(folder.absolute()), "images": len(moved)})
+        restored = journal.include([r.image_id for r in moved if r.image_id in faults], round_index=number, who=by)
+        missing = tuple(image_id for image_id, record in found.items() if record is None)
+        return Relocated(len(moved), len(restored), missing, () if changed_too else changed)
+
+    # -- names ----------------------------------------------------------------------------------------------------------
+
+    def image_named(self, name: str) -> str:
+        """The id of the image that somebody calls `name`: its id, or the last parts of it where that is unique, `\\` or `/` between them.
+
+        Raises StudyError that names the nearest.
+        """
+        if self.record(name) is not None:
+            return name
+        ids = [record.image_id for record in self._all_records()]
+        wanted = PurePosixPath(name.replace("\\", "/")).parts
+        found = [image_id for image_id in ids if _ends_alike(PurePosixPath(image_id).parts, wanted)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise StudyError(f"{name!r} fits {len(found)} images of the study: {', '.join(found[:3])}... Give the whole name.")
+        near = get_close_matches(name, ids, n=1, cutoff=0.5)
+        raise StudyError(f"{self.folder} has no image {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+
+    def _all_records(self) -> list[ImageRecord]:
+        """Every image, also those out of use."""
+        return self.store.all_images()
+
+    @contextmanager
+    def _lock(self, *, wait: bool = False) -> Iterator[None]:
+        try:
+            with locked(self.folder / ".lock", wait=wait):
+                yield
+        except BlockingIOError:
+            raise StudyError(f"{self.folder}: another boxwise process is working on this study.") from None
+
+
+def user() -> str:
+    """Who is at the machine, as the system knows them."""
+    try:
+        return getuser()
+    except (OSError, KeyError, ImportError):
+        return "human"
+
+
+def given_annotation(image_id: str, boxes: Boxes) -> Annotation:
+    """Labels that came with the data, taken as complete."""
+    return Annotation(image_id, boxes, (Source.HUMAN,) * len(boxes), complete=True)
+
+
+def findings_of(findings: Iterable[Finding]) -> list[list[object]]:
+    """The findings as the store keeps them."""
+    return [[f.kind.value, str(f.path), f.message, f.image_id, f.quarantined] for f in findings]
+
+
+def _refused(images: Sequence[ImageRecord], there: Mapping[str, ImageRecord]) -> Iterator[Finding]:
+    """Copies of images that are `there` under another name, and other images under a taken name."""
+    by_digest = {record.digest: record for record in there.values() if record.digest is not None}
+    for record in images:
+        kept = there.get(record.image_id) or (by_digest.get(record.digest) if record.digest else None)
+        if kept is None or (kept.image_id == record.image_id and kept.digest in (None, record.digest)):
+            continue
+        if kept.image_id == record.image_id:
+            message = f"{record.path}: the study has another image called {record.image_id} ({kept.path}). Put it into a folder of its own."
+            yield Finding(FindingKind.DUPLICATE_ID, record.path, message)
+        else:
+            message = f"{record.path}: expected a new image, found a copy of {kept.image_id}, which is in the study."
+            yield Finding(FindingKind.DUPLICATE_IMAGE, record.path, message, record.image_id, quarantined=True)
+
+
+def _by_a_person(fault: str) -> bool:
+    return fault.startswith((EXCLUDED, FLAGGED))
+
+
+def _fault_of(record: ImageRecord) -> str | None:
+    try:
+        image_size(record.path)
+    except ImageError as error:
+        return str(error)
+    return None
+
+
+def _moved(record: ImageRecord, folder: Path) -> ImageRecord | None:
+    """The image as it is below `folder`, or in the place it has below its last folder; None where it is not there or is no image."""
+    path = folder.absolute() / PurePosixPath(record.image_id)
+    if root_of(record) is None and not path.is_file():
+        path = folder.absolute() / record.path.name
+    try:
+        (width, height), mark = image_size(path), digest(path)
+    except ImageError:
+        return None
+    return replace(record, path=path, width=width, height=height, digest=mark, stamp=file_stamp(path))
+
+
+def _ends_alike(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether one is the end of the other: the user may give less of the path than the id, or more."""
+    short = min(len(parts), len(wanted))
+    return short > 0 and tuple(parts[-short:]) == tuple(wanted[-short:])

@@ -1,0 +1,150 @@
+"""Damage to a study's files, through the command line: one message that names the file, and what `boxwise repair` makes of it."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from boxwise.files import replacing
+from boxwise.records import Action, Phase, Split, Verdict
+from boxwise.study import Study
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def study(waiting_study):
+    """A study that waits for labels in round 1; its folder."""
+    made = waiting_study("trust")
+    made.store.close()
+    return made.folder
+
+
+def flip(path, start, count=64):
+    """Change bytes in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    for place in range(start, min(start + count, len(content))):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+
+
+def refused(boxwise, verb, folder, *said):
+    code, _, err = boxwise(verb, folder)
+    assert code == 2 and err.startswith("Error: ") and "Traceback" not in err, err
+    for words in said:
+        assert words in err
+    return err
+
+
+def test_a_whole_study_needs_no_repair(study, boxwise):
+    before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file() and path.suffix != ".lock"}
+    code, out, _ = boxwise("repair", study)
+    assert code == 0 and "nothing is damaged" in out
+    assert all(path.read_bytes() == content for path, content in before.items() if ".sqlite" not in path.name)
+    assert boxwise("repair", study / "none")[0] == 2
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "train: {lr: [\n"])
+def test_settings_are_written_again_from_the_store(study, boxwise, content):
+    config = Study.open(study).config
+    (study / "config.yaml").write_text(content)
+    refused(boxwise, "status", study, "config.yaml")
+    code, out, _ = boxwise("repair", study)
+    assert code == 0 and "Written again from the store" in out
+    assert Study.open(study).config == config and boxwise("status", study)[0] == 0
+
+
+def test_a_database_that_is_gone_is_named_and_no_empty_one_takes_its_place(study, boxwise):
+    (study / "study.sqlite").unlink()
+    refused(boxwise, "status", study, "study.sqlite", "found no such file", "boxwise repair")
+    assert not (study / "study.sqlite").exists()
+
+
+def test_the_copy_from_before_an_update_takes_the_place_of_a_database_that_is_gone(study, boxwise):
+    shutil.move(study / "study.sqlite", study / "study.schema_3.sqlite")
+    code, out, _ = boxwise("repair", study)
+    assert code == 0 and "Put back from study.schema_3.sqlite" in out and boxwise("status", study)[0] == 0
+
+
+def test_a_database_of_garbage_is_one_message(study, boxwise):
+    (study / "study.sqlite").write_bytes(b"garbage" * 1000)
+    refused(boxwise, "status", study, "study.sqlite", "boxwise repair")
+
+
+def test_rows_that_can_be_read_are_saved(study, boxwise):
+    opened = Study.open(study)
+    for image_id in opened.ask().image_ids:
+        opened.tell(image_id, [], annotator="ann", seconds=1.0)
+    before, position = opened.annotations(Split.TRAIN), opened.position
+    opened.store.close()
+    path = study / "study.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'ix_annotations_image_id'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    flip(path, (page - 1) * size, size)
+    code, out, _ = boxwise("repair", study)
+    assert code == 0 and "Rebuilt from what can be read" in out and (study / "study.sqlite.damaged").exists()
+    again = Study.open(study)
+    assert again.position == position and again.annotations(Split.TRAIN).keys() == before.keys()
+    assert boxwise("status", study)[0] == 0
+
+
+def test_a_label_of_which_a_byte_has_changed_is_no_label(study, boxwise):
+    opened = Study.open(study)
+    first, second, *_ = opened.ask().image_ids
+    verdict = Verdict(Action.ADD, xyxy=(11.5, 2, 29, 28), label=1)
+    for image_id in (first, second):
+        opened.tell(image_id, [verdict], annotator="ann", seconds=1.0, complete=True)
+    opened.tell(second, [replace(verdict, label=2)], annotator="bo", seconds=1.0, complete=True)
+    opened.store.close()
+    with closing(sqlite3.connect(study / "study.sqlite")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    path = study / "study.sqlite"
+    content = path.read_bytes()
+    assert content.count(b"11.5") == 6  # three annotations and their verdicts
+    path.write_bytes(content.replace(b"11.5", b"19.5"))
+    refused(boxwise, "report", study, "are not what was stored", "boxwise repair")
+    code, out, _ = boxwise("repair", study)
+    assert code == 0 and out.count("an annotation is not what was stored") == 3
+    again = Study.open(study)
+    assert again.annotation(first) is None and first in again.unanswered().image_ids
+    assert "a damaged annotation was set aside" in boxwise("history", study, first)[1] and boxwise("report", study)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["detections", "scores", "embeddings"])
+def test_a_damaged_pool_pass_is_done_again(study, boxwise, name):
+    opened = Study.open(study)
+    opened.store.reopen(0, Phase.SCORE)  # as it was before round 1 asked
+    with opened.store.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM queries WHERE round = 1")
+    opened.step()
+    assert opened.position == (1, Phase.SELECT)
+    path = getattr(opened.files(0), name)
+    opened.store.close()
+    flip(path, path.stat().st_size // 3)
+    refused(boxwise, "run", study, path.name)
+    code, out, _ = boxwise("repair", study)
+    assert code == 0 and f"{path}: damaged" in out and "score of round 0 is done anew" in out
+    assert Study.open(study).position == (0, Phase.SCORE)
+    assert boxwise("run", study)[0] == 0 and Study.open(study).position == (1, Phase.ANNOTATE)
+
+
+def test_a_damaged_checkpoint_goes_and_what_is_past_stays(study, boxwise):
+    files = Study.open(study).files(0)
+    files.checkpoint.write_bytes(files.weights.read_bytes()[:5000])
+    flip(files.detections, files.detections.stat().st_size // 3)
+    code, out, _ = boxwise("repair", study)
+    assert code == 0 and "the training starts over" in out and not files.checkpoint.exists()
+    assert "so it stays" in out and Study.open(study).position == (1, Phase.ANNOTATE)
+
+
+def test_what_a_killed_process_left_aside_is_removed(study, boxwise):
+    left = study / "rounds" / "round_00" / ".scores.999999999.aside.parquet"
+    left.write_bytes(b"half")
+    with replacing(study / "mine.txt") as aside:
+        aside.write_text("in the making")
+        code, out, _ = boxwise("repair", study)
+    assert code == 0 and str(left) in out and not left.exists() and (study / "mine.txt").exists()

@@ -1,0 +1,204 @@
+"""A study that lives, through the command line, in SQLite and in PostgreSQL: it grows, is corrected, moves."""
+
+import shutil
+
+import pytest
+
+from boxwise.data.digits import make_digits
+from boxwise.records import Phase, Split
+from boxwise.study import Study
+
+SETTINGS = ("budget.initial=4", "budget.validation=0", "detector.name=tiny_ssd", "detector.pretrained=false")
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Images of digits, the last of which are new to a study."""
+    folder = tmp_path_factory.mktemp("scenes")
+    make_digits(folder, seed=3, images=16, imgsz=48)
+    return sorted((folder / "JPEGImages").glob("*.png"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def study(request, boxwise, scenes, tmp_path):
+    """A study of ten images in a folder beside it that waits for labels."""
+    (tmp_path / "images").mkdir()
+    for path in scenes[:10]:
+        shutil.copyfile(path, tmp_path / "images" / path.name)
+    store = [f"store={request.getfixturevalue('empty_postgres')}"] if request.param == "postgresql" else []
+    folder = tmp_path / "study"
+    code, _, err = boxwise("init", folder, "--images", tmp_path / "images", "--classes", "cat,dog", *SETTINGS, *store)
+    assert code == 0, err
+    assert boxwise("run", folder)[0] == 0
+    return folder
+
+
+def labelled(folder):
+    """Give every image that is asked for one box; their ids."""
+    study = Study.open(folder)
+    from boxwise.records import Action, Verdict
+
+    ids = study.ask().image_ids
+    for image_id in ids:
+        study.tell(image_id, [Verdict(Action.ADD, xyxy=(1, 2, 9, 8), label=1)], annotator="ann", seconds=3.0)
+    study.store.close()
+    return ids
+
+
+class TestGrowing:
+    def test_new_files_are_noticed_and_join(self, study, boxwise, scenes):
+        images = study.parent / "images"
+        for path in scenes[10:13]:
+            shutil.copyfile(path, images / path.name)
+        shutil.copyfile(scenes[0], images / "copy.png")
+        (images / "broken.png").write_bytes(scenes[0].read_bytes()[:200])
+        for verb in ("status", "query", "run"):
+            _, _, err = boxwise(verb, study)
+            assert "5 image files are not in the study" in err and f"boxwise add {study} --images" in err
+        code, out, err = boxwise("add", study, "--images", images, "--by", "ann")
+        assert code == 0 and "3 images joined, 0 of them labelled; 10 were in the study already." in out
+        assert "broken.png" in err and "copy.png" in err
+        assert "not in the study" not in boxwise("status", study)[2]
+        assert "13 images in the pool" in boxwise("status", study)[1]
+        code, out, _ = boxwise("add", study, "--images", images)
+        assert code == 0 and "0 images joined" in out
+        assert "added by ann, round 0" in boxwise("history", study, scenes[11].name)[1]
+
+    def test_copies_and_taken_names_from_elsewhere_do_not_join(self, study, boxwise, scenes, tmp_path):
+        other = tmp_path / "other"
+        other.mkdir()
+        shutil.copyfile(scenes[2], other / "again.png")
+        shutil.copyfile(scenes[12], other / scenes[3].name)
+        code, out, err = boxwise("add", study, "--images", other)
+        assert code == 0 and "0 images joined" in out
+        assert f"again.png: expected a new image, found a copy of {scenes[2].name}" in err
+        assert f"the study has another image called {scenes[3].name}" in err
+
+    def test_labels_that_come_along_count_and_unknown_classes_are_named(self, study, boxwise, scenes, tmp_path):
+        new = tmp_path / "new"
+        (new / "images").mkdir(parents=True)
+        (new / "labels").mkdir()
+        for number, path in enumerate(scenes[10:12]):
+            shutil.copyfile(path, new / "images" / path.name)
+            (new / "labels" / f"{path.stem}.txt").write_text(f"{number} 0.5 0.5 0.25 0.25\n")
+        (new / "data.yaml").write_text("names: [cat, bird]\ntrain: images\n")
+        code, out, err = boxwise("add", study, "--labels", new)
+        assert code == 0 and "1 images joined, 1 of them labelled" in out and "bird" in err
+        (new / "data.yaml").write_text("names: [cat, dog]\ntrain: images\n")
+        code, out, err = boxwise("add", study, "--labels", new)
+        assert code == 0 and "1 images joined, 1 of them labelled; 1 were in the study already" in out, err
+        assert not Study.open(study).quarantined()
+        annotations = Study.open(study).annotations(Split.TRAIN)
+        assert sorted(int(a.boxes.labels[0]) for a in annotations.values()) == [0, 1]
+
+
+class TestCorrecting:
+    def test_labels_are_taken_back_and_asked_for_again(self, study, boxwise):
+        first, *rest = labelled(study)
+        assert "wait for labels" not in boxwise("status", study)[1]
+        code, out, _ = boxwise("unlabel", study, first, "--by", "lead")
+        assert code == 0 and f"1 images are unlabelled now: {first}" in out
+        assert f"1 images of round 0 wait for labels: {first}" in boxwise("status", study)[1]
+        code, out, _ = boxwise("history", study, first)
+        assert "labelled by ann, round 0: 1 dog, complete, not counted" in out and "unlabelled by lead" in out and "Now: no labels." in out
+        opened = Study.open(study)
+        assert opened.seconds(Split.TRAIN) == 3.0 * (1 + len(rest))  # the time is spent
+        assert "none had labels" in boxwise("unlabel", study, first)[1]
+
+    def test_images_go_out_of_use_and_come_back_with_their_labels(self, study, boxwise):
+        first, second, *_ = labelled(study)
+        code, out, _ = boxwise("exclude", study, first, second, "--reason", "too dark", "--by", "lead")
+        assert code == 0 and "2 images are out of use now" in out
+        code, out, _ = boxwise("doctor", study)
+        assert code == 1 and f"{first}: excluded by lead: too dark" in out
+        assert "all were so already" in boxwise("exclude", study, first)[1]
+        assert first not in Study.open(study).annotations(Split.TRAIN)
+        assert "1 images are in use again" in boxwise("include", study, first)[1]
+        assert first in Study.open(study).annotations(Split.TRAIN)
+        _, out, _ = boxwise("history", study, first)
+        assert "excluded by lead: too dark, round 0" in out and "included by" in out and "Now: 1 dog." in out
+
+    def test_a_flag_from_the_page_is_undone_and_a_broken_file_is_not(self, study, boxwise):
+        opened = Study.open(study)
+        flagged, broken = (record.image_id for record in opened.images()[:2])
+        opened.quarantine(flagged, "flagged by ann: blurred")
+        opened.quarantine(broken, "truncated")
+        path = opened.record(broken).path
+        content = path.read_bytes()
+        path.write_bytes(b"no image")
+        assert boxwise("include", study, flagged)[0] == 0
+        code, _, err = boxwise("include", study, broken)
+        assert code == 2 and f"{broken} cannot be used" in err and "Traceback" not in err
+        path.write_bytes(content)
+        assert boxwise("include", study, broken)[0] == 0 and not Study.open(study).quarantined()
+
+    def test_images_are_found_by_the_end_of_their_name(self, study, boxwise, scenes):
+        code, out, _ = boxwise("history", study, f"C:\\photos\\{scenes[0].name}")
+        assert code == 0 and out.startswith(f"{scenes[0].name}: train")
+        code, _, err = boxwise("exclude", study, "scene_000.png")
+        assert code == 2 and "Did you mean 'scene_00" in err
+
+
+class TestFiles:
+    def test_a_moved_folder_is_named_and_nothing_is_quarantined(self, study, boxwise):
+        labelled(study)
+        images, moved = study.parent / "images", study.parent / "moved here"
+        images.rename(moved)
+        code, _, err = boxwise("run", study)
+        assert code == 2 and f"{images}/scene_" in err and "10 images are missing" in err and "boxwise relocate" in err
+        code, _, err = boxwise("query", study)
+        assert code == 0 and "are missing" in err
+        code, out, _ = boxwise("doctor", study)
+        assert code == 1 and "0 images are quarantined, 10 missing" in out
+        assert not Study.open(study).quarantined()
+        code, _, err = boxwise("relocate", study, "--images", study)
+        assert code == 2 and "none of the study's 10 images is there" in err
+        code, out, _ = boxwise("relocate", study, "--images", moved)
+        assert code == 0 and f"10 images are found in {moved} now." in out
+        code, _, err = boxwise("status", study)
+        assert code == 0 and not err
+        assert len(Study.open(study).annotations(Split.TRAIN)) == 4
+
+    def test_an_image_that_is_asked_for_and_gone_is_named_not_the_target(self, study, boxwise, tmp_path):
+        opened = Study.open(study)
+        path = opened.record(opened.ask().image_ids[0]).path
+        path.unlink()
+        code, _, err = boxwise("query", study, "--out", tmp_path / "to_label")
+        assert code == 2 and err.startswith(f"Error: {path}: expected the image") and "to_label" not in err
+
+    def test_what_went_bad_in_a_move_comes_back(self, study, boxwise):
+        opened = Study.open(study)
+        first = opened.images()[0]
+        opened.quarantine(first.image_id, f"{first.path}: no such file")
+        opened.exclude([opened.images()[1].image_id], "dark", who="lead")
+        moved = shutil.move(study.parent / "images", study.parent / "moved")
+        code, out, _ = boxwise("relocate", study, "--images", moved)
+        assert code == 0 and "1 of them are in use again" in out
+        assert list(Study.open(study).quarantined().values()) == ["excluded by lead: dark"]
+
+    def test_other_content_under_the_same_name_is_noticed(self, study, boxwise, scenes):
+        images = study.parent / "images"
+        shutil.copyfile(scenes[14], images / scenes[1].name)
+        shutil.copyfile(scenes[2], images / scenes[2].name)  # written again, the same
+        code, _, err = boxwise("status", study)
+        assert code == 0 and f"1 image files ({images / scenes[1].name}) have other content" in err
+        code, out, _ = boxwise("doctor", study)
+        assert code == 1 and f"{scenes[1].name}: changed" in out
+        code, _, err = boxwise("relocate", study, "--images", images)
+        assert code == 0 and f"1 images ({scenes[1].name}): other content" in err
+        assert boxwise("relocate", study, "--images", images, "--changed")[0] == 0
+        assert boxwise("doctor", study)[0] == 0
+
+
+def test_a_study_that_ended_for_want_of_images_goes_on_with_new_ones(boxwise, scenes, tmp_path):
+    (tmp_path / "images").mkdir()
+    for path in scenes[:5]:
+        shutil.copyfile(path, tmp_path / "images" / path.name)
+    boxwise("init", tmp_path / "study", "--images", tmp_path / "images", "--classes", "cat,dog", *SETTINGS)
+    study = Study.open(tmp_path / "study")
+    for phase in (Phase.SELECT, Phase.ANNOTATE, Phase.COMPOSE, Phase.TRAIN, Phase.EVALUATE):
+        study.store.commit(0, phase, {}, then=(0, Phase.SCORE))
+    study.store.commit(0, Phase.SCORE, {"ended": "every image of the pool is labelled"}, then=(0, Phase.DONE))
+    shutil.copyfile(scenes[9], tmp_path / "images" / "new.png")
+    assert boxwise("add", tmp_path / "study", "--images", tmp_path / "images")[0] == 0
+    assert study.position == (0, Phase.SCORE)
