@@ -17,7 +17,8 @@ from boxwise.files import sweep
 from boxwise.records import Phase
 from boxwise.store import Store, file_url
 from boxwise.store.salvage import fault_in_database, salvage
-from boxwise.study.study import CONFIG_FILE, DATABASE, Study, write_config
+from boxwise.study.config_file import CONFIG_FILE, DATABASE, write_config
+from boxwise.study.study import Study
 
 _STEPS = tuple(Phase)
 

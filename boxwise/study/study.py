@@ -21,18 +21,17 @@ from boxwise.annotation.proposals import settled_anew
 from boxwise.annotation.verdicts import annotation_of, drawn
 from boxwise.artifacts.box_tables import read_proposals
 from boxwise.boxes import Boxes
-from boxwise.config import StudyConfig, differences, dump_config, load_config, parse_config
+from boxwise.config import StudyConfig, differences, parse_config
 from boxwise.data.formats.base import Dataset
 from boxwise.errors import BoxwiseError, StudyError
-from boxwise.files import replacing
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
 from boxwise.registry import settled
 from boxwise.rounds import Event, RoundContext, Shard, settings
 from boxwise.rounds.duration import Duration, expected_duration
-from boxwise.store import URL, Store, file_url, without_password
+from boxwise.store import Store
+from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, url_of, write_config, written
 from boxwise.study.upkeep import StudyUpkeep, findings_of, given_annotation
 
-CONFIG_FILE, DATABASE = "config.yaml", "study.sqlite"
 _POLL_SECONDS = 0.5
 _BEFORE_TRAIN = (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
 _Question = tuple[Mapping[str, QueryItem], Mapping[str, Proposals]]  # what a round asks and suggests, by image id
@@ -62,7 +61,7 @@ class Study(StudyUpkeep):
         Raises StudyError when the folder holds a study already, has no image, or the classes are unknown.
         """
         folder, config = Path(folder), settled(config or StudyConfig())
-        url, config = _url(folder, config), _as_kept(config)
+        url, config = url_of(folder, config), as_kept(config)
         if not dataset.images:
             raise StudyError(f"{folder}: the data set has no usable image ({len(dataset.findings)} findings).")
         if not dataset.classes:
@@ -97,12 +96,12 @@ class Study(StudyUpkeep):
         folder = Path(folder)
         if not (folder / CONFIG_FILE).is_file():
             raise StudyError(f"{folder}: no boxwise study here (no {CONFIG_FILE}). Make one with `boxwise init {folder} --images DIR`.")
-        written = _written(folder)
-        if not written.store and not (folder / DATABASE).is_file():
+        stored_in = written(folder)
+        if not stored_in.store and not (folder / DATABASE).is_file():
             raise StudyError(f"{folder / DATABASE}: expected the study's database, found no such file. See `boxwise repair {folder}`.")
-        store = Store.open(_url(folder, written))
-        stored = _as_kept(parse_config(store.get("config"), str(folder)))
-        if config is not None and _as_kept(config) != stored:
+        store = Store.open(url_of(folder, stored_in))
+        stored = as_kept(parse_config(store.get("config"), str(folder)))
+        if config is not None and as_kept(config) != stored:
             raise StudyError(f"{folder}: opened with another config than its own:\n  " + "\n  ".join(differences(stored, config)))
         return cls(folder, store, stored)
 
@@ -218,7 +217,7 @@ class Study(StudyUpkeep):
         if phase is Phase.DONE:
             return phase
         with self._lock():
-            self.config = _as_kept(parse_config(self.store.get("config"), str(self.folder)))  # another process may have changed it
+            self.config = as_kept(parse_config(self.store.get("config"), str(self.folder)))  # another process may have changed it
             context = self._context(oracle, on_event)
             if phase is Phase.ANNOTATE and self.store.unanswered(number).items:
                 return phase
@@ -279,8 +278,8 @@ class Study(StudyUpkeep):
 
     def edited(self) -> StudyConfig | None:
         """What config.yaml says now, where that is another config than the one in force."""
-        written = _as_kept(_written(self.folder))
-        return None if written == self.config else written
+        now = as_kept(written(self.folder))
+        return None if now == self.config else now
 
     def change(self, config: StudyConfig) -> list[settings.Change]:
         """Go on under another config from the next step on; recorded with the round. Returns what changed.
@@ -335,7 +334,7 @@ class Study(StudyUpkeep):
             shutil.rmtree(partial, ignore_errors=True)
             self.store.close()  # so that the write-ahead log is merged into the one file that is copied
             shutil.copytree(self.folder, partial, ignore=shutil.ignore_patterns(".lock", ".pictures"))
-        copy = Study(partial, Store.open(_url(partial, config)), config)
+        copy = Study(partial, Store.open(url_of(partial, config)), config)
         copy._set_config(config)
         copy.store.close()
         partial.replace(folder)
@@ -372,33 +371,10 @@ class Study(StudyUpkeep):
             raise BoxwiseError(f"{image_id}: box {boxes.xyxy[wrong_box][0].tolist()}, expected finite x1 < x2 and y1 < y2.")
 
     def _set_config(self, config: StudyConfig) -> None:
-        config = _as_kept(config)
+        config = as_kept(config)
         write_config(self.folder, config)  # first: a file that is ahead of the store is taken for an edit, and taken in
         self.store.put("config", config.model_dump(mode="json"))
         self.config = config
-
-
-def _written(folder: Path) -> StudyConfig:
-    """The config that the study's folder holds; StudyError for an empty file, which would pass for the defaults."""
-    path = folder / CONFIG_FILE
-    if not path.read_text(encoding="utf-8", errors="replace").strip():
-        raise StudyError(f"{path}: expected the study's settings, found an empty file. `boxwise repair {folder}` writes them again.")
-    return load_config(path)
-
-
-def write_config(folder: Path, config: StudyConfig) -> None:
-    """Leave the config in the study's folder, for people to read and edit."""
-    with replacing(folder / CONFIG_FILE) as path:
-        path.write_text(dump_config(config), encoding="utf-8")
-
-
-def _url(folder: Path, config: StudyConfig) -> str | URL:
-    return config.store or file_url(folder / DATABASE)
-
-
-def _as_kept(config: StudyConfig) -> StudyConfig:
-    """The config as files and the store hold it, so without the database's password."""
-    return config.model_copy(update={"store": without_password(config.store)}) if config.store else config
 
 
 def _ignore(_event: Event) -> None:

@@ -1,0 +1,39 @@
+"""The study's config as its folder holds it, for people to read and edit, and where that says its database is.
+
+Returns configs as they are written; what is in force is the store's. Knows nothing of rounds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from boxwise.config import StudyConfig, dump_config, load_config
+from boxwise.errors import StudyError
+from boxwise.files import replacing
+from boxwise.store import URL, file_url, without_password
+
+CONFIG_FILE, DATABASE = "config.yaml", "study.sqlite"
+
+
+def written(folder: Path) -> StudyConfig:
+    """The config that the study's folder holds; StudyError for an empty file, which would pass for the defaults."""
+    path = folder / CONFIG_FILE
+    if not path.read_text(encoding="utf-8", errors="replace").strip():
+        raise StudyError(f"{path}: expected the study's settings, found an empty file. `boxwise repair {folder}` writes them again.")
+    return load_config(path)
+
+
+def write_config(folder: Path, config: StudyConfig) -> None:
+    """Leave the config in the study's folder."""
+    with replacing(folder / CONFIG_FILE) as path:
+        path.write_text(dump_config(config), encoding="utf-8")
+
+
+def url_of(folder: Path, config: StudyConfig) -> str | URL:
+    """Where the database of the study in `folder` is."""
+    return config.store or file_url(folder / DATABASE)
+
+
+def as_kept(config: StudyConfig) -> StudyConfig:
+    """The config as files and the store hold it, so without the database's password."""
+    return config.model_copy(update={"store": without_password(config.store)}) if config.store else config
