@@ -10,6 +10,7 @@ import sys
 import typer
 
 from boxwise.cli.benchmarks import app as benchmark_verbs
+from boxwise.cli.classes import app as class_verbs
 from boxwise.cli.data import app as data_verbs
 from boxwise.cli.labelling import app as labelling_verbs
 from boxwise.cli.labelstudio import app as labelstudio_verbs
@@ -42,6 +43,7 @@ for verbs in (
     setting_verbs,
     method_verbs,
     upkeep_verbs,
+    class_verbs,
 ):
     app.registered_commands.extend(verbs.registered_commands)
 app.add_typer(labelstudio_verbs, name="labelstudio")

@@ -57,6 +57,9 @@ def query(
     study: StudyFolder,
     out: Annotated[Path | None, typer.Option(help="Write FILE.txt (list), FILE.csv (with scores) or a folder to label in.")] = None,
     format: Annotated[str, typer.Option("--format", help="The model's boxes in the folder, to correct: voc, coco, yolo or cvat.")] = "coco",
+    before_class: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Instead: the images labelled before the study had that class, to look at again.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Which images to label next, most valuable first, and why."""
@@ -67,6 +70,8 @@ def query(
 
     opened = Study.open(study)
     note_edits(opened)
+    if before_class is not None:
+        return _to_review(opened, before_class, out, format)
     asked = opened.ask()
     if out is None:
         note_files(opened)
@@ -74,25 +79,44 @@ def query(
         check_files(opened, needed=[record for image_id in asked.image_ids if (record := opened.record(image_id))])
     if as_json:
         say_json(_questions(opened, asked))
-        return
+        return None
     if not asked.items:
         if opened.position[1] is Phase.DONE:
             say(f"Nothing to label: the study is done. More rounds: boxwise run {study} --rounds N")
         else:
             say(f"Nothing to label now; next: boxwise run {study}")
-        return
+        return None
     if out is not None:
         write_query(opened, asked, out, format_name=format)
         say(f"{len(asked.items)} images: {out}")
         if out.is_dir() and opened.proposals():
             say("On import, a file counts as your answer to every box in it: take out the images that you have not looked at.")
-        return
+        return None
     terms = list(asked.items[-1].terms)
     rows = []
     for item in asked.items:
         values = [item.terms.get(name) for name in terms]
         rows.append([item.image_id, item.split.value, asked_of(item), item.utility, *values])
     table(f"Round {asked.round}: {len(rows)} images to label", ("image", "for", "asked", "utility", *terms), rows)
+    return None
+
+
+def _to_review(opened: Study, name: str, out: Path | None, format_name: str) -> None:
+    """The images whose labels are older than a class; with `out`, a folder with these labels, to add what is missing."""
+    from boxwise.cli.console import say
+    from boxwise.errors import ConfigError, unknown
+    from boxwise.report.queries import write_labels
+
+    if name not in opened.classes:
+        raise ConfigError(unknown("class", name, opened.classes))
+    images = opened.to_review().get(name, [])
+    if out is None or not images:
+        say("\n".join(images) or f"No image was labelled before there was a class {name}, or all have been looked at since.")
+        return
+    check_files(opened, needed=[record for image_id in images if (record := opened.record(image_id))])
+    write_labels(opened, images, out, format_name=format_name)
+    say(f"{len(images)} images with their labels: {out}")
+    say(f"Add the {name}, take out the images that you have not looked at, then: boxwise import {opened.folder} {out}")
 
 
 def _state(opened: Study) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def history(study: StudyFolder, image: Annotated[str, typer.Argument(metavar="IM
     say(f"{image_id}: {record.split.value}, {record.width} x {record.height}, {record.path}")
     if fault := opened.quarantined().get(image_id):
         say(f"out of use: {fault}")
-    lines = [(entry.at, _entry_line(entry, opened.classes)) for entry in opened.history(image_id)]
+    lines = [(entry.at, _entry_line(entry, opened.classes_of(entry))) for entry in opened.history(image_id)]
     lines += [(event.at, _event_line(event)) for event in opened.events(image_id)]
     for at, line in sorted(lines):
         say(f"{at}  {line}")

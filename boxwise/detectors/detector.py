@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,22 @@ class TorchDetector:
     def __reduce__(self) -> tuple[Callable[..., TorchDetector], tuple[dict[str, Any]]]:
         """Pickled as what `save` writes; it is then on the device that its tensors are read to."""
         return _pickled, (self._contents(),)
+
+    def go_on_from(self, path: Path, called: Callable[[Sequence[str]], Mapping[str, str]]) -> None:
+        """Take the weights of the same detector over other classes: of the class head, the rows of the classes that stay.
+
+        called: the file's classes → what each is called now. Raises BoxwiseError as `load` does.
+        """
+        contents = read_weights(path)
+        names = called(contents["classes"])
+        rows = tuple(names.get(name, f"{name} (removed)") for name in contents["classes"])
+        if rows == self.classes:
+            self._take({**contents, "classes": list(self.classes)}, path)
+            return
+        source = source_of(self.config.name, path)
+        fill(self.network, replace(source, rows=rows), self.classes, self.config.name)
+        self.loss_head.load_state_dict(contents["loss_head"])
+        self._inference = None
 
 
 def build_detector(name: str, classes: Sequence[str], config: DetectorConfig, *, seed: int, device: torch.device) -> TorchDetector:

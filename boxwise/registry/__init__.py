@@ -6,7 +6,7 @@ boxwise.strategies and boxwise.policies, each a `Method`. An unknown name prints
 
 from boxwise.config import Options, ScorerOptions
 from boxwise.registry.arms import ARMS, ASK_MODES, arm_overrides
-from boxwise.registry.building import build_detector, cold_start_of, load_detector, policy_of, scorer_of, strategy_of
+from boxwise.registry.building import build_detector, cold_start_of, go_on_from, load_detector, policy_of, scorer_of, strategy_of
 from boxwise.registry.checking import check, needs_of, needs_oracle, options_of, role_of, scorer_options, settled
 from boxwise.registry.methods import Method, Methods, Role
 from boxwise.registry.tables import CAPABILITIES, DETECTORS, KINDS, NEEDS, POLICIES, SCORERS, STRATEGIES
@@ -30,6 +30,7 @@ __all__ = [
     "build_detector",
     "check",
     "cold_start_of",
+    "go_on_from",
     "load_detector",
     "needs_of",
     "needs_oracle",

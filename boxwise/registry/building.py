@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from boxwise.annotation.class_change import Renamed, now_called
 from boxwise.config import ColdStartConfig, DetectorConfig, PolicyConfig, ScorerConfig, StrategyConfig
 from boxwise.errors import named
 from boxwise.registry.checking import options_of, scorer_options
@@ -81,15 +82,29 @@ def build_detector(classes: Sequence[str], config: DetectorConfig, *, seed: int,
     return named("detector", DETECTORS, config.name).load()(classes, config, seed=seed, device=device)
 
 
-def load_detector(classes: Sequence[str], config: DetectorConfig, weights: Path, *, device: Device) -> Any:
-    """The detector that `config` names, with the weights that it saved at `weights`."""
+def load_detector(classes: Sequence[str], config: DetectorConfig, weights: Path, *, device: Device, changes: Sequence[Renamed] = ()) -> Any:
+    """The detector that `config` names, with the weights that it saved at `weights`. changes: see `now_called`."""
     from boxwise.detectors.detector import load_detector as load_own
 
     if config.name in DETECTORS.own:
-        return load_own(weights, device=device)
+        detector = load_own(weights, device=device)
+        called = now_called(detector.classes, changes)
+        detector.classes = tuple(called.get(name, name) for name in detector.classes)
+        return detector
     detector = build_detector(classes, config, seed=0, device=device)
     detector.load(weights)
     return detector
+
+
+def go_on_from(detector: Any, config: DetectorConfig, weights: Path, *, changes: Sequence[Renamed] = ()) -> None:
+    """Give `detector` the weights that the detector `config` names saved at `weights`, perhaps over other classes.
+
+    changes: see `now_called`. A detector of an installed package takes weights of the same classes alone, or says why it cannot.
+    """
+    if config.name in DETECTORS.own:
+        detector.go_on_from(weights, lambda classes: now_called(classes, changes))
+    else:
+        detector.load(weights)
 
 
 def own_detector(classes: Sequence[str], config: DetectorConfig, *, seed: int, device: Device) -> TorchDetector:

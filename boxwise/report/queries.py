@@ -53,6 +53,14 @@ def write_query(study: Study, query: Query, out: Path, *, format_name: str = "co
             write_csv(out / "boxes.csv", _BOX_COLUMNS, _box_rows(study, query))
 
 
+def write_labels(study: Study, image_ids: Sequence[str], out: Path, *, format_name: str = "coco") -> None:
+    """A folder with these images and their current labels, to be corrected in another tool."""
+    records = tuple(record for image_id in image_ids if (record := study.record(image_id)))
+    labels = {image_id: current.boxes for image_id in image_ids if (current := study.annotation(image_id))}
+    target = out / "labels.json" if format_name == "coco" else out
+    named("format", FORMATS, format_name).write(Dataset(study.classes, records, labels), target, copy_images=True)
+
+
 def pool_predictions(study: Study) -> Dataset:
     """The latest detector's boxes of score 0.3 or more on the pool it scored. Raises StudyError before the first scoring."""
     path = next((path for path in sorted(study.folder.glob("rounds/*/detections.parquet"), reverse=True)), None)

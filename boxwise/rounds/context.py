@@ -5,7 +5,7 @@ Knows nothing of what a step does, or of when it is committed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.random import Generator, default_rng
 
 from boxwise import registry
+from boxwise.annotation.class_change import Renamed
 from boxwise.artifacts.facts import Round, StepFacts
 from boxwise.artifacts.round_folder import RoundFolder, round_folder
 from boxwise.boxes import Boxes
@@ -77,6 +78,7 @@ class RoundContext:
     classes: tuple[str, ...]
     oracle: Callable[[str], Boxes] | None
     on_event: Callable[[Event], None]
+    class_changes: Sequence[Renamed] = ()
 
     def rng(self, round_index: int, phase: Phase) -> Generator:
         return default_rng([self.config.seed, round_index, _STREAMS[phase]])
@@ -127,7 +129,12 @@ class RoundContext:
         from boxwise.runtime import choose_device, prepare
 
         prepare(self.config.threads)
-        return registry.load_detector(self.classes, self.config.detector, weights, device=choose_device(self.config.device))
+        device = choose_device(self.config.device)
+        return registry.load_detector(self.classes, self.config.detector, weights, device=device, changes=self.class_changes)
+
+    def go_on_from(self, detector: TorchDetector, weights: Path) -> None:
+        """Give `detector` the weights that were saved there, perhaps when the study had other classes."""
+        registry.go_on_from(detector, self.config.detector, weights, changes=self.class_changes)
 
     def samples(self, split: Split, *, only: Collection[str] | None = None) -> list[Sample]:
         """The annotated images of a split in id order, or those of them in `only`."""

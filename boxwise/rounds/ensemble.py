@@ -37,7 +37,7 @@ def _train(context: RoundContext, round_index: int, number: int, checkpoint: Pat
     initial, training = context.member_seeds(round_index, number)
     detector, before = context.build(seed=initial), context.files(round_index - 1).member_weights(number)
     if goes_on(context, round_index) and before.exists():
-        detector.load(before)
+        context.go_on_from(detector, before)
     watch = context.watch(round_index, Phase.SCORE)
     teach(context, round_index, detector, seed=training, checkpoint=checkpoint, progress=lambda step, steps, _: watch(step, steps, {}))
     return detector

@@ -64,7 +64,7 @@ def tidy(context: RoundContext, round_index: int, phase: Phase) -> None:
 def _fit(context: RoundContext, round_index: int) -> tuple[TorchDetector, FitReport]:
     detector = context.build()
     if goes_on(context, round_index):
-        detector.load(context.files(round_index - 1).weights)
+        context.go_on_from(detector, context.files(round_index - 1).weights)
     seed = int(context.rng(round_index, Phase.TRAIN).integers(2**31))
     return detector, teach(
         context,

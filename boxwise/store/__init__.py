@@ -5,11 +5,12 @@
 
 from boxwise.store.answers import HistoryEntry, Labour, Person, Stamp
 from boxwise.store.connecting import URL, fault_of, file_url, shown, without_password
-from boxwise.store.journal import Journal, StoredEvent
+from boxwise.store.journal import CLASSES_CHANGED, Journal, StoredEvent
 from boxwise.store.labelling import Draft, LabellingStore, Lease
 from boxwise.store.store import GIVEN, MODEL, Store
 
 __all__ = [
+    "CLASSES_CHANGED",
     "GIVEN",
     "MODEL",
     "URL",

@@ -34,8 +34,12 @@ class Stamp:
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One annotation that an image had. at: ISO 8601, UTC. late: it never counted, or was taken back. verdicts: what it was made of."""
+    """One annotation that an image had. number: grows with time. at: ISO 8601, UTC. late: it never counted, or was taken back.
 
+    verdicts: what it was made of.
+    """
+
+    number: int
     annotator: str
     at: str
     late: bool

@@ -5,19 +5,24 @@ Images join, labels are taken back, images go out of use and come back, files mo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from boxwise.boxes import Boxes
 from boxwise.jsonable import boxes_to_json, plain
-from boxwise.records import Annotation, ImageRecord
-from boxwise.store.rows import append, hold, image_row, is_whole, now
-from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, writing
-from boxwise.store.store import GIVEN, Store
+from boxwise.records import Annotation, ImageRecord, Phase
+from boxwise.store.rows import append, digest_of, hold, image_row, is_whole, now, put, read_annotation
+from boxwise.store.schema import ANNOTATIONS, ANSWERS, EVENTS, IMAGES, LATEST, QUERIES, writing
+from boxwise.store.store import GIVEN, Store, go_back
+
+Convert = Callable[[Boxes], tuple[Boxes, np.ndarray]]  # boxes → those that stay, under their new labels, and which of them these are
+CLASSES_CHANGED = "classes changed"
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,47 @@ class Journal:
                 )
             _record(connection, round_index, who, "images moved", None, body)
 
+    def change_classes(
+        self,
+        convert: Convert,
+        facts: Mapping[str, Any],
+        *,
+        back_to: tuple[int, Phase] | None,
+        round_index: int,
+        who: str,
+        body: Mapping[str, Any],
+    ) -> int:
+        """Every label becomes one of the new classes, and the study's `facts` say so; returns how many images' labels are others now.
+
+        What was said before is history that is never current; who said it, when, and in which round stays. back_to: the step that is next
+        from now on, None for the one that was; questions that come after it are withdrawn.
+        """
+        with writing(self._engine) as connection:
+            rows = connection.execute(
+                sa.select(ANNOTATIONS).where(sa.not_(ANNOTATIONS.c.late)).order_by(ANNOTATIONS.c.image_id, ANNOTATIONS.c.id)
+            ).all()
+            newest = connection.execute(sa.select(sa.func.max(ANNOTATIONS.c.id))).scalar() or 0
+            changed = [_relabel(connection, list(group), convert) for _, group in groupby(rows, key=lambda row: row.image_id)]
+            for key, value in facts.items():
+                put(connection, key, value)
+            if back_to is not None:
+                asked_after = back_to[0] + (back_to[1] is not Phase.SELECT)
+                connection.execute(QUERIES.delete().where(QUERIES.c.round >= asked_after))
+                go_back(connection, *back_to)
+            _record(connection, round_index, who, CLASSES_CHANGED, None, {**body, "newest": newest})
+        return sum(changed)
+
+    def labelled_before(self, at: str) -> list[str]:
+        """Usable images whose current labels, complete ones, were given before `at`; ISO 8601, UTC."""
+        statement = (
+            sa.select(ANNOTATIONS.c.image_id)
+            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
+            .where(ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.complete, ANNOTATIONS.c.at < at, IMAGES.c.fault.is_(None))
+            .order_by(ANNOTATIONS.c.image_id)
+        )
+        with self._engine.connect() as connection:
+            return list(connection.execute(statement).scalars())
+
     def set_aside_damaged(self, *, round_index: int, who: str) -> list[str]:
         """Make the annotations that are not what was stored history, as far as that can be told; the images that had one."""
         with writing(self._engine) as connection:
@@ -125,6 +171,22 @@ def _take_back(connection: Connection, image_id: str) -> bool:
     if taken:
         connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(open=None))
     return taken
+
+
+def _relabel(connection: Connection, rows: Sequence[Any], convert: Convert) -> bool:
+    """Append all annotations of one image anew, in their order, if any of them says something else in the new classes."""
+    read = [(row, annotation, *convert(annotation.boxes)) for row in rows for annotation in (read_annotation(row),)]
+    if all(kept.all() and np.array_equal(boxes.labels, annotation.boxes.labels) for _, annotation, boxes, kept in read):
+        return False
+    for row, annotation, boxes, kept in read:
+        sources = [source.value for source, stays in zip(annotation.sources, kept, strict=True) if stays]
+        values = {name: value for name, value in row._mapping.items() if name != "id"}
+        values |= {"boxes": boxes_to_json(boxes), "sources": sources, "seconds": 0.0}  # the time is spent on the one that is history now
+        values["digest"] = digest_of(values)
+        number = connection.execute(ANNOTATIONS.insert(), values).inserted_primary_key[0]  # type: ignore[index]
+        connection.execute(ANNOTATIONS.update().where(ANNOTATIONS.c.id == row.id).values(late=True))
+        connection.execute(ANSWERS.update().where(ANSWERS.c.annotation_id == row.id).values(annotation_id=number))
+    return True
 
 
 def _record(connection: Connection, round_index: int, who: str, kind: str, image_id: str | None, body: Mapping[str, Any]) -> None:

@@ -96,6 +96,15 @@ class LabellingStore:
             row = connection.execute(sa.select(DRAFTS).where(mine)).first()
         return None if row is None else Draft(row.revision, row.document)
 
+    def drafters(self, round_index: int) -> dict[str, list[str]]:
+        """annotator → the images of a round on which they have begun and not handed in."""
+        statement = sa.select(DRAFTS.c.annotator, DRAFTS.c.image_id).where(DRAFTS.c.round == round_index).order_by(DRAFTS.c.image_id)
+        found: dict[str, list[str]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(statement):
+                found.setdefault(row.annotator, []).append(row.image_id)
+        return found
+
     def drop_draft(self, image_id: str, round_index: int, annotator: str) -> None:
         """Forget a draft that has been handed in."""
         mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round_index, DRAFTS.c.annotator == annotator)

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from boxwise.errors import StudyError
 from boxwise.jsonable import boxes_from_json, boxes_to_json, plain
 from boxwise.records import Action, Annotation, ImageRecord, Query, QueryItem, Source, Split, Verdict
-from boxwise.store.schema import ANNOTATIONS, IMAGES, QUERIES, STUDY, VERDICTS
+from boxwise.store.schema import ANNOTATIONS, IMAGES, LEASES, QUERIES, STUDY, VERDICTS, others_of
 
 _REPAIR = "See `boxwise repair STUDY`."
 
@@ -157,3 +157,9 @@ def insert_query(connection: Connection, query: Query) -> None:
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def overtaken(connection: Connection, image_id: str, round_index: int, annotator: str) -> bool:
+    """Whether another person has answered for the image since the round began, and it is not the annotator's to correct."""
+    holder = connection.execute(sa.select(LEASES.c.annotator).where(LEASES.c.image_id == image_id)).scalar()
+    return holder != annotator and connection.execute(others_of(image_id, round_index, annotator)).first() is not None

@@ -15,11 +15,24 @@ from sqlalchemy.engine import URL, Connection, Engine
 
 from boxwise.errors import StudyError
 from boxwise.jsonable import plain
-from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, Source, Split, Verdict
-from boxwise.store.answers import HistoryEntry, Labour, Person, Stamp
+from boxwise.records import Annotation, ImageRecord, Phase, Query, Split, Verdict
+from boxwise.store.accounts import GIVEN, MODEL, Accounts
+from boxwise.store.answers import HistoryEntry, Stamp
 from boxwise.store.connecting import engine, reaching, shown
 from boxwise.store.migrations import NEWEST
-from boxwise.store.rows import append, hold, image_row, insert_query, now, put, read_annotation, read_item, read_record, read_verdicts
+from boxwise.store.rows import (
+    append,
+    hold,
+    image_row,
+    insert_query,
+    now,
+    overtaken,
+    put,
+    read_annotation,
+    read_item,
+    read_record,
+    read_verdicts,
+)
 from boxwise.store.schema import (
     ANNOTATIONS,
     ANSWERS,
@@ -30,23 +43,18 @@ from boxwise.store.schema import (
     META,
     QUERIES,
     STUDY,
-    VERDICTS,
     latest_of,
-    others_of,
     writing,
 )
 from boxwise.store.upgrading import upgrade
 
-GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
+__all__ = ["GIVEN", "MODEL", "Store"]
 
 
-class Store:
+class Store(Accounts):
     """The study's database. Open with `Store.create` or `Store.open`; every method is one transaction."""
 
     backup: Path | None = None  # made when it was opened, where its schema had to change
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
 
     @classmethod
     def create(
@@ -193,7 +201,7 @@ class Store:
             ).scalar()
             if known is not None:
                 return bool(known)
-            late = _overtaken(connection, annotation.image_id, round_index, annotator)
+            late = overtaken(connection, annotation.image_id, round_index, annotator)
             number = append(connection, annotation, verdicts, round_index, annotator, seconds, late=late)
             connection.execute(ANSWERS.insert(), {"key": key, "annotation_id": number})
             connection.execute(LEASES.delete().where(LEASES.c.image_id == annotation.image_id, LEASES.c.annotator == annotator))
@@ -215,31 +223,6 @@ class Store:
             row = connection.execute(sa.select(ANNOTATIONS).where(ANNOTATIONS.c.id.in_(latest_of(image_id)))).first()
         return None if row is None else read_annotation(row)
 
-    def _latest(self, split: Split, before: int | None = None) -> Sequence[Any]:
-        latest = (LATEST if before is None else LATEST.where(ANNOTATIONS.c.round < before)).subquery()
-        statement = (
-            sa.select(ANNOTATIONS)
-            .join(latest, latest.c.id == ANNOTATIONS.c.id)  # `id IN latest` would make SQLite search the whole list once an image
-            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
-            .where(IMAGES.c.split == split.value, IMAGES.c.fault.is_(None))
-            .order_by(ANNOTATIONS.c.image_id)
-        )
-        with self._engine.connect() as connection:
-            return connection.execute(statement).all()
-
-    def actions(self, round_index: int, split: Split) -> dict[Action, int]:
-        """How often each act was done in the annotations that images of a split were given in a round."""
-        statement = (
-            sa.select(VERDICTS.c.action, sa.func.count().label("times"))
-            .join(ANNOTATIONS, ANNOTATIONS.c.id == VERDICTS.c.annotation_id)
-            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
-            .where(ANNOTATIONS.c.round == round_index, IMAGES.c.split == split.value)
-            .group_by(VERDICTS.c.action)
-        )
-        with self._engine.connect() as connection:
-            found = {row.action: row.times for row in connection.execute(statement)}
-        return {action: found.get(action.value, 0) for action in Action}
-
     @property
     def engine(self) -> Engine:
         """For `LabellingStore`, which keeps its own tables in the same database."""
@@ -250,49 +233,10 @@ class Store:
         statement = sa.select(ANNOTATIONS).where(ANNOTATIONS.c.image_id == image_id).order_by(ANNOTATIONS.c.id)
         with self._engine.connect() as connection:
             rows = connection.execute(statement).all()
-            return [HistoryEntry(row.annotator, row.at, row.late, read_annotation(row), read_verdicts(connection, row.id)) for row in rows]
-
-    def labour(self, split: Split) -> Labour:
-        """Images, boxes and seconds so far in one split."""
-        latest = self._latest(split)
-        answered = [row for row in latest if row.annotator != GIVEN]
-        by_model = sum(row.sources.count(Source.MODEL.value) for row in latest)
-        boxes = sum(len(row.sources) for row in latest) - by_model
-        by_hand = len(answered), sum(len(row.sources) for row in answered)
-        return Labour(len(latest), boxes, by_model, self.seconds(split), by_hand)
-
-    def seconds(self, split: Split) -> float:
-        """All labour ever spent on images of one split, quarantined ones too."""
-        statement = (
-            sa.select(sa.func.sum(ANNOTATIONS.c.seconds))
-            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
-            .where(IMAGES.c.split == split.value)
-        )
-        with self._engine.connect() as connection:
-            return float(connection.execute(statement).scalar() or 0.0)
-
-    def people(self) -> dict[str, Person]:
-        """annotator → what they have done, the busiest first; late answers count, as the time is spent."""
-        images, seconds = sa.func.count(ANNOTATIONS.c.image_id.distinct()), sa.func.sum(ANNOTATIONS.c.seconds)
-        statement = (
-            sa.select(ANNOTATIONS.c.annotator, images.label("images"), seconds.label("seconds"))
-            .where(ANNOTATIONS.c.annotator.not_in((GIVEN, MODEL)))
-            .group_by(ANNOTATIONS.c.annotator)
-            .order_by(images.desc(), ANNOTATIONS.c.annotator)
-        )
-        with self._engine.connect() as connection:
-            return {row.annotator: Person(row.images, float(row.seconds)) for row in connection.execute(statement)}
-
-    def answered_again(self) -> set[str]:
-        """The images whose labels a person has looked at a second time: given or answered before, and answered since."""
-        statement = (
-            sa.select(ANNOTATIONS.c.image_id)
-            .where(ANNOTATIONS.c.annotator != MODEL, sa.not_(ANNOTATIONS.c.late))
-            .group_by(ANNOTATIONS.c.image_id)
-            .having(sa.func.count() > 1)
-        )
-        with self._engine.connect() as connection:
-            return set(connection.execute(statement).scalars())
+            return [
+                HistoryEntry(row.id, row.annotator, row.at, row.late, read_annotation(row), read_verdicts(connection, row.id))
+                for row in rows
+            ]
 
     # -- rounds ---------------------------------------------------------------------------------------------------------
 
@@ -323,11 +267,8 @@ class Store:
 
     def reopen(self, round_index: int, phase: Phase) -> None:
         """Go back to a step; what it and the steps after it have said is forgotten."""
-        again = [step.value for step in tuple(Phase)[tuple(Phase).index(phase) :]]
-        this = sa.and_(FACTS.c.round == round_index, FACTS.c.phase.in_(again))
         with writing(self._engine) as connection:
-            connection.execute(FACTS.delete().where(sa.or_(this, FACTS.c.round > round_index)))
-            put(connection, "position", [round_index, phase.value])
+            go_back(connection, round_index, phase)
 
     def query(self, round_index: int) -> Query:
         """What a round asked for; empty if it asked nothing."""
@@ -376,10 +317,12 @@ class Store:
         return found
 
 
-def _overtaken(connection: Connection, image_id: str, round_index: int, annotator: str) -> bool:
-    """Whether another person has answered for the image since the round began, and it is not the annotator's to correct."""
-    holder = connection.execute(sa.select(LEASES.c.annotator).where(LEASES.c.image_id == image_id)).scalar()
-    return holder != annotator and connection.execute(others_of(image_id, round_index, annotator)).first() is not None
+def go_back(connection: Connection, round_index: int, phase: Phase) -> None:
+    """Make a step the next one; what it and the steps after it have said is forgotten."""
+    again = [step.value for step in tuple(Phase)[tuple(Phase).index(phase) :]]
+    this = sa.and_(FACTS.c.round == round_index, FACTS.c.phase.in_(again))
+    connection.execute(FACTS.delete().where(sa.or_(this, FACTS.c.round > round_index)))
+    put(connection, "position", [round_index, phase.value])
 
 
 def first_line(error: sa.exc.DBAPIError) -> str:

@@ -49,6 +49,15 @@ class StudyReader:
         """The files that a round has left."""
         return round_folder(self.folder, round_index)
 
+    def class_changes(self) -> list[tuple[tuple[str, ...], dict[str, str]]]:
+        """Every change of the classes, oldest first: those before it, and what became of their names."""
+        return [(tuple(before), dict(names)) for before, names in self.store.get("class_changes") or []]
+
+    @property
+    def classes_from(self) -> int:
+        """The first round whose weights are of today's classes."""
+        return int(self.store.get("classes_from") or 0)
+
     # -- images and labels ----------------------------------------------------------------------------------------------
 
     def images(self, split: Split | None = None) -> list[ImageRecord]:

@@ -29,8 +29,9 @@ from boxwise.registry import settled
 from boxwise.rounds import Event, RoundContext, Shard, settings
 from boxwise.rounds.duration import Duration, expected_duration
 from boxwise.store import Store
+from boxwise.study.classes import StudyClasses
 from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, url_of, write_config, written
-from boxwise.study.upkeep import StudyUpkeep, findings_of, given_annotation
+from boxwise.study.upkeep import findings_of, given_annotation
 
 _POLL_SECONDS = 0.5
 _BEFORE_TRAIN = (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
@@ -46,7 +47,7 @@ class Annotator(Protocol):
     def annotate(self, item: QueryItem, proposals: Proposals | None) -> tuple[Sequence[Verdict], float]: ...
 
 
-class Study(StudyUpkeep):
+class Study(StudyClasses):
     """Open with `Study.create` or `Study.open`; then `run` until it needs labels, `tell` them, `run` again."""
 
     def __init__(self, folder: Path, store: Store, config: StudyConfig) -> None:
@@ -170,7 +171,7 @@ class Study(StudyUpkeep):
 
         Where the model had proposed boxes, what a person must have done to them is charged; elsewhere each box is charged as drawn.
         """
-        waiting = set(self.ask().image_ids)
+        waiting = set(self.ask().image_ids) | {image_id for images in self.to_review().values() for image_id in images}
         current = {image_id: a.boxes for split in Split for image_id, a in self.store.annotations(split).items()}
         acts = {image_id: self._acts(image_id, boxes) for image_id, boxes in labels.items()}
         new = [i for i in labels if i in waiting or i not in current or not self._known(i, acts[i], current[i])]
@@ -353,7 +354,7 @@ class Study(StudyUpkeep):
         self.store.put(tool, value)
 
     def _context(self, oracle: Callable[[str], Boxes] | None, on_event: Callable[[Event], None] | None) -> RoundContext:
-        return RoundContext(self.folder, self.store, self.config, self.classes, oracle, on_event or _ignore)
+        return RoundContext(self.folder, self.store, self.config, self.classes, oracle, on_event or _ignore, self.class_changes())
 
     def answer(self, annotator: Annotator) -> None:
         """Let `annotator` answer everything that is asked now, under its name."""

@@ -1,0 +1,87 @@
+"""The verb that changes what a study looks for: classes are added, renamed, merged, removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from boxwise.cli.upkeep import Who
+
+if TYPE_CHECKING:
+    from boxwise.study import Study
+    from boxwise.study.classes import ChangedClasses
+
+app = typer.Typer()
+
+
+@app.command()
+def classes(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")],
+    add: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A new class; may be given several times.")] = None,
+    rename: Annotated[list[str] | None, typer.Option(metavar="OLD=NEW", help="Another name for a class.")] = None,
+    merge: Annotated[list[str] | None, typer.Option(metavar="A,B=C", help="Make one class of several.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Look for it no more; its boxes become history.")] = None,
+    by: Who = None,
+) -> None:
+    """Show the study's classes, or change them. Labels follow, and the next training keeps what the detector knows of those that stay."""
+    from boxwise.annotation.class_change import class_change
+    from boxwise.cli.console import say
+    from boxwise.study import Study
+
+    opened = Study.open(study)
+    if not (add or rename or merge or remove):
+        return _show(opened)
+    change = class_change(
+        opened.classes,
+        add=add or (),
+        rename=dict(_pair("--rename", text) for text in rename or ()),
+        merge={old: new for text in merge or () for olds, new in (_pair("--merge", text),) for old in olds.split(",")},
+        remove=remove or (),
+    )
+    say(f"{', '.join(change.before)} became {', '.join(change.after)}.")
+    _say_changed(opened, opened.change_classes(change, who=by))
+    _say_to_review(opened)
+    return None
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    from boxwise.errors import ConfigError
+
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise ConfigError(f"{option} {text!r}: expected {'A,B=C' if option == '--merge' else 'OLD=NEW'}.")
+    return old, new
+
+
+def _show(opened: Study) -> None:
+    """Each class with the boxes that it has among the labels."""
+    from boxwise.cli.console import table
+    from boxwise.records import Split
+
+    labels = [int(label) for split in Split for a in opened.annotations(split).values() for label in a.boxes.labels]
+    rows = [(name, labels.count(label)) for label, name in enumerate(opened.classes)]
+    table(f"{len(rows)} classes", ("class", "boxes"), rows)
+    _say_to_review(opened)
+
+
+def _say_changed(opened: Study, changed: ChangedClasses) -> None:
+    from boxwise.cli.console import note, say
+
+    if changed.images:
+        say(f"The labels of {changed.images} images follow; as they were, they are in `boxwise history {opened.folder} IMAGE`.")
+    for name, count in changed.removed.items():
+        note(f"{count} boxes of {name} count no more.")
+    if changed.back_to is not None:
+        say(f"Round {changed.back_to[0]} is done again from its {changed.back_to[1].value} step. Next: boxwise run {opened.folder}")
+
+
+def _say_to_review(opened: Study) -> None:
+    from boxwise.cli.console import note
+
+    for name, images in opened.to_review().items():
+        note(
+            f"{len(images)} images were labelled before there was a class {name}, and count as having none until somebody has looked: "
+            f"boxwise query {opened.folder} --before-class {name} --out DIR, then boxwise import {opened.folder} DIR"
+        )

@@ -1,0 +1,92 @@
+"""What labelling has cost and who did it, as the annotations say: labour, people, acts.
+
+`Store` is such an `Accounts`. Changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from boxwise.records import Action, Source, Split
+from boxwise.store.answers import Labour, Person
+from boxwise.store.schema import ANNOTATIONS, IMAGES, LATEST, VERDICTS
+
+GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
+
+
+class Accounts:
+    """Questions about the annotations of one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def actions(self, round_index: int, split: Split) -> dict[Action, int]:
+        """How often each act was done in the annotations that images of a split were given in a round."""
+        statement = (
+            sa.select(VERDICTS.c.action, sa.func.count().label("times"))
+            .join(ANNOTATIONS, ANNOTATIONS.c.id == VERDICTS.c.annotation_id)
+            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
+            .where(ANNOTATIONS.c.round == round_index, IMAGES.c.split == split.value)
+            .group_by(VERDICTS.c.action)
+        )
+        with self._engine.connect() as connection:
+            found = {row.action: row.times for row in connection.execute(statement)}
+        return {action: found.get(action.value, 0) for action in Action}
+
+    def labour(self, split: Split) -> Labour:
+        """Images, boxes and seconds so far in one split."""
+        latest = self._latest(split)
+        answered = [row for row in latest if row.annotator != GIVEN]
+        by_model = sum(row.sources.count(Source.MODEL.value) for row in latest)
+        boxes = sum(len(row.sources) for row in latest) - by_model
+        by_hand = len(answered), sum(len(row.sources) for row in answered)
+        return Labour(len(latest), boxes, by_model, self.seconds(split), by_hand)
+
+    def seconds(self, split: Split) -> float:
+        """All labour ever spent on images of one split, quarantined ones too."""
+        statement = (
+            sa.select(sa.func.sum(ANNOTATIONS.c.seconds))
+            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
+            .where(IMAGES.c.split == split.value)
+        )
+        with self._engine.connect() as connection:
+            return float(connection.execute(statement).scalar() or 0.0)
+
+    def people(self) -> dict[str, Person]:
+        """annotator → what they have done, the busiest first; late answers count, as the time is spent."""
+        images, seconds = sa.func.count(ANNOTATIONS.c.image_id.distinct()), sa.func.sum(ANNOTATIONS.c.seconds)
+        statement = (
+            sa.select(ANNOTATIONS.c.annotator, images.label("images"), seconds.label("seconds"))
+            .where(ANNOTATIONS.c.annotator.not_in((GIVEN, MODEL)))
+            .group_by(ANNOTATIONS.c.annotator)
+            .order_by(images.desc(), ANNOTATIONS.c.annotator)
+        )
+        with self._engine.connect() as connection:
+            return {row.annotator: Person(row.images, float(row.seconds)) for row in connection.execute(statement)}
+
+    def answered_again(self) -> set[str]:
+        """The images whose labels a person has looked at a second time: given or answered before, and answered since."""
+        statement = (
+            sa.select(ANNOTATIONS.c.image_id)
+            .where(ANNOTATIONS.c.annotator != MODEL, sa.not_(ANNOTATIONS.c.late))
+            .group_by(ANNOTATIONS.c.image_id)
+            .having(sa.func.count() > 1)
+        )
+        with self._engine.connect() as connection:
+            return set(connection.execute(statement).scalars())
+
+    def _latest(self, split: Split, before: int | None = None) -> Sequence[Any]:
+        latest = (LATEST if before is None else LATEST.where(ANNOTATIONS.c.round < before)).subquery()
+        statement = (
+            sa.select(ANNOTATIONS)
+            .join(latest, latest.c.id == ANNOTATIONS.c.id)  # `id IN latest` would make SQLite search the whole list once an image
+            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
+            .where(IMAGES.c.split == split.value, IMAGES.c.fault.is_(None))
+            .order_by(ANNOTATIONS.c.image_id)
+        )
+        with self._engine.connect() as connection:
+            return connection.execute(statement).all()

@@ -1,0 +1,160 @@
+"""Changing a study's classes: names are added, changed, merged or removed, and labels, questions and weights follow.
+
+Labels given before are converted and stay in the history as they were. Knows nothing of how a command says what is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import time
+from typing import Any
+
+from boxwise.annotation.class_change import ClassChange, now_called
+from boxwise.config import StudyConfig
+from boxwise.errors import StudyError
+from boxwise.records import Phase, Split
+from boxwise.store import CLASSES_CHANGED, HistoryEntry, Journal, StoredEvent
+from boxwise.study.config_file import as_kept, write_config
+from boxwise.study.upkeep import StudyUpkeep, user
+
+
+@dataclass(frozen=True)
+class ChangedClasses:
+    """images: whose labels are others now. removed: class → boxes that count no more. back_to: the step that is done again, if any."""
+
+    images: int
+    removed: Mapping[str, int]
+    back_to: tuple[int, Phase] | None
+
+
+class StudyClasses(StudyUpkeep):
+    """The classes of a study, and those it had."""
+
+    def change_classes(self, change: ClassChange, *, who: str | None = None) -> ChangedClasses:
+        """From now on the study has the classes of `change`. What was trained on others is trained again, its head keeping the rows of the
+        classes that stay, before anything is asked; a question that is open is withdrawn then, and its answers stay.
+
+        Raises StudyError while somebody is labelling, and between a round's labels and its training; then nothing changes.
+        """
+        with self._lock():
+            number, phase = self.store.position
+            self._check_nobody_labels(change, number)
+            back_to = self._back_to(change, number, phase)
+            removed = self._removed(change)
+            if back_to is not None:
+                self._clear(back_to[0], change)
+            config = self._config_of(change)
+            if config != self.config:
+                write_config(self.folder, config)
+            body = {"before": change.before, "after": change.after, "added": change.added, "names": change.names, "removed": removed}
+            images = Journal(self.store).change_classes(
+                change.convert,
+                self._facts(change, config, back_to),
+                back_to=back_to,
+                round_index=number,
+                who=who or user(),
+                body=body | {"why": _sentence(change)},
+            )
+        self.classes, self.config = change.after, config
+        return ChangedClasses(images, removed, back_to)
+
+    def to_review(self) -> dict[str, list[str]]:
+        """Class → images labelled before there was such a class, and not looked at since: objects of it may be missing there."""
+        found: dict[str, list[str]] = {}
+        for event in self._class_events():
+            called = now_called(event.body["after"], self.class_changes())
+            found |= {called[name]: Journal(self.store).labelled_before(event.at) for name in event.body["added"] if name in called}
+        return {name: images for name, images in found.items() if images}
+
+    def classes_of(self, entry: HistoryEntry) -> tuple[str, ...]:
+        """The classes that there were when an annotation was given."""
+        since = [event for event in self._class_events() if event.body["newest"] >= entry.number]
+        return tuple(since[0].body["before"]) if since else self.classes
+
+    def _class_events(self) -> list[StoredEvent]:
+        return [event for event in Journal(self.store).events() if event.kind == CLASSES_CHANGED]
+
+    def _check_nobody_labels(self, change: ClassChange, number: int) -> None:
+        leases = self.labelling.leases(at=time())
+        if leases:
+            people = ", ".join(sorted({lease.annotator for lease in leases.values()}))
+            raise StudyError(f"{self.folder}: {people} have {len(leases)} images in hand. Close the page, then change the classes.")
+        begun = {} if change.keeps_labels else self.labelling.drafters(number)
+        if begun:
+            who, images = next(iter(begun.items()))
+            raise StudyError(
+                f"{self.folder}: {who} has begun {images[0]} and not handed it in, with boxes of the classes as they are. Hand it in or "
+                f"discard it on the page (boxwise label {self.folder}), then change the classes."
+            )
+
+    def _back_to(self, change: ClassChange, number: int, phase: Phase) -> tuple[int, Phase] | None:
+        """The step to do again, since what it left is of the old classes."""
+        if change.only_renames:
+            return None
+        if number == 0 and phase in (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE, Phase.TRAIN):
+            return self._back_from_first(change, phase)
+        if phase in (Phase.AUDIT, Phase.COMPOSE):
+            raise StudyError(
+                f"{self.folder}: round {number} has its labels and is not trained yet. Go on first: boxwise train {self.folder}"
+            )
+        return (number - 1 if phase in (Phase.ANNOTATE, Phase.SELECT) else number), Phase.TRAIN
+
+    def _back_from_first(self, change: ClassChange, phase: Phase) -> tuple[int, Phase] | None:
+        """Round 0 has no detector of the study's own yet; but it may show boxes of one that knows some of the classes."""
+        self.files(0).checkpoint.unlink(missing_ok=True)
+        if change.keeps_labels or phase is not Phase.ANNOTATE or not self.files(0).proposals.exists():
+            return None
+        items = self.query(0).items
+        if len(self.unanswered().items) < len(items):
+            raise StudyError(
+                f"{self.folder}: some of the {len(items)} images asked about are answered, and the boxes shown on the others are of the "
+                f"classes as they are. Answer them first (boxwise label {self.folder}); classes can be added and renamed at any time."
+            )
+        return 0, Phase.SELECT
+
+    def _clear(self, number: int, change: ClassChange) -> None:
+        """Files of a round that its steps would go on from and that are of the old classes."""
+        files, member = self.files(number), 1
+        files.checkpoint.unlink(missing_ok=True)
+        if not change.keeps_labels:
+            files.self_labels.unlink(missing_ok=True)  # the model's own
+        while files.member_weights(member).exists():
+            files.member_weights(member).unlink()
+            member += 1
+
+    def _removed(self, change: ClassChange) -> dict[str, int]:
+        """Class that goes → boxes of it among the current labels."""
+        gone = {label: change.before[label] for label, new in enumerate(change.becomes) if new is None}
+        labels = [int(label) for split in Split for a in self.store.annotations(split).values() for label in a.boxes.labels]
+        return {name: labels.count(label) for label, name in gone.items()}
+
+    def _config_of(self, change: ClassChange) -> StudyConfig:
+        """The config with the thresholds of single classes under their new names; of classes that merge, the highest."""
+        certain: dict[str, float] = {}
+        for name, score in self.config.ask.certain_of.items():
+            if name in change.names:
+                certain[change.names[name]] = max(score, certain.get(change.names[name], 0.0))
+        return as_kept(self.config.model_copy(update={"ask": self.config.ask.model_copy(update={"certain_of": certain})}))
+
+    def _facts(self, change: ClassChange, config: StudyConfig, back_to: tuple[int, Phase] | None) -> dict[str, Any]:
+        facts = {
+            "classes": list(change.after),
+            "class_ids": _ids_of(change, self.store.get("class_ids")),
+            "class_changes": [*self.class_changes(), (change.before, change.names)],
+            "config": config.model_dump(mode="json"),
+        }
+        return facts if back_to is None or back_to[1] is Phase.SELECT else facts | {"classes_from": back_to[0]}
+
+
+def _ids_of(change: ClassChange, ids: list[int] | None) -> list[int] | None:
+    """The numbers that the classes have in other tools: those that stay keep theirs, new ones come after."""
+    if not ids:
+        return None
+    known = {new: ids[label] for label, new in reversed(list(enumerate(change.becomes))) if new is not None}
+    following = max(ids) + 1
+    return [known[label] if label in known else following + label - len(known) for label in range(len(change.after))]
+
+
+def _sentence(change: ClassChange) -> str:
+    return f"classes {', '.join(change.before)} became {', '.join(change.after)}"
