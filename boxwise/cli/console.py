@@ -191,18 +191,6 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]], *, num
     (console if console.is_terminal else Console(width=160, highlight=False)).print(shown)
 
 
-def spending_line(study: Study) -> str:
-    """What people's labels have cost, where their time has a price or all of it a limit; else nothing."""
-    from boxwise.records import Split
-
-    budget, cost = study.config.budget, study.config.cost
-    money = cost.money(study.seconds(Split.TRAIN) + study.seconds(Split.VAL))
-    parts = [] if money is None else [f"Labelling has cost {money:,.2f}, at {cost.per_hour:g} an hour."]
-    if budget.total is not None and not (budget.unit == "money" and money is None):
-        parts.append(f"Of the budget of {budget.total:,g} {budget.unit}, {study.spent():,.4g} are spent.")
-    return " ".join(parts)
-
-
 def rounds_table(rounds: Sequence[Round]) -> None:
     """What each labelled round cost and reached; where the model labels along, also how many boxes are its own."""
     from boxwise.evaluation.in_words import few, with_interval

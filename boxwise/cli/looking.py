@@ -25,7 +25,7 @@ _SHOWN = 3  # images that status names of those that are asked for
 @app.command()
 def status(study: StudyFolder, as_json: AsJson = False) -> None:
     """The state of the study: next step, what is asked for, labour, quality by round, and what to do next."""
-    from boxwise.cli.console import rounds_table, say, say_json, spending_line
+    from boxwise.cli.console import rounds_table, say, say_json
     from boxwise.study import Study
 
     opened = Study.open(study)
@@ -41,8 +41,6 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
         f"{pool} images in the pool, {labeled['images']} labelled ({labeled['boxes']} boxes, {labeled['seconds']:,.0f} s), "
         f"{state['val']} val, {state['test']} test, {state['quarantined']} quarantined."
     )
-    if line := spending_line(opened):
-        say(line)
     if waiting := state["waiting"]:
         more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
         say(f"{len(waiting)} images of round {state['round']} wait for labels: {', '.join(waiting[:_SHOWN])}{more}.")
@@ -137,7 +135,6 @@ def _state(opened: Study) -> dict[str, Any]:
         "val": len(opened.images(Split.VAL)),
         "test": len(opened.images(Split.TEST)),
         "quarantined": len(opened.quarantined()),
-        "spent": {"unit": opened.config.budget.unit, "amount": opened.spent(), "total": opened.config.budget.total},
         "waiting": waiting,
         "seconds_left": _seconds_left(opened.rounds(), number, opened.config.budget.rounds),
         "command": _next_command(opened, bool(waiting)),

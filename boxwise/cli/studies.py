@@ -121,7 +121,7 @@ def run(
 
 def _advance(opened: Study, *, served: bool) -> None:
     """Advance until labels are needed or the study is done, and say what is to do then, unless the labelling page says it."""
-    from boxwise.cli.console import rounds_table, say, spending_line
+    from boxwise.cli.console import rounds_table, say
     from boxwise.records import Phase
 
     _say_how_long(opened)
@@ -133,8 +133,6 @@ def _advance(opened: Study, *, served: bool) -> None:
         _say_what_is_asked(opened)
     else:
         rounds_table(opened.rounds())
-        if line := spending_line(opened):
-            say(line)
         say(f"The study is done. Report: {_write_report(opened)}")
 
 

@@ -110,19 +110,14 @@ class ColdStartConfig(Section):
 
 
 class BudgetConfig(Section):
-    """What may be labelled. An int counts images; `per_round` and `total` count what `unit` says. A string such as '5%' is a share of the
-    images: in boxes, seconds or money, what so many are expected to cost."""
+    """What may be labelled. An int counts images; `per_round` counts what `unit` says. A string such as '5%' is a share of the images: in
+    boxes or seconds, what so many are expected to cost."""
 
-    unit: Literal["images", "boxes", "seconds", "money"] = Field(
-        "images", description="what counts; boxes and seconds of a person as the detector expects them; money: seconds at `cost.per_hour`"
-    )
+    unit: Literal["images", "boxes", "seconds"] = Field("images", description="boxes, seconds of a person: as the detector expects them")
     initial: int | str = Field(50, description="images labelled in round 0")
     per_round: int | str = Field(50, description="what is labelled in each later round, in `unit`")
     validation: int | str = Field("20%", description="random images labelled for val in round 0 when none are given; % of initial")
     rounds: int = Field(5, ge=0, description="rounds after the initial one")
-    total: float | None = Field(
-        None, gt=0, description="all that people may label, val included, in `unit`; the study ends once it is spent"
-    )
     val_per_round: int | str = Field(0, description="random pool images that join val each later round; % of per_round")
 
     @model_validator(mode="after")
@@ -182,11 +177,6 @@ class CostConfig(Section):
     correct: float = Field(7.0, ge=0, description="moving a suggested box, or giving it another class")
     delete: float = Field(1.6, ge=0, description="rejecting a suggested box")
     look: float = Field(2.0, ge=0, description="looking over one image for missed objects")
-    per_hour: float | None = Field(None, gt=0, description="what an hour of a person's time costs, in your currency; null: not said")
-
-    def money(self, seconds: float) -> float | None:
-        """What so many seconds of a person cost; None where `per_hour` is not said."""
-        return None if self.per_hour is None else seconds / 3600 * self.per_hour
 
 
 class StopConfig(Section):

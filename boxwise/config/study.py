@@ -6,7 +6,7 @@ Returns a `StudyConfig`. Knows no section's keys.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -58,12 +58,6 @@ class StudyConfig(Section):
         return written | {
             section: _spread(written[section], keys) for section, keys in TOGETHER.items() if isinstance(written.get(section), Mapping)
         }
-
-    @model_validator(mode="after")
-    def _priced(self) -> Self:
-        if self.budget.unit == "money" and self.cost.per_hour is None:
-            raise ValueError("budget.unit=money needs cost.per_hour, what an hour of a person's time costs")
-        return self
 
 
 def _spread(section: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:

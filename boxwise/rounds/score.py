@@ -25,7 +25,6 @@ from boxwise.records import ImageRecord, Phase, Scores, Split
 from boxwise.rounds.compose import policy_of
 from boxwise.rounds.context import RoundContext, StepResult
 from boxwise.rounds.parts import Shard, begun
-from boxwise.rounds.spending import left_of_budget
 
 if TYPE_CHECKING:
     from boxwise.detectors.detector import TorchDetector
@@ -74,9 +73,6 @@ def inspect_shard(context: RoundContext, round_index: int, shard: Shard) -> str 
 def _reason_to_end(context: RoundContext, round_index: int, pool: Sequence[ImageRecord]) -> str | None:
     if round_index >= context.config.budget.rounds:
         return f"all {round_index} rounds of the budget are done"
-    left = left_of_budget(context)
-    if left is not None and left < (1 if context.config.budget.unit in ("images", "boxes") else 1e-9):
-        return f"the budget of {context.config.budget.total:g} {context.config.budget.unit} is spent"
     if not pool:
         return "every image of the pool is labelled"
     shift = ApShift(context.config.stop.ap_range, context.config.stop.ap_shift)

@@ -5,7 +5,6 @@ Returns a query, its proposals in the round's folder, and the annotations that n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,7 +27,6 @@ from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Spli
 from boxwise.rounds.cold_start import cold_start
 from boxwise.rounds.context import RoundContext, StepResult
 from boxwise.rounds.first_proposals import first_proposals
-from boxwise.rounds.spending import in_strategy_unit, left_of_budget, strategy_unit
 from boxwise.strategies.base import Budget, Candidates
 
 _NOTHING_TO_ASK = {
@@ -78,8 +76,6 @@ def _first(context: RoundContext, rng: Generator) -> StepResult:
     labeled = len(context.store.images(Split.TRAIN)) - len(pool)
     wanted = resolve(budget.initial, len(pool) + labeled, "budget.initial")
     initial = min(wanted, len(pool) + labeled)
-    if budget.total is not None and budget.unit == "images":
-        initial = min(initial, labeled + int(budget.total))
     most = len(pool) - (0 if labeled else 1)  # something is left to train on
     validation = 0 if context.store.images(Split.VAL) else min(resolve(budget.validation, initial, "budget.validation"), max(0, most))
     order = [pool[row].image_id for row in rng.permutation(len(pool))]
@@ -147,22 +143,19 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
 
 
 def _budget(context: RoundContext, pool: Callable[[], Candidates]) -> tuple[Budget, int]:
-    """What the round may cost, at most what is left of the whole budget, and about how many images that pays for.
+    """What the round may cost, and about how many images that pays for.
 
-    A share is one of the images; in boxes, seconds or money it is what so many images of the pool are expected to cost.
+    A share is one of the images; in boxes or seconds it is what so many images of the pool are expected to cost.
     """
-    config, left = context.config.budget, left_of_budget(context)
+    config = context.config.budget
     given = resolve(config.per_round, len(context.store.images(Split.TRAIN)), "budget.per_round")
     if config.unit == "images":
-        count = given if left is None else min(given, math.floor(left))
-        return Budget(count), count
-    unit = strategy_unit(config.unit)
-    costs = Budget(given, unit).costs(pool())
+        return Budget(given), given
+    costs = Budget(given, config.unit).costs(pool())
     usual = float(costs.mean()) if len(costs) else 1.0
-    amount = given * usual if isinstance(config.per_round, str) else in_strategy_unit(given, context.config)
-    if left is not None:
-        amount = min(amount, in_strategy_unit(left, context.config))
-    return Budget(round(amount), unit), round(amount / usual)
+    if isinstance(config.per_round, str):
+        return Budget(round(given * usual), config.unit), given
+    return Budget(given, config.unit), round(given / usual)
 
 
 def _validation(context: RoundContext, round_index: int, untouched: set[str], images: int) -> list[QueryItem]:

@@ -14,7 +14,6 @@ from boxwise.artifacts.round_folder import RoundFolder, round_folder
 from boxwise.config import StudyConfig
 from boxwise.data.formats.base import Dataset
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split
-from boxwise.rounds.spending import spent
 from boxwise.store import HistoryEntry, LabellingStore, Labour, Person, Stamp, Store
 
 
@@ -126,10 +125,6 @@ class StudyReader:
     def seconds(self, split: Split) -> float:
         """All labour ever spent on images of one split, quarantined ones too."""
         return self.store.seconds(split)
-
-    def spent(self) -> float:
-        """What people's labels have cost so far, val included, in the budget's unit."""
-        return spent(self.store, self.config)
 
     def people(self) -> Mapping[str, Person]:
         """annotator → what they have done, the busiest first."""

@@ -26,7 +26,6 @@ from boxwise.jsonable import plain
 from boxwise.records import Annotation, ImageRecord, Phase, Split
 from boxwise.results.colors import class_colors
 from boxwise.results.facts import number
-from boxwise.rounds.spending import in_strategy_unit, strategy_unit
 from boxwise.study import Study
 from boxwise.web.progress import read_trouble
 from boxwise.web.stopping import BEGUN, suggestion
@@ -107,7 +106,7 @@ def expected(study: Study, rounds: Sequence[Round]) -> dict[str, Any] | None:
     Follows the AP that the stopping rule follows, over labelled images or boxes, whichever the budget counts. The price is what an image
     (or box) took in the last labelled round, validation images included.
     """
-    unit = strategy_unit(study.config.budget.unit)
+    unit = study.config.budget.unit
     points = [
         (number(getattr(one.annotate, unit)), number(ap))
         for one in rounds
@@ -139,7 +138,7 @@ def _batch(study: Study) -> int:
     round_index, phase = study.position
     if phase is Phase.ANNOTATE and round_index and budget.unit == "images":
         return sum(item.split is Split.TRAIN for item in study.query(round_index).items)
-    return min(amount, pool) if budget.unit == "images" else round(in_strategy_unit(amount, study.config)) * (pool > 0)
+    return min(amount, pool) if budget.unit == "images" else amount * (pool > 0)
 
 
 def _seconds_each(rounds: Sequence[Round], unit: str) -> float | None:
