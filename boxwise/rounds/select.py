@@ -59,6 +59,7 @@ def select(context: RoundContext, round_index: int) -> StepResult:
         ended = _NOTHING_TO_ASK.get(context.config.ask.mode, "no image of the pool is left to ask about")
         return StepResult(replace(_counted(facts, Query(round_index, ()), ()), ended=ended), (round_index, Phase.DONE))
     if context.config.ask.mode == "full":
+        context.files(round_index).proposals.unlink(missing_ok=True)  # of a question that was withdrawn
         return StepResult(_counted(facts, query, ()), (round_index, Phase.ANNOTATE), query)
     query, proposals, annotations = _with_proposals(context, round_index, query, settled)
     write_proposals(context.files(round_index).proposals, proposals)
@@ -95,6 +96,7 @@ def _first(context: RoundContext, rng: Generator) -> StepResult:
         context.store.quarantine(image_id, fault)
     query = Query(0, tuple(item for item in drawn if item.image_id not in known.unreadable))
     query, annotations = _asked_with(query, known.made, context.config.ask.mode, whole=known.whole)
+    context.files(0).proposals.unlink(missing_ok=True)  # of a question that was withdrawn
     if known.made:
         write_proposals(context.files(0).proposals, list(known.made.values()))
     facts = replace(_counted(facts, query, annotations), wanted=wanted if wanted > initial else None, **known.facts)

@@ -18,7 +18,7 @@ from boxwise.boxes import Boxes
 from boxwise.jsonable import boxes_to_json, plain
 from boxwise.records import Annotation, ImageRecord, Phase
 from boxwise.store.rows import append, digest_of, hold, image_row, is_whole, now, put, read_annotation
-from boxwise.store.schema import ANNOTATIONS, ANSWERS, EVENTS, IMAGES, LATEST, QUERIES, writing
+from boxwise.store.schema import ANNOTATIONS, ANSWERS, EVENTS, IMAGES, LATEST, writing
 from boxwise.store.store import GIVEN, Store, go_back
 
 Convert = Callable[[Boxes], tuple[Boxes, np.ndarray]]  # boxes → those that stay, under their new labels, and which of them these are
@@ -123,8 +123,6 @@ class Journal:
             for key, value in facts.items():
                 put(connection, key, value)
             if back_to is not None:
-                asked_after = back_to[0] + (back_to[1] is not Phase.SELECT)
-                connection.execute(QUERIES.delete().where(QUERIES.c.round >= asked_after))
                 go_back(connection, *back_to)
             _record(connection, round_index, who, CLASSES_CHANGED, None, {**body, "newest": newest})
         return sum(changed)

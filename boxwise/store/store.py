@@ -266,7 +266,7 @@ class Store(Accounts):
             put(connection, "position", [then[0], then[1].value])
 
     def reopen(self, round_index: int, phase: Phase) -> None:
-        """Go back to a step; what it and the steps after it have said is forgotten."""
+        """Go back to a step; what it and the steps after it have said is forgotten, and what they asked is withdrawn: see `go_back`."""
         with writing(self._engine) as connection:
             go_back(connection, round_index, phase)
 
@@ -318,10 +318,21 @@ class Store(Accounts):
 
 
 def go_back(connection: Connection, round_index: int, phase: Phase) -> None:
-    """Make a step the next one; what it and the steps after it have said is forgotten."""
+    """Make a step the next one; what it and the steps after it have said is forgotten, and what they asked is withdrawn.
+
+    Answers of people stay. Images that were drawn for val and have no labels are in the pool again.
+    """
     again = [step.value for step in tuple(Phase)[tuple(Phase).index(phase) :]]
     this = sa.and_(FACTS.c.round == round_index, FACTS.c.phase.in_(again))
     connection.execute(FACTS.delete().where(sa.or_(this, FACTS.c.round > round_index)))
+    first = round_index + (phase is not Phase.SELECT)  # the first round whose question is withdrawn
+    labelled = sa.select(ANNOTATIONS.c.image_id).where(sa.not_(ANNOTATIONS.c.late))
+    drawn = sa.select(QUERIES.c.image_id).where(QUERIES.c.round >= first, QUERIES.c.split != Split.TRAIN.value)
+    back = IMAGES.update().where(IMAGES.c.image_id.in_(drawn), IMAGES.c.image_id.not_in(labelled))
+    connection.execute(back.values(split=Split.TRAIN.value))
+    connection.execute(QUERIES.delete().where(QUERIES.c.round >= first))
+    by_model = sa.and_(ANNOTATIONS.c.round >= first, ANNOTATIONS.c.annotator == MODEL, sa.not_(ANNOTATIONS.c.late))
+    connection.execute(ANNOTATIONS.update().where(by_model).values(late=True))
     put(connection, "position", [round_index, phase.value])
 
 

@@ -104,6 +104,29 @@ def test_the_next_training_keeps_the_rows_of_the_classes_that_stay(study, boxwis
 
 
 @pytest.mark.slow
+def test_a_question_that_is_withdrawn_leaves_nothing_but_answers(request, boxwise, scenes, tmp_path):
+    """Images that it had drawn for val are in the pool again, and what the model labelled by itself counts no more."""
+    request.param = "sqlite"
+    folder = begin(
+        request, boxwise, scenes, tmp_path / "study", "budget.val_per_round=1", "ask.mode=trust", "ask.certain=0.02", "ask.uncertain=0.01"
+    )
+    answer(folder)
+    assert boxwise("run", folder)[0] == 0
+    before = Study.open(folder)
+    drawn = {record.image_id for record in before.images(Split.VAL)}
+    assert drawn and before.position == (1, Phase.ANNOTATE)
+    by_model = {i for i, a in before.annotations(Split.TRAIN).items() if a.by_model.any()}
+    before.store.close()
+    assert boxwise("classes", folder, "--remove", "cow")[0] == 0
+    after = Study.open(folder)
+    assert not after.images(Split.VAL) and drawn <= {record.image_id for record in after.pool()}
+    assert by_model and not any(a.by_model.any() for a in after.annotations(Split.TRAIN).values())
+    after.store.close()
+    code, _, err = boxwise("run", folder)
+    assert code == 0, err
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("study", ["sqlite"], indirect=True)
 def test_weights_are_gone_on_from_row_by_row(study, boxwise):
     """Round 1 begins with the head of round 0: with a rate of nearly nothing its rows are those of round 0, whatever their place."""
