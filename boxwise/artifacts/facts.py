@@ -42,7 +42,7 @@ class StepFacts:
 class SelectFacts(StepFacts):
     """What was asked and how it was chosen.
 
-    candidates: images offered to the strategy. wanted: what the budget asked for, where the pool has no more. requeued: of those asked, how
+    candidates: images offered to the strategy. wanted: what the budget pays for, where the pool has no more. requeued: of those asked, how
     many were asked before. whole, boxwise: train images asked about as a whole, or by box. self_labeled: images that left no question to a
     person. seconds: of the strategy. ended: why nothing was asked and the study is over. known_classes: names that the first weights of
     the detector know, where that was asked; proposed: boxes they suggested in round 0, in proposing_seconds.

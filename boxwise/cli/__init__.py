@@ -12,6 +12,7 @@ import typer
 from boxwise.cli.benchmarks import app as benchmark_verbs
 from boxwise.cli.classes import app as class_verbs
 from boxwise.cli.data import app as data_verbs
+from boxwise.cli.keys import Command
 from boxwise.cli.labelling import app as labelling_verbs
 from boxwise.cli.labelstudio import app as labelstudio_verbs
 from boxwise.cli.looking import app as looking_verbs
@@ -46,6 +47,8 @@ for verbs in (
     class_verbs,
 ):
     app.registered_commands.extend(verbs.registered_commands)
+for command in app.registered_commands:
+    command.cls = Command
 app.add_typer(labelstudio_verbs, name="labelstudio")
 
 

@@ -20,6 +20,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from boxwise.artifacts.facts import AnnotateFacts, ComposeFacts, Round, SelectFacts
+    from boxwise.config import CostConfig
     from boxwise.records import Phase
     from boxwise.results.tables import ArmResult
     from boxwise.rounds import Event
@@ -140,7 +141,7 @@ def step_line(study: Study, number: int, phase: Phase) -> str:
     one = study.round(number)
     lines: dict[str, Callable[[], str]] = {
         "select": lambda: one.select.ended or _asked(one.select),
-        "annotate": lambda: _labour(one.annotate),
+        "annotate": lambda: _labour(one.annotate) + _price(one.annotate, study.config.cost),
         "audit": lambda: "fidelity " + (", ".join(f"{k} {_figure(v)}" for k, v in one.audit.fidelity.items()) or "not known"),
         "compose": lambda: _composed(one.compose),
         "train": lambda: f"{one.train.steps} steps, {one.train.images_per_second:.1f} images/s",
@@ -159,6 +160,7 @@ def _qualities(one: Round) -> str:
 def _asked(facts: SelectFacts) -> str:
     alone = f", {facts.self_labeled} more leave no question to a person" if facts.self_labeled else ""
     clipped = f"; budget.initial is {facts.wanted}, the pool has no more" if facts.wanted else ""
+    clipped = "; budget.per_round would pay for more than the pool has" if facts.wanted and facts.requeued is not None else clipped
     return f"asked for {facts.asked} images ({facts.strategy}){alone}{clipped}{_known(facts)}"
 
 
@@ -166,6 +168,13 @@ def _labour(facts: AnnotateFacts) -> str:
     """What is labelled so far: by people, by the model."""
     boxes = f"{facts.boxes} boxes by people, {facts.model_boxes} by the model" if facts.model_boxes else f"{facts.boxes} boxes"
     return f"{facts.images} images, {boxes} labelled, {facts.seconds:,.0f} s of labour"
+
+
+def _price(facts: AnnotateFacts, cost: CostConfig) -> str:
+    """What the labour cost, as a clause; empty where no rate is known."""
+    from boxwise.evaluation.cost import price
+
+    return f", {price(facts.seconds or 0, cost):,.2f} at {cost.per_hour:g} an hour" if cost.per_hour else ""
 
 
 def _composed(facts: ComposeFacts) -> str:
@@ -191,19 +200,34 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]], *, num
     (console if console.is_terminal else Console(width=160, highlight=False)).print(shown)
 
 
-def rounds_table(rounds: Sequence[Round]) -> None:
-    """What each labelled round cost and reached; where the model labels along, also how many boxes are its own."""
+def rounds_table(rounds: Sequence[Round], cost: CostConfig | None = None) -> None:
+    """What each labelled round cost and reached; in money too where there is a rate; of the boxes also how many are the model's own."""
+    from boxwise.evaluation.cost import price
     from boxwise.evaluation.in_words import few, with_interval
     from boxwise.records import Phase
 
     labelled = [one for one in rounds if one.done(Phase.ANNOTATE)]
     shared = any(one.annotate.model_boxes for one in labelled)
-    head = ("round", "images", "boxes", *(["by the model"] if shared else []), "seconds", "val images", "val AP", "val AP50", "test AP50")
+    paid = ["cost"] if cost is not None and cost.per_hour else []
+    head = (
+        "round",
+        "images",
+        "boxes",
+        *(["by the model"] if shared else []),
+        "seconds",
+        *paid,
+        "val images",
+        "val AP",
+        "val AP50",
+        "test AP50",
+    )
     rows = [
         (
             *(str(one.round), one.annotate.images, one.annotate.boxes),
             *([one.annotate.model_boxes] if shared else []),
-            *(one.annotate.seconds, val.get("images")),
+            one.annotate.seconds,
+            *([f"{price(one.annotate.seconds or 0, cost):,.2f}"] if cost is not None and paid else []),
+            val.get("images"),
             *(with_interval(*each) for each in ((val, "ap"), (val, "ap50"), (test, "ap50"))),
         )
         for one in labelled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,10 +41,12 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
         f"{pool} images in the pool, {labeled['images']} labelled ({labeled['boxes']} boxes, {labeled['seconds']:,.0f} s), "
         f"{state['val']} val, {state['test']} test, {state['quarantined']} quarantined."
     )
+    if state["spent"]["money"] is not None or state["spent"]["total"] is not None:
+        say(_spent(state["spent"]))
     if waiting := state["waiting"]:
         more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
         say(f"{len(waiting)} images of round {state['round']} wait for labels: {', '.join(waiting[:_SHOWN])}{more}.")
-    rounds_table(opened.rounds())
+    rounds_table(opened.rounds(), opened.config.cost)
     if state["seconds_left"]:
         from boxwise.cli.console import span
 
@@ -132,6 +134,7 @@ def _state(opened: Study) -> dict[str, Any]:
         "next": phase.value,
         "pool": len(opened.pool()),
         "labeled": {"images": train.images, "boxes": train.boxes, "seconds": train.seconds},
+        "spent": _labour(opened),
         "val": len(opened.images(Split.VAL)),
         "test": len(opened.images(Split.TEST)),
         "quarantined": len(opened.quarantined()),
@@ -139,6 +142,23 @@ def _state(opened: Study) -> dict[str, Any]:
         "seconds_left": _seconds_left(opened.rounds(), number, opened.config.budget.rounds),
         "command": _next_command(opened, bool(waiting)),
     }
+
+
+def _labour(opened: Study) -> dict[str, Any]:
+    """What labelling took on train and val, in seconds, money (None without a rate) and the budget's unit, and what it may take in all."""
+    from boxwise.evaluation.cost import price
+    from boxwise.records import Split
+
+    seconds = sum(opened.seconds(split) for split in (Split.TRAIN, Split.VAL))
+    cost, budget = opened.config.cost, opened.config.budget
+    money = round(price(seconds, cost), 2) if cost.per_hour else None
+    return {"seconds": seconds, "money": money, "unit": budget.unit, "amount": opened.spent(), "total": budget.total}
+
+
+def _spent(labour: Mapping[str, Any]) -> str:
+    money = "" if labour["money"] is None else f", which cost {labour['money']:,.2f}"
+    total = "" if labour["total"] is None else f"; {labour['amount']:,.4g} of budget.total {labour['total']:,} {labour['unit']} are spent"
+    return f"Labelling took {labour['seconds']:,.0f} s on train and val{money}{total}."
 
 
 def _seconds_left(begun: Sequence[Round], number: int, rounds: int) -> float | None:

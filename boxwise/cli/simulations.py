@@ -65,10 +65,13 @@ def simulate(
     from boxwise.cli.console import note, reading
     from boxwise.config import load_config
     from boxwise.data.datasets import read_dataset
-    from boxwise.simulation.simulate import Plan, check_baseline
+    from boxwise.registry import check
 
     given = {"budget.initial": initial, "budget.per_round": budget, "budget.rounds": rounds, "policy.name": policy, "ask.mode": ask}
     settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
+    check(settings, simulated=True)  # before any image is read
+    from boxwise.simulation.simulate import Plan, check_baseline
+
     chosen = tuple(arm.strip() for arm in arms.split(","))
     check_baseline(out, chosen, baseline)
     dataset = read_dataset(data, format_name=format, coordinates=coordinates(labels_in, voc_origin), progress=reading)

@@ -16,6 +16,7 @@ from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordin
 from boxwise.cli.settings import take_edits
 from boxwise.cli.training_process import ending_with_parent
 from boxwise.cli.upkeep import check_files
+from boxwise.cli.wizard import Answers, completed
 
 if TYPE_CHECKING:
     from boxwise.boxes import Boxes
@@ -59,22 +60,25 @@ def init(
     from boxwise.cli.console import note, reading, say
     from boxwise.config import load_config, preset_file
     from boxwise.data.datasets import read_pool
-    from boxwise.errors import ConfigError
+    from boxwise.errors import ConfigError, StudyError
     from boxwise.registry import check
     from boxwise.study import Study
 
     Study.check_free(study)
-    given = {"policy.name": policy, "ask.mode": ask}
+    data = completed(study, Answers(images, labels, classes, preset), config=config)
+    preset, given = data.preset, {"policy.name": policy, "ask.mode": ask}
     if preset and config:
         raise ConfigError(f"--preset {preset} and --config {config}: each is a whole config; give one, and single keys as key=value.")
     settings = load_config(
         preset_file(preset) if preset else config,
-        [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)],
+        [*data.settings, *(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)],
     )
     check(settings)  # before any image is read
-    names = tuple(name.strip() for name in classes.split(",")) if classes else None
+    names = tuple(name.strip() for name in data.classes.split(",")) if data.classes else None
+    if names is None and data.labels is None and data.images is not None and data.images.is_dir():
+        raise StudyError(f"{study}: no class names. Give labels to read them from, or --classes cat,dog.")
     meant = coordinates(labels_in, voc_origin)
-    dataset = read_pool(images, labels, format_name=format, classes=names, coordinates=meant, progress=reading)
+    dataset = read_pool(data.images, data.labels, format_name=format, classes=names, coordinates=meant, progress=reading)
     made = Study.create(study, dataset, config=settings)
     quarantined = made.quarantined()
     say(
@@ -132,7 +136,7 @@ def _advance(opened: Study, *, served: bool) -> None:
     if end is Phase.ANNOTATE:
         _say_what_is_asked(opened)
     else:
-        rounds_table(opened.rounds())
+        rounds_table(opened.rounds(), opened.config.cost)
         say(f"The study is done. Report: {_write_report(opened)}")
 
 
@@ -313,7 +317,7 @@ def score(
 
 def _inspect_shard(folder: Path, shard: str) -> None:
     from boxwise.cli.console import Watch, say
-    from boxwise.rounds import Shard
+    from boxwise.rounds.parts import Shard
     from boxwise.study import Study
 
     with Watch() as watch:
@@ -330,8 +334,7 @@ def evaluate(study: StudyFolder) -> None:
 
 
 def _single(folder: Path, wanted: Phase) -> None:
-    """Go on to `wanted` and do it; the short steps before TRAIN are done on the way."""
-    from boxwise.errors import StudyError
+    """Go on to `wanted` and do it, or do it again; the short steps before TRAIN are done on the way."""
     from boxwise.records import Phase
     from boxwise.study import Study
 
@@ -343,20 +346,34 @@ def _single(folder: Path, wanted: Phase) -> None:
         opened.train_along()
         return
     with _watching(opened) as (on_event, on_step):
-        while True:
-            number, phase = opened.position
-            short = wanted is Phase.TRAIN and phase in (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
-            if phase is not wanted and not short:
-                raise StudyError(
-                    f"{folder}: the next step is {phase.value} of round {number}, not {wanted.value}. See `boxwise status {folder}`."
-                )
-            if opened.step(on_event=on_event) is phase:
-                break
-            on_step(number, phase)
-            if phase is wanted:
-                return
-    if wanted is Phase.TRAIN and phase is Phase.ANNOTATE:
+        again = opened.repeat(wanted, on_event=on_event) if int(os.environ.get("WORLD_SIZE", "1")) == 1 else None
+        if again is not None and wanted is Phase.EVALUATE:
+            on_step(again, wanted)
+            return
+        asks = _advance_to(opened, wanted, on_event, on_step)
+    if asks:
         _say_what_is_asked(opened)
+
+
+def _advance_to(opened: Study, wanted: Phase, on_event: Callable[[Event], None], on_step: Callable[[int, Phase], None]) -> bool:
+    """Do the steps up to `wanted`; True where labels are needed before it."""
+    from boxwise.errors import StudyError
+    from boxwise.records import Phase
+
+    while True:
+        number, phase = opened.position
+        short = wanted is Phase.TRAIN and phase in (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
+        if phase is not wanted and not short:
+            why = f" Round {number}'s questions were chosen by its scores." if phase is Phase.ANNOTATE and wanted is Phase.SCORE else ""
+            raise StudyError(
+                f"{opened.folder}: the next step is {phase.value} of round {number}, not {wanted.value}.{why} "
+                f"See `boxwise status {opened.folder}`."
+            )
+        if opened.step(on_event=on_event) is phase:
+            return wanted is Phase.TRAIN and phase is Phase.ANNOTATE
+        on_step(number, phase)
+        if phase is wanted:
+            return False
 
 
 @app.command()

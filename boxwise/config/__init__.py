@@ -3,7 +3,17 @@
 Returns a `StudyConfig`; every other room takes the part it needs.
 """
 
-from boxwise.config.loading import apply_overrides, differences, dump_config, known_keys, leaves, load_config, parse_config, preset_file
+from boxwise.config.loading import (
+    apply_overrides,
+    differences,
+    dump_config,
+    known_keys,
+    leaves,
+    load_config,
+    parse_config,
+    preset_file,
+    preset_names,
+)
 from boxwise.config.methods import PolicyConfig, ScorerConfig, ScorerOptions, StrategyConfig, VaeConfig
 from boxwise.config.section import Choice, Options, Section
 from boxwise.config.sections import (
@@ -45,5 +55,6 @@ __all__ = [
     "load_config",
     "parse_config",
     "preset_file",
+    "preset_names",
     "resolve",
 ]

@@ -16,6 +16,8 @@ from boxwise.config.section import Choice
 from boxwise.config.study import RENAMED, TOGETHER, StudyConfig
 from boxwise.errors import ConfigError, unknown
 
+_PRESETS = Path(__file__).parent / "presets"
+
 
 def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> StudyConfig:
     """The config of a YAML file (or the defaults) with `section.key=value` overrides applied.
@@ -145,10 +147,13 @@ def _section(place: list[str]) -> type[BaseModel] | None:
     return section
 
 
+def preset_names() -> list[str]:
+    """The presets that boxwise brings along."""
+    return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
+
+
 def preset_file(name: str) -> Path:
     """The YAML file of a preset that boxwise brings along. Raises ConfigError that lists them."""
-    folder = Path(__file__).parent / "presets"
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
-    if name not in known:
-        raise ConfigError(unknown("preset", name, known))
-    return folder / f"{name}.yaml"
+    if name not in preset_names():
+        raise ConfigError(unknown("preset", name, preset_names()))
+    return _PRESETS / f"{name}.yaml"

@@ -110,20 +110,27 @@ class ColdStartConfig(Section):
 
 
 class BudgetConfig(Section):
-    """What may be labelled. An int counts images; `per_round` counts what `unit` says. A string such as '5%' is a share of the images: in
-    boxes or seconds, what so many are expected to cost."""
+    """What may be labelled. An int counts images; `per_round` and `total` count what `unit` says. A string such as '5%' is a share of the
+    images: in boxes, seconds or money, what so many are expected to cost."""
 
-    unit: Literal["images", "boxes", "seconds"] = Field("images", description="boxes, seconds of a person: as the detector expects them")
+    unit: Literal["images", "boxes", "seconds", "money"] = Field(
+        "images", description="boxes, seconds of a person, or what these cost by cost.per_hour: as the detector expects them"
+    )
     initial: int | str = Field(50, description="images labelled in round 0")
     per_round: int | str = Field(50, description="what is labelled in each later round, in `unit`")
     validation: int | str = Field("20%", description="random images labelled for val in round 0 when none are given; % of initial")
     rounds: int = Field(5, ge=0, description="rounds after the initial one")
+    total: int | None = Field(
+        None, ge=1, description="the study ends once so much is spent, in `unit`, on train and val; null: by rounds alone"
+    )
     val_per_round: int | str = Field(0, description="random pool images that join val each later round; % of per_round")
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
         for name in ("initial", "per_round", "validation", "val_per_round"):
             resolve(getattr(self, name), 100, name)
+        if self.total is not None and self.unit == "images" and isinstance(self.initial, int) and self.initial > self.total:
+            raise ValueError(f"initial {self.initial} is above total {self.total}")
         return self
 
 
@@ -177,6 +184,7 @@ class CostConfig(Section):
     correct: float = Field(7.0, ge=0, description="moving a suggested box, or giving it another class")
     delete: float = Field(1.6, ge=0, description="rejecting a suggested box")
     look: float = Field(2.0, ge=0, description="looking over one image for missed objects")
+    per_hour: float = Field(0.0, ge=0, description="what an hour of labelling costs, in any currency; 0: money is not counted")
 
 
 class StopConfig(Section):

@@ -6,7 +6,7 @@ Returns a `StudyConfig`. Knows no section's keys.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -58,6 +58,12 @@ class StudyConfig(Section):
         return written | {
             section: _spread(written[section], keys) for section, keys in TOGETHER.items() if isinstance(written.get(section), Mapping)
         }
+
+    @model_validator(mode="after")
+    def _money_has_a_rate(self) -> Self:
+        if self.budget.unit == "money" and not self.cost.per_hour:
+            raise ValueError("budget.unit is money: expected cost.per_hour above 0, what an hour of labelling costs")
+        return self
 
 
 def _spread(section: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:

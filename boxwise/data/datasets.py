@@ -29,18 +29,22 @@ def read_dataset(
     images: Path | None = None,
     classes: tuple[str, ...] | None = None,
     missing_is_empty: bool = True,
+    verify: bool = True,
     coordinates: Coordinates = UPRIGHT,
     progress: Progress | None = None,
 ) -> Dataset:
     """The data set at `path` in the format named or, without a name, the one its files show.
 
     Where they show none it is read as images alone; files that look like labels all the same are a finding then.
+    verify: decode each image; False reads headers only.
     """
     name = format_name or detect_format(path)
     if name is None:
         return _images_alone(path, progress)
     reader = named("format", READERS, name)
-    return reader.read(path, images, classes=classes, missing_is_empty=missing_is_empty, coordinates=coordinates, progress=progress)
+    return reader.read(
+        path, images, classes=classes, missing_is_empty=missing_is_empty, verify=verify, coordinates=coordinates, progress=progress
+    )
 
 
 def _images_alone(images: Path, progress: Progress | None) -> Dataset:
@@ -100,7 +104,7 @@ def read_labels_for(
     """
     root = _common_folder(images)
     options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": coordinates, "progress": progress}
-    found = read_dataset(path, images=root, missing_is_empty=False, **options)
+    found = read_dataset(path, images=root, missing_is_empty=False, verify=False, **options)  # they were decoded when they joined
     ids = {record.image_id for record in images}
     by_stem: dict[str, list[str]] = {}
     for record in images:

@@ -1,6 +1,6 @@
-"""What annotation costs: seconds of a person's time, charged by the act.
+"""What annotation costs: seconds of a person's time, charged by the act, and what these cost at an hourly rate.
 
-Returns seconds. Knows nothing of images, detectors or who answered.
+Returns seconds and money. Knows nothing of images, detectors or who answered.
 
 The defaults of `CostConfig` are published means: 7.0 s to draw a box by extreme clicking (Papadopoulos et al., ICCV 2017; 25.5 s in the
 way ImageNet was drawn, Su et al., AAAI workshop 2012), 1.6 s to verify one (Papadopoulos et al., CVPR 2016; others report up to 3.5 s).
@@ -13,6 +13,8 @@ from collections.abc import Iterable
 
 from boxwise.config import CostConfig
 from boxwise.records import Action, Verdict
+
+_HOUR = 3600.0
 
 
 def charge(action: Action, config: CostConfig) -> float:
@@ -38,3 +40,13 @@ def seconds_of(verdicts: Iterable[Verdict], config: CostConfig, *, whole: bool =
 def by_hand(images: int, boxes: int, config: CostConfig) -> float:
     """Seconds to label everything without a suggestion: a look at each image, and a drawing for each box."""
     return images * config.look + boxes * config.draw
+
+
+def price(seconds: float, config: CostConfig) -> float:
+    """What so many seconds of labelling cost, in the currency of `cost.per_hour`."""
+    return seconds * config.per_hour / _HOUR
+
+
+def seconds_for(money: float, config: CostConfig) -> float:
+    """The seconds of labelling that so much money pays for; `cost.per_hour` is above 0."""
+    return money * _HOUR / config.per_hour

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from boxwise.annotation.verdicts import Shown, shown
-from boxwise.artifacts.detections_file import read_detections
 from boxwise.boxes import Boxes
 from boxwise.data.formats.base import Dataset
 from boxwise.data.formats.layout import place_images
@@ -63,6 +62,8 @@ def write_labels(study: Study, image_ids: Sequence[str], out: Path, *, format_na
 
 def pool_predictions(study: Study) -> Dataset:
     """The latest detector's boxes of score 0.3 or more on the pool it scored. Raises StudyError before the first scoring."""
+    from boxwise.artifacts.detections_file import read_detections  # here, since PyArrow takes its time to import
+
     path = next((path for path in sorted(study.folder.glob("rounds/*/detections.parquet"), reverse=True)), None)
     if path is None:
         raise StudyError(f"{study.folder}: no predictions yet; they come with the first scored pool. Next: boxwise run {study.folder}")

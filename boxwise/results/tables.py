@@ -249,6 +249,7 @@ def round_table(cell: Cell) -> Table:
         "images",
         "boxes",
         "labour",
+        "cost",
         "val AP",
         "test AP",
         "test AP50",
@@ -258,7 +259,7 @@ def round_table(cell: Cell) -> Table:
         "pool",
         "pool images/s",
     )
-    rows = [_round_row(r) for r in cell.rounds]
+    rows = [_round_row(r, number((cell.config.get("cost") or {}).get("per_hour"))) for r in cell.rounds]
     return known_columns(Table(heads, tuple(row for row in rows if any(_text(value) != NONE for value in row[1:]))))
 
 
@@ -274,6 +275,11 @@ def known_columns(table: Table) -> Table:
     """The table without the columns in which no row has a figure."""
     kept = [i for i in range(len(table.heads)) if any(_text(row[i]) != NONE for row in table.rows)]
     return Table(tuple(table.heads[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in table.rows))
+
+
+def money(amount: float) -> str:
+    """An amount in the currency of `cost.per_hour`; a dash for none."""
+    return f"{amount:,.2f}" if amount > 0 else NONE
 
 
 def _limits(metrics: Mapping[str, Any], key: str = "ap") -> str:
@@ -294,7 +300,7 @@ def _spread(term: Mapping[str, Any] | None) -> str:
     return f"{0 if abs(mean) < 1e-9 * spread else mean:.3g} ± {spread:.3g}".replace("-", "−")
 
 
-def _round_row(one_round: Round) -> tuple[str | Quantity, ...]:
+def _round_row(one_round: Round, per_hour: float) -> tuple[str | Quantity, ...]:
     spent, train, pool = one_round.annotate, one_round.train, one_round.score
     val, test = one_round.metrics("val") or {}, one_round.metrics("test") or {}
     return (
@@ -302,6 +308,7 @@ def _round_row(one_round: Round) -> tuple[str | Quantity, ...]:
         Quantity(count(number(spent.images)), _more(spent.new_images, count)),
         Quantity(count(number(spent.boxes)), _more(spent.new_boxes, count)),
         Quantity(duration(number(spent.seconds)), _more(spent.new_seconds, duration)),
+        money(number(spent.seconds) / 3600 * per_hour),
         Quantity(figure(number(val.get("ap"))), _limits(val)),
         Quantity(figure(number(test.get("ap"))), _limits(test)),
         Quantity(figure(number(test.get("ap50"))), _limits(test, "ap50")),

@@ -5,7 +5,11 @@ killed half way is simply done again: every random draw comes from (seed, round,
 Knows nothing of folders of other studies, of who annotates, or of how results are shown.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from boxwise import registry
 from boxwise.annotation.proposals import fixed_thresholds
@@ -13,28 +17,43 @@ from boxwise.config import StudyConfig
 from boxwise.detectors.names import DETECTORS
 from boxwise.detectors.start import start_of
 from boxwise.records import Phase
-from boxwise.rounds.annotate import annotate
-from boxwise.rounds.audit import audit
-from boxwise.rounds.compose import compose
 from boxwise.rounds.context import Event, RoundContext, StepResult
-from boxwise.rounds.evaluate import evaluate
 from boxwise.rounds.first_proposals import may_propose
-from boxwise.rounds.parts import Shard
-from boxwise.rounds.score import inspect_shard, score
-from boxwise.rounds.select import select
-from boxwise.rounds.train import tidy, train, train_along
 
-__all__ = ["STEPS", "Event", "RoundContext", "Shard", "StepResult", "check", "inspect_shard", "may_propose", "tidy", "train_along"]
+if TYPE_CHECKING:
+    from boxwise.rounds.parts import Shard
 
-STEPS: dict[Phase, Callable[[RoundContext, int], StepResult]] = {
-    Phase.SELECT: select,
-    Phase.ANNOTATE: annotate,
-    Phase.AUDIT: audit,
-    Phase.COMPOSE: compose,
-    Phase.TRAIN: train,
-    Phase.EVALUATE: evaluate,
-    Phase.SCORE: score,
-}
+__all__ = ["Event", "RoundContext", "StepResult", "check", "inspect_shard", "may_propose", "step_of", "tidy", "train_along"]
+
+
+def step_of(phase: Phase) -> Callable[[RoundContext, int], StepResult]:
+    """What does a step: the function of its name in the file of its name. Imported when it is asked for: questions to a study need none."""
+    found: Callable[[RoundContext, int], StepResult] = getattr(import_module(f"boxwise.rounds.{phase.value}"), phase.value)
+    return found
+
+
+def tidy(context: RoundContext, round_index: int, phase: Phase) -> None:
+    """Remove what a committed step no longer needs."""
+    if phase is Phase.TRAIN:
+        context.files(round_index).checkpoint.unlink(missing_ok=True)
+    if phase is Phase.SCORE:
+        from boxwise.rounds import parts
+
+        parts.forget(context, round_index)
+
+
+def train_along(context: RoundContext, round_index: int) -> None:
+    """What ranks other than 0 do of the training step."""
+    from boxwise.rounds.train import train_along as along
+
+    along(context, round_index)
+
+
+def inspect_shard(context: RoundContext, round_index: int, shard: Shard) -> str | None:
+    """Inspect a shard's part of the pool for the score step; returns why there is none, if so."""
+    from boxwise.rounds.score import inspect_shard as inspect
+
+    return inspect(context, round_index, shard)
 
 
 def check(config: StudyConfig, classes: Sequence[str], *, simulated: bool = False) -> None:

@@ -22,6 +22,7 @@ from boxwise.boxes import Boxes
 from boxwise.evaluation.expected_objects import ObjectCounts
 from boxwise.evaluation.stopping import ApShift
 from boxwise.records import ImageRecord, Phase, Scores, Split
+from boxwise.rounds.budget import spent
 from boxwise.rounds.compose import policy_of
 from boxwise.rounds.context import RoundContext, StepResult
 from boxwise.rounds.parts import Shard, begun
@@ -75,6 +76,9 @@ def _reason_to_end(context: RoundContext, round_index: int, pool: Sequence[Image
         return f"all {round_index} rounds of the budget are done"
     if not pool:
         return "every image of the pool is labelled"
+    budget = context.config.budget
+    if budget.total is not None and (so_far := spent(context.store, context.config)) >= budget.total:
+        return f"the budget is spent: {so_far:,.0f} of {budget.total:,} {budget.unit}"
     shift = ApShift(context.config.stop.ap_range, context.config.stop.ap_shift)
     for number in range(round_index + 1):
         ap = context.committed(number).evaluate.stopping_ap

@@ -5,7 +5,7 @@ Returns a query, its proposals in the round's folder, and the annotations that n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
@@ -24,6 +24,7 @@ from boxwise.artifacts.scored_pool import read_scored_pool
 from boxwise.config import resolve
 from boxwise.errors import StudyError
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Split
+from boxwise.rounds.budget import round_budget
 from boxwise.rounds.cold_start import cold_start
 from boxwise.rounds.context import RoundContext, StepResult
 from boxwise.rounds.first_proposals import first_proposals
@@ -129,7 +130,7 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
     config, scored = context.config, read_scored_pool(context.files(round_index - 1))
     candidates = partial(scored.candidates, round_index, cost=config.cost, labeled_class_counts=settled.class_counts(len(context.classes)))
     pool = {record.image_id for record in context.store.pool()} - settled.since
-    budget, images = _budget(context, lambda: candidates(pool))
+    budget, images = round_budget(context, lambda: candidates(pool))
     drawn = _validation(context, round_index, pool - settled.before.keys(), images)
     again = [image_id for image_id in context.committed(round_index - 1).compose.requeued if image_id in pool]
     requeued, spent = _requeued(candidates(set(again)), again, budget) if again else ([], 0.0)
@@ -140,24 +141,9 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
     started = monotonic()
     picks = strategy.select(offered, Budget(left, budget.unit), rng=rng).items if left > 0 and len(offered) else ()
     seconds = monotonic() - started
-    facts = SelectFacts(strategy=config.strategy.name, candidates=len(offered), requeued=len(requeued), seconds=seconds)
+    wanted = budget.amount if spent + float(budget.costs(offered).sum()) < budget.amount else None
+    facts = SelectFacts(strategy=config.strategy.name, candidates=len(offered), wanted=wanted, requeued=len(requeued), seconds=seconds)
     return Query(round_index, (*drawn, *requeued, *picks)), facts
-
-
-def _budget(context: RoundContext, pool: Callable[[], Candidates]) -> tuple[Budget, int]:
-    """What the round may cost, and about how many images that pays for.
-
-    A share is one of the images; in boxes or seconds it is what so many images of the pool are expected to cost.
-    """
-    config = context.config.budget
-    given = resolve(config.per_round, len(context.store.images(Split.TRAIN)), "budget.per_round")
-    if config.unit == "images":
-        return Budget(given), given
-    costs = Budget(given, config.unit).costs(pool())
-    usual = float(costs.mean()) if len(costs) else 1.0
-    if isinstance(config.per_round, str):
-        return Budget(round(given * usual), config.unit), given
-    return Budget(given, config.unit), round(given / usual)
 
 
 def _validation(context: RoundContext, round_index: int, untouched: set[str], images: int) -> list[QueryItem]:
@@ -167,6 +153,7 @@ def _validation(context: RoundContext, round_index: int, untouched: set[str], im
     """
     wanted = resolve(context.config.budget.val_per_round, images, "budget.val_per_round")
     ordered = sorted(untouched)
+    wanted = min(wanted, max(0, len(ordered) - 1))  # something is left to train on
     rows = context.validation_rng(round_index).permutation(len(ordered))[:wanted]
     return [QueryItem(ordered[row], 0.0, split=Split.VAL) for row in rows]
 

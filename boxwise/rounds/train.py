@@ -15,7 +15,6 @@ from boxwise.artifacts.box_tables import read_self_labels
 from boxwise.artifacts.facts import TrainFacts
 from boxwise.errors import StaleCheckpointError, StudyError
 from boxwise.records import Phase, Sample, Split
-from boxwise.rounds import parts
 from boxwise.rounds.compose import policy_of
 from boxwise.rounds.context import RoundContext, StepResult
 
@@ -51,14 +50,6 @@ def train(context: RoundContext, round_index: int) -> StepResult:
 def train_along(context: RoundContext, round_index: int) -> None:
     """What the ranks other than 0 do under torchrun: the same training, nothing written."""
     _fit(context, round_index)
-
-
-def tidy(context: RoundContext, round_index: int, phase: Phase) -> None:
-    """Remove what a committed step no longer needs."""
-    if phase is Phase.TRAIN:
-        context.files(round_index).checkpoint.unlink(missing_ok=True)
-    if phase is Phase.SCORE:
-        parts.forget(context, round_index)
 
 
 def _fit(context: RoundContext, round_index: int) -> tuple[TorchDetector, FitReport]:

@@ -265,6 +265,12 @@ class Store(Accounts):
                 connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(open=stays))
             put(connection, "position", [then[0], then[1].value])
 
+    def amend(self, round_index: int, phase: Phase, facts: Mapping[str, Any]) -> None:
+        """Write the facts of a finished step anew; the position stays."""
+        this = sa.and_(FACTS.c.round == round_index, FACTS.c.phase == phase.value)
+        with writing(self._engine) as connection:
+            connection.execute(FACTS.update().where(this).values(facts=plain(facts), at=now()))
+
     def reopen(self, round_index: int, phase: Phase) -> None:
         """Go back to a step; what it and the steps after it have said is forgotten, and what they asked is withdrawn: see `go_back`."""
         with writing(self._engine) as connection:

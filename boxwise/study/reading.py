@@ -14,6 +14,7 @@ from boxwise.artifacts.round_folder import RoundFolder, round_folder
 from boxwise.config import StudyConfig
 from boxwise.data.formats.base import Dataset
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split
+from boxwise.rounds.budget import spent
 from boxwise.store import HistoryEntry, LabellingStore, Labour, Person, Stamp, Store
 
 
@@ -57,6 +58,10 @@ class StudyReader:
     def classes_from(self) -> int:
         """The first round whose weights are of today's classes."""
         return int(self.store.get("classes_from") or 0)
+
+    def changed_settings(self) -> list[dict[str, Any]]:
+        """Every change of the config since the study was made: from which round and step it holds, when it was made, key, before, after."""
+        return list(self.store.get("settings") or [])
 
     # -- images and labels ----------------------------------------------------------------------------------------------
 
@@ -125,6 +130,10 @@ class StudyReader:
     def seconds(self, split: Split) -> float:
         """All labour ever spent on images of one split, quarantined ones too."""
         return self.store.seconds(split)
+
+    def spent(self) -> float:
+        """What labelling took so far on train and val, in the unit of the budget."""
+        return spent(self.store, self.config)
 
     def people(self) -> Mapping[str, Person]:
         """annotator → what they have done, the busiest first."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import sleep, time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,19 +19,22 @@ from boxwise import rounds
 from boxwise.annotation.comparison import same_labels, verdicts_from
 from boxwise.annotation.proposals import settled_anew
 from boxwise.annotation.verdicts import annotation_of, drawn
-from boxwise.artifacts.box_tables import read_proposals
 from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig, differences, parse_config
 from boxwise.data.formats.base import Dataset
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
 from boxwise.registry import settled
-from boxwise.rounds import Event, RoundContext, Shard, settings
+from boxwise.rounds import Event, RoundContext, settings
 from boxwise.rounds.duration import Duration, expected_duration
 from boxwise.store import Store
 from boxwise.study.classes import StudyClasses
 from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, url_of, write_config, written
+from boxwise.study.repeating import round_to_repeat
 from boxwise.study.upkeep import findings_of, given_annotation
+
+if TYPE_CHECKING:
+    from boxwise.rounds.parts import Shard
 
 _POLL_SECONDS = 0.5
 _BEFORE_TRAIN = (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
@@ -200,10 +203,14 @@ class Study(StudyClasses):
         return found
 
     def _read_question(self, number: int) -> _Question:
-        path = self.files(number).proposals
-        made = read_proposals(path, self.store.annotations(Split.TRAIN, before=number)) if path.exists() else {}
+        made = self._suggested(number) if self.files(number).proposals.exists() else {}
         proposals = {image_id: settled_anew(p, overlap=self.config.ask.overlap) for image_id, p in made.items()}
         return {item.image_id: item for item in self.store.query(number).items}, proposals
+
+    def _suggested(self, number: int) -> Mapping[str, Proposals]:
+        from boxwise.artifacts.box_tables import read_proposals  # here, since PyArrow takes its time to import
+
+        return read_proposals(self.files(number).proposals, self.store.annotations(Split.TRAIN, before=number))
 
     def step(self, *, oracle: Callable[[str], Boxes] | None = None, on_event: Callable[[Event], None] | None = None) -> Phase:
         """Do one step and return the next one. ANNOTATE stays where it is while images of the query have no labels.
@@ -222,12 +229,26 @@ class Study(StudyClasses):
             context = self._context(oracle, on_event)
             if phase is Phase.ANNOTATE and self.store.unanswered(number).items:
                 return phase
-            step = rounds.STEPS[phase](context, number)
+            step = rounds.step_of(phase)(context, number)
             self.store.commit(
                 number, phase, step.facts.to_json(), then=step.then, query=step.query, annotations=step.annotations, pool=step.pool
             )
             rounds.tidy(context, number, phase)
         return step.then[1]
+
+    def repeat(self, phase: Phase, *, on_event: Callable[[Event], None] | None = None) -> int | None:
+        """Do TRAIN, EVALUATE or SCORE again with the labels and settings of now, where `round_to_repeat` allows it; returns the round.
+
+        EVALUATE is done at once and moves nothing else. TRAIN and SCORE become the next step, and those after them are to follow.
+        """
+        if (number := round_to_repeat(self, phase)) is None:
+            return None
+        with self._lock():
+            if phase is Phase.EVALUATE:
+                self.store.amend(number, phase, rounds.step_of(phase)(self._context(None, on_event), number).facts.to_json())
+            else:
+                self.store.reopen(number, phase)
+        return number
 
     def inspect_shard(self, shard: Shard, *, on_event: Callable[[Event], None] | None = None) -> str | None:
         """Do one share of the pool pass that comes next, beside other processes that do the others; nothing is committed.
@@ -302,10 +323,6 @@ class Study(StudyClasses):
             self.store.reopen(number - 1, Phase.SCORE)
         self._reopen()
         return wanted
-
-    def changed_settings(self) -> list[dict[str, Any]]:
-        """Every change of the config since the study was made: from which round and step it holds, when it was made, key, before, after."""
-        return list(self.store.get("settings") or [])
 
     def extend(self, rounds: int) -> None:
         """Allow `rounds` rounds in all: the one part of a study's config that may grow."""

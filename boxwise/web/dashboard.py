@@ -20,6 +20,7 @@ from boxwise.artifacts.round_folder import RoundFolder
 from boxwise.artifacts.scored_pool import read_scores
 from boxwise.boxes import Boxes
 from boxwise.config import resolve
+from boxwise.evaluation.cost import seconds_for
 from boxwise.evaluation.expected_gain import FEWEST_ROUNDS, LearningCurve
 from boxwise.evaluation.suspects import FAINT, suspects, worst
 from boxwise.jsonable import plain
@@ -107,6 +108,7 @@ def expected(study: Study, rounds: Sequence[Round]) -> dict[str, Any] | None:
     (or box) took in the last labelled round, validation images included.
     """
     unit = study.config.budget.unit
+    unit = "seconds" if unit == "money" else unit
     points = [
         (number(getattr(one.annotate, unit)), number(ap))
         for one in rounds
@@ -132,12 +134,13 @@ def expected(study: Study, rounds: Sequence[Round]) -> dict[str, Any] | None:
 
 
 def _batch(study: Study) -> int:
-    """Images (or boxes) of the next question, or of the one that is open; 0 when the pool is empty."""
+    """Images (or boxes, or seconds) of the next question, or of the one that is open; 0 when the pool is empty."""
     pool, budget = len(study.pool()), study.config.budget
     amount = resolve(budget.per_round, len(study.images(Split.TRAIN)), "budget.per_round")
     round_index, phase = study.position
     if phase is Phase.ANNOTATE and round_index and budget.unit == "images":
         return sum(item.split is Split.TRAIN for item in study.query(round_index).items)
+    amount = round(seconds_for(amount, study.config.cost)) if budget.unit == "money" else amount
     return min(amount, pool) if budget.unit == "images" else amount * (pool > 0)
 
 

@@ -134,6 +134,34 @@ def test_single_steps(boxwise, digits_folder, tmp_path, tiny_overrides):
         assert code == 0 and f"round 0 {verb}" in out, err
 
 
+def test_a_study_that_waits_for_labels_is_evaluated_again_but_not_scored(boxwise, waiting_study):
+    study = waiting_study("full")
+    asked, quality = study.ask(), study.round(0).evaluate.val
+    code, out, err = boxwise("evaluate", study.folder)
+    assert code == 0 and "round 0 evaluate: val AP" in out, err
+    code, _, err = boxwise("score", study.folder)
+    assert code == 2 and "Round 1's questions were chosen by its scores" in err
+    assert "labels of 5 images" in boxwise("train", study.folder)[1]
+    again = Study.open(study.folder)
+    assert again.ask() == asked and again.round(0).evaluate.val == quality
+
+
+@pytest.mark.slow
+def test_single_steps_of_a_study_that_is_done_can_be_repeated(boxwise, digits_folder, tmp_path, tiny_overrides):
+    study = tmp_path / "study"
+    assert boxwise("init", study, "--labels", digits_folder, *tiny_overrides, "budget.rounds=0", "budget.initial=0")[0] == 0
+    assert boxwise("run", study)[0] == 0
+    quality = Study.open(study).round(0).evaluate.val
+    for verb in ("evaluate", "score"):
+        code, out, err = boxwise(verb, study)
+        assert code == 0 and f"round 0 {verb}" in out and "next: done" in boxwise("status", study)[1], err
+    for verb in ("train", "train", "evaluate", "evaluate", "score"):
+        code, out, err = boxwise(verb, study)
+        assert code == 0 and f"round 0 {verb}" in out, err
+    assert "next: done" in boxwise("status", study)[1]
+    assert Study.open(study).round(0).evaluate.val == quality
+
+
 class TestMistakes:
     @pytest.mark.parametrize(
         ("arguments", "message"),

@@ -14,7 +14,7 @@ import pytest
 from boxwise.config import load_config
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.records import Phase
-from boxwise.rounds import Shard, parts
+from boxwise.rounds import parts
 from boxwise.study import Study
 
 RESULTS = ("scores.parquet", "detections.parquet", "embeddings.npz", "boxes.npz")
@@ -68,23 +68,23 @@ class TestShards:
     @pytest.mark.parametrize("count", [1, 3, 12])
     def test_any_number_of_shards_in_any_order_leaves_the_same_bytes(self, study, in_one, count):
         for number in reversed(range(1, count + 1)):
-            study.inspect_shard(Shard(number, count))
+            study.inspect_shard(parts.Shard(number, count))
         inspected = []
         study.step(on_event=lambda event: inspected.append(event) if event.step else None)
         assert results(study) == in_one
         assert not inspected  # the last step only joins
 
     def test_shards_of_another_number_serve_as_well(self, study, in_one):
-        study.inspect_shard(Shard(2, 3))
+        study.inspect_shard(parts.Shard(2, 3))
         before = {path.name: path.stat().st_mtime_ns for path in study.files(0).pool_pass.glob("part_*")}
-        study.inspect_shard(Shard(1, 1))
+        study.inspect_shard(parts.Shard(1, 1))
         after = {path.name: path.stat().st_mtime_ns for path in study.files(0).pool_pass.glob("part_*")}
         assert before and before.items() <= after.items()
         study.step()
         assert results(study) == in_one
 
     def test_lost_and_damaged_parts_are_named_and_done_again(self, study, in_one):
-        study.inspect_shard(Shard(1, 1))
+        study.inspect_shard(parts.Shard(1, 1))
         files = sorted(study.files(0).pool_pass.glob("part_*"))
         files[1].unlink()
         files[3].write_bytes(files[3].read_bytes()[:-7])
@@ -96,18 +96,18 @@ class TestShards:
     @pytest.mark.parametrize("file", ["plan.json", "images.parquet", "scorer.pt"])
     @pytest.mark.parametrize("harm", ["lost", "damaged"])
     def test_what_the_shards_share_may_be_lost_or_damaged(self, study, in_one, file, harm):
-        study.inspect_shard(Shard(1, 2))
+        study.inspect_shard(parts.Shard(1, 2))
         path = study.files(0).pool_pass / file
         path.unlink() if harm == "lost" else path.write_bytes(path.read_bytes()[:20])
-        study.inspect_shard(Shard(2, 2))
+        study.inspect_shard(parts.Shard(2, 2))
         study.step()
         assert results(study) == in_one
 
     def test_a_label_given_meanwhile_changes_nothing(self, study, in_one, hidden):
-        study.inspect_shard(Shard(1, 2))
+        study.inspect_shard(parts.Shard(1, 2))
         image = study.pool()[0].image_id
         study.tell(image, [], annotator="someone")
-        study.inspect_shard(Shard(2, 2))
+        study.inspect_shard(parts.Shard(2, 2))
         study.step()
         found = results(study)
         assert {name: found[name] for name in ("scores.parquet", "detections.parquet")} == {
@@ -115,43 +115,43 @@ class TestShards:
         }
 
     def test_another_config_begins_anew(self, study):
-        study.inspect_shard(Shard(1, 1))
+        study.inspect_shard(parts.Shard(1, 1))
         key = {path.name.split("-")[1] for path in study.files(0).pool_pass.glob("part_*")}
         study.change(study.config.model_copy(update={"scorer": study.config.scorer.model_copy(update={"name": "none"})}))
-        study.inspect_shard(Shard(1, 1))
+        study.inspect_shard(parts.Shard(1, 1))
         assert {path.name.split("-")[1] for path in study.files(0).pool_pass.glob("part_*")}.isdisjoint(key)
 
     def test_another_version_or_device_is_refused_while_parts_are_missing(self, study, in_one):
-        study.inspect_shard(Shard(1, 2))
+        study.inspect_shard(parts.Shard(1, 2))
         plan = study.files(0).pool_pass / "plan.json"
         written = json.loads(plan.read_text())
         plan.write_text(json.dumps(written | {"machine": {"boxwise": "0.0.9", "torch": "1.0", "device": "cuda"}}))
         with pytest.raises(StudyError, match=r"begun with boxwise 0\.0\.9 and torch 1\.0 on cuda, here is boxwise .* parts are missing"):
-            study.inspect_shard(Shard(2, 2))
+            study.inspect_shard(parts.Shard(2, 2))
         plan.write_text(json.dumps(written))
         study.step()
         assert results(study) == in_one
 
     def test_a_shard_that_comes_too_late_leaves_nothing(self, study, monkeypatch):
-        study.inspect_shard(Shard(1, 2))
+        study.inspect_shard(parts.Shard(1, 2))
         late = parts.begun(study._context(None, None), 0, study._context(None, None).load(0))
         Study.open(study.folder).step()
         with pytest.raises(StudyError, match="joined meanwhile"):
             late.inspect()
         assert not study.files(0).pool_pass.exists()
         with pytest.raises(StudyError, match="the next step is select of round 1, not score"):
-            study.inspect_shard(Shard(1, 2))
+            study.inspect_shard(parts.Shard(1, 2))
 
     def test_an_edited_config_is_taken_in_before_shards(self, study):
         config = study.folder / "config.yaml"
         config.write_text(config.read_text().replace("score_batch: 4", "score_batch: 8"))
         with pytest.raises(StudyError, match="boxwise set"):
-            study.inspect_shard(Shard(1, 2))
+            study.inspect_shard(parts.Shard(1, 2))
 
 
 @pytest.mark.parametrize(("parts_", "count"), [(0, 3), (1, 4), (10, 3), (64, 64), (7, 100)])
 def test_shards_share_all_parts_once(parts_, count):
-    shares = [list(Shard(number, count).of(parts_)) for number in range(1, count + 1)]
+    shares = [list(parts.Shard(number, count).of(parts_)) for number in range(1, count + 1)]
     assert [part for share in shares for part in share] == list(range(parts_))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
@@ -159,7 +159,7 @@ def test_shards_share_all_parts_once(parts_, count):
 @pytest.mark.parametrize("text", ["", "3", "0/4", "5/4", "a/b", "1/2/3", "-1/2"])
 def test_a_shard_that_is_none_is_refused(text):
     with pytest.raises(BoxwiseError, match="NUMBER/COUNT"):
-        Shard.parse(text)
+        parts.Shard.parse(text)
 
 
 @pytest.mark.parametrize(

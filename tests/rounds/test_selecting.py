@@ -7,7 +7,7 @@ import pytest
 
 from boxwise.config import load_config
 from boxwise.records import Phase, Split
-from boxwise.rounds import STEPS, RoundContext
+from boxwise.rounds import RoundContext, step_of
 from boxwise.store import Store
 from boxwise.study import Study
 
@@ -60,7 +60,7 @@ def test_a_budget_larger_than_the_pool_leaves_something_to_train_on(hidden, tiny
 def select(study):
     """What the step makes of the study's round; nothing is committed."""
     context = RoundContext(study.folder, study.store, study.config, study.classes, None, lambda event: None)
-    return STEPS[Phase.SELECT](context, study.store.position[0])
+    return step_of(Phase.SELECT)(context, study.store.position[0])
 
 
 @pytest.mark.parametrize("name", ["full", "boxes", "returning"])
