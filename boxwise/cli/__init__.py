@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from boxwise.cli.backups import app as backup_verbs
 from boxwise.cli.benchmarks import app as benchmark_verbs
 from boxwise.cli.classes import app as class_verbs
 from boxwise.cli.data import app as data_verbs
@@ -44,6 +45,7 @@ for verbs in (
     setting_verbs,
     method_verbs,
     upkeep_verbs,
+    backup_verbs,
     class_verbs,
 ):
     app.registered_commands.extend(verbs.registered_commands)

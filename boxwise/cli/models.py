@@ -22,7 +22,10 @@ _CHECKED_IMAGES = 4
 @app.command()
 def predict(
     study: StudyOrWeights,
-    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[IMAGE|FOLDER]...", help="Images, or folders of images; the study's unlabelled ones when not given."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the drawn images and predictions.json (COCO).")] = Path("runs/predict"),
     conf: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least score of a box; where F1 on val is best when not given, else 0.3.")
@@ -38,8 +41,8 @@ def predict(
     from boxwise.inference import load
     from boxwise.report.drawing import draw_boxes
 
+    records, faults = _records(images) if images else (_pool(study), [])
     model = load(study, round_index=round_index, device=device)
-    records, faults = _records(images)
     found, unreadable = predict_all(model.detector, records)
     least = model.threshold if conf is None else conf
     labels = {image_id: boxes.at_least(least) for image_id, boxes in found.items()}
@@ -54,6 +57,19 @@ def predict(
     say(f"{sum(map(len, labels.values()))} boxes in {len(seen)} images: {out}")
     if not seen:
         raise typer.Exit(2)
+
+
+def _pool(study: Path) -> list[ImageRecord]:
+    """The images of a study that are not labelled. BoxwiseError where there are none, or where there is no study but weights alone."""
+    from boxwise.errors import BoxwiseError
+    from boxwise.study import Study
+
+    if not study.is_dir():
+        raise BoxwiseError(f"{study}: weights know no images. Give images, or folders of images: boxwise predict {study} DIR")
+    records = Study.open(study).pool()
+    if not records:
+        raise BoxwiseError(f"{study}: every image is labelled. Give other images, or folders of images: boxwise predict {study} DIR")
+    return records
 
 
 def _records(paths: list[Path]) -> tuple[list[ImageRecord], list[str]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boxwise.cli.labelling import Browser, Host, Port, Token, label_and_train
+from boxwise.cli.labelling import Browser, Host, Port, Token, label_and_train, stopping_cleanly
 from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
 from boxwise.cli.settings import take_edits
 from boxwise.cli.training_process import ending_with_parent
@@ -105,11 +105,11 @@ def run(
     token: Token = None,
     served: Annotated[bool, typer.Option("--served", hidden=True, help="Started by --label: its page asks for the labels.")] = False,
 ) -> None:
-    """Advance until labels are needed or the budget is spent. Run it again to resume.
+    """Advance until labels are needed or the budget is spent. Run it again to resume; Ctrl-C and SIGTERM lose nothing.
 
     With --label it goes on round after round: the page asks for labels and training starts as soon as the batch is labelled.
     """
-    with ending_with_parent() if served else nullcontext():
+    with ending_with_parent() if served else stopping_cleanly():
         from boxwise.study import Study
 
         opened = Study.open(study)

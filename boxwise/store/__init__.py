@@ -4,6 +4,7 @@
 """
 
 from boxwise.store.answers import HistoryEntry, Labour, Person, Stamp
+from boxwise.store.backups import SQLITE_DUMP, dump, load
 from boxwise.store.connecting import URL, fault_of, file_url, shown, without_password
 from boxwise.store.journal import CLASSES_CHANGED, Journal, StoredEvent
 from boxwise.store.labelling import Draft, LabellingStore, Lease
@@ -13,6 +14,7 @@ __all__ = [
     "CLASSES_CHANGED",
     "GIVEN",
     "MODEL",
+    "SQLITE_DUMP",
     "URL",
     "Draft",
     "HistoryEntry",
@@ -24,8 +26,10 @@ __all__ = [
     "Stamp",
     "Store",
     "StoredEvent",
+    "dump",
     "fault_of",
     "file_url",
+    "load",
     "shown",
     "without_password",
 ]

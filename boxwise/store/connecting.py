@@ -49,7 +49,7 @@ def engine(url: str | URL) -> Engine:
         raise StudyError(f"{shown(url)}: PostgreSQL needs the driver pg8000. Install it: pip install 'boxwise[postgres]'.")
     further = {}
     if found.drivername == _DRIVER and found.password is None:
-        further = {"password": _password(found) or ""}  # pg8000 breaks where it is asked for one and has none
+        further = {"password": password_of(found) or ""}  # pg8000 breaks where it is asked for one and has none
     try:
         made = sa.create_engine(found, connect_args=further)
     except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
@@ -109,10 +109,13 @@ def _first_line(said: str) -> str:
     return message[1] if message else (said.splitlines() or ["no reason given"])[0]
 
 
-def _password(url: URL) -> str | None:
-    """Of PGPASSWORD, or the first line of the password file that fits: host:port:database:user:password, `*` for any."""
-    if given := os.environ.get("PGPASSWORD"):
-        return given
+def password_of(url: URL) -> str | None:
+    """That of the URL, else of PGPASSWORD, else of the first line of the password file that fits.
+
+    A line is host:port:database:user:password, with `*` for any.
+    """
+    if given := url.password or os.environ.get("PGPASSWORD"):
+        return str(given)
     file = Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass")
     wanted = (url.host or "localhost", str(url.port or _PORT), url.database or "", url.username or "")
     try:

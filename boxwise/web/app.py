@@ -22,6 +22,7 @@ from boxwise.results.colors import class_colors
 from boxwise.web.answers import Answer, RefusedError, TakenError
 from boxwise.web.dashboard import Dashboard
 from boxwise.web.found import found_on
+from boxwise.web.metrics import CONTENT_TYPE, metrics
 from boxwise.web.picture_cache import PictureCache
 from boxwise.web.pictures import TILE, Pictures, etag, is_large, picture
 from boxwise.web.progress import read_progress, read_trouble
@@ -43,6 +44,7 @@ def create_app(queue: LabelQueue, *, hosts: Collection[str], token: str | None =
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _refused)
     _add_pages(app)
+    _add_probes(app, queue)
     _add_study(app, queue)
     _add_labelling(app, queue)
     _add_pictures(app, queue)
@@ -59,6 +61,26 @@ def _add_pages(app: FastAPI) -> None:
         return FileResponse(STATIC / "dashboard.html")
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+
+def _add_probes(app: FastAPI, queue: LabelQueue) -> None:
+    """Whether the server lives and reaches the study's database, for a container's runtime or a load balancer; and Prometheus' scrape."""
+
+    @app.get("/healthz")
+    def lives() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    def ready() -> Response:
+        try:
+            queue.study.position  # noqa: B018 (asks the database)
+        except Exception:  # whatever the database says belongs in the log, not to a stranger
+            return JSONResponse({"status": "the study's database does not answer"}, status_code=503)
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/metrics")
+    def scrape() -> Response:
+        return Response(metrics(queue.study), media_type=CONTENT_TYPE)
 
 
 def _add_study(app: FastAPI, queue: LabelQueue) -> None:

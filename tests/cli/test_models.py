@@ -23,6 +23,13 @@ def test_predict_takes_a_study_and_the_threshold_of_best_f1(boxwise, study, tmp_
     assert len(json.loads((tmp_path / "all" / "predictions.json").read_text())["annotations"]) > len(fewer)
 
 
+def test_predict_without_images_takes_the_unlabelled_ones(boxwise, study, tmp_path):
+    code, out, err = boxwise("predict", study.folder, "--out", tmp_path / "drawn", "--device", "cpu")
+    assert code == 0 and f"in {len(study.pool())} images" in out, err
+    code, _, err = boxwise("predict", study.files(0).weights, "--out", tmp_path / "drawn")
+    assert code == 2 and "weights know no images" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

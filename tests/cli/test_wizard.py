@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import subprocess
 import sys
 from time import monotonic
@@ -15,8 +16,9 @@ INIT = [sys.executable, "-m", "boxwise", "init", "study"]
 
 
 def _own_terminal():
-    """Make the terminal the command's own, so that Ctrl-C on it is a signal."""
+    """Make the terminal the command's own, so that Ctrl-C on it is a signal, which the tests' own shell may have had ignored."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 

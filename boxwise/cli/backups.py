@@ -1,0 +1,40 @@
+"""The verbs that keep a study safe: backup and restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def backup(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")],
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write: .tar, or .tar.gz.")],
+) -> None:
+    """Write a study to one file: settings, labels with their history, files of the rounds. It may be at work meanwhile."""
+    from boxwise.cli.console import say
+    from boxwise.study.backup import backup as write
+
+    files = write(study, out)
+    say(f"{out}: {files} files, {out.stat().st_size / 2**20:.1f} MiB. Images are not in it. Back again: boxwise restore {out} NEW_FOLDER")
+
+
+@app.command()
+def restore(
+    archive: Annotated[Path, typer.Argument(metavar="FILE", help="What `boxwise backup` wrote.")],
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="The new study's folder.")],
+    store: Annotated[str | None, typer.Option(help="URL of an empty PostgreSQL database, where the study had one.")] = None,
+) -> None:
+    """Make a study of a backup again. It goes on where it was; nothing that is there is written over."""
+    from boxwise.cli.console import say
+    from boxwise.cli.upkeep import note_files
+    from boxwise.study.backup import restore as read
+
+    opened = read(archive, study, store=store)
+    number, phase = opened.position
+    note_files(opened)
+    say(f"{study}: {len(opened.images())} images, next: {phase.value} of round {number}. Go on: boxwise run {study}")

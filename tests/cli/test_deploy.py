@@ -1,0 +1,58 @@
+"""What deploy/ runs in containers is run here without them: the page answers its probe, the worker's command goes on."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+
+import httpx
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+_PATIENCE = 300.0
+
+
+@pytest.fixture(scope="module")
+def services():
+    return yaml.safe_load((ROOT / "deploy/compose.yaml").read_text(encoding="utf-8"))["services"]
+
+
+def test_every_service_has_an_image_a_volume_and_no_password_in_the_file(services):
+    assert services.keys() == {"db", "page", "worker"}
+    assert all(service["image"] and service["volumes"] for service in services.values())
+    assert all(value.startswith("${") for s in services.values() for key, value in s["environment"].items() if "PASSWORD" in key)
+
+
+def test_the_image_installs_what_the_repository_names():
+    text = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
+    extras = re.search(r'"/src\[([\w,]+)\]"', text)[1].split(",")
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert all(f"{extra} = [" in project for extra in extras) and (ROOT / "constraints.txt").exists()
+    assert 'ENTRYPOINT ["boxwise"]' in text and "USER boxwise" in text
+
+
+def test_the_worker_ends_where_labels_are_needed_and_the_page_answers_its_probe(services, boxwise, waiting_study):
+    study = waiting_study("full")
+    worker = [str(study.folder) if word == "study" else word for word in services["worker"]["command"]]
+    code, out, err = boxwise(*worker)
+    assert code == 0 and "Round 1 waits for labels" in out, err
+
+    words = {"study": str(study.folder), "0.0.0.0": "127.0.0.1", "8123": "0", "${BOXWISE_TOKEN:?}": "secret"}
+    page = [words.get(word, word) for word in services["page"]["command"]]
+    with subprocess.Popen([sys.executable, "-m", "boxwise", *page], stdout=subprocess.PIPE, text=True, env=os.environ) as process:
+        link = next(found[1] for line in process.stdout if (found := re.search(r"(http://\S+:\d+)", line)))
+        probe = services["page"]["healthcheck"]["test"][-1]
+        path = re.search(r"8123(/\w+)'", probe)[1]
+        assert httpx.get(link + path).json() == {"status": "ok"}
+        assert httpx.get(f"{link}/healthz", headers={"Host": "10.0.0.7"}).json() == {"status": "ok"}
+        assert httpx.get(f"{link}/api/study").status_code == 401
+        process.send_signal(signal.SIGTERM)
+        end = monotonic() + _PATIENCE
+        while process.poll() is None:
+            assert monotonic() < end
+            sleep(0.2)
+    assert process.returncode == 0
