@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RAYON_NUM_THREADS", "1")  # of hotcoco: beside other processes its threads wait for each other, a hundred times an AP
 # A process that may not keep compiled modules compiles the project and its tests anew, and the suite starts many processes.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -22,8 +23,12 @@ _steps_taken = 0
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Without the slow tests, a test that trains fails: the mark is missing. Processes that a test starts are not looked into."""
-    if config.option.markexpr == "not slow":
+    """Without the slow tests, a test that trains fails: the mark is missing. Processes that a test starts are not looked into.
+
+    A process that only hands out tests to others runs none, and need not wait for torch.
+    """
+    hands_out = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
+    if config.option.markexpr == "not slow" and not hands_out:
         from torch.optim.optimizer import register_optimizer_step_pre_hook
 
         register_optimizer_step_pre_hook(_count_step)

@@ -167,10 +167,17 @@ class SsdNetwork(Network):
         return RawBoxes(xyxy, classes[order], scores[order], probabilities[order].roll(-1, dims=1), order)
 
 
+_KEEPS_SHAPE = (nn.BatchNorm2d, nn.GroupNorm, nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardsigmoid)
+
+
 def feature_levels(extractor: nn.Module, imgsz: int) -> list[Tensor]:
     """Zeros in the shapes [1, channels, height, width] of the extractor's levels, found without computing anything."""
-    shapes = copy.deepcopy(extractor).to("meta")(torch.zeros(2, 3, imgsz, imgsz, device="meta"))  # 2: BatchNorm refuses 1 of 1 × 1
-    return [torch.zeros(1, *level.shape[1:]) for level in shapes.values()]
+    shapes = copy.deepcopy(extractor).to("meta")
+    for module in list(shapes.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, _KEEPS_SHAPE):  # on meta each costs more than all the rest of a building
+                setattr(module, name, nn.Identity())
+    return [torch.zeros(1, *level.shape[1:]) for level in shapes(torch.zeros(1, 3, imgsz, imgsz, device="meta")).values()]
 
 
 def check_imgsz(name: str, imgsz: int, *, least: int, most: int, multiple: int) -> int:

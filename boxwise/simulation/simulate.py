@@ -365,7 +365,7 @@ def _end(workers: Iterable[multiprocessing.process.BaseProcess]) -> None:
 
 
 def _share_cores(threads: int) -> None:
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ["OMP_NUM_THREADS"] = os.environ["RAYON_NUM_THREADS"] = str(threads)  # of torch and of hotcoco
     import torch
 
     torch.set_num_threads(threads)

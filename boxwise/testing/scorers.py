@@ -69,6 +69,11 @@ def view_of(detector: TorchDetector, records: Sequence[ImageRecord]) -> View:
     return detector.view(next(iter(image_batches(records, InputSpec(96), batch=len(records)))))
 
 
+@cache
+def _detections_an_image(detector: TorchDetector, records: Records) -> frozenset[int]:
+    return frozenset(len(boxes) for boxes in detector.detections(view_of(detector, records)))
+
+
 def score(scorer: Scorer, detector: TorchDetector, records: Sequence[ImageRecord]) -> Scores:
     found = inspect_pool(detector, scorer, records, batch=4)
     return scorer.score(found.image_ids, found.terms)
@@ -107,7 +112,7 @@ class ScorerContract(Contract):
     @pytest.mark.parametrize("detections", DETECTIONS)
     def test_is_finite_with_no_detections_one_and_many(self, name: str, detections: str, records: Records, scorer: Scorer) -> None:
         detector = self.detector(name, detections)
-        counts = {len(boxes) for boxes in detector.detections(view_of(detector, records))}
+        counts = _detections_an_image(detector, records)
         assert {"none": counts == {0}, "one": counts == {1}, "many": min(counts) > 1}[detections]
         scores = score(scorer, detector, records)
         assert scores.image_ids == tuple(record.image_id for record in records)

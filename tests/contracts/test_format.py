@@ -154,7 +154,11 @@ class TestFormatContract:
                 FORMATS[name].read(path)
 
 
-@pytest.mark.parametrize(("source", "name"), [("bccd", "voc"), ("fod", "voc"), ("pothole", "coco"), ("coco256", "yolo")])
+def _slow(source: str, name: str):  # type: ignore[no-untyped-def]
+    return pytest.param(source, name, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("source", "name"), [_slow("bccd", "voc"), _slow("fod", "voc"), ("pothole", "coco"), _slow("coco256", "yolo")])
 def test_round_trip_of_real_data_is_exact(source: str, name: str, shared_data: Path, tmp_path: Path) -> None:
     read = FORMATS[name].read(_fewer(shared_data / source, tmp_path), shared_data / source / _IMAGES[source], verify=False)
     FORMATS[name].write(read, tmp_path / "out")
@@ -164,7 +168,7 @@ def test_round_trip_of_real_data_is_exact(source: str, name: str, shared_data: P
     assert_same(replace(again, images=tuple(i for i in again.images if i.image_id in images)), replace(read, images=_labelled(read)))
 
 
-@pytest.mark.parametrize(("source", "name"), [("bccd", "voc"), ("pothole", "coco"), ("coco256", "yolo")])
+@pytest.mark.parametrize(("source", "name"), [_slow("bccd", "voc"), _slow("pothole", "coco"), ("coco256", "yolo")])
 def test_a_way_through_all_formats_moves_no_box(source: str, name: str, shared_data: Path, tmp_path: Path) -> None:
     start = FORMATS[name].read(shared_data / source, verify=False)
     folder = shared_data / source / _IMAGES[source]

@@ -104,7 +104,7 @@ def test_feature_files_of_vgg_are_taken_as_they_are(tmp_path: Path) -> None:
     [
         (ssdlite320_mobilenet_v2, lambda: mobilenet_v2(weights=None), 96),
         (ssdlite320_mobilenet_v3, lambda: mobilenet_v3_large(weights=None), 96),
-        (ssd300_vgg16, lambda: torch.nn.ModuleDict({"features": make_layers(cfgs["D"])}), 300),
+        pytest.param(ssd300_vgg16, lambda: torch.nn.ModuleDict({"features": make_layers(cfgs["D"])}), 300, marks=pytest.mark.slow),
         (fasterrcnn_mobilenet_v3_large_fpn, lambda: mobilenet_v3_large(weights=None), 96),
     ],
 )

@@ -34,6 +34,7 @@ def same_detections(detector: TorchDetector, boxes: np.ndarray, probabilities: n
         np.testing.assert_allclose(mine.scores, expected.scores, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_an_onnx_file_gives_the_detectors_boxes_for_any_batch(detector, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
     pytest.importorskip("onnxscript", reason="needs the extra [onnx]")

@@ -1,6 +1,7 @@
 """The bootstrap interval of an AP: around the figure, narrower with more images, and honest about what it is."""
 
 import numpy as np
+import pytest
 
 from boxwise.boxes import Boxes
 from boxwise.evaluation.average_precision import coco_metrics
@@ -30,6 +31,7 @@ def test_holds_the_figure_and_shrinks_with_images():
     assert widths[1] < 0.7 * widths[0]
 
 
+@pytest.mark.slow
 def test_mostly_holds_the_figure_of_many_images():
     """Measured: 24 of 30 sets of 40 images; percentiles of a bootstrap over few images are somewhat too narrow."""
     truth = coco_metrics(*found_and_true(2000, share=0.6, seed=99), CLASSES).ap50

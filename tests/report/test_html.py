@@ -112,6 +112,7 @@ class TestSimulation:
                 assert percent(summary.saving.mean) in page.text
         assert "not enough seeds (2 of 6)" in page.text
 
+    @pytest.mark.slow
     def test_where_training_has_not_converged_nothing_wins(self, make_cells, tmp_path):
         cells = make_cells(("dual", "random"), 6)
         whole = [dataclasses.replace(c, arm="everything", role="ceiling", rounds=c.rounds[:2]) for c in cells if c.arm == "random"]

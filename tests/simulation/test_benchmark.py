@@ -121,6 +121,7 @@ def test_a_grid_killed_and_resumed_is_whole(grid, tmp_path, run):
     assert len(rows_of(out / "summary.csv")) == 8 and (out / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_more_arms_and_seeds_join_a_folder(grid, tmp_path):
     small = load_grid(grid)
     small = small.model_copy(update={"data": {"one": small.data["one"]}, "detectors": {"small": small.detectors["small"]}, "seeds": 1})
@@ -132,6 +133,7 @@ def test_more_arms_and_seeds_join_a_folder(grid, tmp_path):
     assert (panel.data, panel.detector) == ("one", "small") and len(read_benchmark(tmp_path / "out")) == 1
 
 
+@pytest.mark.slow
 def test_each_cell_is_read_once_for_all_files_and_panels(grid, tmp_path, run, read):
     change = {"data": {"one": {"digits": 20}}, "arms": ["random"], "config": GRID["config"] | {"budget": {"initial": 4, "rounds": 0}}}
     grid.write_text(yaml.safe_dump(GRID | change))

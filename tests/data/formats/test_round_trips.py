@@ -98,7 +98,7 @@ def test_the_docs_show_what_is_measured(rich: Dataset, tmp_path: Path) -> None:
     assert shown is not None and shown.group(1).strip() == table, f"docs/formats.md should show:\n{table}"
 
 
-@pytest.mark.parametrize("name", ["bccd", "fod", "pothole", "coco256"])
+@pytest.mark.parametrize("name", ["fod", *(pytest.param(name, marks=pytest.mark.slow) for name in ("bccd", "pothole", "coco256"))])
 def test_no_pair_of_formats_loses_a_box_of_a_real_set(name: str, shared_data: Path, tmp_path: Path) -> None:
     root = _few(shared_data / name, tmp_path)
     whole = READERS[detect_format(root) or ""].read(root, verify=False)
