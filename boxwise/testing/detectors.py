@@ -47,9 +47,7 @@ class DetectorContract(Contract):
 
     @pytest.fixture(scope="class")
     def samples(self, tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
-        """Two images of different shapes; the second has no object."""
-        folder, rng = tmp_path_factory.mktemp("images"), default_rng(0)
-        return [_sample(folder, rng, index, width, height) for index, (width, height) in enumerate(SIZES)]
+        return made_samples(tmp_path_factory.mktemp("images"))
 
     @pytest.fixture(scope="class")
     def detector(self, name: str) -> Any:
@@ -147,6 +145,12 @@ def evidence(detector: Any, view: View, samples: list[Sample]) -> dict[str, np.n
 def _batch_of(detector: Any, samples: list[Sample]) -> ImageBatch:
     (batch,) = image_batches([sample.image for sample in samples], detector.input, batch=len(samples))
     return batch
+
+
+def made_samples(folder: Path) -> list[Sample]:
+    """Two images of different shapes; the second has no object."""
+    rng = default_rng(0)
+    return [_sample(folder, rng, index, width, height) for index, (width, height) in enumerate(SIZES)]
 
 
 def _sample(folder: Path, rng: np.random.Generator, index: int, width: int, height: int) -> Sample:

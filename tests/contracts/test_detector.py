@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import small_transformers
 import torch
-from numpy.random import default_rng
-from PIL import Image
 from torchvision.ops import clip_boxes_to_image
 
 from boxwise.boxes import Boxes, iou
@@ -20,15 +18,14 @@ from boxwise.detectors.detector import BOX_DIMENSIONS, TorchDetector, build_dete
 from boxwise.detectors.loading import image_batches
 from boxwise.detectors.names import DETECTORS, DROPOUT, EXPORT, SUPPORTS, TRANSFORMERS
 from boxwise.detectors.network import Postprocessing
-from boxwise.records import ImageRecord, Sample
+from boxwise.records import Sample
 from boxwise.testing import DetectorContract
+from boxwise.testing.detectors import CLASSES, made_samples
 
-CLASSES = ("ring", "disc", "cross")
 IMGSZ = {"tiny_ssd": 64, "ssd300_vgg16": 300, "ssd300_vgg16_mixture": 300}  # all others take 96
 # Of each family the lightest is in the fast tier; these are larger ones.
 SIBLINGS = {"yolox_tiny", "yolox_s", "yolox_m", "ssd300_vgg16", "ssdlite320_mobilenet_v2", "fasterrcnn_resnet50_fpn"}
 SIBLINGS |= {"ssdlite320_mobilenet_v2_mixture", "ssd300_vgg16_mixture"}
-SIZES = ((120, 90), (64, 100))
 CPU = torch.device("cpu")
 
 
@@ -65,19 +62,7 @@ def build(name: str, *, seed: int = 0, classes: tuple[str, ...] = CLASSES) -> To
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
     """Two images of different shapes; the second has no object."""
-    folder, rng = tmp_path_factory.mktemp("images"), default_rng(0)
-    return [_sample(folder, rng, index, width, height) for index, (width, height) in enumerate(SIZES)]
-
-
-def _sample(folder: Path, rng: np.random.Generator, index: int, width: int, height: int) -> Sample:
-    pixels = rng.integers(0, 255, (height, width, 3), dtype=np.uint8)
-    boxes = Boxes.empty()
-    if index != 1:
-        pixels[10:50, 15:45] = 255
-        boxes = Boxes(np.array([[15, 10, 45, 50], [40, 30, 60, 62]], np.float32), np.array([index, 1]))
-    path = folder / f"{index}.png"
-    Image.fromarray(pixels).save(path)
-    return Sample(ImageRecord(path.name, path, width, height), boxes)
+    return made_samples(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="module")
