@@ -68,9 +68,9 @@ class TestModes:
         until(study, hidden[0], 1, Phase.ANNOTATE)
         item = next(item for item in study.ask().items if study.proposals()[item.image_id].certain.any())
         proposals = study.proposals()[item.image_id]
-        told = study.tell(item.image_id, [])  # nothing missed, every uncertain box ignored
-        assert item.box_ids is None and told.complete
-        assert set(told.sources) == {Source.MODEL} and len(told.boxes) == proposals.certain.sum()
+        annotation = study.tell(item.image_id, [])  # nothing missed, every uncertain box ignored
+        assert item.box_ids is None and annotation.complete
+        assert set(annotation.sources) == {Source.MODEL} and len(annotation.boxes) == proposals.certain.sum()
         assert study.store.history(item.image_id)[-1].annotation.boxes.scores.tolist() == proposals.boxes.scores[proposals.certain].tolist()
 
     def test_trust_asks_about_uncertain_boxes_alone_and_not_about_images_without(self, study_of, hidden):
@@ -331,7 +331,7 @@ class TestNothingToAsk:
 
 
 class TestWhatPeopleSaid:
-    def test_labels_told_before_the_selection_are_not_made_anew_by_the_model(self, study_of, hidden):
+    def test_labels_given_before_the_selection_are_not_made_anew_by_the_model(self, study_of, hidden):
         study = study_of("ask.mode=trust", "ask.certain=0.2", "budget.per_round=1000")
         until(study, hidden[0], 1, Phase.SELECT)
         image_id = study.store.pool()[0].image_id
@@ -357,7 +357,7 @@ class TestWhatPeopleSaid:
                 writer.add(i, (certain[i] if i != lost else certain[i][1:]))
         study.step()
         asked = {item.image_id: item for item in study.store.query(2).items}
-        assert asked[lost].box_ids is None, "nobody has said that the object is gone: it is looked for again"
+        assert asked[lost].box_ids is None, "no person has said that the object is gone: it is looked for again"
         assert asked[kept].box_ids == () and study.store.annotations(Split.TRAIN)[kept].complete
 
     @pytest.mark.parametrize("mode", ["review", "trust", "boxes"])
@@ -373,7 +373,7 @@ class TestWhatPeopleSaid:
         assert study.tell_all({i: labels[i] for i in asked if i not in study.ask().image_ids})[0] == 0
         assert study.store.labour(Split.TRAIN) == labour
 
-    def test_an_image_told_after_it_was_self_labelled_is_learned_from_a_person_alone(self, study_of, hidden):
+    def test_an_image_labelled_after_it_was_self_labelled_is_learned_from_a_person_alone(self, study_of, hidden):
         study = study_of("policy.name=ceal", "policy.delta=3")
         until(study, hidden[0], 1, Phase.TRAIN)
         own = read_self_labels(study.files(1).self_labels)

@@ -74,14 +74,14 @@ def test_a_pillow_image_is_turned_upright_as_its_file_would_be(study, tmp_path):
         ("gone.jpg", r"gone\.jpg: expected .* found no such file"),
     ],
 )
-def test_what_cannot_be_read_is_refused_or_told_and_left_out(study, paths, image, message):
+def test_what_cannot_be_read_is_refused_or_reported_and_left_out(study, paths, image, message):
     model = boxwise.load(study.folder, device="cpu")
     with pytest.raises(ImageError, match=message):
         model.predict([paths[0], image, paths[1]])
-    told: list[tuple[str, str]] = []
-    found = model.predict([paths[0], image, paths[1]], on_unreadable=lambda name, text: told.append((name, text)))
+    reported: list[tuple[str, str]] = []
+    found = model.predict([paths[0], image, paths[1]], on_unreadable=lambda name, text: reported.append((name, text)))
     assert [each.image for each in found] == [str(paths[0]), str(paths[1])]
-    assert len(told) == 1 and told[0][0] in told[0][1]
+    assert len(reported) == 1 and reported[0][0] in reported[0][1]
 
 
 def test_a_pillow_image_that_is_cut_off_is_one_error(study, tmp_path):

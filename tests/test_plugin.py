@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from commands import commands
 
 from boxwise.data.formats.names import FORMATS
 
@@ -39,6 +40,16 @@ def run(environment, tmp_path):
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
 
     return boxwise
+
+
+@pytest.fixture(scope="module")
+def refused(environment, digits, tmp_path_factory):
+    """A function from settings to how a creation of a study with them ends."""
+    folder = tmp_path_factory.mktemp("refused")
+    (folder / "images").mkdir()
+    shutil.copy(digits.images[0].path, folder / "images")
+    with commands(folder, environment) as boxwise:
+        yield lambda *settings: (boxwise("init", "study", "--images", "images", "--classes", "a,b", *settings), folder / "study")
 
 
 @pytest.fixture
@@ -100,7 +111,7 @@ def test_a_study_of_nothing_else_runs_to_its_end(run, images, digits, tmp_path):
         ("strategy.crowdd.most=3", "Unknown strategy with options in strategy 'crowdd'. Did you mean 'crowded'"),
     ],
 )
-def test_a_wrong_option_or_an_unmet_need_is_said_before_any_work(run, images, tmp_path, override, message):
-    refused = run("init", "study", "--images", images, "--classes", "a,b", *METHODS, override)
-    assert refused.returncode == 2 and re.search(message, refused.stderr), refused.stderr
-    assert len(refused.stderr.splitlines()) == 1 and not (tmp_path / "study").exists()
+def test_a_wrong_option_or_an_unmet_need_is_said_before_any_work(refused, override, message):
+    done, study = refused(*METHODS, override)
+    assert done.code == 2 and re.search(message, done.stderr), done.stderr
+    assert len(done.stderr.splitlines()) == 1 and not study.exists()

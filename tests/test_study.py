@@ -95,7 +95,7 @@ class TestAskAndTell:
         first = study.ask()
         assert len(first.items) == 6 and study.ask() == first
 
-    def test_told_images_are_asked_no_more(self, study, hidden):
+    def test_labelled_images_are_asked_no_more(self, study, hidden):
         item = study.ask().items[0]
         image_id = item.image_id
         verdicts, seconds = hidden[0].annotate(item)

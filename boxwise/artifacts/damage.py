@@ -32,7 +32,7 @@ def intact(path: Path) -> Iterator[None]:
 
 
 def fault_in(path: Path) -> str | None:
-    """What is wrong with a file; None where it is whole, or of a kind that cannot be told."""
+    """What is wrong with a file; None where it is whole, or of a kind that cannot be checked."""
     try:
         if path.suffix == ".parquet":
             with pq.ParquetFile(path, page_checksum_verification=True) as file:

@@ -139,7 +139,7 @@ class Journal:
             return list(connection.execute(statement).scalars())
 
     def set_aside_damaged(self, *, round_index: int, who: str) -> list[str]:
-        """Make the annotations that are not what was stored history, as far as that can be told; the images that had one."""
+        """Make the annotations that are not what was stored history, as far as that is known; the images that had one."""
         with writing(self._engine) as connection:
             rows = connection.execute(sa.select(ANNOTATIONS).where(sa.not_(ANNOTATIONS.c.late))).all()
             damaged = [row for row in rows if not is_whole(row)]

@@ -96,7 +96,7 @@ def _files(study: Study) -> Iterator[str]:
 
 
 def _left_by(files: RoundFolder) -> list[tuple[Path, Phase | None]]:
-    """The files of a round that can be told whole from damaged, and the step that leaves each; None: whoever needs it makes it."""
+    """The files of a round whose damage can be detected, and the step that leaves each; None: whoever needs it makes it."""
     return [
         *((path, None) for path in sorted(files.path.glob("checkpoint*.pt"))),
         (files.proposals, Phase.SELECT),

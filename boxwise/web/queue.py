@@ -77,7 +77,7 @@ class LabelQueue:
             self.release([free], annotator, tab=tab)  # answered between looking and taking
 
     def _free(self, number: int, annotator: str, tab: str, keep: Collection[str]) -> tuple[int, str | None]:
-        """(how many images wait that are not in `keep`, the first of them that nobody else has)."""
+        """(how many images wait that are not in `keep`, the first of them that is free)."""
         waiting, held, skipped = self.study.waiting(number), self.labelling.leases(at=self.clock()), self.labelling.skipped(number)
         left = [image_id for image_id in self.study.asked(number) if image_id in waiting and image_id not in keep]
         for image_id in sorted(left, key=lambda image_id: annotator in skipped.get(image_id, {})):

@@ -88,9 +88,9 @@ class TestSettled:
         assert verdicts_from(self.boxes, settled(self.boxes), COST) == ()
 
     def test_a_file_without_flags_leaves_them(self):
-        told = settled(self.boxes)
-        assert verdicts_from(Boxes(self.boxes.xyxy, self.boxes.labels), told, COST) == ()
-        moved = verdicts_from(Boxes([[10, 10, 50, 45], [60, 60, 90, 90]], [0, 1]), told, COST)
+        before = settled(self.boxes)
+        assert verdicts_from(Boxes(self.boxes.xyxy, self.boxes.labels), before, COST) == ()
+        moved = verdicts_from(Boxes([[10, 10, 50, 45], [60, 60, 90, 90]], [0, 1]), before, COST)
         assert moved == (Verdict(Action.MOVE, settled_id(0), (10, 10, 50, 45), None, 4, difficult=True),)
 
     def test_removed_renamed_or_drawn_anew_it_is_answered_for_again(self):
@@ -144,8 +144,8 @@ def test_the_acts_give_the_labels_back(seed):
     wanted, got = rows(labels), rows(made.boxes)
     assert [row[:3] for row in wanted] == [row[:3] for row in got]
     shown_places = shown.xyxy.tolist()
-    for (*_, handed_in), (*_, stands) in zip(wanted, got, strict=True):
-        assert handed_in == stands or (stands in shown_places and np.abs(np.subtract(handed_in, stands)).max() <= 1)
+    for (*_, handed_in), (*_, found) in zip(wanted, got, strict=True):
+        assert handed_in == found or (found in shown_places and np.abs(np.subtract(handed_in, found)).max() <= 1)
     taken_over = replace(made, sources=(Source.HUMAN,) * len(made.boxes))
     assert verdicts_from(labels, Proposals("i", Boxes.empty(), np.zeros(0, bool), taken_over), COST) == ()
 

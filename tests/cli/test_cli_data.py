@@ -82,7 +82,7 @@ def test_doctor_of_the_machine(boxwise):
         (["a.jpg"], None),
     ],
 )
-def test_formats_are_told_by_their_files(tmp_path, files, name):
+def test_formats_are_recognised_by_their_files(tmp_path, files, name):
     for file in files:
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).touch()

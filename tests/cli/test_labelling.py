@@ -152,11 +152,11 @@ class TestRunLabel:
         assert (study.folder / "report.html").stat().st_size > 10_000 and not (study.folder / "progress.json").exists()
         assert "training" in reasons and "train" in running
         assert study.store.position == (1, Phase.DONE)
-        told = [image_id for number in (0, 1) for image_id in study.store.query(number).image_ids]
-        assert all(len(study.store.history(image_id)) == 1 for image_id in told)
+        asked = [image_id for number in (0, 1) for image_id in study.store.query(number).image_ids]
+        assert all(len(study.store.history(image_id)) == 1 for image_id in asked)
         anna = study.store.people()["anna"]
         images, seconds = anna.images, anna.seconds
-        assert images == len(told) and seconds == sum(1 + 0.5 * len(digits.labels[image_id]) for image_id in told)
+        assert images == len(asked) and seconds == sum(1 + 0.5 * len(digits.labels[image_id]) for image_id in asked)
 
     def test_a_study_that_is_done_ends_with_its_report(self, made, digits, monkeypatch):
         study = made(digits, "budget.rounds=0")

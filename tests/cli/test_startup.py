@@ -2,56 +2,22 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from commands import commands
 
-COMMANDS = """
-import io, json, sys
-from contextlib import redirect_stderr, redirect_stdout
-from boxwise.cli import main
-
-for line in sys.stdin:
-    sys.argv = ["boxwise", *json.loads(line)]
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with redirect_stdout(out), redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code or 0
-    print(json.dumps([code, out.getvalue(), err.getvalue(), sorted({"torch", "torchvision"} & sys.modules.keys())]), flush=True)
-"""
 METHODS = ("detector.name=tiny_ssd", "detector.pretrained=false", "budget.initial=4", "budget.validation=2")
-
-
-class Done(NamedTuple):
-    """How a command ended. heavy: what it, or a command before it, has imported of torch."""
-
-    code: int
-    stdout: str
-    stderr: str
-    heavy: list[str]
 
 
 @pytest.fixture(scope="module")
 def run(digits_folder, digits, tmp_path_factory):
     """A function that runs `boxwise ...` in a folder with a study that waits for labels; one process for all commands, without torch."""
     folder = tmp_path_factory.mktemp("startup")
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", COMMANDS], cwd=folder, env=environment, **pipes) as process:
-
-        def boxwise(*arguments):
-            print(json.dumps([str(argument) for argument in arguments]), file=process.stdin, flush=True)
-            return Done(*json.loads(process.stdout.readline()))
-
+    with commands(folder, os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}) as boxwise:
         made = boxwise("init", "study", "--images", digits_folder / "JPEGImages", "--classes", ",".join(digits.classes), *METHODS)
         assert made.code == 0 and not made.heavy, made.stderr
         yield boxwise
-        process.stdin.close()
 
 
 @pytest.mark.parametrize(
@@ -82,6 +48,21 @@ def test_neither_do_an_import_and_a_look_at_a_data_set(run, digits_folder):
     taken = run("import", "study", digits_folder)
     assert taken.code == 0 and "images labelled" in taken.stdout and not taken.heavy, taken.stderr
     assert not run("doctor", digits_folder).heavy
+
+
+def test_neither_do_the_verbs_that_mend_a_study(run, digits, digits_folder):
+    name = next(record.image_id for record in digits.images)
+    for command in (
+        ("exclude", "study", name, "--reason", "too dark"),
+        ("include", "study", name),
+        ("history", "study", name),
+        ("relocate", "study", "--images", digits_folder / "JPEGImages"),
+        ("add", "study", "--images", digits_folder / "JPEGImages"),
+        ("classes", "study", "--rename", f"{digits.classes[0]}=nil"),
+        ("repair", "study"),
+    ):
+        done = run(*command)
+        assert done.code == 0 and not done.heavy, (command, done)
 
 
 def test_a_name_that_nothing_has_is_said_before_the_images_are_read(run):

@@ -45,7 +45,7 @@ def test_where_torch_cannot_activations_stay_apart(monkeypatch):
     assert not any(isinstance(module, ActivatedConv) for module in merged.modules())
 
 
-def test_a_torch_without_the_call_is_told_from_one_with_it(monkeypatch):
+def test_a_torch_without_the_call_is_recognised(monkeypatch):
     def absent(*_):
         raise RuntimeError("no such operator")
 

@@ -59,12 +59,12 @@ class TestImageBatches:
     def test_keeps_the_order_and_reports_what_cannot_be_read(self, tmp_path, workers):
         records = save_all(tmp_path, 7)
         (tmp_path / "0002.jpg").write_bytes(b"\xff\xd8\xff broken")
-        told: dict[str, str] = {}
-        batches = list(image_batches(records, InputSpec(32), batch=3, workers=workers, on_unreadable=told.__setitem__))
+        unreadable: dict[str, str] = {}
+        batches = list(image_batches(records, InputSpec(32), batch=3, workers=workers, on_unreadable=unreadable.__setitem__))
         assert [r.image_id for b in batches for r in b.records] == [r.image_id for r in records if r.image_id != "0002.jpg"]
         assert [len(b.records) for b in batches] == [2, 3, 1]
-        assert list(told) == ["0002.jpg"]
-        assert "0002.jpg" in told["0002.jpg"]
+        assert list(unreadable) == ["0002.jpg"]
+        assert "0002.jpg" in unreadable["0002.jpg"]
         for batch in batches:
             for image, one in zip(batch.pixels, batch.records, strict=True):
                 assert torch.equal(image, resized(decode(one.path), InputSpec(32)))

@@ -22,7 +22,7 @@ def column(table, head):
     return [texts(row)[table.heads.index(head)] for row in table.rows]
 
 
-def test_a_study_labelled_by_hand_has_nothing_to_tell(make_cells):
+def test_a_study_labelled_by_hand_has_nothing_to_show(make_cells):
     assert cooperation_view(make_cells(("dual",), 1)[0], shots=4) is None
 
 
@@ -42,7 +42,7 @@ def test_old_facts_under_a_cooperative_config_have_no_empty_parts(make_cells, co
 
 
 @pytest.mark.parametrize("facts", [{"evaluate": {"val_parts": {"original": {"ap": 0.5}}}}, {"audit": {"lure": {"loss": 1.0}}}])
-def test_a_growing_val_or_a_lure_estimate_is_told_of_any_study(make_cells, facts):
+def test_a_growing_val_or_a_lure_estimate_is_shown_of_any_study(make_cells, facts):
     cell = dataclasses.replace(make_cells(("dual",), 1)[0], rounds=(made_round(1, facts),))
     view = cooperation_view(cell, shots=0)
     assert (view.parts_table is None) != (view.lure is None)

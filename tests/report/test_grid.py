@@ -213,12 +213,12 @@ class TestSanity:
         said = sanity(panel(seeds=1), baseline="random")
         assert not any("noise" in text or "adds" in text for _, text in said)
 
-    def test_a_floor_above_the_baseline_is_told(self):
+    def test_a_floor_above_the_baseline_is_reported(self):
         wrong = Panel("made", "tiny", [cell("random", 0), cell("fewest", 0, AP["good"])])
         ((passed, text),) = sanity(wrong, baseline="random")
         assert passed is False and "above" in text
 
-    def test_a_floor_that_is_ahead_as_often_as_not_is_told(self):
+    def test_a_floor_that_is_ahead_as_often_as_not_is_reported(self):
         level = [cell("random", seed) for seed in range(2)] + [cell("fewest", 0, (0.1, 0.21, 0.3)), cell("fewest", 1, AP["bad"])]
         ((passed, text),) = sanity(Panel("made", "tiny", level), baseline="random")
         assert passed is False and "below" in text and "ahead in 1 of 2 seeds" in text

@@ -11,8 +11,8 @@ OF_SEED = ((0.2, 0.6), (0.4, 0.4), (0.5, 0.1))  # rounds 1 and 2 of three seeds:
 
 
 def cells(arm="random"):
-    told = [({}, {"expected": a, "learned": None}, {"expected": b}) for a, b in OF_SEED]
-    return [cell(arm, seed, AP, IMAGES, fidelity=facts) for seed, facts in enumerate(told)]
+    facts_of = [({}, {"expected": a, "learned": None}, {"expected": b}) for a, b in OF_SEED]
+    return [cell(arm, seed, AP, IMAGES, fidelity=facts) for seed, facts in enumerate(facts_of)]
 
 
 def test_the_unit_is_the_seed():

@@ -95,12 +95,12 @@ def test_what_comes_back_is_charged_before_the_strategy_chooses(study_of):
     assert step.facts.requeued == len(again)
 
 
-def test_what_was_told_since_the_pool_pass_is_asked_no_more(study_of):
+def test_what_was_labelled_since_the_pool_pass_is_asked_no_more(study_of):
     study = study_of("full")
     before = select(study)
-    told = [item.image_id for item in before.query.items if item.split is Split.TRAIN]
-    for image_id in told:
+    labelled = [item.image_id for item in before.query.items if item.split is Split.TRAIN]
+    for image_id in labelled:
         study.tell(image_id, [])
     after = select(study)
-    assert not set(told) & set(after.query.image_ids)
-    assert after.facts.candidates == before.facts.candidates - len(told)
+    assert not set(labelled) & set(after.query.image_ids)
+    assert after.facts.candidates == before.facts.candidates - len(labelled)

@@ -184,10 +184,10 @@ def test_an_image_without_boxes_has_an_empty_answer(tmp_path, hosts):
 
 
 def test_pastes_in_batches_and_tells_how_many(pool, hosts):
-    detector, told = ColourDetector(), []
-    validate(pool, hosts, detector=detector, batch=6, progress=lambda done, total: told.append((done, total)))
+    detector, reported = ColourDetector(), []
+    validate(pool, hosts, detector=detector, batch=6, progress=lambda done, total: reported.append((done, total)))
     assert detector.batches == [6, 6, 3]
-    assert told == [(6, 15), (12, 15), (15, 15)]
+    assert reported == [(6, 15), (12, 15), (15, 15)]
 
 
 def test_the_surest_images_first_from_a_stream():

@@ -16,7 +16,7 @@ def test_adds_standardised_terms_so_that_no_unit_wins():
     assert scores.values == pytest.approx([-Z, -2 * Z, 3 * Z])
 
 
-def test_adds_ranks_when_told_to():
+def test_adds_ranks_where_configured():
     scores = Dual(ExpectedLoss(), LearnedLoss(), alpha=0.5, beta=0.5, normalize="rank").score(IDS, TERMS)
     assert scores.values == pytest.approx([0.25, 0.25, 1])
 

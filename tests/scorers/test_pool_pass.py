@@ -27,7 +27,7 @@ def test_one_row_an_image_in_order_whatever_the_batch(scenes):
     assert (by_five.embeddings.shape, by_five.embeddings.dtype) == ((12, 3), np.float32)
 
 
-def test_an_unreadable_image_is_left_out_and_told(scenes, tmp_path):
+def test_an_unreadable_image_is_left_out_and_reported(scenes, tmp_path):
     found = inspect([*scenes[:3], write_broken(tmp_path, "broken.jpg"), *scenes[3:]])
     assert found.image_ids == tuple(record.image_id for record in scenes)
     assert len(found.terms["expected"]) == len(found.embeddings) == len(found.box_counts) == 12

@@ -110,14 +110,14 @@ def test_a_diverging_training_stops_and_says_what_to_lower():
 
 
 @pytest.mark.slow
-def test_progress_is_told():
+def test_progress_is_reported():
     seen = []
     train_vae(
         ramps(4),
         SMALL.model_copy(update={"steps": 30}),
         rng=np.random.default_rng(0),
         device="cpu",
-        progress=lambda *told: seen.append(told),
+        progress=lambda *progress: seen.append(progress),
     )
     assert [(step, steps) for step, steps, _ in seen] == [(1, 30), (25, 30), (30, 30)]
 

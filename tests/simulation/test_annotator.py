@@ -162,7 +162,7 @@ class TestNotice:
         offered = proposals((FAR, 0, 0.9), ([200, 0, 300, 100], 0, 0.5), certain=[0])
         assert acts(annotator((OBJECT, 0), notice=1).annotate(asked("p1"), offered)[0]) == [("delete", "p1")]
 
-    def test_as_often_as_told(self):
+    def test_as_often_as_set(self):
         offered = proposals(*(([0, 0, 10, 10], 0, 0.9) for _ in range(2000)), certain=range(2000))
         assert len(annotator(notice=0.3).annotate(WHOLE, offered)[0]) == pytest.approx(600, abs=80)
 

@@ -174,9 +174,9 @@ class TestDigits:
         benchmark(small, finished)
         assert [folder.name for folder in (finished / "data").iterdir()] == ["one"]
 
-    @pytest.mark.parametrize("told", [True, False])
-    def test_another_number_in_the_same_folder_is_an_error(self, finished, small, told):
-        if not told:
+    @pytest.mark.parametrize("listed", [True, False])
+    def test_another_number_in_the_same_folder_is_an_error(self, finished, small, listed):
+        if not listed:
             (finished / "data" / "one_30").rename(finished / "data" / "one")
             (finished / "one_tiny" / "data.json").unlink()
         with pytest.raises(StudyError, match=r"one_tiny: holds a simulation of another data set(.|\n)*images: 30 there, 40 given"):

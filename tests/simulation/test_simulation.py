@@ -228,13 +228,13 @@ class TestAnotherDataSetInTheSameFolder:
         images = tuple(replace(record, path=tmp_path / record.image_id) for record in reversed(plan.dataset.images))
         simulate(replace(plan, dataset=replace(plan.dataset, images=images)))
 
-    def test_a_folder_that_says_nothing_of_its_data_is_taken_and_told(self, plan, cells):
-        told = (plan.folder / "data.json").read_text()
+    def test_a_folder_that_says_nothing_of_its_data_is_taken_and_recorded(self, plan, cells):
+        recorded = (plan.folder / "data.json").read_text()
         (plan.folder / "data.json").unlink()
         with pytest.raises(StudyError, match="images: 60 there, 59 given"):
             simulate(replace(plan, dataset=without_an_image(plan.dataset)))
         simulate(plan)
-        assert (plan.folder / "data.json").read_text() == told
+        assert (plan.folder / "data.json").read_text() == recorded
 
 
 class TestBaseline:

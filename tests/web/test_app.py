@@ -121,7 +121,7 @@ class TestLabelling:
             refused = restarted.post("/api/open", json={"annotator": "anna", "image_id": task["image_id"]})
             assert refused.status_code == 400 and "out of use and not labelled any more: flagged by anna: dark" in refused.json()["error"]
 
-    def test_when_nothing_is_left_the_reason_is_told(self, page, queue):
+    def test_when_nothing_is_left_the_reason_is_given(self, page, queue):
         for number in range(5):
             page.post("/api/answers", json=answer_to(next_task(page), key=f"key-number-{number}"))
         assert page.post("/api/next", json={"annotator": "anna"}).json() == {"task": None, "reason": "answered"}
@@ -295,7 +295,7 @@ class TestDoors:
 
         assert page.post("/api/next", content=pieces(), headers={"content-type": "application/json"}).status_code == 413
 
-    def test_without_the_token_nothing_is_told(self, queue, guarded):
+    def test_without_the_token_nothing_is_answered(self, queue, guarded):
         for path in ("/", "/dashboard", "/api/study", "/static/main.js", f"/images/{queue.study.ask().image_ids[0]}", "/?token=wrong"):
             assert httpx.get(guarded + path).status_code == 401
         assert httpx.post(f"{guarded}/api/next?token={TOKEN}", json={"annotator": "anna"}).status_code == 401

@@ -114,11 +114,11 @@ class TestWatching:
         before = watched.figures()
         first, second = list(study.store.annotations(Split.TRAIN))[:2]
         study.tell(first, [], annotator="anna", seconds=12.5)
-        told = watched.figures()
+        shown = watched.figures()
         study.store.quarantine(second, "truncated")
         less = watched.figures()
         study.store.put("position", [2, "evaluate"])
-        assert {person["name"] for person in told["labour"]["people"]} == {"anna", "simulated"} and len(made) == 3
+        assert {person["name"] for person in shown["labour"]["people"]} == {"anna", "simulated"} and len(made) == 3
         assert less["labour"]["images"] == before["labour"]["images"] - 1
         assert watched.figures() == dashboard(study) and watched.figures()["phase"] == "evaluate" and len(made) == 4
 

@@ -32,11 +32,11 @@ def test_one_image_is_read_without_the_rest(tmp_path):
     assert name == "599.jpg" and boxes.xyxy.tolist() == [[599, 0, 604, 5]]
 
 
-def test_what_was_found_is_told_best_first_and_nothing_is_told_of_an_image_nobody_looked_at(waiting_study):
+def test_what_was_found_comes_best_first_and_nothing_of_an_image_outside_the_pool_pass(waiting_study):
     study = waiting_study("full")
     found_everywhere(study)
-    told = found_on(study, study.ask().image_ids[0])
-    assert [(box["label"], round(box["score"], 2)) for box in told] == [(3, 0.2), (7, 0.1), (5, 0.05)]
+    found = found_on(study, study.ask().image_ids[0])
+    assert [(box["label"], round(box["score"], 2)) for box in found] == [(3, 0.2), (7, 0.1), (5, 0.05)]
     (study.files(0).detections).unlink()
     assert found_on(study, study.ask().image_ids[0]) == []
 

@@ -1,4 +1,4 @@
-"""How the page looks and how fast it is: on phones, with large pictures, with hundreds of boxes, with classes told by their lines."""
+"""How the page looks and how fast it is: on phones, with large pictures, with hundreds of boxes, with classes shown by their lines."""
 
 import io
 

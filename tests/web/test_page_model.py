@@ -114,7 +114,7 @@ class TestVerdicts:
         verdicts = run(f"{START} model.acceptRest(3); return model.verdicts()", MIXED)
         assert [(verdict["box_id"], verdict["seconds"]) for verdict in verdicts] == [("u", 1.5), ("v", 1.5)]
 
-    def test_the_rest_is_rejected_only_when_told_so(self, run: Run):
+    def test_the_rest_is_rejected_only_when_asked(self, run: Run):
         assert run(f'{START} model.accept("u"); model.rejectRest(); return {ACTS}', MIXED) == [
             ["keep", "u", None, None],
             ["delete", "v", None, None],

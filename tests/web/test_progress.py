@@ -92,7 +92,7 @@ def test_a_disk_that_refuses_never_ends_a_run(tmp_path):
     assert read_progress(tmp_path / "study") is None
 
 
-def test_trouble_is_told_until_something_runs_again(tmp_path):
+def test_trouble_is_shown_until_something_runs_again(tmp_path):
     write_trouble(tmp_path, "the GPU is out of memory.")
     assert read_trouble(tmp_path) == "the GPU is out of memory." and read_progress(tmp_path) is None
     ProgressFile(tmp_path).event(event(1))

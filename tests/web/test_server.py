@@ -1,4 +1,4 @@
-"""The page over a real socket: which address it gets, who may come in, and that it ends when told."""
+"""The page over a real socket: which address it gets, who may come in, and that it ends when stopped."""
 
 import re
 import socket

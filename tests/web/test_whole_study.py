@@ -63,15 +63,15 @@ def served(study, tmp_path):
     process.wait()
 
 
-def next_image(page, told):
+def next_image(page, done):
     """The next image that the page shows; None when it says that the study is done."""
     found = page.wait_for_function(
-        """told => {
+        """done => {
             const waiting = document.querySelector("#waiting"), name = document.querySelector("#image-name").textContent;
             if (!waiting.hidden) return waiting.dataset.reason === "done" ? "done" : null;
-            return name && !told.includes(name) ? name : null;
+            return name && !done.includes(name) ? name : null;
         }""",
-        arg=told,
+        arg=done,
         timeout=PATIENCE,
     ).json_value()
     return None if found == "done" else found
@@ -97,17 +97,17 @@ def test_two_rounds_drawn_in_the_browser_end_with_a_report(study, truth, served,
     page = browsing().new_page()
     page.goto(link)
     enter(page, "anna")
-    told, started = [], monotonic()
-    while (image_id := next_image(page, told)) is not None:
+    done, started = [], monotonic()
+    while (image_id := next_image(page, done)) is not None:
         label(page, record_of(study, image_id), truth.labels[image_id], truth.classes)
-        told.append(image_id)
+        done.append(image_id)
     wall = monotonic() - started
     assert page.locator("#waiting-title").inner_text() == "The study is finished"
     assert process.wait(PATIENCE / 1000) == 0, log.read_text()
 
     assert study.store.position == (1, Phase.DONE)
-    assert told == [*study.store.query(0).image_ids, *study.store.query(1).image_ids] and len(told) == 7
-    for image_id in told:
+    assert done == [*study.store.query(0).image_ids, *study.store.query(1).image_ids] and len(done) == 7
+    for image_id in done:
         (entry,) = study.store.history(image_id)
         who, annotation, verdicts = entry.annotator, entry.annotation, entry.verdicts
         labels, xyxy = in_order(annotation.boxes)
@@ -119,7 +119,7 @@ def test_two_rounds_drawn_in_the_browser_end_with_a_report(study, truth, served,
 
     seconds = study.store.people()["anna"].seconds
     cost = study.config.cost
-    assumed = sum(cost.look + cost.draw * len(truth.labels[image_id]) for image_id in told)
+    assumed = sum(cost.look + cost.draw * len(truth.labels[image_id]) for image_id in done)
     assert 0 < seconds <= wall and seconds < assumed / 2
     monkeypatch.setattr("sys.argv", ["boxwise", "report", str(study.folder)])
     for name in ("report.html", "results.csv"):

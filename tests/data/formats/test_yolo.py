@@ -45,7 +45,7 @@ def test_reads_normalised_centres_as_pixels(root: Path) -> None:
     assert read.labels["c.png"].labels.tolist() == [1]
 
 
-def test_no_label_file_means_no_object_unless_told_otherwise(root: Path) -> None:
+def test_no_label_file_means_no_object_unless_set_otherwise(root: Path) -> None:
     assert {i: len(boxes) for i, boxes in Yolo().read(root).labels.items()} == {"a.png": 0, "b.png": 0, "c.png": 1}
     growing = Yolo().read(root, missing_is_empty=False)
     assert set(growing.labels) == {"c.png"}
