@@ -1,7 +1,7 @@
 """How far a detector comes with few labels: AP on test at 20, 50, 100, 200 random labels and with everything, and the minutes it took.
 
     python benchmarks/labels_needed.py DATA... --out labels.csv [--detectors yolox_nano ssdlite320_mobilenet_v2] [--seeds 3] [--imgsz 160]
-        [--weights yolox_nano=FILE] [--backbone ssdlite320_mobilenet_v2=FILE] [--check]
+        [--weights yolox_nano=FILE] [--backbone ssdlite320_mobilenet_v2=FILE] [--budgets 20 50 100 200 0] [--check]
 
 Labels are drawn at random; val (a fifth of them, at least ten images) comes on top and is counted; of a set without a val split,
 "everything" gives a fifth of itself to val. A row a training is added to the CSV as it ends, and rows that are there are not made again: it
@@ -65,7 +65,7 @@ def main() -> None:
     for folder in options.data:
         dataset = read_dataset(folder)
         for seed in range(options.seeds):
-            for labels, length in _plan(dataset, check=options.check and seed == 0):
+            for labels, length in _plan(dataset, options.budgets, check=options.check and seed == 0):
                 for name in options.detectors:
                     key = (folder.name, name, options.imgsz, seed, labels, length)
                     if key not in done:
@@ -77,13 +77,13 @@ def main() -> None:
         _say_converged(list(done.values()))
 
 
-def _plan(dataset: Dataset, *, check: bool) -> Iterator[tuple[int, float]]:
-    """(labels, length) of every training; 0 means everything until the pool is known."""
+def _plan(dataset: Dataset, budgets: Sequence[int], *, check: bool) -> Iterator[tuple[int, float]]:
+    """(labels, length) of every training; budgets that the pool has no images for are left out, and 0 is all of it."""
     pool = len(_of(dataset, Split.TRAIN))
-    budgets = [budget for budget in BUDGETS if budget < pool]
-    yield from ((budget or pool, 1.0) for budget in budgets)
-    if check:
-        yield from ((budget or pool, 2.0) for budget in (budgets[0], 0))
+    labels = [budget or pool for budget in budgets if budget < pool]
+    yield from ((number, 1.0) for number in labels)
+    if check and labels:
+        yield from ((number, 2.0) for number in dict.fromkeys((labels[0], labels[-1])))
 
 
 def _of(dataset: Dataset, split: Split) -> list[ImageRecord]:
@@ -170,6 +170,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--detectors", nargs="+", default=["yolox_nano", "ssdlite320_mobilenet_v2"])
     parser.add_argument("--weights", nargs="*", default=[], metavar="DETECTOR=FILE", help="A whole detector's first weights.")
     parser.add_argument("--backbone", nargs="*", default=[], metavar="DETECTOR=FILE", help="A backbone's first weights.")
+    parser.add_argument("--budgets", nargs="+", type=int, default=BUDGETS, metavar="LABELS", help="0: everything.")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--imgsz", type=int, default=160)
     parser.add_argument("--check", action="store_true", help="Twice the length for the smallest and the largest budget of seed 0.")
