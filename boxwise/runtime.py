@@ -50,22 +50,22 @@ def keep_freed_memory() -> bool:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The torch device of that name; "auto" is CUDA, else Apple's MPS, else the CPU.
+    """The torch device of that name; "auto" is CUDA, else Apple's MPS, else the CPU. "onnx", which scores the pool alone, is "auto" here.
 
     Under torchrun, "auto" and "cuda" mean this process's own GPU. Raises BoxwiseError if the device is not there.
     """
     import torch
 
-    if name == "auto":
+    if name == "auto" or name.partition(":")[0] == "onnx":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if name == "cuda" and torch.cuda.is_available():
         name = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise BoxwiseError(f"device={name!r} is not a device. Expected one of: {', '.join(available_devices())}, auto.") from None
+        raise BoxwiseError(f"device={name!r} is not a device. Expected one of: {', '.join(available_devices())}, auto, onnx.") from None
     if str(device) not in available_devices():
-        raise BoxwiseError(f"device={name!r} is not available here. Expected one of: {', '.join(available_devices())}, auto.")
+        raise BoxwiseError(f"device={name!r} is not available here. Expected one of: {', '.join(available_devices())}, auto, onnx.")
     return device
 
 

@@ -79,6 +79,11 @@ class RoundFolder:
         return self.path / "pool_pass"
 
     @property
+    def forward(self) -> Path:
+        """SCORE: the detector's forward pass as an ONNX graph, where ONNX Runtime scores."""
+        return self.path / "forward.onnx"
+
+    @property
     def vae(self) -> Path:
         """SCORE: the reconstruction model."""
         return self.path / "vae.pt"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -42,6 +42,14 @@ from boxwise.records import ImageRecord, Sample
 BOX_DIMENSIONS = 64  # E of box embeddings: a million images with ten boxes each take 1.3 GB in half precision
 
 
+class Forward(Protocol):
+    """A network's forward pass, however it is computed."""
+
+    def __call__(self, pixels: Tensor, valid: Tensor) -> Any: ...
+
+    def dropped(self, pixels: Tensor, valid: Tensor, *, passes: int, rate: float, seed: int) -> list[Any]: ...
+
+
 class TorchDetector:
     """A Network, a loss-prediction head and thresholds, kept on one device in channels-last order. See the Detector protocol."""
 
@@ -56,7 +64,7 @@ class TorchDetector:
         self.device = device
         self.known: frozenset[int] = frozenset()  # classes whose objects its first weights find already
         self._post = Postprocessing(config.score_threshold, config.nms_iou, config.max_detections)
-        self._inference: Network | None = None  # the fused copy that views are made with; None after every change of weights
+        self._inference: Forward | None = None  # what views are made with, a fused copy of the network; None after every change of weights
         self._raw: WeakKeyDictionary[View, list[RawBoxes]] = WeakKeyDictionary()
         self._found: WeakKeyDictionary[View, list[Boxes]] = WeakKeyDictionary()  # a scorer and the pool pass both ask for detections
 
@@ -96,6 +104,15 @@ class TorchDetector:
         truths = {sample.image.image_id: sample.boxes for sample in samples if sample.image.image_id in found}
         ap = coco_metrics(found, truths, self.classes, details=False).ap
         return 0.0 if math.isnan(ap) else ap
+
+    def infer_with(self, forward: Forward) -> None:
+        """Make views with `forward` until the weights change; it gives what the network gives, to rounding."""
+        self._inference = forward
+
+    @property
+    def runs_on(self) -> str:
+        """What makes its views: a kind of torch device, or another runtime."""
+        return getattr(self._inference, "provider", self.device.type)
 
     def view(self, batch: ImageBatch) -> View:
         if self._inference is None:

@@ -69,7 +69,7 @@ def export(detector: TorchDetector, path: Path, *, batch: ImageBatch, threshold:
     check_exportable(detector.config.name, path)
     module = Exported(detector.network).to("cpu").eval()
     metadata = description(detector, threshold) | dict(about)
-    with replacing(path) as aside, _quietly():
+    with replacing(path) as aside, quietly():
         try:
             run = (_write_onnx if FORMATS[path.suffix] == "ONNX" else _write_torchscript)(module, batch.pixels.cpu(), metadata, aside)
             apart = _apart(module, run, batch.pixels.cpu())
@@ -204,7 +204,7 @@ def _write_torchscript(module: Exported, pixels: Tensor, metadata: Mapping[str, 
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without the exporters' own chatter: warnings about tracing, which the check answers, and progress on stdout."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

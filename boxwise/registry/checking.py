@@ -11,6 +11,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from boxwise.config import Choice, Options, ScorerConfig, ScorerOptions, StudyConfig
+from boxwise.detectors.onnx_provider import check_onnx
 from boxwise.errors import ConfigError, named, unknown
 from boxwise.registry.methods import Method, Methods, Role
 from boxwise.registry.tables import CAPABILITIES, DETECTORS, NEEDS, POLICIES, SCORERS, STRATEGIES
@@ -45,6 +46,7 @@ def check(config: StudyConfig, *, simulated: bool = False) -> None:
     for key in ("scorer", "strategy", "policy"):
         if missing := needs_of(config, key) - met:
             raise ConfigError(_unmet(config, key, missing))
+    check_onnx(config.detector.name, config.device)
 
 
 def needs_of(config: StudyConfig, key: str) -> frozenset[str]:

@@ -164,6 +164,7 @@ def begun(context: RoundContext, round_index: int, detector: TorchDetector) -> P
     folder = context.files(round_index).pool_pass
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder.with_suffix(".lock"), wait=True):
+        _by_onnx(context, round_index, detector)
         made_of = _made_of(context, round_index)
         plan = _read(folder)
         if plan is None or plan.made_of != made_of:
@@ -179,6 +180,15 @@ def forget(context: RoundContext, round_index: int) -> None:
     (folder / PLAN_FILE).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     folder.with_suffix(".lock").unlink(missing_ok=True)
+    context.files(round_index).forward.unlink(missing_ok=True)
+
+
+def _by_onnx(context: RoundContext, round_index: int, detector: TorchDetector) -> None:
+    """Let ONNX Runtime make the detector's views, where the config says so."""
+    if context.config.device.startswith("onnx"):
+        from boxwise.detectors.onnx_runtime import run_by_onnx
+
+        run_by_onnx(detector, context.files(round_index).forward, device=context.config.device)
 
 
 def _begin(context: RoundContext, round_index: int, detector: TorchDetector, made_of: Mapping[str, Any]) -> PoolParts:
@@ -242,7 +252,7 @@ def _made_of(context: RoundContext, round_index: int) -> dict[str, Any]:
 def _machine(detector: TorchDetector) -> dict[str, str]:
     from boxwise import __version__
 
-    return {"boxwise": __version__, "torch": version("torch"), "device": detector.device.type}
+    return {"boxwise": __version__, "torch": version("torch"), "device": detector.runs_on}
 
 
 def _read(folder: Path) -> PassPlan | None:

@@ -9,8 +9,10 @@ import sys
 from dataclasses import replace
 from time import monotonic, sleep
 
+import numpy as np
 import pytest
 
+from boxwise.artifacts.scored_pool import read_scores
 from boxwise.config import load_config
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.records import Phase
@@ -202,3 +204,24 @@ def test_processes_that_start_together_and_one_that_is_killed(hidden, tiny_overr
     in_row.step()
     assert left < 5 and "not there yet: inspected now" in said[0]
     assert results(joined) == results(in_row)
+
+
+@pytest.mark.slow
+def test_scored_by_onnx_runtime_the_picks_are_those_of_torch(trained, tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
+    pytest.importorskip("onnxscript", reason="needs the extra [onnx]")
+    found = {}
+    for device in ("cpu", "onnx"):
+        study = Study.open(shutil.copytree(trained, tmp_path / device))
+        scorer = load_config(None, ("scorer.name=dual", "scorer.vae.size=32", "scorer.vae.steps=6", "scorer.vae.width=4")).scorer
+        strategy = study.config.strategy.model_copy(update={"name": "score_then_diversity"})
+        study.change(study.config.model_copy(update={"device": device, "scorer": scorer, "strategy": strategy}))
+        study.step()
+        assert not study.files(0).forward.exists()
+        found[device] = read_scores(study.files(0).scores), study.ask().image_ids
+    assert found["onnx"][1] == found["cpu"][1]
+    by_torch, by_onnx = found["cpu"][0], found["onnx"][0]
+    assert by_torch.image_ids == by_onnx.image_ids and by_torch.terms.keys() >= {"L_rec", "L_det", "expected", "reconstruction"}
+    np.testing.assert_allclose(by_onnx.values, by_torch.values, atol=1e-4)
+    for term, values in by_torch.terms.items():
+        np.testing.assert_allclose(by_onnx.terms[term], values, rtol=1e-4, atol=1e-4)
