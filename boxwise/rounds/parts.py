@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -157,7 +157,7 @@ class PoolParts:
 def begun(context: RoundContext, round_index: int, detector: TorchDetector) -> PoolParts:
     """The round's pass, as another process began it, or begun now: the pool is listed and the scorer fitted.
 
-    Waits while another process begins it. What was begun with another detector or config is removed.
+    Waits while another process begins it. What was begun with another detector or config, or before images joined the pool, is removed.
     """
     from boxwise.scorers.fitted_file import read_fitted
 
@@ -167,10 +167,12 @@ def begun(context: RoundContext, round_index: int, detector: TorchDetector) -> P
         _by_onnx(context, round_index, detector)
         made_of = _made_of(context, round_index)
         plan = _read(folder)
-        if plan is None or plan.made_of != made_of:
+        listed = {image.image_id for image in plan.images} if plan else set()
+        if plan is None or plan.made_of != made_of or any(image.image_id not in listed for image in context.store.pool()):
             shutil.rmtree(folder, ignore_errors=True)
             return _begin(context, round_index, detector, made_of)
         scorer = read_fitted(folder / SCORER_FILE, device=detector.device) if context.oracle is None else None
+        plan = replace(plan, images=_where_they_are(context, plan.images))
         return PoolParts(context, round_index, plan, scorer or _fit(context, round_index, detector, plan.images)[0], detector)
 
 
@@ -181,6 +183,12 @@ def forget(context: RoundContext, round_index: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.with_suffix(".lock").unlink(missing_ok=True)
     context.files(round_index).forward.unlink(missing_ok=True)
+
+
+def _where_they_are(context: RoundContext, images: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
+    """The images under their present addresses: a study may have moved since the pass began."""
+    now = {record.image_id: record.path for record in context.store.images(Split.TRAIN)}
+    return tuple(replace(image, path=now.get(image.image_id, image.path)) for image in images)
 
 
 def _by_onnx(context: RoundContext, round_index: int, detector: TorchDetector) -> None:
