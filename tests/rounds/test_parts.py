@@ -119,15 +119,15 @@ class TestShards:
     def test_an_image_that_joins_the_pool_meanwhile_is_scored_too(self, study, in_one):
         image = study.pool()[5].image_id
         study.quarantine(image, "not there for a while")
-        study.inspect_shard(Shard(1, 2))
+        study.inspect_shard(parts.Shard(1, 2))
         study.restore(image)
-        study.inspect_shard(Shard(2, 2))
+        study.inspect_shard(parts.Shard(2, 2))
         study.step()
         assert image in read_scores(study.files(0).scores).image_ids
         assert results(study) == in_one
 
     def test_a_study_whose_images_move_meanwhile_goes_on(self, study, in_one, tmp_path):
-        study.inspect_shard(Shard(1, 2))
+        study.inspect_shard(parts.Shard(1, 2))
         first = study.pool()[0]
         folder = first.path.parents[len(first.image_id.split("/")) - 1]
         study.relocate(shutil.copytree(folder, tmp_path / "moved"))
