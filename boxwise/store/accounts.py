@@ -13,6 +13,7 @@ from sqlalchemy.engine import Engine
 
 from boxwise.records import Action, Source, Split
 from boxwise.store.answers import Labour, Person
+from boxwise.store.rows import LATE, damaged_annotation
 from boxwise.store.schema import ANNOTATIONS, IMAGES, LATEST, VERDICTS
 
 GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
@@ -84,9 +85,13 @@ class Accounts:
         statement = (
             sa.select(ANNOTATIONS)
             .join(latest, latest.c.id == ANNOTATIONS.c.id)  # `id IN latest` would make SQLite search the whole list once an image
-            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
-            .where(IMAGES.c.split == split.value, IMAGES.c.fault.is_(None))
-            .order_by(ANNOTATIONS.c.image_id)
+            .outerjoin(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
+            .where(sa.or_(IMAGES.c.image_id.is_(None), sa.and_(IMAGES.c.split == split.value, IMAGES.c.fault.is_(None))))
+            .order_by(ANNOTATIONS.c.image_id)  # one of no image is damaged, and must be seen to be so
         )
+        unsaid = sa.or_(ANNOTATIONS.c.late.is_(None), sa.and_(ANNOTATIONS.c.late, ANNOTATIONS.c.digest.not_like(f"{LATE}%")))
+        undone = sa.select(ANNOTATIONS.c.image_id, ANNOTATIONS.c.round).where(unsaid)
         with self._engine.connect() as connection:
+            if (row := connection.execute(undone).first()) is not None:
+                raise damaged_annotation(row)
             return connection.execute(statement).all()

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine
 
 from boxwise.errors import StudyError
+from boxwise.store.checked import dumps, loads
 
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # a lost server is one message, without the pool's traceback above it
 _DRIVER = "postgresql+pg8000"
@@ -51,7 +52,7 @@ def engine(url: str | URL) -> Engine:
     if found.drivername == _DRIVER and found.password is None:
         further = {"password": password_of(found) or ""}  # pg8000 breaks where it is asked for one and has none
     try:
-        made = sa.create_engine(found, connect_args=further)
+        made = sa.create_engine(found, connect_args=further, **_checks(found))
     except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
         raise StudyError(f"{shown(url)}: expected sqlite or {_DRIVER}, found a database that cannot be used ({error}).") from None
     if made.dialect.name == "sqlite":
@@ -59,6 +60,11 @@ def engine(url: str | URL) -> Engine:
     else:
         sa.event.listen(made, "checkout", _see_that_it_lives)
     return made
+
+
+def _checks(url: URL) -> dict[str, Any]:
+    """How JSON is written and read: of SQLite's file with checks, as nothing else keeps watch over its bytes."""
+    return {"json_serializer": dumps, "json_deserializer": loads} if url.get_backend_name() == "sqlite" else {}
 
 
 @contextmanager
@@ -88,7 +94,7 @@ def fault_of(error: Exception) -> str:
         return f"no server answers there ({_first_line(said)}). Is PostgreSQL running, and are host and port right?"
     if "not a database" in said:
         return f"not a boxwise study, or a damaged one ({_first_line(said)}). See `boxwise repair STUDY`."
-    if "malformed" in said:
+    if "malformed" in said or "decode" in said:
         return f"the database is damaged ({_first_line(said)}). See `boxwise repair STUDY`."
     if code == "42P01" or "no such table" in said:
         return f"not a boxwise study ({_first_line(said)})."

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from boxwise.boxes import Boxes
 from boxwise.jsonable import boxes_to_json, plain
 from boxwise.records import Annotation, ImageRecord, Phase
-from boxwise.store.rows import append, digest_of, hold, image_row, is_whole, now, put, read_annotation
+from boxwise.store.rows import append, change_image, digest_of, hold, image_row, is_whole, make_history, now, put, read_annotation
 from boxwise.store.schema import ANNOTATIONS, ANSWERS, EVENTS, IMAGES, LATEST, writing
 from boxwise.store.store import GIVEN, Store, go_back
 
@@ -92,11 +92,7 @@ class Journal:
         with writing(self._engine) as connection:
             for record in records:
                 row = image_row(record)
-                connection.execute(
-                    IMAGES.update()
-                    .where(IMAGES.c.image_id == record.image_id)
-                    .values({name: row[name] for name in ("path", "width", "height", "digest", "stamp")})
-                )
+                change_image(connection, record.image_id, **{name: row[name] for name in ("path", "width", "height", "digest", "stamp")})
             _record(connection, round_index, who, "images moved", None, body)
 
     def change_classes(
@@ -141,8 +137,7 @@ class Journal:
     def set_aside_damaged(self, *, round_index: int, who: str) -> list[str]:
         """Make the annotations that are not what was stored history, as far as that is known; the images that had one."""
         with writing(self._engine) as connection:
-            rows = connection.execute(sa.select(ANNOTATIONS).where(sa.not_(ANNOTATIONS.c.late))).all()
-            damaged = [row for row in rows if not is_whole(row)]
+            damaged = [row for row in connection.execute(sa.select(ANNOTATIONS)).all() if not is_whole(row)]
             for row in damaged:
                 values = {"late": True, "boxes": boxes_to_json(Boxes.empty()), "sources": [], "rejected": [], "complete": False}
                 values |= {"digest": None}
@@ -164,8 +159,7 @@ class Journal:
 
 def _take_back(connection: Connection, image_id: str) -> bool:
     hold(connection, image_id)
-    mine = sa.and_(ANNOTATIONS.c.image_id == image_id, sa.not_(ANNOTATIONS.c.late))
-    taken = connection.execute(ANNOTATIONS.update().where(mine).values(late=True)).rowcount > 0
+    taken = make_history(connection, ANNOTATIONS.c.image_id == image_id) > 0
     if taken:
         connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(open=None))
     return taken
@@ -182,7 +176,7 @@ def _relabel(connection: Connection, rows: Sequence[Any], convert: Convert) -> b
         values |= {"boxes": boxes_to_json(boxes), "sources": sources, "seconds": 0.0}  # the time is spent on the one that is history now
         values["digest"] = digest_of(values)
         number = connection.execute(ANNOTATIONS.insert(), values).inserted_primary_key[0]  # type: ignore[index]
-        connection.execute(ANNOTATIONS.update().where(ANNOTATIONS.c.id == row.id).values(late=True))
+        make_history(connection, ANNOTATIONS.c.id == row.id)
         connection.execute(ANSWERS.update().where(ANSWERS.c.annotation_id == row.id).values(annotation_id=number))
     return True
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from boxwise.records import Phase
-from boxwise.store.rows import hold, now
+from boxwise.store.rows import hold, make_history, now
 from boxwise.store.schema import ANNOTATIONS, ANSWERS, DRAFTS, LEASES, SKIPS, STUDY, latest_of, others_of, writing
 from boxwise.store.store import Store
 
@@ -154,7 +154,7 @@ class LabellingStore:
             newest = connection.execute(latest_of(image_id)).scalar()
             if position != [round_index, Phase.ANNOTATE.value] or row.round != round_index or newest != row.id:
                 return False
-            connection.execute(ANNOTATIONS.update().where(ANNOTATIONS.c.id == row.id).values(late=True))
+            make_history(connection, ANNOTATIONS.c.id == row.id)
             return True
 
     def answered_by_another(self, image_id: str, round_index: int, annotator: str) -> bool:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from boxwise.jsonable import boxes_from_json, boxes_to_json, plain
 from boxwise.records import Action, Annotation, ImageRecord, Query, QueryItem, Source, Split, Verdict
 from boxwise.store.schema import ANNOTATIONS, IMAGES, LEASES, QUERIES, STUDY, VERDICTS, others_of
 
+LATE = "late "  # begins the digest of an annotation that is history, so that no changed bit makes it current, or a current one history
 _REPAIR = "See `boxwise repair STUDY`."
 
 
@@ -53,7 +55,7 @@ def append(
         "at": now(),
         "late": late,
     }
-    row["digest"] = digest_of(row)
+    row["digest"] = (LATE if late else "") + digest_of(row)
     if connection.execute(sa.select(IMAGES.c.image_id).where(IMAGES.c.image_id == annotation.image_id)).first() is None:
         raise StudyError(f"image {annotation.image_id!r} is not in the study.")
     number = int(connection.execute(ANNOTATIONS.insert(), row).inserted_primary_key[0])  # type: ignore[index]
@@ -83,13 +85,16 @@ def hold(connection: Connection, image_id: str) -> None:
 
 
 def read_record(row: Any) -> ImageRecord:
+    """Raises StudyError for a row that is not what was stored: a wrong split would mix what is tested into what is taught."""
+    if row.seal not in (None, seal_of(row._mapping)):
+        raise StudyError(f"{row.image_id}: what the study's database says of this image is not what was stored; it is damaged. {_REPAIR}")
     split, marks = Split(row.split), (row.digest, row.stamp)
     return ImageRecord(row.image_id, Path(row.path), row.width, row.height, split, row.source_id, *marks)
 
 
 def image_row(record: ImageRecord) -> dict[str, Any]:
     """An image as the table holds it; without a split it joins the pool."""
-    return {
+    row = {
         "image_id": record.image_id,
         "path": str(record.path),
         "width": record.width,
@@ -99,6 +104,20 @@ def image_row(record: ImageRecord) -> dict[str, Any]:
         "digest": record.digest,
         "stamp": record.stamp,
     }
+    return row | {"seal": seal_of(row)}
+
+
+def seal_of(row: Mapping[str, Any]) -> int:
+    """Check of what an image's row says, but of why it is out of use, whether it is open and its file's time."""
+    said = json.dumps([row[name] for name in ("image_id", "path", "width", "height", "split", "source_id", "digest")])
+    return crc32(said.encode())
+
+
+def change_image(connection: Connection, image_id: str, **values: Any) -> None:
+    """Let the row of an image say something else, and seal it anew."""
+    mine = IMAGES.c.image_id == image_id
+    row = dict(connection.execute(sa.select(IMAGES).where(mine)).one()._mapping) | values
+    connection.execute(IMAGES.update().where(mine).values(**values, seal=seal_of(row)))
 
 
 def digest_of(row: Mapping[str, Any]) -> str:
@@ -109,13 +128,24 @@ def digest_of(row: Mapping[str, Any]) -> str:
 
 def is_whole(row: Any) -> bool:
     """Whether an annotation's row says what was stored; of rows without a digest that is not known."""
-    return row.digest is None or row.digest == digest_of(row._mapping)
+    return row.digest is None or row.digest == (LATE if row.late else "") + digest_of(row._mapping)
+
+
+def make_history(connection: Connection, which: sa.ColumnElement[bool]) -> int:
+    """Let annotations that are current no more never be so again; how many there were."""
+    current = sa.and_(which, sa.not_(ANNOTATIONS.c.late))
+    return int(connection.execute(ANNOTATIONS.update().where(current).values(late=True, digest=LATE + ANNOTATIONS.c.digest)).rowcount)
+
+
+def damaged_annotation(row: Any) -> StudyError:
+    """What to raise for an annotation that is not what was stored."""
+    return StudyError(f"{row.image_id}: its labels of round {row.round} are not what was stored; the database is damaged. {_REPAIR}")
 
 
 def read_annotation(row: Any) -> Annotation:
     """Raises StudyError for a row that is not what was stored: a wrong box would pass for a label."""
     if not is_whole(row):
-        raise StudyError(f"{row.image_id}: its labels of round {row.round} are not what was stored; the database is damaged. {_REPAIR}")
+        raise damaged_annotation(row)
     sources = tuple(Source(source) for source in row.sources)
     rejected = np.asarray(row.rejected, np.float32).reshape(-1, 4)
     return Annotation(row.image_id, boxes_from_json(row.boxes), sources, row.complete, rejected, row.round)
@@ -152,7 +182,7 @@ def insert_query(connection: Connection, query: Query) -> None:
         connection.execute(QUERIES.insert(), rows)
     for item in query.items:
         if item.split is not Split.TRAIN:
-            connection.execute(IMAGES.update().where(IMAGES.c.image_id == item.image_id).values(split=item.split.value))
+            change_image(connection, item.image_id, split=item.split.value)
 
 
 def now() -> str:

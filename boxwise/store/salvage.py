@@ -1,4 +1,4 @@
-"""A damaged SQLite file: whether it is whole, and a new one of all rows that can still be read.
+"""A damaged SQLite file: whether it is whole, and a new one of all rows that can still be read and say what was stored.
 
 Returns counts. The damaged file is kept beside the new one. Knows nothing of studies.
 """
@@ -6,40 +6,54 @@ Returns counts. The damaged file is kept beside the new one. Knows nothing of st
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
+from boxwise.boxes import Boxes
+from boxwise.errors import StudyError
+from boxwise.jsonable import boxes_to_json
+from boxwise.records import Split
+from boxwise.store.checked import dumps, loads
 from boxwise.store.connecting import engine, file_url
-from boxwise.store.schema import META
+from boxwise.store.rows import seal_of
+from boxwise.store.schema import ANNOTATIONS, IMAGES, META
+
+Row = dict[str, Any]
+DAMAGED = "the database was damaged where it speaks of this image: look at its path and split before you include it"
+_NO_LABELS = {"boxes": dumps(boxes_to_json(Boxes.empty())), "sources": dumps([]), "rejected": dumps([]), "digest": "damaged"}
 
 
 def fault_in_database(path: Path) -> str | None:
-    """What SQLite's own check finds first; None where the file is whole."""
+    """What is found first: by SQLite's own check, of a reference that leads nowhere, or of a value that is not what was stored."""
     try:
         with closing(sqlite3.connect(path)) as connection:
             (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if said != "ok":
+                return str(said).splitlines()[-1]
+            if stray := connection.execute("PRAGMA foreign_key_check").fetchone():
+                return f"a row of {stray[0]} belongs to none of {stray[2]}"
+            return next(_faulty_values(connection), None)
     except sqlite3.DatabaseError as error:
         return str(error)
-    return None if said == "ok" else str(said).splitlines()[-1]
 
 
 def salvage(path: Path) -> dict[str, tuple[int, int]]:
-    """Put a file of all readable rows in the place of a damaged one; table → (rows kept, rows that could not be read, at least).
+    """Put a file of all sound rows in the place of a damaged one; table → (rows kept, rows that could not be, at least).
 
-    The damaged file stays as `….damaged`. Rows are read one by one where a page between them is broken.
+    The damaged file stays as `….damaged`. Rows are read one by one where a page between them is broken. Of an annotation with a damaged
+    value a row without boxes stays, whose digest does not fit; an image whose row does not fit its seal goes out of use.
     """
     damaged, fresh = path.with_name(f"{path.name}.damaged"), path.with_name(f"{path.name}.salvaged")
     fresh.unlink(missing_ok=True)
-    target = engine(file_url(fresh))
-    META.create_all(target)
-    counts = {}
-    with closing(sqlite3.connect(path)) as source, target.begin() as connection:
-        connection.execute(sa.text("PRAGMA defer_foreign_keys=ON"))
+    with closing(sqlite3.connect(path)) as source, closing(_tables_like(source, fresh)) as target:
+        counts = {table.name: _copy(source, target, table) for table in META.sorted_tables if columns_of(target, table)}
         for table in META.sorted_tables:
-            counts[table.name] = _copy(source, connection, table)
-    target.dispose()
+            _drop_strays(target, table, counts)
+        target.commit()
     for suffix in ("-wal", "-shm"):
         with suppress(OSError):
             path.with_name(path.name + suffix).unlink()
@@ -48,20 +62,96 @@ def salvage(path: Path) -> dict[str, tuple[int, int]]:
     return counts
 
 
-def _copy(source: sqlite3.Connection, target: sa.Connection, table: sa.Table) -> tuple[int, int]:
-    names = [column.name for column in table.columns]
-    listed, kept, lost = ", ".join(f'"{name}"' for name in names), 0, 0
-    insert = f'INSERT OR IGNORE INTO "{table.name}" ({listed}) VALUES ({", ".join("?" * len(names))})'
+def columns_of(connection: sqlite3.Connection, table: sa.Table) -> list[str]:
+    """The columns that a file has of a table, in an earlier schema fewer than today; none where it has no such table."""
+    return [row[1] for row in connection.execute(f'PRAGMA table_info("{table.name}")')]
+
+
+def _faulty_values(connection: sqlite3.Connection) -> Iterator[str]:
+    """What is wrong with the values, table by table."""
+    for table in META.sorted_tables:
+        names = columns_of(connection, table)
+        for row in connection.execute(f'SELECT {_listed(names)} FROM "{table.name}"') if names else ():
+            if _faulty(table, dict(zip(names, row, strict=True))):
+                yield f"values of {table.name} are not what was stored"
+
+
+def _tables_like(source: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """A new file with the tables of `source`, which can be brought to today's schema as that could; today's where these are unreadable."""
+    target = sqlite3.connect(path)
+    try:
+        statements = [sql for (sql,) in source.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type = 'index'")]
+        for sql in statements:
+            target.execute(sql)
+    except sqlite3.DatabaseError:
+        target.close()
+        path.unlink()
+        made = engine(file_url(path))
+        META.create_all(made)
+        made.dispose()
+        target = sqlite3.connect(path)
+    return target
+
+
+def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: sa.Table) -> tuple[int, int]:
+    names, kept, lost = columns_of(target, table), 0, 0
+    insert = f'INSERT OR IGNORE INTO "{table.name}" ({_listed(names)}) VALUES ({", ".join("?" * len(names))})'
     for low, high in _ranges(source, table.name):
         try:
-            rows = source.execute(f'SELECT {listed} FROM "{table.name}" WHERE rowid BETWEEN ? AND ?', (low, high)).fetchall()
+            rows = source.execute(f'SELECT {_listed(names)} FROM "{table.name}" WHERE rowid BETWEEN ? AND ?', (low, high)).fetchall()
         except sqlite3.DatabaseError:
             lost += 1
             continue
-        for row in rows:
-            target.exec_driver_sql(insert, tuple(row))
-        kept += len(rows)
+        sound = [row for values in rows if (row := _sound(table, dict(zip(names, values, strict=True)))) is not None]
+        target.executemany(insert, [tuple(row.values()) for row in sound])
+        kept, lost = kept + len(sound), lost + len(rows) - len(sound)
     return kept, lost
+
+
+def _sound(table: sa.Table, row: Row) -> Row | None:
+    """The row as it is where its values are what was stored; else what of it may stay, or nothing."""
+    if not _faulty(table, row):
+        return row
+    if table is IMAGES:
+        return _out_of_use(row)
+    return row | {name: value for name, value in _NO_LABELS.items() if name in row} if table is ANNOTATIONS else None
+
+
+def _out_of_use(row: Row) -> Row:
+    source_id = row["source_id"] if _readable(row["source_id"]) else None
+    split = row["split"] if row["split"] in tuple(Split) else Split.TRAIN.value
+    mended = row | {"split": split, "source_id": source_id, "fault": row["fault"] or DAMAGED}
+    return mended | {"seal": seal_of(_parsed(mended))} if "seal" in row else mended
+
+
+def _faulty(table: sa.Table, row: Row) -> bool:
+    if any(not _readable(row[name]) for name in _json_columns(table) & row.keys() if row[name] is not None):
+        return True
+    return table is IMAGES and row.get("seal") not in (None, seal_of(_parsed(row)))
+
+
+def _parsed(row: Row) -> Row:
+    return row | {"source_id": None if row["source_id"] is None else loads(row["source_id"])}
+
+
+def _readable(value: Any) -> bool:
+    try:
+        loads(value)
+    except StudyError:
+        return False
+    return True
+
+
+def _drop_strays(target: sqlite3.Connection, table: sa.Table, counts: dict[str, tuple[int, int]]) -> None:
+    """Rows whose image or annotation is lost go with it."""
+    for key in table.foreign_keys:
+        column, parent = key.parent.name, key.column
+        if column in columns_of(target, table):
+            gone = target.execute(
+                f'DELETE FROM "{table.name}" WHERE "{column}" NOT IN (SELECT "{parent.name}" FROM "{parent.table.name}")'
+            ).rowcount
+            kept, lost = counts[table.name]
+            counts[table.name] = kept - gone, lost + gone
 
 
 def _ranges(source: sqlite3.Connection, table: str) -> list[tuple[int, int]]:
@@ -74,3 +164,11 @@ def _ranges(source: sqlite3.Connection, table: str) -> list[tuple[int, int]]:
         with suppress(sqlite3.DatabaseError):
             last = source.execute(f'SELECT max(rowid) FROM "{table}"').fetchone()[0] or 0
         return [(number, number) for number in range(1, last + 1)]
+
+
+def _json_columns(table: sa.Table) -> set[str]:
+    return {column.name for column in table.columns if isinstance(column.type, sa.JSON)}
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

@@ -26,6 +26,7 @@ IMAGES = sa.Table(
     sa.Column("fault", sa.String),  # why the image is quarantined; NULL: it is not
     sa.Column("digest", sa.String),  # fingerprint of the file's bytes when the image joined
     sa.Column("stamp", sa.String),  # the file's size and time then
+    sa.Column("seal", sa.BigInteger),  # check of what the row says of the image; NULL: it is older than the checks
     sa.Column("open", sa.Boolean),  # whether a policy left it in the pool or took it out; NULL: its annotation decides
 )
 ANNOTATIONS = sa.Table(

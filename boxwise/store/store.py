@@ -22,9 +22,11 @@ from boxwise.store.connecting import engine, reaching, shown
 from boxwise.store.migrations import NEWEST
 from boxwise.store.rows import (
     append,
+    change_image,
     hold,
     image_row,
     insert_query,
+    make_history,
     now,
     overtaken,
     put,
@@ -334,11 +336,11 @@ def go_back(connection: Connection, round_index: int, phase: Phase) -> None:
     first = round_index + (phase is not Phase.SELECT)  # the first round whose question is withdrawn
     labelled = sa.select(ANNOTATIONS.c.image_id).where(sa.not_(ANNOTATIONS.c.late))
     drawn = sa.select(QUERIES.c.image_id).where(QUERIES.c.round >= first, QUERIES.c.split != Split.TRAIN.value)
-    back = IMAGES.update().where(IMAGES.c.image_id.in_(drawn), IMAGES.c.image_id.not_in(labelled))
-    connection.execute(back.values(split=Split.TRAIN.value))
+    back = sa.select(IMAGES.c.image_id).where(IMAGES.c.image_id.in_(drawn), IMAGES.c.image_id.not_in(labelled))
+    for image_id in connection.execute(back).scalars().all():
+        change_image(connection, image_id, split=Split.TRAIN.value)
     connection.execute(QUERIES.delete().where(QUERIES.c.round >= first))
-    by_model = sa.and_(ANNOTATIONS.c.round >= first, ANNOTATIONS.c.annotator == MODEL, sa.not_(ANNOTATIONS.c.late))
-    connection.execute(ANNOTATIONS.update().where(by_model).values(late=True))
+    make_history(connection, sa.and_(ANNOTATIONS.c.round >= first, ANNOTATIONS.c.annotator == MODEL))
     put(connection, "position", [round_index, phase.value])
 
 

@@ -17,7 +17,7 @@ from boxwise.files import sweep
 from boxwise.records import Phase
 from boxwise.store import Store, file_url
 from boxwise.store.salvage import fault_in_database, salvage
-from boxwise.study.config_file import CONFIG_FILE, DATABASE, write_config
+from boxwise.study.config_file import CONFIG_FILE, DATABASE, write_config, written
 from boxwise.study.study import Study
 
 _STEPS = tuple(Phase)
@@ -30,6 +30,7 @@ def repair(folder: Path) -> list[str]:
     said = [f"{path}: left over by a process that was killed; removed." for path in sweep(folder)]
     said += _database(folder / DATABASE)
     said += _settings(folder)
+    said += _whereabouts(folder)
     study = Study.open(folder)
     said += [
         f"{image_id}: an annotation is not what was stored. It is history now; the one before it counts, or the image has no labels."
@@ -74,6 +75,33 @@ def _settings(folder: Path) -> Iterator[str]:
         raise StudyError(f"{path}: {fault}, and the store has no settings any more.")
     write_config(folder, parse_config(settings, str(path)))
     yield f"{path}: {fault}. Written again from the store."
+
+
+def _whereabouts(folder: Path) -> Iterator[str]:
+    """What the store must say for a study to open, where a damaged database does not say it any more."""
+    path = folder / DATABASE
+    if not path.is_file():
+        return
+    store = Store.open(file_url(path))
+    if store.get("classes") is None:
+        raise StudyError(f"{path}: the names of the classes are lost. Put a copy of the study's folder back, or make a new study.")
+    if store.get("config") is None:
+        store.put("config", written(folder).model_dump(mode="json"))
+        yield f"{path}: the settings were lost. Taken from {CONFIG_FILE}."
+    if store.get("position") is None:
+        number, phase = _after(store)
+        store.put("position", [number, phase.value])
+        yield f"{path}: the next step was lost. By what is recorded it is {phase.value} of round {number}."
+    store.close()
+
+
+def _after(store: Store) -> tuple[int, Phase]:
+    """The step after the last one that has left facts."""
+    done = [(number, Phase(name)) for number, steps in store.facts().items() for name in steps]
+    if not done:
+        return 0, Phase.SELECT
+    number, phase = max(done, key=lambda step: (step[0], _STEPS.index(step[1])))
+    return (number + 1, Phase.SELECT) if phase is Phase.SCORE else (number, _STEPS[_STEPS.index(phase) + 1])
 
 
 def _files(study: Study) -> Iterator[str]:

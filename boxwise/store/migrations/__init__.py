@@ -11,10 +11,15 @@ from collections.abc import Callable
 
 from sqlalchemy.engine import Connection
 
-from boxwise.store.migrations import m0004_events, m0005_digests, m0006_checks
+from boxwise.store.migrations import m0004_events, m0005_digests, m0006_checks, m0007_seals
 
 OLDEST = 3  # the first schema that can be brought to today's
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (m0004_events.upgrade, m0005_digests.upgrade, m0006_checks.upgrade)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    m0004_events.upgrade,
+    m0005_digests.upgrade,
+    m0006_checks.upgrade,
+    m0007_seals.upgrade,
+)
 NEWEST = OLDEST + len(MIGRATIONS)
 
 __all__ = ["MIGRATIONS", "NEWEST", "OLDEST"]
