@@ -75,6 +75,17 @@ class Boxes:
             skipped |= False if column is None else column
         return skipped
 
+    @property
+    def repeats_region(self) -> NDArray[np.bool_]:
+        """bool [N]: a crowd where an earlier crowd lies. A region not to be judged is a crowd of every class, drawn by one act."""
+        repeats = np.zeros(len(self), np.bool_)
+        seen: set[bytes] = set()
+        for row in [] if self.crowd is None else np.flatnonzero(self.crowd):
+            place = self.xyxy[row].tobytes()
+            repeats[row] = place in seen
+            seen.add(place)
+        return repeats
+
     def at_least(self, score: float) -> Boxes:
         """The boxes of that score or more; all of them where there are no scores."""
         return self if self.scores is None else self[self.scores >= np.float32(score)]

@@ -37,6 +37,28 @@ def replacing(path: Path) -> Iterator[Path]:
             aside.unlink()
 
 
+def walk(folder: Path) -> Iterator[Path]:
+    """What lies below `folder` and is no folder, hidden names left out; folders that cannot be read are passed over.
+
+    A link to a folder elsewhere is followed; one that leads into `folder`, to it or above it is not, so that nothing comes twice.
+    """
+    seen = {Path(os.path.realpath(folder))}
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in sorted(folders) if not name.startswith(".") and _leads_on(Path(parent, name), seen)]
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def _leads_on(folder: Path, seen: set[Path]) -> bool:
+    """Whether to look into a folder: each link's target once, none that has to do with what is seen already."""
+    if not folder.is_symlink():
+        return True
+    target = Path(os.path.realpath(folder))
+    if any(target.is_relative_to(other) or other.is_relative_to(target) for other in seen):
+        return False
+    seen.add(target)
+    return True
+
+
 @contextmanager
 def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; the system lets go of it when the process ends, however that happens.

@@ -13,7 +13,7 @@ from boxwise.boxes import Boxes, iou
 from boxwise.config import CostConfig
 from boxwise.evaluation.cost import charge
 from boxwise.evaluation.matching import greedy_pairs
-from boxwise.records import Action, Proposals, Verdict
+from boxwise.records import Action, Annotation, Proposals, Verdict
 
 ROUNDING_PIXELS = 0.5
 SAME_IOU = 0.98
@@ -44,6 +44,17 @@ def same_labels(a: Boxes, b: Boxes) -> bool:
     apart = np.abs(a.xyxy[:, None] - b.xyxy[None]).max(axis=2, initial=0)
     near = np.where(a.labels[:, None] == b.labels[None], ROUNDING_PIXELS - apart, -1).astype(np.float32)
     return len(a) == len(b) == len(greedy_pairs(near, 0.0))
+
+
+def says_nothing_new(before: Annotation | None, after: Boxes, *, incomplete: bool, asked: bool, waiting: bool) -> bool:
+    """Whether labels given again leave an image as it is.
+
+    incomplete: objects are known to be missing from them. asked: the round asks about the image, perhaps about some boxes only; waiting:
+    it waits for an answer.
+    """
+    if before is None or not same_labels(before.boxes, after):
+        return False
+    return not before.complete if incomplete else not waiting and (before.complete or asked)
 
 
 def _in_place(labels: Boxes, boxes: Boxes) -> NDArray[np.bool_]:

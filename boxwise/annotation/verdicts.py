@@ -82,8 +82,10 @@ def drawn(boxes: Boxes, cost: CostConfig) -> tuple[Verdict, ...]:
     full = _filled(boxes, [""] * len(boxes))
     assert full.difficult is not None and full.crowd is not None
     return tuple(
-        Verdict(Action.ADD, "", tuple(xyxy), int(label), charge(Action.ADD, cost), bool(hard), bool(many))
-        for xyxy, label, hard, many in zip(full.xyxy.tolist(), full.labels, full.difficult, full.crowd, strict=True)
+        Verdict(Action.ADD, "", tuple(xyxy), int(label), 0.0 if again else charge(Action.ADD, cost), bool(hard), bool(many))
+        for xyxy, label, hard, many, again in zip(
+            full.xyxy.tolist(), full.labels, full.difficult, full.crowd, full.repeats_region, strict=True
+        )
     )
 
 

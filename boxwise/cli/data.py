@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
+from boxwise.cli.writing import Incomplete, KeepIds, Unlabeled, write_chosen
 
 if TYPE_CHECKING:
     from boxwise.data.examination import Examination
@@ -22,14 +23,20 @@ def convert(
     source: Annotated[Path, typer.Argument(help="A labelled data set.")],
     target: Annotated[Path, typer.Argument(help="Folder to write (or FILE.json for COCO, FILE.xml for CVAT).")],
     to: Annotated[str, typer.Option(help="voc, coco, yolo or cvat.")],
-    from_: Annotated[str | None, typer.Option("--from", help="The format of the source; guessed when not given.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", "--format", help="The format of the source; guessed when not given.")] = None,
     labels_in: LabelsIn = Pixels.UPRIGHT,
     voc_origin: VocOrigin = 0,
     images: Annotated[Path | None, typer.Option(help="Where the images are, if not beside the labels.")] = None,
     copy_images: Annotated[bool, typer.Option(help="Copy the images along.")] = True,
+    unlabeled: Unlabeled = False,
+    incomplete: Incomplete = False,
+    keep_ids: KeepIds = False,
 ) -> None:
-    """Convert to VOC, COCO, YOLO or CVAT, from these and five more. Faults are named, none is passed on."""
-    from boxwise.cli.console import reading, say
+    """Convert to VOC, COCO, YOLO or CVAT, from these and five more. Faults are named, none is passed on.
+
+    Images are written whose labels are complete; the options add others.
+    """
+    from boxwise.cli.console import reading
     from boxwise.data.datasets import read_dataset
     from boxwise.data.formats.names import FORMATS
     from boxwise.errors import named
@@ -37,9 +44,7 @@ def convert(
     writer = named("format", FORMATS, to)
     meant = coordinates(labels_in, voc_origin)
     dataset = read_dataset(source, format_name=from_, images=images, coordinates=meant, progress=reading)
-    writer.write(dataset, target, copy_images=copy_images)
-    boxes = sum(map(len, dataset.labels.values()))
-    say(f"{target}: {len(dataset.images)} images, {boxes} boxes, {len(dataset.classes)} classes.")
+    write_chosen(dataset, writer, target, copy_images=copy_images, unlabeled=unlabeled, incomplete=incomplete, keep_ids=keep_ids)
     _print_findings(dataset)
 
 
@@ -97,7 +102,9 @@ def _doctor_machine() -> None:
 def _print_counts(path: Path, dataset: Dataset, examined: Examination) -> None:
     from boxwise.cli.console import say, table
 
-    say(f"{path}: {len(dataset.images)} usable images, {examined.labelled} labelled, {examined.boxes} boxes.")
+    partly = f" ({examined.incomplete} in part)" if examined.incomplete else ""
+    crowds = f", {examined.crowds} crowds" if examined.crowds else ""
+    say(f"{path}: {len(dataset.images)} usable images, {examined.labelled} labelled{partly}, {examined.boxes} boxes{crowds}.")
     splits = list(examined.images)
     say(", ".join(f"{split}: {count} images" for split, count in examined.images.items()) + f"; {examined.empty} without objects.")
     for what, spread in (("sides of images", examined.sizes), ("sizes of boxes (√area)", examined.sides)):

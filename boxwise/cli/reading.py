@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence, Set
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from boxwise.data.formats.base import Coordinates
+    from boxwise.boxes import Boxes
+    from boxwise.data.formats.base import Coordinates, Finding
 
+_MOST_SHOWN = 20  # findings on the screen
 FormatName = Annotated[
     str | None,
     typer.Option(
@@ -17,6 +21,13 @@ FormatName = Annotated[
         help="voc, coco, yolo, cvat, labelstudio, labelme, openimages, kitti or visdrone; guessed from the files when not given.",
     ),
 ]
+
+
+class Missing(StrEnum):
+    """What an image without any box is on import."""
+
+    EMPTY = "empty"
+    UNLABELED = "unlabeled"
 
 
 class Pixels(StrEnum):
@@ -35,3 +46,30 @@ def coordinates(labels_in: Pixels, voc_origin: int) -> Coordinates:
     from boxwise.data.formats.base import Coordinates
 
     return Coordinates(raw=labels_in is Pixels.RAW, voc_origin=voc_origin)
+
+
+def say_findings(findings: Sequence[Finding], path: Path | None) -> None:
+    """The first findings of reading `path`."""
+    from boxwise.cli.console import note
+
+    for finding in findings[:_MOST_SHOWN]:
+        note(f"{finding.kind.value}: {finding.message}")
+    if len(findings) > _MOST_SHOWN:
+        note(f"... and {len(findings) - _MOST_SHOWN} more findings; `boxwise doctor {path}` lists them.")
+
+
+def with_boxes(labels: Mapping[str, Boxes]) -> dict[str, Boxes]:
+    """The labels of the images that have any box."""
+    return {image_id: boxes for image_id, boxes in labels.items() if len(boxes)}
+
+
+def understood(labels: Mapping[str, Boxes], asked: Set[str], missing: Missing | None) -> Iterator[str]:
+    """What an import made of images without boxes, and of images that nothing had asked for."""
+    empty = len(labels) - len(with_boxes(labels))
+    if empty and missing is not Missing.UNLABELED:
+        yield f"{empty} of {len(labels)} images have no box: taken as empty, with nothing to find; --missing unlabeled leaves them open."
+    elif empty:
+        yield f"{empty} of {len(labels)} images have no box: left open; --missing empty takes them as labelled, with nothing to find."
+    taken = labels if missing is not Missing.UNLABELED else with_boxes(labels)
+    if unasked := len(taken.keys() - asked):
+        yield f"{unasked} of {len(taken)} images were not asked for now: their labels count all the same."

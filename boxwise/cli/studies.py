@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from boxwise.cli.labelling import Browser, Host, Port, Token, label_and_train, stopping_cleanly
-from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
+from boxwise.cli.reading import FormatName, LabelsIn, Missing, Pixels, VocOrigin, coordinates, say_findings, understood, with_boxes
 from boxwise.cli.settings import take_edits
 from boxwise.cli.training_process import ending_with_parent
 from boxwise.cli.upkeep import check_files
 from boxwise.cli.wizard import Answers, completed
+from boxwise.cli.writing import Incomplete, KeepIds, Unlabeled, write_chosen
 
 if TYPE_CHECKING:
-    from boxwise.boxes import Boxes
     from boxwise.records import Phase
     from boxwise.rounds import Event
     from boxwise.study import Study
 
 app = typer.Typer()
-
-
-class Missing(StrEnum):
-    """What an image without any box is on import."""
-
-    EMPTY = "empty"
-    UNLABELED = "unlabeled"
 
 
 _WORTH_A_WORD = 60.0  # seconds of work from which `run` says how long it will take
@@ -87,6 +79,7 @@ def init(
     )
     if quarantined:
         note(f"{len(quarantined)} images are quarantined; `boxwise doctor {study}` lists them.")
+    say_findings([finding for finding in dataset.findings if not finding.quarantined], labels or images)
     for remark in dataset.notes:
         note(f"Note: {remark}")
     if settings.store and settings.store != made.config.store:
@@ -214,12 +207,15 @@ def _write_report(opened: Study) -> Path:
 @app.command("import")
 def import_labels(
     study: StudyFolder,
-    path: Annotated[Path, typer.Argument(help="The labels: a VOC, COCO, YOLO or CVAT data set, or COCO's or CVAT's file.")],
+    path: Annotated[Path, typer.Argument(help="The labels: a folder or a file in any format that boxwise reads.")],
     format: FormatName = None,
     labels_in: LabelsIn = Pixels.UPRIGHT,
     voc_origin: VocOrigin = 0,
     annotator: Annotated[str, typer.Option(help="Who labelled; kept with every label.")] = "human",
-    missing: Annotated[Missing, typer.Option(help="What an image without any box is: labelled, or not labelled yet.")] = Missing.EMPTY,
+    missing: Annotated[
+        Missing | None,
+        typer.Option(help="What an image without any box is: labelled, or not labelled yet.", show_default="as the format says"),
+    ] = None,
 ) -> None:
     """Take in labels. They are on the disk when this returns; the same labels again change nothing."""
     from boxwise.cli.console import note, reading, say
@@ -229,38 +225,23 @@ def import_labels(
 
     opened = Study.open(study)
     meant = coordinates(labels_in, voc_origin)
-    images, classes = opened.images(), opened.classes
-    dataset = read_labels_for(images, path, format_name=format, classes=classes, coordinates=meant, progress=reading)
-    for finding in dataset.findings:
-        note(f"{finding.path}: {finding.kind.value}: {finding.message}")
+    images, classes, listed_is_empty = opened.images(), opened.classes, missing is Missing.EMPTY
+    dataset = read_labels_for(
+        images, path, format_name=format, classes=classes, listed_is_empty=listed_is_empty, coordinates=meant, progress=reading
+    )
+    say_findings(dataset.findings, path)
     for remark in dataset.notes:
         note(f"Note: {remark}")
     if not dataset.labels:
-        raise BoxwiseError(f"{path}: no labels of the study's images. Expected a VOC, COCO, YOLO or CVAT data set; --format says which.")
-    labels = _with_boxes(dataset.labels) if missing is Missing.UNLABELED else dataset.labels
+        raise BoxwiseError(f"{path}: none of the study's {len(images)} images is labelled by it, so nothing was taken.")
+    labels = with_boxes(dataset.labels) if missing is Missing.UNLABELED else dataset.labels
     asked = set(opened.ask().image_ids)
-    taken, known = opened.tell_all(labels, annotator=annotator)
+    taken, known = opened.tell_all(labels, annotator=annotator, incomplete=dataset.incomplete)
     say(f"{taken} images labelled, {known} known already, {len(dataset.findings)} findings.")
-    for remark in _understood(dataset.labels, asked, missing):
+    for remark in understood(dataset.labels, asked, missing):
         note(remark)
     waiting = opened.unanswered().items
     say(f"{len(waiting)} images still wait for labels." if waiting else f"Next: boxwise run {study}")
-
-
-def _with_boxes(labels: Mapping[str, Boxes]) -> dict[str, Boxes]:
-    return {image_id: boxes for image_id, boxes in labels.items() if len(boxes)}
-
-
-def _understood(labels: Mapping[str, Boxes], asked: Set[str], missing: Missing) -> Iterator[str]:
-    """What an import made of images without boxes, and of images that nothing had asked for."""
-    empty = len(labels) - len(_with_boxes(labels))
-    if empty and missing is Missing.EMPTY:
-        yield f"{empty} of {len(labels)} images have no box: taken as empty, with nothing to find; --missing unlabeled leaves them open."
-    elif empty:
-        yield f"{empty} of {len(labels)} images have no box: left open; --missing empty takes them as labelled, with nothing to find."
-    taken = labels if missing is Missing.EMPTY else _with_boxes(labels)
-    if unasked := len(taken.keys() - asked):
-        yield f"{unasked} of {len(taken)} images were not asked for now: their labels count all the same."
 
 
 @app.command()
@@ -270,22 +251,23 @@ def export(
     format: Annotated[str, typer.Option("--format", help="voc, coco, yolo or cvat.")] = "coco",
     predictions: Annotated[bool, typer.Option(help="The model's boxes on the unlabelled pool instead of the labels.")] = False,
     copy_images: Annotated[bool, typer.Option(help="Copy the images along.")] = False,
+    unlabeled: Unlabeled = False,
+    incomplete: Incomplete = False,
+    keep_ids: KeepIds = False,
 ) -> None:
-    """Write the labels as a data set. With --predictions: the model's boxes on the pool."""
-    from boxwise.cli.console import note, say
+    """Write the labels as a data set: of the images whose labels are complete; the options add others.
+
+    With --predictions: the model's boxes on the pool.
+    """
     from boxwise.data.formats.names import FORMATS
     from boxwise.errors import named
-    from boxwise.records import Split
     from boxwise.report.queries import pool_predictions
     from boxwise.study import Study
 
     opened = Study.open(study)
-    dataset = pool_predictions(opened) if predictions else opened.dataset(labeled_only=True)
-    named("format", FORMATS, format).write(dataset, path, copy_images=copy_images)
-    say(f"{len(dataset.images)} images, {sum(map(len, dataset.labels.values()))} boxes: {path}")
-    incomplete = sum(not label.complete for split in Split for label in opened.annotations(split).values())
-    if incomplete and not predictions:
-        note(f"{incomplete} incompletely labelled images are left out: objects in them that are not labelled would pass for background.")
+    dataset = pool_predictions(opened) if predictions else opened.dataset(labeled_only=not unlabeled)
+    writer = named("format", FORMATS, format)
+    write_chosen(dataset, writer, path, copy_images=copy_images, unlabeled=unlabeled, incomplete=incomplete, keep_ids=keep_ids)
 
 
 @app.command()

@@ -9,7 +9,7 @@ import csv
 from pathlib import Path
 
 from boxwise.data.formats.base import Dataset
-from boxwise.data.formats.detect import detect_format
+from boxwise.data.formats.detect import detect_format, unwrapped
 from boxwise.data.formats.names import FORMATS
 from boxwise.errors import BoxwiseError
 from boxwise.files import replacing
@@ -31,7 +31,7 @@ def write_cleaned(dataset: Dataset, source: Path, target: Path, *, format_name: 
     Images and labels that have no finding are the same as before; unlabelled images stay, unlabelled. Raises BoxwiseError.
     """
     check_target(source, target)
-    name = format_name or detect_format(source)
+    name = format_name or detect_format(unwrapped(source))
     FORMATS.get(name or "coco", FORMATS["coco"]).write(dataset, target, copy_images=True)
     with replacing(target / FINDINGS) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)

@@ -5,20 +5,27 @@ Returns a `Dataset`; each fault is among its findings. Knows nothing of studies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from boxwise.boxes import Boxes
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind
-from boxwise.data.formats.detect import detect_format, unused_labels
+from boxwise.data.formats.detect import detect_format, unused_labels, unwrapped
 from boxwise.data.formats.folder import read_folder
+from boxwise.data.formats.layout import is_file, is_folder
+from boxwise.data.formats.listing import matched_by_name
 from boxwise.data.formats.names import READERS
 from boxwise.errors import BoxwiseError, named
 from boxwise.records import ImageRecord, Split
 
 Progress = Callable[[int, int], None]
+_A_FILE = (
+    "expected a folder, or a file of COCO, CVAT, Label Studio or Open Images, data.yaml or obj.data. "
+    "What has one file an image (VOC, YOLO, LabelMe) is read by its folder."
+)
+_LISTING = ("coco", "cvat")  # formats of one file that lists images
 _OF_THE_REST = (FindingKind.MISSING_LABEL_FILE, FindingKind.UNUSED_FILE)  # of images that labels need not speak of, where a study grows
 
 
@@ -35,19 +42,36 @@ def read_dataset(
 ) -> Dataset:
     """The data set at `path` in the format named or, without a name, the one its files show.
 
-    Where they show none it is read as images alone; files that look like labels all the same are a finding then.
-    verify: decode each image; False reads headers only.
+    Where they show none it is read as images alone; files that look like labels all the same are a finding then. A folder that holds
+    nothing but one folder, as archives unpack, is that folder. verify: decode each image; False reads headers only. Raises BoxwiseError,
+    which says what the labels look like instead.
     """
+    path = path if format_name else unwrapped(path)
     name = format_name or detect_format(path)
     if name is None:
         return _images_alone(path, progress)
     reader = named("format", READERS, name)
-    return reader.read(
-        path, images, classes=classes, missing_is_empty=missing_is_empty, verify=verify, coordinates=coordinates, progress=progress
-    )
+    try:
+        read = reader.read(
+            path, images, classes=classes, missing_is_empty=missing_is_empty, verify=verify, coordinates=coordinates, progress=progress
+        )
+    except BoxwiseError as error:
+        raise BoxwiseError(f"{error}{_hint(path, name)}") from None
+    hint = "" if read.labels else _hint(path, name)
+    return replace(read, notes=(*read.notes, f"no labels of the format {name} were found.{hint}")) if hint else read
+
+
+def _hint(path: Path, name: str) -> str:
+    """' This looks like voc: --format voc.' where the labels look like another format than the one they were read as."""
+    if not is_file(path) and not is_folder(path):
+        return ""
+    looks = detect_format(path)
+    return f" This looks like {looks}: --format {looks}." if looks not in (None, name) else ""
 
 
 def _images_alone(images: Path, progress: Progress | None) -> Dataset:
+    if is_file(images):
+        raise BoxwiseError(f"{images}: {_A_FILE}")
     read = read_folder(images, progress=progress)
     return replace(read, findings=(*read.findings, *unused_labels(images)))
 
@@ -63,7 +87,8 @@ def read_pool(
 ) -> Dataset:
     """What a study starts from: every image below `images`, with the `labels` that exist already.
 
-    An image without labels joins the pool no matter which split it was listed under, since only labels could make it serve another.
+    An image without labels, or with labels in part, joins the pool no matter which split it was listed under, since only complete labels
+    could make it serve another.
     Raises BoxwiseError when neither is given.
     """
     if labels is None:
@@ -72,7 +97,8 @@ def read_pool(
         return replace(_images_alone(images, progress), classes=classes or ())
     options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": coordinates, "progress": progress}
     known = read_dataset(labels, images=images, missing_is_empty=False, **options)
-    records = [record if record.image_id in known.labels else replace(record, split=Split.TRAIN) for record in known.images]
+    complete = known.labels.keys() - known.incomplete
+    records = [record if record.image_id in complete else replace(record, split=Split.TRAIN) for record in known.images]
     findings = tuple(finding for finding in known.findings if finding.kind not in _OF_THE_REST)
     return _with_unlisted(replace(known, images=tuple(records), findings=findings), images, progress)
 
@@ -95,30 +121,69 @@ def read_labels_for(
     *,
     format_name: str | None,
     classes: tuple[str, ...],
+    listed_is_empty: bool = False,
     coordinates: Coordinates = UPRIGHT,
     progress: Progress | None = None,
 ) -> Dataset:
     """Labels at `path` for a study's images, by its image ids: matched by id, else by file name where that is unique.
 
-    Labels of other images, and names that fit several, become findings. Raises BoxwiseError when `path` has no labels.
+    listed_is_empty: whether an image that a COCO or CVAT file lists without a box has no objects; such a file does not say, so by default
+    it is unlabelled. Labels of other images, and names that fit several, become findings. Raises BoxwiseError when `path` has no labels.
     """
-    root = _common_folder(images)
+    name = format_name or detect_format(unwrapped(path))
+    if name is None:
+        raise BoxwiseError(_no_labels(path))
     options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": coordinates, "progress": progress}
-    found = read_dataset(path, images=root, missing_is_empty=False, verify=False, **options)  # they were decoded when they joined
+    lists = name in _LISTING
+    options["verify"] = False  # the images were decoded when they joined
+    found = read_dataset(path, images=_common_folder(images), missing_is_empty=lists and listed_is_empty, **options)
+    matches, findings = _matches(images, found, path)
+    taken = Counter(matches.values())
+    labels = {mine: found.labels[theirs] for theirs, mine in matches.items() if taken[mine] == 1}
+    for image_id, count in taken.items():
+        if count > 1:
+            message = f"{path}: expected one set of labels for {image_id}, found {count}. None of them is taken."
+            findings.append(Finding(FindingKind.CONFLICTING_LABELS, path, message, image_id))
+    notes = [*found.notes, *_by_name(matches, path)]
+    bare = sum(record.image_id not in found.labels for record in found.images) if lists else 0
+    if bare:
+        notes.append(
+            f"{bare} of {len(found.images)} images of {path} have no box: left open, since {name} does not say whether they were looked "
+            "at; --missing empty takes them as labelled, with nothing to find."
+        )
+    kept = [finding for finding in found.findings if finding.kind not in _OF_THE_REST]
+    incomplete = frozenset(mine for theirs, mine in matches.items() if theirs in found.incomplete and mine in labels)
+    return replace(found, labels=labels, findings=(*kept, *findings), notes=tuple(notes), incomplete=incomplete)
+
+
+def _no_labels(path: Path) -> str:
+    if is_file(path):
+        return f"{path}: {_A_FILE}"
+    found = unused_labels(path) if is_folder(path) else []
+    known = f"Known formats: {', '.join(READERS)}; --format names one."
+    return f"{found[0].message} {known}" if found else f"{path}: no labels of the study's images were found. {known}"
+
+
+def _matches(images: Sequence[ImageRecord], found: Dataset, path: Path) -> tuple[dict[str, str], list[Finding]]:
+    """What the labels call an image → the study's id: the same, else the one image with that file name."""
     ids = {record.image_id for record in images}
     by_stem: dict[str, list[str]] = {}
-    for record in images:
-        by_stem.setdefault(Path(record.image_id).stem, []).append(record.image_id)
-    labels: dict[str, Boxes] = {}
-    findings = [finding for finding in found.findings if finding.kind not in _OF_THE_REST]
-    for image_id, boxes in found.labels.items():
-        matches = [image_id] if image_id in ids else by_stem.get(Path(image_id).stem, [])
-        if len(matches) == 1:
-            labels[matches[0]] = boxes
+    for image_id in ids:
+        by_stem.setdefault(PurePosixPath(image_id).stem, []).append(image_id)
+    matches: dict[str, str] = {}
+    findings = []
+    for image_id in found.labels:
+        fitting = [image_id] if image_id in ids else by_stem.get(PurePosixPath(image_id).stem, [])
+        if len(fitting) == 1:
+            matches[image_id] = fitting[0]
         else:
-            message = f"labels for {image_id!r}: expected one image of the study, found {len(matches)}."
+            message = f"labels for {image_id!r}: expected one image of the study, found {len(fitting)}."
             findings.append(Finding(FindingKind.MISSING_IMAGE, path, message, image_id))
-    return replace(found, labels=labels, findings=tuple(findings))
+    return matches, findings
+
+
+def _by_name(matches: Mapping[str, str], path: Path) -> list[str]:
+    return matched_by_name({theirs: mine for theirs, mine in matches.items() if theirs != mine}, path)
 
 
 def _common_folder(images: Sequence[ImageRecord]) -> Path | None:

@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +44,17 @@ class ClassFacts:
 
 @dataclass(frozen=True)
 class Examination:
-    """sizes, sides: least, median and largest side in pixels of images, and of boxes as √(width · height); () without any."""
+    """incomplete: images labelled in part. boxes: without crowds, which are counted by themselves.
+
+    sizes, sides: least, median and largest side in pixels of images, and of boxes as √(width · height); () without any.
+    """
 
     images: dict[str, int]
     labelled: int
+    incomplete: int
     empty: int
     boxes: int
+    crowds: int
     classes: tuple[ClassFacts, ...]
     sizes: tuple[float, ...]
     sides: tuple[float, ...]
@@ -59,15 +64,18 @@ class Examination:
 
 def examine(dataset: Dataset) -> Examination:
     """Counts of the data set, its near-duplicates across splits and its suspect labels."""
-    labels = dataset.labels
+    labels = {image_id: _objects(boxes) for image_id, boxes in dataset.labels.items()}
+    objects = replace(dataset, labels=labels)
     sides = np.concatenate([_sides(boxes) for boxes in labels.values()]) if labels else np.zeros(0)
     sizes = np.array([side for record in dataset.images for side in (record.width, record.height)], float)
     return Examination(
         _images_by_split(dataset.images),
         len(labels),
-        sum(not len(boxes) for boxes in labels.values()),
+        len(dataset.incomplete),
+        sum(not len(boxes) for boxes in dataset.labels.values()),
         len(sides),
-        tuple(_class_facts(dataset, label) for label in range(len(dataset.classes))),
+        sum(map(len, dataset.labels.values())) - len(sides),
+        tuple(_class_facts(objects, label) for label in range(len(dataset.classes))),
         _spread(sizes),
         _spread(sides),
         tuple(near_duplicates(dataset.images)),
@@ -107,6 +115,8 @@ def suspects(dataset: Dataset) -> list[Finding]:
         boxes = dataset.labels.get(record.image_id)
         if boxes is not None:
             for row, says in (*_overlapping(boxes, dataset.classes), *_odd_extents(boxes, record), *odd.get(record.image_id, ())):
+                if boxes.crowd is not None and boxes.crowd[row]:
+                    continue
                 name, where = dataset.classes[boxes.labels[row]], tuple(boxes.xyxy[row].tolist())
                 message = f"{record.image_id}: box {row + 1} ({name!r}) {says}"
                 found.append(Finding(FindingKind.SUSPECT_LABEL, record.path, message, record.image_id, box=where, picture=record.path))
@@ -126,6 +136,10 @@ def _same_details(first: Path, second: Path) -> bool:
         sharp.append((grey - uniform_filter(grey, _LOCAL)).ravel())
     spread = np.linalg.norm(sharp[0]) * np.linalg.norm(sharp[1])
     return bool(spread > 0 and sharp[0] @ sharp[1] >= DETAIL * spread)
+
+
+def _objects(boxes: Boxes) -> Boxes:
+    return boxes if boxes.crowd is None else boxes[~boxes.crowd]
 
 
 def _split(record: ImageRecord) -> str:

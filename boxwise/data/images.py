@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from boxwise.errors import ImageError
-from boxwise.files import replacing
+from boxwise.files import replacing, walk
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
 MAX_PIXELS = 178_956_970  # where Pillow too sees a decompression bomb: 0.5 GB decoded
@@ -28,8 +28,7 @@ _FULL_SCALE = {"I": 65535.0, "F": 1.0}  # what counts as white in the modes with
 
 def find_images(folder: Path) -> list[Path]:
     """All files below `folder` with an image suffix in any case, sorted by path; hidden files and folders are left out."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(path for path in found if not _hidden(path.relative_to(folder)) and path.is_file())
+    return sorted(path for path in walk(folder) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -161,7 +160,3 @@ def _scaled(image: Image.Image) -> NDArray[np.uint8]:
         white = 255.0
     scaled = np.clip(np.rint(grey * (255 / white)), 0, 255).astype(np.uint8)
     return np.repeat(scaled[:, :, None], 3, axis=2)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)

@@ -65,9 +65,9 @@ PUBLISHED_SPLITS: dict[str, Reader] = {"voc0712": read_voc0712, "coco2017": read
 def with_splits(dataset: Dataset) -> Dataset:
     """The data set with train, val and test; a test (20%) or val (15%) split it lacks is drawn at random, once and for all.
 
-    Unlabelled images are left out: nothing could answer for them. Raises StudyError when too few are left.
+    Images that are unlabelled or labelled in part are left out: nothing could answer for them. Raises StudyError when too few are left.
     """
-    images = [record for record in dataset.images if record.image_id in dataset.labels]
+    images = [r for r in dataset.images if r.image_id in dataset.labels and r.image_id not in dataset.incomplete]
     for split, share in ((Split.TEST, 0.20), (Split.VAL, 0.15)):
         if not any(record.split is split for record in images):
             images = _drawn(images, split, share)
@@ -124,7 +124,7 @@ def _renamed(dataset: Dataset, folder: str) -> Dataset:
     """Ids below `folder`, so that those of two parts never meet; labels of images that were left out go too."""
     images = tuple(replace(record, image_id=f"{folder}/{record.image_id}") for record in dataset.images)
     labels = {f"{folder}/{r.image_id}": dataset.labels[r.image_id] for r in dataset.images if r.image_id in dataset.labels}
-    return replace(dataset, images=images, labels=labels)
+    return replace(dataset, images=images, labels=labels, incomplete=frozenset(f"{folder}/{image_id}" for image_id in dataset.incomplete))
 
 
 def _joined(parts: Sequence[Dataset]) -> Dataset:
@@ -133,8 +133,9 @@ def _joined(parts: Sequence[Dataset]) -> Dataset:
     labels = {image_id: boxes for part in parts for image_id, boxes in _relabelled(part, classes).items()}
     images = tuple(record for part in parts for record in part.images)
     findings = tuple(finding for part in parts for finding in part.findings)
+    incomplete = frozenset(image_id for part in parts for image_id in part.incomplete)
     same = all(part.classes == classes for part in parts)
-    return Dataset(classes, images, labels, findings, parts[0].class_ids if same else None)
+    return Dataset(classes, images, labels, findings, parts[0].class_ids if same else None, incomplete=incomplete)
 
 
 def _relabelled(part: Dataset, classes: tuple[str, ...]) -> Mapping[str, Boxes]:

@@ -15,8 +15,9 @@ from defusedxml.ElementTree import fromstring
 
 from boxwise.annotation.verdicts import Shown, shown
 from boxwise.boxes import Boxes
-from boxwise.data.formats.checking import Reading, assemble
+from boxwise.data.formats.checking import assemble
 from boxwise.data.formats.listing import Checked
+from boxwise.data.formats.reading import Reading
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Proposals, QueryItem
 from boxwise.results.colors import class_colors

@@ -116,7 +116,7 @@ class _Answering:
         self._overlap = iou(proposals.boxes.xyxy, truth.xyxy)
         self._same_class = proposals.boxes.labels[:, None] == truth.labels[None]
         self._fits = self._overlap >= np.float32(accept_iou)
-        self._free = np.ones(len(truth), bool)
+        self._free, self._again = np.ones(len(truth), bool), truth.repeats_region
         self._is_an_object = np.zeros(len(proposals.boxes), bool)
         if proposals.settled is not None:
             self._claim(iou(proposals.settled.boxes.xyxy[~proposals.settled.by_model], truth.xyxy))
@@ -175,7 +175,8 @@ class _Answering:
         draws = action in (Action.ADD, Action.MOVE)
         xyxy = tuple(self._slips.xyxy[found].tolist()) if draws else None
         flags = (_flag(self._truth.difficult, found), _flag(self._truth.crowd, found))
-        self.verdicts.append(Verdict(action, self._ids[row] if row is not None else "", xyxy, label, charge(action, self._cost), *flags))
+        seconds = 0.0 if action is Action.ADD and self._again[found or 0] else charge(action, self._cost)
+        self.verdicts.append(Verdict(action, self._ids[row] if row is not None else "", xyxy, label, seconds, *flags))
 
 
 def _asked(item: QueryItem, proposals: Proposals) -> NDArray[np.bool_]:

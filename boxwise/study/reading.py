@@ -99,11 +99,13 @@ class StudyReader:
         return self.store.answered_again()
 
     def dataset(self, *, labeled_only: bool = False) -> Dataset:
-        """The study's images with their current complete labels, for export: no format can say that objects may be missing."""
-        labels = {a.image_id: a.boxes for split in Split for a in self.annotations(split).values() if a.complete}
+        """The study's images with their current labels; `incomplete` names those in which objects may be missing."""
+        current = [annotation for split in Split for annotation in self.annotations(split).values()]
+        labels = {a.image_id: a.boxes for a in current if a.complete or len(a.boxes)}
         images = tuple(record for record in self.images() if record.image_id in labels or not labeled_only)
         class_ids: Any = self.store.get("class_ids")
-        return Dataset(self.classes, images, labels, class_ids=tuple(class_ids) if class_ids else None)
+        incomplete = frozenset(annotation.image_id for annotation in current if not annotation.complete and annotation.image_id in labels)
+        return Dataset(self.classes, images, labels, class_ids=tuple(class_ids) if class_ids else None, incomplete=incomplete)
 
     # -- what is asked, and what it costs -------------------------------------------------------------------------------
 

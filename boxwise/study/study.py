@@ -7,7 +7,7 @@ Knows the order of the steps, not what they do (rounds/), nor where answers come
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from time import sleep, time
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from boxwise import rounds
-from boxwise.annotation.comparison import same_labels, verdicts_from
+from boxwise.annotation.comparison import says_nothing_new, verdicts_from
 from boxwise.annotation.proposals import settled_anew
 from boxwise.annotation.verdicts import annotation_of, drawn
 from boxwise.boxes import Boxes
@@ -31,7 +31,7 @@ from boxwise.store import Store
 from boxwise.study.classes import StudyClasses
 from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, url_of, write_config, written
 from boxwise.study.repeating import round_to_repeat
-from boxwise.study.upkeep import findings_of, given_annotation
+from boxwise.study.upkeep import findings_of, given_annotations
 
 if TYPE_CHECKING:
     from boxwise.rounds.parts import Shard
@@ -83,8 +83,7 @@ class Study(StudyClasses):
             "made_in": str(folder.absolute()),
         }
         images = [replace(record, path=record.path.absolute()) for record in dataset.images]
-        given = [given_annotation(r.image_id, dataset.labels[r.image_id]) for r in images if r.image_id in dataset.labels]
-        store = Store.create(url, facts, images=images, given=given)
+        store = Store.create(url, facts, images=images, given=given_annotations(dataset, images))
         write_config(folder, config)  # last: its presence says that the study is whole
         return cls(folder, store, config)
 
@@ -169,26 +168,26 @@ class Study(StudyClasses):
         self.store.annotate(annotation, verdicts, round_index=round_index, annotator=annotator, seconds=labour, key=key)
         return annotation
 
-    def tell_all(self, labels: Mapping[str, Boxes], *, annotator: str = "human") -> tuple[int, int]:
+    def tell_all(self, labels: Mapping[str, Boxes], *, annotator: str = "human", incomplete: Set[str] = frozenset()) -> tuple[int, int]:
         """The final boxes of many images, as another tool gave them back; (images labelled, images that had these very labels already).
 
         Where the model had proposed boxes, what a person must have done to them is charged; elsewhere each box is charged as drawn.
+        incomplete: the images in which objects are known to be missing from the labels.
         """
-        waiting = set(self.ask().image_ids) | {image_id for images in self.to_review().values() for image_id in images}
-        current = {image_id: a.boxes for split in Split for image_id, a in self.store.annotations(split).items()}
+        waiting = {*self.ask().image_ids, *(image_id for images in self.to_review().values() for image_id in images)}
+        current = {image_id: a for split in Split for image_id, a in self.store.annotations(split).items()}
         acts = {image_id: self._acts(image_id, boxes) for image_id, boxes in labels.items()}
-        new = [i for i in labels if i in waiting or i not in current or not self._known(i, acts[i], current[i])]
+        asked = self.asked(self.position[0])
+        after = {i: annotation_of(i, acts[i], self.proposals().get(i)).boxes for i in labels}
+        flags = {i: {"incomplete": i in incomplete, "asked": i in asked, "waiting": i in waiting} for i in labels}
+        new = [i for i in labels if not says_nothing_new(current.get(i), after[i], **flags[i])]
         for image_id in new:
-            self.tell(image_id, acts[image_id], annotator=annotator)
+            self.tell(image_id, acts[image_id], annotator=annotator, complete=False if image_id in incomplete else None)
         return len(new), len(labels) - len(new)
 
     def _acts(self, image_id: str, boxes: Boxes) -> tuple[Verdict, ...]:
         proposals = self.proposals().get(image_id)
         return drawn(boxes, self.config.cost) if proposals is None else verdicts_from(boxes, proposals, self.config.cost)
-
-    def _known(self, image_id: str, verdicts: Sequence[Verdict], current: Boxes) -> bool:
-        """Whether the verdicts would leave what is stored."""
-        return same_labels(current, annotation_of(image_id, verdicts, self.proposals().get(image_id)).boxes)
 
     def _question(self, round_index: int) -> _Question:
         """The items and proposals of a round's query, empty before it was asked; read once, since neither changes."""

@@ -12,7 +12,6 @@ from difflib import get_close_matches
 from getpass import getuser
 from pathlib import Path, PurePosixPath
 
-from boxwise.boxes import Boxes
 from boxwise.data.formats.base import Dataset, Finding, FindingKind
 from boxwise.data.images import digest, image_size
 from boxwise.data.watching import Looked, file_stamp, look, new_files, root_of
@@ -62,7 +61,7 @@ class StudyUpkeep(StudyReader):
         news = [*_refused(dataset.images, there), *(finding for finding in dataset.findings if finding.image_id not in there)]
         refused = {finding.path for finding in news}
         fresh = [r for r in dataset.images if r.image_id not in there and r.path not in refused]
-        given = [given_annotation(r.image_id, dataset.labels[r.image_id]) for r in fresh if r.image_id in dataset.labels]
+        given = given_annotations(dataset, fresh)
         number, phase = self.position
         if fresh:
             records = [replace(record, path=record.path.absolute()) for record in fresh]
@@ -191,9 +190,13 @@ def user() -> str:
         return "human"
 
 
-def given_annotation(image_id: str, boxes: Boxes) -> Annotation:
-    """Labels that came with the data, taken as complete."""
-    return Annotation(image_id, boxes, (Source.HUMAN,) * len(boxes), complete=True)
+def given_annotations(dataset: Dataset, images: Iterable[ImageRecord]) -> list[Annotation]:
+    """The labels of `images` that came with the data, complete unless the data say otherwise."""
+    labels = {record.image_id: dataset.labels[record.image_id] for record in images if record.image_id in dataset.labels}
+    return [
+        Annotation(image_id, boxes, (Source.HUMAN,) * len(boxes), complete=image_id not in dataset.incomplete)
+        for image_id, boxes in labels.items()
+    ]
 
 
 def findings_of(findings: Iterable[Finding]) -> list[list[object]]:

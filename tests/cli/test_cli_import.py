@@ -2,8 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from boxwise.data.images import write_image
+from boxwise.records import Split
 from boxwise.study import Study
 
 
@@ -43,3 +46,101 @@ def test_images_that_were_not_asked_for_are_said(boxwise, waiting_study, tmp_pat
     others = [record.image_id for record in study.store.pool() if record.image_id not in study.ask().image_ids]
     code, out, err = boxwise("import", study.folder, document(study, others[:2], tmp_path / "labels.json", boxed=2))
     assert code == 0 and "2 of 2 images were not asked for now: their labels count all the same" in err, out + err
+
+
+PHOTOS = ("a.jpg", "sub/b.jpg", "c.jpg", "x/d.jpg", "y/d.jpg")
+
+
+@pytest.fixture
+def study(boxwise, tmp_path):
+    """A study of five unlabelled photos of the classes cat and dog."""
+    for number, name in enumerate(PHOTOS):
+        write_image(np.full((80, 100, 3), 40 * number, np.uint8), tmp_path / "photos" / name)
+    code, _, err = boxwise("init", tmp_path / "study", "--images", tmp_path / "photos", "--classes", "cat,dog")
+    assert code == 0, err
+    return tmp_path / "study"
+
+
+def coco(path, names, *, category="cat", boxed=None):
+    images = [{"id": n, "file_name": name, "width": 100, "height": 80} for n, name in enumerate(names)]
+    boxes = [{"id": n, "image_id": n, "category_id": 7, "bbox": [40, 30, 20, 20]} for n in range(len(names) if boxed is None else boxed)]
+    path.write_text(json.dumps({"images": images, "annotations": boxes, "categories": [{"id": 7, "name": category}]}))
+    return path
+
+
+def labelled(folder):
+    """Image id → (boxes, whether complete)."""
+    return {i: (len(a.boxes), a.complete) for split in Split for i, a in Study.open(folder).annotations(split).items()}
+
+
+@pytest.mark.parametrize("name", ["images/{}", "images\\{}", "C:\\set\\{}", "/home/ann/set/{}", "http://host/media/{}", "../{}"])
+def test_file_names_are_enough_where_they_are_unique(boxwise, study, tmp_path, name):
+    labels = coco(tmp_path / "l.json", [name.format(photo) for photo in ("a.jpg", "b.jpg", "d.jpg")])
+    code, out, err = boxwise("import", study, labels)
+    assert code == 0 and "2 images labelled" in out, err
+    assert "2 images of" in err and "found by their file names" in err and "'a.jpg'" not in err
+    assert labelled(study) == {"a.jpg": (1, True), "sub/b.jpg": (1, True)}
+    assert err.startswith(("missing image", "bad label file")) and "d.jpg" in err.splitlines()[0]  # two images are called so
+
+
+def test_two_labels_of_one_image_are_both_left(boxwise, study, tmp_path):
+    for place, line in (("p", "0 .5 .5 .2 .2"), ("q", "1 .5 .5 .4 .4")):
+        (tmp_path / "l" / place).mkdir(parents=True)
+        (tmp_path / "l" / place / "a.txt").write_text(line)
+    code, _, err = boxwise("import", study, tmp_path / "l", "--format", "yolo")
+    assert code == 2 and "a.txt" in err
+    assert labelled(study) == {}
+
+
+FILES = {"voc": "a.xml", "yolo": "a.txt", "coco": "l.json", "labelstudio": "tasks.json", "cvat": "annotations.xml"}
+TEXTS = {
+    "voc": "<annotation><filename>a.jpg</filename><object><name>cat</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax>"
+    "</bndbox></object></annotation>",
+    "yolo": "1 0.5 0.5 0.2 0.25\n",
+    "coco": json.dumps({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [], "categories": []}),
+    "labelstudio": json.dumps([{"data": {"image": "a.jpg"}, "annotations": [{"result": []}]}]),
+    "cvat": '<annotations><image name="a.jpg" width="100" height="80"/></annotations>',
+}
+
+
+@pytest.mark.parametrize(("there", "given"), [(there, given) for there in FILES for given in FILES if there != given])
+def test_a_wrong_format_is_answered_with_the_right_one(boxwise, study, tmp_path, there, given):
+    (tmp_path / "l").mkdir()
+    (tmp_path / "l" / FILES[there]).write_text(TEXTS[there])
+    code, _, err = boxwise("import", study, tmp_path / "l", "--format", given)
+    assert code == 2 and f"This looks like {there}: --format {there}." in err.replace("\n", " "), err
+    assert labelled(study) == {}
+
+
+def test_unknown_classes_are_named_once_with_the_nearest(boxwise, study, tmp_path):
+    code, _, err = boxwise("import", study, coco(tmp_path / "l.json", ["a.jpg", "c.jpg"], category="Cat"))
+    assert code == 2 and "unknown classes: 'Cat' (2 boxes; 'cat'?)" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "taken"), [((), {"a.jpg": (1, True)}), (("--missing", "empty"), {"a.jpg": (1, True), "c.jpg": (0, True)})]
+)
+def test_an_image_that_coco_lists_without_a_box_stays_asked(boxwise, study, tmp_path, options, taken):
+    code, _, err = boxwise("import", study, coco(tmp_path / "l.json", ["a.jpg", "c.jpg"], boxed=1), *options)
+    assert code == 0 and labelled(study) == taken
+    assert ("1 of 2 images of" in err and "left open" in err) is not bool(options)
+
+
+def test_labels_in_part_are_taken_as_such(boxwise, study, tmp_path):
+    box, line = '<box label="cat" xtl="1" ytl="2" xbr="3" ybr="4"/>', '<polyline label="cat" points="1,1;9,9"/>'
+    path = tmp_path / "annotations.xml"
+    path.write_text(f'<annotations><image name="a.jpg" width="100" height="80">{box}{line}</image></annotations>')
+    for said in ("1 images labelled, 0 known already", "0 images labelled, 1 known already"):
+        code, out, err = boxwise("import", study, path)
+        assert code == 0 and said in out and "1 polyline in 1 images" in err
+        assert labelled(study) == {"a.jpg": (1, False)}
+    path.write_text(f'<annotations><image name="a.jpg" width="100" height="80">{box}</image></annotations>')
+    assert "1 images labelled" in boxwise("import", study, path)[1]
+    assert labelled(study) == {"a.jpg": (1, True)}
+
+
+@pytest.mark.parametrize("name", ["a.xml", "a.txt"])
+def test_one_file_of_many_is_answered(boxwise, study, tmp_path, name):
+    (tmp_path / name).write_text(TEXTS["voc" if name == "a.xml" else "yolo"])
+    code, _, err = boxwise("import", study, tmp_path / name)
+    assert code == 2 and "is read by its folder" in err.replace("\n", " ")

@@ -93,6 +93,7 @@ class Dataset:
 
     labels: image_id → Boxes with `difficult`, `crowd` and `ids` where the format has them. An image of `images` that is not in `labels`
     is unlabelled; one whose Boxes are empty is known to hold no object. class_ids: the source's own numbers of `classes` (COCO).
+    incomplete: the labelled images in which objects are known to be missing from the labels, so that nothing there may count as background.
     notes: what the reader took for granted, in a sentence each; no fault, but worth a look.
     """
 
@@ -102,6 +103,7 @@ class Dataset:
     findings: tuple[Finding, ...] = ()
     class_ids: tuple[int, ...] | None = None
     notes: tuple[str, ...] = ()
+    incomplete: frozenset[str] = frozenset()
 
 
 UPRIGHT = Coordinates()
@@ -140,6 +142,11 @@ class Reader(Protocol):
 
 class Format(Reader, Protocol):
     """One label format on disk, to be read and written. Round trips are exact: read(write(read(x))) equals read(x)."""
+
+    @property
+    def holds(self) -> frozenset[str]:
+        """What it keeps beside boxes and classes, of `scores`, `difficult`, `crowd`, `ids` and `incomplete`."""
+        ...
 
     def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> None:
         """Write labels (and images, when asked) below `target`; files are complete or absent, never half written."""

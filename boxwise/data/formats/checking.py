@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,39 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes
-from boxwise.data.formats.base import Dataset, Finding, FindingKind
-from boxwise.data.formats.layout import STRICTNESS
+from boxwise.data.formats.base import Dataset, Finding, FindingKind, is_unspeakable
+from boxwise.data.formats.copies import without_copies
 from boxwise.data.formats.listing import Checked
+from boxwise.data.formats.reading import Reading, clipped
 from boxwise.data.formats.shapes import said_of, turned
 from boxwise.records import ImageRecord
 
 TOLERANCE = 1.0  # pixels by which rounding may push a box over the edge; clipped silently
 _EDGES = (("xmin", 0, "width"), ("ymin", 1, "height"), ("xmax", 0, "width"), ("ymax", 1, "height"))
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The labels of one image as `path` states them, unchecked.
-
-    names: class name of each box. xyxy: float64 [N, 4] in pixels or, where `relative`, over the image's width and height. columns: further
-    columns of Boxes, N values each. subject: the image, to be named in messages where `path` is a file of many images.
-    shapes: kind → how many of the boxes are the extent of another shape. implied: that there is no object is the format's convention, not a
-    statement in the file.
-    """
-
-    path: Path
-    names: Sequence[str]
-    xyxy: NDArray[np.float64]
-    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    subject: str = ""
-    relative: bool = False
-    shapes: Mapping[str, int] = field(default_factory=dict)
-    implied: bool = False
-
-
-def empty_by_convention(path: Path) -> Reading:
-    """The reading of an image without labels where the format takes that for an image without objects."""
-    return Reading(path, (), np.zeros((0, 4)), implied=True)
 
 
 def assemble(
@@ -63,29 +40,32 @@ def assemble(
     """The data set of the checked images with their `readings`; an image with a bad box or unknown class is quarantined.
 
     An image without a reading is unlabelled. Readings of other images are ignored: their finding was made. Of copies the labelled one
-    stays. findings: of the reader, named before those of the checks.
+    stays. Regions not to be judged become crowds of every class. findings: of the reader, named before those of the checks.
     """
     index = {name: label for label, name in enumerate(classes)}
-    found = [*findings, *checked.findings]
+    found = [*findings, *checked.findings, *_unnamed(classes, next((reading.path for reading in readings.values()), Path()))]
     pixels = {r.image_id: _in_pixels(readings[r.image_id], r, checked) for r in checked.records if r.image_id in readings}
     found += _without_odd_scores(pixels)
-    records, copies = _without_copies(checked, pixels)
+    faults = {r.image_id: _faults(pixels[r.image_id], index, r) for r in checked.records if r.image_id in pixels}
+    records, copies = without_copies(checked, pixels, {image_id for image_id, said in faults.items() if said})
     found += copies
     images: list[ImageRecord] = []
     labels: dict[str, Boxes] = {}
     for record in records:
-        reading = pixels.get(record.image_id)
-        faults = [] if reading is None else list(chain(_class_faults(reading, index, record), _box_faults(reading, record)))
-        found += faults
-        if faults:
+        found += faults.get(record.image_id, [])
+        if faults.get(record.image_id):
             continue
         images.append(record)
-        if reading is not None:
+        reading = pixels.get(record.image_id)
+        if reading is not None and not reading.unlabelled:
             rows = _distinct(reading, record)
             found += _repeated(reading, rows, record)
-            labels[record.image_id] = _boxes(reading, index, record)[rows]
-    found += _shape_finding([pixels[image_id] for image_id in labels])
-    return Dataset(classes, tuple(images), labels, tuple(found), class_ids, (*notes, *_notes(checked, pixels, labels)))
+            labels[record.image_id] = _with_regions(_boxes(reading, index, record)[rows], reading, record, len(classes))
+    sound = {record.image_id: pixels[record.image_id] for record in images if record.image_id in pixels}
+    found += [*_shape_finding([sound[image_id] for image_id in labels]), *_missing_finding(list(sound.values()))]
+    incomplete = frozenset(image_id for image_id in labels if sound[image_id].incomplete)
+    notes = (*notes, *_notes(checked, sound, labels), *_strange_classes(pixels.values(), index))
+    return Dataset(_callable(classes), tuple(images), labels, tuple(found), class_ids, notes, incomplete)
 
 
 def unlabelled(path: Path, records: Sequence[ImageRecord], readings: Mapping[str, Reading], *, expected: str) -> list[Finding]:
@@ -107,7 +87,7 @@ def _in_pixels(reading: Reading, record: ImageRecord, checked: Checked) -> Readi
     drawn_on = size[::-1] if turn >= 5 else size
     with np.errstate(over="ignore", invalid="ignore"):  # what leaves the range of numbers is a bad box
         xyxy = reading.xyxy * np.array([*drawn_on, *drawn_on], np.float64) if reading.relative else reading.xyxy
-    return replace(reading, xyxy=turned(xyxy, turn, drawn_on), relative=False)
+    return replace(reading, xyxy=turned(xyxy, turn, drawn_on), ignored=turned(reading.ignored, turn, drawn_on), relative=False)
 
 
 def _without_odd_scores(readings: dict[str, Reading]) -> list[Finding]:
@@ -129,47 +109,15 @@ def _is_score(value: Any) -> bool:
     return value is not None and 0 <= value <= 1
 
 
-def _without_copies(checked: Checked, readings: Mapping[str, Reading]) -> tuple[list[ImageRecord], list[Finding]]:
-    """The records without all but one of those with the same bytes: a labelled one, of the strictest split, the first."""
-    groups: dict[str, list[ImageRecord]] = {}
-    for record in checked.records:
-        groups.setdefault(checked.digests.get(record.image_id, f"/{record.image_id}"), []).append(record)
-    findings = [finding for group in groups.values() if len(group) > 1 for finding in _copy_findings(group, readings)]
-    out = {finding.image_id for finding in findings if finding.quarantined}
-    return [record for record in checked.records if record.image_id not in out], findings
-
-
-def _copy_findings(group: Sequence[ImageRecord], readings: Mapping[str, Reading]) -> Iterable[Finding]:
-    """Which of the copies are taken out, and whether their labels disagree."""
-    said = [record for record in group if record.image_id in readings and not readings[record.image_id].implied]
-    kept = max(said or [r for r in group if r.image_id in readings] or group, key=lambda record: STRICTNESS[record.split])
-    for record in (record for record in group if record is not kept):
-        message = f"{record.path}: expected an image of its own, found a byte-for-byte copy of {kept.image_id}."
-        yield Finding(
-            FindingKind.DUPLICATE_IMAGE, record.path, message, record.image_id, quarantined=True, picture=record.path, twin=kept.path
-        )
-    if len({_content(readings[record.image_id], record) for record in said}) > 1:
-        others = ", ".join(record.image_id for record in said if record is not kept)
-        message = f"{kept.path}: expected equal labels for copies of one image, found others for {others}. "
-        message += f"Those of {kept.image_id} are kept."
-        yield Finding(FindingKind.CONFLICTING_LABELS, kept.path, message, kept.image_id, picture=kept.path)
-
-
-def _content(reading: Reading, record: ImageRecord) -> frozenset[tuple[str, bytes]]:
-    """The classes and boxes of a reading, in no order."""
-    clipped = _clipped(reading.xyxy, record)
-    return frozenset((name, row.tobytes()) for name, row in zip(reading.names, clipped, strict=True))
-
-
 def _distinct(reading: Reading, record: ImageRecord) -> NDArray[np.int64]:
     """The rows of the boxes that differ in class or place, in order; of equal ones the best score, else the least difficult."""
-    clipped, columns = _clipped(reading.xyxy, record), reading.columns
-    flags = zip(*(columns.get(name, [False] * len(clipped)) for name in ("crowd", "difficult")), strict=True)
-    scores = columns.get("scores", [0.0] * len(clipped))
+    corners, columns = clipped(reading.xyxy, record), reading.columns
+    flags = zip(*(columns.get(name, [False] * len(corners)) for name in ("crowd", "difficult")), strict=True)
+    scores = columns.get("scores", [0.0] * len(corners))
     rank = [(-score, *flag, row) for row, (score, flag) in enumerate(zip(scores, flags, strict=True))]
     kept: dict[tuple[str, bytes], int] = {}
     for *_, row in sorted(rank):
-        kept.setdefault((reading.names[row], clipped[row].tobytes()), row)
+        kept.setdefault((reading.names[row], corners[row].tobytes()), row)
     return np.array(sorted(kept.values()), np.int64)
 
 
@@ -180,7 +128,7 @@ def _repeated(reading: Reading, kept: NDArray[np.int64], record: ImageRecord) ->
     shown = ", ".join(str(row + 1) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
     message = f"{reading.path}: {reading.subject}expected each box once, found {len(rows)} of {len(reading.names)} repeated word for word"
     message += f" (box {shown}; {reading.names[rows[0]]!r} first); one of each is kept."
-    where = tuple(_clipped(reading.xyxy, record)[rows[0]].tolist())
+    where = tuple(clipped(reading.xyxy, record)[rows[0]].tolist())
     return [Finding(FindingKind.DUPLICATE_BOX, reading.path, message, record.image_id, box=where, picture=record.path)]
 
 
@@ -195,36 +143,88 @@ def _shape_finding(readings: Sequence[Reading]) -> list[Finding]:
     return [Finding(FindingKind.OTHER_SHAPE, path, message)]
 
 
+def _missing_finding(readings: Sequence[Reading]) -> list[Finding]:
+    """One finding for all the objects that are marked without an extent, if there are any."""
+    marked = [reading for reading in readings if reading.missing]
+    if not marked:
+        return []
+    counts = sum((Counter(reading.missing) for reading in marked), Counter[str]())
+    path = marked[0].path
+    message = (
+        f"{path}: expected boxes, found {said_of(counts)} in {len(marked)} images, which have no extent. The boxes of these images stay; "
+    )
+    message += "since objects there have none, the images count as labelled in part: nothing in them is taught as background."
+    return [Finding(FindingKind.OTHER_SHAPE, path, message)]
+
+
+def _strange_classes(readings: Iterable[Reading], index: Mapping[str, int]) -> list[str]:
+    """A note on the classes that the data set does not name, if boxes have any."""
+    strange = Counter(name for reading in readings for name in reading.names if name not in index)
+    if not strange:
+        return []
+    said = [f"{name!r} ({count} boxes{_nearest(name, index)})" for name, count in strange.most_common(8)]
+    return [f"unknown classes: {', '.join(said)}{', ...' if len(strange) > 8 else ''}."]
+
+
+def _nearest(name: str, index: Mapping[str, int]) -> str:
+    near = get_close_matches(name.casefold(), [known.casefold() for known in index], n=1, cutoff=0.7)
+    return f"; {next(known for known in index if known.casefold() == near[0])!r}?" if near else ""
+
+
 def _notes(checked: Checked, readings: Mapping[str, Reading], labels: Mapping[str, Boxes]) -> Iterable[str]:
     implied = [image_id for image_id in labels if readings[image_id].implied]
     if implied:
         yield f"{len(implied)} of {len(labels)} labelled images have no label and are taken as without objects (first: {implied[0]})."
+    spared = [reading for reading in readings.values() if len(reading.ignored)]
+    if spared:
+        count = sum(len(reading.ignored) for reading in spared)
+        yield f"{count} regions of {len(spared)} images are not to be judged: each is a crowd of every class, no background."
     turned_ones = [image_id for image_id in labels if image_id in checked.turns]
     if turned_ones:
         yield f"the labels of {len(turned_ones)} images were turned upright with their photos (first: {turned_ones[0]})."
 
 
+def _unnamed(classes: Sequence[str], path: Path) -> list[Finding]:
+    """One finding for names of classes that no list of one name a line can hold."""
+    odd = [repr(name)[1:-1] for name, shown in zip(classes, _callable(classes), strict=True) if name != shown]
+    message = (
+        f"{path}: expected a name in one line for each class, found {', '.join(map(repr, odd[:5]))}. They are called by their numbers."
+    )
+    return [Finding(FindingKind.BAD_NAME, path, message)] if odd else []
+
+
+def _callable(classes: Sequence[str]) -> tuple[str, ...]:
+    """The names, those that are empty or hold control characters replaced by their numbers."""
+    return tuple(f"class {n}" if not name.strip() or any(map(is_unspeakable, name)) else name for n, name in enumerate(classes))
+
+
+def _faults(reading: Reading, index: Mapping[str, int], record: ImageRecord) -> list[Finding]:
+    return list(chain(_class_faults(reading, index, record), _box_faults(reading, record)))
+
+
 def _class_faults(reading: Reading, index: Mapping[str, int], record: ImageRecord) -> Iterable[Finding]:
     for row, name in enumerate(reading.names, start=1):
         if name not in index:
-            known = ", ".join(list(index)[:12]) + (", ..." if len(index) > 12 else "")
-            message = f"{reading.path}: {reading.subject}box {row} has the unknown class {name!r}. Expected one of: {known}."
+            known = (
+                f"one of: {', '.join(list(index)[:12])}{', ...' if len(index) > 12 else ''}" if index else "a name for it in the data set"
+            )
+            message = f"{reading.path}: {reading.subject}box {row} has the unknown class {name!r}. Expected {known}."
             where = tuple(reading.xyxy[row - 1].tolist())
             yield Finding(FindingKind.UNKNOWN_CLASS, reading.path, message, record.image_id, True, where, record.path)
 
 
 def _box_faults(reading: Reading, record: ImageRecord) -> Iterable[Finding]:
-    clipped = _clipped(reading.xyxy, record)
+    inside = clipped(reading.xyxy, record)
     for row, (name, box) in enumerate(zip(reading.names, reading.xyxy, strict=True)):
-        problem = _box_problem(box, clipped[row], record)
+        problem = _box_problem(box, inside[row], record)
         if problem:
             message = f"{reading.path}: {reading.subject}box {row + 1} ({name!r}) {problem}"
             corners = tuple(box.tolist()) if np.isfinite(box).all() else None
             yield Finding(FindingKind.BAD_BOX, reading.path, message, record.image_id, True, corners, record.path)
 
 
-def _box_problem(box: NDArray[np.float64], clipped: NDArray[np.float32], record: ImageRecord) -> str:
-    """What is wrong with one box, or ''. `clipped` is what would be stored of it."""
+def _box_problem(box: NDArray[np.float64], inside: NDArray[np.float32], record: ImageRecord) -> str:
+    """What is wrong with one box, or ''. `inside` is what would be stored of it."""
     sizes = (record.width, record.height)
     if not np.isfinite(box).all():
         return f"has the coordinates {_listed(box)}. Expected four finite numbers."
@@ -238,7 +238,7 @@ def _box_problem(box: NDArray[np.float64], clipped: NDArray[np.float32], record:
                 return f"has {name} {box[edge]:.10g} < 0. {rule}"
             if box[edge] > sizes[low] + TOLERANCE:
                 return f"has {name} {box[edge]:.10g} > image {side} {sizes[low]}. {rule}"
-        if clipped[low] >= clipped[high]:
+        if inside[low] >= inside[high]:
             return f"has no {'width' if axis == 'x' else 'height'} inside the image: {axis} {_listed(box[[low, high]])}. {rule}"
     return ""
 
@@ -247,14 +247,21 @@ def _listed(values: NDArray[np.float64]) -> str:
     return ", ".join(f"{value:.10g}" for value in values)
 
 
-def _clipped(xyxy: NDArray[np.float64], record: ImageRecord) -> NDArray[np.float32]:
-    size = np.array([record.width, record.height, record.width, record.height], np.float64)
-    return np.clip(xyxy, 0, size).astype(np.float32)
-
-
 def _boxes(reading: Reading, index: Mapping[str, int], record: ImageRecord) -> Boxes:
     columns: dict[str, Any] = {name: _column(values) for name, values in reading.columns.items()}
-    return Boxes(_clipped(reading.xyxy, record), np.array([index[name] for name in reading.names], np.int64), **columns)
+    return Boxes(clipped(reading.xyxy, record), np.array([index[name] for name in reading.names], np.int64), **columns)
+
+
+def _with_regions(boxes: Boxes, reading: Reading, record: ImageRecord, classes: int) -> Boxes:
+    """With each region not to be judged as a crowd of every class: that is what training ignores and evaluation excuses."""
+    regions = clipped(reading.ignored, record)
+    regions = regions[(regions[:, :2] < regions[:, 2:]).all(axis=1)]
+    if not len(regions) or not classes:
+        return boxes
+    crowd = np.zeros(len(boxes), bool) if boxes.crowd is None else boxes.crowd
+    count = len(regions) * classes
+    labels = np.tile(np.arange(classes), len(regions))
+    return Boxes.concatenate([replace(boxes, crowd=crowd), Boxes(regions.repeat(classes, axis=0), labels, crowd=np.ones(count, bool))])
 
 
 def _column(values: Sequence[Any]) -> NDArray[np.object_]:

@@ -28,7 +28,7 @@ from boxwise.data.formats.layout import (
     place_images,
     split_named,
 )
-from boxwise.data.formats.listing import Listed, check_images, not_read, unlisted
+from boxwise.data.formats.listing import Listed, check_images, matched_by_name, not_read, unlisted
 from boxwise.errors import BoxwiseError
 from boxwise.files import replacing
 from boxwise.records import ImageRecord, Split
@@ -38,11 +38,12 @@ class Coco:
     """Microsoft COCO's detection format (Lin et al., ECCV 2014), bbox as x, y, width, height in pixels.
 
     COCO's file does not say whether an image without an annotation was looked at. Written beside the standard, therefore: `"labeled": true`
-    of an image known to hold no object, `"labeled": false` of one that is not labelled; also `score` and `difficult` of an annotation.
-    Other readers pass over all three.
+    of an image known to hold no object, `"labeled": false` of one that is not labelled, `"complete": false` of one in which objects are
+    missing; also `score` and `difficult` of an annotation. Other readers pass over all of them.
     """
 
     name = "coco"
+    holds = frozenset({"scores", "difficult", "crowd", "ids", "incomplete"})
 
     def read(
         self,
@@ -72,7 +73,12 @@ class Coco:
         readings = {i.image_id: r for i in listed if (r := owner[id(i)].readings.get(i.image_id)) is not None}
         names, class_ids = _classes(parsed, classes)
         named = [finding.image_id for finding in findings]
-        notes = [*not_read(others, files), *unlisted(index, [*named, *(image.image_id for image in listed)], labels)]
+        by_name = {name: image_id for file in parsed for name, image_id in file.by_name.items()}
+        notes = [
+            *not_read(others, files),
+            *matched_by_name(by_name, labels),
+            *unlisted(index, [*named, *(image.image_id for image in listed)], labels),
+        ]
         findings += [*repeats, *unlabelled(labels, checked.records, readings, expected="an annotation")]
         return assemble(checked, readings, classes=names, findings=findings, class_ids=class_ids, notes=notes)
 
@@ -157,7 +163,7 @@ def _content(dataset: Dataset, records: Sequence[ImageRecord]) -> dict[str, Any]
     return {
         "info": {"description": "written by boxwise"},
         "licenses": [],
-        "images": [_image_entry(r, number, dataset.labels.get(r.image_id)) for r, number in zip(records, image_ids, strict=True)],
+        "images": [_image_entry(r, number, dataset) for r, number in zip(records, image_ids, strict=True)],
         "annotations": _annotations(dataset, records, image_ids, class_ids),
         "categories": [{"id": n, "name": name, "supercategory": ""} for n, name in zip(class_ids, dataset.classes, strict=True)],
     }
@@ -172,9 +178,12 @@ def _numbered(ids: Sequence[Any]) -> list[Any]:
     return [next(following) if number is None else number for number in ids]
 
 
-def _image_entry(record: ImageRecord, number: int | str, boxes: Boxes | None) -> dict[str, Any]:
+def _image_entry(record: ImageRecord, number: int | str, dataset: Dataset) -> dict[str, Any]:
     entry: dict[str, Any] = {"id": number, "file_name": record.image_id, "width": record.width, "height": record.height}
-    return entry if boxes else {**entry, "labeled": boxes is not None}
+    boxes = dataset.labels.get(record.image_id)
+    if not boxes:
+        entry["labeled"] = boxes is not None
+    return {**entry, "complete": False} if record.image_id in dataset.incomplete else entry
 
 
 def _annotations(

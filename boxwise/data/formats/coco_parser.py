@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from boxwise.data.formats.base import Finding, FindingKind
-from boxwise.data.formats.checking import Reading
 from boxwise.data.formats.layout import ImageIndex, bytes_of, split_named, strict_float
 from boxwise.data.formats.listing import Listed
+from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_runs, runs_of_text
 from boxwise.errors import BoxwiseError
 
@@ -33,6 +33,7 @@ class Parsed:
     readings: dict[str, Reading] = field(default_factory=dict)
     categories: dict[Any, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    by_name: dict[str, str] = field(default_factory=dict)  # file_name → image id, where the names alone agree
 
 
 class Parser:
@@ -48,17 +49,18 @@ class Parser:
         content = self._load()
         if content is None:
             return self.result
-        self._categories(content.get("categories", []))
+        self._categories(content.get("categories") or [])
         entries = self._images(content["images"])
-        grouped = self._grouped(content.get("annotations", []), entries)
+        grouped = self._grouped(content.get("annotations") or [], entries)
         self.result.images = self._unambiguous(list(entries.values()))
         alone = {image.image_id for image in self.result.images}
-        implied = self.missing_is_empty and "annotations" in content
+        by_convention = self.missing_is_empty and content.get("annotations") is not None
         for source_id, image in entries.items():
             known = self._stated.get(source_id)
-            if image.image_id in alone and (grouped[source_id] or known or (known is None and implied)):
+            if image.image_id in alone and (grouped[source_id] or known or (known is None and by_convention)):
                 reading = self._reading(grouped[source_id], image.image_id)
-                self.result.readings[image.image_id] = replace(reading, implied=not (grouped[source_id] or known))
+                implied, partly = not (grouped[source_id] or known), source_id in self._partly
+                self.result.readings[image.image_id] = replace(reading, implied=implied, partly=partly)
         return self.result
 
     def _load(self) -> dict[str, Any] | None:
@@ -72,8 +74,8 @@ class Parser:
             self._fault(f"expected COCO's lists images, annotations and categories, found {found or 'none'}.")
             return None
         for key in ("annotations", "categories"):
-            if not isinstance(content.get(key, []), list):
-                self._fault(f"expected a list of {key}, found a {type(content[key]).__name__}.")
+            if not isinstance(content.get(key) or [], list):
+                self._fault(f"expected a list of {key}, found {_shown(content[key])}.")
                 return None
         return content
 
@@ -96,6 +98,10 @@ class Parser:
     def _images(self, entries: list[Any]) -> dict[Any, Listed]:
         """Source id → image; an id given to two files takes both out."""
         self._stated: dict[Any, bool] = {}  # source id → whether the entry says that the image is labelled
+        self._partly: set[Any] = set()  # source ids of entries that say that objects are missing
+        self._sizeless: list[str] = []  # what images with a size that is none say of it
+        names = (str(name).replace("\\", "/").removeprefix("./") for entry in entries if (name := _member(entry, "file_name")))
+        self._exact = {self._below_folder(name) for name in names} & set(self.index.paths)
         found: dict[Any, Listed] = {}
         twice: set[Any] = set()
         for row, entry in enumerate(entries):
@@ -108,6 +114,10 @@ class Parser:
                 self._repeated(f"images[{row}] has id {image.source_id} of {first.image_id}. Expected ids of their own.", image, first)
             if isinstance(entry.get("labeled"), bool):
                 self._stated[image.source_id] = entry["labeled"]
+            self._partly |= {image.source_id} if entry.get("complete") is False else set()
+        if self._sizeless:
+            odd = f"{len(self._sizeless)} images without (first: {self._sizeless[0]})"
+            self._fault(f"expected a width and a height in pixels, found {odd}. The pictures' own count.", FindingKind.SIZE_MISMATCH)
         return {source_id: image for source_id, image in found.items() if source_id not in twice}
 
     def _image(self, entry: Any, row: int) -> Listed | None:
@@ -116,15 +126,31 @@ class Parser:
             self._fault(f"images[{row}] is {_shown(entry)}. Expected an id and a file_name.")
             return None
         name = self._below_folder(file_name.replace("\\", "/").removeprefix("./"))
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or Path(name).drive or "\0" in name:
+        split = split_named(self.path.stem) or split_named(self.path.parent.name)
+        outside = PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or bool(Path(name).drive) or "\0" in name
+        image_id = (None if outside else self.index.ending_in(name, split)) or self._by_name(file_name)
+        if image_id is None and outside:
             message = f"images[{row}] has file_name {file_name!r}. Expected a path inside {self.index.folder}."
             self._fault(message, image_id=name, out=True)
             return None
-        split = split_named(self.path.stem) or split_named(self.path.parent.name)
-        image_id = self.index.ending_in(name, split) or name
-        size = tuple(int(side) for key in ("width", "height") if (side := _number(entry.get(key))) is not None and side >= 1)
-        stated = (size[0], size[1]) if len(size) == 2 else None
-        return Listed(image_id, self.index.path(image_id), split, number, stated, self.path)
+        stated = self._size(entry, row)
+        return Listed(image_id or name, self.index.path(image_id or name), split, number, stated, self.path)
+
+    def _by_name(self, file_name: str) -> str | None:
+        """The image that the name alone says, unless another entry names it by its path."""
+        found = self.index.by_name(file_name)
+        if found is None or found in self._exact:
+            return None
+        self.result.by_name[file_name] = found
+        return found
+
+    def _size(self, entry: Mapping[str, Any], row: int) -> tuple[int, int] | None:
+        sides = [_number(entry.get(key)) for key in ("width", "height")]
+        if all(side is not None and side >= 1 for side in sides):
+            return int(sides[0] or 0), int(sides[1] or 0)
+        if any(entry.get(key) is not None for key in ("width", "height")):
+            self._sizeless.append(f"images[{row}] says {_shown(entry.get('width'))} x {_shown(entry.get('height'))}")
+        return None
 
     def _below_folder(self, name: str) -> str:
         """A whole path into the image folder, as the path below it."""

@@ -1,14 +1,14 @@
 """CVAT for images 1.1: one annotations.xml with every image, its boxes and the class names in order.
 
 Reads what CVAT exports of tasks and projects, and what is written here. Coordinates are continuous pixels from 0, floats allowed.
-Polygons, masks, ellipses and rotated boxes are read as their upright extent; an image with points or lines is taken out with a finding.
-The tracks of a video are read where its frames are given as images. Knows nothing of CVAT's server.
+Polygons, masks, ellipses and rotated boxes are read as their upright extent; points and lines have none, so that their image is labelled
+in part. The tracks of a video are read where its frames are given as images. Knows nothing of CVAT's server.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path, PurePosixPath
@@ -19,8 +19,8 @@ import numpy as np
 
 from boxwise.boxes import Boxes
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
-from boxwise.data.formats.checking import Reading, assemble, unlabelled
-from boxwise.data.formats.cvat_shapes import corners_of, frames_of, is_area
+from boxwise.data.formats.checking import assemble, unlabelled
+from boxwise.data.formats.cvat_shapes import corners_of, frames_of, has_no_extent, is_area
 from boxwise.data.formats.layout import (
     XML,
     ImageIndex,
@@ -32,7 +32,8 @@ from boxwise.data.formats.layout import (
     split_named,
     write_texts,
 )
-from boxwise.data.formats.listing import Listed, check_images, not_read, unlisted
+from boxwise.data.formats.listing import Listed, check_images, matched_by_name, not_read, unlisted
+from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.xml import number, root_of, root_tag, size
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord
@@ -49,11 +50,12 @@ class Cvat:
 
     `score`, `difficult` and `crowd` of a box are attributes of it, declared with its label, so that CVAT keeps them. CVAT's file does not
     say whether a person has looked at an image without a shape. Written beside the standard, therefore: `labeled="1"` of an image known
-    to hold no object, `labeled="0"` of one that is not labelled; CVAT passes over both. In an export of CVAT itself an image tag (of any
-    name) says the former; without one, `missing_is_empty` decides.
+    to hold no object, `labeled="0"` of one that is not labelled, `complete="0"` of one in which objects are missing; CVAT passes over
+    them. In an export of CVAT itself an image tag (of whatever name) says the first; without one, `missing_is_empty` decides.
     """
 
     name = "cvat"
+    holds = frozenset({"scores", "difficult", "crowd", "incomplete"})
 
     def read(
         self,
@@ -73,7 +75,9 @@ class Cvat:
         path, *others = _xml_files(existing(labels, "a CVAT annotations.xml or a folder with one"))
         index = ImageIndex(images or image_folder((path.parent / "images", path.parent)))
         root = root_of(path, "annotations", owner="CVAT")
-        entries = [_entry(path, element, row, index) for row, element in enumerate(root.iter("image"))] + _frames(path, root, index)
+        exact = {_plain(element) for element in root.iter("image")} & set(index.paths)
+        entries = [_entry(path, element, row, index, exact) for row, element in enumerate(root.iter("image"))]
+        entries += _frames(path, root, index)
         findings = [finding for entry in entries for finding in entry.findings] + _strays(path, root)
         if not any(entry.listed is not None or entry.stated for entry in entries):
             raise BoxwiseError(findings[0].message if findings else f"{path}: expected CVAT images, found none in it.")
@@ -82,7 +86,8 @@ class Cvat:
         checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
         readings = {e.listed.image_id: e.labelled(missing_is_empty) for e in sound if e.listed is not None}
         known = {image_id: reading for image_id, reading in readings.items() if reading is not None}
-        notes = not_read(others, [path]) + unlisted(index, [entry.image_id for entry in entries], path)
+        by_name = {name: image_id for entry in sound for name, image_id in entry.by_name.items()}
+        notes = not_read(others, [path]) + matched_by_name(by_name, path) + unlisted(index, [entry.image_id for entry in entries], path)
         findings += [*repeats, *unlabelled(path, checked.records, known, expected="a shape or a tag")]
         return assemble(checked, known, classes=classes or _class_names(root, known.values()), findings=findings, notes=notes)
 
@@ -104,13 +109,17 @@ def is_cvat(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One <image>: its record and labels, unless there is a fault. stated: whether the file marks it as labelled, or as not."""
+    """One <image>: its record and labels, unless there is a fault. stated: whether the file marks it as labelled, or as not.
+
+    by_name: what the file calls it → image id, where the names alone agree.
+    """
 
     reading: Reading
     image_id: str = ""
     listed: Listed | None = None
     stated: bool | None = None
     findings: list[Finding] = field(default_factory=list)
+    by_name: Mapping[str, str] = field(default_factory=dict)
 
     def labelled(self, missing_is_empty: bool) -> Reading | None:
         """The reading; None where the image is unlabelled."""
@@ -130,31 +139,41 @@ def _xml_files(labels: Path) -> list[Path]:
     return found
 
 
-def _entry(path: Path, element: Element, row: int, index: ImageIndex) -> _Entry:
-    name = element.get("name", "").replace("\\", "/").removeprefix("./")
-    if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name or Path(name).drive:
+def _plain(element: Element) -> str:
+    return element.get("name", "").replace("\\", "/").removeprefix("./")
+
+
+def _entry(path: Path, element: Element, row: int, index: ImageIndex, exact: Set[str]) -> _Entry:
+    """exact: the images that some entry calls by their ids; no other is taken for them by its name."""
+    name = _plain(element)
+    split = split_named(element.get("subset", ""))
+    outside = not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name or bool(Path(name).drive)
+    image_id = None if outside else index.ending_in(name, split)
+    by_name = None if image_id else index.by_name(name)
+    by_name = None if by_name in exact else by_name
+    image_id = image_id or by_name
+    if image_id is None and outside:
         message = f"{path}: image {row} has the name {element.get('name')!r}. Expected a path inside {index.folder}."
         fault = Finding(FindingKind.BAD_LABEL_FILE, path, message, name or None, quarantined=True)
         return _Entry(Reading(path, (), np.zeros((0, 4))), name, findings=[fault])
-    split = split_named(element.get("subset", ""))
-    image_id = index.ending_in(name, split) or name
+    image_id = image_id or name
     listed = Listed(image_id, index.path(image_id), split, None, size(element.get("width"), element.get("height")), path)
-    faults = [*_shapes_without_area(element), *_odd_rotations(element)]
+    faults = [*_unknown_children(element), *_odd_rotations(element)]
     findings = [
         Finding(FindingKind.BAD_BOX, path, f"{path}: {image_id} {fault} Expected boxes.", image_id, quarantined=True) for fault in faults
     ]
-    reading = _reading(path, [shape for shape in element if is_area(shape)], f"{image_id} ")
-    return _Entry(reading, image_id, None if faults else listed, _stated(element), findings)
+    reading = replace(_reading(path, list(element), f"{image_id} "), partly=element.get("complete") == "0")
+    return _Entry(reading, image_id, None if faults else listed, _stated(element), findings, {name: by_name} if by_name else {})
 
 
 def _stated(image: Element) -> bool | None:
-    if any(is_area(child) or child.tag == "tag" for child in image):
+    if any(is_area(child) or has_no_extent(child) or child.tag == "tag" for child in image):
         return True
     return {"1": True, "0": False}.get(image.get("labeled", ""))
 
 
-def _shapes_without_area(image: Element) -> Iterable[str]:
-    found = Counter(child.tag for child in image if not is_area(child) and child.tag != "tag")
+def _unknown_children(image: Element) -> Iterable[str]:
+    found = Counter(child.tag for child in image if not (is_area(child) or has_no_extent(child) or child.tag == "tag"))
     return [f"has {count} {'shape' if count == 1 else 'shapes'} of the kind {tag!r}." for tag, count in found.items()]
 
 
@@ -164,7 +183,10 @@ def _odd_rotations(image: Element) -> Iterable[str]:
             yield f"box {row} ({shape.get('label', '')!r}) is rotated by {shape.get('rotation')} degrees."
 
 
-def _reading(path: Path, shapes: Sequence[Element], subject: str) -> Reading:
+def _reading(path: Path, children: Sequence[Element], subject: str) -> Reading:
+    """What the children of an <image>, or the shapes on a frame, say."""
+    shapes = [child for child in children if is_area(child)]
+    missing = Counter(child.tag for child in children if has_no_extent(child))
     shaped = [corners_of(shape) for shape in shapes]
     xyxy = np.array([corners for corners, _ in shaped], np.float64).reshape(-1, 4)
     stated = [{a.get("name"): (a.text or "").strip() for a in shape.findall("attribute")} for shape in shapes]
@@ -176,7 +198,7 @@ def _reading(path: Path, shapes: Sequence[Element], subject: str) -> Reading:
     if np.isfinite(scores).any():
         columns["scores"] = [score if isfinite(score) else None for score in scores]
     names = [shape.get("label", "") for shape in shapes]
-    return Reading(path, names, xyxy, columns, subject, shapes=Counter(kind for _, kind in shaped if kind))
+    return Reading(path, names, xyxy, columns, subject, shapes=Counter(kind for _, kind in shaped if kind), missing=missing)
 
 
 def _strays(path: Path, root: Element) -> list[Finding]:
@@ -253,10 +275,12 @@ def _declare(label: Element, name: str, columns: Sequence[str]) -> None:
 
 
 def _image(element: Element, row: int, record: ImageRecord, dataset: Dataset) -> None:
-    stated = {"id": row, "name": record.image_id, "subset": record.split, "width": record.width, "height": record.height}
+    stated: dict[str, Any] = {"id": row, "name": record.image_id, "subset": record.split, "width": record.width, "height": record.height}
     boxes = dataset.labels.get(record.image_id, Boxes.empty())
     if not len(boxes):
         stated["labeled"] = int(record.image_id in dataset.labels)
+    if record.image_id in dataset.incomplete:
+        stated["complete"] = 0
     for name, value in stated.items():
         if value is not None:
             element.set(name, str(value))

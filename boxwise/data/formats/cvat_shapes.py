@@ -15,6 +15,7 @@ from boxwise.data.formats.shapes import Corners, around_ellipse, around_points, 
 from boxwise.data.formats.xml import number
 
 _AREAS = ("box", "polygon", "mask", "ellipse", "cuboid")
+_NO_EXTENT = ("points", "polyline", "skeleton")
 _BOX = ("xtl", "ytl", "xbr", "ybr")
 _CUBOID = [(f"x{corner}{side}", f"y{corner}{side}") for corner in ("tl", "bl", "tr", "br") for side in "12"]
 
@@ -22,6 +23,11 @@ _CUBOID = [(f"x{corner}{side}", f"y{corner}{side}") for corner in ("tl", "bl", "
 def is_area(shape: Element) -> bool:
     """Whether the shape covers an area; points and lines do not."""
     return shape.tag in _AREAS
+
+
+def has_no_extent(shape: Element) -> bool:
+    """Whether the shape marks an object without saying how far it goes."""
+    return shape.tag in _NO_EXTENT
 
 
 def corners_of(shape: Element) -> tuple[Corners, str]:

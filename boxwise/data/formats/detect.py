@@ -13,7 +13,7 @@ from pathlib import Path
 
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.cvat import is_cvat
-from boxwise.data.formats.layout import is_file, is_folder
+from boxwise.data.formats.layout import is_file, is_folder, split_named
 from boxwise.data.formats.xml import root_tag
 from boxwise.data.formats.yolo_layouts import SHEETS
 from boxwise.data.formats.yolo_lines import parse
@@ -22,6 +22,8 @@ from boxwise.errors import BoxwiseError
 
 _DEPTH, _HEAD, _TRIED = 2, 1 << 16, 20
 _LABELS = (".xml", ".json", ".csv", ".txt")
+_MEANT = re.compile(r"(images?|labels?|annotations?|jpegimages|imagesets|(image|label)_2|obj_.*_data)", re.IGNORECASE)
+_ABOUT = re.compile(r"(readme|license|licence)[^/]*(\.txt|\.md)?", re.IGNORECASE)
 _PROSE = re.compile(r"(readme|license|licence|notes|classes|labels|requirements|train|val|valid|test)[^/]*\.txt", re.IGNORECASE)
 
 
@@ -50,6 +52,18 @@ def detect_format(path: Path) -> str | None:
     return next((name for shown in (near, folders) for rule in rules if (name := rule(shown)) is not None), None)
 
 
+def unwrapped(path: Path) -> Path:
+    """The folder in which a data set lies that an archive has unpacked into a folder of its own: the only thing in `path`, if that is one.
+
+    A folder called after a split, or as formats call theirs, is no wrapper.
+    """
+    inner = next(_folders(path, depth=0)) if is_folder(path) else None
+    if inner is None or len(inner.folders) != 1 or any(not _ABOUT.fullmatch(name) for name in inner.files):
+        return path
+    (name,) = inner.folders
+    return path if _MEANT.fullmatch(name) or split_named(name) else unwrapped(path / name)
+
+
 def unused_labels(path: Path) -> list[Finding]:
     """One finding for files below `path` that look like labels, if there are any: for a reader that takes images alone."""
     folders = list(_folders(path, depth=2 * _DEPTH))
@@ -67,12 +81,26 @@ def _folders(root: Path, depth: int = _DEPTH) -> Iterator[_Folder]:
     for number in range(depth + 1):
         following: list[Path] = []
         for path in level:
-            with os.scandir(path) as entries:
-                shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-            inner = [entry.name for entry in shown if entry.is_dir()]
-            yield _Folder(path, number, [entry.name for entry in shown if not entry.is_dir()], inner)
+            shown = [entry for entry in _entries(path) if not entry.name.startswith(".")]
+            inner = [entry.name for entry in shown if _is_folder(entry)]
+            yield _Folder(path, number, [entry.name for entry in shown if not _is_folder(entry)], inner)
             following += [path / name for name in inner]
         level = following
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _format_of_file(path: Path) -> str | None:

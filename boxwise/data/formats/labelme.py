@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
-from boxwise.data.formats.checking import Reading, assemble, unlabelled
+from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, image_folder
 from boxwise.data.formats.listing import Listed, check_images, torn
+from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_ellipse, around_points
 from boxwise.errors import BoxwiseError
 
 _AREAS = {"rectangle": "", "polygon": "polygon", "": "polygon", "circle": "circle", "mask": "mask", "rotation": "rotated box"}
+_NO_EXTENT = {"line": "line", "linestrip": "line", "point": "point", "points": "point"}
 
 
 class LabelMe:
@@ -38,7 +40,7 @@ class LabelMe:
         coordinates: Coordinates = UPRIGHT,
         progress: Progress | None = None,
     ) -> Dataset:
-        """As `Reader.read`. An image without a JSON is unlabelled; points and lines take their image out."""
+        """As `Reader.read`. An image without a JSON is unlabelled; one with points or lines is labelled in part."""
         folder = existing(labels, "a folder of LabelMe's JSON files")
         paths = files_below(folder, ".json") if folder.is_dir() else [folder]
         root = folder if folder.is_dir() else folder.parent
@@ -83,12 +85,16 @@ def _parse(path: Path, root: Path, index: ImageIndex) -> _File:
     name = PurePosixPath(str(content.get("imagePath", "")).replace("\\", "/")).name
     image_id = index.with_stem(stem, name) or (index.ending_in(name) if name else None) or f"{stem}.jpg"
     listed = Listed(image_id, index.path(image_id), size=_size(content), source=path)
-    odd = Counter(str(shape.get("shape_type")) for shape in shapes if (shape.get("shape_type") or "") not in _AREAS)
+    odd = Counter(str(shape.get("shape_type")) for shape in shapes if _kind(shape) not in _AREAS and _kind(shape) not in _NO_EXTENT)
     faults = tuple(
         Finding(FindingKind.BAD_BOX, path, f"{path}: has {count} shapes of the kind {kind!r}. Expected boxes.", image_id, quarantined=True)
         for kind, count in odd.items()
     )
     return _File(listed, _reading(path, shapes), faults)
+
+
+def _kind(shape: Mapping[str, Any]) -> str:
+    return str(shape.get("shape_type") or "")
 
 
 def _size(content: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -97,9 +103,11 @@ def _size(content: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _reading(path: Path, shapes: list[dict[str, Any]]) -> Reading:
-    kinds = [_AREAS.get(shape.get("shape_type") or "", "") for shape in shapes]
-    xyxy = np.array([_corners(shape) for shape in shapes], np.float64).reshape(-1, 4)
-    return Reading(path, [str(shape.get("label", "")) for shape in shapes], xyxy, shapes=Counter(kind for kind in kinds if kind))
+    areas = [shape for shape in shapes if _kind(shape) in _AREAS]
+    missing = Counter(_NO_EXTENT[_kind(shape)] for shape in shapes if _kind(shape) in _NO_EXTENT)
+    kinds = Counter(kind for shape in areas if (kind := _AREAS[_kind(shape)]))
+    xyxy = np.array([_corners(shape) for shape in areas], np.float64).reshape(-1, 4)
+    return Reading(path, [str(shape.get("label", "")) for shape in areas], xyxy, shapes=kinds, missing=missing)
 
 
 def _corners(shape: Mapping[str, Any]) -> Corners:

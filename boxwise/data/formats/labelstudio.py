@@ -17,14 +17,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
-from boxwise.data.formats.checking import Reading, assemble, unlabelled
+from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import JSON, ImageIndex, bytes_of, existing, image_folder, is_file
 from boxwise.data.formats.listing import Listed, check_images, not_read, unlisted
+from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_brush, around_ellipse, around_points, around_rotated
 from boxwise.errors import BoxwiseError
 
 _WIDEST = 1e6  # pixels; what is stated beyond is no size
 _NO_OBJECTS = {"choices", "textarea", "number", "rating", "taxonomy", "datetime", "relation", "pairwise", "ranker"}
+_NO_EXTENT = {"keypointlabels": "point", "keypoint": "point", "vectorlabels": "line", "vector": "line"}
 _LABELS = ("rectanglelabels", "ellipselabels", "polygonlabels", "brushlabels", "labels", "hypertextlabels")
 
 
@@ -90,8 +92,7 @@ def _tasks(path: Path, index: ImageIndex) -> tuple[dict[str, _Task], list[Findin
         if name is None:
             findings.append(Finding(FindingKind.BAD_LABEL_FILE, path, f"{path}: task {row} has no image. Expected one in its data."))
             continue
-        tails = ("/".join(name.split("/")[count:]) for count in range(name.count("/") + 1))  # what comes first is the server's
-        image_id = next((found for tail in tails if (found := index.ending_in(tail))), name.rpartition("/")[2])
+        image_id = index.by_name(name) or name.rpartition("/")[2]  # what comes first is the server's
         results = _results(task)
         listed = Listed(image_id, index.path(image_id), source=path, size=_stated_size(results))
         before = tasks[image_id].reading if image_id in tasks else None
@@ -109,16 +110,19 @@ def _image_name(task: Any) -> str | None:
     if not isinstance(data, dict):
         return None
     entries = [data.get(key) for key in ("image", "img", "url")] + list(data.values())
-    address = next((text for text in entries if isinstance(text, str) and "." in text.rpartition("/")[2]), None)
-    if address is None:
-        return None
+    names = (_path_of(text) for text in entries if isinstance(text, str))
+    name = next((name for name in names if "." in name.rpartition("/")[2]), None)
+    return None if name is None or ".." in name.split("/") else name
+
+
+def _path_of(address: str) -> str:
+    """The path of an address; '' where it is none."""
     try:
         split = urlsplit(address.replace("\\", "/"))
         inner = parse_qs(split.query).get("d", [])
     except ValueError:
-        return None
-    name = unquote(inner[0] if inner else split.path).lstrip("/")
-    return None if ".." in name.split("/") else name
+        return ""
+    return unquote(inner[0] if inner and "." in inner[0] else split.path).lstrip("/")
 
 
 def _results(task: Mapping[str, Any]) -> list[list[Any]]:
@@ -156,11 +160,18 @@ def _reading(path: Path, result: Iterable[Any], image_id: str) -> Reading:
         region["types"].append(_member(entry, "type"))
         sizes = {key: entry[key] for key in ("original_width", "original_height") if key in entry} if isinstance(entry, dict) else {}
         region.update({**sizes, **(value if isinstance(value, dict) else {})})
-    shaped = [(region, *_corners(region)) for region in regions.values() if not set(region["types"]) <= _NO_OBJECTS]
+    objects = [region for region in regions.values() if not set(region["types"]) <= _NO_OBJECTS]
+    missing = Counter(kind for region in objects if (kind := _without_extent(region)))
+    shaped = [(region, *_corners(region)) for region in objects if not _without_extent(region)]
     xyxy = np.array([corners for _, corners, _ in shaped], np.float64).reshape(-1, 4) / 100
     names = [_name(region) for region, _, _ in shaped]
     shapes = Counter(kind for _, _, kind in shaped if kind)
-    return Reading(path, names, xyxy, subject=f"{image_id} ", relative=True, shapes=shapes)
+    return Reading(path, names, xyxy, subject=f"{image_id} ", relative=True, shapes=shapes, missing=missing)
+
+
+def _without_extent(region: Mapping[str, Any]) -> str:
+    """'point' or 'line' for a region that is one; '' for any other. JSON-MIN gives no types, but the name of the labels."""
+    return next((kind for word, kind in _NO_EXTENT.items() if word in region["types"] or word in region), "")
 
 
 def _name(region: Mapping[str, Any]) -> str:

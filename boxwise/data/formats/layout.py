@@ -5,7 +5,6 @@ Returns image ids: paths below the image folder in POSIX form. Knows nothing of 
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections import defaultdict
@@ -16,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from boxwise.data.formats.base import Dataset, is_unspeakable, printable
 from boxwise.data.images import IMAGE_SUFFIXES, find_images
 from boxwise.errors import BoxwiseError
-from boxwise.files import replacing
+from boxwise.files import replacing, walk
 from boxwise.records import Split
 
 _SPLIT_WORDS = {
@@ -59,7 +58,7 @@ def image_folder(candidates: Iterable[Path]) -> Path:
 
 
 def _has_images(folder: Path) -> bool:
-    return any(Path(name).suffix.lower() in IMAGE_SUFFIXES for _, _, names in os.walk(folder) for name in names)
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in walk(folder))
 
 
 def existing(path: Path, kind: str) -> Path:
@@ -87,8 +86,7 @@ def is_folder(path: Path) -> bool:
 
 def files_below(folder: Path, suffix: str) -> list[Path]:
     """All files below `folder` with `suffix` in any case, sorted; also what has the name but is no regular file, hidden ones left out."""
-    found = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names if name.lower().endswith(suffix))
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return sorted(path for path in walk(folder) if path.name.lower().endswith(suffix))
 
 
 def bytes_of(path: Path) -> bytes:
@@ -108,9 +106,16 @@ def strict_float(text: str) -> float:
     return float(text)
 
 
+def text_of(path: Path) -> str:
+    """The text of a list: UTF-8, or UTF-16 as Windows writes it, with its mark. Raises BoxwiseError where it cannot be read."""
+    content = bytes_of(path)
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return content.decode(encoding, errors="replace")
+
+
 def lines_of(path: Path) -> list[str]:
     """The lines of a list, stripped; [] when there is no such file."""
-    text = bytes_of(path).decode("utf-8-sig", errors="replace") if is_file(path) else ""
+    text = text_of(path) if is_file(path) else ""
     return [line.strip() for line in text.rstrip().splitlines()]
 
 
@@ -209,6 +214,12 @@ class ImageIndex:
         found = self._exact(tail) or self._only(tail, split)
         plain = unhashed(tail)
         return found if found or plain is None else self.ending_in(plain, split)
+
+    def by_name(self, address: str) -> str | None:
+        """The image whose path ends as `address` does, a path or URL elsewhere: by as many parts as agree, at last by its name alone."""
+        parts = [part for part in address.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        tails = ("/".join(parts[count:]) for count in range(len(parts)))
+        return next((found for tail in tails if (found := self.ending_in(tail))), None)
 
     def _exact(self, name: str) -> str | None:
         if name in self.paths:

@@ -101,6 +101,14 @@ def not_read(candidates: Iterable[Path], read: Sequence[Path]) -> list[str]:
     return [f"{len(left)} more files beside {read[0].name} are not read (first: {left[0]})."] if left else []
 
 
+def matched_by_name(pairs: Mapping[str, str], source: Path) -> list[str]:
+    """A note on images that were found by their name alone, if there are any. pairs: what `source` calls them → image id."""
+    if not pairs:
+        return []
+    said, image_id = next(iter(pairs.items()))
+    return [f"{len(pairs)} images of {source} are found by their file names (first: {said!r} is {image_id})."]
+
+
 def unlisted(index: ImageIndex, listed: Iterable[str | None], source: Path) -> list[str]:
     """A note on the images of the folder that `source`, a file that lists images, does not list, if there are any."""
     left = sorted(set(index.paths) - set(listed))

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
-from boxwise.data.formats.checking import Reading, assemble, unlabelled
+from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import STRICTNESS, ImageIndex, bytes_of, existing, files_below, image_folder, split_named
 from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.xml import number
 from boxwise.errors import BoxwiseError
 from boxwise.records import Split

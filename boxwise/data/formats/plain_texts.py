@@ -1,6 +1,6 @@
 """KITTI and VisDrone, read only: one text file an image, one line an object, in pixels, classes by name or by a fixed number.
 
-Regions that the file marks as ignored give no boxes; one finding counts them.
+Regions that both mark as not to be judged are ignored regions: crowds of every class.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
-from boxwise.data.formats.checking import Reading, assemble, unlabelled
+from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, image_folder, strict_float
 from boxwise.data.formats.listing import Listed, check_images, torn
+from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import Corners
 from boxwise.errors import BoxwiseError
 
 VISDRONE = ("pedestrian", "people", "bicycle", "car", "van", "truck", "tricycle", "awning-tricycle", "bus", "motor")
 _VISDRONE_OTHERS = 11
 
-Line = tuple[str, Corners]  # class name, "" for an ignored region
+Line = tuple[str, Corners, float | None]  # class name, "" for a region not to be judged; corners; the score, where the line has one
 
 
 @dataclass(frozen=True)
@@ -46,37 +47,48 @@ class PlainTexts:
     ) -> Dataset:
         """As `Reader.read`. Every image has a file in these formats, so one without is unlabelled, also with `missing_is_empty`."""
         root = existing(labels, f"a {self.name} folder")
-        pairs = [(root / below, root / beside) for below, beside in self.folders if (root / below).is_dir()]
-        texts, folder = pairs[0] if pairs else (root, root)
+        texts, folder = self._places(root)
         index = ImageIndex(images or image_folder((folder, root / "images", root)))
         readings: dict[str, Reading] = {}
         findings: list[Finding] = []
-        ignored = 0
-        for path in files_below(texts, ".txt"):
-            stem = path.relative_to(texts).with_suffix("").as_posix()
-            image_id = index.with_stem(stem) or index.with_stem(PurePosixPath(stem).name) or f"{stem}.jpg"
+        for path in self._texts(texts):
+            image_id = self._image_id(path, texts, index)
             if image_id in readings:
                 findings.append(torn(path, image_id, readings[image_id].path))
                 continue
             try:
-                readings[image_id], regions = self._reading(path)
-                ignored += regions
+                readings[image_id] = self._reading(path)
             except (BoxwiseError, UnicodeDecodeError) as error:
                 findings.append(Finding(FindingKind.BAD_LABEL_FILE, path, str(error), image_id, quarantined=True))
         if not readings and not findings:
             raise BoxwiseError(f"{labels}: expected text files of {self.name}, found none.")
         out = {finding.image_id for finding in findings}
-        listed = [Listed(image_id, index.path(image_id)) for image_id in sorted({*index.paths, *readings} - out)]
+        splits = index.folder_splits()
+        listed = [Listed(i, index.path(i), splits.get(i)) for i in sorted({*index.paths, *readings} - out)]
         checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
         findings += unlabelled(texts, checked.records, readings, expected="a text file")
-        if ignored:
-            message = f"{texts}: expected objects, found {ignored} regions marked as ignored. They are passed over."
-            findings.append(Finding(FindingKind.OTHER_SHAPE, texts, message))
         names = classes or self.known or tuple(sorted({name for reading in readings.values() for name in reading.names}))
         return assemble(checked, readings, classes=names, findings=findings)
 
-    def _reading(self, path: Path) -> tuple[Reading, int]:
-        """The objects of one file, and how many regions are ignored. Raises BoxwiseError."""
+    def _places(self, root: Path) -> tuple[Path, Path]:
+        """Where the texts and the images lie: in the folders of the format; else both anywhere below the root."""
+        pairs = [(root / below, root / beside) for below, beside in self.folders if (root / below).is_dir()]
+        return pairs[0] if pairs else (root, root)
+
+    def _texts(self, folder: Path) -> list[Path]:
+        """The label files below `folder`: those in folders called as the format calls them, such as one a split, if there are any."""
+        found = files_below(folder, ".txt")
+        called = {PurePosixPath(below).name for below, _ in self.folders}
+        return [path for path in found if path.parent.name in called] or found
+
+    def _image_id(self, path: Path, texts: Path, index: ImageIndex) -> str:
+        stem = path.relative_to(texts).with_suffix("").as_posix()
+        twins = (f"/{stem}".replace(f"/{below}/", f"/{beside}/").removeprefix("/") for below, beside in self.folders)
+        names = (stem, *twins, PurePosixPath(stem).name)
+        return next((found for name in names if (found := index.with_stem(name))), f"{stem}.jpg")
+
+    def _reading(self, path: Path) -> Reading:
+        """The objects of one file, and the regions that are not to be judged. Raises BoxwiseError."""
         found: list[Line] = []
         for row, line in enumerate(bytes_of(path).decode("utf-8-sig").splitlines(), start=1):
             if line.strip():
@@ -84,25 +96,35 @@ class PlainTexts:
                     found.append(self.line(line))
                 except (ValueError, OverflowError, IndexError):
                     raise BoxwiseError(f"{path}: line {row} is {line.strip()[:60]!r}. Expected a line of {self.name}.") from None
-        objects = [(name, corners) for name, corners in found if name]
-        xyxy = np.array([corners for _, corners in objects], np.float64).reshape(-1, 4)
-        return Reading(path, [name for name, _ in objects], xyxy), len(found) - len(objects)
+        objects = [one for one in found if one[0]]
+        scores = [score for _, _, score in objects]
+        columns = {"scores": scores} if any(score is not None for score in scores) else {}
+        xyxy, ignored = (
+            np.array([one[1] for one in part], np.float64).reshape(-1, 4) for part in (objects, [o for o in found if not o[0]])
+        )
+        return Reading(path, [name for name, _, _ in objects], xyxy, columns, ignored=ignored)
 
 
 def kitti_line(line: str) -> Line:
-    """`type truncated occluded alpha x1 y1 x2 y2 ...` (Geiger et al., CVPR 2012)."""
+    """`type truncated occluded alpha x1 y1 x2 y2 ...`, sixteenth a score where it is a result (Geiger et al., CVPR 2012)."""
     words = line.split()
     x1, y1, x2, y2 = map(strict_float, words[4:8])
-    return "" if words[0] == "DontCare" else words[0], (x1, y1, x2, y2)
+    ignored = "".join(filter(str.isalnum, words[0].casefold())) == "dontcare"
+    return "" if ignored else words[0], (x1, y1, x2, y2), strict_float(words[15]) if len(words) > 15 else None
 
 
 def visdrone_line(line: str) -> Line:
-    """`x,y,width,height,score,category,truncation,occlusion`, categories 0 and 11 ignored (Zhu et al., TPAMI 2021)."""
-    x, y, width, height, _, category = (int(strict_float(word)) for word in line.strip().rstrip(",").split(",")[:6])
-    corners = (float(x), float(y), float(x + width), float(y + height))
-    if not 0 <= category <= _VISDRONE_OTHERS:
+    """`x,y,width,height,score,category,truncation,occlusion` (Zhu et al., TPAMI 2021).
+
+    Not to be judged: category 0, category 11 (others), and what has the score 0. Truth has the score 1; any other is a result's.
+    """
+    words = line.strip().rstrip(",").split(",")[:6]
+    x, y, width, height, score, category = (strict_float(word) for word in words)
+    if category not in range(_VISDRONE_OTHERS + 1):
         raise ValueError(f"category {category}")
-    return "" if category in (0, _VISDRONE_OTHERS) else VISDRONE[category - 1], corners
+    ignored = category in (0, _VISDRONE_OTHERS) or score == 0
+    name = "" if ignored else VISDRONE[int(category) - 1]
+    return name, (x, y, x + width, y + height), None if score == 1 else score
 
 
 KITTI = PlainTexts("kitti", (("label_2", "image_2"), ("training/label_2", "training/image_2")), kitti_line)

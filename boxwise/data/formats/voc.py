@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import degrees
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,13 +16,11 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
-from boxwise.boxes import Boxes
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
-from boxwise.data.formats.checking import Reading, assemble, unlabelled
+from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import (
     STRICTNESS,
     ImageIndex,
-    bytes_of,
     check_names,
     existing,
     files_below,
@@ -34,9 +32,11 @@ from boxwise.data.formats.layout import (
     shared_stems,
     split_named,
     stem_of,
+    text_of,
     write_texts,
 )
 from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_rotated
 from boxwise.data.formats.xml import number, root_of, size
 from boxwise.errors import BoxwiseError
@@ -49,11 +49,12 @@ _BOX_TAGS = ("bndbox", "robndbox", "xmin")
 class Voc:
     """The PASCAL Visual Object Classes layout (Everingham et al., IJCV 2010).
 
-    Written beside the standard: `classes.txt`, one name a line, which keeps the order of classes and those without a box, and a `crowd`
-    element where boxes have that column. Other readers pass over both.
+    Written beside the standard: `classes.txt`, one name a line, which keeps the order of classes and those without a box, a `crowd`
+    element where boxes have that column, and `<complete>0</complete>` where objects are missing. Other readers pass over all of them.
     """
 
     name = "voc"
+    holds = frozenset({"difficult", "crowd", "incomplete"})
 
     def read(
         self,
@@ -94,7 +95,7 @@ class Voc:
         texts = {target / "classes.txt": _lines(dataset.classes)}
         for record in dataset.images:
             if record.image_id in dataset.labels:
-                tree = _tree(record, dataset.labels[record.image_id], dataset.classes)
+                tree = _tree(record, dataset)
                 texts[target / "Annotations" / f"{stems[record.image_id]}.xml"] = tostring(tree, encoding="unicode")
         write_texts(texts)
         if copy_images:
@@ -139,7 +140,8 @@ def _parse(path: Path, origin: int) -> _File:
         return _File(path, fault=str(error))
     file_name = (root.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
     stated = size(root.findtext("size/width"), root.findtext("size/height"))
-    return _File(path, file_name, stated, _reading(path, objects, origin))
+    reading = replace(_reading(path, objects, origin), partly=(root.findtext("complete") or "").strip() == "0")
+    return _File(path, file_name, stated, reading)
 
 
 def _objects(path: Path, root: Element) -> list[Element]:
@@ -215,7 +217,7 @@ def _splits(folder: Path, index: ImageIndex, labelled: Mapping[str, str]) -> tup
     splits: dict[str, Split] = {}
     findings = []
     for path, split in _set_files(folder):
-        for entry in bytes_of(path).decode("utf-8-sig", errors="replace").splitlines():
+        for entry in text_of(path).splitlines():
             image_id = _listed_id(entry, index) or _listed_id(entry.strip(), index) or labelled.get(entry.strip())
             if image_id is None:
                 if entry.strip():
@@ -261,11 +263,12 @@ def _xml_stems(records: Iterable[ImageRecord]) -> dict[str, str]:
     return {image_id: image_id if stem_of(image_id) in shared else stem_of(image_id) for image_id in ids}
 
 
-def _tree(record: ImageRecord, boxes: Boxes, classes: tuple[str, ...]) -> Element:
+def _tree(record: ImageRecord, dataset: Dataset) -> Element:
+    boxes, classes = dataset.labels[record.image_id], dataset.classes
     root = Element("annotation")
     _add(root, {"folder": "JPEGImages", "filename": PurePosixPath(record.image_id).name})
     _add(SubElement(root, "size"), {"width": record.width, "height": record.height, "depth": 3})
-    _add(root, {"segmented": 0})
+    _add(root, {"segmented": 0, **({"complete": 0} if record.image_id in dataset.incomplete else {})})
     for row in range(len(boxes)):
         element = SubElement(root, "object")
         difficult = boxes.difficult is not None and bool(boxes.difficult[row])

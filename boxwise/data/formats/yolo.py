@@ -14,11 +14,12 @@ import yaml
 
 from boxwise.boxes import Boxes
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
-from boxwise.data.formats.checking import assemble, empty_by_convention, unlabelled
+from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import check_names, existing, place_images, shared_stems, write_texts
 from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.reading import empty_by_convention
 from boxwise.data.formats.yolo_layouts import locate, owners, read_sheet, splits_of, swapped
-from boxwise.data.formats.yolo_lines import Parsed, column_findings, holds_scores, numbered_names, parse
+from boxwise.data.formats.yolo_lines import Parsed, column_findings, holds_scores, maybe_poses, numbered_names, parse
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Split
 
@@ -27,11 +28,12 @@ class Yolo:
     """The text format of Darknet (Redmon et al., CVPR 2016) with the data.yaml that its successors added.
 
     Written with list files (train.txt, ...) instead of folders a split, so that image ids are the same in every format. It cannot hold
-    `difficult`, `crowd` and ids. A sixth number is a score where all of them are fractions from 0 to 1 (else the id of a track,
-    which is passed over); key points are passed over where data.yaml gives their shape.
+    `difficult`, ids and crowds; crowds are left out. A sixth number is a score where all of them are fractions from 0 to 1 (else the id of
+    a track, which is passed over); key points are passed over where data.yaml gives their shape.
     """
 
     name = "yolo"
+    holds = frozenset({"scores"})
 
     def read(
         self,
@@ -64,7 +66,8 @@ class Yolo:
             readings |= {r.image_id: empty_by_convention(folders.labels) for r in checked.records if r.image_id not in readings}
         findings += unlabelled(folders.labels, checked.records, readings, expected="a label file")
         known = classes or tuple(dict.fromkeys(names))
-        return assemble(checked, readings, classes=known, findings=findings, notes=_notes(sheet.names or classes, sheet.keypoints, names))
+        notes = [*sheet.notes, *_notes(sheet.names or classes, sheet.keypoints, names), *maybe_poses(parsed.values())]
+        return assemble(checked, readings, classes=known, findings=findings, notes=notes)
 
     def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> None:
         """As `Format.write`: data.yaml, a list a split, labels/<image_id>.txt, and images/<image_id> when copied."""
@@ -107,6 +110,7 @@ def _label_name(label: PurePosixPath, shared: set[str]) -> str:
 
 
 def _lines(boxes: Boxes, record: ImageRecord) -> str:
+    boxes = boxes if boxes.crowd is None else boxes[~boxes.crowd]
     rows = []
     for row in range(len(boxes)):
         x1, y1, x2, y2 = boxes.xyxy[row].tolist()

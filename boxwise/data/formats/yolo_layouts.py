@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path, PurePosixPath
 from reprlib import Repr
 from typing import Any
@@ -26,6 +27,7 @@ from boxwise.data.formats.layout import (
     is_file,
     is_folder,
     listed_names,
+    text_of,
     unhashed,
 )
 from boxwise.data.formats.listing import torn
@@ -45,7 +47,7 @@ _brief.maxstring = 60
 class Sheet:
     """What data.yaml or obj.data says, or a folder without one implies. base: what its paths are relative to.
 
-    keypoints: how many numbers of key points each line of a pose file ends with.
+    keypoints: how many numbers of key points each line of a pose file ends with. notes: what of it was not followed.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class Sheet:
     names: tuple[str, ...] = ()
     entries: Mapping[Split, Sequence[str]] = field(default_factory=dict)
     keypoints: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,15 +95,17 @@ def _yaml_sheet(path: Path) -> Sheet:
     if not isinstance(content, dict):
         raise ValueError(f"a {type(content).__name__}")
     said = content.get("path")
-    base = path.parent / said if isinstance(said, str) else path.parent
+    base = path.parent / said.replace("\\", "/") if isinstance(said, str) else path.parent
+    followed = is_folder(base) and base != base.parent  # the root of a disk is no data set
+    notes = () if followed else (f"{path}: its path {_brief.repr(said)} is no folder here; paths are taken from {path.parent}.",)
     entries = {split: _texts(content[key], key) for key, split in _SPLIT_KEYS.items() if content.get(key)}
     names = _names(content.get("names")) or _listed(path.parent)
-    return Sheet(path, base if is_folder(base) else path.parent, names, entries, _keypoints(content.get("kpt_shape")))
+    return Sheet(path, base if followed else path.parent, names, entries, _keypoints(content.get("kpt_shape")), notes)
 
 
 def _darknet_sheet(path: Path) -> Sheet:
     """Darknet's `key = value` lines; paths that lead nowhere are looked for beside the file, where exports put them."""
-    lines = (line.partition("=") for line in bytes_of(path).decode("utf-8-sig", errors="replace").splitlines())
+    lines = (line.partition("=") for line in text_of(path).splitlines())
     content = {key.strip(): value.strip() for key, equals, value in lines if equals}
     entries = {split: [_beside(path.parent, content[key])] for key, split in _SPLIT_KEYS.items() if content.get(key)}
     named = listed_names(path.parent / _beside(path.parent, content["names"])) if content.get("names") else ()
@@ -108,6 +113,7 @@ def _darknet_sheet(path: Path) -> Sheet:
 
 
 def _beside(folder: Path, said: str) -> str:
+    said = said.replace("\\", "/")
     return said if is_file(folder / said) else PurePosixPath(said).name
 
 
@@ -142,7 +148,7 @@ def _texts(value: Any, key: str) -> list[str]:
     entries = value if isinstance(value, list) else [value]
     if not all(isinstance(entry, str) for entry in entries):
         raise ValueError(f"{key}: {_brief.repr(value)}")
-    return entries
+    return [entry.replace("\\", "/") for entry in entries]
 
 
 def _keypoints(shape: Any) -> int:
@@ -241,15 +247,25 @@ def _candidates(image_id: str, folders: Folders, index: ImageIndex) -> Iterable[
 
 def splits_of(sheet: Sheet, index: ImageIndex, findings: list[Finding]) -> dict[str, Split]:
     """Image id → split: as the sheet says, the strictest where it says two; else the image's first folder, if it is called so."""
+    members = {split: [i for entry in entries for i in _members(sheet, entry, index, findings)] for split, entries in sheet.entries.items()}
+    members = {split: ids for split, ids in members.items() if split not in _same(sheet, members, findings)}
     splits: dict[str, Split] = {}
-    for split, entries in sheet.entries.items():
-        for image_id in (image_id for entry in entries for image_id in _members(sheet, entry, index, findings)):
-            before = splits.setdefault(image_id, split)
-            if before != split:
-                splits[image_id] = max(before, split, key=STRICTNESS.__getitem__)
-                message = f"{sheet.path}: expected {image_id} in one split, found it in {before} and {split}; it serves {splits[image_id]}."
-                findings.append(Finding(FindingKind.DUPLICATE_ID, sheet.path, message, image_id))
+    for split, image_id in ((split, image_id) for split, ids in members.items() for image_id in ids):
+        before = splits.setdefault(image_id, split)
+        if before != split:
+            splits[image_id] = max(before, split, key=STRICTNESS.__getitem__)
+            message = f"{sheet.path}: expected {image_id} in one split, found it in {before} and {split}; it serves {splits[image_id]}."
+            findings.append(Finding(FindingKind.DUPLICATE_ID, sheet.path, message, image_id))
     return {**index.folder_splits(), **splits}
+
+
+def _same(sheet: Sheet, members: Mapping[Split, Sequence[str]], findings: list[Finding]) -> set[Split]:
+    """The splits that name the very same images, which is no split at all; a finding for each pair."""
+    pairs = [(a, b) for a, b in combinations(members, 2) if members[a] and set(members[a]) == set(members[b])]
+    for first, second in pairs:
+        message = f"{sheet.path}: expected {first} and {second} to differ, found the same {len(set(members[first]))} images in both; "
+        findings.append(Finding(FindingKind.DUPLICATE_ID, sheet.path, message + "neither counts."))
+    return {split for pair in pairs for split in pair}
 
 
 def _members(sheet: Sheet, entry: str, index: ImageIndex, findings: list[Finding]) -> list[str]:
@@ -259,7 +275,8 @@ def _members(sheet: Sheet, entry: str, index: ImageIndex, findings: list[Finding
     path = next((p for p in choices if is_file(p) or is_folder(p)), choices[0])
     if path.suffix == ".txt" and is_file(path):
         return _listed_members(path, index, findings)
-    prefix = _image_id(path, sheet.base, index)
+    above = Path(os.path.normpath(index.folder.absolute())).is_relative_to(os.path.normpath(path.absolute()))
+    prefix = "." if above else _image_id(path, sheet.base, index)
     members = list(index.paths) if prefix == "." else [image_id for image_id in index.paths if image_id.startswith(f"{prefix}/")]
     if not members:
         message = f"{sheet.path}: names {entry[:200]!r}. Expected a folder with images or a list of them, found none there."
@@ -269,8 +286,8 @@ def _members(sheet: Sheet, entry: str, index: ImageIndex, findings: list[Finding
 
 def _listed_members(path: Path, index: ImageIndex, findings: list[Finding]) -> list[str]:
     members = []
-    for line in bytes_of(path).decode("utf-8-sig", errors="replace").splitlines():
-        named = (_image_id(path.parent / text, path.parent, index) for text in (line, line.strip()))
+    for line in text_of(path).splitlines():
+        named = (_image_id(path.parent / text, path.parent, index) for text in (line, line.strip(), line.strip().replace("\\", "/")))
         image_id = next((name for name in named if name in index.paths), None)
         if image_id is not None:
             members.append(image_id)

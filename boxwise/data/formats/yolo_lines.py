@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from boxwise.data.formats.base import Finding, FindingKind
-from boxwise.data.formats.checking import Reading
 from boxwise.data.formats.layout import bytes_of, strict_float
+from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import Corners, around_points
 from boxwise.errors import BoxwiseError
 
@@ -23,13 +23,17 @@ MOST_CLASSES = 100_000
 
 @dataclass(frozen=True)
 class Parsed:
-    """The objects of one file. extents: x1, y1, x2, y2 over the image's size. sixth: a sixth word of the line, where there is one."""
+    """The objects of one file. extents: x1, y1, x2, y2 over the image's size. sixth: a sixth word of the line, where there is one.
+
+    lengths: how many numbers the lines have that are read as polygons.
+    """
 
     path: Path
     classes: list[int] = field(default_factory=list)
     extents: list[Corners] = field(default_factory=list)
     sixth: list[str | None] = field(default_factory=list)
     shapes: Counter[str] = field(default_factory=Counter)
+    lengths: set[int] = field(default_factory=set)
     fault: str | None = None
 
     def reading(self, names: tuple[str, ...], *, scored: bool) -> Reading:
@@ -78,6 +82,7 @@ def _add(parsed: Parsed, words: list[str], keypoints: int) -> None:
     elif not keypoints and len(rest) >= 6 and len(rest) % 2 == 0:
         extent = around_points(zip(rest[::2], rest[1::2], strict=True))
         parsed.shapes["polygon"] += 1
+        parsed.lengths.add(len(numbers))
     else:
         raise _MaybePoseError if len(rest) > 6 and len(rest) % 3 == 1 and not keypoints else ValueError
     parsed.classes.append(label)
@@ -102,6 +107,15 @@ def column_findings(files: Iterable[Parsed], *, scored: bool, labels: Path) -> l
     message = f"{labels}: expected five numbers a line or a score from 0 to 1 as the sixth, found {said} in {len(lost)} files "
     message += f"(first: {word} in {first.path.name}). They are passed over; the boxes stay."
     return [Finding(FindingKind.EXTRA_COLUMN, labels, message)]
+
+
+def maybe_poses(files: Iterable[Parsed]) -> list[str]:
+    """A note where all polygons have equally many corners, and not four as oriented boxes do: key points look the same."""
+    lengths = set[int]().union(*(file.lengths for file in files))
+    if len(lengths) != 1 or lengths <= {9}:
+        return []
+    (count,) = lengths
+    return [f"every line that is no box has {count} numbers and is read as a polygon. If they are key points, say kpt_shape in data.yaml."]
 
 
 def numbered_names(files: Iterable[Parsed]) -> tuple[str, ...]:

@@ -39,11 +39,12 @@ def _read_coco(root: Path, text: str, **options) -> Dataset:
 def test_a_size_that_is_no_number_of_pixels(tmp_path: Path, key: str, value: object) -> None:
     dataset = _read_coco(tmp_path, _coco(**{"width": 100, "height": 80, key: value}))
     is_size = value == 1e308
-    assert kinds(dataset) == ([(FindingKind.SIZE_MISMATCH, "a.jpg", True)] if is_size else [])
+    assert kinds(dataset) == [(FindingKind.SIZE_MISMATCH, "a.jpg", True) if is_size else (FindingKind.SIZE_MISMATCH, None, False)]
+    assert ("a.jpg" in dataset.labels) is not is_size
     assert found(dataset)["b.jpg"] == [("cat", BOX)]
 
 
-@pytest.mark.parametrize("name", ["x" * 300 + ".jpg", "y/" * 3000 + "a.jpg", "a\nb.jpg", "a\u2028b.jpg", "\ud800.jpg"])
+@pytest.mark.parametrize("name", ["x" * 300 + ".jpg", "y/" * 3000 + "b.jpg", "a\nb.jpg", "a\u2028b.jpg", "\ud800.jpg"])
 def test_a_name_that_no_disk_takes_is_one_finding(tmp_path: Path, name: str) -> None:
     dataset = _read_coco(tmp_path, _coco(file_name=name))
     ((kind, image_id, quarantined),) = kinds(dataset)

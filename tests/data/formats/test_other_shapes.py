@@ -207,9 +207,8 @@ def test_labelme(tmp_path: Path) -> None:
     dataset = read(tmp_path, {"a.jpg": 1, "b.jpg": 2, "c.jpg": 3, "a.json": json.dumps(content), "b.json": json.dumps(line)})
     assert detect_format(tmp_path) == "labelme"
     assert found(dataset) == {"a.jpg": [("cat", BOX), ("dog", BOX), ("dog", [1, 2, 3, 4])]}
-    assert sorted(kinds(dataset), key=str) == sorted(
-        [(FindingKind.BAD_BOX, "b.jpg", True), (FindingKind.MISSING_LABEL_FILE, None, False), SAID], key=str
-    )
+    assert sorted(kinds(dataset), key=str) == sorted([(FindingKind.MISSING_LABEL_FILE, None, False), SAID, SAID], key=str)
+    assert "found 1 line in 1 images" in dataset.findings[-1].message and "b.jpg" in {image.image_id for image in dataset.images}
 
 
 def test_open_images(tmp_path: Path) -> None:
@@ -225,23 +224,87 @@ def test_open_images(tmp_path: Path) -> None:
     assert kinds(dataset) == [(FindingKind.MISSING_LABEL_FILE, None, False)]
 
 
+def _regions(dataset) -> dict[str, list[tuple[str, list[float]]]]:
+    """Image id → its crowds."""
+    return {i: [(dataset.classes[n], row) for n, row in zip(b.labels[b.crowd], b.xyxy[b.crowd].tolist(), strict=True)]
+            for i, b in dataset.labels.items() if b.crowd is not None}  # fmt: skip
+
+
 def test_kitti(tmp_path: Path) -> None:
     tail = "-1 -1 -1 -1000 -1000 -1000 -10"
     lines = f"Car 0.00 0 1.85 40.00 30.00 60.00 50.00 1.6 1.6 3.9 1.0 1.5 8.0 1.9\nDontCare -1 -1 -10 1 2 3 4 {tail}\n"
+    lines += f"Van 0 0 0 10 10 20 20 {tail}\ndont_care -1 -1 -10 90 70 300 300 {tail}\n"
     dataset = read(tmp_path, {"training/image_2/000001.png": 1, "training/label_2/000001.txt": lines})
     assert detect_format(tmp_path) == "kitti"
-    assert found(dataset) == {"000001.png": [("Car", BOX)]}
-    assert kinds(dataset) == [SAID] and "1 regions marked as ignored" in dataset.findings[0].message
+    assert found(dataset)["000001.png"][:2] == [("Car", BOX), ("Van", [10, 10, 20, 20])]
+    assert _regions(dataset) == {"000001.png": [(name, row) for row in ([1, 2, 3, 4], [90, 70, 100, 80]) for name in ("Car", "Van")]}
+    assert not dataset.findings and "2 regions of 1 images are not to be judged" in dataset.notes[0]
+
+
+def test_the_sixteenth_number_of_kitti_is_a_score(tmp_path: Path) -> None:
+    line = "Car 0 0 1.85 40 30 60 50 1.6 1.6 3.9 1 1.5 8 1.9 0.875\n"
+    dataset = read(tmp_path, {"image_2/1.png": 1, "label_2/1.txt": line})
+    assert dataset.labels["1.png"].scores.tolist() == [0.875]
 
 
 def test_visdrone(tmp_path: Path) -> None:
-    lines = "40,30,20,20,1,4,0,0\n1,2,2,2,0,0,0,0\n1,1,5,5,1,11,0,0,\n"
+    lines = "40,30,20,20,1,4,0,0\n1,2,2,2,0,0,0,0\n1,1,5,5,1,11,0,0,\n7,7,3,3,0,4,0,0\n"
     dataset = read(tmp_path, {"images/a.jpg": 1, "annotations/a.txt": lines})
     assert detect_format(tmp_path) == "visdrone"
-    assert found(dataset) == {"a.jpg": [("car", BOX)]} and len(dataset.classes) == 10
-    assert kinds(dataset) == [SAID]
+    assert found(dataset)["a.jpg"][0] == ("car", BOX) and len(dataset.classes) == 10
+    places = ([1, 2, 3, 4], [1, 1, 6, 6], [7, 7, 10, 10])  # of category 0, of the others, and of score 0
+    assert _regions(dataset) == {"a.jpg": [(name, row) for row in places for name in dataset.classes]}
+    assert not dataset.findings and dataset.labels["a.jpg"].scores is None
     (tmp_path / "annotations" / "a.txt").write_text("40,30,20\n40,30,20,20,1,4,0,0\n")
     assert kinds(read(tmp_path, {}, format_name="visdrone")) == [(FindingKind.BAD_LABEL_FILE, "a.jpg", True)]
+
+
+@pytest.mark.parametrize("root", ["", "VisDrone2019-DET-"])
+def test_visdrone_in_a_folder_a_split(tmp_path: Path, root: str) -> None:
+    files = {f"{root}{split}/{part}": content for split, number in (("train", 1), ("val", 2)) for part, content in (
+        ("images/a.jpg", number), ("annotations/a.txt", f"{number},30,20,20,1,4,0,0\n"))}  # fmt: skip
+    dataset = read(tmp_path, {**files, "README.txt": "none of it"})
+    assert {i.image_id: (i.split, dataset.labels[i.image_id].xyxy[0][0]) for i in dataset.images} == {
+        f"{root}train/images/a.jpg": ("train", 1), f"{root}val/images/a.jpg": ("val", 2)}  # fmt: skip
+    assert not dataset.findings
+
+
+NO_EXTENT = {"points": '<points label="cat" points="1,1"/>', "polyline": '<polyline label="cat" points="1,1;5,5"/>',
+             "skeleton": '<skeleton label="cat"><points label="1" points="1,1"/></skeleton>'}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NO_EXTENT)
+def test_what_has_no_extent_leaves_the_other_boxes(tmp_path: Path, kind: str) -> None:
+    dataset = read(tmp_path, {"images/a.jpg": 1, "annotations.xml": cvat(NO_EXTENT[kind], CVAT_BOX)})
+    assert found(dataset) == {"a.jpg": [("cat", [1, 2, 3, 4])]} and dataset.incomplete == {"a.jpg"}
+    assert kinds(dataset) == [SAID] and f"found 1 {kind} in 1 images" in dataset.findings[0].message
+
+
+def test_an_image_of_lines_alone_is_unlabelled(tmp_path: Path) -> None:
+    dataset = read(tmp_path, {"images/a.jpg": 1, "annotations.xml": cvat(NO_EXTENT["polyline"])})
+    assert [image.image_id for image in dataset.images] == ["a.jpg"]
+    assert not dataset.labels and not dataset.incomplete and kinds(dataset) == [SAID]
+
+
+@pytest.mark.parametrize(("kind", "value", "said"), [
+    ("keypointlabels", {"x": 10, "y": 10, "width": 1}, "1 point"),
+    ("vectorlabels", {"vertices": [{"x": 1, "y": 1}, {"x": 9, "y": 9}], "closed": False}, "1 line"),
+])  # fmt: skip
+def test_points_and_lines_of_label_studio(tmp_path: Path, kind: str, value: dict, said: str) -> None:
+    regions = [REGIONS[""], _region(kind, **value)]
+    flat = {"image": "a.jpg", "annotation_id": 3, "label": [region["value"] for region in regions]}
+    for number, content in enumerate(({"data": {"image": "a.jpg"}, "annotations": [{"result": regions}]}, flat)):
+        dataset = read(tmp_path / str(number), {"a.jpg": 1, "export.json": json.dumps([content])})
+        assert found(dataset) == {"a.jpg": [("cat", BOX)]} and dataset.incomplete == {"a.jpg"}
+        assert kinds(dataset) == [SAID] and f"found {said} in 1 images" in dataset.findings[0].message
+
+
+@pytest.mark.parametrize("address", [
+    "https://host/x/a.jpg?sig=x.y/z&d=1", "s3://bucket/deep/a.jpg", "C:\\x\\a.jpg", "/data/local-files/?d=other\\images\\a.jpg",
+])  # fmt: skip
+def test_label_studios_addresses(tmp_path: Path, address: str) -> None:
+    task = {"data": {"text": "v1.0", "image": address}, "annotations": [{"result": [REGIONS[""]]}]}
+    assert found(read(tmp_path, {"images/a.jpg": 1, "export.json": json.dumps([task])})) == {"a.jpg": [("cat", BOX)]}
 
 
 def _track(*boxes: str, label: str = "cat") -> str:
@@ -265,6 +328,14 @@ def test_the_tracks_of_a_video_are_read_on_its_frames(tmp_path: Path) -> None:
         5: [("dog", 50)], 6: [("dog", 50)],
     }  # fmt: skip
     assert dataset.classes == ("dog", "cat") and not dataset.findings
+
+
+def test_a_track_of_points_is_no_box(tmp_path: Path) -> None:
+    size = "<original_size><width>100</width><height>80</height></original_size><stop_frame>1</stop_frame>"
+    line = '<track id="1" label="cat"><polyline frame="0" keyframe="1" outside="0" points="1,1;50,50"/></track>'
+    text = f"<annotations><meta><task>{size}</task></meta>{_track(_key(0, 0), _key(1, 20))}{line}</annotations>"
+    dataset = read(tmp_path, {**{f"images/frame_{number:06d}.png": number for number in range(2)}, "annotations.xml": text})
+    assert {len(boxes) for boxes in dataset.labels.values()} == {1} and len(dataset.incomplete) == 2
 
 
 def test_geometry() -> None:

@@ -1,0 +1,39 @@
+"""Options of the verbs that write data sets, and what they say of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from boxwise.data.formats.base import Dataset, Format
+
+Unlabeled = Annotated[bool, typer.Option("--unlabeled", help="Also write images that are not labelled.")]
+Incomplete = Annotated[bool, typer.Option("--incomplete", help="Also write images labelled in part, with what is known of them.")]
+KeepIds = Annotated[
+    bool, typer.Option("--keep-ids", help="COCO: the source's numbers of images, classes and boxes; else they count from 1.")
+]
+
+
+def write_chosen(
+    dataset: Dataset, writer: Format, target: Path, *, copy_images: bool, unlabeled: bool, incomplete: bool, keep_ids: bool
+) -> None:
+    """Write the part of a data set that was asked for; say how much it is, what is left out, and what the format cannot hold."""
+    from boxwise.cli.console import note, say
+    from boxwise.data.writing import chosen, partly_held, write
+
+    part = chosen(dataset, writer, unlabeled=unlabeled, incomplete=incomplete, keep_ids=keep_ids)
+    remarks = write(part, writer, target, copy_images=copy_images)
+    say(f"{target}: {len(part.images)} images, {sum(map(len, part.labels.values()))} boxes, {len(part.classes)} classes.")
+    open_ones, partly = len(dataset.images) - len(dataset.labels), len(partly_held(dataset, writer))
+    if open_ones and not unlabeled:
+        note(f"{open_ones} images are not labelled and left out; --unlabeled writes them, too.")
+    if partly and not incomplete:
+        note(
+            f"{partly} images are labelled in part and left out: objects in them that have no box would pass for background. "
+            "--incomplete writes them, too."
+        )
+    for remark in remarks:
+        note(remark)
