@@ -45,7 +45,7 @@ def add(
     for finding in added.findings:
         note(f"{finding.kind.value}: {finding.message}")
     say(f"{added.images} images joined, {added.labels} of them labelled; {added.known} were in the study already.")
-    say(f"{len(opened.pool())} images in the pool. Next: boxwise run {study}")
+    say(f"{opened.pool_size()} images in the pool. Next: boxwise run {study}")
 
 
 @app.command()

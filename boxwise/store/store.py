@@ -151,9 +151,15 @@ class Store(Accounts):
 
     def pool(self) -> list[ImageRecord]:
         """Train images that may be asked about: without a complete annotation, unless a policy decided otherwise."""
-        complete = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.complete)
-        unlabelled = sa.and_(IMAGES.c.open.is_(None), IMAGES.c.image_id.not_in(complete))
-        return self._images(IMAGES.c.split == Split.TRAIN.value, sa.or_(IMAGES.c.open.is_(True), unlabelled))
+        return self._images(*_in_pool())
+
+    def pool_size(self) -> int:
+        """How many images `pool` has, counted by the database: a large pool need not be read for it."""
+        return self._count(*_in_pool())
+
+    def image_count(self, split: Split) -> int:
+        """How many images of a split are fit for use."""
+        return self._count(IMAGES.c.split == split.value)
 
     def quarantine(self, image_id: str, fault: str) -> None:
         """Take an image out of use and remember why; of one that is out of use already the first reason stays."""
@@ -175,6 +181,11 @@ class Store(Accounts):
         statement = sa.select(IMAGES).where(IMAGES.c.fault.is_(None), *conditions).order_by(IMAGES.c.image_id)
         with self._engine.connect() as connection:
             return [read_record(row) for row in connection.execute(statement)]
+
+    def _count(self, *conditions: Any) -> int:
+        statement = sa.select(sa.func.count()).select_from(IMAGES).where(IMAGES.c.fault.is_(None), *conditions)
+        with self._engine.connect() as connection:
+            return int(connection.execute(statement).scalar_one())
 
     # -- labels ---------------------------------------------------------------------------------------------------------
 
@@ -323,6 +334,12 @@ class Store(Accounts):
             for row in connection.execute(sa.select(FACTS).order_by(FACTS.c.round)):
                 found.setdefault(row.round, {})[row.phase] = row.facts
         return found
+
+
+def _in_pool() -> tuple[sa.ColumnElement[bool], ...]:
+    complete = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.complete)
+    unlabelled = sa.and_(IMAGES.c.open.is_(None), IMAGES.c.image_id.not_in(complete))
+    return IMAGES.c.split == Split.TRAIN.value, sa.or_(IMAGES.c.open.is_(True), unlabelled)
 
 
 def go_back(connection: Connection, round_index: int, phase: Phase) -> None:

@@ -77,6 +77,14 @@ class StudyReader:
         """Images that may be asked about."""
         return self.store.pool()
 
+    def pool_size(self) -> int:
+        """How many images may be asked about."""
+        return self.store.pool_size()
+
+    def image_count(self, split: Split) -> int:
+        """How many images of a split are fit for use."""
+        return self.store.image_count(split)
+
     def quarantined(self) -> dict[str, str]:
         """image_id → why it is out of use, from reading the data set and from the runs since."""
         findings = {f[3] or f[1]: f[2] for f in self.store.get("findings") or [] if f[4]}

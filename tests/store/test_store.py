@@ -45,6 +45,12 @@ def test_images_without_a_split_join_the_pool(store):
     assert ids(store.images(Split.TEST)) == ["d.jpg"] and len(store.images()) == 5
 
 
+def test_counts_are_those_of_the_lists(store):
+    store.quarantine("e.jpg", "broken")
+    assert store.pool_size() == len(store.pool()) == 2
+    assert [store.image_count(split) for split in Split] == [len(store.images(split)) for split in Split]
+
+
 def test_an_image_id_twice_is_an_error(store):
     with pytest.raises(StudyError, match="twice"):
         store.add_images([ImageRecord("a.jpg", Path("x"), 1, 1)])
@@ -55,7 +61,7 @@ def test_a_complete_annotation_leaves_the_pool_and_a_box_survives_exactly(store)
         labelled("a.jpg"), [Verdict(Action.ADD, xyxy=(0, 0, 1, 1), label=1, seconds=7)], round_index=0, annotator="ann", seconds=9
     )
     store.annotate(labelled("b.jpg", complete=False), [], round_index=0, annotator="ann", seconds=1)
-    assert ids(store.pool()) == ["b.jpg", "e.jpg"]
+    assert ids(store.pool()) == ["b.jpg", "e.jpg"] and store.pool_size() == 2
     assert store.annotations(Split.TRAIN)["a.jpg"].boxes.equals(BOX)
 
 
