@@ -77,7 +77,7 @@ class Boxes:
 
     @property
     def repeats_region(self) -> NDArray[np.bool_]:
-        """bool [N]: a crowd where an earlier crowd lies. A region not to be judged is a crowd of every class, drawn by one act."""
+        """bool [N]: a crowd where an earlier crowd lies. An ignored region is a crowd of every class, drawn by one act."""
         repeats = np.zeros(len(self), np.bool_)
         seen: set[bytes] = set()
         for row in [] if self.crowd is None else np.flatnonzero(self.crowd):

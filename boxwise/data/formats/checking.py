@@ -40,7 +40,7 @@ def assemble(
     """The data set of the checked images with their `readings`; an image with a bad box or unknown class is quarantined.
 
     An image without a reading is unlabelled. Readings of other images are ignored: their finding was made. Of copies the labelled one
-    stays. Regions not to be judged become crowds of every class. findings: of the reader, named before those of the checks.
+    stays. Ignored regions become crowds of every class. findings: of the reader, named before those of the checks.
     """
     index = {name: label for label, name in enumerate(classes)}
     found = [*findings, *checked.findings, *_unnamed(classes, next((reading.path for reading in readings.values()), Path()))]
@@ -178,7 +178,7 @@ def _notes(checked: Checked, readings: Mapping[str, Reading], labels: Mapping[st
     spared = [reading for reading in readings.values() if len(reading.ignored)]
     if spared:
         count = sum(len(reading.ignored) for reading in spared)
-        yield f"{count} regions of {len(spared)} images are not to be judged: each is a crowd of every class, no background."
+        yield f"{count} regions of {len(spared)} images are marked as ignored: each is a crowd of every class, no background."
     turned_ones = [image_id for image_id in labels if image_id in checked.turns]
     if turned_ones:
         yield f"the labels of {len(turned_ones)} images were turned upright with their photos (first: {turned_ones[0]})."
@@ -253,7 +253,7 @@ def _boxes(reading: Reading, index: Mapping[str, int], record: ImageRecord) -> B
 
 
 def _with_regions(boxes: Boxes, reading: Reading, record: ImageRecord, classes: int) -> Boxes:
-    """With each region not to be judged as a crowd of every class: that is what training ignores and evaluation excuses."""
+    """With each ignored region as a crowd of every class: that is what training ignores and evaluation excuses."""
     regions = clipped(reading.ignored, record)
     regions = regions[(regions[:, :2] < regions[:, 2:]).all(axis=1)]
     if not len(regions) or not classes:

@@ -1,6 +1,6 @@
 """KITTI and VisDrone, read only: one text file an image, one line an object, in pixels, classes by name or by a fixed number.
 
-Regions that both mark as not to be judged are ignored regions: crowds of every class.
+Regions that the file marks as ignored become crowds of every class.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from boxwise.errors import BoxwiseError
 VISDRONE = ("pedestrian", "people", "bicycle", "car", "van", "truck", "tricycle", "awning-tricycle", "bus", "motor")
 _VISDRONE_OTHERS = 11
 
-Line = tuple[str, Corners, float | None]  # class name, "" for a region not to be judged; corners; the score, where the line has one
+Line = tuple[str, Corners, float | None]  # class name, "" for an ignored region; corners; the score, where the line has one
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class PlainTexts:
         return next((found for name in names if (found := index.with_stem(name))), f"{stem}.jpg")
 
     def _reading(self, path: Path) -> Reading:
-        """The objects of one file, and the regions that are not to be judged. Raises BoxwiseError."""
+        """The objects of one file, and the ignored regions. Raises BoxwiseError."""
         found: list[Line] = []
         for row, line in enumerate(bytes_of(path).decode("utf-8-sig").splitlines(), start=1):
             if line.strip():
@@ -116,7 +116,7 @@ def kitti_line(line: str) -> Line:
 def visdrone_line(line: str) -> Line:
     """`x,y,width,height,score,category,truncation,occlusion` (Zhu et al., TPAMI 2021).
 
-    Not to be judged: category 0, category 11 (others), and what has the score 0. Truth has the score 1; any other is a result's.
+    Ignored: category 0, category 11 (others), and what has the score 0. Truth has the score 1; any other is a result's.
     """
     words = line.strip().rstrip(",").split(",")[:6]
     x, y, width, height, score, category = (strict_float(word) for word in words)

@@ -24,7 +24,7 @@ class Reading:
     columns of Boxes, N values each. subject: the image, to be named in messages where `path` is a file of many images.
     shapes: kind → how many of the boxes stand for another shape. missing: kind → how many objects are marked by what has no extent, such
     as a line, and so have no box. partly: the file says that objects are missing. implied: nobody has said that there is no object,
-    the convention of the format alone does. ignored: float64 [M, 4] like `xyxy`, regions not to be judged, whatever class is in them.
+    the convention of the format alone does. ignored: float64 [M, 4] like `xyxy`, regions marked as ignored, of no class.
     """
 
     path: Path

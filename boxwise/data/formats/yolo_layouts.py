@@ -248,7 +248,8 @@ def _candidates(image_id: str, folders: Folders, index: ImageIndex) -> Iterable[
 def splits_of(sheet: Sheet, index: ImageIndex, findings: list[Finding]) -> dict[str, Split]:
     """Image id → split: as the sheet says, the strictest where it says two; else the image's first folder, if it is called so."""
     members = {split: [i for entry in entries for i in _members(sheet, entry, index, findings)] for split, entries in sheet.entries.items()}
-    members = {split: ids for split, ids in members.items() if split not in _same(sheet, members, findings)}
+    void = _same(sheet, members, findings)
+    members = {split: ids for split, ids in members.items() if split not in void}
     splits: dict[str, Split] = {}
     for split, image_id in ((split, image_id) for split, ids in members.items() for image_id in ids):
         before = splits.setdefault(image_id, split)

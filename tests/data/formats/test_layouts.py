@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from formats_scenario import LINE, PLACE, found, kinds, read, voc, voc_object
+from formats_scenario import LINE, PLACE, found, kinds, make, read, voc, voc_object
 
-from boxwise.data.datasets import detect_format, read_pool
+from boxwise.data.datasets import detect_format, read_dataset, read_pool
 from boxwise.data.formats.base import FindingKind
 from boxwise.records import Split
 
@@ -109,3 +109,81 @@ def test_the_same_name_in_two_splits_finds_its_own_xml(tmp_path: Path) -> None:
         files |= {f"{split}/images/a.jpg": number, f"{split}/annotations/a.xml": voc(voc_object(corners=corners), name="a.jpg")}
     dataset = read(tmp_path, files)
     assert {i: rows[0][1][0] for i, rows in found(dataset).items()} == {"train/images/a.jpg": 0, "valid/images/a.jpg": 1}
+
+
+def test_a_linked_folder_is_read_once_and_one_that_leads_back_is_not(tmp_path: Path) -> None:
+    make(tmp_path, {"set/images/b.jpg": 2, "set/labels/b.txt": LINE, "elsewhere/a.jpg": 1, "texts/a.txt": LINE})
+    for link, target in (("images/train", "elsewhere"), ("labels/train", "texts"), ("images/again", "elsewhere"), ("images/back", "set")):
+        (tmp_path / "set" / link).symlink_to(tmp_path / target)
+    dataset = read_dataset(tmp_path / "set")
+    assert sum(map(len, dataset.labels.values())) == 2
+    assert {image_id.rpartition("/")[2] for image_id in dataset.labels} == {"a.jpg", "b.jpg"} and len(dataset.images) == 2
+
+
+def test_a_link_to_itself_is_passed_over(tmp_path: Path) -> None:
+    make(tmp_path, {"images/a.jpg": 1, "images/b.jpg": 2, "labels/b.txt": LINE})
+    (tmp_path / "labels" / "a.txt").symlink_to("a.txt")
+    assert found(read_dataset(tmp_path))["b.jpg"] == [("1", PLACE[0])]
+
+
+@pytest.mark.parametrize("files", [
+    {"set/data.yaml": "names: [a, b]\n", "set/images/a.jpg": 1, "set/labels/a.txt": LINE},
+    {"data/obj.names": "a\nb\n", "data/obj.data": "names = data/obj.names\ntrain = data/train.txt\n",
+     "data/train.txt": "data/obj_train_data/a.jpg\n",
+     "data/obj_train_data/a.jpg": 1, "data/obj_train_data/a.txt": LINE},
+    {"x/y/images/a.jpg": 1, "x/y/labels/a.txt": LINE, "x/y/classes.txt": "a\nb\n", "README.md": "hello"},
+])  # fmt: skip
+def test_a_data_set_in_the_only_folder(tmp_path: Path, files: dict) -> None:
+    dataset = read(tmp_path, files)
+    assert list(found(dataset).values()) == [[("b", PLACE[0])]] and not dataset.findings
+
+
+@pytest.mark.parametrize("files", [
+    {"train/images/a.jpg": 1, "train/labels/a.txt": LINE}, {"images/train/a.jpg": 1, "images/train/a.txt": LINE},
+])  # fmt: skip
+def test_a_folder_with_a_meaning_is_no_wrapper(tmp_path: Path, files: dict) -> None:
+    assert {image.split for image in read(tmp_path, files).images} == {"train"}
+
+
+def test_paths_of_windows_in_lists(tmp_path: Path) -> None:
+    files = {"obj.names": "a\r\nb\r\n", "obj.data": "names=data\\obj.names\r\ntrain=data\\train.txt\r\n",
+             "train.txt": "data\\obj_train_data\\a.jpg\r\n",
+             "obj_train_data/a.jpg": 1, "obj_train_data/a.txt": LINE}  # fmt: skip
+    dataset = read(tmp_path, files)
+    assert found(dataset) == {"obj_train_data/a.jpg": [("b", PLACE[0])]} and not dataset.findings
+    assert dataset.images[0].split == "train"
+
+
+def test_train_and_val_of_the_same_images_are_no_split(tmp_path: Path) -> None:
+    files = {"data.yaml": "names: [a, b]\ntrain: images\nval: .\n", "images/a.jpg": 1, "labels/a.txt": LINE}
+    dataset = read(tmp_path, files)
+    assert [image.split for image in dataset.images] == [None]
+    assert len(dataset.findings) == 1 and "found the same 1 images in both" in dataset.findings[0].message
+
+
+@pytest.mark.parametrize("said", ["../datasets/coco8", "/", "x" * 5000])
+def test_a_path_that_leads_nowhere_is_a_note(tmp_path: Path, said: str) -> None:
+    dataset = read(tmp_path, {"data.yaml": f"names: [a, b]\npath: {said}\n", "images/a.jpg": 1, "labels/a.txt": LINE})
+    assert found(dataset) == {"a.jpg": [("b", PLACE[0])]} and not dataset.findings
+    assert "is no folder here" in dataset.notes[0]
+
+
+@pytest.mark.parametrize(("name", "image_id"), [
+    ("images\\a.jpg", "a.jpg"), ("C:\\set\\a.jpg", "a.jpg"), ("/home/ann/images/a.jpg", "a.jpg"), ("../images/a.jpg", "a.jpg"),
+    ("http://h/a.jpg", "a.jpg"),
+    ("other/sub/b.jpg", "sub/b.jpg"),
+])  # fmt: skip
+def test_coco_calls_images_by_paths_of_another_machine(tmp_path: Path, name: str, image_id: str) -> None:
+    text = json.dumps({"images": [{"id": 1, "file_name": name}], "categories": [{"id": 1, "name": "cat"}],
+                       "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [40, 30, 20, 20]}]})  # fmt: skip
+    dataset = read(tmp_path, {"images/a.jpg": 1, "images/sub/b.jpg": 2, "images/x/c.jpg": 3, "images/y/c.jpg": 4, "x.json": text})
+    assert found(dataset) == {image_id: [("cat", PLACE[0])]} and not dataset.findings
+
+
+def test_an_image_that_is_named_exactly_is_not_taken_for_a_missing_one(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "train/a.jpg"}, {"id": 2, "file_name": "val/a.jpg"}]
+    text = json.dumps({"images": images, "categories": [{"id": 1, "name": "cat"}],
+                       "annotations": [{"id": n, "image_id": n, "category_id": 1, "bbox": [40, 30, 20, 20]} for n in (1, 2)]})  # fmt: skip
+    dataset = read(tmp_path, {"images/train/a.jpg": 1, "x.json": text})
+    assert found(dataset) == {"train/a.jpg": [("cat", PLACE[0])]}
+    assert kinds(dataset) == [(FindingKind.MISSING_IMAGE, "val/a.jpg", True)]

@@ -238,7 +238,7 @@ def test_kitti(tmp_path: Path) -> None:
     assert detect_format(tmp_path) == "kitti"
     assert found(dataset)["000001.png"][:2] == [("Car", BOX), ("Van", [10, 10, 20, 20])]
     assert _regions(dataset) == {"000001.png": [(name, row) for row in ([1, 2, 3, 4], [90, 70, 100, 80]) for name in ("Car", "Van")]}
-    assert not dataset.findings and "2 regions of 1 images are not to be judged" in dataset.notes[0]
+    assert not dataset.findings and "2 regions of 1 images are marked as ignored" in dataset.notes[0]
 
 
 def test_the_sixteenth_number_of_kitti_is_a_score(tmp_path: Path) -> None:

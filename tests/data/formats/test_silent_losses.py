@@ -265,3 +265,40 @@ def test_what_is_written_says_what_is_known_to_be_empty(tmp_path: Path) -> None:
     for writer in (Coco(), Voc(), Yolo()):
         writer.write(dataset, tmp_path / writer.name, copy_images=True)
         assert set(writer.read(tmp_path / writer.name, missing_is_empty=False).labels) == {"a.jpg", "b.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "kept"), [("", LINE, "b.jpg"), (LINE, "", "a.jpg"), ("1 2 2 2 2\n", LINE, "b.jpg"), ("", None, "a.jpg")]
+)
+def test_of_copies_the_one_that_says_most_stays(tmp_path: Path, a: str, b: str | None, kept: str) -> None:
+    files = {"images/a.jpg": 1, "images/b.jpg": 1, "labels/a.txt": a} | ({} if b is None else {"labels/b.txt": b})
+    dataset = read(tmp_path, files)
+    assert found(dataset) == {kept: [("1", PLACE[0])] if LINE in (a, b) else []}
+    assert (FindingKind.CONFLICTING_LABELS in [finding.kind for finding in dataset.findings]) is (b is not None)
+
+
+@pytest.mark.parametrize(("names", "called"), [
+    ('["", b]', ("class 0", "b")), ('[" ", "b"]', ("class 0", "b")), ('["a\\nx", "b"]', ("class 0", "b")), ('["a", "b c"]', ("a", "b c")),
+])  # fmt: skip
+def test_names_that_no_list_holds(tmp_path: Path, names: str, called: tuple[str, str]) -> None:
+    dataset = read(tmp_path, {"images/a.jpg": 1, "labels/a.txt": LINE, "data.yaml": f"names: {names}\n"})
+    assert dataset.classes == called and found(dataset) == {"a.jpg": [(called[1], PLACE[0])]}
+    assert [finding.kind for finding in dataset.findings] == ([FindingKind.BAD_NAME] if called[0] == "class 0" else [])
+
+
+def test_names_as_windows_writes_them(tmp_path: Path) -> None:
+    dataset = read(tmp_path, {"images/a.jpg": 1, "labels/a.txt": LINE, "classes.txt": "no\nyes\n".encode("utf-16")})
+    assert found(dataset) == {"a.jpg": [("yes", PLACE[0])]}
+
+
+@pytest.mark.parametrize(("count", "hint"), [(5, True), (4, False)])
+def test_polygons_that_may_be_key_points_are_noted(tmp_path: Path, count: int, hint: bool) -> None:
+    dataset = read(tmp_path, {"images/a.jpg": 1, "labels/a.txt": "0 " + "0.25 0.5 " * (count - 1) + "0.75 0.75\n"})
+    assert any("say kpt_shape" in note for note in dataset.notes) is hint
+
+
+def test_annotations_of_null_are_none(tmp_path: Path) -> None:
+    text = json.dumps({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": None, "categories": None})
+    dataset = read(tmp_path, {"images/a.jpg": 1, "x.json": text})
+    assert not dataset.labels and [image.image_id for image in dataset.images] == ["a.jpg"]
+    assert kinds(dataset) == [(FindingKind.MISSING_LABEL_FILE, None, False)]
