@@ -89,10 +89,13 @@ class Pace:
 
 
 class RunLog:
-    """A study's run.log: what `run` says, and every quarter of a minute how far a step is and what is left. Use as a context manager."""
+    """A study's run.log: what `run` says, and every quarter of a minute how far a step is and what is left. Use as a context manager.
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._last, self._pace = path, monotonic(), Pace()
+    as_json: a JSON object a line, with round, step and figures by name, for programs that collect logs.
+    """
+
+    def __init__(self, path: Path, *, as_json: bool = False) -> None:
+        self._path, self._as_json, self._last, self._pace = path, as_json, monotonic(), Pace()
 
     def __enter__(self) -> RunLog:
         self._file = self._path.open("a", encoding="utf-8")
@@ -102,18 +105,23 @@ class RunLog:
         self._file.close()
 
     def event(self, event: Event) -> None:
+        step = {"round": event.round, "step": event.phase.value}
         if event.message:
-            self.line(f"round {event.round} {event.phase.value}: {event.message}")
+            self.line(f"round {event.round} {event.phase.value}: {event.message}", **step)
             return
         left = self._pace.left(event)
         if not event.finished and monotonic() - self._last > _SECONDS_BETWEEN_LINES:
             self._last = monotonic()
-            figures = "".join(f" {key} {value:.4g}" for key, value in event.figures.items() if value is not None)
-            self.line(f"round {event.round} {event.phase.value} {event.step}/{event.steps}{figures}{left}")
+            known = {key: value for key, value in event.figures.items() if value is not None}
+            figures = "".join(f" {key} {value:.4g}" for key, value in known.items())
+            text = f"round {event.round} {event.phase.value} {event.step}/{event.steps}{figures}{left}"
+            self.line(text, **step, done=event.step, of=event.steps, figures=known)
 
-    def line(self, text: str) -> None:
-        """One line with the time, on the disk at once."""
-        self._file.write(f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
+    def line(self, text: str, **facts: Any) -> None:
+        """One line with the time, on the disk at once; in JSON with the facts."""
+        at = datetime.now().astimezone().isoformat(timespec="seconds")
+        as_json = json.dumps({"at": at, "message": text} | facts, ensure_ascii=False)
+        self._file.write(f"{as_json}\n" if self._as_json else f"{at} {text}\n")
         self._file.flush()
 
 

@@ -139,7 +139,8 @@ def _watching(opened: Study) -> Iterator[tuple[Callable[[Event], None], Callable
     from boxwise.cli.console import RunLog, Watch, say, step_line
     from boxwise.web.progress import ProgressFile
 
-    with Watch() as watch, ProgressFile(opened.folder) as progress, RunLog(opened.folder / "run.log") as log:
+    log_as_json = os.environ.get("BOXWISE_LOG") == "json"
+    with Watch() as watch, ProgressFile(opened.folder) as progress, RunLog(opened.folder / "run.log", as_json=log_as_json) as log:
 
         def on_event(event: Event) -> None:
             watch.event(event)
@@ -150,7 +151,7 @@ def _watching(opened: Study) -> Iterator[tuple[Callable[[Event], None], Callable
             progress.step_done()
             line = step_line(opened, number, phase)
             say(line)
-            log.line(line)
+            log.line(line, round=number, step=phase.value, finished=True)
             _after_step(opened, number, phase)
 
         yield on_event, on_step

@@ -1,5 +1,8 @@
 """The tables of the terminal: who labelled, and what it cost."""
 
+import json
+from datetime import datetime
+
 import pytest
 from made_rounds import made_round
 
@@ -77,6 +80,17 @@ class TestProgress:
             log.line("round 0 train: 50 steps")
         first, second = (tmp_path / "run.log").read_text().splitlines()
         assert first.endswith("round 0 train 1/50 loss 2.5") and second.endswith("round 0 train: 50 steps")
+
+    def test_the_log_for_programs_has_an_object_a_line(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.0)
+        with console.RunLog(tmp_path / "run.log", as_json=True) as log:
+            log.event(Event(0, Phase.TRAIN, 1, 50, {"loss": 2.5, "ap": None}))
+            log.line("round 0 train: 50 steps", round=0, step="train", finished=True)
+        first, second = map(json.loads, (tmp_path / "run.log").read_text().splitlines())
+        assert datetime.fromisoformat(first.pop("at")).tzinfo is not None
+        message = "round 0 train 1/50 loss 2.5"
+        assert first == {"message": message, "round": 0, "step": "train", "done": 1, "of": 50, "figures": {"loss": 2.5}}
+        assert second["message"] == "round 0 train: 50 steps" and second["finished"] is True
 
     def test_val_says_how_many_images_it_has_and_its_interval(self, capsys):
         val = {"ap": 0.31, "ap50": 0.5, "images": 12, "intervals": {"ap": [0.25, 0.37], "ap50": [0.4, 0.6]}}
