@@ -9,8 +9,8 @@ system seconds of the fastest run, and its largest resident memory. Bytecode is 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,13 +21,21 @@ from boxwise import make_digits
 SMALL = ("detector.name=tiny_ssd", "detector.pretrained=none", "budget.initial=20", "budget.validation=0")
 
 
+# Run by an interpreter of its own, since a process begins with the peak memory of the one that starts it.
+SPAWN = """
+import os, sys
+process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
+_, status, used = os.wait4(process, 0)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1000)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def measured(arguments: Sequence[str]) -> tuple[float, float]:
-    """CPU seconds and MB of `boxwise ...`; AssertionError where it fails."""
-    command = [sys.executable, "-m", "boxwise", *arguments]
-    process = os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
-    _, status, used = os.wait4(process, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, arguments
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1000
+    """CPU seconds and MB of `boxwise ...`; CalledProcessError where it fails."""
+    command = [sys.executable, "-S", "-c", SPAWN, sys.executable, "-m", "boxwise", *arguments]
+    seconds, memory = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    return float(seconds), float(memory)
 
 
 def best(before: Callable[[], Sequence[str]], repeat: int) -> tuple[float, float]:
