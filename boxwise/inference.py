@@ -151,7 +151,7 @@ def _of_study(study: Study, wanted: int | None, device: Any) -> Model:
     current = {number: ap for number, ap in aps.items() if number >= study.classes_from} or aps  # of today's classes, where there are any
     chosen = max(current, key=lambda number: (-1.0 if aps[number] is None else aps[number], number)) if wanted is None else wanted
     val = evaluated[chosen].val
-    known = "no val to choose by" if val is None else f"val {ap_in_words(val)}"
+    known = "no val to choose by" if val is None else f"{study.round(chosen).judged_on} {ap_in_words(val)}"
     config, weights = study.config.detector, study.files(chosen).weights
     detector = registry.load_detector(study.classes, config, weights, device=device, changes=study.class_changes())
     return Model(detector, config.name, _point(evaluated[chosen].operating_point), f"round {chosen} of {study.folder} ({known})")

@@ -13,7 +13,7 @@ from boxwise.config import CostConfig, load_config
 from boxwise.errors import ConfigError, StudyError
 from boxwise.records import Action, Phase, Source, Split, Verdict
 from boxwise.rounds import check
-from boxwise.rounds.train import _lessons
+from boxwise.rounds.teaching import lessons
 from boxwise.simulation.simulate import Plan, simulate
 from boxwise.study import Study
 
@@ -379,7 +379,7 @@ class TestWhatPeopleSaid:
         own = read_self_labels(study.files(1).self_labels)
         image_id = next(iter(own))
         study.tell(image_id, [Verdict(Action.ADD, "", (1, 1, 9, 9), 0)])
-        samples = [s for s in _lessons(study._context(None, None), 1) if s.image.image_id == image_id]
+        samples = [s for s in lessons(study._context(None, None), 1) if s.image.image_id == image_id]
         assert len(samples) == 1 and samples[0].complete
 
 

@@ -74,6 +74,13 @@ def writing_detections(path: Path) -> Iterator[DetectionsWriter]:
         writer.flush()
 
 
+def write_detections(path: Path, found: Mapping[str, Boxes]) -> None:
+    """Write the detections of some images, by image_id, to `path`."""
+    with writing_detections(path) as writer:
+        for image_id, boxes in found.items():
+            writer.add(image_id, boxes)
+
+
 def row_groups(path: Path) -> dict[str, int]:
     """image_id → the row group that holds it, for `read_detections(groups=...)`: one image is then read without the rest."""
     with pq.ParquetFile(path) as file:

@@ -127,7 +127,10 @@ class ComposeFacts(StepFacts):
 
 @dataclass(frozen=True)
 class TrainFacts(StepFacts):
-    """How the training went. steps_behind: those of earlier rounds included, where training goes on from them. history: entries by step."""
+    """How the training went. steps_behind: those of earlier rounds included, where training goes on from them. history: entries by step.
+
+    folds: in cross-validation, of each training without a part: images of the part, steps, AP on it.
+    """
 
     steps: int | None = None
     steps_behind: int | None = None
@@ -136,6 +139,7 @@ class TrainFacts(StepFacts):
     images_per_second: float | None = None
     seconds: float | None = None
     history: tuple[Json, ...] = ()
+    folds: tuple[Json, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,12 @@ class Round:
         """The detection metrics on `split` (the JSON of evaluation.average_precision.Metrics), None when there are none."""
         found: Json | None = {"val": self.evaluate.val, "test": self.evaluate.test}.get(split)
         return found
+
+    @property
+    def judged_on(self) -> str:
+        """What the metrics called val's are of, in words."""
+        folds = len(self.train.folds)
+        return f"cross-validation in {folds} folds" if folds else "val"
 
     @property
     def select(self) -> SelectFacts:

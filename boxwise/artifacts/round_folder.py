@@ -26,6 +26,14 @@ class RoundFolder:
         """TRAIN: the state of a training that is under way."""
         return self.path / "checkpoint.pt"
 
+    def fold_checkpoint(self, number: int) -> Path:
+        """TRAIN: the state of the training without one fold, kept until the step is done."""
+        return self.path / f"checkpoint_fold{number}.pt"
+
+    def checkpoints(self) -> list[Path]:
+        """TRAIN: all states of trainings that are there."""
+        return [self.checkpoint, *self.path.glob("checkpoint_fold*.pt")]
+
     def member_weights(self, number: int) -> Path:
         """SCORE: a further member of an ensemble."""
         return self.path / f"weights_member{number}.pt"

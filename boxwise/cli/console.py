@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from boxwise.artifacts.facts import AnnotateFacts, ComposeFacts, Round, SelectFacts
+    from boxwise.artifacts.facts import AnnotateFacts, ComposeFacts, Round, SelectFacts, TrainFacts
     from boxwise.config import CostConfig
     from boxwise.records import Phase
     from boxwise.results.tables import ArmResult
@@ -152,7 +152,7 @@ def step_line(study: Study, number: int, phase: Phase) -> str:
         "annotate": lambda: _labour(one.annotate) + _price(one.annotate, study.config.cost),
         "audit": lambda: "fidelity " + (", ".join(f"{k} {_figure(v)}" for k, v in one.audit.fidelity.items()) or "not known"),
         "compose": lambda: _composed(one.compose),
-        "train": lambda: f"{one.train.steps} steps, {one.train.images_per_second:.1f} images/s",
+        "train": lambda: _trained(one.train),
         "evaluate": lambda: _qualities(one) or "no val or test images",
         "score": lambda: one.score.ended or f"{one.score.pool} images scored, {one.score.images_per_second:.1f} images/s",
     }  # fmt: skip
@@ -162,7 +162,13 @@ def step_line(study: Study, number: int, phase: Phase) -> str:
 def _qualities(one: Round) -> str:
     from boxwise.evaluation.in_words import ap_in_words
 
-    return "; ".join(f"{split} {ap_in_words(metrics)}" for split in ("val", "test") if (metrics := one.metrics(split)))
+    names = {"val": one.judged_on, "test": "test"}
+    return "; ".join(f"{name} {ap_in_words(metrics)}" for split, name in names.items() if (metrics := one.metrics(split)))
+
+
+def _trained(facts: TrainFacts) -> str:
+    before = f"{len(facts.folds)} detectors to judge by, then one on all labels: " if facts.folds else ""
+    return f"{before}{facts.steps} steps, {facts.images_per_second:.1f} images/s"
 
 
 def _asked(facts: SelectFacts) -> str:

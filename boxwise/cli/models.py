@@ -111,7 +111,10 @@ def export_model(
     least = model.threshold if conf is None else conf
     apart = export(model.detector, out, batch=_checked_batch(study, model), threshold=least, about={"origin": model.origin})
     say(f"{out}: {model.origin}, {out.stat().st_size / 2**20:.1f} MiB. Classes: {', '.join(model.classes)}.")
-    say(f"Checked against the detector: boxes differ by at most {apart['pixels']:.2g} pixels, probabilities by {apart['probability']:.2g}.")
+    say(
+        f"Checked against the detector: boxes differ by at most {apart['pixels']:.2g} pixels, probabilities by {apart['probability']:.2g}; "
+        "the detections are the same."
+    )
 
 
 def _checked_batch(study: Path, model: Model) -> ImageBatch:

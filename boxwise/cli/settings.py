@@ -56,6 +56,16 @@ def note_edits(opened: Study) -> None:
         note(f"config.yaml was edited ({keys}): it takes effect with the next `boxwise run {opened.folder}`.")
 
 
+def note_folds(opened: Study) -> None:
+    """That every round trains several detectors, where `train.folds` says so and there are rounds to come."""
+    from boxwise.cli.console import note
+    from boxwise.records import Phase
+
+    folds = opened.config.train.folds
+    if folds and opened.position[1] is not Phase.DONE:
+        note(f"train.folds={folds}: every round trains {folds + 1} detectors, {folds} to judge by and one on all labels.")
+
+
 def _say_changes(opened: Study, changed: Sequence[Change], otherwise: str) -> None:
     from boxwise.cli.console import say
 

@@ -12,7 +12,7 @@ import typer
 
 from boxwise.cli.labelling import Browser, Host, Port, Token, label_and_train, stopping_cleanly
 from boxwise.cli.reading import FormatName, LabelsIn, Missing, Pixels, VocOrigin, coordinates, say_findings, understood, with_boxes
-from boxwise.cli.settings import take_edits
+from boxwise.cli.settings import note_folds, take_edits
 from boxwise.cli.training_process import ending_with_parent
 from boxwise.cli.upkeep import check_files
 from boxwise.cli.wizard import Answers, completed
@@ -161,6 +161,7 @@ def _say_how_long(opened: Study) -> None:
     """Before hours of work begin, how many they are; nothing for the processes of a distributed training and for seconds."""
     from boxwise.cli.console import note, span
 
+    note_folds(opened)
     expected = None if int(os.environ.get("WORLD_SIZE", "1")) > 1 else opened.expected_duration()
     if expected is not None and expected.all_rounds > _WORTH_A_WORD:
         note(

@@ -87,6 +87,9 @@ class TrainConfig(Section):
     incomplete: Literal["ignore", "leave_out"] = Field(
         "ignore", description="images with unlabelled objects: teach no background outside rejected boxes, or are left out"
     )
+    folds: int = Field(
+        0, ge=0, le=20, description="cross-validation in place of a val split: each round trains folds + 1 detectors; 0: off"
+    )
     val_every: int | None = Field(None, ge=0, description="steps between evaluations on val; 0: only after training; None: as needed")
     ap_range: int = Field(5, ge=2, description="evaluations in the early-stop window")
     ap_shift: float = Field(0.0, ge=0, description="stop when mean |AP - mean AP| over the window is below; 0: off")
@@ -97,6 +100,8 @@ class TrainConfig(Section):
     def _ordered(self) -> Self:
         if self.min_steps > self.max_steps:
             raise ValueError(f"min_steps {self.min_steps} is above max_steps {self.max_steps}")
+        if self.folds == 1:
+            raise ValueError("folds is 1: expected 0, or at least 2 parts to hold out in turn")
         if self.ap_shift > 0 and not self.val_every:
             raise ValueError("ap_shift needs val_every > 0: the early stop is judged on val")
         return self

@@ -48,6 +48,14 @@ class StudyConfig(Section):
     cost: CostConfig = CostConfig()
     stop: StopConfig = StopConfig()
 
+    @model_validator(mode="after")
+    def _judged_one_way(self) -> Self:
+        if self.train.folds and self.budget.val_per_round not in (0, "0%"):
+            raise ValueError("train.folds takes the place of val: budget.val_per_round draws images for it; give one of them")
+        if self.train.folds and self.train.start == "previous":
+            raise ValueError("train.folds needs train.start=initial: weights of the round before have seen what a fold holds out")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _as_written(cls, values: Any) -> Any:

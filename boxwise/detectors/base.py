@@ -54,7 +54,10 @@ class View:
 
 @dataclass(frozen=True)
 class FitReport:
-    """How a training went: `history` has one dict an evaluation or log point (step, lr, loss terms, AP...)."""
+    """How a training went: `history` has one dict an evaluation or log point (step, lr, loss terms, AP...).
+
+    kept_step: the steps behind the weights that were kept. best_ap: theirs on val.
+    """
 
     steps: int
     stopped_early: bool
@@ -62,6 +65,7 @@ class FitReport:
     images_per_second: float
     history: tuple[dict[str, float], ...] = field(default_factory=tuple)
     unreadable: dict[str, str] = field(default_factory=dict)  # image_id → message of images skipped
+    kept_step: int = 0
 
 
 class DetectorCore(Protocol):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, cast
@@ -35,6 +36,7 @@ from boxwise.records import ImageRecord
 FORMATS = {".onnx": "ONNX", ".torchscript": "TorchScript", ".ts": "TorchScript"}
 METADATA = "boxwise"  # key of the ONNX file's metadata; TorchScript's extra file is METADATA + ".json"
 PIXELS_APART, PROBABILITY_APART = 0.05, 1e-3  # the most that an exported box may differ: of a pixel, and of a probability
+BOX_APART, _COMPARED = 0.5, 20  # the most that a detection may differ, in pixels of its image; how many of an image's best are compared
 Run = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
@@ -64,7 +66,8 @@ def export(detector: TorchDetector, path: Path, *, batch: ImageBatch, threshold:
     "probability".
 
     threshold: least score of a detection, written into the file with `about`. The file is in place only when what it gives is what the
-    detector gives. Raises ConfigError as `check_exportable` does, BoxwiseError when the outputs differ or a package is missing.
+    detector gives: every box, and the detections made of them. Raises ConfigError as `check_exportable` does, BoxwiseError when these
+    differ or a package is missing.
     """
     check_exportable(detector.config.name, path)
     module = Exported(detector.network).to("cpu").eval()
@@ -73,6 +76,7 @@ def export(detector: TorchDetector, path: Path, *, batch: ImageBatch, threshold:
         try:
             run = (_write_onnx if FORMATS[path.suffix] == "ONNX" else _write_torchscript)(module, batch.pixels.cpu(), metadata, aside)
             apart = _apart(module, run, batch.pixels.cpu())
+            differ = _differing(detector, run, batch, metadata)
         except BoxwiseError:
             raise
         except Exception as error:  # exporters and runtimes have errors of their own, of all kinds
@@ -82,6 +86,11 @@ def export(detector: TorchDetector, path: Path, *, batch: ImageBatch, threshold:
             raise BoxwiseError(
                 f"{path}: not written. The exported model's boxes differ from the detector's by {apart['pixels']:.3g} pixels and "
                 f"{apart['probability']:.3g} of a probability, expected at most {PIXELS_APART} and {PROBABILITY_APART}."
+            )
+        if differ:
+            raise BoxwiseError(
+                f"{path}: not written. Detections made of the exported model's boxes, as the file says, are not those of `boxwise predict` "
+                f"on {', '.join(differ)}."
             )
     return apart
 
@@ -163,6 +172,45 @@ def _apart(module: Exported, run: Run, pixels: Tensor) -> dict[str, float]:
                 return dict.fromkeys(far, float("inf"))
             far[name] = max(far[name], float(np.abs(mine - theirs).max(initial=0)))
     return {name: value if np.isfinite(value) else float("inf") for name, value in far.items()}
+
+
+def _differing(detector: TorchDetector, run: Run, batch: ImageBatch, metadata: Mapping[str, Any]) -> list[str]:
+    """The images on which the file's outputs, read by the file's own instructions, give other detections than the detector does.
+
+    From the least score that the detector keeps, so that there is something to compare where the file's threshold lets nothing through.
+    """
+    low = {**metadata, "postprocessing": {**metadata["postprocessing"], "score_threshold": detector.config.score_threshold}}
+    outputs = zip(*run(batch.pixels.cpu().numpy()), strict=True)
+    images = zip(batch.records, batch.valid.tolist(), outputs, detector.detections(detector.view(batch)), strict=True)
+    least = detector.config.score_threshold + PROBABILITY_APART  # rounding may take one below from either
+    differing = []
+    for record, size, (boxes, probabilities), expected in images:
+        found = _on_image(detections_of(boxes, probabilities, low), record, size)
+        if not (_has_the_best_of(found, expected, least) and _has_the_best_of(expected, found, least)):
+            differing.append(record.image_id)
+    return differing
+
+
+def _on_image(found: Boxes, record: ImageRecord, size: Sequence[int]) -> Boxes:
+    """Boxes in pixels of the image, clipped to it, from those of an input of which it fills (height, width)."""
+    height, width = size
+    xyxy = np.clip(found.xyxy, 0, [width, height] * 2) * ([record.width / width, record.height / height] * 2)
+    kept = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
+    return replace(found, xyxy=xyxy.astype(np.float32))[kept]
+
+
+def _has_the_best_of(mine: Boxes, theirs: Boxes, least: float) -> bool:
+    """Whether each of the _COMPARED best of `theirs`, of score `least` or more, is among `mine`: its class, its box, its score."""
+    wanted = theirs.at_least(least)[:_COMPARED]
+    far = np.abs(mine.xyxy[:, None] - wanted.xyxy).max(axis=2) > BOX_APART
+    other = mine.labels[:, None] != wanted.labels
+    unequal = np.abs(_scores(mine)[:, None] - _scores(wanted)) > PROBABILITY_APART
+    return bool((~(far | other | unequal)).any(axis=0).all())
+
+
+def _scores(boxes: Boxes) -> NDArray[np.float32]:
+    assert boxes.scores is not None  # a detector's boxes have them
+    return boxes.scores
 
 
 def _write_onnx(module: Exported, pixels: Tensor, metadata: Mapping[str, Any], path: Path) -> Run:

@@ -27,9 +27,9 @@ from boxwise.detectors import ssd_loss
 from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, BackboneWeights, load_backbone
 from boxwise.detectors.dropout import channel_masks
 from boxwise.detectors.input import InputSpec, in_bytes
+from boxwise.detectors.names import input_side
 from boxwise.detectors.network import Network, Postprocessing, RawBoxes
 from boxwise.detectors.recipe import Recipe
-from boxwise.detectors.ssd import check_imgsz
 from boxwise.detectors.targets import Target
 
 # 300 proposals an image as in the paper's test setting, in training too so that a forward pass is the same in both modes;
@@ -335,7 +335,7 @@ def fasterrcnn_resnet50_fpn(class_count: int, imgsz: int | None, weights: Backbo
 
     The COCO release was trained with an eps of 0 in the frozen BatchNorm.
     """
-    imgsz = check_imgsz("fasterrcnn_resnet50_fpn", imgsz or 640, least=96, most=2048, multiple=32)
+    imgsz = input_side("fasterrcnn_resnet50_fpn", imgsz)
     norm = partial(FrozenBatchNorm2d, eps=0.0 if weights.coco else 1e-5) if weights.pretrained else nn.BatchNorm2d
     trainable = 3 if weights.pretrained else 5
     backbone = resnet_fpn_backbone(backbone_name="resnet50", weights=None, norm_layer=norm, trainable_layers=trainable)
@@ -350,7 +350,7 @@ def fasterrcnn_mobilenet_v3_large_fpn(class_count: int, imgsz: int | None, weigh
     ImageNet's BatchNorm is frozen with the eps of 0.001 it was trained with, where torchvision's detector silently takes 1e-5; so the
     COCO release has 1e-5.
     """
-    imgsz = check_imgsz("fasterrcnn_mobilenet_v3_large_fpn", imgsz or 320, least=96, most=2048, multiple=32)
+    imgsz = input_side("fasterrcnn_mobilenet_v3_large_fpn", imgsz)
     norm = partial(FrozenBatchNorm2d if weights.pretrained else nn.BatchNorm2d, eps=1e-5 if weights.coco else 0.001)
     backbone = mobilenet_backbone(
         backbone_name="mobilenet_v3_large", weights=None, fpn=True, norm_layer=norm, trainable_layers=3 if weights.pretrained else 6

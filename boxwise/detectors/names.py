@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
+from boxwise.errors import ConfigError
+
 EXPECTED_LOSS, SUPPORTS, DROPOUT, MIXTURE, BOX_FEATURES = "expected_loss", "supports", "dropout", "mixture", "box_features"
 EXPORT = "export"
 # What a detector may lack: the method of a Network that offers it, and what it is called in messages.
@@ -24,18 +26,34 @@ CAPABILITIES = {
 
 
 @dataclass(frozen=True)
+class Sides:
+    """The input sides, in pixels, that a detector takes: the multiples of `multiple` from `least` to `most`."""
+
+    least: int
+    most: int
+    multiple: int
+
+    def __contains__(self, side: int) -> bool:
+        return self.least <= side <= self.most and side % self.multiple == 0
+
+    def __str__(self) -> str:
+        return f"a multiple of {self.multiple} from {self.least} to {self.most}" if self.least < self.most else f"{self.least} alone"
+
+
+@dataclass(frozen=True)
 class DetectorEntry:
     """A detector that has a name.
 
     builder: "module:function", called with (number of classes, imgsz or None, BackboneWeights). capabilities: of CAPABILITIES.
-    about: one line. paper: where it is from. imgsz: the input side unless another is given, pixels. starts: the first weights that there
-    are for it, the best first: "coco" for the whole detector, "imagenet" for its backbone.
+    about: one line. paper: where it is from. imgsz: the input side unless another is given, pixels. sides: those that it takes. starts: the
+    first weights that there are for it, the best first: "coco" for the whole detector, "imagenet" for its backbone.
     """
 
     builder: str
     about: str
     paper: str
     imgsz: int
+    sides: Sides
     capabilities: frozenset[str] = frozenset({EXPECTED_LOSS, SUPPORTS, DROPOUT, BOX_FEATURES})
     starts: tuple[Literal["coco", "imagenet"], ...] = ("coco", "imagenet")
 
@@ -54,6 +72,8 @@ _PROPOSALS = frozenset({EXPECTED_LOSS, SUPPORTS, DROPOUT, BOX_FEATURES})
 _QUERIES = frozenset({EXPECTED_LOSS, BOX_FEATURES})
 _ANCHORS = _PROPOSALS | {EXPORT}
 _MIXTURES = _ANCHORS | {MIXTURE}
+_STRIDES, _TWO_STAGE, _LITE_SIDES, _TINY = Sides(64, 2048, 32), Sides(96, 2048, 32), Sides(96, 512, 16), Sides(64, 512, 32)
+_VGG = Sides(300, 300, 300)
 _DETECTOR: tuple[Literal["coco", "imagenet"], ...] = ("coco",)
 _BACKBONE: tuple[Literal["coco", "imagenet"], ...] = ("imagenet",)
 
@@ -64,48 +84,72 @@ def _entry(
     about: str,
     paper: str,
     imgsz: int,
+    sides: Sides,
     capabilities: frozenset[str] = _ANCHORS,
     *,
     starts: tuple[Literal["coco", "imagenet"], ...] = ("coco", "imagenet"),
 ) -> DetectorEntry:
-    return DetectorEntry(f"boxwise.detectors.{module}:{name}", about, paper, imgsz, capabilities, starts)
+    return DetectorEntry(f"boxwise.detectors.{module}:{name}", about, paper, imgsz, sides, capabilities, starts)
 
 
 DETECTORS: dict[str, DetectorEntry] = {
-    "yolox_nano": _entry("yolox.network", "yolox_nano", "YOLOX with depthwise convolutions: quick on a CPU", _YOLOX, 416, starts=_DETECTOR),
-    "yolox_tiny": _entry("yolox.network", "yolox_tiny", "a small YOLOX", _YOLOX, 416, starts=_DETECTOR),
-    "yolox_s": _entry("yolox.network", "yolox_s", "YOLOX, for a GPU", _YOLOX, 640, starts=_DETECTOR),
-    "yolox_m": _entry("yolox.network", "yolox_m", "a large YOLOX, for a GPU", _YOLOX, 640, starts=_DETECTOR),
-    "dfine_s": _entry("transformer", "dfine_s", "D-FINE, a small transformer, for a GPU", _DFINE, 640, _QUERIES, starts=_DETECTOR),
-    "rtdetr_v2_r18": _entry("transformer", "rtdetr_v2_r18", "RT-DETRv2 on ResNet-18, for a GPU", _RTDETR, 640, _QUERIES, starts=_DETECTOR),
-    "rf_detr_base": _entry("transformer", "rf_detr_base", "RF-DETR on DINOv2, for a GPU", _RFDETR, 560, _QUERIES, starts=_DETECTOR),
-    "ssd300_vgg16": _entry("ssd", "ssd300_vgg16", "SSD on VGG16, for a GPU", _SSD, 300),
-    "ssdlite320_mobilenet_v3": _entry("ssd", "ssdlite320_mobilenet_v3", "small SSD on MobileNetV3-Large", _LITE, 320),
-    "ssdlite320_mobilenet_v2": _entry("ssd", "ssdlite320_mobilenet_v2", "small SSD on MobileNetV2", _LITE, 320, starts=_BACKBONE),
+    "yolox_nano": _entry(
+        "yolox.network", "yolox_nano", "YOLOX with depthwise convolutions: quick on a CPU", _YOLOX, 416, _STRIDES, starts=_DETECTOR
+    ),
+    "yolox_tiny": _entry("yolox.network", "yolox_tiny", "a small YOLOX", _YOLOX, 416, _STRIDES, starts=_DETECTOR),
+    "yolox_s": _entry("yolox.network", "yolox_s", "YOLOX, for a GPU", _YOLOX, 640, _STRIDES, starts=_DETECTOR),
+    "yolox_m": _entry("yolox.network", "yolox_m", "a large YOLOX, for a GPU", _YOLOX, 640, _STRIDES, starts=_DETECTOR),
+    "dfine_s": _entry(
+        "transformer", "dfine_s", "D-FINE, a small transformer, for a GPU", _DFINE, 640, _STRIDES, _QUERIES, starts=_DETECTOR
+    ),
+    "rtdetr_v2_r18": _entry(
+        "transformer", "rtdetr_v2_r18", "RT-DETRv2 on ResNet-18, for a GPU", _RTDETR, 640, _STRIDES, _QUERIES, starts=_DETECTOR
+    ),
+    "rf_detr_base": _entry(
+        "transformer", "rf_detr_base", "RF-DETR on DINOv2, for a GPU", _RFDETR, 560, Sides(56, 2016, 56), _QUERIES, starts=_DETECTOR
+    ),
+    "ssd300_vgg16": _entry("ssd", "ssd300_vgg16", "SSD on VGG16, for a GPU", _SSD, 300, _VGG),
+    "ssdlite320_mobilenet_v3": _entry("ssd", "ssdlite320_mobilenet_v3", "small SSD on MobileNetV3-Large", _LITE, 320, _LITE_SIDES),
+    "ssdlite320_mobilenet_v2": _entry(
+        "ssd", "ssdlite320_mobilenet_v2", "small SSD on MobileNetV2", _LITE, 320, _LITE_SIDES, starts=_BACKBONE
+    ),
     "fasterrcnn_resnet50_fpn": _entry(
-        "faster_rcnn", "fasterrcnn_resnet50_fpn", "Faster R-CNN on ResNet-50, for a GPU", _RCNN, 640, _PROPOSALS
+        "faster_rcnn", "fasterrcnn_resnet50_fpn", "Faster R-CNN on ResNet-50, for a GPU", _RCNN, 640, _TWO_STAGE, _PROPOSALS
     ),
     "fasterrcnn_mobilenet_v3_large_fpn": _entry(
-        "faster_rcnn", "fasterrcnn_mobilenet_v3_large_fpn", "Faster R-CNN on MobileNetV3-Large", _RCNN, 320, _PROPOSALS
+        "faster_rcnn", "fasterrcnn_mobilenet_v3_large_fpn", "Faster R-CNN on MobileNetV3-Large", _RCNN, 320, _TWO_STAGE, _PROPOSALS
     ),
-    "tiny_ssd": _entry("tiny_ssd", "tiny_ssd", "a very small SSD for the demo and tests, from random weights", _SSD, 96, starts=()),
-    "tiny_ssd_mixture": _entry("mixture_ssd", "tiny_ssd_mixture", "tiny_ssd with mixture heads", _MDN, 96, _MIXTURES, starts=()),
+    "tiny_ssd": _entry("tiny_ssd", "tiny_ssd", "a very small SSD for the demo and tests, from random weights", _SSD, 96, _TINY, starts=()),
+    "tiny_ssd_mixture": _entry("mixture_ssd", "tiny_ssd_mixture", "tiny_ssd with mixture heads", _MDN, 96, _TINY, _MIXTURES, starts=()),
     "ssdlite320_mobilenet_v2_mixture": _entry(
         "mixture_ssd",
         "ssdlite320_mobilenet_v2_mixture",
         "ssdlite320_mobilenet_v2 with mixture heads",
         _MDN,
         320,
+        _LITE_SIDES,
         _MIXTURES,
         starts=_BACKBONE,
     ),
     "ssd300_vgg16_mixture": _entry(
-        "mixture_ssd", "ssd300_vgg16_mixture", "ssd300_vgg16 with mixture heads", _MDN, 300, _MIXTURES, starts=_BACKBONE
+        "mixture_ssd", "ssd300_vgg16_mixture", "ssd300_vgg16 with mixture heads", _MDN, 300, _VGG, _MIXTURES, starts=_BACKBONE
     ),
 }
 
 
 TRANSFORMERS = ("dfine_s", "rtdetr_v2_r18", "rf_detr_base")  # what needs the extra [hf]
+NEEDS_EXTRA = "detector {name} needs the package {package}: pip install 'boxwise[hf]'"
+
+
+def input_side(name: str, imgsz: int | None, sides: Sides | None = None) -> int:
+    """The input side of the detector `name` in pixels, its usual one where `imgsz` is None. ConfigError for one that it cannot take.
+
+    sides: those that it takes, where its weights say others than its entry.
+    """
+    entry = DETECTORS[name]
+    if (side := imgsz or entry.imgsz) not in (sides or entry.sides):
+        raise ConfigError(f"detector.imgsz: {name} takes {sides or entry.sides}, found {side}.")
+    return side
 
 
 def words_for(capabilities: Iterable[str]) -> str:

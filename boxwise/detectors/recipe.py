@@ -43,6 +43,13 @@ def _watches(config: TrainConfig, val_images: int) -> bool:
     return val_images > 0 and config.min_steps < config.max_steps and config.val_every != 0 and config.ap_shift == 0
 
 
+def of_length(config: TrainConfig, steps: int) -> TrainConfig:
+    """`config` for a training of `steps` steps without val, whose learning rate falls as it would have with val."""
+    schedule = "plateau" if config.schedule == "auto" and _watches(config, val_images=1) else config.schedule
+    fixed = {"min_steps": steps, "max_steps": steps, "length": 1.0, "ap_shift": 0.0, "val_every": 0, "schedule": schedule}
+    return config.model_copy(update=fixed)
+
+
 def training_steps(images: int, config: TrainConfig) -> int:
     """Steps that make `config.epochs` passes over `images`, held within [min_steps, max_steps], times `config.length`.
 

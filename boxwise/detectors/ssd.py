@@ -27,10 +27,10 @@ from boxwise.detectors import ssd_loss
 from boxwise.detectors.backbones import HALF, IMAGENET_MEAN, IMAGENET_STD, VGG_MEAN, VGG_STD, BackboneWeights, load_backbone
 from boxwise.detectors.dropout import channel_masks
 from boxwise.detectors.input import InputSpec, in_bytes
+from boxwise.detectors.names import input_side
 from boxwise.detectors.network import Network, Postprocessing, RawBoxes, TrainingLosses
 from boxwise.detectors.recipe import Recipe
 from boxwise.detectors.targets import Target
-from boxwise.errors import ConfigError
 
 CANDIDATES = 400  # most boxes an image that go into NMS, as in torchvision; 1000 took a quarter of the forward pass
 
@@ -180,14 +180,6 @@ def feature_levels(extractor: nn.Module, imgsz: int) -> list[Tensor]:
     return [torch.zeros(1, *level.shape[1:]) for level in shapes(torch.zeros(1, 3, imgsz, imgsz, device="meta")).values()]
 
 
-def check_imgsz(name: str, imgsz: int, *, least: int, most: int, multiple: int) -> int:
-    """`imgsz` if the network can take it, else ConfigError."""
-    if not least <= imgsz <= most or imgsz % multiple:
-        sizes = f"a multiple of {multiple} from {least} to {most}" if least < most else f"{least} alone"
-        raise ConfigError(f"detector.imgsz: {name} takes {sizes}, found {imgsz}.")
-    return imgsz
-
-
 LITE = Recipe(lr=0.02, augment="scale")  # docs/detectors.md says what it was chosen by
 _head_norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
 
@@ -197,7 +189,7 @@ def ssdlite320_mobilenet_v3(class_count: int, imgsz: int | None, weights: Backbo
 
     The COCO release has half the channels in its last stage, and pixels from -1 to 1.
     """
-    imgsz = check_imgsz("ssdlite320_mobilenet_v3", imgsz or 320, least=96, most=512, multiple=16)
+    imgsz = input_side("ssdlite320_mobilenet_v3", imgsz)
     backbone = mobilenet_v3_large(weights=None, norm_layer=_head_norm, reduced_tail=weights.coco).features
     load_backbone(backbone, "mobilenet_v3_large", weights, prefix="features.")
     extractor = SSDLiteFeatureExtractorMobileNet(backbone, 13, _head_norm)  # 13: C4, the first block of stride 32
@@ -209,7 +201,7 @@ def ssdlite320_mobilenet_v2(
     class_count: int, imgsz: int | None, weights: BackboneWeights, *, kind: type[SsdNetwork] = SsdNetwork
 ) -> SsdNetwork:
     """SSDlite on MobileNetV2 (Sandler et al., CVPR 2018), taps at the expansion of block 14 and at the last 1 × 1 convolution."""
-    imgsz = check_imgsz("ssdlite320_mobilenet_v2", imgsz or 320, least=96, most=512, multiple=16)
+    imgsz = input_side("ssdlite320_mobilenet_v2", imgsz)
     backbone = mobilenet_v2(weights=None).features
     load_backbone(backbone, "mobilenet_v2", weights, prefix="features.")
     return _ssdlite(MobileNetV2Levels(backbone), class_count, imgsz, kind=kind)
@@ -282,7 +274,7 @@ def _draw_normal(module: nn.Module) -> None:
 
 def ssd300_vgg16(class_count: int, imgsz: int | None, weights: BackboneWeights, *, kind: type[SsdNetwork] = SsdNetwork) -> SsdNetwork:
     """SSD300 on VGG16, torchvision's extractor, heads and default boxes; the first convolution stage of a pretrained VGG is frozen."""
-    imgsz = check_imgsz("ssd300_vgg16", imgsz or 300, least=300, most=300, multiple=300)
+    imgsz = input_side("ssd300_vgg16", imgsz)
     extractor = SSDFeatureExtractorVGG(_vgg16_features(weights), highres=False)
     default_boxes = DefaultBoxGenerator(
         [[2], [2, 3], [2, 3], [2, 3], [2], [2]],

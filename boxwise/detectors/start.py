@@ -1,17 +1,71 @@
 """Where a detector's first weights come from, as its config says it: resolved and checked before any work.
 
-Pure decisions: knows neither torch nor what is inside a file.
+Knows no torch: of a file it reads the names and shapes alone. Whether every tensor fits is `pretrained.fill`'s to say.
 """
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 from boxwise.config import DetectorConfig
-from boxwise.detectors.names import DETECTORS, TRANSFORMERS
-from boxwise.errors import ConfigError, named
+from boxwise.detectors.names import DETECTORS, NEEDS_EXTRA, TRANSFORMERS, input_side
+from boxwise.detectors.weights_header import Header, read_header
+from boxwise.errors import BoxwiseError, ConfigError, named
 
 Start = Literal["coco", "imagenet", "none", "file"]
+
+WAYS_OUT = "Give a copy of its COCO release or a weights.pt that boxwise saved of it, or leave detector.weights out."
+_STEM = "backbone.backbone.stem.conv.conv.weight"
+# A tensor of each COCO release, and its shape, that no other detector's has.
+_MARKS = {
+    "yolox_nano": (_STEM, (16, 12, 3, 3)),
+    "yolox_tiny": (_STEM, (24, 12, 3, 3)),
+    "yolox_s": (_STEM, (32, 12, 3, 3)),
+    "yolox_m": (_STEM, (48, 12, 3, 3)),
+    "ssd300_vgg16": ("backbone.scale_weight", (512,)),
+    "ssdlite320_mobilenet_v3": ("backbone.features.0.0.0.weight", (16, 3, 3, 3)),
+    "fasterrcnn_resnet50_fpn": ("backbone.body.conv1.weight", (64, 3, 7, 7)),
+    "fasterrcnn_mobilenet_v3_large_fpn": ("backbone.body.0.0.weight", (16, 3, 3, 3)),
+}
+
+
+def check_start(config: DetectorConfig) -> None:
+    """Whether the detector can begin as `config` says, as far as that shows without torch and without a network.
+
+    Raises ConfigError as `start_of` does, for an imgsz that the detector cannot take and for a package that is missing; BoxwiseError for a
+    file that is truncated, holds no weights, or those of another detector.
+    """
+    start = start_of(config)
+    if config.name in TRANSFORMERS and find_spec("transformers") is None:
+        raise ConfigError(NEEDS_EXTRA.format(name=config.name, package="transformers"))
+    if config.name not in TRANSFORMERS or config.weights is None:  # a folder of another size of the family may take other sides
+        input_side(config.name, config.imgsz)
+    if start == "file":
+        assert config.weights is not None
+        _check_detector(config.name, config.weights)
+    elif config.backbone_weights is not None:
+        read_header(config.backbone_weights, f"weights of the backbone of {config.name}")
+
+
+def _check_detector(name: str, file: Path) -> None:
+    """BoxwiseError where `file` shows to be no detector `name`: by whose it says it is, or by the one tensor that its release has alone."""
+    found = read_header(file, f"weights of a {name}")
+    if found.detector is not None:
+        fits = found.detector == name
+    elif name in TRANSFORMERS:
+        fits = file.is_dir()
+    else:
+        fits = name in _MARKS and _marked(found, name)
+    if not fits:
+        other = found.detector or next((other for other in _MARKS if _marked(found, other)), "something else")
+        raise BoxwiseError(f"{file}: expected weights of a {name}, found {other}. {WAYS_OUT}")
+
+
+def _marked(found: Header, name: str) -> bool:
+    tensor, shape = _MARKS[name]
+    return found.shapes.get(tensor) == shape
 
 
 def start_of(config: DetectorConfig) -> Start:

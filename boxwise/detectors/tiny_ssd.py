@@ -14,7 +14,8 @@ from torchvision.models.detection.ssd import SSDHead
 from torchvision.ops import Conv2dNormActivation
 
 from boxwise.detectors.backbones import BackboneWeights
-from boxwise.detectors.ssd import SsdNetwork, check_imgsz, feature_levels
+from boxwise.detectors.names import input_side
+from boxwise.detectors.ssd import SsdNetwork, feature_levels
 
 CHANNELS = (48, 64, 96)  # of the levels at stride 8, 16 and 32
 
@@ -49,7 +50,7 @@ class TinyLevels(nn.Module):
 
 def tiny_ssd(class_count: int, imgsz: int | None, weights: BackboneWeights, *, kind: type[SsdNetwork] = SsdNetwork) -> SsdNetwork:
     """About 0.3 million parameters, for demonstrations and tests on a CPU; `weights` are not used, it always starts from scratch."""
-    imgsz = check_imgsz("tiny_ssd", imgsz or 96, least=64, most=512, multiple=32)
+    imgsz = input_side("tiny_ssd", imgsz)
     default_boxes = DefaultBoxGenerator([[2], [2], [2]], scales=[0.15, 0.3, 0.55, 0.9])
     head = SSDHead(list(CHANNELS), default_boxes.num_anchors_per_location(), class_count + 1)
     extractor = TinyLevels()

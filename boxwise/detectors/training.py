@@ -332,7 +332,12 @@ class _Training:
             images_per_second=self.images_per_second,
             history=tuple(self.at.history),
             unreadable=dict(self.at.unreadable),
+            kept_step=self.at.step if chosen is None else self._evaluated_at()[chosen],
         )
+
+    def _evaluated_at(self) -> list[int]:
+        """The step of each evaluation."""
+        return [int(entry["step"]) for entry in self.at.history if "ap" in entry]
 
     def save(self) -> None:
         """Write the checkpoint; together with (seed, step), from which every draw follows, it is the training's whole state."""

@@ -10,7 +10,7 @@ import copy
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,9 +23,9 @@ from torchvision.ops import box_convert, clip_boxes_to_image, roi_align
 from boxwise.data.coco_classes import known_classes
 from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, BackboneWeights
 from boxwise.detectors.input import InputSpec, in_bytes
+from boxwise.detectors.names import NEEDS_EXTRA, Sides, input_side
 from boxwise.detectors.network import Network, ParameterGroup, Postprocessing, RawBoxes, TrainingLosses
 from boxwise.detectors.recipe import Recipe
-from boxwise.detectors.ssd import check_imgsz
 from boxwise.detectors.targets import Target
 from boxwise.errors import BoxwiseError, ConfigError
 
@@ -63,8 +63,8 @@ class Family:
 class TransformerNetwork(Network):
     """A set predictor: Q queries, each a box and the probabilities of its classes; no boxes are suppressed (Carion et al., ECCV 2020).
 
-    In incomplete images a query matched to no object teaches no background unless its box was verified as background. Boxes of less
-    than full weight cannot be taught so: they count fully, as do all objects.
+    In incomplete images a query matched to no object teaches no background unless its box was verified as background. The criterion
+    knows no weights of single boxes, so a training step draws which it sees: see `drawn_by_weight`.
     """
 
     recipe = Recipe(optimizer="adamw", lr=1e-4, weight_decay=1e-4, warmup_steps=50, augment="scale", clip_norm=0.1)
@@ -121,6 +121,7 @@ class TransformerNetwork(Network):
 
         The sum over the batch per object of the batch, as in the papers; D-FINE's distillation, a mean over queries, is weighed likewise.
         """
+        targets = [drawn_by_weight(target) for target in targets]
         labels = [self._label(target) for target in targets]
         outputs = self._outputs(pixels, labels)
         return TrainingLosses(self._batch_losses(outputs, targets, labels), outputs.pooled)
@@ -273,6 +274,21 @@ def _written(config: Any) -> Tensor:
 
 _OF_CLASSES = ("id2label", "label2id", "num_labels", "_name_or_path", "transformers_version", "architectures")
 _RT = ("enc_topk_logits", "enc_topk_bboxes")
+
+
+def drawn_by_weight(target: Target) -> Target:
+    """`target` with each box an object with a chance of its weight, and else an ignored region, where no background is taught.
+
+    So a box counts in that share of the steps. Draws from torch's generator where a weight is below 1.
+    """
+    if bool((target.weights >= 1).all()):
+        return target
+    taught = torch.rand(len(target.weights)).to(target.weights) < target.weights
+    objects = {name: getattr(target, name)[taught] for name in ("xyxy", "classes")}
+    ignore = torch.cat([target.ignore, target.xyxy[~taught]])
+    return replace(target, **objects, weights=torch.ones_like(target.weights[taught]), ignore=ignore)
+
+
 FAMILIES = {
     "dfine_s": Family("DFineConfig", "DFineForObjectDetection", "ustc-community/dfine-small-coco", False, False, _RT),
     "rtdetr_v2_r18": Family("RTDetrV2Config", "RTDetrV2ForObjectDetection", "PekingU/rtdetr_v2_r18vd", False, False, _RT),
@@ -280,14 +296,13 @@ FAMILIES = {
         "RfDetrConfig", "RfDetrForObjectDetection", "Roboflow/rf-detr-base", True, True, ("enc_outputs_class", "enc_outputs_coord")
     ),
 }
-USUAL = {"dfine_s": 640, "rtdetr_v2_r18": 640, "rf_detr_base": 560}
 
 
 def _package(name: str) -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise ConfigError(f"detector {name} needs the package {error.name}: pip install 'boxwise[hf]'") from None
+        raise ConfigError(NEEDS_EXTRA.format(name=name, package=error.name)) from None
     return transformers
 
 
@@ -296,7 +311,7 @@ def _build(class_count: int, imgsz: int | None, weights: BackboneWeights, *, nam
     family, package = FAMILIES[name], _package(name)
     known = {} if weights.state is None else json.loads(bytes(weights.state["architecture"].tolist()))
     config = getattr(package, family.config).from_dict({**known, "num_labels": class_count})
-    size = check_imgsz(name, imgsz or USUAL[name], least=64, most=2048, multiple=_multiple(config))
+    size = input_side(name, imgsz, Sides(64, 2048, _multiple(config)))
     return TransformerNetwork(getattr(package, family.model)(config), family, class_count=class_count, imgsz=size)
 
 

@@ -7,7 +7,8 @@ Knows nothing of folders of other studies, of who annotates, or of how results a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,18 @@ from boxwise import registry
 from boxwise.annotation.proposals import fixed_thresholds
 from boxwise.config import StudyConfig
 from boxwise.detectors.names import DETECTORS
-from boxwise.detectors.start import start_of
-from boxwise.records import Phase
+from boxwise.detectors.start import check_start
+from boxwise.errors import ConfigError
+from boxwise.records import Phase, Split
 from boxwise.rounds.context import Event, RoundContext, StepResult
 from boxwise.rounds.first_proposals import may_propose
 
 if TYPE_CHECKING:
     from boxwise.rounds.parts import Shard
 
-__all__ = ["Event", "RoundContext", "StepResult", "check", "inspect_shard", "may_propose", "step_of", "tidy", "train_along"]
+__all__ = ["Event", "RoundContext", "StepResult", "check", "check_change", "inspect_shard", "may_propose", "step_of", "tidy", "train_along"]
+
+_BEGINNING = {f"detector.{key}" for key in ("name", "imgsz", "pretrained", "weights", "backbone_weights")}
 
 
 def step_of(phase: Phase) -> Callable[[RoundContext, int], StepResult]:
@@ -35,7 +39,8 @@ def step_of(phase: Phase) -> Callable[[RoundContext, int], StepResult]:
 def tidy(context: RoundContext, round_index: int, phase: Phase) -> None:
     """Remove what a committed step no longer needs."""
     if phase is Phase.TRAIN:
-        context.files(round_index).checkpoint.unlink(missing_ok=True)
+        for checkpoint in context.files(round_index).checkpoints():
+            checkpoint.unlink(missing_ok=True)
     if phase is Phase.SCORE:
         from boxwise.rounds import parts
 
@@ -56,12 +61,38 @@ def inspect_shard(context: RoundContext, round_index: int, shard: Shard) -> str 
     return inspect(context, round_index, shard)
 
 
-def check(config: StudyConfig, classes: Sequence[str], *, simulated: bool = False) -> None:
+def check(config: StudyConfig, classes: Sequence[str], *, val_images: int = 0, simulated: bool = False) -> None:
     """ConfigError for a method that nothing is called or whose needs are not met, and for an unknown class, before any work is done.
 
-    simulated: whether the pool's ground truth is at hand, without which `oracle_loss` is refused.
+    val_images: how many the study has, beside which `train.folds` is refused. simulated: whether the pool's ground truth is at hand,
+    without which `oracle_loss` is refused.
     """
     registry.check(config, simulated=simulated)
+    _check_folds(config, val_images)
     if config.detector.name in DETECTORS:  # an installed package's detector has weights of its own
-        start_of(config.detector)
+        check_start(config.detector)
     fixed_thresholds(config.ask, classes)
+
+
+def check_change(context: RoundContext, config: StudyConfig, keys: Set[str], phase: Phase) -> None:
+    """As `check`, of another config for the study of `context`, that differs in `keys` from the step `phase` on.
+
+    A change of the detector's beginning is tried at once where round 0 has asked already: the step SELECT tries the others.
+    """
+    check(config, context.classes, val_images=len(context.store.images(Split.VAL)))
+    if phase is not Phase.SELECT and keys & _BEGINNING:
+        replace(context, config=config).check_start()
+
+
+def _check_folds(config: StudyConfig, val_images: int) -> None:
+    folds = config.train.folds
+    if folds and val_images:
+        raise ConfigError(
+            f"train.folds={folds} takes the place of a val split, but the study has one of {val_images} images. Give train.folds=0, or the "
+            "images of val to train."
+        )
+    if folds and config.train.start == "auto" and registry.policy_of(config.policy).partial:
+        raise ConfigError(
+            f"train.folds={folds} does not go with policy {config.policy.name}, whose trainings go on from weights that have seen what a "
+            "fold holds out. Give train.start=initial, or another policy."
+        )

@@ -19,6 +19,8 @@ from boxwise.artifacts.facts import Round, StepFacts
 from boxwise.artifacts.round_folder import RoundFolder, round_folder
 from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig
+from boxwise.detectors.names import DETECTORS
+from boxwise.detectors.start import start_of
 from boxwise.records import Annotation, Phase, Query, Sample, Split
 from boxwise.store import Store
 
@@ -35,7 +37,7 @@ _STREAMS = {
     Phase.SCORE: 5,
     Phase.COMPOSE: 7,
 }
-_VALIDATION_STREAM, _MINING_STREAM, _MEMBER_STREAM = 8, 9, 10
+_VALIDATION_STREAM, _MINING_STREAM, _MEMBER_STREAM, _FOLD_STREAM = 8, 9, 10, 11
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,14 @@ class RoundContext:
         training = default_rng([self.config.seed, round_index, _MEMBER_STREAM, member]).integers(2**31, size=2)[1]
         return int(initial), int(training)
 
+    def fold_rng(self, round_index: int) -> Generator:
+        """For which labelled image is in which fold."""
+        return default_rng([self.config.seed, round_index, _FOLD_STREAM])
+
+    def fold_seeds(self, round_index: int, folds: int) -> list[int]:
+        """For the training without each fold."""
+        return [int(default_rng([self.config.seed, round_index, _FOLD_STREAM, fold]).integers(2**31)) for fold in range(folds)]
+
     def watch(self, round_index: int, phase: Phase) -> Callable[[int, int, Mapping[str, float]], None]:
         return lambda step, steps, figures: self.on_event(Event(round_index, phase, step, steps, figures))
 
@@ -119,6 +129,13 @@ class RoundContext:
         device = choose_device(self.config.device)
         seed = self.config.seed if seed is None else seed
         return registry.build_detector(self.classes, self.config.detector, seed=seed, device=device)
+
+    def check_start(self) -> None:
+        """Build the detector once where its first weights are a download or a file, so that what is wrong with them shows before anyone is
+        asked for labels."""
+        own = self.config.detector
+        if own.name in DETECTORS and start_of(own) != "none":
+            self.build()
 
     def load(self, round_index: int) -> TorchDetector:
         """The detector that a round trained."""

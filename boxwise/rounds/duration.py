@@ -43,10 +43,11 @@ def expected_duration(context: RoundContext, round_index: int) -> Duration | Non
 
 
 def _training_images(context: RoundContext, images: int) -> int:
-    """The most images that a training on so many labelled ones takes in."""
+    """The most images that the training on so many labelled ones takes in, with those of the folds before it."""
     from boxwise.detectors.recipe import training_steps
 
-    return training_steps(images, context.config.train) * context.config.train.batch
+    train = context.config.train
+    return (1 + train.folds) * training_steps(images, train) * train.batch
 
 
 def _rates(context: RoundContext, labeled: list[Sample], images: list[ImageRecord]) -> tuple[float, float]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boxwise import registry
-from boxwise.records import Phase
+from boxwise.config import TrainConfig
+from boxwise.records import Phase, Split
 from boxwise.rounds.context import RoundContext
-from boxwise.rounds.train import goes_on, teach
+from boxwise.rounds.teaching import goes_on, lessons, teach
 
 if TYPE_CHECKING:
     from boxwise.detectors.detector import TorchDetector
@@ -39,5 +40,22 @@ def _train(context: RoundContext, round_index: int, number: int, checkpoint: Pat
     if goes_on(context, round_index) and before.exists():
         context.go_on_from(detector, before)
     watch = context.watch(round_index, Phase.SCORE)
-    teach(context, round_index, detector, seed=training, checkpoint=checkpoint, progress=lambda step, steps, _: watch(step, steps, {}))
+    teach(
+        context,
+        detector,
+        lessons(context, round_index),
+        context.samples(Split.VAL),
+        _length(context, round_index),
+        seed=training,
+        checkpoint=checkpoint,
+        progress=lambda step, steps, _: watch(step, steps, {}),
+    )
     return detector
+
+
+def _length(context: RoundContext, round_index: int) -> TrainConfig:
+    """The training config, for as many steps as the round's own training took where cross-validation found that out."""
+    from boxwise.detectors.recipe import of_length
+
+    done = context.committed(round_index).train
+    return of_length(context.config.train, done.steps) if done.folds and done.steps else context.config.train

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from boxwise.artifacts.detections_file import write_detections
 from boxwise.artifacts.facts import ORIGINAL, EvaluateFacts
 from boxwise.boxes import Boxes
 from boxwise.detectors.names import DETECTORS
 from boxwise.evaluation.operating_point import best_f1
 from boxwise.records import Phase, Split
 from boxwise.rounds.context import RoundContext, StepResult
+from boxwise.rounds.folds import judged
 
 if TYPE_CHECKING:
     from boxwise.detectors.detector import TorchDetector
@@ -22,14 +24,12 @@ if TYPE_CHECKING:
 
 def evaluate(context: RoundContext, round_index: int) -> StepResult:
     """Metrics on the whole of val, on each part of it if it has grown, and on test."""
-    from boxwise.artifacts.detections_file import writing_detections
     from boxwise.detectors.weights_file import note
 
     detector = context.load(round_index)
-    found, truths = _predicted(context, detector, Split.VAL)
-    with writing_detections(context.files(round_index).val_detections) as writer:
-        for image_id, boxes in found.items():
-            writer.add(image_id, boxes)
+    if not context.committed(round_index).train.folds:
+        write_detections(context.files(round_index).val_detections, _predicted(context, detector, Split.VAL)[0])
+    found, truths = judged(context, round_index)
     metrics, point = _metrics(context, found, truths), best_f1(found, truths)
     facts = EvaluateFacts(
         val=metrics,
@@ -69,14 +69,17 @@ def _metrics(
 
 
 def _parts(context: RoundContext, round_index: int, found: Mapping[str, Boxes], truths: Mapping[str, Boxes]) -> dict[str, Any] | None:
-    """Metrics on the val that the study began with, and on each random draw that has joined it; None while there is none."""
-    joined = {
-        item.image_id: f"round {number}"
-        for number in range(1, round_index + 1)
-        for item in context.store.query(number).items
-        if item.split is Split.VAL
-    }
-    if not joined:
+    """Metrics on the images that the study began to judge by, and on those that each round has added; None while there are none.
+
+    Of val these are random draws; in cross-validation all that was labelled.
+    """
+    split = Split.TRAIN if context.committed(round_index).train.folds else Split.VAL
+    joined: dict[str, str] = {}
+    for number in range(round_index + 1):
+        for item in context.store.query(number).items:
+            if item.split is split:
+                joined.setdefault(item.image_id, f"round {number}" if number else ORIGINAL)
+    if set(joined.values()) <= {ORIGINAL}:
         return None
     parts: dict[str, dict[str, Boxes]] = {ORIGINAL: {}}
     for image_id, truth in truths.items():

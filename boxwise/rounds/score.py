@@ -25,6 +25,7 @@ from boxwise.records import ImageRecord, Phase, Scores, Split
 from boxwise.rounds.budget import spent
 from boxwise.rounds.compose import policy_of
 from boxwise.rounds.context import RoundContext, StepResult
+from boxwise.rounds.folds import judged
 from boxwise.rounds.parts import Shard, begun
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def score(context: RoundContext, round_index: int) -> StepResult:
         return StepResult(ScoreFacts(ended=end), (round_index, Phase.DONE))
     started = monotonic()
     detector = context.load(round_index)
-    val = _val(context, round_index)
+    val = judged(context, round_index)
     thresholds, calibration = _thresholds(context, *val)
     objects = ObjectCounts.fit(*val, len(context.classes))
     scores, figures, unreadable = _score_pool(context, round_index, detector, objects)
@@ -85,13 +86,6 @@ def _reason_to_end(context: RoundContext, round_index: int, pool: Sequence[Image
         if ap is not None:
             shift.add(ap)
     return f"AP on val moved by {shift.shift:.4f} over {context.config.stop.ap_range} rounds" if shift.should_stop else None
-
-
-def _val(context: RoundContext, round_index: int) -> tuple[dict[str, Boxes], dict[str, Boxes]]:
-    """What the round's detector found on val, and its labels; both by image id."""
-    truths = {sample.image.image_id: sample.boxes for sample in context.samples(Split.VAL) if sample.complete}
-    found = read_detections(context.files(round_index).val_detections)
-    return {image_id: boxes for image_id, boxes in found if image_id in truths}, truths
 
 
 def _thresholds(context: RoundContext, found: Mapping[str, Boxes], truths: Mapping[str, Boxes]) -> tuple[Thresholds, dict[str, Any] | None]:

@@ -74,17 +74,19 @@ def thresholds_of(context: RoundContext, round_index: int) -> Thresholds:
 
 
 def _first(context: RoundContext, rng: Generator) -> StepResult:
+    context.check_start()
     pool, budget = context.store.pool(), context.config.budget
     labeled = len(context.store.images(Split.TRAIN)) - len(pool)
     wanted = resolve(budget.initial, len(pool) + labeled, "budget.initial")
     initial = min(wanted, len(pool) + labeled)
     most = len(pool) - (0 if labeled else 1)  # something is left to train on
-    validation = 0 if context.store.images(Split.VAL) else min(resolve(budget.validation, initial, "budget.validation"), max(0, most))
+    needless = bool(context.store.images(Split.VAL)) or context.config.train.folds > 0
+    validation = 0 if needless else min(resolve(budget.validation, initial, "budget.validation"), max(0, most))
     order = [pool[row].image_id for row in rng.permutation(len(pool))]
     drawn = [QueryItem(image_id, 0.0, split=Split.VAL) for image_id in order[:validation]]
     chosen, facts, unreadable = _first_batch(context, order[validation:], max(0, initial - labeled), rng)
     drawn += chosen
-    if context.config.ask.target_precision is not None and not validation and not context.store.images(Split.VAL):
+    if context.config.ask.target_precision is not None and not validation and not needless:
         raise StudyError(
             f"{context.folder}: ask.target_precision is found on val, which has no image. Give budget.validation of 1 or more."
         )

@@ -70,7 +70,7 @@ class Study(StudyClasses):
             raise StudyError(f"{folder}: the data set has no usable image ({len(dataset.findings)} findings).")
         if not dataset.classes:
             raise StudyError(f"{folder}: no class names. Give labels to read them from, or --classes cat,dog.")
-        rounds.check(config, dataset.classes, simulated=simulated)
+        rounds.check(config, dataset.classes, val_images=sum(r.split is Split.VAL for r in dataset.images), simulated=simulated)
         cls.check_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(f"{DATABASE}*"):  # no config file: a creation that was interrupted
@@ -313,7 +313,7 @@ class Study(StudyClasses):
             wanted = settings.changes(self.config, config)
             if refused := settings.refusals(wanted, moment):
                 raise StudyError("\n".join(f"{self.folder}: {reason}" for reason in refused))
-            rounds.check(config, self.classes)
+            rounds.check_change(self._context(None, None), config, {change.key for change in wanted}, phase)
             if wanted:
                 entry = {"round": number, "step": phase.value, "at": time(), "changes": [[w.key, w.before, w.after] for w in wanted]}
                 self.store.put("settings", [*self.changed_settings(), entry])

@@ -79,7 +79,7 @@ def dashboard(study: Study) -> dict[str, Any]:
         "stop": suggestion([one.evaluate.stopping_ap for one in rounds], study.config.stop, following),
         "balance": _balance(study, rounds, labels[Split.TRAIN]),
         "histograms": _histograms(study, rounds),
-        "worst": _worst(study, rounds, labels[Split.VAL], records),
+        "worst": _worst(study, rounds, labels, records),
         "suspects": _suspects(study, rounds, labels, records),
     }
     return plain(values)
@@ -88,7 +88,8 @@ def dashboard(study: Study) -> dict[str, Any]:
 def quality(rounds: Sequence[Round]) -> list[dict[str, Any]]:
     """AP and AP50 on val of each evaluated round, with what had been labelled by then.
 
-    val_images: how many images of val say so. ap_range, ap50_range: 95% intervals over them, None where they are not known.
+    judged_on: val, or how else it was judged. val_images: how many images say so. ap_range, ap50_range: 95% intervals over them, None where
+    they are not known.
     """
     points = []
     for one in rounds:
@@ -97,7 +98,7 @@ def quality(rounds: Sequence[Round]) -> list[dict[str, Any]]:
             costs = {"images": spent.images, "boxes": spent.boxes, "seconds": spent.seconds}
             limits = metrics.get("intervals") or {}
             chance = {"val_images": metrics["images"], "ap_range": limits.get("ap"), "ap50_range": limits.get("ap50")}
-            points.append({"round": one.round, **costs, "ap": metrics["ap"], "ap50": metrics["ap50"], **chance})
+            points.append({"round": one.round, "judged_on": one.judged_on, **costs, "ap": metrics["ap"], "ap50": metrics["ap50"], **chance})
     return points
 
 
@@ -202,11 +203,13 @@ def _histograms(study: Study, rounds: Sequence[Round]) -> list[dict[str, Any]]:
 
 
 def _worst(
-    study: Study, rounds: Sequence[Round], val: Mapping[str, Annotation], records: Mapping[str, ImageRecord]
+    study: Study, rounds: Sequence[Round], labels: Mapping[Split, Mapping[str, Annotation]], records: Mapping[str, ImageRecord]
 ) -> list[dict[str, Any]]:
-    """The val images in which the last evaluated model gets most wrong."""
-    truths = {image_id: annotation.boxes for image_id, annotation in val.items() if annotation.complete}
-    faults = worst(_on_val(study, rounds), truths, len(study.classes))[:_MOST_WORST]
+    """The val images in which the last evaluated model gets most wrong; in cross-validation, of all that are labelled."""
+    last = next((one for one in reversed(rounds) if one.done(Phase.EVALUATE)), None)
+    found, judged = _on_val(study, rounds), labels[Split.TRAIN if last and last.train.folds else Split.VAL]
+    truths = {image_id: annotation.boxes for image_id, annotation in judged.items() if annotation.complete and image_id in found}
+    faults = worst(found, truths, len(study.classes))[:_MOST_WORST]
     sizes = [records[fault.image_id] for fault in faults]
     return [
         {"image_id": f.image_id, "width": r.width, "height": r.height, "missed": f.missed, "imagined": f.imagined, "confused": f.confused}

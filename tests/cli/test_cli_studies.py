@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from boxwise.records import Split
+from boxwise.records import Phase, Split
 from boxwise.study import Study
 
 
@@ -220,6 +220,8 @@ class TestMistakes:
             (("detector.name=tiny_ssd", "detector.pretrained=coco"), "tiny_ssd has no such weights; it takes none"),
             (("detector.pretrained=coco", "detector.backbone_weights=a.pth"), "give one of them"),
             (("detector.name=yolox_nano", "detector.backbone_weights=a.pth"), "yolox_nano has no backbone of its own to fill"),
+            (("detector.name=ssdlite320_mobilenet_v2", "detector.backbone_weights=no.pth"), "no.pth: expected weights of the backbone"),
+            (("detector.name=yolox_nano", "detector.imgsz=100"), "yolox_nano takes a multiple of 32 from 64 to 2048, found 100"),
         ],
     )
     def test_first_weights_that_cannot_be_are_refused_at_init(self, boxwise, digits_folder, tmp_path, overrides, message):
@@ -227,11 +229,27 @@ class TestMistakes:
         assert code == 2 and message in err.replace("\n", " ")
         assert not (tmp_path / "s" / "config.yaml").exists()
 
-    def test_a_missing_backbone_file(self, boxwise, digits_folder, tmp_path):
-        chosen = ("detector.name=ssdlite320_mobilenet_v2", "detector.backbone_weights=no.pth")
-        boxwise("init", tmp_path / "s", "--labels", digits_folder, *chosen)
-        code, _, err = boxwise("run", tmp_path / "s")
-        assert code == 2 and "no.pth" in err
+    @pytest.mark.parametrize("verb", ["run", "query", "label"])
+    def test_weights_that_do_not_fit_are_noticed_before_anyone_is_asked(self, boxwise, images, tmp_path, verb):
+        """Names and shapes of the first layer are YOLOX-nano's, the rest is missing: only the network itself can tell."""
+        import torch
+
+        torch.save({"backbone.backbone.stem.conv.conv.weight": torch.zeros(16, 12, 3, 3)}, tmp_path / "part.pth")
+        chosen = ("detector.name=yolox_nano", f"detector.weights={tmp_path / 'part.pth'}", "device=cpu")
+        assert boxwise("init", tmp_path / "s", "--images", images, "--classes", "cat", *chosen)[0] == 0
+        code, _, err = boxwise(verb, tmp_path / "s", *(["--no-browser"] if verb == "label" else []))
+        assert code == 2 and "part.pth" in err and "missing" in err and "Traceback" not in err
+        assert Study.open(tmp_path / "s").position == (0, Phase.SELECT)
+
+    def test_they_are_noticed_too_where_they_are_set_after_the_first_question(self, boxwise, images, tmp_path, tiny_overrides):
+        import torch
+
+        torch.save({"backbone.backbone.stem.conv.conv.weight": torch.zeros(16, 12, 3, 3)}, tmp_path / "part.pth")
+        assert boxwise("init", tmp_path / "s", "--images", images, "--classes", "cat", *tiny_overrides)[0] == 0
+        assert boxwise("query", tmp_path / "s")[0] == 0
+        new = ("detector.name=yolox_nano", "detector.pretrained=auto", f"detector.weights={tmp_path / 'part.pth'}")
+        code, _, err = boxwise("set", tmp_path / "s", *new)
+        assert code == 2 and "part.pth" in err and Study.open(tmp_path / "s").config.detector.name == "tiny_ssd"
 
 
 def test_interrupted_by_the_user(boxwise, digits_folder, tmp_path, tiny_overrides, monkeypatch):

@@ -5,13 +5,16 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from boxwise.config import DetectorConfig
 from boxwise.detectors import exporting
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.detectors.exporting import detections_of, export, noise
+from boxwise.detectors.loading import image_batches
 from boxwise.detectors.names import DETECTORS, EXPORT, TRANSFORMERS
 from boxwise.errors import BoxwiseError, ConfigError
+from boxwise.records import ImageRecord
 
 THRESHOLD = 0.36
 
@@ -72,6 +75,77 @@ def test_a_file_that_gives_something_else_is_not_left_behind(detector, tmp_path,
     with pytest.raises(BoxwiseError, match=r"model\.torchscript: not written.*by 1 pixels"):
         export(detector, tmp_path / "model.torchscript", batch=noise(detector.input, 2), threshold=0.1, about={})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_whose_instructions_give_other_detections_is_not_left_behind(detector, tmp_path, monkeypatch):
+    """Its boxes are right, but what is written of how to read them is not."""
+    described = exporting.description
+
+    def at_most_one(*arguments):
+        found = described(*arguments)
+        return {**found, "postprocessing": {**found["postprocessing"], "max_detections": 1}}
+
+    monkeypatch.setattr(exporting, "description", at_most_one)
+    with pytest.raises(BoxwiseError, match=r"not written\. Detections made of .* are not those of `boxwise predict` on noise 0"):
+        export(detector, tmp_path / "model.torchscript", batch=noise(detector.input, 2), threshold=0.1, about={})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".torchscript", pytest.param(".onnx", marks=pytest.mark.slow)])
+def test_yolox_as_a_file_finds_on_photographs_what_predict_finds(suffix, tmp_path, shared_weights, shared_data):
+    """With COCO's own weights: pixels made without boxwise as the file says, boxes read as it says, against `Model.predict`."""
+    from boxwise.data.coco_classes import COCO_CLASSES
+    from boxwise.inference import Model
+
+    config = DetectorConfig(name="yolox_nano", imgsz=320, weights=shared_weights / "yolox_nano_coco.pth")
+    detector = build_detector("yolox_nano", COCO_CLASSES, config, seed=0, device=torch.device("cpu"))
+    path = tmp_path / f"model{suffix}"
+    paths = sorted((shared_data / "coco256" / "images" / "val").rglob("*.jpg"))[:6]
+    records = [ImageRecord(each.name, each, *Image.open(each).size) for each in paths]
+    apart = export(detector, path, batch=next(image_batches(records[:2], detector.input, batch=2)), threshold=0.3, about={})
+    assert apart["pixels"] < 0.05 and apart["probability"] < 1e-3
+    run, metadata = loaded(path)
+    expected = Model(detector, "yolox_nano", None, "a test").predict(paths, threshold=0.3)
+    assert sum(map(len, expected)) >= 10
+    for photograph, theirs in zip(paths, expected, strict=True):
+        pixels, (height, width) = letterboxed(Image.open(photograph), metadata["input"])
+        mine = detections_of(*(values[0] for values in run(pixels[None])), metadata)
+        xyxy = np.clip(mine.xyxy, 0, [width, height] * 2) * ([theirs.width / width, theirs.height / height] * 2)
+        sure = theirs.scores > 0.35  # decoders and resizes round differently, so scores at the threshold may fall below it
+        assert len(mine) >= sure.sum()
+        for box, label, score in zip(theirs.xyxy[sure], theirs.labels[sure], theirs.scores[sure], strict=True):
+            near = np.abs(xyxy - box).max(axis=1)
+            best = int(np.argmin(np.where(mine.labels == label, near, np.inf)))
+            assert near[best] < 2 and abs(mine.scores[best] - score) < 0.03
+
+
+def letterboxed(image: Image.Image, about: dict) -> tuple[np.ndarray, tuple[int, int]]:
+    """uint8 [3, H, W] and the (height, width) that the image fills, as the file's `steps` say."""
+    side = about["imgsz"]
+    scale = side / max(image.size)
+    width, height = (round(length * scale) for length in image.size)
+    pixels = torch.from_numpy(np.asarray(image.convert("RGB"), np.float32).transpose(2, 0, 1).copy())[None]
+    resized = torch.nn.functional.interpolate(pixels, (height, width), mode="bilinear", antialias=about["antialias"])[0]
+    canvas = np.full((3, side, side), about["fill"], np.uint8)
+    canvas[:, :height, :width] = resized.round().clamp(0, 255).numpy()
+    return canvas, (height, width)
+
+
+def loaded(path):
+    """A function from uint8 [B, 3, H, W] to the file's outputs, and its metadata; needs nothing of boxwise."""
+    if path.suffix == ".onnx":
+        onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        metadata = json.loads(session.get_modelmeta().custom_metadata_map["boxwise"])
+        return lambda pixels: session.run(None, {"pixels": pixels}), metadata
+    extra = {"boxwise.json": ""}
+    module = torch.jit.load(str(path), _extra_files=extra)
+
+    def run(pixels):
+        with torch.inference_mode():
+            return [values.numpy() for values in module(torch.from_numpy(pixels))]
+
+    return run, json.loads(extra["boxwise.json"])
 
 
 def test_what_cannot_be_exported_is_refused_by_name(detector, tmp_path):

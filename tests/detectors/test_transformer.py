@@ -1,6 +1,7 @@
 """The transformers behind the Network contract, from small random models: their criterion an image, ignored regions, first weights."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from boxwise.config import DetectorConfig
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.detectors.pretrained import source_of
 from boxwise.detectors.targets import Target
+from boxwise.detectors.transformer import drawn_by_weight
 from boxwise.errors import BoxwiseError, ConfigError
 
 CLASSES = ("dent", "airplane", "persons")
@@ -87,6 +89,32 @@ def test_an_incomplete_image_teaches_its_objects_and_no_background(name):
     assert touched(none) == 0
     verified = target([], [], ignore=EVERYWHERE, background=network._in_pixels(network(pixels, valid).boxes[0, :1]).detach())
     assert 1 <= touched(verified) < queries
+
+
+@names
+def test_a_box_counts_in_as_many_steps_as_its_weight_says_and_is_ignored_in_the_others(name):
+    network, (pixels, valid) = build(name).network.train(), batch(name, 1)
+    full = target([[10, 10, 40, 50], [20, 30, 80, 90]], [1, 3])
+    light = replace(full, weights=torch.tensor([1.0, 0.3]))
+    without = target([[10, 10, 40, 50]], [1], ignore=torch.tensor([[20.0, 30, 80, 90]]))
+
+    def loss(one: Target, seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        if bool((one.weights == 1).all()):
+            torch.rand(2)  # what the draw of `light` takes from the generator
+        return network.training_step(pixels, valid, [one]).terms["set"].mean().detach()
+
+    seen = [drawn(light, seed) for seed in range(400)]
+    assert sum(len(one.classes) == 2 for one in seen) / len(seen) == pytest.approx(0.3, abs=0.07)
+    assert all(one.classes[0] == 1 and bool((one.weights == 1).all()) for one in seen)
+    for count, same in ((2, full), (1, without)):
+        seed = next(seed for seed, one in enumerate(seen) if len(one.classes) == count)
+        torch.testing.assert_close(loss(light, seed), loss(same, seed))
+
+
+def drawn(one: Target, seed: int) -> Target:
+    torch.manual_seed(seed)
+    return drawn_by_weight(one)
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ import pytest
 
 from boxwise.config import load_config
 from boxwise.records import Action, Phase, Proposals, Query, Source, Split
-from boxwise.rounds.context import RoundContext
 from boxwise.simulation.simulate import Plan
 from boxwise.study import Study
 
@@ -73,8 +72,8 @@ def test_trust_asks_boxes_where_all_is_known_and_whole_images_where_something_ma
 
 
 @pytest.mark.parametrize("mode", ["full", "boxes"])
-def test_other_modes_show_nothing_and_build_no_detector(create, monkeypatch, mode):
-    monkeypatch.setattr(RoundContext, "build", lambda self: pytest.fail("built"))
+def test_other_modes_show_nothing_and_detect_nothing(create, monkeypatch, mode):
+    monkeypatch.setattr("boxwise.detectors.prediction.predict", lambda *_, **__: pytest.fail("detected"))
     study = create(f"ask.mode={mode}")
     _, proposals = asked(study)
     assert not proposals and study.round(0).select.known_classes is None

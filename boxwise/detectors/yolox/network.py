@@ -18,9 +18,9 @@ from torchvision.ops import roi_align
 from boxwise.detectors.backbones import BackboneWeights
 from boxwise.detectors.dropout import channel_masks
 from boxwise.detectors.input import InputSpec
+from boxwise.detectors.names import input_side
 from boxwise.detectors.network import Network, Postprocessing, RawBoxes, TrainingLosses
 from boxwise.detectors.recipe import Recipe
-from boxwise.detectors.ssd import check_imgsz
 from boxwise.detectors.targets import Target
 from boxwise.detectors.yolox import loss, model
 from boxwise.detectors.yolox.model import Features, Predictions, Yolox
@@ -121,14 +121,11 @@ def mean_of_image(level: Tensor, valid: Tensor, imgsz: int) -> Tensor:
     return torch.bmm(weights[:, None], level.float().permute(0, 2, 3, 1).flatten(1, 2))[:, 0]
 
 
-def _build(
-    class_count: int, imgsz: int | None, weights: BackboneWeights, *, name: str, build: Callable[[int], Yolox], usual: int
-) -> YoloxNetwork:
-    size = check_imgsz(name, imgsz or usual, least=64, most=2048, multiple=32)
-    return YoloxNetwork(build(class_count), class_count=class_count, imgsz=size)
+def _build(class_count: int, imgsz: int | None, weights: BackboneWeights, *, name: str, build: Callable[[int], Yolox]) -> YoloxNetwork:
+    return YoloxNetwork(build(class_count), class_count=class_count, imgsz=input_side(name, imgsz))
 
 
-yolox_nano = partial(_build, name="yolox_nano", build=model.yolox_nano, usual=416)
-yolox_tiny = partial(_build, name="yolox_tiny", build=model.yolox_tiny, usual=416)
-yolox_s = partial(_build, name="yolox_s", build=model.yolox_s, usual=640)
-yolox_m = partial(_build, name="yolox_m", build=model.yolox_m, usual=640)
+yolox_nano = partial(_build, name="yolox_nano", build=model.yolox_nano)
+yolox_tiny = partial(_build, name="yolox_tiny", build=model.yolox_tiny)
+yolox_s = partial(_build, name="yolox_s", build=model.yolox_s)
+yolox_m = partial(_build, name="yolox_m", build=model.yolox_m)

@@ -51,8 +51,8 @@ function figures({ labour, quality }) {
     [labour.boxes.toLocaleString("en"), "boxes by people"],
     ...(labour.model_boxes ? [[labour.model_boxes.toLocaleString("en"), "boxes by the model"]] : []),
     [duration(labour.seconds), "of labelling"],
-    ...(last ? [[figure(last.ap), `AP on val${range(last.ap_range)}`], [figure(last.ap50), `AP50 on val${range(last.ap50_range)}`],
-      [last.val_images.toLocaleString("en"), last.val_images < ENOUGH_IMAGES ? `images of val: fewer than ${ENOUGH_IMAGES} say little` : "images of val"]] : []),
+    ...(last ? [[figure(last.ap), `AP, ${last.judged_on}${range(last.ap_range)}`], [figure(last.ap50), `AP50, ${last.judged_on}${range(last.ap50_range)}`],
+      [last.val_images.toLocaleString("en"), last.val_images < ENOUGH_IMAGES ? `images say so: fewer than ${ENOUGH_IMAGES} say little` : "images say so"]] : []),
   ];
   return values.map(([value, name]) => html("div", {}, html("dt", {}, name), html("dd", {}, value)));
 }

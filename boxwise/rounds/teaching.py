@@ -1,0 +1,70 @@
+"""What a round's trainings have in common: the images with their labels, the first weights, a checkpoint that may be out of date.
+
+Returns samples, or leaves a trained detector. Knows nothing of which image is held out, nor of where weights are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from boxwise.artifacts.box_tables import read_self_labels
+from boxwise.config import TrainConfig
+from boxwise.errors import StaleCheckpointError, StudyError
+from boxwise.records import Sample, Split
+from boxwise.rounds.compose import policy_of
+from boxwise.rounds.context import RoundContext
+
+if TYPE_CHECKING:
+    from boxwise.detectors.base import FitReport
+    from boxwise.detectors.detector import TorchDetector
+
+Progress = Callable[[int, int, dict[str, float]], None]
+
+
+def teach(
+    context: RoundContext,
+    detector: TorchDetector,
+    train: Sequence[Sample],
+    val: Sequence[Sample],
+    config: TrainConfig,
+    *,
+    seed: int,
+    checkpoint: Path,
+    progress: Progress,
+) -> FitReport:
+    """Train `detector` in place; a checkpoint made before labels were changed is of no use and starts over."""
+    workers = context.config.workers
+    fit = partial(detector.fit, train, val, config, seed=seed, workers=workers, checkpoint=checkpoint, progress=progress)
+    try:
+        return fit()
+    except StaleCheckpointError:
+        checkpoint.unlink()
+        return fit()
+
+
+def goes_on(context: RoundContext, round_index: int) -> bool:
+    """Whether the round's training starts from the weights of the round before."""
+    start = context.config.train.start
+    return round_index > 0 and (policy_of(context).partial if start == "auto" else start == "previous")
+
+
+def lessons(context: RoundContext, round_index: int) -> list[Sample]:
+    """What the round trains on: annotated images, then pool images under the model's own labels, which are never complete."""
+    chosen = context.committed(round_index).compose.train
+    samples = context.samples(Split.TRAIN, only=None if chosen is None else set(chosen))
+    own = read_self_labels(context.files(round_index).self_labels)
+    labeled = set(context.store.annotations(Split.TRAIN)) if own else set()  # a person may have, since the round was composed
+    records = {record.image_id: record for record in context.store.images(Split.TRAIN) if record.image_id not in labeled} if own else {}
+    samples += [
+        Sample(records[image_id], labels.boxes, complete=False, weights=labels.weights)
+        for image_id, labels in own.items()
+        if image_id in records
+    ]
+    if context.config.train.incomplete == "leave_out":
+        samples = [sample for sample in samples if sample.complete]
+    if not samples:
+        raise StudyError(f"{context.folder}: round {round_index} has nothing to train on; see `boxwise status {context.folder}`.")
+    return samples

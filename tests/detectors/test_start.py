@@ -1,0 +1,105 @@
+"""What a detector begins with is checked before any work, and without torch."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from boxwise.config import DetectorConfig
+from boxwise.detectors.names import DETECTORS, TRANSFORMERS, input_side
+from boxwise.detectors.pretrained import RELEASES
+from boxwise.detectors.start import _MARKS, check_start
+from boxwise.detectors.yolox import model
+from boxwise.errors import BoxwiseError, ConfigError
+
+
+def release_of(name: str) -> dict[str, torch.Tensor]:
+    """Tensors of the names and shapes of a YOLOX's release."""
+    return getattr(model, name)(80).state_dict()
+
+
+class TestReleases:
+    def test_each_has_a_mark_that_no_other_has(self):
+        assert _MARKS.keys() == RELEASES.keys() and len(set(_MARKS.values())) == len(_MARKS)
+
+    @pytest.mark.parametrize("name", ["yolox_nano", "yolox_tiny", "yolox_s", "yolox_m"])
+    def test_of_yolox_it_is_a_tensor_of_the_network(self, name):
+        tensor, shape = _MARKS[name]
+        assert release_of(name)[tensor].shape == shape
+
+    @pytest.mark.parametrize(
+        ("name", "builder"),
+        [
+            ("ssd300_vgg16", "ssd300_vgg16"),
+            ("ssdlite320_mobilenet_v3", "ssdlite320_mobilenet_v3_large"),
+            ("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn"),
+            ("fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_mobilenet_v3_large_320_fpn"),
+        ],
+    )
+    def test_of_torchvisions_it_is_a_tensor_of_theirs(self, name, builder, tmp_path):
+        from torchvision.models import detection
+
+        with torch.device("meta"):
+            theirs = getattr(detection, builder)(weights=None, weights_backbone=None).state_dict()
+        assert {other for other, (tensor, shape) in _MARKS.items() if tensor in theirs and theirs[tensor].shape == shape} == {name}
+
+
+class TestFiles:
+    def saved(self, path: Path, state: dict) -> Path:
+        torch.save(state, path)
+        return path
+
+    def test_the_right_ones_pass(self, tmp_path):
+        file = self.saved(tmp_path / "nano.pth", {"model": release_of("yolox_nano"), "epoch": 300})
+        check_start(DetectorConfig(name="yolox_nano", weights=file))
+        own = self.saved(tmp_path / "weights.pt", {"boxwise": "detector", "name": "tiny_ssd", "network": {}})
+        check_start(DetectorConfig(name="tiny_ssd", weights=own))
+
+    @pytest.mark.parametrize(
+        ("name", "found"),
+        [("yolox_s", "found yolox_nano"), ("ssd300_vgg16", "found yolox_nano"), ("ssdlite320_mobilenet_v2", "found yolox_nano")],
+    )
+    def test_another_detectors_release_is_named(self, tmp_path, name, found):
+        file = self.saved(tmp_path / "nano.pth", release_of("yolox_nano"))
+        with pytest.raises(BoxwiseError, match=rf"nano\.pth: expected weights of a {name}, {found}\. Give a copy"):
+            check_start(DetectorConfig(name=name, weights=file))
+
+    def test_another_detectors_saved_weights_and_other_networks_are_named(self, tmp_path):
+        own = self.saved(tmp_path / "weights.pt", {"boxwise": "detector", "name": "tiny_ssd", "network": {}})
+        other = self.saved(tmp_path / "other.pth", {"conv.weight": torch.zeros(3)})
+        for file, found in ((own, "tiny_ssd"), (other, "something else")):
+            with pytest.raises(BoxwiseError, match=f"expected weights of a yolox_nano, found {found}"):
+                check_start(DetectorConfig(name="yolox_nano", weights=file))
+
+    def test_a_backbone_that_is_no_file_of_weights_is_noticed(self, tmp_path):
+        (tmp_path / "a.pth").write_text("<html>")
+        for file in (tmp_path / "a.pth", tmp_path / "gone.pth"):
+            with pytest.raises(BoxwiseError, match="expected weights of the backbone of ssdlite320_mobilenet_v2"):
+                check_start(DetectorConfig(name="ssdlite320_mobilenet_v2", backbone_weights=file))
+
+
+class TestInputSides:
+    @pytest.mark.parametrize("name", DETECTORS)
+    def test_the_usual_one_fits_and_another_is_one_message(self, name):
+        entry = DETECTORS[name]
+        assert input_side(name, None) == entry.imgsz
+        with pytest.raises(ConfigError, match=rf"detector\.imgsz: {name} takes .*, found {entry.imgsz + 1}\."):
+            input_side(name, entry.imgsz + 1)
+
+    def test_it_is_checked_before_any_work(self):
+        with pytest.raises(ConfigError, match=r"yolox_nano takes a multiple of 32 from 64 to 2048, found 100"):
+            check_start(DetectorConfig(name="yolox_nano", imgsz=100))
+
+    @pytest.mark.parametrize("name", TRANSFORMERS)
+    def test_those_of_transformers_are_what_the_architecture_says(self, name):
+        transformers = pytest.importorskip("transformers", reason="the extra hf is not installed")
+        from boxwise.detectors.transformer import FAMILIES, _multiple
+
+        assert _multiple(getattr(transformers, FAMILIES[name].config)()) == DETECTORS[name].sides.multiple
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_a_missing_package_is_said_at_once(name, monkeypatch):
+    monkeypatch.setattr("boxwise.detectors.start.find_spec", lambda package: None)
+    with pytest.raises(ConfigError, match=rf"detector {name} needs the package transformers: pip install 'boxwise\[hf\]'"):
+        check_start(DetectorConfig(name=name))
