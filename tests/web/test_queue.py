@@ -248,7 +248,7 @@ class TestAnswers:
         queue.study.store.put("position", [2, "select"])
         study = Study.open(queue.study.folder)
         queue, read = LabelQueue(study, LabellingStore(study.store)), []
-        monkeypatch.setattr("boxwise.study.study.read_proposals", lambda *given: read.append(1) or read_proposals(*given))
+        monkeypatch.setattr("boxwise.artifacts.box_tables.read_proposals", lambda *given: read.append(1) or read_proposals(*given))
         for task in tasks:
             queue.answer(answer_to(task, key=f"key-of-{task.rank}"))
         assert len(tasks) > 1 and len(read) == 1
