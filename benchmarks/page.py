@@ -6,7 +6,7 @@
 Starts `boxwise label` on a study of generated images and opens the page in Chromium through Playwright. A switch is timed within the
 page, from the key to the frame in which the new image is painted; before each, the person looks for a moment, as people do, while the
 page fetches ahead. Prints p50 and p95 with the bare GET of the same JPEG by httpx, in the same run, as baseline. The exit code is 1 when
-the goal is missed.
+a goal is missed (p95 of a load below 1 s, of a switch below 100 ms).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from labelling import make_study
 from playwright.sync_api import Browser, Page, sync_playwright
 
-GOAL = 100.0  # milliseconds until the next image is shown
+GOALS = {"page load to first image": 1000.0, "switch to next image": 100.0}  # milliseconds, p95
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # The image counts as painted in the frame after the one in which it is on the stage, decoded.
 _PAINTED = """() => new Promise((done) => {
@@ -66,7 +66,9 @@ def main() -> int:
     for name, found in times.items():
         p50, p95 = np.quantile(found, [0.5, 0.95])
         print(f"{name:25} {len(found):4} times  p50 {p50:7.1f} ms  p95 {p95:7.1f} ms  {p50 / np.median(baseline):6.1f} x baseline")
-    return int(np.quantile(switches, 0.95) >= GOAL)
+    missed = [name for name, goal in GOALS.items() if np.quantile(times[name], 0.95) >= goal]
+    print(f"Missed: {', '.join(missed)}" if missed else "Every goal is met.")
+    return int(bool(missed))
 
 
 def chromium() -> str:

@@ -22,7 +22,7 @@ FLOORS = [
     ["rounds"],
     ["study"],
     ["results", "inference"],
-    ["report", "labelstudio", "simulation", "web", "testing"],
+    ["report", "labelstudio", "cvat", "simulation", "web", "testing"],
     ["cli"],
     ["__main__"],
 ]
@@ -101,7 +101,7 @@ def test_only_the_store_writes_sql():
     assert {own_room(path) for path in FILES if "import sqlalchemy" in path.read_text(encoding="utf-8")} == {"store"}
 
 
-@pytest.mark.parametrize("room", ["cli", "web", "labelstudio", "report", "results", "inference"])
+@pytest.mark.parametrize("room", ["cli", "web", "labelstudio", "cvat", "report", "results", "inference"])
 def test_pages_commands_and_reports_ask_the_study_and_not_its_store(room):
     files = [path for path in FILES if own_room(path) == room]
     assert files and not [path.name for path in files if re.search(r"\b(opened|study|_study|made)\.store\b", _code(path))]

@@ -12,6 +12,7 @@ import typer
 from boxwise.cli.backups import app as backup_verbs
 from boxwise.cli.benchmarks import app as benchmark_verbs
 from boxwise.cli.classes import app as class_verbs
+from boxwise.cli.cvat import app as cvat_verbs
 from boxwise.cli.data import app as data_verbs
 from boxwise.cli.keys import Command
 from boxwise.cli.labelling import app as labelling_verbs
@@ -52,6 +53,7 @@ for verbs in (
 for command in app.registered_commands:
     command.cls = Command
 app.add_typer(labelstudio_verbs, name="labelstudio")
+app.add_typer(cvat_verbs, name="cvat")
 
 
 @app.callback(invoke_without_command=True)

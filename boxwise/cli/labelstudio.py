@@ -53,3 +53,29 @@ def pull(study: StudyFolder, url: Url, token: Token) -> None:
         note(f"Skipped in Label Studio, so still waiting: {', '.join(pulled.skipped)}")
     say(f"{pulled.taken} annotations taken in, {pulled.known} known already, {len(pulled.findings)} not taken.")
     say(f"{pulled.waiting} images still wait for labels." if pulled.waiting else f"Next: boxwise run {study}")
+
+
+@app.command()
+def serve(
+    study: StudyFolder,
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond this machine a password is asked for.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 9090,
+    password: Annotated[str | None, typer.Option(envvar="BOXWISE_PASSWORD", help="Made at random where one is needed.")] = None,
+) -> None:
+    """Be a machine-learning backend of Label Studio: boxes and order for its tasks, its annotations as labels. Ctrl-C ends it."""
+    from contextlib import suppress
+
+    from boxwise.cli.console import say
+    from boxwise.cli.labelling import stopping_cleanly
+    from boxwise.labelstudio.backend import create_backend
+    from boxwise.study import Study
+    from boxwise.web.server import Server, listen
+
+    opened = Study.open(study)
+    address = listen(host, port, token=password)
+    with suppress(KeyboardInterrupt), stopping_cleanly(), Server(create_backend(opened, password=address.token), address) as server:
+        say(f"In Label Studio: Settings, Model, Connect Model: http://{host}:{address.port}   (Ctrl-C ends it)")
+        if address.token:
+            say(f"With basic authentication: any user name, password {address.token}")
+        server.wait()
+    say("Stopped. Every annotation that came in is stored.")

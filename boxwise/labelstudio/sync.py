@@ -113,6 +113,23 @@ def pull(study: Study, client: Client) -> Pulled:
     return Pulled(len(new) - len(findings), len(answers) - len(new), skipped, tuple(findings), waiting)
 
 
+def record_one(study: Study, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> bool:
+    """Record one annotation that the server tells of by itself; whether it was new. A later pull knows it.
+
+    Raises BoxwiseError when it cannot be taken.
+    """
+    memory = _memory(study)
+    number, lead = str(annotation["id"]), annotation.get("lead_time") or 0
+    known = memory["pulled"].get(number, {})
+    if known.get("updated_at") == annotation["updated_at"]:
+        return False
+    recorder = _Recorder(study, {}, f"{MEMORY}:{memory['key']}")
+    recorder.record(task, annotation, charged=known.get("lead_time", 0))
+    memory["pulled"][number] = {"updated_at": annotation["updated_at"], "lead_time": lead}
+    study.remember(MEMORY, memory)
+    return True
+
+
 def _memory(study: Study) -> dict[str, Any]:
     """What the study remembers of Label Studio; its key is stored before it is used."""
     memory = study.recall(MEMORY)
@@ -249,4 +266,6 @@ class _Recorder:
         )
 
     def _name(self, user: Any) -> str:
+        if isinstance(user, dict) and user.get("email"):  # as in what the server tells by itself
+            return str(user["email"])
         return self._people.get(user, f"Label Studio user {user}") if isinstance(user, int) else "human"

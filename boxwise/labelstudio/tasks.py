@@ -70,8 +70,7 @@ def task_of(
 
     Region ids are the ids of the boxes; `meta` says why the image was asked for and which boxes the question is about.
     """
-    before = shown(proposals)
-    regions = [_region(before, row, record, classes) for row in range(len(before.boxes))]
+    regions = regions_of(proposals, record, classes)
     prediction = {"model_version": model_version(round_index), "score": score_of(rank, asked), "result": regions}
     return {
         "data": {IMAGE: url, "image_id": item.image_id, "round": round_index},
@@ -85,6 +84,31 @@ def task_of(
         },
         "predictions": [prediction],
     }
+
+
+def regions_of(
+    proposals: Proposals | None, record: ImageRecord, classes: Sequence[str], *, controls: tuple[str, str] = (CONTROL, IMAGE)
+) -> list[dict[str, Any]]:
+    """The boxes that `proposals` put before a person, as regions of a prediction. controls: see `controls_of`."""
+    before = shown(proposals)
+    names = {"from_name": controls[0], "to_name": controls[1]}
+    return [_region(before, row, record, classes) | names for row in range(len(before.boxes))]
+
+
+def controls_of(config: str) -> tuple[str, str]:
+    """The names of the rectangles' control and of its image in a labelling config; ours where it is empty.
+
+    Raises BoxwiseError for a config without rectangles, or one that cannot be read.
+    """
+    if not config:
+        return CONTROL, IMAGE
+    try:
+        control = next(iter(fromstring(config).iter("RectangleLabels")), None)
+    except Exception as error:  # a person has written it
+        raise BoxwiseError(f"the labelling interface cannot be read ({error}). Expected XML with <RectangleLabels>.") from None
+    if control is None:
+        raise BoxwiseError("the labelling interface has no <RectangleLabels>. Expected one, with the classes of the study.")
+    return control.get("name", CONTROL), control.get("toName", IMAGE)
 
 
 def key_of(task: Mapping[str, Any]) -> tuple[str, int] | None:

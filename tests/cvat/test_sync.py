@@ -1,0 +1,129 @@
+"""A study's way through CVAT and back, over HTTP: two rounds, corrections, kills in between, and what cannot be taken."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from answering import TOKEN, answering
+
+from boxwise.cvat.client import Client, CvatError
+from boxwise.cvat.sync import MEMORY, pull, push
+from boxwise.errors import BoxwiseError
+from boxwise.records import Action, Split
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "labelstudio"))
+from labelstudio_scenario import CLASSES, FIRST, PROPOSED, SIZES, made_study, second_round
+
+
+@pytest.fixture
+def study(tmp_path):
+    made = made_study(tmp_path)
+    made.remember(MEMORY, {"key": "0123456789abcdef", "tasks": {}, "pulled": {}})
+    return made
+
+
+@pytest.fixture
+def server():
+    with answering() as (url, cvat):
+        yield url, cvat
+
+
+@pytest.fixture
+def client(server):
+    with Client(server[0], TOKEN) as client:
+        yield client
+
+
+def test_the_first_round_there_and_back(study, server, client):
+    cvat = server[1]
+    made = push(study, client)
+    assert (made.round, made.made, made.there, made.findings) == (0, 3, 0, ()) and client.version() == "2.40.1"
+    again = push(study, client)
+    assert (again.made, again.there, again.url) == (0, 3, made.url) and cvat.uploads == 3
+    (task,) = cvat.tasks.values()
+    assert [frame["name"] for frame in task["frames"]] == ["000000_c.tif", "000001_ü 1.png", "000002_a.png"]
+    assert list(task["labels"]) == list(CLASSES) and pull(study, client).unfinished == 3
+    cvat.person("round 00", 0, [(CLASSES[0], [1, 2, 30, 40])])
+    pulled = pull(study, client)
+    assert (pulled.taken, pulled.known, pulled.unfinished, pulled.waiting) == (3, 0, 0, 0)
+    labels = study.annotations(Split.TRAIN)
+    assert labels["c.tif"].boxes.xyxy.tolist() == [[1, 2, 30, 40]] and labels["c.tif"].boxes.labels.tolist() == [0]
+    assert all(labels[name].complete for name in FIRST) and len(labels["a.png"].boxes) == 0
+    assert [entry.annotator for entry in study.history("c.tif")] == ["anna"]
+    assert (pull(study, client).taken, pull(study, client).known) == (0, 3)
+    cvat.person("round 00", 0, [(CLASSES[1], [1, 2, 30, 40])])
+    assert pull(study, client).taken == 1 and len(study.history("c.tif")) == 2
+    assert study.annotation("c.tif").boxes.labels.tolist() == [1]
+
+
+def test_the_models_boxes_are_corrected_and_what_was_done_to_each_is_known(study, server, client):
+    cvat = server[1]
+    second_round(study)
+    assert push(study, client).made == 4
+    (task,) = cvat.tasks.values()
+    shapes = [shape for shape in task["shapes"] if shape["frame"] == 0]
+    assert np.abs(np.array([shape["points"] for shape in shapes]) - PROPOSED["d.png"].boxes.xyxy).max() < 0.01
+    names = {number: name for name, number in task["labels"].items()}
+    kept = [(names[shape["label_id"]], shape["points"]) for shape in shapes[:2]]
+    moved = (CLASSES[2], [6, 41, 26, 61])
+    cvat.person("round 01", 0, [*kept, moved, (CLASSES[0], [60, 5, 75, 20])])
+    assert pull(study, client).taken == 4
+    (entry,) = study.history("d.png")
+    acts = {verdict.box_id: verdict.action for verdict in entry.verdicts}
+    assert acts == {"r1-4": Action.KEEP, "r1-2": Action.MOVE, "": Action.ADD, "r1-9": Action.DELETE}
+    cost = study.config.cost
+    assert study.seconds(Split.TRAIN) > cost.verify + cost.correct + cost.draw + cost.delete
+
+
+@pytest.mark.parametrize(("further", "said"), [({"rotation": 30}, "turned by 30 degrees"), ({"type": "polygon"}, "has a polygon")])
+def test_what_is_no_upright_box_is_named_and_its_image_waits(study, server, client, further, said):
+    push(study, client)
+    server[1].person("round 00", 0, [(CLASSES[0], [1, 2, 30, 40])], **further)
+    pulled = pull(study, client)
+    assert (pulled.taken, len(pulled.findings), pulled.waiting) == (2, 1, 1)
+    assert said in pulled.findings[0] and "c.tif" in pulled.findings[0]
+    server[1].person("round 00", 0, [(CLASSES[0], [1, 2, 30, 40])])
+    assert (pull(study, client).taken, pull(study, client).waiting) == (1, 0)
+
+
+def test_a_track_is_named_too(study, server, client):
+    push(study, client)
+    (task,) = server[1].tasks.values()
+    server[1].person("round 00", 0, [])
+    task["tracks"] = [{"id": 1, "frame": 1, "label_id": task["labels"][CLASSES[0]], "shapes": [], "attributes": []}]
+    pulled = pull(study, client)
+    assert pulled.taken == 2 and "has a track" in pulled.findings[0]
+
+
+def test_a_push_that_broke_is_made_anew_and_leaves_one_task(study, server, client):
+    cvat = server[1]
+    cvat.breaks_at = "PUT annotations"
+    with pytest.raises(CvatError, match="PUT /api/tasks/.*500"):
+        push(study, client)
+    cvat.breaks_at = ""
+    assert push(study, client).made == 3 and len(cvat.tasks) == 1
+
+
+def test_tokens_addresses_and_order_of_commands(study, server):
+    url = server[0]
+    with Client(url, TOKEN) as client, pytest.raises(BoxwiseError, match="Next: boxwise cvat push"):
+        pull(study, client)
+    with Client(f"{url}/tasks/5", "wrong") as client, pytest.raises(CvatError, match="refuses the token") as error:
+        client.version()
+    assert "wrong" not in str(error.value).replace(url, "")
+    with pytest.raises(CvatError, match="expected a URL"):
+        Client("localhost:8080", TOKEN)
+    with Client("http://127.0.0.1:9", TOKEN) as client, pytest.raises(CvatError, match="no CVAT answers"):
+        client.version()
+    with answering(status=503) as (broken, _), Client(broken, TOKEN) as client, pytest.raises(CvatError, match="HTTP 503"):
+        client.version()
+
+
+def test_sizes_there_must_be_those_of_the_study(study, server, client):
+    push(study, client)
+    (task,) = server[1].tasks.values()
+    task["frames"][0]["width"] += 1
+    server[1].person("round 00", 0, [])
+    pulled = pull(study, client)
+    assert pulled.taken == 2 and f"Expected {SIZES[2][0]} x {SIZES[2][1]}" in pulled.findings[0]
