@@ -42,10 +42,11 @@ class StepFacts:
 class SelectFacts(StepFacts):
     """What was asked and how it was chosen.
 
-    candidates: images offered to the strategy. wanted: what the budget pays for, where the pool has no more. requeued: of those asked, how
-    many were asked before. whole, boxwise: train images asked about as a whole, or by box. self_labeled: images that left no question to a
-    person. seconds: of the strategy. ended: why nothing was asked and the study is over. known_classes: names that the first weights of
-    the detector know, where that was asked; proposed: boxes they suggested in round 0, in proposing_seconds.
+    candidates: images offered to the strategy. wanted: what the budget pays for, where the pool has no more. requeued: of those asked,
+    how many were asked before; by_people: how many were people's wish. whole, boxwise: train images asked about as a whole, or by box.
+    self_labeled: images that left no question to a person. seconds: of the strategy. ended: why nothing was asked and the study is
+    over. known_classes: names that the first weights of the detector know, where that was asked; proposed: boxes they suggested in
+    round 0, in proposing_seconds.
     """
 
     strategy: str = ""
@@ -53,6 +54,7 @@ class SelectFacts(StepFacts):
     candidates: int | None = None
     wanted: int | None = None
     requeued: int | None = None
+    by_people: int | None = None
     seconds: float | None = None
     asked: int | None = None
     whole: int | None = None

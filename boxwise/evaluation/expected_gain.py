@@ -15,6 +15,7 @@ FEWEST_ROUNDS = 3
 _EXPONENTS = np.geomspace(0.05, 2.0, 24)  # from nearly logarithmic to hardly anything left to gain
 _NOISE, _NOISE_ROUNDS = 0.01, 2.0  # AP by which two trainings on the same labels differ, worth as much as two rounds of evidence
 _LEVELS = (np.arange(400) + 0.5) / 400
+_FEW_LEVELS = (np.arange(60) + 0.5) / 60  # where two unknowns are drawn together
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,19 @@ class Gain:
     high: float
 
 
+@dataclass(frozen=True)
+class Needed:
+    """The labelled amount at which a quality is reached: the median, and the limits within which it lies with a chance of 80%.
+
+    inf: more likely than not, or at that limit, it never is. chance: that it ever is.
+    """
+
+    median: float
+    low: float
+    high: float
+    chance: float
+
+
 @dataclass(frozen=True, eq=False)
 class LearningCurve:
     """Quality = a - b · n^-c: the inverse power law that learning curves follow (Figueroa et al., BMC Med. Inform. Decis. Mak. 2012).
@@ -33,14 +47,15 @@ class LearningCurve:
     A few rounds do not tell c. So a and b are fitted by least squares for each of 24 exponents, and the fits are averaged by how well
     they explain the rounds: their marginal likelihood, under flat priors on the level and on what the quality gained over the rounds so
     far, and for the noise a prior of .01 AP worth two rounds, so that three points on a smooth curve do not pass for certainty.
-    slopes, errors: b and its standard error [E]; means, centres: quality and n^-c at the
-    centre [E]; weights [E], sum 1; freedom: degrees of freedom of Student's t.
+    slopes, errors: b and its standard error [E]; mean, mean_errors: quality at the centre of the rounds and its standard error [E];
+    centres: n^-c there [E]; weights [E], sum 1; freedom: degrees of freedom of Student's t.
     """
 
     weights: NDArray[np.float64]
     slopes: NDArray[np.float64]
     errors: NDArray[np.float64]
     centres: NDArray[np.float64]
+    mean_errors: NDArray[np.float64]
     mean: float
     freedom: float
 
@@ -62,7 +77,8 @@ class LearningCurve:
         variance = ((residuals**2).sum(axis=1) + _NOISE_ROUNDS * _NOISE**2) / freedom
         evidence = -(freedom * np.log(variance) + np.log(squares / np.ptp(terms, axis=1) ** 2)) / 2
         weights = np.exp(evidence - evidence.max())
-        return cls(weights / weights.sum(), slopes, np.sqrt(variance / squares), centres, float(y.mean()), freedom)
+        errors, mean_errors = np.sqrt(variance / squares), np.sqrt(variance / len(y))
+        return cls(weights / weights.sum(), slopes, errors, centres, mean_errors, float(y.mean()), freedom)
 
     def at(self, amount: float) -> float:
         """The mean quality that the curve expects at an amount."""
@@ -79,6 +95,21 @@ class LearningCurve:
         share = np.cumsum(np.repeat(self.weights / len(_LEVELS), len(_LEVELS))[order])
         low, high = np.interp([0.1, 0.9], share, draws.ravel()[order])
         return Gain(float(self.weights @ (self.slopes * step)), float(low), float(high))
+
+    def needed(self, quality: float) -> Needed:
+        """How many labels in all the curve itself needs for a quality; slope and level are drawn as if apart."""
+        from scipy.special import stdtrit  # slow to import: only the dashboard's first sight needs it
+
+        scatter = stdtrit(self.freedom, _FEW_LEVELS)
+        slopes = (self.slopes[:, None] + self.errors[:, None] * scatter)[:, :, None]
+        means = (self.mean + self.mean_errors[:, None] * scatter)[:, None, :]
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            remaining = self.centres[:, None, None] + (means - quality) / slopes
+            amounts = np.where((slopes > 0) & (remaining > 0), remaining ** (-1 / _EXPONENTS[:, None, None]), np.inf).ravel()
+        order = np.argsort(amounts)
+        weights = np.repeat(self.weights / scatter.size**2, scatter.size**2)[order]
+        low, median, high = amounts[order][np.searchsorted(np.cumsum(weights), [0.1, 0.5, 0.9])]
+        return Needed(float(median), float(low), float(high), float(weights[np.isfinite(amounts[order])].sum()))
 
 
 def _remaining(amounts: NDArray[np.float64]) -> NDArray[np.float64]:

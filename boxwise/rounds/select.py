@@ -28,6 +28,7 @@ from boxwise.rounds.budget import round_budget
 from boxwise.rounds.cold_start import cold_start
 from boxwise.rounds.context import RoundContext, StepResult
 from boxwise.rounds.first_proposals import first_proposals
+from boxwise.store import PoolStore
 from boxwise.strategies.base import Budget, Candidates
 
 _NOTHING_TO_ASK = {
@@ -128,24 +129,28 @@ def _settled(context: RoundContext, round_index: int) -> Settled:
 
 
 def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Generator) -> tuple[Query, SelectFacts]:
-    """The round's images: those to be asked about again, the strategy's picks, and a random draw for val."""
+    """The round's images: those to be asked about again, those that people want, the strategy's picks, and a random draw for val."""
     config, scored = context.config, read_scored_pool(context.files(round_index - 1))
     candidates = partial(scored.candidates, round_index, cost=config.cost, labeled_class_counts=settled.class_counts(len(context.classes)))
     pool = {record.image_id for record in context.store.pool()} - settled.since
     budget, images = round_budget(context, lambda: candidates(pool))
     drawn = _validation(context, round_index, pool - settled.before.keys(), images)
     again = [image_id for image_id in context.committed(round_index - 1).compose.requeued if image_id in pool]
-    requeued, spent = _requeued(candidates(set(again)), again, budget) if again else ([], 0.0)
-    open_to_all = pool - {item.image_id for item in (*drawn, *requeued)}
-    offered = candidates(_askable(context, round_index, open_to_all, settled))
-    left = budget.amount - int(spent)
+    requeued, spent = _in_order(candidates(set(again)), again, budget) if again else ([], 0.0)
+    askable = _askable(context, round_index, pool - {item.image_id for item in (*drawn, *requeued)}, settled)
+    by_people = [image_id for image_id in PoolStore(context.store).wanted(round_index) if image_id in askable]
+    left = Budget(budget.amount - int(spent), budget.unit)
+    wanted, spent = _in_order(candidates(set(by_people)), by_people, left) if by_people and left.amount > 0 else ([], 0.0)
+    left = Budget(left.amount - int(spent), budget.unit)
+    offered = candidates(askable - {item.image_id for item in wanted})
     strategy = registry.strategy_of(config.strategy)
     started = monotonic()
-    picks = strategy.select(offered, Budget(left, budget.unit), rng=rng).items if left > 0 and len(offered) else ()
+    picks = strategy.select(offered, left, rng=rng).items if left.amount > 0 and len(offered) else ()
     seconds = monotonic() - started
-    wanted = budget.amount if spent + float(budget.costs(offered).sum()) < budget.amount else None
-    facts = SelectFacts(strategy=config.strategy.name, candidates=len(offered), wanted=wanted, requeued=len(requeued), seconds=seconds)
-    return Query(round_index, (*drawn, *requeued, *picks)), facts
+    short = float(left.costs(offered).sum()) < left.amount
+    facts = SelectFacts(strategy=config.strategy.name, candidates=len(offered), requeued=len(requeued), seconds=seconds)
+    facts = replace(facts, wanted=budget.amount if short else None, by_people=len(wanted) or None)
+    return Query(round_index, (*drawn, *requeued, *wanted, *picks)), facts
 
 
 def _validation(context: RoundContext, round_index: int, untouched: set[str], images: int) -> list[QueryItem]:
@@ -160,10 +165,10 @@ def _validation(context: RoundContext, round_index: int, untouched: set[str], im
     return [QueryItem(ordered[row], 0.0, split=Split.VAL) for row in rows]
 
 
-def _requeued(candidates: Candidates, again: Sequence[str], budget: Budget) -> tuple[list[QueryItem], float]:
-    """The images that come back, with their new scores, as far as the budget goes, and what they cost of it."""
+def _in_order(candidates: Candidates, image_ids: Sequence[str], budget: Budget) -> tuple[list[QueryItem], float]:
+    """Images that come back or that people want, with their new scores, as far as the budget goes, and what they cost of it."""
     rows = {image_id: row for row, image_id in enumerate(candidates.image_ids)}
-    order = np.array([rows[image_id] for image_id in again if image_id in rows], dtype=np.intp)
+    order = np.array([rows[image_id] for image_id in image_ids if image_id in rows], dtype=np.intp)
     picks = budget.first(order, candidates)
     items = candidates.query(picks.tolist(), utility=candidates.scores.values[picks]).items
     return list(items), float(budget.costs(candidates)[np.sort(picks)].sum())

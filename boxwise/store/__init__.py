@@ -8,6 +8,7 @@ from boxwise.store.backups import SQLITE_DUMP, dump, load
 from boxwise.store.connecting import URL, fault_of, file_url, shown, without_password
 from boxwise.store.journal import CLASSES_CHANGED, Journal, StoredEvent
 from boxwise.store.labelling import Draft, LabellingStore, Lease
+from boxwise.store.pool import LabelledBy, PoolStore
 from boxwise.store.store import GIVEN, MODEL, Store
 
 __all__ = [
@@ -19,10 +20,12 @@ __all__ = [
     "Draft",
     "HistoryEntry",
     "Journal",
+    "LabelledBy",
     "LabellingStore",
     "Labour",
     "Lease",
     "Person",
+    "PoolStore",
     "Stamp",
     "Store",
     "StoredEvent",

@@ -15,7 +15,7 @@ from boxwise.config import StudyConfig
 from boxwise.data.formats.base import Dataset
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split
 from boxwise.rounds.budget import spent
-from boxwise.store import HistoryEntry, LabellingStore, Labour, Person, Stamp, Store
+from boxwise.store import HistoryEntry, LabelledBy, LabellingStore, Labour, Person, PoolStore, Stamp, Store
 
 
 class StudyReader:
@@ -148,6 +148,20 @@ class StudyReader:
     def people(self) -> Mapping[str, Person]:
         """annotator → what they have done, the busiest first."""
         return self.store.people()
+
+    def labelled_by(self) -> Mapping[str, LabelledBy]:
+        """image_id → who gave its current labels, and in which round."""
+        return PoolStore(self.store).labelled_by()
+
+    def wanted(self) -> tuple[str, ...]:
+        """The images that people want asked about in the next query that is made, the oldest wish first."""
+        return PoolStore(self.store).wanted(self.next_query)
+
+    @property
+    def next_query(self) -> int:
+        """The round whose query is made next."""
+        number, phase = self.position
+        return number if phase is Phase.SELECT else number + 1
 
     # -- for tools beside it --------------------------------------------------------------------------------------------
 

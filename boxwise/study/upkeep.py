@@ -18,7 +18,7 @@ from boxwise.data.watching import Looked, file_stamp, look, new_files, root_of
 from boxwise.errors import ImageError, StudyError
 from boxwise.files import locked
 from boxwise.records import Annotation, ImageRecord, Phase, Source
-from boxwise.store import Journal, StoredEvent
+from boxwise.store import Journal, PoolStore, StoredEvent
 from boxwise.study.reading import StudyReader
 
 EXCLUDED, FLAGGED = "excluded by", "flagged by"  # how the reason of an image that a person took out of use begins
@@ -46,6 +46,13 @@ class Relocated:
 
 class StudyUpkeep(StudyReader):
     """The changes, each one transaction of the store."""
+
+    def want(self, image_ids: Sequence[str], *, who: str, wanted: bool = True) -> None:
+        """Ask about these images first in the next query, as far as its budget goes and the rest in the one after; or no longer.
+
+        Kept in the history with who wanted it and when. Images that are no longer in the pool by then are passed over.
+        """
+        PoolStore(self.store).want(image_ids, round_index=self.next_query, who=who, wanted=wanted)
 
     # -- growing --------------------------------------------------------------------------------------------------------
 

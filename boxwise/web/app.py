@@ -7,24 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from boxwise.errors import BoxwiseError
+from boxwise.jsonable import plain
 from boxwise.records import Phase
 from boxwise.results.colors import class_colors
 from boxwise.web.answers import Answer, RefusedError, TakenError
 from boxwise.web.dashboard import Dashboard
 from boxwise.web.found import found_on
 from boxwise.web.metrics import CONTENT_TYPE, metrics
+from boxwise.web.outlook import forecast
 from boxwise.web.picture_cache import PictureCache
 from boxwise.web.pictures import TILE, Pictures, etag, is_large, picture
+from boxwise.web.pool import PoolView
+from boxwise.web.pool_routes import add_pool
 from boxwise.web.progress import read_progress, read_trouble
 from boxwise.web.queue import LabelQueue
 from boxwise.web.requests import AnswerBody, DraftBody, ImagesBody, KeepingBody, OpenBody, SkipBody, WithdrawBody
@@ -60,6 +64,10 @@ def _add_pages(app: FastAPI) -> None:
     def dashboard_page() -> FileResponse:
         return FileResponse(STATIC / "dashboard.html")
 
+    @app.get("/pool")
+    def pool_page() -> FileResponse:
+        return FileResponse(STATIC / "pool.html")
+
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
 
@@ -85,6 +93,7 @@ def _add_probes(app: FastAPI, queue: LabelQueue) -> None:
 
 def _add_study(app: FastAPI, queue: LabelQueue) -> None:
     study, watched = queue.study, Dashboard(queue.study)
+    add_pool(app, PoolView(queue, watched))
 
     @app.get("/api/study")
     def about() -> dict[str, Any]:
@@ -124,6 +133,10 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
     @app.get("/api/dashboard")
     def figures() -> dict[str, Any]:
         return watched.figures()
+
+    @app.get("/api/forecast")
+    def needed(ap: Annotated[float, Query(gt=0, le=1)]) -> dict[str, Any]:
+        return plain(forecast(study, ap))
 
     @app.get("/api/doubts/{image_id:path}")
     def doubts(image_id: str) -> list[dict[str, Any]]:

@@ -21,13 +21,12 @@ from boxwise.artifacts.scored_pool import read_scores
 from boxwise.boxes import Boxes
 from boxwise.config import resolve
 from boxwise.evaluation.cost import seconds_for
-from boxwise.evaluation.expected_gain import FEWEST_ROUNDS, LearningCurve
 from boxwise.evaluation.suspects import FAINT, suspects, worst
 from boxwise.jsonable import plain
 from boxwise.records import Annotation, ImageRecord, Phase, Split
 from boxwise.results.colors import class_colors
-from boxwise.results.facts import number
 from boxwise.study import Study
+from boxwise.web.outlook import budget, evaluated, learning_curve, seconds_each
 from boxwise.web.progress import read_trouble
 from boxwise.web.stopping import BEGUN, suggestion
 
@@ -58,6 +57,11 @@ class Dashboard:
         self.figures()
         return [doubt for doubt in self._figures["suspects"] if doubt["image_id"] == image_id]
 
+    def suspects(self) -> set[str]:
+        """The images of which the model doubts a label."""
+        self.figures()
+        return {doubt["image_id"] for doubt in self._figures["suspects"]}
+
 
 def dashboard(study: Study) -> dict[str, Any]:
     """Everything the dashboard page shows, and every suspect; what is not known yet is None or empty."""
@@ -65,6 +69,7 @@ def dashboard(study: Study) -> dict[str, Any]:
     rounds = study.rounds()
     records = {record.image_id: record for record in study.images()}  # before the labels: what is quarantined now has none then
     labels = {split: study.annotations(split) for split in (Split.TRAIN, Split.VAL)}
+    labour = _labour(study, labels[Split.TRAIN], labels[Split.VAL])
     points, following = quality(rounds), expected(study, rounds)
     values = {
         "name": study.folder.resolve().name,
@@ -74,8 +79,9 @@ def dashboard(study: Study) -> dict[str, Any]:
         "trouble": read_trouble(study.folder),
         "classes": [{"name": n, "color": c} for n, c in zip(study.classes, class_colors(len(study.classes)), strict=True)],
         "quality": points,
-        "labour": _labour(study, labels[Split.TRAIN], labels[Split.VAL]),
+        "labour": labour,
         "next": following,
+        "budget": budget(study, rounds, labour),
         "stop": suggestion([one.evaluate.stopping_ap for one in rounds], study.config.stop, following),
         "balance": _balance(study, rounds, labels[Split.TRAIN]),
         "histograms": _histograms(study, rounds),
@@ -110,16 +116,12 @@ def expected(study: Study, rounds: Sequence[Round]) -> dict[str, Any] | None:
     """
     unit = study.config.budget.unit
     unit = "seconds" if unit == "money" else unit
-    points = [
-        (number(getattr(one.annotate, unit)), number(ap))
-        for one in rounds
-        if one.done(Phase.ANNOTATE) and (ap := one.evaluate.stopping_ap) is not None
-    ]
-    curve, batch = LearningCurve.fit(*zip(*points, strict=True)) if len(points) >= FEWEST_ROUNDS else None, _batch(study)
+    points, batch = evaluated(rounds, unit), _batch(study)
+    curve = learning_curve(points)
     if curve is None or not batch:
         return None
     now = points[-1][0]
-    gain, each = curve.gain(now, batch), _seconds_each(rounds, unit)
+    gain, each = curve.gain(now, batch), seconds_each(rounds, unit)
     seconds = None if each is None else each * batch
     return {
         "unit": unit,
@@ -143,15 +145,6 @@ def _batch(study: Study) -> int:
         return sum(item.split is Split.TRAIN for item in study.query(round_index).items)
     amount = round(seconds_for(amount, study.config.cost)) if budget.unit == "money" else amount
     return min(amount, pool) if budget.unit == "images" else amount * (pool > 0)
-
-
-def _seconds_each(rounds: Sequence[Round], unit: str) -> float | None:
-    """Seconds that an image or box of train took in the last round in which any were labelled."""
-    for one in reversed(rounds):
-        amount, seconds = number(getattr(one.annotate, f"new_{unit}")), number(one.annotate.new_seconds)
-        if amount > 0 and seconds > 0:
-            return seconds / amount
-    return None
 
 
 def _labour(study: Study, train: Mapping[str, Annotation], val: Mapping[str, Annotation]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def test_a_track_is_named_too(study, server, client):
 def test_a_push_that_broke_is_made_anew_and_leaves_one_task(study, server, client):
     cvat = server[1]
     cvat.breaks_at = "PUT annotations"
-    with pytest.raises(CvatError, match="PUT /api/tasks/.*500"):
+    with pytest.raises(CvatError, match=r"PUT /api/tasks/.*500"):
         push(study, client)
     cvat.breaks_at = ""
     assert push(study, client).made == 3 and len(cvat.tasks) == 1

@@ -85,3 +85,23 @@ def test_the_limits_hold_the_truth_about_as_often_as_they_say():
 )
 def test_fewer_than_three_known_amounts_say_nothing(amounts, qualities):
     assert LearningCurve.fit(amounts, qualities) is None
+
+
+class TestNeeded:
+    def test_a_smooth_curve_says_where_it_goes(self):
+        amounts = 50 * np.arange(1, 9)
+        needed = LearningCurve.fit(amounts, power(amounts)).needed(float(power(800)))
+        assert needed.low < 800 < needed.high and needed.median == pytest.approx(800, rel=0.25) and needed.chance > 0.9
+
+    def test_the_interval_holds_the_truth_about_as_often_as_it_says(self):
+        rng, amounts, inside, times = np.random.default_rng(0), 50 * np.arange(1, 9), 0, 100
+        for _ in range(times):
+            shape = {"a": rng.uniform(0.5, 0.8), "b": rng.uniform(0.2, 0.4), "c": rng.uniform(0.2, 1.0)}
+            curve = LearningCurve.fit(amounts, power(amounts, **shape) + 0.01 * rng.standard_normal(len(amounts)))
+            needed = curve.needed(float(power(600, **shape)))
+            inside += needed.low <= 600 <= needed.high
+        assert 0.7 * times <= inside <= 0.97 * times
+
+    def test_what_a_curve_cannot_reach_is_infinite(self):
+        needed = LearningCurve.fit(AMOUNTS, [0.4, 0.4, 0.4, 0.4]).needed(0.9)
+        assert needed.median == needed.high == np.inf and needed.chance < 0.5

@@ -14,6 +14,7 @@ from boxwise.records import Action, Split, Verdict
 from boxwise.store import Store
 from boxwise.study import Study
 from boxwise.web.dashboard import Dashboard, dashboard, expected
+from boxwise.web.outlook import evaluated, forecast, learning_curve
 from boxwise.web.progress import write_trouble
 from boxwise.web.stopping import suggestion
 
@@ -175,6 +176,29 @@ class TestStopping:
         aps = [0.40, 0.42, 0.40, 0.42]
         assert suggestion(aps, StopConfig(), None)["advice"] == "go on"
         assert suggestion(aps, StopConfig(ap_shift=0.02), None)["advice"] == "stop"
+
+
+class TestOutlook:
+    def test_the_budget_is_what_the_config_plans_in_labels_and_hours(self, study):
+        found = dashboard(study)["budget"]
+        labour = study.store.labour(Split.TRAIN)
+        each = study.round(2).annotate.new_seconds / study.round(2).annotate.new_images
+        assert (found["unit"], found["done"], found["planned"]) == ("images", labour.images, 6 + 3 * 4)
+        assert found["seconds"] == study.seconds(Split.TRAIN) + study.seconds(Split.VAL)
+        assert found["seconds_planned"] == pytest.approx(found["seconds"] + (18 - labour.images) * each)
+
+    def test_a_forecast_follows_the_curve_and_says_what_it_cannot_say(self, study):
+        evaluated_at(study, 0.4)
+        assert forecast(study, 0.4)["why"] == "reached"
+        assert forecast(study, 0.9)["why"] in ("far", "pool")
+        points = evaluated(study.rounds(), "images")
+        assert [ap for _, ap in points] == [0.4] * 3 and learning_curve(points[:2]) is None
+        for one, ap in enumerate((0.2, 0.3, 0.36)):
+            evaluated_at(study, ap, rounds=(one,))
+        found = forecast(study, 0.38)
+        assert found["why"] is None and points[-1][0] < found["low"] <= found["amount"] <= len(study.images(Split.TRAIN))
+        assert found["high"] is None or found["high"] >= found["amount"]
+        assert found["seconds_each"] == pytest.approx(study.round(2).annotate.new_seconds / 4)
 
 
 class TestSecondLook:

@@ -120,6 +120,28 @@ def test_it_says_whether_to_go_on_and_who_labelled(page):
     assert page.locator("#next .rule").count() == 2 and "simulated" in page.locator("#people").inner_text()
 
 
+def test_the_budget_and_what_a_target_would_take(study, page):
+    budget = page.locator("#budget").inner_text()
+    assert "of 18" in budget and "cost.per_hour" in budget
+    assert page.locator("#budget progress").evaluate("bar => [bar.value, bar.max]") == [study.labour(Split.TRAIN).images, 18]
+    page.locator("#target").fill("0.30")
+    page.keyboard.press("Enter")
+    page.locator("#forecast", has_text="has been reached already").wait_for()
+    page.reload()
+    page.locator("#forecast", has_text="An AP of 0.3 has been reached already").wait_for()
+
+
+def test_it_speaks_the_readers_language(study, browsing):
+    with serving(study) as port:
+        for locale, heading in (("de-DE", "Das Budget"), ("zh-CN", "预算"), ("es-ES", "El presupuesto")):
+            page = browsing(locale=locale).new_page()
+            page.goto(f"http://127.0.0.1:{port}/dashboard")
+            page.locator("#figures dd").first.wait_for()
+            assert page.locator("#h-budget").inner_text() == heading and page.evaluate("document.documentElement.lang") == locale[:2]
+            text = page.locator("main").inner_text()
+            assert "images labelled" not in text and "expected to" not in text and "Needs" not in text
+
+
 def test_trouble_is_an_alert(study, page):
     assert not page.locator("#trouble").is_visible()
     write_trouble(study.folder, "no space left on <b>the disk</b>.")

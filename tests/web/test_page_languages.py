@@ -11,23 +11,34 @@ from driving import boxes_in_list, drag, enter, hand_in, record_of, seen, servin
 import boxwise.web
 
 STATIC = Path(boxwise.web.__file__).parent / "static"
+CATALOGUES = ("catalogue.js", "catalogue.dashboard.js")
 ENGLISH = {"boxwise", "boxwise run", "Enter", "Space"}  # names and what keys bear
 ROW = re.compile(r'^  "(.+?)": \["(.+?)", "(.+?)", "(.+?)"\],$', re.MULTILINE)
 
 
+def rows():
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in CATALOGUES)
+
+
 def catalogue():
-    return {english: others for english, *others in ROW.findall((STATIC / "catalogue.js").read_text(encoding="utf-8"))}
+    return {english: others for english, *others in ROW.findall(rows())}
 
 
 def said_in_code():
     """What the page's modules say: t("..."), t`...`, hints, and the words of the keyboard map."""
     for path in STATIC.glob("*.js"):
-        if path.name.startswith("dashboard") or path.name in ("words.js", "catalogue.js"):
+        if path.name in ("words.js", *CATALOGUES):
             continue
         code = "\n".join(line for line in path.read_text(encoding="utf-8").splitlines() if not line.strip().startswith(("//", "*", "/*")))
         yield from re.findall(r'\b(?:t|hint)\("([^"]+)"', code)
         yield from re.findall(r'(?:keys: \[.*?\], words|group): "([^"]+)"', code)
         yield from (numbered(words) for words in re.findall(r"(?<!\w)t`((?:[^`$]|\$\{(?:[^{}]|\{[^{}]*\})*\})*)`", code))
+
+
+def said_by_the_server():
+    """The sentences of the stopping rules, which the dashboard says in its reader's language."""
+    rules = (STATIC.parent / "stopping.py").read_text(encoding="utf-8").split("def suggestion")[1]
+    return set(re.findall(r'(?<!")"([A-Z][^"]+ [^"]+)"(?!")', rules))
 
 
 def numbered(template):
@@ -55,16 +66,17 @@ class InPage(HTMLParser):
 
 def test_every_word_of_the_page_is_in_the_catalogue():
     page = InPage()
-    page.feed((STATIC / "index.html").read_text(encoding="utf-8"))
-    said = page.found | set(said_in_code())
-    assert len(said) > 150 and sorted(said - ENGLISH - catalogue().keys()) == []
+    for path in STATIC.glob("*.html"):
+        page.feed(path.read_text(encoding="utf-8"))
+    rules = said_by_the_server()
+    said = page.found | set(said_in_code()) | rules
+    assert len(said) > 250 and len(rules) == 8 and sorted(said - ENGLISH - catalogue().keys()) == []
 
 
 def test_each_row_has_three_languages_with_the_same_places():
-    source = (STATIC / "catalogue.js").read_text(encoding="utf-8")
-    rows = catalogue()
-    assert len(rows) == len(re.findall(r'^  ".*\],$', source, re.MULTILINE)) > 200
-    for english, others in rows.items():
+    found = catalogue()
+    assert len(found) == len(re.findall(r'^  ".*\],$', rows(), re.MULTILINE)) > 300
+    for english, others in found.items():
         assert all(sorted(re.findall(r"\{\d\}", words)) == sorted(re.findall(r"\{\d\}", english)) for words in others), english
 
 

@@ -1,5 +1,7 @@
 // Small SVG charts. Takes numbers and class names of the style sheet, returns elements. Knows nothing of studies.
 
+import { language, t } from "./words.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 320, HEIGHT = 200, LEFT = 44, RIGHT = 10, TOP = 10, BOTTOM = 36;
 
@@ -40,7 +42,7 @@ export function lineChart({ lines, ranges = [], xName, yName, description }) {
 export function histogram({ counts, edges, xName, description }) {
   const x = scale(edges, LEFT, WIDTH - RIGHT);
   const y = scale([0, ...counts], HEIGHT - BOTTOM, TOP);
-  const chart = frame(description, x, y, xName, "images");
+  const chart = frame(description, x, y, xName, t("images"));
   counts.forEach((count, row) => {
     const left = x(edges[row]), width = Math.max(0.5, x(edges[row + 1]) - left - 1);
     chart.append(svg("rect", { class: "bar", x: left, y: y(count), width, height: y(0) - y(count) }));
@@ -92,5 +94,5 @@ function roundStep(rough) {
 }
 
 function shortNumber(value) {
-  return Number(value.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 4 });
+  return Number(value.toPrecision(4)).toLocaleString(language, { maximumFractionDigits: 4 });
 }

@@ -1,7 +1,10 @@
 // The dashboard: asks the server for its figures now and then, and shows them.
 // Names of classes, files and people reach the page as text only.
 
-import { bars, histogram, html, lineChart, svg } from "/static/dashboard.charts.js";
+import { bars, histogram, html, lineChart, svg } from "./dashboard.charts.js";
+import { amount, duration, figure, fixed, signed } from "./dashboard.figures.js";
+import { budget, forecast, offerForecast } from "./dashboard.outlook.js";
+import { offerLanguages, t, translate } from "./words.js";
 
 const SECONDS_BETWEEN_LOOKS = 15;
 const ENOUGH_IMAGES = 30; // as the commands have it
@@ -13,30 +16,34 @@ async function refresh() {
     const reply = await fetch("/api/dashboard");
     const found = await reply.text();
     if (!reply.ok) throw new Error(JSON.parse(found).error);
-    if (found !== shown) show(JSON.parse(found));
+    if (found !== shown) {
+      show(JSON.parse(found));
+      forecast();
+    }
     shown = found;
   } catch (error) {
-    place("summary").textContent = `Not up to date: ${error.message}`;
+    place("summary").textContent = t`Not up to date: ${error.message}`;
     shown = "";
   }
 }
 
 function show(study) {
-  document.title = `${study.name} · dashboard · boxwise`;
+  document.title = `${study.name} · ${t("Dashboard")} · boxwise`;
   place("name").textContent = study.name;
   place("summary").textContent = study.phase === "done"
-    ? `The study is done after round ${study.round}.` : `Round ${study.round} of ${study.rounds}, next: ${study.phase}.`;
+    ? t`The study is done after round ${study.round}.` : t`Round ${study.round} of ${study.rounds}, next: ${stepName(study.phase)}.`;
   place("trouble").hidden = !study.trouble;
-  place("trouble-words").textContent = study.trouble ? `Training has stopped: ${study.trouble}` : "";
+  place("trouble-words").textContent = study.trouble ? t`Training has stopped: ${study.trouble}` : "";
   place("trouble-study").textContent = study.name;
   fill("figures", figures(study));
+  fill("budget", budget(study));
   fill("next", nextBatch(study));
-  fill("quality", qualityCharts(study), "No round has been evaluated on val yet.");
-  fill("people", people(study.labour), "No labels have been given yet.");
+  fill("quality", qualityCharts(study), t("No round has been evaluated on val yet."));
+  fill("people", people(study.labour), t("No labels have been given yet."));
   fill("balance", balance(study));
-  fill("histograms", histograms(study), "The pool has not been scored yet.");
-  fill("worst", study.worst.map(worstShot), "Nothing on val is wrong, or nothing has been evaluated yet.");
-  fill("suspects", study.suspects.map((suspect) => suspectShot(suspect, study.classes)), "No label is in doubt.");
+  fill("histograms", histograms(study), t("The pool has not been scored yet."));
+  fill("worst", study.worst.map(worstShot), t("Nothing on val is wrong, or nothing has been evaluated yet."));
+  fill("suspects", study.suspects.map((suspect) => suspectShot(suspect, study.classes)), t("No label is in doubt."));
 }
 
 function fill(id, parts, otherwise = "") {
@@ -47,38 +54,44 @@ function fill(id, parts, otherwise = "") {
 function figures({ labour, quality }) {
   const last = quality.at(-1);
   const values = [
-    [labour.images.toLocaleString("en"), "images labelled"],
-    [labour.boxes.toLocaleString("en"), "boxes by people"],
-    ...(labour.model_boxes ? [[labour.model_boxes.toLocaleString("en"), "boxes by the model"]] : []),
-    [duration(labour.seconds), "of labelling"],
-    ...(last ? [[figure(last.ap), `AP, ${last.judged_on}${range(last.ap_range)}`], [figure(last.ap50), `AP50, ${last.judged_on}${range(last.ap50_range)}`],
-      [last.val_images.toLocaleString("en"), last.val_images < ENOUGH_IMAGES ? `images say so: fewer than ${ENOUGH_IMAGES} say little` : "images say so"]] : []),
+    [amount(labour.images), t("images labelled")],
+    [amount(labour.boxes), t("boxes by people")],
+    ...(labour.model_boxes ? [[amount(labour.model_boxes), t("boxes by the model")]] : []),
+    [duration(labour.seconds), t("of labelling")],
+    ...(last ? [[figure(last.ap), t`AP, ${judgedOn(last)}${range(last.ap_range)}`], [figure(last.ap50), t`AP50, ${judgedOn(last)}${range(last.ap50_range)}`],
+      [amount(last.val_images), last.val_images < ENOUGH_IMAGES ? t`images say so: fewer than ${ENOUGH_IMAGES} say little` : t("images say so")]] : []),
   ];
   return values.map(([value, name]) => html("div", {}, html("dt", {}, name), html("dd", {}, value)));
 }
 
+// What the AP is of: val, or a cross-validation in so many folds.
+function judgedOn({ judged_on: judged }) {
+  const folds = judged.match(/\d+/);
+  return folds ? t`cross-validation in ${folds[0]} folds` : t("on val");
+}
+
 // The 95% interval of an AP over val's images, as a clause.
 function range(limits) {
-  return limits ? `, ${limits[0].toFixed(2)} to ${limits[1].toFixed(2)}` : "";
+  return limits ? t`, ${fixed(limits[0], 2)} to ${fixed(limits[1], 2)}` : "";
 }
 
 function nextBatch({ next, stop }) {
-  const advice = { "stop": "Consider stopping.", "go on": "Go on.", "unknown": "Too early to tell." }[stop.advice];
-  const parts = [html("p", { class: "lede" }, said)];
+  const advice = { "stop": t("Consider stopping."), "go on": t("Go on."), "unknown": t("Too early to tell.") }[stop.advice];
+  const parts = [html("p", { class: "lede" }, advice)];
   if (next) {
-    const price = next.seconds === null ? "" : ` It takes about ${duration(next.seconds)} (${next.seconds_each.toFixed(1)} s each).`;
-    parts.push(html("p", {}, `The next ${next.batch.toLocaleString("en")} ${next.unit} are expected to add ${signed(next.gain)} AP on val, ` +
-      `with a chance of 80% between ${signed(next.low)} and ${signed(next.high)}.${price}`));
+    const price = next.seconds === null ? "" : t`It takes about ${duration(next.seconds)} (${fixed(next.seconds_each, 1)} s each).`;
+    const gain = t`The next ${amount(next.batch)} ${unitName(next.unit)} are expected to add ${signed(next.gain)} AP on val, with a chance of 80% between ${signed(next.low)} and ${signed(next.high)}.`;
+    parts.push(html("p", {}, [gain, price].filter(Boolean).join(" ")));
   }
   const rules = stop.rules.map((rule) => html("div", { class: `rule ${style(rule.advice)}` },
-    html("h3", {}, rule.name, html("span", { class: `tag ${style(rule.advice)}` }, { "stop": "yes", "go on": "no", "unknown": "not known" }[rule.advice])),
-    html("p", {}, rule.why)));
+    html("h3", {}, t(rule.name), html("span", { class: `tag ${style(rule.advice)}` }, { "stop": t("yes"), "go on": t("no"), "unknown": t("not known") }[rule.advice])),
+    html("p", {}, t(rule.why, ...rule.values))));
   return [...parts, html("div", { class: "rules" }, ...rules)];
 }
 
 function qualityCharts({ quality, next }) {
   return ["images", "boxes", "seconds"].map((axis) => {
-    const along = axis === "seconds" ? "hours of labelling" : `labelled ${axis}`;
+    const along = { seconds: t("hours of labelling"), images: t("labelled images"), boxes: t("labelled boxes") }[axis];
     const at = (point) => (axis === "seconds" ? point.seconds / 3600 : point[axis]);
     const lines = ["ap", "ap50"].map((metric, row) =>
       ({ points: quality.map((point) => [at(point), point[metric]]), style: row ? "second" : "first", marks: true }));
@@ -87,9 +100,9 @@ function qualityCharts({ quality, next }) {
     const [end, ap] = ahead ? ahead.curve.at(-1) : [0, 0];
     const judged = quality.filter((point) => point.ap_range).map((point) => ({ x: at(point), low: point.ap_range[0], high: point.ap_range[1] }));
     const ranges = ahead ? [...judged, { x: end, low: ap - ahead.gain + ahead.low, high: ap - ahead.gain + ahead.high }] : judged;
-    const chart = lineChart({ lines, ranges, xName: along, yName: "", description: `AP and AP50 on val over ${along}` });
-    const keys = [key("AP", ""), key("AP50", "second"), judged.length ? key("AP's 95% interval over val's images", "interval") : null,
-      ahead && key("expected AP, 80% range", "expected")];
+    const chart = lineChart({ lines, ranges, xName: along, yName: "", description: t`AP and AP50 on val over ${along}` });
+    const keys = [key("AP", ""), key("AP50", "second"), judged.length ? key(t("AP's 95% interval over val's images"), "interval") : null,
+      ahead && key(t("expected AP, 80% range"), "expected")];
     return chart && html("figure", {}, chart, html("figcaption", {}, ...keys));
   });
 }
@@ -100,8 +113,8 @@ function key(name, kind) {
 
 function people({ people }) {
   if (!people.length) return [];
-  const rows = people.map((one) => [one.name, one.images.toLocaleString("en"), duration(one.seconds), `${one.each.toFixed(1)} s`]);
-  return [table(["person", "images", "time", "per image"], rows)];
+  const rows = people.map((one) => [one.name, amount(one.images), duration(one.seconds), t`${fixed(one.each, 1)} s`]);
+  return [table([t("person"), t("images"), t("time"), t("per image")], rows)];
 }
 
 function balance({ balance, classes }) {
@@ -109,30 +122,30 @@ function balance({ balance, classes }) {
   const scored = balance.some((one) => one.found !== null);
   const rows = balance.map((one, row) => {
     const swatch = svg("svg", { class: "swatch", viewBox: "0 0 1 1", "aria-hidden": "true" }, svg("rect", { width: 1, height: 1, fill: classes[row].color }));
-    const amounts = [one.labelled.toLocaleString("en"), ...(scored ? [one.found.toLocaleString("en")] : [])];
+    const amounts = [amount(one.labelled), ...(scored ? [amount(one.found)] : [])];
     const shares = [["labelled", one.labelled / Math.max(1, most.labelled)], ...(scored ? [["found", one.found / Math.max(1, most.found)]] : [])];
     return [html("span", {}, swatch, one.name), ...amounts, bars(shares, 1)];
   });
-  return [table(["class", "labelled boxes", ...(scored ? ["detected in the pool"] : []), ""], rows)];
+  return [table([t("class"), t("labelled boxes"), ...(scored ? [t("detected in the pool")] : []), ""], rows)];
 }
 
 function histograms({ histograms }) {
   return histograms.map(({ name, counts, edges }) => html("figure", {},
-    histogram({ counts, edges, xName: name, description: `Histogram of ${name} over the pool` }),
-    html("figcaption", {}, name === "score" ? "What the last query was chosen by; higher is worth more to label." : `Its term ${name}.`)));
+    histogram({ counts, edges, xName: name, description: t`Histogram of ${name} over the pool` }),
+    html("figcaption", {}, name === "score" ? t("What the last query was chosen by; higher is worth more to label.") : t`Its term ${name}.`)));
 }
 
 function worstShot(image) {
-  const faults = [["missed", image.missed], ["imagined", image.imagined], ["of the wrong class", image.confused]].filter(([, amount]) => amount);
+  const faults = [[t("missed"), image.missed], [t("imagined"), image.imagined], [t("of the wrong class"), image.confused]].filter(([, amount]) => amount);
   return shot(image, null, faults.map(([name, amount]) => `${amount} ${name}`).join(", "));
 }
 
 function suspectShot(suspect, classes) {
   const name = (label) => classes[label].name;
   const why = {
-    missing: () => `${name(suspect.found)} (${figure(suspect.strength)}) has no label`,
-    class: () => `labelled ${name(suspect.label)}, looks like ${name(suspect.found)} (${figure(suspect.strength)})`,
-    unseen: () => `nothing seen where ${name(suspect.label)} is labelled`,
+    missing: () => t`${name(suspect.found)} (${figure(suspect.strength)}) has no label`,
+    class: () => t`labelled ${name(suspect.label)}, looks like ${name(suspect.found)} (${figure(suspect.strength)})`,
+    unseen: () => t`nothing seen where ${name(suspect.label)} is labelled`,
   }[suspect.doubt]();
   return shot(suspect, suspect.xyxy, `${suspect.split}: ${why}`);
 }
@@ -156,13 +169,20 @@ function table(head, rows) {
 }
 
 const style = (advice) => advice.replace(" ", "-");
-const figure = (value) => (value === null ? "–" : value.toFixed(3));
-const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4)}`;
 
-function duration(seconds) {
-  if (seconds < 90) return `${seconds.toFixed(0)} s`;
-  return seconds < 5400 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
+function unitName(unit) {
+  return { images: t("images"), boxes: t("boxes"), seconds: t("seconds") }[unit];
 }
 
+function stepName(phase) {
+  return {
+    select: t("Choosing images"), annotate: t("Labelling"), audit: t("Checking the scores"), compose: t("Composing the training set"),
+    train: t("Training"), evaluate: t("Evaluating"), score: t("Scoring the pool"),
+  }[phase];
+}
+
+translate(document.body);
+offerLanguages(place("language"));
+offerForecast();
 await refresh();
 setInterval(() => { if (!document.hidden) refresh(); }, 1000 * SECONDS_BETWEEN_LOOKS);

@@ -1,10 +1,12 @@
 // The page's words in the reader's language. English is in the code and in the HTML; the others are in the catalogue, keyed by
 // the English. Messages of the server and names of classes, images and people stay as they are.
 
-import { CATALOGUE, LANGUAGES } from "./catalogue.js";
+import { CATALOGUE as LABELLING, LANGUAGES } from "./catalogue.js";
+import { DASHBOARD } from "./catalogue.dashboard.js";
 import { remember, remembered } from "./tabs.js";
 
 const KEY = "boxwise/language";
+const CATALOGUE = { ...LABELLING, ...DASHBOARD };
 const SPOKEN = ["title", "aria-label", "placeholder"];
 
 /** The code of the language in use: the one that was chosen, or the first of the browser's that the catalogue has. */

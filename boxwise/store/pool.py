@@ -1,0 +1,61 @@
+"""What is known of the images beside their labels: who labelled each, and which ones people want asked about next.
+
+A wish is an event of the study's history, and so is taking it back: append-only, with who and when and the round from which it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from boxwise.store.rows import now
+from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, QUERIES, writing
+from boxwise.store.store import Store
+
+WANTED, UNWANTED = "wanted", "unwanted"
+
+
+class LabelledBy(NamedTuple):
+    """Who gave an image its current labels, and in which round."""
+
+    annotator: str
+    round: int
+
+
+class PoolStore:
+    """People's wishes and people's names, by image. Every method is one transaction."""
+
+    def __init__(self, store: Store) -> None:
+        self._engine = store.engine
+
+    def labelled_by(self) -> dict[str, LabelledBy]:
+        """image_id → who gave its current labels, of every image that has some."""
+        statement = sa.select(ANNOTATIONS.c.image_id, ANNOTATIONS.c.annotator, ANNOTATIONS.c.round).where(ANNOTATIONS.c.id.in_(LATEST))
+        with self._engine.connect() as connection:
+            return {row.image_id: LabelledBy(row.annotator, row.round) for row in connection.execute(statement)}
+
+    def want(self, image_ids: Collection[str], *, round_index: int, who: str, wanted: bool = True) -> None:
+        """Ask about these images first from round `round_index` on; `wanted` False: no longer. Unknown ids are passed over."""
+        with writing(self._engine) as connection:
+            known = set(connection.execute(sa.select(IMAGES.c.image_id)).scalars())
+            event = {"at": now(), "round": round_index, "who": who, "kind": WANTED if wanted else UNWANTED, "body": {}}
+            rows = [event | {"image_id": image_id} for image_id in dict.fromkeys(image_ids) if image_id in known]
+            if rows:
+                connection.execute(EVENTS.insert(), rows)
+
+    def wanted(self, round_index: int) -> tuple[str, ...]:
+        """The images to ask about first in round `round_index`, in the order in which they were wanted: those not asked about since."""
+        wishes = sa.select(EVENTS.c.image_id, EVENTS.c.kind, EVENTS.c.round).where(EVENTS.c.kind.in_((WANTED, UNWANTED)))
+        asked = (
+            sa.select(QUERIES.c.image_id, sa.func.max(QUERIES.c.round)).where(QUERIES.c.round < round_index).group_by(QUERIES.c.image_id)
+        )
+        since: dict[str, int] = {}
+        with self._engine.connect() as connection:
+            for image_id, kind, number in connection.execute(wishes.order_by(EVENTS.c.id)):
+                since.pop(image_id, None)
+                if kind == WANTED and number <= round_index:
+                    since[image_id] = number
+            last = {row[0]: row[1] for row in connection.execute(asked)} if since else {}
+        return tuple(image_id for image_id, number in since.items() if last.get(image_id, -1) < number)

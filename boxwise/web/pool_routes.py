@@ -1,0 +1,57 @@
+"""The routes of the pool's page: its map, what is found, and acts on many images."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, Query
+from pydantic import Field, FiniteFloat
+
+from boxwise.jsonable import plain
+from boxwise.web.answers import RefusedError
+from boxwise.web.pool import MOST_AT_ONCE, PoolView, Wanted
+from boxwise.web.requests import Body, ImageId, Name, Reason
+
+Region = Annotated[list[FiniteFloat] | None, Query(min_length=4, max_length=4)]
+
+
+class ActBody(Body):
+    """One thing done to many images. reason: why they are skipped or flagged."""
+
+    annotator: Name
+    act: Literal["ask", "unask", "skip", "flag", "unflag"]
+    image_ids: list[ImageId] = Field(min_length=1, max_length=MOST_AT_ONCE)
+    reason: Reason | None = None
+
+
+def add_pool(app: FastAPI, view: PoolView) -> None:
+    """Serve what the pool's page asks for."""
+
+    @app.get("/api/pool")
+    def choices() -> dict[str, Any]:
+        return plain(view.choices())
+
+    @app.get("/api/pool/map")
+    def pool_map() -> dict[str, Any]:
+        return plain(view.map())
+
+    @app.get("/api/pool/images")
+    def images(
+        text: str = "",
+        label: int | None = None,
+        person: str = "",
+        round: int | None = None,
+        state: Literal["", "pool", "asked", "labelled", "flagged", "suspect", "wanted"] = "",
+        low: FiniteFloat | None = None,
+        high: FiniteFloat | None = None,
+        region: Region = None,
+        page: Annotated[int, Query(ge=0, lt=10**6)] = 0,
+    ) -> dict[str, Any]:
+        place = None if region is None else (region[0], region[1], region[2], region[3])
+        return plain(view.found(Wanted(text, label, person, round, state, low, high, place), page=page))
+
+    @app.post("/api/pool/acts")
+    def act(body: ActBody) -> dict[str, Any]:
+        if body.act in ("skip", "flag") and body.reason is None:
+            raise RefusedError(f"{body.act}: expected a reason, found none.")
+        return plain(view.act(body.act, body.image_ids, body.annotator, body.reason or ""))

@@ -1,0 +1,158 @@
+// The pool's page: a map, search and filters over the study's images, and acts on many of them at once.
+// Names of classes, files and people reach the page as text only.
+
+import { get, post, thumbnail } from "./api.js";
+import { html } from "./dashboard.charts.js";
+import { amount, fixed } from "./dashboard.figures.js";
+import { markOf, PoolMap } from "./pool.map.js";
+import { remember, remembered } from "./tabs.js";
+import { offerLanguages, t, translate } from "./words.js";
+
+const WAIT_MS = 250; // after the last key of a search
+const NAME_KEY = "boxwise/annotator";
+const place = (id) => document.getElementById(id);
+const filters = place("filters");
+const chosen = new Set(); // ids of the selected images
+let classes = [], found = null, page = 0, region = null, timer = 0, asked = 0;
+
+const STATES = {
+  pool: t("in the pool"), asked: t("asked about now"), labelled: t("labelled"), flagged: t("flagged"),
+  suspect: t("label in doubt"), wanted: t("asked about next"),
+};
+
+async function begin() {
+  translate(document.body);
+  offerLanguages(place("language"));
+  const study = await get("/api/pool");
+  document.title = `${study.name} · ${t("Pool")} · boxwise`;
+  place("name").textContent = study.name;
+  classes = study.classes;
+  offer("label", classes.map(({ name }, index) => [index, name]));
+  offer("person", study.people.map((name) => [name, name]));
+  offer("round", study.rounds.map((number) => [number, amount(number)]));
+  offer("state", Object.entries(STATES));
+  filters.addEventListener("submit", (event) => event.preventDefault());
+  filters.addEventListener("input", () => soon());
+  place("earlier").addEventListener("click", () => turn(-1));
+  place("later").addEventListener("click", () => turn(1));
+  place("clear").addEventListener("click", () => map.choose(null));
+  place("select-all").addEventListener("click", () => select(found.ids));
+  place("select-none").addEventListener("click", () => select([]));
+  for (const button of document.querySelectorAll("[data-act]")) button.addEventListener("click", () => act(button.dataset.act));
+  await Promise.all([showMap(), search()]);
+}
+
+function offer(name, choices) {
+  filters[name].replaceChildren(new Option(t("all"), ""), ...choices.map(([value, words]) => new Option(words, value)));
+}
+
+const map = new PoolMap(place("map"), (drawn) => {
+  region = drawn;
+  soon();
+});
+
+async function showMap() {
+  const plane = await get("/api/pool/map");
+  map.show(plane);
+  const present = plane.marks.filter((_, index) => plane.points.some((point) => point[2] === index));
+  place("legend").replaceChildren(...present.map((name) => html("li", {}, markOf(name), STATES[name])));
+  place("map-words").textContent = plane.round === null
+    ? t("There is no map before the model has looked at the pool.")
+    : t`The ${amount(plane.all)} images that the model looked at after round ${plane.round}, in the two directions in which its embeddings vary most (${Math.round(100 * plane.explained)}% of the variance). Images labelled before are not on it.`;
+}
+
+function soon() {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    page = 0;
+    search();
+  }, WAIT_MS);
+}
+
+function turn(by) {
+  page += by;
+  search();
+}
+
+async function search() {
+  const query = new URLSearchParams([...new FormData(filters)].filter(([, value]) => value !== ""));
+  for (const edge of region ?? []) query.append("region", edge);
+  query.set("page", page);
+  const mine = ++asked;
+  try {
+    const reply = await get(`/api/pool/images?${query}`);
+    if (mine !== asked) return; // a later search is under way
+    found = reply;
+    show();
+  } catch (error) {
+    if (mine === asked) place("found").textContent = error.message;
+  }
+}
+
+function show() {
+  const words = found.total === 1 ? t("One image found.") : t`${amount(found.total)} images found.`;
+  place("found").textContent = region ? `${words} ${t("Only those in the region.")}` : words;
+  place("images").replaceChildren(...found.items.map(pick));
+  place("page").textContent = found.pages ? t`Page ${amount(page + 1)} of ${amount(found.pages)}` : "";
+  place("earlier").disabled = page === 0;
+  place("later").disabled = page + 1 >= found.pages;
+  count();
+}
+
+function pick(image) {
+  const box = html("input", { type: "checkbox", "aria-label": t`Select ${image.image_id}` });
+  box.checked = chosen.has(image.image_id);
+  box.addEventListener("change", () => {
+    if (box.checked) chosen.add(image.image_id);
+    else chosen.delete(image.image_id);
+    count();
+  });
+  const picture = html("img", { src: thumbnail(image.image_id), alt: "", loading: "lazy", decoding: "async" });
+  const state = [STATES[image.state], image.suspect ? STATES.suspect : "", image.wanted ? STATES.wanted : ""].filter(Boolean).join(", ");
+  const known = [image.round === null ? "" : t`Round ${image.round}`, image.person, image.score === null ? "" : t`score ${fixed(image.score, 3)}`];
+  const link = html("a", { class: "shot", href: `/?open=${encodeURIComponent(image.image_id)}`, title: image.image_id }, picture, html("b", {}, image.image_id));
+  const line = (words) => html("span", { class: "mark-line" }, words);
+  const names = image.labels.map((label) => classes[label].name).join(", ");
+  return html("div", { class: "pick" }, box, link, line(state), line(known.filter(Boolean).join(" · ")), line(names));
+}
+
+function select(ids) {
+  chosen.clear();
+  for (const id of ids) chosen.add(id);
+  show();
+}
+
+function count() {
+  place("selected").textContent = t`${amount(chosen.size)} selected`;
+  place("select-all").disabled = !found?.total;
+  for (const button of document.querySelectorAll("[data-act], #select-none")) button.disabled = !chosen.size;
+}
+
+async function act(name) {
+  const reason = place("reason").value.trim();
+  if (["skip", "flag"].includes(name) && !reason) {
+    place("done").textContent = t("Give a reason first.");
+    return place("reason").focus();
+  }
+  const annotator = remembered("localStorage", NAME_KEY, null) ?? askedName();
+  if (!annotator) return undefined;
+  try {
+    const body = { annotator, act: name, image_ids: [...chosen], ...(reason ? { reason } : {}) };
+    const { done, refused } = await post("/api/pool/acts", body);
+    const why = refused.slice(0, 5).map(({ image_id: id, why: words }) => `${id}: ${words}`);
+    place("done").textContent = [t`Done for ${amount(done)} images, not for ${amount(refused.length)}.`, ...why].join("\n");
+    chosen.clear();
+    await Promise.all([showMap(), search()]);
+  } catch (error) {
+    place("done").textContent = error.message;
+  }
+  return undefined;
+}
+
+function askedName() {
+  const name = window.prompt(t("Under which name?"))?.trim();
+  if (name) remember("localStorage", NAME_KEY, name);
+  return name;
+}
+
+await begin();
