@@ -60,9 +60,8 @@ def forward(settings: dict[str, Any]) -> Speeds:
     import torch
 
     from boxwise.config import DetectorConfig
-    from boxwise.detectors.base import ImageBatch
     from boxwise.detectors.detector import build_detector
-    from boxwise.detectors.exporting import export
+    from boxwise.detectors.exporting import export, noise
     from boxwise.detectors.fusion import for_inference
 
     config = DetectorConfig(name=SMALL, imgsz=FORWARD_IMGSZ, pretrained=False)
@@ -80,8 +79,7 @@ def forward(settings: dict[str, Any]) -> Speeds:
 
         path = Path(settings["folder"]) / "nano.onnx"
         if not path.exists():
-            shown = ImageBatch((), torch.from_numpy(pixels[[0, 0]]), torch.full((2, 2), side))
-            export(detector, path, batch=shown, threshold=0.1, about={})
+            export(detector, path, batch=noise(detector.input, 2), threshold=0.1, about={})
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
