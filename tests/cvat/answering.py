@@ -39,6 +39,7 @@ class Cvat:
             "frames": [],
             "jobs": [],
             "shapes": [],
+            "tracks": [],
         }
         self.tasks[number] = task
         return task
