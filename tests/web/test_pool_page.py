@@ -1,5 +1,7 @@
 """The pool's page in a real browser: dragging a region, searching, selecting, acting; by mouse and by keys alone."""
 
+from itertools import pairwise
+
 import pytest
 from driving import serving
 
@@ -81,3 +83,52 @@ def test_nothing_is_wider_than_the_page(study, browsing, width):
         page.locator("#images .pick").first.wait_for()
         assert page.locator("#h-map").inner_text() == "Karte des Vorrats"
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+# What a program can hold a page against without a checker: names, sizes, contrast of words against what is behind them.
+FAULTS = """() => {
+    const shown = (element) => element.checkVisibility?.() !== false && element.getBoundingClientRect().width > 1;
+    const words_of = (e) => [e.getAttribute("aria-label"), e.labels?.[0]?.innerText, e.innerText, e.title];
+    const name = (e) => words_of(e).map((word) => word?.trim()).find(Boolean);
+    const small = (e) => { const { width, height } = e.getBoundingClientRect(); return Math.min(width, height) < 24; };
+    const light = (color) => {
+        const [r, g, b] = color.match(/[\\d.]+/g).slice(0, 3).map((part) => part / 255)
+            .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (e) => {
+        for (; e; e = e.parentElement) {
+            const color = getComputedStyle(e).backgroundColor;
+            if (!/, 0\\)$/.test(color) && color !== "transparent") return color;
+        }
+        return "rgb(255, 255, 255)";
+    };
+    const faint = (e) => {
+        const [high, low] = [light(getComputedStyle(e).color), light(behind(e))].sort((a, b) => b - a);
+        return (high + 0.05) / (low + 0.05) < 4.5;
+    };
+    const controls = [...document.querySelectorAll("button, input, select, a.button, [role=application]")].filter(shown);
+    const words = [...document.querySelectorAll("h1, h2, h3, p, dt, dd, label, legend, td, th, span, a, button")]
+        .filter((e) => shown(e) && [...e.childNodes].some((node) => node.nodeType === 3 && node.data.trim()) && !e.disabled);
+    return {
+        nameless: controls.filter((e) => !name(e)).map((e) => e.outerHTML.slice(0, 80)),
+        small: controls.filter(small).map((e) => e.outerHTML.slice(0, 80)),
+        faint: words.filter(faint).map((e) => e.outerHTML.slice(0, 80)),
+        headings: [...document.querySelectorAll("h1, h2, h3")].map((e) => Number(e.tagName[1])),
+    };
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_controls_have_names_and_sizes_and_words_have_contrast(study, browsing, scheme):
+    with serving(study) as port:
+        page = browsing(viewport={"width": 390, "height": 800}, color_scheme=scheme).new_page()
+        for path, there in (("pool", "#images .pick"), ("dashboard", "#figures dd")):
+            page.goto(f"http://127.0.0.1:{port}/{path}")
+            page.locator(there).first.wait_for()
+            found = page.evaluate(FAULTS)
+            assert (found["nameless"], found["small"], found["faint"]) == ([], [], [])
+            levels = found["headings"]
+            assert levels[0] == 1 and levels.count(1) == 1 and all(b - a <= 1 for a, b in pairwise(levels))
+            page.evaluate("document.querySelector('h1').style.color = getComputedStyle(document.body).backgroundColor")
+            assert len(page.evaluate(FAULTS)["faint"]) == 1  # the measure sees what it is to see
