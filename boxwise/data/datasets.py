@@ -5,6 +5,7 @@ Returns a `Dataset`; each fault is among its findings. Knows nothing of studies.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -108,9 +109,9 @@ def _with_unlisted(known: Dataset, images: Path | None, progress: Progress | Non
     if images is None:
         return known
     folder = read_folder(images, progress=progress)
-    listed = {record.path.resolve() for record in known.images} | {finding.path.resolve() for finding in known.findings}
+    listed = {os.path.realpath(path) for path in (*(r.path for r in known.images), *(f.path for f in known.findings))}
     taken = {record.image_id for record in known.images} | {finding.image_id for finding in known.findings}
-    extra = [record for record in folder.images if record.path.resolve() not in listed and record.image_id not in taken]
+    extra = [record for record in folder.images if os.path.realpath(record.path) not in listed and record.image_id not in taken]
     findings = [finding for finding in folder.findings if finding.image_id not in taken]
     return replace(known, images=(*known.images, *extra), findings=(*known.findings, *findings))
 

@@ -30,6 +30,7 @@ _SPLIT_WORDS = {
 }
 JSON, XML = "[jJ][sS][oO][nN]", "[xX][mM][lL]"  # suffixes in any case, for patterns
 _WRITERS = 16
+_DEEPEST = 32  # parts of a foreign path that are compared
 _HASHED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 STRICTNESS: dict[Split | None, int] = {None: -1, Split.TRAIN: 0, Split.VAL: 1, Split.TEST: 2}
 
@@ -217,7 +218,7 @@ class ImageIndex:
 
     def by_name(self, address: str) -> str | None:
         """The image whose path ends as `address` does, a path or URL elsewhere: by as many parts as agree, at last by its name alone."""
-        parts = [part for part in address.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        parts = [part for part in address.replace("\\", "/").split("/") if part not in ("", ".", "..")][-_DEEPEST:]
         tails = ("/".join(parts[count:]) for count in range(len(parts)))
         return next((found for tail in tails if (found := self.ending_in(tail))), None)
 

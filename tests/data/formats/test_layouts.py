@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from formats_scenario import LINE, PLACE, found, kinds, make, read, voc, voc_object
 
 from boxwise.data.datasets import detect_format, read_dataset, read_pool
 from boxwise.data.formats.base import FindingKind
+from boxwise.data.formats.layout import ImageIndex
 from boxwise.records import Split
 
 BOX = PLACE[0]
@@ -124,6 +126,14 @@ def test_a_link_to_itself_is_passed_over(tmp_path: Path) -> None:
     make(tmp_path, {"images/a.jpg": 1, "images/b.jpg": 2, "labels/b.txt": LINE})
     (tmp_path / "labels" / "a.txt").symlink_to("a.txt")
     assert found(read_dataset(tmp_path))["b.jpg"] == [("1", PLACE[0])]
+    assert found(read_pool(tmp_path / "images", tmp_path / "labels", format_name="yolo")) == {"b.jpg": [("1", PLACE[0])]}
+
+
+def test_a_path_without_end_is_soon_compared(tmp_path: Path) -> None:
+    make(tmp_path, {"b.jpg": 1})
+    began = monotonic()
+    assert ImageIndex(tmp_path).by_name("a/" * 3000 + "b.jpg") == "b.jpg"
+    assert monotonic() - began < 2
 
 
 @pytest.mark.parametrize("files", [
