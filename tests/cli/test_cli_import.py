@@ -56,7 +56,7 @@ def study(boxwise, tmp_path):
     """A study of five unlabelled photos of the classes cat and dog."""
     for number, name in enumerate(PHOTOS):
         write_image(np.full((80, 100, 3), 40 * number, np.uint8), tmp_path / "photos" / name)
-    code, _, err = boxwise("init", tmp_path / "study", "--images", tmp_path / "photos", "--classes", "cat,dog")
+    code, _, err = boxwise("init", tmp_path / "study", "--images", tmp_path / "photos", "--classes", "cat,dog", "detector.pretrained=none")
     assert code == 0, err
     return tmp_path / "study"
 
