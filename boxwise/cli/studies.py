@@ -237,7 +237,7 @@ def import_labels(
     if not dataset.labels:
         raise BoxwiseError(f"{path}: none of the study's {len(images)} images is labelled by it, so nothing was taken.")
     labels = with_boxes(dataset.labels) if missing is Missing.UNLABELED else dataset.labels
-    asked = set(opened.ask().image_ids)
+    asked = set(opened.asked_now().image_ids)
     taken, known = opened.tell_all(labels, annotator=annotator, incomplete=dataset.incomplete)
     say(f"{taken} images labelled, {known} known already, {len(dataset.findings)} findings.")
     for remark in understood(dataset.labels, asked, missing):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from time import sleep, time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -116,6 +116,10 @@ class Study(StudyClasses):
             number, phase = self.position
         return self.store.unanswered(number) if phase is Phase.ANNOTATE else Query(number, ())
 
+    def asked_now(self) -> Query:
+        """As `ask`, but nothing before the first question, which needs the detector's first weights: labels are taken without them."""
+        return Query(0, ()) if self.position == (0, Phase.SELECT) else self.ask()
+
     def proposals(self) -> Mapping[str, Proposals]:
         """image_id → what the model suggests on the images asked about now; empty where people draw everything, as in round 0 unless the
         detector's first weights know a class."""
@@ -174,7 +178,7 @@ class Study(StudyClasses):
         Where the model had proposed boxes, what a person must have done to them is charged; elsewhere each box is charged as drawn.
         incomplete: the images in which objects are known to be missing from the labels.
         """
-        waiting = {*self.ask().image_ids, *(image_id for images in self.to_review().values() for image_id in images)}
+        waiting = {*self.asked_now().image_ids, *(image_id for images in self.to_review().values() for image_id in images)}
         current = {image_id: a for split in Split for image_id, a in self.store.annotations(split).items()}
         acts = {image_id: self._acts(image_id, boxes) for image_id, boxes in labels.items()}
         asked = self.asked(self.position[0])
@@ -287,7 +291,7 @@ class Study(StudyClasses):
                 self.answer(annotator)
             if self._advance(oracle, on_event) is phase:
                 return phase
-            if on_step is not None:
+            if on_step:
                 on_step(number, phase)
 
     def expected_duration(self) -> Duration | None:
@@ -356,18 +360,6 @@ class Study(StudyClasses):
         copy.store.close()
         partial.replace(folder)
         return Study.open(folder)
-
-    def quarantine(self, image_id: str, fault: str) -> None:
-        """Take an image out of use and remember why; of one that is out of use already the first reason stays."""
-        self.store.quarantine(image_id, fault)
-
-    def restore(self, image_id: str) -> None:
-        """Put a quarantined image to use again."""
-        self.store.restore(image_id)
-
-    def remember(self, tool: str, value: Any) -> None:
-        """Keep what a tool beside the study wants kept, as JSON, under its name."""
-        self.store.put(tool, value)
 
     def _context(self, oracle: Callable[[str], Boxes] | None, on_event: Callable[[Event], None] | None) -> RoundContext:
         return RoundContext(self.folder, self.store, self.config, self.classes, oracle, on_event or _ignore, self.class_changes())

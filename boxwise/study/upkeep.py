@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from getpass import getuser
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from boxwise.data.formats.base import Dataset, Finding, FindingKind
 from boxwise.data.images import digest, image_size
@@ -130,6 +131,18 @@ class StudyUpkeep(StudyReader):
     def events(self, image_id: str | None = None) -> list[StoredEvent]:
         """What was done to the study, or to one of its images, beside labelling."""
         return Journal(self.store).events(image_id)
+
+    def quarantine(self, image_id: str, fault: str) -> None:
+        """Take an image out of use and remember why; of one that is out of use already the first reason stays."""
+        self.store.quarantine(image_id, fault)
+
+    def restore(self, image_id: str) -> None:
+        """Put a quarantined image to use again."""
+        self.store.restore(image_id)
+
+    def remember(self, tool: str, value: Any) -> None:
+        """Keep what a tool beside the study wants kept, as JSON, under its name."""
+        self.store.put(tool, value)
 
     # -- files ----------------------------------------------------------------------------------------------------------
 
