@@ -67,7 +67,8 @@ class Study(StudyClasses):
         folder, config = Path(folder), settled(config or StudyConfig())
         url, config = url_of(folder, config), as_kept(config)
         if not dataset.images:
-            raise StudyError(f"{folder}: the data set has no usable image ({len(dataset.findings)} findings).")
+            first = f"; the first of {len(dataset.findings)} findings: {dataset.findings[0].message}" if dataset.findings else "."
+            raise StudyError(f"{folder}: the data set has no usable image{first}")
         if not dataset.classes:
             raise StudyError(f"{folder}: no class names. Give labels to read them from, or --classes cat,dog.")
         rounds.check(config, dataset.classes, val_images=sum(r.split is Split.VAL for r in dataset.images), simulated=simulated)

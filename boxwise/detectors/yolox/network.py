@@ -45,7 +45,7 @@ class YoloxNetwork(Network):
     Images are letterboxed to the top left with grey; the network itself turns RGB to BGR and leaves pixels from 0 to 255.
     """
 
-    recipe = Recipe(optimizer="adamw", lr=4e-4, weight_decay=0.01, warmup_steps=30, augment="scale")
+    recipe = Recipe(optimizer="adamw", lr=1e-3, weight_decay=0.01, warmup_steps=30, augment="scale")
     class_rows: ClassVar[Mapping[str, int]] = {r"yolox\.head\.cls_preds\.\d+\.(weight|bias)": 1}
     background_rows = 0
 

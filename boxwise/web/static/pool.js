@@ -140,9 +140,9 @@ async function act(name) {
     const body = { annotator, act: name, image_ids: [...chosen], ...(reason ? { reason } : {}) };
     const { done, refused } = await post("/api/pool/acts", body);
     const why = refused.slice(0, 5).map(({ image_id: id, why: words }) => `${id}: ${words}`);
-    place("done").textContent = [t`Done for ${amount(done)} images, not for ${amount(refused.length)}.`, ...why].join("\n");
     chosen.clear();
     await Promise.all([showMap(), search()]);
+    place("done").textContent = [t`Done for ${amount(done)} images, not for ${amount(refused.length)}.`, ...why].join("\n");
   } catch (error) {
     place("done").textContent = error.message;
   }
