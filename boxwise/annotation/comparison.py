@@ -49,8 +49,8 @@ def same_labels(a: Boxes, b: Boxes) -> bool:
 def says_nothing_new(before: Annotation | None, after: Boxes, *, incomplete: bool, asked: bool, waiting: bool) -> bool:
     """Whether labels given again leave an image as it is.
 
-    incomplete: objects are known to be missing from them. asked: the round asks about the image, perhaps about some boxes only; waiting:
-    it waits for an answer.
+    incomplete: objects are known to be missing from them. asked: the round, or that of the labels, asks about the image, perhaps about
+    some boxes only; waiting: it waits for an answer.
     """
     if before is None or not same_labels(before.boxes, after):
         return False

@@ -140,9 +140,16 @@ _POSTPROCESSING = """
 """
 
 
-def detections_of(boxes: NDArray[np.float32], probabilities: NDArray[np.float32], metadata: Mapping[str, Any]) -> Boxes:
-    """Detections of one image, in input pixels, from the file's outputs [A, 4] and [A, C] and its metadata, as written there."""
+def detections_of(
+    boxes: NDArray[np.float32], probabilities: NDArray[np.float32], metadata: Mapping[str, Any], size: Sequence[int] | None = None
+) -> Boxes:
+    """Detections of one image, in input pixels, from the file's outputs [A, 4] and [A, C] and its metadata, as written there.
+
+    size: (height, width) of the image's part of the input, to which boxes are clipped; None: they are not.
+    """
     post = metadata["postprocessing"]
+    if size is not None:
+        boxes = np.clip(boxes, 0, [size[1], size[0]] * 2).astype(np.float32)
     scores, labels = probabilities.max(axis=1), probabilities.argmax(axis=1)
     rows = np.flatnonzero(scores >= np.float32(post["score_threshold"]))
     rows = rows[np.argsort(-scores[rows], kind="stable")]
@@ -185,7 +192,7 @@ def _differing(detector: TorchDetector, run: Run, batch: ImageBatch, metadata: M
     least = detector.config.score_threshold + PROBABILITY_APART  # rounding may take one below from either
     differing = []
     for record, size, (boxes, probabilities), expected in images:
-        found = _on_image(detections_of(boxes, probabilities, low), record, size)
+        found = _on_image(detections_of(boxes, probabilities, low, size), record, size)
         if not (_has_the_best_of(found, expected, least) and _has_the_best_of(expected, found, least)):
             differing.append(record.image_id)
     return differing

@@ -260,7 +260,7 @@ def _made_of(context: RoundContext, round_index: int) -> dict[str, Any]:
 def _machine(detector: TorchDetector) -> dict[str, str]:
     from boxwise import __version__
 
-    return {"boxwise": __version__, "torch": version("torch"), "device": detector.runs_on}
+    return {"boxwise": __version__, "torch": version("torch"), "device": getattr(detector, "runs_on", str(detector.device))}
 
 
 def _read(folder: Path) -> PassPlan | None:

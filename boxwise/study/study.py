@@ -182,7 +182,8 @@ class Study(StudyClasses):
         waiting = {*self.asked_now().image_ids, *(image_id for images in self.to_review().values() for image_id in images)}
         current = {image_id: a for split in Split for image_id, a in self.store.annotations(split).items()}
         acts = {image_id: self._acts(image_id, boxes) for image_id, boxes in labels.items()}
-        asked = self.asked(self.position[0])
+        rounds_told = {self.position[0], *(current[i].round for i in labels if i in current)}
+        asked = {image_id for number in rounds_told for image_id in self.asked(number)}
         after = {i: annotation_of(i, acts[i], self.proposals().get(i)).boxes for i in labels}
         flags = {i: {"incomplete": i in incomplete, "asked": i in asked, "waiting": i in waiting} for i in labels}
         new = [i for i in labels if not says_nothing_new(current.get(i), after[i], **flags[i])]

@@ -104,7 +104,7 @@ def test_asked_by_boxes_a_person_hears_what_files_mean_and_what_export_leaves_ou
     code, out, _ = boxwise("import", study, folder)
     assert code == 0 and f"{asked} images labelled" in out
     _, _, err = boxwise("export", study, tmp_path / "labels.json")
-    assert f"{asked} incompletely labelled images are left out" in err
+    assert f"{asked} images are labelled in part and left out" in err
 
 
 def test_labels_that_exist_already_count_and_unlisted_images_join_the_pool(boxwise, digits_folder, tmp_path, tiny_overrides):

@@ -29,7 +29,15 @@ def test_init_query_import_export(odd, boxwise, tmp_path):
     folder, names = odd
     study = folder / "study"
     code, out, err = boxwise(
-        "init", study, "--images", folder / "images", "--classes", "one,two", "budget.initial=8", "budget.validation=1"
+        "init",
+        study,
+        "--images",
+        folder / "images",
+        "--classes",
+        "one,two",
+        "budget.initial=8",
+        "budget.validation=1",
+        "detector.name=tiny_ssd",
     )
     assert code == 0, err
     assert f"{len(names)} images" in out and [path.name for path in study.glob("study.sqlite")] == ["study.sqlite"]

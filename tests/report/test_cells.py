@@ -3,7 +3,7 @@ import json
 import pytest
 
 from boxwise.boxes import Boxes
-from boxwise.config import BudgetConfig, StudyConfig
+from boxwise.config import BudgetConfig, DetectorConfig, StudyConfig
 from boxwise.data.formats.base import Dataset
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Split
@@ -29,7 +29,7 @@ def test_a_cell_holds_labels_with_their_sources(study):
 
 def test_a_cell_names_the_files_of_images_that_are_labelled_or_chosen(tmp_path):
     images = tuple(ImageRecord(f"{i}.png", tmp_path / f"{i}.png", 40, 30, Split.TRAIN) for i in range(9))
-    config = StudyConfig(seed=3, budget=BudgetConfig(initial=3, validation=0))
+    config = StudyConfig(seed=3, budget=BudgetConfig(initial=3, validation=0), detector=DetectorConfig(name="tiny_ssd"))
     study = Study.create(tmp_path / "study", Dataset(("zero",), images, {"0.png": Boxes.empty()}), config=config)
     assert cell_of(study).images == {"0.png": tmp_path / "0.png"}
     asked = study.ask().image_ids

@@ -1,16 +1,17 @@
 """How the page looks and how fast it is: on phones, with large pictures, with hundreds of boxes, with classes shown by their lines."""
 
 import io
+from dataclasses import replace
 
 import httpx
 import numpy as np
 import pytest
-import sqlalchemy as sa
 from driving import boxes_in_list, drag, hand_in, record_of, seen, serving, shown_image, spot, to_questions
 from PIL import Image
 
 from boxwise.records import Action, Verdict
 from boxwise.results.colors import class_colors
+from boxwise.store import Journal
 
 PHONES = [(420, 800), (390, 844), (360, 640), (844, 390), (640, 360)]  # the last: 1280 x 720 at 200%
 
@@ -113,9 +114,8 @@ def test_a_large_picture_comes_reduced_and_near_by_in_its_own_pixels(waiting_stu
     pixels = np.zeros((3000, 4000, 3), np.uint8)
     pixels[:, ::2] = 255  # lines of a pixel: grey where it is reduced
     Image.fromarray(pixels).save(record.path.with_suffix(".large.png"))
-    with study.store.engine.begin() as connection:
-        values = {"path": str(record.path.with_suffix(".large.png")), "width": 4000, "height": 3000, "name": record.image_id}
-        connection.execute(sa.text("UPDATE images SET path = :path, width = :width, height = :height WHERE image_id = :name"), values)
+    large = replace(record, path=record.path.with_suffix(".large.png"), width=4000, height=3000)
+    Journal(study.store).move([large], round_index=0, who="anna", body={})
     with serving(study) as port:
         page = browsing().new_page()
         fetched = []
