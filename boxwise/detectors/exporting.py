@@ -141,15 +141,14 @@ _POSTPROCESSING = """
 
 
 def detections_of(
-    boxes: NDArray[np.float32], probabilities: NDArray[np.float32], metadata: Mapping[str, Any], size: Sequence[int] | None = None
+    boxes: NDArray[np.float32], probabilities: NDArray[np.float32], metadata: Mapping[str, Any], size: Sequence[int]
 ) -> Boxes:
     """Detections of one image, in input pixels, from the file's outputs [A, 4] and [A, C] and its metadata, as written there.
 
-    size: (height, width) of the image's part of the input, to which boxes are clipped; None: they are not.
+    size: (height, width) of the image's part of the input, to which boxes are clipped before any is dropped for its overlap.
     """
-    post = metadata["postprocessing"]
-    if size is not None:
-        boxes = np.clip(boxes, 0, [size[1], size[0]] * 2).astype(np.float32)
+    post, (height, width) = metadata["postprocessing"], size
+    boxes = np.clip(boxes, 0, [width, height] * 2).astype(np.float32)
     scores, labels = probabilities.max(axis=1), probabilities.argmax(axis=1)
     rows = np.flatnonzero(scores >= np.float32(post["score_threshold"]))
     rows = rows[np.argsort(-scores[rows], kind="stable")]

@@ -183,7 +183,7 @@ class Study(StudyClasses):
         current = {image_id: a for split in Split for image_id, a in self.store.annotations(split).items()}
         acts = {image_id: self._acts(image_id, boxes) for image_id, boxes in labels.items()}
         rounds_told = {self.position[0], *(current[i].round for i in labels if i in current)}
-        asked = {image_id for number in rounds_told for image_id in self.asked(number)}
+        asked = {image_id for number in rounds_told for image_id in self.query(number).image_ids}
         after = {i: annotation_of(i, acts[i], self.proposals().get(i)).boxes for i in labels}
         flags = {i: {"incomplete": i in incomplete, "asked": i in asked, "waiting": i in waiting} for i in labels}
         new = [i for i in labels if not says_nothing_new(current.get(i), after[i], **flags[i])]
@@ -293,7 +293,7 @@ class Study(StudyClasses):
                 self.answer(annotator)
             if self._advance(oracle, on_event) is phase:
                 return phase
-            if on_step:
+            if on_step is not None:
                 on_step(number, phase)
 
     def expected_duration(self) -> Duration | None:

@@ -144,3 +144,25 @@ def test_one_file_of_many_is_answered(boxwise, study, tmp_path, name):
     (tmp_path / name).write_text(TEXTS["voc" if name == "a.xml" else "yolo"])
     code, _, err = boxwise("import", study, tmp_path / name)
     assert code == 2 and "is read by its folder" in err.replace("\n", " ")
+
+
+def test_labels_are_taken_where_the_first_weights_are_gone(boxwise, tmp_path):
+    """The first question needs the detector; labels that people have made do not wait for it."""
+    import torch
+
+    from boxwise.config import DetectorConfig
+    from boxwise.detectors.detector import build_detector
+
+    write_image(np.zeros((80, 100, 3), np.uint8), tmp_path / "photos" / "a.jpg")
+    weights = tmp_path / "first.pt"
+    config = DetectorConfig(name="tiny_ssd", imgsz=64, pretrained=False)
+    build_detector("tiny_ssd", ("cat", "dog"), config, seed=0, device=torch.device("cpu")).save(weights)
+    init = ("init", tmp_path / "study", "--images", tmp_path / "photos", "--classes", "cat,dog")
+    code, _, err = boxwise(*init, "detector.name=tiny_ssd", "detector.imgsz=64", f"detector.weights={weights}")
+    assert code == 0, err
+    weights.unlink()
+    code, _, err = boxwise("query", tmp_path / "study")
+    assert code == 2 and str(weights) in err
+    code, out, err = boxwise("import", tmp_path / "study", coco(tmp_path / "l.json", ["a.jpg"]))
+    assert code == 0 and "1 images labelled" in out, err
+    assert labelled(tmp_path / "study") == {"a.jpg": (1, True)}

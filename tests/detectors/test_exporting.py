@@ -31,7 +31,7 @@ def same_detections(detector: TorchDetector, boxes: np.ndarray, probabilities: n
     found = detector.detections(view)
     assert any(len(each) > 1 for each in found)
     for image, expected in enumerate(found):
-        mine = detections_of(boxes[image], probabilities[image], metadata)
+        mine = detections_of(boxes[image], probabilities[image], metadata, view.batch.valid[image].tolist())
         assert mine.labels.tolist() == expected.labels.tolist()
         np.testing.assert_allclose(np.clip(mine.xyxy, 0, detector.input.imgsz), expected.xyxy, atol=0.05)
         np.testing.assert_allclose(mine.scores, expected.scores, atol=1e-3)
@@ -109,7 +109,7 @@ def test_yolox_as_a_file_finds_on_photographs_what_predict_finds(suffix, tmp_pat
     assert sum(map(len, expected)) >= 10
     for photograph, theirs in zip(paths, expected, strict=True):
         pixels, (height, width) = letterboxed(Image.open(photograph), metadata["input"])
-        mine = detections_of(*(values[0] for values in run(pixels[None])), metadata)
+        mine = detections_of(*(values[0] for values in run(pixels[None])), metadata, (height, width))
         xyxy = np.clip(mine.xyxy, 0, [width, height] * 2) * ([theirs.width / width, theirs.height / height] * 2)
         sure = theirs.scores > 0.35  # decoders and resizes round differently, so scores at the threshold may fall below it
         assert len(mine) >= sure.sum()
