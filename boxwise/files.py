@@ -1,19 +1,25 @@
-"""Files that are complete or absent: written aside, fsynced, then renamed over the target; and a lock between processes.
+"""Files that are complete or absent: written aside, fsynced, then renamed over the target; a check of their bytes inside them; and a lock
+between processes.
 
 The same on Linux, macOS and Windows.
 """
 
 import csv
 import math
+import mmap
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from boxwise.errors import BoxwiseError
 
+SEAL = b"boxwise check 00000000"  # what a file that is to be sealed has in it: the place for the check
+_MARK, _DIGITS = SEAL[:-8], 8
+_EMPTY_COMMENT = b"\x00\x00"  # how an archive without a comment ends
 _ASIDE = re.compile(r"\.(\d+)\.aside")
 
 
@@ -35,6 +41,46 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # there may not even be a folder
             aside.unlink()
+
+
+@contextmanager
+def sealing(path: Path) -> Iterator[Path]:
+    """`replacing`, for a file with SEAL in it or a zip archive (NumPy's, torch's): the CRC-32 of all other bytes goes into the place that
+    SEAL keeps, an archive's comment; other programs read the file as ever.
+    """
+    with replacing(path) as aside:
+        yield aside
+        with aside.open("r+b") as file:
+            file.seek(-len(_EMPTY_COMMENT), os.SEEK_END)
+            if file.read() == _EMPTY_COMMENT:
+                file.seek(-len(_EMPTY_COMMENT), os.SEEK_END)
+                file.write(len(SEAL).to_bytes(2, "little") + SEAL)
+        with aside.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
+            place = _seal_of(content)
+            if place is None:
+                raise ValueError(f"{path}: expected {SEAL!r} in what was written, found none.")
+            content[place : place + _DIGITS] = _check(content, place)
+
+
+def seal_is_broken(path: Path) -> bool:
+    """Whether a file that `sealing` wrote has other bytes now. Files without a seal, such as those of earlier versions, pass."""
+    if not path.stat().st_size:
+        return True
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        place = _seal_of(content)
+        return place is not None and content[place : place + _DIGITS] != _check(content, place)
+
+
+def _seal_of(content: mmap.mmap) -> int | None:
+    """Where the digits of the check begin."""
+    found = content.rfind(_MARK)
+    return None if found < 0 else found + len(_MARK)
+
+
+def _check(content: mmap.mmap, place: int) -> bytes:
+    """CRC-32 of all but the digits at `place`, in hexadecimal."""
+    with memoryview(content) as view, view[:place] as before, view[place + _DIGITS :] as after:
+        return b"%08x" % crc32(after, crc32(before))
 
 
 def walk(folder: Path) -> Iterator[Path]:

@@ -4,10 +4,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from changed_bits import changed_bits
 
 from boxwise.errors import BoxwiseError
-from boxwise.files import locked, replacing, write_csv
+from boxwise.files import SEAL, locked, replacing, seal_is_broken, sealing, write_csv
 
 
 def test_the_target_is_replaced_whole(tmp_path):
@@ -16,6 +18,33 @@ def test_the_target_is_replaced_whole(tmp_path):
         with replacing(target) as aside:
             aside.write_text(text)
     assert target.read_text() == "new" and [path.name for path in target.parent.iterdir()] == ["file.txt"]
+
+
+def test_any_changed_bit_breaks_a_seal_or_is_a_bit_of_the_seal(tmp_path):
+    path = tmp_path / "file"
+    with sealing(path) as aside:
+        aside.write_bytes(b"before " + SEAL + b" after")
+    assert not seal_is_broken(path) and len(path.read_bytes()) == len(b"before " + SEAL + b" after")
+    mark = range(len("before "), len("before boxwise check "))
+    for place in changed_bits(path, 300):
+        assert seal_is_broken(path) != (place in mark)
+
+
+@pytest.mark.parametrize("content", [b"x", b"before there were seals"])
+def test_a_file_without_a_seal_passes_and_an_empty_one_does_not(tmp_path, content):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert not seal_is_broken(path)
+    path.write_bytes(b"")
+    assert seal_is_broken(path)
+
+
+def test_a_sealed_archive_is_one_for_everybody_and_what_cannot_be_sealed_is_an_error(tmp_path):
+    with sealing(tmp_path / "a.npz") as aside:
+        np.savez(aside, a=np.arange(9))
+    assert not seal_is_broken(tmp_path / "a.npz") and np.load(tmp_path / "a.npz")["a"].tolist() == list(range(9))
+    with pytest.raises(ValueError, match="boxwise check"), sealing(tmp_path / "b") as aside:
+        aside.write_text("no place for it")
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):

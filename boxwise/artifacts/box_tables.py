@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from boxwise.artifacts.damage import intact
+from boxwise.artifacts.damage import SEALED, intact
 from boxwise.boxes import Boxes
-from boxwise.files import replacing
+from boxwise.files import sealing
 from boxwise.policies.base import SelfLabels
 from boxwise.records import Annotation, Proposals
 
@@ -34,7 +34,7 @@ _COLUMNS = {
 def write_proposals(path: Path, proposals: Iterable[Proposals]) -> None:
     """One row an image; what was settled before is the store's to know and is not written."""
     rows = [_row(p.image_id, p.boxes) | {"ids": _ids(p.boxes), "certain": p.certain.tolist()} for p in proposals]
-    _write(path, rows, {"ids": pa.list_(pa.string()), "certain": pa.list_(pa.bool_())})
+    _write(path, rows, _COLUMNS | {"ids": pa.list_(pa.string()), "certain": pa.list_(pa.bool_())})
 
 
 def read_proposals(path: Path, settled: Mapping[str, Annotation]) -> dict[str, Proposals]:
@@ -49,7 +49,7 @@ def read_proposals(path: Path, settled: Mapping[str, Annotation]) -> dict[str, P
 def write_self_labels(path: Path, labels: Mapping[str, SelfLabels]) -> None:
     """One row an image, in the order of its ids."""
     rows = [_row(image_id, labels[image_id].boxes) | {"weights": labels[image_id].weights.tolist()} for image_id in sorted(labels)]
-    _write(path, rows, {"weights": _FLOATS})
+    _write(path, rows, _COLUMNS | {"weights": _FLOATS})
 
 
 def read_self_labels(path: Path) -> dict[str, SelfLabels]:
@@ -62,12 +62,7 @@ def read_self_labels(path: Path) -> dict[str, SelfLabels]:
 def write_consistency(path: Path, consistency: Mapping[str, NDArray[np.float32]]) -> None:
     """How well the boxes of each image stood up to cross-image validation, in the order of the image's boxes."""
     rows = [{"image_id": image_id, "consistency": values.tolist()} for image_id, values in consistency.items()]
-    with replacing(path) as aside:
-        pq.write_table(
-            pa.Table.from_pylist(rows, schema=pa.schema([("image_id", pa.string()), ("consistency", _FLOATS)])),
-            aside,
-            write_page_checksum=True,
-        )
+    _write(path, rows, {"image_id": pa.string(), "consistency": _FLOATS})
 
 
 def read_consistency(path: Path) -> dict[str, NDArray[np.float32]]:
@@ -77,16 +72,10 @@ def read_consistency(path: Path) -> dict[str, NDArray[np.float32]]:
     return {row["image_id"]: _float(row["consistency"]) for row in _read(path).to_pylist()}
 
 
-def _write(path: Path, rows: Sequence[Mapping[str, Any]], further: Mapping[str, Any]) -> None:
-    with replacing(path) as aside:
-        pq.write_table(
-            pa.Table.from_pylist(list(rows), schema=pa.schema(list((_COLUMNS | dict(further)).items()))), aside, write_page_checksum=True
-        )
-
-
-def _write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, pa.DataType]]) -> None:
-    with replacing(path) as aside:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(list(columns))), aside, write_page_checksum=True)
+def _write(path: Path, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any]) -> None:
+    table = pa.Table.from_pylist(list(rows), schema=pa.schema(list(columns.items()), metadata=SEALED))
+    with sealing(path) as aside:
+        pq.write_table(table, aside, write_page_checksum=True)
 
 
 def _read(path: Path) -> pa.Table:

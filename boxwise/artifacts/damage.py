@@ -1,4 +1,4 @@
-"""Whether a file of a round is whole: Parquet by the checks in its pages, archives (NumPy's and torch's) by those of their members.
+"""Whether a file of a round is whole: by its seal, and those from before the seals by Parquet's checks of pages and archives' of members.
 
 Returns what is wrong in a few words. Knows nothing of what the files say.
 """
@@ -15,25 +15,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from boxwise.errors import StudyError
+from boxwise.files import SEAL, seal_is_broken
 
-_FAULTS = (OSError, pa.ArrowException, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+SEALED = {"boxwise": SEAL.decode()}  # the metadata of a Parquet schema whose file is to be sealed
+_OTHER_BYTES = "its bytes are not those that were written"
+_FAULTS = (OSError, pa.ArrowException, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 _ARCHIVES = (".npz", ".pt")
 
 
 @contextmanager
-def intact(path: Path) -> Iterator[None]:
-    """Within the block what a missing or damaged `path` raises becomes one StudyError that says what to do."""
+def intact(path: Path, *, expected: str = "a file as a round left it", sealed: bool = True) -> Iterator[None]:
+    """Within the block what a missing or damaged `path` raises becomes one StudyError with what to do. sealed: check all bytes first."""
     try:
+        if sealed and seal_is_broken(path):
+            raise ValueError(_OTHER_BYTES)
         yield
     except FileNotFoundError:
-        raise StudyError(f"{path}: expected a file that this round left, found none. See `boxwise repair STUDY`.") from None
+        raise StudyError(f"{path}: expected {expected}, found none. See `boxwise repair STUDY`.") from None
     except _FAULTS as error:
-        raise StudyError(f"{path}: damaged ({_said(error)}). See `boxwise repair STUDY`.") from None
+        raise StudyError(f"{path}: expected {expected}, found it damaged ({_said(error)}). See `boxwise repair STUDY`.") from None
 
 
 def fault_in(path: Path) -> str | None:
     """What is wrong with a file; None where it is whole, or of a kind that cannot be checked."""
     try:
+        if seal_is_broken(path):
+            return _OTHER_BYTES
         if path.suffix == ".parquet":
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 for group in range(file.num_row_groups):

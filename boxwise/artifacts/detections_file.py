@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from boxwise.artifacts.damage import intact
+from boxwise.artifacts.damage import SEALED, intact
 from boxwise.boxes import Boxes
 from boxwise.errors import BoxwiseError
-from boxwise.files import replacing
+from boxwise.files import sealing
 
 ROWS = 256  # images a row group
 FLOATS = pa.list_(pa.float32())
@@ -30,7 +30,8 @@ SCHEMA = pa.schema(
         ("scores", FLOATS),
         ("probabilities", FLOATS),  # as many numbers a box as there are classes, plus the background's
         ("probability_count", pa.int32()),  # numbers a box in `probabilities`
-    ]
+    ],
+    metadata=SEALED,
 )
 
 
@@ -66,7 +67,7 @@ def detections_in(table: pa.Table) -> Iterator[tuple[str, Boxes]]:
 def writing_detections(path: Path) -> Iterator[DetectionsWriter]:
     """A writer whose file is at `path`, complete, when the block ends without an error, and absent otherwise."""
     with (
-        replacing(path) as aside,
+        sealing(path) as aside,
         pq.ParquetWriter(aside, SCHEMA, compression="zstd", use_dictionary=["image_id"], write_page_checksum=True) as parquet,
     ):
         writer = DetectionsWriter(parquet)
@@ -82,8 +83,11 @@ def write_detections(path: Path, found: Mapping[str, Boxes]) -> None:
 
 
 def row_groups(path: Path) -> dict[str, int]:
-    """image_id → the row group that holds it, for `read_detections(groups=...)`: one image is then read without the rest."""
-    with pq.ParquetFile(path) as file:
+    """image_id → the row group that holds it, for `read_detections(groups=...)`: one image is then read without the rest.
+
+    All bytes of the file are checked here, so that reading an image does not. Raises StudyError for a missing or damaged file.
+    """
+    with intact(path), pq.ParquetFile(path) as file:
         found = ((group, file.read_row_group(group, columns=["image_id"])["image_id"].to_pylist()) for group in range(file.num_row_groups))
         return {image_id: group for group, image_ids in found for image_id in image_ids}
 
@@ -94,15 +98,13 @@ def read_detections(path: Path, *, only: Collection[str] | None = None, groups: 
     Raises BoxwiseError when `path` is not a file of detections.
     """
     wanted = None if only is None else pa.array(only, pa.string())
-    try:
+    with intact(path, expected="a Parquet file of detections", sealed=groups is None):
         file = pq.ParquetFile(path, page_checksum_verification=True)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise BoxwiseError(f"{path}: expected a Parquet file of detections ({error}). See `boxwise repair STUDY`.") from error
     with file:
         if file.schema_arrow.names != SCHEMA.names:
             raise BoxwiseError(f"{path}: expected columns {', '.join(SCHEMA.names)}, found {', '.join(file.schema_arrow.names)}.")
         for group in range(file.num_row_groups) if groups is None else groups:
-            with intact(path):
+            with intact(path, sealed=False):
                 table = file.read_row_group(group)
             if wanted is not None:
                 table = table.filter(pc.is_in(table["image_id"], wanted))

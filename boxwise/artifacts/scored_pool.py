@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from boxwise.artifacts.damage import intact
+from boxwise.artifacts.damage import SEALED, intact
 from boxwise.artifacts.round_folder import RoundFolder
 from boxwise.config import CostConfig
-from boxwise.files import replacing
+from boxwise.files import sealing
 from boxwise.records import DetectedBoxes, Scores
 from boxwise.strategies.base import Candidates
 
@@ -62,14 +62,14 @@ class ScoredPool:
 
 def write_scored_pool(files: RoundFolder, pool: ScoredPool) -> None:
     """Scores, one row an image, embeddings and, where there are any, boxes; each file whole or absent."""
-    with replacing(files.embeddings) as path:
+    with sealing(files.embeddings) as path:
         np.savez(path, pool=pool.embeddings, labeled=pool.labeled_embeddings, class_counts=pool.class_counts)
     if pool.boxes is not None:
-        with replacing(files.boxes) as path:
+        with sealing(files.boxes) as path:
             np.savez(path, **{field.name: getattr(pool.boxes, field.name) for field in fields(pool.boxes)})
     columns = {"image_id": list(pool.scores.image_ids), "score": pool.scores.values, "box_count": pool.box_counts}
-    table = pa.table(columns | {_TERM + name: values for name, values in pool.scores.terms.items()})
-    with replacing(files.scores) as path:
+    table = pa.table(columns | {_TERM + name: values for name, values in pool.scores.terms.items()}, metadata=SEALED)
+    with sealing(files.scores) as path:
         pq.write_table(table, path, write_page_checksum=True)
 
 

@@ -15,7 +15,7 @@ import torch
 from boxwise.config import TrainConfig
 from boxwise.detectors.network import Network
 from boxwise.errors import StaleCheckpointError, StudyError
-from boxwise.files import replacing
+from boxwise.files import seal_is_broken, sealing
 from boxwise.records import Sample
 
 _NO_EFFECT = {"checkpoint_every", "cache_mb"}  # these may change between a kill and the resume
@@ -35,7 +35,7 @@ def identity(network: Network, train: Sequence[Sample], val: Sequence[Sample], c
 
 def write_checkpoint(path: Path, same: Mapping[str, str], state: Mapping[str, Any]) -> None:
     """Write `state` for the training identified by `same`; atomic and durable."""
-    with replacing(path) as aside:
+    with sealing(path) as aside:
         torch.save({"identity": dict(same), "state": dict(state)}, aside)
 
 
@@ -48,6 +48,8 @@ def read_checkpoint(path: Path, same: Mapping[str, str]) -> dict[str, Any] | Non
     if not path.exists():
         return None
     try:
+        if seal_is_broken(path):
+            raise ValueError("its bytes are not those that were written")
         content = torch.load(path, map_location="cpu", weights_only=True)
         found, state = content["identity"], content["state"]
     except Exception as error:

@@ -36,7 +36,7 @@ from boxwise.detectors.training import fit_network
 from boxwise.detectors.weights_file import read_weights
 from boxwise.errors import BoxwiseError, ConfigError, named
 from boxwise.evaluation.average_precision import coco_metrics
-from boxwise.files import replacing
+from boxwise.files import sealing
 from boxwise.records import ImageRecord, Sample
 
 BOX_DIMENSIONS = 64  # E of box embeddings: a million images with ten boxes each take 1.3 GB in half precision
@@ -199,7 +199,7 @@ class TorchDetector:
         return [target_of(Sample(record, b), height, width).to(self.device) for b, record, (height, width) in images]
 
     def save(self, path: Path) -> None:
-        with replacing(path) as aside:
+        with sealing(path) as aside:
             torch.save(self._contents(), aside)
 
     def _contents(self) -> dict[str, Any]:

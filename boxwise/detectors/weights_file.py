@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from boxwise.errors import BoxwiseError
-from boxwise.files import replacing
+from boxwise.files import seal_is_broken, sealing
 
 
 def read_weights(path: Path) -> dict[str, Any]:
@@ -31,9 +31,11 @@ def is_detector(contents: Any) -> bool:
 
 
 def read_torch(path: Path, expected: str) -> Any:
-    """What torch.save wrote, tensors on the CPU. Raises BoxwiseError that says what was `expected`."""
+    """What torch.save wrote, tensors on the CPU. Raises BoxwiseError that says what was `expected`, also of one whose seal is broken."""
     if not path.is_file():
         raise BoxwiseError(f"{path}: no such file. Expected {expected}.")
+    if seal_is_broken(path):
+        raise BoxwiseError(f"{path}: expected {expected}, found a damaged file: its bytes are not those that were written.")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, UnpicklingError, EOFError, ValueError) as error:  # what torch raises for a truncated or a foreign file
@@ -52,7 +54,7 @@ def tensors_in(contents: Any, path: Path, expected: str) -> dict[str, Tensor]:
 def note(path: Path, facts: Mapping[str, Any]) -> None:
     """Add to what is known of the weights at `path`, such as the threshold found on val; they travel with the file."""
     contents = read_weights(path)
-    with replacing(path) as aside:
+    with sealing(path) as aside:
         torch.save({**contents, "facts": {**noted(contents), **facts}}, aside)
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from boxwise.config import VaeConfig
 from boxwise.errors import BoxwiseError
-from boxwise.files import replacing
+from boxwise.files import seal_is_broken, sealing
 
 Progress = Callable[[int, int, dict[str, float]], None]
 LOG_EVERY = 25  # steps between points of the curve
@@ -117,13 +117,15 @@ def train_vae(
 
 def save_vae(vae: Vae, path: Path) -> None:
     """Weights and shape, complete or absent."""
-    with replacing(path) as aside:
+    with sealing(path) as aside:
         torch.save({"shape": asdict(vae.shape), "weights": vae.state_dict()}, aside)
 
 
 def load_vae(path: Path, device: torch.device | str) -> Vae:
     """The Vae that `save_vae` wrote. Raises BoxwiseError naming the file when it is something else."""
     try:
+        if seal_is_broken(path):
+            raise ValueError("its bytes are not those that were written")
         saved = torch.load(path, map_location=device, weights_only=True)
         vae = Vae(VaeShape(**saved["shape"]))
         vae.load_state_dict(saved["weights"])

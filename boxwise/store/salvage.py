@@ -19,6 +19,7 @@ from boxwise.jsonable import boxes_to_json
 from boxwise.records import Split
 from boxwise.store.checked import dumps, loads
 from boxwise.store.connecting import engine, file_url
+from boxwise.store.migrations import NEWEST
 from boxwise.store.rows import seal_of
 from boxwise.store.schema import ANNOTATIONS, IMAGES, META
 
@@ -36,6 +37,8 @@ def fault_in_database(path: Path) -> str | None:
                 return str(said).splitlines()[-1]
             if stray := connection.execute("PRAGMA foreign_key_check").fetchone():
                 return f"a row of {stray[0]} belongs to none of {stray[2]}"
+            if _version(connection) is None:
+                return "it does not say of which schema it is"
             return next(_faulty_values(connection), None)
     except sqlite3.DatabaseError as error:
         return str(error)
@@ -53,6 +56,8 @@ def salvage(path: Path) -> dict[str, tuple[int, int]]:
         counts = {table.name: _copy(source, target, table) for table in META.sorted_tables if columns_of(target, table)}
         for table in META.sorted_tables:
             _drop_strays(target, table, counts)
+        if _version(target) is None and all(columns_of(target, table) == list(table.columns.keys()) for table in META.sorted_tables):
+            target.execute("INSERT OR REPLACE INTO study VALUES ('schema_version', ?)", (dumps(NEWEST),))
         target.commit()
     for suffix in ("-wal", "-shm"):
         with suppress(OSError):
@@ -65,6 +70,15 @@ def salvage(path: Path) -> dict[str, tuple[int, int]]:
 def columns_of(connection: sqlite3.Connection, table: sa.Table) -> list[str]:
     """The columns that a file has of a table, in an earlier schema fewer than today; none where it has no such table."""
     return [row[1] for row in connection.execute(f'PRAGMA table_info("{table.name}")')]
+
+
+def _version(connection: sqlite3.Connection) -> int | None:
+    """Of which schema the file says that it is."""
+    with suppress(sqlite3.DatabaseError, StudyError):
+        for (value,) in connection.execute("SELECT value FROM study WHERE key = 'schema_version'"):
+            found = loads(value)
+            return found if isinstance(found, int) and found <= NEWEST else None
+    return None
 
 
 def _faulty_values(connection: sqlite3.Connection) -> Iterator[str]:

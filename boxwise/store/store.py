@@ -102,6 +102,13 @@ class Store(Accounts):
         with self._engine.connect() as connection:
             return connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == key)).scalar()
 
+    def needed(self, key: str) -> Any:
+        """The value of a study fact that each study has. Raises StudyError where it is gone."""
+        value = self.get(key)
+        if value is None:
+            raise StudyError(f"the study's database has lost its {key!r}; it is damaged. See `boxwise repair STUDY`.")
+        return value
+
     def put(self, key: str, value: Any) -> None:
         with writing(self._engine) as connection:
             put(connection, key, value)
@@ -109,7 +116,7 @@ class Store(Accounts):
     @property
     def position(self) -> tuple[int, Phase]:
         """Round and step to do next."""
-        number, phase = self.get("position")
+        number, phase = self.needed("position")
         return number, Phase(phase)
 
     def stamp(self) -> Stamp:

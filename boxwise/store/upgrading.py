@@ -35,7 +35,7 @@ def upgrade(engine: Engine) -> Path | None:
         return None
     name = engine.url.render_as_string(hide_password=True)
     if not isinstance(version, int):
-        raise StudyError(f"{name}: not a boxwise study (it has no schema version).")
+        raise StudyError(f"{name}: not a boxwise study, or a damaged one (it has no schema version). See `boxwise repair STUDY`.")
     if version > NEWEST:
         raise StudyError(f"{name}: made by a newer boxwise (schema {version}, this one knows {OLDEST} to {NEWEST}). Update boxwise.")
     if version < OLDEST:

@@ -25,7 +25,7 @@ class StudyReader:
         self.folder = folder
         self.store = store
         self.config = config
-        self.classes: tuple[str, ...] = tuple(store.get("classes"))
+        self.classes: tuple[str, ...] = tuple(store.needed("classes"))
 
     # -- where it is ----------------------------------------------------------------------------------------------------
 

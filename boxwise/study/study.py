@@ -104,7 +104,7 @@ class Study(StudyClasses):
         if not stored_in.store and not (folder / DATABASE).is_file():
             raise StudyError(f"{folder / DATABASE}: expected the study's database, found no such file. See `boxwise repair {folder}`.")
         store = Store.open(url_of(folder, stored_in))
-        stored = as_kept(parse_config(store.get("config"), str(folder)))
+        stored = as_kept(parse_config(store.needed("config"), str(folder)))
         if config is not None and as_kept(config) != stored:
             raise StudyError(f"{folder}: opened with another config than its own:\n  " + "\n  ".join(differences(stored, config)))
         return cls(folder, store, stored)
@@ -230,7 +230,7 @@ class Study(StudyClasses):
         if phase is Phase.DONE:
             return phase
         with self._lock():
-            self.config = as_kept(parse_config(self.store.get("config"), str(self.folder)))  # another process may have changed it
+            self.config = as_kept(parse_config(self.store.needed("config"), str(self.folder)))  # another process may have changed it
             context = self._context(oracle, on_event)
             if phase is Phase.ANNOTATE and self.store.unanswered(number).items:
                 return phase

@@ -114,6 +114,36 @@ def test_a_label_of_which_a_byte_has_changed_is_no_label(study, boxwise):
     assert "a damaged annotation was set aside" in boxwise("history", study, first)[1] and boxwise("report", study)[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("config", "the settings were lost. Taken from config.yaml"),
+        ("position", "the next step was lost. By what is recorded it is annotate of round 1"),
+        ("schema_version", "it does not say of which schema it is"),
+    ],
+)
+def test_what_the_store_must_say_is_put_back(study, boxwise, key, said):
+    before = Study.open(study)
+    config, position, labels = before.config, before.position, before.annotations(Split.TRAIN)
+    before.store.close()
+    with closing(sqlite3.connect(study / "study.sqlite")) as connection, connection:
+        assert connection.execute("DELETE FROM study WHERE key = ?", (key,)).rowcount == 1
+    refused(boxwise, "status", study, "boxwise repair")
+    code, out, err = boxwise("repair", study)
+    assert code == 0 and said in out, err
+    again = Study.open(study)
+    assert (again.config, again.position) == (config, position) and again.annotations(Split.TRAIN).keys() == labels.keys()
+    assert boxwise("status", study)[0] == 0 and "nothing is damaged" in boxwise("repair", study)[1]
+
+
+def test_lost_names_of_classes_cannot_be_put_back_and_are_said(study, boxwise):
+    with closing(sqlite3.connect(study / "study.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM study WHERE key = 'classes'")
+    refused(boxwise, "status", study, "has lost its 'classes'", "boxwise repair")
+    code, _, err = boxwise("repair", study)
+    assert code == 2 and "the names of the classes are lost" in err and "Traceback" not in err
+
+
 @pytest.mark.parametrize("name", ["detections", "scores", "embeddings"])
 def test_a_damaged_pool_pass_is_done_again(study, boxwise, name):
     opened = Study.open(study)

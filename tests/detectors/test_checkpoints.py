@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from changed_bits import changed_bits
 from dot_network import DotNetwork, dot_samples
 
 from boxwise.config import TrainConfig
 from boxwise.detectors.checkpoints import identity, read_checkpoint, write_checkpoint
-from boxwise.errors import StudyError
+from boxwise.detectors.weights_file import note, noted, read_weights
+from boxwise.errors import BoxwiseError, StudyError
 
 
 @pytest.fixture
@@ -44,6 +46,30 @@ def test_another_file_is_refused_by_name(tmp_path, content):
     (tmp_path / "c.pt").write_bytes(content)
     with pytest.raises(StudyError, match=r"c\.pt: not a readable training checkpoint"):
         read_checkpoint(tmp_path / "c.pt", {})
+
+
+def test_a_checkpoint_and_weights_with_a_changed_bit_are_refused_or_as_they_were(tmp_path):
+    state = {"step": 3, "weights": torch.arange(9.0)}
+    write_checkpoint(tmp_path / "c.pt", {}, state)
+    torch.save({"boxwise": "detector", "network": state}, tmp_path / "w.pt")
+    note(tmp_path / "w.pt", {"threshold": 0.5})
+
+    def weights(path):
+        contents = read_weights(path)
+        assert noted(contents) == {"threshold": 0.5}
+        return contents["network"]
+
+    for path, read in ((tmp_path / "c.pt", lambda path: read_checkpoint(path, {})), (tmp_path / "w.pt", weights)):
+        refused = 0
+        for _ in changed_bits(path, 200):
+            try:
+                found = read(path)
+            except BoxwiseError as error:
+                assert path.name in str(error)
+                refused += 1
+            else:
+                assert found["step"] == 3 and torch.equal(found["weights"], state["weights"])
+        assert refused > 180
 
 
 def test_another_training_is_refused_naming_what_differs(tmp_path, samples):

@@ -3,6 +3,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
+from changed_bits import changed_bits
 from torch.distributions import Normal, kl_divergence
 
 from boxwise.config import VaeConfig
@@ -137,3 +138,17 @@ def test_a_foreign_file_is_named(content, tmp_path):
     (tmp_path / "vae.pt").write_bytes(content)
     with pytest.raises(BoxwiseError, match=r"vae\.pt: expected the weights of a VAE"):
         load_vae(tmp_path / "vae.pt", "cpu")
+
+
+def test_a_changed_bit_is_a_message_or_changes_nothing(tmp_path):
+    vae = Vae(VaeShape(32, 2, 2))
+    save_vae(vae, tmp_path / "vae.pt")
+    refused = 0
+    for _ in changed_bits(tmp_path / "vae.pt", 60):
+        try:
+            loaded = load_vae(tmp_path / "vae.pt", "cpu")
+        except BoxwiseError:
+            refused += 1
+        else:
+            assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in vae.state_dict().items())
+    assert refused > 50
