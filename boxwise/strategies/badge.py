@@ -67,7 +67,7 @@ def spread_draws(vectors: Matrix, costs: NDArray[np.float64], *, amount: float, 
     while spent < amount and len(picks) < len(vectors):
         pick = _drawn(squared, still, rng)
         reached.append(float(np.sqrt(squared[pick])))
-        to_pick = squared_to(vectors, norms, pick)
+        to_pick = squared_to(vectors, norms, vectors[pick])
         squared = np.minimum(squared, to_pick, out=squared) if picks else to_pick
         squared[pick], still[pick] = 0, False
         picks.append(pick)

@@ -6,13 +6,17 @@ of the pool.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from boxwise.records import Query
 from boxwise.strategies.base import Budget, Candidates
-from boxwise.strategies.k_center import squared_to, squared_to_nearest
+from boxwise.strategies.greedy import greedy
+from boxwise.strategies.k_center import Reach
 
 _LEAST_SCORE = 0.05  # an image that nothing speaks for is worth this share of one that everything does
 
@@ -41,26 +45,12 @@ class GainPerSecond:
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
         order = rng.permutation(len(candidates))  # ties: the first in a random order
-        embeddings, costs = candidates.embeddings[order], budget.costs(candidates)[order]
-        worth = _scores(candidates)[order] / self._seconds(candidates)[order]
         objects, have = _objects(candidates)
-        expected = objects[order]
-        norms = np.einsum("nd,nd->n", embeddings, embeddings)
-        distance = squared_to_nearest(embeddings, norms, candidates.labeled_embeddings)
-        usual = float(np.sqrt(distance).mean()) if len(distance) else 1.0
-        picks: list[int] = []
-        utility: list[float] = []
-        spent = 0.0
-        while spent < budget.amount and len(picks) < len(order):
-            values = worth * (expected @ _class_worth(have, self.rarity)) * _novelty(distance, usual, self.novelty)
-            values[picks] = -1.0
-            pick = int(values.argmax())
-            picks.append(pick)
-            utility.append(float(values[pick]))
-            spent += float(costs[pick])
-            have += expected[pick]
-            np.minimum(distance, squared_to(embeddings, norms, pick), out=distance)
-        return candidates.query(order[picks].tolist() if picks else [], utility=np.array(utility))
+        worth = (_scores(candidates) / self._seconds(candidates))[order]
+        reach = Reach.of(candidates.embeddings[order], candidates.labeled_embeddings) if self.novelty else None
+        pool = _Worth(worth, objects[order], have.copy(), self.rarity, reach, _usual(reach), self.novelty)
+        picks, utility = greedy(pool, budget.costs(candidates)[order], amount=budget.amount, choose=lambda values: int(values.argmax()))
+        return candidates.query(order[picks].tolist() if picks else [], utility=utility * _levels(objects[order[picks]], have, self.rarity))
 
     def _seconds(self, candidates: Candidates) -> Values:
         known = self.per_second and len(candidates.seconds) == len(candidates)
@@ -82,13 +72,47 @@ def _objects(candidates: Candidates) -> tuple[Values, Values]:
     return known, candidates.labeled_objects
 
 
-def _class_worth(have: Values, rarity: float) -> Values:
-    """What an object of each class is worth beside the average one; [C]. One of each is taken as known: none is worth infinity."""
-    return ((have.mean() + 1) / (have + 1)) ** rarity
+@dataclass
+class _Worth:
+    """The product for some images. worth: score / seconds [N]. expected: objects [N, C]. have: those labelled and picked [C].
+
+    An object of class c counts 1 / (n_c + 1)^rarity here, one of each taken as known; n̄ is the same for all images: see `_levels`.
+    """
+
+    worth: Values
+    expected: Values
+    have: Values
+    rarity: float
+    reach: Reach | None
+    usual: float
+    novelty: float
+
+    def values(self) -> Values:
+        objects: Values = self.expected @ (self.have + 1) ** -self.rarity
+        return self.worth * objects * self._news()
+
+    def take(self, rows: NDArray[np.intp]) -> _Worth:
+        reach = None if self.reach is None else self.reach.take(rows)
+        return replace(self, worth=self.worth[rows], expected=self.expected[rows], have=self.have.copy(), reach=reach)
+
+    def pick(self, pool: _Worth, rows: Sequence[int]) -> None:
+        self.have += pool.expected[rows].sum(axis=0)
+        if self.reach is not None and pool.reach is not None:
+            self.reach.pick(pool.reach, rows)
+
+    def _news(self) -> Values | float:
+        """Distances as a share of the `usual` one, at most 1, to the power `novelty`; 1 where everything lies on one point."""
+        if self.reach is None or self.usual == 0:
+            return 1.0
+        return np.minimum(np.sqrt(self.reach.squared.astype(np.float64)) / self.usual, 1.0) ** self.novelty
 
 
-def _novelty(squared: NDArray[np.float32], usual: float, exponent: float) -> Values:
-    """Distances as a share of the `usual` one, at most 1, to the power `exponent`; all 1 where everything lies on one point."""
-    if exponent == 0 or usual == 0:
-        return np.ones(len(squared))
-    return np.minimum(np.sqrt(squared.astype(np.float64)) / usual, 1.0) ** exponent
+def _usual(reach: Reach | None) -> float:
+    """The pool's mean distance to what is labelled."""
+    return float(np.sqrt(reach.squared).mean()) if reach is not None and len(reach.squared) else 1.0
+
+
+def _levels(picked: Values, have: Values, rarity: float) -> Values:
+    """(n̄ + 1)^rarity at each pick, which makes an object of the average class count 1; from the objects picked [n, C], those had [C]."""
+    before = have.sum() + np.cumsum(picked.sum(axis=1)) - picked.sum(axis=1)
+    return np.asarray((before / len(have) + 1) ** rarity)

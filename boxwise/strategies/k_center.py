@@ -6,12 +6,16 @@ Knows nothing of scores, detectors or labels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from boxwise.records import Query
 from boxwise.strategies.base import Budget, Candidates
+from boxwise.strategies.greedy import greedy
 
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float32]
@@ -23,6 +27,7 @@ class KCenter:
 
     A 2-approximation of the smallest covering radius; O(budget · pool · dim) time, O(pool) extra memory. The utility of a pick is
     its distance at that moment. Where nothing is labelled the first pick is random (Gonzalez, 1985: the bound holds from any start).
+    Exact, and in few passes over the pool: see `greedy`.
     """
 
     uses_embeddings = True
@@ -41,47 +46,61 @@ def farthest_first(
 
     Equal distances are decided at random, so that duplicates and constant embeddings do not follow the file order.
     """
-    norms = np.einsum("nd,nd->n", embeddings, embeddings)
-    distance = squared_to_nearest(embeddings, norms, labeled)
-    picks: list[int] = []
-    reached: list[float] = []
-    spent = 0.0
-    while spent < amount and len(picks) < len(embeddings):
-        pick = _farthest(distance, rng)
-        picks.append(pick)
-        reached.append(float(np.sqrt(distance[pick])))
-        spent += float(costs[pick])
-        np.minimum(distance, squared_to(embeddings, norms, pick), out=distance)
-        distance[pick] = -1.0  # below every other, duplicates at 0 included: never picked twice
-    return picks, np.array(reached, np.float64)
+    picks, squared = greedy(Reach.of(embeddings, labeled), costs, amount=amount, choose=lambda values: _largest(values, rng))
+    return picks, np.sqrt(squared)
 
 
-def squared_to_nearest(embeddings: Matrix, norms: Vector, centers: Matrix) -> Vector:
-    """Squared distance of each row of `embeddings` [N, D], of squared `norms` [N], to the nearest of `centers` [M, D]; float32 [N].
+@dataclass
+class Reach:
+    """Rows of `embeddings` [N, D] of squared `norms` [N], and the squared distance of each to the nearest center so far; float32 [N]."""
 
-    Without centers: one value no smaller than any distance in the pool, the same for all.
-    """
-    diameter = 4 * norms.max(initial=0)
-    nearest = np.full(len(embeddings), diameter, np.float32)
-    center_norms = np.einsum("md,md->m", centers, centers)
-    for rows in _chunks(len(embeddings)):
-        for columns in _chunks(len(centers)):
-            squared = norms[rows, None] + center_norms[columns] - 2 * embeddings[rows] @ centers[columns].T
-            np.minimum(nearest[rows], squared.min(axis=1), out=nearest[rows])
-    return np.maximum(nearest, 0)
+    embeddings: Matrix
+    norms: Vector
+    squared: Vector
+
+    @classmethod
+    def of(cls, embeddings: Matrix, centers: Matrix) -> Reach:
+        """Without centers: one distance no smaller than any in the pool, the same for all."""
+        norms = np.einsum("nd,nd->n", embeddings, embeddings)
+        reach = cls(embeddings, norms, np.full(len(embeddings), 4 * norms.max(initial=0), np.float32))
+        reach.join(centers)
+        return reach
+
+    def values(self) -> Vector:
+        return self.squared.copy()
+
+    def take(self, rows: NDArray[np.intp]) -> Reach:
+        return Reach(self.embeddings[rows], self.norms[rows], self.squared[rows])
+
+    def pick(self, pool: Reach, rows: Sequence[int]) -> None:
+        self.join(pool.embeddings[rows])
+
+    def join(self, centers: Matrix) -> None:
+        """Let `centers` [M, D] be centers too. One takes a matrix-vector product, bound by memory; many at once are bound by arithmetic."""
+        if len(centers) == 1:
+            np.minimum(self.squared, squared_to(self.embeddings, self.norms, centers[0]), out=self.squared)
+            return
+        center_norms = np.einsum("md,md->m", centers, centers)
+        for rows in _chunks(len(self.embeddings)):
+            for columns in _chunks(len(centers)):
+                squared = self.embeddings[rows] @ centers[columns].T
+                squared *= -2
+                squared += center_norms[columns]
+                nearest = np.maximum(squared.min(axis=1) + self.norms[rows], 0)
+                np.minimum(self.squared[rows], nearest, out=self.squared[rows])
 
 
-def squared_to(embeddings: Matrix, norms: Vector, row: int) -> Vector:
-    """Squared distance of each row of `embeddings` [N, D], of squared `norms` [N], to the row `row`; float32 [N], 0 or larger."""
-    squared = embeddings @ embeddings[row]
+def squared_to(embeddings: Matrix, norms: Vector, center: Vector) -> Vector:
+    """Squared distance of each row of `embeddings` [N, D], of squared `norms` [N], to `center` [D]; float32 [N], 0 or larger."""
+    squared = embeddings @ center
     squared *= -2
     squared += norms
-    squared += norms[row]
+    squared += np.einsum("d,d->", center, center)
     return np.maximum(squared, 0, out=squared)
 
 
-def _farthest(distance: Vector, rng: Generator) -> int:
-    ties = np.flatnonzero(distance == distance.max())
+def _largest(values: NDArray[np.floating], rng: Generator) -> int:
+    ties = np.flatnonzero(values == values.max())
     return int(ties[0] if len(ties) == 1 else rng.choice(ties))
 
 

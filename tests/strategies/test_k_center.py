@@ -5,7 +5,7 @@ from scipy.spatial.distance import cdist
 from boxwise.records import Scores
 from boxwise.strategies import k_center
 from boxwise.strategies.base import Budget, Candidates
-from boxwise.strategies.k_center import KCenter, squared_to_nearest
+from boxwise.strategies.k_center import KCenter, Reach
 
 
 def select(points, labeled, amount, *, counts=None, unit="images", seed=0):
@@ -62,6 +62,5 @@ def test_a_cold_start_is_random():
 def test_distances_do_not_depend_on_the_chunking(monkeypatch):
     rng = np.random.default_rng(0)
     points, labeled = rng.normal(size=(50, 4)).astype(np.float32), rng.normal(size=(33, 4)).astype(np.float32)
-    norms = (points**2).sum(axis=1)
     monkeypatch.setattr(k_center, "CHUNK", 7)
-    assert np.sqrt(squared_to_nearest(points, norms, labeled)) == pytest.approx(cdist(points, labeled).min(axis=1), abs=1e-3)
+    assert np.sqrt(Reach.of(points, labeled).squared) == pytest.approx(cdist(points, labeled).min(axis=1), abs=1e-3)
