@@ -201,7 +201,7 @@ export class Gestures {
   #cross(at) {
     if (at === null && this.view.cross === null) return;
     this.view.cross = at;
-    this.view.invalidate();
+    this.view.invalidate({ boxes: false });
   }
 }
 

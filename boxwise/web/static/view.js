@@ -1,4 +1,5 @@
-// The picture and its boxes on the stage: zoom, pan, and the SVG drawn over the image in pixels of the screen.
+// The picture and its boxes on the stage: zoom, pan, and the SVG drawn over the image. Outlines are in pixels of the image, under one
+// transform, so that zooming and panning touches none of them; everything else is in pixels of the screen.
 // Shows what it is given (a model, a selection, a gesture in progress) and converts coordinates; changes no box and handles no input.
 
 import { answerAt, isOpen, statusOf } from "./boxes.js";
@@ -11,6 +12,7 @@ const MARGIN = 14;
 const MOST_ZOOM = 40;
 const SIGNS = { open: "?", certain: "✓", human: "●", rejected: "✕" };
 const NARROWEST_NAMED = 46;
+const CHIP = 20; // of a name and the gap below it, pixels
 
 /** An SVG element with attributes. */
 export function svg(name, attributes = {}) {
@@ -43,6 +45,7 @@ export class View {
   cross = null;
   #fitted = true;
   #scheduled = false;
+  #stale = false;
   #groups = new Map();
   #model = null;
 
@@ -52,8 +55,9 @@ export class View {
     this.classes = classes;
     this.picture = stage.querySelector(".picture");
     this.tiles = new Tiles(this.picture);
-    this.overlay = stage.querySelector("svg.overlay");
-    this.layers = Object.fromEntries(["boxes", "doubts", "names", "handles", "gesture"].map((name) => [name, this.overlay.appendChild(svg("g", { class: name }))]));
+    const [boxes, gesture] = stage.querySelectorAll("svg.overlay"); // painted apart: a pointer that moves does not paint the boxes
+    const layer = (name) => [name, (["handles", "gesture"].includes(name) ? gesture : boxes).appendChild(svg("g", { class: name }))];
+    this.layers = Object.fromEntries(["boxes", "doubts", "names", "handles", "gesture"].map(layer));
     this.pen = document.createElement("canvas").getContext("2d");
     this.pen.font = "600 12px system-ui, sans-serif";
     new ResizeObserver(() => (this.#fitted ? this.fit() : this.#bound())).observe(stage);
@@ -68,7 +72,7 @@ export class View {
     this.picture.replaceChildren(broken ? notice(t("The browser cannot show this picture. Flag it, or skip it.")) : image);
     this.picture.classList.toggle("broken", broken);
     this.#forget();
-    this.fit();
+    this.fit(); // invalidates
     this.#draw();
   }
 
@@ -77,7 +81,7 @@ export class View {
     this.tiles.show(null);
     this.picture.replaceChildren();
     this.#forget();
-    this.#draw();
+    this.invalidate();
   }
 
   #forget() {
@@ -143,8 +147,9 @@ export class View {
     this.invalidate();
   }
 
-  /** Draws anew before the next frame. */
-  invalidate() {
+  /** Draws anew before the next frame. @param {{boxes?: boolean}} what boxes: false where only the gesture has changed */
+  invalidate({ boxes = true } = {}) {
+    this.#stale ||= boxes;
     if (this.#scheduled) return;
     this.#scheduled = true;
     requestAnimationFrame(() => {
@@ -171,6 +176,12 @@ export class View {
   }
 
   #draw() {
+    if (this.#stale) this.#drawBoxes();
+    this.#stale = false;
+    this.#drawGesture();
+  }
+
+  #drawBoxes() {
     const boxes = this.visible(), keys = new Set(boxes.map((box) => box.key));
     for (const [key, parts] of this.#groups) {
       if (!keys.has(key)) {
@@ -179,6 +190,7 @@ export class View {
         this.#groups.delete(key);
       }
     }
+    this.layers.boxes.setAttribute("transform", `translate(${this.x} ${this.y}) scale(${this.scale})`);
     for (const box of boxes) this.#drawBox(box);
     const top = this.#groups.get(this.selected);
     if (top && top.outline !== this.layers.boxes.lastChild) {
@@ -187,25 +199,26 @@ export class View {
     }
     this.#drawHandles(boxes.find((box) => box.key === this.selected));
     this.#drawDoubts();
-    this.#drawGesture();
   }
 
   #drawBox(box) {
-    const parts = this.#parts(box.key), { outline, chip } = parts;
-    const xyxy = this.preview?.key === box.key ? this.preview.xyxy : box.xyxy, chosen = box.key === this.selected;
-    const [x1, y1, x2, y2] = this.toStage(xyxy), near = chosen || box.key === this.hovered;
-    const named = near || (this.names ? isOpen(box) || x2 - x1 >= NARROWEST_NAMED : isOpen(box));
+    const parts = this.#parts(box.key), chosen = box.key === this.selected, hovered = box.key === this.hovered;
+    const xyxy = this.preview?.key === box.key ? this.preview.xyxy : box.xyxy, [x1, y1, x2] = this.toStage(xyxy);
+    const named = isOpen(box) || chosen || hovered || (this.names && x2 - x1 >= NARROWEST_NAMED);
     const trial = this.trial !== null && isOpen(box) ? ` ${answerAt(box, this.trial)}` : "";
-    const style = `box ${statusOf(box)}${chosen ? " selected" : ""}${box.key === this.hovered ? " hovered" : ""}${trial}`;
-    const drawn = `${x1} ${y1} ${x2} ${y2} ${style} ${named} ${box.label} ${box.difficult}`;
-    if (parts.drawn === drawn) return; // of hundreds of boxes a gesture changes one
-    parts.drawn = drawn;
+    const style = `box ${statusOf(box)}${chosen ? " selected" : ""}${hovered ? " hovered" : ""}${trial}`;
+    const drawn = `${xyxy} ${style} ${box.label}`;
+    if (parts.drawn !== drawn) { // of hundreds of boxes a gesture changes one
+      parts.drawn = drawn;
+      this.#drawOutline(parts.outline, box, xyxy, style);
+    }
+    this.#drawChip(parts, box, named, [x1, y1]);
+  }
+
+  #drawOutline(outline, { label }, [x1, y1, x2, y2], style) {
     for (const rect of outline.children) setRect(rect, x1, y1, x2 - x1, y2 - y1);
     outline.setAttribute("class", style);
-    outline.lastChild.style.stroke = this.#class(box.label).hue;
-    chip.setAttribute("visibility", named ? "visible" : "hidden");
-    chip.setAttribute("class", `chip${chosen ? " selected" : ""}`);
-    if (named) this.#drawChip(chip, box, x1, y1);
+    outline.lastChild.style.stroke = this.#class(label).hue;
   }
 
   /** The outline and the name of a box, each in its layer: no line crosses a name. */
@@ -213,26 +226,38 @@ export class View {
     if (!this.#groups.has(key)) {
       const outline = svg("g"), chip = svg("g");
       outline.append(svg("rect", { class: "halo" }), svg("rect", { class: "line" }));
-      chip.append(svg("rect", { class: "ground", rx: 3 }), svg("rect", { class: "color", rx: 2 }), svg("text"));
+      chip.append(svg("rect", { class: "ground", rx: 3, height: 18 }), svg("rect", { class: "color", rx: 2, x: 4, y: 4, width: 10, height: 10 }));
+      chip.append(svg("text", { x: 19, y: 13 }));
       this.layers.boxes.append(outline);
       this.layers.names.append(chip);
-      this.#groups.set(key, { outline, chip, drawn: "" });
+      this.#groups.set(key, { outline, chip, drawn: "", said: "", place: "" });
     }
     return this.#groups.get(key);
   }
 
-  #drawChip(chip, box, x, y) {
-    const [ground, color, text] = chip.children, { name, hue } = this.#class(box.label);
-    const near = isOpen(box) || box.key === this.selected || box.key === this.hovered;
+  /** The name of a box over its corner, or inside of it at the upper edge of the stage. */
+  #drawChip(parts, box, named, [x, y]) {
+    const chosen = box.key === this.selected, near = isOpen(box) || chosen || box.key === this.hovered;
     const score = near && box.score !== null && statusOf(box) !== "human" ? ` ${Math.round(box.score * 100)}%` : "";
-    const words = `${SIGNS[statusOf(box)] ?? ""} ${name}${score}${box.difficult ? ` · ${t("hard")}` : ""}`;
-    const width = this.#width(words) + 27, left = Math.max(x, 0), top = y >= 20 ? y - 20 : Math.max(y, 0) + 2;
-    setRect(ground, left, top, width, 18);
-    setRect(color, left + 4, top + 4, 10, 10);
+    const words = `${SIGNS[statusOf(box)] ?? ""} ${this.#class(box.label).name}${score}${box.difficult ? ` · ${t("hard")}` : ""}`;
+    const said = named ? `${box.label} ${chosen} ${words}` : "";
+    if (parts.said !== said) {
+      parts.said = said;
+      parts.chip.setAttribute("visibility", named ? "visible" : "hidden");
+      if (named) this.#write(parts.chip, words, this.#class(box.label).hue, chosen);
+    }
+    const place = `translate(${Math.max(x, 0)} ${y >= CHIP ? y - CHIP : Math.max(y, 0) + 2})`;
+    if (!named || parts.place === place) return;
+    parts.place = place;
+    parts.chip.setAttribute("transform", place);
+  }
+
+  #write(chip, words, hue, chosen) {
+    const [ground, color, text] = chip.children;
+    chip.setAttribute("class", `chip${chosen ? " selected" : ""}`);
+    ground.setAttribute("width", this.#width(words) + 27);
     color.setAttribute("fill", hue);
-    text.setAttribute("x", left + 19);
-    text.setAttribute("y", top + 13);
-    if (text.textContent !== words) text.textContent = words;
+    text.textContent = words;
   }
 
   #width(words) {
