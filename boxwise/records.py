@@ -54,6 +54,14 @@ class Phase(StrEnum):
     DONE = "done"
 
 
+class Role(StrEnum):
+    """annotator: labels. reviewer: also opens what others have answered, and the dashboard. lead: also sees what each person has done."""
+
+    ANNOTATOR = "annotator"
+    REVIEWER = "reviewer"
+    LEAD = "lead"
+
+
 @dataclass(frozen=True)
 class ImageRecord:
     """One image of a data set.

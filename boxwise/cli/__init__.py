@@ -23,6 +23,7 @@ from boxwise.cli.models import app as model_verbs
 from boxwise.cli.settings import app as setting_verbs
 from boxwise.cli.simulations import app as simulation_verbs
 from boxwise.cli.studies import app as study_verbs
+from boxwise.cli.team import app as team_verbs
 from boxwise.cli.upkeep import app as upkeep_verbs
 from boxwise.runtime import prepare_environment
 
@@ -48,6 +49,7 @@ for verbs in (
     upkeep_verbs,
     backup_verbs,
     class_verbs,
+    team_verbs,
 ):
     app.registered_commands.extend(verbs.registered_commands)
 for command in app.registered_commands:

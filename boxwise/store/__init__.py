@@ -10,6 +10,7 @@ from boxwise.store.journal import CLASSES_CHANGED, Journal, StoredEvent
 from boxwise.store.labelling import Draft, LabellingStore, Lease
 from boxwise.store.pool import LabelledBy, PoolStore
 from boxwise.store.store import GIVEN, MODEL, Store
+from boxwise.store.team import Member, TeamStore
 
 __all__ = [
     "CLASSES_CHANGED",
@@ -24,11 +25,13 @@ __all__ = [
     "LabellingStore",
     "Labour",
     "Lease",
+    "Member",
     "Person",
     "PoolStore",
     "Stamp",
     "Store",
     "StoredEvent",
+    "TeamStore",
     "dump",
     "fault_of",
     "file_url",

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from boxwise.records import Phase
 from boxwise.store.rows import hold, make_history, now
 from boxwise.store.schema import ANNOTATIONS, ANSWERS, DRAFTS, LEASES, SKIPS, STUDY, latest_of, others_of, writing
-from boxwise.store.store import Store
+from boxwise.store.store import GIVEN, MODEL, Store
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,13 @@ class LabellingStore:
                 return False
             make_history(connection, ANNOTATIONS.c.id == row.id)
             return True
+
+    def answerer(self, image_id: str) -> str | None:
+        """The person whose answer is the image's labels; None where it has none, or none of a person's."""
+        statement = sa.select(ANNOTATIONS.c.annotator).where(ANNOTATIONS.c.id.in_(latest_of(image_id)))
+        with self._engine.connect() as connection:
+            found: str | None = connection.execute(statement).scalar()
+        return None if found in (GIVEN, MODEL) else found
 
     def answered_by_another(self, image_id: str, round_index: int, annotator: str) -> bool:
         """Whether the image's labels are another person's, given since a round began."""

@@ -16,6 +16,7 @@ from boxwise.data.formats.base import Dataset
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split
 from boxwise.rounds.budget import spent
 from boxwise.store import HistoryEntry, LabelledBy, LabellingStore, Labour, Person, PoolStore, Stamp, Store
+from boxwise.study.team import Team
 
 
 class StudyReader:
@@ -169,6 +170,11 @@ class StudyReader:
     def labelling(self) -> LabellingStore:
         """Who has which image in hand, their drafts and answers."""
         return LabellingStore(self.store)
+
+    @property
+    def team(self) -> Team:
+        """The people who have a link of their own, with their roles."""
+        return Team(self.store)
 
     def recall(self, tool: str) -> Any:
         """What a tool beside the study has it remember under its name; None before `remember`."""

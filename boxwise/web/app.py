@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -23,6 +23,7 @@ from boxwise.results.colors import class_colors
 from boxwise.web.answers import Answer, RefusedError, TakenError
 from boxwise.web.dashboard import Dashboard
 from boxwise.web.found import found_on
+from boxwise.web.members import check_may_open, figures_for, may_open, member_in, reviewing, under_own_name
 from boxwise.web.metrics import CONTENT_TYPE, metrics
 from boxwise.web.outlook import forecast
 from boxwise.web.picture_cache import PictureCache
@@ -43,7 +44,8 @@ JPEG = "image/jpeg"
 def create_app(queue: LabelQueue, *, hosts: Collection[str], token: str | None = None) -> FastAPI:
     """The application that serves one study's labelling page and dashboard. hosts, token: see `Guard`."""
     app = FastAPI(title="boxwise", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, hosts=hosts, token=token)
+    study = queue.study
+    app.add_middleware(Guard, hosts=hosts, token=token, member_of=study.team.member, study=str(study.folder.resolve()))
     app.add_exception_handler(BoxwiseError, _mistake)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _refused)
@@ -60,11 +62,11 @@ def _add_pages(app: FastAPI) -> None:
     def page() -> FileResponse:
         return FileResponse(STATIC / "index.html")
 
-    @app.get("/dashboard")
+    @app.get("/dashboard", dependencies=[Depends(reviewing)])
     def dashboard_page() -> FileResponse:
         return FileResponse(STATIC / "dashboard.html")
 
-    @app.get("/pool")
+    @app.get("/pool", dependencies=[Depends(reviewing)])
     def pool_page() -> FileResponse:
         return FileResponse(STATIC / "pool.html")
 
@@ -93,11 +95,14 @@ def _add_probes(app: FastAPI, queue: LabelQueue) -> None:
 
 def _add_study(app: FastAPI, queue: LabelQueue) -> None:
     study, watched = queue.study, Dashboard(queue.study)
-    add_pool(app, PoolView(queue, watched))
+    seeing_all = APIRouter(dependencies=[Depends(reviewing), Depends(under_own_name)])
+    add_pool(seeing_all, PoolView(queue, watched))
+    app.include_router(seeing_all)
 
     @app.get("/api/study")
-    def about() -> dict[str, Any]:
+    def about(request: Request) -> dict[str, Any]:
         number, phase = study.position
+        member = member_in(request)
         colors = class_colors(len(study.classes))
         asked, waiting = _amounts(queue)
         return {
@@ -113,6 +118,7 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
             "answered": asked - waiting,
             "costs": study.config.cost.model_dump(),
             "lease_seconds": queue.lease_seconds,
+            "member": None if member is None else {"name": member.name, "role": member.role.value},
         }
 
     @app.get("/api/progress")
@@ -130,11 +136,11 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
             "trouble": read_trouble(study.folder),
         }
 
-    @app.get("/api/dashboard")
-    def figures() -> dict[str, Any]:
-        return watched.figures()
+    @app.get("/api/dashboard", dependencies=[Depends(reviewing)])
+    def figures(request: Request) -> dict[str, Any]:
+        return figures_for(member_in(request), watched.figures())
 
-    @app.get("/api/forecast")
+    @app.get("/api/forecast", dependencies=[Depends(reviewing)])
     def needed(ap: Annotated[float, Query(gt=0, le=1)]) -> dict[str, Any]:
         return plain(forecast(study, ap))
 
@@ -144,66 +150,74 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
 
 
 def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
-    @app.get("/api/queue")
+    routes = APIRouter(dependencies=[Depends(under_own_name)])
+
+    @routes.get("/api/queue")
     def listing() -> dict[str, Any]:
         return {"round": queue.study.position[0], "items": queue.listing()}
 
-    @app.get("/api/found/{image_id:path}")
+    @routes.get("/api/found/{image_id:path}")
     def found(image_id: str) -> list[dict[str, Any]]:
         return found_on(queue.study, queue.record(image_id).image_id)
 
-    @app.post("/api/next")
+    @routes.post("/api/next")
     def next_image(body: KeepingBody) -> dict[str, Any]:
         found = queue.next(body.annotator, tab=body.tab, keep=set(body.keep), visit=body.visit)
         return {"task": _served(found)} if isinstance(found, Task) else {"task": None, "reason": found}
 
-    @app.post("/api/open")
-    def open_image(body: OpenBody) -> Response:
+    @routes.post("/api/open")
+    def open_image(body: OpenBody, request: Request) -> Response:
+        check_may_open(member_in(request), queue, body.image_id)
         return JSONResponse({"task": _served(queue.open(body.image_id, body.annotator, tab=body.tab))})
 
-    @app.post("/api/renew")
-    def renew(body: ImagesBody) -> dict[str, Any]:
-        until, lost = queue.renew(body.image_ids, body.annotator, tab=body.tab)
-        return {"until": until, "lost": lost}
+    @routes.post("/api/renew")
+    def renew(body: ImagesBody, request: Request) -> dict[str, Any]:
+        theirs = [i for i in body.image_ids if may_open(member_in(request), queue, i)]
+        until, lost = queue.renew(theirs, body.annotator, tab=body.tab)
+        return {"until": until, "lost": [*lost, *(i for i in body.image_ids if i not in theirs)]}
 
-    @app.post("/api/release")
+    @routes.post("/api/release")
     def release(body: ImagesBody) -> dict[str, Any]:
         queue.release(body.image_ids, body.annotator, tab=body.tab)
         return {}
 
-    @app.post("/api/close")
+    @routes.post("/api/close")
     def close_tab(body: KeepingBody) -> dict[str, Any]:
         queue.close_tab(body.annotator, tab=body.tab, keep=set(body.keep), visit=body.visit)
         return {}
 
-    @app.put("/api/drafts")
+    @routes.put("/api/drafts")
     def save_draft(body: DraftBody) -> dict[str, Any]:
         kept = queue.save_draft(body.image_id, body.round, body.annotator, revision=body.revision, document=body.document)
         return {"revision": kept}
 
-    @app.post("/api/answers")
-    def answer(body: AnswerBody) -> dict[str, Any]:
+    @routes.post("/api/answers")
+    def answer(body: AnswerBody, request: Request) -> dict[str, Any]:
+        if body.image_id not in queue.study.asked(body.round):
+            check_may_open(member_in(request), queue, body.image_id)
         verdicts = [verdict.verdict() for verdict in body.verdicts]
         late = queue.answer(Answer(body.key, body.annotator, body.image_id, body.round, verdicts, body.complete, body.seconds))
         return {"late": late, "waiting": _amounts(queue)[1]}
 
-    @app.post("/api/withdrawals")
+    @routes.post("/api/withdrawals")
     def withdraw(body: WithdrawBody) -> dict[str, Any]:
         queue.withdraw(body.key, body.image_id, body.round, body.annotator, tab=body.tab)
         return {"waiting": _amounts(queue)[1]}
 
-    @app.post("/api/unflags")
+    @routes.post("/api/unflags")
     def unflag(body: OpenBody) -> dict[str, Any]:
         queue.unflag(body.image_id)
         return {"waiting": _amounts(queue)[1]}
 
-    @app.post("/api/skips")
+    @routes.post("/api/skips")
     def skip(body: SkipBody) -> dict[str, Any]:
         if body.flag:
             queue.flag(body.image_id, body.annotator, body.reason)
         else:
             queue.skip(body.image_id, body.round, body.annotator, body.reason)
         return {"waiting": _amounts(queue)[1]}
+
+    app.include_router(routes)
 
 
 def _add_pictures(app: FastAPI, queue: LabelQueue) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Query
+from fastapi import APIRouter, Query
 from pydantic import Field, FiniteFloat
 
 from boxwise.jsonable import plain
@@ -24,18 +24,18 @@ class ActBody(Body):
     reason: Reason | None = None
 
 
-def add_pool(app: FastAPI, view: PoolView) -> None:
+def add_pool(routes: APIRouter, view: PoolView) -> None:
     """Serve what the pool's page asks for."""
 
-    @app.get("/api/pool")
+    @routes.get("/api/pool")
     def choices() -> dict[str, Any]:
         return plain(view.choices())
 
-    @app.get("/api/pool/map")
+    @routes.get("/api/pool/map")
     def pool_map() -> dict[str, Any]:
         return plain(view.map())
 
-    @app.get("/api/pool/images")
+    @routes.get("/api/pool/images")
     def images(
         text: str = "",
         label: int | None = None,
@@ -50,7 +50,7 @@ def add_pool(app: FastAPI, view: PoolView) -> None:
         place = None if region is None else (region[0], region[1], region[2], region[3])
         return plain(view.found(Wanted(text, label, person, round, state, low, high, place), page=page))
 
-    @app.post("/api/pool/acts")
+    @routes.post("/api/pool/acts")
     def act(body: ActBody) -> dict[str, Any]:
         if body.act in ("skip", "flag") and body.reason is None:
             raise RefusedError(f"{body.act}: expected a reason, found none.")

@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from boxwise.store import Member
 
 MOST_BYTES = 2**20
 BODY_SECONDS = 30.0  # within which a request's body must be there
@@ -29,6 +32,7 @@ _ENTRANCE = """<!doctype html>
 <body><main>
 <h1>Open this page with its link</h1>
 <p>The link that <code>boxwise label</code> printed holds a token. It is missing here, or it is of an earlier start of the server.
+A link of your own may have expired, or was revoked.
 Ask whoever runs the study for the present link. What you have labelled is kept in this browser, and sent when you are back.</p>
 <p lang="de">Diese Seite öffnet sich nur mit ihrem Link, den <code>boxwise label</code> ausgibt.</p>
 <p lang="zh">请使用 <code>boxwise label</code> 显示的链接打开此页面。</p>
@@ -52,17 +56,22 @@ class Guard:
     """Lets a request through, or answers it with the reason why not.
 
     hosts: the names a Host header may have, without port; another name is a page elsewhere that rebinds its DNS. token: asked for as a
-    cookie, as a Bearer, or once in the link, which then sets the cookie; None: not required, as on loopback.
+    cookie, as a Bearer, or once in the link, which then sets the cookie; None: not required, as on loopback. member_of: whose personal
+    link a token is of; such a link opens the page as the token does, and `scope["member"]` says who came by it. study: names that link's
+    cookie.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str], token: str | None = None) -> None:
-        self.app, self.hosts, self.token = app, set(hosts), token
+    def __init__(
+        self, app: ASGIApp, *, hosts: Collection[str], token: str | None, member_of: Callable[[str], Member | None], study: str
+    ) -> None:
+        self.app, self.hosts, self.token, self.member_of = app, set(hosts), token, member_of
+        self.own_cookie = cookie_name(f"person of {study}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        reply = self._refusal(scope)
+        reply = self._refusal(scope) or await self._stranger(scope)
         if reply is not None:
             await reply(scope, receive, _with_headers(send))
         else:
@@ -75,39 +84,57 @@ class Guard:
             return None  # they come by address, without a token, and are told nothing of the study
         if _name(host) not in self.hosts:
             return _refused(400, f"host {host!r} is not one this page is served under; expected {', '.join(sorted(self.hosts))}")
-        if self.token is not None and not self._knows_token(headers):
-            return self._entrance(scope) or _unknown(scope, headers)
         if scope["method"] in _CHANGES:
             return _unsafe(headers, host)
         if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
             return _refused(400, f"a {scope['method']} has no body", close=True)
         return None
 
+    async def _stranger(self, scope: Scope) -> Response | None:
+        """None for whoever may come in, with `scope["member"]` set; else the way in, or why there is none."""
+        headers, scope["member"] = Headers(scope=scope), None
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        given = dict(query) if scope["method"] == "GET" else {}
+        if self._right(given.get("token", "")):
+            return self._entrance(scope, query, {cookie_name(self.token or ""): self.token, self.own_cookie: None})
+        if "person" in given:
+            known = await run_in_threadpool(self.member_of, given["person"])
+            return self._entrance(scope, query, {self.own_cookie: given["person"]}) if known else _unknown(scope, headers)
+        own = _cookie(headers, self.own_cookie)
+        if own:  # it counts also where the shared token is known: who came by a link of their own is that person
+            scope["member"] = await run_in_threadpool(self.member_of, own)
+        return None if scope["member"] or self._knows_token(headers) else _unknown(scope, headers)
+
     def _knows_token(self, headers: Headers) -> bool:
         if self.token is None:
             return True
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(cookie_name(self.token))
-        except CookieError:
-            cookie = None
-        given = cookie.value if cookie else headers.get("authorization", "").removeprefix("Bearer ")
-        return self._right(given)
+        return self._right(_cookie(headers, cookie_name(self.token)) or headers.get("authorization", "").removeprefix("Bearer "))
 
     def _right(self, given: str) -> bool:
         return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
 
-    def _entrance(self, scope: Scope) -> Response | None:
-        """The link with the token: set the cookie and go on to the clean address, so that the token stays in no history."""
-        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if scope["method"] != "GET" or not self._right(dict(query).get("token", "")):
-            return None
-        rest = urlencode([(name, value) for name, value in query if name != "token"])
+    def _entrance(self, scope: Scope, query: list[tuple[str, str]], cookies: dict[str, str | None]) -> Response:
+        """A link with a token: set the cookie and go on to the clean address, so that the token stays in no history."""
+        rest = urlencode([(name, value) for name, value in query if name not in ("token", "person")])
         # A path such as //elsewhere would be read as another host.
         reply = RedirectResponse("/" + scope["path"].lstrip("/\\") + (f"?{rest}" if rest else ""), status_code=303)
         # Lax: a link in a mail or a chat comes from another site, and the cookie must be sent already with the page it leads to.
         # What changes anything is guarded by its origin and content type.
-        reply.set_cookie(cookie_name(self.token or ""), self.token or "", httponly=True, samesite="lax")
+        for name, value in cookies.items():
+            if value is None:
+                reply.delete_cookie(name)
+            else:
+                reply.set_cookie(name, value, httponly=True, samesite="lax")
         return reply
+
+
+def _cookie(headers: Headers, name: str) -> str:
+    """A cookie's value, empty where there is none."""
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(name)
+    except CookieError:
+        return ""
+    return found.value if found else ""
 
 
 def cookie_name(token: str) -> str:

@@ -61,6 +61,7 @@ export const DASHBOARD = {
   "AP and AP50 on val over {0}": ["AP und AP50 auf val über {0}", "val 上的 AP 与 AP50,横轴:{0}", "AP y AP50 en val según {0}"],
   "AP's 95% interval over val's images": ["95-%-Intervall des AP über die Bilder von val", "AP 在 val 图片上的 95% 区间", "intervalo del 95 % del AP sobre las imágenes de val"],
   "expected AP, 80% range": ["erwarteter AP, 80-%-Bereich", "预期 AP,80% 范围", "AP esperado, margen del 80 %"],
+  "What each person has done is for the lead.": ["Was jede Person getan hat, sieht die Leitung.", "每个人的工作情况仅负责人可见。", "Lo que ha hecho cada persona solo lo ve la dirección."],
   "person": ["Person", "人员", "persona"],
   "images": ["Bilder", "张图片", "imágenes"],
   "boxes": ["Boxen", "个框", "cajas"],

@@ -37,11 +37,23 @@ async function studyOf() {
   }
 }
 
-async function annotatorOf() {
+/** The name that the person's own link says, or the one that they give. */
+async function annotatorOf({ member }) {
+  if (member) return member.name;
   let name = remembered("localStorage", NAME, "");
   while (!name) name = (await askName("")) ?? "";
   remember("localStorage", NAME, name);
   return name;
+}
+
+/** Who is labelling. By a link of their own people have a role, and their name cannot be changed. */
+function showPerson(name, member) {
+  const shown = element("annotator");
+  shown.textContent = member ? `${name} · ${t(member.role)}` : name;
+  if (!member) return;
+  shown.disabled = true;
+  shown.title = t("Labelling by a link of your own");
+  for (const link of document.querySelectorAll('a[href="/dashboard"]')) link.hidden = member.role === "annotator";
 }
 
 /** The page: everything the editor has shown, and the questions it has asked. */
@@ -284,8 +296,8 @@ async function main() {
   translate(document.body);
   offerLanguages(element("language"));
   const study = await studyOf();
-  const annotator = await annotatorOf(), tab = await tabName(uuid());
-  element("annotator").textContent = annotator;
+  const annotator = await annotatorOf(study), tab = await tabName(uuid());
+  showPerson(annotator, study.member);
   const journal = new Journal(study.id ?? study.name), outbox = new Outbox(journal);
   const page = new Page(study), view = new View(element("stage"), study.classes);
   /** @type {Editor} */

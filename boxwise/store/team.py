@@ -1,0 +1,79 @@
+"""Who belongs to a study's team: each person's role and until when their link opens the page. Read from the events, append-only.
+
+Knows nothing of links' signatures or HTTP; times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any
+
+import sqlalchemy as sa
+
+from boxwise.records import Role
+from boxwise.store.rows import now
+from boxwise.store.schema import EVENTS, STUDY, writing
+from boxwise.store.store import Store
+
+_INVITED, _REVOKED = "link made", "link revoked"
+_SECRET = "link_secret"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A person whose link has not been revoked. number: of the link, never used again. until: when it expires."""
+
+    number: int
+    name: str
+    role: Role
+    until: float
+
+
+class TeamStore:
+    """The members of one study; every method is one transaction, and what one server writes all servers on the database see at once."""
+
+    def __init__(self, store: Store) -> None:
+        self._engine = store.engine
+
+    def invite(self, name: str, role: Role, *, until: float, round_index: int, who: str) -> Member:
+        """A new link for a person; the one they had before, and its role, end."""
+        number = self._append(_INVITED, {"name": name, "role": role.value, "until": until}, round_index, who)
+        return Member(number, name, role, until)
+
+    def revoke(self, name: str, *, round_index: int, who: str) -> None:
+        """A person's link opens nothing from now on."""
+        self._append(_REVOKED, {"name": name}, round_index, who)
+
+    def members(self) -> dict[str, Member]:
+        """name → member, by their newest link; links that have expired are among them."""
+        about_all = sa.and_(EVENTS.c.image_id.is_(None), EVENTS.c.kind.in_((_INVITED, _REVOKED)))
+        found: dict[str, Member] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(sa.select(EVENTS).where(about_all).order_by(EVENTS.c.id)):
+                name = row.body["name"]
+                if row.kind == _INVITED:
+                    found[name] = Member(row.id, name, Role(row.body["role"]), row.body["until"])
+                else:
+                    found.pop(name, None)
+        return found
+
+    def secret(self, *, make: bool = False) -> str | None:
+        """What links are signed with, 64 hex digits, of each study its own; None before the first link. make: have one from now on."""
+        statement = sa.select(STUDY.c.value).where(STUDY.c.key == _SECRET)
+        with self._engine.connect() as connection:
+            known: str | None = connection.execute(statement).scalar()
+        if known is not None or not make:
+            return known
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(STUDY.insert(), {"key": _SECRET, "value": token_hex(32)})
+        except sa.exc.IntegrityError:
+            pass  # another process was faster; its secret is the study's
+        return self.secret()
+
+    def _append(self, kind: str, body: Mapping[str, Any], round_index: int, who: str) -> int:
+        row = {"at": now(), "round": round_index, "who": who, "kind": kind, "image_id": None, "body": dict(body)}
+        with writing(self._engine) as connection:
+            return int(connection.execute(EVENTS.insert(), row).inserted_primary_key[0])  # type: ignore[index]

@@ -1,0 +1,60 @@
+"""What those may do who came by a link of their own: everybody under their name alone, and only what their role allows.
+
+Who came by the shared link, or from this machine, may do everything under any name. Raises HTTP's 403 with the reason.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import HTTPException, Request
+
+from boxwise.records import Role
+from boxwise.store import Member
+from boxwise.web.queue import LabelQueue
+
+_REVIEWS = (Role.REVIEWER, Role.LEAD)
+
+
+def member_in(request: Request) -> Member | None:
+    """Who came by a link of their own; None for all others."""
+    found: Member | None = request.scope.get("member")
+    return found
+
+
+async def under_own_name(request: Request) -> None:
+    """A dependency of every route whose body has an `annotator`."""
+    member = member_in(request)
+    if member is None or request.method == "GET":
+        return
+    body: Any = await request.json()
+    if not isinstance(body, dict) or body.get("annotator") != member.name:
+        raise HTTPException(403, f"this is the link of {member.name}: expected their name, and no other.")
+
+
+def reviewing(request: Request) -> None:
+    """A dependency of routes that show what others have done."""
+    member = member_in(request)
+    if member is not None and member.role not in _REVIEWS:
+        raise HTTPException(403, f"{member.name} is {member.role.value}: this is for reviewers and leads.")
+
+
+def check_may_open(member: Member | None, queue: LabelQueue, image_id: str) -> None:
+    """Annotators open no image whose labels are another person's."""
+    if member is not None and not may_open(member, queue, image_id):
+        by = queue.labelling.answerer(image_id)
+        raise HTTPException(403, f"{image_id}: {by} has answered it, and {member.name} is {member.role.value}; reviewers may open it.")
+
+
+def may_open(member: Member | None, queue: LabelQueue, image_id: str) -> bool:
+    """Whether somebody may have an image before them, with the labels that it has: one that waits for an answer now is for all."""
+    if member is None or member.role in _REVIEWS or queue.labelling.answerer(image_id) in (None, member.name):
+        return True
+    return bool(queue.study.waiting(queue.study.position[0], image_id=image_id))
+
+
+def figures_for(member: Member | None, figures: dict[str, Any]) -> dict[str, Any]:
+    """The dashboard's figures; what each person has done is for leads."""
+    if member is None or member.role is Role.LEAD:
+        return figures
+    return figures | {"labour": figures["labour"] | {"people": None}}
