@@ -228,6 +228,7 @@ class QueryItem:
 
     split: what its labels will serve, TRAIN for all but the random validation draws. box_ids: the proposals asked about; None: the whole
     image, missed objects included. probability: with which the strategy drew it from what was left; None: it was no random draw.
+    twice: two people label the whole image, each without the other's answer.
     """
 
     image_id: str
@@ -236,6 +237,7 @@ class QueryItem:
     split: Split = Split.TRAIN
     box_ids: tuple[str, ...] | None = None
     probability: float | None = None
+    twice: bool = False
 
 
 @dataclass(frozen=True)

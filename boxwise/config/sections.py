@@ -170,6 +170,12 @@ class AskConfig(Section):
         return self
 
 
+class LabellingConfig(Section):
+    """Who labels, where several people do; the labelling page sees to it."""
+
+    double: float = Field(0.0, ge=0, le=1, description="share of a round's whole images that two people label, each alone")
+
+
 class AnnotatorConfig(Section):
     """The simulated annotator's habits and slips; a real study has none of it."""
 

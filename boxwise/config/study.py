@@ -19,6 +19,7 @@ from boxwise.config.sections import (
     ColdStartConfig,
     CostConfig,
     DetectorConfig,
+    LabellingConfig,
     StopConfig,
     TrainConfig,
 )
@@ -42,6 +43,7 @@ class StudyConfig(Section):
     strategy: StrategyConfig = StrategyConfig()
     cold_start: ColdStartConfig = ColdStartConfig()
     ask: AskConfig = AskConfig()
+    labelling: LabellingConfig = LabellingConfig()
     policy: PolicyConfig = PolicyConfig()
     annotator: AnnotatorConfig = AnnotatorConfig()
     budget: BudgetConfig = BudgetConfig()

@@ -65,8 +65,10 @@ def check(config: StudyConfig, classes: Sequence[str], *, val_images: int = 0, s
     """ConfigError for a method that nothing is called or whose needs are not met, and for an unknown class, before any work is done.
 
     val_images: how many the study has, beside which `train.folds` is refused. simulated: whether the pool's ground truth is at hand,
-    without which `oracle_loss` is refused.
+    without which `oracle_loss` is refused; a simulated annotator is one person, beside whom `labelling.double` is refused.
     """
+    if simulated and config.labelling.double:
+        raise ConfigError("labelling.double gives images to two people, and a simulated annotator is one. Give labelling.double=0.")
     registry.check(config, simulated=simulated)
     _check_folds(config, val_images)
     if config.detector.name in DETECTORS:  # an installed package's detector has weights of its own

@@ -37,7 +37,7 @@ _STREAMS = {
     Phase.SCORE: 5,
     Phase.COMPOSE: 7,
 }
-_VALIDATION_STREAM, _MINING_STREAM, _MEMBER_STREAM, _FOLD_STREAM = 8, 9, 10, 11
+_VALIDATION_STREAM, _MINING_STREAM, _MEMBER_STREAM, _FOLD_STREAM, _DOUBLE_STREAM = 8, 9, 10, 11, 12
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,10 @@ class RoundContext:
 
     def mining_rng(self, round_index: int) -> Generator:
         return default_rng([self.config.seed, round_index, _MINING_STREAM])
+
+    def double_rng(self, round_index: int) -> Generator:
+        """For which images two people label."""
+        return default_rng([self.config.seed, round_index, _DOUBLE_STREAM])
 
     def member_seeds(self, round_index: int, member: int) -> tuple[int, int]:
         """For a further member of an ensemble: that of its first weights, the same in every round, and that of the round's training."""

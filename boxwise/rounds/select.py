@@ -51,7 +51,15 @@ class Settled:
 
 
 def select(context: RoundContext, round_index: int) -> StepResult:
-    """Ask for the round's images: in round 0, which has no trained detector yet, by the cold start, then by the study's strategy."""
+    """Ask for the round's images: in round 0, which has no trained detector yet, by the cold start, then by the study's strategy.
+
+    A random share `labelling.double` of those that are asked as wholes is for two people.
+    """
+    result = _asking(context, round_index)
+    return result if result.query is None else replace(result, query=_doubled(context, result.query))
+
+
+def _asking(context: RoundContext, round_index: int) -> StepResult:
     rng = context.rng(round_index, Phase.SELECT)
     if round_index == 0:
         return _first(context, rng)
@@ -66,6 +74,15 @@ def select(context: RoundContext, round_index: int) -> StepResult:
     query, proposals, annotations = _with_proposals(context, round_index, query, settled)
     write_proposals(context.files(round_index).proposals, proposals)
     return StepResult(_counted(facts, query, annotations), (round_index, Phase.ANNOTATE), query, annotations)
+
+
+def _doubled(context: RoundContext, query: Query) -> Query:
+    """The query with the images drawn that two people label; their number is the share's in the mean over rounds."""
+    rng = context.double_rng(query.round)
+    whole = [row for row, item in enumerate(query.items) if item.box_ids is None]
+    amount = int(context.config.labelling.double * len(whole) + rng.random())
+    drawn = {whole[place] for place in rng.permutation(len(whole))[:amount]}
+    return replace(query, items=tuple(replace(item, twice=row in drawn) for row, item in enumerate(query.items)))
 
 
 def thresholds_of(context: RoundContext, round_index: int) -> Thresholds:

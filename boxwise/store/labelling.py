@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from boxwise.records import Phase
-from boxwise.store.rows import hold, make_history, now
-from boxwise.store.schema import ANNOTATIONS, ANSWERS, DRAFTS, LEASES, SKIPS, STUDY, latest_of, others_of, writing
+from boxwise.records import Annotation, Phase
+from boxwise.store.rows import answered_by_others, hold, make_history, now, read_annotation
+from boxwise.store.schema import ANNOTATIONS, ANSWERS, DRAFTS, LEASES, QUERIES, SKIPS, STUDY, latest_of, writing
 from boxwise.store.store import GIVEN, MODEL, Store
 
 
@@ -165,6 +165,25 @@ class LabellingStore:
         return None if found in (GIVEN, MODEL) else found
 
     def answered_by_another(self, image_id: str, round_index: int, annotator: str) -> bool:
-        """Whether the image's labels are another person's, given since a round began."""
+        """Whether the image's labels are another person's, given since a round began; where it asked two people, whether it has both."""
         with self._engine.connect() as connection:
-            return connection.execute(others_of(image_id, round_index, annotator)).first() is not None
+            return answered_by_others(connection, image_id, round_index, annotator)
+
+    def answered_once(self, round_index: int, annotator: str) -> frozenset[str]:
+        """The images that a round asks two people about, of which this person is one and has answered."""
+        asked = sa.select(QUERIES.c.image_id).where(QUERIES.c.round == round_index, QUERIES.c.twice.is_(True))
+        statement = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.image_id.in_(asked), *_by(annotator, round_index))
+        with self._engine.connect() as connection:
+            return frozenset(connection.execute(statement).scalars())
+
+    def own(self, image_id: str, round_index: int, annotator: str) -> Annotation | None:
+        """A person's own answer for an image since a round began, the newest; None where they gave none that counts."""
+        mine = sa.select(ANNOTATIONS).where(ANNOTATIONS.c.image_id == image_id, *_by(annotator, round_index))
+        with self._engine.connect() as connection:
+            row = connection.execute(mine.order_by(ANNOTATIONS.c.id.desc())).first()
+        return None if row is None else read_annotation(row)
+
+
+def _by(annotator: str, round_index: int) -> tuple[sa.ColumnElement[bool], ...]:
+    """What a person answered since a round began, and did not take back."""
+    return ANNOTATIONS.c.annotator == annotator, ANNOTATIONS.c.round >= round_index, sa.not_(ANNOTATIONS.c.late)

@@ -23,6 +23,7 @@ from boxwise.records import Action, Annotation, ImageRecord, Query, QueryItem, S
 from boxwise.store.schema import ANNOTATIONS, IMAGES, LEASES, QUERIES, STUDY, VERDICTS, others_of
 
 LATE = "late "  # begins the digest of an annotation that is history, so that no changed bit makes it current, or a current one history
+PEOPLE = 2  # who label an image that is asked twice
 _REPAIR = "See `boxwise repair STUDY`."
 
 
@@ -153,7 +154,7 @@ def read_annotation(row: Any) -> Annotation:
 
 def read_item(row: Any) -> QueryItem:
     box_ids = None if row.box_ids is None else tuple(row.box_ids)
-    return QueryItem(row.image_id, row.utility, row.terms, Split(row.split), box_ids, row.probability)
+    return QueryItem(row.image_id, row.utility, row.terms, Split(row.split), box_ids, row.probability, bool(row.twice))
 
 
 def read_verdicts(connection: Connection, annotation_id: int) -> tuple[Verdict, ...]:
@@ -175,6 +176,7 @@ def insert_query(connection: Connection, query: Query) -> None:
             "split": item.split.value,
             "box_ids": None if item.box_ids is None else list(item.box_ids),
             "probability": item.probability,
+            "twice": item.twice,
         }
         for rank, item in enumerate(query.items)
     ]
@@ -192,4 +194,18 @@ def now() -> str:
 def overtaken(connection: Connection, image_id: str, round_index: int, annotator: str) -> bool:
     """Whether another person has answered for the image since the round began, and it is not the annotator's to correct."""
     holder = connection.execute(sa.select(LEASES.c.annotator).where(LEASES.c.image_id == image_id)).scalar()
-    return holder != annotator and connection.execute(others_of(image_id, round_index, annotator)).first() is not None
+    return holder != annotator and answered_by_others(connection, image_id, round_index, annotator)
+
+
+def answered_by_others(connection: Connection, image_id: str, round_index: int, annotator: str) -> bool:
+    """Whether the image's labels are another person's, given since the round began; where it asked two people, whether it has both."""
+    asked = sa.select(QUERIES.c.twice).where(QUERIES.c.round == round_index, QUERIES.c.image_id == image_id)
+    if not connection.execute(asked).scalar():
+        return connection.execute(others_of(image_id, round_index, annotator)).first() is not None
+    others = sa.select(sa.func.count(ANNOTATIONS.c.annotator.distinct())).where(
+        ANNOTATIONS.c.image_id == image_id,
+        ANNOTATIONS.c.round >= round_index,
+        ANNOTATIONS.c.annotator != annotator,
+        sa.not_(ANNOTATIONS.c.late),
+    )
+    return int(connection.execute(others).scalar_one()) >= PEOPLE

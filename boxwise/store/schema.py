@@ -71,6 +71,7 @@ QUERIES = sa.Table(
     sa.Column("split", sa.String, nullable=False),
     sa.Column("box_ids", sa.JSON(none_as_null=True)),  # NULL: the whole image is asked about
     sa.Column("probability", sa.Float),
+    sa.Column("twice", sa.Boolean),  # whether two people label the image, each alone; NULL: one does
 )
 FACTS = sa.Table(
     "facts",
@@ -122,6 +123,7 @@ EVENTS = sa.Table(
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("image_id", sa.String, sa.ForeignKey("images.image_id"), index=True),  # NULL: it is about the whole study
     sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("annotation_id", sa.Integer, sa.ForeignKey("annotations.id"), index=True),  # NULL: it is about no answer
 )
 LATEST = sa.select(sa.func.max(ANNOTATIONS.c.id).label("id")).where(sa.not_(ANNOTATIONS.c.late)).group_by(ANNOTATIONS.c.image_id)
 

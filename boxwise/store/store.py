@@ -21,6 +21,7 @@ from boxwise.store.answers import HistoryEntry, Stamp
 from boxwise.store.connecting import engine, reaching, shown
 from boxwise.store.migrations import NEWEST
 from boxwise.store.rows import (
+    PEOPLE,
     append,
     change_image,
     hold,
@@ -304,7 +305,7 @@ class Store(Accounts):
             return Query(round_index, tuple(read_item(row) for row in rows))
 
     def unanswered(self, round_index: int) -> Query:
-        """The items of a round's query that still wait for an answer; it must be complete unless only boxes were asked."""
+        """The items of a round's query that still wait for an answer, complete unless only boxes were asked, or for those of two people."""
         still = self.waiting(round_index)
         return Query(round_index, tuple(item for item in self.query(round_index).items if item.image_id in still))
 
@@ -315,8 +316,9 @@ class Store(Accounts):
             latest, queries = latest_of(image_id), sa.and_(queries, QUERIES.c.image_id == image_id)
         since = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(latest), ANNOTATIONS.c.round >= round_index)
         answered = sa.or_(
-            QUERIES.c.image_id.in_(since.where(ANNOTATIONS.c.complete)),
+            sa.and_(QUERIES.c.twice.is_not(True), QUERIES.c.image_id.in_(since.where(ANNOTATIONS.c.complete))),
             sa.and_(QUERIES.c.box_ids.is_not(None), QUERIES.c.image_id.in_(since)),
+            sa.and_(QUERIES.c.twice.is_(True), QUERIES.c.image_id.in_(_by_two_people(round_index, image_id))),
         )
         faulty = sa.select(IMAGES.c.image_id).where(IMAGES.c.fault.is_not(None))
         statement = sa.select(QUERIES.c.image_id).where(queries, sa.not_(answered), QUERIES.c.image_id.not_in(faulty))
@@ -341,6 +343,19 @@ class Store(Accounts):
             for row in connection.execute(sa.select(FACTS).order_by(FACTS.c.round)):
                 found.setdefault(row.round, {})[row.phase] = row.facts
         return found
+
+
+def _by_two_people(round_index: int, image_id: str | None) -> sa.Select[tuple[str]]:
+    """The images that two people have labelled as wholes since the round began; of one image alone, that image or nothing."""
+    one = [] if image_id is None else [ANNOTATIONS.c.image_id == image_id]
+    asked_twice = sa.select(QUERIES.c.image_id).where(QUERIES.c.round == round_index, QUERIES.c.twice.is_(True))
+    return (
+        sa.select(ANNOTATIONS.c.image_id)
+        .where(*one, ANNOTATIONS.c.image_id.in_(asked_twice), ANNOTATIONS.c.round >= round_index)
+        .where(ANNOTATIONS.c.complete, sa.not_(ANNOTATIONS.c.late))
+        .group_by(ANNOTATIONS.c.image_id)
+        .having(sa.func.count(ANNOTATIONS.c.annotator.distinct()) >= PEOPLE)
+    )
 
 
 def _in_pool() -> tuple[sa.ColumnElement[bool], ...]:

@@ -12,9 +12,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from boxwise.boxes import Boxes
 from boxwise.records import Role
-from boxwise.store.rows import now
-from boxwise.store.schema import EVENTS, STUDY, writing
+from boxwise.store.rows import PEOPLE, now, read_annotation
+from boxwise.store.schema import ANNOTATIONS, EVENTS, QUERIES, STUDY, writing
 from boxwise.store.store import Store
 
 _INVITED, _REVOKED = "link made", "link revoked"
@@ -58,6 +59,22 @@ class TeamStore:
                 else:
                     found.pop(name, None)
         return found
+
+    def answered_twice(self) -> list[tuple[str, tuple[str, Boxes], tuple[str, Boxes]]]:
+        """(image_id, who and their boxes, who and theirs) of every image that two people have labelled alone, in the order of the answers.
+
+        What either corrected after both had answered is left out: by then they may have seen the other's.
+        """
+        asked = sa.and_(QUERIES.c.image_id == ANNOTATIONS.c.image_id, QUERIES.c.round == ANNOTATIONS.c.round, QUERIES.c.twice.is_(True))
+        statement = sa.select(ANNOTATIONS).join(QUERIES, asked).where(ANNOTATIONS.c.complete, sa.not_(ANNOTATIONS.c.late))
+        given: dict[tuple[str, int], dict[str, Any]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(statement.order_by(ANNOTATIONS.c.id)):
+                people = given.setdefault((row.image_id, row.round), {})
+                if len(people) < PEOPLE:
+                    people[row.annotator] = row
+        both = [(image_id, list(people.values())) for (image_id, _), people in given.items() if len(people) == PEOPLE]
+        return [(i, (a.annotator, read_annotation(a).boxes), (b.annotator, read_annotation(b).boxes)) for i, (a, b) in both]
 
     def secret(self, *, make: bool = False) -> str | None:
         """What links are signed with, 64 hex digits, of each study its own; None before the first link. make: have one from now on."""

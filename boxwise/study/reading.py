@@ -15,7 +15,8 @@ from boxwise.config import StudyConfig
 from boxwise.data.formats.base import Dataset
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split
 from boxwise.rounds.budget import spent
-from boxwise.store import HistoryEntry, LabelledBy, LabellingStore, Labour, Person, PoolStore, Stamp, Store
+from boxwise.store import HistoryEntry, LabelledBy, LabellingStore, Labour, Person, PoolStore, Stamp, Store, TeamStore
+from boxwise.study.agreement import TeamAgreement, team_agreement
 from boxwise.study.team import Team
 
 
@@ -175,6 +176,10 @@ class StudyReader:
     def team(self) -> Team:
         """The people who have a link of their own, with their roles."""
         return Team(self.store)
+
+    def agreement(self) -> TeamAgreement:
+        """How far people agree, over the images that two of them labelled alone."""
+        return team_agreement(TeamStore(self.store).answered_twice(), self.classes)
 
     def recall(self, tool: str) -> Any:
         """What a tool beside the study has it remember under its name; None before `remember`."""

@@ -35,6 +35,7 @@ from boxwise.web.queue import LabelQueue
 from boxwise.web.requests import AnswerBody, DraftBody, ImagesBody, KeepingBody, OpenBody, SkipBody, WithdrawBody
 from boxwise.web.security import Guard
 from boxwise.web.tasks import Task, task_to_json
+from boxwise.web.team_routes import add_team
 
 STATIC = Path(__file__).parent / "static"
 PICTURES = ".pictures"  # in the study's folder; may be deleted at any time
@@ -98,6 +99,7 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
     seeing_all = APIRouter(dependencies=[Depends(reviewing), Depends(under_own_name)])
     add_pool(seeing_all, PoolView(queue, watched))
     app.include_router(seeing_all)
+    add_team(app, study)
 
     @app.get("/api/study")
     def about(request: Request) -> dict[str, Any]:
@@ -146,7 +148,7 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
 
     @app.get("/api/doubts/{image_id:path}")
     def doubts(image_id: str) -> list[dict[str, Any]]:
-        return watched.doubts(image_id)
+        return [] if queue.is_secret(image_id) else watched.doubts(image_id)
 
 
 def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:

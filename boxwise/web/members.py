@@ -39,6 +39,13 @@ def reviewing(request: Request) -> None:
         raise HTTPException(403, f"{member.name} is {member.role.value}: this is for reviewers and leads.")
 
 
+def leading(request: Request) -> None:
+    """A dependency of routes that compare what people have done."""
+    member = member_in(request)
+    if member is not None and member.role is not Role.LEAD:
+        raise HTTPException(403, f"{member.name} is {member.role.value}: this is for leads.")
+
+
 def check_may_open(member: Member | None, queue: LabelQueue, image_id: str) -> None:
     """Annotators open no image whose labels are another person's."""
     if member is not None and not may_open(member, queue, image_id):

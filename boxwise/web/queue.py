@@ -11,7 +11,7 @@ from threading import Lock
 from time import time
 from typing import Any, NamedTuple
 
-from boxwise.records import ImageRecord, Phase, QueryItem
+from boxwise.records import Annotation, ImageRecord, Phase, QueryItem
 from boxwise.store import LabellingStore
 from boxwise.study import Study
 from boxwise.web.answers import Answer, OverError, QuarantinedError, TakenError, UnknownImageError, check_boxes, check_round
@@ -48,10 +48,11 @@ class LabelQueue:
     _taking: Lock = field(default_factory=Lock)  # between looking which tab has an image and taking it
 
     def next(self, annotator: str, *, tab: str = "", keep: Collection[str] = (), visit: str = "") -> Task | str:
-        """The most valuable image that is free; or why there is none: "leased", "answered", "training" or "done".
+        """The most valuable image that is free; or why there is none: "leased", "others", "answered", "training" or "done".
 
-        Images that the annotator has skipped come last. tab: which of the annotator's windows asks; each has images of its own.
-        keep: images that it holds already and does not want again. visit: names one loading of the page, which `close_tab` ends.
+        Images that the annotator has skipped come last; "others": what is left waits for a second person. tab: which of the annotator's
+        windows asks; each has images of its own. keep: images that it holds already and does not want again. visit: names one loading of
+        the page, which `close_tab` ends.
         """
         with self._choosing:
             task = self._next(annotator, tab, keep)
@@ -65,9 +66,9 @@ class LabelQueue:
             number, phase = self.study.position
             if phase is not Phase.ANNOTATE:
                 return "done" if phase is Phase.DONE else "training"
-            left, free = self._free(number, annotator, tab, keep)
+            free, otherwise = self._free(number, annotator, tab, keep)
             if free is None:
-                return "leased" if left else "answered"
+                return otherwise
             try:
                 task = self._task(free, annotator, tab)
             except (TakenError, QuarantinedError):
@@ -76,16 +77,20 @@ class LabelQueue:
                 return task
             self.release([free], annotator, tab=tab)  # answered between looking and taking
 
-    def _free(self, number: int, annotator: str, tab: str, keep: Collection[str]) -> tuple[int, str | None]:
-        """(how many images wait that are not in `keep`, the first of them that is free)."""
+    def _free(self, number: int, annotator: str, tab: str, keep: Collection[str]) -> tuple[str | None, str]:
+        """(the first image that waits, is not in `keep` and is free; why there is none)."""
         waiting, held, skipped = self.study.waiting(number), self.labelling.leases(at=self.clock()), self.labelling.skipped(number)
-        left = [image_id for image_id in self.study.asked(number) if image_id in waiting and image_id not in keep]
-        for image_id in sorted(left, key=lambda image_id: annotator in skipped.get(image_id, {})):
+        asked = self.study.asked(number)
+        # Read after the leases: an answer ends its lease, and between the two the image would seem to be anybody's.
+        once = self.labelling.answered_once(number, annotator) if any(item.twice for item in asked.values()) else frozenset()
+        left = [image_id for image_id in asked if image_id in waiting and image_id not in keep]
+        theirs = [image_id for image_id in left if image_id not in once]
+        for image_id in sorted(theirs, key=lambda image_id: annotator in skipped.get(image_id, {})):
             lease = held.get(image_id)
             mine = lease is not None and lease.annotator == annotator and self._is_in(image_id, annotator, tab)
             if mine or (lease is None and not self._is_elsewhere(image_id, annotator, tab)):
-                return len(left), image_id
-        return len(left), None
+                return image_id, ""
+        return None, "leased" if theirs else "others" if left else "answered"
 
     def open(self, image_id: str, annotator: str, *, tab: str = "") -> Task:
         """An image of the annotator's own choice, also one that is labelled already.
@@ -255,9 +260,21 @@ class LabelQueue:
         item = asked.get(image_id)
         rank = None if item is None else list(asked).index(image_id)
         draft = self.labelling.draft(image_id, number, annotator)
-        current = None if item is None else self.study.annotation(image_id)
-        labels = current if current is not None and current.round >= number else None
+        labels = None if item is None else self._answered(item, number, annotator)
         return Task(record, number, rank, item, self.study.shown(image_id, round_index=number), until, draft, labels)
+
+    def _answered(self, item: QueryItem, number: int, annotator: str) -> Annotation | None:
+        """What the round was answered already for the image; while that waits for a second person, what this one answered alone."""
+        if item.twice and self.study.waiting(number, image_id=item.image_id):
+            return self.labelling.own(item.image_id, number, annotator)
+        current = self.study.annotation(item.image_id)
+        return current if current is not None and current.round >= number else None
+
+    def is_secret(self, image_id: str) -> bool:
+        """Whether nobody may see what the image was labelled as, since a second person is to label it alone."""
+        number = self.study.position[0]
+        item = self.study.asked(number).get(image_id)
+        return item is not None and item.twice and bool(self.study.waiting(number, image_id=image_id))
 
     def _whole(self, answer: Answer) -> bool:
         item = self.study.asked(answer.round).get(answer.image_id)

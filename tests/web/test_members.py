@@ -71,12 +71,12 @@ def test_annotators_open_no_image_that_another_person_has_answered(study):
 
 def test_annotators_change_no_labels_that_another_person_gave_in_an_earlier_round(study):
     image_id = study.query(0).image_ids[0]
-    assert study.labelling.answerer(image_id) == "SimulatedAnnotator"
+    assert study.labelling.answerer(image_id) == "simulated"
     with serving(study, token=TOKEN) as port, coming(port, person=link_of(study, "anna", Role.ANNOTATOR)) as anna:
         assert anna.post("/api/renew", json={"annotator": "anna", "image_ids": [image_id]}).json()["lost"] == [image_id]
         for number in (1, 0):  # as an answer of now, and as one of the round that asked
             answer(anna, "anna", image_id, key=f"key-number-{number}", round_index=number)
-        assert study.labelling.answerer(image_id) == "SimulatedAnnotator"
+        assert study.labelling.answerer(image_id) == "simulated"
         assert [entry.late for entry in study.history(image_id)] == [False, True]
 
 

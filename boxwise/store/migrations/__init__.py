@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from sqlalchemy.engine import Connection
 
-from boxwise.store.migrations import m0004_events, m0005_digests, m0006_checks, m0007_seals
+from boxwise.store.migrations import m0004_events, m0005_digests, m0006_checks, m0007_seals, m0008_teams
 
 OLDEST = 3  # the first schema that can be brought to today's
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -19,6 +19,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     m0005_digests.upgrade,
     m0006_checks.upgrade,
     m0007_seals.upgrade,
+    m0008_teams.upgrade,
 )
 NEWEST = OLDEST + len(MIGRATIONS)
 

@@ -4,6 +4,7 @@
 import { bars, histogram, html, lineChart, svg } from "./dashboard.charts.js";
 import { amount, duration, figure, fixed, signed } from "./dashboard.figures.js";
 import { budget, forecast, offerForecast } from "./dashboard.outlook.js";
+import { teamParts } from "./dashboard.team.js";
 import { offerLanguages, t, translate } from "./words.js";
 
 const SECONDS_BETWEEN_LOOKS = 15;
@@ -21,6 +22,8 @@ async function refresh() {
       forecast();
     }
     shown = found;
+    fill("team", await teamParts(table));
+    place("team-section").hidden = !place("team").querySelector("table");
   } catch (error) {
     place("summary").textContent = t`Not up to date: ${error.message}`;
     shown = "";

@@ -11,6 +11,7 @@ const TITLES = {
   training: "The study is training",
   answered: "The batch is done",
   leased: "The rest is in other hands",
+  others: "The rest is for others",
   done: "The study is finished",
   offline: "The server does not answer",
   error: "Something is wrong",
@@ -20,6 +21,7 @@ const WORDS = {
   training: "It learns from what was labelled and asks again when it knows what it needs. This page goes on by itself.",
   answered: "Every image of this round is answered. The study trains next; this page goes on by itself.",
   leased: "Others, or other tabs of yours, have the last images of this round. If one comes back, it is shown here.",
+  others: "What is left of this round waits for a second person, who labels it alone. You have done your part; this page goes on by itself.",
   done: "All rounds are done. The dashboard shows what came of it.",
   trouble: "Every label is stored. This page stays and goes on by itself as soon as the study runs again.",
   offline: "What you did is kept in this browser and is sent as soon as the server is back. This page goes on by itself.",
@@ -76,7 +78,7 @@ export class Waiting {
     if (progress.done) this.#say("done", WORDS.done);
     else if (progress.waiting > 0) {
       // Others may hold all that waits: asking at every second poll is soon enough.
-      if (element("waiting").dataset.reason !== "leased" || this.#polls++ % 2) await this.page.goOn();
+      if (!["leased", "others"].includes(element("waiting").dataset.reason) || this.#polls++ % 2) await this.page.goOn();
     } else if (progress.trouble) this.#say("trouble", WORDS.trouble);
     else if (progress.training) this.#say("training", WORDS.training);
     else this.#say("answered", WORDS.answered);

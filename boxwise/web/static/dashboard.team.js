@@ -1,0 +1,24 @@
+// The dashboard's part for leads: how far people agree who labelled the same images alone.
+// Takes the server's figures, returns elements; null where nobody has labelled with another, or it is for others to see.
+
+import { html } from "./dashboard.charts.js";
+import { amount, fixed } from "./dashboard.figures.js";
+import { t } from "./words.js";
+
+const share = (value) => (value === null ? "–" : `${fixed(100 * value, 1)}%`);
+const plain = (value) => (value === null ? "–" : fixed(value, 2));
+
+/** @param {(head: string[], rows: string[][]) => Element} table */
+export async function teamParts(table) {
+  const reply = await fetch("/api/team");
+  if (!reply.ok) return [];
+  const { agreement, by_class: classes, by_pair: pairs } = await reply.json();
+  if (!agreement.images) return [];
+  const head = [t("who, or which class"), t("images"), t("boxes"), t("boxes with a partner"), t("IoU"), t("same class"), t("kappa")];
+  const rows = [{ ...agreement, name: t("all") }, ...pairs, ...classes];
+  return [
+    html("h3", {}, t("Agreement")),
+    html("p", { class: "soft" }, t("Of images that two people labelled, each alone. A box has a partner where the other's box overlaps it by an IoU of 0.5 or more; IoU and class are those of partners; kappa is Cohen's.")),
+    table(head, rows.map((one) => [one.name, amount(one.images), amount(one.boxes), share(one.matched), plain(one.iou), share(one.same_class), plain(one.kappa)])),
+  ];
+}
