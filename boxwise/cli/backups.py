@@ -37,4 +37,4 @@ def restore(
     opened = read(archive, study, store=store)
     number, phase = opened.position
     note_files(opened)
-    say(f"{study}: {len(opened.images())} images, next: {phase.value} of round {number}. Go on: boxwise run {study}")
+    say(f"{study}: {opened.image_count()} images, next: {phase.value} of round {number}. Go on: boxwise run {study}")

@@ -133,16 +133,16 @@ def _doctor_study(path: Path) -> None:
     from boxwise.study import Study
 
     opened = Study.open(path)
-    faults, looked, new = opened.quarantined(), opened.look(thoroughly=True), opened.new_files()
+    faults, looked = opened.quarantined(), opened.look(thoroughly=True)
     for image_id, message in faults.items():
         say(f"{image_id}: {message}")
     for record in looked.missing:
         say(f"{record.image_id}: missing: expected the image {record.path}, found no such file.")
     for record in looked.changed:
         say(f"{record.image_id}: changed: {record.path} has other content than when it joined.")
-    for file in new[:_SHOWN]:
+    for file in looked.new[:_SHOWN]:
         say(f"{file}: new: not in the study.")
-    say(f"{len(faults)} images are quarantined, {len(looked.missing)} missing, {len(looked.changed)} changed; {len(new)} new files.")
+    say(f"{len(faults)} images are quarantined, {len(looked.missing)} missing, {len(looked.changed)} changed; {len(looked.new)} new files.")
     if looked.missing:
         say(f"Where images were moved: boxwise relocate {path} --images DIR")
     if faults or looked.missing or looked.changed:

@@ -78,7 +78,7 @@ def query(
     if out is None:
         note_files(opened)
     else:
-        check_files(opened, needed=[record for image_id in asked.image_ids if (record := opened.record(image_id))])
+        check_files(opened, needed=opened.records(asked.image_ids))
     if as_json:
         say_json(_questions(opened, asked))
         return None
@@ -115,7 +115,7 @@ def _to_review(opened: Study, name: str, out: Path | None, format_name: str) -> 
     if out is None or not images:
         say("\n".join(images) or f"No image was labelled before there was a class {name}, or all have been looked at since.")
         return
-    check_files(opened, needed=[record for image_id in images if (record := opened.record(image_id))])
+    check_files(opened, needed=opened.records(images))
     write_labels(opened, images, out, format_name=format_name)
     say(f"{len(images)} images with their labels: {out}")
     say(f"Add the {name}, take out the images that you have not looked at, then: boxwise import {opened.folder} {out}")
@@ -185,7 +185,7 @@ def _questions(opened: Study, asked: Query) -> dict[str, Any]:
     """What `query` says, by name."""
     from boxwise.report.queries import asked_of
 
-    paths = {record.image_id: str(record.path) for record in opened.images()}
+    paths = {record.image_id: str(record.path) for record in opened.records(asked.image_ids)}
     images = [
         {
             "image": item.image_id,

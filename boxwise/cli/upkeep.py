@@ -143,29 +143,34 @@ def repair(study: StudyFolder) -> None:
 
 
 def check_files(opened: Study, *, needed: Sequence[ImageRecord] = ()) -> None:
-    """As `note_files`, but StudyError where a whole folder of images is gone, or one of the images that are `needed` now."""
+    """As `note_files`, of all files or, with some that are `needed`, of these; StudyError where one of them or a whole folder is gone."""
     from boxwise.errors import StudyError
 
-    looked, wanted = opened.look(), {record.image_id for record in needed}
-    lost = [record for record in looked.missing if record.image_id in wanted]
+    looked, lost = opened.glance() if needed else opened.look(), opened.missing(needed)
     if looked.folders_gone or lost:
         first = (lost or looked.missing)[0]
         raise StudyError(
-            f"{first.path}: expected the image {first.image_id}, found no such file. {len(looked.missing)} images are missing. "
+            f"{first.path}: expected the image {first.image_id}, found no such file. {len(lost or looked.missing)} images are missing. "
             f"If they were moved: boxwise relocate {opened.folder} --images DIR"
         )
     _note(opened, looked)
 
 
 def note_files(opened: Study) -> None:
-    """Say which image files are gone, have other content than when they joined, or lie beside them and are not in the study."""
-    _note(opened, opened.look())
+    """Say which image files are gone, have other content than when they joined, or lie beside them and are not in the study.
+
+    Of very many images only some are looked at, and it is said that it were some.
+    """
+    _note(opened, opened.glance())
 
 
 def _note(opened: Study, looked: Looked) -> None:
     from boxwise.cli.console import note
 
-    new, folder = opened.new_files(), opened.folder
+    new, folder = looked.new, opened.folder
+    if looked.seen is not None:
+        seen, count = looked.seen
+        note(f"{seen:,} of {count:,} image files were looked at, drawn at random. All of them: boxwise doctor {folder}")
     if looked.missing:
         note(f"{_files(looked.missing)} are missing. If they were moved: boxwise relocate {folder} --images DIR")
     if looked.changed:

@@ -16,10 +16,15 @@ from boxwise.records import ImageRecord
 
 @dataclass(frozen=True)
 class Looked:
-    """missing: no such file, or it cannot be opened. changed: other bytes than when the image joined."""
+    """missing: no such file, or it cannot be opened. changed: other bytes than when the image joined. new: image files beside them.
+
+    seen: how many of all images were looked at, where it was a sample; then nothing new was looked for.
+    """
 
     missing: tuple[ImageRecord, ...]
     changed: tuple[ImageRecord, ...]
+    new: tuple[Path, ...] = ()
+    seen: tuple[int, int] | None = None
 
     @property
     def folders_gone(self) -> tuple[Path, ...]:

@@ -5,7 +5,7 @@ Knows nothing of how the images were chosen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def write_query(study: Study, query: Query, out: Path, *, format_name: str = "co
     The folder has the images, query.csv and, once there is a detector, its boxes as labels to correct in the format named. Where people
     answer for proposals, boxes.csv says of each box whether it is settled (a person's), certain or uncertain.
     """
-    records = {record.image_id: record for record in study.images()}
+    records = {record.image_id: record for record in study.records(query.image_ids)}
     if out.suffix == ".txt":
         with replacing(out) as aside:
             aside.write_text("".join(f"{records[image_id].path}\n" for image_id in query.image_ids), encoding="utf-8")
@@ -54,21 +54,22 @@ def write_query(study: Study, query: Query, out: Path, *, format_name: str = "co
 
 def write_labels(study: Study, image_ids: Sequence[str], out: Path, *, format_name: str = "coco") -> None:
     """A folder with these images and their current labels, to be corrected in another tool."""
-    records = tuple(record for image_id in image_ids if (record := study.record(image_id)))
+    records = tuple(study.records(image_ids))
     labels = {image_id: current.boxes for image_id in image_ids if (current := study.annotation(image_id))}
     target = out / "labels.json" if format_name == "coco" else out
     named("format", FORMATS, format_name).write(Dataset(study.classes, records, labels), target, copy_images=True)
 
 
-def pool_predictions(study: Study) -> Dataset:
-    """The latest detector's boxes of score 0.3 or more on the pool it scored. Raises StudyError before the first scoring."""
+def pool_predictions(study: Study, *, only: Set[str] | None = None) -> Dataset:
+    """The latest detector's boxes of score 0.3 or more on the pool it scored, or on some of it. StudyError before the first scoring."""
     from boxwise.artifacts.detections_file import read_detections  # here, since PyArrow takes its time to import
 
     path = next((path for path in sorted(study.folder.glob("rounds/*/detections.parquet"), reverse=True)), None)
     if path is None:
         raise StudyError(f"{study.folder}: no predictions yet; they come with the first scored pool. Next: boxwise run {study.folder}")
-    labels = {image_id: boxes.at_least(SHOWN) for image_id, boxes in read_detections(path)}
-    images = tuple(record for record in study.images() if record.image_id in labels)
+    labels = {image_id: boxes.at_least(SHOWN) for image_id, boxes in read_detections(path, only=only)}
+    records = study.images() if only is None else study.records(sorted(only))
+    images = tuple(record for record in records if record.image_id in labels)
     return Dataset(study.classes, images, {record.image_id: labels[record.image_id] for record in images})
 
 
@@ -80,7 +81,7 @@ def _prelabels(study: Study, query: Query) -> dict[str, Boxes]:
     if query.round == 0:
         return {}
     train = {item.image_id for item in query.items if item.split.value == "train"}
-    return {image_id: boxes for image_id, boxes in pool_predictions(study).labels.items() if image_id in train}
+    return dict(pool_predictions(study, only=train).labels)
 
 
 def _as_labels(boxes: Boxes) -> Boxes:

@@ -81,7 +81,7 @@ def check_change(context: RoundContext, config: StudyConfig, keys: Set[str], pha
 
     A change of the detector's beginning is tried at once where round 0 has asked already: the step SELECT tries the others.
     """
-    check(config, context.classes, val_images=len(context.store.images(Split.VAL)))
+    check(config, context.classes, val_images=context.store.image_count(Split.VAL))
     if phase is not Phase.SELECT and keys & _BEGINNING:
         replace(context, config=config).check_start()
 

@@ -21,7 +21,7 @@ def round_budget(context: RoundContext, pool: Callable[[], Candidates]) -> tuple
     A share is one of the images; in boxes, seconds or money it is what so many images of the pool are expected to cost.
     """
     config = context.config.budget
-    given, left = resolve(config.per_round, len(context.store.images(Split.TRAIN)), "budget.per_round"), _left(context)
+    given, left = resolve(config.per_round, context.store.image_count(Split.TRAIN), "budget.per_round"), _left(context)
     if config.unit == "images":
         given = given if left is None else min(given, left)
         return Budget(given), given

@@ -58,7 +58,7 @@ def _batch(context: RoundContext, new: Sequence[str]) -> int:
     budget = context.config.budget
     if budget.unit != "images":
         return len(new)
-    return resolve(budget.per_round, len(context.store.images(Split.TRAIN)), "budget.per_round")
+    return resolve(budget.per_round, context.store.image_count(Split.TRAIN), "budget.per_round")
 
 
 def _rescored(context: RoundContext, round_index: int, annotations: Mapping[str, Annotation], now: Sequence[str]) -> dict[str, Annotation]:
@@ -80,7 +80,7 @@ def _rescored(context: RoundContext, round_index: int, annotations: Mapping[str,
 def _unannotated(context: RoundContext, round_index: int, annotations: Mapping[str, Annotation]) -> Iterator[PoolImage]:
     """What the last pool pass found in the images without an annotation."""
     least = thresholds_of(context, round_index - 1).uncertain
-    pool = {record.image_id for record in context.store.pool()} - set(annotations)
+    pool = set(context.store.pool_ids()) - set(annotations)
     consistency = read_consistency(context.files(round_index - 1).consistency)
     for image_id, boxes in read_detections(context.files(round_index - 1).detections, only=pool):
         yield PoolImage(image_id, boxes.at_least(least), consistency.get(image_id))

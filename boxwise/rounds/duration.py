@@ -31,14 +31,14 @@ def expected_duration(context: RoundContext, round_index: int) -> Duration | Non
 
     Later rounds are taken to label `budget.per_round` images each, also where the budget counts boxes or seconds.
     """
-    labeled, pool = context.samples(Split.TRAIN), context.store.pool()
+    labeled, pool = context.samples(Split.TRAIN), context.store.pool_size()
     if not labeled:
         return None
     training, predicting = _rates(context, labeled, [sample.image for sample in labeled])
     budget = context.config.budget
-    more = resolve(budget.per_round, len(labeled) + len(pool), "budget.per_round")
-    joined = [min(later * more, len(pool)) for later in range(max(1, budget.rounds - round_index + 1))]
-    seconds = [_training_images(context, len(labeled) + new) / training + (len(pool) - new) / predicting for new in joined]
+    more = resolve(budget.per_round, len(labeled) + pool, "budget.per_round")
+    joined = [min(later * more, pool) for later in range(max(1, budget.rounds - round_index + 1))]
+    seconds = [_training_images(context, len(labeled) + new) / training + (pool - new) / predicting for new in joined]
     return Duration(training, predicting, seconds[0], sum(seconds))
 
 

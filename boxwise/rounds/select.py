@@ -93,14 +93,14 @@ def thresholds_of(context: RoundContext, round_index: int) -> Thresholds:
 
 def _first(context: RoundContext, rng: Generator) -> StepResult:
     context.check_start()
-    pool, budget = context.store.pool(), context.config.budget
-    labeled = len(context.store.images(Split.TRAIN)) - len(pool)
+    pool, budget = context.store.pool_ids(), context.config.budget
+    labeled = context.store.image_count(Split.TRAIN) - len(pool)
     wanted = resolve(budget.initial, len(pool) + labeled, "budget.initial")
     initial = min(wanted, len(pool) + labeled)
     most = len(pool) - (0 if labeled else 1)  # something is left to train on
-    needless = bool(context.store.images(Split.VAL)) or context.config.train.folds > 0
+    needless = context.store.image_count(Split.VAL) > 0 or context.config.train.folds > 0
     validation = 0 if needless else min(resolve(budget.validation, initial, "budget.validation"), max(0, most))
-    order = [pool[row].image_id for row in rng.permutation(len(pool))]
+    order = [pool[row] for row in rng.permutation(len(pool))]
     drawn = [QueryItem(image_id, 0.0, split=Split.VAL) for image_id in order[:validation]]
     chosen, facts, unreadable = _first_batch(context, order[validation:], max(0, initial - labeled), rng)
     drawn += chosen
@@ -110,8 +110,7 @@ def _first(context: RoundContext, rng: Generator) -> StepResult:
         )
     if not drawn and not context.store.annotations(Split.TRAIN):
         raise StudyError(f"{context.folder}: nothing is labelled and nothing is left to ask for. Give budget.initial of 1 or more.")
-    asked = {item.image_id for item in chosen}
-    known = first_proposals(context, [record for record in pool if record.image_id in asked])
+    known = first_proposals(context, context.store.records(sorted(item.image_id for item in chosen)))
     unreadable = {**unreadable, **known.unreadable}
     for image_id, fault in unreadable.items():
         context.store.quarantine(image_id, fault)
@@ -149,7 +148,7 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
     """The round's images: those to be asked about again, those that people want, the strategy's picks, and a random draw for val."""
     config, scored = context.config, read_scored_pool(context.files(round_index - 1))
     candidates = partial(scored.candidates, round_index, cost=config.cost, labeled_class_counts=settled.class_counts(len(context.classes)))
-    pool = {record.image_id for record in context.store.pool()} - settled.since
+    pool = set(context.store.pool_ids()) - settled.since
     budget, images = round_budget(context, lambda: candidates(pool))
     drawn = _validation(context, round_index, pool - settled.before.keys(), images)
     again = [image_id for image_id in context.committed(round_index - 1).compose.requeued if image_id in pool]

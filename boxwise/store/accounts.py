@@ -40,7 +40,7 @@ class Accounts:
 
     def labour(self, split: Split) -> Labour:
         """Images, boxes and seconds so far in one split."""
-        latest = self._latest(split)
+        latest = self._latest(split, columns=(ANNOTATIONS.c.annotator, ANNOTATIONS.c.sources))
         answered = [row for row in latest if row.annotator != GIVEN]
         by_model = sum(row.sources.count(Source.MODEL.value) for row in latest)
         boxes = sum(len(row.sources) for row in latest) - by_model
@@ -80,10 +80,12 @@ class Accounts:
         with self._engine.connect() as connection:
             return set(connection.execute(statement).scalars())
 
-    def _latest(self, split: Split, before: int | None = None) -> Sequence[Any]:
+    def _latest(self, split: Split, before: int | None = None, *, columns: Sequence[Any] = (ANNOTATIONS,)) -> Sequence[Any]:
+        """The current annotations of a split's usable images; of large ones the boxes take long to read."""
         latest = (LATEST if before is None else LATEST.where(ANNOTATIONS.c.round < before)).subquery()
         statement = (
-            sa.select(ANNOTATIONS)
+            sa.select(*columns)
+            .select_from(ANNOTATIONS)
             .join(latest, latest.c.id == ANNOTATIONS.c.id)  # `id IN latest` would make SQLite search the whole list once an image
             .outerjoin(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
             .where(sa.or_(IMAGES.c.image_id.is_(None), sa.and_(IMAGES.c.split == split.value, IMAGES.c.fault.is_(None))))

@@ -19,13 +19,13 @@ from boxwise.records import Annotation, ImageRecord, Phase, Query, Split, Verdic
 from boxwise.store.accounts import GIVEN, MODEL, Accounts
 from boxwise.store.answers import HistoryEntry, Stamp
 from boxwise.store.connecting import engine, reaching, shown
+from boxwise.store.images import Images, insert_images
 from boxwise.store.migrations import NEWEST
 from boxwise.store.rows import (
     PEOPLE,
     append,
     change_image,
     hold,
-    image_row,
     insert_query,
     make_history,
     now,
@@ -33,7 +33,6 @@ from boxwise.store.rows import (
     put,
     read_annotation,
     read_item,
-    read_record,
     read_verdicts,
 )
 from boxwise.store.schema import (
@@ -54,7 +53,7 @@ from boxwise.store.upgrading import upgrade
 __all__ = ["GIVEN", "MODEL", "Store"]
 
 
-class Store(Accounts):
+class Store(Accounts, Images):
     """The study's database. Open with `Store.create` or `Store.open`; every method is one transaction."""
 
     backup: Path | None = None  # made when it was opened, where its schema had to change
@@ -76,8 +75,7 @@ class Store(Accounts):
             META.create_all(connection)
             start = {"schema_version": NEWEST, "position": [0, Phase.SELECT.value], **facts}
             connection.execute(STUDY.insert(), [{"key": key, "value": value} for key, value in start.items()])
-            if images:
-                connection.execute(IMAGES.insert(), [image_row(record) for record in images])
+            insert_images(connection, images)
             for annotation in given:
                 append(connection, annotation, (), 0, GIVEN, 0.0)
         return store
@@ -129,71 +127,6 @@ class Store(Accounts):
             row = connection.execute(sa.select(STUDY.c.value, newest, late, faulty).where(STUDY.c.key == "position")).one()
         (number, phase), last, history, count = row
         return Stamp((number, Phase(phase)), last or 0, history, count)
-
-    # -- images ---------------------------------------------------------------------------------------------------------
-
-    def add_images(self, records: Iterable[ImageRecord]) -> None:
-        """Add images; those without a split join the pool (train). Raises StudyError on an id that is there already."""
-        rows = [image_row(record) for record in records]
-        try:
-            with writing(self._engine) as connection:
-                if rows:
-                    connection.execute(IMAGES.insert(), rows)
-        except sa.exc.IntegrityError as error:
-            raise StudyError(f"an image id is in the study twice: {first_line(error)}") from None
-
-    def images(self, split: Split | None = None) -> list[ImageRecord]:
-        """Images fit for use (not quarantined), by id; of one split, or all."""
-        return self._images(*([IMAGES.c.split == split.value] if split else []))
-
-    def all_images(self) -> list[ImageRecord]:
-        """Every image by id, also those out of use."""
-        with self._engine.connect() as connection:
-            return [read_record(row) for row in connection.execute(sa.select(IMAGES).order_by(IMAGES.c.image_id))]
-
-    def record(self, image_id: str) -> ImageRecord | None:
-        """One image, also a quarantined one; None where the study has no such image."""
-        with self._engine.connect() as connection:
-            row = connection.execute(sa.select(IMAGES).where(IMAGES.c.image_id == image_id)).first()
-        return None if row is None else read_record(row)
-
-    def pool(self) -> list[ImageRecord]:
-        """Train images that may be asked about: without a complete annotation, unless a policy decided otherwise."""
-        return self._images(*_in_pool())
-
-    def pool_size(self) -> int:
-        """How many images `pool` has, counted by the database: a large pool need not be read for it."""
-        return self._count(*_in_pool())
-
-    def image_count(self, split: Split) -> int:
-        """How many images of a split are fit for use."""
-        return self._count(IMAGES.c.split == split.value)
-
-    def quarantine(self, image_id: str, fault: str) -> None:
-        """Take an image out of use and remember why; of one that is out of use already the first reason stays."""
-        with writing(self._engine) as connection:
-            connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id, IMAGES.c.fault.is_(None)).values(fault=fault))
-
-    def restore(self, image_id: str) -> None:
-        """Put a quarantined image to use again."""
-        with writing(self._engine) as connection:
-            connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(fault=None))
-
-    def quarantined(self) -> dict[str, str]:
-        """image_id → why it is out of use."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(IMAGES.c.image_id, IMAGES.c.fault).where(IMAGES.c.fault.is_not(None)))
-            return {row.image_id: row.fault for row in rows}
-
-    def _images(self, *conditions: Any) -> list[ImageRecord]:
-        statement = sa.select(IMAGES).where(IMAGES.c.fault.is_(None), *conditions).order_by(IMAGES.c.image_id)
-        with self._engine.connect() as connection:
-            return [read_record(row) for row in connection.execute(statement)]
-
-    def _count(self, *conditions: Any) -> int:
-        statement = sa.select(sa.func.count()).select_from(IMAGES).where(IMAGES.c.fault.is_(None), *conditions)
-        with self._engine.connect() as connection:
-            return int(connection.execute(statement).scalar_one())
 
     # -- labels ---------------------------------------------------------------------------------------------------------
 
@@ -358,12 +291,6 @@ def _by_two_people(round_index: int, image_id: str | None) -> sa.Select[tuple[st
     )
 
 
-def _in_pool() -> tuple[sa.ColumnElement[bool], ...]:
-    complete = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.complete)
-    unlabelled = sa.and_(IMAGES.c.open.is_(None), IMAGES.c.image_id.not_in(complete))
-    return IMAGES.c.split == Split.TRAIN.value, sa.or_(IMAGES.c.open.is_(True), unlabelled)
-
-
 def go_back(connection: Connection, round_index: int, phase: Phase) -> None:
     """Make a step the next one; what it and the steps after it have said is forgotten, and what they asked is withdrawn.
 
@@ -381,10 +308,6 @@ def go_back(connection: Connection, round_index: int, phase: Phase) -> None:
     connection.execute(QUERIES.delete().where(QUERIES.c.round >= first))
     make_history(connection, sa.and_(ANNOTATIONS.c.round >= first, ANNOTATIONS.c.annotator == MODEL))
     put(connection, "position", [round_index, phase.value])
-
-
-def first_line(error: sa.exc.DBAPIError) -> str:
-    return str(error.orig).splitlines()[0]
 
 
 def _unfinished(connection: Connection, facts: Mapping[str, Any]) -> bool:

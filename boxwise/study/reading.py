@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,10 @@ class StudyReader:
         """One image, also a quarantined one; None where the study has no such image."""
         return self.store.record(image_id)
 
+    def records(self, image_ids: Iterable[str]) -> list[ImageRecord]:
+        """Some images, also quarantined ones, in the order of their ids; unknown ids are passed over."""
+        return self.store.records(image_ids)
+
     def pool(self) -> list[ImageRecord]:
         """Images that may be asked about."""
         return self.store.pool()
@@ -83,8 +87,8 @@ class StudyReader:
         """How many images may be asked about."""
         return self.store.pool_size()
 
-    def image_count(self, split: Split) -> int:
-        """How many images of a split are fit for use."""
+    def image_count(self, split: Split | None = None) -> int:
+        """How many images of a split, or in all, are fit for use."""
         return self.store.image_count(split)
 
     def quarantined(self) -> dict[str, str]:

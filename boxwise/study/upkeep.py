@@ -22,6 +22,7 @@ from boxwise.records import Annotation, ImageRecord, Phase, Source
 from boxwise.store import Journal, PoolStore, StoredEvent
 from boxwise.study.reading import StudyReader
 
+_FEW, _SAMPLE = 20_000, 1_000  # images whose files are all looked at in passing, and how many of more are
 EXCLUDED, FLAGGED = "excluded by", "flagged by"  # how the reason of an image that a person took out of use begins
 
 
@@ -96,11 +97,6 @@ class StudyUpkeep(StudyReader):
             elif number < self.config.budget.rounds:
                 self.store.reopen(number, Phase.SCORE)
 
-    def new_files(self) -> list[Path]:
-        """Image files that lie in the folders of the study's images and are not in the study."""
-        unfit = [Path(finding[1]) for finding in self.store.get("findings") or []]
-        return new_files(self._all_records(), unfit)
-
     # -- correcting -----------------------------------------------------------------------------------------------------
 
     def unlabel(self, image_ids: Sequence[str], *, who: str | None = None) -> list[str]:
@@ -147,8 +143,26 @@ class StudyUpkeep(StudyReader):
     # -- files ----------------------------------------------------------------------------------------------------------
 
     def look(self, *, thoroughly: bool = False) -> Looked:
-        """Which files of usable images are gone or hold other bytes. thoroughly: hash each, also where size and time are the same."""
-        return look(self.images(), thoroughly=thoroughly)
+        """Which files of usable images are gone or hold other bytes, and which lie in their folders and are not in the study.
+
+        thoroughly: hash each, also where size and time are the same. Where images were given as a list, no other files are looked for.
+        """
+        records, faulty = self._all_records(), self.store.quarantined()
+        looked = look([record for record in records if record.image_id not in faulty], thoroughly=thoroughly)
+        unfit = [Path(finding[1]) for finding in self.store.get("findings") or []]
+        return replace(looked, new=() if self.store.get("listed") else tuple(new_files(records, unfit)))
+
+    def glance(self) -> Looked:
+        """As `look`; but of more than 20,000 images at a thousand alone, drawn at random each time, so that no command waits for a disk."""
+        count = self.store.image_count()
+        if count <= _FEW:
+            return self.look()
+        some = self.store.some_images(_SAMPLE)
+        return replace(look(some), seen=(len(some), count))
+
+    def missing(self, records: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
+        """Those of the images whose file is gone."""
+        return look(records).missing
 
     def relocate(self, folder: Path, *, changed_too: bool = False, who: str | None = None) -> Relocated:
         """The images lie below `folder` now, under the same names; those out of use for want of a file come back.

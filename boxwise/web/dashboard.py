@@ -138,8 +138,8 @@ def expected(study: Study, rounds: Sequence[Round]) -> dict[str, Any] | None:
 
 def _batch(study: Study) -> int:
     """Images (or boxes, or seconds) of the next question, or of the one that is open; 0 when the pool is empty."""
-    pool, budget = len(study.pool()), study.config.budget
-    amount = resolve(budget.per_round, len(study.images(Split.TRAIN)), "budget.per_round")
+    pool, budget = study.pool_size(), study.config.budget
+    amount = resolve(budget.per_round, study.image_count(Split.TRAIN), "budget.per_round")
     round_index, phase = study.position
     if phase is Phase.ANNOTATE and round_index and budget.unit == "images":
         return sum(item.split is Split.TRAIN for item in study.query(round_index).items)

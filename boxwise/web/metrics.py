@@ -32,9 +32,9 @@ def _gauges(study: Study) -> Iterator[tuple[str, str, str, dict[str, float]]]:
     """(name, what it is, name of its label or "", value by label)."""
     number, phase = study.position
     images: dict[str, float] = {
-        "pool": len(study.pool()),
+        "pool": study.pool_size(),
         "labelled": len(study.annotations(Split.TRAIN)),
-        "val": len(study.images(Split.VAL)),
+        "val": study.image_count(Split.VAL),
         "quarantined": len(study.quarantined()),
     }
     yield "round", "the round that the study is in", "", {"": number}

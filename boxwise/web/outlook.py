@@ -86,7 +86,7 @@ def seconds_each(rounds: Sequence[Round], unit: str) -> float | None:
 
 def _planned(study: Study, rounds: Sequence[Round]) -> float | None:
     """All rounds' worth in the budget's unit, as far as the pool goes; round 0 counts images, so elsewhere what it took."""
-    plan, images = study.config.budget, len(study.images(Split.TRAIN))
+    plan, images = study.config.budget, study.image_count(Split.TRAIN)
     if plan.unit == "images":
         first = resolve(plan.initial, images, "budget.initial")
         return float(min(images, first + plan.rounds * resolve(plan.per_round, images, "budget.per_round")))
@@ -97,7 +97,7 @@ def _planned(study: Study, rounds: Sequence[Round]) -> float | None:
 
 def _all_there_is(study: Study, labelled: float, last: Round, unit: str) -> float:
     """Every image of train; in boxes or seconds, at what an image has taken so far."""
-    images = len(study.images(Split.TRAIN))
+    images = study.image_count(Split.TRAIN)
     return float(images) if unit == "images" else images * labelled / max(1.0, number(last.annotate.images))
 
 

@@ -1,0 +1,170 @@
+"""The images of a study's database: what each is, which may be asked about, and joining by the million.
+
+`Store` has these questions. Whoever wants counts or ids asks for those: a record of each of a million images is a minute and a gigabyte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.engine import Connection, Engine
+
+from boxwise.errors import StudyError
+from boxwise.records import ImageRecord, Split
+from boxwise.store.checked import dumps
+from boxwise.store.rows import change_image, image_row, read_record
+from boxwise.store.schema import ANNOTATIONS, IMAGES, LATEST, writing
+
+Value = TypeVar("Value")
+_ROWS = 5_000  # that one statement inserts
+_NAMED = 500  # ids that one statement names: databases limit its parameters
+_USABLE = IMAGES.c.fault.is_(None)
+
+
+class Images:
+    """Questions about the images of one database; each is one transaction."""
+
+    _engine: Engine
+
+    def add_images(self, records: Iterable[ImageRecord]) -> None:
+        """Add images; those without a split join the pool (train). Raises StudyError on an id that is there already."""
+        with writing(self._engine) as connection:
+            insert_images(connection, records)
+
+    def images(self, split: Split | None = None) -> list[ImageRecord]:
+        """Images fit for use (not quarantined), by id; of one split, or all."""
+        return self._images(*([IMAGES.c.split == split.value] if split else []))
+
+    def all_images(self) -> list[ImageRecord]:
+        """Every image by id, also those out of use."""
+        with self._engine.connect() as connection:
+            return [read_record(row) for row in connection.execute(sa.select(IMAGES).order_by(IMAGES.c.image_id))]
+
+    def record(self, image_id: str) -> ImageRecord | None:
+        """One image, also a quarantined one; None where the study has no such image."""
+        return next(iter(self.records([image_id])), None)
+
+    def records(self, image_ids: Iterable[str]) -> list[ImageRecord]:
+        """The images of these ids, also quarantined ones, in their order; an id that the study does not have is passed over."""
+        wanted = list(image_ids)
+        found: dict[str, ImageRecord] = {}
+        with self._engine.connect() as connection:
+            for ids in _chunks(wanted, _NAMED):
+                rows = connection.execute(sa.select(IMAGES).where(IMAGES.c.image_id.in_(ids)))
+                found |= {row.image_id: read_record(row) for row in rows}
+        return [found[image_id] for image_id in wanted if image_id in found]
+
+    def pool(self) -> list[ImageRecord]:
+        """Train images that may be asked about: without a complete annotation, unless a policy decided otherwise."""
+        return self._images(*_in_pool())
+
+    def pool_ids(self) -> list[str]:
+        """The ids of `pool`, in its order."""
+        with self._engine.connect() as connection:
+            return list(connection.execute(sa.select(IMAGES.c.image_id).where(_USABLE, *_in_pool()).order_by(IMAGES.c.image_id)).scalars())
+
+    def pool_size(self) -> int:
+        """How many images `pool` has, counted by the database."""
+        train = (_USABLE, IMAGES.c.split == Split.TRAIN.value)
+        by_policy, undecided = self._count(*train, IMAGES.c.open.is_(True)), self._count(*train, IMAGES.c.open.is_(None))
+        labelled = sa.select(sa.func.count()).select_from(ANNOTATIONS).join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
+        labelled = labelled.where(ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.complete, *train, IMAGES.c.open.is_(None))
+        with self._engine.connect() as connection:
+            return by_policy + undecided - int(connection.execute(labelled).scalar_one())
+
+    def image_count(self, split: Split | None = None) -> int:
+        """How many images of a split, or in all, are fit for use."""
+        return self._count(_USABLE, *([IMAGES.c.split == split.value] if split else []))
+
+    def some_images(self, count: int) -> list[ImageRecord]:
+        """About `count` usable images at random, without a look at the others: another choice each time."""
+        with self._engine.connect() as connection:
+            return [read_record(row) for row in connection.execute(_some(connection, count).limit(count))]
+
+    def measured(self, records: Iterable[ImageRecord]) -> None:
+        """Keep the size, digest and stamp of images that joined unopened."""
+        with writing(self._engine) as connection:
+            for record in records:
+                row = image_row(record)
+                change_image(connection, record.image_id, **{name: row[name] for name in ("width", "height", "digest", "stamp")})
+
+    def quarantine(self, image_id: str, fault: str) -> None:
+        """Take an image out of use and remember why; of one that is out of use already the first reason stays."""
+        with writing(self._engine) as connection:
+            connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id, _USABLE).values(fault=fault))
+
+    def restore(self, image_id: str) -> None:
+        """Put a quarantined image to use again."""
+        with writing(self._engine) as connection:
+            connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(fault=None))
+
+    def quarantined(self) -> dict[str, str]:
+        """image_id → why it is out of use."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(IMAGES.c.image_id, IMAGES.c.fault).where(IMAGES.c.fault.is_not(None)))
+            return {row.image_id: row.fault for row in rows}
+
+    def _images(self, *conditions: Any) -> list[ImageRecord]:
+        statement = sa.select(IMAGES).where(_USABLE, *conditions).order_by(IMAGES.c.image_id)
+        with self._engine.connect() as connection:
+            return [read_record(row) for row in connection.execute(statement)]
+
+    def _count(self, *conditions: Any) -> int:
+        with self._engine.connect() as connection:
+            return int(connection.execute(sa.select(sa.func.count()).select_from(IMAGES).where(*conditions)).scalar_one())
+
+
+def insert_images(connection: Connection, records: Iterable[ImageRecord]) -> None:
+    """Let images join. Raises StudyError on an id that is there already."""
+    try:
+        for some in _chunks(records, _ROWS):
+            rows = [image_row(record) for record in some]
+            if connection.dialect.name == "postgresql":
+                connection.execute(_columns_at_once(rows))
+            else:
+                connection.execute(IMAGES.insert(), rows)
+    except sa.exc.IntegrityError as error:
+        raise StudyError(f"an image id is in the study twice: {str(error.orig).splitlines()[0]}") from None
+
+
+def _columns_at_once(rows: Sequence[Mapping[str, Any]]) -> sa.Insert:
+    """One statement for many rows: pg8000 sends a message for each row otherwise, and waits for the answer."""
+    names = list(rows[0])
+    columns = [_column(name, [row[name] for row in rows]) for name in names]
+    return IMAGES.insert().from_select(names, sa.select(*columns))
+
+
+def _column(name: str, values: Sequence[Any]) -> sa.ColumnElement[Any]:
+    kind = IMAGES.c[name].type
+    if isinstance(kind, sa.JSON):
+        texts = sa.func.unnest(sa.bindparam(name, [dumps(value) for value in values], ARRAY(sa.Text)))
+        return sa.cast(texts, sa.JSON)
+    return sa.func.unnest(sa.bindparam(name, list(values), ARRAY(sa.Text if isinstance(kind, sa.String) else kind)))
+
+
+def _some(connection: Connection, count: int) -> sa.Select[Any]:
+    if connection.dialect.name == "sqlite":  # rows are numbered from 1 on, and none is ever deleted
+        number = sa.literal_column("rowid", sa.Integer)
+        last = connection.execute(sa.select(sa.func.max(number)).select_from(IMAGES)).scalar() or 0
+        drawn = np.random.default_rng().integers(1, last + 1, count) if last else ()
+        return sa.select(IMAGES).where(number.in_({int(row) for row in drawn}), _USABLE)
+    every = connection.execute(sa.select(sa.func.count()).select_from(IMAGES)).scalar_one()
+    sample = sa.tablesample(IMAGES, sa.func.system(min(100.0, 200.0 * count / max(every, 1))))  # of the pages, in percent
+    return sa.select(sample).where(sample.c.fault.is_(None))
+
+
+def _in_pool() -> tuple[sa.ColumnElement[bool], ...]:
+    complete = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.complete)
+    unlabelled = sa.and_(IMAGES.c.open.is_(None), IMAGES.c.image_id.not_in(complete))
+    return IMAGES.c.split == Split.TRAIN.value, sa.or_(IMAGES.c.open.is_(True), unlabelled)
+
+
+def _chunks(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
+    rest = iter(values)
+    while some := list(islice(rest, size)):
+        yield some
