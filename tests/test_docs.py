@@ -17,6 +17,8 @@ from boxwise.registry import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 
+pytestmark = pytest.mark.slow  # a site is built
+
 
 def build(source, target):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", source / "mkdocs.yml", "--site-dir", target]

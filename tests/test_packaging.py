@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+pytestmark = pytest.mark.slow  # a wheel is built
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):

@@ -21,6 +21,9 @@ METHODS = (
 )
 
 
+pytestmark = pytest.mark.slow  # a package is built and installed, and a process of it imports torch
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
     """The environment of processes for which the package is installed."""
@@ -85,7 +88,6 @@ def test_they_keep_the_promises(environment, tmp_path):
     assert "passed" in ran.stdout and "skipped" not in ran.stdout
 
 
-@pytest.mark.slow
 def test_a_study_of_nothing_else_runs_to_its_end(run, images, digits, tmp_path):
     budget = ("budget.initial=3", "budget.per_round=2", "budget.validation=2", "budget.rounds=1")
     made = run("init", "study", "--images", images, "--classes", ",".join(digits.classes), *METHODS, *budget)

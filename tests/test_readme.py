@@ -148,6 +148,7 @@ def test_the_detector_of_the_docs_keeps_the_promises(tmp_path):
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
 def test_the_package_of_the_docs_is_listed_once_it_is_installed(tmp_path):
     write_block("docs/tutorials/plugin.md", "boxwise_crowded.py", tmp_path)
     write_block("docs/tutorials/plugin.md", "pyproject.toml", tmp_path, language="toml")

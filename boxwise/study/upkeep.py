@@ -181,6 +181,7 @@ class StudyUpkeep(StudyReader):
         journal, by, number = Journal(self.store), who or user(), self.position[0]
         journal.move(moved, round_index=number, who=by, body={"folder": str(folder.absolute()), "images": len(moved)})
         restored = journal.include([r.image_id for r in moved if r.image_id in faults], round_index=number, who=by)
+        self.store.put("findings", [_finding_in(folder.absolute(), found) for found in self.store.get("findings") or []])
         missing = tuple(image_id for image_id, record in found.items() if record is None)
         return Relocated(len(moved), len(restored), missing, () if changed_too else changed)
 
@@ -231,6 +232,13 @@ def given_annotations(dataset: Dataset, images: Iterable[ImageRecord]) -> list[A
         Annotation(image_id, boxes, (Source.HUMAN,) * len(boxes), complete=image_id not in dataset.incomplete)
         for image_id, boxes in labels.items()
     ]
+
+
+def _finding_in(folder: Path, kept: list[object]) -> list[object]:
+    """What is known of an unfit file, in `folder` where that has a file of its name."""
+    kind, _, message, image_id, quarantined = kept
+    moved = folder / str(image_id or "")
+    return [kind, str(moved), message, image_id, quarantined] if moved.is_file() else kept
 
 
 def findings_of(findings: Iterable[Finding]) -> list[list[object]]:

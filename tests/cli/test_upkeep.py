@@ -159,6 +159,14 @@ class TestFiles:
         assert code == 0 and not err
         assert len(Study.open(study).annotations(Split.TRAIN)) == 4
 
+    def test_a_file_that_is_known_to_be_unfit_is_known_in_its_new_place(self, study, boxwise):
+        images, moved = study.parent / "images", study.parent / "moved here"
+        shutil.copy(next(images.glob("scene_*")), images / "copy.jpg")
+        assert "copy.jpg" in boxwise("add", study, "--images", images)[2] and not boxwise("status", study)[2]
+        images.rename(moved)
+        assert boxwise("relocate", study, "--images", moved)[0] == 0
+        assert not boxwise("status", study)[2]
+
     def test_an_image_that_is_asked_for_and_gone_is_named_not_the_target(self, study, boxwise, tmp_path):
         opened = Study.open(study)
         path = opened.record(opened.ask().image_ids[0]).path

@@ -32,12 +32,18 @@ class Terminal:
         os.close(inside)
         self.seen = ""
 
-    def until(self, text, *, seconds=_SECONDS):
-        """Read until `text` has been shown since the last answer."""
-        end = monotonic() + seconds
+    def until(self, text, *, again=b"", seconds=_SECONDS):
+        """Read until `text` has been shown since the last answer.
+
+        again: typed first and where nothing comes: Python misses a Ctrl-C between the prompt and its waiting for an answer.
+        """
+        end, quiet = monotonic() + seconds, True
         while text not in self.seen:
             assert monotonic() < end, f"{text!r} did not come: {self.seen}"
-            if select.select([self.outside], [], [], 0.5)[0]:
+            if quiet:
+                os.write(self.outside, again)
+            quiet = not select.select([self.outside], [], [], 0.5)[0]
+            if not quiet:
                 try:
                     self.seen += os.read(self.outside, 4096).decode()
                 except OSError:  # the command has ended
@@ -98,8 +104,7 @@ def test_where_nothing_is_missing_it_asks_nothing(terminal, digits_folder, tmp_p
 def test_ctrl_c_leaves_no_trace(terminal, tmp_path):
     shown = terminal()
     shown.until("Folder of images: ")
-    os.write(shown.outside, b"\x03")
-    shown.until("Aborted")
+    shown.until("Aborted", again=b"\x03")
     assert shown.process.wait(_SECONDS) == 1 and not (tmp_path / "study").exists()
 
 

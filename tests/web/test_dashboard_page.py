@@ -99,6 +99,7 @@ def test_a_doubt_is_carried_to_the_image_and_settled_by_saying_that_the_label_is
     page.locator("dialog[open] input").fill("anna")
     page.keyboard.press("Enter")
     page.locator("#doubt").wait_for(state="visible")
+    page.locator(".doubts .doubt").wait_for()
     assert "the model sees" in page.locator("#doubt-words").inner_text() and page.locator(".doubts .doubt").count() == 1
     assert page.locator("#boxes [aria-selected=true]").count() == 1  # the label that is meant
     before = study.store.annotation(wrong)
