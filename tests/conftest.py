@@ -16,6 +16,10 @@ os.environ.setdefault("RAYON_NUM_THREADS", "1")  # of hotcoco: beside other proc
 # A process that may not keep compiled modules compiles the project and its tests anew, and the suite starts many processes.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Files of tests lie in memory where there is room: a label is on the disk before it is acknowledged, and the disk takes its time.
+_MEMORY = Path("/dev/shm")
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 6 * 2**30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 collect_ignore = ["plugin"]  # a package of its own, whose tests test_plugin.py runs where it is installed
 _MOST_STEPS = 10  # of an optimizer, in a test of the fast tier: more is a training
@@ -185,7 +189,7 @@ def postgres_url() -> Iterator[str]:
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not programs:
         pytest.skip("no PostgreSQL server found: install postgresql or set BOXWISE_POSTGRES_URL to test on it")
-    with TemporaryDirectory(prefix="boxwise-postgres-") as folder:
+    with TemporaryDirectory(prefix="boxwise-postgres-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")) as folder:
         yield from _postgres(Path(folder), programs[-1].parent)
 
 

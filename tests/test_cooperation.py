@@ -258,7 +258,7 @@ STORIES = {
         "strategy.name=score_sampling",
         "scorer.name=uncertainty",
     ),
-    "mining": ("policy.name=sample_mining", "policy.mined_images=8", "policy.gate=1", "policy.pace=9"),
+    "mining": ("policy.name=sample_mining", "policy.mined_images=3", "policy.gate=1", "policy.pace=9"),
     "trusting": ("ask.mode=trust", "policy.name=topk_ratio", "policy.self_weight=0.5"),
 }
 
