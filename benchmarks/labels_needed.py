@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -38,7 +38,9 @@ CONVERGED = 0.01
 
 @dataclass(frozen=True)
 class Row:
-    """One training. labels, val: images. length: times as long as the rule says. val_ap: of the weights that were kept."""
+    """One training. labels, val: images. length: times as long as the rule says. minutes: of one processor, so that other work beside it
+    does not count; NaN where it was not measured. val_ap: of the weights that were kept.
+    """
 
     data: str
     detector: str
@@ -98,9 +100,9 @@ def _train(dataset: Dataset, key: tuple[str, str, int, int, int, float], config:
     given = _of(dataset, Split.VAL)
     val, train = (_some(given, count, seed), order[:labels]) if given else (order[-count:], order[: min(labels, len(order) - count)])
     detector = build_detector(name, dataset.classes, config, seed=seed, device=torch.device("cpu"))
-    started = perf_counter()
+    started = process_time()
     report = detector.fit(_samples(dataset, train), _samples(dataset, val), TrainConfig(length=length), seed=seed)
-    minutes = (perf_counter() - started) / 60
+    minutes = (process_time() - started) / 60
     ap, ap50 = _judged(detector, dataset, test)
     return Row(data, name, imgsz, seed, labels, len(val), length, report.steps, minutes, report.best_ap or 0.0, ap, ap50)
 
