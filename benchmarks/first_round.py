@@ -29,6 +29,11 @@ def boxwise(*arguments: object) -> tuple[str, float, float]:
     return printed, perf_counter() - started, _processor_seconds() - before
 
 
+def waiting(study: Path) -> list[str]:
+    """The images that labels are asked for now."""
+    return [image["image"] for image in json.loads(boxwise("query", study, "--json")[0])["images"]]
+
+
 def _processor_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
@@ -51,11 +56,13 @@ def main() -> None:
 
     rows = [("init", *boxwise("init", study, "--images", photos, "--classes", ",".join(classes))[1:])]
     rows.append(("run, to the first question", *boxwise("run", study)[1:]))
-    asked = [image["image"] for image in json.loads(boxwise("query", study, "--json")[0])["images"]]
+    asked = waiting(study)
     (answers / "Annotations").mkdir(parents=True)
     for image in asked:
         shutil.copy(options.data / "Annotations" / Path(image).with_suffix(".xml").name, answers / "Annotations")
     rows.append((f"import of {len(asked)} images", *boxwise("import", study, answers)[1:]))
+    if left := waiting(study):  # an image of which a label is unsound
+        boxwise("exclude", study, *left)
     rows.append(("run, to the next question", *boxwise("run", study)[1:]))
     print(f"{len(names)} photographs.\n\n| command | seconds | processor seconds |\n|---|---|---|")
     for command, clock, processor in rows:
