@@ -38,8 +38,8 @@ def mapped(records: Sequence[ImageRecord], file: Path) -> Reader:
     places, start = {}, 0
     with file.open("wb") as target:
         for record in records:
-            pixels = loading.decode(record.path)
-            places[record.path] = (start, tuple(pixels.shape))
+            pixels = loading.decode(record.uri)
+            places[record.uri] = (start, tuple(pixels.shape))
             start += target.write(pixels.numpy().tobytes())
     memory = np.memmap(file, np.uint8, "r")
 
@@ -47,7 +47,7 @@ def mapped(records: Sequence[ImageRecord], file: Path) -> Reader:
         begin, shape = places[path]
         return torch.from_numpy(memory[begin : begin + int(np.prod(shape))]).view(shape)
 
-    assert all(torch.equal(read(record.path), loading.decode(record.path)) for record in records)
+    assert all(torch.equal(read(record.uri), loading.decode(record.uri)) for record in records)
     return read
 
 

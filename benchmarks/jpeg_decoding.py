@@ -14,7 +14,7 @@ from pathlib import Path
 from time import process_time
 
 from boxwise import runtime
-from boxwise.data.images import find_images
+from boxwise.data.image_store import find_images
 from boxwise.detectors import decoding
 from boxwise.detectors.decoding import jpeg_decoder
 

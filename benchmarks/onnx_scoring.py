@@ -22,7 +22,8 @@ import torch
 from boxwise import runtime
 from boxwise.boxes import Boxes
 from boxwise.config import DetectorConfig, VaeConfig
-from boxwise.data.images import find_images, image_size
+from boxwise.data.image_store import find_images
+from boxwise.data.images import image_size
 from boxwise.detectors.base import ImageBatch
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.detectors.loading import image_batches

@@ -32,7 +32,7 @@ from boxwise.artifacts.detections_file import writing_detections
 from boxwise.artifacts.pool_parts import PartFile
 from boxwise.boxes import Boxes
 from boxwise.config import DetectorConfig, TrainConfig, VaeConfig
-from boxwise.data.images import find_images
+from boxwise.data.image_store import find_images
 from boxwise.detectors.base import Detector, ImageBatch, View
 from boxwise.detectors.detector import TorchDetector, build_detector, load_detector
 from boxwise.detectors.loading import image_batches

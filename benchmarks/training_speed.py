@@ -112,7 +112,7 @@ def plain_batches(options: argparse.Namespace, samples: list[Sample]) -> Iterato
 
         def __getitem__(self, index: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
             sample = samples[index]
-            image = Image.open(sample.image.path).convert("RGB")
+            image = Image.open(sample.image.uri).convert("RGB")
             boxes = tv_tensors.BoundingBoxes(torch.from_numpy(sample.boxes.xyxy), format="XYXY", canvas_size=image.size[::-1])
             pixels, target = recipe(image, {"boxes": boxes, "labels": torch.from_numpy(sample.boxes.labels) + 1})
             return pixels, target

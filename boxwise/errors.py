@@ -18,6 +18,14 @@ class ImageError(BoxwiseError):
     """One image cannot be read. Never ends a run: the image is quarantined and reported."""
 
 
+class MissingImageError(ImageError):
+    """There is no such image where its address points."""
+
+
+class ImageStoreError(BoxwiseError):
+    """The place where images lie cannot be used at all: none of its images is at fault, and what was begun can go on later."""
+
+
 class ConfigError(BoxwiseError):
     """A config key or value that is not one of the known ones."""
 

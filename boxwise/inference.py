@@ -33,7 +33,7 @@ THRESHOLD = 0.3  # where val has not said which is best
 class Prediction:
     """What was found on one image, best first.
 
-    image: its path, or "image N" for what has none. width, height: pixels, upright. boxes: see `Boxes`, with scores and probabilities.
+    image: its address, or "image N" for what has none. width, height: pixels, upright. boxes: see `Boxes`, with scores and probabilities.
     classes: the detector's class names, which labels index.
     """
 
@@ -106,17 +106,17 @@ class Model:
     ) -> list[Prediction]:
         """One `Prediction` an image, in order, of the boxes that score `threshold` or more.
 
-        images: one or many of: a path, a Pillow image (turned upright by its EXIF orientation), an array uint8 [H, W, 3] in **RGB** order
-        or grey [H, W]. One that cannot be read raises ImageError; with `on_unreadable(name, message)` that is called and it is left out.
+        images: one or many of: a path, an address such as s3://bucket/a.jpg, a Pillow image (turned upright by its EXIF orientation), an
+        array uint8 [H, W, 3] in **RGB** order or grey [H, W]. One that cannot be read raises ImageError; with
+        `on_unreadable(name, message)` that is called and it is left out.
         """
         from boxwise.detectors.prediction import detect
 
         given = [images] if isinstance(images, str | Path | PillowImage | np.ndarray) else list(images)
         least = self.threshold if threshold is None else threshold
-        opened = [Path(image) if isinstance(image, str) else image for image in given]
         return [
             Prediction(record.image_id, record.width, record.height, boxes.at_least(least), self.classes)
-            for record, boxes in detect(self.detector, opened, batch=batch, on_unreadable=on_unreadable or _refuse)
+            for record, boxes in detect(self.detector, given, batch=batch, on_unreadable=on_unreadable or _refuse)
         ]
 
 

@@ -5,10 +5,10 @@ Images are named by `image_id` everywhere, never by a position in a list. Knows 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,19 +67,23 @@ class ImageRecord:
     """One image of a data set.
 
     image_id: unique in the study; the path below the image folder in POSIX form, suffix included.
+    uri: where the image lies: a path of this machine, or an address such as s3://bucket/a.jpg; a string, since a Path loses a slash of it.
     width, height: pixels after EXIF orientation, so as every reader and detector sees it.
     split: None until it is decided. source_id: the id it had in its source file (COCO's integer), if any.
     digest: fingerprint of the file's bytes when the image joined. stamp: the file's size and time then. Neither makes two records differ.
     """
 
     image_id: str
-    path: Path
+    uri: str
     width: int
     height: int
     split: Split | None = None
     source_id: int | str | None = None
     digest: str | None = field(default=None, compare=False)
     stamp: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uri", os.fspath(self.uri))  # a Path of this machine as its string
 
 
 @dataclass(frozen=True)

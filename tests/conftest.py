@@ -217,3 +217,42 @@ def empty_postgres(postgres_url: str) -> str:
         connection.execute(sa.text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
     engine.dispose()
     return postgres_url
+
+
+@pytest.fixture(scope="session")
+def object_server():  # type: ignore[no-untyped-def]
+    """An S3-compatible server on loopback, moto's, behind a proxy that can be told to fail: (proxy, its address)."""
+    server_module = pytest.importorskip("moto.server", reason="moto is not installed: the tests of remote images need it")
+    from faulty_proxy import faulty_proxy
+
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with faulty_proxy(f"http://{host}:{port}") as found:
+        yield found
+    server.stop()
+
+
+@pytest.fixture
+def bucket(object_server, monkeypatch, tmp_path):  # type: ignore[no-untyped-def]
+    """An empty bucket s3://photos that this test's processes read, with an empty cache folder; see `faulty_proxy.Bucket`."""
+    from faulty_proxy import Bucket
+
+    from boxwise.config import ImagesConfig
+    from boxwise.data import image_store
+
+    proxy, address = object_server
+    variables = {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "hunter2",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "XDG_CACHE_HOME": str(tmp_path / "caches"),
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    yield Bucket(proxy)
+    proxy.calm()
+    image_store.use(ImagesConfig(recheck=0))  # none of another test's files and answers
+    image_store.use(ImagesConfig())

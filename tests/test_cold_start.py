@@ -70,7 +70,7 @@ class TestStudy:
         broken.write_bytes(b"no picture")
         pool = [record.image_id for record in hidden[1].images if record.split is Split.TRAIN]
         bad = set(pool[::4])
-        images = tuple(replace(record, path=broken) if record.image_id in bad else record for record in hidden[1].images)
+        images = tuple(replace(record, uri=broken) if record.image_id in bad else record for record in hidden[1].images)
         study = start(name, dataset=replace(hidden[1], images=images))
         assert set(study.store.quarantined()) == bad
         assert len(asked(study)) == 6 and not bad & set(asked(study))

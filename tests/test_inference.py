@@ -25,7 +25,7 @@ def study(waiting_study) -> Study:
 
 @pytest.fixture
 def paths(study) -> list:
-    return [record.path for record in study.store.images()[:5]]
+    return [record.uri for record in study.store.images()[:5]]
 
 
 def test_paths_pillow_images_and_arrays_give_the_same_columns(study, paths):
@@ -98,7 +98,7 @@ def test_the_threshold_is_that_of_best_f1_on_val_and_travels_with_the_weights(st
     model = boxwise.load(weights, device="cpu")
     val = {record.image_id: record for record in study.store.images(Split.VAL)}
     truths = {image_id: label.boxes for image_id, label in study.store.annotations(Split.VAL).items() if label.round == 0}
-    found = {image_id: model.predict(val[image_id].path, threshold=0)[0].boxes for image_id in truths}
+    found = {image_id: model.predict(val[image_id].uri, threshold=0)[0].boxes for image_id in truths}
     expected = best_f1(found, truths)
     assert facts.operating_point == (expected and expected.to_json())
     assert model.point == expected

@@ -50,7 +50,7 @@ def refused(environment, digits, tmp_path_factory):
     """A function from settings to how a creation of a study with them ends."""
     folder = tmp_path_factory.mktemp("refused")
     (folder / "images").mkdir()
-    shutil.copy(digits.images[0].path, folder / "images")
+    shutil.copy(digits.images[0].uri, folder / "images")
     with commands(folder, environment) as boxwise:
         yield lambda *settings: (boxwise("init", "study", "--images", "images", "--classes", "a,b", *settings), folder / "study")
 
@@ -60,7 +60,7 @@ def images(digits, tmp_path):
     """A folder of a dozen images without labels."""
     (tmp_path / "images").mkdir()
     for record in digits.images[:12]:
-        shutil.copy(record.path, tmp_path / "images")
+        shutil.copy(record.uri, tmp_path / "images")
     return tmp_path / "images"
 
 
@@ -68,7 +68,7 @@ def hand_in(run, digits, tmp_path, number):
     """Label what is asked and import it."""
     run("query", "study", "--out", f"asked{number}.txt")
     asked = {Path(line).name for line in (tmp_path / f"asked{number}.txt").read_text().splitlines()}
-    records = tuple(record for record in digits.images if record.path.name in asked)
+    records = tuple(record for record in digits.images if Path(record.uri).name in asked)
     FORMATS["voc"].write(replace(digits, images=records), tmp_path / f"labels{number}", copy_images=True)
     return run("import", "study", f"labels{number}")
 

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -204,16 +205,16 @@ class TestBadImages:
         folder.mkdir()
         images = []
         for record in digits.images:
-            path = folder / record.path.name
-            path.write_bytes(record.path.read_bytes())
-            images.append(replace(record, path=path))
+            path = folder / Path(record.uri).name
+            path.write_bytes(Path(record.uri).read_bytes())
+            images.append(replace(record, uri=path))
         study = Study.create(tmp_path / "study", replace(hidden[1], images=tuple(images)), config=config)
         asked = study.ask().image_ids
         pool = [record for record in study.store.pool() if record.image_id not in asked]
         broken = [pool[0], pool[1], *[record for record in images if record.image_id == asked[0]]]
-        broken[0].path.write_bytes(b"no image")
-        broken[1].path.unlink()
-        broken[2].path.write_bytes(broken[2].path.read_bytes()[:200])
+        Path(broken[0].uri).write_bytes(b"no image")
+        Path(broken[1].uri).unlink()
+        Path(broken[2].uri).write_bytes(Path(broken[2].uri).read_bytes()[:200])
         assert study.run(hidden[0]) is Phase.DONE
         assert set(study.quarantined()) >= {record.image_id for record in broken}
         assert study.round(2).annotate.images == 13

@@ -86,7 +86,7 @@ def digest(content: bytes) -> str:
 
 def write_images(path: Path, records: Sequence[ImageRecord]) -> None:
     """The images of a pass: id, address, width and height; what else a record says plays no part in it."""
-    rows = [(record.image_id, str(record.path), record.width, record.height) for record in records]
+    rows = [(record.image_id, record.uri, record.width, record.height) for record in records]
     columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
     table = pa.table({name: pa.array(values, kind) for (name, kind), values in zip(_IMAGE, columns, strict=True)})
     with replacing(path) as aside:
@@ -99,7 +99,7 @@ def read_images(path: Path) -> tuple[ImageRecord, ...]:
         columns = [pq.read_table(path)[name].to_pylist() for name, _ in _IMAGE]
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise BoxwiseError(f"{path}: expected the images of a pool pass, found something else ({error}).") from error
-    return tuple(ImageRecord(image_id, Path(address), width, height) for image_id, address, width, height in zip(*columns, strict=True))
+    return tuple(ImageRecord(image_id, address, width, height) for image_id, address, width, height in zip(*columns, strict=True))
 
 
 _IMAGE = (("image_id", pa.string()), ("address", pa.string()), ("width", pa.int32()), ("height", pa.int32()))

@@ -137,9 +137,9 @@ def _doctor_study(path: Path) -> None:
     for image_id, message in faults.items():
         say(f"{image_id}: {message}")
     for record in looked.missing:
-        say(f"{record.image_id}: missing: expected the image {record.path}, found no such file.")
+        say(f"{record.image_id}: missing: expected the image {record.uri}, found no such file.")
     for record in looked.changed:
-        say(f"{record.image_id}: changed: {record.path} has other content than when it joined.")
+        say(f"{record.image_id}: changed: {record.uri} has other content than when it joined.")
     for file in looked.new[:_SHOWN]:
         say(f"{file}: new: not in the study.")
     say(f"{len(faults)} images are quarantined, {len(looked.missing)} missing, {len(looked.changed)} changed; {len(looked.new)} new files.")

@@ -185,7 +185,7 @@ def _questions(opened: Study, asked: Query) -> dict[str, Any]:
     """What `query` says, by name."""
     from boxwise.report.queries import asked_of
 
-    paths = {record.image_id: str(record.path) for record in opened.records(asked.image_ids)}
+    paths = {record.image_id: record.uri for record in opened.records(asked.image_ids)}
     images = [
         {
             "image": item.image_id,

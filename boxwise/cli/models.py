@@ -17,14 +17,18 @@ StudyOrWeights = Annotated[Path, typer.Argument(metavar="STUDY", help="A study's
 Round = Annotated[int | None, typer.Option("--round", min=0, help="Which round's detector; the one of highest AP on val when not given.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
 _CHECKED_IMAGES = 4
+_AHEAD = 32  # remote images that are fetched while others are measured
 
 
 @app.command()
 def predict(
     study: StudyOrWeights,
     images: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[IMAGE|FOLDER]...", help="Images, or folders of images; the study's unlabelled ones when not given."),
+        list[str] | None,
+        typer.Argument(
+            metavar="[IMAGE|FOLDER]...",
+            help="Images, or folders of images, by path or address (s3://bucket/a.jpg); the study's unlabelled ones when not given.",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the drawn images and predictions.json (COCO).")] = Path("runs/predict"),
     conf: Annotated[
@@ -35,21 +39,27 @@ def predict(
 ) -> None:
     """Detect objects in images with a study's best detector. Draws the boxes and writes COCO JSON."""
     from boxwise.cli.console import note, say
+    from boxwise.data.addresses import given
     from boxwise.data.formats.base import Dataset
     from boxwise.data.formats.coco import Coco
+    from boxwise.data.image_store import check
     from boxwise.detectors.prediction import predict as predict_all
     from boxwise.inference import load
     from boxwise.report.drawing import draw_boxes
 
-    records, faults = _records(images) if images else (_pool(study), [])
+    addresses = [given(text) for text in images or []]
+    for address in addresses:
+        check(address)
+    pool = [] if addresses else _pool(study)
     model = load(study, round_index=round_index, device=device)
+    records, faults = _records(addresses) if addresses else (pool, [])
     found, unreadable = predict_all(model.detector, records)
     least = model.threshold if conf is None else conf
     labels = {image_id: boxes.at_least(least) for image_id, boxes in found.items()}
     seen = tuple(record for record in records if record.image_id in labels)
     Coco().write(Dataset(model.classes, seen, labels), out / "predictions.json")
     for record in seen:
-        draw_boxes(record.path, labels[record.image_id], model.classes, out / Path(record.image_id).with_suffix(".jpg"))
+        draw_boxes(record.uri, labels[record.image_id], model.classes, out / Path(record.image_id).with_suffix(".jpg"))
     for message in (*faults, *unreadable.values()):
         note(message)
     why = "as given" if conf is not None else "no best F1 is known" if model.point is None else f"F1 on val is best: {model.point.f1:.2f}"
@@ -72,17 +82,24 @@ def _pool(study: Path) -> list[ImageRecord]:
     return records
 
 
-def _records(paths: list[Path]) -> tuple[list[ImageRecord], list[str]]:
+def _records(addresses: list[str]) -> tuple[list[ImageRecord], list[str]]:
     """Records of the images named or found below the folders named, with unique ids, and what is wrong with the others."""
-    from boxwise.data.images import find_images, image_size
+    from boxwise.data.addresses import is_image_name, is_local, name_of
+    from boxwise.data.image_store import below, prefetch
+    from boxwise.data.images import image_size
     from boxwise.errors import ImageError
     from boxwise.records import ImageRecord
 
-    files = [file for path in paths for file in (find_images(path) if path.is_dir() else [path])]
-    names = [file.name for file in files]
+    files: list[str] = []
+    for address in addresses:
+        is_folder = Path(address).is_dir() if is_local(address) else not is_image_name(name_of(address))
+        files += below(address).values() if is_folder else [address]
+    names = [name_of(file) for file in files]
     records, faults = [], []
-    for number, file in enumerate(files):
-        image_id = file.name if names.count(file.name) == 1 else f"{number:05d}_{file.name}"
+    for number, (file, name) in enumerate(zip(files, names, strict=True)):
+        if number % _AHEAD == 0:
+            prefetch(files[number : number + 2 * _AHEAD])
+        image_id = name if names.count(name) == 1 else f"{number:05d}_{name}"
         try:
             records.append(ImageRecord(image_id, file, *image_size(file)))
         except ImageError as error:

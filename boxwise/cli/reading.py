@@ -37,6 +37,13 @@ class Pixels(StrEnum):
     RAW = "raw"
 
 
+Images = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR|ADDRESS|LIST",
+        help="Images: a folder with its subfolders, s3://, gs:// or az:// with a folder, a tar file, or a file that lists addresses.",
+    ),
+]
 LabelsIn = Annotated[Pixels, typer.Option(help="raw: labels were drawn before EXIF turned the photo upright; they turn with it.")]
 VocOrigin = Annotated[int, typer.Option(min=0, max=1, help="What VOC files call the first pixel; 1 in those of the VOC devkit.")]
 
@@ -48,7 +55,7 @@ def coordinates(labels_in: Pixels, voc_origin: int) -> Coordinates:
     return Coordinates(raw=labels_in is Pixels.RAW, voc_origin=voc_origin)
 
 
-def say_findings(findings: Sequence[Finding], path: Path | None) -> None:
+def say_findings(findings: Sequence[Finding], path: Path | str | None) -> None:
     """The first findings of reading `path`."""
     from boxwise.cli.console import note
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxwise.cli.labelling import Browser, Host, Port, Token, label_and_train, stopping_cleanly
-from boxwise.cli.reading import FormatName, LabelsIn, Missing, Pixels, VocOrigin, coordinates, say_findings, understood, with_boxes
+from boxwise.cli.reading import FormatName, Images, LabelsIn, Missing, Pixels, VocOrigin, coordinates, say_findings, understood, with_boxes
 from boxwise.cli.settings import note_folds, take_edits
 from boxwise.cli.training_process import ending_with_parent
 from boxwise.cli.upkeep import check_files
@@ -35,7 +35,7 @@ Overrides = Annotated[list[str] | None, typer.Argument(metavar="[key=value]...",
 def init(
     study: StudyFolder,
     overrides: Overrides = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of images, searched through its subfolders.")] = None,
+    images: Images = None,
     labels: Annotated[Path | None, typer.Option(help="Labels that exist already: a VOC, COCO, YOLO or CVAT data set.")] = None,
     format: FormatName = None,
     labels_in: LabelsIn = Pixels.UPRIGHT,
@@ -51,23 +51,28 @@ def init(
     """Make a study of a folder of images. Labels that exist already count."""
     from boxwise.cli.console import note, reading, say
     from boxwise.config import load_config, preset_file
+    from boxwise.data import image_store
+    from boxwise.data.addresses import given, is_local
     from boxwise.data.datasets import read_pool
     from boxwise.errors import ConfigError, StudyError
     from boxwise.registry import check
     from boxwise.study import Study
 
     Study.check_free(study)
-    data = completed(study, Answers(images, labels, classes, preset), config=config)
-    preset, given = data.preset, {"policy.name": policy, "ask.mode": ask}
+    data = completed(study, Answers(images and given(images), labels, classes, preset), config=config)
+    preset, chosen = data.preset, {"policy.name": policy, "ask.mode": ask}
     if preset and config:
         raise ConfigError(f"--preset {preset} and --config {config}: each is a whole config; give one, and single keys as key=value.")
     settings = load_config(
         preset_file(preset) if preset else config,
-        [*data.settings, *(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)],
+        [*data.settings, *(overrides or ()), *(f"{key}={value}" for key, value in chosen.items() if value is not None)],
     )
     check(settings)  # before any image is read
+    image_store.use(settings.images)
+    if data.images is not None:
+        image_store.check(data.images)
     names = tuple(name.strip() for name in data.classes.split(",")) if data.classes else None
-    if names is None and data.labels is None and data.images is not None and data.images.is_dir():
+    if names is None and data.labels is None and data.images is not None and (not is_local(data.images) or Path(data.images).is_dir()):
         raise StudyError(f"{study}: no class names. Give labels to read them from, or --classes cat,dog.")
     meant = coordinates(labels_in, voc_origin)
     dataset = read_pool(data.images, data.labels, format_name=format, classes=names, coordinates=meant, progress=reading)

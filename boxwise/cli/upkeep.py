@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
+from boxwise.cli.reading import FormatName, Images, LabelsIn, Pixels, VocOrigin, coordinates
 
 if TYPE_CHECKING:
     from boxwise.data.watching import Looked
@@ -26,7 +26,7 @@ _SHOWN = 3
 @app.command()
 def add(
     study: StudyFolder,
-    images: Annotated[Path | None, typer.Option(help="Folder of images, searched through its subfolders.")] = None,
+    images: Images = None,
     labels: Annotated[Path | None, typer.Option(help="Labels of them that exist already, in the study's classes.")] = None,
     format: FormatName = None,
     labels_in: LabelsIn = Pixels.UPRIGHT,
@@ -35,12 +35,13 @@ def add(
 ) -> None:
     """Let new images join the study. Those that it has already stay as they are; copies and broken files are named."""
     from boxwise.cli.console import note, reading, say
+    from boxwise.data.addresses import given
     from boxwise.data.datasets import read_pool
     from boxwise.study import Study
 
     opened = Study.open(study)
     meant, classes = coordinates(labels_in, voc_origin), opened.classes
-    dataset = read_pool(images, labels, format_name=format, classes=classes, coordinates=meant, progress=reading)
+    dataset = read_pool(images and given(images), labels, format_name=format, classes=classes, coordinates=meant, progress=reading)
     added = opened.add(dataset, who=by)
     for finding in added.findings:
         note(f"{finding.kind.value}: {finding.message}")
@@ -51,16 +52,17 @@ def add(
 @app.command()
 def relocate(
     study: StudyFolder,
-    images: Annotated[Path, typer.Option(help="Where the images lie now.")],
+    images: Annotated[str, typer.Option(help="Where the images lie now: a folder, or an address such as s3://bucket/photos.")],
     changed: Annotated[bool, typer.Option("--changed", help="Take files of other content, too.")] = False,
     by: Who = None,
 ) -> None:
     """Say where the images lie after they were moved. Each is known by its name and its content."""
     from boxwise.cli.console import note, say
+    from boxwise.data.addresses import given
     from boxwise.study import Study
 
     opened = Study.open(study)
-    done = opened.relocate(images, changed_too=changed, who=by)
+    done = opened.relocate(given(images), changed_too=changed, who=by)
     say(f"{done.moved} images are found in {images} now" + (f", {done.restored} of them are in use again." if done.restored else "."))
     if done.changed:
         note(f"{_named(done.changed)}: other content than when the images joined, left where they were. --changed takes them.")
@@ -120,7 +122,7 @@ def history(study: StudyFolder, image: Annotated[str, typer.Argument(metavar="IM
     image_id = opened.image_named(image)
     record, current = opened.record(image_id), opened.annotation(image_id)
     assert record is not None and record.split is not None
-    say(f"{image_id}: {record.split.value}, {record.width} x {record.height}, {record.path}")
+    say(f"{image_id}: {record.split.value}, {record.width} x {record.height}, {record.uri}")
     if fault := opened.quarantined().get(image_id):
         say(f"out of use: {fault}")
     lines = [(entry.at, _entry_line(entry, opened.classes_of(entry))) for entry in opened.history(image_id)]
@@ -150,7 +152,7 @@ def check_files(opened: Study, *, needed: Sequence[ImageRecord] = ()) -> None:
     if looked.folders_gone or lost:
         first = (lost or looked.missing)[0]
         raise StudyError(
-            f"{first.path}: expected the image {first.image_id}, found no such file. {len(lost or looked.missing)} images are missing. "
+            f"{first.uri}: expected the image {first.image_id}, found no such file. {len(lost or looked.missing)} images are missing. "
             f"If they were moved: boxwise relocate {opened.folder} --images DIR"
         )
     _note(opened, looked)
@@ -180,7 +182,7 @@ def _note(opened: Study, looked: Looked) -> None:
 
 
 def _files(records: Sequence[ImageRecord]) -> str:
-    paths = ", ".join(str(record.path) for record in records[:_SHOWN])
+    paths = ", ".join(record.uri for record in records[:_SHOWN])
     return f"{len(records)} image files ({paths}{', ...' if len(records) > _SHOWN else ''})"
 
 

@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import typer
 
+from boxwise.data.addresses import is_local
+
 T = TypeVar("T")
 
 
@@ -21,7 +23,7 @@ T = TypeVar("T")
 class Answers:
     """The options of `init` that say what a study is made of. settings: key=value, for what was asked beside them."""
 
-    images: Path | None = None
+    images: str | None = None
     labels: Path | None = None
     classes: str | None = None
     preset: str | None = None
@@ -68,11 +70,13 @@ def _ask(question: str, read: Callable[[str], T], *, default: str | None = None)
             typer.echo(f"  {error}")
 
 
-def _folder(said: str) -> Path:
+def _folder(said: str) -> str:
+    if not is_local(said):
+        return said
     path = Path(said).expanduser()
     if not path.is_dir():
         raise ValueError(f"{path}: expected a folder, found {'a file' if path.exists() else 'nothing'}.")
-    return path
+    return str(path)
 
 
 def _labels(said: str) -> Path | None:

@@ -203,3 +203,14 @@ class StopConfig(Section):
 
     ap_range: int = Field(4, ge=2, description="rounds that are looked at")
     ap_shift: float = Field(0.0, ge=0, description="the study ends when mean |AP - mean AP| over these rounds is below; 0: off")
+
+
+class ImagesConfig(Section):
+    """How images of remote stores (s3://, gs://, az://, https://) are read; those of this machine need none of it."""
+
+    cache_gb: float = Field(10.0, ge=0.1, description="most that downloaded images take on this machine, in GB; the least used go first")
+    cache_folder: Path | None = Field(None, description="where they are kept; null: the folder of this user's caches")
+    recheck: float = Field(3600.0, ge=0, description="seconds for which a downloaded image is used without asking whether it has changed")
+    parallel: int = Field(16, ge=1, le=256, description="images downloaded side by side, a process")
+    attempts: int = Field(5, ge=1, description="how often an image is asked for before that counts as a fault")
+    timeout: float = Field(60.0, gt=0, description="seconds after which one attempt is given up")

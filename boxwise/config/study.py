@@ -19,6 +19,7 @@ from boxwise.config.sections import (
     ColdStartConfig,
     CostConfig,
     DetectorConfig,
+    ImagesConfig,
     LabellingConfig,
     StopConfig,
     TrainConfig,
@@ -49,6 +50,7 @@ class StudyConfig(Section):
     budget: BudgetConfig = BudgetConfig()
     cost: CostConfig = CostConfig()
     stop: StopConfig = StopConfig()
+    images: ImagesConfig = ImagesConfig()
 
     @model_validator(mode="after")
     def _judged_one_way(self) -> Self:

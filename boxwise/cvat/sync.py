@@ -20,9 +20,10 @@ from boxwise.annotation.comparison import verdicts_from
 from boxwise.annotation.verdicts import shown
 from boxwise.boxes import Boxes
 from boxwise.cvat.client import Client
+from boxwise.data import image_store
 from boxwise.data.formats.checking import Reading, assemble
 from boxwise.data.formats.listing import Checked
-from boxwise.errors import BoxwiseError
+from boxwise.errors import BoxwiseError, ImageError
 from boxwise.records import ImageRecord, Proposals
 from boxwise.results.colors import class_colors
 from boxwise.study import Study
@@ -222,8 +223,8 @@ def _files(study: Study, round_index: int, waiting: Set[str]) -> tuple[list[tupl
         record = study.record(image_id)
         try:
             assert record is not None
-            files.append((f"{rank:06d}_{PurePosixPath(image_id).name}", record.path.read_bytes()))
-        except OSError as error:
+            files.append((f"{rank:06d}_{PurePosixPath(image_id).name}", image_store.read(record.uri)))
+        except ImageError as error:
             findings.append(f"{image_id}: cannot be sent: {error}")
     return files, tuple(findings)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from boxwise.data.addresses import Address, folder_of, is_local
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind
 from boxwise.data.formats.detect import detect_format, unused_labels, unwrapped
 from boxwise.data.formats.folder import read_folder
@@ -34,7 +35,7 @@ def read_dataset(
     path: Path,
     *,
     format_name: str | None = None,
-    images: Path | None = None,
+    images: Address | None = None,
     classes: tuple[str, ...] | None = None,
     missing_is_empty: bool = True,
     verify: bool = True,
@@ -70,15 +71,17 @@ def _hint(path: Path, name: str) -> str:
     return f" This looks like {looks}: --format {looks}." if looks not in (None, name) else ""
 
 
-def _images_alone(images: Path, progress: Progress | None) -> Dataset:
-    if is_file(images):
+def _images_alone(images: Address, progress: Progress | None) -> Dataset:
+    if not is_local(images):
+        return read_folder(images, progress=progress)
+    if is_file(Path(images)):
         raise BoxwiseError(f"{images}: {_A_FILE}")
     read = read_folder(images, progress=progress)
-    return replace(read, findings=(*read.findings, *unused_labels(images)))
+    return replace(read, findings=(*read.findings, *unused_labels(Path(images))))
 
 
 def read_pool(
-    images: Path | None,
+    images: Address | None,
     labels: Path | None,
     *,
     format_name: str | None = None,
@@ -104,16 +107,21 @@ def read_pool(
     return _with_unlisted(replace(known, images=tuple(records), findings=findings), images, progress)
 
 
-def _with_unlisted(known: Dataset, images: Path | None, progress: Progress | None) -> Dataset:
+def _with_unlisted(known: Dataset, images: Address | None, progress: Progress | None) -> Dataset:
     """`known` and the images of the folder that its labels do not mention (a COCO file lists only some)."""
     if images is None:
         return known
     folder = read_folder(images, progress=progress)
-    listed = {os.path.realpath(path) for path in (*(r.path for r in known.images), *(f.path for f in known.findings))}
+    listed = {_real(uri) for uri in (*(r.uri for r in known.images), *(str(f.path) for f in known.findings))}
     taken = {record.image_id for record in known.images} | {finding.image_id for finding in known.findings}
-    extra = [record for record in folder.images if os.path.realpath(record.path) not in listed and record.image_id not in taken]
+    extra = [record for record in folder.images if _real(record.uri) not in listed and record.image_id not in taken]
     findings = [finding for finding in folder.findings if finding.image_id not in taken]
     return replace(known, images=(*known.images, *extra), findings=(*known.findings, *findings))
+
+
+def _real(uri: str) -> str:
+    """The address without links, so that one file has one."""
+    return os.path.realpath(uri) if is_local(uri) else uri
 
 
 def read_labels_for(
@@ -187,11 +195,7 @@ def _by_name(matches: Mapping[str, str], path: Path) -> list[str]:
     return matched_by_name({theirs: mine for theirs, mine in matches.items() if theirs != mine}, path)
 
 
-def _common_folder(images: Sequence[ImageRecord]) -> Path | None:
+def _common_folder(images: Sequence[ImageRecord]) -> str | None:
     """The folder below which the image ids are paths, if it is one for all."""
-    roots = {
-        Path(*record.path.parts[: -len(Path(record.image_id).parts)])
-        for record in images
-        if record.path.parts[-len(Path(record.image_id).parts) :] == Path(record.image_id).parts
-    }
+    roots = {root for record in images if (root := folder_of(record.uri, record.image_id)) is not None}
     return roots.pop() if len(roots) == 1 else None

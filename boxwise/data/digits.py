@@ -64,7 +64,7 @@ def make_digits(folder: Path, *, seed: int, images: int = 400, imgsz: int = 96) 
                 name = f"scene_{run:04d}_{frame:02d}.png"
                 path = folder / "JPEGImages" / name
                 written.append(writers.submit(write_image, pixels, path))
-                records.append(ImageRecord(name, path, imgsz, imgsz, split))
+                records.append(ImageRecord(name, str(path), imgsz, imgsz, split))
                 labels[name] = boxes
         for file in written:
             file.result()

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from boxwise.boxes import Boxes, area, iou
+from boxwise.data.addresses import parent
 from boxwise.data.formats.base import Dataset, Finding, FindingKind
 from boxwise.data.images import grey_thumbnail
 from boxwise.errors import ImageError
@@ -102,7 +102,7 @@ def near_duplicates(images: Sequence[ImageRecord]) -> list[Finding]:
         likeness[splits[chunk][:, None] == splits[None, :]] = -1
         best = likeness.argmax(axis=1)
         for row, other, value in zip(chunk, best, likeness.max(axis=1), strict=True):
-            if value >= ALIKE and _same_details(shown[row][0].path, shown[other][0].path):
+            if value >= ALIKE and _same_details(shown[row][0].uri, shown[other][0].uri):
                 found.append(_leak(shown[row][0], shown[other][0], float(value)))
     return found
 
@@ -119,7 +119,7 @@ def suspects(dataset: Dataset) -> list[Finding]:
                     continue
                 name, where = dataset.classes[boxes.labels[row]], tuple(boxes.xyxy[row].tolist())
                 message = f"{record.image_id}: box {row + 1} ({name!r}) {says}"
-                found.append(Finding(FindingKind.SUSPECT_LABEL, record.path, message, record.image_id, box=where, picture=record.path))
+                found.append(Finding(FindingKind.SUSPECT_LABEL, record.uri, message, record.image_id, box=where, picture=record.uri))
     return found
 
 
@@ -128,11 +128,11 @@ def _images_by_split(images: Sequence[ImageRecord]) -> dict[str, int]:
     return {name: counts[name] for name in (*Split, "no split") if counts[name]}
 
 
-def _same_details(first: Path, second: Path) -> bool:
+def _same_details(first: str, second: str) -> bool:
     """Whether thumbnails of twice the size are alike after their local means are taken off."""
     sharp = []
-    for path in (first, second):
-        grey = grey_thumbnail(path, 2 * SIDE).astype(np.float64)
+    for uri in (first, second):
+        grey = grey_thumbnail(uri, 2 * SIDE).astype(np.float64)
         sharp.append((grey - uniform_filter(grey, _LOCAL)).ravel())
     spread = np.linalg.norm(sharp[0]) * np.linalg.norm(sharp[1])
     return bool(spread > 0 and sharp[0] @ sharp[1] >= DETAIL * spread)
@@ -169,13 +169,13 @@ def _class_facts(dataset: Dataset, label: int) -> ClassFacts:
 
 def _thumbnails(images: Sequence[ImageRecord]) -> Iterable[NDArray[np.float32] | None]:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        yield from pool.map(lambda record: _normalised(record.path), images)
+        yield from pool.map(lambda record: _normalised(record.uri), images)
 
 
-def _normalised(path: Path) -> NDArray[np.float32] | None:
+def _normalised(uri: str) -> NDArray[np.float32] | None:
     """The thumbnail as a vector of mean 0 and length 1; None where it shows nothing."""
     try:
-        grey = grey_thumbnail(path, SIDE).astype(np.float32).ravel()
+        grey = grey_thumbnail(uri, SIDE).astype(np.float32).ravel()
     except ImageError:
         return None
     centred = grey - grey.mean()
@@ -184,14 +184,14 @@ def _normalised(path: Path) -> NDArray[np.float32] | None:
 
 def _leak(record: ImageRecord, other: ImageRecord, likeness: float) -> Finding:
     message = f"{record.image_id} of {_split(record)} looks like {other.image_id} of {_split(other)} (likeness {likeness:.3f})."
-    return Finding(FindingKind.NEAR_DUPLICATE, record.path, message, record.image_id, picture=record.path, twin=other.path)
+    return Finding(FindingKind.NEAR_DUPLICATE, record.uri, message, record.image_id, picture=record.uri, twin=other.uri)
 
 
 def _alike_names(dataset: Dataset) -> list[Finding]:
     called: dict[str, list[str]] = {}
     for name in dataset.classes:
         called.setdefault("".join(filter(str.isalnum, name.casefold())), []).append(name)
-    folder = dataset.images[0].path.parent if dataset.images else Path()
+    folder = parent(dataset.images[0].uri) if dataset.images else ""
     return [
         Finding(FindingKind.SUSPECT_LABEL, folder, f"classes {', '.join(map(repr, names))} differ in spelling alone.")
         for names in called.values()

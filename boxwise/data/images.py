@@ -1,4 +1,4 @@
-"""Image files: find, measure, verify, decode and write them.
+"""Image files: measure, verify, decode and write them.
 
 Decoding returns uint8 [H, W, 3] RGB, upright by EXIF, from files of any mode. One bad image is one ImageError.
 Knows nothing of boxes, data sets or torch.
@@ -7,6 +7,7 @@ Knows nothing of boxes, data sets or torch.
 from __future__ import annotations
 
 import hashlib
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,28 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from boxwise.errors import ImageError
-from boxwise.files import replacing, walk
+from boxwise.data import image_store
+from boxwise.data.addresses import Address, is_local
+from boxwise.errors import BoxwiseError, ImageError
+from boxwise.files import replacing
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
 MAX_PIXELS = 178_956_970  # where Pillow too sees a decompression bomb: 0.5 GB decoded
 _ORIENTATION = 0x0112
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `_opened` refuses such a file itself, as an error
 _FULL_SCALE = {"I": 65535.0, "F": 1.0}  # what counts as white in the modes without a fixed range
 
 
-def find_images(folder: Path) -> list[Path]:
-    """All files below `folder` with an image suffix in any case, sorted by path; hidden files and folders are left out."""
-    return sorted(path for path in walk(folder) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-
-
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(uri: Address) -> NDArray[np.uint8]:
     """The image as uint8 [H, W, 3] RGB, turned upright by its EXIF orientation.
 
     16-bit, 32-bit and float grey are scaled by their full range, not clipped; transparency is laid over white; of an animation
     the first frame. Raises ImageError with file, expected and found.
     """
-    with _opened(path) as image:
+    with _opened(uri) as image:
         image.load()
         return upright_rgb(image)
 
@@ -47,9 +44,9 @@ def upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
     return _to_rgb(ImageOps.exif_transpose(image))
 
 
-def read_reduced(path: Path, side: int) -> NDArray[np.uint8]:
+def read_reduced(uri: Address, side: int) -> NDArray[np.uint8]:
     """As `read_image`, but at most `side` pixels a side; a JPEG is decoded at a fraction of its size. Raises ImageError."""
-    with _opened(path) as image:
+    with _opened(uri) as image:
         image.draft("RGB", (side, side))
         image.load()
         reduced = Image.fromarray(_to_rgb(ImageOps.exif_transpose(image)))
@@ -57,44 +54,46 @@ def read_reduced(path: Path, side: int) -> NDArray[np.uint8]:
     return np.array(reduced)
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(uri: Address) -> tuple[int, int]:
     """(width, height) in pixels after EXIF orientation, from the header alone. Raises ImageError."""
-    with _opened(path) as image:
+    with _opened(uri) as image:
         return _upright_size(image)
 
 
-def grey_thumbnail(path: Path, side: int) -> NDArray[np.uint8]:
+def grey_thumbnail(uri: Address, side: int) -> NDArray[np.uint8]:
     """The upright image squeezed into side x side pixels of grey; uint8. Raises ImageError."""
-    with _opened(path) as image:
+    with _opened(uri) as image:
         image.draft("L", (4 * side, 4 * side))
         return np.asarray(ImageOps.exif_transpose(image).convert("L").resize((side, side), Image.Resampling.BOX))
 
 
-def orientation(path: Path) -> int:
+def orientation(uri: Address) -> int:
     """The EXIF orientation, 1 to 8, that is still to be applied to the pixels as they are stored; 1 where none is. Raises ImageError."""
-    with _opened(path) as image:
+    with _opened(uri) as image:
         return _orientation_of(image)
 
 
-def verify_image(path: Path) -> tuple[int, int]:
+def verify_image(uri: Address) -> tuple[int, int]:
     """(width, height) as `image_size`, after every byte of the picture was decoded. Raises ImageError for a broken file.
 
     A JPEG is decoded at an eighth of its size: truncation shows all the same, and it costs a third.
     """
-    with _opened(path) as image:
+    with _opened(uri) as image:
         size = _upright_size(image)
         image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
         image.load()
     return size
 
 
-def digest(path: Path) -> str:
+def digest(uri: Address) -> str:
     """Fingerprint of the file's bytes, equal for byte-equal files; 32 hex digits. Raises ImageError when it cannot be read."""
+    if not is_local(uri):
+        return hashlib.blake2b(image_store.read(uri), digest_size=16).hexdigest()
     try:
-        with path.open("rb") as file:
+        with Path(uri).open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError as error:
-        raise ImageError(f"{path}: expected a readable file, found: {error.strerror or error}.") from error
+        raise ImageError(f"{uri}: expected a readable file, found: {error.strerror or error}.") from error
 
 
 def write_image(array: NDArray[np.uint8], path: Path) -> None:
@@ -105,29 +104,37 @@ def write_image(array: NDArray[np.uint8], path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(uri: Address) -> Iterator[Image.Image]:
     """The opened image; anything that goes wrong until the block ends becomes an ImageError."""
     try:
-        with Image.open(path) as image:
+        source = uri if is_local(uri) else io.BytesIO(image_store.read(uri))
+        with Image.open(source) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise ImageError(f"{path}: expected at most {MAX_PIXELS} pixels, found {image.width} x {image.height}.")
+                raise ImageError(f"{uri}: expected at most {MAX_PIXELS} pixels, found {image.width} x {image.height}.")
             yield image
-    except ImageError:
+    except BoxwiseError:
         raise
     except Exception as error:  # decoders answer hostile bytes with any exception there is
-        raise ImageError(f"{path}: expected an image that decodes, found {_reason(path, error)}.") from error
+        raise ImageError(f"{uri}: expected an image that decodes, found {_reason(uri, error)}.") from error
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _reason(uri: Address, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
-    if path.is_file() and path.stat().st_size == 0:
+    if _is_empty(uri):
         return "an empty file"
     if isinstance(error, UnidentifiedImageError):
         return "a file of no known image format"
     if isinstance(error, Image.DecompressionBombError):
         return f"more than {MAX_PIXELS} pixels"
     return str(error).rstrip(".") or type(error).__name__
+
+
+def _is_empty(uri: Address) -> bool:
+    try:
+        return image_store.stat(uri).size == 0
+    except BoxwiseError:
+        return False
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:

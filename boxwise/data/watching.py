@@ -1,15 +1,19 @@
 """The files of a study's images, looked at again: which are gone, which hold other bytes, which have come beside them.
 
-Returns records and paths. Content is hashed only where a file's size or time is another than when its image joined. Changes nothing.
+Returns records and addresses. Content is hashed only where a file's size or time is another than when its image joined. Images of a remote
+store are looked at only where it is asked for, since each costs a request; what cannot be reached at all raises. Changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from boxwise.data.images import digest, find_images
+from boxwise.data import image_store
+from boxwise.data.addresses import folder_of, is_local, parent
+from boxwise.data.image_store import find_images
+from boxwise.data.images import digest
 from boxwise.errors import ImageError
 from boxwise.records import ImageRecord
 
@@ -29,48 +33,51 @@ class Looked:
     @property
     def folders_gone(self) -> tuple[Path, ...]:
         """Folders of missing images that are not there themselves: they were moved, or a disk is not mounted."""
-        folders = dict.fromkeys(root_of(record) or record.path.parent for record in self.missing)
+        local = [record for record in self.missing if is_local(record.uri)]
+        folders = dict.fromkeys(Path(folder_of(record.uri, record.image_id) or parent(record.uri)) for record in local)
         return tuple(folder for folder in folders if not folder.is_dir())
 
 
 def look(records: Sequence[ImageRecord], *, thoroughly: bool = False) -> Looked:
-    """thoroughly: hash every file, also those of the same size and time."""
+    """thoroughly: hash every file of this machine, also those of the same size and time, and ask remote stores for theirs."""
     missing, changed = [], []
     for record in records:
-        found = file_stamp(record.path)
+        if not thoroughly and not is_local(record.uri):
+            continue
+        found = file_stamp(record.uri)
+        doubtful = found != record.stamp or (thoroughly and is_local(record.uri))
         if found is None:
             missing.append(record)
-        elif record.digest is not None and (thoroughly or found != record.stamp) and _digest(record.path) != record.digest:
+        elif record.digest is not None and doubtful and _digest(record.uri) != record.digest:
             changed.append(record)
     return Looked(tuple(missing), tuple(changed))
 
 
-def new_files(records: Iterable[ImageRecord], known: Collection[Path]) -> list[Path]:
-    """Image files in the folders of `records` that belong to none of them. known: files that were found unfit before."""
-    records = list(records)
-    roots = {root for record in records if (root := root_of(record)) is not None and root.is_dir()}
-    taken = {record.path.absolute() for record in records} | {path.absolute() for path in known}
+def new_files(records: Iterable[ImageRecord], known: Collection[str]) -> list[Path]:
+    """Image files in the folders of `records`, of this machine, that belong to none of them. known: files that were found unfit before."""
+    local = [record for record in records if is_local(record.uri)]
+    roots = {root for record in local if (root := root_of(record)) is not None and root.is_dir()}
+    taken = {Path(uri).absolute() for uri in (*(record.uri for record in local), *known)}
     outermost = [root for root in roots if not any(other in root.parents for other in roots)]
     return sorted(path for root in outermost for path in find_images(root.absolute()) if path not in taken)
 
 
 def root_of(record: ImageRecord) -> Path | None:
-    """The folder below which the image's id is its path; None where the two differ."""
-    parts = PurePosixPath(record.image_id).parts
-    return Path(*record.path.parts[: -len(parts)]) if record.path.parts[-len(parts) :] == parts else None
+    """The folder of this machine below which the image's id is its path; None where the two differ, or the image is elsewhere."""
+    found = folder_of(record.uri, record.image_id) if is_local(record.uri) else None
+    return None if found is None else Path(found)
 
 
-def file_stamp(path: Path) -> str | None:
-    """Size and time of a file, in a few bytes; None where there is no readable file."""
+def file_stamp(uri: str) -> str | None:
+    """Size and version of an image's file, in a few bytes; None where there is no readable file."""
     try:
-        found = path.stat()
-    except OSError:
+        return image_store.stat(uri).stamp
+    except ImageError:
         return None
-    return f"{found.st_size}:{found.st_mtime_ns}"
 
 
-def _digest(path: Path) -> str | None:
+def _digest(uri: str) -> str | None:
     try:
-        return digest(path)
+        return digest(uri)
     except ImageError:
         return None

@@ -14,7 +14,7 @@ import numpy as np
 from boxwise.boxes import Boxes
 from boxwise.data.formats.base import Dataset, Format
 from boxwise.data.formats.layout import files_below, stem_of
-from boxwise.data.images import find_images
+from boxwise.data.image_store import find_images
 from boxwise.errors import BoxwiseError
 
 _IMAGE_FOLDERS, _LABEL_FOLDERS = ("images", "JPEGImages"), (("labels", ".txt"), ("Annotations", ".xml"))

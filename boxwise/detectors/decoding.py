@@ -19,8 +19,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from boxwise.data import image_store
+from boxwise.data.addresses import Address, is_local
 from boxwise.data.images import MAX_PIXELS, read_image, upright_rgb
-from boxwise.errors import ImageError
+from boxwise.errors import BoxwiseError, ImageError
 
 Decode = Callable[[Tensor], Any]  # any: TorchCodec may also return lists
 
@@ -81,18 +83,18 @@ def _small_jpeg() -> np.ndarray:
     return np.frombuffer(stream.getvalue(), np.uint8).copy()
 
 
-def decode(path: Path) -> Tensor:
+def decode(uri: Address) -> Tensor:
     """The image as uint8 RGB [3, H, W], turned upright by its EXIF orientation; pixel after pixel in memory, which is faster to resize.
 
     Anything but a plain JPEG, and one that the fast decoder refuses, is read by `images.read_image`. Raises ImageError.
     """
-    pixels = _decoded_fast(path)
-    return _channels_first(read_image(path)) if pixels is None else pixels
+    pixels = _decoded_fast(uri)
+    return _channels_first(read_image(uri)) if pixels is None else pixels
 
 
-def pixels_of(image: Path | Image.Image | np.ndarray, name: str) -> Tensor:
+def pixels_of(image: Address | Image.Image | np.ndarray, name: str) -> Tensor:
     """A file, an opened image or an array (uint8 RGB [H, W, 3], or grey [H, W]) as uint8 RGB [3, H, W]; ImageError that names it."""
-    if isinstance(image, Path):
+    if isinstance(image, str | Path):
         return decode(image)
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or 0 in image.shape or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
@@ -108,19 +110,21 @@ def _channels_first(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)
 
 
-def _decoded_fast(path: Path) -> Tensor | None:
+def _decoded_fast(uri: Address) -> Tensor | None:
     """The image by the fast decoder; None where Pillow has to read it, or to say what is wrong with it."""
     decoder = jpeg_decoder().decode
     if decoder is None:
         return None
     try:
-        data = np.fromfile(path, np.uint8)
+        data = np.fromfile(uri, np.uint8) if is_local(uri) else np.frombuffer(bytearray(image_store.read(uri)), np.uint8)
         if data[:3].tobytes() != _JPEG:
             return None
         size = _plain_size(data)
         if size is None:
             return None
         pixels = decoder(torch.from_numpy(data))
+    except BoxwiseError:
+        raise
     except Exception:  # hostile bytes are answered with any exception there is; Pillow words the message
         return None
     return pixels.expand(3, -1, -1) if tuple(pixels.shape[1:]) == size else None

@@ -163,7 +163,7 @@ def noise(spec: InputSpec, images: int) -> ImageBatch:
     """Random pixels, the same every time, for a check where there are no images."""
     height, width = spec.canvas(spec.imgsz, spec.imgsz)
     pixels = np.random.default_rng(0).integers(0, 256, (images, 3, height, width), dtype=np.uint8)
-    records = tuple(ImageRecord(f"noise {index}", Path(), width, height) for index in range(images))
+    records = tuple(ImageRecord(f"noise {index}", "", width, height) for index in range(images))
     return ImageBatch(records, torch.from_numpy(pixels), torch.tensor([[height, width]] * images))
 
 

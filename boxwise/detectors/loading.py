@@ -17,10 +17,11 @@ from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional
 
+from boxwise.data.image_store import prefetch
 from boxwise.detectors.base import ImageBatch
 from boxwise.detectors.decoding import decode
 from boxwise.detectors.input import InputSpec
-from boxwise.errors import ImageError
+from boxwise.errors import ImageError, ImageStoreError
 from boxwise.records import ImageRecord
 
 Key = TypeVar("Key")
@@ -88,11 +89,13 @@ class _InputImages(Dataset[list[Tensor | str]]):
         self.records, self.spec = records, spec
 
     def __getitem__(self, chunk: range) -> list[Tensor | str]:
-        return [self._load(self.records[index]) for index in chunk]
+        records = [self.records[index] for index in chunk]
+        prefetch(record.uri for record in records)
+        return [self._load(record) for record in records]
 
     def _load(self, record: ImageRecord) -> Tensor | str:
         try:
-            return resized(decode(record.path), self.spec)
+            return resized(decode(record.uri), self.spec)
         except ImageError as error:
             return str(error)
 
@@ -102,7 +105,16 @@ def in_order(source: Dataset[Loaded], keys: Iterable[Key], *, workers: int, pin:
     if workers == 0:
         return ahead(source.__getitem__, keys)
     # Its own generator: DataLoader would otherwise draw a seed from the global one and change what the caller draws next.
-    return iter(DataLoader(source, batch_size=None, sampler=keys, num_workers=workers, pin_memory=pin, generator=torch.Generator()))
+    loader = DataLoader(source, batch_size=None, sampler=keys, num_workers=workers, pin_memory=pin, generator=torch.Generator())
+    return _as_raised(loader)
+
+
+def _as_raised(loader: Iterable[Loaded]) -> Iterator[Loaded]:
+    """What the loader's processes give; an error of theirs that a user is to read comes without their traceback."""
+    try:
+        yield from loader
+    except ImageStoreError as error:
+        raise ImageStoreError(str(error).rpartition(f"{ImageStoreError.__name__}: ")[2].strip()) from None
 
 
 def ahead(load: Callable[[Key], Loaded], keys: Iterable[Key], *, depth: int = 2) -> Iterator[Loaded]:

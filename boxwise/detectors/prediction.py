@@ -13,6 +13,8 @@ from PIL.Image import Image as PillowImage
 from torch import Tensor
 
 from boxwise.boxes import Boxes
+from boxwise.data.addresses import Address
+from boxwise.data.image_store import prefetch
 from boxwise.detectors.base import Detector
 from boxwise.detectors.decoding import pixels_of
 from boxwise.detectors.loading import ahead, batch_of, image_batches
@@ -42,30 +44,36 @@ def predict(
 
 def detect(
     detector: Detector,
-    images: Sequence[Path | PillowImage | np.ndarray],
+    images: Sequence[Address | PillowImage | np.ndarray],
     *,
     batch: int = 16,
     on_unreadable: Callable[[str, str], None],
 ) -> Iterator[tuple[ImageRecord, Boxes]]:
-    """Each image with its detections, in order; its id is its path, or "image N" for what has none. See `pixels_of` for what it may be.
+    """Each image with its detections, in order; its id is its address, or "image N" for what has none. See `pixels_of` for what it may be.
 
     One that cannot be read is left out, after `on_unreadable(id, message)`. Memory holds three batches.
     """
     chunks = [range(start, min(start + batch, len(images))) for start in range(0, len(images), batch)]
-    for loaded in ahead(lambda chunk: [_loaded(images[index], index) for index in chunk], chunks):
+    for loaded in ahead(lambda chunk: _loaded_chunk(images, chunk), chunks):
         for name, pixels in loaded:
             if isinstance(pixels, ImageError):
                 on_unreadable(name, str(pixels))
         tensors = [(name, pixels) for name, pixels in loaded if isinstance(pixels, Tensor)]
         if tensors:
-            records = [ImageRecord(name, Path(name), pixels.shape[2], pixels.shape[1]) for name, pixels in tensors]
+            records = [ImageRecord(name, name, pixels.shape[2], pixels.shape[1]) for name, pixels in tensors]
             view = detector.view(batch_of(records, [pixels for _, pixels in tensors], detector.input))
             yield from zip(records, detector.detections(view), strict=True)
 
 
-def _loaded(image: Path | PillowImage | np.ndarray, index: int) -> tuple[str, Tensor | ImageError]:
+def _loaded_chunk(images: Sequence[Address | PillowImage | np.ndarray], chunk: range) -> list[tuple[str, Tensor | ImageError]]:
+    chosen = [(images[index], index) for index in chunk]
+    prefetch(image for image, _ in chosen if isinstance(image, str))
+    return [_loaded(image, index) for image, index in chosen]
+
+
+def _loaded(image: Address | PillowImage | np.ndarray, index: int) -> tuple[str, Tensor | ImageError]:
     """(id of an image, its pixels or what is wrong with it)."""
-    name = str(image) if isinstance(image, Path) else f"image {index}"
+    name = str(image) if isinstance(image, str | Path) else f"image {index}"
     try:
         return name, pixels_of(image, name)
     except ImageError as error:

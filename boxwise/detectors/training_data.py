@@ -6,7 +6,7 @@ images are cached within a bound. Knows nothing of losses, optimisers or devices
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from boxwise.boxes import Boxes
+from boxwise.data.image_store import prefetch
 from boxwise.detectors.augmentation import NO_OBJECT, Augment, augment, mosaic
 from boxwise.detectors.decoding import decode
 from boxwise.detectors.input import InputSpec
@@ -47,12 +48,15 @@ class ImageCache:
         self._limit, self._free = InputSpec(_KEPT_SCALE * imgsz, "fit"), int(megabytes * 2**20)
         self._kept: dict[str, Tensor] = {}
 
+    def __contains__(self, image_id: str) -> bool:
+        return image_id in self._kept
+
     def read(self, sample: Sample) -> Tensor:
         """uint8 [3, h, w]; the same whether it comes from memory or from the file. Raises ImageError."""
         name = sample.image.image_id
         if name in self._kept:
             return self._kept[name]
-        pixels = decode(sample.image.path)
+        pixels = decode(sample.image.uri)
         if max(pixels.shape) > self._limit.imgsz:
             pixels = scaled(pixels, self._limit.size(pixels.shape[1], pixels.shape[2]))
         if pixels.nbytes <= self._free:
@@ -87,9 +91,15 @@ class TrainingBatches(Dataset[TrainingBatch]):
 
     def __getitem__(self, step: int) -> TrainingBatch:
         unreadable: dict[str, str] = {}
+        prefetch(self._uris(step))
         drawn = [self._draw(step, position, unreadable) for position in self.share]
         pixels, valid = stacked([image for image, _ in drawn], self.spec)
         return TrainingBatch(pixels, valid, [target for _, target in drawn], unreadable)
+
+    def _uris(self, step: int) -> Iterator[str]:
+        """The addresses of the step's images that are not in memory."""
+        images = (self.samples[self.sample_index(step * self.batch + position)].image for position in self.share)
+        return (image.uri for image in images if image.image_id not in self._cache)
 
     def sample_index(self, number: int) -> int:
         """Position in `samples` of the training's sample number `number`."""

@@ -17,6 +17,7 @@ from PIL import Image
 
 from boxwise.annotation.comparison import verdicts_from
 from boxwise.boxes import Boxes
+from boxwise.data import image_store
 from boxwise.data.images import read_image
 from boxwise.errors import BoxwiseError, ImageError
 from boxwise.labelstudio.client import Client
@@ -193,7 +194,7 @@ def _send(
             try:
                 files.append(_file(records[item.image_id]))
                 batch.append(item)
-            except (OSError, ImageError) as error:
+            except ImageError as error:
                 findings.append(f"{item.image_id}: cannot be sent: {error}")
         urls = client.upload(project, files) if files else []
         tasks = []
@@ -213,9 +214,9 @@ def _file(record: ImageRecord) -> tuple[str, bytes]:
     """The image as a browser can show it: as it is, or as PNG."""
     name = PurePosixPath(record.image_id)
     if name.suffix.lower() in _SHOWN_BY_BROWSERS:
-        return name.name, record.path.read_bytes()
+        return name.name, image_store.read(record.uri)
     content = io.BytesIO()
-    Image.fromarray(read_image(record.path)).save(content, "PNG")
+    Image.fromarray(read_image(record.uri)).save(content, "PNG")
     return f"{name.name}.png", content.getvalue()
 
 

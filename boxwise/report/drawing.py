@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from boxwise.boxes import Boxes
+from boxwise.data.addresses import Address
 from boxwise.data.images import read_image, write_image
 from boxwise.report.charts import BY_MODEL, BY_PERSON
 from boxwise.results.colors import class_colors
 
 
-def draw_boxes(path: Path, boxes: Boxes, classes: Sequence[str], target: Path) -> None:
-    """Write the image at `path` with `boxes` (its pixels) to `target`; line width and letters grow with the image.
+def draw_boxes(uri: Address, boxes: Boxes, classes: Sequence[str], target: Path) -> None:
+    """Write the image at `uri` with `boxes` (its pixels) to `target`; line width and letters grow with the image.
 
     Raises ImageError when the image cannot be read.
     """
-    image = Image.fromarray(read_image(path))
+    image = Image.fromarray(read_image(uri))
     pen, colors = ImageDraw.Draw(image), class_colors(len(classes))
     width = max(1, round(max(image.size) / 400))
     font = ImageFont.load_default(size=max(10, max(image.size) / 50))
@@ -37,12 +38,12 @@ def draw_boxes(path: Path, boxes: Boxes, classes: Sequence[str], target: Path) -
     write_image(np.asarray(image), target)
 
 
-def draw_sources(path: Path, boxes: Boxes, by_model: NDArray[np.bool_], *, widest: int = 512) -> Image.Image:
+def draw_sources(uri: Address, boxes: Boxes, by_model: NDArray[np.bool_], *, widest: int = 512) -> Image.Image:
     """The image at most `widest` pixels a side with `boxes` (its pixels): the model's green and dashed, a person's amber and whole.
 
     by_model: bool [N]. Raises ImageError when the image cannot be read.
     """
-    image = Image.fromarray(read_image(path))
+    image = Image.fromarray(read_image(uri))
     scale = min(1.0, widest / max(image.size))
     image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX)
     pen, width = ImageDraw.Draw(image), max(1, round(max(image.size) / 250))

@@ -37,7 +37,7 @@ def write_query(study: Study, query: Query, out: Path, *, format_name: str = "co
     records = {record.image_id: record for record in study.records(query.image_ids)}
     if out.suffix == ".txt":
         with replacing(out) as aside:
-            aside.write_text("".join(f"{records[image_id].path}\n" for image_id in query.image_ids), encoding="utf-8")
+            aside.write_text("".join(f"{records[image_id].uri}\n" for image_id in query.image_ids), encoding="utf-8")
     elif out.suffix == ".csv":
         _write_query_csv(query, records, out)
     else:
@@ -108,12 +108,12 @@ def _box_row(before: Shown, row: int, classes: Sequence[str]) -> dict[str, Any]:
 
 def _write_query_csv(query: Query, records: dict[str, ImageRecord], out: Path) -> None:
     terms = dict.fromkeys(name for item in query.items for name in item.terms)
-    rows = (_query_row(rank, item, records[item.image_id].path) for rank, item in enumerate(query.items))
+    rows = (_query_row(rank, item, records[item.image_id].uri) for rank, item in enumerate(query.items))
     write_csv(out, (*_QUERY_COLUMNS, *terms), rows)
 
 
-def _query_row(rank: int, item: QueryItem, path: Path) -> dict[str, Any]:
-    values = (rank, item.image_id, path, item.split.value, asked_of(item), item.utility)
+def _query_row(rank: int, item: QueryItem, uri: str) -> dict[str, Any]:
+    values = (rank, item.image_id, uri, item.split.value, asked_of(item), item.utility)
     return {**dict(zip(_QUERY_COLUMNS, values, strict=True)), **item.terms}
 
 

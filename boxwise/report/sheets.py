@@ -10,7 +10,6 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from boxwise.boxes import Boxes
+from boxwise.data.addresses import Address
 from boxwise.data.images import read_image
 from boxwise.errors import ImageError
 from boxwise.report.charts import BY_MODEL, BY_PERSON
@@ -51,7 +51,7 @@ class Thumbnail:
 
 
 def thumbnail(
-    path: Path,
+    uri: Address,
     boxes: Boxes | None,
     *,
     classes: Sequence[str],
@@ -65,7 +65,7 @@ def thumbnail(
     where `by_model` tells it.
     """
     try:
-        image = Image.fromarray(read_image(path))
+        image = Image.fromarray(read_image(uri))
     except ImageError:
         return None
     scale = min(1.0, THUMBNAIL / max(image.size))
@@ -77,10 +77,10 @@ def thumbnail(
     return Thumbnail(_jpeg(small, quality=68), *small.size, outlines, max(0, len(boxes) - MOST_BOXES))
 
 
-def picture(path: Path, *, widest: int = 900) -> Thumbnail | None:
+def picture(uri: Address, *, widest: int = 900) -> Thumbnail | None:
     """A whole sheet at most `widest` pixels a side, without boxes; None when it cannot be read."""
     try:
-        image = Image.fromarray(read_image(path))
+        image = Image.fromarray(read_image(uri))
     except ImageError:
         return None
     image.thumbnail((widest, widest))

@@ -132,11 +132,11 @@ def _pictures(cell: Cell, round_index: Round) -> Iterator[Summary.Value]:
     shown = np.unique(np.linspace(0, len(ranked) - 1, min(MOST_IMAGES, len(ranked))).round().astype(int))
     for rank, row in enumerate(shown, start=1):
         image_id, _ = ranked[row]
-        path, boxes = cell.images.get(image_id), cell.labels[image_id]
-        if path is None:
+        uri, boxes = cell.images.get(image_id), cell.labels[image_id]
+        if uri is None:
             continue
         try:
-            drawn = draw_sources(path, boxes, cell.by_model.get(image_id, np.zeros(len(boxes), bool)))
+            drawn = draw_sources(uri, boxes, cell.by_model.get(image_id, np.zeros(len(boxes), bool)))
         except ImageError:
             continue
         buffer = io.BytesIO()

@@ -45,7 +45,7 @@ class Cell:
     classes: tuple[str, ...]
     rounds: tuple[Round, ...]
     role: Role = "arm"
-    images: Mapping[str, Path] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, Boxes] = field(default_factory=dict)
     by_model: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     self_labels: Mapping[str, Facts] = field(default_factory=dict)

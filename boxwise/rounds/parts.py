@@ -187,8 +187,8 @@ def forget(context: RoundContext, round_index: int) -> None:
 
 def _where_they_are(context: RoundContext, images: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
     """The images under their present addresses: a study may have moved since the pass began."""
-    now = {record.image_id: record.path for record in context.store.images(Split.TRAIN)}
-    return tuple(replace(image, path=now.get(image.image_id, image.path)) for image in images)
+    now = {record.image_id: record.uri for record in context.store.images(Split.TRAIN)}
+    return tuple(replace(image, uri=now.get(image.image_id, image.uri)) for image in images)
 
 
 def _by_onnx(context: RoundContext, round_index: int, detector: TorchDetector) -> None:

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
@@ -140,7 +139,7 @@ class _Composer:
 
     def _paste(self, trial: _Trial) -> _Paste | None:
         image, boxes = self._images[trial.image]
-        source, host = self._source(image.path), self._host(trial.host.path)
+        source, host = self._source(image.uri), self._host(trial.host.uri)
         if source is None or host is None:
             return None
         crop = _crop(source, boxes.xyxy[trial.row])
@@ -153,15 +152,15 @@ class _Composer:
         return _Paste(trial, int(boxes.labels[trial.row]), pixels, place)
 
 
-def _decoded(path: Path) -> Tensor | None:
+def _decoded(uri: str) -> Tensor | None:
     try:
-        return decode(path)
+        return decode(uri)
     except ImageError:
         return None
 
 
-def _at_input_size(path: Path, spec: InputSpec) -> Tensor | None:
-    pixels = _decoded(path)
+def _at_input_size(uri: str, spec: InputSpec) -> Tensor | None:
+    pixels = _decoded(uri)
     return None if pixels is None else resized(pixels, spec)
 
 

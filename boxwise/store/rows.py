@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -90,14 +89,14 @@ def read_record(row: Any) -> ImageRecord:
     if row.seal not in (None, seal_of(row._mapping)):
         raise StudyError(f"{row.image_id}: what the study's database says of this image is not what was stored; it is damaged. {_REPAIR}")
     split, marks = Split(row.split), (row.digest, row.stamp)
-    return ImageRecord(row.image_id, Path(row.path), row.width, row.height, split, row.source_id, *marks)
+    return ImageRecord(row.image_id, row.path, row.width, row.height, split, row.source_id, *marks)
 
 
 def image_row(record: ImageRecord) -> dict[str, Any]:
     """An image as the table holds it; without a split it joins the pool."""
     row = {
         "image_id": record.image_id,
-        "path": str(record.path),
+        "path": record.uri,
         "width": record.width,
         "height": record.height,
         "split": (record.split or Split.TRAIN).value,

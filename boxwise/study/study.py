@@ -21,6 +21,8 @@ from boxwise.annotation.proposals import settled_anew
 from boxwise.annotation.verdicts import annotation_of, drawn
 from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig, differences, parse_config
+from boxwise.data import image_store
+from boxwise.data.addresses import absolute
 from boxwise.data.formats.base import Dataset
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
@@ -55,6 +57,7 @@ class Study(StudyClasses):
 
     def __init__(self, folder: Path, store: Store, config: StudyConfig) -> None:
         super().__init__(folder, store, config)
+        image_store.use(config.images)
         self._questions: dict[int, _Question] = {}
 
     @classmethod
@@ -83,7 +86,7 @@ class Study(StudyClasses):
             "findings": findings_of(dataset.findings),
             "made_in": str(folder.absolute()),
         }
-        images = [replace(record, path=record.path.absolute()) for record in dataset.images]
+        images = [replace(record, uri=absolute(record.uri)) for record in dataset.images]
         store = Store.create(url, facts, images=images, given=given_annotations(dataset, images))
         write_config(folder, config)  # last: its presence says that the study is whole
         return cls(folder, store, config)

@@ -13,9 +13,10 @@ from getpass import getuser
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from boxwise.data.addresses import Address, absolute, address_in, folder_of, is_local
 from boxwise.data.formats.base import Dataset, Finding, FindingKind
 from boxwise.data.images import digest, image_size
-from boxwise.data.watching import Looked, file_stamp, look, new_files, root_of
+from boxwise.data.watching import Looked, file_stamp, look, new_files
 from boxwise.errors import ImageError, StudyError
 from boxwise.files import locked
 from boxwise.records import Annotation, ImageRecord, Phase, Source
@@ -69,18 +70,18 @@ class StudyUpkeep(StudyReader):
         there = {record.image_id: record for record in self._all_records()}
         news = [*_refused(dataset.images, there), *(finding for finding in dataset.findings if finding.image_id not in there)]
         refused = {finding.path for finding in news}
-        fresh = [r for r in dataset.images if r.image_id not in there and r.path not in refused]
+        fresh = [r for r in dataset.images if r.image_id not in there and r.uri not in refused]
         given = given_annotations(dataset, fresh)
         number, phase = self.position
         if fresh:
-            records = [replace(record, path=record.path.absolute()) for record in fresh]
+            records = [replace(record, uri=absolute(record.uri)) for record in fresh]
             labels = [replace(annotation, round=number) for annotation in given]
             body = {"images": len(fresh), "labels": len(given), "findings": len(news)}
             Journal(self.store).add(records, labels, round_index=number, who=who or user(), body=body)
         self._keep_findings(news, joined={record.image_id for record in fresh})
         if fresh and phase is Phase.DONE:
             self._go_on_with_the_new(number)
-        known = {r.image_id for r in dataset.images if r.image_id in there and r.path not in refused}
+        known = {r.image_id for r in dataset.images if r.image_id in there and r.uri not in refused}
         known |= {finding.image_id for finding in dataset.findings if finding.image_id in there}
         return Added(len(fresh), len(given), len(known), tuple(news))
 
@@ -149,7 +150,7 @@ class StudyUpkeep(StudyReader):
         """
         records, faulty = self._all_records(), self.store.quarantined()
         looked = look([record for record in records if record.image_id not in faulty], thoroughly=thoroughly)
-        unfit = [Path(finding[1]) for finding in self.store.get("findings") or []]
+        unfit = [finding[1] for finding in self.store.get("findings") or []]
         return replace(looked, new=() if self.store.get("listed") else tuple(new_files(records, unfit)))
 
     def glance(self) -> Looked:
@@ -164,7 +165,7 @@ class StudyUpkeep(StudyReader):
         """Those of the images whose file is gone."""
         return look(records).missing
 
-    def relocate(self, folder: Path, *, changed_too: bool = False, who: str | None = None) -> Relocated:
+    def relocate(self, folder: Address, *, changed_too: bool = False, who: str | None = None) -> Relocated:
         """The images lie below `folder` now, under the same names; those out of use for want of a file come back.
 
         changed_too: take files of other bytes as well; else these stay where they were. Raises StudyError when none is there.
@@ -179,9 +180,9 @@ class StudyUpkeep(StudyReader):
         changed = tuple(r.image_id for r in records if r.image_id in there and r.digest not in (None, there[r.image_id].digest))
         moved = [record for image_id, record in there.items() if changed_too or image_id not in changed]
         journal, by, number = Journal(self.store), who or user(), self.position[0]
-        journal.move(moved, round_index=number, who=by, body={"folder": str(folder.absolute()), "images": len(moved)})
+        journal.move(moved, round_index=number, who=by, body={"folder": absolute(str(folder)), "images": len(moved)})
         restored = journal.include([r.image_id for r in moved if r.image_id in faults], round_index=number, who=by)
-        self.store.put("findings", [_finding_in(folder.absolute(), found) for found in self.store.get("findings") or []])
+        self.store.put("findings", [_finding_in(absolute(str(folder)), found) for found in self.store.get("findings") or []])
         missing = tuple(image_id for image_id, record in found.items() if record is None)
         return Relocated(len(moved), len(restored), missing, () if changed_too else changed)
 
@@ -234,11 +235,11 @@ def given_annotations(dataset: Dataset, images: Iterable[ImageRecord]) -> list[A
     ]
 
 
-def _finding_in(folder: Path, kept: list[object]) -> list[object]:
+def _finding_in(folder: str, kept: list[object]) -> list[object]:
     """What is known of an unfit file, in `folder` where that has a file of its name."""
     kind, _, message, image_id, quarantined = kept
-    moved = folder / str(image_id or "")
-    return [kind, str(moved), message, image_id, quarantined] if moved.is_file() else kept
+    moved = address_in(folder, str(image_id or ""))
+    return [kind, moved, message, image_id, quarantined] if is_local(moved) and Path(moved).is_file() else kept
 
 
 def findings_of(findings: Iterable[Finding]) -> list[list[object]]:
@@ -254,11 +255,11 @@ def _refused(images: Sequence[ImageRecord], there: Mapping[str, ImageRecord]) ->
         if kept is None or (kept.image_id == record.image_id and kept.digest in (None, record.digest)):
             continue
         if kept.image_id == record.image_id:
-            message = f"{record.path}: the study has another image called {record.image_id} ({kept.path}). Put it into a folder of its own."
-            yield Finding(FindingKind.DUPLICATE_ID, record.path, message)
+            message = f"{record.uri}: the study has another image called {record.image_id} ({kept.uri}). Put it into a folder of its own."
+            yield Finding(FindingKind.DUPLICATE_ID, record.uri, message)
         else:
-            message = f"{record.path}: expected a new image, found a copy of {kept.image_id}, which is in the study."
-            yield Finding(FindingKind.DUPLICATE_IMAGE, record.path, message, record.image_id, quarantined=True)
+            message = f"{record.uri}: expected a new image, found a copy of {kept.image_id}, which is in the study."
+            yield Finding(FindingKind.DUPLICATE_IMAGE, record.uri, message, record.image_id, quarantined=True)
 
 
 def _by_a_person(fault: str) -> bool:
@@ -267,22 +268,23 @@ def _by_a_person(fault: str) -> bool:
 
 def _fault_of(record: ImageRecord) -> str | None:
     try:
-        image_size(record.path)
+        image_size(record.uri)
     except ImageError as error:
         return str(error)
     return None
 
 
-def _moved(record: ImageRecord, folder: Path) -> ImageRecord | None:
+def _moved(record: ImageRecord, folder: Address) -> ImageRecord | None:
     """The image as it is below `folder`, or in the place it has below its last folder; None where it is not there or is no image."""
-    path = folder.absolute() / PurePosixPath(record.image_id)
-    if root_of(record) is None and not path.is_file():
-        path = folder.absolute() / record.path.name
+    places = [address_in(folder, record.image_id)]
+    if folder_of(record.uri, record.image_id) is None:
+        places.append(address_in(folder, PurePosixPath(record.uri).name))
+    uri = absolute(next((place for place in places if file_stamp(place) is not None), places[0]))
     try:
-        (width, height), mark = image_size(path), digest(path)
+        (width, height), mark = image_size(uri), digest(uri)
     except ImageError:
         return None
-    return replace(record, path=path, width=width, height=height, digest=mark, stamp=file_stamp(path))
+    return replace(record, uri=uri, width=width, height=height, digest=mark, stamp=file_stamp(uri))
 
 
 def _ends_alike(parts: Sequence[str], wanted: Sequence[str]) -> bool:

@@ -161,4 +161,4 @@ def _sample(folder: Path, rng: np.random.Generator, index: int, width: int, heig
         boxes = Boxes(np.array([[15, 10, 45, 50], [40, 30, 60, 62]], np.float32), np.array([index, 1]))
     path = folder / f"{index}.png"
     Image.fromarray(pixels).save(path)
-    return Sample(ImageRecord(path.name, path, width, height), boxes)
+    return Sample(ImageRecord(path.name, str(path), width, height), boxes)

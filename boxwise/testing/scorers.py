@@ -44,7 +44,7 @@ def _image(folder: Path, index: int, rng: np.random.Generator) -> ImageRecord:
         pixels[:] = [(0, 0, 0), (255, 255, 255), (200, 30, 60)][index]
     path = folder / f"{index}.png"
     Image.fromarray(pixels).save(path)
-    return ImageRecord(path.name, path, width, height)
+    return ImageRecord(path.name, str(path), width, height)
 
 
 @cache

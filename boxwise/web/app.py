@@ -227,28 +227,28 @@ def _add_pictures(app: FastAPI, queue: LabelQueue) -> None:
 
     @app.get("/images/{image_id:path}")
     def whole_picture(image_id: str, request: Request) -> Response:
-        path = queue.record(image_id).path
-        return _cached(request, path, lambda: picture(path))
+        uri = queue.record(image_id).uri
+        return _cached(request, uri, lambda: picture(uri))
 
     @app.get("/previews/{image_id:path}")
     def preview(image_id: str, request: Request) -> Response:
-        path = queue.record(image_id).path
-        return _cached(request, path, lambda: (pictures.preview(path), JPEG))
+        uri = queue.record(image_id).uri
+        return _cached(request, uri, lambda: (pictures.preview(uri), JPEG))
 
     @app.get("/thumbnails/{image_id:path}")
     def thumbnail(image_id: str, request: Request) -> Response:
-        path = queue.record(image_id).path
-        return _cached(request, path, lambda: (pictures.thumbnail(path), JPEG))
+        uri = queue.record(image_id).uri
+        return _cached(request, uri, lambda: (pictures.thumbnail(uri), JPEG))
 
     @app.get("/tiles/{column}/{row}/{image_id:path}")
     def tile(column: int, row: int, image_id: str, request: Request) -> Response:
-        path = queue.record(image_id).path
-        return _cached(request, path, lambda: (pictures.tile(path, column, row), JPEG))
+        uri = queue.record(image_id).uri
+        return _cached(request, uri, lambda: (pictures.tile(uri, column, row), JPEG))
 
 
-def _cached(request: Request, path: Path, read: Callable[[], tuple[bytes, str]]) -> Response:
+def _cached(request: Request, uri: str, read: Callable[[], tuple[bytes, str]]) -> Response:
     """A picture that the browser keeps, and asks about only when its time is over."""
-    tag = etag(path)
+    tag = etag(uri)
     headers = {"etag": tag, "cache-control": "private, max-age=3600"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import PurePosixPath
 from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from boxwise.data import image_store
+from boxwise.data.addresses import absolute
 from boxwise.data.images import read_image, read_reduced
 from boxwise.errors import ImageError
 from boxwise.records import ImageRecord
@@ -35,57 +37,57 @@ class Pictures:
         self._cache = cache
         self._decoding = Lock()
 
-    def thumbnail(self, path: Path) -> bytes:
+    def thumbnail(self, uri: str) -> bytes:
         """At most `SMALL` pixels a side. Raises ImageError."""
-        return self._reduced(path, SMALL, quality=80)
+        return self._reduced(uri, SMALL, quality=80)
 
-    def preview(self, path: Path) -> bytes:
+    def preview(self, uri: str) -> bytes:
         """At most `PREVIEW` pixels a side. Raises ImageError."""
-        return self._reduced(path, PREVIEW, quality=88)
+        return self._reduced(uri, PREVIEW, quality=88)
 
-    def tile(self, path: Path, column: int, row: int) -> bytes:
+    def tile(self, uri: str, column: int, row: int) -> bytes:
         """One square of the original, of `TILE` pixels a side and fewer at the right and lower edge. Raises ImageError outside of it."""
-        found = self._cache.get(_tile_name(path, column, row))
+        found = self._cache.get(_tile_name(uri, column, row))
         if found is None:
             with self._decoding:
-                found = self._cache.get(_tile_name(path, column, row)) or self._cut(path, column, row)
+                found = self._cache.get(_tile_name(uri, column, row)) or self._cut(uri, column, row)
         if found is None:
-            raise ImageError(f"{path}: has no tile {column}, {row}.")
+            raise ImageError(f"{uri}: has no tile {column}, {row}.")
         return found
 
-    def _cut(self, path: Path, column: int, row: int) -> bytes | None:
+    def _cut(self, uri: str, column: int, row: int) -> bytes | None:
         """Every tile goes to the cache, since the decoding is what costs; the one that was asked for."""
         wanted = None
-        for at, content in _tiles(read_image(path)):
-            self._cache.put(_tile_name(path, *at), content)
+        for at, content in _tiles(read_image(uri)):
+            self._cache.put(_tile_name(uri, *at), content)
             wanted = content if at == (column, row) else wanted
         return wanted
 
-    def _reduced(self, path: Path, side: int, *, quality: int) -> bytes:
-        name = f"{version(path)}-{side}"
+    def _reduced(self, uri: str, side: int, *, quality: int) -> bytes:
+        name = f"{version(uri)}-{side}"
         found = self._cache.get(name)
         if found is None:
             with self._decoding:
-                found = jpeg(read_reduced(path, side), quality)
+                found = jpeg(read_reduced(uri, side), quality)
             self._cache.put(name, found)
         return found
 
 
 def is_large(record: ImageRecord) -> bool:
     """Whether a preview is sent first; raises ImageError when the file is gone."""
-    return max(record.width, record.height) > _LARGEST or _stat(record.path)[1] > _MOST_BYTES
+    return max(record.width, record.height) > _LARGEST or image_store.stat(record.uri).size > _MOST_BYTES
 
 
-def picture(path: Path) -> tuple[bytes, str]:
+def picture(uri: str) -> tuple[bytes, str]:
     """(bytes, media type) of a whole image for the browser, which turns it upright by its EXIF orientation as all readers here do.
 
     Raises ImageError when it cannot be read.
     """
-    media = _SHOWN.get(path.suffix.lower())
+    media = _SHOWN.get(PurePosixPath(uri).suffix.lower())
     if media is not None:
-        return path.read_bytes(), media
+        return image_store.read(uri), media
     buffer = io.BytesIO()
-    Image.fromarray(read_image(path)).save(buffer, "PNG")
+    Image.fromarray(read_image(uri)).save(buffer, "PNG")
     return buffer.getvalue(), "image/png"
 
 
@@ -96,19 +98,18 @@ def jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def etag(path: Path) -> str:
+def etag(uri: str) -> str:
     """Changes when the file does. Raises ImageError when it is gone."""
-    modified, size = _stat(path)
-    return f'"{modified:x}-{size:x}"'
+    return f'"{hashlib.sha256(image_store.stat(uri).stamp.encode()).hexdigest()[:16]}"'
 
 
-def version(path: Path) -> str:
+def version(uri: str) -> str:
     """A name for the file as it is now. Raises ImageError when it is gone."""
-    return hashlib.sha256(f"{path.absolute()}|{etag(path)}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{absolute(uri)}|{etag(uri)}".encode()).hexdigest()[:32]
 
 
-def _tile_name(path: Path, column: int, row: int) -> str:
-    return f"{version(path)}-{column}-{row}"
+def _tile_name(uri: str, column: int, row: int) -> str:
+    return f"{version(uri)}-{column}-{row}"
 
 
 def _tiles(pixels: NDArray[np.uint8]) -> Iterator[tuple[tuple[int, int], bytes]]:
@@ -116,12 +117,3 @@ def _tiles(pixels: NDArray[np.uint8]) -> Iterator[tuple[tuple[int, int], bytes]]
     for row, y in enumerate(range(0, pixels.shape[0], TILE)):
         for column, x in enumerate(range(0, pixels.shape[1], TILE)):
             yield (column, row), jpeg(np.ascontiguousarray(pixels[y : y + TILE, x : x + TILE]), 92)
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    """(time of the last change in ns, bytes)."""
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror}).") from None
-    return found.st_mtime_ns, found.st_size

@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ def test_convert_there_and_back(boxwise, digits_folder, tmp_path):
     from boxwise.data.datasets import read_dataset
 
     there, back = read_dataset(digits_folder), read_dataset(tmp_path / "v")
-    assert {r.path.name: r.split for r in there.images} == {r.path.name: r.split for r in back.images}
+    assert {Path(r.uri).name: r.split for r in there.images} == {Path(r.uri).name: r.split for r in back.images}
     assert sum(map(len, there.labels.values())) == sum(map(len, back.labels.values()))
 
 

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ def images(digits, tmp_path_factory):
     folder.mkdir()
     for record in digits.images:
         if record.split is Split.TRAIN:
-            shutil.copyfile(record.path, folder / record.path.name)
+            shutil.copyfile(record.uri, folder / Path(record.uri).name)
     return folder
 
 
@@ -30,9 +31,9 @@ def hand_in(study_folder, digits, target, format_name, boxwise):
     from boxwise.data.formats.names import FORMATS
 
     asked = set(Study.open(study_folder).ask().image_ids)
-    by_name = {record.path.name: record.image_id for record in digits.images}
+    by_name = {Path(record.uri).name: record.image_id for record in digits.images}
     names = {name: by_name[name] for name in asked}
-    records = tuple(replace(r, image_id=r.path.name, split=None) for r in digits.images if r.path.name in names)
+    records = tuple(replace(r, image_id=Path(r.uri).name, split=None) for r in digits.images if Path(r.uri).name in names)
     dataset = replace(digits, images=records, labels={name: digits.labels[image_id] for name, image_id in names.items()}, class_ids=None)
     FORMATS[format_name].write(dataset, target, copy_images=True)
     return boxwise("import", study_folder, target, "--format", format_name)

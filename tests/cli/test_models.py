@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ def study(waiting_study):
 
 
 def test_predict_takes_a_study_and_the_threshold_of_best_f1(boxwise, study, tmp_path):
-    images = study.store.images()[0].path.parent
+    images = Path(study.store.images()[0].uri).parent
     code, out, err = boxwise("predict", study.folder, images, "--out", tmp_path / "drawn", "--device", "cpu")
     assert code == 0, err
     assert f"round 0 of {study.folder}" in out and ("F1 on val is best" in out or "no best F1 is known" in out)

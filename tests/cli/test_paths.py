@@ -16,7 +16,7 @@ def odd(digits, tmp_path):
     """A folder of images with odd names, a label file for one of them, and the folder for the study."""
     folder = tmp_path / ODD
     (folder / "images" / "deep er").mkdir(parents=True)
-    pool = [record.path for record in digits.images if record.split is Split.TRAIN][:8]
+    pool = [record.uri for record in digits.images if record.split is Split.TRAIN][:8]
     names = ["deep er/a b.png", "c%20d.png", "e#f.png", "é.png", "g.png", "h.png", "i.png"]
     if os.name != "nt":
         names.append("back\\slash.png")

@@ -1,6 +1,7 @@
 """A study that lives, through the command line, in SQLite and in PostgreSQL: it grows, is corrected, moves."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -123,7 +124,7 @@ class TestCorrecting:
         flagged, broken = (record.image_id for record in opened.images()[:2])
         opened.quarantine(flagged, "flagged by ann: blurred")
         opened.quarantine(broken, "truncated")
-        path = opened.record(broken).path
+        path = Path(opened.record(broken).uri)
         content = path.read_bytes()
         path.write_bytes(b"no image")
         assert boxwise("include", study, flagged)[0] == 0
@@ -169,7 +170,7 @@ class TestFiles:
 
     def test_an_image_that_is_asked_for_and_gone_is_named_not_the_target(self, study, boxwise, tmp_path):
         opened = Study.open(study)
-        path = opened.record(opened.ask().image_ids[0]).path
+        path = Path(opened.record(opened.ask().image_ids[0]).uri)
         path.unlink()
         code, _, err = boxwise("query", study, "--out", tmp_path / "to_label")
         assert code == 2 and err.startswith(f"Error: {path}: expected the image") and "to_label" not in err
@@ -177,7 +178,7 @@ class TestFiles:
     def test_what_went_bad_in_a_move_comes_back(self, study, boxwise):
         opened = Study.open(study)
         first = opened.images()[0]
-        opened.quarantine(first.image_id, f"{first.path}: no such file")
+        opened.quarantine(first.image_id, f"{first.uri}: no such file")
         opened.exclude([opened.images()[1].image_id], "dark", who="lead")
         moved = shutil.move(study.parent / "images", study.parent / "moved")
         code, out, _ = boxwise("relocate", study, "--images", moved)

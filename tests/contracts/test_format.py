@@ -44,7 +44,7 @@ def geometry(dataset: Dataset) -> dict[str, tuple[bytes, list[str]]]:
 def assert_same(read: Dataset, expected: Dataset) -> None:
     """Equal in all but where the images lie and in which order."""
     where = Path()
-    assert {i.image_id: replace(i, path=where) for i in read.images} == {i.image_id: replace(i, path=where) for i in expected.images}
+    assert {i.image_id: replace(i, uri=where) for i in read.images} == {i.image_id: replace(i, uri=where) for i in expected.images}
     assert (read.classes, read.class_ids) == (expected.classes, expected.class_ids)
     assert read.labels.keys() == expected.labels.keys()
     for image_id, boxes in expected.labels.items():
@@ -75,7 +75,7 @@ class TestFormatContract:
         assert not read.findings
         assert not list((tmp_path / "out").rglob("*.png"))
         assert geometry(read) == geometry(dataset)
-        assert {i.image_id: (i.path, i.split) for i in read.images} == {i.image_id: (i.path, i.split) for i in dataset.images}
+        assert {i.image_id: (i.uri, i.split) for i in read.images} == {i.image_id: (i.uri, i.split) for i in dataset.images}
 
     def test_an_unlabelled_image_stays_unlabelled(self, name: str, dataset: Dataset, tmp_path: Path) -> None:
         partly = replace(dataset, labels={i: boxes for i, boxes in dataset.labels.items() if i != "z.png"})
@@ -120,7 +120,7 @@ class TestFormatContract:
 
     def test_the_later_of_two_copies_is_quarantined(self, name: str, dataset: Dataset, tmp_path: Path) -> None:
         first, last = dataset.images[0], dataset.images[4]
-        shutil.copy(first.path, last.path)
+        shutil.copy(first.uri, last.uri)
         copied = replace(dataset, images=(*dataset.images[:4], replace(last, width=first.width, height=first.height)))
         copied = replace(copied, labels={**{i.image_id: dataset.labels[i.image_id] for i in copied.images[:4]}, "z.png": Boxes.empty()})
         FORMATS[name].write(copied, tmp_path / "out", copy_images=True)

@@ -45,7 +45,7 @@ def test_training_scenes_come_in_runs_of_nearly_equal_frames(folder: Path, scene
     lengths = Counter(_run(record.image_id) for record in train)
     assert max(lengths.values()) <= 12
     assert sum(length for length in lengths.values() if length >= 3) > len(train) / 3
-    pixels = {record.image_id: read_image(record.path).astype(float) for record in train}
+    pixels = {record.image_id: read_image(record.uri).astype(float) for record in train}
     pairs = list(pairwise(train))
     within = [np.abs(pixels[a.image_id] - pixels[b.image_id]).mean() for a, b in pairs if _run(a.image_id) == _run(b.image_id)]
     across = [np.abs(pixels[a.image_id] - pixels[b.image_id]).mean() for a, b in pairs if _run(a.image_id) != _run(b.image_id)]
@@ -83,5 +83,5 @@ def test_same_seed_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
 def test_other_sizes_scale_the_digits(tmp_path: Path) -> None:
     scenes = make_digits(tmp_path, seed=0, images=30, imgsz=192)
     xyxy = np.concatenate([boxes.xyxy for boxes in scenes.labels.values()])
-    assert read_image(scenes.images[0].path).shape == (192, 192, 3)
+    assert read_image(scenes.images[0].uri).shape == (192, 192, 3)
     assert 20 < np.median(xyxy[:, 3] - xyxy[:, 1]) < 64

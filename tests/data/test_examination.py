@@ -36,7 +36,7 @@ def test_a_scene_seen_twice_in_two_splits_is_a_leak_and_others_are_none(tmp_path
     records = [ImageRecord(f"{n}.png", tmp_path / f"{n}.png", 100, 80, Split.TRAIN if n < 15 else Split.TEST) for n in range(20)]
     again = ImageRecord("again.jpg", tmp_path / "again.jpg", 100, 80, Split.VAL)
     (leak,) = near_duplicates([*records, again])
-    assert (leak.kind, leak.image_id, leak.twin) == (FindingKind.NEAR_DUPLICATE, "again.jpg", tmp_path / "3.png")
+    assert (leak.kind, leak.image_id, leak.twin) == (FindingKind.NEAR_DUPLICATE, "again.jpg", str(tmp_path / "3.png"))
     assert "again.jpg of val looks like 3.png of train" in leak.message
     same_split = ImageRecord("again.jpg", tmp_path / "again.jpg", 100, 80, Split.TRAIN)
     assert not near_duplicates([*records, same_split])

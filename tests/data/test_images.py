@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from boxwise.data.images import digest, find_images, image_size, read_image, verify_image, write_image
+from boxwise.data.image_store import find_images
+from boxwise.data.images import digest, image_size, read_image, verify_image, write_image
 from boxwise.errors import ImageError
 
 

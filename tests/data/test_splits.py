@@ -1,6 +1,7 @@
 """VOC07+12 and COCO 2017, on tiny folders laid out as the downloads are."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def test_coco_tests_on_val2017_although_ids_of_both_parts_are_the_same(coco):
     of = {split: [r for r in found.images if r.split is split] for split in Split}
     assert [len(of[split]) for split in (Split.TRAIN, Split.VAL, Split.TEST)] == [18, 2, 5]
     assert {r.image_id for r in of[Split.TEST]} == {f"val2017/{n:012}.jpg" for n in range(5)}
-    assert all(r.path.is_file() for r in found.images)
+    assert all(Path(r.uri).is_file() for r in found.images)
     assert found.classes == ("cat", "dog") and found.class_ids == (17, 18)
     assert len(found.labels["train2017/000000000019.jpg"]) == 0  # no annotation: no object, as COCO means it
     assert found.labels["val2017/000000000000.jpg"].xyxy.tolist() == [[1, 2, 6, 8]]

@@ -67,7 +67,7 @@ class TestImageBatches:
         assert "0002.jpg" in unreadable["0002.jpg"]
         for batch in batches:
             for image, one in zip(batch.pixels, batch.records, strict=True):
-                assert torch.equal(image, resized(decode(one.path), InputSpec(32)))
+                assert torch.equal(image, resized(decode(one.uri), InputSpec(32)))
 
     @pytest.mark.parametrize("workers", [0, 1])
     def test_leaves_the_global_generator_alone(self, tmp_path, workers):

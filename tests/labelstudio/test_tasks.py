@@ -7,7 +7,7 @@ from boxwise.errors import BoxwiseError
 from boxwise.labelstudio.tasks import boxes_of, configured_classes, key_of, labelling_config, score_of, task_of
 from boxwise.records import Annotation, ImageRecord, Proposals, QueryItem, Source
 
-RECORD = ImageRecord("b/ü.png", None, 1733, 977)
+RECORD = ImageRecord("b/ü.png", "", 1733, 977)
 SIZE = (RECORD.width, RECORD.height)
 
 
@@ -22,7 +22,7 @@ def test_percent_and_back_moves_no_box_by_a_ten_thousandth_of_a_pixel():
     for width, height in ((1733, 977), (31, 17), (8191, 6143)):
         corners = np.sort(rng.uniform(0, 1, (200, 2, 2)), axis=1).reshape(200, 4) * [width, height, width, height]
         boxes = Boxes(corners, rng.integers(0, 3, 200), rng.random(200), ids=np.array([f"r2-{n}" for n in range(200)], object))
-        record = ImageRecord("a.png", None, width, height)
+        record = ImageRecord("a.png", "", width, height)
         result = made(Proposals("a.png", boxes, np.zeros(200, bool)), record=record)["predictions"][0]["result"]
         back = boxes_of(result, record, CLASSES, subject="a.png")
         assert back.labels.tolist() == boxes.labels.tolist() and back.ids.tolist() == boxes.ids.tolist()

@@ -113,11 +113,11 @@ def test_an_unreadable_image_is_quarantined_and_not_asked_about(create, tmp_path
     drawn = create("ask.mode=review", name="one").ask().image_ids
     study = create("ask.mode=review", name="other")
     (gone,) = (record for record in study.store.pool() if record.image_id == drawn[0])
-    gone.path.rename(tmp_path / "away")
+    Path(gone.uri).rename(tmp_path / "away")
     try:
         assert study.ask().image_ids == drawn[1:]
     finally:
-        (tmp_path / "away").rename(gone.path)
+        (tmp_path / "away").rename(gone.uri)
     assert gone.image_id in study.quarantined()
 
 

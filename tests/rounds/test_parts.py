@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from time import monotonic, sleep
 
 import numpy as np
@@ -129,10 +130,10 @@ class TestShards:
     def test_a_study_whose_images_move_meanwhile_goes_on(self, study, in_one, tmp_path):
         study.inspect_shard(parts.Shard(1, 2))
         first = study.pool()[0]
-        folder = first.path.parents[len(first.image_id.split("/")) - 1]
+        folder = Path(first.uri).parents[len(first.image_id.split("/")) - 1]
         study.relocate(shutil.copytree(folder, tmp_path / "moved"))
         context = study._context(None, None)
-        assert all(str(image.path).startswith(str(tmp_path)) for image in parts.begun(context, 0, context.load(0)).plan.images)
+        assert all(image.uri.startswith(str(tmp_path)) for image in parts.begun(context, 0, context.load(0)).plan.images)
         study.step()
         assert results(study) == in_one
 

@@ -225,7 +225,7 @@ class TestAnotherDataSetInTheSameFolder:
         assert (plan.folder / "data.json").read_text() == before and not plan.cell_folder("dual", 2).exists()
 
     def test_the_order_of_images_and_where_they_lie_do_not_matter(self, plan, cells, tmp_path):
-        images = tuple(replace(record, path=tmp_path / record.image_id) for record in reversed(plan.dataset.images))
+        images = tuple(replace(record, uri=tmp_path / record.image_id) for record in reversed(plan.dataset.images))
         simulate(replace(plan, dataset=replace(plan.dataset, images=images)))
 
     def test_a_folder_that_says_nothing_of_its_data_is_taken_and_recorded(self, plan, cells):

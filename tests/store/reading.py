@@ -12,7 +12,7 @@ def answers_of(store: Store) -> dict[str, Any]:
     labelling, images = LabellingStore(store), [*store.images(), *(r for i in store.quarantined() if (r := store.record(i)))]
     answers = {
         "facts_of_study": {key: store.get(key) for key in ("classes", "class_ids", "findings", "position")},
-        "images": [[r.image_id, r.path.as_posix(), r.width, r.height, r.split, r.source_id] for r in images],
+        "images": [[r.image_id, r.uri, r.width, r.height, r.split, r.source_id] for r in images],
         "pool": [record.image_id for record in store.pool()],
         "quarantined": store.quarantined(),
         "labels": {split: {i: _annotation(a) for i, a in store.annotations(split).items()} for split in Split},

@@ -167,7 +167,7 @@ def test_a_quarantined_image_keeps_its_record_its_labels_and_the_first_reason(st
     store.quarantine("a.jpg", "truncated")
     store.quarantine("a.jpg", "flagged by ben: dark")
     assert store.quarantined() == {"a.jpg": "truncated"}
-    assert store.record("a.jpg").path == Path("/data/a.jpg") and store.record("z.jpg") is None
+    assert store.record("a.jpg").uri == "/data/a.jpg" and store.record("z.jpg") is None
     assert store.annotation("a.jpg").boxes.equals(BOX) and "a.jpg" not in store.annotations(Split.TRAIN)
 
 

@@ -3,6 +3,7 @@
 import io
 import re
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -226,7 +227,7 @@ class TestPictures:
     def test_kept_by_the_browser_until_the_file_changes(self, page, queue):
         record = queue.study.store.images()[0]
         first = page.get(f"/images/{record.image_id}")
-        assert first.content == record.path.read_bytes()
+        assert first.content == Path(record.uri).read_bytes()
         again = page.get(f"/images/{record.image_id}", headers={"if-none-match": first.headers["etag"]})
         assert again.status_code == 304 and not again.content
         small = page.get(f"/thumbnails/{record.image_id}")

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -127,8 +128,8 @@ def test_a_large_picture_comes_reduced_and_near_by_in_its_own_pixels(waiting_stu
     record = record_of(study, study.ask().image_ids[0])
     pixels = np.zeros((3000, 4000, 3), np.uint8)
     pixels[:, ::2] = 255  # lines of a pixel: grey where it is reduced
-    Image.fromarray(pixels).save(record.path.with_suffix(".large.png"))
-    large = replace(record, path=record.path.with_suffix(".large.png"), width=4000, height=3000)
+    Image.fromarray(pixels).save(Path(record.uri).with_suffix(".large.png"))
+    large = replace(record, uri=Path(record.uri).with_suffix(".large.png"), width=4000, height=3000)
     Journal(study.store).move([large], round_index=0, who="anna", body={})
     with serving(study) as port:
         page = browsing().new_page()
@@ -151,7 +152,7 @@ def test_a_large_picture_comes_reduced_and_near_by_in_its_own_pixels(waiting_stu
         assert left % 1024 == 0 and tile.evaluate("tile => tile.naturalWidth") <= 1024
         content = httpx.get(f"http://127.0.0.1:{port}/previews/{record.image_id}").content
         assert max(Image.open(io.BytesIO(content)).size) == 2048
-    record.path.with_suffix(".large.png").unlink()
+    Path(record.uri).with_suffix(".large.png").unlink()
 
 
 def test_boxes_and_classes_are_hidden_and_shown(waiting_study, person):

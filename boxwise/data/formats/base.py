@@ -14,6 +14,7 @@ from typing import Protocol
 from unicodedata import category
 
 from boxwise.boxes import Boxes
+from boxwise.data.addresses import Address
 from boxwise.records import ImageRecord
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
@@ -45,23 +46,24 @@ class FindingKind(StrEnum):
 class Finding:
     """One fault: the file, what was expected and found, and whether its image was taken out.
 
-    image_id: the image concerned, if one is. quarantined: the image is not in the data set's `images`.
+    path: the file, or the address of an image; kept as a string. image_id: the image concerned, if one is. quarantined: the image is not in
+    the data set's `images`.
     box: x1, y1, x2, y2 of the box concerned, in pixels of the image as it was read, if one is. picture: where the image lies, if known;
     twin: the image that it is compared with.
     """
 
     kind: FindingKind
-    path: Path
+    path: Address
     message: str
     image_id: str | None = None
     quarantined: bool = False
     box: tuple[float, float, float, float] | None = None
-    picture: Path | None = None
-    twin: Path | None = None
+    picture: str | None = None
+    twin: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", printable(self.message))
-        object.__setattr__(self, "path", Path(printable(str(self.path))))
+        object.__setattr__(self, "path", printable(str(self.path)))
         object.__setattr__(self, "image_id", None if self.image_id is None else printable(self.image_id))
 
 
@@ -120,7 +122,7 @@ class Reader(Protocol):
     def read(
         self,
         labels: Path,
-        images: Path | None = None,
+        images: Address | None = None,
         *,
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,

@@ -129,7 +129,7 @@ def _repeated(reading: Reading, kept: NDArray[np.int64], record: ImageRecord) ->
     message = f"{reading.path}: {reading.subject}expected each box once, found {len(rows)} of {len(reading.names)} repeated word for word"
     message += f" (box {shown}; {reading.names[rows[0]]!r} first); one of each is kept."
     where = tuple(clipped(reading.xyxy, record)[rows[0]].tolist())
-    return [Finding(FindingKind.DUPLICATE_BOX, reading.path, message, record.image_id, box=where, picture=record.path)]
+    return [Finding(FindingKind.DUPLICATE_BOX, reading.path, message, record.image_id, box=where, picture=record.uri)]
 
 
 def _shape_finding(readings: Sequence[Reading]) -> list[Finding]:
@@ -210,7 +210,7 @@ def _class_faults(reading: Reading, index: Mapping[str, int], record: ImageRecor
             )
             message = f"{reading.path}: {reading.subject}box {row} has the unknown class {name!r}. Expected {known}."
             where = tuple(reading.xyxy[row - 1].tolist())
-            yield Finding(FindingKind.UNKNOWN_CLASS, reading.path, message, record.image_id, True, where, record.path)
+            yield Finding(FindingKind.UNKNOWN_CLASS, reading.path, message, record.image_id, True, where, record.uri)
 
 
 def _box_faults(reading: Reading, record: ImageRecord) -> Iterable[Finding]:
@@ -220,7 +220,7 @@ def _box_faults(reading: Reading, record: ImageRecord) -> Iterable[Finding]:
         if problem:
             message = f"{reading.path}: {reading.subject}box {row + 1} ({name!r}) {problem}"
             corners = tuple(box.tolist()) if np.isfinite(box).all() else None
-            yield Finding(FindingKind.BAD_BOX, reading.path, message, record.image_id, True, corners, record.path)
+            yield Finding(FindingKind.BAD_BOX, reading.path, message, record.image_id, True, corners, record.uri)
 
 
 def _box_problem(box: NDArray[np.float64], inside: NDArray[np.float32], record: ImageRecord) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from boxwise.boxes import Boxes
+from boxwise.data.addresses import Address
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.coco_parser import Parsed, Parser
@@ -48,7 +49,7 @@ class Coco:
     def read(
         self,
         labels: Path,
-        images: Path | None = None,
+        images: Address | None = None,
         *,
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,
@@ -134,7 +135,7 @@ def _merged(parsed: Sequence[Parsed]) -> tuple[list[Listed], list[Finding]]:
             best[image.image_id] = max(first, image, key=lambda one: STRICTNESS[one.split])
             counts = best[image.image_id].source
             message = f"{image.source}: expected {image.image_id} in one file, found it in {first.source} too; {counts} counts."
-            findings.append(Finding(FindingKind.DUPLICATE_ID, image.source or image.path, message, image.image_id))
+            findings.append(Finding(FindingKind.DUPLICATE_ID, image.source or image.uri, message, image.image_id))
     return list(best.values()), findings
 
 

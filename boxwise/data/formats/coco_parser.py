@@ -130,7 +130,7 @@ class Parser:
         outside = PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or bool(Path(name).drive) or "\0" in name
         image_id = (None if outside else self.index.ending_in(name, split)) or self._by_name(file_name)
         if image_id is None and outside:
-            message = f"images[{row}] has file_name {file_name!r}. Expected a path inside {self.index.folder}."
+            message = f"images[{row}] has file_name {file_name!r}. Expected a path inside {self.index}."
             self._fault(message, image_id=name, out=True)
             return None
         stated = self._size(entry, row)

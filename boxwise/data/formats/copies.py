@@ -32,16 +32,16 @@ def _copy_findings(group: Sequence[ImageRecord], readings: Mapping[str, Reading]
     """Which of the copies are taken out, and whether their labels disagree."""
     kept = max(group, key=lambda r: (_weight(readings.get(r.image_id)), r.image_id not in faulty, STRICTNESS[r.split]))
     for record in (record for record in group if record is not kept):
-        message = f"{record.path}: expected an image of its own, found a byte-for-byte copy of {kept.image_id}."
+        message = f"{record.uri}: expected an image of its own, found a byte-for-byte copy of {kept.image_id}."
         yield Finding(
-            FindingKind.DUPLICATE_IMAGE, record.path, message, record.image_id, quarantined=True, picture=record.path, twin=kept.path
+            FindingKind.DUPLICATE_IMAGE, record.uri, message, record.image_id, quarantined=True, picture=record.uri, twin=kept.uri
         )
     said = [record for record in group if _weight(readings.get(record.image_id)) > 1]
     if len({_content(readings[record.image_id], record) for record in said}) > 1:
         others = ", ".join(record.image_id for record in said if record is not kept)
-        message = f"{kept.path}: expected equal labels for copies of one image, found others for {others}. "
+        message = f"{kept.uri}: expected equal labels for copies of one image, found others for {others}. "
         message += f"Those of {kept.image_id} are kept."
-        yield Finding(FindingKind.CONFLICTING_LABELS, kept.path, message, kept.image_id, picture=kept.path)
+        yield Finding(FindingKind.CONFLICTING_LABELS, kept.uri, message, kept.image_id, picture=kept.uri)
 
 
 def _weight(reading: Reading | None) -> int:

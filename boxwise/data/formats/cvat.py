@@ -18,6 +18,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 
 from boxwise.boxes import Boxes
+from boxwise.data.addresses import Address
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.cvat_shapes import corners_of, frames_of, has_no_extent, is_area
@@ -60,7 +61,7 @@ class Cvat:
     def read(
         self,
         labels: Path,
-        images: Path | None = None,
+        images: Address | None = None,
         *,
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,
@@ -153,7 +154,7 @@ def _entry(path: Path, element: Element, row: int, index: ImageIndex, exact: Set
     by_name = None if by_name in exact else by_name
     image_id = image_id or by_name
     if image_id is None and outside:
-        message = f"{path}: image {row} has the name {element.get('name')!r}. Expected a path inside {index.folder}."
+        message = f"{path}: image {row} has the name {element.get('name')!r}. Expected a path inside {index}."
         fault = Finding(FindingKind.BAD_LABEL_FILE, path, message, name or None, quarantined=True)
         return _Entry(Reading(path, (), np.zeros((0, 4))), name, findings=[fault])
     image_id = image_id or name
@@ -223,7 +224,7 @@ def _frames(path: Path, root: Element, index: ImageIndex) -> list[_Entry]:
     ]
     if entries:
         return entries
-    message = f"{path}: expected frames such as frame_000000.png in {index.folder}, found none for {len(tracks)} tracks of a video. "
+    message = f"{path}: expected frames such as frame_000000.png in {index}, found none for {len(tracks)} tracks of a video. "
     message += "Export the task as 'CVAT for images 1.1', or add the frames."
     return [_Entry(Reading(path, (), np.zeros((0, 4))), findings=[Finding(FindingKind.BAD_LABEL_FILE, path, message)])]
 

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from boxwise.data.addresses import IMAGE_SUFFIXES
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.cvat import is_cvat
 from boxwise.data.formats.layout import is_file, is_folder, split_named
 from boxwise.data.formats.xml import root_tag
 from boxwise.data.formats.yolo_layouts import SHEETS
 from boxwise.data.formats.yolo_lines import parse
-from boxwise.data.images import IMAGE_SUFFIXES
 from boxwise.errors import BoxwiseError
 
 _DEPTH, _HEAD, _TRIED = 2, 1 << 16, 20

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from boxwise.data.addresses import Address, is_local
 from boxwise.data.formats.base import Dataset, Progress
 from boxwise.data.formats.checking import assemble
 from boxwise.data.formats.layout import ImageIndex, existing
@@ -14,9 +15,9 @@ from boxwise.data.formats.listing import Listed, check_images
 from boxwise.errors import BoxwiseError
 
 
-def read_folder(images: Path, *, verify: bool = True, progress: Progress | None = None) -> Dataset:
+def read_folder(images: Address, *, verify: bool = True, progress: Progress | None = None) -> Dataset:
     """All images below `images`, checked; broken ones and copies become findings. Raises BoxwiseError when there is none."""
-    index = ImageIndex(existing(images, "a folder of images"))
+    index = ImageIndex(existing(Path(images), "a folder of images") if is_local(images) else images)
     if not index.paths:
         raise BoxwiseError(f"{images}: expected a folder with images, found none.")
     listed = [Listed(image_id, path) for image_id, path in index.paths.items()]

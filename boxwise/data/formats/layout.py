@@ -10,10 +10,12 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from boxwise.data import image_store
+from boxwise.data.addresses import IMAGE_SUFFIXES, Address, address_in, is_local
 from boxwise.data.formats.base import Dataset, is_unspeakable, printable
-from boxwise.data.images import IMAGE_SUFFIXES, find_images
+from boxwise.data.image_store import below
 from boxwise.errors import BoxwiseError
 from boxwise.files import replacing, walk
 from boxwise.records import Split
@@ -31,6 +33,7 @@ _SPLIT_WORDS = {
 JSON, XML = "[jJ][sS][oO][nN]", "[xX][mM][lL]"  # suffixes in any case, for patterns
 _WRITERS = 16
 _DEEPEST = 32  # parts of a foreign path that are compared
+_FOREIGN = re.compile(r"[a-z][a-z0-9+]+:/(?=[^/])")  # what a Path makes of s3://bucket; longer than a drive of Windows
 _HASHED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 STRICTNESS: dict[Split | None, int] = {None: -1, Split.TRAIN: 0, Split.VAL: 1, Split.TEST: 2}
 
@@ -64,6 +67,8 @@ def _has_images(folder: Path) -> bool:
 
 def existing(path: Path, kind: str) -> Path:
     """`path`, or a BoxwiseError that says what was expected there."""
+    if _FOREIGN.match(str(path)):
+        raise BoxwiseError(f"{path}: expected {kind} on this machine: labels are read here alone. Copy them first.")
     if not is_file(path) and not is_folder(path):
         raise BoxwiseError(f"{path}: expected {kind}, found no such file or folder.")
     return path
@@ -129,14 +134,22 @@ def name_fault(image_id: str) -> str:
     """What keeps a name out of lists and label files, or ''."""
     if any(map(is_unspeakable, image_id)):
         return "Expected a name in UTF-8 without line breaks and other control characters; rename the file."
+    if _leads_out(image_id):
+        return "Expected a path that stays below the folder of images, from its first part to its last; rename the file."
     return ""
+
+
+def _leads_out(image_id: str) -> bool:
+    """Whether a folder joined with the name would be another place: object stores take any name."""
+    plain = PurePosixPath(image_id.replace("\\", "/"))
+    return ".." in plain.parts or plain.is_absolute() or bool(PureWindowsPath(image_id).drive) or "//" in image_id
 
 
 def check_names(dataset: Dataset) -> None:
     """Raises BoxwiseError for an image whose name a list of one name a line cannot hold."""
     for record in dataset.images:
         if fault := name_fault(record.image_id):
-            raise BoxwiseError(f"{printable(str(record.path))}: {fault}")
+            raise BoxwiseError(f"{printable(record.uri)}: {fault}")
 
 
 def unhashed(name: str) -> str | None:
@@ -165,7 +178,7 @@ def write_texts(texts: Mapping[Path, str]) -> None:
 def place_images(dataset: Dataset, folder: Path) -> None:
     """Copy every image to `folder`/image_id; one that is there already with the same size and time is left."""
     with ThreadPoolExecutor(_WRITERS) as pool:
-        list(pool.map(lambda record: _place(record.path, folder / record.image_id), dataset.images))
+        list(pool.map(lambda record: _place(record.uri, folder / record.image_id), dataset.images))
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -173,10 +186,19 @@ def _write_text(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
-def _place(source: Path, destination: Path) -> None:
-    if not _is_copy(source, destination):
+def _place(source: str, destination: Path) -> None:
+    if not is_local(source):
+        _download(source, destination)
+    elif not _is_copy(Path(source), destination):
         with replacing(destination) as aside:
             shutil.copy2(source, aside)
+
+
+def _download(source: str, destination: Path) -> None:
+    content = image_store.read(source)
+    if not destination.exists() or destination.read_bytes() != content:
+        with replacing(destination) as aside:
+            aside.write_bytes(content)
 
 
 def _is_copy(source: Path, destination: Path) -> bool:
@@ -187,20 +209,26 @@ def _is_copy(source: Path, destination: Path) -> bool:
 
 
 class ImageIndex:
-    """The images below one folder, to be found by id, by stem or by the end of their path."""
+    """The images below one folder, to be found by id, by stem or by the end of their path.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.paths = {path.relative_to(folder).as_posix(): path for path in find_images(folder)} if is_folder(folder) else {}
+    paths: image id → address. folder: to compare paths with; nothing of a remote store is opened by it.
+    """
+
+    def __init__(self, folder: Address) -> None:
+        self._address, self.folder = folder, Path(folder)
+        self.paths = below(folder) if not is_local(folder) or is_folder(self.folder) else {}
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for image_id in self.paths:
             self._by_stem[stem_of(image_id)].append(image_id)
             self._by_name[PurePosixPath(image_id).name].append(image_id)
 
-    def path(self, image_id: str) -> Path:
+    def __str__(self) -> str:
+        return str(self._address)
+
+    def path(self, image_id: str) -> str:
         """Where the image lies, or would lie."""
-        return self.paths.get(image_id, self.folder / image_id)
+        return self.paths.get(image_id) or address_in(self._address, image_id)
 
     def with_stem(self, stem: str, file_name: str = "") -> str | None:
         """The image called `stem` apart from its suffix; of several the one that `file_name` names."""

@@ -11,23 +11,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from boxwise.data import image_store
+from boxwise.data.addresses import Address, is_local, name_of, parent
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Finding, FindingKind, Progress, printable
 from boxwise.data.formats.layout import ImageIndex, is_file, name_fault
 from boxwise.data.images import digest, image_size, orientation, verify_image
-from boxwise.data.watching import file_stamp
-from boxwise.errors import ImageError
+from boxwise.errors import ImageError, MissingImageError
 from boxwise.records import ImageRecord, Split
+
+_WAITING = 32  # threads where images come over a network: the store says how many it downloads side by side
 
 
 @dataclass(frozen=True)
 class Listed:
     """An image as a label file or folder lists it, before it was opened.
 
-    size: (width, height) that `source`, the label file, states; None when it states none.
+    uri: its address. size: (width, height) that `source`, the label file, states; None when it states none.
     """
 
     image_id: str
-    path: Path
+    uri: str
     split: Split | None = None
     source_id: int | str | None = None
     size: tuple[int, int] | None = None
@@ -81,7 +84,7 @@ def check_images(
             findings.append(fault)
         elif measured.size is not None:
             mark = (measured.digest, measured.stamp)
-            records.append(ImageRecord(image.image_id, image.path, *measured.size, image.split, image.source_id, *mark))
+            records.append(ImageRecord(image.image_id, image.uri, *measured.size, image.split, image.source_id, *mark))
             digests |= {image.image_id: measured.digest} if measured.digest else {}
             turns |= {image.image_id: measured.turn} if measured.turn > 1 else {}
         if progress is not None:
@@ -113,41 +116,44 @@ def unlisted(index: ImageIndex, listed: Iterable[str | None], source: Path) -> l
     """A note on the images of the folder that `source`, a file that lists images, does not list, if there are any."""
     left = sorted(set(index.paths) - set(listed))
     count = len(index.paths)
-    return [f"{len(left)} of the {count} images in {index.folder} are not listed in {source} (first: {left[0]})."] if left else []
+    return [f"{len(left)} of the {count} images in {index} are not listed in {source} (first: {left[0]})."] if left else []
 
 
 def _measure(listed: Sequence[Listed], verify: bool, coordinates: Coordinates) -> Iterable[_Measured]:
     """Sizes and digests in order; threads, since decoding and hashing release the interpreter's lock."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        yield from pool.map(lambda image: _measure_one(image.path, verify, coordinates.raw), listed)
+    threads = min(8, os.cpu_count() or 1) if all(is_local(image.uri) for image in listed) else _WAITING
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(lambda image: _measure_one(image.uri, verify, coordinates.raw), listed)
 
 
-def _measure_one(path: Path, verify: bool, raw: bool) -> _Measured:
-    if not is_file(path):
+def _measure_one(uri: str, verify: bool, raw: bool) -> _Measured:
+    if is_local(uri) and not is_file(Path(uri)):
         return _Measured()
     try:
-        stamp = file_stamp(path)  # before the bytes are read, so that a change on the way is noticed later
-        size, fingerprint = (verify_image(path), digest(path)) if verify else (image_size(path), None)
-        return _Measured(size, fingerprint, stamp, orientation(path) if raw else 1)
+        stamp = image_store.stat(uri).stamp  # before the bytes are read, so that a change on the way is noticed later
+        size, fingerprint = (verify_image(uri), digest(uri)) if verify else (image_size(uri), None)
+        return _Measured(size, fingerprint, stamp, orientation(uri) if raw else 1)
+    except MissingImageError:
+        return _Measured()
     except ImageError as error:
         return _Measured(fault=str(error))
 
 
 def _image_fault(image: Listed, measured: _Measured) -> Finding | None:
-    def fault(kind: FindingKind, path: Path, message: str) -> Finding:
-        return Finding(kind, path, message, image.image_id, quarantined=True, picture=image.path)
+    def fault(kind: FindingKind, path: Address, message: str) -> Finding:
+        return Finding(kind, path, message, image.image_id, quarantined=True, picture=image.uri)
 
     said = name_fault(image.image_id)
     if said:
-        holder = image.source or image.path.parent
+        holder = image.source or parent(image.uri)
         return fault(FindingKind.BAD_NAME, holder, f"{holder}: an image is called '{printable(image.image_id)}'. {said}")
-    if not is_file(image.path):
-        where = f"{image.source}: " if image.source else ""
-        return fault(FindingKind.MISSING_IMAGE, image.source or image.path, f"{where}expected the image {image.path}, found no such file.")
     if measured.fault is not None:
-        return fault(FindingKind.CORRUPT_IMAGE, image.path, measured.fault)
+        return fault(FindingKind.CORRUPT_IMAGE, image.uri, measured.fault)
+    if measured.size is None:
+        where = f"{image.source}: " if image.source else ""
+        return fault(FindingKind.MISSING_IMAGE, image.source or image.uri, f"{where}expected the image {image.uri}, found no such file.")
     if image.size is not None and image.size != measured.labelled_size:
-        return fault(FindingKind.SIZE_MISMATCH, image.source or image.path, _size_message(image, measured.labelled_size or (0, 0)))
+        return fault(FindingKind.SIZE_MISMATCH, image.source or image.uri, _size_message(image, measured.labelled_size or (0, 0)))
     return None
 
 
@@ -156,4 +162,4 @@ def _size_message(image: Listed, size: tuple[int, int]) -> str:
     turned = ""
     if (height, width) == size:
         turned = " The two are swapped: if the labels were drawn without the photo's EXIF orientation, read them with --labels-in raw."
-    return f"{image.source}: says {width} x {height} pixels. Expected {size[0]} x {size[1]} as in {image.path.name}.{turned}"
+    return f"{image.source}: says {width} x {height} pixels. Expected {size[0]} x {size[1]} as in {name_of(image.uri)}.{turned}"

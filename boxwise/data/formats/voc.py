@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
+from boxwise.data.addresses import Address
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import (
@@ -59,7 +60,7 @@ class Voc:
     def read(
         self,
         labels: Path,
-        images: Path | None = None,
+        images: Address | None = None,
         *,
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,
@@ -110,11 +111,11 @@ class _Folders:
 
     root: Path
     annotations: Path
-    images: Path
+    images: Address
     sets: Path
 
     @staticmethod
-    def of(labels: Path, images: Path | None) -> _Folders:
+    def of(labels: Path, images: Address | None) -> _Folders:
         root = labels.parent if labels.name == "Annotations" else labels
         annotations = first_folder((root / "Annotations", root / "annotations", labels))
         beside = (root / "JPEGImages", root / "images", annotations)
@@ -221,7 +222,7 @@ def _splits(folder: Path, index: ImageIndex, labelled: Mapping[str, str]) -> tup
             image_id = _listed_id(entry, index) or _listed_id(entry.strip(), index) or labelled.get(entry.strip())
             if image_id is None:
                 if entry.strip():
-                    message = f"{path}: lists {entry.strip()!r}. Expected an image of that name in {index.folder}."
+                    message = f"{path}: lists {entry.strip()!r}. Expected an image of that name in {index}."
                     findings.append(Finding(FindingKind.MISSING_IMAGE, path, message, entry.strip(), quarantined=True))
                 continue
             before = splits.setdefault(image_id, split)

@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 
 from boxwise.boxes import Boxes
+from boxwise.data.addresses import Address
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import check_names, existing, place_images, shared_stems, write_texts
@@ -38,7 +39,7 @@ class Yolo:
     def read(
         self,
         labels: Path,
-        images: Path | None = None,
+        images: Address | None = None,
         *,
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,

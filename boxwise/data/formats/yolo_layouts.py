@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from boxwise.data.addresses import Address
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.layout import (
     STRICTNESS,
@@ -160,7 +161,7 @@ def _keypoints(shape: Any) -> int:
     return int(shape[0]) * int(shape[1])
 
 
-def locate(sheet: Sheet, images: Path | None) -> tuple[ImageIndex, Folders]:
+def locate(sheet: Sheet, images: Address | None) -> tuple[ImageIndex, Folders]:
     """Images in images/ below the base, or where labels/ has images/ as its twin, or in the base itself."""
     base = sheet.base
     twin = Path(swapped(PurePosixPath(base.absolute().as_posix()), "labels", "images"))
@@ -232,7 +233,7 @@ def _by_name(files: Iterable[Path], index: ImageIndex, owner: Mapping[str, Path]
 
 def _ownerless(path: Path, folders: Folders, index: ImageIndex) -> Finding:
     root = folders.base if path.is_relative_to(folders.base) else index.folder
-    message = f"{path}: expected an image {path.stem}.* in {index.folder}, found none."
+    message = f"{path}: expected an image {path.stem}.* in {index}, found none."
     image_id = path.relative_to(root).with_suffix("").as_posix()
     return Finding(FindingKind.MISSING_IMAGE, path, message, image_id, quarantined=True)
 
@@ -293,7 +294,7 @@ def _listed_members(path: Path, index: ImageIndex, findings: list[Finding]) -> l
         if image_id is not None:
             members.append(image_id)
         elif line.strip():
-            message = f"{path}: lists {line.strip()[:200]!r}. Expected an image in {index.folder}."
+            message = f"{path}: lists {line.strip()[:200]!r}. Expected an image in {index}."
             findings.append(Finding(FindingKind.MISSING_IMAGE, path, message, _image_id(Path(line.strip()), path.parent, index), True))
     return members
 

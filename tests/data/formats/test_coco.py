@@ -121,7 +121,7 @@ def test_a_file_name_cannot_leave_the_image_folder(root: Path, name: str) -> Non
     read = _read(root, content)
     assert (FindingKind.BAD_LABEL_FILE, name.replace("\\", "/").replace("\0", "\\x00"), True) in _faults(read)
     assert {i.image_id for i in read.images} == {"b.png", "c.png"}
-    assert all(image.path.is_relative_to(root) for image in read.images)
+    assert all(Path(image.uri).is_relative_to(root) for image in read.images)
 
 
 @pytest.mark.parametrize("bbox", [

@@ -20,10 +20,11 @@ from formats_scenario import HEIGHT, WIDTH, make
 from mutations import Files, mutate
 
 from boxwise.boxes import Boxes
+from boxwise.data.addresses import IMAGE_SUFFIXES
 from boxwise.data.datasets import read_dataset
 from boxwise.data.formats.base import Dataset
 from boxwise.data.formats.names import FORMATS, READERS
-from boxwise.data.images import IMAGE_SUFFIXES, write_image
+from boxwise.data.images import write_image
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Split
 
@@ -98,7 +99,7 @@ def original(name: str, root: Path) -> Files:
     else:
         make(root / "out", _texts(name))
         folder = FOLDERS.get(name, "")
-        make(root / "out", {f"{folder}{record.image_id}": record.path.read_bytes() for record in dataset.images})
+        make(root / "out", {f"{folder}{record.image_id}": Path(record.uri).read_bytes() for record in dataset.images})
     paths = [path for path in (root / "out").rglob("*") if path.is_file()]
     return {path.relative_to(root / "out").as_posix(): path.read_bytes() for path in paths}
 
@@ -167,11 +168,11 @@ def check(name: str, dataset: Dataset, files: Files) -> None:
     """What must hold of any reading of these files."""
     assert not unsaid(name, dataset, files)
     boxes = sum(map(len, dataset.labels.values()))
-    said = {finding.image_id for finding in dataset.findings} | {finding.path.name for finding in dataset.findings}
+    said = {finding.image_id for finding in dataset.findings} | {Path(finding.path).name for finding in dataset.findings}
     spoken = " ".join((*(finding.message for finding in dataset.findings), *dataset.notes))
     uncounted = any("are not listed in" in note for note in dataset.notes)  # names the first of them alone
     uncounted |= name not in FOLDERS and any("/" in path for path in files)  # images in several places
-    there = {record.path.name for record in dataset.images}
+    there = {Path(record.uri).name for record in dataset.images}
     for path in files:
         base = Path(path).name
         if Path(path).suffix.lower() in IMAGE_SUFFIXES and path.startswith(FOLDERS.get(name, "")) and base not in there:
@@ -224,4 +225,4 @@ def test_the_originals_are_sound(name: str, tmp_path: Path) -> None:
     dataset = read_dataset(make(tmp_path / "again", files))
     check(name, dataset, files)
     assert sum(map(len, dataset.labels.values())) == 4
-    assert {record.path.name for record in dataset.images} == set(ROWS)
+    assert {Path(record.uri).name for record in dataset.images} == set(ROWS)

@@ -108,7 +108,7 @@ def test_names_that_are_no_utf_8_or_break_a_line(tmp_path: Path) -> None:
     assert [(kind, out) for kind, _, out in kinds(dataset)] == [(FindingKind.BAD_NAME, True)] * 2
     assert found(dataset) == {"b.jpg": [("1", BOX)]}
     for finding in dataset.findings:
-        assert finding.message.encode() and str(finding.path).encode() and finding.message.isprintable()
+        assert finding.message.encode() and finding.path.encode() and finding.message.isprintable()
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -126,7 +126,7 @@ def test_no_pair_of_formats_loses_a_box_of_a_real_set(name: str, shared_data: Pa
     chosen = tuple(record for record in whole.images if record.image_id in whole.labels)[:REAL_IMAGES]
     start = replace(whole, images=chosen, labels={record.image_id: whole.labels[record.image_id] for record in chosen}, findings=())
     assert sum(map(len, start.labels.values())) >= len(chosen) >= min(REAL_IMAGES, 16)
-    folder = Path(*chosen[0].path.parts[: -len(Path(chosen[0].image_id).parts)])
+    folder = Path(*Path(chosen[0].uri).parts[: -len(Path(chosen[0].image_id).parts)])
     farthest: dict[str, float] = {}
     for first, second in permutations(FORMATS, 2):
         step = start
@@ -211,7 +211,7 @@ def test_any_boxes_come_back_to_the_last_bit(name: str, pictures: tuple[ImageRec
         labels[record.image_id] = Boxes(xyxy[wide], rows[wide, 4].astype(np.int64))
     assert min(map(len, labels.values())) == 0 and sum(map(len, labels.values())) > 2 * CASES
     FORMATS[name].write(Dataset(("a", "b"), pictures, labels), tmp_path)
-    read = FORMATS[name].read(tmp_path, pictures[0].path.parent, verify=False)
+    read = FORMATS[name].read(tmp_path, Path(pictures[0].uri).parent, verify=False)
     for seed, record in enumerate(pictures):
         with case(seed):
             written, mine = _said(labels[record.image_id]), _said(read.labels[record.image_id])

@@ -154,7 +154,7 @@ def test_an_xml_that_cannot_be_read_quarantines_its_image(root: Path, content: s
     _put(root, content)
     read = Voc().read(root)
     bad = [finding for finding in read.findings if finding.kind is FindingKind.BAD_LABEL_FILE]
-    assert [(f.image_id, f.path.name, f.quarantined) for f in bad] == [("a.png", "a.xml", True)]
+    assert [(f.image_id, Path(f.path).name, f.quarantined) for f in bad] == [("a.png", "a.xml", True)]
     assert "expected" in bad[0].message
     assert {i.image_id for i in read.images} == {"b.png", "c.png"}
 

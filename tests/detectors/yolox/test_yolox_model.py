@@ -73,7 +73,7 @@ def found(network: Yolox, path: Path) -> Boxes:
 def measured(network: Yolox, folder: Path) -> Metrics:
     data = read_dataset(folder, classes=tuple(map(str, range(80))))
     val = [image for image in data.images if image.split == Split.VAL]
-    boxes = {image.image_id: found(network, image.path) for image in val}
+    boxes = {image.image_id: found(network, image.uri) for image in val}
     return coco_metrics(boxes, {image.image_id: data.labels[image.image_id] for image in val}, data.classes, details=False)
 
 

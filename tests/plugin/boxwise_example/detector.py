@@ -37,7 +37,7 @@ class BrightBox:
         progress: Callable[[int, int, dict[str, float]], None] | None = None,
     ) -> FitReport:
         """The threshold is the mean brightness of the labelled images, the class the most frequent label."""
-        self.threshold = float(np.mean([read_image(sample.image.path).mean() for sample in train]))
+        self.threshold = float(np.mean([read_image(sample.image.uri).mean() for sample in train]))
         labels = np.concatenate([np.zeros(0, np.int64), *(sample.boxes.labels for sample in train)])
         self.label = int(np.bincount(labels, minlength=len(self.classes)).argmax())
         return FitReport(steps=1, stopped_early=False, best_ap=None, images_per_second=float(len(train)))

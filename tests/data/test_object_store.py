@@ -1,0 +1,145 @@
+"""Objects of a real S3-compatible server: each downloaded once, through faults that pass; other faults are one message each."""
+
+import io
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from boxwise.config import ImagesConfig
+from boxwise.data import image_store
+from boxwise.data.cached_store import CachedStore
+from boxwise.data.disk_cache import DiskCache
+from boxwise.data.images import digest, image_size, read_image, verify_image
+from boxwise.data.object_store import ObjectStore
+from boxwise.errors import ImageError, ImageStoreError, MissingImageError
+
+
+def jpeg(number, size=(40, 30)):
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(number).integers(0, 255, (size[1], size[0], 3), np.uint8)).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def photos(bucket):
+    """Eight images in two folders of the bucket, what is no image beside them, as address → content."""
+    contents = {f"set/{'ab'[number % 2]}/{number} ü.jpg": jpeg(number) for number in range(8)}
+    bucket.put("set/readme.txt", b"no image")
+    bucket.put("set/.hidden/x.jpg", b"no image of ours")
+    return {bucket.put(key, content): content for key, content in contents.items()}
+
+
+def store(tmp_path, *, recheck=3600.0, attempts=4, timeout=5.0, parallel=4):
+    objects = ObjectStore(attempts=attempts, timeout=timeout, parallel=parallel, pause=0.01)
+    return CachedStore(objects, DiskCache(tmp_path / "cache", most_bytes=10**8), parallel=parallel, recheck=recheck)
+
+
+def test_images_are_listed_and_read_as_they_are(bucket, photos, tmp_path):
+    mine = store(tmp_path)
+    assert mine.list("s3://photos/set") == sorted(photos) == mine.list("s3://photos/set/")
+    assert {uri: mine.read(uri) for uri in photos} == photos
+    assert mine.stat(next(iter(photos))).size == len(next(iter(photos.values())))
+
+
+def test_an_image_is_downloaded_once(bucket, photos, tmp_path):
+    mine = store(tmp_path)
+    for _ in range(3):
+        mine.prefetch(photos)
+        readers = [threading.Thread(target=mine.read, args=(uri,)) for uri in photos for _ in range(3)]
+        [reader.start() for reader in readers]
+        [reader.join() for reader in readers]
+    assert {uri: store(tmp_path).read(uri) for uri in photos} == photos  # a process later
+    assert list(bucket.proxy.images().values()) == [1] * 8
+
+
+@pytest.mark.parametrize("kind", ["error", "cut", "refused", "slow"])
+def test_no_image_is_lost_and_none_read_twice_through_faults(bucket, photos, tmp_path, kind):
+    bucket.proxy.fault = lambda method, path, before: kind if path.endswith(".jpg") and before < 2 else None
+    mine = store(tmp_path, timeout=0.7)
+    mine.prefetch(photos)
+    assert {uri: mine.read(uri) for uri in photos} == photos
+    assert sum(count for (_, path), count in bucket.proxy.asked.items() if path.endswith(".jpg")) >= 8 * 3
+    if kind != "slow":  # a slow answer arrives when its reader has given it up
+        assert list(bucket.proxy.images().values()) == [1] * 8
+
+
+def test_an_image_that_never_comes_is_one_fault(bucket, photos, tmp_path):
+    broken = next(iter(photos))
+    bucket.proxy.fault = lambda method, path, before: "error" if path.endswith("a/0%20%C3%BC.jpg") else None
+    mine = store(tmp_path, attempts=2)
+    with pytest.raises(ImageError, match="at each of 2 attempts"):
+        mine.read(broken)
+    assert {uri: mine.read(uri) for uri in photos if uri != broken}
+
+
+def test_a_changed_object_is_noticed(bucket, photos, tmp_path):
+    uri = "s3://photos/set/a/0 ü.jpg"
+    mine = store(tmp_path, recheck=0.0)
+    first = mine.read(uri), mine.stat(uri)
+    bucket.put("set/a/0 ü.jpg", jpeg(100))
+    now = store(tmp_path, recheck=0.0)
+    assert now.read(uri) == jpeg(100) != first[0] and now.stat(uri) != first[1]
+    bucket.put("set/a/0 ü.jpg", jpeg(101))
+    trusting = store(tmp_path)
+    assert trusting.read(uri) == jpeg(100)  # within the time for which that is not asked
+    assert trusting.stat(uri).stamp != now.stat(uri).stamp and trusting.read(uri) == jpeg(101)
+
+
+def test_a_missing_object_is_the_fault_of_one_image(bucket, photos, tmp_path):
+    with pytest.raises(MissingImageError, match=r"s3://photos/set/none\.jpg: expected an image"):
+        store(tmp_path).read("s3://photos/set/none.jpg")
+    assert sum(bucket.proxy.asked.values()) < 8  # not asked for again
+
+
+@pytest.mark.parametrize("act", [lambda s: s.read("s3://nowhere/a.jpg"), lambda s: s.list("s3://nowhere/set")])
+def test_a_bucket_that_does_not_exist_is_no_image_s_fault(bucket, tmp_path, act):
+    with pytest.raises(ImageStoreError, match="expected s3://nowhere to be there"):
+        act(store(tmp_path))
+
+
+@pytest.mark.parametrize("act", [lambda s: s.read("s3://photos/set/a/0 ü.jpg"), lambda s: s.list("s3://photos/set")])
+def test_wrong_credentials_are_named_by_where_they_come_from_and_never_shown(bucket, photos, tmp_path, act):
+    bucket.proxy.fault = lambda method, path, before: "forbidden"
+    with pytest.raises(ImageStoreError, match="AWS_ACCESS_KEY_ID") as caught:
+        act(store(tmp_path))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_one_forbidden_object_is_the_fault_of_one_image(bucket, photos, tmp_path):
+    bucket.proxy.fault = lambda method, path, before: "forbidden" if path.endswith(".jpg") else None
+    with pytest.raises(ImageError, match="found it forbidden"):
+        store(tmp_path).read("s3://photos/set/a/0 ü.jpg")
+
+
+def test_a_server_that_does_not_answer_is_one_message(bucket, photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(ImageStoreError, match="to answer, found at each of 2 attempts"):
+        store(tmp_path, attempts=2).read(next(iter(photos)))
+
+
+def test_an_unknown_scheme_names_the_nearest(tmp_path):
+    with pytest.raises(ImageStoreError, match=r"Unknown scheme .s4.\. Did you mean .s3."):
+        image_store.read("s4://photos/a.jpg")
+
+
+def test_a_missing_package_is_named_with_the_command_that_brings_it(tmp_path):
+    code = "import sys; sys.modules['s3fs'] = None\nfrom boxwise.data import image_store\nimage_store.read('s3://b/a.jpg')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], env=dict(os.environ))
+    assert "pip install 'boxwise[remote]' s3fs" in done.stderr.splitlines()[-1]
+
+
+def test_pictures_are_measured_verified_and_decoded_wherever_they_lie(bucket, photos, tmp_path):
+    image_store.use(ImagesConfig(cache_folder=tmp_path / "cache"))
+    uri, content = next(iter(photos.items()))
+    (tmp_path / "a.jpg").write_bytes(content)
+    for act in (image_size, verify_image, digest, lambda one: read_image(one).tolist()):
+        assert act(uri) == act(tmp_path / "a.jpg")
+    for name, broken in (("empty", b""), ("torn", content[:300]), ("text", b"no image")):
+        with pytest.raises(ImageError, match=rf"s3://photos/{name}.jpg: expected an image that decodes"):
+            verify_image(bucket.put(f"{name}.jpg", broken))
