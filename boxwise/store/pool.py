@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from boxwise.records import Split
 from boxwise.store.rows import now
 from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, QUERIES, writing
 from boxwise.store.store import Store
@@ -37,9 +38,12 @@ class PoolStore:
             return {row.image_id: LabelledBy(row.annotator, row.round) for row in connection.execute(statement)}
 
     def want(self, image_ids: Collection[str], *, round_index: int, who: str, wanted: bool = True) -> None:
-        """Ask about these images first from round `round_index` on; `wanted` False: no longer. Unknown ids are passed over."""
+        """Ask about these images first from round `round_index` on; `wanted` False: no longer.
+
+        Unknown ids are passed over, and so are images given for val or for the test, which are never asked about.
+        """
         with writing(self._engine) as connection:
-            known = set(connection.execute(sa.select(IMAGES.c.image_id)).scalars())
+            known = set(connection.execute(sa.select(IMAGES.c.image_id).where(IMAGES.c.split == Split.TRAIN.value)).scalars())
             event = {"at": now(), "round": round_index, "who": who, "kind": WANTED if wanted else UNWANTED, "body": {}}
             rows = [event | {"image_id": image_id} for image_id in dict.fromkeys(image_ids) if image_id in known]
             if rows:

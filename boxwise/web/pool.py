@@ -29,7 +29,8 @@ from boxwise.web.queue import LabelQueue
 PAGE = 48  # images
 MOST_POINTS = 5000  # drawn on the map; a region holds all the same
 MOST_AT_ONCE = 2000  # images that one act is about
-STATES = ("pool", "asked", "labelled", "flagged")
+STATES = ("pool", "asked", "labelled", "val", "test", "flagged")
+_OUTSIDE = {Split.VAL: "val", Split.TEST: "test"}  # states of images without labels that are not in the pool
 _MARKS = (*STATES, "suspect", "wanted")
 
 
@@ -51,7 +52,8 @@ class Wanted:
 class _Image:
     """One image as it is found and shown.
 
-    labels: classes of its boxes, or those that the model sees where it has none. place: on the map.
+    state: one of `STATES`; "val" and "test" are images of these splits without labels, which are not in the pool. labels: classes of its
+    boxes, or those that the model sees where it has none. place: on the map.
     """
 
     record: ImageRecord
@@ -160,7 +162,7 @@ def _images(study: Study, wishes: set[str], suspects: set[str]) -> list[_Image]:
     made = []
     for record in {record.image_id: record for record in records}.values():
         i = record.image_id
-        state = "flagged" if i in flagged else "asked" if i in waiting else "labelled" if _is_labelled(labels.get(i)) else "pool"
+        state = "flagged" if i in flagged else "asked" if i in waiting else _state_of(record, labels.get(i))
         giver = givers.get(i) if i in labels else None
         classes = frozenset(labels[i].boxes.labels.tolist()) if i in labels else seen.get(i, frozenset())
         person, round_index = ("", None) if giver is None else giver
@@ -169,8 +171,11 @@ def _images(study: Study, wishes: set[str], suspects: set[str]) -> list[_Image]:
     return sorted(made, key=lambda image: (image.score is None, -(image.score or 0.0), image.record.image_id))
 
 
-def _is_labelled(annotation: Annotation | None) -> bool:
-    return annotation is not None and annotation.complete
+def _state_of(record: ImageRecord, annotation: Annotation | None) -> str:
+    """Of an image that is neither flagged nor asked about."""
+    if annotation is not None and annotation.complete:
+        return "labelled"
+    return _OUTSIDE.get(record.split or Split.TRAIN, "pool")
 
 
 def _matches(image: _Image, wanted: Wanted) -> bool:

@@ -41,7 +41,7 @@ def add_pool(routes: APIRouter, view: PoolView) -> None:
         label: int | None = None,
         person: str = "",
         round: int | None = None,
-        state: Literal["", "pool", "asked", "labelled", "flagged", "suspect", "wanted"] = "",
+        state: Literal["", "pool", "asked", "labelled", "val", "test", "flagged", "suspect", "wanted"] = "",
         low: FiniteFloat | None = None,
         high: FiniteFloat | None = None,
         region: Region = None,

@@ -1,5 +1,7 @@
 """Looking through a study's images: what is found, the map, acts on many at once, and wishes that the next query follows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,16 @@ class TestActs:
         labelled = next(iter(study.annotations(Split.TRAIN)))
         done = view.act("ask", [labelled, "nowhere.png"], "anna", "")
         assert done["done"] == 0 and {one["image_id"] for one in done["refused"]} == {labelled, "nowhere.png"}
+
+    def test_images_of_val_and_of_the_test_are_not_in_the_pool_and_never_asked_about(self, study, view):
+        record = study.images(Split.TRAIN)[0]
+        study.store.add_images([replace(record, image_id=f"{split.value}.png", split=split) for split in (Split.VAL, Split.TEST)])
+        assert names(view.found(Wanted(state="val"))) == ["val.png"] and names(view.found(Wanted(state="test"))) == ["test.png"]
+        train = {record.image_id for record in study.images(Split.TRAIN)}
+        assert set(view.found(Wanted(state="pool"))["ids"]) <= train
+        assert view.act("ask", ["val.png", "test.png"], "anna", "")["done"] == 0
+        study.want(["val.png", "test.png"], who="anna")
+        assert study.wanted() == ()
 
     def test_many_are_skipped_flagged_and_unflagged_at_once_and_what_cannot_be_is_named(self, study, view):
         asked = list(study.unanswered().image_ids)

@@ -1,5 +1,6 @@
 """The pool's page in a real browser: dragging a region, searching, selecting, acting; by mouse and by keys alone."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -48,6 +49,20 @@ def test_a_region_is_dragged_and_its_images_are_asked_about_next(study, page):
     page.locator("[data-act=ask]").click()
     page.locator("#done", has_text=f"Done for {inside} images, not for 0.").wait_for()
     assert len(study.wanted()) == inside and page.locator("#map path.mark.wanted").get_attribute("d")
+
+
+def test_each_image_says_what_it_is_for(study, page):
+    labelled = study.images(Split.TEST)[0].image_id
+    record = study.images(Split.TRAIN)[0]
+    study.store.add_images([replace(record, image_id="test_new.png", split=Split.TEST)])
+    for name, words in ((labelled, "labelled, for the test"), ("test_new.png", "for the test, without labels")):
+        page.locator("[name=text]").fill(name)
+        found(page, "One image found.")
+        assert words in page.locator(".pick").inner_text() and "in the pool" not in page.locator(".pick").inner_text()
+    page.locator(".pick input").check()
+    page.locator("[data-act=ask]").click()
+    page.locator("#done", has_text="Done for 0 images, not for 1.").wait_for()
+    assert study.wanted() == ()
 
 
 def test_all_of_it_by_keys_alone(study, page):

@@ -17,8 +17,11 @@ let classes = [], found = null, page = 0, region = null, timer = 0, asked = 0;
 
 const STATES = {
   pool: t("in the pool"), asked: t("asked about now"), labelled: t("labelled"), flagged: t("flagged"),
+  val: t("for validation, without labels"), test: t("for the test, without labels"),
   suspect: t("label in doubt"), wanted: t("asked about next"),
 };
+
+const SPLITS = { val: t("for validation"), test: t("for the test") };
 
 async function begin() {
   translate(document.body);
@@ -108,7 +111,8 @@ function pick(image) {
     count();
   });
   const picture = html("img", { src: thumbnail(image.image_id), alt: "", loading: "lazy", decoding: "async" });
-  const state = [STATES[image.state], image.suspect ? STATES.suspect : "", image.wanted ? STATES.wanted : ""].filter(Boolean).join(", ");
+  const use = image.state in SPLITS ? "" : SPLITS[image.split];
+  const state = [STATES[image.state], use, image.suspect ? STATES.suspect : "", image.wanted ? STATES.wanted : ""].filter(Boolean).join(", ");
   const known = [image.round === null ? "" : t`Round ${image.round}`, image.person, image.score === null ? "" : t`score ${fixed(image.score, 3)}`];
   const link = html("a", { class: "shot", href: `/?open=${encodeURIComponent(image.image_id)}`, title: image.image_id }, picture, html("b", {}, image.image_id));
   const line = (words) => html("span", { class: "mark-line" }, words);

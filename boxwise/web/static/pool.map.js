@@ -12,6 +12,8 @@ const SHAPES = {
   labelled: (x, y) => `M${x - 6} ${y - 6}h12v12h-12z`,
   suspect: (x, y) => `M${x} ${y - 9}l9 16h-18z`,
   wanted: (x, y) => `M${x - 3} ${y - 9}h6v6h6v6h-6v6h-6v-6h-6v-6h6z`,
+  val: (x, y) => `M${x - 5} ${y - 7}h10v3h-10z`,
+  test: (x, y) => `M${x - 7} ${y - 5}h3v10h-3z`,
   flagged: (x, y) => `M${x - 8} ${y - 2}h16v4h-16z`,
 };
 
