@@ -11,15 +11,20 @@ from dataclasses import dataclass
 
 from boxwise.errors import BoxwiseError
 from boxwise.records import Annotation, ImageRecord, Verdict
+from boxwise.web.reasons import Reason
 
 SLIVER = 1.0  # pixels: a box narrower or lower than this is no object
 ROUNDING = 0.01  # pixels: the page rounds edges to a hundredth
 
 
 class RefusedError(BoxwiseError):
-    """What was sent cannot be taken. status: of HTTP."""
+    """What was sent cannot be taken. status: of HTTP. code, values: see `Reason`."""
 
     status = 422
+
+    def __init__(self, code: str, *values: object) -> None:
+        self.reason = Reason(code, *values)
+        super().__init__(str(self.reason))
 
 
 class UnknownImageError(RefusedError):
@@ -28,7 +33,7 @@ class UnknownImageError(RefusedError):
     status = 404
 
     def __init__(self, image_id: str) -> None:
-        super().__init__(f"{image_id}: no such image in the study.")
+        super().__init__("unknown_image", image_id)
 
 
 class TakenError(RefusedError):
@@ -37,7 +42,7 @@ class TakenError(RefusedError):
     status = 409
 
     def __init__(self, image_id: str, by: str) -> None:
-        super().__init__(f"{image_id}: {by} is labelling it.")
+        super().__init__("taken", image_id, by)
         self.by = by
 
 
@@ -47,13 +52,18 @@ class QuarantinedError(RefusedError):
     status = 400
 
     def __init__(self, image_id: str, fault: str) -> None:
-        super().__init__(f"{image_id} is out of use and not labelled any more: {fault}")
+        super().__init__("out_of_use", image_id, fault)
 
 
 class OverError(RefusedError):
     """It comes too late, or it contradicts what is stored."""
 
     status = 409
+
+
+def reason_of(error: BoxwiseError) -> Reason:
+    """Why something was refused, by its code; what the study itself raises has its sentence alone."""
+    return error.reason if isinstance(error, RefusedError) else Reason("mistake", error)
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ class Answer:
 def check_round(image_id: str, round_index: int, current: int) -> None:
     """Raises RefusedError for a round that has not begun."""
     if round_index > current:
-        raise RefusedError(f"{image_id}: round {round_index}, expected at most {current}, the round the study is in.")
+        raise RefusedError("future_round", image_id, round_index, current)
 
 
 def check_boxes(answer: Answer, record: ImageRecord, known: Annotation | None) -> None:
@@ -86,8 +96,8 @@ def check_boxes(answer: Answer, record: ImageRecord, known: Annotation | None) -
 def _check_box(image_id: str, xyxy: tuple[float, float, float, float], record: ImageRecord) -> None:
     x1, y1, x2, y2 = xyxy
     if not (x1 < x2 and y1 < y2):
-        raise RefusedError(f"{image_id}: box {list(xyxy)}, expected finite x1 < x2 and y1 < y2.")
+        raise RefusedError("box_order", image_id, list(xyxy))
     if min(x1, y1) < -ROUNDING or x2 > record.width + ROUNDING or y2 > record.height + ROUNDING:
-        raise RefusedError(f"{image_id}: box {list(xyxy)} reaches out of the image, expected it within {record.width} x {record.height}.")
+        raise RefusedError("box_outside", image_id, list(xyxy), record.width, record.height)
     if min(x2 - x1, y2 - y1) < SLIVER:
-        raise RefusedError(f"{image_id}: box {list(xyxy)}, expected sides of {SLIVER:g} pixel or more.")
+        raise RefusedError("box_sliver", image_id, list(xyxy), f"{SLIVER:g}")

@@ -20,7 +20,7 @@ from boxwise.errors import BoxwiseError
 from boxwise.jsonable import plain
 from boxwise.records import Phase
 from boxwise.results.colors import class_colors
-from boxwise.web.answers import Answer, RefusedError, TakenError
+from boxwise.web.answers import Answer, RefusedError, TakenError, reason_of
 from boxwise.web.dashboard import Dashboard
 from boxwise.web.found import found_on
 from boxwise.web.members import check_may_open, figures_for, may_open, member_in, reviewing, under_own_name
@@ -32,6 +32,7 @@ from boxwise.web.pool import PoolView
 from boxwise.web.pool_routes import add_pool
 from boxwise.web.progress import read_progress, read_trouble
 from boxwise.web.queue import LabelQueue
+from boxwise.web.reasons import Reason
 from boxwise.web.requests import AnswerBody, DraftBody, ImagesBody, KeepingBody, OpenBody, SkipBody, WithdrawBody
 from boxwise.web.security import Guard
 from boxwise.web.tasks import Task, task_to_json
@@ -274,17 +275,18 @@ def _served(task: Task) -> dict[str, Any]:
 def _mistake(_request: Request, error: Exception) -> Response:
     status = error.status if isinstance(error, RefusedError) else 400
     by = {"by": error.by} if isinstance(error, TakenError) else {}
-    return JSONResponse({"error": str(error)} | by, status_code=status)
+    assert isinstance(error, BoxwiseError)
+    return JSONResponse(reason_of(error).to_json() | by, status_code=status)
 
 
 def _refused(_request: Request, error: Exception) -> Response:
     """What the framework refuses by itself, as all other refusals are worded."""
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": str(error.detail)}, status_code=error.status_code)
+    return JSONResponse(Reason("mistake", error.detail).to_json(), status_code=error.status_code)
 
 
 def _malformed(_request: Request, error: Exception) -> Response:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
     place = ".".join(str(part) for part in first["loc"] if part != "body")
-    words = f"{place}: {first['msg']}" if place else str(first["msg"])
-    return JSONResponse({"error": words.encode(errors="replace").decode()}, status_code=422)
+    said = [str(part).encode(errors="replace").decode() for part in (place or "the request", first["msg"])]
+    return JSONResponse(Reason("malformed", *said).to_json(), status_code=422)

@@ -23,14 +23,18 @@ from boxwise.evaluation.projection import Plane, principal_plane
 from boxwise.records import Annotation, ImageRecord, Phase, Split
 from boxwise.results.colors import class_colors
 from boxwise.study import Study
+from boxwise.web.answers import reason_of
 from boxwise.web.dashboard import Dashboard
 from boxwise.web.queue import LabelQueue
+from boxwise.web.reasons import Reason
 
 PAGE = 48  # images
 MOST_POINTS = 5000  # drawn on the map; a region holds all the same
 MOST_AT_ONCE = 2000  # images that one act is about
 STATES = ("pool", "asked", "labelled", "val", "test", "flagged")
 _OUTSIDE = {Split.VAL: "val", Split.TEST: "test"}  # states of images without labels that are not in the pool
+# State → why an image in it cannot be asked about next.
+_NOT_NEXT = {"asked": "asked_already", "labelled": "labelled_already", "val": "for_val", "test": "for_test", "flagged": "flagged"}
 _MARKS = (*STATES, "suspect", "wanted")
 
 
@@ -110,26 +114,29 @@ class PoolView:
         return {"total": len(images), "pages": -(-len(images) // PAGE), "items": [_shown(image) for image in shown], "ids": ids}
 
     def act(self, act: str, image_ids: Collection[str], annotator: str, reason: str) -> dict[str, Any]:
-        """Do one thing to many images: "ask" for them next, "unask", "skip", "flag" or "unflag"; {done, refused: [{image_id, why}]}.
+        """Do one thing to many images: "ask" for them next, "unask", "skip", "flag" or "unflag".
+
+        {done, refused: [{image_id} and its `Reason`]}.
 
         What is refused of one image does not hinder the others; each is done when this returns.
         """
         states = {image.record.image_id: image.state for image in self._all()}
-        refused = {i: "no such image in the study." for i in image_ids if i not in states}
+        refused = {i: Reason("unknown_image", i) for i in image_ids if i not in states}
         known = [i for i in dict.fromkeys(image_ids) if i in states]
         if act in ("ask", "unask"):
-            refused |= {i: f"is {states[i]}: only images of the pool can be asked about next." for i in known if states[i] != "pool"}
+            refused |= {i: Reason(_NOT_NEXT[states[i]], i) for i in known if states[i] != "pool"}
             self._study.want([i for i in known if i not in refused], who=annotator, wanted=act == "ask")
         else:
             answers = {i: self._one(act, i, states[i], annotator, reason) for i in known}
             refused |= {i: why for i, why in answers.items() if why is not None}
-        return {"done": sum(i not in refused for i in known), "refused": [{"image_id": i, "why": why} for i, why in refused.items()]}
+        done = sum(i not in refused for i in known)
+        return {"done": done, "refused": [{"image_id": i} | why.to_json() for i, why in refused.items()]}
 
-    def _one(self, act: str, image_id: str, state: str, annotator: str, reason: str) -> str | None:
+    def _one(self, act: str, image_id: str, state: str, annotator: str, reason: str) -> Reason | None:
         """Do it to one image; or why not."""
         try:
             if act == "skip" and state != "asked":
-                return f"is {state}: only images that are asked about now can be skipped."
+                return Reason("not_asked", image_id)
             if act == "skip":
                 self._queue.skip(image_id, self._study.position[0], annotator, reason)
             elif act == "flag":
@@ -137,7 +144,7 @@ class PoolView:
             else:
                 self._queue.unflag(image_id)
         except BoxwiseError as error:
-            return str(error)
+            return reason_of(error)
         return None
 
     def _all(self) -> list[_Image]:

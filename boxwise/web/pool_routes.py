@@ -53,5 +53,5 @@ def add_pool(routes: APIRouter, view: PoolView) -> None:
     @routes.post("/api/pool/acts")
     def act(body: ActBody) -> dict[str, Any]:
         if body.act in ("skip", "flag") and body.reason is None:
-            raise RefusedError(f"{body.act}: expected a reason, found none.")
+            raise RefusedError("reason_missing", body.act)
         return plain(view.act(body.act, body.image_ids, body.annotator, body.reason or ""))

@@ -130,7 +130,7 @@ class LabelQueue:
             self._store(answer, record)
             known = self.labelling.answer(answer.key)
         if known is None or known.image_id != answer.image_id:
-            raise OverError(f"{answer.image_id}: key {answer.key!r} is the key of another answer.")
+            raise OverError("key_of_another", answer.image_id, answer.key)
         self.labelling.drop_draft(answer.image_id, answer.round, answer.annotator)
         self._forget([answer.image_id], answer.annotator)
         return known.late
@@ -156,7 +156,7 @@ class LabelQueue:
         """
         self.record(image_id)
         if not self.labelling.withdraw(key, image_id, round_index, annotator):
-            raise OverError(f"{image_id}: the answer cannot be taken back any more. Open the image again to correct it.")
+            raise OverError("not_taken_back", image_id)
         taken = self._take(image_id, annotator, tab, self.clock() + self.lease_seconds)
         if taken is not None:
             raise TakenError(image_id, taken)

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from boxwise.store import Member
+from boxwise.web.reasons import Reason
 
 MOST_BYTES = 2**20
 BODY_SECONDS = 30.0  # within which a request's body must be there
@@ -83,11 +84,11 @@ class Guard:
         if scope["path"] in PROBES and scope["method"] == "GET" and headers.get("content-length", "0") == "0":
             return None  # they come by address, without a token, and are told nothing of the study
         if _name(host) not in self.hosts:
-            return _refused(400, f"host {host!r} is not one this page is served under; expected {', '.join(sorted(self.hosts))}")
+            return _refused(400, Reason("wrong_host", repr(host), ", ".join(sorted(self.hosts))))
         if scope["method"] in _CHANGES:
             return _unsafe(headers, host)
         if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-            return _refused(400, f"a {scope['method']} has no body", close=True)
+            return _refused(400, Reason("body_unwanted", scope["method"]), close=True)
         return None
 
     async def _stranger(self, scope: Scope) -> Response | None:
@@ -146,16 +147,16 @@ def _unknown(scope: Scope, headers: Headers) -> Response:
     """To whom has no token: a page for people, a sentence for programs."""
     if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
         return HTMLResponse(_ENTRANCE, status_code=401)
-    return _refused(401, "open the page with the link that `boxwise label` printed: its token is missing or wrong")
+    return _refused(401, Reason("token"))
 
 
 def _unsafe(headers: Headers, host: str) -> Response | None:
     """Why a changing request is refused: another site's form or script, or a body that is too large."""
     if headers.get("content-type", "").split(";")[0].strip() != "application/json":
-        return _refused(415, f"expected content type application/json, found {headers.get('content-type', 'none')!r}")
+        return _refused(415, Reason("content_type", repr(headers.get("content-type", "none"))))
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     if (origin is not None and urlsplit(origin).netloc != host) or site not in (None, "same-origin", "none"):
-        return _refused(403, "this request comes from another site")
+        return _refused(403, Reason("other_site"))
     if headers.get("content-length", "0").isdigit() and int(headers.get("content-length", "0")) > MOST_BYTES:
         return _too_large()
     return None
@@ -175,7 +176,7 @@ class _Limited:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await _whole(receive)
         except TimeoutError:
-            await _refused(408, f"the request's body did not come within {BODY_SECONDS:.0f} s", close=True)(scope, receive, send)
+            await _refused(408, Reason("body_late", f"{BODY_SECONDS:.0f}"), close=True)(scope, receive, send)
             return
         if body is None:
             return  # whoever sent it is gone
@@ -207,12 +208,12 @@ async def _whole(receive: Receive) -> bytes | None:
 
 
 def _too_large() -> Response:
-    return _refused(413, f"the request is larger than {MOST_BYTES:,} bytes", close=True)
+    return _refused(413, Reason("too_large", f"{MOST_BYTES:,}"), close=True)
 
 
-def _refused(status: int, why: str, *, close: bool = False) -> Response:
+def _refused(status: int, why: Reason, *, close: bool = False) -> Response:
     """close: end the connection, since what is still on its way is not wanted."""
-    return JSONResponse({"error": why}, status_code=status, headers={"connection": "close"} if close else None)
+    return JSONResponse(why.to_json(), status_code=status, headers={"connection": "close"} if close else None)
 
 
 def _name(host: str) -> str:

@@ -14,6 +14,7 @@ from boxwise.records import Action, Split
 from boxwise.store import LabellingStore
 from boxwise.web.app import create_app
 from boxwise.web.queue import LabelQueue
+from boxwise.web.reasons import Reason
 from boxwise.web.server import Server, listen
 
 TOKEN = "a-token-of-some-length"
@@ -179,7 +180,7 @@ class TestMistakes:
         task = next_task(page)
         where = f'"annotator": "anna", "image_id": "{task["image_id"]}", "round": 1, "revision": 1, "document": '.encode()
         reply = page.put("/api/drafts", content=b"{" + where + document + b"}", headers={"content-type": "application/json"})
-        assert 400 <= reply.status_code < 500 and reply.json()["error"]
+        assert 400 <= reply.status_code < 500 and str(Reason(reply.json()["code"], *reply.json()["values"])) == reply.json()["error"]
         assert next_task(page)["draft"] is None
 
     @pytest.mark.parametrize(("change", "status"), [({"round": 2}, 422), ({"revision": 2**31}, 422), ({"image_id": "none.png"}, 404)])

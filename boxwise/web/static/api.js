@@ -1,5 +1,7 @@
 // Requests to the server: JSON in, JSON out, and one kind of error.
-// Knows addresses and HTTP; nothing of boxes or pages. Sending again is left to the outbox.
+// Knows addresses and HTTP; nothing of boxes or pages. Sending again is left to the outbox. Messages are in the reader's language.
+
+import { reasonOf, t } from "./words.js";
 
 const PATIENCE_MS = 20_000;
 
@@ -29,11 +31,11 @@ export async function request(method, path, body, { last = false } = {}) {
   try {
     response = await fetch(path, options);
   } catch (error) {
-    throw new ApiError(0, "The server does not answer.", { cause: String(error) });
+    throw new ApiError(0, t("The server does not answer."), { cause: String(error) });
   }
   const reply = await response.json().catch(() => null);
-  if (!response.ok) throw new ApiError(response.status, reply?.error ?? `The server answered ${response.status}.`, reply ?? {});
-  if (reply === null) throw new ApiError(0, "The server's answer was cut off.");
+  if (!response.ok) throw new ApiError(response.status, reply?.error ? reasonOf(reply) : t`The server answered ${response.status}.`, reply ?? {});
+  if (reply === null) throw new ApiError(0, t("The server's answer was cut off."));
   return reply;
 }
 

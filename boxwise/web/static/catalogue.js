@@ -200,6 +200,8 @@ export const CATALOGUE = {
   "The rest is for others": ["Der Rest ist für andere", "其余留给他人", "El resto es para otros"],
   "The study is finished": ["Die Studie ist abgeschlossen", "项目已完成", "El estudio ha terminado"],
   "The server does not answer": ["Der Server antwortet nicht", "服务器无响应", "El servidor no responde"],
+  "The server answered {0}.": ["Der Server antwortete {0}.", "服务器返回 {0}。", "El servidor respondió {0}."],
+  "The server's answer was cut off.": ["Die Antwort des Servers brach ab.", "服务器的回复不完整。", "La respuesta del servidor se cortó."],
   "The server does not answer.": ["Der Server antwortet nicht.", "服务器无响应。", "El servidor no responde."],
   "Something is wrong": ["Etwas stimmt nicht", "出现问题", "Algo va mal"],
   "It learns from what was labelled and asks again when it knows what it needs. This page goes on by itself.": ["Sie lernt aus dem Markierten und fragt wieder, sobald sie weiß, was sie braucht. Diese Seite macht von selbst weiter.", "正在从标注中学习,确定需求后会再次请求。此页面会自动继续。", "Aprende de lo etiquetado y volverá a preguntar cuando sepa qué necesita. Esta página continúa sola."],

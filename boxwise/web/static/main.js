@@ -31,7 +31,7 @@ async function studyOf() {
     try {
       return await get("/api/study");
     } catch (error) {
-      element("waiting-words").textContent = `${t(error.message)} ${t("Trying again.")}`;
+      element("waiting-words").textContent = `${error.message} ${t("Trying again.")}`;
       await sleep(pause);
     }
   }

@@ -6,7 +6,7 @@ import { html } from "./dashboard.charts.js";
 import { amount, fixed } from "./dashboard.figures.js";
 import { markOf, PoolMap } from "./pool.map.js";
 import { remember, remembered } from "./tabs.js";
-import { offerLanguages, t, translate } from "./words.js";
+import { offerLanguages, reasonOf, t, translate } from "./words.js";
 
 const WAIT_MS = 250; // after the last key of a search
 const NAME_KEY = "boxwise/annotator";
@@ -144,7 +144,7 @@ async function act(name) {
     if (!annotator) return undefined;
     const body = { annotator, act: name, image_ids: [...chosen], ...(reason ? { reason } : {}) };
     const { done, refused } = await post("/api/pool/acts", body);
-    const why = refused.slice(0, 5).map(({ image_id: id, why: words }) => `${id}: ${words}`);
+    const why = refused.slice(0, 5).map(reasonOf);
     chosen.clear();
     await Promise.all([showMap(), search()]);
     place("done").textContent = [t`Done for ${amount(done)} images, not for ${amount(refused.length)}.`, ...why].join("\n");

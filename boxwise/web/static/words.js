@@ -1,8 +1,9 @@
 // The page's words in the reader's language. English is in the code and in the HTML; the others are in the catalogue, keyed by
-// the English. Messages of the server and names of classes, images and people stay as they are.
+// the English. Why the server refuses something is said by the code of the reason. Names of classes, images and people stay as they are.
 
 import { CATALOGUE as LABELLING, LANGUAGES } from "./catalogue.js";
 import { DASHBOARD } from "./catalogue.dashboard.js";
+import { REASONS } from "./catalogue.reasons.js";
 import { remember, remembered } from "./tabs.js";
 
 const KEY = "boxwise/language";
@@ -25,7 +26,20 @@ function chosen() {
 export function t(words, ...values) {
   const english = typeof words === "string" ? words : words.slice(1).reduce((sentence, part, index) => `${sentence}{${index}}${part}`, words[0]);
   const said = (column < 0 ? null : CATALOGUE[english]?.[column]) ?? english;
-  return values.length ? said.replace(/\{(\d)\}/g, (_, index) => values[index]) : said;
+  return filled(said, values);
+}
+
+/**
+ * Why the server refused something, in the reader's language; a code that the catalogue lacks in the server's own English.
+ * @param {{error: string, code?: string, values?: string[]}} reply
+ */
+export function reasonOf({ error, code, values = [] }) {
+  const said = column < 0 ? null : REASONS[code]?.[column];
+  return said ? filled(said, values) : error;
+}
+
+function filled(words, values) {
+  return values.length ? words.replace(/\{(\d)\}/g, (_, index) => values[index]) : words;
 }
 
 /** Puts the words of a part of the page, as its HTML has them in English, into the language. */

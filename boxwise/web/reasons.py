@@ -1,0 +1,55 @@
+"""Why the server refuses what it was sent: each reason has a code, so that the page can say it in its reader's language.
+
+Returns the English sentence, and its code and values for the page, whose catalogue (static/catalogue.reasons.js) has every code in every
+other language. Knows nothing of HTTP or studies.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+REASONS = {
+    # an answer, a draft, an image that is opened
+    "unknown_image": "{0}: no such image in the study.",
+    "taken": "{0}: {1} is labelling it.",
+    "out_of_use": "{0} is out of use and not labelled any more: {1}",
+    "future_round": "{0}: round {1}, expected at most {2}, the round the study is in.",
+    "box_order": "{0}: box {1}, expected finite x1 < x2 and y1 < y2.",
+    "box_outside": "{0}: box {1} reaches out of the image, expected it within {2} x {3}.",
+    "box_sliver": "{0}: box {1}, expected sides of {2} pixel or more.",
+    "key_of_another": "{0}: key {1} is the key of another answer.",
+    "not_taken_back": "{0}: the answer cannot be taken back any more. Open the image again to correct it.",
+    # one image of many, on the pool's page
+    "asked_already": "{0} is asked about now.",
+    "labelled_already": "{0} is labelled: only images of the pool can be asked about next.",
+    "flagged": "{0} is flagged as unusable: only images of the pool can be asked about next.",
+    "for_val": "{0} is for validation: only images of the pool can be asked about next.",
+    "for_test": "{0} is for the test: it is never asked about.",
+    "not_asked": "{0} is not asked about now, so it cannot be skipped.",
+    "reason_missing": "{0}: expected a reason, found none.",
+    # the request itself
+    "malformed": "{0}: {1}",
+    "mistake": "{0}",
+    "wrong_host": "host {0} is not one this page is served under; expected {1}",
+    "body_unwanted": "a {0} has no body",
+    "token": "open the page with the link that `boxwise label` printed: its token is missing or wrong",
+    "content_type": "expected content type application/json, found {0}",
+    "other_site": "this request comes from another site",
+    "body_late": "the request's body did not come within {0} s",
+    "too_large": "the request is larger than {0} bytes",
+}
+
+
+class Reason:
+    """One refusal. code: of REASONS; KeyError for another. values: what its sentence is about, in the order of its places."""
+
+    def __init__(self, code: str, *values: object) -> None:
+        self.code, self.values = code, [str(value) for value in values]
+        self._sentence = REASONS[code].format(*self.values)
+
+    def __str__(self) -> str:
+        return self._sentence
+
+    def to_json(self) -> dict[str, Any]:
+        """As replies carry it. error: the sentence in English, for programs and for codes that a page of an earlier version lacks."""
+        return {"error": str(self), "code": self.code, "values": self.values}

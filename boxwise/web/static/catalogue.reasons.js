@@ -1,0 +1,33 @@
+// Why the server refuses something, by the codes of web/reasons.py: German, Chinese, Spanish. English comes from the server itself.
+
+/** @type {Record<string, [string, string, string]>} */
+export const REASONS = {
+  // an answer, a draft, an image that is opened
+  "unknown_image": ["{0}: Dieses Bild gibt es in der Studie nicht.", "{0}:项目中没有这张图片。", "{0}: no existe esa imagen en el estudio."],
+  "taken": ["{0}: {1} bearbeitet es gerade.", "{0}:{1} 正在标注。", "{0}: {1} la está etiquetando."],
+  "out_of_use": ["{0} wird nicht mehr verwendet und nicht mehr markiert: {1}", "{0} 已停用,不再标注:{1}", "{0} está fuera de uso y ya no se etiqueta: {1}"],
+  "future_round": ["{0}: Runde {1}, erwartet höchstens {2}, die Runde der Studie.", "{0}:第 {1} 轮,应不超过项目当前的第 {2} 轮。", "{0}: ronda {1}; se esperaba como máximo la {2}, la ronda actual del estudio."],
+  "box_order": ["{0}: Box {1}, erwartet endliche Zahlen mit x1 < x2 und y1 < y2.", "{0}:框 {1},应为有限数值且 x1 < x2、y1 < y2。", "{0}: caja {1}; se esperaban números finitos con x1 < x2 e y1 < y2."],
+  "box_outside": ["{0}: Box {1} ragt aus dem Bild, erwartet innerhalb von {2} x {3}.", "{0}:框 {1} 超出图片,应在 {2} x {3} 之内。", "{0}: la caja {1} sale de la imagen; se esperaba dentro de {2} x {3}."],
+  "box_sliver": ["{0}: Box {1}, erwartet Seiten von mindestens {2} Pixel.", "{0}:框 {1},边长应不小于 {2} 像素。", "{0}: caja {1}; se esperaban lados de {2} píxel o más."],
+  "key_of_another": ["{0}: Der Schlüssel {1} gehört zu einer anderen Antwort.", "{0}:键 {1} 属于另一个回答。", "{0}: la clave {1} es de otra respuesta."],
+  "not_taken_back": ["{0}: Die Antwort lässt sich nicht mehr zurücknehmen. Das Bild noch einmal öffnen, um sie zu berichtigen.", "{0}:该回答已无法撤回。请重新打开图片进行更正。", "{0}: la respuesta ya no se puede retirar. Abra la imagen de nuevo para corregirla."],
+  // one image of many, on the pool's page
+  "asked_already": ["{0} wird gerade gefragt.", "{0} 正在询问中。", "{0} ya se está preguntando."],
+  "labelled_already": ["{0} ist markiert: Nur Bilder des Vorrats können als Nächstes gefragt werden.", "{0} 已标注:只有图片池中的图片可以列为下次询问。", "{0} está etiquetada: solo se puede preguntar a continuación por imágenes de la reserva."],
+  "flagged": ["{0} ist als unbrauchbar gemeldet: Nur Bilder des Vorrats können als Nächstes gefragt werden.", "{0} 已标记为不可用:只有图片池中的图片可以列为下次询问。", "{0} está marcada como inservible: solo se puede preguntar a continuación por imágenes de la reserva."],
+  "for_val": ["{0} dient der Validierung: Nur Bilder des Vorrats können als Nächstes gefragt werden.", "{0} 用于验证:只有图片池中的图片可以列为下次询问。", "{0} es de validación: solo se puede preguntar a continuación por imágenes de la reserva."],
+  "for_test": ["{0} dient dem Test: Danach wird nie gefragt.", "{0} 用于测试:永不询问。", "{0} es de prueba: nunca se pregunta por ella."],
+  "not_asked": ["{0} wird gerade nicht gefragt und kann daher nicht übersprungen werden.", "{0} 当前未被询问,因此无法跳过。", "{0} no se está preguntando ahora, así que no se puede saltar."],
+  "reason_missing": ["{0}: Ein Grund wurde erwartet, es kam keiner.", "{0}:需要原因,但未提供。", "{0}: se esperaba un motivo y no llegó ninguno."],
+  // the request itself
+  "malformed": ["Nicht wie erwartet: {0}: {1}", "不符合要求:{0}:{1}", "No es lo esperado: {0}: {1}"],
+  "mistake": ["Das wurde nicht angenommen: {0}", "未被接受:{0}", "No se aceptó: {0}"],
+  "wrong_host": ["Unter dem Namen {0} wird diese Seite nicht angeboten; erwartet: {1}", "此页面不在主机 {0} 下提供;应为 {1}", "Esta página no se sirve con el nombre {0}; se esperaba {1}"],
+  "body_unwanted": ["Eine Anfrage {0} hat keinen Inhalt", "{0} 请求不应带有内容", "Una petición {0} no lleva contenido"],
+  "token": ["Diese Seite öffnet sich nur mit dem Link, den `boxwise label` ausgibt: Sein Token fehlt oder ist falsch", "请使用 `boxwise label` 显示的链接打开此页面:令牌缺失或错误", "Abra la página con el enlace que muestra `boxwise label`: falta su token o es incorrecto"],
+  "content_type": ["Erwartet den Inhaltstyp application/json, fand {0}", "内容类型应为 application/json,实际为 {0}", "Se esperaba el tipo de contenido application/json y llegó {0}"],
+  "other_site": ["Diese Anfrage kommt von einer anderen Website", "此请求来自其他网站", "Esta petición viene de otro sitio"],
+  "body_late": ["Der Inhalt der Anfrage kam nicht innerhalb von {0} s", "请求内容未在 {0} 秒内到达", "El contenido de la petición no llegó en {0} s"],
+  "too_large": ["Die Anfrage ist größer als {0} Bytes", "请求超过 {0} 字节", "La petición supera los {0} bytes"],
+};
