@@ -28,7 +28,7 @@ def test_a_finger_draws_and_hands_in_on_a_phone(waiting_study, browsing, width, 
         page.locator("#editor").wait_for(state="visible")
         seen(page)
         stage, picture = page.locator("#stage").bounding_box(), page.locator(".picture").bounding_box()
-        assert stage["height"] > 0.45 * height and stage["width"] > 0.7 * width and min(picture["width"], picture["height"]) > 180
+        assert stage["height"] > 0.7 * height and stage["width"] > 0.7 * width and min(picture["width"], picture["height"]) > 180
         record = record_of(study, name := shown_image(page))
         drag(page, record, (20, 20), (60, 60))
         submit = page.locator("[data-action=submit]")

@@ -1,5 +1,6 @@
 """The pool's page in a real browser: dragging a region, searching, selecting, acting; by mouse and by keys alone."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,14 +15,21 @@ def study(waiting_study):
     return waiting_study("full")
 
 
-@pytest.fixture
-def page(study, browsing):
+@contextmanager
+def opened(study, browsing):
+    """The pool's page as anna sees it."""
     with serving(study) as port:
         context = browsing()
         context.add_init_script("try { localStorage.setItem('boxwise/annotator', JSON.stringify('anna')); } catch {}")
         page = context.new_page()
         page.goto(f"http://127.0.0.1:{port}/pool")
         page.locator("#images .pick").first.wait_for()
+        yield page
+
+
+@pytest.fixture
+def page(study, browsing):
+    with opened(study, browsing) as page:
         yield page
 
 
@@ -51,18 +59,24 @@ def test_a_region_is_dragged_and_its_images_are_asked_about_next(study, page):
     assert len(study.wanted()) == inside and page.locator("#map path.mark.wanted").get_attribute("d")
 
 
-def test_each_image_says_what_it_is_for(study, page):
+ONLY = """([name, words]) => {
+    const [pick, ...more] = document.querySelectorAll(".pick");
+    return pick && !more.length && pick.innerText.includes(name) && pick.innerText.includes(words);
+}"""
+
+
+def test_each_image_says_what_it_is_for(study, browsing):
     labelled = study.images(Split.TEST)[0].image_id
-    record = study.images(Split.TRAIN)[0]
-    study.store.add_images([replace(record, image_id="test_new.png", split=Split.TEST)])
-    for name, words in ((labelled, "labelled, for the test"), ("test_new.png", "for the test, without labels")):
-        page.locator("[name=text]").fill(name)
-        found(page, "One image found.")
-        assert words in page.locator(".pick").inner_text() and "in the pool" not in page.locator(".pick").inner_text()
-    page.locator(".pick input").check()
-    page.locator("[data-act=ask]").click()
-    page.locator("#done", has_text="Done for 0 images, not for 1.").wait_for()
-    assert study.wanted() == ()
+    study.store.add_images([replace(study.images(Split.TRAIN)[0], image_id="test_new.png", split=Split.TEST)])
+    with opened(study, browsing) as page:
+        for name, words in ((labelled, "labelled, for the test"), ("test_new.png", "for the test, without labels")):
+            page.locator("[name=text]").fill(name)
+            page.wait_for_function(ONLY, arg=[name, words])
+            assert "in the pool" not in page.locator(".pick").inner_text()
+        page.locator(".pick input").check()
+        page.locator("[data-act=ask]").click()
+        page.locator("#done", has_text="test_new.png is for the test: it is never asked about.").wait_for()
+        assert study.wanted() == ()
 
 
 def test_all_of_it_by_keys_alone(study, page):

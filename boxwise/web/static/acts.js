@@ -113,8 +113,15 @@ export class Acts {
 
   // --- which box ---
 
-  next() { this.choose(this.model.nextOpen(this.view.selected, 1)); }
-  previous() { this.choose(this.model.nextOpen(this.view.selected, -1)); }
+  next() { this.#walk(1); }
+  previous() { this.#walk(-1); }
+
+  /** To the next open question; where none is open, to the next box that is there. */
+  #walk(step) {
+    const boxes = this.model.boxes.filter(({ answer }) => answer !== "delete"), at = boxes.findIndex(({ key }) => key === this.view.selected);
+    const beside = boxes[at < 0 && step < 0 ? boxes.length - 1 : at + step] ?? null;
+    this.choose(this.model.nextOpen(this.view.selected, step) ?? (this.model.open().length ? null : beside));
+  }
 
   #goOn(box) {
     this.choose(this.model.nextOpen(box.key, 1));

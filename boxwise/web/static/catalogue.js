@@ -236,6 +236,8 @@ export const CATALOGUE = {
   "Drawing": ["Zeichnen", "绘制", "Dibujo"],
   "View": ["Ansicht", "视图", "Vista"],
   "Next open question": ["Nächste offene Frage", "下一个问题", "Siguiente pregunta abierta"],
+  "Next open question; where none is open, next box": ["Nächste offene Frage; wo keine offen ist, nächste Box", "下一个未答问题;若没有则下一个框", "Siguiente pregunta abierta; si no hay, la siguiente caja"],
+  "Previous open question, or box": ["Vorige offene Frage oder Box", "上一个未答问题或框", "Pregunta abierta o caja anterior"],
   "Previous open question": ["Vorige offene Frage", "上一个问题", "Pregunta abierta anterior"],
   "Accept the box": ["Die Box annehmen", "接受框", "Aceptar la caja"],
   "Reject or delete the box": ["Die Box ablehnen oder löschen", "拒绝或删除框", "Rechazar o borrar la caja"],

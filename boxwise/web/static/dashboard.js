@@ -167,7 +167,7 @@ function shot({ image_id, width, height }, xyxy, text) {
 }
 
 function table(head, rows) {
-  const heads = head.map((name) => html("th", { scope: "col" }, name));
+  const heads = head.map((name) => (name ? html("th", { scope: "col" }, name) : html("td")));
   const body = rows.map((row) => html("tr", {}, ...row.map((value) => html("td", {}, value))));
   return html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": head.filter(Boolean).join(", ") }, html("table", {}, html("thead", {}, html("tr", {}, ...heads)), html("tbody", {}, ...body)));
 }

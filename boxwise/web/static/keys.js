@@ -3,8 +3,8 @@
 
 /** @type {{group: string, action: string, keys: string[], words: string}[]} */
 export const MAP = [
-  { group: "Questions", action: "next", keys: ["Tab", "n"], words: "Next open question" },
-  { group: "Questions", action: "previous", keys: ["Shift+Tab", "p"], words: "Previous open question" },
+  { group: "Questions", action: "next", keys: ["Tab", "n"], words: "Next open question; where none is open, next box" },
+  { group: "Questions", action: "previous", keys: ["Shift+Tab", "p"], words: "Previous open question, or box" },
   { group: "Questions", action: "accept", keys: ["Enter", "a"], words: "Accept the box" },
   { group: "Questions", action: "reject", keys: ["x", "Delete", "Backspace"], words: "Reject or delete the box" },
   { group: "Questions", action: "acceptRest", keys: ["Shift+a"], words: "Accept all open questions" },

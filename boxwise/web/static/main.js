@@ -105,7 +105,8 @@ class Page {
     this.list.show(model.boxes, this.editor.view.selected);
     button("undo").disabled = !model.canUndo;
     button("redo").disabled = !model.canRedo;
-    for (const action of ["next", "previous", "acceptRest"]) button(action).disabled = !open;
+    button("acceptRest").disabled = !open;
+    for (const action of ["next", "previous"]) button(action).disabled = !model.boxes.length;
     button("acceptRest").querySelector("span").textContent = open > 1 ? t`Accept all ${open}` : t("Accept all");
     element("submit-words").textContent = open ? t`${open} open` : task.whole ? t("Nothing missed, next") : t("Done, next");
     element("open-count").textContent = open ? t`${open} open` : t("none open");
