@@ -55,6 +55,12 @@ class QuarantinedError(RefusedError):
         super().__init__("out_of_use", image_id, fault)
 
 
+class DeniedError(RefusedError):
+    """Whoever asks may not do this."""
+
+    status = 403
+
+
 class OverError(RefusedError):
     """It comes too late, or it contradicts what is stored."""
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 
 from boxwise.records import Role
 from boxwise.store import Member
+from boxwise.web.answers import DeniedError
 from boxwise.web.queue import LabelQueue
 
 _REVIEWS = (Role.REVIEWER, Role.LEAD)
@@ -29,28 +30,28 @@ async def under_own_name(request: Request) -> None:
         return
     body: Any = await request.json()
     if not isinstance(body, dict) or body.get("annotator") != member.name:
-        raise HTTPException(403, f"this is the link of {member.name}: expected their name, and no other.")
+        raise DeniedError("own_name", member.name)
 
 
 def reviewing(request: Request) -> None:
     """A dependency of routes that show what others have done."""
     member = member_in(request)
     if member is not None and member.role not in _REVIEWS:
-        raise HTTPException(403, f"{member.name} is {member.role.value}: this is for reviewers and leads.")
+        raise DeniedError("for_reviewers", member.name, member.role.value)
 
 
 def leading(request: Request) -> None:
     """A dependency of routes that compare what people have done."""
     member = member_in(request)
     if member is not None and member.role is not Role.LEAD:
-        raise HTTPException(403, f"{member.name} is {member.role.value}: this is for leads.")
+        raise DeniedError("for_leads", member.name, member.role.value)
 
 
 def check_may_open(member: Member | None, queue: LabelQueue, image_id: str) -> None:
     """Annotators open no image whose labels are another person's."""
     if member is not None and not may_open(member, queue, image_id):
         by = queue.labelling.answerer(image_id)
-        raise HTTPException(403, f"{image_id}: {by} has answered it, and {member.name} is {member.role.value}; reviewers may open it.")
+        raise DeniedError("answered_by_another", image_id, by, member.name, member.role.value)
 
 
 def may_open(member: Member | None, queue: LabelQueue, image_id: str) -> bool:

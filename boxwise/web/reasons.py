@@ -19,6 +19,11 @@ REASONS = {
     "box_sliver": "{0}: box {1}, expected sides of {2} pixel or more.",
     "key_of_another": "{0}: key {1} is the key of another answer.",
     "not_taken_back": "{0}: the answer cannot be taken back any more. Open the image again to correct it.",
+    # who may do what
+    "own_name": "this is the link of {0}: expected their name, and no other.",
+    "for_reviewers": "{0} is {1}: this is for reviewers and leads.",
+    "for_leads": "{0} is {1}: this is for leads.",
+    "answered_by_another": "{0}: {1} has answered it, and {2} is {3}; reviewers may open it.",
     # one image of many, on the pool's page
     "asked_already": "{0} is asked about now.",
     "labelled_already": "{0} is labelled: only images of the pool can be asked about next.",

@@ -82,7 +82,7 @@ def test_each_row_has_three_languages_with_the_same_places():
         assert all(sorted(re.findall(r"\{\d\}", words)) == sorted(re.findall(r"\{\d\}", english)) for words in others), english
 
 
-MAKERS = {"Reason", "RefusedError", "OverError", "super().__init__"}  # what takes a code first
+MAKERS = {"Reason", "RefusedError", "DeniedError", "OverError", "super().__init__"}  # what takes a code first
 
 
 def sent_codes():

@@ -12,6 +12,11 @@ export const REASONS = {
   "box_sliver": ["{0}: Box {1}, erwartet Seiten von mindestens {2} Pixel.", "{0}:框 {1},边长应不小于 {2} 像素。", "{0}: caja {1}; se esperaban lados de {2} píxel o más."],
   "key_of_another": ["{0}: Der Schlüssel {1} gehört zu einer anderen Antwort.", "{0}:键 {1} 属于另一个回答。", "{0}: la clave {1} es de otra respuesta."],
   "not_taken_back": ["{0}: Die Antwort lässt sich nicht mehr zurücknehmen. Das Bild noch einmal öffnen, um sie zu berichtigen.", "{0}:该回答已无法撤回。请重新打开图片进行更正。", "{0}: la respuesta ya no se puede retirar. Abra la imagen de nuevo para corregirla."],
+  // who may do what
+  "own_name": ["Das ist der Link von {0}: Erwartet wird dieser Name und kein anderer.", "这是 {0} 的链接:只能使用此姓名。", "Este es el enlace de {0}: se espera su nombre y ningún otro."],
+  "for_reviewers": ["{0} ist {1}: Das ist für Prüfung und Leitung.", "{0} 是 {1}:此处仅供审核员和负责人使用。", "{0} es {1}: esto es para revisión y dirección."],
+  "for_leads": ["{0} ist {1}: Das ist für die Leitung.", "{0} 是 {1}:此处仅供负责人使用。", "{0} es {1}: esto es para dirección."],
+  "answered_by_another": ["{0}: {1} hat es beantwortet, und {2} ist {3}; die Prüfung darf es öffnen.", "{0}:{1} 已回答,而 {2} 是 {3};审核员可以打开。", "{0}: {1} la ha respondido y {2} es {3}; los revisores pueden abrirla."],
   // one image of many, on the pool's page
   "asked_already": ["{0} wird gerade gefragt.", "{0} 正在询问中。", "{0} ya se está preguntando."],
   "labelled_already": ["{0} ist markiert: Nur Bilder des Vorrats können als Nächstes gefragt werden.", "{0} 已标注:只有图片池中的图片可以列为下次询问。", "{0} está etiquetada: solo se puede preguntar a continuación por imágenes de la reserva."],
