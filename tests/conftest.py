@@ -51,9 +51,9 @@ def pytest_runtest_setup() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whichever test is the first to want a waiting study trains it, so all of them are slow."""
+    """Whichever test is the first to want a waiting study trains it, or starts the server of objects, so all of them are slow."""
     for item in items:
-        if "waiting_study" in getattr(item, "fixturenames", ()):
+        if {"waiting_study", "object_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 

@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from faulty_proxy import faulty_proxy
 from PIL import Image
 
 from boxwise.config import ImagesConfig
@@ -143,3 +146,48 @@ def test_pictures_are_measured_verified_and_decoded_wherever_they_lie(bucket, ph
     for name, broken in (("empty", b""), ("torn", content[:300]), ("text", b"no image")):
         with pytest.raises(ImageError, match=rf"s3://photos/{name}.jpg: expected an image that decodes"):
             verify_image(bucket.put(f"{name}.jpg", broken))
+
+
+@pytest.fixture
+def web(tmp_path):
+    """Files of a folder by a plain server of the web, behind the proxy: (proxy, address, folder)."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with faulty_proxy(f"http://127.0.0.1:{server.server_address[1]}") as (proxy, address):
+        yield proxy, address, folder
+    server.shutdown()
+    server.server_close()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        return
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [None, "error", "cut", "refused"])
+def test_images_of_the_web_are_read_once_through_faults(web, tmp_path, kind):
+    proxy, address, folder = web
+    uris = [f"{address}/{number}.jpg?signature=hunter2" for number in range(4)]
+    for number in range(4):
+        (folder / f"{number}.jpg").write_bytes(jpeg(number))
+    proxy.fault = lambda method, path, before: kind if before < 2 else None
+    mine = store(tmp_path)
+    mine.prefetch(uris)
+    assert [mine.read(uri) for uri in uris] == [jpeg(number) for number in range(4)]
+    assert set(proxy.images().values()) == {1}
+    with pytest.raises(MissingImageError) as caught:
+        mine.read(f"{address}/none.jpg?signature=hunter2")
+    assert "none.jpg: expected an image" in str(caught.value) and "hunter2" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_host_of_the_web_that_does_not_answer_or_lets_none_in_is_no_image_s_fault(web, tmp_path):
+    proxy, address, _ = web
+    for kind, said in (("refused", "to answer"), ("error", "to answer"), ("forbidden", "credentials")):
+        proxy.fault = lambda method, path, before, kind=kind: kind
+        with pytest.raises(ImageStoreError, match=said) as caught:
+            store(tmp_path, attempts=2).read(f"{address}/a.jpg?signature=hunter2")
+        assert "hunter2" not in str(caught.value)

@@ -39,7 +39,7 @@ def tar_of(contents, mode="w"):
     return stream.getvalue()
 
 
-@pytest.fixture(params=["local", "remote"])
+@pytest.fixture(params=["local", pytest.param("remote", marks=pytest.mark.slow)])
 def shard(request, tmp_path):
     """(a store, address of a shard's member by name, function that writes the shard anew)."""
     if request.param == "local":

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from boxwise.errors import ImageError
+from boxwise.records import ImageRecord
 from boxwise.web.picture_cache import PictureCache
-from boxwise.web.pictures import Pictures, etag
+from boxwise.web.pictures import Pictures, etag, is_large, picture
 
 
 def test_a_file_that_is_gone_is_named_and_a_changed_one_has_another_tag(tmp_path):
@@ -49,3 +50,17 @@ def test_a_cache_that_cannot_be_written_serves_all_the_same(tmp_path):
     (tmp_path / "kept").write_bytes(b"a file where the folder should be")
     Image.fromarray(np.zeros((60, 40, 3), np.uint8)).save(tmp_path / "a.png")
     assert Pictures(PictureCache(tmp_path / "kept")).thumbnail(tmp_path / "a.png")
+
+
+def test_images_of_a_bucket_are_shown_at_every_size_and_downloaded_once(bucket, tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 1100, 3), np.uint8)).save(buffer, "PNG")
+    uri, pictures = bucket.put("set/a.png", buffer.getvalue()), Pictures(PictureCache(tmp_path / "kept"))
+    first = etag(uri)
+    assert picture(uri) == (buffer.getvalue(), "image/png")
+    assert Image.open(io.BytesIO(pictures.thumbnail(uri))).size == (320, 262)
+    assert Image.open(io.BytesIO(pictures.tile(uri, 1, 0))).size == (76, 900)
+    assert etag(uri) == first and not is_large(ImageRecord("a.png", uri, 1100, 900))
+    assert bucket.proxy.images() == {"/photos/set/a.png": 1}
+    with pytest.raises(ImageError, match=r"none\.png: expected an image"):
+        pictures.preview("s3://photos/set/none.png")
