@@ -26,7 +26,7 @@ def convert(
     from_: Annotated[str | None, typer.Option("--from", "--format", help="The format of the source; guessed when not given.")] = None,
     labels_in: LabelsIn = Pixels.UPRIGHT,
     voc_origin: VocOrigin = 0,
-    images: Annotated[Path | None, typer.Option(help="Where the images are, if not beside the labels.")] = None,
+    images: Annotated[str | None, typer.Option(help="Where the images are, if not beside the labels: a folder or an address.")] = None,
     copy_images: Annotated[bool, typer.Option(help="Copy the images along.")] = True,
     unlabeled: Unlabeled = False,
     incomplete: Incomplete = False,
@@ -37,20 +37,23 @@ def convert(
     Images are written whose labels are complete; the options add others.
     """
     from boxwise.cli.console import reading
+    from boxwise.data.addresses import given
     from boxwise.data.datasets import read_dataset
     from boxwise.data.formats.names import FORMATS
     from boxwise.errors import named
 
     writer = named("format", FORMATS, to)
     meant = coordinates(labels_in, voc_origin)
-    dataset = read_dataset(source, format_name=from_, images=images, coordinates=meant, progress=reading)
+    dataset = read_dataset(source, format_name=from_, images=images and given(images), coordinates=meant, progress=reading)
     write_chosen(dataset, writer, target, copy_images=copy_images, unlabeled=unlabeled, incomplete=incomplete, keep_ids=keep_ids)
     _print_findings(dataset)
 
 
 @app.command()
 def doctor(
-    path: Annotated[Path | None, typer.Argument(help="A data set or a study to look through.")] = None,
+    path: Annotated[
+        str | None, typer.Argument(help="A data set or a study to look through; or images by address, such as s3://bucket/photos.")
+    ] = None,
     format: FormatName = None,
     labels_in: LabelsIn = Pixels.UPRIGHT,
     voc_origin: VocOrigin = 0,
@@ -63,28 +66,34 @@ def doctor(
     there are faults.
     """
     from boxwise.cli.console import reading, say
+    from boxwise.data.addresses import given, is_local
     from boxwise.data.cleaning import check_target, write_cleaned
-    from boxwise.data.datasets import read_dataset
+    from boxwise.data.datasets import read_dataset, read_pool
     from boxwise.data.examination import examine
     from boxwise.report.doctor import write_doctor_page
 
     if path is None:
         _doctor_machine()
         return
-    if (path / "config.yaml").is_file() and not (path / "arms.json").exists():
-        _doctor_study(path)
+    address = given(path)
+    folder = Path(address)
+    if (folder / "config.yaml").is_file() and not (folder / "arms.json").exists():
+        _doctor_study(folder)
         return
     if fix is not None:
-        check_target(path, fix)
-    dataset = read_dataset(path, format_name=format, coordinates=coordinates(labels_in, voc_origin), progress=reading)
+        check_target(folder, fix)
+    if is_local(address):
+        dataset = read_dataset(folder, format_name=format, coordinates=coordinates(labels_in, voc_origin), progress=reading)
+    else:
+        dataset = read_pool(address, None, progress=reading)
     examined = examine(dataset)
-    _print_counts(path, dataset, examined)
+    _print_counts(address, dataset, examined)
     _print_findings(dataset)
     _print_doubts(examined)
     if html is not None:
-        say(f"Page with pictures: {write_doctor_page(dataset, examined, html, title=str(path))}")
+        say(f"Page with pictures: {write_doctor_page(dataset, examined, html, title=address)}")
     if fix is not None:
-        say(f"Cleaned copy: {write_cleaned(dataset, path, fix, format_name=format)}")
+        say(f"Cleaned copy: {write_cleaned(dataset, folder, fix, format_name=format if is_local(address) else 'coco')}")
     if dataset.findings:
         raise typer.Exit(1)
 
@@ -99,7 +108,7 @@ def _doctor_machine() -> None:
     say(f"jpeg_decoder: {jpeg_decoder()}")
 
 
-def _print_counts(path: Path, dataset: Dataset, examined: Examination) -> None:
+def _print_counts(path: str, dataset: Dataset, examined: Examination) -> None:
     from boxwise.cli.console import say, table
 
     partly = f" ({examined.incomplete} in part)" if examined.incomplete else ""

@@ -73,7 +73,8 @@ class DiskCache:
         said = {"uri": uri, "size": stat.size, "version": stat.version, "digest": _digest(content)}
         aside = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}")
         with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what is downloaded is its user's alone
+            path.parent.mkdir(exist_ok=True)
             written = aside.write_bytes(json.dumps(said).encode() + b"\n" + content)
             aside.replace(path)
             self._make_room(written)

@@ -90,12 +90,16 @@ def test_workers_read_it_too_and_doctor_says_what_has_changed(bucket, photos, in
     assert code == 1 and f"{first}: missing" in out and f"{second}: changed" in out and "1 missing, 1 changed" in out
 
 
-def test_broken_images_are_set_aside_and_the_rest_makes_a_study(bucket, photos, init, tmp_path):
+def test_broken_images_are_set_aside_and_the_rest_makes_a_study(bucket, photos, init, boxwise, tmp_path):
     bucket.put("set/broken.png", b"no image")
     bucket.put("set/a\\..\\..\\escape.png", next(iter(photos.values())) + b"x")
     code, out, err = init("--images", "s3://photos/set")
     assert code == 0 and f"{len(photos)} images" in out and "2 images are quarantined" in err
     assert not list(tmp_path.rglob("escape.png"))
+    code, out, _ = boxwise("doctor", "s3://photos/set")
+    assert code == 1 and f"{len(photos)} usable images" in out and "s3://photos/set/broken.png: expected an image that decodes" in out
+    assert boxwise("doctor", "s3://photos/set", "--fix", tmp_path / "fixed")[0] == 1
+    assert {path.name: path.read_bytes() for path in (tmp_path / "fixed").rglob("*.png")} == photos
 
 
 def test_a_tar_shard_is_a_folder_of_images(bucket, photos, init, boxwise, tmp_path):
