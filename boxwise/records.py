@@ -68,7 +68,7 @@ class ImageRecord:
 
     image_id: unique in the study; the path below the image folder in POSIX form, suffix included.
     uri: where the image lies: a path of this machine, or an address such as s3://bucket/a.jpg; a string, since a Path loses a slash of it.
-    width, height: pixels after EXIF orientation, so as every reader and detector sees it.
+    width, height: pixels after EXIF orientation, so as every reader and detector sees it; 0 until an image that joined by a list is opened.
     split: None until it is decided. source_id: the id it had in its source file (COCO's integer), if any.
     digest: fingerprint of the file's bytes when the image joined. stamp: the file's size and time then. Neither makes two records differ.
     """
@@ -84,6 +84,11 @@ class ImageRecord:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "uri", os.fspath(self.uri))  # a Path of this machine as its string
+
+    @property
+    def measured(self) -> bool:
+        """Whether its size is known."""
+        return self.width > 0
 
 
 @dataclass(frozen=True)

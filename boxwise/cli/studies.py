@@ -72,7 +72,7 @@ def init(
     if data.images is not None:
         image_store.check(data.images)
     names = tuple(name.strip() for name in data.classes.split(",")) if data.classes else None
-    if names is None and data.labels is None and data.images is not None and (not is_local(data.images) or Path(data.images).is_dir()):
+    if names is None and data.labels is None and data.images is not None and (not is_local(data.images) or Path(data.images).exists()):
         raise StudyError(f"{study}: no class names. Give labels to read them from, or --classes cat,dog.")
     meant = coordinates(labels_in, voc_origin)
     dataset = read_pool(data.images, data.labels, format_name=format, classes=names, coordinates=meant, progress=reading)

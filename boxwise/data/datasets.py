@@ -16,6 +16,7 @@ from boxwise.data.addresses import Address, folder_of, is_local
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind
 from boxwise.data.formats.detect import detect_format, unused_labels, unwrapped
 from boxwise.data.formats.folder import read_folder
+from boxwise.data.formats.image_list import is_image_list, read_image_list
 from boxwise.data.formats.layout import is_file, is_folder
 from boxwise.data.formats.listing import matched_by_name
 from boxwise.data.formats.names import READERS
@@ -89,7 +90,7 @@ def read_pool(
     coordinates: Coordinates = UPRIGHT,
     progress: Progress | None = None,
 ) -> Dataset:
-    """What a study starts from: every image below `images`, with the `labels` that exist already.
+    """What a study starts from: every image below `images`, or in the list that it is, with the `labels` that exist already.
 
     An image without labels, or with labels in part, joins the pool no matter which split it was listed under, since only complete labels
     could make it serve another.
@@ -98,7 +99,11 @@ def read_pool(
     if labels is None:
         if images is None:
             raise BoxwiseError("Give --images DIR, --labels PATH, or both.")
+        if is_image_list(images):
+            return replace(read_image_list(Path(images)), classes=classes or ())
         return replace(_images_alone(images, progress), classes=classes or ())
+    if images is not None and is_image_list(images):
+        raise BoxwiseError(f"{images}: a list of images goes without --labels. Give --classes, then `boxwise import STUDY {labels}`.")
     options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": coordinates, "progress": progress}
     known = read_dataset(labels, images=images, missing_is_empty=False, **options)
     complete = known.labels.keys() - known.incomplete

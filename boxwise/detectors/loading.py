@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -73,8 +74,10 @@ def image_batches(
     images = _InputImages(records, spec)
     chunks = [range(start, min(start + batch, len(records))) for start in range(0, len(records), batch)]
     for chunk, loaded in zip(chunks, in_order(images, chunks, workers=workers), strict=True):
-        readable = [(records[i], image) for i, image in zip(chunk, loaded, strict=True) if isinstance(image, Tensor)]
-        for index, message in zip(chunk, loaded, strict=True):
+        readable = [
+            (_measured(records[i], size), image) for i, (image, size) in zip(chunk, loaded, strict=True) if isinstance(image, Tensor)
+        ]
+        for index, (message, _) in zip(chunk, loaded, strict=True):
             if isinstance(message, str) and on_unreadable is not None:
                 on_unreadable(records[index].image_id, message)
         if readable:
@@ -82,22 +85,31 @@ def image_batches(
             yield ImageBatch(tuple(record for record, _ in readable), pixels, valid)
 
 
-class _InputImages(Dataset[list[Tensor | str]]):
-    """Chunk of positions → each image at input size, or the message why it cannot be read."""
+def _measured(record: ImageRecord, size: tuple[int, int]) -> ImageRecord:
+    """The record with the size as it was decoded, where none is known yet."""
+    return record if record.measured else replace(record, width=size[0], height=size[1])
+
+
+_Loaded = tuple[Tensor | str, tuple[int, int]]  # an image at input size, or why it cannot be read; and its width and height
+
+
+class _InputImages(Dataset[list[_Loaded]]):
+    """Chunk of positions → each image."""
 
     def __init__(self, records: Sequence[ImageRecord], spec: InputSpec) -> None:
         self.records, self.spec = records, spec
 
-    def __getitem__(self, chunk: range) -> list[Tensor | str]:
+    def __getitem__(self, chunk: range) -> list[_Loaded]:
         records = [self.records[index] for index in chunk]
         prefetch(record.uri for record in records)
         return [self._load(record) for record in records]
 
-    def _load(self, record: ImageRecord) -> Tensor | str:
+    def _load(self, record: ImageRecord) -> _Loaded:
         try:
-            return resized(decode(record.uri), self.spec)
+            pixels = decode(record.uri)
+            return resized(pixels, self.spec), (pixels.shape[2], pixels.shape[1])
         except ImageError as error:
-            return str(error)
+            return str(error), (0, 0)
 
 
 def in_order(source: Dataset[Loaded], keys: Iterable[Key], *, workers: int, pin: bool = False) -> Iterator[Loaded]:

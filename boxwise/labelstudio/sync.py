@@ -185,7 +185,7 @@ def _send(
     study: Study, client: Client, project: int, items: Sequence[QueryItem], round_index: int, progress: Progress | None
 ) -> tuple[int, tuple[str, ...]]:
     """Upload the images and import their tasks, batch by batch; how many, and what could not be read."""
-    records = {record.image_id: record for record in study.images()}
+    records = {record.image_id: record for record in study.records(item.image_id for item in items)}
     order = {image_id: rank for rank, image_id in enumerate(study.query(round_index).image_ids)}
     made, findings = 0, []
     for start in range(0, len(items), _BATCH):

@@ -68,6 +68,7 @@ def pool_predictions(study: Study, *, only: Set[str] | None = None) -> Dataset:
     if path is None:
         raise StudyError(f"{study.folder}: no predictions yet; they come with the first scored pool. Next: boxwise run {study.folder}")
     labels = {image_id: boxes.at_least(SHOWN) for image_id, boxes in read_detections(path, only=only)}
+    study.open_first(labels)
     records = study.images() if only is None else study.records(sorted(only))
     images = tuple(record for record in records if record.image_id in labels)
     return Dataset(study.classes, images, {record.image_id: labels[record.image_id] for record in images})

@@ -26,6 +26,7 @@ from boxwise.rounds.budget import spent
 from boxwise.rounds.compose import policy_of
 from boxwise.rounds.context import RoundContext, StepResult
 from boxwise.rounds.folds import judged
+from boxwise.rounds.opening import open_first
 from boxwise.rounds.parts import Shard, begun
 
 if TYPE_CHECKING:
@@ -161,6 +162,8 @@ def _cross_validate(
         ((i, boxes.at_least(thresholds.uncertain)) for i, boxes in read_detections(path, only=set(records))),
         policy_of(context).validates,
     )
+    open_first(context.store, shortlist)
+    records = {record.image_id: record for record in context.store.records(shortlist)}
     images = [(records[i], boxes.at_least(thresholds.uncertain)) for i, boxes in read_detections(path, only=set(shortlist))]
     rng = context.mining_rng(round_index)
     hosts = [sample for sample in context.samples(Split.TRAIN) if sample.complete]

@@ -28,6 +28,7 @@ from boxwise.rounds.budget import round_budget
 from boxwise.rounds.cold_start import cold_start
 from boxwise.rounds.context import RoundContext, StepResult
 from boxwise.rounds.first_proposals import first_proposals
+from boxwise.rounds.opening import open_first
 from boxwise.store import PoolStore
 from boxwise.strategies.base import Budget, Candidates
 
@@ -110,7 +111,9 @@ def _first(context: RoundContext, rng: Generator) -> StepResult:
         )
     if not drawn and not context.store.annotations(Split.TRAIN):
         raise StudyError(f"{context.folder}: nothing is labelled and nothing is left to ask for. Give budget.initial of 1 or more.")
-    known = first_proposals(context, context.store.records(sorted(item.image_id for item in chosen)))
+    drawn = _readable(context, drawn)
+    asked = {item.image_id for item in drawn} & {item.image_id for item in chosen}
+    known = first_proposals(context, context.store.records(sorted(asked)))
     unreadable = {**unreadable, **known.unreadable}
     for image_id, fault in unreadable.items():
         context.store.quarantine(image_id, fault)
@@ -166,7 +169,17 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
     short = float(left.costs(offered).sum()) < left.amount
     facts = SelectFacts(strategy=config.strategy.name, candidates=len(offered), requeued=len(requeued), seconds=seconds)
     facts = replace(facts, wanted=budget.amount if short else None, by_people=len(wanted) or None)
-    return Query(round_index, (*drawn, *requeued, *wanted, *picks)), facts
+    return Query(round_index, tuple(_readable(context, [*drawn, *requeued, *wanted, *picks]))), facts
+
+
+def _readable(context: RoundContext, items: list[QueryItem]) -> list[QueryItem]:
+    """Those whose image can be read, of images that joined by a list and are opened now; the others go out of use."""
+    unfit = open_first(context.store, [item.image_id for item in items])
+    if unfit and len(unfit) == len(items):  # a disk that is away, not so many broken files
+        raise StudyError(f"{context.folder}: none of the {len(items)} images chosen can be read. {next(iter(unfit.values()))}")
+    for image_id, fault in unfit.items():
+        context.store.quarantine(image_id, fault)
+    return [item for item in items if item.image_id not in unfit]
 
 
 def _validation(context: RoundContext, round_index: int, untouched: set[str], images: int) -> list[QueryItem]:

@@ -21,7 +21,7 @@ IMAGES = sa.Table(
     sa.Column("path", sa.String, nullable=False),
     sa.Column("width", sa.Integer, nullable=False),
     sa.Column("height", sa.Integer, nullable=False),
-    sa.Column("split", sa.String, nullable=False, index=True),
+    sa.Column("split", sa.String, nullable=False),
     sa.Column("source_id", sa.JSON),
     sa.Column("fault", sa.String),  # why the image is quarantined; NULL: it is not
     sa.Column("digest", sa.String),  # fingerprint of the file's bytes when the image joined
@@ -29,6 +29,9 @@ IMAGES = sa.Table(
     sa.Column("seal", sa.BigInteger),  # check of what the row says of the image; NULL: it is older than the checks
     sa.Column("open", sa.Boolean),  # whether a policy left it in the pool or took it out; NULL: its annotation decides
 )
+_FIT = IMAGES.c.fault.is_(None)
+sa.Index("images_in_use", IMAGES.c.split, IMAGES.c.open, sqlite_where=_FIT, postgresql_where=_FIT)
+sa.Index("images_out_of_use", IMAGES.c.image_id, sqlite_where=~_FIT, postgresql_where=~_FIT)
 ANNOTATIONS = sa.Table(
     "annotations",
     META,

@@ -85,8 +85,9 @@ class Study(StudyClasses):
             "class_ids": list(dataset.class_ids) if dataset.class_ids else None,
             "findings": findings_of(dataset.findings),
             "made_in": str(folder.absolute()),
+            "listed": dataset.listed,
         }
-        images = [replace(record, uri=absolute(record.uri)) for record in dataset.images]
+        images = [r if (uri := absolute(r.uri)) == r.uri else replace(r, uri=uri) for r in dataset.images]
         store = Store.create(url, facts, images=images, given=given_annotations(dataset, images))
         write_config(folder, config)  # last: its presence says that the study is whole
         return cls(folder, store, config)
@@ -172,6 +173,7 @@ class Study(StudyClasses):
             complete = whole or bool(shown and shown.settled and shown.settled.complete)
         annotation = annotation_of(image_id, verdicts, shown, complete=complete, round_index=round_index)
         self._check_labels(image_id, annotation.boxes)
+        self.open_first([image_id])
         labour = whole * self.config.cost.look + sum(verdict.seconds for verdict in verdicts) if seconds is None else seconds
         self.store.annotate(annotation, verdicts, round_index=round_index, annotator=annotator, seconds=labour, key=key)
         return annotation
@@ -182,6 +184,7 @@ class Study(StudyClasses):
         Where the model had proposed boxes, what a person must have done to them is charged; elsewhere each box is charged as drawn.
         incomplete: the images in which objects are known to be missing from the labels.
         """
+        self.open_first(labels)
         waiting = {*self.asked_now().image_ids, *(image_id for images in self.to_review().values() for image_id in images)}
         current = {image_id: a for split in Split for image_id, a in self.store.annotations(split).items()}
         acts = {image_id: self._acts(image_id, boxes) for image_id, boxes in labels.items()}

@@ -20,6 +20,7 @@ from boxwise.data.watching import Looked, file_stamp, look, new_files
 from boxwise.errors import ImageError, StudyError
 from boxwise.files import locked
 from boxwise.records import Annotation, ImageRecord, Phase, Source
+from boxwise.rounds.opening import open_first
 from boxwise.store import Journal, PoolStore, StoredEvent
 from boxwise.study.reading import StudyReader
 
@@ -57,6 +58,27 @@ class StudyUpkeep(StudyReader):
         """
         PoolStore(self.store).want(image_ids, round_index=self.next_query, who=who, wanted=wanted)
 
+    # -- opening ------------------------------------------------------------------------------------------------------
+
+    def record(self, image_id: str) -> ImageRecord | None:
+        """As ever; an image that joined by a list and was never opened is opened for it, and goes out of use where it cannot be read."""
+        record = super().record(image_id)
+        if record is None or record.measured:
+            return record
+        self.open_first([image_id])
+        return super().record(image_id)
+
+    def dataset(self, *, labeled_only: bool = False) -> Dataset:
+        """As ever; what is given has been opened."""
+        if not labeled_only:
+            self.open_first(record.image_id for record in self.images() if not record.measured)
+        return super().dataset(labeled_only=labeled_only)
+
+    def open_first(self, image_ids: Iterable[str]) -> None:
+        """Read the size of the images that joined by a list and were never opened; those that cannot be read go out of use."""
+        for image_id, fault in open_first(self.store, image_ids).items():
+            self.store.quarantine(image_id, fault)
+
     # -- growing --------------------------------------------------------------------------------------------------------
 
     def add(self, dataset: Dataset, *, who: str | None = None) -> Added:
@@ -68,6 +90,7 @@ class StudyUpkeep(StudyReader):
         if dataset.labels and dataset.classes != self.classes:
             raise StudyError(f"{self.folder}: the labels have classes {', '.join(dataset.classes)}, the study {', '.join(self.classes)}.")
         there = {record.image_id: record for record in self._all_records()}
+        dataset = _as_known(dataset, there.values())
         news = [*_refused(dataset.images, there), *(finding for finding in dataset.findings if finding.image_id not in there)]
         refused = {finding.path for finding in news}
         fresh = [r for r in dataset.images if r.image_id not in there and r.uri not in refused]
@@ -79,6 +102,8 @@ class StudyUpkeep(StudyReader):
             body = {"images": len(fresh), "labels": len(given), "findings": len(news)}
             Journal(self.store).add(records, labels, round_index=number, who=who or user(), body=body)
         self._keep_findings(news, joined={record.image_id for record in fresh})
+        if dataset.listed:
+            self.store.put("listed", True)
         if fresh and phase is Phase.DONE:
             self._go_on_with_the_new(number)
         known = {r.image_id for r in dataset.images if r.image_id in there and r.uri not in refused}
@@ -260,6 +285,14 @@ def _refused(images: Sequence[ImageRecord], there: Mapping[str, ImageRecord]) ->
         else:
             message = f"{record.uri}: expected a new image, found a copy of {kept.image_id}, which is in the study."
             yield Finding(FindingKind.DUPLICATE_IMAGE, record.uri, message, record.image_id, quarantined=True)
+
+
+def _as_known(dataset: Dataset, there: Iterable[ImageRecord]) -> Dataset:
+    """A list with the ids under which the study has the same files already: what all of a list's addresses share may be another folder."""
+    if not dataset.listed:
+        return dataset
+    ids = {record.uri: record.image_id for record in there}
+    return replace(dataset, images=tuple(replace(r, image_id=ids.get(absolute(r.uri), r.image_id)) for r in dataset.images))
 
 
 def _by_a_person(fault: str) -> bool:

@@ -96,6 +96,7 @@ class Dataset:
     labels: image_id → Boxes with `difficult`, `crowd` and `ids` where the format has them. An image of `images` that is not in `labels`
     is unlabelled; one whose Boxes are empty is known to hold no object. class_ids: the source's own numbers of `classes` (COCO).
     incomplete: the labelled images in which objects are known to be missing from the labels, so that nothing there may count as background.
+    listed: the images were named by a list, so what lies beside them does not matter, and none was opened.
     notes: what the reader took for granted, in a sentence each; no fault, but worth a look.
     """
 
@@ -106,6 +107,7 @@ class Dataset:
     class_ids: tuple[int, ...] | None = None
     notes: tuple[str, ...] = ()
     incomplete: frozenset[str] = frozenset()
+    listed: bool = False
 
 
 UPRIGHT = Coordinates()

@@ -132,7 +132,7 @@ def listed_names(path: Path) -> tuple[str, ...]:
 
 def name_fault(image_id: str) -> str:
     """What keeps a name out of lists and label files, or ''."""
-    if any(map(is_unspeakable, image_id)):
+    if not image_id.isprintable() and any(map(is_unspeakable, image_id)):
         return "Expected a name in UTF-8 without line breaks and other control characters; rename the file."
     if _leads_out(image_id):
         return "Expected a path that stays below the folder of images, from its first part to its last; rename the file."

@@ -1,0 +1,149 @@
+"""A list of images in a file: one address a line, or a column of a CSV or Parquet table. No image is opened, or even looked for.
+
+Returns a Dataset whose images have no size yet; it is read when an image is asked about first. Knows nothing of labels.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import posixpath
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from boxwise.data.addresses import IMAGE_SUFFIXES, Address, is_local
+from boxwise.data.formats.base import Dataset, Finding, FindingKind, printable
+from boxwise.data.formats.layout import is_file, name_fault
+from boxwise.errors import BoxwiseError
+from boxwise.records import ImageRecord
+
+LISTS = (".txt", ".csv", ".parquet")
+_ADDRESS, _ID = ("path", "uri", "url", "file_name", "image"), "image_id"  # names of columns; of addresses the first that is there
+_Entry = tuple[str, str | None]  # the address as the list has it, and the image's id where the list gives one
+
+
+def is_image_list(path: Address) -> bool:
+    """Whether it is a file that can be read as a list of images."""
+    return is_local(path) and Path(path).suffix.lower() in LISTS and is_file(Path(path))
+
+
+def read_image_list(path: Path) -> Dataset:
+    """The images that the file lists: addresses of this machine, from the file's folder where they are relative, or others such as s3://.
+
+    An id is the list's own column `image_id`, else a relative address as it is written, else the address below the folder that all share.
+    What is listed twice counts once, with a note; a name that cannot be used, or an id that two images have, is a finding. Raises
+    BoxwiseError for a file that lists nothing.
+    """
+    folder = str(path.parent.absolute())
+    root = _common_folder(_address(said, folder) for said, _ in _entries(path))
+    if root is None:
+        raise BoxwiseError(f"{path}: expected a list of images, found none. Give one address a line, or a column named path.")
+    records: dict[str, ImageRecord] = {}
+    findings: list[Finding] = []
+    repeated = 0
+    for said, given in _entries(path):  # read twice, rather than held in memory
+        address = _address(said, folder)
+        image_id = given or _id_of(address, said, root)
+        there = records.get(image_id)
+        if there is None and not (fault := _fault(address, image_id)):
+            records[image_id] = ImageRecord(image_id, address, 0, 0)
+        elif there is None:
+            findings.append(Finding(FindingKind.BAD_NAME, path, f"{path}: lists {printable(said)}. {fault}", image_id, quarantined=True))
+        elif there.uri == address:
+            repeated += 1
+        else:
+            message = f"{path}: expected one image called {image_id}, found {there.uri} and {address}. The first is taken."
+            findings.append(Finding(FindingKind.DUPLICATE_ID, path, message, image_id))
+    notes = [f"{len(records)} images are listed; none was opened. Each is checked, and its size read, when it is asked about first."]
+    notes += [f"{repeated} lines of {path} list an image again; it is taken once."] if repeated else []
+    return Dataset((), tuple(records.values()), {}, tuple(findings), notes=tuple(notes), listed=True)
+
+
+def _entries(path: Path) -> Iterator[_Entry]:
+    readers = {".csv": _of_csv, ".parquet": _of_parquet}
+    rows = readers.get(path.suffix.lower(), _of_lines)(path)
+    return ((said, image_id) for said, image_id in rows if said)
+
+
+def _of_lines(path: Path) -> Iterator[_Entry]:
+    for line in _lines(path):
+        yield line.strip(), None
+
+
+def _of_csv(path: Path) -> Iterator[_Entry]:
+    rows = csv.DictReader(_lines(path))
+    column = _column(rows.fieldnames or (), path)
+    for row in rows:
+        yield (row[column] or "").strip(), _said(row.get(_ID))
+
+
+def _of_parquet(path: Path) -> Iterator[_Entry]:
+    import pyarrow as pa  # takes its time to import
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as table:
+            names = table.schema_arrow.names
+            column = _column(names, path)
+            columns = [column, _ID] if _ID in names else [column]
+            for batch in table.iter_batches(columns=columns):
+                values = [batch[name].to_pylist() for name in columns]
+                yield from ((str(row[0] or ""), _said(row[1]) if len(row) > 1 else None) for row in zip(*values, strict=True))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BoxwiseError(f"{path}: expected a Parquet table, found something else ({str(error).splitlines()[0]}).") from None
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """UTF-8, or UTF-16 as Windows writes it, with its mark."""
+    try:
+        with path.open("rb") as file:
+            wide = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
+        with path.open(encoding="utf-16" if wide else "utf-8-sig", errors="replace", newline="") as file:
+            yield from file
+    except OSError as error:
+        raise BoxwiseError(f"{path}: expected a readable file, found: {error.strerror or error}.") from error
+
+
+def _column(names: Iterable[str], path: Path) -> str:
+    found = next((name for name in _ADDRESS if name in names), None)
+    if found is None:
+        raise BoxwiseError(
+            f"{path}: expected a column named {', '.join(_ADDRESS[:-1])} or {_ADDRESS[-1]}, found {', '.join(names) or 'none'}."
+        )
+    return found
+
+
+def _said(value: Any) -> str | None:
+    return None if value is None or value == "" else str(value)
+
+
+def _address(said: str, folder: str) -> str:
+    return said if not is_local(said) else os.path.normpath(os.path.join(folder, said))  # noqa: PTH118 - a Path each takes a minute a million
+
+
+def _common_folder(addresses: Iterable[str]) -> str | None:
+    """With a slash at its end; the first and the last of all in order show it. None without any."""
+    rest = iter(addresses)
+    least = most = next(rest, None)
+    if least is None or most is None:
+        return None
+    for address in rest:
+        least, most = min(least, address), max(most, address)
+    length = next((place for place, (one, other) in enumerate(zip(least, most, strict=False)) if one != other), len(least))
+    return least[: least.replace("\\", "/").rfind("/", 0, length) + 1]
+
+
+def _id_of(address: str, said: str, root: str) -> str:
+    if is_local(said) and not os.path.isabs(said):  # noqa: PTH117
+        plain = posixpath.normpath(said.replace("\\", "/"))
+        if not plain.startswith("../"):
+            return plain
+    return address[len(root) :].replace("\\", "/")
+
+
+def _fault(address: str, image_id: str) -> str:
+    """Why this can be no image of a study, by its name alone; or ''."""
+    if os.path.splitext(address)[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122
+        return f"Expected an image, whose name ends in one of {', '.join(sorted(IMAGE_SUFFIXES))}."
+    return name_fault(image_id)

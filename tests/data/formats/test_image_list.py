@@ -1,0 +1,66 @@
+"""Lists of images: which addresses and ids they give, and what is said of the lines that cannot be used."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from boxwise.data.datasets import read_pool
+from boxwise.data.formats.image_list import read_image_list
+from boxwise.errors import BoxwiseError
+
+
+def ids_and_paths(dataset):
+    return {record.image_id: record.uri for record in dataset.images}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lines_are_addresses_from_the_lists_folder(tmp_path, encoding):
+    (tmp_path / "list.txt").write_text("a/ä 1.jpg\r\n\n ./b.PNG \n", encoding=encoding)
+    found = read_pool(tmp_path / "list.txt", None, classes=("cat",))
+    assert ids_and_paths(found) == {"a/ä 1.jpg": str(tmp_path / "a/ä 1.jpg"), "b.PNG": str(tmp_path / "b.PNG")}
+    assert found.classes == ("cat",) and found.listed and not any(record.measured for record in found.images)
+    assert "none was opened" in found.notes[0]
+
+
+def test_absolute_addresses_are_called_after_what_they_do_not_share(tmp_path):
+    (tmp_path / "list.txt").write_text("/data/set/one/1.jpg\n/data/set/two/1.jpg\n/data/set/one/2.jpg\n")
+    assert list(ids_and_paths(read_image_list(tmp_path / "list.txt"))) == ["one/1.jpg", "two/1.jpg", "one/2.jpg"]
+
+
+def test_a_table_may_name_its_images(tmp_path):
+    (tmp_path / "list.csv").write_text('score,path,image_id\n1,"x, y.jpg",first\n2,b.jpg,\n')
+    assert ids_and_paths(read_image_list(tmp_path / "list.csv")) == {"first": str(tmp_path / "x, y.jpg"), "b.jpg": str(tmp_path / "b.jpg")}
+    pq.write_table(pa.table({"uri": ["a.jpg", None, "b.jpg"], "image_id": ["one", "no", "two"]}), tmp_path / "list.parquet")
+    assert list(ids_and_paths(read_image_list(tmp_path / "list.parquet"))) == ["one", "two"]
+
+
+def test_what_cannot_be_used_is_named_and_the_rest_is_taken(tmp_path):
+    (tmp_path / "list.csv").write_text("path,image_id\na.jpg,\na.jpg,\nb.jpg,a.jpg\nnotes.docx,\nc\x07.jpg,\n")
+    found = read_image_list(tmp_path / "list.csv")
+    assert list(ids_and_paths(found)) == ["a.jpg"]
+    said = [finding.message for finding in found.findings]
+    assert len(said) == 3 and "one image called a.jpg" in said[0] and "notes.docx" in said[1] and "control characters" in said[2]
+    assert "1 lines" in found.notes[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("list.txt", b"\n\n", "found none"),
+        ("list.csv", b"name,size\na.jpg,3\n", "expected a column named path, uri, url, file_name or image, found name, size"),
+        ("list.csv", b"", "found none"),
+        ("list.parquet", b"no table", "expected a Parquet table"),
+    ],
+)
+def test_a_file_that_lists_nothing_is_refused(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BoxwiseError, match=said):
+        read_image_list(tmp_path / name)
+
+
+def test_labels_come_after_a_list(tmp_path):
+    (tmp_path / "list.txt").write_text("a.jpg\n")
+    with pytest.raises(BoxwiseError, match="boxwise import"):
+        read_pool(tmp_path / "list.txt", Path("labels"))
