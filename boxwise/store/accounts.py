@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 from boxwise.records import Action, Source, Split
 from boxwise.store.answers import Labour, Person
 from boxwise.store.rows import LATE, damaged_annotation
-from boxwise.store.schema import ANNOTATIONS, IMAGES, LATEST, VERDICTS
+from boxwise.store.schema import ANNOTATIONS, IMAGES, LATEST, VERDICTS, annotates
 
 GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
 
@@ -30,8 +30,7 @@ class Accounts:
         statement = (
             sa.select(VERDICTS.c.action, sa.func.count().label("times"))
             .join(ANNOTATIONS, ANNOTATIONS.c.id == VERDICTS.c.annotation_id)
-            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
-            .where(ANNOTATIONS.c.round == round_index, IMAGES.c.split == split.value)
+            .where(ANNOTATIONS.c.round == round_index, annotates(IMAGES.c.split == split.value))
             .group_by(VERDICTS.c.action)
         )
         with self._engine.connect() as connection:
@@ -49,11 +48,7 @@ class Accounts:
 
     def seconds(self, split: Split) -> float:
         """All labour ever spent on images of one split, quarantined ones too."""
-        statement = (
-            sa.select(sa.func.sum(ANNOTATIONS.c.seconds))
-            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
-            .where(IMAGES.c.split == split.value)
-        )
+        statement = sa.select(sa.func.sum(ANNOTATIONS.c.seconds)).where(annotates(IMAGES.c.split == split.value))
         with self._engine.connect() as connection:
             return float(connection.execute(statement).scalar() or 0.0)
 

@@ -18,7 +18,7 @@ from boxwise.errors import StudyError
 from boxwise.records import ImageRecord, Split
 from boxwise.store.checked import dumps
 from boxwise.store.rows import change_image, image_row, read_record
-from boxwise.store.schema import ANNOTATIONS, IMAGES, LATEST, writing
+from boxwise.store.schema import ANNOTATIONS, IMAGES, LATEST, annotates, writing
 
 Value = TypeVar("Value")
 _ROWS = 5_000  # that one statement inserts
@@ -72,8 +72,8 @@ class Images:
         """How many images `pool` has, counted by the database."""
         train = (_USABLE, IMAGES.c.split == Split.TRAIN.value)
         by_policy, undecided = self._count(*train, IMAGES.c.open.is_(True)), self._count(*train, IMAGES.c.open.is_(None))
-        labelled = sa.select(sa.func.count()).select_from(ANNOTATIONS).join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
-        labelled = labelled.where(ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.complete, *train, IMAGES.c.open.is_(None))
+        labelled = sa.select(sa.func.count()).select_from(ANNOTATIONS).where(ANNOTATIONS.c.id.in_(LATEST), ANNOTATIONS.c.complete)
+        labelled = labelled.where(annotates(*train, IMAGES.c.open.is_(None)))
         with self._engine.connect() as connection:
             return by_policy + undecided - int(connection.execute(labelled).scalar_one())
 

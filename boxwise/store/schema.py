@@ -131,6 +131,11 @@ EVENTS = sa.Table(
 LATEST = sa.select(sa.func.max(ANNOTATIONS.c.id).label("id")).where(sa.not_(ANNOTATIONS.c.late)).group_by(ANNOTATIONS.c.image_id)
 
 
+def annotates(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Whether an annotation's image is such. Not as a join, of which SQLite may begin with the images, and these may be a million."""
+    return sa.exists().where(IMAGES.c.image_id == ANNOTATIONS.c.image_id, *conditions).correlate(ANNOTATIONS)
+
+
 def latest_of(image_id: str) -> sa.Select[tuple[int]]:
     """`LATEST` of one image: a few rows by an index, where the whole table would be grouped."""
     return LATEST.where(ANNOTATIONS.c.image_id == image_id)
