@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from boxwise.data.addresses import IMAGE_SUFFIXES, Address, is_local
+from boxwise.data import image_store
+from boxwise.data.addresses import IMAGE_SUFFIXES, Address, is_local, scheme_of
 from boxwise.data.formats.base import Dataset, Finding, FindingKind, printable
 from boxwise.data.formats.layout import is_file, name_fault
 from boxwise.errors import BoxwiseError
@@ -33,7 +34,7 @@ def read_image_list(path: Path) -> Dataset:
 
     An id is the list's own column `image_id`, else a relative address as it is written, else the address below the folder that all share.
     What is listed twice counts once, with a note; a name that cannot be used, or an id that two images have, is a finding. Raises
-    BoxwiseError for a file that lists nothing.
+    BoxwiseError for a file that lists nothing, or a kind of address that cannot be read here.
     """
     folder = str(path.parent.absolute())
     root = _common_folder(_address(said, folder) for said, _ in _entries(path))
@@ -41,9 +42,12 @@ def read_image_list(path: Path) -> Dataset:
         raise BoxwiseError(f"{path}: expected a list of images, found none. Give one address a line, or a column named path.")
     records: dict[str, ImageRecord] = {}
     findings: list[Finding] = []
-    repeated = 0
+    repeated, schemes = 0, set[str | None]({None})
     for said, given in _entries(path):  # read twice, rather than held in memory
         address = _address(said, folder)
+        if (scheme := scheme_of(address)) not in schemes:
+            image_store.check(address)
+            schemes.add(scheme)
         image_id = given or _id_of(address, said, root)
         there = records.get(image_id)
         if there is None and not (fault := _fault(address, image_id)):

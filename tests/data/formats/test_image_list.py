@@ -51,6 +51,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_taken(tmp_path):
         ("list.txt", b"\n\n", "found none"),
         ("list.csv", b"name,size\na.jpg,3\n", "expected a column named path, uri, url, file_name or image, found name, size"),
         ("list.csv", b"", "found none"),
+        ("list.txt", b"a.jpg\nftp2://host/b.jpg\n", "Unknown scheme"),
         ("list.parquet", b"no table", "expected a Parquet table"),
     ],
 )

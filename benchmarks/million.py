@@ -1,0 +1,189 @@
+"""A study of very many images: seconds and peak memory of the commands that answer from the store, and of each strategy's query.
+
+    python benchmarks/million.py FOLDER [--images 1000000] [--store URL] [--strategies k_center,top_k] [--dim 128]
+    PYTHONPATH=OTHER_CHECKOUT python benchmarks/million.py FOLDER --images 100000 --linked    # the same commands of an earlier commit
+
+makes a list of `--images` names of a hundred real pictures in FOLDER (with --linked a folder of so many files instead, of which every one
+is opened, as commits before such lists need it), a study of it, and runs each command in a process of its own. For the queries a pool
+pass is made up: scores, `--dim` numbers of embedding and, with --boxes, ten boxes an image, without any network; each strategy then
+chooses 1,000 images. Prints a table in Markdown. A study that is in FOLDER already is used again, but for `init`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from boxwise.artifacts.scored_pool import ScoredPool, write_scored_pool
+from boxwise.data.images import write_image
+from boxwise.records import DetectedBoxes, Phase, Scores
+from boxwise.study import Study
+
+PICTURES, A_FOLDER = 100, 1000  # different pictures, and names in one folder of the listing
+CLASSES, KINDS, BOXES, BOX_DIM, CHUNK = 20, 2000, 10, 64, 1 << 16
+SMALL = ("detector.name=tiny_ssd", "detector.pretrained=none", "scorer.name=none", "budget.initial=1000", "budget.per_round=1000")
+# Run by an interpreter of its own, since a process begins with the peak memory of the one that starts it.
+SPAWN = """
+import os, sys, time
+began = time.monotonic()
+process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
+_, status, used = os.wait4(process, 0)
+print(time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """wall, cpu: seconds. memory: the largest resident set, MB."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+def measured(*arguments: object) -> Cost:
+    """What `boxwise ...` takes; CalledProcessError where it fails."""
+    command = [sys.executable, "-S", "-c", SPAWN, sys.executable, "-m", "boxwise", *map(str, arguments)]
+    return Cost(*map(float, subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()))
+
+
+def main() -> None:
+    options = _options()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    study, store = options.folder / "study", (f"store={options.store}",) if options.store else ()
+    print("| command | wall s | CPU s | peak MB |\n|---|---|---|---|", flush=True)
+    if not (study / "config.yaml").exists():
+        images = linked(options.folder, options.images) if options.linked else listing(options.folder, options.images)
+        _say(f"init of {options.images:,} images", measured("init", study, "--images", images, "--classes", _classes(), *SMALL, *store))
+    for command in ("status", "set"):
+        measured(command, study)  # the first run reads the file from the disk
+        _say(command, measured(command, study))
+    if Study.open(study).position[0] == 0:
+        _say("query of 1,000, round 0", measured("query", study))
+        after_a_pass(study, options.dim, boxes=options.boxes)
+    for name in options.strategies:
+        _ask_again(study, name)
+        _say(f"query of 1,000, {name}", measured("query", study, "--json"))
+        _say(f"status after {name}", measured("status", study))
+
+
+def listing(folder: Path, images: int) -> Path:
+    """A CSV of `images` names, each of one of the pictures."""
+    pictures, path = _pictures(folder), folder / "listing.csv"
+    with path.open("w") as file:
+        file.write("image_id,path\n")
+        for number in range(images):
+            file.write(f"{_name(number)},{pictures[number % PICTURES]}\n")
+    return path
+
+
+def linked(folder: Path, images: int) -> Path:
+    """A folder with `images` pictures that differ in their last bytes, since copies would not join."""
+    target = folder / "linked"
+    shutil.rmtree(target, ignore_errors=True)
+    pictures = [path.read_bytes() for path in _pictures(folder)]
+    for number in range(images):
+        path = target / _name(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pictures[number % PICTURES] + number.to_bytes(8, "little"))
+    return target
+
+
+def after_a_pass(study_folder: Path, dim: int, *, boxes: bool) -> None:
+    """Bring the study to the query of round 1: no labels, no weights, and a pass over the pool that nobody made."""
+    study = Study.open(study_folder)
+    ids = tuple(study.store.pool_ids())
+    write_scored_pool(study.files(0), _made_pass(ids, dim, boxes=boxes))
+    for phase in (Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE, Phase.TRAIN, Phase.EVALUATE):
+        study.store.commit(0, phase, {}, then=(0, Phase.SCORE))
+    study.store.commit(0, Phase.SCORE, {"pool": len(ids)}, then=(1, Phase.SELECT))
+
+
+def _ask_again(study_folder: Path, strategy: str) -> None:
+    study = Study.open(study_folder)
+    study.store.reopen(1, Phase.SELECT)
+    config = study.config.model_copy(update={"strategy": study.config.strategy.model_copy(update={"name": strategy})})
+    study._set_config(config)
+
+
+def _made_pass(ids: tuple[str, ...], dim: int, *, boxes: bool) -> ScoredPool:
+    rng = np.random.default_rng(0)
+    counts = rng.gamma(0.3, 1.0, (len(ids), CLASSES)).astype(np.float32)
+    terms = {"entropy": rng.random(len(ids))}
+    return ScoredPool(
+        Scores(ids, rng.normal(size=len(ids)), terms),
+        _embeddings(len(ids), dim, rng),
+        _embeddings(1000, dim, rng),
+        counts.sum(axis=1, dtype=np.float64),
+        counts,
+        _boxes(len(ids), rng) if boxes else None,
+    )
+
+
+def _embeddings(rows: int, dim: int, rng: np.random.Generator) -> np.ndarray:
+    """Unit vectors around KINDS directions; float32 [rows, dim]."""
+    kinds = np.random.default_rng(7).normal(size=(KINDS, dim)).astype(np.float32)
+    made = np.empty((rows, dim), np.float32)
+    for first in range(0, rows, CHUNK):
+        part = made[first : first + CHUNK]
+        part[:] = kinds[rng.integers(KINDS, size=len(part))] + 0.5 * rng.standard_normal(part.shape, np.float32)
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+    return made
+
+
+def _boxes(images: int, rng: np.random.Generator) -> DetectedBoxes:
+    count = images * BOXES
+    embeddings = np.empty((count, BOX_DIM), np.float16)
+    for first in range(0, count, CHUNK):
+        part = rng.standard_normal((min(CHUNK, count - first), BOX_DIM), np.float32)
+        embeddings[first : first + CHUNK] = part / np.linalg.norm(part, axis=1, keepdims=True)
+    scores = -np.sort(-rng.random((images, BOXES), np.float32), axis=1).ravel()
+    starts, labels = np.arange(0, count + 1, BOXES), rng.integers(CLASSES, size=count)
+    return DetectedBoxes(starts, labels, scores, rng.random(count, np.float32), embeddings)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    rng, paths = np.random.default_rng(0), [folder / "pictures" / f"{number:03}.jpg" for number in range(PICTURES)]
+    for path in paths:
+        if not path.exists():
+            write_image(rng.integers(0, 255, (60, 80, 3), np.uint8), path)
+    return paths
+
+
+def _name(number: int) -> str:
+    return f"camera_{number // A_FOLDER:04}/frame_{number:08}.jpg"
+
+
+def _classes() -> str:
+    return ",".join(f"class_{number}" for number in range(CLASSES))
+
+
+def _say(name: str, cost: Cost) -> None:
+    print(f"| {name} | {cost.wall:.2f} | {cost.cpu:.2f} | {cost.memory:,.0f} |", flush=True)
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--images", type=int, default=1_000_000)
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--store", help="URL of an empty PostgreSQL database, instead of SQLite")
+    parser.add_argument("--linked", action="store_true", help="a folder of files, each of which is opened")
+    parser.add_argument("--boxes", action="store_true", help="for the strategies that look at boxes")
+    parser.add_argument("--strategies", type=_names, default=["random", "top_k", "k_center", "gain_per_second", "typiclust"])
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
