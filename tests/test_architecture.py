@@ -13,7 +13,7 @@ import boxwise
 ROOT = Path(boxwise.__file__).parent
 FLOORS = [
     ["errors", "boxes"],
-    ["files", "records", "config", "jsonable", "runtime"],
+    ["files", "records", "config", "jsonable", "runtime", "workers"],
     ["data", "store", "evaluation"],
     ["annotation", "detectors", "strategies", "policies"],
     ["artifacts"],

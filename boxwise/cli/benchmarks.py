@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boxwise.cli.cluster import OnRay, check_on, cluster_on
 from boxwise.cli.simulations import Overrides
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def benchmark(
     seeds: Annotated[int | None, typer.Option(min=1, help="Paired repetitions, instead of the preset's.")] = None,
     baseline: Annotated[str | None, typer.Option(help="The arm the others are compared with, instead of the preset's.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Cells side by side.")] = 1,
+    on: OnRay = None,
 ) -> None:
     """Compare strategies over data sets and detectors: curves, savings, ranks and what choosing costs. Stop and resume at will."""
     from boxwise.cli.console import Watch, reading, say
@@ -37,6 +39,7 @@ def benchmark(
     from boxwise.simulation.benchmark import benchmark as run
     from boxwise.simulation.benchmark import load_grid, load_preset
 
+    check_on(on, without={"--jobs": jobs > 1})
     chosen = _narrowed(load_grid(grid) if grid else load_preset(preset), arms, seeds, baseline).with_folders(data or [])
     out = out or Path("runs") / chosen.name
 
@@ -44,12 +47,13 @@ def benchmark(
         write_simulation_report(folder, cells, baseline=chosen.baseline)
         say(f"Report: {write_benchmark_report(out, panels, baseline=chosen.baseline)}")
 
-    with Watch() as watch:
+    with cluster_on(on) as cluster, Watch() as watch:
         run(
             chosen,
             out,
             overrides=overrides or (),
             jobs=jobs,
+            cluster=cluster,
             on_event=lambda panel, message: watch.event(message[2], f"{panel} {message[0]} seed {message[1]} "),
             on_panel=done,
             progress=reading,

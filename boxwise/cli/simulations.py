@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boxwise.cli.cluster import OnRay, check_on, cluster_on
 from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def simulate(
     policy: Annotated[str | None, typer.Option(help="What each round trains on: all_labeled, v1, topk_ratio, ceal...")] = None,
     ask: Annotated[str | None, typer.Option(help="What a person is asked: full, review, trust or boxes.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Cells side by side.")] = 1,
+    on: OnRay = None,
     baseline: Annotated[str, typer.Option(help="The arm the others are compared with.")] = "random",
     config: Annotated[Path | None, typer.Option(help="YAML config file.")] = None,
 ) -> None:
@@ -67,6 +69,7 @@ def simulate(
     from boxwise.data.datasets import read_dataset
     from boxwise.registry import check
 
+    check_on(on, without={"--jobs": jobs > 1})
     given = {"budget.initial": initial, "budget.per_round": budget, "budget.rounds": rounds, "policy.name": policy, "ask.mode": ask}
     settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
     check(settings, simulated=True)  # before any image is read
@@ -77,16 +80,18 @@ def simulate(
     dataset = read_dataset(data, format_name=format, coordinates=coordinates(labels_in, voc_origin), progress=reading)
     if dataset.findings:
         note(f"{data}: {len(dataset.findings)} findings; `boxwise doctor {data}` lists them.")
-    _simulate(Plan(dataset, settings, chosen, tuple(range(seeds)), out), jobs=jobs, baseline=baseline)
+    _simulate(Plan(dataset, settings, chosen, tuple(range(seeds)), out), jobs=jobs, on=on, baseline=baseline)
 
 
-def _simulate(plan: Plan, *, jobs: int, baseline: str) -> None:
+def _simulate(plan: Plan, *, jobs: int, on: str | None = None, baseline: str) -> None:
     from boxwise.cli.console import Watch, say
     from boxwise.report.tensorboard import write_events
     from boxwise.simulation.simulate import read_simulation, simulate
 
-    with Watch() as watch:
-        cells = simulate(plan, jobs=jobs, on_event=lambda message: watch.event(message[2], f"{message[0]} seed {message[1]} "))
+    with cluster_on(on) as cluster, Watch() as watch:
+        cells = simulate(
+            plan, jobs=jobs, cluster=cluster, on_event=lambda message: watch.event(message[2], f"{message[0]} seed {message[1]} ")
+        )
     for cell in cells:
         write_events(plan.folder / "tensorboard" / cell.folder.name, cell)
     cells = read_simulation(plan.folder, known=cells)

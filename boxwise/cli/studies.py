@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boxwise.cli.cluster import OnRay, check_on, inspect_shard, workers_on
 from boxwise.cli.labelling import Browser, Host, Port, Token, label_and_train, stopping_cleanly
 from boxwise.cli.reading import FormatName, Images, LabelsIn, Missing, Pixels, VocOrigin, coordinates, say_findings, understood, with_boxes
 from boxwise.cli.settings import note_folds, take_edits
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from boxwise.records import Phase
     from boxwise.rounds import Event
     from boxwise.study import Study
+    from boxwise.workers.base import Workers
 
 app = typer.Typer()
 
@@ -101,6 +103,7 @@ def run(
     port: Port = None,
     browser: Browser = True,
     token: Token = None,
+    on: OnRay = None,
     served: Annotated[bool, typer.Option("--served", hidden=True, help="Started by --label: its page asks for the labels.")] = False,
 ) -> None:
     """Advance until labels are needed or the budget is spent. Run it again to resume; Ctrl-C and SIGTERM lose nothing.
@@ -110,6 +113,7 @@ def run(
     with ending_with_parent() if served else stopping_cleanly():
         from boxwise.study import Study
 
+        check_on(on, without={"--label": label})
         opened = Study.open(study)
         take_edits(opened)
         check_files(opened)
@@ -118,17 +122,18 @@ def run(
         if label:
             label_and_train(opened, host=host, port=port, browser=browser, token=token)
         else:
-            _advance(opened, served=served)
+            with workers_on(on, opened.config) as workers:
+                _advance(opened, served=served, workers=workers)
 
 
-def _advance(opened: Study, *, served: bool) -> None:
+def _advance(opened: Study, *, served: bool, workers: Workers | None) -> None:
     """Advance until labels are needed or the study is done, and say what is to do then, unless the labelling page says it."""
     from boxwise.cli.console import rounds_table, say
     from boxwise.records import Phase
 
     _say_how_long(opened)
     with _watching(opened) as (on_event, on_step):
-        end = opened.run(on_event=on_event, on_step=on_step)
+        end = opened.run(on_event=on_event, on_step=on_step, workers=workers)
     if end is Phase.ANNOTATE and served:
         return
     if end is Phase.ANNOTATE:
@@ -301,17 +306,7 @@ def score(
     if shard is None:
         _single(study, Phase.SCORE)
     else:
-        _inspect_shard(study, shard)
-
-
-def _inspect_shard(folder: Path, shard: str) -> None:
-    from boxwise.cli.console import Watch, say
-    from boxwise.rounds.parts import Shard
-    from boxwise.study import Study
-
-    with Watch() as watch:
-        end = Study.open(folder).inspect_shard(Shard.parse(shard), on_event=watch.event)
-    say(f"shard {shard}: " + (f"nothing to inspect: {end}." if end else f"inspected. When all are: boxwise score {folder}"))
+        inspect_shard(study, shard)
 
 
 @app.command()

@@ -29,6 +29,7 @@ from boxwise.results.facts import Cell
 from boxwise.results.grid import Panel
 from boxwise.rounds import check
 from boxwise.simulation.simulate import ARMS_FILE, Message, Plan, check_baseline, check_plan, read_simulation, run_cells
+from boxwise.workers.cluster import Cluster
 
 INDEX = "panels.json"
 _DIGITS_SEED = 7
@@ -141,6 +142,7 @@ def benchmark(
     *,
     overrides: Sequence[str] = (),
     jobs: int = 1,
+    cluster: Cluster | None = None,
     on_event: OnEvent | None = None,
     on_panel: OnPanel | None = None,
     progress: Progress | None = None,
@@ -148,6 +150,7 @@ def benchmark(
     """Run every cell of the grid that is not finished, below `out`; returns all panels that lie there.
 
     overrides: config of every cell, above the grid's own. jobs: cells side by side; on one GPU each process simply takes its share of it.
+    cluster: where the cells run instead.
     on_panel: called when a panel is done. Raises BoxwiseError before any training for an unknown arm, detector, key or baseline, and for a
     data set that cannot be read, is too small, or is not the one that the folder holds cells of.
     """
@@ -155,7 +158,7 @@ def benchmark(
     cells: dict[Path, list[Cell]] = {}
     for (name, detector), plan in plans.items():
         _list_panel(out, plan.folder.name, name, detector)
-        run_cells(plan, jobs=jobs, on_event=None if on_event is None else _on_panel_event(on_event, plan.folder.name))
+        run_cells(plan, jobs=jobs, cluster=cluster, on_event=None if on_event is None else _on_panel_event(on_event, plan.folder.name))
         cells = _read_cells(out, known=cells)
         if on_panel is not None:
             on_panel(plan.folder, cells[plan.folder], _panels(out, cells))

@@ -7,16 +7,14 @@ on under its own config. Returns the finished cells for the report. The only mod
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 from boxwise import rounds
@@ -34,10 +32,12 @@ from boxwise.results.facts import Cell
 from boxwise.rounds import Event, may_propose
 from boxwise.simulation.annotator import SimulatedAnnotator
 from boxwise.study import Study
+from boxwise.workers.base import Workers, finished
+from boxwise.workers.cluster import Cluster
+from boxwise.workers.processes import processes
 
 ARMS_FILE = "arms.json"
 DATA_FILE = "data.json"
-_PATIENCE_SECONDS = 0.2
 _ROUND_0: Any = {  # what round 0 sees of a config
     "detector": True,
     "train": set(TrainConfig.model_fields) - {"start"},  # which asks how later rounds start
@@ -93,29 +93,32 @@ Message = tuple[str, int, Event]  # arm, seed, event
 OnEvent = Callable[[Message], None]
 
 
-def simulate(plan: Plan, *, jobs: int = 1, on_event: OnEvent | None = None) -> list[Cell]:
+def simulate(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_event: OnEvent | None = None) -> list[Cell]:
     """Run every cell of the plan that is not finished; returns all of them, in the order of arms and seeds.
 
     A folder that holds a simulation of another config or data set is an error that names the difference; arms and seeds may be added.
-    jobs: cells side by side, each in its own process with its share of the cores.
+    jobs: cells side by side, each in its own process with its share of the cores. cluster: run them there, as many as it has room for.
     """
-    run_cells(plan, jobs=jobs, on_event=on_event)
+    run_cells(plan, jobs=jobs, cluster=cluster, on_event=on_event)
     return [read_cell(plan.cell_folder(arm, seed), arm=arm) for arm in plan.arms for seed in plan.seeds]
 
 
-def run_cells(plan: Plan, *, jobs: int = 1, on_event: OnEvent | None = None) -> None:
+def run_cells(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_event: OnEvent | None = None) -> None:
     """As `simulate`, for those who read the cells by themselves."""
     plan = replace(plan, dataset=with_splits(plan.dataset))
     check_plan(plan)
     _write_plan(plan)
-    if jobs <= 1:
+    if cluster is not None:
+        workers = cluster.workers(device=plan.config.device, threads=plan.config.threads)
+        _run_side_by_side(plan, workers, on_event or (lambda message: None))
+    elif jobs <= 1:
         for seed in plan.seeds:
             for trunk in plan.trunks(seed):
                 _run_trunk(plan, trunk, on_event)
                 for arm in trunk.arms:
                     _run_cell(plan, arm, seed, trunk.folder, on_event)
     else:
-        _run_side_by_side(plan, jobs, on_event or (lambda message: None))
+        _run_in_processes(plan, jobs, on_event or (lambda message: None))
 
 
 def read_simulation(folder: Path, *, known: Iterable[Cell] = ()) -> list[Cell]:
@@ -322,46 +325,27 @@ def _reached(metrics: Mapping[str, Any]) -> dict[str, float]:
 # -- side by side ------------------------------------------------------------------------------------------------------------
 
 
-def _run_side_by_side(plan: Plan, jobs: int, on_event: OnEvent) -> None:
-    """As `_run_in_processes`. Raises StudyError when the system has killed a process."""
+def _run_in_processes(plan: Plan, jobs: int, on_event: OnEvent) -> None:
+    """As `_run_side_by_side`. Raises StudyError when the system has killed a process."""
     try:
-        _run_in_processes(plan, jobs, on_event)
+        with processes(jobs, begin=_share_cores) as workers:
+            _run_side_by_side(plan, workers, on_event)
     except BrokenProcessPool:
         raise StudyError(
             "a cell's process was killed, perhaps for lack of memory: use fewer --jobs; the same command goes on where it was."
         ) from None
 
 
-def _run_in_processes(plan: Plan, jobs: int, on_event: OnEvent) -> None:
+def _run_side_by_side(plan: Plan, workers: Workers, on_event: OnEvent) -> None:
     """Trunks first; their arms start as soon as they are done. The first fault ends the other cells, unharmed, and is raised."""
-    context = multiprocessing.get_context("spawn")
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context, initializer=_share_cores, initargs=(threads,)) as pool:
-        others = set(multiprocessing.active_children())
-        queue = manager.Queue()
-        trunks = [trunk for seed in plan.seeds for trunk in plan.trunks(seed)]
-        waiting: dict[Future[None], Trunk | None] = {pool.submit(_trunk_job, plan, trunk, queue): trunk for trunk in trunks}
-        try:
-            while waiting:
-                done, _ = wait(waiting, timeout=_PATIENCE_SECONDS, return_when=FIRST_COMPLETED)
-                _drain(queue, on_event)
-                for future in done:
-                    trunk = waiting.pop(future)
-                    future.result()
-                    if trunk is not None:
-                        waiting |= {pool.submit(_cell_job, plan, arm, trunk, queue): None for arm in trunk.arms}
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            _end(set(multiprocessing.active_children()) - others)
-            raise
-
-
-def _end(workers: Iterable[multiprocessing.process.BaseProcess]) -> None:
-    """Waits until they are gone, so that the next run finds their studies free."""
-    for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.join()
+    trunks = [trunk for seed in plan.seeds for trunk in plan.trunks(seed)]
+    waiting: dict[Future[None], Trunk | None] = {workers.submit(_trunk_job, plan, trunk, workers.queue): trunk for trunk in trunks}
+    while waiting:
+        for future in finished(workers, waiting, on_event):
+            trunk = waiting.pop(future)
+            future.result()
+            if trunk is not None:
+                waiting |= {workers.submit(_cell_job, plan, arm, trunk, workers.queue): None for arm in trunk.arms}
 
 
 def _share_cores(threads: int) -> None:
@@ -377,11 +361,3 @@ def _trunk_job(plan: Plan, trunk: Trunk, queue: Any) -> None:
 
 def _cell_job(plan: Plan, arm: str, trunk: Trunk, queue: Any) -> None:
     _run_cell(plan, arm, trunk.config.seed, trunk.folder, queue.put)
-
-
-def _drain(queue: Any, on_event: OnEvent) -> None:
-    try:
-        while True:
-            on_event(queue.get_nowait())
-    except Empty:
-        return

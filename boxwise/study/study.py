@@ -33,10 +33,12 @@ from boxwise.store import Store
 from boxwise.study.classes import StudyClasses
 from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, url_of, write_config, written
 from boxwise.study.repeating import round_to_repeat
+from boxwise.study.shards import inspect_by, round_to_inspect
 from boxwise.study.upkeep import findings_of, given_annotations
 
 if TYPE_CHECKING:
     from boxwise.rounds.parts import Shard
+    from boxwise.workers.base import Workers
 
 _POLL_SECONDS = 0.5
 _BEFORE_TRAIN = (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
@@ -267,12 +269,7 @@ class Study(StudyClasses):
         `step` then inspects what is missing, joins the shares and commits. Returns why there is nothing to inspect, if so. Raises
         StudyError when the next step is another, or config.yaml was edited and the edit not taken in.
         """
-        number, phase = self.position
-        if phase is not Phase.SCORE:
-            raise StudyError(f"{self.folder}: the next step is {phase.value} of round {number}, not score: see `boxwise status`.")
-        if self.edited() is not None:
-            raise StudyError(f"{self.folder}: config.yaml was edited: take it in with `boxwise set {self.folder}`, then start the shards.")
-        return rounds.inspect_shard(self._context(None, on_event), number, shard)
+        return rounds.inspect_shard(self._context(None, on_event), round_to_inspect(self), shard)
 
     def train_along(self) -> None:
         """What ranks other than 0 do under torchrun: wait for the training step, train with the others, write nothing."""
@@ -290,11 +287,14 @@ class Study(StudyClasses):
         oracle: Callable[[str], Boxes] | None = None,
         on_event: Callable[[Event], None] | None = None,
         on_step: Callable[[int, Phase], None] | None = None,
+        workers: Workers | None = None,
     ) -> Phase:
-        """Step until the study is DONE or needs labels and there is no annotator; returns ANNOTATE or DONE."""
+        """Step until the study is DONE or needs labels and there is no annotator; returns ANNOTATE or DONE. workers: inspect the pool."""
         self._reopen()
         while True:
             number, phase = self.position
+            if phase is Phase.SCORE and workers is not None:
+                inspect_by(workers, self, on_event or _ignore)
             if phase is Phase.ANNOTATE and annotator is not None:
                 self.answer(annotator)
             if self._advance(oracle, on_event) is phase:
