@@ -53,3 +53,29 @@ def small_transformer(name: str) -> Path:
         torch.manual_seed(0)
         getattr(transformers, family.model)(config).save_pretrained(folder)
     return folder
+
+
+@cache
+def small_sam2() -> Path:
+    """A folder with a small random SAM 2."""
+    import transformers
+
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    backbone = {
+        "model_type": "sam2_hiera_det_model", "hidden_size": 8, "image_size": [128, 128], "blocks_per_stage": [1, 1, 2, 1],
+        "embed_dim_per_stage": [8, 16, 32, 64], "num_attention_heads_per_stage": [1, 1, 2, 2], "window_size_per_stage": [4, 4, 4, 4],
+        "window_positional_embedding_background_size": [4, 4], "global_attention_blocks": [3],
+    }  # fmt: skip
+    vision = {
+        "model_type": "sam2_vision_model", "backbone_config": backbone, "backbone_channel_list": [64, 32, 16, 8],
+        "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]], "fpn_hidden_size": 32,
+    }  # fmt: skip
+    prompts = {"hidden_size": 32, "image_size": 128}
+    masks = {"hidden_size": 32, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 32}
+    _FOLDERS.append(TemporaryDirectory(prefix="boxwise-sam2-"))
+    folder = Path(_FOLDERS[-1].name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = transformers.Sam2Config(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=masks)
+        transformers.Sam2Model(config).save_pretrained(folder)
+    return folder

@@ -76,9 +76,11 @@ def serving(opened: Study, *, host: str, port: int | None, browser: bool, token:
 
     from boxwise.cli.console import note, say
     from boxwise.web.app import create_app
+    from boxwise.web.assistant import check_assist
     from boxwise.web.queue import LabelQueue
     from boxwise.web.server import Server, listen
 
+    check_assist(opened.config.labelling)
     address = listen(host, port, token=token)
     page = create_app(LabelQueue(opened, opened.labelling), hosts=address.hosts, token=address.token)
     with Server(page, address) as server:

@@ -171,9 +171,12 @@ class AskConfig(Section):
 
 
 class LabellingConfig(Section):
-    """Who labels, where several people do; the labelling page sees to it."""
+    """Who labels, where several people do, and how models help while somebody draws; the labelling page sees to it."""
 
     double: float = Field(0.0, ge=0, le=1, description="share of a round's whole images that two people label, each alone")
+    assist: Literal["model", "sam2"] = Field("model", description="what a click becomes: the study's own detection there, or SAM 2's mask")
+    sam2: str = Field("facebook/sam2.1-hiera-tiny", description="SAM 2's weights: a name at the hub, or a folder of save_pretrained")
+    follow: Literal["embedding", "overlap"] = Field("embedding", description="how boxes find their objects on the next image of a burst")
 
 
 class AnnotatorConfig(Section):

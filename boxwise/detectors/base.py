@@ -155,8 +155,11 @@ class HasDropout(Protocol):
 class HasBoxFeatures(Protocol):
     """Can say what lies inside each box."""
 
-    def box_embeddings(self, view: View) -> list[NDArray[np.float32]]:
-        """What lies inside each of `detections(view)`, in their order: float32 [n, E] an image, L2-normalised, E the same for all."""
+    def box_embeddings(self, view: View, boxes: Sequence[Boxes] | None = None) -> list[NDArray[np.float32]]:
+        """What lies inside each of `detections(view)`, in their order: float32 [n, E] an image, L2-normalised, E the same for all.
+
+        boxes: of these in place of the detections, one Boxes an image in original pixels.
+        """
         ...
 
 

@@ -176,12 +176,13 @@ class TorchDetector:
         with torch.inference_mode():
             return _array(self.network.embeddings(view.outputs))
 
-    def box_embeddings(self, view: View) -> list[NDArray[np.float32]]:
+    def box_embeddings(self, view: View, boxes: Sequence[Boxes] | None = None) -> list[NDArray[np.float32]]:
         """Random projections of the network's box features to BOX_DIMENSIONS, which keep angles nearly (Johnson & Lindenstrauss, 1984)."""
         self._require(BOX_FEATURES)
-        boxes = [self._in_input_pixels(b, image) for b, image in zip(self.detections(view), _sizes(view.batch), strict=True)]
+        wanted = self.detections(view) if boxes is None else boxes
+        regions = [self._in_input_pixels(b, image) for b, image in zip(wanted, _sizes(view.batch), strict=True)]
         with torch.inference_mode(), _evaluating(self.network):
-            features = self.network.box_features(view.outputs, boxes)
+            features = self.network.box_features(view.outputs, regions)
             return [_array(F.normalize(each @ _projection(each.shape[1]).to(each), dim=1)) for each in features]
 
     def _in_input_pixels(self, boxes: Boxes, scale: tuple[float, float]) -> Tensor:

@@ -22,7 +22,7 @@ from boxwise.records import Phase
 from boxwise.results.colors import class_colors
 from boxwise.web.answers import Answer, RefusedError, TakenError, reason_of
 from boxwise.web.dashboard import Dashboard
-from boxwise.web.found import found_on
+from boxwise.web.help_routes import add_help
 from boxwise.web.members import check_may_open, figures_for, may_open, member_in, reviewing, under_own_name
 from boxwise.web.metrics import CONTENT_TYPE, metrics
 from boxwise.web.outlook import forecast
@@ -55,6 +55,7 @@ def create_app(queue: LabelQueue, *, hosts: Collection[str], token: str | None =
     _add_probes(app, queue)
     _add_study(app, queue)
     _add_labelling(app, queue)
+    add_help(app, queue)
     _add_pictures(app, queue)
     return app
 
@@ -113,6 +114,7 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
             "name": study.folder.resolve().name,
             "classes": [{"name": name, "color": color} for name, color in zip(study.classes, colors, strict=True)],
             "mode": study.config.ask.mode,
+            "assist": study.config.labelling.assist,
             "round": number,
             "rounds": study.config.budget.rounds,
             "phase": phase.value,
@@ -158,10 +160,6 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
     @routes.get("/api/queue")
     def listing() -> dict[str, Any]:
         return {"round": queue.study.position[0], "items": queue.listing()}
-
-    @routes.get("/api/found/{image_id:path}")
-    def found(image_id: str) -> list[dict[str, Any]]:
-        return found_on(queue.study, queue.record(image_id).image_id)
 
     @routes.post("/api/next")
     def next_image(body: KeepingBody) -> dict[str, Any]:

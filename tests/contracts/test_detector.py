@@ -116,6 +116,10 @@ def test_box_embeddings_stand_beside_the_detections(detector: TorchDetector, vie
     boxes, embeddings = detector.detections(view), detector.box_embeddings(view)
     assert [each.shape for each in embeddings] == [(len(b), BOX_DIMENSIONS) for b in boxes]
     assert any(len(b) for b in boxes)
+    for mine, given in zip(embeddings, detector.box_embeddings(view, boxes), strict=True):
+        np.testing.assert_array_equal(mine, given)
+    firsts = [each[:1] for each in boxes]
+    assert [len(each) for each in detector.box_embeddings(view, firsts)] == [len(each) for each in firsts]
     for index, sample in enumerate(samples):
         assert embeddings[index].dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(embeddings[index], axis=1), 1, rtol=1e-4)

@@ -16,8 +16,10 @@ def serving(study, port=0, *, lease_seconds=LEASE_SECONDS, token=None):
     """The port of a server of the study's page."""
     address = listen("127.0.0.1", port)
     queue = LabelQueue(study, LabellingStore(study.store), lease_seconds=lease_seconds)
-    with Server(create_app(queue, hosts={"127.0.0.1", HOST}, token=token), address):
+    app = create_app(queue, hosts={"127.0.0.1", HOST}, token=token)
+    with Server(app, address):
         yield address.port
+    app.state.assistant.close()
 
 
 def enter(page, name):

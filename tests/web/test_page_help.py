@@ -5,6 +5,7 @@ from driving import boxes_in_list, drag, hand_in, record_of, seen, serving, show
 
 from boxwise.artifacts.detections_file import read_detections, row_groups, writing_detections
 from boxwise.boxes import Boxes
+from boxwise.config import LabellingConfig
 from boxwise.records import Action, Source
 from boxwise.web.found import found_on
 
@@ -63,8 +64,9 @@ def test_clicks_and_rough_boxes_become_the_models_boxes_below_every_threshold(wa
         assert np.allclose(annotation.boxes.xyxy, [[10, 12, 40, 44], [55, 50, 90, 88], [60, 5, 90, 20]], atol=1.5)
 
 
-def test_boxes_follow_to_the_next_image_of_a_burst(waiting_study, person):
+def test_where_nothing_is_embedded_boxes_follow_by_overlap(waiting_study, person):
     study = waiting_study("full")
+    study.change(study.config.model_copy(update={"labelling": LabellingConfig(follow="overlap")}))
     found_everywhere(study)
     with serving(study) as port:
         page = person(port, "anna")

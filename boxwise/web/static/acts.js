@@ -180,12 +180,14 @@ export class Acts {
     return this.page.hint(count ? t`${count} of ${boxes.length} boxes copied.` : "They are all here already.");
   }
 
-  /** The boxes that stood on the image handed in last; null where there is none. */
+  /** The boxes of the image handed in last; null where there is none. */
   boxesBefore() {
-    const last = this.editor.finished.entries.findLast(({ kind, document }) => kind === "answer" && document);
-    const boxes = (last?.document.boxes ?? []).filter(({ answer }) => answer !== "delete");
+    const boxes = (this.imageBefore()?.document.boxes ?? []).filter(({ answer }) => answer !== "delete");
     return boxes.length ? boxes : null;
   }
+
+  /** The image handed in last whose boxes are known. @returns {import("./finished.js").Entry | undefined} */
+  imageBefore() { return this.editor.finished.entries.findLast(({ kind, document }) => kind === "answer" && document); }
 
   // --- the view ---
 

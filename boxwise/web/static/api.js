@@ -4,6 +4,8 @@
 import { reasonOf, t } from "./words.js";
 
 const PATIENCE_MS = 20_000;
+/** For what a model computes, which may have to be loaded first. */
+export const MODELS_MS = 120_000;
 
 /** A request that did not succeed. status: of HTTP; 0 when nothing came back. */
 export class ApiError extends Error {
@@ -22,10 +24,11 @@ export class ApiError extends Error {
 /**
  * One request. Raises ApiError.
  * @param {"GET"|"POST"|"PUT"} method
- * @param {{last?: boolean}} options last: the page is going away; the browser sends it all the same
+ * @param {{last?: boolean, patience?: number}} options last: the page is going away; the browser sends it all the same.
+ *   patience: how long an answer is waited for, milliseconds
  */
-export async function request(method, path, body, { last = false } = {}) {
-  const options = { method, cache: "no-store", keepalive: last, signal: AbortSignal.timeout(PATIENCE_MS) };
+export async function request(method, path, body, { last = false, patience = PATIENCE_MS } = {}) {
+  const options = { method, cache: "no-store", keepalive: last, signal: AbortSignal.timeout(patience) };
   if (body !== undefined) Object.assign(options, { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
   let response;
   try {

@@ -72,7 +72,7 @@ class Page {
     element("study").textContent = study.name;
   }
 
-  /** @param {{editor: Editor, doubts: Doubts, scores: Scores, list: BoxList, queuePanel: QueuePanel, waiting: Waiting}} parts */
+  /** @param {{editor: Editor, doubts: Doubts, scores: Scores, wand: Wand, list: BoxList, queuePanel: QueuePanel, waiting: Waiting}} parts */
   wire(parts) { Object.assign(this, parts); }
 
   // --- the image being labelled ---
@@ -91,6 +91,7 @@ class Page {
     element("lost").hidden = !current.lost;
     this.#over(current.task);
     this.doubts.show(current);
+    this.wand.prepare(current.task);
     showWhy(current.task, this.study.asked);
     if (current.task.round !== this.study.round) get("/api/progress").then((progress) => this.progress(progress), () => {});
     for (const tool of ["toolDraw", "toolExtreme", "toolModel"]) button(tool).disabled = !current.task.whole;
@@ -321,6 +322,7 @@ async function main() {
     editor,
     doubts,
     scores,
+    wand,
     list: new BoxList(element("boxes"), study.classes, (key) => editor.acts.select(key)),
     queuePanel: new QueuePanel({ open: (imageId) => editor.open(imageId), unflag }),
     waiting: new Waiting({ goOn: () => editor.advance({ byHand: false }), progress: (progress) => page.progress(progress) }),

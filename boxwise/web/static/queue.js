@@ -26,7 +26,8 @@ export class Queue {
     this.holding = holding;
   }
 
-  get ready() { return this.#ahead.length; }
+  /** The ids of the images fetched ahead, the next one first. */
+  get ahead() { return this.#ids(); }
 
   /** The next image, or the server's reason why there is none. Raises ApiError. @returns {Promise<Prepared | {reason: string}>} */
   async take() {

@@ -1,0 +1,77 @@
+"""The routes of the models' help while a person draws: what was found, what a click means, where a burst's boxes have gone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI
+from pydantic import Field, FiniteFloat
+
+from boxwise.web.assistant import Assistant
+from boxwise.web.found import found_on
+from boxwise.web.queue import LabelQueue
+from boxwise.web.requests import Body, ImageId, Number
+
+Edges = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
+
+
+class AheadBody(Body):
+    """Images that somebody will click on soon."""
+
+    image_ids: list[ImageId] = Field(max_length=8)
+
+
+class ClickBody(Body):
+    """A click, or a rough box: one of them."""
+
+    image_id: ImageId
+    point: tuple[FiniteFloat, FiniteFloat] | None = None
+    rough: Edges | None = None
+
+
+class DrawnBody(Body):
+    xyxy: Edges
+    label: Number
+
+
+class FollowBody(Body):
+    """The boxes of the image `before`, to be found again on another one."""
+
+    image_id: ImageId
+    before: ImageId
+    boxes: Annotated[list[DrawnBody], Field(max_length=1000)]
+
+
+def add_help(app: FastAPI, queue: LabelQueue) -> None:
+    """Serve what the page's model help asks for."""
+    assistant, config = Assistant(queue.study.folder), queue.study.config.labelling
+    app.state.assistant = assistant
+
+    @app.get("/api/found/{image_id:path}")
+    def found(image_id: str) -> list[dict[str, Any]]:
+        return found_on(queue.study, queue.record(image_id).image_id)
+
+    @app.post("/api/embeddings")
+    def embed(body: AheadBody) -> dict[str, Any]:
+        """Have SAM 2 look at images ahead; answered at once."""
+        for image_id in body.image_ids if config.assist == "sam2" else ():
+            assistant.prepare({"do": "embed", "image": queue.record(image_id).image_id})
+        return {}
+
+    @app.post("/api/box")
+    def box(body: ClickBody) -> dict[str, Any]:
+        """{box}: {xyxy, score} of what SAM 2 sees there, or null."""
+        queue.record(body.image_id)
+        if config.assist != "sam2" or (body.point is None) == (body.rough is None):
+            return {"box": None}
+        return {"box": assistant.ask({"do": "box", "image": body.image_id, "point": body.point, "rough": body.rough})}
+
+    @app.post("/api/follow")
+    def follow(body: FollowBody) -> dict[str, Any]:
+        """{boxes}: [{row, xyxy, score}] by the embeddings of the study's detector; null where overlap has to do."""
+        for image_id in (body.image_id, body.before):
+            queue.record(image_id)
+        if config.follow != "embedding":
+            return {"boxes": None}
+        boxes = [box.model_dump() for box in body.boxes]
+        return {"boxes": assistant.ask({"do": "follow", "image": body.image_id, "before": body.before, "boxes": boxes})}
