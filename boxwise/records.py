@@ -55,7 +55,10 @@ class Phase(StrEnum):
 
 
 class Role(StrEnum):
-    """annotator: labels. reviewer: also opens what others have answered, and the dashboard. lead: also sees what each person has done."""
+    """annotator: labels. reviewer: also judges what others have answered, and sees the dashboard and the pool.
+
+    lead: also sees what each person has done, and writes the guidelines.
+    """
 
     ANNOTATOR = "annotator"
     REVIEWER = "reviewer"

@@ -9,6 +9,7 @@ from boxwise.boxes import Boxes
 from boxwise.errors import StudyError
 from boxwise.records import Annotation, ImageRecord, Role
 from boxwise.store import GIVEN, Journal, LabellingStore, Store, TeamStore
+from boxwise.store.salvage import salvage
 from boxwise.study.team import Team
 
 
@@ -104,6 +105,17 @@ def test_no_link_for_a_name_that_the_page_refuses_or_for_no_time(store, name, da
 def test_a_name_without_a_link_cannot_be_revoked(store):
     with pytest.raises(StudyError, match="no link"):
         Team(store).revoke("anna", who="ben")
+
+
+def test_a_link_outlives_the_repair_of_a_database_without_labels(tmp_path):
+    path = tmp_path / "study.sqlite"
+    made = Store.create(f"sqlite:///{path}", {"classes": ["cat"]}, images=[ImageRecord("a.jpg", Path("/a.jpg"), 40, 30)])
+    token = Team(made).invite("anna", Role.LEAD, who="ben")
+    made.close()
+    salvage(path)
+    again = Store.open(f"sqlite:///{path}")
+    assert Team(again).member(token).name == "anna"
+    again.close()
 
 
 def test_whose_labels_an_image_has(store):

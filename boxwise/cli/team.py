@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,10 +10,12 @@ from urllib.parse import urlencode
 
 import typer
 
+from boxwise.cli.looking import AsJson
 from boxwise.cli.upkeep import Who
 from boxwise.records import Role
 
 if TYPE_CHECKING:
+    from boxwise.evaluation.agreement import Agreement
     from boxwise.study import Study
 
 app = typer.Typer()
@@ -26,6 +29,8 @@ def team(
     days: Annotated[float, typer.Option(help="For how long the link opens the page.")] = 30.0,
     url: Annotated[str, typer.Option(help="Where the page is served, as the person reaches it.")] = "http://127.0.0.1:8123/",
     revoke: Annotated[str | None, typer.Option(metavar="NAME", help="End this person's link.")] = None,
+    stats: Annotated[bool, typer.Option("--stats", help="What each person has done: images, seconds, reviews, agreement.")] = False,
+    as_json: AsJson = False,
     by: Who = None,
 ) -> None:
     """Show the team, make a signed link for a person, or revoke one. A link is shown once; whoever has it is that person."""
@@ -41,20 +46,87 @@ def team(
         token = opened.team.invite(add, role, who=who, days=days)
         say(f"{add.strip()}, {role.value}, for {days:g} days:")
         typer.echo(f"{url.rstrip('/')}/?{urlencode({'person': token})}")
-    if add is None and revoke is None:
-        _show(opened)
+    if stats:
+        _show_stats(opened, as_json=as_json)
+    elif add is None and revoke is None:
+        _show(opened, as_json=as_json)
 
 
-def _show(opened: Study) -> None:
-    from boxwise.cli.console import say, table
+def _show(opened: Study, *, as_json: bool) -> None:
+    from boxwise.cli.console import say, say_json, table
 
     members = opened.team.members().values()
+    if as_json:
+        return say_json([asdict(member) for member in members])
     if not members:
         say(f"No one has a link of their own. Make one: boxwise team {opened.folder} --add NAME --role reviewer")
-        return
+        return None
     now = datetime.now(UTC)
     rows: list[tuple[str, str, str]] = []
     for member in members:
         until = datetime.fromtimestamp(member.until, UTC)
         rows.append((member.name, member.role.value, f"{until:%Y-%m-%d %H:%M} UTC" + ("" if until > now else ", expired")))
-    table(f"{len(rows)} people", ("name", "role", "until"), rows, numbers=False)
+    return table(f"{len(rows)} people", ("name", "role", "until"), rows, numbers=False)
+
+
+def _show_stats(opened: Study, *, as_json: bool) -> None:
+    """What each person has done, and how far people agree by pair and by class, where images were labelled by two."""
+    from boxwise.cli.console import say_json, table
+
+    people, found = opened.team_table(), opened.agreement()
+    if as_json:
+        pairs = [{"people": list(pair)} | asdict(one) for pair, one in found.by_pair.items()]
+        classes = [{"class": name} | asdict(one) for name, one in found.by_class.items()]
+        agreement = {"all": asdict(found.every), "by_pair": pairs, "by_class": classes}
+        return say_json({"people": [asdict(one) for one in people], "agreement": agreement})
+    head = (
+        "person",
+        "role",
+        "images",
+        "s an image",
+        "reviewed",
+        "accepted",
+        "reviews given",
+        "two labelled",
+        "boxes with a partner",
+        "same class",
+    )
+    rows = [
+        (
+            one.name,
+            one.role or "–",
+            one.images,
+            _seconds(one.each),
+            one.reviewed,
+            _share(one.accepted),
+            one.reviews,
+            *_agreed(one.agreement),
+        )
+        for one in people
+    ]
+    table(f"{len(people)} people", head, rows)
+    if found.every.images:
+        every = [("all", found.every), *((" – ".join(pair), one) for pair, one in found.by_pair.items()), *found.by_class.items()]
+        columns = ("agreement", "images", "boxes", "boxes with a partner", "IoU", "same class", "kappa")
+        shares = [
+            (name, one.images, one.boxes, _share(one.matched), _two(one.iou), _share(one.same_class), _two(one.kappa))
+            for name, one in every
+        ]
+        table("Images that two people labelled, each alone", columns, shares)
+    return None
+
+
+def _agreed(one: Agreement | None) -> tuple[int, str, str]:
+    return (0, "–", "–") if one is None else (one.images, _share(one.matched), _share(one.same_class))
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}%"
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def _two(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

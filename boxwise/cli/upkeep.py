@@ -198,7 +198,8 @@ def _entry_line(entry: HistoryEntry, classes: Sequence[str]) -> str:
 
 
 def _event_line(event: StoredEvent) -> str:
-    return f"{event.body.get('why', f'{event.kind} by {event.who}')}, round {event.round}"
+    remark = f": {event.body['remark']}" if "remark" in event.body else ""
+    return f"{event.body.get('why', f'{event.kind} by {event.who}')}{remark}, round {event.round}"
 
 
 def _boxes(labels: Sequence[int], classes: Sequence[str]) -> str:

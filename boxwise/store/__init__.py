@@ -7,10 +7,12 @@ from boxwise.store.answers import HistoryEntry, Labour, Person, Stamp
 from boxwise.store.backups import SQLITE_DUMP, dump, load
 from boxwise.store.connecting import URL, fault_of, file_url, shown, without_password
 from boxwise.store.journal import CLASSES_CHANGED, Journal, StoredEvent
+from boxwise.store.judging import Same
 from boxwise.store.labelling import Draft, LabellingStore, Lease
 from boxwise.store.pool import LabelledBy, PoolStore
+from boxwise.store.reviews import ReviewStore, SentBack, UnderReview
 from boxwise.store.store import GIVEN, MODEL, Store
-from boxwise.store.team import Member, TeamStore
+from boxwise.store.team import Member, TeamStore, Work
 
 __all__ = [
     "CLASSES_CHANGED",
@@ -28,10 +30,15 @@ __all__ = [
     "Member",
     "Person",
     "PoolStore",
+    "ReviewStore",
+    "Same",
+    "SentBack",
     "Stamp",
     "Store",
     "StoredEvent",
     "TeamStore",
+    "UnderReview",
+    "Work",
     "dump",
     "fault_of",
     "file_url",

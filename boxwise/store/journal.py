@@ -55,6 +55,11 @@ class Journal:
             rows = connection.execute(statement)
             return [StoredEvent(row.at, row.round, row.who, row.kind, row.image_id, row.body) for row in rows]
 
+    def note(self, kind: str, *, round_index: int, who: str, body: Mapping[str, Any]) -> None:
+        """Something about the whole study that changes nothing in the database."""
+        with writing(self._engine) as connection:
+            _record(connection, round_index, who, kind, None, body)
+
     def add(
         self, records: Sequence[ImageRecord], labels: Iterable[Annotation], *, round_index: int, who: str, body: Mapping[str, Any]
     ) -> None:
@@ -177,7 +182,8 @@ def _relabel(connection: Connection, rows: Sequence[Any], convert: Convert) -> b
         values["digest"] = digest_of(values)
         number = connection.execute(ANNOTATIONS.insert(), values).inserted_primary_key[0]  # type: ignore[index]
         make_history(connection, ANNOTATIONS.c.id == row.id)
-        connection.execute(ANSWERS.update().where(ANSWERS.c.annotation_id == row.id).values(annotation_id=number))
+        for table in (ANSWERS, EVENTS):  # what is known of the answer, its key and its reviews, is so of the same answer in other words
+            connection.execute(table.update().where(table.c.annotation_id == row.id).values(annotation_id=number))
     return True
 
 

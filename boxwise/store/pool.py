@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from boxwise.records import Split
-from boxwise.store.rows import now
+from boxwise.records import Annotation, Split
+from boxwise.store.rows import now, read_annotation
 from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, QUERIES, writing
-from boxwise.store.store import Store
+from boxwise.store.store import MODEL, Store
 
 WANTED, UNWANTED = "wanted", "unwanted"
 
@@ -36,6 +36,20 @@ class PoolStore:
         statement = sa.select(ANNOTATIONS.c.image_id, ANNOTATIONS.c.annotator, ANNOTATIONS.c.round).where(ANNOTATIONS.c.id.in_(LATEST))
         with self._engine.connect() as connection:
             return {row.image_id: LabelledBy(row.annotator, row.round) for row in connection.execute(statement)}
+
+    def labelled_lately(self, split: Split, most: int) -> list[Annotation]:
+        """The current labels that were given last to usable images of a split, the newest first, at most so many; none by a model alone."""
+        latest = LATEST.subquery()
+        statement = (
+            sa.select(ANNOTATIONS)
+            .join(latest, latest.c.id == ANNOTATIONS.c.id)
+            .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
+            .where(ANNOTATIONS.c.annotator != MODEL, IMAGES.c.split == split.value, IMAGES.c.fault.is_(None))
+            .order_by(ANNOTATIONS.c.id.desc())
+            .limit(most)
+        )
+        with self._engine.connect() as connection:
+            return [read_annotation(row) for row in connection.execute(statement)]
 
     def want(self, image_ids: Collection[str], *, round_index: int, who: str, wanted: bool = True) -> None:
         """Ask about these images first from round `round_index` on; `wanted` False: no longer.

@@ -161,8 +161,9 @@ def _drop_strays(target: sqlite3.Connection, table: sa.Table, counts: dict[str, 
     for key in table.foreign_keys:
         column, parent = key.parent.name, key.column
         if column in columns_of(target, table):
+            others = f'SELECT "{parent.name}" FROM "{parent.table.name}"'
             gone = target.execute(
-                f'DELETE FROM "{table.name}" WHERE "{column}" NOT IN (SELECT "{parent.name}" FROM "{parent.table.name}")'
+                f'DELETE FROM "{table.name}" WHERE "{column}" IS NOT NULL AND "{column}" NOT IN ({others})'  # NULL is not in nothing, too
             ).rowcount
             kept, lost = counts[table.name]
             counts[table.name] = kept - gone, lost + gone

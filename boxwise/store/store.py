@@ -20,6 +20,7 @@ from boxwise.store.accounts import GIVEN, MODEL, Accounts
 from boxwise.store.answers import HistoryEntry, Stamp
 from boxwise.store.connecting import engine, reaching, shown
 from boxwise.store.images import Images, insert_images
+from boxwise.store.judging import Same, review_by
 from boxwise.store.migrations import NEWEST
 from boxwise.store.rows import (
     PEOPLE,
@@ -139,11 +140,13 @@ class Store(Accounts, Images):
         annotator: str,
         seconds: float,
         key: str | None = None,
+        review: Same | None = None,
     ) -> bool:
         """Append an annotation and the verdicts it came from; durable when this returns. Returns whether it came late.
 
         key: made once by the sender of an answer; the same key again stores nothing. An answer with a key is late when another person has
         answered since `round` began and the sender no longer holds the image: it is kept as history and changes nothing else.
+        review: whether two sets of boxes are the same, where this answer is the verdict on other people's.
         """
         with writing(self._engine) as connection:
             hold(connection, annotation.image_id)
@@ -158,6 +161,8 @@ class Store(Accounts, Images):
             late = overtaken(connection, annotation.image_id, round_index, annotator)
             number = append(connection, annotation, verdicts, round_index, annotator, seconds, late=late)
             connection.execute(ANSWERS.insert(), {"key": key, "annotation_id": number})
+            if review is not None and not late:
+                review_by(connection, annotation, number, who=annotator, round_index=round_index, same=review)
             connection.execute(LEASES.delete().where(LEASES.c.image_id == annotation.image_id, LEASES.c.annotator == annotator))
             return late
 

@@ -6,7 +6,7 @@ Knows nothing of links' signatures or HTTP; times are seconds since the epoch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import Any
 
@@ -14,6 +14,8 @@ import sqlalchemy as sa
 
 from boxwise.boxes import Boxes
 from boxwise.records import Role
+from boxwise.store.accounts import GIVEN, MODEL
+from boxwise.store.judging import ACCEPTED, SETTLED, VERDICTS_ON_OTHERS, first_alone
 from boxwise.store.rows import PEOPLE, now, read_annotation
 from boxwise.store.schema import ANNOTATIONS, EVENTS, QUERIES, STUDY, writing
 from boxwise.store.store import Store
@@ -30,6 +32,20 @@ class Member:
     name: str
     role: Role
     until: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a person has done. images: labelled, decisions in reviews left out; seconds: that these took.
+
+    reviewed: their answers that another has judged, accepted: those whose last verdict is so. reviews: verdicts that they gave on others.
+    """
+
+    images: int = 0
+    seconds: float = 0.0
+    reviewed: int = 0
+    accepted: int = 0
+    reviews: int = 0
 
 
 class TeamStore:
@@ -67,14 +83,39 @@ class TeamStore:
         """
         asked = sa.and_(QUERIES.c.image_id == ANNOTATIONS.c.image_id, QUERIES.c.round == ANNOTATIONS.c.round, QUERIES.c.twice.is_(True))
         statement = sa.select(ANNOTATIONS).join(QUERIES, asked).where(ANNOTATIONS.c.complete, sa.not_(ANNOTATIONS.c.late))
-        given: dict[tuple[str, int], dict[str, Any]] = {}
+        given: dict[tuple[str, int], list[Any]] = {}
         with self._engine.connect() as connection:
             for row in connection.execute(statement.order_by(ANNOTATIONS.c.id)):
-                people = given.setdefault((row.image_id, row.round), {})
-                if len(people) < PEOPLE:
-                    people[row.annotator] = row
-        both = [(image_id, list(people.values())) for (image_id, _), people in given.items() if len(people) == PEOPLE]
+                given.setdefault((row.image_id, row.round), []).append(row)
+        both = [(image_id, alone) for (image_id, _), rows in given.items() if len(alone := first_alone(rows)) == PEOPLE]
         return [(i, (a.annotator, read_annotation(a).boxes), (b.annotator, read_annotation(b).boxes)) for i, (a, b) in both]
+
+    def work(self) -> dict[str, Work]:
+        """name → what they have done; late answers count, as the time is spent."""
+        settled = sa.select(EVENTS.c.annotation_id).where(EVENTS.c.annotation_id > 0, EVENTS.c.kind == SETTLED)
+        labelled = (
+            sa.select(ANNOTATIONS.c.annotator, sa.func.count(ANNOTATIONS.c.image_id.distinct()), sa.func.sum(ANNOTATIONS.c.seconds))
+            .where(ANNOTATIONS.c.annotator.not_in((GIVEN, MODEL)), ANNOTATIONS.c.id.not_in(settled))
+            .group_by(ANNOTATIONS.c.annotator)
+        )
+        verdicts = sa.and_(EVENTS.c.annotation_id > 0, EVENTS.c.kind.in_(VERDICTS_ON_OTHERS))
+        last = sa.select(sa.func.max(EVENTS.c.id)).where(verdicts).group_by(EVENTS.c.annotation_id)
+        judged = (
+            sa.select(ANNOTATIONS.c.annotator, EVENTS.c.kind, sa.func.count())
+            .join(ANNOTATIONS, ANNOTATIONS.c.id == EVENTS.c.annotation_id)
+            .where(EVENTS.c.id.in_(last))
+            .group_by(ANNOTATIONS.c.annotator, EVENTS.c.kind)
+        )
+        given = sa.select(EVENTS.c.who, sa.func.count()).where(verdicts).group_by(EVENTS.c.who)
+        with self._engine.connect() as connection:
+            done = {row[0]: Work(row[1], float(row[2])) for row in connection.execute(labelled)}
+            for name, kind, count in connection.execute(judged):
+                before = done.get(name, Work())
+                accepted = before.accepted + (count if kind == ACCEPTED else 0)
+                done[name] = replace(before, reviewed=before.reviewed + count, accepted=accepted)
+            for name, count in connection.execute(given):
+                done[name] = replace(done.get(name, Work()), reviews=count)
+        return done
 
     def secret(self, *, make: bool = False) -> str | None:
         """What links are signed with, 64 hex digits, of each study its own; None before the first link. make: have one from now on."""

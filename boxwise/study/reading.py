@@ -15,8 +15,9 @@ from boxwise.config import StudyConfig
 from boxwise.data.formats.base import Dataset
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split
 from boxwise.rounds.budget import spent
-from boxwise.store import HistoryEntry, LabelledBy, LabellingStore, Labour, Person, PoolStore, Stamp, Store, TeamStore
+from boxwise.store import HistoryEntry, LabelledBy, LabellingStore, Labour, Person, PoolStore, ReviewStore, Stamp, Store, TeamStore
 from boxwise.study.agreement import TeamAgreement, team_agreement
+from boxwise.study.people import TeamMember, team_table
 from boxwise.study.team import Team
 
 
@@ -159,6 +160,10 @@ class StudyReader:
         """image_id → who gave its current labels, and in which round."""
         return PoolStore(self.store).labelled_by()
 
+    def labelled_lately(self, most: int) -> list[Annotation]:
+        """The current labels that were given last to images of train, the newest first, at most so many; none by a model alone."""
+        return PoolStore(self.store).labelled_lately(Split.TRAIN, most)
+
     def wanted(self) -> tuple[str, ...]:
         """The images that people want asked about in the next query that is made, the oldest wish first."""
         return PoolStore(self.store).wanted(self.next_query)
@@ -181,9 +186,19 @@ class StudyReader:
         """The people who have a link of their own, with their roles."""
         return Team(self.store)
 
+    @property
+    def reviews(self) -> ReviewStore:
+        """Which answers wait for a review, and what was said of them."""
+        return ReviewStore(self.store)
+
     def agreement(self) -> TeamAgreement:
         """How far people agree, over the images that two of them labelled alone."""
         return team_agreement(TeamStore(self.store).answered_twice(), self.classes)
+
+    def team_table(self) -> list[TeamMember]:
+        """What each person has done, the busiest first."""
+        store = TeamStore(self.store)
+        return team_table(store.work(), store.members(), self.agreement().by_person)
 
     def recall(self, tool: str) -> Any:
         """What a tool beside the study has it remember under its name; None before `remember`."""

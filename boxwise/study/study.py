@@ -29,7 +29,7 @@ from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Sour
 from boxwise.registry import settled
 from boxwise.rounds import Event, RoundContext, settings
 from boxwise.rounds.duration import Duration, expected_duration
-from boxwise.store import Store
+from boxwise.store import Same, Store
 from boxwise.study.classes import StudyClasses
 from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, url_of, write_config, written
 from boxwise.study.repeating import round_to_repeat
@@ -158,13 +158,14 @@ class Study(StudyClasses):
         shown: Proposals | None = None,
         round_index: int | None = None,
         key: str | None = None,
+        review: Same | None = None,
     ) -> Annotation:
         """Record what an annotator said of one image; durable when this returns. Any image of the study may be labelled, asked for or not.
 
         Verdicts on boxes name those of the round's proposals; certain ones without a verdict stay as the model's. complete: whether no
         object is left unlabelled; by default so when the round asked about the whole image, or not about it at all. seconds: all labour on
         the image; by default the sum of the verdicts' and, for a whole image, one look. round: when the annotator was asked, by default
-        now. shown: what they had before them, where that is not what the round proposes. key: see `Store.annotate`.
+        now. shown: what they had before them, where that is not what the round proposes. key, review: see `Store.annotate`.
         Raises BoxwiseError for a bad box or label.
         """
         round_index = self.position[0] if round_index is None else round_index
@@ -177,7 +178,7 @@ class Study(StudyClasses):
         self._check_labels(image_id, annotation.boxes)
         self.open_first([image_id])
         labour = whole * self.config.cost.look + sum(verdict.seconds for verdict in verdicts) if seconds is None else seconds
-        self.store.annotate(annotation, verdicts, round_index=round_index, annotator=annotator, seconds=labour, key=key)
+        self.store.annotate(annotation, verdicts, round_index=round_index, annotator=annotator, seconds=labour, key=key, review=review)
         return annotation
 
     def tell_all(self, labels: Mapping[str, Boxes], *, annotator: str = "human", incomplete: Set[str] = frozenset()) -> tuple[int, int]:

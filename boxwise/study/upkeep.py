@@ -154,6 +154,10 @@ class StudyUpkeep(StudyReader):
         """What was done to the study, or to one of its images, beside labelling."""
         return Journal(self.store).events(image_id)
 
+    def note(self, kind: str, body: Mapping[str, Any], *, who: str) -> None:
+        """Keep in the history what was done to the study outside of its database."""
+        Journal(self.store).note(kind, round_index=self.position[0], who=who, body=body)
+
     def quarantine(self, image_id: str, fault: str) -> None:
         """Take an image out of use and remember why; of one that is out of use already the first reason stays."""
         self.store.quarantine(image_id, fault)

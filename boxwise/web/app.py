@@ -73,6 +73,14 @@ def _add_pages(app: FastAPI) -> None:
     def pool_page() -> FileResponse:
         return FileResponse(STATIC / "pool.html")
 
+    @app.get("/review", dependencies=[Depends(reviewing)])
+    def review_page() -> FileResponse:
+        return FileResponse(STATIC / "review.html")
+
+    @app.get("/guidelines")
+    def guidelines_page() -> FileResponse:
+        return FileResponse(STATIC / "guidelines.html")
+
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
 
@@ -101,7 +109,7 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
     seeing_all = APIRouter(dependencies=[Depends(reviewing), Depends(under_own_name)])
     add_pool(seeing_all, PoolView(queue, watched))
     app.include_router(seeing_all)
-    add_team(app, study)
+    add_team(app, queue)
 
     @app.get("/api/study")
     def about(request: Request) -> dict[str, Any]:
@@ -137,13 +145,15 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
             "waiting": waiting,
             "answered": asked - waiting,
             "done": phase is Phase.DONE,
+            "sent_back": len(study.reviews.sent_back()),
             "training": read_progress(study.folder),
             "trouble": read_trouble(study.folder),
         }
 
     @app.get("/api/dashboard", dependencies=[Depends(reviewing)])
     def figures(request: Request) -> dict[str, Any]:
-        return figures_for(member_in(request), watched.figures())
+        together = bool(study.team.members()) or study.config.labelling.double > 0
+        return figures_for(member_in(request), watched.figures()) | {"team": together}
 
     @app.get("/api/forecast", dependencies=[Depends(reviewing)])
     def needed(ap: Annotated[float, Query(gt=0, le=1)]) -> dict[str, Any]:

@@ -50,13 +50,19 @@ def leading(request: Request) -> None:
 def check_may_open(member: Member | None, queue: LabelQueue, image_id: str) -> None:
     """Annotators open no image whose labels are another person's."""
     if member is not None and not may_open(member, queue, image_id):
+        if (kept := queue.kept_for(image_id)) is not None:
+            raise DeniedError("kept_for_another", image_id, kept, member.name, member.role.value)
         by = queue.labelling.answerer(image_id)
         raise DeniedError("answered_by_another", image_id, by, member.name, member.role.value)
 
 
 def may_open(member: Member | None, queue: LabelQueue, image_id: str) -> bool:
     """Whether somebody may have an image before them, with the labels that it has: one that waits for an answer now is for all."""
-    if member is None or member.role in _REVIEWS or queue.labelling.answerer(image_id) in (None, member.name):
+    if member is None or member.role in _REVIEWS:
+        return True
+    if queue.kept_for(image_id) not in (None, member.name):
+        return False
+    if queue.labelling.answerer(image_id) in (None, member.name):
         return True
     return bool(queue.study.waiting(queue.study.position[0], image_id=image_id))
 

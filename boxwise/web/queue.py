@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import Lock
 from time import time
 from typing import Any, NamedTuple
 
+from boxwise.annotation.comparison import same_labels
 from boxwise.records import Annotation, ImageRecord, Phase, QueryItem
-from boxwise.store import LabellingStore
+from boxwise.store import LabellingStore, SentBack
 from boxwise.study import Study
 from boxwise.web.answers import Answer, OverError, QuarantinedError, TakenError, UnknownImageError, check_boxes, check_round
-from boxwise.web.tasks import Task
+from boxwise.web.tasks import Task, as_drawn
 
 LEASE_SECONDS = 120.0
+KEPT_SECONDS = 24 * 3600.0  # for which an image that was sent back is for whoever answered it
 FLAGGED = "flagged by"
 
 
@@ -50,9 +53,9 @@ class LabelQueue:
     def next(self, annotator: str, *, tab: str = "", keep: Collection[str] = (), visit: str = "") -> Task | str:
         """The most valuable image that is free; or why there is none: "leased", "others", "answered", "training" or "done".
 
-        Images that the annotator has skipped come last; "others": what is left waits for a second person. tab: which of the annotator's
-        windows asks; each has images of its own. keep: images that it holds already and does not want again. visit: names one loading of
-        the page, which `close_tab` ends.
+        Images that the annotator has skipped come last; "others": what is left is for a second person, or was sent back to another. tab:
+        which of the annotator's windows asks; each has images of its own. keep: images that it holds already and does not want again.
+        visit: names one loading of the page, which `close_tab` ends.
         """
         with self._choosing:
             task = self._next(annotator, tab, keep)
@@ -63,34 +66,45 @@ class LabelQueue:
 
     def _next(self, annotator: str, tab: str, keep: Collection[str]) -> Task | str:
         while True:
-            number, phase = self.study.position
-            if phase is not Phase.ANNOTATE:
-                return "done" if phase is Phase.DONE else "training"
-            free, otherwise = self._free(number, annotator, tab, keep)
+            free, otherwise = self._free(annotator, tab, keep)
             if free is None:
                 return otherwise
             try:
                 task = self._task(free, annotator, tab)
             except (TakenError, QuarantinedError):
                 continue  # between looking and taking: somebody else was faster, so look again
-            if self.study.waiting(number, image_id=free):
+            if self.study.waiting(self.study.position[0], image_id=free) or task.sent_back:
                 return task
             self.release([free], annotator, tab=tab)  # answered between looking and taking
 
-    def _free(self, number: int, annotator: str, tab: str, keep: Collection[str]) -> tuple[str | None, str]:
-        """(the first image that waits, is not in `keep` and is free; why there is none)."""
-        waiting, held, skipped = self.study.waiting(number), self.labelling.leases(at=self.clock()), self.labelling.skipped(number)
-        asked = self.study.asked(number)
+    def _free(self, annotator: str, tab: str, keep: Collection[str]) -> tuple[str | None, str]:
+        """(the first image that waits, is not in `keep` and is free; why there is none). What was sent back to this person comes first."""
+        number, phase = self.study.position
+        waiting = self.study.waiting(number) if phase is Phase.ANNOTATE else frozenset()
+        held, skipped, asked = self.labelling.leases(at=self.clock()), self.labelling.skipped(number), self.study.asked(number)
         # Read after the leases: an answer ends its lease, and between the two the image would seem to be anybody's.
         once = self.labelling.answered_once(number, annotator) if any(item.twice for item in asked.values()) else frozenset()
-        left = [image_id for image_id in asked if image_id in waiting and image_id not in keep]
-        theirs = [image_id for image_id in left if image_id not in once]
+        back = self.study.reviews.sent_back()
+        own = [image_id for image_id, sent in back.items() if sent.to == annotator and image_id not in keep]
+        left = [image_id for image_id in asked if image_id in waiting and image_id not in {*keep, *own}]
+        others = {image_id for image_id in left if image_id in once or (image_id in back and self._is_kept(back[image_id]))}
+        theirs = [*own, *(image_id for image_id in left if image_id not in others)]
         for image_id in sorted(theirs, key=lambda image_id: annotator in skipped.get(image_id, {})):
             lease = held.get(image_id)
             mine = lease is not None and lease.annotator == annotator and self._is_in(image_id, annotator, tab)
             if mine or (lease is None and not self._is_elsewhere(image_id, annotator, tab)):
                 return image_id, ""
+        if not theirs and phase is not Phase.ANNOTATE:
+            return None, "done" if phase is Phase.DONE else "training"
         return None, "leased" if theirs else "others" if left else "answered"
+
+    def kept_for(self, image_id: str) -> str | None:
+        """Who alone may answer an image, since it was sent back to them less than a day ago; reviewers may all the same."""
+        sent = self.study.reviews.sent_back(image_id).get(image_id)
+        return sent.to if sent is not None and self._is_kept(sent) else None
+
+    def _is_kept(self, sent: SentBack) -> bool:
+        return self.clock() - datetime.fromisoformat(sent.at).timestamp() < KEPT_SECONDS
 
     def open(self, image_id: str, annotator: str, *, tab: str = "") -> Task:
         """An image of the annotator's own choice, also one that is labelled already.
@@ -147,6 +161,7 @@ class LabelQueue:
             shown=self.study.shown(answer.image_id, round_index=answer.round),
             round_index=answer.round,
             key=answer.key,
+            review=same_labels if self._is_review(answer) else None,
         )
 
     def withdraw(self, key: str, image_id: str, round_index: int, annotator: str, *, tab: str = "") -> None:
@@ -260,8 +275,12 @@ class LabelQueue:
         item = asked.get(image_id)
         rank = None if item is None else list(asked).index(image_id)
         draft = self.labelling.draft(image_id, number, annotator)
-        labels = None if item is None else self._answered(item, number, annotator)
-        return Task(record, number, rank, item, self.study.shown(image_id, round_index=number), until, draft, labels)
+        shown, sent = self.study.shown(image_id, round_index=number), self.study.reviews.sent_back(image_id).get(image_id)
+        if sent is not None:
+            labels = sent.answer if item is not None or sent.answer is None else as_drawn(sent.answer)
+        else:
+            labels = None if item is None else self._answered(item, number, annotator)
+        return Task(record, number, rank, item, shown, until, draft, labels, sent)
 
     def _answered(self, item: QueryItem, number: int, annotator: str) -> Annotation | None:
         """What the round was answered already for the image; while that waits for a second person, what this one answered alone."""
@@ -269,6 +288,15 @@ class LabelQueue:
             return self.labelling.own(item.image_id, number, annotator)
         current = self.study.annotation(item.image_id)
         return current if current is not None and current.round >= number else None
+
+    def _is_review(self, answer: Answer) -> bool:
+        """Whether the answer is a verdict on that of another person, as a team's reviewers give it by opening and correcting an image."""
+        by = self.labelling.answerer(answer.image_id)
+        if by in (None, answer.annotator) or self.is_secret(answer.image_id) or not self.study.team.members():
+            return False
+        current = self.study.annotation(answer.image_id)
+        asked_anew = answer.image_id in self.study.asked(answer.round) and current is not None and current.round < answer.round
+        return not asked_anew
 
     def is_secret(self, image_id: str) -> bool:
         """Whether nobody may see what the image was labelled as, since a second person is to label it alone."""

@@ -24,6 +24,11 @@ REASONS = {
     "for_reviewers": "{0} is {1}: this is for reviewers and leads.",
     "for_leads": "{0} is {1}: this is for leads.",
     "answered_by_another": "{0}: {1} has answered it, and {2} is {3}; reviewers may open it.",
+    "kept_for_another": "{0}: it was sent back to {1}, and {2} is {3}; reviewers may open it.",
+    # a review, the guidelines
+    "remark_missing": "{0}: expected a remark that says why it is sent back, found none.",
+    "not_under_review": "{0}: this answer is not under review any more, or it is not for {1} to judge.",
+    "guidelines_changed": "the guidelines were changed meanwhile. Copy your text, load the page anew and put both together.",
     # one image of many, on the pool's page
     "asked_already": "{0} is asked about now.",
     "labelled_already": "{0} is labelled: only images of the pool can be asked about next.",

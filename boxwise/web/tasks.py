@@ -5,22 +5,23 @@ Returns plain JSON values. Knows records and boxes; nothing of queues, leases or
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from boxwise.annotation.verdicts import shown as before_them
 from boxwise.boxes import Boxes
-from boxwise.records import Annotation, ImageRecord, Proposals, QueryItem, Split
-from boxwise.store import Draft
+from boxwise.records import Annotation, ImageRecord, Proposals, QueryItem, Source, Split
+from boxwise.store import Draft, SentBack
 
 
 @dataclass(frozen=True)
 class Task:
     """One image to label, with what the annotator has before them. `item` is None for a correction of labels of an earlier round.
 
-    labels: what was answered already in this round, when the image is opened again.
+    labels: what was answered already in this round, when the image is opened again. sent_back: by whom and why, where it was; `labels` are
+    then the answer that is to be mended.
     """
 
     record: ImageRecord
@@ -31,6 +32,7 @@ class Task:
     until: float
     draft: Draft | None = None
     labels: Annotation | None = None
+    sent_back: SentBack | None = None
 
     @property
     def whole(self) -> bool:
@@ -52,7 +54,8 @@ def task_to_json(task: Task) -> dict[str, Any]:
         "terms": dict(item.terms) if item else {},
         "whole": task.whole,
         "boxes": _boxes_to_json(task),
-        "labels": None if task.labels is None else _labels_to_json(task.labels),
+        "labels": None if task.labels is None else labels_to_json(task.labels),
+        "remark": None if task.sent_back is None else {"by": task.sent_back.who, "words": task.sent_back.remark},
         "draft": None if task.draft is None else {"revision": task.draft.revision, "document": task.draft.document},
         "until": task.until,
     }
@@ -80,7 +83,13 @@ def _boxes_to_json(task: Task) -> list[dict[str, Any]]:
     ]
 
 
-def _labels_to_json(annotation: Annotation) -> list[dict[str, Any]]:
+def as_drawn(annotation: Annotation) -> Annotation:
+    """The labels as if a person had drawn them all, for where the model's proposals are not before anybody."""
+    return replace(annotation, sources=(Source.HUMAN,) * len(annotation.boxes))
+
+
+def labels_to_json(annotation: Annotation) -> list[dict[str, Any]]:
+    """The boxes of an annotation as pages get them."""
     boxes = annotation.boxes
     return [
         {

@@ -17,6 +17,11 @@ export const REASONS = {
   "for_reviewers": ["{0} ist {1}: Das ist für Prüfung und Leitung.", "{0} 是 {1}:此处仅供审核员和负责人使用。", "{0} es {1}: esto es para revisión y dirección."],
   "for_leads": ["{0} ist {1}: Das ist für die Leitung.", "{0} 是 {1}:此处仅供负责人使用。", "{0} es {1}: esto es para dirección."],
   "answered_by_another": ["{0}: {1} hat es beantwortet, und {2} ist {3}; die Prüfung darf es öffnen.", "{0}:{1} 已回答,而 {2} 是 {3};审核员可以打开。", "{0}: {1} la ha respondido y {2} es {3}; los revisores pueden abrirla."],
+  "kept_for_another": ["{0}: Es ging an {1} zurück, und {2} ist {3}; die Prüfung darf es öffnen.", "{0}:已退回给 {1},而 {2} 是 {3};审核员可以打开。", "{0}: se devolvió a {1} y {2} es {3}; los revisores pueden abrirla."],
+  // a review, the guidelines
+  "remark_missing": ["{0}: Eine Bemerkung, warum es zurückgeht, wurde erwartet, es kam keine.", "{0}:退回需要说明原因的备注,但未提供。", "{0}: se esperaba una observación que diga por qué se devuelve y no llegó ninguna."],
+  "not_under_review": ["{0}: Diese Antwort ist nicht mehr zu prüfen, oder {1} darf nicht über sie urteilen.", "{0}:此答案已不在审核中,或不应由 {1} 判定。", "{0}: esta respuesta ya no está por revisar, o no le toca a {1} juzgarla."],
+  "guidelines_changed": ["Die Richtlinien wurden inzwischen geändert. Kopieren Sie Ihren Text, laden Sie die Seite neu und fügen Sie beides zusammen.", "标注规范已被他人修改。请复制您的文本,重新加载页面并合并两者。", "Las pautas se cambiaron entretanto. Copie su texto, cargue la página de nuevo y una ambos."],
   // one image of many, on the pool's page
   "asked_already": ["{0} wird gerade gefragt.", "{0} 正在询问中。", "{0} ya se está preguntando."],
   "labelled_already": ["{0} ist markiert: Nur Bilder des Vorrats können als Nächstes gefragt werden.", "{0} 已标注:只有图片池中的图片可以列为下次询问。", "{0} está etiquetada: solo se puede preguntar a continuación por imágenes de la reserva."],

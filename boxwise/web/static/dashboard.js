@@ -22,8 +22,7 @@ async function refresh() {
       forecast();
     }
     shown = found;
-    fill("team", await teamParts(table));
-    place("team-section").hidden = !place("team").querySelector("table");
+    await showTeam(JSON.parse(found));
   } catch (error) {
     place("summary").textContent = t`Not up to date: ${error.message}`;
     shown = "";
@@ -35,6 +34,7 @@ function show(study) {
   place("name").textContent = study.name;
   place("summary").textContent = study.phase === "done"
     ? t`The study is done after round ${study.round}.` : t`Round ${study.round} of ${study.rounds}, next: ${stepName(study.phase)}.`;
+  place("to-review").hidden = !study.team;
   place("trouble").hidden = !study.trouble;
   place("trouble-words").textContent = study.trouble ? t`Training has stopped: ${study.trouble}` : "";
   place("trouble-study").textContent = study.name;
@@ -47,6 +47,11 @@ function show(study) {
   fill("histograms", histograms(study), t("The pool has not been scored yet."));
   fill("worst", study.worst.map(worstShot), t("Nothing on val is wrong, or nothing has been evaluated yet."));
   fill("suspects", study.suspects.map((suspect) => suspectShot(suspect, study.classes)), t("No label is in doubt."));
+}
+
+async function showTeam({ team }) {
+  fill("team", team ? await teamParts(table) : []);
+  place("team-section").hidden = !place("team").querySelector("table");
 }
 
 function fill(id, parts, otherwise = "") {

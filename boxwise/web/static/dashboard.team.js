@@ -1,5 +1,5 @@
-// The dashboard's part for leads: how far people agree who labelled the same images alone.
-// Takes the server's figures, returns elements; null where nobody has labelled with another, or it is for others to see.
+// The dashboard's part for leads: what each person has done, and how far people agree who labelled the same images alone.
+// Takes the server's figures, returns elements; none where it is for others to see.
 
 import { html } from "./dashboard.charts.js";
 import { amount, fixed } from "./dashboard.figures.js";
@@ -12,10 +12,20 @@ const plain = (value) => (value === null ? "–" : fixed(value, 2));
 export async function teamParts(table) {
   const reply = await fetch("/api/team");
   if (!reply.ok) return [];
-  const { agreement, by_class: classes, by_pair: pairs } = await reply.json();
-  if (!agreement.images) return [];
+  const { people, agreement, by_class: classes, by_pair: pairs } = await reply.json();
+  return [byPerson(people, table), ...(agreement.images ? agreements([{ ...agreement, name: t("all") }, ...pairs, ...classes], table) : [])];
+}
+
+function byPerson(people, table) {
+  const head = [t("person"), t("role"), t("images"), t("seconds an image"), t("reviewed"), t("accepted"), t("reviews given"), t("agreement")];
+  return table(head, people.map((one) => [
+    one.name, one.role ? t(one.role) : "–", amount(one.images), one.each === null ? "–" : fixed(one.each, 1), amount(one.reviewed), share(one.accepted),
+    amount(one.reviews), one.agreement ? t`${share(one.agreement.matched)} of ${amount(one.agreement.boxes)} boxes` : "–",
+  ]));
+}
+
+function agreements(rows, table) {
   const head = [t("who, or which class"), t("images"), t("boxes"), t("boxes with a partner"), t("IoU"), t("same class"), t("kappa")];
-  const rows = [{ ...agreement, name: t("all") }, ...pairs, ...classes];
   return [
     html("h3", {}, t("Agreement")),
     html("p", { class: "soft" }, t("Of images that two people labelled, each alone. A box has a partner where the other's box overlaps it by an IoU of 0.5 or more; IoU and class are those of partners; kappa is Cohen's.")),

@@ -46,6 +46,7 @@ export const MAP = [
   { group: "View", action: "magnify", keys: ["g"], words: "Magnifier under the pointer" },
   { group: "View", action: "panel", keys: ["i"], words: "The panel beside the image, on small screens" },
   { group: "View", action: "leave", keys: ["F6"], words: "From the image to the buttons and back" },
+  { group: "View", action: "guidelines", keys: ["r"], words: "The study's guidelines, with examples of each class" },
   { group: "View", action: "help", keys: ["?"], words: "These keys" },
 ];
 

@@ -53,7 +53,7 @@ function showPerson(name, member) {
   if (!member) return;
   shown.disabled = true;
   shown.title = t("Labelling by a link of your own");
-  for (const link of document.querySelectorAll('a[href="/dashboard"]')) link.hidden = member.role === "annotator";
+  for (const link of document.querySelectorAll('a[href="/dashboard"], #to-review')) link.hidden = member.role === "annotator";
 }
 
 /** The page: everything the editor has shown, and the questions it has asked. */
@@ -90,6 +90,7 @@ class Page {
   show(current) {
     element("lost").hidden = !current.lost;
     this.#over(current.task);
+    this.#sentBack(current.task);
     this.doubts.show(current);
     this.wand.prepare(current.task);
     showWhy(current.task, this.study.asked);
@@ -168,6 +169,12 @@ class Page {
     if (over) element("over").textContent = t`Round ${task.round}, which asked for this image, is over. What you hand in is stored all the same, as a correction.`;
   }
 
+  /** What a reviewer said of the answer that is to be mended. */
+  #sentBack({ remark }) {
+    element("remark").hidden = !remark;
+    if (remark) element("remark").textContent = t`Sent back by ${remark.by}: ${remark.words}`;
+  }
+
   answered({ request, reply }) {
     if (Number.isFinite(reply.waiting) && request.body.round === this.study.round) {
       this.progress({ waiting: reply.waiting, answered: this.study.asked - reply.waiting });
@@ -220,6 +227,7 @@ class Page {
   /** Actions that concern the page alone. */
   act(action) {
     if (action === "help") showHelp();
+    else if (action === "guidelines") window.open("/guidelines", "boxwise-guidelines");
     else if (action === "leave") (document.activeElement === element("stage") ? button("toolEdit") : element("stage")).focus();
     else if (action === "name") this.rename();
     else if (action === "panel") button("panel").setAttribute("aria-expanded", String(document.body.classList.toggle("panel-open")));

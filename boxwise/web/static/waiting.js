@@ -21,7 +21,7 @@ const WORDS = {
   training: "It learns from what was labelled and asks again when it knows what it needs. This page goes on by itself.",
   answered: "Every image of this round is answered. The study trains next; this page goes on by itself.",
   leased: "Others, or other tabs of yours, have the last images of this round. If one comes back, it is shown here.",
-  others: "What is left of this round waits for a second person, who labels it alone. You have done your part; this page goes on by itself.",
+  others: "What is left of this round waits for a second person, who labels it alone, or was sent back to somebody else. You have done your part; this page goes on by itself.",
   done: "All rounds are done. The dashboard shows what came of it.",
   trouble: "Every label is stored. This page stays and goes on by itself as soon as the study runs again.",
   offline: "What you did is kept in this browser and is sent as soon as the server is back. This page goes on by itself.",
@@ -75,6 +75,8 @@ export class Waiting {
   async #heard(progress) {
     this.page.progress(progress);
     this.#training(progress.training);
+    if (progress.sent_back && progress.waiting === 0 && this.#polls++ % 2) await this.page.goOn(); // perhaps to whoever is here
+    if (!this.shown) return;
     if (progress.done) this.#say("done", WORDS.done);
     else if (progress.waiting > 0) {
       // Others may hold all that waits: asking at every second poll is soon enough.

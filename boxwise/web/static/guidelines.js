@@ -1,0 +1,83 @@
+// The guidelines' page: the lead's text, and of each class what people labelled. Leads edit the text here.
+// The server has made HTML of the text in which no tag is the writer's; names of classes and images reach the page as text only.
+
+import { get, inPath, put } from "./api.js";
+import { html, svg } from "./dashboard.charts.js";
+import { remember, remembered } from "./tabs.js";
+import { offerLanguages, t, translate } from "./words.js";
+
+const NAME_KEY = "boxwise/annotator";
+const AROUND = 0.6; // of the box's larger side is shown around it
+
+const place = (id) => document.getElementById(id);
+let known = null;
+
+async function begin() {
+  translate(document.body);
+  offerLanguages(place("language"));
+  place("edit").addEventListener("click", () => edit(true));
+  place("cancel").addEventListener("click", () => edit(false));
+  place("editing").addEventListener("submit", (event) => {
+    event.preventDefault();
+    save().catch((error) => say(error.message));
+  });
+  await show();
+}
+
+async function show() {
+  known = await get("/api/guidelines");
+  document.title = `${known.name} · ${t("Guidelines")} · boxwise`;
+  place("name").textContent = `${known.name} · ${t("Guidelines")}`;
+  place("guidelines").innerHTML = known.html;
+  if (!known.text) place("guidelines").replaceChildren(html("p", { class: "soft" }, t("The lead has written no guidelines yet.")));
+  place("examples").replaceChildren(...known.examples.map(ofClass));
+  edit(false);
+}
+
+function ofClass({ name, color, shots }) {
+  const swatch = svg("svg", { class: "swatch", viewBox: "0 0 1 1", "aria-hidden": "true" }, svg("rect", { width: 1, height: 1, fill: color }));
+  const pictures = shots.length ? shots.map((shot) => pictured(shot, color)) : [html("p", { class: "soft" }, t("No example yet."))];
+  return html("section", { "aria-label": name }, html("h3", {}, swatch, name), html("div", { class: "gallery" }, ...pictures));
+}
+
+/** The box with what is around it. */
+function pictured({ image_id: id, width, height, xyxy: [x1, y1, x2, y2] }, color) {
+  const edge = AROUND * Math.max(x2 - x1, y2 - y1), left = Math.max(0, x1 - edge), top = Math.max(0, y1 - edge);
+  const seen = [left, top, Math.min(width, x2 + edge) - left, Math.min(height, y2 + edge) - top].join(" ");
+  const box = { x: x1, y: y1, width: x2 - x1, height: y2 - y1 };
+  const front = svg("rect", box);
+  front.style.setProperty("--class", color);
+  return html("figure", { class: "shot" }, svg("svg", { viewBox: seen, role: "img", "aria-label": id },
+    svg("image", { href: `/previews/${inPath(id)}`, width, height, preserveAspectRatio: "none" }), svg("rect", { ...box, class: "behind" }), front));
+}
+
+function edit(open) {
+  say("");
+  place("edit").hidden = open || !known.editable;
+  place("editing").hidden = !open;
+  place("guidelines").hidden = open;
+  if (!open) return;
+  place("text").value = known.text;
+  place("text").focus();
+}
+
+async function save() {
+  const { member } = await get("/api/study");
+  const annotator = member?.name ?? remembered("localStorage", NAME_KEY, null) ?? askedName();
+  if (!annotator) return;
+  await put("/api/guidelines", { annotator, text: place("text").value, version: known.version });
+  await show();
+}
+
+function askedName() {
+  const name = window.prompt(t("Under which name?"))?.trim();
+  if (name) remember("localStorage", NAME_KEY, name);
+  return name;
+}
+
+function say(words) {
+  place("said").textContent = words;
+  place("said").hidden = !words;
+}
+
+await begin();

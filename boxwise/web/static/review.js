@@ -1,0 +1,127 @@
+// The review's page: what others have handed in, one image at a time, with the answers of two people side by side.
+// Names, remarks and classes reach the page as text only.
+
+import { get, inPath, post } from "./api.js";
+import { html, svg } from "./dashboard.charts.js";
+import { amount, fixed } from "./dashboard.figures.js";
+import { remember, remembered } from "./tabs.js";
+import { offerLanguages, t, translate } from "./words.js";
+
+const NAME_KEY = "boxwise/annotator";
+const KEYS = { a: "accept", s: "send back", c: "correct", n: "next", 1: "take 0", 2: "take 1" };
+const MOST_SECONDS = 20; // of a look: who was away has not looked
+
+const place = (id) => document.getElementById(id);
+let annotator = "", classes = [], item = null, past = 0, since = 0, busy = false;
+
+async function begin() {
+  translate(document.body);
+  offerLanguages(place("language"));
+  const study = await get("/api/study");
+  document.title = `${study.name} · ${t("Review")} · boxwise`;
+  place("name").textContent = study.name;
+  classes = study.classes;
+  annotator = study.member?.name ?? remembered("localStorage", NAME_KEY, "");
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-act]");
+    if (button) act(button.dataset.act);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.target === place("remark") && event.key === "Enter") act("send back");
+    if (event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const meant = KEYS[event.key.toLowerCase()];
+    if (!meant || !item) return;
+    event.preventDefault();
+    act(meant);
+  });
+  await show();
+}
+
+function askedName() {
+  const name = window.prompt(t("Under which name?"))?.trim() ?? "";
+  if (name) remember("localStorage", NAME_KEY, name);
+  return name;
+}
+
+/** Shows the next answer, passing over those that were put off. */
+async function show() {
+  const found = await get(`/api/review?${new URLSearchParams({ annotator, past })}`);
+  if (!found.item && past) {
+    past = 0; // those that were put off come again
+    return show();
+  }
+  item = found.item;
+  place("left").textContent = found.left ? t`To be reviewed: ${amount(found.left)}` : t("Nothing is to be reviewed now.");
+  place("item").hidden = !item;
+  if (!item) return undefined;
+  const two = item.answers.length === 2;
+  place("image").textContent = item.image_id;
+  place("how-far").hidden = !two;
+  if (two) place("how-far").textContent = howFar(item.agreement);
+  place("answers").replaceChildren(...item.answers.map((answer, row) => shown(answer, row, two)));
+  place("remarks").replaceChildren(...item.remarks.map(({ by, to, words }) => html("li", {}, t`${by} to ${to}: ${words}`)));
+  place("one").hidden = two;
+  place("remark").value = "";
+  since = performance.now();
+  return undefined;
+}
+
+function howFar({ matched, iou, same_class: same }) {
+  const share = (value) => (value === null ? "–" : `${fixed(100 * value, 0)}%`);
+  return t`Two people labelled this image, each alone. Boxes with a partner: ${share(matched)}, IoU ${iou === null ? "–" : fixed(iou, 2)}, same class: ${share(same)}. Dashed: what the other has not.`;
+}
+
+function shown({ annotator: name, seconds, boxes }, row, two) {
+  const picture = svg("svg", { viewBox: `0 0 ${item.width} ${item.height}`, role: "img", "aria-label": t`${item.image_id} by ${name}` },
+    svg("image", { href: `/previews/${inPath(item.image_id)}`, width: item.width, height: item.height, preserveAspectRatio: "none" }));
+  for (const { xyxy: [x1, y1, x2, y2], label, apart } of boxes) {
+    const at = { x: x1, y: y1, width: x2 - x1, height: y2 - y1 };
+    picture.append(svg("rect", { ...at, class: "behind" }), svg("rect", { ...at, class: apart ? "apart" : "", stroke: classes[label].color }, svg("title", {}, classes[label].name)));
+  }
+  const counts = classes.map(({ name: called, color }, label) => [called, color, boxes.filter((box) => box.label === label).length]);
+  const legend = counts.filter(([, , count]) => count).map(([called, color, count]) => html("li", {}, swatch(color), `${called}: ${amount(count)}`));
+  const words = html("figcaption", {}, html("b", {}, name), ` · ${t`${amount(boxes.length)} boxes in ${fixed(seconds, 1)} s`}`);
+  const take = two ? html("button", { type: "button", "data-act": `take ${row}` }, t`Take this one`, html("kbd", {}, String(row + 1))) : null;
+  return html("figure", {}, picture, words, html("ul", {}, ...legend), take);
+}
+
+function swatch(color) {
+  return svg("svg", { class: "swatch", viewBox: "0 0 1 1", "aria-hidden": "true" }, svg("rect", { width: 1, height: 1, fill: color }));
+}
+
+async function act(name) {
+  if (!item || busy) return undefined;
+  const [verdict, row] = name.startsWith("take ") ? ["take", Number(name.slice(5))] : [name, 0];
+  if (verdict === "correct") return location.assign(`/?open=${encodeURIComponent(item.image_id)}`);
+  if (item.answers.length === 2 ? ["accept", "send back"].includes(verdict) : verdict === "take") return undefined;
+  const remark = place("remark").value.trim();
+  if (verdict === "send back" && !remark) {
+    say(t("Say why in a remark first; it is shown with the image."));
+    return place("remark").focus();
+  }
+  annotator ||= askedName();
+  if (!annotator) return undefined;
+  busy = true;
+  say("");
+  try {
+    if (verdict === "next") past++;
+    else {
+      const seconds = Math.min((performance.now() - since) / 1000, MOST_SECONDS);
+      const body = { annotator, image_id: item.image_id, number: item.answers[row].number, verdict, seconds, ...(verdict === "send back" ? { remark } : {}) };
+      await post("/api/reviews", body);
+    }
+  } catch (error) {
+    say(error.message);
+  }
+  place("remark").blur();
+  await show().catch((error) => say(error.message));
+  busy = false;
+  return undefined;
+}
+
+function say(words) {
+  place("said").textContent = words;
+  place("said").hidden = !words;
+}
+
+await begin();

@@ -1,0 +1,293 @@
+"""Reviews over two servers on SQLite and PostgreSQL, over HTTP by role, and in a real browser: accepted, corrected, sent back, decided."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import httpx
+import pytest
+from driving import HOST, boxes_in_list, drag, hand_in, record_of, seen, serving, shown_image
+from teams import BOX, NEAR, OTHER, answer, on_each, server_of, team_study  # noqa: F401 (fixtures)
+
+from boxwise.annotation.class_change import class_change
+from boxwise.errors import BoxwiseError
+from boxwise.records import Phase, Role, Split
+from boxwise.store import ReviewStore, Store
+from boxwise.web.answers import Answer
+from boxwise.web.queue import KEPT_SECONDS
+from boxwise.web.tasks import task_to_json
+
+TOKEN = "a-token-of-some-length"
+SAID = {"who": "rita", "round_index": 0, "seconds": 2.0}
+
+
+def number_of(study, image_id, name):
+    return next(one.number for one in study.reviews.answers(image_id) if one.annotator == name)
+
+
+def test_what_others_handed_in_is_due_until_it_is_accepted(on_each):  # noqa: F811
+    study = on_each("budget.initial=2")
+    here, there = server_of(study), server_of(study)
+    first, second = study.ask().image_ids
+    answer(here, "anna", first, BOX)
+    answer(here, "rita", second, BOX)
+    assert there.study.reviews.due("rita") == [first] and study.reviews.due("anna") == [second]
+    number = number_of(study, first, "anna")
+    assert study.reviews.accept(first, number, **SAID | {"who": "anna"}) is False  # nobody judges an answer of their own
+    assert there.study.reviews.accept(first, number, **SAID) is True
+    assert study.reviews.due("rita") == [] and study.reviews.accept(first, number, **SAID | {"who": "lea"}) is False
+    event = study.events(first)[-1]
+    assert (event.kind, event.who, event.body) == ("accepted", "rita", {"annotator": "anna", "seconds": 2.0})
+    answer(here, "anna", first, NEAR)
+    assert study.reviews.due("rita") == [first]  # another answer is another matter
+
+
+def test_what_is_sent_back_is_not_trained_on_and_comes_back_to_its_person_first(on_each):  # noqa: F811
+    study = on_each("budget.initial=3")
+    here, there = server_of(study), server_of(study)
+    first, second, third = study.ask().image_ids
+    for image_id in (first, second):
+        answer(here, "anna", image_id, BOX, OTHER)
+    assert there.study.reviews.send_back(second, number_of(study, second, "anna"), "the cat is missing", **SAID) is True
+    assert study.waiting(0) == {second, third} and second not in study.annotations(Split.TRAIN) and study.annotation(second) is None
+    assert there.next("ben").record.image_id == third and here.next("anna").record.image_id == second
+    there.release([third], "ben")
+    answer(there, "ben", third)
+    assert there.next("ben") == "others" and study.step() is Phase.ANNOTATE
+    task = task_to_json(here.next("anna"))
+    assert task["remark"] == {"by": "rita", "words": "the cat is missing"} and len(task["labels"]) == 2
+    answer(here, "anna", second, BOX)
+    assert study.reviews.sent_back() == {} and study.waiting(0) == frozenset() and study.step() is not Phase.ANNOTATE
+    assert [entry.late for entry in study.history(second)] == [True, False]
+    assert study.events(second)[-1].body["remark"] == "the cat is missing"
+
+
+def test_one_who_skips_what_was_sent_back_gets_it_after_the_rest(team_study):  # noqa: F811
+    study = team_study("budget.initial=2")
+    queue, (first, second) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", second, BOX)
+    study.reviews.send_back(second, number_of(study, second, "anna"), "no", **SAID)
+    queue.skip(second, 0, "anna", "later")
+    assert queue.next("anna").record.image_id == first
+    answer(queue, "anna", first)
+    assert queue.next("anna").record.image_id == second
+
+
+def test_after_a_day_it_is_for_all_and_a_withdrawn_answer_leaves_it_sent_back(team_study):  # noqa: F811
+    study = team_study("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", image_id, BOX)
+    study.reviews.send_back(image_id, number_of(study, image_id, "anna"), "look again", **SAID)
+    assert queue.kept_for(image_id) == "anna" and queue.next("ben") == "others"
+    answer(queue, "anna", image_id, NEAR)
+    assert queue.kept_for(image_id) is None
+    queue.withdraw(f"anna on {image_id} after 1", image_id, 0, "anna")
+    queue.release([image_id], "anna")
+    assert queue.kept_for(image_id) == "anna"
+    clock = queue.clock
+    queue.clock = lambda: clock() + KEPT_SECONDS
+    assert queue.kept_for(image_id) is None and queue.next("ben").record.image_id == image_id
+
+
+def test_an_answer_of_an_earlier_round_is_sent_back_with_its_boxes_to_be_mended(waiting_study):
+    study = waiting_study("full")
+    queue, image_id = server_of(study), next(item.image_id for item in study.query(0).items if item.split is Split.TRAIN)
+    (given,) = study.reviews.answers(image_id)
+    assert study.reviews.send_back(image_id, given.number, "too wide", **SAID | {"round_index": 1})
+    assert image_id not in study.annotations(Split.TRAIN)
+    task = queue.next("simulated")
+    assert task.record.image_id == image_id and len(task.labels.boxes) == len(given.annotation.boxes) > 0
+    answer(queue, "simulated", image_id, BOX)
+    assert image_id in study.annotations(Split.TRAIN)
+
+
+def test_where_boxes_were_asked_the_boxes_of_before_count_again(waiting_study):
+    study = waiting_study("boxes")
+    queue = server_of(study)
+    item = next(item for item in study.unanswered().items if item.box_ids)
+    before = study.annotation(item.image_id)
+    queue.answer(Answer("key-of-anna", "anna", item.image_id, 1, (), True, 1.0))
+    study.reviews.send_back(item.image_id, number_of(study, item.image_id, "anna"), "answer them", **SAID | {"round_index": 1})
+    assert study.annotation(item.image_id) == before and item.image_id in study.waiting(1)
+
+
+def test_a_reviewer_who_corrects_gives_the_verdict_by_it(on_each):  # noqa: F811
+    study = on_each("budget.initial=2")
+    queue, (first, second) = server_of(study), study.ask().image_ids
+    study.team.invite("rita", Role.REVIEWER, who="lea")
+    for image_id in (first, second):
+        answer(queue, "anna", image_id, BOX)
+    answer(queue, "rita", first, NEAR)
+    answer(queue, "rita", second, BOX)
+    kinds = [[(event.kind, event.body["annotator"]) for event in study.events(image_id)] for image_id in (first, second)]
+    assert kinds == [[("corrected", "anna"), ("settled in review", "rita")], [("accepted", "anna"), ("settled in review", "rita")]]
+    assert study.reviews.due("lea") == [] and study.labelling.answerer(first) == "rita"
+
+
+def test_without_a_team_a_correction_is_a_correction_as_ever(team_study):  # noqa: F811
+    study = team_study("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", image_id, BOX)
+    answer(queue, "ben", image_id, NEAR)
+    assert study.events() == []
+
+
+class TestDeciding:
+    @pytest.fixture
+    def decided(self, on_each):  # noqa: F811
+        """A study in which anna and ben have labelled the one image, and two servers of it."""
+        study = on_each("labelling.double=1", "budget.initial=1")
+        here, there = server_of(study), server_of(study)
+        (image_id,) = study.ask().image_ids
+        answer(here, "anna", image_id, BOX)
+        assert study.reviews.due("rita") == [] and study.reviews.answers(image_id) == []
+        answer(there, "ben", image_id, NEAR, OTHER)
+        return study, here, there, image_id
+
+    def test_the_one_that_is_taken_counts(self, decided):
+        study, here, there, image_id = decided
+        assert study.reviews.due("rita") == [image_id] and study.reviews.due("anna") == study.reviews.due("ben") == []
+        assert [one.annotator for one in study.reviews.answers(image_id)] == ["anna", "ben"]
+        number = number_of(study, image_id, "anna")
+        assert study.reviews.accept(image_id, number, **SAID) is False  # one of two is taken, not accepted
+        assert study.reviews.take(image_id, number, **SAID | {"who": "ben"}) is False
+        with ThreadPoolExecutor(2) as at_once:  # two reviewers on two servers
+            judges = [(here.study.reviews, number, "rita"), (there.study.reviews, number_of(study, image_id, "ben"), "lea")]
+            done = list(at_once.map(lambda judge: judge[0].take(image_id, judge[1], **SAID | {"who": judge[2]}), judges))
+        assert sorted(done) == [False, True]
+        who, boxes = ("rita", [[1, 2, 30, 40]]) if done[0] else ("lea", [[1, 2, 30, 38], [1, 2, 31, 40]])
+        assert study.annotation(image_id).boxes.xyxy.tolist() == boxes and study.labelling.answerer(image_id) == who
+        assert study.reviews.due("zoe") == [] and study.agreement().every.images == 1
+        assert sorted(event.kind for event in study.events(image_id)) == ["accepted", "overruled", "settled in review"]
+
+    def test_neither_is_right(self, decided):
+        study, here, _, image_id = decided
+        study.team.invite("rita", Role.REVIEWER, who="lea")
+        answer(here, "rita", image_id, OTHER)
+        assert [event.kind for event in study.events(image_id)] == ["overruled", "overruled", "settled in review"]
+        assert study.annotation(image_id).boxes.labels.tolist() == [5] and study.reviews.due("lea") == []
+
+
+def test_a_review_stays_with_the_answer_when_classes_change(team_study):  # noqa: F811
+    study = team_study("budget.initial=2")
+    queue, (first, second) = server_of(study), study.ask().image_ids
+    for image_id in (first, second):
+        answer(queue, "anna", image_id, BOX)
+    study.reviews.accept(first, number_of(study, first, "anna"), **SAID)
+    study.reviews.send_back(second, number_of(study, second, "anna"), "no", **SAID)
+    study.change_classes(class_change(study.classes, merge={study.classes[3]: study.classes[0], study.classes[0]: study.classes[0]}))
+    assert study.annotation(first).boxes.labels.tolist() == [0]
+    assert study.reviews.due("rita") == [] and study.reviews.sent_back()[second].answer is None
+
+
+@pytest.mark.parametrize(("role", "status"), [(Role.ANNOTATOR, 403), (Role.REVIEWER, 200), (Role.LEAD, 200)])
+def test_who_may_review(team_study, role, status):  # noqa: F811
+    study = team_study("budget.initial=2")
+    queue, (image_id, other) = server_of(study), study.ask().image_ids
+    for one in (image_id, other):
+        answer(queue, "anna", one, BOX)
+    body = {"annotator": "zoe", "image_id": image_id, "number": number_of(study, image_id, "anna"), "verdict": "accept"}
+    with serving(study, token=TOKEN) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", follow_redirects=True) as zoe:
+        zoe.get("/", params={"person": study.team.invite("zoe", role, who="lea")})
+        assert zoe.get("/review").status_code == status
+        found = zoe.get("/api/review", params={"annotator": "zoe"})
+        refused = zoe.post("/api/reviews", json=body | {"annotator": "rita"})
+        assert found.status_code == status and refused.status_code == 403 and "zoe" in refused.json()["error"]
+        assert zoe.post("/api/reviews", json=body).status_code == status
+        if status == 403:
+            assert "this is for reviewers and leads" in found.json()["error"] and len(study.reviews.due("lea")) == 2
+            return
+        assert found.json()["item"]["answers"][0]["annotator"] == "anna" and zoe.post("/api/reviews", json=body).status_code == 409
+        assert zoe.post("/api/reviews", json=body | {"image_id": "none.png"}).status_code == 404
+        back = body | {"image_id": other, "number": number_of(study, other, "anna"), "verdict": "send back"}
+        assert zoe.post("/api/reviews", json=back).status_code == 422 and study.waiting(0) == frozenset()
+        assert zoe.post("/api/reviews", json=back | {"remark": "no"}).json() == {"left": 0} and study.waiting(0) == {other}
+
+
+def test_an_image_that_was_sent_back_is_not_opened_by_another_annotator(team_study):  # noqa: F811
+    study = team_study("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", image_id, BOX)
+    study.reviews.send_back(image_id, number_of(study, image_id, "anna"), "no", **SAID)
+    with serving(study, token=TOKEN) as port:
+        for name, role, status in [("ben", Role.ANNOTATOR, 403), ("anna", Role.ANNOTATOR, 200), ("rita", Role.REVIEWER, 409)]:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", follow_redirects=True) as client:
+                client.get("/", params={"person": study.team.invite(name, role, who="lea")})
+                reply = client.post("/api/open", json={"annotator": name, "image_id": image_id})
+                assert reply.status_code == status and (status == 200 or "anna" in reply.json()["error"])
+
+
+def test_a_kill_between_review_and_answer_leaves_it_sent_back(on_each):  # noqa: F811
+    """What is acknowledged is in the database: a store that is opened anew says the same."""
+    study = on_each("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", image_id, BOX)
+    study.reviews.send_back(image_id, number_of(study, image_id, "anna"), "no", **SAID)
+    anew = Store.open(study.store.engine.url)
+    assert ReviewStore(anew).sent_back()[image_id].to == "anna" and anew.annotation(image_id) is None
+    anew.close()
+
+
+def test_the_remark_is_in_the_history_of_the_image(team_study, boxwise):  # noqa: F811
+    study = team_study("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", image_id, BOX)
+    study.reviews.send_back(image_id, number_of(study, image_id, "anna"), "the cat is missing", **SAID)
+    assert "sent back by rita: the cat is missing, round 0" in boxwise("history", study.folder, image_id)[1]
+
+
+def test_unknown_images_are_refused(team_study):  # noqa: F811
+    with pytest.raises(BoxwiseError, match="not in the study"):
+        team_study("budget.initial=1").reviews.accept("none.png", 1, **SAID)
+
+
+def test_in_the_browser_a_reviewer_sends_back_and_the_annotator_sees_why(team_study, browsing):  # noqa: F811
+    study = team_study("budget.initial=2")
+    with serving(study, token=TOKEN) as port:
+
+        def come(name, role, path=""):
+            page = browsing().new_page()
+            page.goto(f"http://{HOST}:{port}/{path}?person={study.team.invite(name, role, who='lea')}")
+            return page
+
+        anna = come("anna", Role.ANNOTATOR)
+        seen(anna)
+        assert anna.locator("#to-review").is_hidden()
+        drag(anna, record_of(study, shown_image(anna)), (10, 10), (50, 50))
+        first = hand_in(anna)
+        rita = come("rita", Role.REVIEWER, "review")
+        rita.locator("#item").wait_for()
+        assert rita.locator("#image").inner_text() == first and rita.locator("#answers rect:not(.behind)").count() >= 1
+        rita.keyboard.press("s")
+        rita.get_by_text("Say why in a remark first").wait_for()
+        rita.keyboard.type("<b>the cat</b> is missing")
+        rita.keyboard.press("Enter")
+        rita.get_by_text("Nothing is to be reviewed now.").wait_for()
+        hand_in(anna)
+        anna.locator("#remark").get_by_text("Sent back by rita: <b>the cat</b> is missing").wait_for()
+        seen(anna)
+        assert shown_image(anna) == first and boxes_in_list(anna).count() == 1
+        anna.keyboard.press("Space")
+        anna.get_by_text("The batch is done").wait_for()
+        for left in ("1", "Nothing"):
+            rita.reload()
+            rita.locator("#item").wait_for()
+            rita.keyboard.press("a")
+            rita.get_by_text("To be reviewed: 1" if left == "1" else "Nothing is to be reviewed now.").wait_for()
+        assert study.reviews.due("rita") == [] and len(study.annotations(Split.TRAIN)) == 2
+
+
+def test_in_the_browser_two_answers_stand_side_by_side_and_one_is_taken(team_study, browsing):  # noqa: F811
+    study = team_study("labelling.double=1", "budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", image_id, BOX)
+    answer(queue, "ben", image_id, NEAR, replace(OTHER, xyxy=(50.0, 50.0, 80.0, 80.0)))
+    with serving(study, token=TOKEN) as port:
+        page = browsing().new_page()
+        page.goto(f"http://{HOST}:{port}/review?person={study.team.invite('lea', Role.LEAD, who='lea')}")
+        page.locator("#answers figure").nth(1).wait_for()
+        assert page.locator("#answers rect.apart").count() == 1 and page.locator("#one").is_hidden()
+        left, right = (page.locator("#answers figure").nth(row).bounding_box() for row in (0, 1))
+        assert left["y"] == right["y"] and left["x"] < right["x"]
+        page.keyboard.press("2")
+        page.get_by_text("Nothing is to be reviewed now.").wait_for()
+        assert study.labelling.answerer(image_id) == "lea" and len(study.annotation(image_id).boxes) == 2
