@@ -2,11 +2,14 @@
 
 import io
 import json
+import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from boxwise.data.formats.coco import Coco
 from boxwise.records import Split
 from boxwise.study import Study
 
@@ -24,10 +27,10 @@ def photos(bucket, digits):
 
 
 @pytest.fixture
-def init(boxwise, tmp_path, tiny_overrides):
+def init(boxwise, digits, tmp_path, tiny_overrides):
     """`init("--images", X)` → (exit code, stdout, stderr) of a study of the digits' classes in tmp_path/study."""
     small = ("scorer.name=none", "strategy.name=top_k", "budget.rounds=1", "images.attempts=3")
-    names = ",".join(map(str, range(10)))
+    names = ",".join(digits.classes)
     return lambda *given: boxwise("init", tmp_path / "study", *given, "--classes", names, *tiny_overrides, *small)
 
 
@@ -148,3 +151,33 @@ def test_credentials_that_end_during_a_run_lose_nothing(bucket, photos, init, bo
     image_store.use(ImagesConfig(attempts=2))  # as another process, a while later
     code, _, err = boxwise("run", tmp_path / "study")
     assert code == 0, err
+
+
+def test_labels_of_this_machine_fit_images_of_a_bucket(bucket, photos, init, boxwise, digits, tmp_path):
+    known = replace(digits, images=tuple(r for r in digits.images if r.image_id in photos))
+    Coco().write(replace(known, labels={i: digits.labels[i] for i in photos}), tmp_path / "all.json")
+    code, out, err = init("--images", "s3://photos/set", "--labels", tmp_path / "all.json")
+    assert code == 0 and f"{len(photos)} images, {len(photos)} of them labelled" in out, err
+    code, out, err = boxwise("import", tmp_path / "study", tmp_path / "all.json")
+    assert code == 0 and f"0 images labelled, {len(photos)} known already" in out, err
+    assert downloads(bucket) == {f"/photos/set/{image_id}": 1 for image_id in photos}
+    code, _, err = boxwise("import", tmp_path / "study", "s3://photos/all.json")
+    assert code == 2 and "labels are read here alone" in err
+
+
+def test_images_move_into_a_bucket_and_more_join_there(bucket, photos, boxwise, digits, tmp_path, tiny_overrides):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    for image_id, content in photos.items():
+        (folder / image_id).write_bytes(content)
+    names = ",".join(map(str, range(10)))
+    assert boxwise("init", tmp_path / "study", "--images", folder, "--classes", names, *tiny_overrides)[0] == 0
+    code, out, err = boxwise("relocate", tmp_path / "study", "--images", "s3://photos/set")
+    assert code == 0 and f"{len(photos)} images are found in s3://photos/set now" in out, err
+    shutil.rmtree(folder)
+    more = next(r for r in digits.images if r.image_id not in photos)
+    bucket.put(f"set/{more.image_id}", Path(more.uri).read_bytes())
+    code, out, err = boxwise("add", tmp_path / "study", "--images", "s3://photos/set")
+    assert code == 0 and f"1 images joined, 0 of them labelled; {len(photos)} were in the study already" in out, err
+    assert all(r.uri == f"s3://photos/set/{r.image_id}" for r in Study.open(tmp_path / "study").images())
+    assert boxwise("status", tmp_path / "study")[0] == 0 and set(downloads(bucket).values()) == {1}
