@@ -181,3 +181,13 @@ def test_images_move_into_a_bucket_and_more_join_there(bucket, photos, boxwise, 
     assert code == 0 and f"1 images joined, 0 of them labelled; {len(photos)} were in the study already" in out, err
     assert all(r.uri == f"s3://photos/set/{r.image_id}" for r in Study.open(tmp_path / "study").images())
     assert boxwise("status", tmp_path / "study")[0] == 0 and set(downloads(bucket).values()) == {1}
+
+
+def test_a_list_of_addresses_opens_none_until_it_is_asked_about(bucket, photos, init, boxwise, tmp_path):
+    (tmp_path / "list.txt").write_text("".join(f"s3://photos/set/{name}\n" for name in (*photos, "none.png")))
+    code, out, err = init("--images", tmp_path / "list.txt")
+    assert code == 0 and f"{len(photos) + 1} images" in out and not bucket.proxy.asked, err
+    code, out, err = boxwise("run", tmp_path / "study")
+    assert code == 0 and "waits for labels" in out, err
+    asked = Study.open(tmp_path / "study").ask().image_ids
+    assert set(downloads(bucket)) == {f"/photos/set/{name}" for name in asked} and set(downloads(bucket).values()) == {1}

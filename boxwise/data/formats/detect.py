@@ -14,11 +14,10 @@ from pathlib import Path
 from boxwise.data.addresses import IMAGE_SUFFIXES
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.cvat import is_cvat
-from boxwise.data.formats.layout import is_file, is_folder, split_named
+from boxwise.data.formats.layout import existing, is_file, is_folder, split_named
 from boxwise.data.formats.xml import root_tag
 from boxwise.data.formats.yolo_layouts import SHEETS
 from boxwise.data.formats.yolo_lines import parse
-from boxwise.errors import BoxwiseError
 
 _DEPTH, _HEAD, _TRIED = 2, 1 << 16, 20
 _LABELS = (".xml", ".json", ".csv", ".txt")
@@ -44,9 +43,7 @@ def detect_format(path: Path) -> str | None:
     """The format of the labels at `path` by what lies there; None for images alone. Raises BoxwiseError if there is nothing."""
     if is_file(path):
         return _format_of_file(path)
-    if not is_folder(path):
-        raise BoxwiseError(f"{path}: expected a data set, found no such file or folder.")
-    folders = list(_folders(path))
+    folders = list(_folders(existing(path, "a data set")))
     rules = (_by_annotations, _by_xml, _by_yolo_layout, _by_json, _by_csv, _by_text)
     near = [folder for folder in folders if folder.depth < _DEPTH]
     return next((name for shown in (near, folders) for rule in rules if (name := rule(shown)) is not None), None)

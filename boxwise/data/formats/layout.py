@@ -67,11 +67,11 @@ def _has_images(folder: Path) -> bool:
 
 def existing(path: Path, kind: str) -> Path:
     """`path`, or a BoxwiseError that says what was expected there."""
+    if is_file(path) or is_folder(path):
+        return path
     if _FOREIGN.match(str(path)):
         raise BoxwiseError(f"{path}: expected {kind} on this machine: labels are read here alone. Copy them first.")
-    if not is_file(path) and not is_folder(path):
-        raise BoxwiseError(f"{path}: expected {kind}, found no such file or folder.")
-    return path
+    raise BoxwiseError(f"{path}: expected {kind}, found no such file or folder.")
 
 
 def is_file(path: Path) -> bool:
