@@ -31,9 +31,9 @@ def test_a_cell_names_the_files_of_images_that_are_labelled_or_chosen(tmp_path):
     images = tuple(ImageRecord(f"{i}.png", tmp_path / f"{i}.png", 40, 30, Split.TRAIN) for i in range(9))
     config = StudyConfig(seed=3, budget=BudgetConfig(initial=3, validation=0), detector=DetectorConfig(name="tiny_ssd"))
     study = Study.create(tmp_path / "study", Dataset(("zero",), images, {"0.png": Boxes.empty()}), config=config)
-    assert cell_of(study).images == {"0.png": tmp_path / "0.png"}
+    assert cell_of(study).images == {"0.png": str(tmp_path / "0.png")}
     asked = study.ask().image_ids
-    assert asked and cell_of(study).images == {name: tmp_path / name for name in ("0.png", *asked)}
+    assert asked and cell_of(study).images == {name: str(tmp_path / name) for name in ("0.png", *asked)}
 
 
 def test_what_simulation_knows_of_self_labels_is_read_from_its_file(study):
