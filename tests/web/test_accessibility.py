@@ -179,6 +179,17 @@ class TestFocus:
                 assert page.evaluate("document.activeElement.id") == "stage"
 
 
+def test_the_help_begins_at_its_top_with_its_button_in_sight(waiting_study, browsing):
+    with serving(waiting_study("full")) as port:
+        page = browsing(viewport={"width": 320, "height": 568}).new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        enter(page, "anna")
+        page.keyboard.press("?")
+        page.locator("#help-dialog[open]").wait_for()
+        title, close = page.locator("#help-title").bounding_box(), page.locator("#help-dialog [value=close]").bounding_box()
+        assert title["y"] >= 0 and close["y"] + close["height"] <= 568 and page.evaluate("document.activeElement.value") == "close"
+
+
 def test_a_whole_image_by_keys_alone(waiting_study, browsing):
     """Name, box, class, hand-in, taking back and handing in again: no mouse, no script."""
     study = waiting_study("full")

@@ -13,6 +13,7 @@ from PIL import Image
 from boxwise.records import Action, Verdict
 from boxwise.results.colors import class_colors
 from boxwise.store import Journal
+from boxwise.study import Study
 
 PHONES = [(420, 800), (390, 844), (360, 640), (844, 390), (640, 360)]  # the last: 1280 x 720 at 200%
 
@@ -121,6 +122,35 @@ def test_three_hundred_boxes_stay_quick(waiting_study, person):
         page.evaluate(STEPS)
         assert milliseconds(page, "moves", of=SCRIPTED, times=60) < 4
         assert milliseconds(page, "zooms", of=ALL, times=30) < 30  # painting too
+
+
+def names_seen(page):
+    """What is written on the stage, with where it begins."""
+    return page.evaluate("""() => [...document.querySelectorAll(".names .chip, .names > g")]
+        .filter((chip) => getComputedStyle(chip).visibility === "visible" && chip.getBoundingClientRect().width)
+        .map((chip) => [chip.textContent.trim(), chip.getBoundingClientRect().x])""")
+
+
+def test_small_boxes_have_no_name_and_long_names_are_cut_until_they_are_chosen(waiting_study, person):
+    study = waiting_study("full")
+    study.store.put("classes", ["contaminated packaging foil, transparent", *study.classes[1:]])
+    study = Study.open(study.folder)
+    with serving(study) as port:
+        page = person(port, "anna")
+        record = record_of(study, shown_image(page))
+        drag(page, record, (20, 20), (60, 60))
+        page.keyboard.press("1")
+        page.wait_for_function("() => document.querySelectorAll('.names .chip.selected').length === 1")
+        assert [words for words, _ in names_seen(page)] == ["● contaminated packaging foil, transparent"]
+        page.keyboard.press("v")
+        page.keyboard.press("Escape")
+        drag(page, record, (80, 80), (84, 84))
+        page.keyboard.press("2")
+        page.keyboard.press("Escape")
+        page.mouse.move(5, 5)
+        page.wait_for_function("() => !document.querySelector('.box.selected, .box.hovered')")
+        (words, left), *others = names_seen(page)
+        assert words == "● contaminated packagin…" and others == [] and left == pytest.approx(spot(page, record, 20, 20)[0], abs=2)
 
 
 def test_a_large_picture_comes_reduced_and_near_by_in_its_own_pixels(waiting_study, browsing):

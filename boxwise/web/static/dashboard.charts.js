@@ -77,10 +77,11 @@ function frame(description, x, y, xName, yName) {
   return chart;
 }
 
-// Linear, with round ticks that lie inside; a single value gets room on both sides.
+// Linear, with round ticks that lie inside; a single value gets room on both sides, but none below zero where nothing is.
 function scale(values, from, to) {
   let low = Math.min(...values), high = Math.max(...values);
   if (high - low < 1e-9) [low, high] = [low - (Math.abs(low) || 1) * 0.1, high + (Math.abs(high) || 1) * 0.1];
+  if (Math.min(...values) >= 0) low = Math.max(0, low);
   const step = roundStep((high - low) / 4);
   const at = (value) => from + ((value - low) / (high - low)) * (to - from);
   at.ticks = [];

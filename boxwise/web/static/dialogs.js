@@ -109,7 +109,9 @@ export function showHelp() {
   if (!groups.childElementCount) {
     for (const group of new Set(MAP.map((entry) => entry.group))) groups.append(helpGroup(group));
   }
-  return answered(dialog);
+  const closed = answered(dialog);
+  dialog.scrollTop = 0; // the button with the focus is at the end
+  return closed;
 }
 
 function helpGroup(group) {

@@ -29,7 +29,7 @@ export class Gestures {
     stage.addEventListener("pointermove", (event) => this.#move(event));
     stage.addEventListener("pointerup", (event) => this.#up(event));
     stage.addEventListener("pointercancel", (event) => this.#pointerLeft(event));
-    stage.addEventListener("pointerleave", () => this.#cross(null));
+    stage.addEventListener("pointerleave", () => this.#away());
     stage.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     stage.addEventListener("auxclick", (event) => event.preventDefault());
   }
@@ -196,6 +196,14 @@ export class Gestures {
       this.view.hovered = box?.key ?? null;
       this.view.invalidate();
     }
+  }
+
+  /** The pointer is on the stage no more: nothing is under it. */
+  #away() {
+    this.#cross(null);
+    if (this.view.hovered === null) return;
+    this.view.hovered = null;
+    this.view.invalidate();
   }
 
   #cross(at) {

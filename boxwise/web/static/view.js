@@ -12,6 +12,7 @@ const MARGIN = 14;
 const MOST_ZOOM = 40;
 const SIGNS = { open: "?", certain: "✓", human: "●", rejected: "✕" };
 const NARROWEST_NAMED = 46;
+const LONGEST_NAME = 22; // letters of a name that may cover others
 const CHIP = 20; // of a name and the gap below it, pixels
 
 /** An SVG element with attributes. */
@@ -224,7 +225,7 @@ export class View {
   /** The outline and the name of a box, each in its layer: no line crosses a name. */
   #parts(key) {
     if (!this.#groups.has(key)) {
-      const outline = svg("g"), chip = svg("g");
+      const outline = svg("g"), chip = svg("g", { visibility: "hidden" });
       outline.append(svg("rect", { class: "halo" }), svg("rect", { class: "line" }));
       chip.append(svg("rect", { class: "ground", rx: 3, height: 18 }), svg("rect", { class: "color", rx: 2, x: 4, y: 4, width: 10, height: 10 }));
       chip.append(svg("text", { x: 19, y: 13 }));
@@ -239,7 +240,8 @@ export class View {
   #drawChip(parts, box, named, [x, y]) {
     const chosen = box.key === this.selected, near = isOpen(box) || chosen || box.key === this.hovered;
     const score = near && box.score !== null && statusOf(box) !== "human" ? ` ${Math.round(box.score * 100)}%` : "";
-    const words = `${SIGNS[statusOf(box)] ?? ""} ${this.#class(box.label).name}${score}${box.difficult ? ` · ${t("hard")}` : ""}`;
+    const { name } = this.#class(box.label), brief = chosen || name.length <= LONGEST_NAME ? name : `${name.slice(0, LONGEST_NAME - 1)}…`;
+    const words = `${SIGNS[statusOf(box)] ?? ""} ${brief}${score}${box.difficult ? ` · ${t("hard")}` : ""}`;
     const said = named ? `${box.label} ${chosen} ${words}` : "";
     if (parts.said !== said) {
       parts.said = said;
