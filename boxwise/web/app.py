@@ -160,8 +160,10 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
         return plain(forecast(study, ap))
 
     @app.get("/api/doubts/{image_id:path}")
-    def doubts(image_id: str) -> list[dict[str, Any]]:
-        return [] if queue.is_secret(image_id) else watched.doubts(image_id)
+    def doubts(image_id: str, request: Request) -> list[dict[str, Any]]:
+        """What a doubt says of labels is for those alone who may see these."""
+        hidden = queue.is_secret(image_id) or not may_open(member_in(request), queue, image_id)
+        return [] if hidden else watched.doubts(image_id)
 
 
 def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:

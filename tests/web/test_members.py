@@ -7,6 +7,7 @@ import pytest
 from driving import HOST, enter, hand_in, seen, serving
 
 from boxwise.records import Role
+from boxwise.web.dashboard import Dashboard
 
 TOKEN = "a-token-of-some-length"
 
@@ -78,6 +79,15 @@ def test_annotators_change_no_labels_that_another_person_gave_in_an_earlier_roun
             answer(anna, "anna", image_id, key=f"key-number-{number}", round_index=number)
         assert study.labelling.answerer(image_id) == "simulated"
         assert [entry.late for entry in study.history(image_id)] == [False, True]
+
+
+@pytest.mark.parametrize(("role", "seen_by"), [("annotator", []), ("reviewer", [{"doubt": "unseen"}])])
+def test_what_is_doubted_of_anothers_labels_is_for_those_who_may_see_them(study, monkeypatch, role, seen_by):
+    monkeypatch.setattr(Dashboard, "doubts", lambda _self, _image_id: [{"doubt": "unseen"}])  # a real one takes a trained model
+    answered, waiting = study.query(0).image_ids[0], study.unanswered().image_ids[0]
+    with serving(study, token=TOKEN) as port, coming(port, person=link_of(study, "anna", Role(role))) as anna:
+        assert anna.get(f"/api/doubts/{answered}").json() == seen_by
+        assert anna.get(f"/api/doubts/{waiting}").json() == [{"doubt": "unseen"}]
 
 
 @pytest.mark.parametrize(("role", "status", "sees_people"), [("annotator", 403, None), ("reviewer", 200, False), ("lead", 200, True)])
