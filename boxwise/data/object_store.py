@@ -87,8 +87,8 @@ class ObjectStore:
 
     def _asked(self, uri: str, act: Callable[[Any, str], Found]) -> Found:
         """What `act` returns of the file system and the path in it; again after faults that pass."""
-        began = monotonic()
         for attempt in range(1, self._attempts + 1):
+            began = monotonic()
             try:
                 system = self._system(uri)
                 found = act(system, system._strip_protocol(uri))
@@ -127,10 +127,12 @@ class ObjectStore:
         """What to raise for an error; None where it may pass."""
         package = PACKAGES[scheme_of(uri) or ""]
         if _is_missing(error):
-            if self._answers(uri, began) or package == "aiohttp":
+            if package == "aiohttp" or self._is_there(uri):
                 return MissingImageError(f"{shown(uri)}: expected an image, found no such object.")
             return ImageStoreError(f"{shown(uri)}: expected {shown(place_of(uri))} to be there, found no such place.")
         if _is_denied(error):
+            if not last and place_of(uri) in self._answered and not self._is_there(uri):
+                return None  # has all that was open been closed, or this object alone? What others get meanwhile tells
             if self._answers(uri, began):
                 return ImageError(f"{shown(uri)}: expected an object that may be read, found it forbidden.")
             return ImageStoreError(
@@ -148,8 +150,8 @@ class ObjectStore:
         )
 
     def _answers(self, uri: str, since: float) -> bool:
-        """Whether the place has given anything since then, or does so now: then a fault is one of the object alone."""
-        return self._answered.get(place_of(uri), -1.0) >= since or self._is_there(uri)
+        """Whether the place has given anything since the failed attempt began, or does so now: then the fault is the object's alone."""
+        return self._answered.get(place_of(uri), -1.0) > since or self._is_there(uri)
 
     def _is_there(self, uri: str) -> bool:
         place = place_of(uri)
@@ -186,6 +188,8 @@ def _opened(place: str, options: Mapping[str, Any]) -> Any:
     theirs = fsspec.config.conf.get(scheme, {}).get("config_kwargs")
     merged = {**options, "config_kwargs": {**options["config_kwargs"], **theirs}} if theirs and "config_kwargs" in options else options
     system, _ = fsspec.core.url_to_fs(place, **merged)
+    if hasattr(system, "retries"):  # s3fs would ask five times for each of ours
+        system.retries = 1
     return system
 
 

@@ -191,3 +191,27 @@ def test_a_host_of_the_web_that_does_not_answer_or_lets_none_in_is_no_image_s_fa
         with pytest.raises(ImageStoreError, match=said) as caught:
             store(tmp_path, attempts=2).read(f"{address}/a.jpg?signature=hunter2")
         assert "hunter2" not in str(caught.value)
+
+
+def test_no_image_is_blamed_where_all_is_closed_in_the_middle(bucket, photos, tmp_path):
+    mine = store(tmp_path, attempts=3)
+    closed = threading.Event()
+    bucket.proxy.fault = lambda method, path, before: "forbidden" if closed.is_set() else None
+    first, *rest = photos
+    assert mine.read(first) == photos[first]
+    closed.set()
+    mine.prefetch(rest)
+    for uri in rest:
+        with pytest.raises(ImageStoreError, match="AWS_ACCESS_KEY_ID"):
+            mine.read(uri)
+
+
+def test_no_image_is_blamed_for_a_server_that_goes_away(bucket, photos, tmp_path):
+    mine = store(tmp_path, attempts=2)
+    first, *rest = photos
+    assert mine.read(first) == photos[first]
+    bucket.proxy.fault = lambda method, path, before: "refused"
+    mine.prefetch(rest)
+    for uri in rest:
+        with pytest.raises(ImageStoreError, match="to answer"):
+            mine.read(uri)
