@@ -64,6 +64,7 @@ class TrainConfig(Section):
     max_steps: int = Field(20_000, ge=1, description="most steps, however many images are labelled")
     length: float = Field(1.0, gt=0, description="times as long as the rule says; 2 shows whether a training has converged")
     batch: int = Field(16, ge=1, description="images a step, over all processes")
+    accumulate: int = Field(1, ge=1, description="equal pieces of the batch, trained on one after another to save memory; 1: all at once")
     optimizer: Literal["auto", "sgd", "adamw"] = Field("auto", description="SGD with Nesterov momentum, or AdamW; auto: the family's")
     lr: float | None = Field(None, gt=0, description="learning rate after the warm-up; None: the family's, in proportion to the batch")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
@@ -100,6 +101,8 @@ class TrainConfig(Section):
     def _ordered(self) -> Self:
         if self.min_steps > self.max_steps:
             raise ValueError(f"min_steps {self.min_steps} is above max_steps {self.max_steps}")
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch {self.batch} cannot be cut into accumulate={self.accumulate} equal pieces")
         if self.folds == 1:
             raise ValueError("folds is 1: expected 0, or at least 2 parts to hold out in turn")
         if self.ap_shift > 0 and not self.val_every:

@@ -18,7 +18,7 @@ from boxwise.errors import StaleCheckpointError, StudyError
 from boxwise.files import seal_is_broken, sealing
 from boxwise.records import Sample
 
-_NO_EFFECT = {"checkpoint_every", "cache_mb"}  # these may change between a kill and the resume
+_NO_EFFECT = {"checkpoint_every", "cache_mb", "accumulate"}  # these may change between a kill and the resume
 
 
 def identity(network: Network, train: Sequence[Sample], val: Sequence[Sample], config: TrainConfig, seed: int) -> dict[str, str]:

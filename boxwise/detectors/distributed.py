@@ -30,22 +30,29 @@ class Ranks:
     def first(self) -> bool:
         return self.rank == 0
 
-    def share(self, batch: int) -> range:
-        """The positions of a global batch that this process trains on. Raises BoxwiseError if they cannot be equal."""
-        if batch % self.world:
-            raise BoxwiseError(f"train.batch={batch} cannot be shared by {self.world} processes. Expected a multiple of {self.world}.")
+    def share(self, batch: int, pieces: int = 1) -> range:
+        """The positions of a global batch that this process trains on, in `pieces`. Raises BoxwiseError if they cannot be equal."""
+        if batch % (self.world * pieces):
+            cut = f" in train.accumulate={pieces} pieces each" if pieces > 1 else ""
+            expected = f"Expected a multiple of {self.world * pieces}."
+            raise BoxwiseError(f"train.batch={batch} cannot be shared by {self.world} processes{cut}. {expected}")
         size = batch // self.world
         return range(self.rank * size, (self.rank + 1) * size)
 
-    def average(self, tensors: Iterable[Tensor]) -> None:
-        """Replace each tensor by its mean over all processes, in place: one collective for all of them."""
+    def average(self, tensors: Iterable[Tensor], *, of: Tensor | None = None) -> None:
+        """Replace each tensor by its mean over all processes, in place: one collective for all of them.
+
+        of: scalar, how many things a process's tensors are sums over; the mean is then over the things of all processes, at least one.
+        """
         present = list(tensors)
-        if self.world == 1 or not present:
+        if not present or (self.world == 1 and of is None):
             return
-        flat = torch.cat([tensor.detach().reshape(-1).float() for tensor in present])
-        dist.all_reduce(flat)
-        flat /= self.world
-        for tensor, mean in zip(present, flat.split([t.numel() for t in present]), strict=True):
+        of = present[0].new_ones(()) if of is None else of
+        flat = torch.cat([tensor.detach().reshape(-1).float() for tensor in [*present, of]])
+        if self.world > 1:
+            dist.all_reduce(flat)
+        flat /= flat[-1].clamp(min=1)
+        for tensor, mean in zip(present, flat[:-1].split([t.numel() for t in present]), strict=True):
             tensor.detach().copy_(mean.view(tensor.shape))
 
     def from_first(self, value: Any) -> Any:

@@ -51,11 +51,13 @@ class Postprocessing:
 class TrainingLosses:
     """Of a batch of B images. terms: each [B]; the objective is the sum over terms of their mean over images.
     features: [B, F] for the loss-prediction head, detached. counts: int64 [B], the matched boxes that an image's terms are summed over;
-    None where they are means over as many of each image."""
+    None where they are means over as many of each image. per: scalar, what the batch's sum is divided by (at least 1 was); None where
+    that is the same for every batch of B."""
 
     terms: dict[str, Tensor]
     features: Tensor
     counts: Tensor | None = None
+    per: Tensor | None = None
 
     def per_image(self) -> Tensor:
         """The loss of each image per matched box of its own, as `Network.image_losses`, but for a factor that all images share; [B],

@@ -107,7 +107,8 @@ class SsdNetwork(Network):
 
     def training_step(self, pixels: Tensor, valid: Tensor, targets: Sequence[Target]) -> TrainingLosses:
         outputs, matches = self(pixels, valid), ssd_loss.match(self.anchors, targets)
-        return TrainingLosses(self._matched_losses(outputs, matches), self.loss_features(outputs), matches.counts)
+        terms = self._matched_losses(outputs, matches)
+        return TrainingLosses(terms, self.loss_features(outputs), matches.counts, ssd_loss.taught(matches))
 
     def from_release(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         return {re.sub(r"^backbone\.", "extractor.", key): value for key, value in state.items()}

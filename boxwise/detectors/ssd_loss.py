@@ -67,14 +67,18 @@ def _background(anchors: Tensor, rows: Tensor, targets: Sequence[Target]) -> Ten
     return background
 
 
-def share_of_matches(matches: Matches) -> Tensor:
-    """What the sums over images are multiplied by so that their mean is one over the batch's matched default boxes; scalar.
+def taught(matches: Matches) -> Tensor:
+    """The batch's matched default boxes; int64 scalar.
 
     An image that teaches background alone counts as one match, since it brings the background of one: else a batch of many such images
     would have several times the loss, and the gradient, of a batch with objects.
     """
-    taught = torch.maximum(matches.counts, matches.background.any(1).to(matches.counts.dtype))
-    return len(taught) / taught.sum().clamp(min=1)
+    return torch.maximum(matches.counts, matches.background.any(1).to(matches.counts.dtype)).sum()
+
+
+def share_of_matches(matches: Matches) -> Tensor:
+    """What the sums over images are multiplied by so that their mean is one over the batch's matched default boxes; scalar."""
+    return len(matches.counts) / taught(matches).clamp(min=1)
 
 
 def box_losses(deltas: Tensor, matches: Matches) -> Tensor:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from boxwise.config import TrainConfig
+from boxwise.detectors.backward import backward
 from boxwise.detectors.base import FitReport
 from boxwise.detectors.checkpoints import identity, read_checkpoint, write_checkpoint
 from boxwise.detectors.distributed import Ranks, join
@@ -30,7 +31,6 @@ from boxwise.detectors.optimization import (
     gradients,
     learning_rate,
     make_optimizer,
-    ranking_loss,
 )
 from boxwise.detectors.recipe import COOLDOWN, settled, training_steps
 from boxwise.detectors.training_data import TrainingBatch, TrainingBatches
@@ -98,7 +98,7 @@ def _batches(network: Network, train: Sequence[Sample], config: TrainConfig, *, 
     return TrainingBatches(
         train,
         batch=config.batch,
-        share=ranks.share(config.batch),
+        share=ranks.share(config.batch, config.accumulate),
         spec=network.input,
         augment=config.augment,
         seed=seed,
@@ -187,9 +187,8 @@ class _Training:
         self._seed(_step_seed(self.seed, self.at.step, self.ranks.rank))
         self._set_learning_rate()
         _copy(self._statistics, self._statistics_before)
-        terms, total = self._losses(batch)
-        total.backward()
-        self._take(terms)
+        terms, per = self._backward(batch)
+        self._take(terms, per)
         self.optimizer.zero_grad(set_to_none=True)
         self.at.step += 1
         self.at.unreadable.update(batch.unreadable)
@@ -201,26 +200,15 @@ class _Training:
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
-    def _losses(self, batch: TrainingBatch) -> tuple[dict[str, Tensor], Tensor]:
-        """Each term's mean over images, detached, and what to differentiate: their sum, and the head's own loss."""
-        pixels = batch.pixels.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        targets = [target.to(self.device) for target in batch.targets]
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.amp and self.device.type == "cuda"):
-            losses = self.network.training_step(pixels, batch.valid.to(self.device, non_blocking=True), targets)
-            terms = {name: values.mean() for name, values in losses.terms.items()}
-            total = torch.stack(list(terms.values())).sum()
-            terms["loss"] = total
-            if self.loss_head is not None:
-                judged = [row for row, target in enumerate(batch.targets) if target.complete]  # a loss that ignores a lot is low for it
-                terms["ranking"] = ranking_loss(self.loss_head(losses.features[judged]), losses.per_image()[judged])
-                total = total + terms["ranking"]
-        return {name: value.detach().float() for name, value in terms.items()}, total
+    def _backward(self, batch: TrainingBatch) -> tuple[dict[str, Tensor], Tensor | None]:
+        whole, pieces = self.ranks.world == 1, self.config.accumulate
+        return backward(self.network, self.loss_head, batch, device=self.device, amp=self.config.amp, pieces=pieces, whole=whole)
 
-    def _take(self, terms: dict[str, Tensor]) -> None:
-        """Update the weights with the gradients at hand, if they and the loss are finite on every process."""
+    def _take(self, terms: dict[str, Tensor], per: Tensor | None) -> None:
+        """Update the weights with the gradients at hand, if they and the loss are finite on every process. per: see `backward`."""
         grads = list(gradients(self.network))
         head_grads = [] if self.loss_head is None else list(gradients(self.loss_head))
-        self.ranks.average([*grads, *head_grads, *terms.values()])
+        self.ranks.average([*grads, *head_grads, *terms.values()], of=per)
         limit = self.config.clip_norm or 0.0
         norm = clip(grads, limit)
         if not (math.isfinite(norm) and math.isfinite(float(terms["loss"]))):

@@ -37,6 +37,12 @@ class TrainingBatch:
     targets: list[Target]
     unreadable: dict[str, str]
 
+    def pieces(self, count: int) -> list[TrainingBatch]:
+        """The batch cut into `count` pieces of as many images each."""
+        size = len(self.targets) // count
+        rows = [slice(start, start + size) for start in range(0, size * count, size)]
+        return [TrainingBatch(self.pixels[piece], self.valid[piece], self.targets[piece], {}) for piece in rows]
+
     def pin_memory(self) -> TrainingBatch:  # torch's DataLoader calls this by its name
         return replace(self, pixels=self.pixels.pin_memory(), valid=self.valid.pin_memory())
 

@@ -124,7 +124,8 @@ class TransformerNetwork(Network):
         targets = [drawn_by_weight(target) for target in targets]
         labels = [self._label(target) for target in targets]
         outputs = self._outputs(pixels, labels)
-        return TrainingLosses(self._batch_losses(outputs, targets, labels), outputs.pooled)
+        objects = sum(len(target.classes) for target in targets)
+        return TrainingLosses(self._batch_losses(outputs, targets, labels), outputs.pooled, per=torch.tensor(objects, device=pixels.device))
 
     def training_losses(self, outputs: TransformerOutputs, targets: Sequence[Target]) -> dict[str, Tensor]:
         return self._batch_losses(outputs, targets, [self._label(target) for target in targets])

@@ -1,11 +1,15 @@
-"""Two real processes under torchrun with gloo against one process: same batches, same weights."""
+"""Real processes under torchrun with gloo against one process: same batches, same losses, same weights, also where one is killed."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from time import monotonic, sleep
 
 import fit_dots
+import fit_textures
 import pytest
 import torch
 from dot_network import dot_samples
@@ -55,6 +59,67 @@ def test_a_finished_checkpoint_gives_every_rank_the_same_weights_again(ranks):
         assert all(torch.equal(found["norm"][name], found["resumed"][name]) for name in found["norm"])
 
 
+def torchrun(world: int, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world), fit_textures.__file__]
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def losses_of(world: int, *arguments: object) -> list[list[float]]:
+    """The loss of every step that each rank has seen."""
+    running = torchrun(world, *arguments)
+    out, _ = running.communicate(timeout=300)
+    assert running.returncode == 0, out
+    return [torch.load(f"{arguments[1]}{rank}", weights_only=True) for rank in range(world)]
+
+
+@pytest.fixture(scope="module")
+def textures(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("textures")
+    fit_textures.textured_samples(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one_process(textures) -> list[float]:
+    losses = fit_textures.fit(textures)
+    assert len(losses) == fit_textures.STEPS and losses[-1] < 0.8 * losses[0]
+    return losses
+
+
+@pytest.mark.parametrize(("world", "pieces"), [(2, 1), (4, 1), (2, 2)])
+def test_a_detector_s_loss_curve_is_that_of_one_process_on_the_same_global_batch(textures, one_process, tmp_path, world, pieces):
+    for losses in losses_of(world, textures, tmp_path / "rank", pieces):
+        assert losses == pytest.approx(one_process, abs=1e-4)
+
+
+@pytest.mark.parametrize("pieces", [2, 8])
+def test_a_batch_in_pieces_is_the_batch(textures, one_process, pieces):
+    assert fit_textures.fit(textures, pieces=pieces) == pytest.approx(one_process, abs=1e-4)
+
+
+def test_a_training_goes_on_after_a_killed_rank(textures, one_process, tmp_path):
+    running = torchrun(2, textures, tmp_path / "rank", 1, "--slow")
+    deadline = monotonic() + 120
+    while not (tmp_path / "rank.pt").exists():
+        assert running.poll() is None and monotonic() < deadline
+        sleep(0.01)
+    os.kill(int((tmp_path / "rank1.pid").read_text()), signal.SIGKILL)
+    running.communicate(timeout=120)
+    assert running.returncode != 0 and not (tmp_path / "rank0").exists()
+    begun = torch.load(tmp_path / "rank.pt", weights_only=True)["state"]["position"]["step"]
+    assert 0 < begun < fit_textures.STEPS
+    shutil.copy(tmp_path / "rank.pt", tmp_path / "alone.pt")
+    for losses in losses_of(2, textures, tmp_path / "rank", 1):
+        assert losses == pytest.approx(one_process, abs=1e-4)
+    assert fit_textures.fit(textures, pieces=2, checkpoint=tmp_path / "alone.pt") == pytest.approx(one_process, abs=1e-4)
+
+
 def test_alone_every_collective_leaves_things_as_they_are():
     ranks, layer = join(torch.device("cpu")), nn.Linear(2, 2)
     before = layer.weight.detach().clone()
@@ -70,3 +135,5 @@ def test_shares_are_equal_and_cover_the_batch():
     assert [list(Ranks(rank, 3).share(6)) for rank in range(3)] == [[0, 1], [2, 3], [4, 5]]
     with pytest.raises(BoxwiseError, match=r"train\.batch=7 .*multiple of 3"):
         Ranks(0, 3).share(7)
+    with pytest.raises(BoxwiseError, match=r"train\.batch=6 .*train\.accumulate=4 pieces each\. Expected a multiple of 12"):
+        Ranks(0, 3).share(6, 4)

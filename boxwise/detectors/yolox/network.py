@@ -80,7 +80,8 @@ class YoloxNetwork(Network):
     def training_step(self, pixels: Tensor, valid: Tensor, targets: Sequence[Target]) -> TrainingLosses:
         outputs = self(pixels, valid)
         matches = loss.match(outputs.predictions, targets)
-        return TrainingLosses(loss.batch_losses(outputs.predictions, matches), self.loss_features(outputs), matches.counts)
+        terms = loss.batch_losses(outputs.predictions, matches)
+        return TrainingLosses(terms, self.loss_features(outputs), matches.counts, matches.counts.sum())
 
     def training_losses(self, outputs: YoloxOutputs, targets: Sequence[Target]) -> dict[str, Tensor]:
         return loss.training_losses(outputs.predictions, targets)
