@@ -190,6 +190,27 @@ def test_the_help_begins_at_its_top_with_its_button_in_sight(waiting_study, brow
         assert title["y"] >= 0 and close["y"] + close["height"] <= 568 and page.evaluate("document.activeElement.value") == "close"
 
 
+def test_letters_alone_are_no_keys_for_who_dictates(waiting_study, person):
+    """WCAG 2.1.4: single keys can be turned off; Tab, Space and Ctrl go on."""
+    with serving(waiting_study("full")) as port:
+        page = person(port, "anna")
+        page.keyboard.press("o")
+        assert boxes_in_list(page).count() == 1
+        page.keyboard.press("?")
+        page.locator("#help-dialog input").uncheck()
+        page.keyboard.press("Escape")
+        for key in ("o", "x", "?", "Shift+m"):
+            page.keyboard.press(key)
+        assert boxes_in_list(page).count() == 1 and not page.locator("dialog[open]").count()
+        page.keyboard.press("Control+z")
+        assert boxes_in_list(page).count() == 0
+        page.locator("[data-action=help]").click()
+        page.locator("#help-dialog input").check()
+        page.keyboard.press("Escape")
+        page.keyboard.press("o")
+        assert boxes_in_list(page).count() == 1
+
+
 def test_a_whole_image_by_keys_alone(waiting_study, browsing):
     """Name, box, class, hand-in, taking back and handing in again: no mouse, no script."""
     study = waiting_study("full")

@@ -200,6 +200,7 @@ export const CATALOGUE = {
   "The rest is for others": ["Der Rest ist für andere", "其余留给他人", "El resto es para otros"],
   "The study is finished": ["Die Studie ist abgeschlossen", "项目已完成", "El estudio ha terminado"],
   "The server does not answer": ["Der Server antwortet nicht", "服务器无响应", "El servidor no responde"],
+  "Letters, digits and signs alone are keys (turn it off to dictate)": ["Buchstaben, Ziffern und Zeichen allein sind Tasten (zum Diktieren ausschalten)", "单个字母、数字和符号作为快捷键(语音输入时请关闭)", "Letras, cifras y signos solos son teclas (desactívelo para dictar)"],
   "The model is looking; the first time it is loaded.": ["Das Modell sieht hin; beim ersten Mal wird es geladen.", "模型正在查看;首次需要加载。", "El modelo está mirando; la primera vez se carga."],
   "The server answered {0}.": ["Der Server antwortete {0}.", "服务器返回 {0}。", "El servidor respondió {0}."],
   "The server's answer was cut off.": ["Die Antwort des Servers brach ab.", "服务器的回复不完整。", "La respuesta del servidor se cortó."],

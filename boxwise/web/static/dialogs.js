@@ -1,7 +1,7 @@
 // Small questions to the person: the name, a class by typing, a reason, and the keyboard map.
 // Each opens a <dialog> of the page and resolves to the answer, or to null when it was closed.
 
-import { MAP, classKey, keysOf } from "./keys.js";
+import { MAP, classKey, keysOf, singleKeys } from "./keys.js";
 import { piece } from "./list.js";
 import { t } from "./words.js";
 
@@ -109,6 +109,9 @@ export function showHelp() {
   if (!groups.childElementCount) {
     for (const group of new Set(MAP.map((entry) => entry.group))) groups.append(helpGroup(group));
   }
+  const single = dialog.querySelector("input");
+  single.checked = singleKeys.on;
+  single.onchange = () => { singleKeys.on = single.checked; };
   const closed = answered(dialog);
   dialog.scrollTop = 0; // the button with the focus is at the end
   return closed;

@@ -1,6 +1,10 @@
 // The keyboard map: which keys mean which action, and the words under which the help shows it.
 // Knows nothing of what an action does. Buttons name the same actions in data-action, so each key has a button.
 
+import { remember, remembered } from "./tabs.js";
+
+const SINGLE_KEY = "boxwise/single-keys";
+
 /** @type {{group: string, action: string, keys: string[], words: string}[]} */
 export const MAP = [
   { group: "Questions", action: "next", keys: ["Tab", "n"], words: "Next open question; where none is open, next box" },
@@ -112,7 +116,7 @@ export function meaning(event) {
 export function listen(act, space) {
   let held = null;
   document.addEventListener("keydown", (event) => {
-    const meant = isOthers(event) ? null : meaning(event);
+    const meant = isOthers(event) || (isSingle(event) && !singleKeys.on) ? null : meaning(event);
     if (!meant) return;
     event.preventDefault();
     if (event.key !== " ") return act(meant);
@@ -132,6 +136,16 @@ export function listen(act, space) {
     held = null;
     space.holding(false);
   });
+}
+
+/** Whether a letter, a digit or a sign alone does something: who dictates to the machine turns that off (WCAG 2.1.4). */
+export const singleKeys = {
+  get on() { return remembered("localStorage", SINGLE_KEY, true); },
+  set on(wanted) { remember("localStorage", SINGLE_KEY, wanted); },
+};
+
+function isSingle(event) {
+  return event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.metaKey && !event.altKey;
 }
 
 /** Whether a key belongs to what has the focus rather than to the image. */

@@ -4,6 +4,7 @@
 import { get, inPath, post } from "./api.js";
 import { html, svg } from "./dashboard.charts.js";
 import { amount, fixed } from "./dashboard.figures.js";
+import { combination, singleKeys } from "./keys.js";
 import { remember, remembered } from "./tabs.js";
 import { offerLanguages, t, translate } from "./words.js";
 
@@ -29,8 +30,8 @@ async function begin() {
   document.addEventListener("keydown", (event) => {
     if (event.target === place("remark") && event.key === "Enter") act("send back");
     if (event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
-    const meant = KEYS[event.key.toLowerCase()];
-    if (!meant || !item) return;
+    const meant = KEYS[combination(event)];
+    if (!meant || !item || !singleKeys.on) return;
     event.preventDefault();
     act(meant);
   });
