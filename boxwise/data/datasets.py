@@ -147,7 +147,9 @@ def read_labels_for(
     name = format_name or detect_format(unwrapped(path))
     if name is None:
         raise BoxwiseError(_no_labels(path))
-    options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": coordinates, "progress": progress}
+    sizes = {record.uri: (record.width, record.height) for record in images if record.measured and not is_local(record.uri)}
+    meant = replace(coordinates, sizes=sizes)
+    options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": meant, "progress": progress}
     lists = name in _LISTING
     options["verify"] = False  # the images were decoded when they joined
     found = read_dataset(path, images=_common_folder(images), missing_is_empty=lists and listed_is_empty, **options)

@@ -7,7 +7,7 @@ Knows nothing of training, studies or stores.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -82,11 +82,13 @@ class Coordinates:
     """What the numbers of labels mean where their files do not say it.
 
     raw: they were drawn on the pixels as they are stored, before EXIF turns the photo upright. voc_origin: what VOC's files call the first
-    pixel: 1 in those of the VOC devkit, whose xmax and ymax then are the last pixel inside.
+    pixel: 1 in those of the VOC devkit, whose xmax and ymax then are the last pixel inside. sizes: address → (width, height) of images that
+    need not be opened for them.
     """
 
     raw: bool = False
     voc_origin: int = 0
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -123,16 +123,18 @@ def _measure(listed: Sequence[Listed], verify: bool, coordinates: Coordinates) -
     """Sizes and digests in order; threads, since decoding and hashing release the interpreter's lock."""
     threads = min(8, os.cpu_count() or 1) if all(is_local(image.uri) for image in listed) else _WAITING
     with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(lambda image: _measure_one(image.uri, verify, coordinates.raw), listed)
+        yield from pool.map(lambda image: _measure_one(image.uri, verify, coordinates), listed)
 
 
-def _measure_one(uri: str, verify: bool, raw: bool) -> _Measured:
+def _measure_one(uri: str, verify: bool, coordinates: Coordinates) -> _Measured:
+    if not verify and not coordinates.raw and uri in coordinates.sizes:
+        return _Measured(coordinates.sizes[uri])
     if is_local(uri) and not is_file(Path(uri)):
         return _Measured()
     try:
         stamp = image_store.stat(uri).stamp  # before the bytes are read, so that a change on the way is noticed later
         size, fingerprint = (verify_image(uri), digest(uri)) if verify else (image_size(uri), None)
-        return _Measured(size, fingerprint, stamp, orientation(uri) if raw else 1)
+        return _Measured(size, fingerprint, stamp, orientation(uri) if coordinates.raw else 1)
     except MissingImageError:
         return _Measured()
     except ImageError as error:
