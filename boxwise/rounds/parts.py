@@ -168,7 +168,7 @@ def begun(context: RoundContext, round_index: int, detector: TorchDetector) -> P
         made_of = _made_of(context, round_index)
         plan = _read(folder)
         listed = {image.image_id for image in plan.images} if plan else set()
-        if plan is None or plan.made_of != made_of or any(image.image_id not in listed for image in context.store.pool()):
+        if plan is None or plan.made_of != made_of or any(image_id not in listed for image_id in context.store.pool_ids()):
             shutil.rmtree(folder, ignore_errors=True)
             return _begin(context, round_index, detector, made_of)
         scorer = read_fitted(folder / SCORER_FILE, device=detector.device) if context.oracle is None else None

@@ -5,7 +5,7 @@ Leaves scores, embeddings and detections in the round's folder; ends the study w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from boxwise.artifacts.scored_pool import ScoredPool, write_scored_pool
 from boxwise.boxes import Boxes
 from boxwise.evaluation.expected_objects import ObjectCounts
 from boxwise.evaluation.stopping import ApShift
-from boxwise.records import ImageRecord, Phase, Scores, Split
+from boxwise.records import Phase, Scores, Split
 from boxwise.rounds.budget import spent
 from boxwise.rounds.compose import policy_of
 from boxwise.rounds.context import RoundContext, StepResult
@@ -37,8 +37,7 @@ _MOST_HOSTS = 200  # labelled images that crops are pasted into, drawn at random
 
 def score(context: RoundContext, round_index: int) -> StepResult:
     """Score the pool, or end the study."""
-    pool = context.store.pool()
-    end = _reason_to_end(context, round_index, pool)
+    end = _reason_to_end(context, round_index)
     if end:
         return StepResult(ScoreFacts(ended=end), (round_index, Phase.DONE))
     started = monotonic()
@@ -48,7 +47,7 @@ def score(context: RoundContext, round_index: int) -> StepResult:
     objects = ObjectCounts.fit(*val, len(context.classes))
     scores, figures, unreadable = _score_pool(context, round_index, detector, objects)
     if policy_of(context).validates:
-        _cross_validate(context, round_index, detector, pool, thresholds)
+        _cross_validate(context, round_index, detector, thresholds)
     seconds = monotonic() - started
     for image_id, fault in unreadable.items():
         context.store.quarantine(image_id, fault)
@@ -67,16 +66,16 @@ def score(context: RoundContext, round_index: int) -> StepResult:
 
 def inspect_shard(context: RoundContext, round_index: int, shard: Shard) -> str | None:
     """Inspect the shard's part of the pool, and begin the pass if no other process has; returns why there is none, if so."""
-    end = _reason_to_end(context, round_index, context.store.pool())
+    end = _reason_to_end(context, round_index)
     if end is None:
         begun(context, round_index, context.load(round_index)).inspect(shard)
     return end
 
 
-def _reason_to_end(context: RoundContext, round_index: int, pool: Sequence[ImageRecord]) -> str | None:
+def _reason_to_end(context: RoundContext, round_index: int) -> str | None:
     if round_index >= context.config.budget.rounds:
         return f"all {round_index} rounds of the budget are done"
-    if not pool:
+    if not context.store.pool_size():
         return "every image of the pool is labelled"
     budget = context.config.budget
     if budget.total is not None and (so_far := spent(context.store, context.config)) >= budget.total:
@@ -149,17 +148,14 @@ def _labeled_embeddings(context: RoundContext, detector: TorchDetector) -> NDArr
     )
 
 
-def _cross_validate(
-    context: RoundContext, round_index: int, detector: TorchDetector, pool: Sequence[ImageRecord], thresholds: Thresholds
-) -> None:
+def _cross_validate(context: RoundContext, round_index: int, detector: TorchDetector, thresholds: Thresholds) -> None:
     """Paste what the model is surest of into labelled images and see whether it is found again."""
     from boxwise.scorers.cross_image import cross_validate, most_confident
 
-    annotated = set(context.store.annotations(Split.TRAIN))
-    records = {record.image_id: record for record in pool if record.image_id not in annotated}
+    unlabelled = set(context.store.pool_ids()) - set(context.store.annotations(Split.TRAIN))
     path = context.files(round_index).detections
     shortlist = most_confident(
-        ((i, boxes.at_least(thresholds.uncertain)) for i, boxes in read_detections(path, only=set(records))),
+        ((i, boxes.at_least(thresholds.uncertain)) for i, boxes in read_detections(path, only=unlabelled)),
         policy_of(context).validates,
     )
     open_first(context.store, shortlist)
