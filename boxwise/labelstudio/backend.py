@@ -122,6 +122,11 @@ class Backend:
         return record_one(self._study, task, annotation)
 
     def _image_of(self, task: Mapping[str, Any]) -> ImageRecord | None:
+        """The image of a task, with its size: an image that joined by a list may have been opened since this began."""
+        record = self._named_by(task)
+        return record if record is None or record.measured else self._study.record(record.image_id)
+
+    def _named_by(self, task: Mapping[str, Any]) -> ImageRecord | None:
         """The image of a task: one of ours by its id, another by its file's name, where just one image of the study has it."""
         key = key_of(task)
         if key is not None:

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from boxwise.data.digits import make_digits
+from boxwise.labelstudio.backend import Backend
 from boxwise.records import Action, Verdict
 from boxwise.study import Study, upkeep
 
@@ -67,6 +68,8 @@ def test_an_image_that_nobody_asked_about_is_opened_when_it_is_labelled_or_shown
     opened.tell(first, [Verdict(Action.ADD, xyxy=(1, 2, 9, 8), label=1)], annotator="ann", seconds=3.0)
     assert opened.store.records([first])[0].measured and not opened.store.records([second])[0].measured
     assert opened.record(second).width == 48
+    third = opened.store.records([f"images/{scenes[0].name}"])[0]
+    assert not third.measured and Backend(opened)._image_of({"data": {"image": f"https://host/{scenes[0].name}"}}).width == 48
     assert all(record.measured for record in opened.dataset().images)
 
 
