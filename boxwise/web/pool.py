@@ -77,7 +77,7 @@ class _Image:
 
 
 class PoolView:
-    """The images of one study for all who look through them; made anew when labels, rounds or wishes have changed."""
+    """The images of one study for all who look through them; made anew when images, labels, rounds or wishes have changed."""
 
     def __init__(self, queue: LabelQueue, dashboard: Dashboard) -> None:
         self._queue, self._study, self._dashboard = queue, queue.study, dashboard
@@ -150,7 +150,8 @@ class PoolView:
     def _all(self) -> list[_Image]:
         with self._making:
             wishes = self._study.wanted()
-            stamp = (self._study.stamp(), wishes)  # before the images: what comes while they are made has them made again
+            counts = tuple(self._study.image_count(split) for split in Split)
+            stamp = (self._study.stamp(), wishes, counts)  # before the images: what comes while they are made has them made again
             if stamp != self._stamp:
                 self._images, self._stamp = _images(self._study, set(wishes), self._dashboard.suspects()), stamp
             return self._images

@@ -53,6 +53,11 @@ class TestFound:
         one = sorted(above)[0]
         assert names(view.found(Wanted(text=one.upper()))) == [one]
 
+    def test_images_that_join_while_the_page_is_served_are_found(self, study, view):
+        before = view.found(Wanted())["total"]
+        study.store.add_images([replace(study.images(Split.TRAIN)[0], image_id="later.png")])
+        assert view.found(Wanted())["total"] == before + 1 and names(view.found(Wanted(text="later"))) == ["later.png"]
+
     def test_a_region_of_the_map_finds_the_images_that_lie_in_it(self, study, view):
         plane = view.map()
         assert plane["round"] == 0 and plane["all"] == len(plane["points"]) > 10 and 0 < plane["explained"] <= 1
