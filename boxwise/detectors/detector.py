@@ -230,7 +230,7 @@ class TorchDetector:
 
     def __reduce__(self) -> tuple[Callable[..., TorchDetector], tuple[dict[str, Any]]]:
         """Pickled as what `save` writes; it is then on the device that its tensors are read to."""
-        return _pickled, (self._contents(),)
+        return pickled, (self._contents(),)
 
     def go_on_from(self, path: Path, called: Callable[[Sequence[str]], Mapping[str, str]]) -> None:
         """Take the weights of the same detector over other classes: of the class head, the rows of the classes that stay.
@@ -274,7 +274,8 @@ def load_detector(path: Path, *, device: torch.device) -> TorchDetector:
     return _detector_of(read_weights(path), path, device)
 
 
-def _pickled(contents: dict[str, Any]) -> TorchDetector:
+def pickled(contents: dict[str, Any]) -> TorchDetector:
+    """The detector that was pickled as the contents of its file."""
     return _detector_of(contents, Path("a pickled detector"), next(iter(contents["network"].values())).device)
 
 

@@ -171,9 +171,16 @@ def begun(context: RoundContext, round_index: int, detector: TorchDetector) -> P
         if plan is None or plan.made_of != made_of or any(image_id not in listed for image_id in context.store.pool_ids()):
             shutil.rmtree(folder, ignore_errors=True)
             return _begin(context, round_index, detector, made_of)
-        scorer = read_fitted(folder / SCORER_FILE, device=detector.device) if context.oracle is None else None
+        packages = _packages(context, detector)
+        scorer = read_fitted(folder / SCORER_FILE, device=detector.device, packages=packages) if context.oracle is None else None
         plan = replace(plan, images=_where_they_are(context, plan.images))
         return PoolParts(context, round_index, plan, scorer or _fit(context, round_index, detector, plan.images)[0], detector)
+
+
+def _packages(context: RoundContext, detector: TorchDetector) -> set[str]:
+    """The packages beside boxwise that the scorer and the detector in use are from."""
+    modules = (registry.SCORERS[context.config.scorer.name].load().__module__, type(detector).__module__)
+    return {module.partition(".")[0] for module in modules} - {"boxwise"}
 
 
 def forget(context: RoundContext, round_index: int) -> None:

@@ -2,12 +2,16 @@
 
 from typing import get_args
 
-from boxwise.config import ScorerConfig
+import numpy as np
+import torch
+
+from boxwise.config import ScorerConfig, StudyConfig
 from boxwise.config.methods import DetectionLossOptions
-from boxwise.registry import SCORERS
+from boxwise.registry import SCORERS, needs_oracle
+from boxwise.scorers.fitted_file import read_fitted, write_fitted
 from boxwise.scorers.uncertainty import MEASURES
 from boxwise.testing import ScorerContract
-from boxwise.testing.scorers import VAE
+from boxwise.testing.scorers import VAE, score
 
 SURROGATES = get_args(DetectionLossOptions.model_fields["detection"].annotation)
 CONFIGS = {
@@ -27,3 +31,12 @@ class TestScorers(ScorerContract):
 
     def config(self, name: str) -> ScorerConfig:
         return CONFIGS[name]
+
+    def test_its_file_is_read_as_it_was_written(self, name, records, scorer, tmp_path):
+        if needs_oracle(StudyConfig(scorer=self.config(name))):
+            return
+        write_fitted(tmp_path / "scorer.pt", scorer)
+        read = read_fitted(tmp_path / "scorer.pt", device=torch.device("cpu"))
+        assert read is not None
+        here, there = (score(each, self.detector(name), records) for each in (scorer, read))
+        assert np.array_equal(here.values, there.values) and here.terms.keys() == there.terms.keys()
