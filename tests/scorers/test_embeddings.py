@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -115,5 +117,5 @@ def test_a_burst_of_real_frames_spends_one_label(shared_data, shared_weights, tm
 
 
 def test_frames_that_only_compression_tells_apart_spend_one_label_even_by_random_features(digits, tmp_path):
-    paths = [record.uri for record in digits.images[:20]]
+    paths = [Path(record.uri) for record in digits.images[:20]]
     assert spent_on_frames(burst_among(paths, tmp_path, shift=0), detector(), 0.99) == 1
