@@ -51,6 +51,38 @@ def test_counts_are_those_of_the_lists(store):
     assert [store.image_count(split) for split in Split] == [len(store.images(split)) for split in Split]
 
 
+def test_the_pool_is_counted_as_it_is_listed_whatever_policies_and_people_decide(store):
+    for image_id in ("a.jpg", "b.jpg"):
+        store.annotate(labelled(image_id), (), round_index=0, annotator="ann", seconds=1.0)
+    store.commit(0, Phase.SELECT, {}, then=(0, Phase.ANNOTATE), pool={"a.jpg": True, "e.jpg": False})
+    assert store.pool_ids() == ids(store.pool()) == ["a.jpg"] and store.pool_size() == 1
+    store.quarantine("a.jpg", "broken")
+    assert store.pool_size() == 0 and store.image_count() == 4
+
+
+def test_records_come_in_the_order_in_which_they_are_asked_for(store):
+    store.quarantine("a.jpg", "broken")
+    assert ids(store.records(["d.jpg", "nowhere.jpg", "a.jpg"])) == ["d.jpg", "a.jpg"]
+    assert ids(store.records(f"{name}.jpg" for name in "edcba" * 300)) == [f"{name}.jpg" for name in "edcba" * 300]
+
+
+def test_some_images_are_any_of_the_usable_ones(store):
+    store.add_images(ImageRecord(f"{number:05}.jpg", f"/data/{number}.jpg", 0, 0) for number in range(12_000))
+    store.quarantine("00007.jpg", "broken")
+    usable, drawn = set(ids(store.images())), [ids(store.some_images(100)) for _ in range(4)]
+    assert all(set(some) <= usable and len(some) == len(set(some)) for some in drawn) and 0 < len(drawn[0]) <= 100
+    assert len({image_id for some in drawn for image_id in some}) > 150
+
+
+def test_an_image_that_joined_unopened_is_measured_once_it_is_read(store):
+    store.add_images([ImageRecord("f.jpg", "s3://bucket/f.jpg", 0, 0, source_id=7)])
+    (record,) = store.records(["f.jpg"])
+    assert not record.measured and record.split is Split.TRAIN and record.source_id == 7
+    store.measured([ImageRecord("f.jpg", "s3://bucket/f.jpg", 40, 30, digest="abc", stamp="1:2")])
+    (record,) = store.records(["f.jpg"])
+    assert (record.width, record.height, record.digest, record.stamp, record.source_id) == (40, 30, "abc", "1:2", 7)
+
+
 def test_an_image_id_twice_is_an_error(store):
     with pytest.raises(StudyError, match="twice"):
         store.add_images([ImageRecord("a.jpg", Path("x"), 1, 1)])
