@@ -73,11 +73,11 @@ def write_scored_pool(files: RoundFolder, pool: ScoredPool) -> None:
         pq.write_table(table, path, write_page_checksum=True)
 
 
-def read_scored_pool(files: RoundFolder) -> ScoredPool:
-    """What `write_scored_pool` wrote."""
+def read_scored_pool(files: RoundFolder, *, with_boxes: bool = True) -> ScoredPool:
+    """What `write_scored_pool` wrote; of a large pool the boxes are most of it, and many strategies need none."""
     scores, box_counts = _read_scores(files.scores)
     arrays = _arrays(files.embeddings)
-    boxes = DetectedBoxes(**_arrays(files.boxes)) if files.boxes.exists() else None
+    boxes = DetectedBoxes(**_arrays(files.boxes)) if with_boxes and files.boxes.exists() else None
     return ScoredPool(scores, arrays["pool"], arrays["labeled"], box_counts, arrays["class_counts"], boxes)
 
 

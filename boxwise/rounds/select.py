@@ -149,7 +149,8 @@ def _settled(context: RoundContext, round_index: int) -> Settled:
 
 def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Generator) -> tuple[Query, SelectFacts]:
     """The round's images: those to be asked about again, those that people want, the strategy's picks, and a random draw for val."""
-    config, scored = context.config, read_scored_pool(context.files(round_index - 1))
+    config, strategy = context.config, registry.strategy_of(context.config.strategy)
+    scored = read_scored_pool(context.files(round_index - 1), with_boxes=strategy.uses_boxes)
     candidates = partial(scored.candidates, round_index, cost=config.cost, labeled_class_counts=settled.class_counts(len(context.classes)))
     pool = set(context.store.pool_ids()) - settled.since
     budget, images = round_budget(context, lambda: candidates(pool))
@@ -162,7 +163,6 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
     wanted, spent = _in_order(candidates(set(by_people)), by_people, left) if by_people and left.amount > 0 else ([], 0.0)
     left = Budget(left.amount - int(spent), budget.unit)
     offered = candidates(askable - {item.image_id for item in wanted})
-    strategy = registry.strategy_of(config.strategy)
     started = monotonic()
     picks = strategy.select(offered, left, rng=rng).items if left.amount > 0 and len(offered) else ()
     seconds = monotonic() - started

@@ -250,7 +250,7 @@ def _last_pass(study: Study) -> tuple[int, _Pass] | None:
 
 @lru_cache(maxsize=4)
 def _read_pass(files: RoundFolder, _modified: int, uncertain: float) -> _Pass:
-    pool = read_scored_pool(files)
+    pool = read_scored_pool(files, with_boxes=False)
     ids, plane = pool.scores.image_ids, principal_plane(pool.embeddings)
     values: NDArray[np.float64] = pool.scores.values
     scores = {i: float(value) for i, value in zip(ids, values.tolist(), strict=True) if np.isfinite(value)}
