@@ -134,12 +134,12 @@ def name_fault(image_id: str) -> str:
     """What keeps a name out of lists and label files, or ''."""
     if not image_id.isprintable() and any(map(is_unspeakable, image_id)):
         return "Expected a name in UTF-8 without line breaks and other control characters; rename the file."
-    if _leads_out(image_id):
+    if leads_out(image_id):
         return "Expected a path that stays below the folder of images, from its first part to its last; rename the file."
     return ""
 
 
-def _leads_out(image_id: str) -> bool:
+def leads_out(image_id: str) -> bool:
     """Whether a folder joined with the name would be another place: object stores take any name."""
     plain = PurePosixPath(image_id.replace("\\", "/"))
     return ".." in plain.parts or plain.is_absolute() or bool(PureWindowsPath(image_id).drive) or "//" in image_id

@@ -14,7 +14,7 @@ from pathlib import Path
 from boxwise.data import image_store
 from boxwise.data.addresses import Address, is_local, name_of, parent
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Finding, FindingKind, Progress, printable
-from boxwise.data.formats.layout import ImageIndex, is_file, name_fault
+from boxwise.data.formats.layout import ImageIndex, is_file, leads_out, name_fault
 from boxwise.data.images import digest, image_size, orientation, verify_image
 from boxwise.errors import ImageError, MissingImageError
 from boxwise.records import ImageRecord, Split
@@ -146,7 +146,7 @@ def _image_fault(image: Listed, measured: _Measured) -> Finding | None:
         return Finding(kind, path, message, image.image_id, quarantined=True, picture=image.uri)
 
     said = name_fault(image.image_id)
-    if said:
+    if said and (measured.size is not None or not leads_out(image.image_id)):  # else it is the path of another machine, and missing here
         holder = image.source or parent(image.uri)
         return fault(FindingKind.BAD_NAME, holder, f"{holder}: an image is called '{printable(image.image_id)}'. {said}")
     if measured.fault is not None:
