@@ -72,24 +72,17 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        reply = self._refusal(scope) or await self._stranger(scope)
+        reply = None if _is_probe(scope) else self._rebound(scope) or await self._stranger(scope) or _unfit(scope)
         if reply is not None:
             await reply(scope, receive, _with_headers(send))
         else:
             await _Limited(self.app)(scope, receive, _with_headers(send))
 
-    def _refusal(self, scope: Scope) -> Response | None:
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if scope["path"] in PROBES and scope["method"] == "GET" and headers.get("content-length", "0") == "0":
-            return None  # they come by address, without a token, and are told nothing of the study
-        if _name(host) not in self.hosts:
-            return _refused(400, Reason("wrong_host", repr(host), ", ".join(sorted(self.hosts))))
-        if scope["method"] in _CHANGES:
-            return _unsafe(headers, host)
-        if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-            return _refused(400, Reason("body_unwanted", scope["method"]), close=True)
-        return None
+    def _rebound(self, scope: Scope) -> Response | None:
+        host = Headers(scope=scope).get("host", "")
+        if _name(host) in self.hosts:
+            return None
+        return _refused(400, Reason("wrong_host", repr(host), ", ".join(sorted(self.hosts))))
 
     async def _stranger(self, scope: Scope) -> Response | None:
         """None for whoever may come in, with `scope["member"]` set; else the way in, or why there is none."""
@@ -129,6 +122,11 @@ class Guard:
         return reply
 
 
+def _is_probe(scope: Scope) -> bool:
+    """Probes come by address, without a token, and are told nothing of the study."""
+    return scope["path"] in PROBES and scope["method"] == "GET" and Headers(scope=scope).get("content-length", "0") == "0"
+
+
 def _cookie(headers: Headers, name: str) -> str:
     """A cookie's value, empty where there is none."""
     try:
@@ -148,6 +146,16 @@ def _unknown(scope: Scope, headers: Headers) -> Response:
     if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
         return HTMLResponse(_ENTRANCE, status_code=401)
     return _refused(401, Reason("token"))
+
+
+def _unfit(scope: Scope) -> Response | None:
+    """Why a request is refused whoever it comes from."""
+    headers = Headers(scope=scope)
+    if scope["method"] in _CHANGES:
+        return _unsafe(headers, headers.get("host", ""))
+    if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+        return _refused(400, Reason("body_unwanted", scope["method"]), close=True)
+    return None
 
 
 def _unsafe(headers: Headers, host: str) -> Response | None:

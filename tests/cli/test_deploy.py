@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from time import monotonic, sleep
 
 import httpx
 import pytest
@@ -43,7 +42,8 @@ def test_the_worker_ends_where_labels_are_needed_and_the_page_answers_its_probe(
 
     words = {"study": str(study.folder), "0.0.0.0": "127.0.0.1", "8123": "0", "${BOXWISE_TOKEN:?}": "secret"}
     page = [words.get(word, word) for word in services["page"]["command"]]
-    with subprocess.Popen([sys.executable, "-m", "boxwise", *page], stdout=subprocess.PIPE, text=True, env=os.environ) as process:
+    process = subprocess.Popen([sys.executable, "-m", "boxwise", *page], stdout=subprocess.PIPE, text=True, env=os.environ)
+    try:
         link = next(found[1] for line in process.stdout if (found := re.search(r"(http://\S+:\d+)", line)))
         probe = services["page"]["healthcheck"]["test"][-1]
         path = re.search(r"8123(/\w+)'", probe)[1]
@@ -51,8 +51,7 @@ def test_the_worker_ends_where_labels_are_needed_and_the_page_answers_its_probe(
         assert httpx.get(f"{link}/healthz", headers={"Host": "10.0.0.7"}).json() == {"status": "ok"}
         assert httpx.get(f"{link}/api/study").status_code == 401
         process.send_signal(signal.SIGTERM)
-        end = monotonic() + _PATIENCE
-        while process.poll() is None:
-            assert monotonic() < end
-            sleep(0.2)
-    assert process.returncode == 0
+        assert process.wait(_PATIENCE) == 0
+    finally:
+        process.kill()
+        process.communicate()

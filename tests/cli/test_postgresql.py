@@ -105,7 +105,7 @@ KILL = "lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)"
 
 
 @pytest.mark.parametrize(
-    "patch", [f"store.image_row = {KILL}", f"study.write_config = {KILL}"], ids=["in the transaction", "before the folder is whole"]
+    "patch", [f"store.insert_images = {KILL}", f"study.write_config = {KILL}"], ids=["in the transaction", "before the folder is whole"]
 )
 def test_a_creation_that_was_killed_is_repeated(patch, empty_postgres, images, boxwise, tmp_path):
     study = tmp_path / "study"

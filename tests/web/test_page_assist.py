@@ -151,6 +151,8 @@ class TestSam2:
         study = helped_by(waiting_study("full"), **how)
         if missing:
             monkeypatch.setitem(sys.modules, "transformers", None)
+        else:
+            pytest.importorskip("transformers", reason="needs the extra [hf]")
         monkeypatch.setattr(sys, "argv", ["boxwise", "label", str(study.folder), "--no-browser", "--port", "0"])
         with pytest.raises(SystemExit) as ended:
             main()

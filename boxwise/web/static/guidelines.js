@@ -28,7 +28,8 @@ async function show() {
   known = await get("/api/guidelines");
   document.title = `${known.name} · ${t("Guidelines")} · boxwise`;
   place("name").textContent = `${known.name} · ${t("Guidelines")}`;
-  place("guidelines").innerHTML = known.html;
+  // Made by the server of text in which no HTML counts; a parsed document runs nothing.
+  place("guidelines").replaceChildren(...new DOMParser().parseFromString(known.html, "text/html").body.childNodes);
   if (!known.text) place("guidelines").replaceChildren(html("p", { class: "soft" }, t("The lead has written no guidelines yet.")));
   place("examples").replaceChildren(...known.examples.map(ofClass));
   edit(false);
