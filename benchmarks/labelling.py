@@ -162,7 +162,7 @@ def report(folder: Path, people: list[Annotator], baseline: list[float]) -> int:
 def is_stored(boxes: list[list[float]], history: list) -> bool:  # type: ignore[type-arg]
     """Whether one of an image's annotations has exactly these boxes."""
     drawn = np.array(boxes, np.float32).reshape(-1, 4)
-    return any(np.array_equal(annotation.boxes.xyxy, drawn) for _, _, annotation, _ in history)
+    return any(np.array_equal(entry.annotation.boxes.xyxy, drawn) for entry in history)
 
 
 if __name__ == "__main__":
