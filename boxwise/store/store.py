@@ -249,19 +249,14 @@ class Store(Accounts, Images):
 
     def waiting(self, round_index: int, *, image_id: str | None = None) -> frozenset[str]:
         """The images of `unanswered`; of one image alone, that image or nothing."""
-        latest, queries = (LATEST, QUERIES.c.round == round_index)
-        if image_id is not None:
-            latest, queries = latest_of(image_id), sa.and_(queries, QUERIES.c.image_id == image_id)
-        since = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(latest), ANNOTATIONS.c.round >= round_index)
-        answered = sa.or_(
-            sa.and_(QUERIES.c.twice.is_not(True), QUERIES.c.image_id.in_(since.where(ANNOTATIONS.c.complete))),
-            sa.and_(QUERIES.c.box_ids.is_not(None), QUERIES.c.image_id.in_(since)),
-            sa.and_(QUERIES.c.twice.is_(True), QUERIES.c.image_id.in_(_by_two_people(round_index, image_id))),
-        )
-        faulty = sa.select(IMAGES.c.image_id).where(IMAGES.c.fault.is_not(None))
-        statement = sa.select(QUERIES.c.image_id).where(queries, sa.not_(answered), QUERIES.c.image_id.not_in(faulty))
         with self._engine.connect() as connection:
-            return frozenset(connection.execute(statement).scalars())
+            return frozenset(connection.execute(_waiting(round_index, image_id)).scalars())
+
+    def waiting_count(self, round_index: int) -> int:
+        """How many images `waiting` has, counted by the database."""
+        statement = sa.select(sa.func.count()).select_from(_waiting(round_index, None).subquery())
+        with self._engine.connect() as connection:
+            return int(connection.execute(statement).scalar_one())
 
     def asked(self, round_index: int) -> int:
         """How many images a round asked for."""
@@ -281,6 +276,21 @@ class Store(Accounts, Images):
             for row in connection.execute(sa.select(FACTS).order_by(FACTS.c.round)):
                 found.setdefault(row.round, {})[row.phase] = row.facts
         return found
+
+
+def _waiting(round_index: int, image_id: str | None) -> sa.Select[Any]:
+    """The images of a query that still wait; of one image alone, that image or nothing."""
+    latest, queries = (LATEST, QUERIES.c.round == round_index)
+    if image_id is not None:
+        latest, queries = latest_of(image_id), sa.and_(queries, QUERIES.c.image_id == image_id)
+    since = sa.select(ANNOTATIONS.c.image_id).where(ANNOTATIONS.c.id.in_(latest), ANNOTATIONS.c.round >= round_index)
+    answered = sa.or_(
+        sa.and_(QUERIES.c.twice.is_not(True), QUERIES.c.image_id.in_(since.where(ANNOTATIONS.c.complete))),
+        sa.and_(QUERIES.c.box_ids.is_not(None), QUERIES.c.image_id.in_(since)),
+        sa.and_(QUERIES.c.twice.is_(True), QUERIES.c.image_id.in_(_by_two_people(round_index, image_id))),
+    )
+    faulty = sa.select(IMAGES.c.image_id).where(IMAGES.c.fault.is_not(None))
+    return sa.select(QUERIES.c.image_id).where(queries, sa.not_(answered), QUERIES.c.image_id.not_in(faulty))
 
 
 def _by_two_people(round_index: int, image_id: str | None) -> sa.Select[tuple[str]]:

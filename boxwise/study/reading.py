@@ -140,6 +140,10 @@ class StudyReader:
         """The images of a round's query that still wait for an answer; of one image alone, that image or nothing."""
         return self.store.waiting(round_index, image_id=image_id)
 
+    def waiting_count(self, round_index: int) -> int:
+        """How many images of a round's query still wait for an answer."""
+        return self.store.waiting_count(round_index)
+
     def labour(self, split: Split) -> Labour:
         """Images, boxes and seconds so far in one split."""
         return self.store.labour(split)

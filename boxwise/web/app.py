@@ -272,7 +272,7 @@ def _amounts(queue: LabelQueue) -> tuple[int, int]:
     number, phase = queue.study.position
     if phase is Phase.SELECT:
         return 0, 0
-    return queue.study.asked_count(number), len(queue.study.waiting(number))
+    return queue.study.asked_count(number), queue.study.waiting_count(number)
 
 
 def _served(task: Task) -> dict[str, Any]:

@@ -23,12 +23,12 @@ def test_the_second_gets_the_image_without_the_firsts_answer(on_each):  # noqa: 
     here, there = server_of(study), server_of(study)
     first, second = study.ask().image_ids
     assert here.next("anna").record.image_id == first
-    assert answer(here, "anna", first, BOX) is False and study.waiting(0) == {first, second}
+    assert answer(here, "anna", first, BOX) is False and study.waiting(0) == {first, second} and study.waiting_count(0) == 2
     assert here.next("anna").record.image_id == second  # never the same again
     task = there.next("ben")
     assert task.record.image_id == first and task_to_json(task)["labels"] is None and task_to_json(task)["boxes"] == []
     assert there.is_secret(first) and not answer(there, "ben", first, NEAR)
-    assert study.waiting(0) == {second} and not here.is_secret(first)
+    assert study.waiting(0) == {second} and study.waiting_count(0) == 1 and not here.is_secret(first)
     assert study.annotation(first).boxes.xyxy.tolist() == [[1, 2, 30, 38]]
     assert answer(here, "anna", second) is False and here.next("anna") == "others" and there.next("ben").record.image_id == second
 
