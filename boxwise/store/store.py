@@ -33,6 +33,7 @@ from boxwise.store.rows import (
     overtaken,
     put,
     read_annotation,
+    read_gathered,
     read_item,
     read_verdicts,
 )
@@ -250,7 +251,7 @@ class Store(Accounts, Images):
     def waiting(self, round_index: int, *, image_id: str | None = None) -> frozenset[str]:
         """The images of `unanswered`; of one image alone, that image or nothing."""
         with self._engine.connect() as connection:
-            return frozenset(connection.execute(_waiting(round_index, image_id)).scalars())
+            return frozenset(read_gathered(connection, _waiting(round_index, image_id)))
 
     def waiting_count(self, round_index: int) -> int:
         """How many images `waiting` has, counted by the database."""

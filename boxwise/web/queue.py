@@ -86,7 +86,8 @@ class LabelQueue:
         once = self.labelling.answered_once(number, annotator) if any(item.twice for item in asked.values()) else frozenset()
         back = self.study.reviews.sent_back()
         own = [image_id for image_id, sent in back.items() if sent.to == annotator and image_id not in keep]
-        left = [image_id for image_id in asked if image_id in waiting and image_id not in {*keep, *own}]
+        wanted = waiting - {*keep, *own}
+        left = [image_id for image_id in asked if image_id in wanted]
         others = {image_id for image_id in left if image_id in once or (image_id in back and self._is_kept(back[image_id]))}
         theirs = [*own, *(image_id for image_id in left if image_id not in others)]
         for image_id in sorted(theirs, key=lambda image_id: annotator in skipped.get(image_id, {})):
