@@ -40,7 +40,15 @@ class ScoredPool:
     class_counts: NDArray[np.float32]
     boxes: DetectedBoxes | None = None
 
-    def candidates(self, round_index: int, still: Set[str], *, cost: CostConfig, labeled_class_counts: NDArray[np.float64]) -> Candidates:
+    def candidates(
+        self,
+        round_index: int,
+        still: Set[str],
+        *,
+        cost: CostConfig,
+        labeled_class_counts: NDArray[np.float64],
+        fidelity: float | None = None,
+    ) -> Candidates:
         """The images that are `still` in the pool, as a strategy sees them; their seconds are those of drawing each expected box."""
         ids = self.scores.image_ids
         rows = np.array([row for row, image_id in enumerate(ids) if image_id in still], dtype=np.intp)
@@ -57,6 +65,7 @@ class ScoredPool:
             class_counts=self.class_counts[rows].astype(np.float64),
             labeled_class_counts=labeled_class_counts,
             boxes=None if self.boxes is None else self.boxes.images(rows),
+            fidelity=fidelity,
         )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from boxwise.results.facts import Cell
     from boxwise.results.grid import Panel
     from boxwise.simulation.benchmark import Preset
+    from boxwise.simulation.simulate import Message, Plan
 
 app = typer.Typer()
 
@@ -23,7 +24,7 @@ app = typer.Typer()
 @app.command()
 def benchmark(
     overrides: Overrides = None,
-    preset: Annotated[str, typer.Option(help="small, photos, real, evidence, full, voc or coco.")] = "small",
+    preset: Annotated[str, typer.Option(help="small, photos, real, evidence, development, confirmation, full, voc or coco.")] = "small",
     grid: Annotated[Path | None, typer.Option(help="A grid of your own in YAML, laid out as a preset, instead of one.")] = None,
     data: Annotated[list[Path] | None, typer.Option(help="A labelled data set; once for each.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; the same folder resumes. Default: runs/PRESET.")] = None,
@@ -31,6 +32,7 @@ def benchmark(
     seeds: Annotated[int | None, typer.Option(min=1, help="Paired repetitions, instead of the preset's.")] = None,
     baseline: Annotated[str | None, typer.Option(help="The arm the others are compared with, instead of the preset's.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Cells side by side.")] = 1,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what is left to do and how long it takes here, and stop.")] = False,
     on: OnRay = None,
 ) -> None:
     """Compare strategies over data sets and detectors: curves, savings, ranks and what choosing costs. Stop and resume at will."""
@@ -42,27 +44,78 @@ def benchmark(
     check_on(on, without={"--jobs": jobs > 1})
     chosen = _narrowed(load_grid(grid) if grid else load_preset(preset), arms, seeds, baseline).with_folders(data or [])
     out = out or Path("runs") / chosen.name
+    if plan:
+        _say_plan(chosen, out, overrides or ())
+        return
 
     def done(folder: Path, cells: Sequence[Cell], panels: Sequence[Panel]) -> None:
         write_simulation_report(folder, cells, baseline=chosen.baseline)
         say(f"Report: {write_benchmark_report(out, panels, baseline=chosen.baseline)}")
 
+    def check(panel: Panel) -> None:
+        _say_checks([panel], chosen.baseline)
+
+    left = _Left()
     with cluster_on(on) as cluster, Watch() as watch:
+
+        def event(panel: str, message: Message) -> None:
+            watch.event(message[2], f"{panel} {message[0]} seed {message[1]} ")
+            left.event(panel, message)
+
         run(
             chosen,
             out,
             overrides=overrides or (),
             jobs=jobs,
             cluster=cluster,
-            on_event=lambda panel, message: watch.event(message[2], f"{panel} {message[0]} seed {message[1]} "),
+            on_plans=left.begin,
+            on_event=event,
+            on_check=check,
             on_panel=done,
             progress=reading,
         )
 
 
+class _Left:
+    """Says after each training how many are done, and how long the others take."""
+
+    def begin(self, plans: Sequence[Plan]) -> None:
+        from boxwise.simulation.outlook import Countdown, outlooks
+
+        left = zip(plans, outlooks(plans), strict=True)
+        self._left = Countdown({(plan.folder.name, *key): each for plan, known in left for key, each in known.trainings.items()})
+
+    def event(self, panel: str, message: Message) -> None:
+        from boxwise.cli.console import say, span
+        from boxwise.records import Phase
+
+        who, seed, event = message
+        reached = self._left.finish((panel, who, seed, event.round)) if event.finished and event.phase is Phase.TRAIN else None
+        if reached is not None:
+            say(f"{reached[0]} of {reached[1]} trainings, about {span(reached[2])} left")
+
+
+def _say_plan(preset: Preset, out: Path, overrides: Sequence[str]) -> None:
+    """The cells and trainings that are left of each panel, and what they take here one after the other."""
+    from boxwise.cli.console import reading, say, span, table
+    from boxwise.simulation.benchmark import parts_of, plans_of
+    from boxwise.simulation.outlook import outlooks, seconds_of
+
+    plans = [part for plan in plans_of(preset, out, overrides=overrides, progress=reading).values() for part in parts_of(plan, preset)]
+    left = list(zip(plans, outlooks(plans), strict=True))
+    spans = list(seconds_of(left))
+    rows = [
+        (plan.folder.name, ", ".join(plan.arms), f"{known.unfinished} of {known.cells}", len(known.trainings), span(seconds))
+        for (plan, known), seconds in zip(left, spans, strict=True)
+    ]
+    table("What is left", ("panel", "arms", "cells", "trainings", "at most"), rows)
+    say(f"At most {span(sum(spans))} of training here, one after the other; looking at pool and test comes on top.")
+
+
 def _narrowed(preset: Preset, arms: str | None, seeds: int | None, baseline: str | None) -> Preset:
-    """The preset with the user's arms, number of seeds and baseline."""
-    given = {"arms": tuple(arm.strip() for arm in arms.split(",")) if arms else None, "seeds": seeds, "baseline": baseline}
+    """The preset with the user's arms, which need no checks beside them, number of seeds and baseline."""
+    chosen = {"arms": tuple(arm.strip() for arm in arms.split(",")), "checks": ()} if arms else {}
+    given = {**chosen, "seeds": seeds, "baseline": baseline}
     return preset.model_copy(update={name: value for name, value in given.items() if value is not None})
 
 
@@ -70,7 +123,7 @@ def write_benchmark_report(out: Path, panels: Sequence[Panel], *, baseline: str)
     """results.csv, results.parquet, summary.csv and report.html of the panels; also prints where arms rank and what failed."""
     from boxwise.cli.console import say, table
     from boxwise.report.grid_page import headline, write_grid_report
-    from boxwise.results.grid import overall, sanity, standings, write_grid
+    from boxwise.results.grid import overall, standings, write_grid
     from boxwise.runtime import environment
 
     write_grid(panels, out, baseline=baseline)
@@ -78,7 +131,15 @@ def write_benchmark_report(out: Path, panels: Sequence[Panel], *, baseline: str)
     ranks = [(row.arm, row.role, row.rank, f"{row.ahead}/{row.sets}", row.test.text, row.p_holm) for row in rows]
     table("Ranks", ("arm", "role", "mean rank", "ahead in sets", "sign test", "p, Holm"), ranks)
     say(headline(rows, {panel.name: standings(panel, baseline=baseline) for panel in panels}, baseline))
-    for passed, text in (check for panel in panels for check in sanity(panel, baseline=baseline)):
-        say(text if passed is not False else f"WARNING: not as it should be: {text}")
+    _say_checks(panels, baseline)
     title = f"Benchmark {out.resolve().name}"
     return write_grid_report(panels, out / "report.html", title=title, environment=environment(), baseline=baseline)
+
+
+def _say_checks(panels: Sequence[Panel], baseline: str) -> None:
+    """Whether training has converged and labels matter, as far as the arms show it."""
+    from boxwise.cli.console import say
+    from boxwise.results.grid import sanity
+
+    for passed, text in (check for panel in panels for check in sanity(panel, baseline=baseline)):
+        say(text if passed is not False else f"WARNING: not as it should be: {text}")

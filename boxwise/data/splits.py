@@ -77,6 +77,19 @@ def with_splits(dataset: Dataset) -> Dataset:
     return replace(dataset, images=tuple(images))
 
 
+def with_few_val(dataset: Dataset, count: int) -> Dataset:
+    """The data set with `count` of its val images, drawn once and for all; the others join train.
+
+    Labels of val are paid for, and a study that begins with 20 labels pays for few. Raises StudyError when there are not so many.
+    """
+    val = [record.image_id for record in dataset.images if record.split is Split.VAL]
+    if count > len(val):
+        raise StudyError(f"val: {count} images are wanted, and its val split has {len(val)}.")
+    released = {val[row] for row in default_rng([SPLIT_SEED, len(Split)]).permutation(len(val))[count:]}
+    images = (replace(record, split=Split.TRAIN) if record.image_id in released else record for record in dataset.images)
+    return replace(dataset, images=tuple(images))
+
+
 def data_facts(dataset: Dataset) -> dict[str, Any]:
     """What tells a data set with splits from another, as JSON: its counts and classes, and digests by what they are made of."""
     records = sorted(dataset.images, key=lambda record: record.image_id)

@@ -69,7 +69,7 @@ STRATEGIES = _with_options(
         "pal": _strategy("pal:Pal", "a budget for each class, spent where that class is in doubt; scorer pal", paper="PAL, CVPR 2026"),
         "class_balanced": _strategy("class_balanced:ClassBalanced", "images expected to hold what is rare among the labels"),
         "gain_per_second": _strategy(
-            "gain_per_second:GainPerSecond", "what an image is expected to teach for each second of labour; our own", cost=_LABELED_PASS
+            "gain_per_second:GainPerSecond", "coverage first, then what an image teaches a second; our own", cost=_LABELED_PASS
         ),
         "cald": _strategy(
             "cald:CaldBalance", "a shortlist by score, then images whose classes differ from the labels'; scorer cald",

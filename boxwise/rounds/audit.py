@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from boxwise import registry
 from boxwise.artifacts.detections_file import read_detections
 from boxwise.artifacts.facts import AuditFacts
+from boxwise.artifacts.scored_pool import read_scores
 from boxwise.boxes import Boxes
 from boxwise.evaluation.fidelity import fit_weights, spearman
 from boxwise.evaluation.lure import image_error, lure
 from boxwise.records import Phase, QueryItem, Sample, Split
 from boxwise.rounds.context import RoundContext, StepResult
 
-_PARTS = {"reconstruction": ("L_rec", "alpha"), "detection": ("L_det", "beta")}  # of the dual score: its term and its weight
+_PARTS = {"reconstruction": "L_rec", "detection": "L_det"}  # of the dual score: its terms
 
 
 def audit(context: RoundContext, round_index: int) -> StepResult:
@@ -47,7 +48,7 @@ def audit(context: RoundContext, round_index: int) -> StepResult:
     read = np.isfinite(true)
     values = {name: term[read] for name, term in measured.items()}
     known = [chosen[sample.image.image_id] for sample, here in zip(samples, read, strict=True) if here]
-    values |= _chosen_terms(known, context.committed(round_index - 1).score.scorer)
+    values |= _chosen_terms(known) | _chosen_scores(context, round_index, [item.image_id for item in known])
     losses = {sample.image.image_id: float(loss) for sample, loss in zip(samples, true, strict=True) if np.isfinite(loss)}
     facts = AuditFacts(
         n=len(losses),
@@ -66,18 +67,24 @@ def _by_people(context: RoundContext, image_ids: set[str]) -> list[Sample]:
     return context.samples(Split.TRAIN, only=honest)
 
 
-def _chosen_terms(items: Sequence[QueryItem], figures: Mapping[str, float]) -> dict[str, NDArray[np.float64]]:
-    """The parts of the dual score that chose the images, each [n], and as "score" their sum with the weights in force.
-
-    figures: the scorer's, with "alpha" and "beta". Empty for other scorers. Without a weight there is no "score": an item's utility will
-    not do, since it may be a distance or another quantity of the strategy.
-    """
+def _chosen_terms(items: Sequence[QueryItem]) -> dict[str, NDArray[np.float64]]:
+    """The parts of the dual score that chose the images, each [n]; empty for other scorers."""
     terms = [item.terms for item in items]
-    there = {shown: names for shown, names in _PARTS.items() if terms and all(names[0] in each for each in terms)}
-    found = {shown: np.array([each[term] for each in terms]) for shown, (term, _) in there.items()}
-    if not found or any(weight not in figures for _, weight in there.values()):
-        return found
-    return found | {"score": sum((figures[_PARTS[shown][1]] * values for shown, values in found.items()), np.zeros(len(items)))}
+    there = {shown: term for shown, term in _PARTS.items() if terms and all(term in each for each in terms)}
+    return {shown: np.array([each[term] for each in terms]) for shown, term in there.items()}
+
+
+def _chosen_scores(context: RoundContext, round_index: int, image_ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """By "score" the scores that chose the images, [n], NaN where one had none; empty where nothing was scored, so all are equal.
+
+    An item's utility will not do: it may be a distance or another quantity of the strategy.
+    """
+    scores = read_scores(context.files(round_index - 1).scores)
+    if not len(scores.values) or np.ptp(scores.values) == 0:
+        return {}
+    wanted = set(image_ids)
+    known = {image_id: value for image_id, value in zip(scores.image_ids, scores.values, strict=True) if image_id in wanted}
+    return {"score": np.array([known.get(image_id, np.nan) for image_id in image_ids])}
 
 
 def _weights(context: RoundContext, round_index: int, new_losses: Mapping[str, float]) -> dict[str, float] | None:

@@ -151,7 +151,8 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
     """The round's images: those to be asked about again, those that people want, the strategy's picks, and a random draw for val."""
     config, strategy = context.config, registry.strategy_of(context.config.strategy)
     scored = read_scored_pool(context.files(round_index - 1), with_boxes=strategy.uses_boxes)
-    candidates = partial(scored.candidates, round_index, cost=config.cost, labeled_class_counts=settled.class_counts(len(context.classes)))
+    counts, fidelity = settled.class_counts(len(context.classes)), _fidelity(context, round_index)
+    candidates = partial(scored.candidates, round_index, cost=config.cost, labeled_class_counts=counts, fidelity=fidelity)
     pool = set(context.store.pool_ids()) - settled.since
     budget, images = round_budget(context, lambda: candidates(pool))
     drawn = _validation(context, round_index, pool - settled.before.keys(), images)
@@ -170,6 +171,12 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
     facts = SelectFacts(strategy=config.strategy.name, candidates=len(offered), requeued=len(requeued), seconds=seconds)
     facts = replace(facts, wanted=budget.amount if short else None, by_people=len(wanted) or None)
     return Query(round_index, tuple(_readable(context, [*drawn, *requeued, *wanted, *picks]))), facts
+
+
+def _fidelity(context: RoundContext, round_index: int) -> float | None:
+    """How well scores have predicted true losses, in the latest round that shows it; None where none does."""
+    found = (context.committed(number).audit.fidelity.get("score") for number in range(round_index - 1, 0, -1))
+    return next((fidelity for fidelity in found if fidelity is not None), None)
 
 
 def _readable(context: RoundContext, items: list[QueryItem]) -> list[QueryItem]:

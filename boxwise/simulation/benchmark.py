@@ -22,7 +22,7 @@ from boxwise.data.datasets import detect_format, read_dataset
 from boxwise.data.digits import make_digits
 from boxwise.data.formats.base import Dataset
 from boxwise.data.formats.names import FORMATS
-from boxwise.data.splits import PUBLISHED_SPLITS, with_splits
+from boxwise.data.splits import PUBLISHED_SPLITS, with_few_val, with_splits
 from boxwise.errors import BoxwiseError, ConfigError, StudyError, unknown
 from boxwise.files import replacing
 from boxwise.results.facts import Cell
@@ -35,6 +35,8 @@ INDEX = "panels.json"
 _DIGITS_SEED = 7
 _NOTHING = Dataset((), (), {})
 OnEvent = Callable[[str, Message], None]  # panel, message
+OnPlans = Callable[[Sequence[Plan]], None]
+OnCheck = Callable[[Panel], None]  # a panel with the cells that are finished
 OnPanel = Callable[[Path, Sequence[Cell], Sequence[Panel]], None]  # a panel's folder, all its cells, all panels so far
 Progress = Callable[[int, int], None]
 
@@ -45,6 +47,7 @@ class DataSource(Section):
     digits: int | None = Field(None, ge=20, description="compose so many digit scenes; no folder is needed")
     path: Path | None = None
     format: str | None = Field(None, description="voc, coco, yolo, cvat, voc0712 or coco2017; guessed when not given")
+    val: int | None = Field(None, ge=1, description="so many of its val images stay, drawn once and for all; the others join the pool")
     overrides: tuple[str, ...] = Field((), description="key=value, over the grid's config and below a detector's")
 
     @model_validator(mode="after")
@@ -62,7 +65,8 @@ class DataSource(Section):
 class Preset(Section):
     """A grid: every data set with every detector, every arm and seed. detectors: name in the results → config overrides.
 
-    arms: "all" is every arm that has a name, but those in `without`.
+    arms: "all" is every arm that has a name, but those in `without`. checks: arms that show whether training has converged and labels
+    matter, which are run first, beside the baseline, with the first `check_seeds` seeds.
     """
 
     name: str
@@ -71,6 +75,8 @@ class Preset(Section):
     detectors: dict[str, tuple[str, ...]] = Field(min_length=1)
     arms: tuple[str, ...] = Field(min_length=1)
     without: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    check_seeds: int = Field(2, ge=1)
     seeds: int = Field(6, ge=1)
     baseline: str = "random"
     config: dict[str, Any] = Field(default_factory=dict)
@@ -143,7 +149,9 @@ def benchmark(
     overrides: Sequence[str] = (),
     jobs: int = 1,
     cluster: Cluster | None = None,
+    on_plans: OnPlans | None = None,
     on_event: OnEvent | None = None,
+    on_check: OnCheck | None = None,
     on_panel: OnPanel | None = None,
     progress: Progress | None = None,
 ) -> list[Panel]:
@@ -151,18 +159,38 @@ def benchmark(
 
     overrides: config of every cell, above the grid's own. jobs: cells side by side; on one GPU each process simply takes its share of it.
     cluster: where the cells run instead.
-    on_panel: called when a panel is done. Raises BoxwiseError before any training for an unknown arm, detector, key or baseline, and for a
-    data set that cannot be read, is too small, or is not the one that the folder holds cells of.
+    on_plans: called with all that will be run one after the other, before anything is. on_check: when the checks of a panel are done,
+    before its other cells. on_panel: when a panel is done. Raises BoxwiseError before any training for an unknown arm, detector, key or
+    baseline, and for a data set that cannot be read, is too small, or is not the one that the folder holds cells of.
     """
-    plans = _with_data(_plans(preset, out, overrides), preset, out, progress)
+    plans = plans_of(preset, out, overrides=overrides, progress=progress)
+    if on_plans is not None:
+        on_plans([part for plan in plans.values() for part in parts_of(plan, preset)])
     cells: dict[Path, list[Cell]] = {}
     for (name, detector), plan in plans.items():
         _list_panel(out, plan.folder.name, name, detector)
-        run_cells(plan, jobs=jobs, cluster=cluster, on_event=None if on_event is None else _on_panel_event(on_event, plan.folder.name))
+        tell = None if on_event is None else _on_panel_event(on_event, plan.folder.name)
+        for part in parts_of(plan, preset):
+            run_cells(part, jobs=jobs, cluster=cluster, on_event=tell)
+            if part is not plan and on_check is not None:
+                on_check(Panel(name, detector, [cell for cell in read_simulation(plan.folder) if cell.finished]))
         cells = _read_cells(out, known=cells)
         if on_panel is not None:
             on_panel(plan.folder, cells[plan.folder], _panels(out, cells))
     return _panels(out, cells)
+
+
+def plans_of(preset: Preset, out: Path, *, overrides: Sequence[str] = (), progress: Progress | None = None) -> dict[tuple[str, str], Plan]:
+    """The simulation of each data set and detector, with its data, as `benchmark` runs it; raises as that does."""
+    return _with_data(_plans(preset, out, overrides), preset, out, progress)
+
+
+def parts_of(plan: Plan, preset: Preset) -> list[Plan]:
+    """What is run one after the other: the checks of a panel, if there are any, and all its arms."""
+    if not preset.checks:
+        return [plan]
+    arms = tuple(dict.fromkeys((preset.baseline, *preset.checks)))
+    return [replace(plan, arms=arms, seeds=plan.seeds[: preset.check_seeds]), plan]
 
 
 def read_benchmark(out: Path) -> list[Panel]:
@@ -227,7 +255,8 @@ def _check_path(source: DataSource) -> None:
 def _read_with_splits(source: DataSource, name: str, data: Path, progress: Progress | None) -> Dataset:
     dataset = read_source(source, _digits_folder(source, name, data), progress=progress)
     try:
-        return with_splits(dataset)
+        whole = with_splits(dataset)
+        return whole if source.val is None else with_few_val(whole, source.val)
     except StudyError as error:
         raise StudyError(f"data set {name!r} ({source.path}): {error}") from None
 
@@ -249,7 +278,7 @@ def _plans(preset: Preset, out: Path, overrides: Sequence[str]) -> dict[tuple[st
         for detector, own in preset.detectors.items():
             config = _config(preset, (*source.overrides, *own, *overrides))
             plan = Plan(_NOTHING, config, preset.arms, tuple(range(preset.seeds)), out / f"{name}_{detector}")
-            for arm in preset.arms:
+            for arm in (*preset.arms, *preset.checks):
                 cell = plan.cell_config(arm, 0)
                 blind = cell.ask.model_copy(update={"certain_of": {}})  # it names classes, which are known once the data are read
                 check(cell.model_copy(update={"ask": blind}), (), simulated=True)

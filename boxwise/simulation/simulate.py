@@ -79,6 +79,10 @@ class Plan:
             trunks[name] = Trunk(self.folder / "cells" / name, config, (*before, arm))
         return list(trunks.values())
 
+    def name_of(self, trunk: Trunk) -> str:
+        """Whose first round it is, in events."""
+        return "all arms" if trunk.arms == self.arms else ", ".join(trunk.arms)
+
 
 @dataclass(frozen=True)
 class Trunk:
@@ -219,7 +223,7 @@ def _run_trunk(plan: Plan, trunk: Trunk, on_event: OnEvent | None) -> None:
         if study.store.position[1] is Phase.ANNOTATE:
             study.answer(annotator)
         number, phase = study.store.position
-        show = _tagged("all arms" if trunk.arms == plan.arms else ", ".join(trunk.arms), config.seed, on_event)
+        show = _tagged(plan.name_of(trunk), config.seed, on_event)
         study.step(on_event=show)
         show(_finished(study, number, phase))
     study.store.close()

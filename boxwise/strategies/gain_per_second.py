@@ -1,4 +1,4 @@
-"""Our own strategy: what an image is expected to teach, for each second that a person spends on it.
+"""Our own strategy: cover the pool first, then go by what an image is expected to teach for each second that a person spends on it.
 
 Returns images greedily, each worth less as what it shows is chosen or labelled already. Knows nothing of detectors, stores or labels
 of the pool.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
@@ -24,37 +25,53 @@ Values = NDArray[np.float64]
 
 
 class GainPerSecond:
-    """Picks the largest score · rarity · novelty / seconds, and looks again after each pick.
+    """Picks the largest distance^novelty · ((1 - w) + w · gain / mean gain), and looks again after each pick.
 
-    - score: from the scorer, by rank in the pool; meant for `forecast`, the detection loss to be expected per object.
-    - rarity: objects expected on the image, those of class c worth (n̄ / n_c)^rarity, where n_c objects are labelled or expected on earlier
-      picks and n̄ is the mean over classes. So the product with the score is a loss summed over objects.
-    - novelty: distance of the image's embedding to the nearest labelled or picked one, as a share of the pool's mean distance to what is
-      labelled, at most 1, to the power `novelty`: a near-duplicate of anything is worth nothing.
-    - seconds: what a person is expected to need; 1 for all unless `per_second`.
+    - distance: of the image's embedding to the nearest labelled or picked one, so a duplicate of anything is worth nothing. Alone it is
+      k-center (Sener & Savarese, ICLR 2018).
+    - w: `weight`; "fidelity" is Spearman's ρ between the scores and the true losses of the images labelled last, at least 0. Before any is
+      known it is 0: a detector of the first rounds says little of what it does not know, so the pool is covered.
+    - gain = score · objects / seconds, the mean that of the pool before the first pick. score: from the scorer, by its place between the
+      pool's lowest and highest; meant for `forecast`, the detection loss to be expected per object. objects: those expected on the image,
+      one of class c worth 1 / (n_c + 1)^rarity, where n_c are labelled or expected on earlier picks. seconds: what a person is expected to
+      need, by the same objects; 1 for all unless `per_second`.
 
-    An exponent of 0 leaves a part out, which is how the parts are ablated. The utility is the value at the pick. O(budget · pool · (dim +
-    classes)) time, no forward pass but those over the pool and over what is labelled.
+    The parts are left out by novelty=0, rarity=0, per_second=False and weight=0 (k-center) or 1 (gain from the start), which is how they
+    are ablated. The utility is the value at the pick. O(budget · pool · (dim + classes)) time, no forward pass but those over the pool and
+    over what is labelled.
     """
 
     uses_embeddings = True
     uses_boxes = False
 
-    def __init__(self, *, rarity: float = 0.5, novelty: float = 1.0, per_second: bool = True) -> None:
-        self.rarity, self.novelty, self.per_second = rarity, novelty, per_second
+    def __init__(
+        self, *, rarity: float = 0.5, novelty: float = 1.0, per_second: bool = True, weight: float | Literal["fidelity"] = "fidelity"
+    ) -> None:
+        self.rarity, self.novelty, self.per_second, self.weight = rarity, novelty, per_second, weight
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
         order = rng.permutation(len(candidates))  # ties: the first in a random order
         objects, have = _objects(candidates)
         worth = (_scores(candidates) / self._seconds(candidates))[order]
-        reach = Reach.of(candidates.embeddings[order], candidates.labeled_embeddings) if self.novelty else None
-        pool = _Worth(worth, objects[order], have.copy(), self.rarity, reach, _usual(reach), self.novelty)
-        picks, utility = greedy(pool, budget.costs(candidates)[order], amount=budget.amount, choose=lambda values: int(values.argmax()))
-        return candidates.query(order[picks].tolist() if picks else [], utility=utility * _levels(objects[order[picks]], have, self.rarity))
+        pool = _Worth(worth, objects[order], have, self.rarity, self._reach(candidates, order), self.novelty, self._weight(candidates))
+        picks, utility = greedy(
+            pool.relative(), budget.costs(candidates)[order], amount=budget.amount, choose=lambda values: int(values.argmax())
+        )
+        return candidates.query(order[picks].tolist() if picks else [], utility=utility)
+
+    def _weight(self, candidates: Candidates) -> float:
+        return max(candidates.fidelity or 0.0, 0.0) if self.weight == "fidelity" else self.weight
 
     def _seconds(self, candidates: Candidates) -> Values:
         known = self.per_second and len(candidates.seconds) == len(candidates)
         return np.maximum(candidates.seconds, 1.0) if known else np.ones(len(candidates))
+
+    def _reach(self, candidates: Candidates, order: NDArray[np.intp]) -> Reach | None:
+        """The distances of the images in `order`; None where they take no part, or everything lies on one point."""
+        if not self.novelty:
+            return None
+        reach = Reach.of(candidates.embeddings[order], candidates.labeled_embeddings)
+        return reach if reach.squared.any() else None
 
 
 def _scores(candidates: Candidates) -> Values:
@@ -74,9 +91,9 @@ def _objects(candidates: Candidates) -> tuple[Values, Values]:
 
 @dataclass
 class _Worth:
-    """The product for some images. worth: score / seconds [N]. expected: objects [N, C]. have: those labelled and picked [C].
+    """The value of some images. worth: score / seconds [N]. expected: objects [N, C]. have: those labelled and picked [C].
 
-    An object of class c counts 1 / (n_c + 1)^rarity here, one of each taken as known; n̄ is the same for all images: see `_levels`.
+    reach: distances to what is labelled and picked; None: all alike.
     """
 
     worth: Values
@@ -84,35 +101,29 @@ class _Worth:
     have: Values
     rarity: float
     reach: Reach | None
-    usual: float
     novelty: float
+    weight: float
 
     def values(self) -> Values:
-        objects: Values = self.expected @ (self.have + 1) ** -self.rarity
-        return self.worth * objects * self._news()
+        return self._distances() * (1 - self.weight + self.weight * self._gains())
 
     def take(self, rows: NDArray[np.intp]) -> _Worth:
         reach = None if self.reach is None else self.reach.take(rows)
         return replace(self, worth=self.worth[rows], expected=self.expected[rows], have=self.have.copy(), reach=reach)
 
     def pick(self, pool: _Worth, rows: Sequence[int]) -> None:
-        self.have += pool.expected[rows].sum(axis=0)
+        self.have = self.have + pool.expected[rows].sum(axis=0)
         if self.reach is not None and pool.reach is not None:
             self.reach.pick(pool.reach, rows)
 
-    def _news(self) -> Values | float:
-        """Distances as a share of the `usual` one, at most 1, to the power `novelty`; 1 where everything lies on one point."""
-        if self.reach is None or self.usual == 0:
-            return 1.0
-        return np.minimum(np.sqrt(self.reach.squared.astype(np.float64)) / self.usual, 1.0) ** self.novelty
+    def relative(self) -> _Worth:
+        """The same with gains as shares of their mean; without them where nothing is expected anywhere."""
+        usual = float(self._gains().sum()) / max(len(self.worth), 1)
+        return replace(self, worth=self.worth / usual) if usual > 0 else replace(self, weight=0.0)
 
+    def _gains(self) -> Values:
+        gains: Values = self.worth * (self.expected @ (self.have + 1) ** -self.rarity)
+        return gains
 
-def _usual(reach: Reach | None) -> float:
-    """The pool's mean distance to what is labelled."""
-    return float(np.sqrt(reach.squared).mean()) if reach is not None and len(reach.squared) else 1.0
-
-
-def _levels(picked: Values, have: Values, rarity: float) -> Values:
-    """(n̄ + 1)^rarity at each pick, which makes an object of the average class count 1; from the objects picked [n, C], those had [C]."""
-    before = have.sum() + np.cumsum(picked.sum(axis=1)) - picked.sum(axis=1)
-    return np.asarray((before / len(have) + 1) ** rarity)
+    def _distances(self) -> Values:
+        return np.ones(len(self.worth)) if self.reach is None else self.reach.squared.astype(np.float64) ** (self.novelty / 2)

@@ -109,7 +109,7 @@ class TestGainAndSeconds:
             class_counts=of_class,
             labeled_class_counts=np.ones(2),
         )
-        return GainPerSecond(rarity=0, novelty=0).select(candidates, Budget(len(ids)), rng=np.random.default_rng(0))
+        return GainPerSecond(rarity=0, novelty=0, weight=1).select(candidates, Budget(len(ids)), rng=np.random.default_rng(0))
 
     def test_weak_clutter_is_not_worth_more_than_real_objects(self):
         clutter = found(*(([40 * slot, 0, 40 * slot + 30, 30], CAT, 0.2) for slot in range(20)))
@@ -119,5 +119,5 @@ class TestGainAndSeconds:
     def test_an_image_that_shows_nothing_is_worth_what_val_says_it_hides(self):
         full = {str(row): found((SPOT, CAT, 0.9)) for row in range(50)}
         counts = ObjectCounts.fit(full, {image_id: Boxes([SPOT], [CAT]) for image_id in full}, 2)  # nothing is ever missed
-        item = self.order(counts, [Boxes.empty(2)]).items[0]
-        assert item.utility < 0.01
+        shown, hidden = self.order(counts, [Boxes.empty(2), found((SPOT, CAT, 0.9))]).items
+        assert shown.image_id == "b" and hidden.utility < 0.05 * shown.utility

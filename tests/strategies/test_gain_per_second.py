@@ -4,11 +4,12 @@ import pytest
 from boxwise.records import Scores
 from boxwise.strategies.base import Budget, Candidates
 from boxwise.strategies.gain_per_second import GainPerSecond
+from boxwise.strategies.k_center import KCenter
 
 FAR = np.eye(4, dtype=np.float32)
 
 
-def candidates(values=(0, 0, 0, 0), *, counts=((1, 1),) * 4, labeled=(0, 0), seconds=(10, 10, 10, 10), embeddings=FAR, known=None):
+def candidates(values=(0, 0, 0, 0), *, counts=((1, 1),) * 4, labeled=(0, 0), seconds=(10,) * 4, embeddings=FAR, known=None, fidelity=1.0):
     ids = tuple("abcd")
     return Candidates(
         1,
@@ -20,6 +21,7 @@ def candidates(values=(0, 0, 0, 0), *, counts=((1, 1),) * 4, labeled=(0, 0), sec
         seconds=np.array(seconds, float),
         class_counts=np.array(counts, float),
         labeled_class_counts=np.array(labeled, float),
+        fidelity=fidelity,
     )
 
 
@@ -56,18 +58,51 @@ def test_a_duplicate_of_what_is_labelled_or_picked_comes_last():
     assert order(given, 1, novelty=0) == "a"
 
 
+# By distance from the origin, which is labelled: d, c, b, a. By score: a, b, c, d, all else equal.
+APART = {"values": (3, 2, 1, 0), "embeddings": np.diag([1, 2, 3, 4]), "known": np.zeros((1, 4))}
+
+
+class TestWeight:
+    @pytest.mark.parametrize("fidelity", [None, 0.0, -0.6])
+    def test_without_fidelity_it_is_k_center_and_nothing_that_the_detector_says_counts(self, fidelity):
+        unlike = {"counts": ((9, 9), (5, 5), (1, 1), (0, 0)), "seconds": (1, 1, 5, 90), "labeled": (30, 2)}
+        given = candidates(**APART, **unlike, fidelity=fidelity)
+        cover = KCenter().select(given, Budget(4), rng=np.random.default_rng(0))
+        assert order(given) == "".join(cover.image_ids) == "dcba"
+        picked = GainPerSecond().select(given, Budget(4), rng=np.random.default_rng(0))
+        assert [item.utility for item in picked.items] == pytest.approx([item.utility for item in cover.items])
+
+    def test_of_full_fidelity_goes_by_the_gain_and_the_distance(self):
+        assert order(candidates(**APART, fidelity=1.0), 1) == "b"  # 2/3 of the score at twice the distance
+        assert order(candidates(**APART, fidelity=1.0), novelty=0) == "abcd"
+
+    def test_grows_with_fidelity(self):
+        given = {**APART, "values": (9, 1, 0, 0)}
+        assert [order(candidates(**given, fidelity=fidelity), 1) for fidelity in (0.1, 0.6, 0.9)] == ["d", "a", "a"]
+
+    def test_that_is_given_is_not_measured(self):
+        assert order(candidates(**APART, fidelity=0.0), novelty=0, weight=1) == "abcd"
+        assert order(candidates(**APART, fidelity=1.0), weight=0) == "dcba"
+
+
 def test_value_at_the_pick_worked_out_by_hand():
-    given = candidates([0, 1, 0, 0], counts=((0, 0), (2, 0), (0, 0), (0, 0)), labeled=(3, 0), seconds=(9, 16, 9, 9), known=[FAR[0]])
+    given = candidates([0, 1, 0, 0], counts=((0, 0), (2, 0), (0, 0), (0, 0)), labeled=(3, 0), known=[FAR[0]], fidelity=0.25)
     (item,) = GainPerSecond().select(given, Budget(1), rng=np.random.default_rng(0)).items
-    usual = (0 + 3 * np.sqrt(2)) / 4  # so the novelty of b, sqrt(2) away, is held to 1
-    assert usual < np.sqrt(2)
-    rarity = (2.5 / 4) ** 0.5
     assert item.image_id == "b"
-    assert item.utility == pytest.approx(2 * rarity / 16)
+    assert item.utility == pytest.approx(np.sqrt(2) * (0.75 + 0.25 * 4))  # all of the pool's gain is b's, so four times the mean
+
+
+def test_where_nothing_is_expected_it_covers():
+    given = candidates(counts=((0, 0),) * 4, embeddings=np.diag([1, 2, 3, 4]), known=np.zeros((1, 4)))
+    assert order(given) == "dcba"
+
+
+def test_where_all_look_alike_the_gain_alone_decides():
+    assert order(candidates([1, 4, 2, 3], embeddings=np.ones((4, 4)), known=np.ones((1, 4)))) == "bdca"
 
 
 def test_without_classes_it_goes_by_expected_boxes():
     ids = ("a", "b")
     nothing = np.zeros((2, 3), np.float32)
-    given = Candidates(1, ids, Scores(ids, np.zeros(2)), nothing, nothing[:0], np.array([1.0, 5.0]))
+    given = Candidates(1, ids, Scores(ids, np.zeros(2)), nothing, nothing[:0], np.array([1.0, 5.0]), fidelity=1.0)
     assert order(given, 1) == "b"

@@ -30,7 +30,16 @@ def picked(strategy, given, amount):
     return query.image_ids, [item.utility for item in query.items]
 
 
-@pytest.mark.parametrize("strategy", [KCenter(), GainPerSecond(), GainPerSecond(novelty=0), GainPerSecond(rarity=0, per_second=False)])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        KCenter(),
+        GainPerSecond(weight=0.5),
+        GainPerSecond(weight=1),
+        GainPerSecond(weight=1, novelty=0),
+        GainPerSecond(weight=0.8, rarity=0, per_second=False),
+    ],
+)
 @pytest.mark.parametrize("size", [1, 7, 60])
 def test_a_short_list_makes_the_same_picks(strategy, size, monkeypatch):
     given = candidates(np.random.default_rng(2), clustered(np.random.default_rng(1)))

@@ -1,0 +1,154 @@
+"""What a simulation has left to train, known before it starts, and how fast this machine trains.
+
+Returns the trainings that are left, seconds, and how much of them is done. Trains nothing but a moment, to see how long a step takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+
+from boxwise import registry
+from boxwise.artifacts.facts import Round
+from boxwise.config import DetectorConfig, StudyConfig, TrainConfig, resolve
+from boxwise.data.formats.base import Dataset
+from boxwise.detectors.recipe import training_steps
+from boxwise.records import Phase, Sample, Split
+from boxwise.runtime import choose_device, prepare
+from boxwise.simulation.simulate import Plan
+from boxwise.study import Study
+
+_TRIED = (2, 10)  # steps of the two short trainings that are timed
+
+Key = tuple[str, int, int]  # who trains, as the events of a simulation say it; the seed; the round
+Whole = tuple[str, str, int, int]  # the panel before it
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training that is left. shown: images that it looks at in all its steps, at most; val can end it sooner."""
+
+    detector: DetectorConfig
+    shown: int
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is left of a simulation: `unfinished` of its `cells`, and their trainings."""
+
+    cells: int
+    unfinished: int
+    trainings: Mapping[Key, Training]
+
+
+def outlooks(plans: Iterable[Plan]) -> list[Outlook]:
+    """What is left of each plan when those before it are done; their data sets have their splits.
+
+    What a cell may end early by is not foreseen: it is the most there can be.
+    """
+    counted: set[Path] = set()
+    return [_outlook(plan, counted) for plan in plans]
+
+
+def _outlook(plan: Plan, counted: set[Path]) -> Outlook:
+    """counted: folders of cells and trunks that an earlier plan does; this one's are added."""
+    trainings: dict[Key, Training] = {}
+    cells = unfinished = 0
+    for seed in plan.seeds:
+        for trunk in plan.trunks(seed):
+            forked = all(plan.cell_folder(arm, seed).exists() for arm in trunk.arms)
+            if trunk.folder not in counted and not forked and 0 not in _trained(_rounds(trunk.folder)):
+                trainings[plan.name_of(trunk), seed, 0] = _training(plan.dataset, trunk.config, 0)
+            fresh = [arm for arm in trunk.arms if plan.cell_folder(arm, seed) not in counted]
+            counted |= {trunk.folder, *(plan.cell_folder(arm, seed) for arm in fresh)}
+            cells += len(fresh)
+            for arm in fresh:
+                config, rounds = plan.cell_config(arm, seed), _rounds(plan.cell_folder(arm, seed))
+                if any(one.select.ended or one.score.ended for one in rounds):
+                    continue
+                unfinished += 1
+                left = set(range(1, config.budget.rounds + 1)) - _trained(rounds)
+                trainings |= {(arm, seed, number): _training(plan.dataset, config, number) for number in sorted(left)}
+    return Outlook(cells, unfinished, trainings)
+
+
+def _rounds(folder: Path) -> Sequence[Round]:
+    """What a cell or trunk has done; nothing where there is none."""
+    if not (folder / "config.yaml").exists():
+        return ()
+    study = Study.open(folder)
+    try:
+        return study.rounds()
+    finally:
+        study.store.close()
+
+
+def _trained(rounds: Iterable[Round]) -> set[int]:
+    return {one.round for one in rounds if one.done(Phase.TRAIN)}
+
+
+def _training(dataset: Dataset, config: StudyConfig, number: int) -> Training:
+    members = registry.scorer_options(config.scorer).further_members() + (config.train.folds + 1 if config.train.folds else 1)
+    steps = training_steps(images_by(dataset, config, number), config.train)
+    return Training(config.detector, members * steps * config.train.batch)
+
+
+def images_by(dataset: Dataset, config: StudyConfig, number: int) -> int:
+    """About how many images are labelled by a round: exactly so where the budget counts images, else by what one costs in the mean."""
+    pool = [record.image_id for record in dataset.images if record.split is Split.TRAIN]
+    budget, cost = config.budget, config.cost
+    boxes = float(np.mean([len(dataset.labels[image_id]) for image_id in pool])) if pool else 0.0
+    seconds = cost.look + cost.draw * boxes
+    usual = {"images": 1.0, "boxes": boxes, "seconds": seconds, "money": seconds * cost.per_hour / 3600}[budget.unit]
+    given = resolve(budget.per_round, len(pool), "budget.per_round")
+    each = given if isinstance(budget.per_round, str) else given / max(usual, 1e-9)
+    return min(len(pool), resolve(budget.initial, len(pool), "budget.initial") + round(number * each))
+
+
+def seconds_an_image(plan: Plan, detector: DetectorConfig) -> float:
+    """What showing one image in training takes here with the detector; images of the plan's pool, of which it has one at least.
+
+    From two trainings of different length, so that what every training begins and ends with does not count.
+    """
+    prepare(plan.config.threads)
+    network = registry.build_detector(plan.dataset.classes, detector, seed=0, device=choose_device(plan.config.device))
+    pool = [record for record in plan.dataset.images if record.split is Split.TRAIN][: plan.config.train.batch]
+    samples = [Sample(record, plan.dataset.labels[record.image_id]) for record in pool]
+    took = []
+    for steps in _TRIED:
+        began = monotonic()
+        network.fit(samples, (), _short(plan.config.train, steps), seed=0)
+        took.append(monotonic() - began)
+    return max(took[1] - took[0], 0.0) / ((_TRIED[1] - _TRIED[0]) * plan.config.train.batch)
+
+
+def _short(config: TrainConfig, steps: int) -> TrainConfig:
+    return config.model_copy(update={"min_steps": steps, "max_steps": steps, "length": 1.0, "folds": 0, "ap_shift": 0.0})
+
+
+def seconds_of(plans: Iterable[tuple[Plan, Outlook]]) -> Iterator[float]:
+    """What the trainings left of each plan take here one after the other, at most; each detector is tried once."""
+    for plan, left in plans:
+        paces = {training.detector.model_dump_json(): training.detector for training in left.trainings.values()}
+        measured = {key: seconds_an_image(plan, detector) for key, detector in paces.items()}
+        yield sum(training.shown * measured[training.detector.model_dump_json()] for training in left.trainings.values())
+
+
+class Countdown:
+    """How many of the trainings are done, and how long the others take at the pace so far."""
+
+    def __init__(self, trainings: Mapping[Whole, Training]) -> None:
+        self._left = {key: training.shown * (training.detector.imgsz or 0) ** 2 or training.shown for key, training in trainings.items()}
+        self._all, self._done, self._began = len(self._left), 0.0, monotonic()
+
+    def finish(self, key: Whole) -> tuple[int, int, float] | None:
+        """(done, all, seconds left) after the training `key`; None where it is none of these."""
+        if key not in self._left:
+            return None
+        self._done += self._left.pop(key)
+        pace = (monotonic() - self._began) / self._done
+        return self._all - len(self._left), self._all, pace * sum(self._left.values())
