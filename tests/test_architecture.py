@@ -18,6 +18,7 @@ FLOORS = [
     ["annotation", "detectors", "strategies", "policies"],
     ["artifacts"],
     ["scorers"],
+    ["embedders"],
     ["registry"],
     ["rounds"],
     ["study"],
@@ -120,7 +121,7 @@ def test_only_what_trains_or_scores_imports_torch():
         if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] in ("torch", "torchvision") for alias in node.names))
         or (isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ("torch", "torchvision"))
     }
-    assert importing <= {"detectors", "scorers", "runtime", "simulation", "testing"}
+    assert importing <= {"detectors", "scorers", "embedders", "runtime", "simulation", "testing"}
 
 
 @pytest.mark.parametrize(

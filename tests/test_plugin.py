@@ -18,6 +18,13 @@ PACKAGE = Path(__file__).parent / "plugin"
 METHODS = (
     *("detector.name=bright_box", "scorer.name=brightness", "scorer.brightness.wanted=bright"),
     *("strategy.name=crowded", "strategy.crowded.most=3", "policy.name=newest"),
+    *(
+        "strategy.duplicates=0.999",
+        "embedding.name=colours",
+        "embedding.colours.cells=2",
+        "cold_start.name=k_center",
+        "cold_start.embedding=colours",
+    ),
 )
 
 
@@ -75,7 +82,7 @@ def hand_in(run, digits, tmp_path, number):
 
 def test_its_methods_are_listed_with_their_options(run):
     listed = json.loads(run("methods", "--json").stdout)
-    names = {"detectors": "bright_box", "scorers": "brightness", "strategies": "crowded", "policies": "newest"}
+    names = {"detectors": "bright_box", "scorers": "brightness", "strategies": "crowded", "policies": "newest", "embedders": "colours"}
     assert all(listed[kind][name]["package"] == "boxwise-example" for kind, name in names.items())
     assert listed["strategies"]["crowded"]["options"]["most"]["default"] == 100
     assert "strategy.crowded.most" in run("methods", "crowded").stdout
@@ -100,6 +107,7 @@ def test_a_study_of_nothing_else_runs_to_its_end(run, images, digits, tmp_path):
     ended = run("run", "study")
     assert ended.returncode == 0 and "The study is done" in ended.stdout, ended.stderr
     assert "newest trains on 2 images" in ended.stdout
+    assert [path.name.partition("-")[0] for path in (tmp_path / "study" / "embeddings").iterdir() if path.is_dir()] == ["colours"]
 
 
 @pytest.mark.parametrize(
@@ -109,6 +117,7 @@ def test_a_study_of_nothing_else_runs_to_its_end(run, images, digits, tmp_path):
         ("strategy.crowded.most=0", "options of crowded: most.*greater than or equal to 1"),
         ("scorer.name=uncertainty", "scorer uncertainty needs an expected loss, which detector bright_box has not"),
         ("strategy.name=ppal", "strategy ppal needs features of single boxes, which detector bright_box has not"),
+        ("embedding.colours.cells=0", "options of colours: cells.*greater than or equal to 1"),
         ("policy.name=newst", "Unknown policy 'newst'. Did you mean 'newest'"),
         ("strategy.crowdd.most=3", "Unknown strategy with options in strategy 'crowdd'. Did you mean 'crowded'"),
     ],

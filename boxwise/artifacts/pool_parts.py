@@ -24,8 +24,16 @@ from boxwise.files import replacing
 from boxwise.records import ImageRecord, Inspection
 
 _TERM, _EMBEDDING, _BOX_EMBEDDINGS = "term:", "embedding", "box_embeddings"
+_USUAL_PARTS = 1024  # about so many parts, unless they came out too small or too large
+_SMALLEST, _LARGEST = 128, 4096  # images of a part: files are to be few, and what a kill costs, too
 _UNREADABLE = b"boxwise unreadable"  # keys of the schema's metadata. JSON: image_id → message
 _DIMENSIONS = b"boxwise box dimensions"  # E of box embeddings, 0 where there are none
+
+
+def part_size(images: int, batch: int) -> int:
+    """Images of each part but the last, which may have fewer: whole batches, some 1,024 parts, but 128 to 4,096 images."""
+    wanted = min(max(images // _USUAL_PARTS, _SMALLEST), _LARGEST)
+    return -(-wanted // batch) * batch
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,11 @@ class RoundFolder:
         return self.path / "reconstructions.png"
 
 
+def embeddings_folder(study: Path) -> Path:
+    """Where the study in folder `study` keeps embeddings that no training changes, a folder for each embedder (kept_embeddings.py)."""
+    return study / "embeddings"
+
+
 def round_folder(study: Path, number: int) -> RoundFolder:
     """The files of round `number` of the study in folder `study`."""
     return RoundFolder(study / "rounds" / f"round_{number:02d}")

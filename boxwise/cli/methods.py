@@ -14,10 +14,12 @@ app = typer.Typer()
 
 @app.command()
 def methods(
-    which: Annotated[str | None, typer.Argument(metavar="[KIND|NAME]", help="detectors, scorers, strategies, policies, or a name.")] = None,
+    which: Annotated[
+        str | None, typer.Argument(metavar="[KIND|NAME]", help="detectors, scorers, strategies, policies, embedders, or a name.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """Every detector, scorer, strategy and policy: what it is, its paper, what it needs, what it costs beyond the pool pass."""
+    """Every detector, scorer, strategy, policy and embedder: what it is, its paper, what it needs, what it costs beyond the pool pass."""
     from boxwise.cli.console import say_json
 
     found = _found(which)
@@ -62,7 +64,7 @@ def _describe(kind: str, name: str) -> None:
 
     method, section = KINDS[kind][name], KINDS[kind].kind
     package = KINDS[kind].package_of(name)
-    say(f"{name}, a {section}{f' of the package {package}' if package else ''}: {method.about}.")
+    say(f"{name}, {'an' if section[0] in 'aeiou' else 'a'} {section}{f' of the package {package}' if package else ''}: {method.about}.")
     said = {"paper": method.paper, "needs": _words(method.needs), "has": _words(method.offers), "cost": method.cost}
     for key, words in said.items():
         if words:

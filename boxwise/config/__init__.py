@@ -14,7 +14,7 @@ from boxwise.config.loading import (
     preset_file,
     preset_names,
 )
-from boxwise.config.methods import PolicyConfig, ScorerConfig, ScorerOptions, StrategyConfig, VaeConfig
+from boxwise.config.methods import EmbeddingConfig, PolicyConfig, ScorerConfig, ScorerOptions, StrategyConfig, VaeConfig
 from boxwise.config.section import Choice, Options, Section
 from boxwise.config.sections import (
     AnnotatorConfig,
@@ -39,6 +39,7 @@ __all__ = [
     "ColdStartConfig",
     "CostConfig",
     "DetectorConfig",
+    "EmbeddingConfig",
     "ImagesConfig",
     "LabellingConfig",
     "Options",

@@ -1,10 +1,11 @@
-"""The sections that name a method, scorer, strategy and policy, with the options of each of boxwise's own methods.
+"""The sections that name a method, scorer, embedder, strategy and policy, with the options of each of boxwise's own methods.
 
 Returns validated values. Knows what an option means and what it makes a method need, not what the methods do: see registry.py.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -134,6 +135,24 @@ class ScorerConfig(Choice):
     mc_dropout: DropoutOptions = DropoutOptions()
     ensemble: EnsembleOptions = EnsembleOptions()
     forecast: ForecastOptions = ForecastOptions()
+
+
+class EfficientNetOptions(Options):
+    weights: Path | None = Field(None, description="a copy of the release's file on this computer; null: it is downloaded")
+
+
+class DinoOptions(Options):
+    weights: str = Field(
+        "facebook/dinov2-small", description="a name at the hub, a folder of save_pretrained, or a file of the model's tensors"
+    )
+
+
+class EmbeddingConfig(Choice):
+    """What images look alike by, for strategies that go by embeddings and for near-duplicates; round 0 has `cold_start.embedding`."""
+
+    name: str = Field("detector", description="which embedder; `boxwise methods embedders` lists them")
+    efficientnet_lite0: EfficientNetOptions = EfficientNetOptions()
+    dinov2_small: DinoOptions = DinoOptions()
 
 
 class ShortlistOptions(Options):

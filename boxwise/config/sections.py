@@ -114,7 +114,9 @@ class ColdStartConfig(Section):
     """Who is asked for in round 0, before there is a trained detector; the val images of that round are always drawn at random."""
 
     name: str = Field("random", description="the strategy that chooses the first images; one that needs no trained detector")
-    embedding: Literal["backbone", "vae"] = Field("backbone", description="pretrained features, or a VAE trained on the pool (scorer.vae)")
+    embedding: str = Field(
+        "backbone", description="an embedder that needs no trained detector, with its options under `embedding`; vae: as scorer.vae says"
+    )
 
 
 class BudgetConfig(Section):

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from boxwise.config.methods import PolicyConfig, ScorerConfig, StrategyConfig
+from boxwise.config.methods import EmbeddingConfig, PolicyConfig, ScorerConfig, StrategyConfig
 from boxwise.config.section import Section
 from boxwise.config.sections import (
     AnnotatorConfig,
@@ -41,6 +41,7 @@ class StudyConfig(Section):
     detector: DetectorConfig = DetectorConfig()
     train: TrainConfig = TrainConfig()
     scorer: ScorerConfig = ScorerConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
     strategy: StrategyConfig = StrategyConfig()
     cold_start: ColdStartConfig = ColdStartConfig()
     ask: AskConfig = AskConfig()

@@ -34,19 +34,23 @@ from boxwise.errors import BoxwiseError
 log = logging.getLogger(__name__)
 
 BACKGROUND = "__background__"
+_WAYS_OUT = (
+    "put a copy of that file at {file}, or name it with detector.weights=FILE; detector.pretrained=imagenet starts from a backbone (SSD, "
+    "Faster R-CNN), detector.pretrained=none from random weights"
+)
 NEW_ROWS = 0.01  # standard deviation of the weights of new rows
 
 
 @dataclass(frozen=True)
 class Release:
-    """A detector trained on COCO by its authors.
+    """A file of weights that its authors have released, mostly of a detector trained on COCO.
 
-    sha256: of the file, or its first digits, which is all that torchvision's file names tell. rows: what each row of the class head is for.
+    sha256: of the file, or its first digits, which is all that some file names tell. rows: what each row of the class head is for.
     """
 
     url: str
     sha256: str
-    rows: tuple[str, ...]
+    rows: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path:
@@ -116,8 +120,8 @@ def _of_hub(name: str, folder: Path | None) -> tuple[Mapping[str, Tensor], tuple
     return released(name, folder)
 
 
-def downloaded(release: Release) -> Path:
-    """The release's file, fetched and checked if it is not there yet."""
+def downloaded(release: Release, ways_out: str = _WAYS_OUT) -> Path:
+    """The release's file, fetched and checked if it is not there yet. Raises BoxwiseError with `ways_out`, in which {file} is its place."""
     if release.file.is_file():
         return release.file
     log.info("downloading %s", release.url)
@@ -125,11 +129,7 @@ def downloaded(release: Release) -> Path:
         release.file.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(release.url, str(release.file), hash_prefix=release.sha256, progress=False)
     except (URLError, OSError, RuntimeError) as error:
-        raise BoxwiseError(
-            f"{release.url}: cannot be downloaded ({error}). Ways out: put a copy of that file at {release.file}, or name it with "
-            "detector.weights=FILE; detector.pretrained=imagenet starts from a backbone (SSD, Faster R-CNN), detector.pretrained=none from "
-            "random weights."
-        ) from None
+        raise BoxwiseError(f"{release.url}: cannot be downloaded ({error}). Ways out: {ways_out.format(file=release.file)}.") from None
     return release.file
 
 

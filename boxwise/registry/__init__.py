@@ -1,21 +1,32 @@
-"""The only place where names become objects: detectors, scorers, strategies, policies, and the arms of a comparison.
+"""The only place where names become objects: detectors, scorers, strategies, policies, embedders, and the arms of a comparison.
 
 Methods of boxwise are named in builtin.py; those of installed packages come by the entry points boxwise.detectors, boxwise.scorers,
-boxwise.strategies and boxwise.policies, each a `Method`. An unknown name prints the known ones. Importing this imports no method.
+boxwise.strategies, boxwise.policies and boxwise.embedders, each a `Method`. An unknown name prints the known ones. Importing this imports
+no method.
 """
 
 from boxwise.config import Options, ScorerOptions
 from boxwise.registry.arms import ARMS, ASK_MODES, arm_overrides
-from boxwise.registry.building import build_detector, cold_start_of, go_on_from, load_detector, policy_of, scorer_of, strategy_of
+from boxwise.registry.building import (
+    build_detector,
+    cold_start_of,
+    embedder_of,
+    go_on_from,
+    load_detector,
+    policy_of,
+    scorer_of,
+    strategy_of,
+)
 from boxwise.registry.checking import check, needs_of, needs_oracle, options_of, role_of, scorer_options, settled
 from boxwise.registry.methods import Method, Methods, Role
-from boxwise.registry.tables import CAPABILITIES, DETECTORS, KINDS, NEEDS, POLICIES, SCORERS, STRATEGIES
+from boxwise.registry.tables import CAPABILITIES, DETECTORS, EMBEDDERS, KINDS, NEEDS, POLICIES, SCORERS, STRATEGIES
 
 __all__ = [
     "ARMS",
     "ASK_MODES",
     "CAPABILITIES",
     "DETECTORS",
+    "EMBEDDERS",
     "KINDS",
     "NEEDS",
     "POLICIES",
@@ -30,6 +41,7 @@ __all__ = [
     "build_detector",
     "check",
     "cold_start_of",
+    "embedder_of",
     "go_on_from",
     "load_detector",
     "needs_of",

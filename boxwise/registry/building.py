@@ -1,6 +1,6 @@
-"""Names become objects: the detector, scorer, strategy and policy that a configuration names.
+"""Names become objects: the detector, scorer, strategy, policy and embedder that a configuration names.
 
-Returns them built. Imports what it builds, and torch with it for detectors and scorers.
+Returns them built. Imports what it builds, and torch with it for detectors, scorers and embedders.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from boxwise.annotation.class_change import Renamed, now_called
-from boxwise.config import ColdStartConfig, DetectorConfig, PolicyConfig, ScorerConfig, StrategyConfig
+from boxwise.config import ColdStartConfig, DetectorConfig, EmbeddingConfig, PolicyConfig, ScorerConfig, StrategyConfig
 from boxwise.errors import named
 from boxwise.registry.checking import options_of, scorer_options
-from boxwise.registry.tables import DETECTORS, POLICIES, SCORERS, STRATEGIES
+from boxwise.registry.tables import DETECTORS, EMBEDDERS, POLICIES, SCORERS, STRATEGIES
 from boxwise.strategies.near_duplicates import WithoutNearDuplicates
 
 Device = Any  # a torch.device; torch is not imported here
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from boxwise.detectors.base import Detector
     from boxwise.detectors.detector import TorchDetector
     from boxwise.detectors.input import InputSpec
+    from boxwise.embedders.base import Circumstances as Seen
+    from boxwise.embedders.base import Embedder
     from boxwise.policies.base import Policy
     from boxwise.scorers.base import Scorer
     from boxwise.scorers.building import Truths
@@ -75,6 +77,13 @@ def scorer_of(
     given = Circumstances(config, device, spec or InputSpec(320), truths, tuple(members), weights)
     scorer: Scorer = method.load()(scorer_options(config), given)
     return scorer
+
+
+def embedder_of(config: EmbeddingConfig, name: str, given: Seen) -> Embedder:
+    """The embedder `name`, with its options from the embedders' section. ConfigError for an unknown name."""
+    method = named("embedding", EMBEDDERS, name)
+    embedder: Embedder = method.load()(options_of(config, method, name), given)
+    return embedder
 
 
 def build_detector(classes: Sequence[str], config: DetectorConfig, *, seed: int, device: Device) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from boxwise.config import Choice, Options, PolicyConfig, ScorerConfig, StrategyConfig
+from boxwise.config import Choice, EmbeddingConfig, Options, PolicyConfig, ScorerConfig, StrategyConfig
 from boxwise.detectors import names
 from boxwise.registry.methods import Method
 
@@ -17,6 +17,7 @@ _EXPECTED = frozenset({"expected_loss"})  # by which an image on which nothing i
 _TRAINED = frozenset({"trained_detector"})
 _JUDGES = frozenset({"self_labels"})
 _ASM = "Wang et al., TNNLS 2019"
+_ONCE = "a forward pass an image, once in a study"
 _ONE_PASS, _LABELED_PASS = "a second forward pass an image", "a forward pass over what is labelled"
 
 
@@ -36,6 +37,10 @@ def _policy(place: str, about: str, *, paper: str = "", needs: frozenset[str] = 
 
 def _scorer(function: str, about: str, *, paper: str = "", needs: frozenset[str] = frozenset(), cost: str = "none") -> Method:
     return Method(f"boxwise.scorers.building:{function}", about, paper=paper, needs=needs, cost=cost)
+
+
+def _embedder(place: str, about: str, *, paper: str = "", needs: frozenset[str] = frozenset(), cost: str = _ONCE) -> Method:
+    return Method(f"boxwise.embedders.{place}", about, paper=paper, needs=needs, cost=cost)
 
 
 STRATEGIES = _with_options(
@@ -145,6 +150,24 @@ SCORERS = _with_options(
         ),
         "forecast": _scorer("forecast", "the loss to expect, learned from the losses of earlier rounds; our own", cost=_LABELED_PASS),
         "none": _scorer("no_score", "no score at all: for strategies that do without"),
+    },
+)  # fmt: skip
+
+EMBEDDERS = _with_options(
+    EmbeddingConfig,
+    {
+        "detector": _embedder("detector:detector", "the features of the round's own detector", needs=_TRAINED, cost="none"),
+        "backbone": _embedder("detector:detector", "the features of the detector as it begins, before any training"),
+        "vae": _embedder(
+            "vae:vae", "the latents of a VAE trained on the study's images (scorer.vae)", paper="Kingma & Welling, ICLR 2014",
+            needs=frozenset({"study_images"}), cost=f"training a VAE and {_ONCE}",
+        ),
+        "efficientnet_lite0": _embedder(
+            "efficientnet:efficientnet_lite0", "EfficientNet-Lite0 trained on ImageNet (extra hf)", paper="after Tan & Le, ICML 2019"
+        ),
+        "dinov2_small": _embedder(
+            "dinov2:dinov2_small", "the class token of DINOv2, ViT-S/14 (extra hf)", paper="Oquab et al., TMLR 2024"
+        ),
     },
 )  # fmt: skip
 

@@ -12,12 +12,13 @@ from pydantic import ValidationError
 
 from boxwise.config import Choice, Options, ScorerConfig, ScorerOptions, StudyConfig
 from boxwise.detectors.onnx_provider import check_onnx
+from boxwise.embedders.names import check_embedder
 from boxwise.errors import ConfigError, named, unknown
 from boxwise.registry.methods import Method, Methods, Role
-from boxwise.registry.tables import CAPABILITIES, DETECTORS, NEEDS, POLICIES, SCORERS, STRATEGIES
+from boxwise.registry.tables import CAPABILITIES, DETECTORS, EMBEDDERS, NEEDS, POLICIES, SCORERS, STRATEGIES
 from boxwise.runtime import has_gpu
 
-_SECTIONS = {"detector": DETECTORS, "scorer": SCORERS, "strategy": STRATEGIES, "policy": POLICIES}
+_SECTIONS = {"detector": DETECTORS, "scorer": SCORERS, "strategy": STRATEGIES, "policy": POLICIES, "embedding": EMBEDDERS}
 
 
 def settled(config: StudyConfig) -> StudyConfig:
@@ -36,10 +37,8 @@ def check(config: StudyConfig, *, simulated: bool = False) -> None:
     config = settled(config)
     for key, methods in _SECTIONS.items():
         _check_section(key, getattr(config, key), methods)
-    first = named("cold start", STRATEGIES, config.cold_start.name)
-    if "trained_detector" in first.needs:
-        able = [name for name in STRATEGIES if "trained_detector" not in STRATEGIES[name].needs]
-        raise ConfigError(unknown("cold start", config.cold_start.name, able) + " Others need a trained detector, which round 0 has not.")
+    _check_first("cold start", config.cold_start.name, STRATEGIES)
+    _check_first("cold_start.embedding", config.cold_start.embedding, EMBEDDERS)
     offered = named("detector", DETECTORS, config.detector.name).offers
     met = offered | {"trained_detector"} | ({"self_labels"} if config.ask.mode in ("review", "trust") else set())
     met |= {"ground_truth"} if simulated else set()
@@ -47,6 +46,8 @@ def check(config: StudyConfig, *, simulated: bool = False) -> None:
         if missing := needs_of(config, key) - met:
             raise ConfigError(_unmet(config, key, missing))
     check_onnx(config.detector.name, config.device)
+    for name in {config.embedding.name} | ({config.cold_start.embedding} if config.cold_start.name != "random" else set()):
+        check_embedder(name, options_of(config.embedding, EMBEDDERS[name], name))
 
 
 def needs_of(config: StudyConfig, key: str) -> frozenset[str]:
@@ -86,6 +87,13 @@ def options_of(section: Choice, method: Method, name: str | None = None) -> Opti
         known = ", ".join(method.options.model_fields) or "none"
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise ConfigError(f"options of {name}: {faults}. Known options: {known}.") from None
+
+
+def _check_first(kind: str, name: str, methods: Methods) -> None:
+    """Whether round 0 can go by the method `name`."""
+    if "trained_detector" in named(kind, methods, name).needs:
+        able = [other for other in methods if "trained_detector" not in methods[other].needs]
+        raise ConfigError(unknown(kind, name, able) + " Others need a trained detector, which round 0 has not.")
 
 
 def _check_section(key: str, section: Choice, methods: Methods) -> None:

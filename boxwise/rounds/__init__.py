@@ -20,6 +20,7 @@ from boxwise.detectors.start import check_start
 from boxwise.errors import ConfigError
 from boxwise.records import Phase, Split
 from boxwise.rounds.context import Event, RoundContext, StepResult
+from boxwise.rounds.embedding import check_weights
 from boxwise.rounds.first_proposals import may_propose
 
 if TYPE_CHECKING:
@@ -79,11 +80,15 @@ def check(config: StudyConfig, classes: Sequence[str], *, val_images: int = 0, s
 def check_change(context: RoundContext, config: StudyConfig, keys: Set[str], phase: Phase) -> None:
     """As `check`, of another config for the study of `context`, that differs in `keys` from the step `phase` on.
 
-    A change of the detector's beginning is tried at once where round 0 has asked already: the step SELECT tries the others.
+    A change of the detector's beginning is tried at once where round 0 has asked already: the step SELECT tries the others. So is another
+    embedder.
     """
     check(config, context.classes, val_images=context.store.image_count(Split.VAL))
+    changed = replace(context, config=config)
     if phase is not Phase.SELECT and keys & _BEGINNING:
-        replace(context, config=config).check_start()
+        changed.check_start()
+    if any(key.startswith("embedding.") for key in keys):
+        check_weights(changed)
 
 
 def _check_folds(config: StudyConfig, val_images: int) -> None:

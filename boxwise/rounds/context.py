@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.random import Generator, default_rng
@@ -37,7 +37,7 @@ _STREAMS = {
     Phase.SCORE: 5,
     Phase.COMPOSE: 7,
 }
-_VALIDATION_STREAM, _MINING_STREAM, _MEMBER_STREAM, _FOLD_STREAM, _DOUBLE_STREAM = 8, 9, 10, 11, 12
+_VALIDATION_STREAM, _MINING_STREAM, _MEMBER_STREAM, _FOLD_STREAM, _DOUBLE_STREAM, _EMBEDDING_STREAM = 8, 9, 10, 11, 12, 13
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,10 @@ class RoundContext:
         """For which images two people label."""
         return default_rng([self.config.seed, round_index, _DOUBLE_STREAM])
 
+    def embedding_rng(self) -> Generator:
+        """For an embedder that learns from the study's images: the same whenever it does."""
+        return default_rng([self.config.seed, 0, _EMBEDDING_STREAM])
+
     def member_seeds(self, round_index: int, member: int) -> tuple[int, int]:
         """For a further member of an ensemble: that of its first weights, the same in every round, and that of the round's training."""
         initial = default_rng([self.config.seed, 0, _MEMBER_STREAM, member]).integers(2**31)
@@ -127,12 +131,15 @@ class RoundContext:
 
     def build(self, *, seed: int | None = None) -> TorchDetector:
         """A detector with its first weights, from the study's seed unless another is given."""
+        seed, device = self.config.seed if seed is None else seed, self.device()
+        return registry.build_detector(self.classes, self.config.detector, seed=seed, device=device)
+
+    def device(self) -> Any:
+        """Where networks run, a torch.device; threads are set up for it."""
         from boxwise.runtime import choose_device, prepare
 
         prepare(self.config.threads)
-        device = choose_device(self.config.device)
-        seed = self.config.seed if seed is None else seed
-        return registry.build_detector(self.classes, self.config.detector, seed=seed, device=device)
+        return choose_device(self.config.device)
 
     def check_start(self) -> None:
         """Build the detector once where its first weights are a download or a file, so that what is wrong with them shows before anyone is
@@ -147,11 +154,8 @@ class RoundContext:
 
     def load_from(self, weights: Path) -> TorchDetector:
         """The detector whose weights were saved there."""
-        from boxwise.runtime import choose_device, prepare
-
-        prepare(self.config.threads)
-        device = choose_device(self.config.device)
-        return registry.load_detector(self.classes, self.config.detector, weights, device=device, changes=self.class_changes)
+        own = self.config.detector
+        return registry.load_detector(self.classes, own, weights, device=self.device(), changes=self.class_changes)
 
     def go_on_from(self, detector: TorchDetector, weights: Path) -> None:
         """Give `detector` the weights that were saved there, perhaps when the study had other classes."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from boxwise import registry
-from boxwise.artifacts.pool_parts import PartFile, PoolPart, digest, read_images, write_images
+from boxwise.artifacts.pool_parts import PartFile, PoolPart, digest, part_size, read_images, write_images
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.files import locked, replacing
 from boxwise.jsonable import plain
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from boxwise.scorers.base import Scorer
 
 PLAN_FILE, IMAGES_FILE, SCORER_FILE = "plan.json", "images.parquet", "scorer.pt"
-_USUAL_PARTS = 1024  # about so many parts, unless they came out too small or too large
-_SMALLEST, _LARGEST = 128, 4096  # images of a part: files are to be few, and what a kill costs, too
 _NAMED = 10  # parts that a message names before it only counts them
 
 
@@ -82,12 +80,6 @@ class PassPlan:
 
     def images_of(self, number: int) -> tuple[ImageRecord, ...]:
         return self.images[number * self.size : (number + 1) * self.size]
-
-
-def part_size(images: int, batch: int) -> int:
-    """Images of each part but the last, which may have fewer: whole batches, some 1,024 parts, but 128 to 4,096 images."""
-    wanted = min(max(images // _USUAL_PARTS, _SMALLEST), _LARGEST)
-    return -(-wanted // batch) * batch
 
 
 class PoolParts:
@@ -193,9 +185,10 @@ def forget(context: RoundContext, round_index: int) -> None:
 
 
 def _where_they_are(context: RoundContext, images: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
-    """The images under their present addresses: a study may have moved since the pass began."""
-    now = {record.image_id: record.uri for record in context.store.images(Split.TRAIN)}
-    return tuple(replace(image, uri=now.get(image.image_id, image.uri)) for image in images)
+    """The images under their present addresses, and with what is known of their files: a study may have moved since the pass began."""
+    now = {record.image_id: record for record in context.store.images(Split.TRAIN)}
+    known = ((image, now.get(image.image_id, image)) for image in images)
+    return tuple(replace(image, uri=record.uri, digest=record.digest) for image, record in known)
 
 
 def _by_onnx(context: RoundContext, round_index: int, detector: TorchDetector) -> None:

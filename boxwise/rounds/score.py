@@ -5,7 +5,7 @@ Leaves scores, embeddings and detections in the round's folder; ends the study w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +25,14 @@ from boxwise.records import Phase, Scores, Split
 from boxwise.rounds.budget import spent
 from boxwise.rounds.compose import policy_of
 from boxwise.rounds.context import RoundContext, StepResult
+from boxwise.rounds.embedding import StudyEmbeddings, strategy_embedding
 from boxwise.rounds.folds import judged
 from boxwise.rounds.opening import open_first
-from boxwise.rounds.parts import Shard, begun
+from boxwise.rounds.parts import PassPlan, Shard, begun
 
 if TYPE_CHECKING:
     from boxwise.detectors.detector import TorchDetector
+    from boxwise.scorers.pool_pass import PoolPass
 
 _MOST_HOSTS = 200  # labelled images that crops are pasted into, drawn at random: enough to hold five without any class
 
@@ -68,8 +70,20 @@ def inspect_shard(context: RoundContext, round_index: int, shard: Shard) -> str 
     """Inspect the shard's part of the pool, and begin the pass if no other process has; returns why there is none, if so."""
     end = _reason_to_end(context, round_index)
     if end is None:
-        begun(context, round_index, context.load(round_index)).inspect(shard)
+        pass_ = begun(context, round_index, context.load(round_index))
+        pass_.inspect(shard)
+        _embed_parts(context, round_index, pass_.plan, shard)
     return end
+
+
+def _embed_parts(context: RoundContext, round_index: int, plan: PassPlan, shard: Shard) -> tuple[StudyEmbeddings | None, Mapping[str, str]]:
+    """Embed the shard's images, where the strategy goes by another embedder than the round's detector; image_id → why unreadable."""
+    name = strategy_embedding(context)
+    if name is None:
+        return None, {}
+    watch, made = context.watch(round_index, Phase.SCORE), StudyEmbeddings(context, name)
+    parts = [plan.images_of(number) for number in shard.of(len(plan.parts))]
+    return made, made.make(parts, lambda done, total: watch(done, total, {}))
 
 
 def _reason_to_end(context: RoundContext, round_index: int) -> str | None:
@@ -127,13 +141,31 @@ def _score_pool(
         objects=objects,
     )
     scores = pass_.scorer.score(found.image_ids, found.terms)
+    made, unseen = _embed_parts(context, round_index, pass_.plan, Shard(1, 1))
+    embeddings, labeled = _by_detector(context, detector, found) if made is None else _by(made, context, found.image_ids)
+    write_scored_pool(files, ScoredPool(scores, embeddings, labeled, found.box_counts, found.class_counts, found.boxes))
+    return scores, pass_.plan.figures, {**unseen, **found.unreadable}
+
+
+Matrix = NDArray[np.float32]
+
+
+def _by(made: StudyEmbeddings, context: RoundContext, image_ids: Sequence[str]) -> tuple[Matrix, Matrix]:
+    """Of the pool's images `image_ids` and of the labelled ones. An image that could not be read a second time has a row of zeros, which
+    is like nothing; it goes out of use with this step."""
+    records = {record.image_id: record for record in context.store.images(Split.TRAIN)}
+    labeled = [sample.image for sample in context.samples(Split.TRAIN)]
+    made.make_all(labeled, lambda done, total: None)
+    (embeddings, _), (of_labeled, known) = made.read([records[image_id] for image_id in image_ids]), made.read(labeled)
+    return embeddings, of_labeled[known] if known.any() else embeddings[:0]
+
+
+def _by_detector(context: RoundContext, detector: TorchDetector, found: PoolPass) -> tuple[Matrix, Matrix]:
     labeled = _labeled_embeddings(context, detector)
-    labeled = found.embeddings[:0] if labeled is None else labeled
-    write_scored_pool(files, ScoredPool(scores, found.embeddings, labeled, found.box_counts, found.class_counts, found.boxes))
-    return scores, pass_.plan.figures, found.unreadable
+    return found.embeddings, found.embeddings[:0] if labeled is None else labeled
 
 
-def _labeled_embeddings(context: RoundContext, detector: TorchDetector) -> NDArray[np.float32] | None:
+def _labeled_embeddings(context: RoundContext, detector: TorchDetector) -> Matrix | None:
     """Of the labelled images, where the strategy asks for them and there are any."""
     from boxwise.scorers.no_score import NoScore
     from boxwise.scorers.pool_pass import inspect_pool

@@ -27,6 +27,7 @@ from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Spli
 from boxwise.rounds.budget import round_budget
 from boxwise.rounds.cold_start import cold_start
 from boxwise.rounds.context import RoundContext, StepResult
+from boxwise.rounds.embedding import check_weights
 from boxwise.rounds.first_proposals import first_proposals
 from boxwise.rounds.opening import open_first
 from boxwise.store import PoolStore
@@ -94,6 +95,7 @@ def thresholds_of(context: RoundContext, round_index: int) -> Thresholds:
 
 def _first(context: RoundContext, rng: Generator) -> StepResult:
     context.check_start()
+    check_weights(context)
     pool, budget = context.store.pool_ids(), context.config.budget
     labeled = context.store.image_count(Split.TRAIN) - len(pool)
     wanted = resolve(budget.initial, len(pool) + labeled, "budget.initial")
@@ -168,7 +170,10 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
     picks = strategy.select(offered, left, rng=rng).items if left.amount > 0 and len(offered) else ()
     seconds = monotonic() - started
     short = float(left.costs(offered).sum()) < left.amount
-    facts = SelectFacts(strategy=config.strategy.name, candidates=len(offered), requeued=len(requeued), seconds=seconds)
+    embedding = config.embedding.name if strategy.uses_embeddings else None
+    facts = SelectFacts(
+        strategy=config.strategy.name, embedding=embedding, candidates=len(offered), requeued=len(requeued), seconds=seconds
+    )
     facts = replace(facts, wanted=budget.amount if short else None, by_people=len(wanted) or None)
     return Query(round_index, tuple(_readable(context, [*drawn, *requeued, *wanted, *picks]))), facts
 

@@ -16,7 +16,7 @@ _STEPS = tuple(Phase)
 _ANOTHER_DETECTOR = "rounds trained by different detectors do not compare; make another study, or compare both with `boxwise simulate`"
 _OF_NEXT_TRAINING = ("detector.score_threshold", "detector.nms_iou", "detector.max_detections")  # thresholds are no other detector
 _OPEN_QUESTIONS = "its questions are open and were asked under it; hand in the answers, then change it"
-_SCORED = ("scorer.", "strategy.", "policy.", "ask.", "score_batch")  # what the score step prepares the next selection by
+_SCORED = ("scorer.", "strategy.", "embedding.", "policy.", "ask.", "score_batch")  # what the score step prepares the next selection by
 
 
 @dataclass(frozen=True)

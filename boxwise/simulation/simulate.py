@@ -284,16 +284,24 @@ def _hide_pool_labels(dataset: Dataset, config: StudyConfig) -> tuple[SimulatedA
 def _trunk_config(base: StudyConfig, arm: StudyConfig) -> StudyConfig:
     """`base` with what round 0 sees of the arm's config."""
     seen = arm.model_dump(mode="json", include=_ROUND_0)
-    if arm.cold_start.name != "random" and arm.cold_start.embedding == "vae":
-        seen["scorer"] = {"vae": arm.scorer.vae.model_dump(mode="json")}
+    if arm.cold_start.name != "random":
+        seen |= _seen_by(arm)
     if may_propose(arm):
         seen["ask"] = arm.ask.model_dump(mode="json")
     return parse_config(_merged(base.model_dump(mode="json"), seen), "trunk")
 
 
+def _seen_by(arm: StudyConfig) -> dict[str, Any]:
+    """What the embedder of the arm's cold start is made of."""
+    name, options = arm.cold_start.embedding, arm.embedding.model_dump(mode="json")
+    if name == "vae":
+        return {"scorer": {"vae": arm.scorer.vae.model_dump(mode="json")}}
+    return {"embedding": {name: options[name]}} if name in options else {}
+
+
 def _merged(values: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
     """`values` with those of `parts` in their place, section by section."""
-    return values | {key: _merged(values[key], part) if isinstance(part, dict) else part for key, part in parts.items()}
+    return values | {key: _merged(values.get(key, {}), part) if isinstance(part, dict) else part for key, part in parts.items()}
 
 
 def _digest(differences: Sequence[str]) -> str:

@@ -33,7 +33,8 @@ def round_to_inspect(study: Study) -> int:
 
 def inspect_by(workers: Workers, study: Study, on_event: Callable[[Event], None]) -> None:
     """Inspect the pool of the pass that comes next; nothing is committed. Raises what a shard raised."""
-    from boxwise.rounds.parts import Shard, part_size
+    from boxwise.artifacts.pool_parts import part_size
+    from boxwise.rounds.parts import Shard
 
     images, folder = study.pool_size(), study.folder.resolve()
     size = part_size(images, study.config.score_batch)

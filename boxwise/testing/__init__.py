@@ -14,6 +14,7 @@ import pytest
 
 _HOMES = {
     "DetectorContract": "boxwise.testing.detectors",
+    "EmbedderContract": "boxwise.testing.embedders",
     "PolicyContract": "boxwise.testing.policies",
     "ScorerContract": "boxwise.testing.scorers",
     "StrategyContract": "boxwise.testing.strategies",

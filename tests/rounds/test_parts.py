@@ -13,6 +13,7 @@ from time import monotonic, sleep
 import numpy as np
 import pytest
 
+from boxwise.artifacts import pool_parts
 from boxwise.artifacts.scored_pool import read_scores
 from boxwise.config import load_config
 from boxwise.errors import BoxwiseError, StudyError
@@ -39,7 +40,7 @@ def trained(hidden, tiny_overrides, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch):
-    monkeypatch.setattr(parts, "_SMALLEST", 4)
+    monkeypatch.setattr(pool_parts, "_SMALLEST", 4)
 
 
 @pytest.fixture
@@ -189,8 +190,8 @@ def test_a_shard_that_is_none_is_refused(text):
     ("images", "batch", "size"), [(0, 16, 128), (1000, 16, 128), (1000, 48, 144), (1_000_000, 16, 976), (10**8, 16, 4096)]
 )
 def test_parts_are_few_and_of_whole_batches(images, batch, size, monkeypatch):
-    monkeypatch.setattr(parts, "_SMALLEST", 128)
-    assert parts.part_size(images, batch) == size
+    monkeypatch.setattr(pool_parts, "_SMALLEST", 128)
+    assert pool_parts.part_size(images, batch) == size
 
 
 def boxwise_score(folder, *options):
@@ -200,7 +201,7 @@ def boxwise_score(folder, *options):
 @pytest.mark.slow
 def test_processes_that_start_together_and_one_that_is_killed(hidden, tiny_overrides, tmp_path, monkeypatch):
     """Two shards begin the same pass at once; one is killed in the middle. The join does the rest."""
-    monkeypatch.setattr(parts, "_SMALLEST", 128)
+    monkeypatch.setattr(pool_parts, "_SMALLEST", 128)
     annotator, dataset = hidden
     pool = [image for image in dataset.images if image.image_id not in dataset.labels]
     copies = [replace(image, image_id=f"{image.image_id}.{copy}") for copy in range(1 + 400 // len(pool)) for image in pool]

@@ -15,6 +15,10 @@ class BrightnessOptions(ScorerOptions):
     wanted: Literal["dark", "bright"] = Field("dark", description="which images are worth more")
 
 
+class ColoursOptions(Options):
+    cells: int = Field(4, ge=1, le=16, description="cells to a side, each with its mean colour")
+
+
 CROWDED = Method(
     "boxwise_example.strategy:Crowded",
     "the images on which the detector expects the most boxes",
@@ -23,4 +27,5 @@ CROWDED = Method(
 )
 BRIGHTNESS = Method("boxwise_example.scorer:brightness", "the mean brightness of an image", options=BrightnessOptions)
 NEWEST = Method("boxwise_example.policy:Newest", "the images asked about this round")
+COLOURS = Method("boxwise_example.embedder:colours", "the colours of an image, cell by cell", options=ColoursOptions)
 BRIGHT_BOX = Method("boxwise_example.detector:build", "the bounding box of what is bright", paper="none", offers=frozenset())

@@ -1,6 +1,6 @@
 """This package's methods keep boxwise's promises."""
 
-from boxwise.testing import DetectorContract, PolicyContract, ScorerContract, StrategyContract
+from boxwise.testing import DetectorContract, EmbedderContract, PolicyContract, ScorerContract, StrategyContract
 
 
 class TestStrategy(StrategyContract):
@@ -17,3 +17,7 @@ class TestPolicy(PolicyContract):
 
 class TestDetector(DetectorContract):
     names = ("bright_box",)
+
+
+class TestEmbedder(EmbedderContract):
+    names = ("colours",)

@@ -1,0 +1,39 @@
+"""The detector's own features: of an untrained one, what its pretrained weights see; of a round's, what it has learned to see.
+
+Returns an embedder over the detector that is given. Knows nothing of boxes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boxwise.config import Options
+from boxwise.detectors.base import Detector, ImageBatch
+from boxwise.embedders.base import Circumstances
+
+
+class DetectorFeatures:
+    """Pooled features of the detector's backbone, L2-normalised."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self.input, self.identity = detector.input, _identity(detector)
+
+    def embed(self, batch: ImageBatch) -> NDArray[np.float32]:
+        return self._detector.embeddings(self._detector.view(batch))
+
+
+def detector(options: Options, given: Circumstances) -> DetectorFeatures:
+    return DetectorFeatures(given.detector())
+
+
+def _identity(detector: Detector) -> str:
+    """Of the file that the detector saves, so that detectors of other packages have one as well."""
+    with TemporaryDirectory(prefix="boxwise-") as folder:
+        detector.save(Path(folder, "weights.pt"))
+        return hashlib.sha256(Path(folder, "weights.pt").read_bytes()).hexdigest()
