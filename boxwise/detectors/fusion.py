@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from boxwise.detectors.blocks import FocusConv
 from boxwise.detectors.network import Network
 
 # Activations by the names and numbers that oneDNN knows them by.
@@ -31,7 +32,8 @@ def fused(network: Network) -> Network:
         if isinstance(module, nn.Sequential):
             for (name, conv), (next_name, norm) in pairwise(list(module.named_children())):
                 if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    setattr(module, name, fuse_conv_bn_eval(conv, norm))
+                    merged_conv = fuse_conv_bn_eval(conv, norm)
+                    setattr(module, name, merged_conv.plain() if isinstance(merged_conv, FocusConv) else merged_conv)
                     setattr(module, next_name, nn.Identity())
     return merged.requires_grad_(False)
 

@@ -91,13 +91,20 @@ def candidate_cells(cells: Cells, objects: Objects, images: int) -> tuple[Tensor
 
     int64 [B, F], rows filled up with -1; and for which objects both holds, bool [G, F].
     """
-    centers, reach, xyxy = cells.centers, RADIUS * cells.strides, objects.xyxy[:, None]
-    inside = torch.minimum(centers - xyxy[..., :2], xyxy[..., 2:] - centers).amin(2) > 0
-    close = (centers - (xyxy[..., :2] + xyxy[..., 2:]) / 2).abs().amax(2) < reach
-    chosen = torch.zeros(images, len(reach), device=reach.device).index_add(0, objects.images, (inside | close).float()) > 0
+    (across, near_across), (down, near_down) = (_beside(cells, objects, axis) for axis in (0, 1))
+    inside, close = across & down, near_across & near_down
+    counts = cells.strides.new_zeros(images, len(cells.strides)).index_add(0, objects.images, (inside | close).float())
+    chosen = counts > 0
     each = torch.where(chosen)[1].split(chosen.sum(1).tolist())
     candidates = pad_sequence(list(each), batch_first=True, padding_value=-1)
     return candidates, (inside & close).gather(1, candidates[objects.images].clamp(min=0))
+
+
+def _beside(cells: Cells, objects: Objects, axis: int) -> tuple[Tensor, Tensor]:
+    """Of each object and cell, bool [G, A] both: whether the cell's centre lies within the object along an axis, and within RADIUS of its
+    centre. One axis at a time, since torch is slow over a last dimension of two."""
+    centers, starts, ends = cells.centers[:, axis], objects.xyxy[:, axis, None], objects.xyxy[:, axis + 2, None]
+    return (starts < centers) & (centers < ends), (centers - (starts + ends) / 2).abs() < RADIUS * cells.strides
 
 
 def _costs(predictions: Predictions, objects: Objects, candidates: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
@@ -196,13 +203,11 @@ def _matched(values: Tensor, matches: Matches) -> Tensor:
 
 def iou(boxes: Tensor, others: Tensor) -> Tensor:
     """IoU of boxes [..., 4] with others that stand in the same places; [...], with a gradient."""
-    sides = (torch.minimum(boxes[..., 2:], others[..., 2:]) - torch.maximum(boxes[..., :2], others[..., :2])).clamp(min=0)
-    shared = sides[..., 0] * sides[..., 1]
-    return shared / (_area(boxes) + _area(others) - shared + _TINY)
-
-
-def _area(boxes: Tensor) -> Tensor:
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    (left, top, right, bottom), (other_left, other_top, other_right, other_bottom) = boxes.unbind(-1), others.unbind(-1)
+    width = (torch.minimum(right, other_right) - torch.maximum(left, other_left)).clamp(min=0)
+    height = (torch.minimum(bottom, other_bottom) - torch.maximum(top, other_top)).clamp(min=0)
+    shared = width * height
+    return shared / ((right - left) * (bottom - top) + (other_right - other_left) * (other_bottom - other_top) - shared + _TINY)
 
 
 TERMS = {"box": box_losses, "offset": offset_losses, "objectness": objectness_losses, "class": class_losses}

@@ -107,8 +107,10 @@ def test_before_any_training_one_cell_in_a_hundred_is_thought_an_object() -> Non
 
 def test_focus_stacks_columns_of_two_pixels() -> None:
     """Upper left, lower left, upper right, lower right, each with its three colours."""
-    focus = Focus(4)
-    focus.conv = nn.Identity()
+    focus = Focus(12)
+    focus.conv = focus.conv.conv  # the convolution alone
+    with torch.no_grad():
+        focus.conv.weight.zero_()[:, :, 1, 1] = torch.eye(12)
     pixels = torch.arange(3.0)[:, None, None] + 10 * torch.tensor([[1.0, 3.0], [2.0, 4.0]])
     assert focus(pixels[None]).flatten().tolist() == [10, 11, 12, 20, 21, 22, 30, 31, 32, 40, 41, 42]
 
