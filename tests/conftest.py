@@ -1,27 +1,33 @@
 """Fixtures shared by all tests: where the optional real data and weights lie, and quiet, single-threaded torch."""
 
+import functools
+import gc
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import processes
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAYON_NUM_THREADS", "1")  # of hotcoco: beside other processes its threads wait for each other, a hundred times an AP
 # A process that may not keep compiled modules compiles the project and its tests anew, and the suite starts many processes.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+gc.disable()  # until all tests are collected: of the million objects of modules and tests none is garbage, and looking takes a second
 # Files of tests lie in memory where there is room: a label is on the disk before it is acknowledged, and the disk takes its time.
 _MEMORY = Path("/dev/shm")
 if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 6 * 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 collect_ignore = ["plugin"]  # a package of its own, whose tests test_plugin.py runs where it is installed
+_LONGEST = {"test_whole_study.py", "test_examples.py", "test_cluster.py", "test_distributed.py", "test_two_servers.py", "test_plugin.py"}
 _MOST_STEPS = 10  # of an optimizer, in a test of the fast tier: more is a training
 _steps_taken = 0
 
@@ -31,11 +37,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A process that only hands out tests to others runs none, and need not wait for torch.
     """
+    processes.prepare(torch=config.option.markexpr != "not slow")
     hands_out = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
     if config.option.markexpr == "not slow" and not hands_out:
         from torch.optim.optimizer import register_optimizer_step_pre_hook
 
         register_optimizer_step_pre_hook(_count_step)
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, and what is there by now is no longer looked through each time."""
+    gc.freeze()
+    gc.enable()
 
 
 def _count_step(*_: object) -> None:
@@ -51,10 +64,14 @@ def pytest_runtest_setup() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whichever test is the first to want a waiting study trains it, or starts the server of objects, so all of them are slow."""
+    """Whichever test is the first to want a waiting study trains it, or starts the server of objects, so all of them are slow.
+
+    The files with the longest tests come first: one that began last would run alone while the other processes have nothing left to do.
+    """
     for item in items:
         if {"waiting_study", "object_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
 
 
 def _folder(variable: str, name: str) -> Path:
@@ -77,13 +94,29 @@ def shared_weights() -> Path:
 
 
 @pytest.fixture(scope="session")
-def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """`made_once(name, make)` → the folder that `make(folder)` has made, once for all processes of this run; change copies alone."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder_of(name: str, make: Callable[[Path], None]) -> Path:
+        folder, making = shared / f"once_{name}", shared / f"once_{name}_making"
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                shutil.rmtree(making, ignore_errors=True)  # of a process that failed
+                make(making)
+                making.rename(folder)
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def digits_folder(made_once) -> Path:  # type: ignore[no-untyped-def]
     """A VOC data set of 60 digit scenes with train, val and test."""
     from boxwise.data.digits import make_digits
 
-    folder = tmp_path_factory.mktemp("data") / "digits"
-    make_digits(folder, seed=1, images=60)
-    return folder
+    return made_once("digits", lambda folder: make_digits(folder, seed=1, images=60))
 
 
 @pytest.fixture(scope="session")
@@ -129,28 +162,22 @@ def tiny_overrides() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
-def _waiting(hidden, tiny_overrides, tmp_path_factory):  # type: ignore[no-untyped-def]
+def _waiting(hidden, tiny_overrides, made_once):  # type: ignore[no-untyped-def]
     """Mode of asking → folder of a study that waits in round 1; made when first asked for."""
     from boxwise.config import load_config
     from boxwise.records import Phase
     from boxwise.study import Study
 
-    made: dict[str, Path] = {}
+    def make(folder: Path, mode: str) -> None:
+        overrides = (f"ask.mode={mode}", "ask.certain=0.34", "scorer.name=none", "strategy.name=top_k", "budget.val_per_round=1")
+        study = Study.create(folder, hidden[1], config=load_config(None, (*tiny_overrides, *overrides)))
+        while study.store.position != (1, Phase.ANNOTATE):
+            if study.store.position[1] is Phase.ANNOTATE:
+                study.answer(hidden[0])
+            study.step()
+        study.store.close()  # so that the write-ahead log is in the one file that is copied
 
-    def folder_of(mode: str) -> Path:
-        if mode not in made:
-            overrides = (f"ask.mode={mode}", "ask.certain=0.34", "scorer.name=none", "strategy.name=top_k", "budget.val_per_round=1")
-            config = load_config(None, (*tiny_overrides, *overrides))
-            study = Study.create(tmp_path_factory.mktemp(mode) / "study", hidden[1], config=config)
-            while study.store.position != (1, Phase.ANNOTATE):
-                if study.store.position[1] is Phase.ANNOTATE:
-                    study.answer(hidden[0])
-                study.step()
-            study.store.close()  # so that the write-ahead log is in the one file that is copied
-            made[mode] = study.folder
-        return made[mode]
-
-    return folder_of
+    return lambda mode: made_once(f"waiting_{mode}", functools.partial(make, mode=mode))
 
 
 @pytest.fixture
@@ -161,8 +188,18 @@ def waiting_study(_waiting, tmp_path):  # type: ignore[no-untyped-def]
     return lambda mode: Study.open(shutil.copytree(_waiting(mode), tmp_path / f"waiting_{mode}"))
 
 
+@pytest.fixture(scope="session")
+def _verbs_built_once():  # type: ignore[no-untyped-def]
+    """Typer builds all verbs with their options anew for each command, which a process does once and this one a thousand times."""
+    import typer.main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
+
+
 @pytest.fixture
-def boxwise(monkeypatch, capsys):  # type: ignore[no-untyped-def]
+def boxwise(monkeypatch, capsys, _verbs_built_once):  # type: ignore[no-untyped-def]
     """`boxwise("status", folder)` → (exit code, stdout, stderr)."""
 
     from boxwise.cli import main
@@ -207,15 +244,20 @@ def _postgres(folder: Path, programs: Path) -> Iterator[str]:
     subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
 
 
-@pytest.fixture
-def empty_postgres(postgres_url: str) -> str:
-    """The URL of a database without tables."""
-    import sqlalchemy as sa
+@pytest.fixture(scope="session")
+def _postgres_engine(postgres_url: str):  # type: ignore[no-untyped-def]
+    from boxwise.store.connecting import engine
 
-    engine = sa.create_engine(postgres_url)
-    with engine.begin() as connection:
-        connection.execute(sa.text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
-    engine.dispose()
+    return engine(postgres_url)
+
+
+@pytest.fixture
+def empty_postgres(postgres_url: str, _postgres_engine) -> str:  # type: ignore[no-untyped-def]
+    """The URL of a database without tables."""
+    from sqlalchemy import text
+
+    with _postgres_engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
     return postgres_url
 
 

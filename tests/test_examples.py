@@ -2,10 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -14,8 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(*arguments, cwd):
-    environment = os.environ | {"MPLBACKEND": "Agg"}
-    done = subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
+    done = processes.run(*arguments, cwd=cwd, env=os.environ | {"MPLBACKEND": "Agg"}, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 
 from boxwise.data.images import write_image
@@ -36,7 +37,8 @@ def photos(tmp_path):
 def test_the_python_example_runs(photos):
     (code,) = blocks("README.md", "python")
     code = code.replace('"budget.rounds=1"', '"budget.rounds=1", "train.min_steps=5", "train.max_steps=5", "scorer.vae.steps=5"')
-    subprocess.run([sys.executable, "-c", code], cwd=photos, check=True, timeout=300)
+    ran = processes.run("-c", code, cwd=photos)
+    assert ran.returncode == 0, ran.stderr
     assert (photos / "study" / "rounds" / "round_00" / "weights.pt").exists()
 
 
@@ -90,10 +92,11 @@ sys.exit(pytest.main(["contracts/test_strategy.py", "-k", "crowded", "-p", "no:c
 """
 
 
+@pytest.mark.slow
 def test_the_strategy_of_the_docs_keeps_the_promises():
     """It passes the contract suite once it is named, as the page says."""
     code = STRATEGY_NAMED.format(tests=str(ROOT / "tests"))
-    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True, text=True, timeout=300)
+    ran = processes.run("-c", code, cwd=ROOT / "tests")
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
@@ -144,7 +147,7 @@ def test_the_detector_of_the_docs_keeps_the_promises(tmp_path):
     write_block("docs/tutorials/add_a_detector.md", "two_levels.py", tmp_path)
     (entry,) = [block for block in blocks("docs/tutorials/add_a_detector.md", "python") if block.startswith('"two_levels": ')]
     code = DETECTOR_NAMED.format(folder=str(tmp_path), entry=entry.removeprefix('"two_levels": ').rstrip().rstrip(","))
-    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True, text=True, timeout=300)
+    ran = processes.run("-c", code, cwd=ROOT / "tests")
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 

@@ -48,11 +48,8 @@ def engine(url: str | URL) -> Engine:
         found = found.set(drivername=_DRIVER)
     if found.drivername == _DRIVER and find_spec("pg8000") is None:
         raise StudyError(f"{shown(url)}: PostgreSQL needs the driver pg8000. Install it: pip install 'boxwise[postgres]'.")
-    further = {}
-    if found.drivername == _DRIVER and found.password is None:
-        further = {"password": password_of(found) or ""}  # pg8000 breaks where it is asked for one and has none
     try:
-        made = sa.create_engine(found, connect_args=further, **_checks(found))
+        made = sa.create_engine(found, connect_args=_beside(found), **_checks(found))
     except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
         raise StudyError(f"{shown(url)}: expected sqlite or {_DRIVER}, found a database that cannot be used ({error}).") from None
     if made.dialect.name == "sqlite":
@@ -60,6 +57,15 @@ def engine(url: str | URL) -> Engine:
     else:
         sa.event.listen(made, "checkout", _see_that_it_lives)
     return made
+
+
+def _beside(url: URL) -> dict[str, Any]:
+    """What the driver is given beside the URL."""
+    if url.drivername != _DRIVER:
+        return {}
+    password = {} if url.password is not None else {"password": password_of(url) or ""}  # pg8000 breaks where it is asked for one
+    plain = {"ssl_context": False} if "unix_sock" in url.query else {}  # as PostgreSQL has it: no socket of a file is encrypted
+    return password | plain  # otherwise every connection reads all certificates of the machine
 
 
 def _checks(url: URL) -> dict[str, Any]:

@@ -65,7 +65,9 @@ def truth(image_id: str) -> Boxes:
     return boxes if int(image_id[0]) % 2 else Boxes.empty()
 
 
-def view_of(detector: TorchDetector, records: Sequence[ImageRecord]) -> View:
+@cache
+def view_of(detector: TorchDetector, records: Records) -> View:
+    """What the detector sees of the images, as one batch; one of the promises is that no scorer changes it."""
     return detector.view(next(iter(image_batches(records, InputSpec(96), batch=len(records)))))
 
 
@@ -109,6 +111,10 @@ class ScorerContract(Contract):
         """Fitted; no test changes it."""
         return self.fitted(name, records)
 
+    @pytest.fixture(scope="class")
+    def scores(self, name: str, records: Records, scorer: Scorer) -> Scores:
+        return score(scorer, self.detector(name), records)
+
     @pytest.mark.parametrize("detections", DETECTIONS)
     def test_is_finite_with_no_detections_one_and_many(self, name: str, detections: str, records: Records, scorer: Scorer) -> None:
         detector = self.detector(name, detections)
@@ -144,16 +150,17 @@ class ScorerContract(Contract):
         alone = scorer.measure(detector, view_of(detector, records[4:5]))
         assert all(alone[term] == pytest.approx(together[term][4:5], rel=1e-3) for term in together)
 
-    def test_once_fitted_it_can_be_pickled_unless_it_knows_the_truth(self, name: str, records: Records, scorer: Scorer) -> None:
-        detector = self.detector(name)
+    def test_once_fitted_it_can_be_pickled_unless_it_knows_the_truth(
+        self, name: str, records: Records, scorer: Scorer, scores: Scores
+    ) -> None:
         if needs_oracle(StudyConfig(scorer=self.config(name))):
             with pytest.raises(TypeError, match="ground truth"):
                 pickle.dumps(scorer)
             return
         sent = pickle.loads(pickle.dumps(scorer))
-        here, there = score(scorer, detector, records), score(sent, detector, records)
-        assert np.array_equal(here.values, there.values) and here.terms.keys() == there.terms.keys()
-        assert all(np.array_equal(here.terms[term], there.terms[term]) for term in here.terms)
+        there = score(sent, self.detector(name), records)
+        assert np.array_equal(scores.values, there.values) and scores.terms.keys() == there.terms.keys()
+        assert all(np.array_equal(scores.terms[term], there.terms[term]) for term in scores.terms)
 
     def test_an_empty_pool_gives_empty_scores(self, name: str, records: Records, scorer: Scorer) -> None:
         scores = score(scorer, self.detector(name), [])

@@ -3,11 +3,11 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
+from time import monotonic, sleep
 
 import httpx
+import processes
 import pytest
 import yaml
 
@@ -34,7 +34,7 @@ def test_the_image_installs_what_the_repository_names():
     assert 'ENTRYPOINT ["boxwise"]' in text and "USER boxwise" in text
 
 
-def test_the_worker_ends_where_labels_are_needed_and_the_page_answers_its_probe(services, boxwise, waiting_study):
+def test_the_worker_ends_where_labels_are_needed_and_the_page_answers_its_probe(services, boxwise, waiting_study, tmp_path):
     study = waiting_study("full")
     worker = [str(study.folder) if word == "study" else word for word in services["worker"]["command"]]
     code, out, err = boxwise(*worker)
@@ -42,16 +42,22 @@ def test_the_worker_ends_where_labels_are_needed_and_the_page_answers_its_probe(
 
     words = {"study": str(study.folder), "0.0.0.0": "127.0.0.1", "8123": "0", "${BOXWISE_TOKEN:?}": "secret"}
     page = [words.get(word, word) for word in services["page"]["command"]]
-    process = subprocess.Popen([sys.executable, "-m", "boxwise", *page], stdout=subprocess.PIPE, text=True, env=os.environ)
+    log = tmp_path / "log"
+    log.write_text("")
+    process, end = processes.start("-m", "boxwise", *page, out=log, err=log), monotonic() + _PATIENCE
     try:
-        link = next(found[1] for line in process.stdout if (found := re.search(r"(http://\S+:\d+)", line)))
+        while not (found := re.search(r"(http://\S+:\d+)\S*\s", log.read_text())):
+            assert process.is_alive() and monotonic() < end, log.read_text()
+            sleep(0.05)
+        link = found[1]
         probe = services["page"]["healthcheck"]["test"][-1]
         path = re.search(r"8123(/\w+)'", probe)[1]
         assert httpx.get(link + path).json() == {"status": "ok"}
         assert httpx.get(f"{link}/healthz", headers={"Host": "10.0.0.7"}).json() == {"status": "ok"}
         assert httpx.get(f"{link}/api/study").status_code == 401
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(_PATIENCE) == 0
+        os.kill(process.pid, signal.SIGTERM)
+        process.join(_PATIENCE)
+        assert process.exitcode == 0
     finally:
         process.kill()
-        process.communicate()
+        process.join()

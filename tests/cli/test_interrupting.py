@@ -2,10 +2,9 @@
 
 import os
 import signal
-import subprocess
-import sys
 from time import monotonic, sleep
 
+import processes
 import pytest
 
 from boxwise.records import Phase
@@ -15,20 +14,19 @@ _PATIENCE = 300.0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a process could hear")
-def test_sigterm_ends_a_training_as_ctrl_c_does(boxwise, waiting_study, hidden):
+def test_sigterm_ends_a_training_as_ctrl_c_does(boxwise, waiting_study, hidden, tmp_path):
     study = waiting_study("full")
     study.answer(hidden[0])
     study.store.close()
     assert boxwise("set", study.folder, "train.steps=100000", "device=cpu")[0] == 0
-    command = [sys.executable, "-m", "boxwise", "run", study.folder]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        end = monotonic() + _PATIENCE
-        while not study.files(1).checkpoint.exists():
-            assert process.poll() is None and monotonic() < end
-            sleep(0.2)
-        process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=_PATIENCE)
-    assert process.returncode == 130 and "Stopped. Nothing is lost" in said and "Traceback" not in said
+    process, end = processes.start("-m", "boxwise", "run", study.folder, err=tmp_path / "err"), monotonic() + _PATIENCE
+    while not study.files(1).checkpoint.exists():
+        assert process.is_alive() and monotonic() < end
+        sleep(0.2)
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(_PATIENCE)
+    said = (tmp_path / "err").read_text()
+    assert process.exitcode == 130 and "Stopped. Nothing is lost" in said and "Traceback" not in said
     assert Study.open(study.folder).position == (1, Phase.TRAIN)
     assert boxwise("set", study.folder, "train.steps=12")[0] == 0
     code, out, err = boxwise("run", study.folder)

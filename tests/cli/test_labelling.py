@@ -5,13 +5,14 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from time import monotonic, sleep
 
 import httpx
+import processes
 import pytest
 
 from boxwise.cli.labelling import label_and_train
@@ -26,14 +27,15 @@ PATIENCE = 600.0  # seconds, only for a machine that is busy with something else
 class Served:
     """A running `boxwise` command with a page."""
 
-    process: subprocess.Popen
+    process: BaseProcess
     log: Path
 
     def ended(self, number=None):
         """(exit code, all it printed), after a signal if one is given."""
         if number is not None:
-            self.process.send_signal(number)
-        return self.process.wait(PATIENCE), self.log.read_text()
+            os.kill(self.process.pid, number)
+        self.process.join(PATIENCE)
+        return self.process.exitcode, self.log.read_text()
 
 
 @pytest.fixture
@@ -43,16 +45,15 @@ def serving():
     @contextmanager
     def serve(verb, folder, *options):
         log = folder.with_name("log.txt")
-        command = [sys.executable, "-m", "boxwise", verb, str(folder), *options, "--no-browser", "--port", "0"]
-        with log.open("w") as file:
-            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        log.write_text("")
+        process = processes.start("-m", "boxwise", verb, folder, *options, "--no-browser", "--port", 0, out=log, err=log)
         try:
             found = until(lambda: re.search(r"Label here: (http://[^\s?]+)", log.read_text()))
             with httpx.Client(base_url=found[1], timeout=30) as client:
                 yield Served(process, log), client
         finally:
             process.terminate()
-            process.wait()
+            process.join()
 
     return serve
 

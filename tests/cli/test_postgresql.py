@@ -3,9 +3,8 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 
+import processes
 import pytest
 import sqlalchemy as sa
 
@@ -109,8 +108,7 @@ KILL = "lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)"
 )
 def test_a_creation_that_was_killed_is_repeated(patch, empty_postgres, images, boxwise, tmp_path):
     study = tmp_path / "study"
-    arguments = [sys.executable, "-c", CREATE.format(patch=patch), str(study), str(images), empty_postgres]
-    assert subprocess.run(arguments).returncode == -signal.SIGKILL
+    assert processes.run("-c", CREATE.format(patch=patch), study, images, empty_postgres).returncode == -signal.SIGKILL
     assert "no boxwise study here" in boxwise("status", study)[2]
     code, _, err = boxwise("init", study, "--images", images, *SMALL, f"store={empty_postgres}")
     assert code == 0, err
@@ -174,3 +172,12 @@ def test_urls_are_shown_and_kept_without_their_password():
     assert shown(url) == "postgresql+pg8000://ann:***@host:5433/db"
     assert without_password(url) == "postgresql+pg8000://ann@host:5433/db" == without_password(without_password(url))
     assert engine("postgresql://ann@host/db").url.drivername == "postgresql+pg8000"
+
+
+def test_through_a_socket_of_a_file_no_certificates_are_read(empty_postgres, monkeypatch):
+    """Reading those of the machine took most of the time of a connection, and PostgreSQL encrypts no such socket."""
+    if "unix_sock" not in empty_postgres:
+        pytest.skip("the server in BOXWISE_POSTGRES_URL is reached through the network")
+    monkeypatch.setattr("ssl.create_default_context", lambda *_, **__: pytest.fail("certificates were read"))
+    with engine(empty_postgres).connect() as connection:
+        assert connection.scalar(sa.text("SELECT 1")) == 1

@@ -25,12 +25,12 @@ from boxwise.testing.detectors import CLASSES, made_samples
 IMGSZ = {"tiny_ssd": 64, "ssd300_vgg16": 300, "ssd300_vgg16_mixture": 300}  # all others take 96
 # Of each family the lightest is in the fast tier; these are larger ones.
 SIBLINGS = {"yolox_tiny", "yolox_s", "yolox_m", "ssd300_vgg16", "ssdlite320_mobilenet_v2", "fasterrcnn_resnet50_fpn"}
-SIBLINGS |= {"ssdlite320_mobilenet_v2_mixture", "ssd300_vgg16_mixture"}
+SIBLINGS |= {"ssdlite320_mobilenet_v2_mixture", "ssd300_vgg16_mixture", "dfine_s", "rtdetr_v2_r18"}
 CPU = torch.device("cpu")
 
 
 HF = pytest.mark.skipif(find_spec("transformers") is None, reason="needs the extra [hf]")
-NAMES = [pytest.param(n, marks=pytest.mark.slow if n in SIBLINGS else HF if n in TRANSFORMERS else ()) for n in DETECTORS]
+NAMES = [pytest.param(n, marks=[pytest.mark.slow] * (n in SIBLINGS) + [HF] * (n in TRANSFORMERS)) for n in DETECTORS]
 
 
 def config_of(name: str) -> DetectorConfig:

@@ -4,14 +4,14 @@ import itertools
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import fit_dots
+import processes
 import pytest
 import torch
 from dot_network import DotNetwork, LossHead, dot_samples
@@ -172,11 +172,11 @@ class TestResuming:
         images = tmp_path / "images"
         images.mkdir()
         dot_samples(images, count=6)
-        command = [sys.executable, str(Path(fit_dots.__file__)), str(images), str(tmp_path / "killed"), "--slow"]
-        victim = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        victim = processes.start(fit_dots.__file__, images, tmp_path / "killed", "--slow", env=os.environ | {"OMP_NUM_THREADS": "1"})
         self._await(tmp_path / "killed.pt", victim)
-        victim.send_signal(signal.SIGKILL)
-        assert victim.wait(60) == -signal.SIGKILL
+        victim.kill()
+        victim.join(60)
+        assert victim.exitcode == -signal.SIGKILL
         assert 0 < torch.load(tmp_path / "killed.pt", weights_only=True)["state"]["position"]["step"] < 40
         resumed = fit_dots.fit(images, tmp_path / "killed.pt", norm=True, rank=0)
         unbroken = fit_dots.fit(images, tmp_path / "unbroken.pt", norm=True, rank=0)
@@ -185,10 +185,10 @@ class TestResuming:
         a, b = (torch.load(tmp_path / name, weights_only=True) for name in ("killed.pt", "unbroken.pt"))
         assert _equal(a, b)
 
-    def _await(self, path: Path, process: subprocess.Popen[bytes]) -> None:
+    def _await(self, path: Path, process: BaseProcess) -> None:
         deadline = time.monotonic() + 60
         while not path.exists():
-            assert process.poll() is None
+            assert process.is_alive()
             assert time.monotonic() < deadline
             time.sleep(0.01)
 

@@ -1,9 +1,8 @@
 """Against answers that a real Label Studio 1.23.2 gave; test_real_server.py recorded them."""
 
 import os
-import subprocess
-import sys
 
+import processes
 import pytest
 from exchanges import RECORDED, replaying, serving
 from labelstudio_scenario import CLASSES, Nobody, made_study, tokens, two_rounds
@@ -146,9 +145,8 @@ def test_what_an_earlier_version_pulled_is_not_recorded_again(tmp_path):
 
 def test_the_command_says_what_it_did(tmp_path):
     made_study(tmp_path)
-    program = [sys.executable, "-m", "boxwise", "labelstudio", "push", str(tmp_path / "pets")]
     with serving([answer("GET /api/version", status=404, value={"detail": "gone"})]) as (url, _):
         environment = os.environ | {"LABEL_STUDIO_URL": url, "LABEL_STUDIO_API_KEY": TOKEN}
-        done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+        done = processes.run("-m", "boxwise", "labelstudio", "push", tmp_path / "pets", env=environment)
     assert done.returncode == 2 and done.stderr.startswith(f"Error: {url}: knows no GET /api/version (HTTP 404: gone)")
     assert TOKEN not in done.stderr + done.stdout and len(CLASSES) == 3

@@ -2,10 +2,9 @@
 
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 
+import processes
 import pytest
 import torch
 
@@ -94,7 +93,7 @@ def test_killed_in_the_second_member_it_ends_the_same(scored, tmp_path):
     waiting, whole = scored
     killed = Study.open(shutil.copytree(waiting, tmp_path / "killed"))
     killed.store.close()
-    process = subprocess.run([sys.executable, "-c", KILLED_IN_THE_SECOND_MEMBER, killed.folder], check=False, capture_output=True)
+    process = processes.run("-c", KILLED_IN_THE_SECOND_MEMBER, killed.folder)
     assert process.returncode == -signal.SIGKILL, process.stderr
     first = killed.folder / "rounds/round_00/weights_member1.pt"
     assert first.exists() and (killed.folder / "rounds/round_00/checkpoint_member2.pt").exists()

@@ -2,11 +2,10 @@
 
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
+import processes
 import pytest
 import torch
 
@@ -141,8 +140,7 @@ def test_a_training_killed_at_any_moment_goes_on_and_ends_as_an_unbroken_one(cre
     study = until(create("budget.rounds=0"), everything, Phase.TRAIN)
     study.store.close()
     whole = Study.open(shutil.copytree(study.folder, study.folder.with_name("whole")))
-    done = subprocess.run([sys.executable, "-c", KILLED, str(study.folder), str(at)], check=False)
-    assert done.returncode == -signal.SIGKILL
+    assert processes.run("-c", KILLED, study.folder, at).returncode == -signal.SIGKILL
     broken = Study.open(study.folder)
     assert broken.position == (0, Phase.TRAIN)
     steps = []
@@ -161,7 +159,7 @@ def test_a_training_killed_at_any_moment_goes_on_and_ends_as_an_unbroken_one(cre
 def test_labels_that_change_while_it_was_killed_start_the_folds_anew(create, everything):
     study = until(create("budget.rounds=0"), everything, Phase.TRAIN)
     study.store.close()
-    subprocess.run([sys.executable, "-c", KILLED, str(study.folder), "20"], check=False)
+    assert processes.run("-c", KILLED, study.folder, 20).returncode == -signal.SIGKILL
     broken = Study.open(study.folder)
     image_id = next(iter(broken.annotations(Split.TRAIN)))
     broken.tell(image_id, [])  # there is nothing in it after all

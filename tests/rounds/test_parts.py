@@ -1,16 +1,14 @@
 """The pool pass by shards: equal to the pass of one process byte by byte, whatever was killed, lost or damaged on the way."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 
 import numpy as np
+import processes
 import pytest
 
 from boxwise.artifacts import pool_parts
@@ -194,10 +192,6 @@ def test_parts_are_few_and_of_whole_batches(images, batch, size, monkeypatch):
     assert pool_parts.part_size(images, batch) == size
 
 
-def boxwise_score(folder, *options):
-    return subprocess.Popen([sys.executable, "-m", "boxwise", "score", str(folder), *options], stdout=subprocess.PIPE, text=True)
-
-
 @pytest.mark.slow
 def test_processes_that_start_together_and_one_that_is_killed(hidden, tiny_overrides, tmp_path, monkeypatch):
     """Two shards begin the same pass at once; one is killed in the middle. The join does the rest."""
@@ -213,13 +207,15 @@ def test_processes_that_start_together_and_one_that_is_killed(hidden, tiny_overr
         study.step()
     study.store.close()
     folder, alone = study.folder, shutil.copytree(study.folder, tmp_path / "alone")
-    first, second = (boxwise_score(folder, "--shard", f"{number}/2") for number in (1, 2))
+    first, second = (processes.start("-m", "boxwise", "score", folder, "--shard", f"{number}/2") for number in (1, 2))
     deadline = monotonic() + 120
     while not list((folder / "rounds/round_00/pool_pass").glob("part_*")):
-        assert monotonic() < deadline and first.poll() is None
+        assert monotonic() < deadline and first.is_alive()
         sleep(0.01)
-    os.kill(first.pid, signal.SIGKILL)
-    assert second.wait(timeout=120) == 0 and first.wait() != 0
+    first.kill()
+    first.join()
+    second.join(timeout=120)
+    assert second.exitcode == 0 and first.exitcode == -signal.SIGKILL
     left = len(list((folder / "rounds/round_00/pool_pass").glob("part_*")))
     said, joined, in_row = [], Study.open(folder), Study.open(alone)
     joined.step(on_event=lambda event: said.append(event.message) if event.message else None)

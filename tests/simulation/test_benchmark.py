@@ -1,14 +1,13 @@
 """The benchmark's promises: a grid of simulations, resumed after a kill, and one clear message for every mistake."""
 
 import csv
-import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import processes
 import pytest
 import yaml
 
@@ -77,7 +76,7 @@ def read(monkeypatch):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(monkeypatch, capsys, _verbs_built_once):
     """The command in this process: a function from its arguments to (exit code, stdout, stderr)."""
 
     def run(*arguments, verb="benchmark"):
@@ -97,13 +96,13 @@ def rows_of(path):
 @pytest.mark.slow
 def test_a_grid_killed_and_resumed_is_whole(grid, tmp_path, run):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "boxwise", "benchmark", "--grid", str(grid), "--out", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = processes.start("-m", "boxwise", "benchmark", "--grid", grid, "--out", out)
     deadline = time.monotonic() + 300
-    while not (out / "one_tiny" / "cells" / "fewest_seed0").exists() and process.poll() is None and time.monotonic() < deadline:
+    while not (out / "one_tiny" / "cells" / "fewest_seed0").exists() and process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run was over before it could be killed"
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, "the run was over before it could be killed"
     done = out / "one_tiny" / "cells" / "random_seed0" / "study.sqlite"
     before = done.stat().st_mtime_ns
     benchmark(load_grid(grid), out)

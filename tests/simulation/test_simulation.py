@@ -4,12 +4,12 @@ import csv
 import json
 import multiprocessing
 import os
+import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
+import processes
 import pytest
 
 from boxwise.config import load_config
@@ -28,11 +28,13 @@ TIMED = ("train_seconds", "train_images_per_second")
 
 @pytest.fixture(scope="module")
 def plan(digits, tiny_overrides, tmp_path_factory):
-    return Plan(digits, load_config(None, tiny_overrides), ("dual", "random"), (0, 1), tmp_path_factory.mktemp("simulation"))
+    return Plan(digits, load_config(None, tiny_overrides), ("dual", "random"), (0, 1), tmp_path_factory.mktemp("simulation") / "own")
 
 
 @pytest.fixture(scope="module")
-def cells(plan):
+def cells(plan, made_once):
+    if not plan.folder.exists():
+        shutil.copytree(made_once("simulation", lambda folder: simulate(replace(plan, folder=folder))), plan.folder)
     return {(cell.arm, cell.seed): cell for cell in simulate(plan)}
 
 
@@ -255,7 +257,7 @@ class TestBaseline:
 
     def test_the_command_says_so_before_it_reads_the_data(self, tmp_path):
         arguments = [*command(tmp_path / "nowhere", tmp_path / "out", ()), "--baseline", "rnadom"]
-        ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        ended = processes.run(*arguments)
         assert ended.returncode == 2 and "Did you mean 'random'" in ended.stderr
 
 
@@ -323,17 +325,18 @@ class TestSplits:
 
 def command(digits_folder, out, overrides, arms="dual,random"):
     options = ["--data", digits_folder, "--arms", arms, "--seeds", "1", "--out", out]
-    return [sys.executable, "-m", "boxwise", "simulate", *map(str, options), *overrides]
+    return ["-m", "boxwise", "simulate", *options, *overrides]
 
 
 def kill_at(pattern, out, arguments):
     """Run until the file `pattern` is there, then SIGKILL."""
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = processes.start(*arguments)
     deadline = time.monotonic() + 120
-    while not (out / pattern).exists() and process.poll() is None and time.monotonic() < deadline:
+    while not (out / pattern).exists() and process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, f"the run was over before {pattern} was seen"
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, f"the run was over before {pattern} was seen"
 
 
 def rows(path):
@@ -347,7 +350,7 @@ def test_killed_in_the_middle_of_training_and_run_again_it_ends_the_same(digits_
     out = tmp_path / "killed"
     for pattern in ("cells/.trunk_seed0/rounds/round_00/checkpoint.pt", "cells/dual_seed0/rounds/round_01/checkpoint.pt"):
         kill_at(pattern, out, command(digits_folder, out, tiny_overrides))
-    subprocess.run(command(digits_folder, out, tiny_overrides), check=True, capture_output=True)
+    assert processes.run(*command(digits_folder, out, tiny_overrides)).returncode == 0
     killed = {(cell.arm, cell.seed): cell for cell in read_simulation(out)}
     for arm in ("dual", "random"):
         cell, alone = killed[arm, 0], cells[arm, 0]
@@ -366,7 +369,7 @@ def test_a_killed_study_in_which_the_model_labels_along_ends_the_same(digits, di
     out, cell = tmp_path / "killed", "cells/score_sampling_review_ratio_threshold_seed0"
     for pattern in (f"{cell}/rounds/round_01/checkpoint.pt", f"{cell}/rounds/round_01/vae.pt"):
         kill_at(pattern, out, command(digits_folder, out, knobs, arm))
-    subprocess.run(command(digits_folder, out, knobs, arm), check=True, capture_output=True)
+    assert processes.run(*command(digits_folder, out, knobs, arm)).returncode == 0
     (killed,) = read_simulation(out)
     for mine, theirs in zip(killed.rounds, alone.rounds, strict=True):
         assert [(i.image_id, i.box_ids, i.probability, i.split) for i in mine.items] == [

@@ -3,16 +3,16 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
+import processes
 import pytest
 import sqlalchemy as sa
 from store.reading import answers_of
 
 from boxwise.errors import StudyError
 from boxwise.store import Store
+from boxwise.store.connecting import engine as engine_of
 from boxwise.store.migrations import MIGRATIONS, NEWEST, OLDEST
 from boxwise.store.schema import META, STUDY
 
@@ -41,7 +41,7 @@ def past_url(request, past):
         if request.param == "sqlite":
             return f"sqlite:///{folder / 'study/study.sqlite'}"
         url = request.getfixturevalue("empty_postgres")
-        engine = sa.create_engine(url)
+        engine = engine_of(url)
         with engine.begin() as connection:
             connection.exec_driver_sql((folder / "postgres.sql").read_text().replace("%", "%%"))
         engine.dispose()
@@ -52,7 +52,7 @@ def past_url(request, past):
 
 def columns_of(url):
     """table → column → (type, nullable), and the tables' keys and indices."""
-    engine = sa.create_engine(url)
+    engine = engine_of(url)
     inspector = sa.inspect(engine)
     found = {
         table: (
@@ -79,7 +79,7 @@ def test_a_migrated_database_has_the_columns_of_a_new_one(version, past_url, req
     url = past_url(version)
     Store.open(url).close()
     migrated = columns_of(url)
-    engine = sa.create_engine(url)
+    engine = engine_of(url)
     META.drop_all(engine)
     engine.dispose()
     Store.create(url, {}).close()
@@ -128,6 +128,7 @@ from boxwise.store import upgrading
 put = upgrading.put
 upgrading.put = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)  # after the steps, before the commit
 from boxwise.store import Store
+from boxwise.store.connecting import engine as engine_of
 Store.open(sys.argv[1])
 """
 
@@ -135,7 +136,7 @@ Store.open(sys.argv[1])
 def test_a_process_killed_in_the_middle_is_made_good_by_the_next(past_url):
     url = past_url(OLDEST)
     before = columns_of(url)
-    assert subprocess.run([sys.executable, "-c", KILLED, url]).returncode == -signal.SIGKILL
+    assert processes.run("-c", KILLED, url).returncode == -signal.SIGKILL
     assert columns_of(url) == before
     assert answers_of(Store.open(url)) == json.loads((FIXTURES / f"schema_{OLDEST}" / "expected.json").read_text())
 
@@ -143,9 +144,11 @@ def test_a_process_killed_in_the_middle_is_made_good_by_the_next(past_url):
 def test_processes_that_open_at_once_migrate_once(past):
     url = f"sqlite:///{past(OLDEST) / 'study/study.sqlite'}"
     code = "import sys; from boxwise.store import Store; Store.open(sys.argv[1])"
-    processes = [subprocess.Popen([sys.executable, "-c", code, url], stderr=subprocess.PIPE) for _ in range(4)]
-    said = [process.communicate()[1].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4 and sum("is kept in" in text for text in said) == 1
+    started = [processes.start("-c", code, url, err=f"said {number}") for number in range(4)]
+    for process in started:
+        process.join()
+    said = [Path(f"said {number}").read_text() for number in range(4)]
+    assert [process.exitcode for process in started] == [0] * 4 and sum("is kept in" in text for text in said) == 1
     backup = past_version(Path("study") / f"study.schema_{OLDEST}.sqlite")
     assert backup == OLDEST and past_version(Path("study/study.sqlite")) == NEWEST
 

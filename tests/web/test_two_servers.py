@@ -1,14 +1,13 @@
 """Two servers of the page on one study, as behind a load balancer, and ten people at once: nothing lost, nothing stored twice."""
 
 import re
-import subprocess
-import sys
 from contextlib import ExitStack, contextmanager
 from threading import Thread
-from time import sleep
+from time import monotonic, sleep
 
 import httpx
 import numpy as np
+import processes
 import pytest
 
 from boxwise.config import load_config
@@ -39,14 +38,19 @@ def study(request, tmp_path):
 
 
 @contextmanager
-def served(folder):
-    """The address of a `boxwise label` of its own."""
-    command = [sys.executable, "-m", "boxwise", "label", str(folder), "--no-browser", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield next(found[1] for line in process.stdout if (found := re.search(r"(http://\S+:\d+)", line)))
-        finally:
-            process.terminate()
+def served(folder, log):
+    """The address of a `boxwise label` of its own, which writes to `log`."""
+    log.write_text("")
+    process = processes.start("-m", "boxwise", "label", folder, "--no-browser", "--port", 0, out=log, err=log)
+    try:
+        end = monotonic() + PATIENCE
+        while not (found := re.search(r"(http://\S+:\d+)\S*\s", log.read_text())):
+            assert process.is_alive() and monotonic() < end, log.read_text()
+            sleep(0.05)
+        yield found[1]
+    finally:
+        process.terminate()
+        process.join()
 
 
 class Person(Thread):
@@ -88,9 +92,9 @@ class Person(Thread):
         return reply
 
 
-def test_ten_people_on_two_servers_lose_nothing_and_store_nothing_twice(study):
+def test_ten_people_on_two_servers_lose_nothing_and_store_nothing_twice(study, tmp_path):
     with ExitStack() as servers:
-        links = [servers.enter_context(served(study)) for _ in range(2)]
+        links = [servers.enter_context(served(study, tmp_path / f"log {number}")) for number in range(2)]
         people = [Person(number, links) for number in range(PEOPLE)]
         for person in people:
             person.start()

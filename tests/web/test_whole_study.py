@@ -2,12 +2,11 @@
 
 import csv
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from time import monotonic, sleep
 
 import numpy as np
+import processes
 import pytest
 from driving import drag, enter, press_class, record_of, saved
 
@@ -51,16 +50,15 @@ def study(truth, tiny_overrides, tmp_path):
 def served(study, tmp_path):
     """(the command on the study as a process, the link it prints, what it prints)."""
     log = tmp_path / "log.txt"
-    command = [sys.executable, "-m", "boxwise", "run", str(study.folder), "--label", "--no-browser", "--port", "0"]
-    with log.open("w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+    log.write_text("")
+    process = processes.start("-m", "boxwise", "run", study.folder, "--label", "--no-browser", "--port", 0, out=log, err=log)
     end = monotonic() + PATIENCE / 1000
     while not (link := re.search(r"Label here: (http://\S+)", log.read_text())):
-        assert process.poll() is None and monotonic() < end, log.read_text()
+        assert process.is_alive() and monotonic() < end, log.read_text()
         sleep(0.1)
     yield process, link[1], log
     process.terminate()
-    process.wait()
+    process.join()
 
 
 def next_image(page, done):
@@ -103,7 +101,8 @@ def test_two_rounds_drawn_in_the_browser_end_with_a_report(study, truth, served,
         done.append(image_id)
     wall = monotonic() - started
     assert page.locator("#waiting-title").inner_text() == "The study is finished"
-    assert process.wait(PATIENCE / 1000) == 0, log.read_text()
+    process.join(PATIENCE / 1000)
+    assert process.exitcode == 0, log.read_text()
 
     assert study.store.position == (1, Phase.DONE)
     assert done == [*study.store.query(0).image_ids, *study.store.query(1).image_ids] and len(done) == 7

@@ -1,0 +1,80 @@
+"""Real processes that need not import torch for seconds: each is forked from a server that has imported it.
+
+`start` and `run` take the words of a command of Python (`-m MODULE`, `-c CODE` or FILE, then arguments). What they begin is a process like
+any other: it has an id, an environment and files of output of its own, takes signals and ends with an exit code. Where there is no fork
+server to trust, as on Windows and macOS, it begins from nothing.
+"""
+
+import multiprocessing
+import os
+import runpy
+import sys
+from collections.abc import Mapping, Sequence
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+_FORKS = sys.platform == "linux"
+_CONTEXT = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
+_LIGHT, _HEAVY = ("boxwise.cli", "boxwise.study"), ("boxwise.detectors.detector", "boxwise.rounds.evaluate")
+
+
+def prepare(*, torch: bool) -> None:
+    """What the server imports, when it is first asked for a process: all of boxwise, or what needs no torch."""
+    if _FORKS:
+        _CONTEXT.set_forkserver_preload([*_LIGHT, *_HEAVY] if torch else [*_LIGHT])
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def start(
+    *words: object,
+    out: Path | str = os.devnull,
+    err: Path | str = os.devnull,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | str | None = None,
+) -> BaseProcess:
+    """A process that does what `python WORDS` does, with its output in the files `out` and `err`, which may be one."""
+    streams = (str(out), str(err))
+    arguments = ([str(word) for word in words], str(cwd or Path.cwd()), dict(env or os.environ), streams)
+    process = _CONTEXT.Process(target=_do, args=arguments)
+    process.start()
+    return process
+
+
+def run(*words: object, env: Mapping[str, str] | None = None, cwd: Path | str | None = None, timeout: float = 300.0) -> Done:
+    """What `python WORDS` does, to its end."""
+    with TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = start(*words, out=out, err=err, env=env, cwd=cwd)
+        process.join(timeout)
+        if process.is_alive():
+            process.kill()
+            raise TimeoutError(f"not done after {timeout} seconds: {words}\n{err.read_text(encoding='utf-8')}")
+        return Done(process.exitcode, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"))
+
+
+def _do(words: Sequence[str], folder: str, environment: Mapping[str, str], streams: Sequence[str]) -> None:
+    for number, path in enumerate(streams, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    first, *rest = words
+    if first == "-m":
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif first == "-c":
+        sys.argv = ["-c", *rest[1:]]
+        exec(compile(rest[0], "-c", "exec"), {"__name__": "__main__"})
+    else:
+        sys.argv = [first, *rest]
+        sys.path.insert(0, str(Path(first).parent))
+        runpy.run_path(first, run_name="__main__")
