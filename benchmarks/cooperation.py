@@ -48,7 +48,7 @@ CERTAIN, PROPOSED = 4, 8  # boxes an image at or above each threshold: the load 
 OVERLAP = 0.5
 ROUND = 5  # the policies' material is that of such a round
 LABELED, SEEN, NEW = 0.5, 0.5, 0.05  # images as shares of the pool
-VALIDATED = 64  # images cross-validated a round, as config.py has it
+VALIDATED = 64  # images cross-validated a round, the default of policy.sample_mining
 
 Work = Callable[[], object]
 

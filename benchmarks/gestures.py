@@ -143,7 +143,7 @@ def measure(page: Page, folder: Path, data: Path, way: Way, options: argparse.Na
     dataset = read_dataset(data)
     images = [record for record in dataset.images if 2 <= len(dataset.labels.get(record.image_id, ())) <= 30][: options.images]
     records = tuple(replace(record, split=Split.TRAIN) for record in images)
-    config = load_config(None, [f"budget.initial={len(images)}", "budget.validation=0", "detector.pretrained=false"])
+    config = load_config(None, [f"budget.initial={len(images)}", "budget.validation=0", "detector.pretrained=none"])
     study = Study.create(folder / "study", replace(dataset, images=records, labels={}), config=config)
     study.ask()
     found = {r.image_id: _without(dataset.labels[r.image_id], options.missed) for r in records}

@@ -117,7 +117,7 @@ def make_study(folder: Path, images: int) -> Path:
         coarse = rng.integers(0, 255, (20, 20, 3), dtype=np.uint8)
         write_image(np.kron(coarse, np.ones((SIDE // 20, SIDE // 20, 1), np.uint8)), path)
         records.append(ImageRecord(path.name, path, SIDE, SIDE, Split.TRAIN))
-    config = load_config(None, [f"budget.initial={images}", "budget.validation=0", "detector.pretrained=false"])
+    config = load_config(None, [f"budget.initial={images}", "budget.validation=0", "detector.pretrained=none"])
     study = Study.create(folder / "study", Dataset(("thing",), tuple(records), {}), config=config)
     study.ask()
     return study.folder

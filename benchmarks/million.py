@@ -18,15 +18,16 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import made_pool
 import numpy as np
+from made_pool import CLASSES
 
 from boxwise.artifacts.scored_pool import ScoredPool, write_scored_pool
 from boxwise.data.images import write_image
-from boxwise.records import DetectedBoxes, Phase, Scores
+from boxwise.records import Phase, Scores
 from boxwise.study import Study
 
 PICTURES, A_FOLDER = 100, 1000  # different pictures, and names in one folder of the listing
-CLASSES, KINDS, BOXES, BOX_DIM, CHUNK = 20, 2000, 10, 64, 1 << 16
 SMALL = ("detector.name=tiny_ssd", "detector.pretrained=none", "scorer.name=none", "budget.initial=1000", "budget.per_round=1000")
 # Run by an interpreter of its own, since a process begins with the peak memory of the one that starts it.
 SPAWN = """
@@ -119,34 +120,12 @@ def _made_pass(ids: tuple[str, ...], dim: int, *, boxes: bool) -> ScoredPool:
     terms = {"entropy": rng.random(len(ids))}
     return ScoredPool(
         Scores(ids, rng.normal(size=len(ids)), terms),
-        _embeddings(len(ids), dim, rng),
-        _embeddings(1000, dim, rng),
+        made_pool.embeddings(len(ids), dim, rng),
+        made_pool.embeddings(1000, dim, rng),
         counts.sum(axis=1, dtype=np.float64),
         counts,
-        _boxes(len(ids), rng) if boxes else None,
+        made_pool.boxes(len(ids), rng) if boxes else None,
     )
-
-
-def _embeddings(rows: int, dim: int, rng: np.random.Generator) -> np.ndarray:
-    """Unit vectors around KINDS directions; float32 [rows, dim]."""
-    kinds = np.random.default_rng(7).normal(size=(KINDS, dim)).astype(np.float32)
-    made = np.empty((rows, dim), np.float32)
-    for first in range(0, rows, CHUNK):
-        part = made[first : first + CHUNK]
-        part[:] = kinds[rng.integers(KINDS, size=len(part))] + 0.5 * rng.standard_normal(part.shape, np.float32)
-        part /= np.linalg.norm(part, axis=1, keepdims=True)
-    return made
-
-
-def _boxes(images: int, rng: np.random.Generator) -> DetectedBoxes:
-    count = images * BOXES
-    embeddings = np.empty((count, BOX_DIM), np.float16)
-    for first in range(0, count, CHUNK):
-        part = rng.standard_normal((min(CHUNK, count - first), BOX_DIM), np.float32)
-        embeddings[first : first + CHUNK] = part / np.linalg.norm(part, axis=1, keepdims=True)
-    scores = -np.sort(-rng.random((images, BOXES), np.float32), axis=1).ravel()
-    starts, labels = np.arange(0, count + 1, BOXES), rng.integers(CLASSES, size=count)
-    return DetectedBoxes(starts, labels, scores, rng.random(count, np.float32), embeddings)
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -15,15 +15,14 @@ import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 
+import made_pool
 import numpy as np
+from made_pool import BOXES, CLASSES
 
 from boxwise.config import StrategyConfig
-from boxwise.records import DetectedBoxes, Scores
+from boxwise.records import Scores
 from boxwise.registry import STRATEGIES, strategy_of
 from boxwise.strategies.base import Budget, Candidates
-
-KINDS, CLASSES, BOXES, BOX_DIM = 2000, 20, 10, 64
-CHUNK = 1 << 16
 
 
 def main() -> None:
@@ -62,48 +61,22 @@ def measure(name: str, duplicates: float | None, pool: int, dim: int, labeled: i
 
 
 def made_candidates(pool: int, dim: int, labeled: int, *, boxes: bool) -> Candidates:
-    """A made-up pool, filled piece by piece so that making it takes no more memory than having it."""
+    """A made-up pool with its columns."""
     rng = np.random.default_rng(0)
     ids = tuple(str(index) for index in range(pool))
-    embeddings = _clustered(pool, dim, rng)
+    embeddings = made_pool.embeddings(pool, dim, rng)
     class_counts = rng.gamma(0.3, 1.0, (pool, CLASSES))
     return Candidates(
         round=1,
         image_ids=ids,
         scores=Scores(ids, rng.normal(size=pool), {"entropy": rng.random(pool)}),
         embeddings=embeddings,
-        labeled_embeddings=_clustered(labeled, dim, rng),
+        labeled_embeddings=made_pool.embeddings(labeled, dim, rng),
         box_counts=class_counts.sum(axis=1),
         seconds=2 + 7 * class_counts.sum(axis=1),
         class_counts=class_counts,
         labeled_class_counts=class_counts[:labeled].sum(axis=0),
-        boxes=_boxes(pool, rng) if boxes else None,
-    )
-
-
-def _clustered(rows: int, dim: int, rng: np.random.Generator) -> np.ndarray:
-    """Unit vectors around KINDS directions, which are the same for every call; float32 [rows, dim]."""
-    kinds = np.random.default_rng(7).normal(size=(KINDS, dim)).astype(np.float32)
-    made = np.empty((rows, dim), np.float32)
-    for first in range(0, rows, CHUNK):
-        part = made[first : first + CHUNK]
-        part[:] = kinds[rng.integers(KINDS, size=len(part))] + 0.5 * rng.standard_normal(part.shape, np.float32)
-        part /= np.linalg.norm(part, axis=1, keepdims=True)
-    return made
-
-
-def _boxes(images: int, rng: np.random.Generator) -> DetectedBoxes:
-    count = images * BOXES
-    embeddings = np.empty((count, BOX_DIM), np.float16)
-    for first in range(0, count, CHUNK):
-        part = rng.standard_normal((min(CHUNK, count - first), BOX_DIM), np.float32)
-        embeddings[first : first + CHUNK] = part / np.linalg.norm(part, axis=1, keepdims=True)
-    return DetectedBoxes(
-        starts=np.arange(0, count + 1, BOXES),
-        labels=rng.integers(CLASSES, size=count),
-        scores=-np.sort(-rng.random((images, BOXES), np.float32), axis=1).ravel(),
-        entropies=rng.random(count, np.float32),
-        embeddings=embeddings,
+        boxes=made_pool.boxes(pool, rng) if boxes else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The errors a user can cause, and the helper that names the nearest known word.
+"""The errors a user can cause, and two helpers of messages: the nearest known word, and amounts with their nouns.
 
 Every message names the file or key, what was expected and what was found. Knows nothing of what went wrong inside.
 """
@@ -51,3 +51,11 @@ def named(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
     if name not in entries:
         raise ConfigError(unknown(kind, name, entries))
     return entries[name]
+
+
+def plural(amount: int, noun: str, verb: str = "") -> str:
+    """An amount with its noun and, where given, the verb in its number: '1 box', '2 boxes', '1 image is', '3 images are'."""
+    if amount == 1:
+        return f"1 {noun} {verb}".rstrip()
+    plurals = {"box": "boxes", "class": "classes", "person": "people", "is": "are", "was": "were", "has": "have"}
+    return f"{amount} {plurals.get(noun, noun + 's')} {plurals.get(verb, verb.replace('waits', 'wait'))}".rstrip()

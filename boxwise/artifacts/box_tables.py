@@ -1,7 +1,7 @@
 """Boxes of a few images with a further column or two, as one Parquet file: proposals of a query, self-labels of a training.
 
-Returns records as they were. The pool's detections, which may be millions, have a streaming file of their own (scorers/detections_file.py).
-Knows nothing of how the boxes came about.
+Returns records as they were. The pool's detections, which may be millions, have a streaming file of their own
+(artifacts/detections_file.py). Knows nothing of how the boxes came about.
 """
 
 from __future__ import annotations

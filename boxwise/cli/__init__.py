@@ -37,19 +37,19 @@ app = typer.Typer(
     help="Active learning for object detection: label the images that pay, and see how much labour that saved.",
 )
 for verbs in (
-    simulation_verbs,
-    benchmark_verbs,
     study_verbs,
-    looking_verbs,
     labelling_verbs,
-    model_verbs,
-    data_verbs,
+    looking_verbs,
     setting_verbs,
-    method_verbs,
     upkeep_verbs,
-    backup_verbs,
     class_verbs,
     team_verbs,
+    backup_verbs,
+    data_verbs,
+    model_verbs,
+    method_verbs,
+    simulation_verbs,
+    benchmark_verbs,
 ):
     app.registered_commands.extend(verbs.registered_commands)
 for command in app.registered_commands:

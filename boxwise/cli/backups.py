@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from boxwise.errors import plural
+
 app = typer.Typer()
 
 
@@ -15,12 +17,18 @@ def backup(
     study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")],
     out: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write: .tar, or .tar.gz.")],
 ) -> None:
-    """Write a study to one file: settings, labels with their history, files of the rounds. It may be at work meanwhile."""
+    """Write a study to one file; it may be at work meanwhile.
+
+    The file has settings, labels with their history and the files of the rounds, not the images.
+    """
     from boxwise.cli.console import say
     from boxwise.study.backup import backup as write
 
     files = write(study, out)
-    say(f"{out}: {files} files, {out.stat().st_size / 2**20:.1f} MiB. Images are not in it. Back again: boxwise restore {out} NEW_FOLDER")
+    say(
+        f"{out}: {plural(files, 'file')}, {out.stat().st_size / 2**20:.1f} MiB. Images are not in it. "
+        f"To get it back: boxwise restore {out} NEW_FOLDER"
+    )
 
 
 @app.command()
@@ -37,4 +45,4 @@ def restore(
     opened = read(archive, study, store=store)
     number, phase = opened.position
     note_files(opened)
-    say(f"{study}: {opened.image_count()} images, next: {phase.value} of round {number}. Go on: boxwise run {study}")
+    say(f"{study}: {plural(opened.image_count(), 'image')}, next: {phase.value} of round {number}. Go on: boxwise run {study}")

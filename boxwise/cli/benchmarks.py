@@ -35,7 +35,10 @@ def benchmark(
     plan: Annotated[bool, typer.Option("--plan", help="Say what is left to do and how long it takes here, and stop.")] = False,
     on: OnRay = None,
 ) -> None:
-    """Compare strategies over data sets and detectors: curves, savings, ranks and what choosing costs. Stop and resume at will."""
+    """Compare strategies over data sets and detectors.
+
+    Curves, savings, ranks and what choosing costs. Stop and resume at will.
+    """
     from boxwise.cli.console import Watch, reading, say
     from boxwise.cli.simulations import write_simulation_report
     from boxwise.simulation.benchmark import benchmark as run

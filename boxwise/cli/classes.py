@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxwise.cli.upkeep import Who
+from boxwise.errors import plural
 
 if TYPE_CHECKING:
     from boxwise.study import Study
@@ -62,7 +63,7 @@ def _show(opened: Study) -> None:
 
     labels = [int(label) for split in Split for a in opened.annotations(split).values() for label in a.boxes.labels]
     rows = [(name, labels.count(label)) for label, name in enumerate(opened.classes)]
-    table(f"{len(rows)} classes", ("class", "boxes"), rows)
+    table(plural(len(rows), "class"), ("class", "boxes"), rows)
     _say_to_review(opened)
 
 
@@ -70,9 +71,9 @@ def _say_changed(opened: Study, changed: ChangedClasses) -> None:
     from boxwise.cli.console import note, say
 
     if changed.images:
-        say(f"The labels of {changed.images} images follow; as they were, they are in `boxwise history {opened.folder} IMAGE`.")
+        say(f"The labels of {plural(changed.images, 'image')} follow; as they were, they are in `boxwise history {opened.folder} IMAGE`.")
     for name, count in changed.removed.items():
-        note(f"{count} boxes of {name} count no more.")
+        note(f"{plural(count, 'box', 'is')} no longer counted: {name} is removed.")
     if changed.back_to is not None:
         say(f"Round {changed.back_to[0]} is done again from its {changed.back_to[1].value} step. Next: boxwise run {opened.folder}")
 
@@ -82,6 +83,6 @@ def _say_to_review(opened: Study) -> None:
 
     for name, images in opened.to_review().items():
         note(
-            f"{len(images)} images were labelled before there was a class {name}, and count as having none until somebody has looked: "
+            f"{plural(len(images), 'image', 'was')} labelled before there was a class {name}, so without any until somebody looks again: "
             f"boxwise query {opened.folder} --before-class {name} --out DIR, then boxwise import {opened.folder} DIR"
         )

@@ -18,6 +18,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from boxwise.errors import plural
+
 if TYPE_CHECKING:
     from boxwise.artifacts.facts import AnnotateFacts, ComposeFacts, Round, SelectFacts, TrainFacts
     from boxwise.config import CostConfig
@@ -77,12 +79,12 @@ class Pace:
     """How fast each running step goes."""
 
     def __init__(self) -> None:
-        self._began: dict[tuple[int, str], tuple[float, int]] = {}  # step → when it was first seen, and how far it was
+        self._began: dict[tuple[int, str, int], tuple[float, int]] = {}  # step, its length → when it was first seen, and how far it was
 
     def left(self, event: Event) -> str:
         """The time that the rest takes at the pace so far, as a clause; empty before there is a pace."""
         now = monotonic()
-        began, first = self._began.setdefault((event.round, event.phase.value), (now, event.step))
+        began, first = self._began.setdefault((event.round, event.phase.value, event.steps), (now, event.step))
         if event.step <= first:
             return ""
         return f", {span((event.steps - event.step) * (now - began) / (event.step - first))} left"
@@ -139,9 +141,25 @@ def say(text: str) -> None:
 
 
 def reading(done: int, total: int) -> None:
-    """Progress of reading a data set, on one line of a terminal."""
-    if console.is_terminal and (done % 50 == 0 or done == total):
-        console.print(f"reading images {done}/{total}", end="\n" if done == total else "\r")
+    """Progress of reading a data set, image by image."""
+    if done % 50 == 0 or done == total:
+        _count("reading images", done, total)
+
+
+def sending(done: int, total: int) -> None:
+    """Progress of sending images to a server."""
+    _count("sending images", done, total)
+
+
+def detecting(done: int, total: int) -> None:
+    """Progress of detecting objects, batch by batch."""
+    _count("detecting: images", done, total)
+
+
+def _count(what: str, done: int, total: int) -> None:
+    """On one line of a terminal; nothing elsewhere."""
+    if console.is_terminal:
+        console.print(f"{what} {done}/{total}", end="\n" if done == total else "\r")
 
 
 def step_line(study: Study, number: int, phase: Phase) -> str:
@@ -154,7 +172,7 @@ def step_line(study: Study, number: int, phase: Phase) -> str:
         "compose": lambda: _composed(one.compose),
         "train": lambda: _trained(one.train),
         "evaluate": lambda: _qualities(one) or "no val or test images",
-        "score": lambda: one.score.ended or f"{one.score.pool} images scored, {one.score.images_per_second:.1f} images/s",
+        "score": lambda: one.score.ended or f"{plural(one.score.pool, 'image')} scored, {one.score.images_per_second:.1f} images/s",
     }  # fmt: skip
     return f"round {number} {phase.value}: {lines[phase.value]()}"
 
@@ -167,21 +185,25 @@ def _qualities(one: Round) -> str:
 
 
 def _trained(facts: TrainFacts) -> str:
-    before = f"{len(facts.folds)} detectors to judge by, then one on all labels: " if facts.folds else ""
-    return f"{before}{facts.steps} steps, {facts.images_per_second:.1f} images/s"
+    before = f"{plural(len(facts.folds), 'detector')} to judge by, then one on all labels: " if facts.folds else ""
+    return f"{before}{plural(facts.steps, 'step')}, {facts.images_per_second:.1f} images/s"
 
 
 def _asked(facts: SelectFacts) -> str:
     alone = f", {facts.self_labeled} more leave no question to a person" if facts.self_labeled else ""
     clipped = f"; budget.initial is {facts.wanted}, the pool has no more" if facts.wanted else ""
     clipped = "; budget.per_round would pay for more than the pool has" if facts.wanted and facts.requeued is not None else clipped
-    return f"asked for {facts.asked} images ({facts.strategy}){alone}{clipped}{_known(facts)}"
+    return f"asked for {plural(facts.asked, 'image')} ({facts.strategy}){alone}{clipped}{_known(facts)}"
 
 
 def _labour(facts: AnnotateFacts) -> str:
     """What is labelled so far: by people, by the model."""
-    boxes = f"{facts.boxes} boxes by people, {facts.model_boxes} by the model" if facts.model_boxes else f"{facts.boxes} boxes"
-    return f"{facts.images} images, {boxes} labelled, {facts.seconds:,.0f} s of labour"
+    boxes = (
+        f"{plural(facts.boxes, 'box')} by people, {facts.model_boxes} by the model"
+        if facts.model_boxes
+        else f"{plural(facts.boxes, 'box')}"
+    )
+    return f"{plural(facts.images, 'image')}, {boxes} labelled, {facts.seconds:,.0f} s of labour"
 
 
 def _price(facts: AnnotateFacts, cost: CostConfig) -> str:
@@ -193,7 +215,7 @@ def _price(facts: AnnotateFacts, cost: CostConfig) -> str:
 
 def _composed(facts: ComposeFacts) -> str:
     """What the policy made of it; counts of nothing are left out."""
-    parts = [f"{facts.policy} trains on {facts.trained} images"]
+    parts = [f"{facts.policy} trains on {plural(facts.trained, 'image')}"]
     parts += [f"{facts.self_images} of the pool by their self-labels"] if facts.self_images else []
     moved = {"joined": facts.joined, "requeued": facts.requeued, "released": facts.released}
     return ", ".join(parts + [f"{len(images)} {name}" for name, images in moved.items() if images])
@@ -270,7 +292,11 @@ def _known(facts: SelectFacts) -> str:
     known = facts.known_classes
     if known is None:
         return ""
-    return f"; the detector knows {', '.join(known)} and suggests {facts.proposed} boxes" if known else "; the detector knows no class yet"
+    return (
+        f"; the detector knows {', '.join(known)} and suggests {plural(facts.proposed, 'box')}"
+        if known
+        else "; the detector knows no class yet"
+    )
 
 
 def _figure(value: Any) -> str:

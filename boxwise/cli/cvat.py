@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from boxwise.cli.servers import StudyFolder, say_pulled, say_pushed
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Label in CVAT: push the query, pull the answers.")
-StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
 Url = Annotated[str, typer.Option(envvar="CVAT_URL", help="The server, such as http://localhost:8080.")]
 Token = Annotated[str, typer.Option(envvar="CVAT_TOKEN", help="An access token of yours; better given by the environment.")]
 
@@ -16,7 +16,6 @@ Token = Annotated[str, typer.Option(envvar="CVAT_TOKEN", help="An access token o
 @app.command()
 def push(study: StudyFolder, url: Url, token: Token) -> None:
     """Send the open query as a task: images, classes, the model's boxes, in the study's order. Again changes nothing."""
-    from boxwise.cli.console import note, say
     from boxwise.cvat.client import Client
     from boxwise.cvat.sync import push as push_query
     from boxwise.study import Study
@@ -25,19 +24,13 @@ def push(study: StudyFolder, url: Url, token: Token) -> None:
     with Client(url, token) as client:
         client.version()
         pushed = push_query(opened, client)
-    for message in pushed.findings:
-        note(message)
-    say(f"Round {pushed.round}: {pushed.made} images sent, {pushed.there} there already: {pushed.url}")
-    if pushed.made or pushed.there:
-        say(f"Label them there, set each job's state to completed, then: boxwise cvat pull {study}")
-    else:
-        say(f"Nothing to label now; next: boxwise run {study}")
+    then = f"Label them there, set each job's state to completed, then: boxwise cvat pull {study}"
+    say_pushed(pushed, study, sent="image", then=then)
 
 
 @app.command()
 def pull(study: StudyFolder, url: Url, token: Token) -> None:
     """Take in what is on the images of completed jobs. It is on the disk when this returns; again changes nothing."""
-    from boxwise.cli.console import note, say
     from boxwise.cvat.client import Client
     from boxwise.cvat.sync import pull as pull_answers
     from boxwise.study import Study
@@ -46,9 +39,4 @@ def pull(study: StudyFolder, url: Url, token: Token) -> None:
     with Client(url, token) as client:
         client.version()
         pulled = pull_answers(opened, client)
-    for message in pulled.findings:
-        note(message)
-    if pulled.unfinished:
-        note(f"{pulled.unfinished} images are in jobs that are not completed in CVAT, so they still wait.")
-    say(f"{pulled.taken} images taken in, {pulled.known} known already, {len(pulled.findings)} not taken.")
-    say(f"{pulled.waiting} images still wait for labels." if pulled.waiting else f"Next: boxwise run {study}")
+    say_pulled(pulled, study, server="CVAT")

@@ -9,6 +9,7 @@ import typer
 
 from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
 from boxwise.cli.writing import Incomplete, KeepIds, Unlabeled, write_chosen
+from boxwise.errors import plural
 
 if TYPE_CHECKING:
     from boxwise.data.examination import Examination
@@ -32,9 +33,10 @@ def convert(
     incomplete: Incomplete = False,
     keep_ids: KeepIds = False,
 ) -> None:
-    """Convert to VOC, COCO, YOLO or CVAT, from these and five more. Faults are named, none is passed on.
+    """Convert a data set to VOC, COCO, YOLO or CVAT.
 
-    Images are written whose labels are complete; the options add others.
+    From these and five more formats. Faults are named, none is passed on. Images are written whose labels are complete; the options add
+    others.
     """
     from boxwise.cli.console import reading
     from boxwise.data.addresses import given
@@ -113,9 +115,11 @@ def _print_counts(path: str, dataset: Dataset, examined: Examination) -> None:
 
     partly = f" ({examined.incomplete} in part)" if examined.incomplete else ""
     crowds = f", {examined.crowds} crowds" if examined.crowds else ""
-    say(f"{path}: {len(dataset.images)} usable images, {examined.labelled} labelled{partly}, {examined.boxes} boxes{crowds}.")
+    say(f"{path}: {len(dataset.images)} usable images, {examined.labelled} labelled{partly}, {plural(examined.boxes, 'box')}{crowds}.")
     splits = list(examined.images)
-    say(", ".join(f"{split}: {count} images" for split, count in examined.images.items()) + f"; {examined.empty} without objects.")
+    say(
+        ", ".join(f"{split}: {plural(count, 'image')}" for split, count in examined.images.items()) + f"; {examined.empty} without objects."
+    )
     for what, spread in (("sides of images", examined.sizes), ("sizes of boxes (√area)", examined.sides)):
         if spread:
             say(f"{what}: {spread[0]:.0f} to {spread[2]:.0f} pixels, median {spread[1]:.0f}.")
@@ -151,7 +155,10 @@ def _doctor_study(path: Path) -> None:
         say(f"{record.image_id}: changed: {record.uri} has other content than when it joined.")
     for file in looked.new[:_SHOWN]:
         say(f"{file}: new: not in the study.")
-    say(f"{len(faults)} images are quarantined, {len(looked.missing)} missing, {len(looked.changed)} changed; {len(looked.new)} new files.")
+    say(
+        f"{plural(len(faults), 'image')} quarantined, {len(looked.missing)} missing, {len(looked.changed)} changed; "
+        f"{plural(len(looked.new), 'new file')}."
+    )
     if looked.missing:
         say(f"Where images were moved: boxwise relocate {path} --images DIR")
     if faults or looked.missing or looked.changed:
@@ -168,4 +175,4 @@ def _print_findings(dataset: Dataset) -> None:
         say(f"{finding.kind.value} ({mark}): {finding.message}")
     quarantined = len({finding.image_id for finding in dataset.findings if finding.quarantined})
     if dataset.findings:
-        say(f"{len(dataset.findings)} findings; {quarantined} images quarantined, {len(dataset.images)} usable.")
+        say(f"{plural(len(dataset.findings), 'finding')}; {plural(quarantined, 'image')} quarantined, {len(dataset.images)} usable.")

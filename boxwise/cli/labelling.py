@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxwise.cli.training_process import advance
+from boxwise.errors import plural
 
 if TYPE_CHECKING:
     from boxwise.records import Phase
@@ -59,7 +60,7 @@ def label_and_train(opened: Study, *, host: str, port: int | None, browser: bool
         while True:
             position = opened.position
             if position[1] is Phase.ANNOTATE and (waiting := opened.unanswered().items):
-                say(f"Round {position[0]} waits for labels of {len(waiting)} images.")
+                say(f"Round {position[0]} waits for labels of {plural(len(waiting), 'image')}.")
                 _wait(partial(_waits_for_labels, opened, position))
             elif (fault := advance(opened.folder)) is not None:
                 _report(opened, fault)
@@ -145,7 +146,7 @@ def _say_where_it_stands(opened: Study) -> None:
     number, phase = opened.position
     waiting = opened.unanswered().items if phase is Phase.ANNOTATE else ()
     if waiting:
-        say(f"Round {number} waits for labels of {len(waiting)} images.")
+        say(f"Round {number} waits for labels of {plural(len(waiting), 'image')}.")
     elif phase is Phase.DONE:
         say(f"The study is done: nothing waits for labels. More rounds: boxwise run {folder} --label --rounds N")
     else:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from boxwise.cli.servers import StudyFolder, say_pulled, say_pushed
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Label in Label Studio: push the query, pull the answers.")
-StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
 Url = Annotated[str, typer.Option(envvar="LABEL_STUDIO_URL", help="The server, such as http://localhost:8080.")]
 Token = Annotated[str, typer.Option(envvar="LABEL_STUDIO_API_KEY", help="An access token of yours; better given by the environment.")]
 
@@ -16,7 +16,7 @@ Token = Annotated[str, typer.Option(envvar="LABEL_STUDIO_API_KEY", help="An acce
 @app.command()
 def push(study: StudyFolder, url: Url, token: Token) -> None:
     """Send the open query: images, classes, the model's boxes, in the study's order. Again changes nothing."""
-    from boxwise.cli.console import note, reading, say
+    from boxwise.cli.console import sending
     from boxwise.labelstudio.client import Client
     from boxwise.labelstudio.sync import push as push_query
     from boxwise.study import Study
@@ -24,21 +24,13 @@ def push(study: StudyFolder, url: Url, token: Token) -> None:
     opened = Study.open(study)
     with Client(url, token) as client:
         client.version()
-        pushed = push_query(opened, client, progress=reading)
-    for message in pushed.findings:
-        note(message)
-    withdrawn = f", {pushed.withdrawn} withdrawn" if pushed.withdrawn else ""
-    say(f"Round {pushed.round}: {pushed.made} tasks made, {pushed.there} there already{withdrawn}: {pushed.url}")
-    if pushed.made or pushed.there:
-        say(f"Label them there, then: boxwise labelstudio pull {study}")
-    else:
-        say(f"Nothing to label now; next: boxwise run {study}")
+        pushed = push_query(opened, client, progress=sending)
+    say_pushed(pushed, study, sent="task", then=f"Label them there, then: boxwise labelstudio pull {study}")
 
 
 @app.command()
 def pull(study: StudyFolder, url: Url, token: Token) -> None:
     """Take in what people submitted. It is on the disk when this returns; again changes nothing."""
-    from boxwise.cli.console import note, say
     from boxwise.labelstudio.client import Client
     from boxwise.labelstudio.sync import pull as pull_answers
     from boxwise.study import Study
@@ -47,12 +39,7 @@ def pull(study: StudyFolder, url: Url, token: Token) -> None:
     with Client(url, token) as client:
         client.version()
         pulled = pull_answers(opened, client)
-    for message in pulled.findings:
-        note(message)
-    if pulled.skipped:
-        note(f"Skipped in Label Studio, so still waiting: {', '.join(pulled.skipped)}")
-    say(f"{pulled.taken} annotations taken in, {pulled.known} known already, {len(pulled.findings)} not taken.")
-    say(f"{pulled.waiting} images still wait for labels." if pulled.waiting else f"Next: boxwise run {study}")
+    say_pulled(pulled, study, server="Label Studio")
 
 
 @app.command()

@@ -10,6 +10,7 @@ import typer
 
 from boxwise.cli.settings import note_edits
 from boxwise.cli.upkeep import check_files, note_files
+from boxwise.errors import plural
 
 if TYPE_CHECKING:
     from boxwise.artifacts.facts import Round
@@ -24,7 +25,10 @@ _SHOWN = 3  # images that status names of those that are asked for
 
 @app.command()
 def status(study: StudyFolder, as_json: AsJson = False) -> None:
-    """The state of the study: next step, what is asked for, labour, quality by round, and what to do next."""
+    """Show how far a study is, and what to do next.
+
+    The next step, what is asked for, labour, and quality by round.
+    """
     from boxwise.cli.console import rounds_table, say, say_json
     from boxwise.study import Study
 
@@ -38,14 +42,15 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
     labeled, pool = state["labeled"], state["pool"]
     say(f"{study}: round {state['round']} of {state['rounds']}, next: {state['next']}.")
     say(
-        f"{pool} images in the pool, {labeled['images']} labelled ({labeled['boxes']} boxes, {labeled['seconds']:,.0f} s), "
+        f"{plural(pool, 'image')} in the pool, {labeled['images']} labelled "
+        f"({plural(labeled['boxes'], 'box')}, {labeled['seconds']:,.0f} s), "
         f"{state['val']} val, {state['test']} test, {state['quarantined']} quarantined."
     )
     if state["spent"]["money"] is not None or state["spent"]["total"] is not None:
         say(_spent(state["spent"]))
     if waiting := state["waiting"]:
         more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
-        say(f"{len(waiting)} images of round {state['round']} wait for labels: {', '.join(waiting[:_SHOWN])}{more}.")
+        say(f"Round {state['round']} waits for labels of {plural(len(waiting), 'image')}: {', '.join(waiting[:_SHOWN])}{more}.")
     rounds_table(opened.rounds(), opened.config.cost)
     if state["seconds_left"]:
         from boxwise.cli.console import span
@@ -64,7 +69,10 @@ def query(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Which images to label next, most valuable first, and why."""
+    """Show or write the images to label next, with the reasons.
+
+    The most valuable come first.
+    """
     from boxwise.cli.console import say, say_json, table
     from boxwise.records import Phase
     from boxwise.report.queries import asked_of, write_query
@@ -90,7 +98,9 @@ def query(
         return None
     if out is not None:
         write_query(opened, asked, out, format_name=format)
-        say(f"{len(asked.items)} images: {out}")
+        say(f"{plural(len(asked.items), 'image')}: {out}")
+        if out.is_dir():
+            say(f"Label them there with any tool, then: boxwise import {study} {out}")
         if out.is_dir() and opened.proposals():
             say("On import, a file counts as your answer to every box in it: take out the images that you have not looked at.")
         return None
@@ -99,7 +109,7 @@ def query(
     for item in asked.items:
         values = [item.terms.get(name) for name in terms]
         rows.append([item.image_id, item.split.value, asked_of(item), item.utility, *values])
-    table(f"Round {asked.round}: {len(rows)} images to label", ("image", "for", "asked", "utility", *terms), rows)
+    table(f"Round {asked.round}: {plural(len(rows), 'image')} to label", ("image", "for", "asked", "utility", *terms), rows)
     return None
 
 
@@ -117,7 +127,7 @@ def _to_review(opened: Study, name: str, out: Path | None, format_name: str) -> 
         return
     check_files(opened, needed=opened.records(images))
     write_labels(opened, images, out, format_name=format_name)
-    say(f"{len(images)} images with their labels: {out}")
+    say(f"{plural(len(images), 'image')} with their labels: {out}")
     say(f"Add the {name}, take out the images that you have not looked at, then: boxwise import {opened.folder} {out}")
 
 

@@ -19,7 +19,10 @@ def methods(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """Every detector, scorer, strategy, policy and embedder: what it is, its paper, what it needs, what it costs beyond the pool pass."""
+    """List detectors, scorers, strategies, policies and embedders.
+
+    What each is, its paper, what it needs, and what it costs beyond the pool pass.
+    """
     from boxwise.cli.console import say_json
 
     found = _found(which)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boxwise.errors import plural
+
 if TYPE_CHECKING:
     from boxwise.detectors.base import ImageBatch
     from boxwise.inference import Model
@@ -38,7 +40,7 @@ def predict(
     device: Device = "auto",
 ) -> None:
     """Detect objects in images with a study's best detector. Draws the boxes and writes COCO JSON."""
-    from boxwise.cli.console import note, say
+    from boxwise.cli.console import detecting, note, say
     from boxwise.data.addresses import given
     from boxwise.data.formats.base import Dataset
     from boxwise.data.formats.coco import Coco
@@ -53,7 +55,7 @@ def predict(
     pool = [] if addresses else _pool(study)
     model = load(study, round_index=round_index, device=device)
     records, faults = _records(addresses) if addresses else (pool, [])
-    found, unreadable = predict_all(model.detector, records)
+    found, unreadable = predict_all(model.detector, records, progress=detecting)
     least = model.threshold if conf is None else conf
     labels = {image_id: boxes.at_least(least) for image_id, boxes in found.items()}
     seen = tuple(record for record in records if record.image_id in labels)
@@ -64,7 +66,7 @@ def predict(
         note(message)
     why = "as given" if conf is not None else "no best F1 is known" if model.point is None else f"F1 on val is best: {model.point.f1:.2f}"
     say(f"{model.origin}, boxes of score {least:.3g} or more ({why})")
-    say(f"{sum(map(len, labels.values()))} boxes in {len(seen)} images: {out}")
+    say(f"{plural(sum(map(len, labels.values())), 'box')} in {plural(len(seen), 'image')}: {out}")
     if not seen:
         raise typer.Exit(2)
 
@@ -75,7 +77,7 @@ def _pool(study: Path) -> list[ImageRecord]:
     from boxwise.study import Study
 
     if not study.is_dir():
-        raise BoxwiseError(f"{study}: weights know no images. Give images, or folders of images: boxwise predict {study} DIR")
+        raise BoxwiseError(f"{study}: weights hold no images. Give images, or folders of images: boxwise predict {study} DIR")
     records = Study.open(study).pool()
     if not records:
         raise BoxwiseError(f"{study}: every image is labelled. Give other images, or folders of images: boxwise predict {study} DIR")
@@ -116,7 +118,10 @@ def export_model(
     ] = None,
     round_index: Round = None,
 ) -> None:
-    """Write a study's best detector as one file that runs without boxwise. What it gives is checked against the detector first."""
+    """Write a study's best detector as ONNX or TorchScript.
+
+    The file runs without boxwise; what it gives is checked against the detector first.
+    """
     from boxwise.cli.console import say
     from boxwise.detectors.detector import TorchDetector
     from boxwise.detectors.exporting import check_exportable, export

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boxwise.errors import plural
+
 if TYPE_CHECKING:
     from boxwise.boxes import Boxes
     from boxwise.data.formats.base import Coordinates, Finding
@@ -73,10 +75,12 @@ def with_boxes(labels: Mapping[str, Boxes]) -> dict[str, Boxes]:
 def understood(labels: Mapping[str, Boxes], asked: Set[str], missing: Missing | None) -> Iterator[str]:
     """What an import made of images without boxes, and of images that nothing had asked for."""
     empty = len(labels) - len(with_boxes(labels))
-    if empty and missing is not Missing.UNLABELED:
-        yield f"{empty} of {len(labels)} images have no box: taken as empty, with nothing to find; --missing unlabeled leaves them open."
-    elif empty:
-        yield f"{empty} of {len(labels)} images have no box: left open; --missing empty takes them as labelled, with nothing to find."
+    if missing is not Missing.UNLABELED:
+        meant, other = "taken as empty, with nothing to find", "unlabeled leaves them open"
+    else:
+        meant, other = "left open", "empty takes them as labelled, with nothing to find"
+    if empty:
+        yield f"{plural(empty, 'image', 'has')} no box, of {len(labels)}: {meant}; --missing {other}."
     taken = labels if missing is not Missing.UNLABELED else with_boxes(labels)
     if unasked := len(taken.keys() - asked):
-        yield f"{unasked} of {len(taken)} images were not asked for now: their labels count all the same."
+        yield f"{plural(unasked, 'image', 'was')} not asked for now, of {len(taken)}: these labels count all the same."

@@ -21,7 +21,9 @@ def set_(
     study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")],
     settings: Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="Such as train.lr=0.005; none: show all.")] = None,
 ) -> None:
-    """Change settings of a study, from its next step on, or show those in force and what differs from the defaults.
+    """Change or show the settings of a study.
+
+    A change holds from the next step on; without one: what is in force, and what differs from the defaults.
 
     Editing config.yaml in the study's folder does the same. What cannot change any more is refused with the reason.
     """

@@ -9,6 +9,7 @@ import typer
 
 from boxwise.cli.cluster import OnRay, check_on, cluster_on
 from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
+from boxwise.errors import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ def simulate(
     check_baseline(out, chosen, baseline)
     dataset = read_dataset(data, format_name=format, coordinates=coordinates(labels_in, voc_origin), progress=reading)
     if dataset.findings:
-        note(f"{data}: {len(dataset.findings)} findings; `boxwise doctor {data}` lists them.")
+        note(f"{data}: {plural(len(dataset.findings), 'finding')}; `boxwise doctor {data}` lists them.")
     _simulate(Plan(dataset, settings, chosen, tuple(range(seeds)), out), jobs=jobs, on=on, baseline=baseline)
 
 

@@ -18,6 +18,7 @@ from boxwise.cli.training_process import ending_with_parent
 from boxwise.cli.upkeep import check_files
 from boxwise.cli.wizard import Answers, completed
 from boxwise.cli.writing import Incomplete, KeepIds, Unlabeled, write_chosen
+from boxwise.errors import plural
 
 if TYPE_CHECKING:
     from boxwise.records import Phase
@@ -81,11 +82,11 @@ def init(
     made = Study.create(study, dataset, config=settings)
     quarantined = made.quarantined()
     say(
-        f"{study}: {len(dataset.images)} images, {len(dataset.labels)} of them labelled; classes: {', '.join(made.classes)}; "
+        f"{study}: {plural(len(dataset.images), 'image')}, {len(dataset.labels)} of them labelled; classes: {', '.join(made.classes)}; "
         f"detector: {made.config.detector.name}."
     )
     if quarantined:
-        note(f"{len(quarantined)} images are quarantined; `boxwise doctor {study}` lists them.")
+        note(f"{plural(len(quarantined), 'image', 'is')} quarantined; `boxwise doctor {study}` lists them.")
     say_findings([finding for finding in dataset.findings if not finding.quarantined], labels or images)
     for remark in dataset.notes:
         note(f"Note: {remark}")
@@ -196,7 +197,7 @@ def _say_what_is_asked(opened: Study) -> None:
 
     folder, query = opened.folder, opened.ask()
     say(
-        f"Round {query.round} waits for labels of {len(query.items)} images.\n"
+        f"Round {query.round} waits for labels of {plural(len(query.items), 'image')}.\n"
         f"  label them: boxwise label {folder}\n"
         f"  see them:   boxwise query {folder} --out {folder}/to_label\n"
         f"  hand in:    boxwise import {folder} LABELS --format voc|coco|yolo|cvat\n"
@@ -245,15 +246,15 @@ def import_labels(
     for remark in dataset.notes:
         note(f"Note: {remark}")
     if not dataset.labels:
-        raise BoxwiseError(f"{path}: none of the study's {len(images)} images is labelled by it, so nothing was taken.")
+        raise BoxwiseError(f"{path}: none of the study's {plural(len(images), 'image')} is labelled by it, so nothing was taken.")
     labels = with_boxes(dataset.labels) if missing is Missing.UNLABELED else dataset.labels
     asked = set(opened.asked_now().image_ids)
     taken, known = opened.tell_all(labels, annotator=annotator, incomplete=dataset.incomplete)
-    say(f"{taken} images labelled, {known} known already, {len(dataset.findings)} findings.")
+    say(f"{plural(taken, 'image')} labelled, {known} known already, {plural(len(dataset.findings), 'finding')}.")
     for remark in understood(dataset.labels, asked, missing):
         note(remark)
     waiting = opened.unanswered().items
-    say(f"{len(waiting)} images still wait for labels." if waiting else f"Next: boxwise run {study}")
+    say(f"{plural(len(waiting), 'image', 'still waits')} for labels." if waiting else f"Next: boxwise run {study}")
 
 
 @app.command()
@@ -267,9 +268,9 @@ def export(
     incomplete: Incomplete = False,
     keep_ids: KeepIds = False,
 ) -> None:
-    """Write the labels as a data set: of the images whose labels are complete; the options add others.
+    """Write the labels as a data set.
 
-    With --predictions: the model's boxes on the pool.
+    Of the images whose labels are complete; the options add others. With --predictions: the model's boxes on the pool.
     """
     from boxwise.data.formats.names import FORMATS
     from boxwise.errors import named
@@ -365,7 +366,10 @@ def report(
     path: Annotated[Path, typer.Argument(help="A study's, a simulation's or a benchmark's folder.")],
     baseline: Annotated[str, typer.Option(help="The arm that the others are compared with.")] = "random",
 ) -> None:
-    """Write the report and results again, from what is stored: of a study, a simulation, or a whole benchmark."""
+    """Write the report and results again, from what is stored.
+
+    Of a study, a simulation, or a whole benchmark.
+    """
     from boxwise.cli.benchmarks import write_benchmark_report
     from boxwise.cli.console import say
     from boxwise.cli.simulations import write_simulation_report

@@ -12,6 +12,7 @@ import typer
 
 from boxwise.cli.looking import AsJson
 from boxwise.cli.upkeep import Who
+from boxwise.errors import plural
 from boxwise.records import Role
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ def team(
     as_json: AsJson = False,
     by: Who = None,
 ) -> None:
-    """Show the team, make a signed link for a person, or revoke one. A link is shown once; whoever has it is that person."""
+    """Show the team, make a link for a person, or revoke one.
+
+    A link is signed and shown once; whoever has it is that person.
+    """
     from boxwise.cli.console import say
     from boxwise.study import Study
     from boxwise.study.upkeep import user
@@ -66,7 +70,7 @@ def _show(opened: Study, *, as_json: bool) -> None:
     for member in members:
         until = datetime.fromtimestamp(member.until, UTC)
         rows.append((member.name, member.role.value, f"{until:%Y-%m-%d %H:%M} UTC" + ("" if until > now else ", expired")))
-    return table(f"{len(rows)} people", ("name", "role", "until"), rows, numbers=False)
+    return table(plural(len(rows), "person"), ("name", "role", "until"), rows, numbers=False)
 
 
 def _show_stats(opened: Study, *, as_json: bool) -> None:
@@ -104,7 +108,7 @@ def _show_stats(opened: Study, *, as_json: bool) -> None:
         )
         for one in people
     ]
-    table(f"{len(people)} people", head, rows)
+    table(plural(len(people), "person"), head, rows)
     if found.every.images:
         every = [("all", found.every), *((" – ".join(pair), one) for pair, one in found.by_pair.items()), *found.by_class.items()]
         columns = ("agreement", "images", "boxes", "boxes with a partner", "IoU", "same class", "kappa")

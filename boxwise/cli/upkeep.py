@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxwise.cli.reading import FormatName, Images, LabelsIn, Pixels, VocOrigin, coordinates
+from boxwise.errors import plural
 
 if TYPE_CHECKING:
     from boxwise.data.watching import Looked
@@ -45,8 +46,8 @@ def add(
     added = opened.add(dataset, who=by)
     for finding in added.findings:
         note(f"{finding.kind.value}: {finding.message}")
-    say(f"{added.images} images joined, {added.labels} of them labelled; {added.known} were in the study already.")
-    say(f"{opened.pool_size()} images in the pool. Next: boxwise run {study}")
+    say(f"{plural(added.images, 'image')} joined, {added.labels} of them labelled; {added.known} were in the study already.")
+    say(f"{plural(opened.pool_size(), 'image')} in the pool. Next: boxwise run {study}")
 
 
 @app.command()
@@ -63,7 +64,10 @@ def relocate(
 
     opened = Study.open(study)
     done = opened.relocate(given(images), changed_too=changed, who=by)
-    say(f"{done.moved} images are found in {images} now" + (f", {done.restored} of them are in use again." if done.restored else "."))
+    say(
+        f"{plural(done.moved, 'image', 'is')} found in {images} now"
+        + (f", {done.restored} of them are in use again." if done.restored else ".")
+    )
     if done.changed:
         note(f"{_named(done.changed)}: other content than when the images joined, left where they were. --changed takes them.")
     if done.missing:
@@ -79,7 +83,7 @@ def unlabel(study: StudyFolder, images: ImageNames, by: Who = None) -> None:
 
     opened = Study.open(study)
     taken = opened.unlabel([opened.image_named(name) for name in images], who=by)
-    say(f"{len(taken)} images are unlabelled now: {', '.join(taken) or 'none had labels'}.")
+    say(f"{plural(len(taken), 'image', 'is')} unlabelled now: {', '.join(taken) or 'none had labels'}.")
     aside = [i for i in taken if (record := opened.record(i)) and record.split is not Split.TRAIN]
     if aside:
         note(f"{_named(aside)}: of val or test, so never asked about; label them on the page or by `boxwise import`.")
@@ -98,23 +102,29 @@ def exclude(
 
     opened = Study.open(study)
     taken = opened.exclude([opened.image_named(name) for name in images], reason, who=by)
-    say(f"{len(taken)} images are out of use now: {', '.join(taken) or 'all were so already'}.")
+    say(f"{plural(len(taken), 'image', 'is')} out of use now: {', '.join(taken) or 'all were so already'}.")
 
 
 @app.command()
 def include(study: StudyFolder, images: ImageNames, by: Who = None) -> None:
-    """Put images to use again: excluded ones, those flagged on the page, and those whose file was broken and is mended."""
+    """Put images to use again.
+
+    Excluded ones, those flagged on the page, and those whose file was broken and is mended.
+    """
     from boxwise.cli.console import say
     from boxwise.study import Study
 
     opened = Study.open(study)
     back = opened.include([opened.image_named(name) for name in images], who=by)
-    say(f"{len(back)} images are in use again: {', '.join(back) or 'none was out of use'}.")
+    say(f"{plural(len(back), 'image', 'is')} in use again: {', '.join(back) or 'none was out of use'}.")
 
 
 @app.command()
 def history(study: StudyFolder, image: Annotated[str, typer.Argument(metavar="IMAGE")]) -> None:
-    """All that has happened to an image: who labelled it when and how, and what else was done with it."""
+    """Show all that has happened to an image.
+
+    Who labelled it when and how, and what else was done with it.
+    """
     from boxwise.cli.console import say
     from boxwise.study import Study
 
@@ -134,7 +144,10 @@ def history(study: StudyFolder, image: Annotated[str, typer.Argument(metavar="IM
 
 @app.command()
 def repair(study: StudyFolder) -> None:
-    """Put right what can be in a study that a disk or a kill has damaged: settings, database, files of rounds."""
+    """Put right a study that a disk or a kill has damaged.
+
+    Its settings, its database, the files of its rounds.
+    """
     from boxwise.cli.console import say
     from boxwise.study.repair import repair as put_right
 
@@ -152,7 +165,8 @@ def check_files(opened: Study, *, needed: Sequence[ImageRecord] = ()) -> None:
     if looked.folders_gone or lost:
         first = (lost or looked.missing)[0]
         raise StudyError(
-            f"{first.uri}: expected the image {first.image_id}, found no such file. {len(lost or looked.missing)} images are missing. "
+            f"{first.uri}: expected the image {first.image_id}, found no such file. "
+            f"{plural(len(lost or looked.missing), 'image', 'is')} missing. "
             f"If they were moved: boxwise relocate {opened.folder} --images DIR"
         )
     _note(opened, looked)
@@ -187,7 +201,7 @@ def _files(records: Sequence[ImageRecord]) -> str:
 
 
 def _named(image_ids: Sequence[str]) -> str:
-    return f"{len(image_ids)} images ({', '.join(image_ids[:_SHOWN])}{', ...' if len(image_ids) > _SHOWN else ''})"
+    return f"{plural(len(image_ids), 'image')} ({', '.join(image_ids[:_SHOWN])}{', ...' if len(image_ids) > _SHOWN else ''})"
 
 
 def _entry_line(entry: HistoryEntry, classes: Sequence[str]) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boxwise.errors import plural
+
 if TYPE_CHECKING:
     from boxwise.data.formats.base import Dataset, Format
 
@@ -26,13 +28,14 @@ def write_chosen(
 
     part = chosen(dataset, writer, unlabeled=unlabeled, incomplete=incomplete, keep_ids=keep_ids)
     remarks = write(part, writer, target, copy_images=copy_images)
-    say(f"{target}: {len(part.images)} images, {sum(map(len, part.labels.values()))} boxes, {len(part.classes)} classes.")
+    boxes = sum(map(len, part.labels.values()))
+    say(f"{target}: {plural(len(part.images), 'image')}, {plural(boxes, 'box')}, {plural(len(part.classes), 'class')}.")
     open_ones, partly = len(dataset.images) - len(dataset.labels), len(partly_held(dataset, writer))
     if open_ones and not unlabeled:
-        note(f"{open_ones} images are not labelled and left out; --unlabeled writes them, too.")
+        note(f"{plural(open_ones, 'image', 'is')} not labelled and left out; --unlabeled writes them, too.")
     if partly and not incomplete:
         note(
-            f"{partly} images are labelled in part and left out: objects in them that have no box would pass for background. "
+            f"{plural(partly, 'image', 'is')} labelled in part and left out: objects in them that have no box would pass for background. "
             "--incomplete writes them, too."
         )
     for remark in remarks:

@@ -1,6 +1,6 @@
 """The sections that name a method, scorer, embedder, strategy and policy, with the options of each of boxwise's own methods.
 
-Returns validated values. Knows what an option means and what it makes a method need, not what the methods do: see registry.py.
+Returns validated values. Knows what an option means and what it makes a method need, not what the methods do: see registry/.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ class ScorerOptions(Options):
         """How many detectors beside the round's own are trained on the same labels and asked as well."""
         return 0
 
+    def trains_vae(self) -> bool:
+        """Whether each round trains a VAE, of `scorer.vae`, before the pool is scored."""
+        return False
+
 
 class DualOptions(ScorerOptions):
     """score = alpha * norm(L_rec) + beta * norm(L_det)."""
@@ -67,12 +71,18 @@ class DualOptions(ScorerOptions):
     def learned_weights(self) -> dict[str, str]:
         return {"alpha": "L_rec", "beta": "L_det"} if self.alpha == "auto" else {}
 
+    def trains_vae(self) -> bool:
+        return self.alpha != 0
+
 
 class ReconstructionOptions(ScorerOptions):
     """L_rec alone."""
 
     was: ClassVar = {"reconstruction": "error"}
     error: Literal["raw", "complexity"] = Field("complexity", description="error as it is, or less what complexity explains")
+
+    def trains_vae(self) -> bool:
+        return True
 
 
 class DetectionLossOptions(ScorerOptions):

@@ -34,7 +34,7 @@ class Options(Section):
 class Choice(Section):
     """A section that names a method, `name`, and holds each method's options under the method's name.
 
-    Methods of boxwise are fields. What an installed package adds is kept as a mapping here and checked by registry.py, which knows it.
+    Methods of boxwise are fields. What an installed package adds is kept as a mapping here and checked by registry/, which knows it.
     One rule for what older versions wrote: a key that was an option of the section belongs to each method that has that option.
     """
 

@@ -1,6 +1,6 @@
 """The sections of a study's configuration: the names, ranges and meaning of the knobs.
 
-Knows nothing of what they drive: whether a detector or scorer of that name exists is `registry.py`'s to say.
+Knows nothing of what they drive: whether a detector or scorer of that name exists is `registry/`'s to say.
 """
 
 from __future__ import annotations

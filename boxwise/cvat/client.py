@@ -126,7 +126,7 @@ class Client:
         try:
             return response.json() if response.content else {}
         except ValueError:
-            raise CvatError(f"{self.url}: expected a CVAT server, found one whose {what} is no JSON.") from None
+            raise CvatError(f"{self.url}: expected a CVAT server, found one whose {what} is not JSON.") from None
 
     def _send(self, method: str, path: str, *, allowed: Sequence[int] = (), **parts: Any) -> httpx.Response:
         try:

@@ -16,7 +16,6 @@ from uuid import uuid4
 
 import numpy as np
 
-from boxwise.annotation.comparison import verdicts_from
 from boxwise.annotation.verdicts import shown
 from boxwise.boxes import Boxes
 from boxwise.cvat.client import Client
@@ -24,41 +23,14 @@ from boxwise.data import image_store
 from boxwise.data.formats.checking import Reading, assemble
 from boxwise.data.formats.listing import Checked
 from boxwise.errors import BoxwiseError, ImageError
-from boxwise.records import ImageRecord, Proposals
+from boxwise.records import ImageRecord
 from boxwise.results.colors import class_colors
 from boxwise.study import Study
+from boxwise.study.exchange import Pulled, Pushed, record
 
 MEMORY = "cvat"  # what the store keeps of it: the study's own key, the task of each round, what was taken in of which image
 SEGMENT = 20  # images a job
 _RECTANGLE = "rectangle"
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """A push: the task's address, the round, and how many images were sent now, or were there.
-
-    findings: one message for each image that could not be sent.
-    """
-
-    url: str
-    round: int
-    made: int
-    there: int
-    findings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Pulled:
-    """A pull: images taken in now, those taken in before, and those in jobs that nobody has completed.
-
-    findings: one message for each image that was not taken; it still waits. waiting: images of the round without an answer.
-    """
-
-    taken: int
-    known: int
-    unfinished: int
-    findings: tuple[str, ...]
-    waiting: int
 
 
 def push(study: Study, client: Client) -> Pushed:
@@ -75,7 +47,7 @@ def push(study: Study, client: Client) -> Pushed:
         client.delete_task(left["id"])
     files, findings = _files(study, query.round, set(query.image_ids))
     if not files:
-        return Pushed(client.url, query.round, 0, 0, findings)
+        return Pushed(client.url, query.round, 0, 0, findings=findings)
     labels = [
         {"name": name, "color": color, "attributes": [], "type": _RECTANGLE}
         for name, color in zip(study.classes, class_colors(len(study.classes)), strict=True)
@@ -85,7 +57,7 @@ def push(study: Study, client: Client) -> Pushed:
     client.put_annotations(number, _shapes(study, client, number, query.round))
     memory["tasks"][str(query.round)] = number
     study.remember(MEMORY, memory)
-    return Pushed(_address(client, number), query.round, len(files), 0, findings)
+    return Pushed(_address(client, number), query.round, len(files), 0, findings=findings)
 
 
 def pull(study: Study, client: Client) -> Pulled:
@@ -118,7 +90,7 @@ def pull(study: Study, client: Client) -> Pulled:
                     taken += 1
     finally:
         study.remember(MEMORY, memory)
-    return Pulled(taken, known, unfinished, tuple(findings), len(study.unanswered().items))
+    return Pulled(taken, known, tuple(findings), len(study.unanswered().items), unfinished=unfinished)
 
 
 @dataclass(frozen=True)
@@ -158,13 +130,11 @@ def _answers(study: Study, client: Client, task: int, round_index: int) -> tuple
 
 
 def _record(study: Study, answer: _Answer, round_index: int, *, key: str) -> None:
-    record = study.record(answer.image_id)
-    if record is None or answer.image_id in study.quarantined():
+    image = study.record(answer.image_id)
+    if image is None or answer.image_id in study.quarantined():
         raise BoxwiseError(f"{answer.subject}: expected a usable image of the study, found none.")
-    boxes = _boxes(answer, record, study.classes)
-    before = study.shown(answer.image_id, round_index=round_index) or Proposals(answer.image_id, Boxes.empty(), np.zeros(0, bool))
-    verdicts = verdicts_from(boxes, before, study.config.cost)
-    study.tell(answer.image_id, verdicts, annotator=answer.annotator, shown=before, round_index=round_index, key=key)
+    boxes = _boxes(answer, image, study.classes)
+    record(study, answer.image_id, boxes, round_index=round_index, annotator=answer.annotator, key=key)
 
 
 def _boxes(answer: _Answer, record: ImageRecord, classes: Sequence[str]) -> Boxes:

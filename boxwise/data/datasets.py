@@ -20,7 +20,7 @@ from boxwise.data.formats.image_list import is_image_list, read_image_list
 from boxwise.data.formats.layout import is_file, is_folder
 from boxwise.data.formats.listing import matched_by_name
 from boxwise.data.formats.names import READERS
-from boxwise.errors import BoxwiseError, named
+from boxwise.errors import BoxwiseError, named, plural
 from boxwise.records import ImageRecord, Split
 
 Progress = Callable[[int, int], None]
@@ -164,8 +164,8 @@ def read_labels_for(
     bare = sum(record.image_id not in found.labels for record in found.images) if lists else 0
     if bare:
         notes.append(
-            f"{bare} of {len(found.images)} images of {path} have no box: left open, since {name} does not say whether they were looked "
-            "at; --missing empty takes them as labelled, with nothing to find."
+            f"{plural(bare, 'image', 'has')} no box, of {len(found.images)} in {path}: left open, since {name} does not say "
+            "whether they were looked at; --missing empty takes them as labelled, with nothing to find."
         )
     kept = [finding for finding in found.findings if finding.kind not in _OF_THE_REST]
     incomplete = frozenset(mine for theirs, mine in matches.items() if theirs in found.incomplete and mine in labels)

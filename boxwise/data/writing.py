@@ -15,7 +15,7 @@ from boxwise.boxes import Boxes
 from boxwise.data.formats.base import Dataset, Format
 from boxwise.data.formats.layout import files_below, stem_of
 from boxwise.data.image_store import find_images
-from boxwise.errors import BoxwiseError
+from boxwise.errors import BoxwiseError, plural
 
 _IMAGE_FOLDERS, _LABEL_FOLDERS = ("images", "JPEGImages"), (("labels", ".txt"), ("Annotations", ".xml"))
 
@@ -63,7 +63,7 @@ def _check_target(dataset: Dataset, target: Path) -> None:
     foreign = [path for folder, path in pictures if path.relative_to(folder).as_posix() not in ids]
     foreign += [path for folder, path in texts if str(PurePosixPath(path.relative_to(folder)).with_suffix("")) not in names]
     if foreign:
-        message = f"{target}: expected a new folder, or one of this data set, found {len(foreign)} files that it does not name "
+        message = f"{target}: expected a new folder, or one of this data set, found {plural(len(foreign), 'file')} that it does not name "
         raise BoxwiseError(message + f"(first: {foreign[0]}).")
 
 
@@ -74,13 +74,13 @@ def _lost(dataset: Dataset, writer: Format) -> Iterator[str]:
             yield f"{writer.name} has no place for {what}: {count} are not written."
     partly = len(partly_held(dataset, writer))
     if partly and "incomplete" not in writer.holds:
-        yield f"{partly} images are labelled in part, which {writer.name} cannot say: what is not labelled there passes for background."
+        yield f"{plural(partly, 'image', 'is')} labelled in part, which {writer.name} cannot say: there what has no box is background."
     unlabelled = len(dataset.images) - len(dataset.labels)
     if unlabelled and writer.name == "yolo":
-        yield f"{unlabelled} images are not labelled; programs that read YOLO take an image without a label file as without objects."
+        yield f"{plural(unlabelled, 'image', 'is')} not labelled; programs that read YOLO take images without a label file as empty."
     unlisted = _without_split(dataset, writer)
     if unlisted:
-        yield f"{len(unlisted)} images are of no split, so that none of the lists names them (first: {unlisted[0]})."
+        yield f"{plural(len(unlisted), 'image', 'is')} of no split, so that none of the lists names them (first: {unlisted[0]})."
 
 
 def _without_split(dataset: Dataset, writer: Format) -> Sequence[str]:

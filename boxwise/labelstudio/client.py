@@ -112,7 +112,7 @@ class Client:
         try:
             return response.json()
         except ValueError:
-            raise LabelStudioError(f"{self.url}: expected a Label Studio server, found one whose {what} is no JSON.") from None
+            raise LabelStudioError(f"{self.url}: expected a Label Studio server, found one whose {what} is not JSON.") from None
 
     def _send(self, method: str, path: str, *, authorized: bool = True, allowed: Sequence[int] = (), **parts: Any) -> httpx.Response:
         """One request; again with fresh access when that of a personal access token has run out."""

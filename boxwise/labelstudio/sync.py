@@ -7,23 +7,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 from PIL import Image
 
-from boxwise.annotation.comparison import verdicts_from
-from boxwise.boxes import Boxes
 from boxwise.data import image_store
 from boxwise.data.images import read_image
 from boxwise.errors import BoxwiseError, ImageError
 from boxwise.labelstudio.client import Client
 from boxwise.labelstudio.tasks import boxes_of, configured_classes, key_of, labelling_config, model_version, task_of
-from boxwise.records import ImageRecord, Proposals, QueryItem
+from boxwise.records import ImageRecord, QueryItem
 from boxwise.study import Study
+from boxwise.study.exchange import Pulled, Pushed, record
 
 MEMORY = "labelstudio"  # what the store keeps of it: the study's own key, the project, what was taken in of which annotation ("pulled")
 _TITLE = 50  # Label Studio's longest
@@ -32,35 +29,6 @@ _SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
 _INSTRUCTION = "What is on the image when you submit it is your answer: correct the boxes, delete wrong ones, draw what is missing."
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """A push: the project's address, and the round's tasks made now, found there, and withdrawn since they are no longer needed.
-
-    findings: one message for each image that could not be sent.
-    """
-
-    url: str
-    round: int
-    made: int
-    there: int
-    withdrawn: int
-    findings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Pulled:
-    """A pull: annotations taken in now, those taken in before, and images whose task people passed over.
-
-    findings: one message for each annotation that was not taken; its image still waits. waiting: images of the round without an answer.
-    """
-
-    taken: int
-    known: int
-    skipped: tuple[str, ...]
-    findings: tuple[str, ...]
-    waiting: int
 
 
 def push(study: Study, client: Client, *, progress: Progress | None = None) -> Pushed:
@@ -111,7 +79,7 @@ def pull(study: Study, client: Client) -> Pulled:
     finally:
         study.remember(MEMORY, memory)
     waiting = len(study.unanswered().items)
-    return Pulled(len(new) - len(findings), len(answers) - len(new), skipped, tuple(findings), waiting)
+    return Pulled(len(new) - len(findings), len(answers) - len(new), tuple(findings), waiting, skipped)
 
 
 def record_one(study: Study, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> bool:
@@ -251,19 +219,18 @@ class _Recorder:
         study, number, lead = self._study, annotation["id"], annotation.get("lead_time")
         image_id, round_index = task["data"]["image_id"], task["data"]["round"]
         subject = f"{image_id} (Label Studio task {task['id']}, annotation {number})"
-        record = self._records.get(image_id)
-        if record is None or image_id not in study.asked(round_index):
+        image = self._records.get(image_id)
+        if image is None or image_id not in study.asked(round_index):
             raise BoxwiseError(f"{subject}: expected a usable image that the study asked for in round {round_index}, found none.")
-        boxes = boxes_of(annotation["result"], record, study.classes, subject=subject)
-        before = study.shown(image_id, round_index=round_index) or Proposals(image_id, Boxes.empty(), np.zeros(0, bool))
-        study.tell(
+        boxes = boxes_of(annotation["result"], image, study.classes, subject=subject)
+        record(
+            study,
             image_id,
-            verdicts_from(boxes, before, study.config.cost),
-            annotator=self._name(annotation.get("completed_by")),
-            seconds=None if lead is None else max(0.0, lead - charged),
-            shown=before,
+            boxes,
             round_index=round_index,
+            annotator=self._name(annotation.get("completed_by")),
             key=f"{self._key}:{number}:{annotation['updated_at']}",
+            seconds=None if lead is None else max(0.0, lead - charged),
         )
 
     def _name(self, user: Any) -> str:

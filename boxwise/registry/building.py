@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from boxwise.policies.base import Policy
     from boxwise.scorers.base import Scorer
     from boxwise.scorers.building import Truths
+    from boxwise.scorers.vae import Progress
     from boxwise.strategies.base import Strategy
 
 
@@ -62,19 +63,21 @@ def scorer_of(
     truths: Truths | None = None,
     members: Sequence[Detector] = (),
     weights: Mapping[str, float] = MappingProxyType({}),
+    progress: Progress | None = None,
 ) -> Scorer:
     """The scorer that `config` names, not fitted.
 
     spec: how images enter the detector, by default at 320 pixels, so that the VAE learns from thumbnails made as the pool pass makes them.
     truths: the simulation's ground truth, for `oracle_loss` alone. members: further detectors trained on the same labels, as many as the
     options ask for. weights: those learned, by the names of the options' `learned_weights`; what is not learned is in the options.
+    progress: hears of a training that the scorer needs, with (step, steps, figures).
     Raises ConfigError for an unknown name, and for `oracle_loss` without truths.
     """
     from boxwise.detectors.input import InputSpec
     from boxwise.scorers.building import Circumstances
 
     method = named("scorer", SCORERS, config.name)
-    given = Circumstances(config, device, spec or InputSpec(320), truths, tuple(members), weights)
+    given = Circumstances(config, device, spec or InputSpec(320), truths, tuple(members), weights, progress)
     scorer: Scorer = method.load()(scorer_options(config), given)
     return scorer
 

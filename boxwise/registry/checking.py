@@ -93,7 +93,7 @@ def _check_first(kind: str, name: str, methods: Methods) -> None:
     """Whether round 0 can go by the method `name`."""
     if "trained_detector" in named(kind, methods, name).needs:
         able = [other for other in methods if "trained_detector" not in methods[other].needs]
-        raise ConfigError(unknown(kind, name, able) + " Others need a trained detector, which round 0 has not.")
+        raise ConfigError(unknown(kind, name, able) + " Others need a trained detector, and round 0 has none yet.")
 
 
 def _check_section(key: str, section: Choice, methods: Methods) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from boxwise.errors import plural
 from boxwise.evaluation.curves import AXES, Axis
 from boxwise.evaluation.ranks import Ranks
 from boxwise.evaluation.significance import MIN_SEEDS
@@ -20,7 +21,7 @@ from boxwise.report.comparison import arm_lines, learning_charts
 from boxwise.report.html import write_page
 from boxwise.results.convergence import Reach
 from boxwise.results.grid import Overall, Panel, Spread, Standing, overall, sanity, spread, standings
-from boxwise.results.tables import AXIS_NAMES, NONE, SIGNIFICANT, Quantity, Table, duration, figure, percent, plural
+from boxwise.results.tables import AXIS_NAMES, NONE, SIGNIFICANT, Quantity, Table, duration, figure, percent
 from boxwise.results.training_steps import uneven_steps
 
 _LEAST, _MOST = -0.5, 0.5  # savings at which a heat cell is in full colour
@@ -155,7 +156,7 @@ def _panel_row(standing: Standing) -> tuple[str | Quantity, ...]:
     faster = result.summary.speed_up
     limits = f"{figure(faster.low, 2)} to {figure(faster.high, 2)}" if faster and faster.low is not None else ""
     return (
-        Quantity(result.arm, f"{result.seeds} seeds" if standing.role == "arm" else standing.role),
+        Quantity(result.arm, plural(result.seeds, "seed") if standing.role == "arm" else standing.role),
         figure(standing.rank, 2),
         result.quantity("ap"),
         result.quantity("area"),
@@ -174,7 +175,7 @@ def _time_to_95(reach: Reach | None) -> Quantity:
     """Annotator time, val included, to 95% of the ceiling's AP50: the median over seeds, and its share of labelling everything."""
     if reach is None:
         return Quantity(NONE)
-    few = f"{reach.reached} of {reach.seeds} seeds"
+    few = f"{reach.reached} of {plural(reach.seeds, 'seed')}"
     if not math.isfinite(reach.costs["seconds"]):
         return Quantity("not reached", few)
     return Quantity(duration(reach.costs["seconds"]), f"{percent(reach.of_everything['seconds'])} of everything, {few}")
@@ -204,7 +205,7 @@ def spread_table(panels: Sequence[Panel], baseline: str) -> Table:
 
 
 def _spread_row(name: str, rounds: Sequence[Spread], longest: int) -> tuple[str | Quantity, ...]:
-    cells = [Quantity(f"{figure(s.mean)} ± {figure(s.deviation)}", f"{s.images:.0f} images, {s.seeds} seeds") for s in rounds]
+    cells = [Quantity(f"{figure(s.mean)} ± {figure(s.deviation)}", f"{s.images:.0f} images, {plural(s.seeds, 'seed')}") for s in rounds]
     return (name, *cells, *(Quantity(NONE) for _ in range(longest - len(rounds))))
 
 
@@ -232,8 +233,8 @@ def _notes(panels: Sequence[Panel], found: Mapping[str, Sequence[Standing]], bas
             notes.append(f"{name}: {plural(seeds, 'paired seed')}; a test needs {MIN_SEEDS}.")
         elif family and (least := len(family) * 2.0 ** (1 - seeds)) >= SIGNIFICANT:
             notes.append(
-                f"{name}: {seeds} seeds and {len(family)} arms cannot reach p < .05 after Holm's correction (at best {least:.3f}): "
-                f"it takes {math.floor(math.log2(len(family) / SIGNIFICANT)) + 2} seeds, or fewer arms."
+                f"{name}: {plural(seeds, 'seed')} and {len(family)} arms cannot reach p < .05 after Holm's correction (at best "
+                f"{least:.3f}): it takes {plural(math.floor(math.log2(len(family) / SIGNIFICANT)) + 2, 'seed')}, or fewer arms."
             )
     for panel in panels:
         if not any(cell.role == "ceiling" for cell in panel.cells):

@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from boxwise.config import leaves
+from boxwise.errors import plural
 from boxwise.files import replacing
 from boxwise.report.charts import arm_colors, with_ids_of
 from boxwise.report.comparison import arm_lines, confusion, learning_charts, precision_recall, quality, savings
@@ -123,7 +124,7 @@ def _notes(cells: Sequence[Cell], *, split: str, judged: str, baseline: str, qua
     if math.isfinite(ceiling := ceiling_ap(cells, judged)):
         notes.append(f"Ceiling: with the whole pool labelled the same training reaches AP {tables.figure(ceiling)} on {judged}.")
     if quarantined:
-        notes.append(f"{quarantined} images are quarantined for faults in the file or its labels and take no part.")
+        notes.append(f"{plural(quarantined, 'image', 'is')} quarantined for faults in the file or its labels, and left out.")
     if len({cell.arm for cell in cells}) > 1:
         notes += uneven_steps(cells, baseline=baseline, split=judged)
     curves = [curve(cell, judged) for cell in competing(cells)]

@@ -17,7 +17,7 @@ from boxwise.boxes import Boxes
 from boxwise.data.formats.base import Dataset
 from boxwise.data.formats.layout import place_images
 from boxwise.data.formats.names import FORMATS
-from boxwise.errors import StudyError, named
+from boxwise.errors import StudyError, named, plural
 from boxwise.files import replacing, write_csv
 from boxwise.records import ImageRecord, Query, QueryItem
 from boxwise.study import Study
@@ -122,4 +122,4 @@ def asked_of(item: QueryItem) -> str:
     """What a person is asked about an image, in words."""
     if item.box_ids is None:
         return "whole image"
-    return "1 box" if len(item.box_ids) == 1 else f"{len(item.box_ids)} boxes"
+    return plural(len(item.box_ids), "box")

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from boxwise.errors import plural
 from boxwise.evaluation.curves import AXES, Axis
 from boxwise.evaluation.ranks import Ranks, mean_ranks
 from boxwise.evaluation.significance import Interval, PairedTest, interval, sign_test
@@ -203,7 +204,7 @@ def sanity(panel: Panel, *, baseline: str) -> list[tuple[bool | None, str]]:
         if result.role not in ("floor", "upper bound") or summary.difference is None:
             continue
         side = "above" if summary.difference.mean > 0 else "below"
-        by = f"area {summary.difference.mean:+.4f}, ahead in {summary.ahead} of {len(summary.paired_seeds)} seeds"
+        by = f"area {summary.difference.mean:+.4f}, ahead in {summary.ahead} of {plural(len(summary.paired_seeds), 'seed')}"
         text = f"{panel.name}: {result.label} is {side} {baseline}, {by}."
         clearly_below = summary.difference.mean < 0 and 2 * summary.ahead < len(summary.paired_seeds)
         said.append((clearly_below if result.role == "floor" else None, text))

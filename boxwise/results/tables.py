@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from boxwise.errors import plural
 from boxwise.evaluation.curves import AXES, ArmSummary, Axis, CellCurve, compare_arms
 from boxwise.evaluation.in_words import ap_in_words
 from boxwise.evaluation.significance import MIN_SEEDS, Interval, PairedTest, holm, interval
@@ -371,7 +372,3 @@ def _standing(results: Sequence[ArmResult], split: str) -> str:
         return "No round has been evaluated yet."
     said = [f"{r.label}: AP {figure(r.ap.mean)}, AP50 {figure(r.ap50.mean)} on {split}" for r in results]
     return "; ".join(said) + ". There is no baseline arm to compare with, so nothing is said about savings."
-
-
-def plural(amount: int, noun: str) -> str:
-    return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"

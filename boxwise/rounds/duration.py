@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import perf_counter
 
+import numpy as np
+
+from boxwise import registry
 from boxwise.config import resolve
 from boxwise.records import ImageRecord, Sample, Split
 from boxwise.rounds.context import RoundContext
@@ -17,11 +20,15 @@ _STEPS = 2
 
 @dataclass(frozen=True)
 class Duration:
-    """training, predicting: images a second. this_round: seconds of the round's training and scoring, at most: val may end a training
-    earlier. all_rounds: the same of every round left, without the time that people take."""
+    """training, predicting: images a second. fitting: seconds of the VAE's training in a round, 0 where the scorer has none.
+
+    this_round: seconds of the round's training and scoring, at most: val may end a training earlier. all_rounds: the same of every round
+    left, without the time that people take.
+    """
 
     training: float
     predicting: float
+    fitting: float
     this_round: float
     all_rounds: float
 
@@ -35,19 +42,20 @@ def expected_duration(context: RoundContext, round_index: int) -> Duration | Non
     if not labeled:
         return None
     training, predicting = _rates(context, labeled, [sample.image for sample in labeled])
+    fitting = _fitting_seconds(context)
     budget = context.config.budget
     more = resolve(budget.per_round, len(labeled) + pool, "budget.per_round")
     joined = [min(later * more, pool) for later in range(max(1, budget.rounds - round_index + 1))]
-    seconds = [_training_images(context, len(labeled) + new) / training + (pool - new) / predicting for new in joined]
-    return Duration(training, predicting, seconds[0], sum(seconds))
+    seconds = [_training_images(context, len(labeled) + new) / training + fitting + (pool - new) / predicting for new in joined]
+    return Duration(training, predicting, fitting, seconds[0], sum(seconds))
 
 
 def _training_images(context: RoundContext, images: int) -> int:
-    """The most images that the training on so many labelled ones takes in, with those of the folds before it."""
+    """The most images that the training on so many labelled ones takes in, with those of the folds and of an ensemble's members."""
     from boxwise.detectors.recipe import training_steps
 
-    train = context.config.train
-    return (1 + train.folds) * training_steps(images, train) * train.batch
+    train, members = context.config.train, registry.scorer_options(context.config.scorer).further_members()
+    return (1 + train.folds + members) * training_steps(images, train) * train.batch
 
 
 def _rates(context: RoundContext, labeled: list[Sample], images: list[ImageRecord]) -> tuple[float, float]:
@@ -62,3 +70,19 @@ def _rates(context: RoundContext, labeled: list[Sample], images: list[ImageRecor
     started = perf_counter()
     predict(detector, batch)
     return max(report.images_per_second, 1e-6), len(batch) / max(perf_counter() - started, 1e-6)
+
+
+def _fitting_seconds(context: RoundContext) -> float:
+    """Of training the scorer's VAE, by a few steps on noise; 0 where it has none."""
+    if not registry.scorer_options(context.config.scorer).trains_vae():
+        return 0.0
+    from boxwise.runtime import choose_device
+    from boxwise.scorers.vae import train_vae
+
+    vae, rng = context.config.scorer.vae, np.random.default_rng(0)
+    noise, few = rng.integers(0, 256, (vae.batch, 3, vae.size, vae.size), np.uint8), vae.model_copy(update={"steps": _STEPS})
+    device = choose_device(context.config.device)
+    train_vae(noise, few, rng=rng, device=device)  # the first run is slower
+    started = perf_counter()
+    train_vae(noise, few, rng=rng, device=device)
+    return vae.steps * (perf_counter() - started) / _STEPS

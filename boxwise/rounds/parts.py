@@ -225,6 +225,7 @@ def _fit(
         truths=context.oracle,
         members=members(context, round_index),
         weights=learned_weights(context, round_index),
+        progress=context.watch(round_index, Phase.SCORE),
     )
     rng, folder = context.rng(round_index, Phase.SCORE), context.files(round_index).path
     return scorer, scorer.fit(context.samples(Split.TRAIN), images, detector=detector, rng=rng, folder=folder)

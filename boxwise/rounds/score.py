@@ -19,6 +19,7 @@ from boxwise.artifacts.detections_file import read_detections
 from boxwise.artifacts.facts import ScoreFacts
 from boxwise.artifacts.scored_pool import ScoredPool, write_scored_pool
 from boxwise.boxes import Boxes
+from boxwise.errors import plural
 from boxwise.evaluation.expected_objects import ObjectCounts
 from boxwise.evaluation.stopping import ApShift
 from boxwise.records import Phase, Scores, Split
@@ -88,7 +89,7 @@ def _embed_parts(context: RoundContext, round_index: int, plan: PassPlan, shard:
 
 def _reason_to_end(context: RoundContext, round_index: int) -> str | None:
     if round_index >= context.config.budget.rounds:
-        return f"all {round_index} rounds of the budget are done"
+        return f"the budget of {plural(round_index, 'round')} is used up"
     if not context.store.pool_size():
         return "every image of the pool is labelled"
     budget = context.config.budget
@@ -99,7 +100,7 @@ def _reason_to_end(context: RoundContext, round_index: int) -> str | None:
         ap = context.committed(number).evaluate.stopping_ap
         if ap is not None:
             shift.add(ap)
-    return f"AP on val moved by {shift.shift:.4f} over {context.config.stop.ap_range} rounds" if shift.should_stop else None
+    return f"AP on val moved by {shift.shift:.4f} over {plural(context.config.stop.ap_range, 'round')}" if shift.should_stop else None
 
 
 def _thresholds(context: RoundContext, found: Mapping[str, Boxes], truths: Mapping[str, Boxes]) -> tuple[Thresholds, dict[str, Any] | None]:

@@ -39,6 +39,7 @@ from boxwise.scorers.no_score import NoScore
 from boxwise.scorers.pal import PalUncertainty
 from boxwise.scorers.reconstruction import Reconstruction
 from boxwise.scorers.uncertainty import Uncertainty
+from boxwise.scorers.vae import Progress
 
 Truths = Callable[[str], Boxes]
 
@@ -56,6 +57,7 @@ class Circumstances:
     truths: Truths | None
     members: Sequence[Detector]
     weights: Mapping[str, float]
+    progress: Progress | None = None
 
 
 def dual(options: DualOptions, given: Circumstances) -> Scorer:
@@ -128,7 +130,8 @@ def _weight(given: Circumstances, name: str, value: float | str) -> float:
 
 
 def _reconstruction(error: str, given: Circumstances) -> Scorer:
-    return Reconstruction(given.config.vae, corrected=error == "complexity", spec=given.spec, device=given.device)
+    corrected = error == "complexity"
+    return Reconstruction(given.config.vae, corrected=corrected, spec=given.spec, device=given.device, progress=given.progress)
 
 
 def _detection(surrogate: str, given: Circumstances) -> Scorer:

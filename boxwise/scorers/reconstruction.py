@@ -28,7 +28,7 @@ from boxwise.errors import BoxwiseError
 from boxwise.files import replacing
 from boxwise.records import ImageRecord, Sample, Scores
 from boxwise.scorers.base import Terms
-from boxwise.scorers.vae import Vae, reconstruct, reconstruction_errors, save_vae, train_vae
+from boxwise.scorers.vae import Progress, Vae, reconstruct, reconstruction_errors, save_vae, train_vae
 
 BATCH = 32  # images decoded at a time for training
 SHEET_COLUMNS = 5  # images in each third of the sheet: best, median, worst
@@ -43,11 +43,23 @@ class Reconstruction:
     thumbnail's bits per pixel as PNG, after the input complexity of Serrà et al., ICLR 2020.
     """
 
-    def __init__(self, config: VaeConfig, *, corrected: bool, spec: InputSpec, device: torch.device | str = "cpu") -> None:
-        """spec: the detector's, so that training thumbnails go through the same two resizings as those of the pool pass."""
+    def __init__(
+        self,
+        config: VaeConfig,
+        *,
+        corrected: bool,
+        spec: InputSpec,
+        device: torch.device | str = "cpu",
+        progress: Progress | None = None,
+    ) -> None:
+        """spec: the detector's, so that training thumbnails go through the same two resizings as those of the pool pass.
+
+        progress: hears of the VAE's training.
+        """
         self.config, self.corrected = config, corrected
         self.spec, self.device = spec, device
         self.vae: Vae | None = None
+        self._progress = progress
 
     def fit(
         self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
@@ -58,7 +70,8 @@ class Reconstruction:
         """
         records = [sample.image for sample in labeled] + (list(unlabeled) if self.config.train_on == "all" else [])
         images = self._training_images(records, rng)
-        self.vae, history = train_vae(images, self.config, rng=rng, device=self.device)
+        self.vae, history = train_vae(images, self.config, rng=rng, device=self.device, progress=self._progress)
+        self._progress = None  # a fitted scorer goes to other processes
         if folder is not None:
             files = RoundFolder(folder)
             save_vae(self.vae, files.vae)

@@ -146,10 +146,11 @@ def _descend(vae: Vae, images: NDArray[np.uint8], config: VaeConfig, rng: Genera
         optimizer.step()
         schedule.step()
         if step % LOG_EVERY == 0 or step in (1, config.steps):
-            history.append({"step": step, "reconstruction": float(reconstruction.detach()), "kl": float(kl.detach())})
+            figures = {"reconstruction": float(reconstruction.detach()), "kl": float(kl.detach())}
+            history.append({"step": step, **figures})
             _check_finite(history[-1], config.lr)
             if progress is not None:
-                progress(step, config.steps, history[-1])
+                progress(step, config.steps, figures)
     return history
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from boxwise.annotation.class_change import ClassChange, now_called
 from boxwise.config import StudyConfig
-from boxwise.errors import StudyError
+from boxwise.errors import StudyError, plural
 from boxwise.records import Phase, Split
 from boxwise.store import CLASSES_CHANGED, HistoryEntry, Journal, StoredEvent
 from boxwise.study.config_file import as_kept, write_config
@@ -79,7 +79,9 @@ class StudyClasses(StudyUpkeep):
         leases = self.labelling.leases(at=time())
         if leases:
             people = ", ".join(sorted({lease.annotator for lease in leases.values()}))
-            raise StudyError(f"{self.folder}: {people} have {len(leases)} images in hand. Close the page, then change the classes.")
+            raise StudyError(
+                f"{self.folder}: {plural(len(leases), 'image', 'is')} in the hands of {people}. Close the page, then change the classes."
+            )
         begun = {} if change.keeps_labels else self.labelling.drafters(number)
         if begun:
             who, images = next(iter(begun.items()))

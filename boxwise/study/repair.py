@@ -12,7 +12,7 @@ from pathlib import Path
 from boxwise.artifacts.damage import fault_in
 from boxwise.artifacts.round_folder import RoundFolder
 from boxwise.config import load_config, parse_config
-from boxwise.errors import ConfigError, StudyError
+from boxwise.errors import ConfigError, StudyError, plural
 from boxwise.files import sweep
 from boxwise.records import Phase
 from boxwise.store import Store, file_url
@@ -47,7 +47,7 @@ def _database(path: Path) -> Iterator[str]:
             yield f"{path}: damaged ({fault}). Rebuilt from what can be read; the damaged file is kept as {path.name}.damaged."
             for table, (kept, lost) in counts.items():
                 if lost:
-                    yield f"  {table}: {kept} rows kept, at least {lost} lost."
+                    yield f"  {table}: {plural(kept, 'row')} kept, at least {lost} lost."
         return
     copies = sorted(path.parent.glob(f"{path.stem}.schema_*{path.suffix}"))
     if copies:

@@ -24,7 +24,7 @@ from boxwise.config import StudyConfig, differences, parse_config
 from boxwise.data import image_store
 from boxwise.data.addresses import absolute
 from boxwise.data.formats.base import Dataset
-from boxwise.errors import BoxwiseError, StudyError
+from boxwise.errors import BoxwiseError, StudyError, plural
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
 from boxwise.registry import settled
 from boxwise.rounds import Event, RoundContext, settings
@@ -72,7 +72,7 @@ class Study(StudyClasses):
         folder, config = Path(folder), settled(config or StudyConfig())
         url, config = url_of(folder, config), as_kept(config)
         if not dataset.images:
-            first = f"; the first of {len(dataset.findings)} findings: {dataset.findings[0].message}" if dataset.findings else "."
+            first = f"; the first of {plural(len(dataset.findings), 'finding')}: {dataset.findings[0].message}" if dataset.findings else "."
             raise StudyError(f"{folder}: the data set has no usable image{first}")
         if not dataset.classes:
             raise StudyError(f"{folder}: no class names. Give labels to read them from, or --classes cat,dog.")

@@ -17,7 +17,7 @@ from boxwise.data.addresses import Address, absolute, address_in, folder_of, is_
 from boxwise.data.formats.base import Dataset, Finding, FindingKind
 from boxwise.data.images import digest, image_size
 from boxwise.data.watching import Looked, file_stamp, look, new_files
-from boxwise.errors import ImageError, StudyError
+from boxwise.errors import ImageError, StudyError, plural
 from boxwise.files import locked
 from boxwise.records import Annotation, ImageRecord, Phase, Source
 from boxwise.rounds.opening import open_first
@@ -205,7 +205,7 @@ class StudyUpkeep(StudyReader):
         there = {image_id: record for image_id, record in found.items() if record is not None}
         if not there:
             first = f" (such as {records[0].image_id})" if records else ""
-            raise StudyError(f"{folder}: none of the study's {len(records)} images is there{first}.")
+            raise StudyError(f"{folder}: none of the study's {plural(len(records), 'image')} is there{first}.")
         changed = tuple(r.image_id for r in records if r.image_id in there and r.digest not in (None, there[r.image_id].digest))
         moved = [record for image_id, record in there.items() if changed_too or image_id not in changed]
         journal, by, number = Journal(self.store), who or user(), self.position[0]
@@ -230,7 +230,7 @@ class StudyUpkeep(StudyReader):
         if len(found) == 1:
             return found[0]
         if found:
-            raise StudyError(f"{name!r} fits {len(found)} images of the study: {', '.join(found[:3])}... Give the whole name.")
+            raise StudyError(f"{name!r} fits {plural(len(found), 'image')} of the study: {', '.join(found[:3])}... Give the whole name.")
         near = get_close_matches(name, ids, n=1, cutoff=0.5)
         raise StudyError(f"{self.folder} has no image {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
 

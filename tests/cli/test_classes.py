@@ -55,7 +55,11 @@ def test_a_merged_and_a_removed_class_in_all_labels_and_the_history(study, boxwi
     first = answer(study, count=2)[0]
     code, out, err = boxwise("classes", study, "--merge", "cat,dog=pet", "--remove", "cow", "--by", "lead")
     assert code == 0, err
-    assert "cat, dog, cow became pet." in out and "The labels of 2 images follow" in out and "2 boxes of cow count no more" in err
+    assert (
+        "cat, dog, cow became pet." in out
+        and "The labels of 2 images follow" in out
+        and "2 boxes are no longer counted: cow is removed" in err
+    )
     assert labels_of(study, first) == ["pet", "pet"]
     opened = Study.open(study)
     assert opened.seconds(Split.TRAIN) == 6.0 and opened.people()["ann"].images == 2 and not opened.answered_again()
@@ -174,7 +178,7 @@ class TestRefused:
         opened.labelling.lease(opened.ask().image_ids[0], "ann", at=time(), until=time() + 60)
         opened.store.close()
         code, _, err = boxwise("classes", study, "--add", "fox")
-        assert code == 2 and "ann have 1 images in hand" in err
+        assert code == 2 and "1 image is in the hands of ann" in err
         assert Study.open(study).classes == ("cat", "dog", "cow")
 
     def test_while_a_draft_has_boxes_of_a_class_that_goes(self, study, boxwise):

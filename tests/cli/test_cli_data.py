@@ -121,7 +121,7 @@ def test_convert_writes_what_is_labelled_and_says_what_it_leaves(boxwise, tmp_pa
     source = _mixed(tmp_path / "source")
     code, out, err = boxwise("convert", source, tmp_path / "coco", "--to", "coco")
     assert code == 0 and "3 images, 2 boxes" in out, out + err
-    assert "1 images are not labelled and left out; --unlabeled" in err and "1 images are labelled in part and left out" in err
+    assert "1 image is not labelled and left out; --unlabeled" in err and "1 image is labelled in part and left out" in err
     assert _written(tmp_path / "coco") == ["crowded", "none", "whole"]
     content = json.loads((tmp_path / "coco" / "instances_train.json").read_text())
     assert [image["id"] for image in content["images"]] == [1, 2, 3]
@@ -143,12 +143,12 @@ def test_convert_writes_more_where_asked_for(boxwise, tmp_path):
 def test_what_a_format_cannot_hold_is_said(boxwise, tmp_path):
     source = _mixed(tmp_path / "source")
     code, out, err = boxwise("convert", source, tmp_path / "a", "--to", "yolo")
-    assert code == 0 and "2 images, 1 boxes" in out and "2 images are labelled in part and left out" in err
+    assert code == 0 and "2 images, 1 box," in out and "2 images are labelled in part and left out" in err
     assert _written(tmp_path / "a") == ["none", "whole"]
     assert (tmp_path / "a" / "train.txt").read_text().split() == ["./images/whole.png", "./images/none.png"]
     code, out, err = boxwise("convert", source, tmp_path / "b", "--to", "yolo", "--incomplete", "--unlabeled")
     assert code == 0 and "yolo has no place for crowd regions: 1 are not written" in err
-    assert "2 images are labelled in part, which yolo cannot say" in err and "take an image without a label file as without objects" in err
+    assert "2 images are labelled in part, which yolo cannot say" in err and "take images without a label file as empty" in err
     assert (tmp_path / "b" / "labels" / "crowded.txt").read_text() == ""
     code, _, err = boxwise("convert", source, tmp_path / "c", "--to", "voc", "--incomplete")
     assert code == 0 and "cannot" not in err and "no place" not in err

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from boxwise.data.images import write_image
+from boxwise.errors import plural
 from boxwise.records import Split
 from boxwise.study import Study
 
@@ -37,7 +38,7 @@ def test_images_without_boxes_are_said_and_taken_as_wished(boxwise, waiting_stud
     asked = study.ask().image_ids
     labels = voc(study, asked[:3], tmp_path / "labels", boxed=1)
     code, out, err = boxwise("import", study.folder, labels, "--format", "voc", "--missing", missing)
-    assert code == 0 and f"{taken} images labelled" in out and f"2 of 3 images have no box: {word}" in err, out + err
+    assert code == 0 and f"{plural(taken, 'image')} labelled" in out and f"2 images have no box, of 3: {word}" in err, out + err
     assert len(Study.open(study.folder).ask().items) == len(asked) - taken
 
 
@@ -45,7 +46,7 @@ def test_images_that_were_not_asked_for_are_said(boxwise, waiting_study, tmp_pat
     study = waiting_study("full")
     others = [record.image_id for record in study.store.pool() if record.image_id not in study.ask().image_ids]
     code, out, err = boxwise("import", study.folder, document(study, others[:2], tmp_path / "labels.json", boxed=2))
-    assert code == 0 and "2 of 2 images were not asked for now: their labels count all the same" in err, out + err
+    assert code == 0 and "2 images were not asked for now, of 2: these labels count all the same" in err, out + err
 
 
 PHOTOS = ("a.jpg", "sub/b.jpg", "c.jpg", "x/d.jpg", "y/d.jpg")
@@ -78,7 +79,7 @@ def test_file_names_are_enough_where_they_are_unique(boxwise, study, tmp_path, n
     labels = coco(tmp_path / "l.json", [name.format(photo) for photo in ("a.jpg", "b.jpg", "d.jpg")])
     code, out, err = boxwise("import", study, labels)
     assert code == 0 and "2 images labelled" in out, err
-    assert "2 images of" in err and "found by their file names" in err and "'a.jpg'" not in err
+    assert "2 images are found by file name" in err and "'a.jpg'" not in err
     assert labelled(study) == {"a.jpg": (1, True), "sub/b.jpg": (1, True)}
     assert err.startswith(("missing image", "bad label file")) and "d.jpg" in err.splitlines()[0]  # two images are called so
 
@@ -123,19 +124,19 @@ def test_unknown_classes_are_named_once_with_the_nearest(boxwise, study, tmp_pat
 def test_an_image_that_coco_lists_without_a_box_stays_asked(boxwise, study, tmp_path, options, taken):
     code, _, err = boxwise("import", study, coco(tmp_path / "l.json", ["a.jpg", "c.jpg"], boxed=1), *options)
     assert code == 0 and labelled(study) == taken
-    assert ("1 of 2 images of" in err and "left open" in err) is not bool(options)
+    assert ("1 image has no box, of 2 in" in err and "left open" in err) is not bool(options)
 
 
 def test_labels_in_part_are_taken_as_such(boxwise, study, tmp_path):
     box, line = '<box label="cat" xtl="1" ytl="2" xbr="3" ybr="4"/>', '<polyline label="cat" points="1,1;9,9"/>'
     path = tmp_path / "annotations.xml"
     path.write_text(f'<annotations><image name="a.jpg" width="100" height="80">{box}{line}</image></annotations>')
-    for said in ("1 images labelled, 0 known already", "0 images labelled, 1 known already"):
+    for said in ("1 image labelled, 0 known already", "0 images labelled, 1 known already"):
         code, out, err = boxwise("import", study, path)
-        assert code == 0 and said in out and "1 polyline in 1 images" in err
+        assert code == 0 and said in out and "1 polyline in 1 image" in err
         assert labelled(study) == {"a.jpg": (1, False)}
     path.write_text(f'<annotations><image name="a.jpg" width="100" height="80">{box}</image></annotations>')
-    assert "1 images labelled" in boxwise("import", study, path)[1]
+    assert "1 image labelled" in boxwise("import", study, path)[1]
     assert labelled(study) == {"a.jpg": (1, True)}
 
 
@@ -164,5 +165,5 @@ def test_labels_are_taken_where_the_first_weights_are_gone(boxwise, tmp_path):
     code, _, err = boxwise("query", tmp_path / "study")
     assert code == 2 and str(weights) in err
     code, out, err = boxwise("import", tmp_path / "study", coco(tmp_path / "l.json", ["a.jpg"]))
-    assert code == 0 and "1 images labelled" in out, err
+    assert code == 0 and "1 image labelled" in out, err
     assert labelled(tmp_path / "study") == {"a.jpg": (1, True)}

@@ -69,6 +69,13 @@ class TestProgress:
         said = [pace.left(Event(1, Phase.TRAIN, step, 100)) for step in (10, 20, 40)]
         assert said == ["", ", 80 s left", ", 60 s left"]
 
+    def test_the_pool_pass_has_a_pace_of_its_own_after_the_training_of_a_vae(self, monkeypatch):
+        clock = iter((0.0, 100.0, 200.0, 201.0))
+        monkeypatch.setattr(console, "monotonic", lambda: next(clock))
+        pace = console.Pace()
+        said = [pace.left(Event(1, Phase.SCORE, step, steps)) for step, steps in ((1, 1500), (1500, 1500), (16, 48), (32, 48))]
+        assert said == ["", ", 0 s left", "", ", 1 s left"]
+
     @pytest.mark.parametrize(("seconds", "said"), [(40, "40 s"), (89, "89 s"), (720, "12 min"), (11_100, "3 h 05 min")])
     def test_spans_are_said_as_people_say_them(self, seconds, said):
         assert console.span(seconds) == said

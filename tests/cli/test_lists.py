@@ -78,7 +78,7 @@ def test_a_longer_list_brings_what_is_new(study, boxwise, scenes, listed):
     addresses = [study.parent / line for line in listed.read_text().split()] + [study.parent / "images" / scenes[10].name]
     (study.parent / "longer.csv").write_text("path\n" + "".join(f"{address}\n" for address in addresses))
     code, out, _ = boxwise("add", study, "--images", study.parent / "longer.csv")
-    assert code == 0 and "1 images joined, 0 of them labelled; 12 were in the study already." in out
+    assert code == 0 and "1 image joined, 0 of them labelled; 12 were in the study already." in out
 
 
 def test_of_very_many_files_some_are_looked_at_and_doctor_looks_at_all(study, boxwise, monkeypatch):

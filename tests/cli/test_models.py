@@ -28,7 +28,7 @@ def test_predict_without_images_takes_the_unlabelled_ones(boxwise, study, tmp_pa
     code, out, err = boxwise("predict", study.folder, "--out", tmp_path / "drawn", "--device", "cpu")
     assert code == 0 and f"in {len(study.pool())} images" in out, err
     code, _, err = boxwise("predict", study.files(0).weights, "--out", tmp_path / "drawn")
-    assert code == 2 and "weights know no images" in err
+    assert code == 2 and "weights hold no images" in err
 
 
 @pytest.mark.parametrize(

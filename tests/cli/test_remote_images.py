@@ -178,7 +178,7 @@ def test_images_move_into_a_bucket_and_more_join_there(bucket, photos, boxwise, 
     more = next(r for r in digits.images if r.image_id not in photos)
     bucket.put(f"set/{more.image_id}", Path(more.uri).read_bytes())
     code, out, err = boxwise("add", tmp_path / "study", "--images", "s3://photos/set")
-    assert code == 0 and f"1 images joined, 0 of them labelled; {len(photos)} were in the study already" in out, err
+    assert code == 0 and f"1 image joined, 0 of them labelled; {len(photos)} were in the study already" in out, err
     assert all(r.uri == f"s3://photos/set/{r.image_id}" for r in Study.open(tmp_path / "study").images())
     assert boxwise("status", tmp_path / "study")[0] == 0 and set(downloads(bucket).values()) == {1}
 

@@ -84,10 +84,10 @@ class TestGrowing:
             (new / "labels" / f"{path.stem}.txt").write_text(f"{number} 0.5 0.5 0.25 0.25\n")
         (new / "data.yaml").write_text("names: [cat, bird]\ntrain: images\n")
         code, out, err = boxwise("add", study, "--labels", new)
-        assert code == 0 and "1 images joined, 1 of them labelled" in out and "bird" in err
+        assert code == 0 and "1 image joined, 1 of them labelled" in out and "bird" in err
         (new / "data.yaml").write_text("names: [cat, dog]\ntrain: images\n")
         code, out, err = boxwise("add", study, "--labels", new)
-        assert code == 0 and "1 images joined, 1 of them labelled; 1 were in the study already" in out, err
+        assert code == 0 and "1 image joined, 1 of them labelled; 1 were in the study already" in out, err
         assert not Study.open(study).quarantined()
         annotations = Study.open(study).annotations(Split.TRAIN)
         assert sorted(int(a.boxes.labels[0]) for a in annotations.values()) == [0, 1]
@@ -96,10 +96,10 @@ class TestGrowing:
 class TestCorrecting:
     def test_labels_are_taken_back_and_asked_for_again(self, study, boxwise):
         first, *rest = labelled(study)
-        assert "wait for labels" not in boxwise("status", study)[1]
+        assert "waits for labels" not in boxwise("status", study)[1]
         code, out, _ = boxwise("unlabel", study, first, "--by", "lead")
-        assert code == 0 and f"1 images are unlabelled now: {first}" in out
-        assert f"1 images of round 0 wait for labels: {first}" in boxwise("status", study)[1]
+        assert code == 0 and f"1 image is unlabelled now: {first}" in out
+        assert f"Round 0 waits for labels of 1 image: {first}" in boxwise("status", study)[1]
         code, out, _ = boxwise("history", study, first)
         assert "labelled by ann, round 0: 1 dog, complete, not counted" in out and "unlabelled by lead" in out and "Now: no labels." in out
         opened = Study.open(study)
@@ -114,7 +114,7 @@ class TestCorrecting:
         assert code == 1 and f"{first}: excluded by lead: too dark" in out
         assert "all were so already" in boxwise("exclude", study, first)[1]
         assert first not in Study.open(study).annotations(Split.TRAIN)
-        assert "1 images are in use again" in boxwise("include", study, first)[1]
+        assert "1 image is in use again" in boxwise("include", study, first)[1]
         assert first in Study.open(study).annotations(Split.TRAIN)
         _, out, _ = boxwise("history", study, first)
         assert "excluded by lead: too dark, round 0" in out and "included by" in out and "Now: 1 dog." in out
@@ -150,7 +150,7 @@ class TestFiles:
         code, _, err = boxwise("query", study)
         assert code == 0 and "are missing" in err
         code, out, _ = boxwise("doctor", study)
-        assert code == 1 and "0 images are quarantined, 10 missing" in out
+        assert code == 1 and "0 images quarantined, 10 missing" in out
         assert not Study.open(study).quarantined()
         code, _, err = boxwise("relocate", study, "--images", study)
         assert code == 2 and "none of the study's 10 images is there" in err
@@ -194,7 +194,7 @@ class TestFiles:
         code, out, _ = boxwise("doctor", study)
         assert code == 1 and f"{scenes[1].name}: changed" in out
         code, _, err = boxwise("relocate", study, "--images", images)
-        assert code == 0 and f"1 images ({scenes[1].name}): other content" in err
+        assert code == 0 and f"1 image ({scenes[1].name}): other content" in err
         assert boxwise("relocate", study, "--images", images, "--changed")[0] == 0
         assert boxwise("doctor", study)[0] == 0
 

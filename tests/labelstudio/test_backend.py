@@ -112,7 +112,7 @@ def test_what_cannot_be_read_or_is_not_ours_stores_nothing(study, serving):
 
 def test_a_wish_to_train_is_answered_with_what_to_run(study, serving):
     client = serving(study)
-    assert "3 images of round 0 still wait" in client.post("/webhook", json={"action": "START_TRAINING"}).json()["next"]
+    assert "round 0 still waits for labels of 3 images" in client.post("/webhook", json={"action": "START_TRAINING"}).json()["next"]
     for name in FIRST:
         study.tell(name, [], annotator="anna", seconds=1.0)
     assert client.post("/train", json={}).json() == {"status": "ok", "next": f"boxwise run {study.folder}"}

@@ -50,7 +50,7 @@ def test_a_wrong_address_or_token_is_one_message(url, token, says):
 
 
 @pytest.mark.parametrize(("given", "says"), [
-    (answer("GET /api/version", text="<html>"), "no JSON"),
+    (answer("GET /api/version", text="<html>"), "not JSON"),
     (answer("GET /api/version", []), "states no release"),
     (answer("GET /api/version", {"release": "0.9.1"}), "expected Label Studio 1.0 or later, found 0.9.1"),
     (answer("GET /api/version", status=301, headers={"location": "https://x.test/"}), "sends on to https://x.test/"),

@@ -1,4 +1,5 @@
 import csv
+import pickle
 
 import numpy as np
 import pytest
@@ -43,6 +44,15 @@ class TestFit:
         small = thumbnails(view_of(scenes).batch, 32)
         saved = reconstruction_errors(load_vae(folder / "vae.pt", "cpu"), small)
         assert np.array_equal(saved, made.measure(BlobDetector(), view_of(scenes))["reconstruction"])
+
+    def test_says_how_far_the_vae_is_and_is_pickled_without_the_listener(self, scenes):
+        heard = []
+        made = Reconstruction(TINY, corrected=False, spec=InputSpec(64), progress=lambda *progress: heard.append(progress))
+        made.fit(samples(scenes), [], detector=BlobDetector(), rng=np.random.default_rng(0))
+        assert [(step, steps) for step, steps, _ in heard][-1] == (TINY.steps, TINY.steps)
+        assert all(set(figures) == {"reconstruction", "kl"} for *_, figures in heard)
+        again = pickle.loads(pickle.dumps(made))
+        assert np.array_equal(*(one.measure(BlobDetector(), view_of(scenes))["reconstruction"] for one in (made, again)))
 
     def test_one_image_is_enough_for_a_sheet(self, scenes, tmp_path):
         scorer().fit(samples(scenes[:1]), [], detector=BlobDetector(), rng=np.random.default_rng(0), folder=tmp_path / "round")

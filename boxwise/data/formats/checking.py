@@ -22,6 +22,7 @@ from boxwise.data.formats.copies import without_copies
 from boxwise.data.formats.listing import Checked
 from boxwise.data.formats.reading import Reading, clipped
 from boxwise.data.formats.shapes import said_of, turned
+from boxwise.errors import plural
 from boxwise.records import ImageRecord
 
 TOLERANCE = 1.0  # pixels by which rounding may push a box over the edge; clipped silently
@@ -76,7 +77,7 @@ def unlabelled(path: Path, records: Sequence[ImageRecord], readings: Mapping[str
     without = [record.image_id for record in records if record.image_id not in readings]
     if not without:
         return []
-    message = f"{path}: expected {expected} for each of {len(records)} images, found none for {len(without)}"
+    message = f"{path}: expected {expected} for each of {plural(len(records), 'image')}, found none for {len(without)}"
     message += f", which are unlabelled (first: {without[0]})."
     return [Finding(FindingKind.MISSING_LABEL_FILE, path, message)]
 
@@ -100,8 +101,8 @@ def _without_odd_scores(readings: dict[str, Reading]) -> list[Finding]:
         return []
     image_id, first = next(iter(lost.items()))
     score = next(score for score in first.columns["scores"] if score is not None)
-    message = f"{first.path}: expected a score from 0 to 1 for every box of an image or for none, found otherwise in {len(lost)} images "
-    message += f"(first: {score:.10g} in {image_id}). Their scores are passed over; the boxes stay."
+    message = f"{first.path}: expected a score from 0 to 1 for every box of an image or for none, found otherwise in "
+    message += f"{plural(len(lost), 'image')} (first: {score:.10g} in {image_id}). Their scores are passed over; the boxes stay."
     return [Finding(FindingKind.EXTRA_COLUMN, first.path, message)]
 
 
@@ -139,7 +140,8 @@ def _shape_finding(readings: Sequence[Reading]) -> list[Finding]:
         return []
     counts = sum((Counter(reading.shapes) for reading in shaped), Counter[str]())
     path = shaped[0].path
-    message = f"{path}: expected upright boxes, found {said_of(counts)} in {len(shaped)} images. Each is read as the upright box around it."
+    message = f"{path}: expected upright boxes, found {said_of(counts)} in {plural(len(shaped), 'image')}. "
+    message += "Each is read as the upright box around it."
     return [Finding(FindingKind.OTHER_SHAPE, path, message)]
 
 
@@ -150,10 +152,10 @@ def _missing_finding(readings: Sequence[Reading]) -> list[Finding]:
         return []
     counts = sum((Counter(reading.missing) for reading in marked), Counter[str]())
     path = marked[0].path
-    message = (
-        f"{path}: expected boxes, found {said_of(counts)} in {len(marked)} images, which have no extent. The boxes of these images stay; "
+    message = f"{path}: expected boxes, found {said_of(counts)} in {plural(len(marked), 'image')}, which have no extent. "
+    message += (
+        "Their boxes stay; since objects there have none, the images count as labelled in part: nothing in them is taught as background."
     )
-    message += "since objects there have none, the images count as labelled in part: nothing in them is taught as background."
     return [Finding(FindingKind.OTHER_SHAPE, path, message)]
 
 
@@ -162,7 +164,7 @@ def _strange_classes(readings: Iterable[Reading], index: Mapping[str, int]) -> l
     strange = Counter(name for reading in readings for name in reading.names if name not in index)
     if not strange:
         return []
-    said = [f"{name!r} ({count} boxes{_nearest(name, index)})" for name, count in strange.most_common(8)]
+    said = [f"{name!r} ({plural(count, 'box')}{_nearest(name, index)})" for name, count in strange.most_common(8)]
     return [f"unknown classes: {', '.join(said)}{', ...' if len(strange) > 8 else ''}."]
 
 
@@ -178,10 +180,10 @@ def _notes(checked: Checked, readings: Mapping[str, Reading], labels: Mapping[st
     spared = [reading for reading in readings.values() if len(reading.ignored)]
     if spared:
         count = sum(len(reading.ignored) for reading in spared)
-        yield f"{count} regions of {len(spared)} images are marked as ignored: each is a crowd of every class, no background."
+        yield f"{plural(count, 'region', 'is')} marked as ignored, in {plural(len(spared), 'image')}: crowds of all classes, no background."
     turned_ones = [image_id for image_id in labels if image_id in checked.turns]
     if turned_ones:
-        yield f"the labels of {len(turned_ones)} images were turned upright with their photos (first: {turned_ones[0]})."
+        yield f"the labels of {plural(len(turned_ones), 'image')} were turned upright with their photos (first: {turned_ones[0]})."
 
 
 def _unnamed(classes: Sequence[str], path: Path) -> list[Finding]:

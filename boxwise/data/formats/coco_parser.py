@@ -20,7 +20,7 @@ from boxwise.data.formats.layout import ImageIndex, bytes_of, split_named, stric
 from boxwise.data.formats.listing import Listed
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_runs, runs_of_text
-from boxwise.errors import BoxwiseError
+from boxwise.errors import BoxwiseError, plural
 
 _LARGEST_ID = 2**63 - 1  # what databases and numpy take
 
@@ -116,7 +116,7 @@ class Parser:
                 self._stated[image.source_id] = entry["labeled"]
             self._partly |= {image.source_id} if entry.get("complete") is False else set()
         if self._sizeless:
-            odd = f"{len(self._sizeless)} images without (first: {self._sizeless[0]})"
+            odd = f"{plural(len(self._sizeless), 'image')} without (first: {self._sizeless[0]})"
             self._fault(f"expected a width and a height in pixels, found {odd}. The pictures' own count.", FindingKind.SIZE_MISMATCH)
         return {source_id: image for source_id, image in found.items() if source_id not in twice}
 

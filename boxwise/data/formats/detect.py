@@ -18,6 +18,7 @@ from boxwise.data.formats.layout import existing, is_file, is_folder, split_name
 from boxwise.data.formats.xml import root_tag
 from boxwise.data.formats.yolo_layouts import SHEETS
 from boxwise.data.formats.yolo_lines import parse
+from boxwise.errors import plural
 
 _DEPTH, _HEAD, _TRIED = 2, 1 << 16, 20
 _LABELS = (".xml", ".json", ".csv", ".txt")
@@ -67,7 +68,9 @@ def unused_labels(path: Path) -> list[Finding]:
     looks = [folder.path / name for folder in folders for name in folder.files if _looks_like_labels(folder, name)]
     if not looks:
         return []
-    message = f"{path}: expected images alone or a known layout, found {len(looks)} files that look like labels (first: {looks[0]}). "
+    message = (
+        f"{path}: expected images alone or a known layout, found {plural(len(looks), 'file')} that could hold labels (first: {looks[0]}). "
+    )
     message += "They are not used: name their format or their place."
     return [Finding(FindingKind.UNUSED_FILE, path, message)]
 

@@ -16,7 +16,7 @@ from boxwise.data import image_store
 from boxwise.data.addresses import IMAGE_SUFFIXES, Address, is_local, scheme_of
 from boxwise.data.formats.base import Dataset, Finding, FindingKind, printable
 from boxwise.data.formats.layout import is_file, name_fault
-from boxwise.errors import BoxwiseError
+from boxwise.errors import BoxwiseError, plural
 from boxwise.records import ImageRecord
 
 LISTS = (".txt", ".csv", ".parquet")
@@ -59,7 +59,9 @@ def read_image_list(path: Path) -> Dataset:
         else:
             message = f"{path}: expected one image called {image_id}, found {there.uri} and {address}. The first is taken."
             findings.append(Finding(FindingKind.DUPLICATE_ID, path, message, image_id))
-    notes = [f"{len(records)} images are listed; none was opened. Each is checked, and its size read, when it is asked about first."]
+    notes = [
+        f"{plural(len(records), 'image', 'is')} listed; none was opened. Each is checked, and its size read, when it is asked about first."
+    ]
     notes += [f"{repeated} lines of {path} list an image again; it is taken once."] if repeated else []
     return Dataset((), tuple(records.values()), {}, tuple(findings), notes=tuple(notes), listed=True)
 

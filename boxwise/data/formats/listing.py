@@ -16,7 +16,7 @@ from boxwise.data.addresses import Address, is_local, name_of, parent
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Finding, FindingKind, Progress, printable
 from boxwise.data.formats.layout import ImageIndex, is_file, leads_out, name_fault
 from boxwise.data.images import digest, image_size, orientation, verify_image
-from boxwise.errors import ImageError, MissingImageError
+from boxwise.errors import ImageError, MissingImageError, plural
 from boxwise.records import ImageRecord, Split
 
 _WAITING = 32  # threads where images come over a network: the store says how many it downloads side by side
@@ -109,14 +109,14 @@ def matched_by_name(pairs: Mapping[str, str], source: Path) -> list[str]:
     if not pairs:
         return []
     said, image_id = next(iter(pairs.items()))
-    return [f"{len(pairs)} images of {source} are found by their file names (first: {said!r} is {image_id})."]
+    return [f"{source}: {plural(len(pairs), 'image', 'is')} found by file name (first: {said!r} is {image_id})."]
 
 
 def unlisted(index: ImageIndex, listed: Iterable[str | None], source: Path) -> list[str]:
     """A note on the images of the folder that `source`, a file that lists images, does not list, if there are any."""
     left = sorted(set(index.paths) - set(listed))
     count = len(index.paths)
-    return [f"{len(left)} of the {count} images in {index} are not listed in {source} (first: {left[0]})."] if left else []
+    return [f"{plural(len(left), 'image', 'is')} not listed in {source}, of {count} in {index} (first: {left[0]})."] if left else []
 
 
 def _measure(listed: Sequence[Listed], verify: bool, coordinates: Coordinates) -> Iterable[_Measured]:

@@ -33,7 +33,7 @@ from boxwise.data.formats.layout import (
 )
 from boxwise.data.formats.listing import torn
 from boxwise.data.formats.yolo_lines import MOST_CLASSES, parse
-from boxwise.errors import BoxwiseError
+from boxwise.errors import BoxwiseError, plural
 from boxwise.records import Split
 
 SHEETS = ("data.yaml", "dataset.yaml", "data.yml", "obj.data")
@@ -265,7 +265,9 @@ def _same(sheet: Sheet, members: Mapping[Split, Sequence[str]], findings: list[F
     """The splits that name the very same images, which is no split at all; a finding for each pair."""
     pairs = [(a, b) for a, b in combinations(members, 2) if members[a] and set(members[a]) == set(members[b])]
     for first, second in pairs:
-        message = f"{sheet.path}: expected {first} and {second} to differ, found the same {len(set(members[first]))} images in both; "
+        message = (
+            f"{sheet.path}: expected {first} and {second} to differ, found the same {plural(len(set(members[first])), 'image')} in both; "
+        )
         findings.append(Finding(FindingKind.DUPLICATE_ID, sheet.path, message + "neither counts."))
     return {split for pair in pairs for split in pair}
 

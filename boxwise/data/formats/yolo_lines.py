@@ -16,7 +16,7 @@ from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.layout import bytes_of, strict_float
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import Corners, around_points
-from boxwise.errors import BoxwiseError
+from boxwise.errors import BoxwiseError, plural
 
 MOST_CLASSES = 100_000
 
@@ -104,7 +104,7 @@ def column_findings(files: Iterable[Parsed], *, scored: bool, labels: Path) -> l
     first = lost[0]
     word = next(word for word in first.sixth if word is not None)
     said = "scores on some lines of a file only" if scored else "sixth numbers that are no scores (ids of tracks?)"
-    message = f"{labels}: expected five numbers a line or a score from 0 to 1 as the sixth, found {said} in {len(lost)} files "
+    message = f"{labels}: expected five numbers a line or a score from 0 to 1 as the sixth, found {said} in {plural(len(lost), 'file')} "
     message += f"(first: {word} in {first.path.name}). They are passed over; the boxes stay."
     return [Finding(FindingKind.EXTRA_COLUMN, labels, message)]
 

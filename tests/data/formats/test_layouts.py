@@ -168,7 +168,7 @@ def test_train_and_val_of_the_same_images_are_no_split(tmp_path: Path) -> None:
     files = {"data.yaml": "names: [a, b]\ntrain: images\nval: .\n", "images/a.jpg": 1, "labels/a.txt": LINE}
     dataset = read(tmp_path, files)
     assert [image.split for image in dataset.images] == [None]
-    assert len(dataset.findings) == 1 and "found the same 1 images in both" in dataset.findings[0].message
+    assert len(dataset.findings) == 1 and "found the same 1 image in both" in dataset.findings[0].message
 
 
 @pytest.mark.parametrize("said", ["../datasets/coco8", "/", "x" * 5000])

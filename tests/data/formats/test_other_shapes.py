@@ -37,7 +37,7 @@ def test_cvats_shapes(tmp_path: Path, kind: str) -> None:
     rows = found(dataset)["a.jpg"]
     assert rows[0][0] == "cat" and np.allclose(rows[0][1], EXTENTS.get(kind, BOX), atol=1e-4)
     assert rows[1] == ("cat", [1, 2, 3, 4])
-    assert kinds(dataset) == [SAID] and f"1 {kind} in 1 images" in dataset.findings[0].message
+    assert kinds(dataset) == [SAID] and f"1 {kind} in 1 image" in dataset.findings[0].message
 
 
 def test_a_cuboid_of_cvat(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_labelme(tmp_path: Path) -> None:
     assert detect_format(tmp_path) == "labelme"
     assert found(dataset) == {"a.jpg": [("cat", BOX), ("dog", BOX), ("dog", [1, 2, 3, 4])]}
     assert sorted(kinds(dataset), key=str) == sorted([(FindingKind.MISSING_LABEL_FILE, None, False), SAID, SAID], key=str)
-    assert "found 1 line in 1 images" in dataset.findings[-1].message and "b.jpg" in {image.image_id for image in dataset.images}
+    assert "found 1 line in 1 image" in dataset.findings[-1].message and "b.jpg" in {image.image_id for image in dataset.images}
 
 
 def test_open_images(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_kitti(tmp_path: Path) -> None:
     assert detect_format(tmp_path) == "kitti"
     assert found(dataset)["000001.png"][:2] == [("Car", BOX), ("Van", [10, 10, 20, 20])]
     assert _regions(dataset) == {"000001.png": [(name, row) for row in ([1, 2, 3, 4], [90, 70, 100, 80]) for name in ("Car", "Van")]}
-    assert not dataset.findings and "2 regions of 1 images are marked as ignored" in dataset.notes[0]
+    assert not dataset.findings and "2 regions are marked as ignored, in 1 image" in dataset.notes[0]
 
 
 def test_the_sixteenth_number_of_kitti_is_a_score(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ NO_EXTENT = {"points": '<points label="cat" points="1,1"/>', "polyline": '<polyl
 def test_what_has_no_extent_leaves_the_other_boxes(tmp_path: Path, kind: str) -> None:
     dataset = read(tmp_path, {"images/a.jpg": 1, "annotations.xml": cvat(NO_EXTENT[kind], CVAT_BOX)})
     assert found(dataset) == {"a.jpg": [("cat", [1, 2, 3, 4])]} and dataset.incomplete == {"a.jpg"}
-    assert kinds(dataset) == [SAID] and f"found 1 {kind} in 1 images" in dataset.findings[0].message
+    assert kinds(dataset) == [SAID] and f"found 1 {kind} in 1 image" in dataset.findings[0].message
 
 
 def test_an_image_of_lines_alone_is_unlabelled(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_points_and_lines_of_label_studio(tmp_path: Path, kind: str, value: dict
     for number, content in enumerate(({"data": {"image": "a.jpg"}, "annotations": [{"result": regions}]}, flat)):
         dataset = read(tmp_path / str(number), {"a.jpg": 1, "export.json": json.dumps([content])})
         assert found(dataset) == {"a.jpg": [("cat", BOX)]} and dataset.incomplete == {"a.jpg"}
-        assert kinds(dataset) == [SAID] and f"found {said} in 1 images" in dataset.findings[0].message
+        assert kinds(dataset) == [SAID] and f"found {said} in 1 image" in dataset.findings[0].message
 
 
 @pytest.mark.parametrize("address", [
