@@ -83,6 +83,6 @@ def _say_to_review(opened: Study) -> None:
 
     for name, images in opened.to_review().items():
         note(
-            f"{plural(len(images), 'image', 'was')} labelled before there was a class {name}, so without any until somebody looks again: "
+            f"{plural(len(images), 'image', 'was')} labelled before there was a class {name}, so no {name} is labelled there yet: "
             f"boxwise query {opened.folder} --before-class {name} --out DIR, then boxwise import {opened.folder} DIR"
         )

@@ -188,16 +188,16 @@ def _note(opened: Study, looked: Looked) -> None:
         seen, count = looked.seen
         note(f"{seen:,} of {count:,} image files were looked at, drawn at random. All of them: boxwise doctor {folder}")
     if looked.missing:
-        note(f"{_files(looked.missing)} are missing. If they were moved: boxwise relocate {folder} --images DIR")
+        note(f"Missing: {_files(looked.missing)}. If moved: boxwise relocate {folder} --images DIR")
     if looked.changed:
-        note(f"{_files(looked.changed)} have other content than when they joined: do their labels still fit? Look: boxwise doctor {folder}")
+        note(f"Of other content than when it joined: {_files(looked.changed)}. Do the labels still fit? Look: boxwise doctor {folder}")
     if new:
-        note(f"{len(new)} image files are not in the study (first: {new[0]}). To add them: boxwise add {folder} --images DIR")
+        note(f"{plural(len(new), 'image file', 'is')} not in the study (first: {new[0]}). To add them: boxwise add {folder} --images DIR")
 
 
 def _files(records: Sequence[ImageRecord]) -> str:
     paths = ", ".join(record.uri for record in records[:_SHOWN])
-    return f"{len(records)} image files ({paths}{', ...' if len(records) > _SHOWN else ''})"
+    return f"{plural(len(records), 'image file')} ({paths}{', ...' if len(records) > _SHOWN else ''})"
 
 
 def _named(image_ids: Sequence[str]) -> str:

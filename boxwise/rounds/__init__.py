@@ -20,7 +20,6 @@ from boxwise.detectors.start import check_start
 from boxwise.errors import ConfigError
 from boxwise.records import Phase, Split
 from boxwise.rounds.context import Event, RoundContext, StepResult
-from boxwise.rounds.embedding import check_weights
 from boxwise.rounds.first_proposals import may_propose
 
 if TYPE_CHECKING:
@@ -88,6 +87,8 @@ def check_change(context: RoundContext, config: StudyConfig, keys: Set[str], pha
     if phase is not Phase.SELECT and keys & _BEGINNING:
         changed.check_start()
     if any(key.startswith("embedding.") for key in keys):
+        from boxwise.rounds.embedding import check_weights  # reads and writes Parquet, which questions to a study need not load
+
         check_weights(changed)
 
 

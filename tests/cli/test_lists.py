@@ -88,6 +88,6 @@ def test_of_very_many_files_some_are_looked_at_and_doctor_looks_at_all(study, bo
     for path in (study.parent / "images").glob("scene*"):
         path.unlink()
     _, _, err = boxwise("status", study)
-    assert "of 10 image files were looked at, drawn at random" in err and "are missing" in err
+    assert "of 10 image files were looked at, drawn at random" in err and "Missing: " in err
     code, out, _ = boxwise("doctor", study)
     assert code == 1 and "10 missing" in out
