@@ -53,9 +53,10 @@ def named(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
     return entries[name]
 
 
-def plural(amount: int, noun: str, verb: str = "") -> str:
-    """An amount with its noun and, where given, the verb in its number: '1 box', '2 boxes', '1 image is', '3 images are'."""
+def plural(amount: int | None, noun: str, verb: str = "") -> str:
+    """An amount with its noun and, where given, the verb in its number: '1 box', '2 boxes', '3 images are'; '?' for one not known."""
     if amount == 1:
         return f"1 {noun} {verb}".rstrip()
-    plurals = {"box": "boxes", "class": "classes", "person": "people", "is": "are", "was": "were", "has": "have"}
-    return f"{amount} {plurals.get(noun, noun + 's')} {plurals.get(verb, verb.replace('waits', 'wait'))}".rstrip()
+    nouns, verbs = {"box": "boxes", "class": "classes", "person": "people"}, {"is": "are", "was": "were", "has": "have"}
+    said = "?" if amount is None else amount
+    return f"{said} {nouns.get(noun, noun + 's')} {verbs.get(verb, verb.replace('waits', 'wait'))}".rstrip()

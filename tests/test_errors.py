@@ -11,6 +11,7 @@ from boxwise.errors import plural
         (1, ("image", "is"), "1 image is"),
         (3, ("image", "is"), "3 images are"),
         (0, ("box",), "0 boxes"),
+        (None, ("box",), "? boxes"),
         (1, ("class", "was"), "1 class was"),
         (2, ("class", "has"), "2 classes have"),
         (2, ("person",), "2 people"),

@@ -12,7 +12,6 @@ from typing import Any
 
 from boxwise.artifacts.facts import AuditFacts
 from boxwise.artifacts.vae_history import read_vae_history
-from boxwise.errors import plural
 from boxwise.records import Phase, QueryItem
 from boxwise.report.charts import MARKERS, PALETTE, Axis, Chart, Line, line_chart, round_colors
 from boxwise.report.cooperation import CooperationView, cooperation_view
@@ -146,7 +145,7 @@ def _summary(one_round: Round) -> str:
     spent = one_round.annotate
     images, boxes = count(number(spent.new_images)), count(number(spent.new_boxes))
     by_model = f" and {count(spent.new_model_boxes)} by the model" if spent.new_model_boxes else ""
-    return f"{plural(images, 'image')}, {plural(boxes, 'box')}{by_model}, {duration(number(spent.new_seconds))} of labour"
+    return f"{images} images, {boxes} boxes{by_model}, {duration(number(spent.new_seconds))} of labour"
 
 
 def _fidelity_chart(cell: Cell) -> Chart | None:
