@@ -3,6 +3,9 @@
 import os
 import re
 import signal
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -26,12 +29,28 @@ def test_every_service_has_an_image_a_volume_and_no_password_in_the_file(service
     assert all(value.startswith("${") for s in services.values() for key, value in s["environment"].items() if "PASSWORD" in key)
 
 
+def test_what_the_environment_is_to_hold_is_said_at_the_top(services):
+    text = (ROOT / "deploy/compose.yaml").read_text(encoding="utf-8")
+    head = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
+    assert set(re.findall(r"\$\{(\w+):\?\}", text)) == set(re.findall(r'echo "(\w+)=', head)) == {"PGPASSWORD", "BOXWISE_TOKEN"}
+    assert all(service["environment"]["BOXWISE_LOG"] == "json" for name, service in services.items() if name != "db")
+
+
 def test_the_image_installs_what_the_repository_names():
     text = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
     extras = re.search(r'"/src\[([\w,]+)\]"', text)[1].split(",")
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert all(f"{extra} = [" in project for extra in extras) and (ROOT / "constraints.txt").exists()
-    assert 'ENTRYPOINT ["boxwise"]' in text and "USER boxwise" in text
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {"postgres", "metrics", "remote"} == set(extras) <= project["optional-dependencies"].keys()
+    assert 'ENTRYPOINT ["boxwise"]' in text and "boxwise" in project["scripts"] and "USER boxwise" in text
+    pinned = set(re.findall(r"^([\w-]+)==", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {re.split(r"[<>=]", line)[0] for extra in extras for line in project["optional-dependencies"][extra]} <= pinned
+
+
+def test_the_build_is_given_all_that_the_package_is_made_of():
+    given = [line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line.startswith("!")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert all((ROOT / name).exists() for name in given)
+    assert {"boxwise", "pyproject.toml", "constraints.txt", project["readme"], *project["license-files"]} == set(given)
 
 
 def test_the_worker_ends_where_labels_are_needed_and_the_page_answers_its_probe(services, boxwise, waiting_study, tmp_path):
@@ -50,14 +69,15 @@ def test_the_worker_ends_where_labels_are_needed_and_the_page_answers_its_probe(
             assert process.is_alive() and monotonic() < end, log.read_text()
             sleep(0.05)
         link = found[1]
-        probe = services["page"]["healthcheck"]["test"][-1]
-        path = re.search(r"8123(/\w+)'", probe)[1]
-        assert httpx.get(link + path).json() == {"status": "ok"}
+        kind, *ask = services["page"]["healthcheck"]["test"]
+        ask = [sys.executable, *(word.replace("http://127.0.0.1:8123", link) for word in ask[1:])]
+        assert kind == "CMD" and link in ask[-1] and subprocess.run(ask, check=False).returncode == 0
         assert httpx.get(f"{link}/healthz", headers={"Host": "10.0.0.7"}).json() == {"status": "ok"}
         assert httpx.get(f"{link}/api/study").status_code == 401
         os.kill(process.pid, signal.SIGTERM)
         process.join(_PATIENCE)
         assert process.exitcode == 0
+        assert subprocess.run(ask, check=False, capture_output=True).returncode != 0
     finally:
         process.kill()
         process.join()
