@@ -144,7 +144,7 @@ def password_of(url: URL) -> str | None:
 def _parsed(url: str | URL) -> URL:
     try:
         return sa.engine.make_url(url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):  # the latter of a port that is no number
         raise StudyError("store: expected a URL such as postgresql+pg8000://user@host/database, found something else.") from None
 
 

@@ -20,8 +20,10 @@ from boxwise.workers.base import Workers
 
 _RETRIES = 3  # times that a task is run again where its worker died
 _SECONDS_TO_ANSWER = 5.0
+_LAST_PORT = 65535
 _OBJECTS = 200 * 2**20  # bytes of a local cluster's object store: tasks read and write files, and return next to nothing
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "2"}
+# Where something else than a cluster answers, Ray's core would write a line each few seconds above the one message.
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "2", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 _PATHS = "All nodes have to see the study's folder and the images under the same paths."
 _TOKEN = "Where the cluster asks for a token: is RAY_AUTH_MODE=token set here, and RAY_AUTH_TOKEN the one of its head?"
 _KEPT = "What was done is kept: the same command goes on."
@@ -31,7 +33,7 @@ def address_of(on: str) -> str | None:
     """The cluster that "ray" (None: one of this machine's processors) or "ray=ADDRESS" means. Raises ConfigError for anything else."""
     kind, given, address = on.partition("=")
     host, _, port = address.rpartition(":")
-    if kind != "ray" or (given and not (host and port.isdecimal())):
+    if kind != "ray" or (given and not (host and port.isdecimal() and 0 < int(port) <= _LAST_PORT)):
         raise ConfigError(f"--on {on!r}: expected ray, for this machine, or ray=HOST:PORT of a cluster, such as ray=10.0.0.1:6379.")
     return address or None
 
