@@ -24,8 +24,8 @@ def dumps(value: Any) -> str:
 
 def loads(text: str | float) -> Any:
     """What `dumps` was given. Raises StudyError where the text is not what it wrote."""
-    if not isinstance(text, str):
-        return text
+    if text == "null" or not isinstance(text, str):
+        return None if text == "null" else text
     body = text.rstrip(_BLANKS)
     try:
         value = json.loads(body)

@@ -17,7 +17,9 @@ from sqlalchemy.engine import Connection
 from boxwise.boxes import Boxes
 from boxwise.jsonable import boxes_to_json, plain
 from boxwise.records import Annotation, ImageRecord, Phase
-from boxwise.store.rows import append, change_image, digest_of, hold, image_row, is_whole, make_history, now, put, read_annotation
+from boxwise.store.bulk import insert_all
+from boxwise.store.images import insert_images
+from boxwise.store.rows import append_all, change_image, digest_of, hold, image_row, is_whole, make_history, now, put, read_annotation
 from boxwise.store.schema import ANNOTATIONS, ANSWERS, EVENTS, IMAGES, LATEST, writing
 from boxwise.store.store import GIVEN, Store, go_back
 
@@ -65,12 +67,9 @@ class Journal:
     ) -> None:
         """Images join the study, with the labels that came with them."""
         with writing(self._engine) as connection:
-            if records:
-                connection.execute(IMAGES.insert(), [image_row(record) for record in records])
-            for annotation in labels:
-                append(connection, annotation, (), round_index, GIVEN, 0.0)
-            for record in records:
-                _record(connection, round_index, who, "added", record.image_id, {})
+            insert_images(connection, records)
+            append_all(connection, labels, round_index=round_index, annotator=GIVEN)
+            insert_all(connection, EVENTS, (_event(round_index, who, "added", record.image_id, {}) for record in records))
             _record(connection, round_index, who, "images added", None, body)
 
     def unlabel(self, image_ids: Sequence[str], *, round_index: int, who: str) -> list[str]:
@@ -187,6 +186,9 @@ def _relabel(connection: Connection, rows: Sequence[Any], convert: Convert) -> b
     return True
 
 
-def _record(connection: Connection, round_index: int, who: str, kind: str, image_id: str | None, body: Mapping[str, Any]) -> None:
-    row = {"at": now(), "round": round_index, "who": who, "kind": kind, "image_id": image_id, "body": plain(dict(body))}
-    connection.execute(EVENTS.insert(), row)
+def _record(connection: Connection, *event: Any) -> None:
+    connection.execute(EVENTS.insert(), _event(*event))
+
+
+def _event(round_index: int, who: str, kind: str, image_id: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
+    return {"at": now(), "round": round_index, "who": who, "kind": kind, "image_id": image_id, "body": plain(dict(body))}

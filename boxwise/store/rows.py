@@ -6,7 +6,7 @@ Knows the tables. Knows nothing of engines, rounds or when to commit.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
@@ -19,10 +19,13 @@ from sqlalchemy.engine import Connection
 from boxwise.errors import StudyError
 from boxwise.jsonable import boxes_from_json, boxes_to_json, plain
 from boxwise.records import Action, Annotation, ImageRecord, Query, QueryItem, Source, Split, Verdict
+from boxwise.store.bulk import ROWS, chunks, insert_all, is_one_of
 from boxwise.store.schema import ANNOTATIONS, IMAGES, LEASES, QUERIES, STUDY, VERDICTS, others_of
 
 LATE = "late "  # begins the digest of an annotation that is history, so that no changed bit makes it current, or a current one history
 PEOPLE = 2  # who label an image that is asked twice
+_SEALED = ("image_id", "path", "width", "height", "split", "source_id", "digest")
+RECORD = tuple(IMAGES.c[name] for name in (*_SEALED, "stamp", "seal"))  # what an image's record is read from: `read_record`
 _REPAIR = "See `boxwise repair STUDY`."
 
 
@@ -43,21 +46,8 @@ def append(
     late: bool = False,
 ) -> int:
     """Append an annotation and its verdicts; returns the annotation's number. Raises StudyError for an image that is not in the study."""
-    row = {
-        "image_id": annotation.image_id,
-        "round": round_index,
-        "annotator": annotator,
-        "complete": annotation.complete,
-        "boxes": boxes_to_json(annotation.boxes),
-        "sources": [source.value for source in annotation.sources],
-        "rejected": annotation.rejected.tolist(),
-        "seconds": float(seconds),
-        "at": now(),
-        "late": late,
-    }
-    row["digest"] = (LATE if late else "") + digest_of(row)
-    if connection.execute(sa.select(IMAGES.c.image_id).where(IMAGES.c.image_id == annotation.image_id)).first() is None:
-        raise StudyError(f"image {annotation.image_id!r} is not in the study.")
+    row = annotation_row(annotation, round_index, annotator, seconds, late=late)
+    _check_known(connection, [annotation.image_id])
     number = int(connection.execute(ANNOTATIONS.insert(), row).inserted_primary_key[0])  # type: ignore[index]
     rows = [
         {
@@ -77,6 +67,36 @@ def append(
     return number
 
 
+def append_all(connection: Connection, annotations: Iterable[Annotation], *, round_index: int, annotator: str) -> None:
+    """Append many annotations without verdicts or labour. Raises StudyError for an image that is not in the study."""
+    for some in chunks(annotations, ROWS):
+        _check_known(connection, [annotation.image_id for annotation in some])
+        insert_all(connection, ANNOTATIONS, (annotation_row(annotation, round_index, annotator, 0.0) for annotation in some))
+
+
+def _check_known(connection: Connection, image_ids: Sequence[str]) -> None:
+    found = connection.execute(sa.select(IMAGES.c.image_id).where(is_one_of(connection, IMAGES.c.image_id, image_ids)))
+    if unknown := set(image_ids).difference(found.scalars()):
+        raise StudyError(f"image {min(unknown)!r} is not in the study.")
+
+
+def annotation_row(annotation: Annotation, round_index: int, annotator: str, seconds: float, *, late: bool = False) -> dict[str, Any]:
+    """An annotation as the table holds it."""
+    row = {
+        "image_id": annotation.image_id,
+        "round": round_index,
+        "annotator": annotator,
+        "complete": annotation.complete,
+        "boxes": boxes_to_json(annotation.boxes),
+        "sources": [source.value for source in annotation.sources],
+        "rejected": annotation.rejected.tolist(),
+        "seconds": float(seconds),
+        "at": now(),
+        "late": late,
+    }
+    return row | {"digest": (LATE if late else "") + digest_of(row)}
+
+
 def hold(connection: Connection, image_id: str) -> None:
     """Let no other decide about the image until this transaction ends; also takes SQLite's one write lock before anything is read."""
     changed = connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(image_id=image_id)).rowcount
@@ -84,12 +104,14 @@ def hold(connection: Connection, image_id: str) -> None:
         raise StudyError(f"image {image_id!r} is not in the study.")
 
 
-def read_record(row: Any) -> ImageRecord:
-    """Raises StudyError for a row that is not what was stored: a wrong split would mix what is tested into what is taught."""
-    if row.seal not in (None, seal_of(row._mapping)):
-        raise StudyError(f"{row.image_id}: what the study's database says of this image is not what was stored; it is damaged. {_REPAIR}")
-    split, marks = Split(row.split), (row.digest, row.stamp)
-    return ImageRecord(row.image_id, row.path, row.width, row.height, split, row.source_id, *marks)
+def read_record(row: Sequence[Any]) -> ImageRecord:
+    """An image from its columns RECORD. Raises StudyError for a row that is not what was stored: a wrong split would mix what is tested
+    into what is taught."""
+    *said, stamp, seal = row
+    if seal is not None and seal != _seal(said):
+        raise StudyError(f"{said[0]}: what the study's database says of this image is not what was stored; it is damaged. {_REPAIR}")
+    image_id, path, width, height, split, source_id, digest = said
+    return ImageRecord(image_id, path, width, height, Split(split), source_id, digest, stamp)
 
 
 def image_row(record: ImageRecord) -> dict[str, Any]:
@@ -109,8 +131,11 @@ def image_row(record: ImageRecord) -> dict[str, Any]:
 
 def seal_of(row: Mapping[str, Any]) -> int:
     """Check of what an image's row says, but of why it is out of use, whether it is open and its file's time."""
-    said = json.dumps([row[name] for name in ("image_id", "path", "width", "height", "split", "source_id", "digest")])
-    return crc32(said.encode())
+    return _seal([row[name] for name in _SEALED])
+
+
+def _seal(said: Sequence[Any]) -> int:
+    return crc32(json.dumps(said).encode())
 
 
 def change_image(connection: Connection, image_id: str, **values: Any) -> None:
