@@ -25,7 +25,7 @@ class Constants:
     join: float = 0.19e-3  # benchmarks/pool_parts.py
     start: float = 10.0  # a process until it inspects: taken, not measured; benchmarks/two_processes.py prints it for a machine
     init: float = 0.035e-3  # of a list, with SQLite: benchmarks/million.py
-    records: float = 0.018e-3  # an image's record from the store, read once by each process: benchmarks/million.py
+    records: float = 0.008e-3  # an image's record from the store, read once by each process: benchmarks/given_labels.py
     select: float = 0.013e-3  # a query of 1,000 by k-center, reading the pass included: benchmarks/million.py
     picture_bytes: float = 0.15e6  # a JPEG of COCO's size, read once a pass
     part_bytes: float = 2.2e3  # benchmarks/pool_parts.py

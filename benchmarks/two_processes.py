@@ -1,12 +1,13 @@
 """The pool pass by one process and by two at once, as `boxwise score --shard` runs them: wall seconds, efficiency, and what the model says.
 
     python benchmarks/two_processes.py FOLDER [--images 1000,10000,100000] [--detector yolox_nano] [--imgsz 160]
+    python benchmarks/two_processes.py FOLDER --images 10000,100000 --detector tiny_ssd --imgsz 64    # the large size in minutes
 
 Needs two idle cores; each process has one thread. Makes a listing of `--images` names of a hundred real pictures and a study of it that
 waits for its score step under first weights, then measures `boxwise score STUDY` by itself, and the two halves side by side with the join
-after them. Efficiency: time of one / (2 · time of two). The model (benchmarks/scale_model.py) gets its three constants from the runs of
-one process of the two smallest sizes and from the smallest join, and predicts all others. Exit code 1 when efficiency at the largest size
-is below 0.9.
+after them. Efficiency: time of one / (2 · time of two); images/s are those of the inspection, start of the processes included. The model
+(benchmarks/scale_model.py) gets its three constants from the runs of one process of the two smallest sizes and from the smallest join, and
+predicts all others. Exit code 1 when efficiency at the largest size is below 0.9.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -29,7 +31,10 @@ from boxwise.records import Phase
 from boxwise.study import Study
 
 GOAL = 0.9
-HEAD = ("images", "one: inspect + join", "two: inspect + join", "efficiency", "of the inspection alone", "two, by the model")
+HEAD = (
+    *("images", "one: inspect + join", "two: inspect + join", "images/s, one", "images/s, two"),
+    *("efficiency", "of the inspection alone", "two, by the model"),
+)
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
@@ -46,6 +51,11 @@ class Run:
     def wall(self) -> float:
         return self.inspecting + self.joining
 
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return self.images / self.inspecting
+
 
 def main() -> int:
     options = _options()
@@ -53,18 +63,31 @@ def main() -> int:
     ready = {images: waiting(options.folder / f"{images}", images, options.detector, options.imgsz) for images in options.images}
     runs = [measured(ready[images], images, processes) for images in options.images for processes in (1, 2)]
     ones, twos = [run for run in runs if run.processes == 1], [run for run in runs if run.processes == 2]
-    passing = (ones[1].inspecting - ones[0].inspecting) / (ones[1].images - ones[0].images)
-    joining = (ones[1].joining - ones[0].joining) / (ones[1].images - ones[0].images)
-    start = ones[0].wall - ones[0].images * (passing + joining)
-    print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}")
+    constants = model(ones) if len(ones) > 1 else None
+    print(f"{options.detector} at {options.imgsz} px\n| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}")
     for one, two in zip(ones, twos, strict=True):
-        told = predicted(one.images, 2, passing, start, joining)
+        said = _against(two, predicted(one.images, 2, *constants)) if constants else ""
+        efficiency, inspection = one.wall / (2 * two.wall), one.inspecting / (2 * two.inspecting)
         print(
             f"| {one.images:,} | {one.inspecting:.1f} + {one.joining:.1f} s | {two.inspecting:.1f} + {two.joining:.1f} s "
-            f"| {one.wall / (2 * two.wall):.2f} | {one.inspecting / (2 * two.inspecting):.2f} | {told:.1f} s ({told / two.wall - 1:+.0%}) |"
+            f"| {one.rate:,.0f} | {two.rate:,.0f} | {efficiency:.2f} | {inspection:.2f} | {said} |"
         )
-    print(f"an image: {1e3 * passing:.3f} ms inspected, {1e3 * joining:.3f} ms joined; start and end {start:.1f} s")
+    if constants:
+        passing, start, joining = constants
+        print(f"an image: {1e3 * passing:.3f} ms inspected, {1e3 * joining:.3f} ms joined; start and end {start:.1f} s")
     return 0 if ones[-1].inspecting / (2 * twos[-1].inspecting) >= GOAL else 1
+
+
+def model(ones: Sequence[Run]) -> tuple[float, float, float]:
+    """Seconds: an image's inspection, start and end, an image's join; from the runs of one process of the two smallest sizes."""
+    small, large = ones[:2]
+    passing = (large.inspecting - small.inspecting) / (large.images - small.images)
+    joining = (large.joining - small.joining) / (large.images - small.images)
+    return passing, small.wall - small.images * (passing + joining), joining
+
+
+def _against(run: Run, seconds: float) -> str:
+    return f"{seconds:.1f} s ({seconds / run.wall - 1:+.0%})"
 
 
 def waiting(folder: Path, images: int, detector: str, imgsz: int) -> Path:
@@ -96,6 +119,7 @@ def measured(study: Path, images: int, processes: int) -> Run:
         sys.exit("the join failed; its message is above")
     ended = perf_counter()
     Study.open(study).store.reopen(0, Phase.SCORE)
+    print(f"{images:,} images, {processes} at once: {inspected - began:.1f} + {ended - inspected:.1f} s", file=sys.stderr, flush=True)
     return Run(images, processes, inspected - began, ended - inspected)
 
 

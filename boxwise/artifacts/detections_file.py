@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from boxwise.artifacts.damage import SEALED, intact
 from boxwise.boxes import Boxes
@@ -109,6 +110,28 @@ def read_detections(path: Path, *, only: Collection[str] | None = None, groups: 
             if wanted is not None:
                 table = table.filter(pc.is_in(table["image_id"], wanted))
             yield from detections_in(table)
+
+
+class SeenClasses(NamedTuple):
+    """Of a row group: the ids of its images, and for each box that counts the row of its image and its class; int64 [B] both."""
+
+    image_ids: pa.Array
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+
+def read_classes(path: Path, score: float) -> Iterator[SeenClasses]:
+    """What `read_detections` has of the boxes of at least `score`, a row group at a time: of a large pool making boxes takes long."""
+    with intact(path, expected="a Parquet file of detections"):
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    with file:
+        for group in range(file.num_row_groups):
+            with intact(path, sealed=False):
+                table = file.read_row_group(group, columns=["image_id", "labels", "scores"]).combine_chunks()
+                labels, scores = table["labels"].combine_chunks(), table["scores"].combine_chunks()
+                counted = pc.list_flatten(scores).to_numpy(zero_copy_only=False) >= np.float32(score)
+                rows, values = pc.list_parent_indices(labels).to_numpy(), pc.list_flatten(labels).to_numpy()
+            yield SeenClasses(table["image_id"].combine_chunks(), rows[counted], values[counted])
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:

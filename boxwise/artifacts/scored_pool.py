@@ -5,7 +5,8 @@ Knows nothing of how images were scored or will be chosen.
 
 from __future__ import annotations
 
-from collections.abc import Set
+import zipfile
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,31 @@ def read_scored_pool(files: RoundFolder, *, with_boxes: bool = True) -> ScoredPo
 def read_scores(path: Path) -> Scores:
     """The scores alone: the embeddings of a large pool take long to read."""
     return _read_scores(path)[0]
+
+
+def read_score_values(path: Path) -> dict[str, NDArray[np.float64]]:
+    """ "score" and each of its terms, float64 [N] each, without the ids."""
+    with intact(path):
+        names = [name for name in pq.read_schema(path).names if name == "score" or name.startswith(_TERM)]
+        table = pq.read_table(path, columns=names, page_checksum_verification=True)
+    return {name.removeprefix(_TERM): table[name].to_numpy() for name in names}
+
+
+def read_score_column(path: Path) -> tuple[pa.Array, NDArray[np.float64]]:
+    """(image ids, scores [N]) without the terms; the ids of a large pool are many Python strings, and stay Arrow's."""
+    with intact(path):
+        table = pq.read_table(path, columns=["image_id", "score"], page_checksum_verification=True).combine_chunks()
+    return table["image_id"].combine_chunks(), table["score"].to_numpy()
+
+
+def read_pool_embeddings(path: Path, *, rows: int = 1 << 14) -> Iterator[NDArray[np.float32]]:
+    """`ScoredPool.embeddings`, float32 [n, D] each, at most `rows` at a time: of a large pool they are gigabytes."""
+    with intact(path), zipfile.ZipFile(path) as archive, archive.open("pool.npy") as member:
+        np.lib.format.read_magic(member)
+        (count, dimensions), _, kind = np.lib.format.read_array_header_1_0(member)
+        for first in range(0, count, rows):
+            wanted = min(rows, count - first)
+            yield np.frombuffer(member.read(wanted * dimensions * kind.itemsize), kind).reshape(wanted, dimensions)
 
 
 def _read_scores(path: Path) -> tuple[Scores, NDArray[np.float64]]:

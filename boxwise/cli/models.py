@@ -145,6 +145,6 @@ def _checked_batch(study: Path, model: Model) -> ImageBatch:
     from boxwise.detectors.loading import image_batches
     from boxwise.study import Study
 
-    records = Study.open(study).images()[:_CHECKED_IMAGES] if study.is_dir() else []
+    records = Study.open(study).images(most=_CHECKED_IMAGES) if study.is_dir() else []
     batch = next(image_batches(records, model.detector.input, batch=_CHECKED_IMAGES), None)
     return noise(model.detector.input, _CHECKED_IMAGES) if batch is None else batch

@@ -1,10 +1,11 @@
 """Embeddings in the plane, to look at: the two directions in which they vary most.
 
-Returns points and how much of the variance they show. Knows nothing of images.
+Returns points and how much of the variance they show. Reads the embeddings some at a time; knows nothing of images or files.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,20 +19,32 @@ class Plane(NamedTuple):
     explained: float
 
 
-def principal_plane(embeddings: NDArray[np.float32]) -> Plane:
-    """The first two principal components (Pearson 1901) of float [N, D]; O(N · D²). The sign of a component is that of its largest part.
+def principal_plane(parts: Callable[[], Iterable[NDArray[np.float32]]]) -> Plane:
+    """The first two principal components (Pearson 1901) of embeddings; O(N · D²) time, O(N + D²) memory beside one part.
 
-    All points at the centre where nothing varies, or there is one embedding or none.
+    parts: reads the embeddings from the first to the last, float [n, D] at a time; called twice. The sign of a component is that of its
+    largest part. All points at the centre where nothing varies, or there is one embedding or none.
     """
-    centred = np.asarray(embeddings, np.float64)
-    centred = centred - centred.mean(axis=0) if len(centred) else centred
-    variances, directions = np.linalg.eigh(centred.T @ centred)
+    count, origin, covariance = _moments(parts())
+    variances, directions = np.linalg.eigh(covariance)
     total = float(variances.sum())
     if total <= 0:
-        return Plane(np.full((len(centred), 2), 0.5), 0.0)
+        return Plane(np.full((count, 2), 0.5), 0.0)
     axes = directions[:, ::-1][:, :2]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])
-    points = np.zeros((len(centred), 2))
-    points[:, : axes.shape[1]] = centred @ axes
+    points = np.zeros((count, 2))
+    points[:, : axes.shape[1]] = np.concatenate([(part - origin) @ axes for part in parts()])
     low, high = points.min(axis=0), points.max(axis=0)
     return Plane(0.5 + (points - (low + high) / 2) / float((high - low).max()), float(variances[::-1][:2].sum() / total))
+
+
+def _moments(parts: Iterable[NDArray[np.float32]]) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
+    """(N, the first embedding, N times the covariance); sums are taken from the first on, so that equal embeddings give exactly zero."""
+    count, origin, total, products = 0, np.zeros(1), np.zeros(1), np.zeros((1, 1))
+    for part in parts:
+        if not count and len(part):
+            origin, total = part[0].astype(np.float64), np.zeros(part.shape[1])
+            products = np.zeros((part.shape[1], part.shape[1]))
+        rows = part - origin
+        count, total, products = count + len(rows), total + rows.sum(axis=0), products + rows.T @ rows
+    return count, origin, products - np.outer(total, total) / max(count, 1)

@@ -23,8 +23,8 @@ def cold_start(
 ) -> tuple[list[QueryItem], Mapping[str, str]]:
     """`amount` images of `pool` that the config's cold start chooses, given what is labelled already, and image_id → why unreadable."""
     open_ids = {record.image_id for record in pool}
-    labeled_ids = set(context.store.annotations(Split.TRAIN)) - open_ids
-    records = [*pool, *(record for record in context.store.images(Split.TRAIN) if record.image_id in labeled_ids)]
+    labeled = context.store.records(image_id for image_id in context.store.annotations(Split.TRAIN) if image_id not in open_ids)
+    records = [*pool, *labeled]
     embeddings, known, unreadable = _embedded(context, records)
     is_open = np.array([record.image_id in open_ids for record in records], bool)
     image_ids = tuple(record.image_id for record, offered in zip(records, is_open & known, strict=True) if offered)

@@ -164,10 +164,10 @@ class RoundContext:
     def samples(self, split: Split, *, only: Collection[str] | None = None) -> list[Sample]:
         """The annotated images of a split in id order, or those of them in `only`."""
         labels, self_weight = self.store.annotations(split), self.config.policy.self_weight
+        records = self.store.records(image_id for image_id in labels if only is None or image_id in only)
         return [
             Sample(record, label.boxes, label.complete, label.rejected, _weights(label, self_weight), label.by_model)
-            for record in self.store.images(split)
-            if (label := labels.get(record.image_id)) is not None and (only is None or record.image_id in only)
+            for record, label in ((record, labels[record.image_id]) for record in records)
         ]
 
 

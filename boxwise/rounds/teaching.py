@@ -5,7 +5,7 @@ Returns samples, or leaves a trained detector. Knows nothing of which image is h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from boxwise.artifacts.box_tables import read_self_labels
 from boxwise.config import TrainConfig
 from boxwise.errors import StaleCheckpointError, StudyError
-from boxwise.records import Sample, Split
+from boxwise.records import ImageRecord, Sample, Split
 from boxwise.rounds.compose import policy_of
 from boxwise.rounds.context import RoundContext
 
@@ -51,13 +51,21 @@ def goes_on(context: RoundContext, round_index: int) -> bool:
     return round_index > 0 and (policy_of(context).partial if start == "auto" else start == "previous")
 
 
+def _still_unlabelled(context: RoundContext, image_ids: Collection[str]) -> list[ImageRecord]:
+    """Those of the images that may be taught without a person's labels: one may have labelled some since the round was composed."""
+    if not image_ids:
+        return []
+    out = context.store.annotations(Split.TRAIN).keys() | context.store.quarantined().keys()
+    records = context.store.records(image_id for image_id in image_ids if image_id not in out)
+    return [record for record in records if record.split is Split.TRAIN]
+
+
 def lessons(context: RoundContext, round_index: int) -> list[Sample]:
     """What the round trains on: annotated images, then pool images under the model's own labels, which are never complete."""
     chosen = context.committed(round_index).compose.train
     samples = context.samples(Split.TRAIN, only=None if chosen is None else set(chosen))
     own = read_self_labels(context.files(round_index).self_labels)
-    labeled = set(context.store.annotations(Split.TRAIN)) if own else set()  # a person may have, since the round was composed
-    records = {record.image_id: record for record in context.store.images(Split.TRAIN) if record.image_id not in labeled} if own else {}
+    records = {record.image_id: record for record in _still_unlabelled(context, own)}
     samples += [
         Sample(records[image_id], labels.boxes, complete=False, weights=labels.weights)
         for image_id, labels in own.items()

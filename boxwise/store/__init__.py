@@ -5,6 +5,7 @@
 
 from boxwise.store.answers import HistoryEntry, Labour, Person, Stamp
 from boxwise.store.backups import SQLITE_DUMP, dump, load
+from boxwise.store.browsing import Amounts, BrowsingStore, FoundImage, ScoredImage, Wanted, labels_text
 from boxwise.store.connecting import URL, fault_of, file_url, shown, without_password
 from boxwise.store.journal import CLASSES_CHANGED, Journal, StoredEvent
 from boxwise.store.judging import Same
@@ -20,7 +21,10 @@ __all__ = [
     "MODEL",
     "SQLITE_DUMP",
     "URL",
+    "Amounts",
+    "BrowsingStore",
     "Draft",
+    "FoundImage",
     "HistoryEntry",
     "Journal",
     "LabelledBy",
@@ -32,16 +36,19 @@ __all__ = [
     "PoolStore",
     "ReviewStore",
     "Same",
+    "ScoredImage",
     "SentBack",
     "Stamp",
     "Store",
     "StoredEvent",
     "TeamStore",
     "UnderReview",
+    "Wanted",
     "Work",
     "dump",
     "fault_of",
     "file_url",
+    "labels_text",
     "load",
     "shown",
     "without_password",

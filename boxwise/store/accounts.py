@@ -46,6 +46,13 @@ class Accounts:
         by_hand = len(answered), sum(len(row.sources) for row in answered)
         return Labour(len(latest), boxes, by_model, self.seconds(split), by_hand)
 
+    def labelled_count(self, split: Split) -> int:
+        """How many usable images of a split have labels, counted by the database."""
+        statement = sa.select(sa.func.count(ANNOTATIONS.c.image_id.distinct())).where(sa.not_(ANNOTATIONS.c.late))
+        with self._engine.connect() as connection:
+            usable = annotates(IMAGES.c.split == split.value, IMAGES.c.fault.is_(None))
+            return int(connection.execute(statement.where(usable)).scalar_one())
+
     def seconds(self, split: Split) -> float:
         """All labour ever spent on images of one split, quarantined ones too."""
         statement = sa.select(sa.func.sum(ANNOTATIONS.c.seconds)).where(annotates(IMAGES.c.split == split.value))

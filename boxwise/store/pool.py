@@ -11,6 +11,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from boxwise.records import Annotation, Split
+from boxwise.store.bulk import is_one_of
 from boxwise.store.rows import now, read_annotation
 from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, QUERIES, writing
 from boxwise.store.store import MODEL, Store
@@ -57,7 +58,8 @@ class PoolStore:
         Unknown ids are passed over, and so are images given for val or for the test, which are never asked about.
         """
         with writing(self._engine) as connection:
-            known = set(connection.execute(sa.select(IMAGES.c.image_id).where(IMAGES.c.split == Split.TRAIN.value)).scalars())
+            of_train = sa.select(IMAGES.c.image_id).where(IMAGES.c.split == Split.TRAIN.value)
+            known = set(connection.execute(of_train.where(is_one_of(connection, IMAGES.c.image_id, image_ids))).scalars())
             event = {"at": now(), "round": round_index, "who": who, "kind": WANTED if wanted else UNWANTED, "body": {}}
             rows = [event | {"image_id": image_id} for image_id in dict.fromkeys(image_ids) if image_id in known]
             if rows:

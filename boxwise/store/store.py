@@ -25,6 +25,7 @@ from boxwise.store.migrations import NEWEST
 from boxwise.store.rows import (
     PEOPLE,
     append,
+    append_all,
     change_image,
     hold,
     insert_query,
@@ -78,8 +79,7 @@ class Store(Accounts, Images):
             start = {"schema_version": NEWEST, "position": [0, Phase.SELECT.value], **facts}
             connection.execute(STUDY.insert(), [{"key": key, "value": value} for key, value in start.items()])
             insert_images(connection, images)
-            for annotation in given:
-                append(connection, annotation, (), 0, GIVEN, 0.0)
+            append_all(connection, given, round_index=0, annotator=GIVEN)
         return store
 
     @classmethod
@@ -170,8 +170,7 @@ class Store(Accounts, Images):
     def annotate_all(self, annotations: Iterable[Annotation], *, round_index: int, annotator: str) -> None:
         """Append many given annotations without verdicts or labour, in one transaction."""
         with writing(self._engine) as connection:
-            for annotation in annotations:
-                append(connection, annotation, (), round_index, annotator, 0.0)
+            append_all(connection, annotations, round_index=round_index, annotator=annotator)
 
     def annotations(self, split: Split, *, before: int | None = None) -> dict[str, Annotation]:
         """The latest annotation of every usable image of `split` that has one, by image id; `before`: as of the start of that round."""
@@ -219,8 +218,7 @@ class Store(Accounts, Images):
             connection.execute(FACTS.insert(), {"round": round_index, "phase": phase.value, "facts": plain(facts), "at": now()})
             if query is not None:
                 insert_query(connection, query)
-            for annotation in annotations:
-                append(connection, annotation, (), round_index, MODEL, 0.0)
+            append_all(connection, annotations, round_index=round_index, annotator=MODEL)
             for image_id, stays in (pool or {}).items():
                 connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(open=stays))
             put(connection, "position", [then[0], then[1].value])
@@ -251,11 +249,11 @@ class Store(Accounts, Images):
     def waiting(self, round_index: int, *, image_id: str | None = None) -> frozenset[str]:
         """The images of `unanswered`; of one image alone, that image or nothing."""
         with self._engine.connect() as connection:
-            return frozenset(read_gathered(connection, _waiting(round_index, image_id)))
+            return frozenset(read_gathered(connection, waiting_images(round_index, image_id)))
 
     def waiting_count(self, round_index: int) -> int:
         """How many images `waiting` has, counted by the database."""
-        statement = sa.select(sa.func.count()).select_from(_waiting(round_index, None).subquery())
+        statement = sa.select(sa.func.count()).select_from(waiting_images(round_index).subquery())
         with self._engine.connect() as connection:
             return int(connection.execute(statement).scalar_one())
 
@@ -279,7 +277,7 @@ class Store(Accounts, Images):
         return found
 
 
-def _waiting(round_index: int, image_id: str | None) -> sa.Select[Any]:
+def waiting_images(round_index: int, image_id: str | None = None) -> sa.Select[Any]:
     """The images of a query that still wait; of one image alone, that image or nothing."""
     latest, queries = (LATEST, QUERIES.c.round == round_index)
     if image_id is not None:

@@ -15,7 +15,19 @@ from boxwise.config import StudyConfig
 from boxwise.data.formats.base import Dataset
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split
 from boxwise.rounds.budget import spent
-from boxwise.store import HistoryEntry, LabelledBy, LabellingStore, Labour, Person, PoolStore, ReviewStore, Stamp, Store, TeamStore
+from boxwise.store import (
+    BrowsingStore,
+    HistoryEntry,
+    LabelledBy,
+    LabellingStore,
+    Labour,
+    Person,
+    PoolStore,
+    ReviewStore,
+    Stamp,
+    Store,
+    TeamStore,
+)
 from boxwise.study.agreement import TeamAgreement, team_agreement
 from boxwise.study.people import TeamMember, team_table
 from boxwise.study.team import Team
@@ -68,9 +80,9 @@ class StudyReader:
 
     # -- images and labels ----------------------------------------------------------------------------------------------
 
-    def images(self, split: Split | None = None) -> list[ImageRecord]:
-        """Images fit for use, by id; of one split, or all."""
-        return self.store.images(split)
+    def images(self, split: Split | None = None, *, most: int | None = None) -> list[ImageRecord]:
+        """Images fit for use, by id; of one split, or all; the first `most` alone, where that is given."""
+        return self.store.images(split, most=most)
 
     def record(self, image_id: str) -> ImageRecord | None:
         """One image, also a quarantined one; None where the study has no such image."""
@@ -104,6 +116,10 @@ class StudyReader:
     def annotations(self, split: Split, *, before: int | None = None) -> dict[str, Annotation]:
         """image_id → current labels of the usable images of a split; `before`: as of the start of that round."""
         return self.store.annotations(split, before=before)
+
+    def labelled_count(self, split: Split) -> int:
+        """How many usable images of a split have labels."""
+        return self.store.labelled_count(split)
 
     def history(self, image_id: str) -> list[HistoryEntry]:
         """Every annotation an image ever had, oldest first."""
@@ -184,6 +200,11 @@ class StudyReader:
     def labelling(self) -> LabellingStore:
         """Who has which image in hand, their drafts and answers."""
         return LabellingStore(self.store)
+
+    @property
+    def browsing(self) -> BrowsingStore:
+        """What is found among the images, page by page."""
+        return BrowsingStore(self.store)
 
     @property
     def team(self) -> Team:

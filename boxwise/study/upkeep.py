@@ -224,14 +224,14 @@ class StudyUpkeep(StudyReader):
         """
         if self.record(name) is not None:
             return name
-        ids = [record.image_id for record in self._all_records()]
+        ids = self.store.image_ids()
         wanted = PurePosixPath(name.replace("\\", "/")).parts
         found = [image_id for image_id in ids if _ends_alike(PurePosixPath(image_id).parts, wanted)]
         if len(found) == 1:
             return found[0]
         if found:
             raise StudyError(f"{name!r} fits {plural(len(found), 'image')} of the study: {', '.join(found[:3])}... Give the whole name.")
-        near = get_close_matches(name, ids, n=1, cutoff=0.5)
+        near = get_close_matches(name, ids, n=1, cutoff=0.5) if len(ids) <= _FEW else []  # a million take minutes
         raise StudyError(f"{self.folder} has no image {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
 
     def _all_records(self) -> list[ImageRecord]:

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from boxwise.artifacts.detections_file import read_detections
+from boxwise.artifacts.detections_file import read_classes, read_detections
 from boxwise.artifacts.facts import Round
 from boxwise.artifacts.round_folder import RoundFolder
-from boxwise.artifacts.scored_pool import read_scores
+from boxwise.artifacts.scored_pool import read_score_values
 from boxwise.boxes import Boxes
 from boxwise.config import resolve
 from boxwise.evaluation.cost import seconds_for
@@ -67,8 +67,8 @@ def dashboard(study: Study) -> dict[str, Any]:
     """Everything the dashboard page shows, and every suspect; what is not known yet is None or empty."""
     number_now, phase = study.position
     rounds = study.rounds()
-    records = {record.image_id: record for record in study.images()}  # before the labels: what is quarantined now has none then
     labels = {split: study.annotations(split) for split in (Split.TRAIN, Split.VAL)}
+    records = {record.image_id: record for record in study.records(i for of_split in labels.values() for i in of_split)}
     labour = _labour(study, labels[Split.TRAIN], labels[Split.VAL])
     points, following = quality(rounds), expected(study, rounds)
     values = {
@@ -175,8 +175,8 @@ def _balance(study: Study, rounds: Sequence[Round], train: Mapping[str, Annotati
 @lru_cache(maxsize=4)
 def _detected(path: Path, _modified: int, score: float, class_count: int) -> tuple[int, ...]:
     counts = np.zeros(class_count, np.int64)
-    for _, boxes in read_detections(path):
-        counts += np.bincount(boxes.at_least(score).labels, minlength=class_count)
+    for seen in read_classes(path, score):
+        counts += np.bincount(seen.labels, minlength=class_count)
     return tuple(counts.tolist())
 
 
@@ -185,14 +185,18 @@ def _histograms(study: Study, rounds: Sequence[Round]) -> list[dict[str, Any]]:
     path = _last(study, rounds, lambda files: files.scores)
     if path is None:
         return []
-    scores = read_scores(path)
+    return list(_binned(path, path.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=4)
+def _binned(path: Path, _modified: int) -> tuple[dict[str, Any], ...]:
     made = []
-    for name, values in {"score": scores.values, **scores.terms}.items():
+    for name, values in read_score_values(path).items():
         known = values[np.isfinite(values)]
         if len(known) and np.ptp(known) > 0:
             counts, edges = np.histogram(known, _BINS)
             made.append({"name": name, "counts": counts, "edges": edges})
-    return made
+    return tuple(made)
 
 
 def _worst(

@@ -33,14 +33,14 @@ def _gauges(study: Study) -> Iterator[tuple[str, str, str, dict[str, float]]]:
     number, phase = study.position
     images: dict[str, float] = {
         "pool": study.pool_size(),
-        "labelled": len(study.annotations(Split.TRAIN)),
+        "labelled": study.labelled_count(Split.TRAIN),
         "val": study.image_count(Split.VAL),
         "quarantined": len(study.quarantined()),
     }
     yield "round", "the round that the study is in", "", {"": number}
     yield "done", "1 once the study is done", "", {"": phase is Phase.DONE}
     yield "images", "images by what they are used for", "use", images
-    yield "waiting_images", "images that wait for labels now", "", {"": len(study.unanswered().items)}
+    yield "waiting_images", "images that wait for labels now", "", {"": study.waiting_count(number)}
     yield "labour_seconds", "seconds that labelling has taken", "split", {s.value: study.seconds(s) for s in (Split.TRAIN, Split.VAL)}
     val = next((val for one in reversed(study.rounds()) if (val := one.evaluate.val)), None)
     if val:

@@ -114,9 +114,10 @@ def test_the_plane_shows_the_directions_of_most_variance():
     rng = np.random.default_rng(0)
     flat = rng.standard_normal((200, 2)) * [8, 3]
     turned = np.linalg.qr(rng.standard_normal((16, 16)))[0][:, :2]
-    plane = principal_plane((flat @ turned.T + 0.01 * rng.standard_normal((200, 16)) + 5).astype(np.float32))
+    embeddings = (flat @ turned.T + 0.01 * rng.standard_normal((200, 16)) + 5).astype(np.float32)
+    plane = principal_plane(lambda: np.split(embeddings, [30, 31]))
     assert plane.explained > 0.99 and plane.points.min() == pytest.approx(0) and plane.points.max() == pytest.approx(1)
     for axis in range(2):
         assert abs(np.corrcoef(plane.points[:, axis], flat[:, axis])[0, 1]) > 0.99
-    alone = principal_plane(np.ones((1, 4), np.float32))
-    assert alone.points.tolist() == [[0.5, 0.5]] and alone.explained == 0 and len(principal_plane(np.zeros((0, 4), np.float32)).points) == 0
+    alone = principal_plane(lambda: [np.ones((1, 4), np.float32)])
+    assert alone.points.tolist() == [[0.5, 0.5]] and alone.explained == 0 and len(principal_plane(list).points) == 0

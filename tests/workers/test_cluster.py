@@ -161,7 +161,7 @@ class TestARunningCluster:
             done = subprocess.run([sys.executable, "-m", "boxwise", *map(str, command)], capture_output=True, text=True, check=False)
             assert done.returncode == 0 and "Report: " in done.stdout, done.stderr
             with (tmp_path / name / "results.csv").open(newline="") as file:
-                rows.append([{key: value for key, value in row.items() if "seconds" not in key} for row in csv.DictReader(file)])
+                rows.append([{key: value for key, value in row.items() if "second" not in key} for row in csv.DictReader(file)])
         assert rows[0] == rows[1] and [(row["arm"], row["round"]) for row in rows[0]] == [
             (arm, number) for arm in GRID["arms"] for number in ("0", "1")
         ]

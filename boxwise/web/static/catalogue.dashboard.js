@@ -164,6 +164,7 @@ export const DASHBOARD = {
   "all": ["alle", "全部", "todos"],
   "There is no map before the model has looked at the pool.": ["Es gibt keine Karte, bevor das Modell den Vorrat angesehen hat.", "模型查看图片池之前没有地图。", "No hay mapa hasta que el modelo haya mirado la reserva."],
   "The {0} images that the model looked at after round {1}, in the two directions in which its embeddings vary most ({2}% of the variance). Images labelled before are not on it.": ["Die {0} Bilder, die das Modell nach Runde {1} angesehen hat, in den beiden Richtungen, in denen sich seine Einbettungen am meisten unterscheiden ({2} % der Varianz). Früher markierte Bilder sind nicht darauf.", "模型在第 {1} 轮后查看的 {0} 张图片,按其嵌入变化最大的两个方向排列(占方差的 {2}%)。此前已标注的图片不在其中。", "Las {0} imágenes que el modelo miró tras la ronda {1}, en las dos direcciones en que más varían sus representaciones ({2} % de la varianza). Las etiquetadas antes no están."],
+  "{0} of them are drawn, evenly over the scores; a region finds all that lie in it.": ["Davon sind {0} gezeichnet, gleichmäßig über die Werte verteilt; ein Bereich findet alle, die in ihm liegen.", "图上按分数均匀绘出其中 {0} 张;选择区域时会找到其中的全部图片。", "Se dibujan {0} de ellas, repartidas por igual según la puntuación; una región encuentra todas las que contiene."],
   "One image found.": ["Ein Bild gefunden.", "找到 1 张图片。", "Una imagen hallada."],
   "{0} images found.": ["{0} Bilder gefunden.", "找到 {0} 张图片。", "{0} imágenes halladas."],
   "Only those in the region.": ["Nur die im Bereich.", "仅限区域内。", "Solo las de la zona."],

@@ -61,7 +61,11 @@ async function showMap() {
   place("legend").replaceChildren(...present.map((name) => html("li", {}, markOf(name), STATES[name])));
   place("map-words").textContent = plane.round === null
     ? t("There is no map before the model has looked at the pool.")
-    : t`The ${amount(plane.all)} images that the model looked at after round ${plane.round}, in the two directions in which its embeddings vary most (${Math.round(100 * plane.explained)}% of the variance). Images labelled before are not on it.`;
+    : [aboutThe(plane), plane.drawn < plane.all ? t`${amount(plane.drawn)} of them are drawn, evenly over the scores; a region finds all that lie in it.` : ""].join(" ").trim();
+}
+
+function aboutThe(plane) {
+  return t`The ${amount(plane.all)} images that the model looked at after round ${plane.round}, in the two directions in which its embeddings vary most (${Math.round(100 * plane.explained)}% of the variance). Images labelled before are not on it.`;
 }
 
 function soon() {
