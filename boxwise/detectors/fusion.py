@@ -47,6 +47,8 @@ def for_inference(network: Network) -> Network:
     if all(parameter.is_cpu and parameter.dtype == torch.float32 for parameter in merged.parameters()) and has_activated_convolutions():
         for module in [each for each in merged.modules() if isinstance(each, nn.Sequential)]:
             _join_activations(module)
+        for module in list(merged.modules()):
+            _unwrap(module)
     return merged
 
 
@@ -59,18 +61,30 @@ def _join_activations(sequence: nn.Sequential) -> None:
             setattr(sequence, next_name, nn.Identity())
 
 
+def _unwrap(module: nn.Module) -> None:
+    """Put a joined convolution in the place of a Sequential that holds nothing else: of one image, calls in Python take a good part."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.Sequential):
+            layers = [layer for layer in child if not isinstance(layer, nn.Identity)]
+            if len(layers) == 1 and isinstance(layers[0], ActivatedConv):
+                setattr(module, name, layers[0])
+
+
 class ActivatedConv(nn.Module):
-    """A convolution and its activation in one pass over memory, by oneDNN through the call that torch's own compiler uses."""
+    """A convolution and its activation in one pass over memory, by oneDNN through the calls that torch's own compiler uses.
+
+    The weights are kept in the order in which oneDNN computes with them, which it would bring them into at every call.
+    """
 
     def __init__(self, conv: nn.Conv2d, activation: str, numbers: list[float]) -> None:
         super().__init__()
-        self.weight, self.bias = conv.weight, conv.bias
-        self.geometry = list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups
-        self.activation, self.numbers = activation, numbers
+        geometry = list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups
+        weight = torch.ops.mkldnn._reorder_convolution_weight(conv.weight.detach(), *geometry)
+        self._call = torch.ops.mkldnn._convolution_pointwise.default
+        self._given = weight, conv.bias, *geometry, activation, numbers, ""
 
     def forward(self, features: Tensor) -> Tensor:
-        call = torch.ops.mkldnn._convolution_pointwise
-        activated: Tensor = call(features, self.weight, self.bias, *self.geometry, self.activation, self.numbers, "")
+        activated: Tensor = self._call(features, *self._given)
         return activated
 
 
