@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn.utils import skip_init
 
 
 class Geometry(NamedTuple):
@@ -66,7 +67,7 @@ class _ConvNormSilu(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         input, kernel, scale, convolved, normed, mean, inverse = ctx.saved_tensors
-        of_normed = torch.ops.aten.silu_backward(gradient, normed, grad_input=normed)  # over what only this step has held
+        of_normed = torch.ops.aten.silu_backward.grad_input(gradient, normed, grad_input=normed)  # over what only this step has held
         of_convolved, of_scale, of_shift = torch.ops.aten.native_batch_norm_backward(
             of_normed, convolved, scale, None, None, mean, inverse, True, ctx.eps, [True, True, True]
         )
@@ -136,7 +137,6 @@ class FocusConv(nn.Conv2d):
 
     def plain(self) -> nn.Conv2d:
         """The same as a convolution of pixels like any other, for inference."""
-        conv = nn.Conv2d(3, self.out_channels, 6, stride=2, padding=2, bias=self.bias is not None)
-        conv.weight = nn.Parameter(self.kernel().detach())
-        conv.bias = self.bias
+        conv: nn.Conv2d = skip_init(nn.Conv2d, 3, self.out_channels, 6, stride=2, padding=2, bias=False)  # draws nothing at random
+        conv.weight, conv.bias = nn.Parameter(self.kernel().detach()), self.bias
         return conv
