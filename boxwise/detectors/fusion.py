@@ -45,8 +45,8 @@ def for_inference(network: Network) -> Network:
     """
     merged = fused(network)
     if all(parameter.is_cpu and parameter.dtype == torch.float32 for parameter in merged.parameters()) and has_activated_convolutions():
-        for module in [each for each in merged.modules() if isinstance(each, nn.Sequential)]:
-            _join_activations(module)
+        for sequence in [each for each in merged.modules() if isinstance(each, nn.Sequential)]:
+            _join_activations(sequence)
         for module in list(merged.modules()):
             _unwrap(module)
     return merged

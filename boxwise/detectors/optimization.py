@@ -104,7 +104,7 @@ class AveragedWeights:
     def update(self) -> None:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        torch._foreach_lerp_(self.average, self._live, 1 - decay)
+        torch._foreach_lerp_(self.average, [p.detach() for p in self._live], 1 - decay)
 
     @torch.no_grad()
     def swap(self) -> None:

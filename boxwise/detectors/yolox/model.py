@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from boxwise.detectors.blocks import ConvNormSilu, FocusConv, Pointwise
+from boxwise.detectors.blocks import FocusConv, Pointwise, Silu
 from boxwise.detectors.yolox.cells import STRIDES, Cells, cells_of
 
 PRIOR = 0.01  # probability of an object, and of each class, at the start (Lin et al., ICCV 2017); a bias of -log 99
@@ -61,11 +61,15 @@ class Yolox(nn.Module):
         return features
 
 
-def conv(channels: int, out: int, size: int, stride: int = 1, *, groups: int = 1) -> ConvNormSilu:
+def conv(channels: int, out: int, size: int, stride: int = 1, *, groups: int = 1) -> nn.Sequential:
     """Convolution, BatchNorm and SiLU."""
     if size == stride == groups == 1:
-        return ConvNormSilu(Pointwise(channels, out, bias=False))
-    return ConvNormSilu(nn.Conv2d(channels, out, size, stride, padding=size // 2, groups=groups, bias=False))
+        return _activated(Pointwise(channels, out, bias=False))
+    return _activated(nn.Conv2d(channels, out, size, stride, padding=size // 2, groups=groups, bias=False))
+
+
+def _activated(convolution: nn.Conv2d) -> nn.Sequential:
+    return nn.Sequential(OrderedDict({"conv": convolution, "bn": nn.BatchNorm2d(convolution.out_channels), "act": Silu()}))
 
 
 def depthwise_conv(channels: int, out: int, size: int, stride: int = 1) -> nn.Sequential:
@@ -79,7 +83,7 @@ class Focus(nn.Module):
 
     def __init__(self, out: int) -> None:
         super().__init__()
-        self.conv = ConvNormSilu(FocusConv(out))
+        self.conv = _activated(FocusConv(out))
 
     def forward(self, images: Tensor) -> Tensor:
         features: Tensor = self.conv(images.float())
