@@ -166,7 +166,7 @@ class TestRefusals:
             check(config_of(tiny_overrides, "embedding.name=dinov2"), ("a",))
         with pytest.raises(ConfigError, match=r"Unknown cold_start\.embedding 'vea'\. Did you mean 'vae'"):
             check(config_of(tiny_overrides, "cold_start.embedding=vea"), ("a",))
-        with pytest.raises(ConfigError, match=r"Unknown cold_start\.embedding 'detector'.*need a trained detector, which round 0 has not"):
+        with pytest.raises(ConfigError, match=r"Unknown cold_start\.embedding 'detector'.*need a trained detector, and round 0 has none"):
             check(config_of(tiny_overrides, "cold_start.embedding=detector"), ("a",))
 
     def test_a_missing_package_and_a_missing_file(self, tiny_overrides, monkeypatch):
