@@ -1,0 +1,201 @@
+"""What each step of the tool saves a person: seconds of labelling until a given AP50, from the way people start to the whole of it.
+
+    python benchmarks/labour.py DATA... --out FOLDER [--weights yolox_nano.pth] [--backbone mobilenet_v2.pth] [--imgsz 128] [--seeds 3]
+        [--ap50 0.8] [--show] [--set key=value ...]
+
+(a) SSDlite from ImageNet, images at random, boxes drawn by hand; (b) YOLOX-nano from COCO instead; (c) and images chosen by
+gain_per_second; (d) and the model's boxes shown for review, in round 0 those of COCO's classes; (e) its surest boxes trusted, with
+thresholds that val shows to keep a precision of .9. The annotator is simulated and charged for every act; labels of val are paid for.
+FOLDER holds a simulation for each data set, which the same command resumes cell by cell, labour.csv with a row a round, labour.md and
+labour.png. Seconds are read off each cell's curve, linear between rounds; the level is the highest AP50 that every cell of the data set
+reaches unless --ap50 gives one, and a step that does not get there in every seed has no figure. --show runs nothing and makes table and
+figure of what is finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from boxwise.config import StudyConfig, load_config
+from boxwise.data.datasets import read_dataset
+from boxwise.data.splits import with_few_val, with_splits
+from boxwise.evaluation.curves import Curve, cost_at
+from boxwise.records import Phase
+from boxwise.results.facts import Cell, curve
+from boxwise.simulation.outlook import Countdown, outlooks
+from boxwise.simulation.simulate import Message, Plan, read_simulation, simulate
+
+WORDS = {
+    "a": "SSDlite, images at random, drawn by hand",
+    "b": "YOLOX-nano from COCO instead",
+    "c": "+ images chosen (gain_per_second)",
+    "d": "+ the model's boxes reviewed",
+    "e": "+ its surest boxes trusted, precision .9 on val",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One round of one cell. seconds: of the annotator so far, those for val included."""
+
+    data: str
+    step: str
+    seed: int
+    round: int
+    images: int
+    seconds: float
+    ap50: float
+
+
+def main() -> None:
+    options = _options()
+    for folder in options.data:
+        plan = _plan(folder, options)
+        if not options.show:
+            simulate(plan, on_event=_saying(plan))
+    rows = [row for folder in options.data for row in _rows(folder.name, options)]
+    _write(rows, options.out / "labour.csv")
+    by_set = {name: _seconds([row for row in rows if row.data == name], options.ap50) for name in dict.fromkeys(row.data for row in rows)}
+    text = "\n\n".join(_table(name, level, found) for name, (level, found) in by_set.items())
+    (options.out / "labour.md").write_text(text + "\n", encoding="utf-8")
+    print(text)
+    _draw(by_set, options.out / "labour.png")
+
+
+def arms_of(weights: Path | None, backbone: Path | None) -> dict[str, str]:
+    """Step → the arm that it is."""
+    yolox = f"+detector.weights={weights}" if weights else "+detector.pretrained=coco"
+    ssd = "random+detector.name=ssdlite320_mobilenet_v2" + (f"+detector.backbone_weights={backbone}" if backbone else "")
+    own = {"b": "random", "c": "gain_per_second", "d": "gain_per_second+review", "e": "gain_per_second+trust+ask.target_precision=0.9"}
+    return {"a": ssd} | {step: f"{arm}+detector.name=yolox_nano{yolox}" for step, arm in own.items()}
+
+
+def _plan(folder: Path, options: argparse.Namespace) -> Plan:
+    dataset = with_few_val(with_splits(read_dataset(folder)), options.val)
+    arms = tuple(arms_of(options.weights, options.backbone).values())
+    return Plan(dataset, _config(options), arms, tuple(range(options.seeds)), options.out / folder.name)
+
+
+def _config(options: argparse.Namespace) -> StudyConfig:
+    budget = ("budget.initial=20", "budget.per_round=15", "budget.rounds=3")
+    return load_config(None, (f"detector.imgsz={options.imgsz}", *budget, *options.overrides))
+
+
+def _saying(plan: Plan) -> Callable[[Message], None]:
+    (left,) = outlooks([plan])
+    countdown = Countdown({("", *key): each for key, each in left.trainings.items()})
+
+    def event(message: Message) -> None:
+        who, seed, event = message
+        reached = countdown.finish(("", who, seed, event.round)) if event.finished and event.phase is Phase.TRAIN else None
+        if reached is not None:
+            print(f"{plan.folder.name}: {reached[0]} of {reached[1]} trainings, about {reached[2] / 60:.0f} min left", flush=True)
+
+    return event
+
+
+def _rows(name: str, options: argparse.Namespace) -> Iterator[Row]:
+    """The rounds of all finished cells, by step."""
+    steps = {arm: step for step, arm in arms_of(options.weights, options.backbone).items()}
+    finished = [cell for cell in read_simulation(options.out / name) if cell.finished and cell.arm in steps]
+    for cell in sorted(finished, key=lambda cell: (steps[cell.arm], cell.seed)):
+        yield from _rounds(name, steps[cell.arm], cell)
+
+
+def _rounds(name: str, step: str, cell: Cell) -> Iterator[Row]:
+    found = curve(cell, "test")
+    spent = zip(found.images, found.seconds, found.val["seconds"], found.ap50, strict=True)
+    for number, (images, seconds, on_val, ap50) in enumerate(spent):
+        yield Row(name, step, cell.seed, number, int(images), seconds + on_val, ap50)
+
+
+def _seconds(rows: Sequence[Row], level: float | None) -> tuple[float, dict[str, list[float | None]]]:
+    """(AP50, step → seconds to it in each seed, None where it is not reached)."""
+    cells: dict[tuple[str, int], list[Row]] = {}
+    for row in rows:
+        cells.setdefault((row.step, row.seed), []).append(row)
+    level = level or math.floor(100 * min(max(row.ap50 for row in cell) for cell in cells.values())) / 100
+    found: dict[str, list[float | None]] = {}
+    for (step, _), cell in cells.items():
+        reached = Curve(np.array([row.seconds for row in cell]), np.array([row.ap50 for row in cell]))
+        found.setdefault(step, []).append(cost_at(reached, level))
+    return level, found
+
+
+def mean_of(seconds: Sequence[float | None]) -> float:
+    """The geometric mean over seeds; NaN where the level was not reached in each."""
+    known = [value for value in seconds if value is not None]
+    return math.exp(np.mean(np.log(known))) if known and len(known) == len(seconds) else math.nan
+
+
+def _table(name: str, level: float, found: Mapping[str, Sequence[float | None]]) -> str:
+    lines = [f"{name}: seconds of the annotator, val included, until AP50 {level:.2f} on test", ""]
+    lines += ["| | step | seconds (seeds) | saved by the step | saved since (a) |", "|---|---|---|---|---|"]
+    means = {step: mean_of(seconds) for step, seconds in found.items()}
+    before: float = math.nan
+    for step, mean in means.items():
+        lines.append(
+            f"| {step} | {WORDS[step]} | {_spread(mean, found[step])} | {_saved(mean, before)} | {_saved(mean, means.get('a', math.nan))} |"
+        )
+        before = mean
+    return "\n".join(lines)
+
+
+def _spread(mean: float, seconds: Sequence[float | None]) -> str:
+    known = [value for value in seconds if value is not None]
+    if not math.isfinite(mean):
+        return f"not reached ({len(known)} of {len(seconds)} seeds)"
+    return f"{mean:,.0f} ({min(known):,.0f} to {max(known):,.0f}; {len(known)})"
+
+
+def _saved(mean: float, than: float) -> str:
+    return f"{1 - mean / than:.0%}".replace("-", "−") if math.isfinite(mean) and math.isfinite(than) and mean != than else "–"
+
+
+def _draw(by_set: Mapping[str, tuple[float, Mapping[str, Sequence[float | None]]]], target: Path) -> None:
+    """Bars of minutes a step, side by side for each data set, with the seeds as points."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 0.6 + 2.0 * len(by_set)), layout="constrained")
+    for axes, (name, (level, found)) in zip(np.ravel(figure.subplots(len(by_set), 1)), by_set.items(), strict=True):
+        steps = list(found)
+        axes.barh(range(len(steps)), [np.nan_to_num(mean_of(found[step])) / 60 for step in steps], color="#4477aa")
+        points = [(value / 60, row) for row, step in enumerate(steps) for value in found[step] if value is not None]
+        axes.plot(*zip(*points, strict=True) if points else ((), ()), "o", color="black", markersize=3)
+        axes.set_yticks(range(len(steps)), [f"({step}) {WORDS[step]}" for step in steps])
+        axes.invert_yaxis()
+        axes.set_title(f"{name}: minutes of the annotator until AP50 {level:.2f}", fontsize=10, loc="left")
+    figure.savefig(target, dpi=120)
+
+
+def _write(rows: Sequence[Row], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("data", nargs="+", type=Path, help="data sets with labels")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the simulations, which resume, and of table and figure")
+    parser.add_argument("--weights", type=Path, help="YOLOX-nano's COCO release, instead of a download")
+    parser.add_argument("--backbone", type=Path, help="MobileNetV2's ImageNet weights, instead of a download")
+    parser.add_argument("--imgsz", type=int, default=128)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--val", type=int, default=20, help="images of val")
+    parser.add_argument("--ap50", type=float, help="the level, instead of the highest that all cells reach")
+    parser.add_argument("--show", action="store_true", help="run nothing")
+    parser.add_argument("--set", dest="overrides", nargs="*", default=(), metavar="key=value", help="config of every cell")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The decisions of docs/preregistration.md are made by its rules: the script that makes them from finished runs."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from boxwise.evaluation.significance import Interval
+
+SCRIPT = runpy.run_path(str(Path(__file__).resolve().parents[1] / "benchmarks" / "preregistered.py"))
+chosen, verdict, Row = SCRIPT["chosen"], SCRIPT["verdict"], SCRIPT["Row"]
+
+
+def rows(*savings):
+    return [Row(name, 4, "", Interval(*saving)) for name, saving in zip("abc", savings, strict=False)]
+
+
+UP, GOAL, OPEN, DOWN = (0.15, 0.05, 0.25), (0.3, 0.1, 0.5), (0.2, -0.1, 0.5), (-0.2, -0.4, -0.05)
+
+
+@pytest.mark.parametrize(
+    ("scores", "arm"),
+    [
+        ({"k_center": 0.02, "gain_per_second": 0.06}, "gain_per_second"),
+        ({"k_center": 0.055, "gain_per_second": 0.06}, "k_center"),  # closer than .01: the simpler
+        ({"k_center": float("nan"), "entropy_sum": 0.03, "gain_per_second": 0.01}, "entropy_sum"),
+        ({"k_center": -0.03, "gain_per_second": -0.09}, "gain_per_second"),  # none is above random
+    ],
+)
+def test_the_best_on_the_development_sets_is_chosen(scores, arm):
+    assert chosen(scores) == arm
+
+
+@pytest.mark.parametrize(
+    ("savings", "said"),
+    [
+        ((UP, UP, OPEN), "saves labour on a, b"),
+        ((GOAL, GOAL, UP), "saves labour on a, b, c: the goal is reached"),
+        ((GOAL, UP, OPEN), "saves labour on a, b"),
+        ((UP, OPEN, OPEN), "not shown"),
+        ((GOAL, GOAL, DOWN), "worse than random on c"),
+        ((GOAL,), "not shown"),  # too few sets that count
+        ((), "not shown"),
+    ],
+)
+def test_what_is_said_of_the_confirmation_sets(savings, said):
+    found = verdict(rows(*savings))
+    assert found.startswith(said) and ("goal" in found) == ("goal" in said)
