@@ -63,10 +63,14 @@ def main() -> None:
     rows = [row for folder in options.data for row in _rows(folder.name, options)]
     _write(rows, options.out / "labour.csv")
     by_set = {name: _seconds([row for row in rows if row.data == name], options.ap50) for name in dict.fromkeys(row.data for row in rows)}
+    for name in [name for name, (level, _) in by_set.items() if level <= 0]:
+        print(f"{name}: there is no AP50 above 0 that every cell reaches, so nothing to compare: train for longer, or give --ap50.")
+        del by_set[name]
     text = "\n\n".join(_table(name, level, found) for name, (level, found) in by_set.items())
     (options.out / "labour.md").write_text(text + "\n", encoding="utf-8")
     print(text)
-    _draw(by_set, options.out / "labour.png")
+    if by_set:
+        _draw(by_set, options.out / "labour.png")
 
 
 def arms_of(weights: Path | None, backbone: Path | None) -> dict[str, str]:
@@ -138,13 +142,11 @@ def mean_of(seconds: Sequence[float | None]) -> float:
 def _table(name: str, level: float, found: Mapping[str, Sequence[float | None]]) -> str:
     lines = [f"{name}: seconds of the annotator, val included, until AP50 {level:.2f} on test", ""]
     lines += ["| | step | seconds (seeds) | saved by the step | saved since (a) |", "|---|---|---|---|---|"]
-    means = {step: mean_of(seconds) for step, seconds in found.items()}
-    before: float = math.nan
-    for step, mean in means.items():
-        lines.append(
-            f"| {step} | {WORDS[step]} | {_spread(mean, found[step])} | {_saved(mean, before)} | {_saved(mean, means.get('a', math.nan))} |"
-        )
-        before = mean
+    before = first = math.nan
+    for step, seconds in found.items():
+        mean = mean_of(seconds)
+        lines.append(f"| {step} | {WORDS[step]} | {_spread(mean, seconds)} | {_saved(mean, before)} | {_saved(mean, first)} |")
+        before, first = mean, mean if step == "a" else first
     return "\n".join(lines)
 
 
@@ -156,7 +158,7 @@ def _spread(mean: float, seconds: Sequence[float | None]) -> str:
 
 
 def _saved(mean: float, than: float) -> str:
-    return f"{1 - mean / than:.0%}".replace("-", "−") if math.isfinite(mean) and math.isfinite(than) and mean != than else "–"
+    return f"{1 - mean / than:.0%}".replace("-", "−") if math.isfinite(mean) and math.isfinite(than) else "–"
 
 
 def _draw(by_set: Mapping[str, tuple[float, Mapping[str, Sequence[float | None]]]], target: Path) -> None:

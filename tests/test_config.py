@@ -29,6 +29,7 @@ def test_a_dumped_config_reads_back_equal(tmp_path):
         ("train.optimizer=adam", "'sgd' or 'adamw'.*found 'adam'"),
         ("scorer.alpha=-1", "0 or larger"),
         ("scorer.alpha=auto", "together"),
+        ("strategy.weight=2", r"weight is 2, expected 0 \(coverage alone\) to 1"),
         ("budget.initial=5percent", "expected a count such as 50 or a share"),
         ("train.ap_shift=0.1", "val_every"),
         ("train.min_steps=30000", "above max_steps"),

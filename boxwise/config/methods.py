@@ -6,7 +6,7 @@ Returns validated values. Knows what an option means and what it makes a method 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -181,9 +181,15 @@ class GainOptions(Options):
     rarity: float = Field(0.5, ge=0, le=5, description="objects of rare classes count (mean / count)^rarity; 0: alike")
     novelty: float = Field(1.0, ge=0, le=5, description="distance to labelled and picked counts by this power; 0: not")
     per_second: bool = Field(True, description="gain for each second of labour, not for each image")
-    weight: Annotated[float, Field(ge=0, le=1)] | Literal["fidelity"] = Field(
+    weight: float | Literal["fidelity"] = Field(
         "fidelity", description="of the gain beside coverage; fidelity: as far as scores predicted the losses of the images labelled last"
     )
+
+    @model_validator(mode="after")
+    def _is_a_share(self) -> Self:
+        if self.weight != "fidelity" and not 0 <= self.weight <= 1:
+            raise ValueError(f"weight is {self.weight:g}, expected 0 (coverage alone) to 1 (the gain counts in full), or 'fidelity'")
+        return self
 
 
 class StrategyConfig(Choice):

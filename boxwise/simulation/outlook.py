@@ -22,7 +22,7 @@ from boxwise.runtime import choose_device, prepare
 from boxwise.simulation.simulate import Plan
 from boxwise.study import Study
 
-_TRIED = (2, 10)  # steps of the two short trainings that are timed
+_SHORT, _LONG = 2, 10  # steps of the trainings that are timed
 
 Key = tuple[str, int, int]  # who trains, as the events of a simulation say it; the seed; the round
 Whole = tuple[str, str, int, int]  # the panel before it
@@ -112,30 +112,37 @@ def images_by(dataset: Dataset, config: StudyConfig, number: int) -> int:
 def seconds_an_image(plan: Plan, detector: DetectorConfig) -> float:
     """What showing one image in training takes here with the detector; images of the plan's pool, of which it has one at least.
 
-    From two trainings of different length, so that what every training begins and ends with does not count.
+    From two short trainings, so that what every training begins and ends with does not count, after one that warms up.
     """
     prepare(plan.config.threads)
     network = registry.build_detector(plan.dataset.classes, detector, seed=0, device=choose_device(plan.config.device))
     pool = [record for record in plan.dataset.images if record.split is Split.TRAIN][: plan.config.train.batch]
     samples = [Sample(record, plan.dataset.labels[record.image_id]) for record in pool]
     took = []
-    for steps in _TRIED:
+    for steps in (_SHORT, _SHORT, _LONG):
         began = monotonic()
-        network.fit(samples, (), _short(plan.config.train, steps), seed=0)
+        network.fit(samples, (), _of_steps(plan.config.train, steps), seed=0)
         took.append(monotonic() - began)
-    return max(took[1] - took[0], 0.0) / ((_TRIED[1] - _TRIED[0]) * plan.config.train.batch)
+    _, short, long = took
+    a_step = (long - short) / (_LONG - _SHORT) if long > short else long / _LONG  # on a busy machine the short one may take longer
+    return a_step / plan.config.train.batch
 
 
-def _short(config: TrainConfig, steps: int) -> TrainConfig:
+def _of_steps(config: TrainConfig, steps: int) -> TrainConfig:
     return config.model_copy(update={"min_steps": steps, "max_steps": steps, "length": 1.0, "folds": 0, "ap_shift": 0.0})
 
 
 def seconds_of(plans: Iterable[tuple[Plan, Outlook]]) -> Iterator[float]:
-    """What the trainings left of each plan take here one after the other, at most; each detector is tried once."""
+    """What the trainings left of each plan take one after the other, at most, as busy as this machine is; each detector is tried once."""
+    paces: dict[str, float] = {}
     for plan, left in plans:
-        paces = {training.detector.model_dump_json(): training.detector for training in left.trainings.values()}
-        measured = {key: seconds_an_image(plan, detector) for key, detector in paces.items()}
-        yield sum(training.shown * measured[training.detector.model_dump_json()] for training in left.trainings.values())
+        total = 0.0
+        for training in left.trainings.values():
+            key = training.detector.model_dump_json()
+            if key not in paces:
+                paces[key] = seconds_an_image(plan, training.detector)
+            total += training.shown * paces[key]
+        yield total
 
 
 class Countdown:

@@ -68,9 +68,9 @@ def test_a_cell_of_two_plans_is_counted_once(plan):
 
 
 @pytest.mark.slow
-def test_time_grows_with_what_is_left(plan):
+def test_time_is_that_of_what_is_left(plan):
     whole, half = seconds_of([(each, *outlooks([each])) for each in (plan, replace(plan, seeds=(0,)))])
-    assert whole > half > 0
+    assert whole == pytest.approx(2 * half) and whole > 0
 
 
 def test_the_countdown_ends_at_nothing(plan):
