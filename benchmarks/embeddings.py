@@ -1,6 +1,6 @@
 """What each embedder costs, and how far images that it puts near each other show the same classes.
 
-    python benchmarks/embeddings.py --data DIR... [--weights NAME=FILE ...] [--images 300] [--timed 48]
+    python benchmarks/embeddings.py --data DIR... [--weights NAME=FILE ...] [--embedders NAME ...] [--images 300] [--timed 48]
 
 An analysis with ground truth, which no strategy has: for images with objects drawn at random from the training images, what share of an
 image's classes its nearest other image shows as well (recall of classes, in the mean over images), and over its five nearest in the mean;
@@ -48,7 +48,7 @@ def main() -> None:
         others = classes @ classes.T / classes.sum(axis=1, keepdims=True)
         chance = (others.sum(axis=1) - 1).mean() / (len(drawn) - 1)
         print(f"| {folder.name}, {len(drawn)} images | at random | | {chance:.3f} | {chance:.3f} |")
-        for name, embedder in _embedders(weights, drawn):
+        for name, embedder in _embedders(options.embedders, weights, drawn):
             nearest, several = _shared(embed(drawn, embedder).embeddings, others)
             print(f"| | {name} | {_speed(embedder, drawn[: options.timed]):.0f} | {nearest:.3f} | {several:.3f} |", flush=True)
 
@@ -66,7 +66,7 @@ def _classes(dataset: Dataset, records: Sequence[ImageRecord]) -> NDArray[np.flo
     return found
 
 
-def _embedders(weights: Mapping[str, str], images: Sequence[ImageRecord]) -> Iterator[tuple[str, Embedder]]:
+def _embedders(names: Sequence[str], weights: Mapping[str, str], images: Sequence[ImageRecord]) -> Iterator[tuple[str, Embedder]]:
     file = weights.get("backbone")
     own = DetectorConfig(name="yolox_nano", weights=Path(file) if file else None)
     given = Circumstances(
@@ -77,12 +77,11 @@ def _embedders(weights: Mapping[str, str], images: Sequence[ImageRecord]) -> Ite
         lambda: np.random.default_rng(0),
     )
     section = EmbeddingConfig.model_validate({name: {"weights": place} for name, place in weights.items() if name != "backbone"})
-    for name in registry.EMBEDDERS:
-        if name != "detector":
-            try:
-                yield name, registry.embedder_of(section, name, given)
-            except BoxwiseError as error:
-                print(f"| | {name}: left out | | | | <!-- {error} -->")
+    for name in names:
+        try:
+            yield name, registry.embedder_of(section, name, given)
+        except BoxwiseError as error:
+            print(f"| | {name}: left out | | | | <!-- {error} -->")
 
 
 def _shared(embeddings: NDArray[np.float32], others: NDArray[np.float64]) -> tuple[float, float]:
@@ -107,6 +106,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--weights", nargs="*", default=[], metavar="NAME=FILE", help="backbone (of yolox_nano), efficientnet_lite0, dinov2_small."
     )
+    parser.add_argument("--embedders", nargs="+", default=[name for name in registry.EMBEDDERS if name != "detector"], metavar="NAME")
     parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--timed", type=int, default=48)
     return parser.parse_args()

@@ -162,6 +162,9 @@ class TestSimulation:
             ("cost.draw=9", True),
             ("cold_start.name=k_center+cold_start.embedding=vae", True),
             ("budget.per_round=9", False),
+            ("cold_start.name=k_center+embedding.dinov2_small.weights=a", True),
+            ("embedding.name=backbone", False),
+            ("embedding.dinov2_small.weights=a", False),
             ("strategy.duplicates=0.9", False),
             ("scorer.vae.steps=3", False),
             ("ask.mode=review", False),
@@ -176,6 +179,11 @@ class TestSimulation:
         vae = "random+cold_start.name=k_center+cold_start.embedding=vae"
         first, second = replace(plan, arms=(vae, f"{vae}+scorer.vae.steps=3")).trunks(0)
         assert (first.config.scorer.vae.steps, second.config.scorer.vae.steps) == (6, 3)
+
+    def test_so_are_the_weights_of_another_embedder(self, plan):
+        dino = "random+cold_start.name=k_center+cold_start.embedding=dinov2_small"
+        first, second = replace(plan, arms=(dino, f"{dino}+embedding.dinov2_small.weights=a")).trunks(0)
+        assert [t.config.embedding.dinov2_small.weights for t in (first, second)] == ["facebook/dinov2-small", "a"]
 
     def test_the_first_training_learns_at_the_rate_of_its_arm(self, plan):
         assert [t.config.train.lr for t in replace(plan, arms=("random", "random+train.lr=0.5")).trunks(0)] == [plan.config.train.lr, 0.5]

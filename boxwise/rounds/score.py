@@ -22,7 +22,7 @@ from boxwise.boxes import Boxes
 from boxwise.errors import plural
 from boxwise.evaluation.expected_objects import ObjectCounts
 from boxwise.evaluation.stopping import ApShift
-from boxwise.records import Phase, Scores, Split
+from boxwise.records import ImageRecord, Phase, Scores, Split
 from boxwise.rounds.budget import spent
 from boxwise.rounds.compose import policy_of
 from boxwise.rounds.context import RoundContext, StepResult
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from boxwise.detectors.detector import TorchDetector
     from boxwise.scorers.pool_pass import PoolPass
 
+Matrix = NDArray[np.float32]
 _MOST_HOSTS = 200  # labelled images that crops are pasted into, drawn at random: enough to hold five without any class
 
 
@@ -143,21 +144,19 @@ def _score_pool(
     )
     scores = pass_.scorer.score(found.image_ids, found.terms)
     made, unseen = _embed_parts(context, round_index, pass_.plan, Shard(1, 1))
-    embeddings, labeled = _by_detector(context, detector, found) if made is None else _by(made, context, found.image_ids)
+    seen = {image.image_id: image for image in pass_.plan.images}
+    pool = [seen[image_id] for image_id in found.image_ids]
+    embeddings, labeled = _by_detector(context, detector, found) if made is None else _by(made, context, pool)
     write_scored_pool(files, ScoredPool(scores, embeddings, labeled, found.box_counts, found.class_counts, found.boxes))
     return scores, pass_.plan.figures, {**unseen, **found.unreadable}
 
 
-Matrix = NDArray[np.float32]
-
-
-def _by(made: StudyEmbeddings, context: RoundContext, image_ids: Sequence[str]) -> tuple[Matrix, Matrix]:
-    """Of the pool's images `image_ids` and of the labelled ones. An image that could not be read a second time has a row of zeros, which
-    is like nothing; it goes out of use with this step."""
-    records = {record.image_id: record for record in context.store.images(Split.TRAIN)}
+def _by(made: StudyEmbeddings, context: RoundContext, pool: Sequence[ImageRecord]) -> tuple[Matrix, Matrix]:
+    """Of the pool's images and of the labelled ones. A pool image that could not be read a second time has a row of zeros, which is like
+    nothing; it goes out of use with this step."""
     labeled = [sample.image for sample in context.samples(Split.TRAIN)]
     made.make_all(labeled, lambda done, total: None)
-    (embeddings, _), (of_labeled, known) = made.read([records[image_id] for image_id in image_ids]), made.read(labeled)
+    (embeddings, _), (of_labeled, known) = made.read(pool), made.read(labeled)
     return embeddings, of_labeled[known] if known.any() else embeddings[:0]
 
 

@@ -34,6 +34,8 @@ def run(digits_folder, digits, tmp_path_factory):
         ("export", "study", "exported"),
         ("methods",),
         ("methods", "ppal"),
+        ("methods", "embedders"),
+        ("set", "study", "embedding.name=dino"),
         ("init", "study", "--images", "nowhere"),
         ("init", "other", "--images", "nowhere", "detector.name=tiny_sdd"),
         ("simulate", "--data", "nowhere", "detector.name=tiny_sdd"),
