@@ -35,5 +35,6 @@ def detector(options: Options, given: Circumstances) -> DetectorFeatures:
 def _identity(detector: Detector) -> str:
     """Of the file that the detector saves, so that detectors of other packages have one as well."""
     with TemporaryDirectory(prefix="boxwise-") as folder:
-        detector.save(Path(folder, "weights.pt"))
-        return hashlib.sha256(Path(folder, "weights.pt").read_bytes()).hexdigest()
+        path = Path(folder, "detector.pt")
+        detector.save(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -7,7 +7,7 @@ from boxwise.web.app import create_app
 from boxwise.web.queue import LEASE_SECONDS, LabelQueue
 from boxwise.web.server import Server, listen
 
-PATIENCE = 20_000  # milliseconds
+PATIENCE = 60_000  # milliseconds, only for a machine that is busy with something else
 HOST = "boxwise.test"  # this machine, as others know it: a page from there is no secure context
 
 
