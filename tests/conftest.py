@@ -51,6 +51,10 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # or libraries in C++ report what is left at the end as lost
+
+
 def _count_step(*_: object) -> None:
     global _steps_taken
     _steps_taken += 1
