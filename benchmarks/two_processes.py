@@ -1,7 +1,7 @@
 """The pool pass by one process and by two at once, as `boxwise score --shard` runs them: wall seconds, efficiency, and what the model says.
 
     python benchmarks/two_processes.py FOLDER [--images 1000,10000,100000] [--detector yolox_nano] [--imgsz 160]
-    python benchmarks/two_processes.py FOLDER --images 10000,100000 --detector tiny_ssd --imgsz 64    # the large size in minutes
+    python benchmarks/two_processes.py FOLDER --images 10000,100000 --imgsz 64    # the large size in minutes
 
 Needs two idle cores; each process has one thread. Makes a listing of `--images` names of a hundred real pictures and a study of it that
 waits for its score step under first weights, then measures `boxwise score STUDY` by itself, and the two halves side by side with the join
