@@ -286,6 +286,7 @@ def bucket(object_server, monkeypatch, tmp_path):  # type: ignore[no-untyped-def
 
     from boxwise.config import ImagesConfig
     from boxwise.data import image_store
+    from boxwise.data.cached_store import CachedStore
 
     proxy, address = object_server
     variables = {
@@ -298,7 +299,12 @@ def bucket(object_server, monkeypatch, tmp_path):  # type: ignore[no-untyped-def
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    made: list[CachedStore] = []
+    monkeypatch.setattr(image_store, "CachedStore", lambda *given, **named: made.append(CachedStore(*given, **named)) or made[-1])
     yield Bucket(proxy)
+    proxy.calm()
+    for store in made:
+        store._pool.shutdown(cancel_futures=True)  # or what it still downloads would be counted in another test
     proxy.calm()
     image_store.use(ImagesConfig(recheck=0))  # none of another test's files and answers
     image_store.use(ImagesConfig())

@@ -53,7 +53,7 @@ class TestTheStory:
     def test_three_rounds_reach_the_end(self, unbroken):
         facts = unbroken.store.facts()
         assert [facts[number]["annotate"]["images"] for number in range(3)] == [6, 10, 14]
-        assert facts[2]["score"]["ended"].startswith("all 2 rounds") and unbroken.step() is Phase.DONE
+        assert facts[2]["score"]["ended"] == "the budget of 2 rounds is used up" and unbroken.step() is Phase.DONE
         for number in range(3):
             assert facts[number]["evaluate"]["val"]["images"] > 0 and facts[number]["evaluate"]["test"]["ap"] is not None
 
