@@ -1,13 +1,13 @@
 """The pool pass by one process and by two at once, as `boxwise score --shard` runs them: wall seconds, efficiency, and what the model says.
 
     python benchmarks/two_processes.py FOLDER [--images 1000,10000,100000] [--detector yolox_nano] [--imgsz 160]
-    python benchmarks/two_processes.py FOLDER --images 10000,100000 --imgsz 64    # the large size in minutes
 
-Needs two idle cores; each process has one thread. Makes a listing of `--images` names of a hundred real pictures and a study of it that
-waits for its score step under first weights, then measures `boxwise score STUDY` by itself, and the two halves side by side with the join
-after them. Efficiency: time of one / (2 · time of two); images/s are those of the inspection, start of the processes included. The model
-(benchmarks/scale_model.py) gets its three constants from the runs of one process of the two smallest sizes and from the smallest join, and
-predicts all others. Exit code 1 when efficiency at the largest size is below 0.9.
+Needs two idle cores. Each process has one thread of torch and is bound to a core, as two machines would be: free, one process decodes
+images on the second core as well, and has a part of two already. Makes a listing of `--images` names of a hundred real pictures and a
+study of it that waits for its score step under first weights, then measures `boxwise score STUDY` by itself, and the two halves side by
+side with the join after them. Efficiency: time of one / (2 · time of two); images/s are those of the inspection, start of the processes
+included. The model (benchmarks/scale_model.py) gets its three constants from the runs of one process of the two smallest sizes and from
+the smallest join, and predicts all others. Exit code 1 when efficiency at the largest size, the join left out, is below 0.9.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def waiting(folder: Path, images: int, detector: str, imgsz: int) -> Path:
 def measured(study: Path, images: int, processes: int) -> Run:
     """The pass by so many shards at once, and the join; the study is as before then."""
     began = perf_counter()
-    shards = [_start("score", study, "--shard", f"{number + 1}/{processes}") for number in range(processes)]
+    shards = [_start("score", study, "--shard", f"{number + 1}/{processes}", core=number) for number in range(processes)]
     codes = [shard.wait() for shard in shards]
     if any(codes):
         sys.exit("a shard failed; its message is above")
@@ -123,8 +123,12 @@ def measured(study: Path, images: int, processes: int) -> Run:
     return Run(images, processes, inspected - began, ended - inspected)
 
 
-def _start(*arguments: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "boxwise", *map(str, arguments)], env=ONE_THREAD, stdout=subprocess.DEVNULL)
+def _start(*arguments: object, core: int = 0) -> subprocess.Popen[bytes]:
+    command = subprocess.Popen([sys.executable, "-m", "boxwise", *map(str, arguments)], env=ONE_THREAD, stdout=subprocess.DEVNULL)
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(command.pid, {cores[core % len(cores)]})
+    return command
 
 
 def _options() -> argparse.Namespace:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import processes
 import pytest
@@ -300,7 +301,13 @@ def bucket(object_server, monkeypatch, tmp_path):  # type: ignore[no-untyped-def
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     made: list[CachedStore] = []
-    monkeypatch.setattr(image_store, "CachedStore", lambda *given, **named: made.append(CachedStore(*given, **named)) or made[-1])
+
+    class Remembered(CachedStore):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            made.append(self)
+
+    monkeypatch.setattr(image_store, "CachedStore", Remembered)
     yield Bucket(proxy)
     proxy.calm()
     for store in made:

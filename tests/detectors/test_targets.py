@@ -109,11 +109,13 @@ def squares(folder: Path, *, count: int, seed: int) -> list[Sample]:
 
 @dataclass(frozen=True)
 class Case:
-    """A detector, a training of it that is just long enough, and the score from which a box counts as found."""
+    """A detector, a training of it that is just long enough, the score from which a box counts as found, and in how many images green is
+    labelled."""
 
     detector: DetectorConfig
     train: TrainConfig
     score: float
+    labelled: int
 
 
 def recall_of_green(case: Case, train: list[Sample], test: list[Sample], *, seed: int) -> float:
@@ -130,11 +132,11 @@ def recall_of_green(case: Case, train: list[Sample], test: list[Sample], *, seed
 
 
 def recalls(case: Case, folder: Path, *, seed: int) -> dict[bool, float]:
-    """Whether unlabelled green is taught as background → recall of green, which is labelled in 3 of 24 images."""
-    labelled, test = squares(folder / "train", count=24, seed=seed), squares(folder / "test", count=20, seed=100 + seed)
-    partly = [replace(one, boxes=one.boxes[[0]]) for one in labelled[3:]]
+    """Whether unlabelled green is taught as background → recall of green, which is labelled in few of 24 images."""
+    images, test = squares(folder / "train", count=24, seed=seed), squares(folder / "test", count=20, seed=100 + seed)
+    wholly, partly = images[: case.labelled], [replace(one, boxes=one.boxes[[0]]) for one in images[case.labelled :]]
     return {
-        complete: recall_of_green(case, labelled[:3] + [replace(one, complete=complete) for one in partly], test, seed=seed)
+        complete: recall_of_green(case, wholly + [replace(one, complete=complete) for one in partly], test, seed=seed)
         for complete in (False, True)
     }
 
@@ -145,13 +147,16 @@ class TestUnlabelledObjectsAreFoundOnlyIfTheyAreNotTaughtAsBackground:
     def test_by_a_small_ssd(self, tmp_path, seed):
         """Measured with seeds 0 to 5: recall .00 to .15 as background, .65 to 1.00 ignored; the gap of a seed .50 to .90."""
         train = TrainConfig(max_steps=200, min_steps=200, batch=8, warmup_steps=20, augment="flip", lr=0.01, ema=0.0)
-        case = Case(DetectorConfig(name="tiny_ssd", imgsz=SIDE, pretrained=False), train, score=0.5)
+        case = Case(DetectorConfig(name="tiny_ssd", imgsz=SIDE, pretrained=False), train, score=0.5, labelled=3)
         recall = recalls(case, tmp_path, seed=seed)
         assert recall[False] > recall[True] + 0.3
 
     def test_by_yolox_from_coco(self, tmp_path, seed, shared_weights):
-        """Measured with seeds 0 to 2: recall .00 to .35 as background, .80 to 1.00 ignored; the gap of a seed .55 to 1.00."""
-        train = TrainConfig(max_steps=100, min_steps=100, batch=8, augment="flip", optimizer="sgd", weight_decay=5e-4, lr=0.03)
+        """Measured with seeds 0 to 3: recall .10 to .55 as background, .90 to .95 ignored; the gap of a seed .40 to .80.
+
+        With green in three images, as above, it is chance what so short a training finds: -.15 to .65 at a learning rate of .03.
+        """
+        train = TrainConfig(max_steps=100, min_steps=100, batch=8, augment="flip", optimizer="sgd", weight_decay=5e-4, lr=0.02)
         config = DetectorConfig(name="yolox_nano", imgsz=SIDE, weights=shared_weights / "yolox_nano_coco.pth")
-        recall = recalls(Case(config, train, score=0.7), tmp_path, seed=seed)
+        recall = recalls(Case(config, train, score=0.8, labelled=6), tmp_path, seed=seed)
         assert recall[False] > recall[True] + 0.3
