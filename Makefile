@@ -1,9 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Test processes side by side: one more than there are cores, as each waits now and then for a browser, a database or a process of its own;
-# at most eight. `make test WORKERS=0` runs everything in one.
-WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(8, 1 + (os.cpu_count() or 1)))")
+# Test processes side by side: one for each core, at most eight. `make test WORKERS=0` runs everything in one.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(8, os.cpu_count() or 1))")
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # Where this is set nothing compiled is kept, and each process that imports torch compiles it anew, for some 15 seconds.
