@@ -1,8 +1,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Test processes side by side: one for each core, at most eight. `make test WORKERS=0` runs everything in one.
-WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(8, os.cpu_count() or 1))")
+# Test processes side by side, at most eight: one a core for what trains nothing, one more for everything, which often waits for a browser, a
+# database or a process of its own. `make test WORKERS=0` runs everything in one.
+CORES := $(shell $(PYTHON) -c "import os; print(min(7, os.cpu_count() or 1))")
+fast: WORKERS ?= $(CORES)
+test: WORKERS ?= $(shell expr $(CORES) + 1)
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # Where this is set nothing compiled is kept, and each process that imports torch compiles it anew, for some 15 seconds.
