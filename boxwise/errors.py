@@ -57,6 +57,7 @@ def plural(amount: int | None, noun: str, verb: str = "") -> str:
     """An amount with its noun and, where given, the verb in its number: '1 box', '2 boxes', '3 images are'; '?' for one not known."""
     if amount == 1:
         return f"1 {noun} {verb}".rstrip()
-    nouns, verbs = {"box": "boxes", "class": "classes", "person": "people"}, {"is": "are", "was": "were", "has": "have"}
+    nouns = {"box": "boxes", "class": "classes", "person": "people"}
+    verbs = {"is": "are", "was": "were", "has": "have", "still waits": "still wait"}
     said = "?" if amount is None else amount
-    return f"{said} {nouns.get(noun, noun + 's')} {verbs.get(verb, verb.replace('waits', 'wait'))}".rstrip()
+    return f"{said} {nouns.get(noun, noun + 's')} {verbs.get(verb, verb)}".rstrip()

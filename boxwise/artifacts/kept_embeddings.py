@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 Rows = NDArray[np.intp]
 Matrix = NDArray[np.float32]
+_NAMES = ("image_id", "digest")
 
 
 @dataclass(frozen=True)
@@ -49,26 +50,27 @@ class KeptEmbeddings:
 
     def known(self, records: Sequence[ImageRecord]) -> set[str]:
         """The ids of the records that have a row."""
-        return {records[row].image_id for rows, _ in self._found(records) for row in rows}
+        return {records[row].image_id for rows, _, _ in self._found(records, _NAMES) for row in rows}
 
     def read(self, records: Sequence[ImageRecord]) -> tuple[Matrix, NDArray[np.bool_]]:
         """float32 [N, D] in the order of the records, and which of them are known, bool [N]; the others' rows are 0. D is 0 for none."""
         embeddings, known = np.zeros((len(records), 0), np.float32), np.zeros(len(records), bool)
-        for rows, found in self._found(records):
+        for rows, places, table in self._found(records, (*_NAMES, "embedding")):
+            found = table["embedding"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
             if not known.any():
                 embeddings = np.zeros((len(records), found.shape[1]), np.float32)
-            embeddings[rows], known[rows] = found, True
+            embeddings[rows], known[rows] = found[places], True
         return embeddings, known
 
-    def _found(self, records: Sequence[ImageRecord]) -> Iterator[tuple[Rows, Matrix]]:
-        """Positions in `records` and their embeddings, file by file; a damaged file is removed."""
+    def _found(self, records: Sequence[ImageRecord], columns: Sequence[str]) -> Iterator[tuple[Rows, Rows, pa.Table]]:
+        """File by file the positions in `records`, those in the file, and its columns; a damaged file is removed."""
         position = {record.image_id: row for row, record in enumerate(records)}
         for path in sorted(self.folder.glob("*.parquet")):
             if fault := fault_in(path):
                 log.warning("%s: damaged (%s); its images are embedded again", path, fault)
                 path.unlink(missing_ok=True)
                 continue
-            table = pq.read_table(path)
+            table = pq.read_table(path, columns=list(columns))
             taken = [
                 (position[image_id], place)
                 for place, (image_id, digest) in enumerate(zip(table["image_id"].to_pylist(), table["digest"].to_pylist(), strict=True))
@@ -76,8 +78,7 @@ class KeptEmbeddings:
             ]
             if taken:
                 rows, places = np.array(taken, np.intp).T
-                column = table["embedding"].combine_chunks()
-                yield rows, column.flatten().to_numpy().reshape(len(table), -1)[places]
+                yield rows, places, table
 
 
 def _same(kept: str | None, now: str | None) -> bool:

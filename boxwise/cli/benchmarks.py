@@ -112,7 +112,10 @@ def _say_plan(preset: Preset, out: Path, overrides: Sequence[str]) -> None:
         for (plan, known), seconds in zip(left, spans, strict=True)
     ]
     table("What is left", ("panel", "arms", "cells", "trainings", "at most"), rows)
-    say(f"At most {span(sum(spans))} of training, one after the other, as busy as this machine is; looking at pool and test comes on top.")
+    say(
+        f"At most {span(sum(spans))} of training detectors, one after the other, as busy as this machine is. "
+        "Training VAEs and looking at pool and test come on top."
+    )
 
 
 def _narrowed(preset: Preset, arms: str | None, seeds: int | None, baseline: str | None) -> Preset:

@@ -198,11 +198,8 @@ def _asked(facts: SelectFacts) -> str:
 
 def _labour(facts: AnnotateFacts) -> str:
     """What is labelled so far: by people, by the model."""
-    boxes = (
-        f"{plural(facts.boxes, 'box')} by people, {facts.model_boxes} by the model"
-        if facts.model_boxes
-        else f"{plural(facts.boxes, 'box')}"
-    )
+    by_model = f" by people, {facts.model_boxes} by the model" if facts.model_boxes else ""
+    boxes = plural(facts.boxes, "box") + by_model
     return f"{plural(facts.images, 'image')}, {boxes} labelled, {facts.seconds:,.0f} s of labour"
 
 

@@ -79,14 +79,14 @@ def check(config: StudyConfig, classes: Sequence[str], *, val_images: int = 0, s
 def check_change(context: RoundContext, config: StudyConfig, keys: Set[str], phase: Phase) -> None:
     """As `check`, of another config for the study of `context`, that differs in `keys` from the step `phase` on.
 
-    A change of the detector's beginning is tried at once where round 0 has asked already: the step SELECT tries the others. So is another
-    embedder.
+    A change of the detector's beginning is tried at once where round 0 has asked already: the step SELECT tries the others. So is an
+    embedder that another setting of it, or another strategy, asks for.
     """
     check(config, context.classes, val_images=context.store.image_count(Split.VAL))
     changed = replace(context, config=config)
     if phase is not Phase.SELECT and keys & _BEGINNING:
         changed.check_start()
-    if any(key.startswith("embedding.") for key in keys):
+    if any(key.startswith(("embedding.", "strategy.")) for key in keys):
         from boxwise.rounds.embedding import check_weights  # reads and writes Parquet, which questions to a study need not load
 
         check_weights(changed)

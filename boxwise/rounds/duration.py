@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 
 from boxwise import registry
-from boxwise.config import resolve
+from boxwise.config import StudyConfig, resolve
 from boxwise.records import ImageRecord, Sample, Split
 from boxwise.rounds.context import RoundContext
 
@@ -46,25 +46,26 @@ def expected_duration(context: RoundContext, round_index: int) -> Duration | Non
     budget = context.config.budget
     more = resolve(budget.per_round, len(labeled) + pool, "budget.per_round")
     joined = [min(later * more, pool) for later in range(max(1, budget.rounds - round_index + 1))]
-    seconds = [_training_images(context, len(labeled) + new) / training + fitting + (pool - new) / predicting for new in joined]
+    shown = [images_shown(context.config, len(labeled) + new) for new in joined]
+    seconds = [images / training + fitting + (pool - new) / predicting for images, new in zip(shown, joined, strict=True)]
     return Duration(training, predicting, fitting, seconds[0], sum(seconds))
 
 
-def _training_images(context: RoundContext, images: int) -> int:
-    """The most images that the training on so many labelled ones takes in, with those of the folds and of an ensemble's members."""
+def images_shown(config: StudyConfig, labeled: int) -> int:
+    """The most images that a round's training on so many labelled ones looks at in all its steps, with the folds and further members."""
     from boxwise.detectors.recipe import training_steps
 
-    train, members = context.config.train, registry.scorer_options(context.config.scorer).further_members()
-    return (1 + train.folds + members) * training_steps(images, train) * train.batch
+    members = registry.scorer_options(config.scorer).further_members()
+    return (1 + config.train.folds + members) * training_steps(labeled, config.train) * config.train.batch
 
 
 def _rates(context: RoundContext, labeled: list[Sample], images: list[ImageRecord]) -> tuple[float, float]:
     """Images a second in training and in prediction."""
     from boxwise.detectors.prediction import predict
+    from boxwise.detectors.recipe import of_length
 
-    detector, train = context.build(), context.config.train
-    few = train.model_copy(update={"min_steps": _STEPS, "max_steps": _STEPS, "val_every": 0, "ap_shift": 0.0, "length": 1.0})
-    report = detector.fit(labeled, [], few, seed=0, workers=0)
+    detector = context.build()
+    report = detector.fit(labeled, [], of_length(context.config.train, _STEPS), seed=0, workers=0)
     batch = images[: context.config.score_batch]
     predict(detector, batch[:1])
     started = perf_counter()
@@ -76,12 +77,11 @@ def _fitting_seconds(context: RoundContext) -> float:
     """Of training the scorer's VAE, by a few steps on noise; 0 where it has none."""
     if not registry.scorer_options(context.config.scorer).trains_vae():
         return 0.0
-    from boxwise.runtime import choose_device
     from boxwise.scorers.vae import train_vae
 
     vae, rng = context.config.scorer.vae, np.random.default_rng(0)
     noise, few = rng.integers(0, 256, (vae.batch, 3, vae.size, vae.size), np.uint8), vae.model_copy(update={"steps": _STEPS})
-    device = choose_device(context.config.device)
+    device = context.device()
     train_vae(noise, few, rng=rng, device=device)  # the first run is slower
     started = perf_counter()
     train_vae(noise, few, rng=rng, device=device)

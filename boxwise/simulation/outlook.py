@@ -14,10 +14,11 @@ import numpy as np
 
 from boxwise import registry
 from boxwise.artifacts.facts import Round
-from boxwise.config import DetectorConfig, StudyConfig, TrainConfig, resolve
+from boxwise.config import DetectorConfig, StudyConfig, resolve
 from boxwise.data.formats.base import Dataset
-from boxwise.detectors.recipe import training_steps
+from boxwise.detectors.recipe import of_length
 from boxwise.records import Phase, Sample, Split
+from boxwise.rounds.duration import images_shown
 from boxwise.runtime import choose_device, prepare
 from boxwise.simulation.simulate import Plan
 from boxwise.study import Study
@@ -92,9 +93,7 @@ def _trained(rounds: Iterable[Round]) -> set[int]:
 
 
 def _training(dataset: Dataset, config: StudyConfig, number: int) -> Training:
-    members = registry.scorer_options(config.scorer).further_members() + (config.train.folds + 1 if config.train.folds else 1)
-    steps = training_steps(images_by(dataset, config, number), config.train)
-    return Training(config.detector, members * steps * config.train.batch)
+    return Training(config.detector, images_shown(config, images_by(dataset, config, number)))
 
 
 def images_by(dataset: Dataset, config: StudyConfig, number: int) -> int:
@@ -121,15 +120,11 @@ def seconds_an_image(plan: Plan, detector: DetectorConfig) -> float:
     took = []
     for steps in (_SHORT, _SHORT, _LONG):
         began = monotonic()
-        network.fit(samples, (), _of_steps(plan.config.train, steps), seed=0)
+        network.fit(samples, (), of_length(plan.config.train, steps), seed=0)
         took.append(monotonic() - began)
     _, short, long = took
     a_step = (long - short) / (_LONG - _SHORT) if long > short else long / _LONG  # on a busy machine the short one may take longer
     return a_step / plan.config.train.batch
-
-
-def _of_steps(config: TrainConfig, steps: int) -> TrainConfig:
-    return config.model_copy(update={"min_steps": steps, "max_steps": steps, "length": 1.0, "folds": 0, "ap_shift": 0.0})
 
 
 def seconds_of(plans: Iterable[tuple[Plan, Outlook]]) -> Iterator[float]:

@@ -207,6 +207,16 @@ class TestRefusals:
             study.change(load_config(study.folder / "config.yaml", weights))
         assert study.config.embedding.name == "detector"
 
+    def test_and_when_another_strategy_asks_for_them(self, waiting_study, tmp_path):
+        pytest.importorskip("timm", reason="needs the extra [hf]")
+        (tmp_path / "none.pth").write_bytes(b"no weights")
+        study = waiting_study("full")
+        weights = (f"embedding.efficientnet_lite0.weights={tmp_path / 'none.pth'}", "embedding.name=efficientnet_lite0")
+        study.change(load_config(study.folder / "config.yaml", ("strategy.name=random", *weights)))
+        with pytest.raises(BoxwiseError, match=r"none\.pth"):
+            study.change(load_config(study.folder / "config.yaml", ["strategy.name=k_center"]))
+        assert study.config.strategy.name == "random"
+
 
 def test_a_config_from_before_the_embedders_has_the_detectors_own(tiny_overrides, tmp_path):
     config = config_of(tiny_overrides)
