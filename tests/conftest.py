@@ -118,7 +118,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
 
 @pytest.fixture(scope="session")
 def digits_folder(made_once) -> Path:  # type: ignore[no-untyped-def]
-    """A VOC data set of 60 digit scenes with train, val and test."""
+    """A VOC data set of 60 digit scenes with train, val and test; the tests of all processes read it, so change a copy."""
     from boxwise.data.digits import make_digits
 
     return made_once("digits", lambda folder: make_digits(folder, seed=1, images=60))

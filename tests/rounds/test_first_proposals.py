@@ -1,5 +1,6 @@
 """Round 0 with a detector that knows classes before it is trained here: the weights of another study stand for a COCO release."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,15 +110,13 @@ def test_the_step_done_again_makes_the_same_suggestions(create):
         assert each.boxes.equals(other[image_id].boxes)
 
 
-def test_an_unreadable_image_is_quarantined_and_not_asked_about(create, tmp_path):
+def test_an_unreadable_image_is_quarantined_and_not_asked_about(create, digits_folder, tmp_path):
     drawn = create("ask.mode=review", name="one").ask().image_ids
     study = create("ask.mode=review", name="other")
+    study.relocate(shutil.copytree(digits_folder / "JPEGImages", tmp_path / "images"))  # the shared ones are other tests' as well
     (gone,) = (record for record in study.store.pool() if record.image_id == drawn[0])
-    Path(gone.uri).rename(tmp_path / "away")
-    try:
-        assert study.ask().image_ids == drawn[1:]
-    finally:
-        (tmp_path / "away").rename(gone.uri)
+    Path(gone.uri).unlink()
+    assert study.ask().image_ids == drawn[1:]
     assert gone.image_id in study.quarantined()
 
 

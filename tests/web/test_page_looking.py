@@ -2,7 +2,6 @@
 
 import io
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -153,13 +152,13 @@ def test_small_boxes_have_no_name_and_long_names_are_cut_until_they_are_chosen(w
         assert words == "● contaminated packagin…" and others == [] and left == pytest.approx(spot(page, record, 20, 20)[0], abs=2)
 
 
-def test_a_large_picture_comes_reduced_and_near_by_in_its_own_pixels(waiting_study, browsing):
+def test_a_large_picture_comes_reduced_and_near_by_in_its_own_pixels(waiting_study, browsing, tmp_path):
     study = waiting_study("full")
     record = record_of(study, study.ask().image_ids[0])
     pixels = np.zeros((3000, 4000, 3), np.uint8)
     pixels[:, ::2] = 255  # lines of a pixel: grey where it is reduced
-    Image.fromarray(pixels).save(Path(record.uri).with_suffix(".large.png"))
-    large = replace(record, uri=Path(record.uri).with_suffix(".large.png"), width=4000, height=3000)
+    Image.fromarray(pixels).save(tmp_path / "large.png")
+    large = replace(record, uri=str(tmp_path / "large.png"), width=4000, height=3000)
     Journal(study.store).move([large], round_index=0, who="anna", body={})
     with serving(study) as port:
         page = browsing().new_page()
@@ -182,7 +181,6 @@ def test_a_large_picture_comes_reduced_and_near_by_in_its_own_pixels(waiting_stu
         assert left % 1024 == 0 and tile.evaluate("tile => tile.naturalWidth") <= 1024
         content = httpx.get(f"http://127.0.0.1:{port}/previews/{record.image_id}").content
         assert max(Image.open(io.BytesIO(content)).size) == 2048
-    Path(record.uri).with_suffix(".large.png").unlink()
 
 
 def test_boxes_and_classes_are_hidden_and_shown(waiting_study, person):
