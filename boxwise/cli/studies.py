@@ -374,12 +374,12 @@ def report(
     from boxwise.cli.console import say
     from boxwise.cli.simulations import write_simulation_report
     from boxwise.simulation.benchmark import INDEX, read_benchmark
-    from boxwise.simulation.simulate import ARMS_FILE, read_simulation
+    from boxwise.simulation.simulate import holds_simulation, read_simulation
     from boxwise.study import Study
 
     if (path / INDEX).exists():
         written = write_benchmark_report(path, read_benchmark(path), baseline=baseline)
-    elif (path / ARMS_FILE).exists():
+    elif holds_simulation(path):
         written = write_simulation_report(path, read_simulation(path), baseline=baseline)
     else:
         written = _write_report(Study.open(path))

@@ -23,9 +23,18 @@ SELF_LABELS_FILE = "self_labels.json"  # what simulation knows of the model's ow
 
 def cell_of(study: Study, *, arm: str | None = None) -> Cell:
     """The study as one cell; `arm` names it in a comparison, by default after its strategy and scorer."""
-    rounds = tuple(_with_val(study, one_round) for one_round in study.rounds())
-    annotations = study.annotations(Split.TRAIN)
-    kept = annotations.keys() | {item.image_id for one_round in rounds for item in one_round.items}
+    cell, annotations = figures_of(study, arm=arm), study.annotations(Split.TRAIN)
+    kept = annotations.keys() | {item.image_id for one_round in cell.rounds for item in one_round.items}
+    return replace(
+        cell,
+        images={record.image_id: record.uri for record in study.records(sorted(kept)) if record.split is Split.TRAIN},
+        labels={image_id: annotation.boxes for image_id, annotation in annotations.items()},
+        by_model={image_id: annotation.by_model for image_id, annotation in annotations.items()},
+    )
+
+
+def figures_of(study: Study, *, arm: str | None = None) -> Cell:
+    """As `cell_of`, without images and labels."""
     arm = arm or study.config.strategy.name
     return Cell(
         arm=arm,
@@ -33,11 +42,8 @@ def cell_of(study: Study, *, arm: str | None = None) -> Cell:
         folder=study.folder,
         config=study.config.model_dump(mode="json"),
         classes=study.classes,
-        rounds=rounds,
+        rounds=tuple(_with_val(study, one_round) for one_round in study.rounds()),
         role=role_of(arm, study.config),
-        images={record.image_id: record.uri for record in study.records(sorted(kept)) if record.split is Split.TRAIN},
-        labels={image_id: annotation.boxes for image_id, annotation in annotations.items()},
-        by_model={image_id: annotation.by_model for image_id, annotation in annotations.items()},
         self_labels=_self_labels(study.folder / SELF_LABELS_FILE),
     )
 

@@ -28,7 +28,7 @@ from boxwise.files import replacing
 from boxwise.results.facts import Cell
 from boxwise.results.grid import Panel
 from boxwise.rounds import check
-from boxwise.simulation.simulate import ARMS_FILE, Message, Plan, check_baseline, check_plan, read_simulation, run_cells
+from boxwise.simulation.simulate import Message, Plan, check_baseline, check_plan, holds_simulation, read_simulation, run_cells
 from boxwise.workers.cluster import Cluster
 
 INDEX = "panels.json"
@@ -204,7 +204,7 @@ def _index(out: Path) -> dict[Path, tuple[str, str]]:
     if not path.is_file():
         raise BoxwiseError(f"{out}: no benchmark here (no {INDEX}).")
     index = json.loads(path.read_text(encoding="utf-8"))
-    return {out / folder: (data, detector) for folder, (data, detector) in index.items() if (out / folder / ARMS_FILE).is_file()}
+    return {out / folder: (data, detector) for folder, (data, detector) in index.items() if holds_simulation(out / folder)}
 
 
 def _read_cells(out: Path, *, known: Mapping[Path, Sequence[Cell]]) -> dict[Path, list[Cell]]:

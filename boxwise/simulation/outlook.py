@@ -61,19 +61,20 @@ def _outlook(plan: Plan, counted: set[Path]) -> Outlook:
     cells = unfinished = 0
     for seed in plan.seeds:
         for trunk in plan.trunks(seed):
-            forked = all(plan.cell_folder(arm, seed).exists() for arm in trunk.arms)
+            left = plan.left(trunk)
+            forked = all(plan.cell_folder(arm, seed).exists() for arm in left)
             if trunk.folder not in counted and not forked and 0 not in _trained(_rounds(trunk.folder)):
                 trainings[plan.name_of(trunk), seed, 0] = _training(plan.dataset, trunk.config, 0)
             fresh = [arm for arm in trunk.arms if plan.cell_folder(arm, seed) not in counted]
             counted |= {trunk.folder, *(plan.cell_folder(arm, seed) for arm in fresh)}
             cells += len(fresh)
-            for arm in fresh:
+            for arm in [arm for arm in fresh if arm in left]:
                 config, rounds = plan.cell_config(arm, seed), _rounds(plan.cell_folder(arm, seed))
                 if any(one.select.ended or one.score.ended for one in rounds):
                     continue
                 unfinished += 1
-                left = set(range(1, config.budget.rounds + 1)) - _trained(rounds)
-                trainings |= {(arm, seed, number): _training(plan.dataset, config, number) for number in sorted(left)}
+                untrained = set(range(1, config.budget.rounds + 1)) - _trained(rounds)
+                trainings |= {(arm, seed, number): _training(plan.dataset, config, number) for number in sorted(untrained)}
     return Outlook(cells, unfinished, trainings)
 
 

@@ -27,8 +27,9 @@ from boxwise.evaluation.self_labels import self_label_quality
 from boxwise.files import replacing
 from boxwise.records import Phase, Split
 from boxwise.registry import arm_overrides, needs_oracle, settled
-from boxwise.results.cells import SELF_LABELS_FILE, cell_of
+from boxwise.results.cells import SELF_LABELS_FILE, cell_of, figures_of
 from boxwise.results.facts import Cell
+from boxwise.results.finished import FINISHED_FILE, cell_name, keep, read_finished
 from boxwise.rounds import Event, may_propose
 from boxwise.simulation.annotator import SimulatedAnnotator
 from boxwise.study import Study
@@ -66,7 +67,7 @@ class Plan:
         return _overridden(values, arm_overrides(arm), arm)
 
     def cell_folder(self, arm: str, seed: int) -> Path:
-        return self.folder / "cells" / f"{_safe(arm)}_seed{seed}"
+        return self.folder / "cells" / cell_name(arm, seed)
 
     def trunks(self, seed: int) -> list[Trunk]:
         """The first rounds that the arms of a seed need: one for all arms that round 0 shows no difference between."""
@@ -78,6 +79,11 @@ class Plan:
             before = trunks[name].arms if name in trunks else ()
             trunks[name] = Trunk(self.folder / "cells" / name, config, (*before, arm))
         return list(trunks.values())
+
+    def left(self, trunk: Trunk) -> list[str]:
+        """The arms of a trunk that are not finished, here or elsewhere."""
+        done = {found.cell.folder for found in read_finished(self.folder)}
+        return [arm for arm in trunk.arms if self.cell_folder(arm, trunk.config.seed) not in done]
 
     def name_of(self, trunk: Trunk) -> str:
         """Whose first round it is, in events."""
@@ -98,13 +104,15 @@ OnEvent = Callable[[Message], None]
 
 
 def simulate(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_event: OnEvent | None = None) -> list[Cell]:
-    """Run every cell of the plan that is not finished; returns all of them, in the order of arms and seeds.
+    """Run every cell of the plan that is not finished, here or elsewhere; returns all of them, in the order of arms and seeds.
 
-    A folder that holds a simulation of another config or data set is an error that names the difference; arms and seeds may be added.
+    Finished elsewhere are those that stand in the folder's `finished.jsonl.gz`; they come without labels and images. A folder that holds a
+    simulation of another config or data set is an error that names the difference; arms and seeds may be added.
     jobs: cells side by side, each in its own process with its share of the cores. cluster: run them there, as many as it has room for.
     """
     run_cells(plan, jobs=jobs, cluster=cluster, on_event=on_event)
-    return [read_cell(plan.cell_folder(arm, seed), arm=arm) for arm in plan.arms for seed in plan.seeds]
+    cells = {(cell.arm, cell.seed): cell for cell in read_simulation(plan.folder)}
+    return [cells[arm, seed] for arm in plan.arms for seed in plan.seeds]
 
 
 def run_cells(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_event: OnEvent | None = None) -> None:
@@ -119,7 +127,7 @@ def run_cells(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_e
         for seed in plan.seeds:
             for trunk in plan.trunks(seed):
                 _run_trunk(plan, trunk, on_event)
-                for arm in trunk.arms:
+                for arm in plan.left(trunk):
                     _run_cell(plan, arm, seed, trunk.folder, on_event)
     else:
         _run_in_processes(plan, jobs, on_event or (lambda message: None))
@@ -130,12 +138,24 @@ def read_simulation(folder: Path, *, known: Iterable[Cell] = ()) -> list[Cell]:
 
     Raises StudyError when there is none.
     """
-    arms = _listed(folder)
-    if not arms:
+    if not holds_simulation(folder):
         raise StudyError(f"{folder}: no simulation here (no {ARMS_FILE}).")
+    arms = _listed(folder)
+    elsewhere = {found.cell.folder: found.cell for found in read_finished(folder)}
     at_hand = {cell.folder: cell for cell in known if cell.finished}
-    found = [(arm, folder / "cells" / name) for arm, names in arms.items() for name in names]
-    return [at_hand.get(cell) or read_cell(cell, arm=arm) for arm, cell in found if cell.exists()]
+    names = {folder / "cells" / name: arm for arm, names in arms.items() for name in names}
+    names |= {place: cell.arm for place, cell in elsewhere.items() if place not in names}
+    cells = []
+    for place, arm in names.items():
+        cell = at_hand.get(place) or (read_cell(place, arm=arm) if place.exists() else None)
+        found = cell if cell and cell.finished else elsewhere.get(place, cell)
+        cells += [found] if found else []
+    return cells
+
+
+def holds_simulation(folder: Path) -> bool:
+    """Whether cells lie there, or stand in a file."""
+    return any((folder / name).is_file() for name in (ARMS_FILE, FINISHED_FILE))
 
 
 def check_plan(plan: Plan) -> None:
@@ -151,9 +171,13 @@ def check_plan(plan: Plan) -> None:
     found = differences(load_config(config), plan.config) if config.exists() else []
     if found:
         raise StudyError(f"{plan.folder}: holds a simulation of another config:\n  " + "\n  ".join(found))
-    other = data_differences(_data_there(plan.folder), data_facts(plan.dataset))
+    data = data_facts(plan.dataset)
+    other = data_differences(_data_there(plan.folder), data)
     if other:
         raise StudyError(f"{plan.folder}: holds a simulation of another data set, so take another folder:\n  " + "\n  ".join(other))
+    for finished_cell in read_finished(plan.folder):
+        if finished_cell.cell.arm in plan.arms:
+            finished_cell.check(plan.cell_config(finished_cell.cell.arm, finished_cell.cell.seed), data)
 
 
 def check_baseline(folder: Path, arms: Sequence[str], baseline: str) -> None:
@@ -214,7 +238,7 @@ def _with_cells(listed: Mapping[str, Sequence[str]], plan: Plan) -> dict[str, Se
 
 def _run_trunk(plan: Plan, trunk: Trunk, on_event: OnEvent | None) -> None:
     folder, config = trunk.folder, trunk.config
-    if all(plan.cell_folder(arm, config.seed).exists() for arm in trunk.arms):
+    if all(plan.cell_folder(arm, config.seed).exists() for arm in plan.left(trunk)):
         return
     annotator, images = _hide_pool_labels(plan.dataset, config)
     begun = (folder / "config.yaml").exists()
@@ -244,6 +268,7 @@ def _run_cell(plan: Plan, arm: str, seed: int, trunk: Path, on_event: OnEvent | 
 
     study.run(annotator, oracle=annotator.reveal if needs_oracle(config) else None, on_event=show, on_step=after)
     _judge_self_labels(study, annotator)
+    keep(plan.folder, figures_of(study, arm=arm), data_facts(plan.dataset))
     study.store.close()
 
 
@@ -314,10 +339,6 @@ def _overridden(values: dict[str, Any], overrides: Iterable[str], arm: str) -> S
     return settled(parse_config(values, f"arm {arm}"))
 
 
-def _safe(arm: str) -> str:
-    return "".join(char if char.isalnum() or char in "-_." else "_" for char in arm)
-
-
 def _tagged(arm: str, seed: int, on_event: OnEvent | None) -> Callable[[Event], None]:
     return lambda event: None if on_event is None else on_event((arm, seed, event))
 
@@ -357,7 +378,7 @@ def _run_side_by_side(plan: Plan, workers: Workers, on_event: OnEvent) -> None:
             trunk = waiting.pop(future)
             future.result()
             if trunk is not None:
-                waiting |= {workers.submit(_cell_job, plan, arm, trunk, workers.queue): None for arm in trunk.arms}
+                waiting |= {workers.submit(_cell_job, plan, arm, trunk, workers.queue): None for arm in plan.left(trunk)}
 
 
 def _share_cores(threads: int) -> None:

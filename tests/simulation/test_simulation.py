@@ -18,6 +18,7 @@ from boxwise.records import Phase, Split
 from boxwise.registry import ARMS
 from boxwise.results.cells import cell_of
 from boxwise.results.facts import curve
+from boxwise.results.finished import FINISHED_FILE
 from boxwise.results.training_steps import steps_behind, steps_ratio
 from boxwise.simulation.simulate import Plan, check_baseline, read_simulation, simulate, with_splits
 from boxwise.store import Store
@@ -276,6 +277,7 @@ def test_a_round_of_self_labels_is_judged_once(plan, cells):
     judged = json.loads(path.read_text())
     assert judged.keys() == {"1", "2"}
     path.write_text(json.dumps({"1": "as it was"}))
+    (plan.folder / FINISHED_FILE).unlink()  # a cell that stands there has been judged
     simulate(plan)
     assert json.loads(path.read_text()) == {"1": "as it was", "2": judged["2"]}
     path.write_text(json.dumps(judged))

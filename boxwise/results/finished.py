@@ -1,0 +1,137 @@
+"""Finished cells of a simulation in one file: all that curves and tables are made of, without the studies' weights, labels and images.
+
+`finished.jsonl.gz` lies beside the cells, a line each. A cell that stands in it need not be run again, though its study is on another
+machine or gone, so that many machines or sittings can share one comparison: the files of several are put one behind the other.
+Knows nothing of how cells are run.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from boxwise.artifacts.facts import Round
+from boxwise.config import StudyConfig, differences, parse_config
+from boxwise.data.splits import data_differences
+from boxwise.errors import BoxwiseError, ConfigError, StudyError
+from boxwise.files import locked, replacing
+from boxwise.jsonable import plain
+from boxwise.records import QueryItem, Split
+from boxwise.registry import role_of
+from boxwise.results.facts import Cell
+
+FINISHED_FILE = "finished.jsonl.gz"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished cell, without labels and images, and the `data_facts` of the data set that it was run on."""
+
+    cell: Cell
+    data: Mapping[str, Any]
+
+    def check(self, config: StudyConfig, data: Mapping[str, Any]) -> None:
+        """StudyError with what differs where the cell was run with another config or on another data set. Of weights only names count."""
+        cell = self.cell
+        other = differences(parse_config(cell.config, str(cell.folder)), parse_config(_portable(config.model_dump(mode="json")), cell.arm))
+        other += data_differences(self.data, data)
+        if other:
+            where = cell.folder.parent.parent / FINISHED_FILE
+            raise StudyError(f"{where}: {cell.arm}, seed {cell.seed}, was run otherwise, so take another folder:\n  " + "\n  ".join(other))
+
+
+def keep(folder: Path, cell: Cell, data: Mapping[str, Any]) -> None:
+    """Add a finished cell to the file in `folder`, the simulation's; nothing where it stands in it. data: `data_facts` of its data set."""
+    path, known = folder / FINISHED_FILE, {"arm": cell.arm, "seed": cell.seed}
+    with locked(folder / f".{FINISHED_FILE}.lock", wait=True):
+        if any(found.cell.arm == cell.arm and found.cell.seed == cell.seed for found in read_finished(folder)):
+            return
+        rounds = [
+            {
+                "round": one.round,
+                "steps": {phase.value: facts.to_json() for phase, facts in one.steps.items()},
+                "items": [_item(item) for item in one.items],
+            }
+            for one in cell.rounds
+        ]
+        config = _portable(cell.config)
+        line = {**known, "data": data, "classes": cell.classes, "config": config, "self_labels": cell.self_labels, "rounds": rounds}
+        before = path.read_bytes() if path.exists() else b""
+        with replacing(path) as aside:
+            aside.write_bytes(before + gzip.compress(json.dumps(plain(line)).encode() + b"\n", mtime=0))
+
+
+def read_finished(folder: Path) -> list[Finished]:
+    """The cells of the file in `folder`; of cells that stand in it twice the first, none without the file.
+
+    Raises BoxwiseError for a file that is none of ours or damaged.
+    """
+    path = folder / FINISHED_FILE
+    if not path.exists():
+        return []
+    found: dict[tuple[str, int], Finished] = {}
+    try:
+        for line in gzip.decompress(path.read_bytes()).splitlines():
+            one = _read(json.loads(line), folder)
+            found.setdefault((one.cell.arm, one.cell.seed), one)
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
+        raise BoxwiseError(
+            f"{path}: expected lines of finished cells as boxwise writes them, found a file that is damaged or none ({error}). "
+            "Remove it: cells whose studies lie beside it are written down again, others have to be run again."
+        ) from None
+    except ConfigError as error:
+        raise BoxwiseError(f"{path}: {error}") from None
+    return list(found.values())
+
+
+def _read(line: Mapping[str, Any], folder: Path) -> Finished:
+    rounds = tuple(Round.from_json(one["round"], one["steps"], tuple(map(_read_item, one["items"]))) for one in line["rounds"])
+    arm, seed = str(line["arm"]), int(line["seed"])
+    cell = Cell(
+        arm=arm,
+        seed=seed,
+        folder=folder / "cells" / cell_name(arm, seed),
+        config=line["config"],
+        classes=tuple(line["classes"]),
+        rounds=rounds,
+        role=role_of(arm, parse_config(line["config"], arm)),
+        self_labels=line["self_labels"],
+    )
+    return Finished(cell, line["data"])
+
+
+def cell_name(arm: str, seed: int) -> str:
+    """The folder of a cell's study below `cells/`."""
+    return "".join(char if char.isalnum() or char in "-_." else "_" for char in arm) + f"_seed{seed}"
+
+
+def _item(item: QueryItem) -> dict[str, Any]:
+    """The fields that say something."""
+    usual = QueryItem(item.image_id, item.utility)
+    named = {each.name: getattr(item, each.name) for each in fields(item)}
+    return {name: value for name, value in named.items() if name in ("image_id", "utility") or value != getattr(usual, name)}
+
+
+def _read_item(found: Mapping[str, Any]) -> QueryItem:
+    known = dict(found)
+    if "split" in known:
+        known["split"] = Split(known["split"])
+    if isinstance(known.get("box_ids"), Sequence):
+        known["box_ids"] = tuple(known["box_ids"])
+    return QueryItem(**known)
+
+
+def _portable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A config in which files of weights have their names alone: another machine has them elsewhere."""
+    return {key: _named(key, value) for key, value in values.items()}
+
+
+def _named(key: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _portable(value)
+    return Path(value).name if key.endswith("weights") and isinstance(value, str) and value else value

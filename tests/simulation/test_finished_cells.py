@@ -1,0 +1,132 @@
+"""Cells that are finished on another machine, or whose studies are gone: they are not run again, and tables say the same."""
+
+import gzip
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from boxwise.config import load_config
+from boxwise.errors import BoxwiseError, StudyError
+from boxwise.results.files import result_rows
+from boxwise.results.finished import FINISHED_FILE, keep, read_finished
+from boxwise.simulation.outlook import outlooks
+from boxwise.simulation.simulate import Plan, read_simulation, simulate
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def ran(digits, tiny_overrides, tmp_path_factory, made_once):
+    """The plan of one arm and two seeds, and a folder where it has been run."""
+    plan = Plan(digits, load_config(None, [*tiny_overrides, "budget.rounds=1"]), ("random",), (0, 1), tmp_path_factory.mktemp("ran"))
+    return plan, made_once("ran_elsewhere", lambda folder: simulate(replace(plan, folder=folder)))
+
+
+@pytest.fixture
+def plan(ran, tmp_path):
+    """The same plan in a folder with nothing but the file of finished cells."""
+    there, folder = ran
+    shutil.copy(folder / FINISHED_FILE, tmp_path)
+    return replace(there, folder=tmp_path)
+
+
+def rewritten(folder, change):
+    """The file with each line changed."""
+    lines = [json.loads(line) for line in gzip.decompress((folder / FINISHED_FILE).read_bytes()).splitlines()]
+    for line in lines:
+        change(line)
+    (folder / FINISHED_FILE).write_bytes(b"".join(gzip.compress(json.dumps(line).encode() + b"\n") for line in lines))
+
+
+def test_are_not_run_again_and_give_the_same_figures(plan, ran):
+    (left,) = outlooks([plan])
+    assert (left.cells, left.unfinished, dict(left.trainings)) == (2, 0, {})
+    events = []
+    cells = simulate(plan, on_event=events.append)
+    assert not events and not (plan.folder / "cells").exists()
+    assert result_rows(cells) == result_rows(read_simulation(ran[1])) != []
+    here, there = (cells[1], read_simulation(ran[1])[1])
+    assert [one.items for one in here.rounds] == [one.items for one in there.rounds]
+    assert (here.role, here.classes, here.self_labels, here.rounds) == (there.role, there.classes, there.self_labels, there.rounds)
+
+
+def test_others_are_run_beside_them_and_join_the_file(plan):
+    more = replace(plan, arms=("random", "k_center"), seeds=(0,))
+    assert outlooks([more])[0].unfinished == 1
+    random, other = simulate(more, jobs=2)
+    assert not random.labels and other.labels and not random.folder.exists() and other.folder.exists()
+    assert random.rounds[0].evaluate == other.rounds[0].evaluate  # the first round, made anew here, is the same for both
+    assert {(one.cell.arm, one.cell.seed) for one in read_finished(plan.folder)} == {("random", 0), ("random", 1), ("k_center", 0)}
+
+
+def test_a_study_that_is_there_is_read_with_its_labels_and_one_that_is_not_in_the_file_joins_it(ran, tmp_path):
+    plan = replace(ran[0], folder=shutil.copytree(ran[1], tmp_path / "whole"))
+    (plan.folder / FINISHED_FILE).unlink()
+    events = []
+    assert all(cell.labels for cell in simulate(plan, on_event=events.append))
+    assert [one.cell.seed for one in read_finished(plan.folder)] == [0, 1] and not events
+    before = (plan.folder / FINISHED_FILE).read_bytes()
+    simulate(plan)
+    assert (plan.folder / FINISHED_FILE).read_bytes() == before
+
+
+def test_one_that_was_left_half_way_here_counts_as_it_ended_elsewhere(plan):
+    class KilledError(Exception):
+        pass
+
+    def kill(message):
+        if message[2].finished and message[2].round == 1:
+            raise KilledError
+
+    finished = (plan.folder / FINISHED_FILE).read_bytes()
+    (plan.folder / FINISHED_FILE).unlink()
+    with pytest.raises(KilledError):
+        simulate(plan, on_event=kill)
+    assert not read_simulation(plan.folder)[0].finished
+    (plan.folder / FINISHED_FILE).write_bytes(finished)
+    assert all(cell.finished for cell in read_simulation(plan.folder)) and all(cell.finished for cell in simulate(plan))
+
+
+def test_files_of_several_machines_are_put_one_behind_the_other(plan):
+    halves = [plan.folder / "one", plan.folder / "other"]
+    for folder, found in zip(halves, read_finished(plan.folder), strict=True):
+        folder.mkdir()
+        keep(folder, found.cell, found.data)
+    together = b"".join((folder / FINISHED_FILE).read_bytes() for folder in (*halves, halves[0]))
+    (plan.folder / FINISHED_FILE).write_bytes(together)
+    assert [found.cell.seed for found in read_finished(plan.folder)] == [0, 1]
+
+
+class TestRefusals:
+    def test_another_config_or_data_set(self, plan):
+        other = plan.config.model_copy(update={"budget": plan.config.budget.model_copy(update={"rounds": 2})})
+        with pytest.raises(StudyError, match=rf"{FINISHED_FILE}: random, seed 0, was run otherwise(.|\n)*budget.rounds: 1 != 2"):
+            simulate(replace(plan, config=other))
+        rewritten(plan.folder, lambda line: line["data"].update(images=61))
+        with pytest.raises(StudyError, match="images: 61 there, 60 given"):
+            simulate(plan)
+
+    def test_files_of_weights_may_lie_elsewhere(self, plan):
+        rewritten(plan.folder, lambda line: line["config"]["detector"].update(weights="yolox.pth"))
+        finished, _ = read_finished(plan.folder)
+
+        def with_weights(path):
+            config = plan.cell_config("random", 0)
+            return config.model_copy(update={"detector": config.detector.model_copy(update={"weights": plan.folder / path})})
+
+        finished.check(with_weights("here/yolox.pth"), finished.data)
+        with pytest.raises(StudyError, match=r"detector.weights: 'yolox.pth' != 'other.pth'"):
+            finished.check(with_weights("here/other.pth"), finished.data)
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"no archive", gzip.compress(b"[]\n"), gzip.compress(b'{"arm": "random"}\n'), None],
+        ids=["other", "list", "no cell", "cut"],
+    )
+    def test_a_damaged_file_is_one_message(self, plan, content):
+        path = plan.folder / FINISHED_FILE
+        path.write_bytes(path.read_bytes()[:-50] if content is None else content)
+        with pytest.raises(BoxwiseError, match=f"{FINISHED_FILE}: expected lines of finished cells"):
+            simulate(plan)
