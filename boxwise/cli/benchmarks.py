@@ -83,8 +83,11 @@ class _Left:
     """Says after each training how many are done, and how long the others take."""
 
     def begin(self, plans: Sequence[Plan]) -> None:
+        from boxwise.cli.simulations import say_what_is_elsewhere
         from boxwise.simulation.outlook import Countdown, outlooks
 
+        for folder in dict.fromkeys(plan.folder for plan in plans):
+            say_what_is_elsewhere(folder)
         left = zip(plans, outlooks(plans), strict=True)
         self._left = Countdown({(plan.folder.name, *key): each for plan, known in left for key, each in known.trainings.items()})
 

@@ -89,6 +89,7 @@ def _simulate(plan: Plan, *, jobs: int, on: str | None = None, baseline: str) ->
     from boxwise.report.tensorboard import write_events
     from boxwise.simulation.simulate import read_simulation, simulate
 
+    say_what_is_elsewhere(plan.folder)
     with cluster_on(on) as cluster, Watch() as watch:
         cells = simulate(
             plan, jobs=jobs, cluster=cluster, on_event=lambda message: watch.event(message[2], f"{message[0]} seed {message[1]} ")
@@ -97,6 +98,16 @@ def _simulate(plan: Plan, *, jobs: int, on: str | None = None, baseline: str) ->
         write_events(plan.folder / "tensorboard" / cell.folder.name, cell)
     cells = read_simulation(plan.folder, known=cells)
     say(f"Report: {write_simulation_report(plan.folder, cells, baseline=baseline)}")
+
+
+def say_what_is_elsewhere(folder: Path) -> None:
+    """Which cells of a simulation are not run, since they are finished without their studies being there."""
+    from boxwise.cli.console import note
+    from boxwise.results.finished import FINISHED_FILE, without_study
+
+    if cells := without_study(folder):
+        known = plural(len(cells), "cell")
+        note(f"{folder / FINISHED_FILE}: {known} finished elsewhere, not run again and shown without pictures.")
 
 
 def write_simulation_report(folder: Path, cells: Sequence[Cell], *, baseline: str) -> Path:

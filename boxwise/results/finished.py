@@ -89,6 +89,11 @@ def read_finished(folder: Path) -> list[Finished]:
     return list(found.values())
 
 
+def without_study(folder: Path) -> list[Cell]:
+    """The cells of the file whose studies are not in `folder`."""
+    return [found.cell for found in read_finished(folder) if not found.cell.folder.exists()]
+
+
 def _read(line: Mapping[str, Any], folder: Path) -> Finished:
     rounds = tuple(Round.from_json(one["round"], one["steps"], tuple(map(_read_item, one["items"]))) for one in line["rounds"])
     arm, seed = str(line["arm"]), int(line["seed"])

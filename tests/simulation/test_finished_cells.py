@@ -1,13 +1,16 @@
 """Cells that are finished on another machine, or whose studies are gone: they are not run again, and tables say the same."""
 
+import csv
 import gzip
 import json
 import shutil
+import sys
 from dataclasses import replace
 
 import pytest
 
-from boxwise.config import load_config
+from boxwise.cli import main
+from boxwise.config import dump_config, load_config
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.results.files import result_rows
 from boxwise.results.finished import FINISHED_FILE, keep, read_finished
@@ -97,6 +100,20 @@ def test_files_of_several_machines_are_put_one_behind_the_other(plan):
     together = b"".join((folder / FINISHED_FILE).read_bytes() for folder in (*halves, halves[0]))
     (plan.folder / FINISHED_FILE).write_bytes(together)
     assert [found.cell.seed for found in read_finished(plan.folder)] == [0, 1]
+
+
+def test_the_command_says_so_and_its_report_has_the_figures_without_pictures(plan, ran, digits_folder, tmp_path, monkeypatch, capsys):
+    config = tmp_path / "as_run.yaml"
+    config.write_text(dump_config(plan.config))
+    command = ("simulate", "--data", digits_folder, "--config", config, "--arms", "random", "--seeds", "2", "--out", plan.folder)
+    monkeypatch.setattr(sys, "argv", ["boxwise", *map(str, command)])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main()
+    assert f"{FINISHED_FILE}: 2 cells finished elsewhere, not run again" in capsys.readouterr().err
+    assert not (plan.folder / "cells").exists() and (plan.folder / "report.html").exists()
+    with (plan.folder / "results.csv").open() as file:
+        shown = [float(row["test_ap"]) for row in csv.DictReader(file)]
+    assert shown == [pytest.approx(one.metrics("test")["ap"]) for cell in read_simulation(ran[1]) for one in cell.evaluated("test")]
 
 
 class TestRefusals:
