@@ -1,4 +1,4 @@
-"""A training of a real detector as one of several processes, for torchrun: fit_textures.py IMAGES RESULT PIECES [--slow]."""
+"""A training of a real detector as one of several processes: fit_textures.py IMAGES RESULT PIECES [--slow]."""
 
 import os
 import sys
@@ -52,7 +52,6 @@ def fit(images: Path, *, pieces: int = 1, checkpoint: Path | None = None, slow: 
 def main() -> None:
     torch.set_num_threads(1)
     result, rank = sys.argv[2], os.environ["RANK"]
-    Path(f"{result}{rank}.pid").write_text(str(os.getpid()))
     losses = fit(Path(sys.argv[1]), pieces=int(sys.argv[3]), checkpoint=Path(f"{result}.pt"), slow="--slow" in sys.argv)
     torch.save(losses, f"{result}{rank}")
 

@@ -1,15 +1,23 @@
-"""Real processes under torchrun with gloo against one process: same batches, same losses, same weights, also where one is killed."""
+"""Real processes that train together by gloo against one process: same batches, losses and weights, also where one is killed.
+
+torchrun starts those of the fixture `ranks`; the others are forked and find each other by the variables that torchrun sets, which saves
+its own imports and those of each rank, five seconds a process.
+"""
 
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from time import monotonic, sleep
 
 import fit_dots
 import fit_textures
+import processes
 import pytest
 import torch
 from dot_network import dot_samples
@@ -59,23 +67,40 @@ def test_a_finished_checkpoint_gives_every_rank_the_same_weights_again(ranks):
         assert all(torch.equal(found["norm"][name], found["resumed"][name]) for name in found["norm"])
 
 
-def torchrun(world: int, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world), fit_textures.__file__]
-    return subprocess.Popen(
-        [*command, *map(str, arguments)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def free_port() -> int:
+    """A port that the system gives to nobody who asks for any."""
+    while True:
+        with socket.socket() as tried:
+            port = random.randrange(20_000, 32_000)
+            if tried.connect_ex(("127.0.0.1", port)):
+                return port
 
 
-def losses_of(world: int, *arguments: object) -> list[list[float]]:
+def together(world: int, images: Path, result: Path, *arguments: object) -> list[BaseProcess]:
+    """Processes that train as the ranks of one training; what each says is in `result` with its rank and ".log"."""
+    group = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
+    return [
+        processes.start(
+            fit_textures.__file__, images, result, *arguments, err=f"{result}{rank}.log", env=os.environ | group | {"RANK": str(rank)}
+        )
+        for rank in range(world)
+    ]
+
+
+def ended(running: list[BaseProcess], result: Path) -> list[int | None]:
+    """The exit code of each; fails with what they said where one does not end."""
+    for process in running:
+        process.join(300)
+    codes = [process.exitcode for process in running]
+    assert None not in codes, [Path(f"{result}{rank}.log").read_text() for rank in range(len(codes))]
+    return codes
+
+
+def losses_of(world: int, images: Path, result: Path, *arguments: object) -> list[list[float]]:
     """The loss of every step that each rank has seen."""
-    running = torchrun(world, *arguments)
-    out, _ = running.communicate(timeout=300)
-    assert running.returncode == 0, out
-    return [torch.load(f"{arguments[1]}{rank}", weights_only=True) for rank in range(world)]
+    codes = ended(together(world, images, result, *arguments), result)
+    assert codes == [0] * world, [Path(f"{result}{rank}.log").read_text() for rank in range(world)]
+    return [torch.load(f"{result}{rank}", weights_only=True) for rank in range(world)]
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +129,14 @@ def test_a_batch_in_pieces_is_the_batch(textures, one_process, pieces):
 
 
 def test_a_training_goes_on_after_a_killed_rank(textures, one_process, tmp_path):
-    running = torchrun(2, textures, tmp_path / "rank", 1, "--slow")
+    running = together(2, textures, tmp_path / "rank", 1, "--slow")
     deadline = monotonic() + 120
     while not (tmp_path / "rank.pt").exists():
-        assert running.poll() is None and monotonic() < deadline
+        assert all(process.is_alive() for process in running) and monotonic() < deadline
         sleep(0.01)
-    os.kill(int((tmp_path / "rank1.pid").read_text()), signal.SIGKILL)
-    running.communicate(timeout=120)
-    assert running.returncode != 0 and not (tmp_path / "rank0").exists()
+    running[1].kill()
+    left, killed = ended(running, tmp_path / "rank")
+    assert killed == -signal.SIGKILL and left != 0 and not (tmp_path / "rank0").exists()
     begun = torch.load(tmp_path / "rank.pt", weights_only=True)["state"]["position"]["step"]
     assert 0 < begun < fit_textures.STEPS
     shutil.copy(tmp_path / "rank.pt", tmp_path / "alone.pt")
