@@ -19,7 +19,8 @@ from boxwise.evaluation.confusion import confusion_matrix
 from boxwise.evaluation.voc_average_precision import voc_average_precision
 
 NAN = float("nan")
-_AREAS = {"all": [0.0, 1e10], "small": [0.0, 32.0**2], "medium": [32.0**2, 96.0**2], "large": [96.0**2, 1e10]}
+ALL_AREAS = {"all": [0.0, 1e10]}
+_AREAS = {**ALL_AREAS, "small": [0.0, 32.0**2], "medium": [32.0**2, 96.0**2], "large": [96.0**2, 1e10]}
 
 
 @dataclass(frozen=True)
@@ -75,22 +76,22 @@ def coco_metrics(
     Raises ValueError for predictions of an image that has no entry in `truths`, without scores, or with labels beyond `classes`.
     """
     _check(predictions, truths, len(classes))
-    areas = _AREAS if details else {"all": _AREAS["all"]}
+    areas = _AREAS if details else ALL_AREAS
     precision = _precision(predictions, truths, classes, areas)
-    by_class = _ap_by_class(precision[..., 0])
-    by_class50 = _ap_by_class(precision[:1, ..., 0])
+    by_class = ap_by_class(precision[..., 0])
+    by_class50 = ap_by_class(precision[:1, ..., 0])
     metrics = Metrics(
         images=len(truths),
         boxes=sum(_countable(truth) for truth in truths.values()),
-        ap=_mean(by_class),
-        ap50=_mean(by_class50),
-        ap75=_mean(_ap_by_class(precision[5:6, ..., 0])),
+        ap=mean_of_known(by_class),
+        ap50=mean_of_known(by_class50),
+        ap75=mean_of_known(ap_by_class(precision[5:6, ..., 0])),
         per_class={name: {"AP": float(ap), "AP50": float(ap50)} for name, ap, ap50 in zip(classes, by_class, by_class50, strict=True)},
     )
     if not details:
         return metrics
     voc = voc_average_precision(predictions, truths, classes)
-    small, medium, large = (_mean(_ap_by_class(precision[..., size])) for size in (1, 2, 3))
+    small, medium, large = (mean_of_known(ap_by_class(precision[..., size])) for size in (1, 2, 3))
     return replace(
         metrics,
         ap_small=small,
@@ -122,6 +123,20 @@ def _precision(
     """COCO's precision; float64 [10 IoUs, 101 recalls, C, areas], -1 where a class has no truth."""
     if not truths or not classes:
         return np.full((10, 101, len(classes), len(areas)), -1.0)
+    evaluation = matched(predictions, truths, classes, areas)
+    evaluation.accumulate()
+    accumulated = evaluation.eval
+    assert accumulated is not None  # accumulate() has run
+    return np.asarray(accumulated["precision"], np.float64)[..., 0]
+
+
+def matched(
+    predictions: Mapping[str, Boxes],
+    truths: Mapping[str, Boxes],
+    classes: tuple[str, ...],
+    areas: Mapping[str, list[float]] = ALL_AREAS,
+) -> COCOeval:
+    """COCO's matches of every image and class; the images are numbered from 1 on in the order of their ids, and so are the classes."""
     number = {image_id: index for index, image_id in enumerate(sorted(truths), start=1)}
     truth = _truth_table(truths, number, classes)
     evaluation = COCOeval(truth, truth.load_res(_detection_rows(predictions, number)), "bbox")
@@ -131,10 +146,7 @@ def _precision(
     evaluation.params.area_rng = list(areas.values())
     evaluation.params.area_rng_lbl = list(areas)
     evaluation.evaluate()
-    evaluation.accumulate()
-    accumulated = evaluation.eval
-    assert accumulated is not None  # accumulate() has run
-    return np.asarray(accumulated["precision"], np.float64)[..., 0]
+    return evaluation
 
 
 def _truth_table(truths: Mapping[str, Boxes], number: Mapping[str, int], classes: tuple[str, ...]) -> COCO:
@@ -176,13 +188,14 @@ def _countable(truth: Boxes) -> int:
     return len(truth) - int(_flags(truth.crowd, len(truth)).sum())
 
 
-def _ap_by_class(precision: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over IoUs and recalls of [IoUs, 101, C]; NaN for a class without truth."""
+def ap_by_class(precision: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean over IoUs and recalls of [..., IoUs, 101, C]; NaN for a class without truth."""
     known = np.where(precision < 0, np.nan, precision)
-    return known.mean(axis=(0, 1))
+    return known.mean(axis=(-3, -2))
 
 
-def _mean(values: NDArray[np.float64]) -> float:
+def mean_of_known(values: NDArray[np.float64]) -> float:
+    """The mean of those that are not NaN; NaN where none is."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else NAN
 

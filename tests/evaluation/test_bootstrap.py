@@ -5,7 +5,7 @@ import pytest
 
 from boxwise.boxes import Boxes
 from boxwise.evaluation.average_precision import coco_metrics
-from boxwise.evaluation.bootstrap import ap_intervals
+from boxwise.evaluation.bootstrap import ap_intervals, drawn_aps
 
 CLASSES = ("cat",)
 
@@ -49,3 +49,23 @@ def test_is_the_same_again_and_nothing_where_nothing_can_be_said():
     assert ap_intervals(*found_and_true(1, share=1), CLASSES) == {}
     empty = {name: Boxes.empty() for name in "abc"}
     assert ap_intervals(empty, empty, CLASSES) == {}
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_each_draw_has_the_ap_of_the_images_drawn_to_the_last_bit(classes):
+    """Among images with crowd regions, without objects, without detections, and with equal scores in several of them."""
+    rng, names = np.random.default_rng(classes), tuple("abc"[:classes])
+
+    def boxes(count, **columns):
+        corners = rng.integers(0, 4, (count, 2)) * 10.0
+        return Boxes(np.hstack([corners, corners + rng.integers(2, 5, (count, 2)) * 10]), rng.integers(0, classes, count), **columns)
+
+    truths = {f"{number:02}": boxes(number % 4, crowd=rng.random(number % 4) < 0.2) for number in range(20)}
+    found = {name: boxes(9, scores=rng.integers(1, 5, 9).astype(np.float32) / 4) for name in list(truths)[::2]}
+    rows = rng.integers(0, 20, (40, 20))
+    rows[0] = 0  # an image without objects, again and again
+    for row, drawn in zip(rows.tolist(), drawn_aps(found, truths, names, rows), strict=True):
+        copies = {f"{place:02}": f"{image:02}" for place, image in enumerate(row)}
+        again = {place: found[name] for place, name in copies.items() if name in found}
+        metrics = coco_metrics(again, {place: truths[name] for place, name in copies.items()}, names, details=False)
+        assert np.array_equal(drawn, [metrics.ap, metrics.ap50], equal_nan=True)
