@@ -218,9 +218,11 @@ class ImageIndex:
         self._address, self.folder = folder, Path(folder)
         self.paths = below(folder) if not is_local(folder) or is_folder(self.folder) else {}
         self._by_stem: dict[str, list[str]] = defaultdict(list)
+        self._by_last_stem: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for image_id in self.paths:
             self._by_stem[stem_of(image_id)].append(image_id)
+            self._by_last_stem[PurePosixPath(image_id).stem].append(image_id)
             self._by_name[PurePosixPath(image_id).name].append(image_id)
 
     def __str__(self) -> str:
@@ -234,6 +236,11 @@ class ImageIndex:
         """The image called `stem` apart from its suffix; of several the one that `file_name` names."""
         found = self._by_stem.get(stem, [])
         return found[0] if len(found) == 1 else next((i for i in found if PurePosixPath(i).name == file_name), None)
+
+    def below_with_stem(self, stem: str) -> str | None:
+        """The only image of that stem, whatever folder it lies in."""
+        found = self._by_last_stem.get(stem, [])
+        return found[0] if len(found) == 1 else None
 
     def ending_in(self, tail: str, split: Split | None = None) -> str | None:
         """The image that a label file calls `tail`: its id, with or without this folder's own name, or the end of one path alone.

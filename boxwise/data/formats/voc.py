@@ -243,7 +243,7 @@ def _set_files(folder: Path) -> list[tuple[Path, Split]]:
 def _listed_id(entry: str, index: ImageIndex) -> str | None:
     """The image that a line of a set file names: with or without suffix, alone or followed by VOC's -1/0/1 column."""
     for name in (entry, entry.split(" ")[0]):
-        image_id = name if name in index.paths else index.with_stem(name)
+        image_id = name if name in index.paths else index.with_stem(name) or index.below_with_stem(name)
         if image_id is not None:
             return image_id
     return None

@@ -71,6 +71,21 @@ def test_splits_come_from_the_set_files(root: Path, lists: dict[str, str], expec
     assert {i.image_id[0]: i.split for i in Voc().read(root).images} == expected
 
 
+def test_set_files_know_the_images_of_a_folder_above_theirs(root: Path) -> None:
+    _put(root, _xml(_object()))
+    _sets(root, train="a\nb\n", test="c\n")
+    read = Voc().read(root, str(root))
+    found = {i.image_id: i.split for i in read.images}
+    assert found == {"JPEGImages/a.png": "train", "JPEGImages/b.png": "train", "JPEGImages/c.png": "test"}
+    assert not any(finding.quarantined for finding in read.findings)
+
+
+def test_a_listed_name_that_two_folders_have_is_neither(root: Path) -> None:
+    write_image(np.full((30, 40, 3), 9, np.uint8), root / "more" / "a.png")
+    _sets(root, train="a\n")
+    assert any("lists 'a'. Expected an image" in finding.message for finding in Voc().read(root, str(root)).findings)
+
+
 def test_an_image_in_train_and_test_is_kept_from_training(root: Path) -> None:
     _sets(root, train="a\n", test="a\n")
     read = Voc().read(root)
