@@ -133,7 +133,7 @@ def _to_review(opened: Study, name: str, out: Path | None, format_name: str) -> 
 
 def _state(opened: Study) -> dict[str, Any]:
     """What `status` says, by name."""
-    from boxwise.records import Split
+    from boxwise.records import Phase, Split
 
     number, phase = opened.position
     train, waiting = opened.labour(Split.TRAIN), list(opened.unanswered().image_ids)
@@ -149,7 +149,7 @@ def _state(opened: Study) -> dict[str, Any]:
         "test": opened.image_count(Split.TEST),
         "quarantined": len(opened.quarantined()),
         "waiting": waiting,
-        "seconds_left": _seconds_left(opened.rounds(), number, opened.config.budget.rounds),
+        "seconds_left": None if phase is Phase.DONE else _seconds_left(opened.rounds(), number, opened.config.budget.rounds),
         "command": _next_command(opened, bool(waiting)),
     }
 
@@ -187,7 +187,12 @@ def _next_command(opened: Study, waiting: bool) -> str:
 
     folder = opened.folder
     if opened.position[1] is Phase.DONE:
-        return f"boxwise run {folder} --rounds N for more rounds, or boxwise export {folder} DIR for the labels"
+        more = (
+            f"run {folder} --rounds N for more rounds"
+            if opened.pool_size()
+            else f"add {folder} --images DIR, since no image is left to label"
+        )
+        return f"boxwise {more}, or boxwise export {folder} DIR for the labels"
     return f"boxwise label {folder}, or boxwise query {folder} and boxwise import {folder} LABELS" if waiting else f"boxwise run {folder}"
 
 
