@@ -170,7 +170,10 @@ def check_plan(plan: Plan) -> None:
     config = plan.folder / "config.yaml"
     found = differences(load_config(config), plan.config) if config.exists() else []
     if found:
-        raise StudyError(f"{plan.folder}: holds a simulation of another config:\n  " + "\n  ".join(found))
+        raise StudyError(
+            f"{plan.folder}: holds a simulation of another config (there != given); give its settings or another folder:\n  "
+            + "\n  ".join(found)
+        )
     data = data_facts(plan.dataset)
     other = data_differences(_data_there(plan.folder), data)
     if other:
