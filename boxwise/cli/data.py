@@ -64,8 +64,8 @@ def doctor(
 ) -> None:
     """Check the machine, a data set or a study.
 
-    Of a data set: counts, every fault of images and labels, near-duplicates across splits, and labels that look wrong. Exit code 1 when
-    there are faults.
+    Of the machine: versions, devices, and the methods that installed packages add. Of a data set: counts, every fault of images and labels,
+    near-duplicates across splits, and labels that look wrong. Exit code 1 when there are faults.
     """
     from boxwise.cli.console import reading, say
     from boxwise.data.addresses import given, is_local
@@ -103,11 +103,20 @@ def doctor(
 def _doctor_machine() -> None:
     from boxwise.cli.console import say
     from boxwise.detectors.decoding import jpeg_decoder
+    from boxwise.registry import KINDS
     from boxwise.runtime import environment
 
     for name, value in environment().items():
         say(f"{name}: {value}")
     say(f"jpeg_decoder: {jpeg_decoder()}")
+    for kind, methods in KINDS.items():
+        for name, package in methods.packages().items():
+            say(f"{kind}: {name} of the package {package}")
+    faults = [fault for methods in KINDS.values() for fault in methods.faults()]
+    for fault in faults:
+        say(f"fault: {fault}")
+    if faults:
+        raise typer.Exit(1)
 
 
 def _print_counts(path: str, dataset: Dataset, examined: Examination) -> None:

@@ -21,9 +21,11 @@ def methods(
 ) -> None:
     """List detectors, scorers, strategies, policies and embedders.
 
-    What each is, its paper, what it needs, and what it costs beyond the pool pass.
+    What each is, its paper, what it needs, and what it costs beyond the pool pass; of one by its name, its options too. Those of installed
+    packages are among them; exit code 1 when there are some that cannot be used.
     """
     from boxwise.cli.console import say_json
+    from boxwise.registry import KINDS
 
     found = _found(which)
     if as_json:
@@ -34,6 +36,10 @@ def methods(
     else:
         for kind, names in found.items():
             _describe(kind, names[0])
+    if faults := [fault for kind in found for fault in KINDS[kind].faults()] if which is None or which in found else []:
+        for fault in faults:
+            typer.echo(f"Error: {fault}", err=True)
+        raise typer.Exit(1)
 
 
 def _found(which: str | None) -> dict[str, list[str]]:
@@ -42,10 +48,10 @@ def _found(which: str | None) -> dict[str, list[str]]:
     from boxwise.registry import KINDS
 
     if which is None or which in KINDS:
-        return {kind: list(methods) for kind, methods in KINDS.items() if which in (None, kind)}
+        return {kind: list(methods.loaded()) for kind, methods in KINDS.items() if which in (None, kind)}
     having = {kind: [which] for kind, methods in KINDS.items() if which in methods}
     if not having:
-        raise BoxwiseError(unknown("kind or method", which, [*KINDS, *(name for methods in KINDS.values() for name in methods)]))
+        raise BoxwiseError(unknown("kind or method", which, {*KINDS, *(name for methods in KINDS.values() for name in methods)}))
     return having
 
 

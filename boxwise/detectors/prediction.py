@@ -16,6 +16,7 @@ from boxwise.boxes import Boxes
 from boxwise.data.addresses import Address
 from boxwise.data.image_store import prefetch
 from boxwise.detectors.base import Detector
+from boxwise.detectors.checked import detections_of
 from boxwise.detectors.decoding import pixels_of
 from boxwise.detectors.loading import ahead, batch_of, image_batches
 from boxwise.errors import ImageError
@@ -36,7 +37,7 @@ def predict(
     batches = image_batches(images, detector.input, batch=batch, workers=workers, on_unreadable=unreadable.__setitem__)
     for image_batch in batches:
         view = detector.view(image_batch)
-        found |= {record.image_id: boxes for record, boxes in zip(image_batch.records, detector.detections(view), strict=True)}
+        found |= {record.image_id: boxes for record, boxes in zip(image_batch.records, detections_of(detector, view), strict=True)}
         if progress is not None:
             progress(len(found) + len(unreadable), len(images))
     return found, unreadable
@@ -62,7 +63,7 @@ def detect(
         if tensors:
             records = [ImageRecord(name, name, pixels.shape[2], pixels.shape[1]) for name, pixels in tensors]
             view = detector.view(batch_of(records, [pixels for _, pixels in tensors], detector.input))
-            yield from zip(records, detector.detections(view), strict=True)
+            yield from zip(records, detections_of(detector, view), strict=True)
 
 
 def _loaded_chunk(images: Sequence[Address | PillowImage | np.ndarray], chunk: range) -> list[tuple[str, Tensor | ImageError]]:

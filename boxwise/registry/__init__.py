@@ -18,6 +18,7 @@ from boxwise.registry.building import (
     strategy_of,
 )
 from boxwise.registry.checking import check, needs_of, needs_oracle, options_of, role_of, scorer_options, settled
+from boxwise.registry.faults import faults_of_packages
 from boxwise.registry.methods import Method, Methods, Role
 from boxwise.registry.tables import CAPABILITIES, DETECTORS, EMBEDDERS, KINDS, NEEDS, POLICIES, SCORERS, STRATEGIES
 
@@ -42,6 +43,7 @@ __all__ = [
     "check",
     "cold_start_of",
     "embedder_of",
+    "faults_of_packages",
     "go_on_from",
     "load_detector",
     "needs_of",

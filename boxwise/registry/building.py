@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from boxwise.annotation.class_change import Renamed, now_called
 from boxwise.config import ColdStartConfig, DetectorConfig, EmbeddingConfig, PolicyConfig, ScorerConfig, StrategyConfig
-from boxwise.errors import named
+from boxwise.errors import BoxwiseError, ConfigError, named
 from boxwise.registry.checking import options_of, scorer_options
+from boxwise.registry.methods import Methods
 from boxwise.registry.tables import DETECTORS, EMBEDDERS, POLICIES, SCORERS, STRATEGIES
+from boxwise.strategies.checked import Checked
 from boxwise.strategies.near_duplicates import WithoutNearDuplicates
 
 Device = Any  # a torch.device; torch is not imported here
@@ -44,15 +46,29 @@ def cold_start_of(config: ColdStartConfig, options: StrategyConfig) -> Strategy:
 
 
 def policy_of(config: PolicyConfig) -> Policy:
-    method = named("policy", POLICIES, config.name)
-    policy: Policy = method.load()(**dict(options_of(config, method)))
+    policy: Policy = _built(POLICIES, config.name, **dict(options_of(config, named("policy", POLICIES, config.name))))
     return policy
 
 
 def _strategy(config: StrategyConfig, name: str) -> Strategy:
-    method = named("strategy", STRATEGIES, name)
-    strategy: Strategy = method.load()(**dict(options_of(config, method, name)))
-    return strategy
+    options = options_of(config, named("strategy", STRATEGIES, name), name)
+    return Checked(_built(STRATEGIES, name, **dict(options)), name)
+
+
+def _built(methods: Methods, name: str, *given: Any, **options: Any) -> Any:
+    """What builds the method `name`, called; ConfigError that says what went wrong with one of an installed package."""
+    package = methods.package_of(name)
+    try:
+        return methods[name].load()(*given, **options)
+    except (BoxwiseError, OSError):
+        raise
+    except Exception as error:  # a package may raise anything, at import too
+        if package is None:
+            raise
+        raise ConfigError(
+            f"{methods.kind} {name} of the package {package} cannot be built: {type(error).__name__}: {error}. It is called "
+            "as `Method` says, with its options; boxwise.testing has its suite."
+        ) from error
 
 
 def scorer_of(
@@ -76,22 +92,23 @@ def scorer_of(
     from boxwise.detectors.input import InputSpec
     from boxwise.scorers.building import Circumstances
 
-    method = named("scorer", SCORERS, config.name)
+    options = scorer_options(config)
     given = Circumstances(config, device, spec or InputSpec(320), truths, tuple(members), weights, progress)
-    scorer: Scorer = method.load()(scorer_options(config), given)
+    scorer: Scorer = _built(SCORERS, config.name, options, given)
     return scorer
 
 
 def embedder_of(config: EmbeddingConfig, name: str, given: Seen) -> Embedder:
     """The embedder `name`, with its options from the embedders' section. ConfigError for an unknown name."""
     method = named("embedding", EMBEDDERS, name)
-    embedder: Embedder = method.load()(options_of(config, method, name), given)
+    embedder: Embedder = _built(EMBEDDERS, name, options_of(config, method, name), given)
     return embedder
 
 
 def build_detector(classes: Sequence[str], config: DetectorConfig, *, seed: int, device: Device) -> Any:
     """The detector that `config` names, with its first weights: a `Detector`, see detectors/base.py."""
-    return named("detector", DETECTORS, config.name).load()(classes, config, seed=seed, device=device)
+    named("detector", DETECTORS, config.name)
+    return _built(DETECTORS, config.name, classes, config, seed=seed, device=device)
 
 
 def load_detector(classes: Sequence[str], config: DetectorConfig, weights: Path, *, device: Device, changes: Sequence[Renamed] = ()) -> Any:

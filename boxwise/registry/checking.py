@@ -5,8 +5,7 @@ Returns options, or one message that names the key before any work is done. Buil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import cast
+from collections.abc import Iterable
 
 from pydantic import ValidationError
 
@@ -92,7 +91,7 @@ def options_of(section: Choice, method: Method, name: str | None = None) -> Opti
 def _check_first(kind: str, name: str, methods: Methods) -> None:
     """Whether round 0 can go by the method `name`."""
     if "trained_detector" in named(kind, methods, name).needs:
-        able = [other for other in methods if "trained_detector" not in methods[other].needs]
+        able = [other for other, method in methods.loaded().items() if "trained_detector" not in method.needs]
         raise ConfigError(unknown(kind, name, able) + " Others need a trained detector, and round 0 has none yet.")
 
 
@@ -108,7 +107,7 @@ def _unmet(config: StudyConfig, key: str, missing: Iterable[str]) -> str:
     name, kinds = getattr(config, key).name, sorted(missing)
     words = f"{key} {name} needs {' and '.join(NEEDS[kind] for kind in kinds)}"
     if lacking := frozenset(kinds) & CAPABILITIES.keys():
-        able = ", ".join(detector for detector, method in cast(Mapping[str, Method], DETECTORS).items() if lacking <= method.offers)
+        able = ", ".join(detector for detector, method in DETECTORS.loaded().items() if lacking <= method.offers)
         return f"{words}, which detector {config.detector.name} has not. Those that have it: {able}."
     if "self_labels" in kinds:
         return f"{words}, found {config.ask.mode}."

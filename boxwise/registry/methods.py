@@ -5,11 +5,13 @@ Returns entries; nothing is imported until it is built, so that names, options a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from boxwise.config import Options
@@ -47,6 +49,11 @@ class Method:
         module, _, attribute = self.target.partition(":")
         return getattr(import_module(module), attribute)
 
+    @property
+    def module(self) -> str:
+        """The module of what builds it."""
+        return self.target.partition(":")[0] if isinstance(self.target, str) else str(self.target.__module__)
+
 
 class Methods(Mapping[str, Method]):
     """Name → method of one kind. Names of boxwise come first and cannot be taken by a package."""
@@ -65,8 +72,12 @@ class Methods(Mapping[str, Method]):
         self.own[name] = method
 
     @cached_property
+    def _points(self) -> list[EntryPoint]:
+        return list(entry_points(group=self.group))
+
+    @cached_property
     def _added(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=self.group) if point.name not in self.own}
+        return {point.name: point for point in self._points if point.name not in self.own}
 
     def __getitem__(self, name: str) -> Method:
         return self.own[name] if name in self.own else _loaded(self._added[name])
@@ -83,16 +94,67 @@ class Methods(Mapping[str, Method]):
     def package_of(self, name: str) -> str | None:
         """The installed package that adds `name`; None for boxwise's own."""
         point = None if name in self.own else self._added[name]
-        return point.dist.name if point is not None and point.dist is not None else None
+        return None if point is None else _package(point)
+
+    def loaded(self) -> dict[str, Method]:
+        """Name → method of all but those of packages that cannot be loaded."""
+        return {name: self[name] for name in self if not self._fault(name)}
+
+    def packages(self) -> dict[str, str]:
+        """Name → package, of all that installed packages add and that can be loaded."""
+        return {name: _package(point) for name, point in self._added.items() if not self._fault(name)}
+
+    def faults(self) -> list[str]:
+        """What is wrong with the entry points of installed packages, one message each."""
+        broken = [fault for name in self._added if (fault := self._fault(name))]
+        taken = [point for point in self._points if point.name in self.own or point is not self._added[point.name]]
+        return broken + [
+            f"{_whose(point)} is not used: {self._holder(point.name)} has that name. Rename the entry point." for point in taken
+        ]
+
+    def modules(self) -> dict[str, str]:
+        """Top-level module → package, of all that installed packages add."""
+        found = {point.module.partition(".")[0]: _package(point) for point in self._added.values()}
+        loaded = self.loaded()
+        found |= {loaded[name].module.partition(".")[0]: _package(self._added[name]) for name in self._added if name in loaded}
+        return {module: package for module, package in found.items() if module not in ("boxwise", "builtins", "functools")}
+
+    def _fault(self, name: str) -> str | None:
+        try:
+            self[name]
+        except ConfigError as error:
+            return str(error)
+        return None
+
+    def _holder(self, name: str) -> str:
+        return f"a {self.kind} of boxwise" if name in self.own else f"the package {_package(self._added[name])}"
 
 
 def _loaded(point: EntryPoint) -> Method:
-    """The method of an entry point; ConfigError that names the package where it cannot be loaded."""
-    whose = f"entry point {point.name!r} of {point.group} ({point.dist.name if point.dist else 'unknown package'})"
+    """The method of an entry point; ConfigError that names the package where it cannot be loaded, or what builds it is nowhere."""
+    remedy = f"Mend or update the package, or remove it: pip uninstall {_package(point)}"
     try:
         method = point.load()
     except Exception as error:  # a package may raise anything at import
-        raise ConfigError(f"{whose} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{_whose(point)} cannot be loaded: {type(error).__name__}: {error}. {remedy}") from error
     if not isinstance(method, Method):
-        raise ConfigError(f"{whose}: expected a boxwise.registry.Method, found a {type(method).__name__}.")
+        raise ConfigError(f"{_whose(point)}: expected a boxwise.registry.Method, found a {type(method).__name__}. {remedy}")
+    if not _exists(method.module):
+        raise ConfigError(f"{_whose(point)}: expected what builds it in the module {method.module}, found no such module. {remedy}")
     return method
+
+
+def _exists(module: str) -> bool:
+    """Whether a module can be found; it is not imported, only the packages that it lies in."""
+    try:
+        return module in sys.modules or find_spec(module) is not None
+    except Exception:  # of a package that it lies in
+        return False
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "unknown package"
+
+
+def _whose(point: EntryPoint) -> str:
+    return f"entry point {point.name!r} of {point.group} ({_package(point)})"

@@ -33,7 +33,7 @@ _BEGINNING = {f"detector.{key}" for key in ("name", "imgsz", "pretrained", "weig
 def step_of(phase: Phase) -> Callable[[RoundContext, int], StepResult]:
     """What does a step: the function of its name in the file of its name. Imported when it is asked for: questions to a study need none."""
     found: Callable[[RoundContext, int], StepResult] = getattr(import_module(f"boxwise.rounds.{phase.value}"), phase.value)
-    return found
+    return registry.faults_of_packages()(found)
 
 
 def tidy(context: RoundContext, round_index: int, phase: Phase) -> None:
@@ -51,14 +51,16 @@ def train_along(context: RoundContext, round_index: int) -> None:
     """What ranks other than 0 do of the training step."""
     from boxwise.rounds.train import train_along as along
 
-    along(context, round_index)
+    with registry.faults_of_packages():
+        along(context, round_index)
 
 
 def inspect_shard(context: RoundContext, round_index: int, shard: Shard) -> str | None:
     """Inspect a shard's part of the pool for the score step; returns why there is none, if so."""
     from boxwise.rounds.score import inspect_shard as inspect
 
-    return inspect(context, round_index, shard)
+    with registry.faults_of_packages():
+        return inspect(context, round_index, shard)
 
 
 def check(config: StudyConfig, classes: Sequence[str], *, val_images: int = 0, simulated: bool = False) -> None:

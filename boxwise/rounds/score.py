@@ -19,7 +19,7 @@ from boxwise.artifacts.detections_file import read_detections
 from boxwise.artifacts.facts import ScoreFacts
 from boxwise.artifacts.scored_pool import ScoredPool, write_scored_pool
 from boxwise.boxes import Boxes
-from boxwise.errors import plural
+from boxwise.errors import BoxwiseError, plural
 from boxwise.evaluation.expected_objects import ObjectCounts
 from boxwise.evaluation.stopping import ApShift
 from boxwise.records import ImageRecord, Phase, Scores, Split
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from boxwise.scorers.pool_pass import PoolPass
 
 Matrix = NDArray[np.float32]
+_SUITE = "What was done before is kept: mend the scorer (boxwise.testing.ScorerContract tests it) and run again."
 _MOST_HOSTS = 200  # labelled images that crops are pasted into, drawn at random: enough to hold five without any class
 
 
@@ -143,12 +144,21 @@ def _score_pool(
         objects=objects,
     )
     scores = pass_.scorer.score(found.image_ids, found.terms)
+    check_scores(scores, found.image_ids, context.config.scorer.name)
     made, unseen = _embed_parts(context, round_index, pass_.plan, Shard(1, 1))
     seen = {image.image_id: image for image in pass_.plan.images}
     pool = [seen[image_id] for image_id in found.image_ids]
     embeddings, labeled = _by_detector(context, detector, found) if made is None else _by(made, context, pool)
     write_scored_pool(files, ScoredPool(scores, embeddings, labeled, found.box_counts, found.class_counts, found.boxes))
     return scores, pass_.plan.figures, {**unseen, **found.unreadable}
+
+
+def check_scores(scores: Scores, image_ids: Sequence[str], name: str) -> None:
+    """BoxwiseError unless every image has a finite score."""
+    if tuple(scores.image_ids) != tuple(image_ids) or len(scores.values) != len(image_ids):
+        raise BoxwiseError(f"scorer {name}: expected a score for each of the {len(image_ids)} images, in their order. {_SUITE}")
+    if wrong := int((~np.isfinite(scores.values)).sum()):
+        raise BoxwiseError(f"scorer {name}: expected finite scores, found {wrong} of {len(image_ids)} that are not. {_SUITE}")
 
 
 def _by(made: StudyEmbeddings, context: RoundContext, pool: Sequence[ImageRecord]) -> tuple[Matrix, Matrix]:

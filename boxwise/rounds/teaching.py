@@ -37,12 +37,15 @@ def teach(
 ) -> FitReport:
     """Train `detector` in place; a checkpoint made before labels were changed is of no use and starts over."""
     workers = context.config.workers
+    from boxwise.detectors.checked import reported
+
     fit = partial(detector.fit, train, val, config, seed=seed, workers=workers, checkpoint=checkpoint, progress=progress)
     try:
-        return fit()
+        report = fit()
     except StaleCheckpointError:
         checkpoint.unlink()
-        return fit()
+        report = fit()
+    return reported(detector, report)
 
 
 def goes_on(context: RoundContext, round_index: int) -> bool:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from importlib import import_module
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from boxwise.errors import BoxwiseError
 from boxwise.files import replacing
 from boxwise.scorers.base import Scorer
 
@@ -28,9 +30,15 @@ _NUMPY: tuple[Any, ...] = (
 
 
 def write_fitted(path: Path, scorer: Scorer) -> None:
-    """The scorer, whole or absent."""
-    with replacing(path) as aside:
-        torch.save(scorer, aside)
+    """The scorer, whole or absent. BoxwiseError for one that cannot be pickled."""
+    try:
+        with replacing(path) as aside:
+            torch.save(scorer, aside)
+    except (AttributeError, TypeError, PicklingError) as error:
+        raise BoxwiseError(
+            f"scorer {type(scorer).__name__} cannot be kept for the other processes that score: {error}. Give it a class at the top of a "
+            "module, and attributes that can be pickled."
+        ) from error
 
 
 def read_fitted(path: Path, *, device: torch.device, packages: Collection[str] = ()) -> Scorer | None:

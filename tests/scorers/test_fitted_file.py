@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from boxwise.errors import BoxwiseError
 from boxwise.scorers.fitted_file import read_fitted, write_fitted
 from boxwise.scorers.no_score import NoScore
 
@@ -25,6 +26,15 @@ class Harm:
 def test_what_is_written_is_read(tmp_path):
     write_fitted(tmp_path / "scorer.pt", NoScore())
     assert isinstance(read_fitted(tmp_path / "scorer.pt", device=CPU), NoScore)
+
+
+def test_what_cannot_be_written_is_one_message(tmp_path):
+    class Local(NoScore):
+        pass
+
+    with pytest.raises(BoxwiseError, match=r"scorer Local cannot be kept .*Give it a class at the top of a module"):
+        write_fitted(tmp_path / "scorer.pt", Local())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("inside", [False, True])

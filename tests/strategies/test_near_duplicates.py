@@ -138,4 +138,4 @@ class TestTheStrategyWithin:
         assert [item.probability for item in query.items] == [None, None]
 
     def test_off_by_default(self):
-        assert isinstance(strategy_of(StrategyConfig(name="top_k")), TopK)
+        assert isinstance(strategy_of(StrategyConfig(name="top_k")).strategy, TopK)
