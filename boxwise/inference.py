@@ -125,7 +125,7 @@ def load(path: Path | str, *, round_index: int | None = None, device: str = "aut
 
     Of a study, the round of highest AP on val, or `round_index`. Raises BoxwiseError where there is nothing trained to load.
     """
-    from boxwise.detectors.detector import load_detector
+    from boxwise.config import DetectorConfig
     from boxwise.detectors.weights_file import noted, read_weights
     from boxwise.runtime import choose_device, prepare
 
@@ -137,7 +137,8 @@ def load(path: Path | str, *, round_index: int | None = None, device: str = "aut
     contents = read_weights(path)
     known = noted(contents)
     origin = str(path) + (f" (val {ap_in_words(known['val'])})" if known.get("val") else "")
-    return Model(load_detector(path, device=chosen), contents["name"], _point(known.get("operating_point")), origin)
+    detector = registry.load_detector(contents["classes"], DetectorConfig.model_validate(contents["config"]), path, device=chosen)
+    return Model(detector, contents["name"], _point(known.get("operating_point")), origin)
 
 
 def _of_study(study: Study, wanted: int | None, device: Any) -> Model:

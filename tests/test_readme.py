@@ -178,6 +178,44 @@ def test_the_package_of_the_docs_is_listed_once_it_is_installed(tmp_path):
     assert ran.stdout.splitlines() == ["the images on which the detector expects the most boxes", "crowded"], ran.stderr
 
 
+PACKED = """
+import sys
+from pathlib import Path
+import pytest
+import torch
+import boxwise
+from boxwise.config import DetectorConfig
+from boxwise.registry import build_detector
+from boxwise.testing import DetectorContract
+
+
+class TestTwoLevels(DetectorContract):
+    names = ("two_levels",)
+
+
+def test_its_weights_predict_without_their_study(tmp_path):
+    detector = build_detector(("cat", "dog"), DetectorConfig(name="two_levels", pretrained="none"), seed=0, device=torch.device("cpu"))
+    detector.save(tmp_path / "weights.pt")
+    assert boxwise.load(tmp_path / "weights.pt").classes == ("cat", "dog")
+"""
+
+
+@pytest.mark.slow
+def test_the_detector_of_the_docs_as_a_package_keeps_the_promises(tmp_path):
+    write_block("docs/tutorials/add_a_detector.md", "two_levels.py", tmp_path)
+    for file in ("two_levels_detector.py", "two_levels_method.py"):
+        write_block("docs/tutorials/plugin.md", file, tmp_path)
+    facts = tmp_path / "two_levels-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: two-levels\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[boxwise.detectors]\ntwo_levels = two_levels_method:TWO_LEVELS\n")
+    (tmp_path / "test_two_levels.py").write_text(PACKED)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", tmp_path, "test_two_levels.py"]
+    ran = subprocess.run(suite, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
     """On the disk, as a reader of the repository follows them; the site's own are checked when it is built."""
