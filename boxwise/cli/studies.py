@@ -373,6 +373,8 @@ def report(
     from boxwise.cli.benchmarks import write_benchmark_report
     from boxwise.cli.console import say
     from boxwise.cli.simulations import write_simulation_report
+    from boxwise.errors import StudyError
+    from boxwise.results.finished import FINISHED_FILE
     from boxwise.simulation.benchmark import INDEX, read_benchmark
     from boxwise.simulation.simulate import holds_simulation, read_simulation
     from boxwise.study import Study
@@ -381,6 +383,11 @@ def report(
         written = write_benchmark_report(path, read_benchmark(path), baseline=baseline)
     elif holds_simulation(path):
         written = write_simulation_report(path, read_simulation(path), baseline=baseline)
+    elif panels := [found.parent.name for found in sorted(path.glob(f"*/{FINISHED_FILE}"))]:
+        raise StudyError(
+            f"{path}: holds finished cells of {plural(len(panels), 'panel')} ({', '.join(panels)}) and no benchmark yet. Run "
+            f"`boxwise benchmark` with all of its --data and --out {path}: what is left is run, and the tables are written."
+        )
     else:
         written = _write_report(Study.open(path))
     say(str(written))

@@ -116,6 +116,13 @@ def test_the_command_says_so_and_its_report_has_the_figures_without_pictures(pla
     assert shown == [pytest.approx(one.metrics("test")["ap"]) for cell in read_simulation(ran[1]) for one in cell.evaluated("test")]
 
 
+def test_put_together_and_not_run_yet_the_report_says_what_to_run(plan, boxwise, tmp_path):
+    (tmp_path / "together" / "digits_tiny").mkdir(parents=True)
+    shutil.copy(plan.folder / FINISHED_FILE, tmp_path / "together" / "digits_tiny")
+    code, _, err = boxwise("report", tmp_path / "together")
+    assert code == 2 and "finished cells of 1 panel (digits_tiny)" in err and f"--out {tmp_path / 'together'}: what is left is run" in err
+
+
 class TestRefusals:
     def test_another_config_or_data_set(self, plan):
         other = plan.config.model_copy(update={"budget": plan.config.budget.model_copy(update={"rounds": 2})})
