@@ -45,21 +45,25 @@ class DetectorContract(Contract):
     def build(self, name: str, *, seed: int = 0, classes: tuple[str, ...] = CLASSES) -> Any:
         return build_detector(classes, self.config(name), seed=seed, device=torch.device("cpu"))
 
+    @staticmethod
     @pytest.fixture(scope="class")
-    def samples(self, tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+    def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
         return made_samples(tmp_path_factory.mktemp("images"))
 
+    @staticmethod
     @pytest.fixture(scope="class")
-    def detector(self, name: str) -> Any:
+    def detector(request: pytest.FixtureRequest, name: str) -> Any:
         """No test changes it."""
-        return self.build(name)
+        return request.cls().build(name)
 
+    @staticmethod
     @pytest.fixture(scope="class")
-    def batch(self, detector: Any, samples: list[Sample]) -> ImageBatch:
+    def batch(detector: Any, samples: list[Sample]) -> ImageBatch:
         return _batch_of(detector, samples)
 
+    @staticmethod
     @pytest.fixture(scope="class")
-    def view(self, detector: Any, batch: ImageBatch) -> View:
+    def view(detector: Any, batch: ImageBatch) -> View:
         view: View = detector.view(batch)
         return view
 

@@ -99,21 +99,24 @@ class ScorerContract(Contract):
         scorer.fit(labeled, records[5:], detector=self.detector(name), rng=np.random.default_rng(seed))
         return scorer
 
+    @staticmethod
     @pytest.fixture(scope="class")
-    def records(self, tmp_path_factory: pytest.TempPathFactory) -> Records:
+    def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
         """Ten images of several sizes: noise, black, white, and one of a single colour."""
         folder = tmp_path_factory.mktemp("images")
         rng = np.random.default_rng(0)
         return tuple(_image(folder, index, rng) for index in range(10))
 
+    @staticmethod
     @pytest.fixture(scope="class")
-    def scorer(self, name: str, records: Records) -> Scorer:
+    def scorer(request: pytest.FixtureRequest, name: str, records: Records) -> Scorer:
         """Fitted; no test changes it."""
-        return self.fitted(name, records)
+        return request.cls().fitted(name, records)
 
+    @staticmethod
     @pytest.fixture(scope="class")
-    def scores(self, name: str, records: Records, scorer: Scorer) -> Scores:
-        return score(scorer, self.detector(name), records)
+    def scores(request: pytest.FixtureRequest, name: str, records: Records, scorer: Scorer) -> Scores:
+        return score(scorer, request.cls().detector(name), records)
 
     @pytest.mark.parametrize("detections", DETECTIONS)
     def test_is_finite_with_no_detections_one_and_many(self, name: str, detections: str, records: Records, scorer: Scorer) -> None:
