@@ -113,8 +113,8 @@ def test_a_study_of_nothing_else_runs_to_its_end(run, images, digits, tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("strategy.crowded.least=3", "options of crowded: least.*Known options: most"),
-        ("strategy.crowded.most=0", "options of crowded: most.*greater than or equal to 1"),
+        ("strategy.crowded.least=3", r"options of crowded: least: no such option\. Known options: most"),
+        ("strategy.crowded.most=0", "options of crowded: most: .*greater than or equal to 1, found 0"),
         ("scorer.name=uncertainty", "scorer uncertainty needs an expected loss, which detector bright_box has not"),
         ("strategy.name=ppal", "strategy ppal needs features of single boxes, which detector bright_box has not"),
         ("embedding.colours.cells=0", "options of colours: cells.*greater than or equal to 1"),

@@ -5,7 +5,8 @@ Returns options, or one message that names the key before any work is done. Buil
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -84,8 +85,12 @@ def options_of(section: Choice, method: Method, name: str | None = None) -> Opti
         return method.options.model_validate(given)
     except ValidationError as error:
         known = ", ".join(method.options.model_fields) or "none"
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {_said(fault)}" for fault in error.errors())
         raise ConfigError(f"options of {name}: {faults}. Known options: {known}.") from None
+
+
+def _said(fault: Mapping[str, Any]) -> str:
+    return "no such option" if fault["type"] == "extra_forbidden" else f"{fault['msg']}, found {fault['input']!r}"
 
 
 def _check_first(kind: str, name: str, methods: Methods) -> None:
