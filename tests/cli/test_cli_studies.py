@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from boxwise.cli.looking import _next_command
 from boxwise.records import Phase, Split
 from boxwise.study import Study
 
@@ -39,6 +41,11 @@ def hand_in(study_folder, digits, target, format_name, boxwise):
     return boxwise("import", study_folder, target, "--format", format_name)
 
 
+def test_where_no_image_is_left_to_label_more_rounds_are_no_way_on():
+    done = SimpleNamespace(folder="study", position=(0, Phase.DONE), pool_size=lambda: 0)
+    assert _next_command(done, False).startswith("boxwise add study --images DIR, since no image is left to label")
+
+
 @pytest.mark.slow
 def test_from_a_folder_of_images_to_a_report(boxwise, images, digits, tmp_path, tiny_overrides):
     study = tmp_path / "study"
@@ -62,7 +69,7 @@ def test_from_a_folder_of_images_to_a_report(boxwise, images, digits, tmp_path, 
     with (study / "results.csv").open() as file:
         assert [row["images"] for row in csv.DictReader(file)] == ["6", "10", "14"]
     code, out, _ = boxwise("status", study)
-    assert code == 0 and "round 2 of 2, next: done" in out
+    assert code == 0 and "round 2 of 2, next: done" in out and "Computing left" not in out and "--rounds N for more rounds" in out
     assert "the study is done" in boxwise("query", study)[1]
 
     code, out, _ = boxwise("export", study, tmp_path / "out.json", "--format", "coco")
