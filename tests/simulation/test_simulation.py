@@ -179,7 +179,7 @@ def test_a_fault_ends_the_cells_beside_it_with_one_message(plan, tmp_path, capfd
 
 @pytest.mark.slow
 def test_another_config_in_the_same_folder_is_an_error(plan, cells):
-    with pytest.raises(StudyError, match=r"train\.lr"):
+    with pytest.raises(StudyError, match=r"\(there != given\); give its settings or another folder:\n(.|\n)*train\.lr"):
         simulate(replace(plan, config=load_config(None, ["train.lr=0.123"])))
 
 
