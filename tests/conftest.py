@@ -39,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     A process that only hands out tests to others runs none, and need not wait for torch.
     """
     processes.prepare(torch=config.option.markexpr != "not slow")
+    processes.fork_workers()
     hands_out = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
     if config.option.markexpr == "not slow" and not hands_out:
         from torch.optim.optimizer import register_optimizer_step_pre_hook

@@ -15,9 +15,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from boxwise.workers import processes as workers
+
 _FORKS = sys.platform == "linux"
 _CONTEXT = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 _LIGHT, _HEAVY = ("boxwise.cli", "boxwise.study"), ("boxwise.detectors.detector", "boxwise.rounds.evaluate")
+
+
+def fork_workers() -> None:
+    """Let the workers of this process, as of `--jobs`, be forked from the server too; those of the processes that it starts begin anew."""
+    if _FORKS:
+        workers._BEGUN = "forkserver"
 
 
 def prepare(*, torch: bool) -> None:

@@ -111,8 +111,8 @@ def simulate(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_ev
     jobs: cells side by side, each in its own process with its share of the cores. cluster: run them there, as many as it has room for.
     """
     run_cells(plan, jobs=jobs, cluster=cluster, on_event=on_event)
-    cells = {(cell.arm, cell.seed): cell for cell in read_simulation(plan.folder)}
-    return [cells[arm, seed] for arm in plan.arms for seed in plan.seeds]
+    wanted = [plan.cell_folder(arm, seed) for arm in plan.arms for seed in plan.seeds]
+    return read_simulation(plan.folder, only=wanted)
 
 
 def run_cells(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_event: OnEvent | None = None) -> None:
@@ -133,9 +133,10 @@ def run_cells(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_e
         _run_in_processes(plan, jobs, on_event or (lambda message: None))
 
 
-def read_simulation(folder: Path, *, known: Iterable[Cell] = ()) -> list[Cell]:
+def read_simulation(folder: Path, *, known: Iterable[Cell] = (), only: Sequence[Path] | None = None) -> list[Cell]:
     """All cells of a simulation's folder, finished or not; those of `known` that are finished are not read again.
 
+    only: the folders of the cells to read, in the order of the answer.
     Raises StudyError when there is none.
     """
     if not holds_simulation(folder):
@@ -146,8 +147,8 @@ def read_simulation(folder: Path, *, known: Iterable[Cell] = ()) -> list[Cell]:
     names = {folder / "cells" / name: arm for arm, names in arms.items() for name in names}
     names |= {place: cell.arm for place, cell in elsewhere.items() if place not in names}
     cells = []
-    for place, arm in names.items():
-        cell = at_hand.get(place) or (read_cell(place, arm=arm) if place.exists() else None)
+    for place in names if only is None else only:
+        cell = at_hand.get(place) or (read_cell(place, arm=names[place]) if place.exists() else None)
         found = cell if cell and cell.finished else elsewhere.get(place, cell)
         cells += [found] if found else []
     return cells

@@ -12,6 +12,8 @@ from typing import Any
 
 from boxwise.workers.base import Workers
 
+_BEGUN = "spawn"  # anew: a process forked from one that has threads of torch may wait for them for ever
+
 
 @dataclass
 class _Processes:
@@ -29,7 +31,7 @@ def processes(count: int, *, begin: Callable[[int], None]) -> Iterator[Workers]:
 
     begin: called first in each of them, with how many threads are its share of the cores.
     """
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(_BEGUN)
     threads = max(1, (os.cpu_count() or 1) // count)
     with (
         context.Manager() as manager,
