@@ -45,11 +45,9 @@ def environment(tmp_path_factory):
 
 @pytest.fixture
 def run(environment, tmp_path):
-    def boxwise(*arguments):
-        command = [sys.executable, "-m", "boxwise", *map(str, arguments)]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-
-    return boxwise
+    """A function that runs commands in one process for which the package is installed."""
+    with commands(tmp_path, environment) as boxwise:
+        yield boxwise
 
 
 @pytest.fixture(scope="module")
@@ -98,14 +96,14 @@ def test_they_keep_the_promises(environment, tmp_path):
 def test_a_study_of_nothing_else_runs_to_its_end(run, images, digits, tmp_path):
     budget = ("budget.initial=3", "budget.per_round=2", "budget.validation=2", "budget.rounds=1")
     made = run("init", "study", "--images", images, "--classes", ",".join(digits.classes), *METHODS, *budget)
-    assert made.returncode == 0, made.stderr
+    assert made.code == 0, made.stderr
     for number in range(2):
         ran = run("run", "study")
-        assert ran.returncode == 0 and f"Round {number} waits for labels" in ran.stdout, ran.stderr
+        assert ran.code == 0 and f"Round {number} waits for labels" in ran.stdout, ran.stderr
         handed = hand_in(run, digits, tmp_path, number)
-        assert handed.returncode == 0 and "0 findings" in handed.stdout, handed.stderr
+        assert handed.code == 0 and "0 findings" in handed.stdout, handed.stderr
     ended = run("run", "study")
-    assert ended.returncode == 0 and "The study is done" in ended.stdout, ended.stderr
+    assert ended.code == 0 and "The study is done" in ended.stdout, ended.stderr
     assert "newest trains on 2 images" in ended.stdout
     assert [path.name.partition("-")[0] for path in (tmp_path / "study" / "embeddings").iterdir() if path.is_dir()] == ["colours"]
 

@@ -2,10 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import processes
 import pytest
 import yaml
 from formats_scenario import LINE, PLACE, found, kinds, make, read, voc, voc_object
@@ -137,7 +136,7 @@ def test_a_pipe_in_place_of_a_file_hangs_nothing(tmp_path: Path, pipe: str) -> N
         "for name in (None, 'yolo', 'voc', 'coco', 'cvat'):\n"
         "    try:\n        read_dataset(Path(sys.argv[1]), format_name=name)\n    except BoxwiseError as error:\n        print(error)\n"
     )
-    ended = subprocess.run([sys.executable, "-c", program, tmp_path], timeout=60, capture_output=True, text=True, check=False)
+    ended = processes.run("-c", program, tmp_path, timeout=60)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
@@ -152,8 +151,8 @@ def test_a_pipe_as_a_label_file_takes_its_image_out(tmp_path: Path) -> None:
 def test_a_large_picture_puts_nothing_on_the_screen(tmp_path: Path) -> None:
     Image.new("1", (10_000, 9_000)).save(tmp_path / "map.png")  # in the range of which Pillow warns
     program = "import sys, pathlib, boxwise.data.datasets as d; print(d.read_dataset(pathlib.Path(sys.argv[1])).images)"
-    ended = subprocess.run([sys.executable, "-c", program, tmp_path], timeout=60, capture_output=True, text=True, check=True)
-    assert ended.stderr == "" and "width=10000, height=9000" in ended.stdout
+    ended = processes.run("-c", program, tmp_path, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "") and "width=10000, height=9000" in ended.stdout
 
 
 @pytest.mark.parametrize("content", ["[" * 200_000, '{"images": ' + "9" * 10_000 + "}", '{"images": [{"id": 1' + "0" * 5000 + "}]}"])
