@@ -1,5 +1,6 @@
-"""People and the model label together: what each mode asks, what enters, what returns, and that a kill loses none of it."""
+"""People and the model label together: what each mode asks, what enters, and what returns."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -14,23 +15,33 @@ from boxwise.errors import ConfigError, StudyError
 from boxwise.records import Action, Phase, Source, Split, Verdict
 from boxwise.rounds import check
 from boxwise.rounds.teaching import lessons
-from boxwise.simulation.simulate import Plan, simulate
+from boxwise.simulation.simulate import Plan, _trunk_config, simulate
 from boxwise.study import Study
 
 pytestmark = pytest.mark.slow
 
 # Twelve steps of training leave scores of .15 to .4: thresholds among them give boxes of both kinds.
 UNSURE_MODEL = ("ask.certain=0.34", "ask.uncertain=0.2", "scorer.name=none", "strategy.name=random")
-TIMINGS = ("seconds", "images_per_second")
 
 
 @pytest.fixture
-def study_of(tmp_path, hidden, tiny_overrides):
-    def create(*overrides, name="study"):
-        config = load_config(None, [*tiny_overrides, *UNSURE_MODEL, *overrides])
-        return Study.create(tmp_path / name, hidden[1], config=config)
+def study_of(tmp_path, hidden, tiny_overrides, made_once):
+    """A function from settings to a study; where round 0 looks the same under them, to the fork of one trained in it, once for all."""
+    base = load_config(None, [*tiny_overrides, *UNSURE_MODEL])
 
-    return create
+    def make(folder):
+        first = Study.create(folder, hidden[1], config=base)
+        until(first, hidden[0], 0, Phase.SCORE)
+        first.store.close()
+
+    def fork(*overrides, name="study"):
+        config = load_config(None, [*tiny_overrides, *UNSURE_MODEL, *overrides])
+        if _trunk_config(base, config) != base:
+            return Study.create(tmp_path / name, hidden[1], config=config)
+        first = shutil.copytree(made_once("cooperation", make), tmp_path / f"{name}_first")
+        return Study.open(first).fork(tmp_path / name, config)
+
+    return fork
 
 
 def until(study, annotator, round_index, phase):
@@ -39,22 +50,6 @@ def until(study, annotator, round_index, phase):
         if study.store.position[1] is Phase.ANNOTATE:
             study.answer(annotator)
         assert study.step() is not Phase.DONE
-
-
-def memory_of(study):
-    """All that a study remembers, without how long machines took."""
-    facts = {
-        (number, phase): {key: value for key, value in found.items() if key not in TIMINGS or phase == "annotate"}
-        for number, phases in study.store.facts().items()
-        for phase, found in phases.items()
-    }
-    queries = [study.store.query(number) for number in range(4)]
-    labels = {
-        name: (a.boxes.xyxy.tolist(), a.boxes.labels.tolist(), a.sources, a.complete, a.rejected.tolist(), a.round)
-        for name, a in study.store.annotations(Split.TRAIN).items()
-    }
-    pool = [record.image_id for record in study.store.pool()]
-    return facts, queries, labels, pool, study.store.position
 
 
 class TestModes:
@@ -247,36 +242,6 @@ class TestRisk:
         study = study_of("scorer.name=uncertainty", *overrides)
         until(study, hidden[0], 1, Phase.TRAIN)
         assert study.round(1).audit.lure is None
-
-
-STORIES = {
-    "returning": (
-        "ask.mode=review",
-        "policy.name=ratio_threshold",
-        "ask.target_precision=0.2",
-        "budget.val_per_round=1",
-        "strategy.name=score_sampling",
-        "scorer.name=uncertainty",
-    ),
-    "mining": ("policy.name=sample_mining", "policy.mined_images=3", "policy.gate=1", "policy.pace=9"),
-    "trusting": ("ask.mode=trust", "policy.name=topk_ratio", "policy.self_weight=0.5"),
-}
-
-
-@pytest.mark.parametrize("name", STORIES)
-def test_killed_after_every_step_and_resumed_it_is_the_same_study(study_of, hidden, name):
-    """Pools, queues, thresholds, self-labels and APs are all the store's, so that opening is resuming."""
-    unbroken = study_of(*STORIES[name], name="unbroken")
-    assert unbroken.run(hidden[0]) is Phase.DONE
-    study = study_of(*STORIES[name], name="broken")
-    for _ in range(60):
-        study.store.close()
-        study = Study.open(study.folder)
-        if study.store.position[1] is Phase.ANNOTATE:
-            study.answer(hidden[0])
-        if study.step() is Phase.DONE:
-            break
-    assert memory_of(study) == memory_of(unbroken)
 
 
 def test_self_labels_are_judged_by_the_simulation_alone(digits, tiny_overrides, tmp_path):
