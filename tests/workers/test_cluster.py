@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 
+import processes
 import pytest
 
 from boxwise.config import load_config
@@ -157,8 +158,7 @@ class TestARunningCluster:
         grid.write_text(json.dumps(GRID))  # JSON is YAML
         rows = []
         for name, on in (("there", ["--on", f"ray={head[0]}"]), ("alone", [])):
-            command = ["benchmark", "--grid", grid, "--out", tmp_path / name, *on, "threads=1", "device=cpu"]
-            done = subprocess.run([sys.executable, "-m", "boxwise", *map(str, command)], capture_output=True, text=True, check=False)
+            done = processes.run("-m", "boxwise", "benchmark", "--grid", grid, "--out", tmp_path / name, *on, "threads=1", "device=cpu")
             assert done.returncode == 0 and "Report: " in done.stdout, done.stderr
             with (tmp_path / name / "results.csv").open(newline="") as file:
                 rows.append([{key: value for key, value in row.items() if "second" not in key} for row in csv.DictReader(file)])
