@@ -111,8 +111,7 @@ def simulate(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_ev
     jobs: cells side by side, each in its own process with its share of the cores. cluster: run them there, as many as it has room for.
     """
     run_cells(plan, jobs=jobs, cluster=cluster, on_event=on_event)
-    wanted = [plan.cell_folder(arm, seed) for arm in plan.arms for seed in plan.seeds]
-    return read_simulation(plan.folder, only=wanted)
+    return read_simulation(plan.folder, only=[plan.cell_folder(arm, seed) for arm in plan.arms for seed in plan.seeds])
 
 
 def run_cells(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_event: OnEvent | None = None) -> None:
@@ -134,9 +133,8 @@ def run_cells(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_e
 
 
 def read_simulation(folder: Path, *, known: Iterable[Cell] = (), only: Sequence[Path] | None = None) -> list[Cell]:
-    """All cells of a simulation's folder, finished or not; those of `known` that are finished are not read again.
+    """All cells of a simulation's folder, or `only` those in these folders; those of `known` that are finished are not read again.
 
-    only: the folders of the cells to read, in the order of the answer.
     Raises StudyError when there is none.
     """
     if not holds_simulation(folder):
