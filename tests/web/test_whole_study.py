@@ -8,7 +8,7 @@ from time import monotonic, sleep
 import numpy as np
 import processes
 import pytest
-from driving import drag, enter, press_class, record_of, saved
+from driving import drag, enter, press_class, record_of, saved, seen
 
 from boxwise.cli import main
 from boxwise.config import load_config
@@ -84,6 +84,7 @@ def label(page, record, boxes, classes):
         press_class(page, k, classes[k])
     assert page.locator("#boxes [role=option]").count() == len(boxes)
     saved(page)
+    seen(page)  # an image with one object is labelled sooner than it may be handed in
     page.keyboard.press("Space")
 
 
