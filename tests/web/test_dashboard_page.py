@@ -132,6 +132,22 @@ def test_the_budget_and_what_a_target_would_take(study, page):
     page.locator("#forecast", has_text="An AP of 0.3 has been reached already").wait_for()
 
 
+def test_a_forecast_that_comes_late_does_not_take_the_place_of_a_later_one(page):
+    page.locator("#forecast:not(:empty)").wait_for()
+    held = []
+    page.route("**/api/forecast?ap=0.20", lambda route: held.append(route))  # answered below, after the next question
+    page.locator("#target").fill("0.20")
+    with page.expect_request("**/api/forecast?ap=0.20"):
+        page.keyboard.press("Enter")
+    page.locator("#target").fill("0.30")
+    page.keyboard.press("Enter")
+    page.locator("#forecast", has_text="An AP of 0.3 has been reached already").wait_for()
+    with page.expect_response("**/api/forecast?ap=0.20"):
+        held[0].continue_()
+    page.evaluate("() => new Promise((done) => setTimeout(done, 100))")
+    assert "An AP of 0.3" in page.locator("#forecast").inner_text()
+
+
 def test_it_speaks_the_readers_language(study, browsing):
     with serving(study) as port:
         for locale, heading in (("de-DE", "Das Budget"), ("zh-CN", "预算"), ("es-ES", "El presupuesto")):

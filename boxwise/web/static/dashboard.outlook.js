@@ -7,6 +7,7 @@ import { remember, remembered } from "./tabs.js";
 import { t } from "./words.js";
 
 const KEY = "boxwise/target";
+let asked = 0;  // forecasts, so far
 const place = (id) => document.getElementById(id);
 
 /** @returns {HTMLElement[]} */
@@ -31,12 +32,16 @@ export function offerForecast() {
   });
 }
 
+/** Shows the forecast for the target of the field; a reply to an earlier question that comes later is passed over. */
 export async function forecast() {
+  const number = ++asked;
+  let words;
   try {
-    place("forecast").textContent = sentence(await get(`/api/forecast?ap=${encodeURIComponent(place("target").value)}`));
+    words = sentence(await get(`/api/forecast?ap=${encodeURIComponent(place("target").value)}`));
   } catch (error) {
-    place("forecast").textContent = error.message;
+    words = error.message;
   }
+  if (number === asked) place("forecast").textContent = words;
 }
 
 function sentence(said) {
