@@ -47,7 +47,7 @@ class Finished:
 
 def keep(folder: Path, cell: Cell, data: Mapping[str, Any]) -> None:
     """Add a finished cell to the file in `folder`, the simulation's; nothing where it stands in it. data: `data_facts` of its data set."""
-    path, known = folder / FINISHED_FILE, {"arm": cell.arm, "seed": cell.seed}
+    path = folder / FINISHED_FILE
     with locked(folder / f".{FINISHED_FILE}.lock", wait=True):
         if any(found.cell.arm == cell.arm and found.cell.seed == cell.seed for found in read_finished(folder)):
             return
@@ -59,8 +59,15 @@ def keep(folder: Path, cell: Cell, data: Mapping[str, Any]) -> None:
             }
             for one in cell.rounds
         ]
-        config = _portable(cell.config)
-        line = {**known, "data": data, "classes": cell.classes, "config": config, "self_labels": cell.self_labels, "rounds": rounds}
+        line = {
+            "arm": cell.arm,
+            "seed": cell.seed,
+            "data": data,
+            "classes": cell.classes,
+            "config": _portable(cell.config),
+            "self_labels": cell.self_labels,
+            "rounds": rounds,
+        }
         before = path.read_bytes() if path.exists() else b""
         with replacing(path) as aside:
             aside.write_bytes(before + gzip.compress(json.dumps(plain(line)).encode() + b"\n", mtime=0))
