@@ -25,7 +25,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/boxwise demo
 
-# Everything that trains no network.
+# Everything that trains no network, opens no browser and takes no half second.
 fast: install
 	$(PYTEST) -m "not slow"
 

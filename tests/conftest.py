@@ -70,12 +70,12 @@ def pytest_runtest_setup() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whichever test is the first to want a waiting study trains it, or starts the server of objects, so all of them are slow.
+    """Whichever test is the first to want a waiting study trains it, or starts the browser or the server of objects: all are slow.
 
     The files with the longest tests come first: one that began last would run alone while the other processes have nothing left to do.
     """
     for item in items:
-        if {"waiting_study", "object_server"} & set(getattr(item, "fixturenames", ())):
+        if {"waiting_study", "object_server", "chromium"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.path.name not in _LONGEST)
 

@@ -98,7 +98,7 @@ def faulty_proxy(target: str) -> Iterator[tuple[FaultyProxy, str]]:
     proxy = FaultyProxy(target)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": proxy}))
     server.daemon_threads = True
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield proxy, f"http://127.0.0.1:{server.server_address[1]}"
     finally:

@@ -161,6 +161,7 @@ class TestTemperature:
 class TestPromise:
     @pytest.mark.parametrize("temperature", [0.5, 2.5])
     @pytest.mark.parametrize("target", [0.8, 0.95])
+    @pytest.mark.slow
     def test_other_images_reach_the_target_and_not_much_more(self, method, temperature, target):
         detections, truths = world(6000, temperature=temperature, seed=2)
         calibration = calibrated(detections, truths, target=target, method=method)

@@ -58,6 +58,7 @@ def second_database(empty_postgres):
 
 
 @pytest.mark.skipif(shutil.which("pg_dump") is None, reason="no pg_dump on this machine")
+@pytest.mark.slow
 def test_a_study_in_postgresql_is_dumped_and_restored_to_another_database(
     boxwise, digits_folder, digits, empty_postgres, second_database, tmp_path
 ):

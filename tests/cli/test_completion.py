@@ -15,6 +15,7 @@ PROGRAM = Path(sys.executable).with_name("boxwise")
     ("typed", "word", "offered"),
     [("boxwise sta", 1, "status"), ("boxwise run study --ro", 3, "--rounds"), ("boxwise export-m", 1, "export-model")],
 )
+@pytest.mark.slow
 def test_bash_is_offered_commands_and_options(typed, word, offered):
     environment = os.environ | {"_BOXWISE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(word)}
     done = subprocess.run([PROGRAM], env=environment, capture_output=True, text=True, check=False)

@@ -92,11 +92,14 @@ def made(hidden, tiny_overrides, tmp_path):
     return make
 
 
+@pytest.mark.slow
 class TestLabel:
     def test_it_asks_at_once_takes_answers_and_ctrl_c_ends_it(self, serving, made, hidden, digits):
         study = made(hidden[1])
         with serving("label", study.folder) as (served, client):
-            task = client.post("/api/next", json={"annotator": "anna", "keep": []}).json()["task"]
+            task = until(
+                lambda: client.post("/api/next", json={"annotator": "anna", "keep": []}).json()["task"]
+            )  # served first, then selected
             label(client, task["image_id"], digits.labels[task["image_id"]], 0)
             code, said = served.ended(signal.SIGINT)
         assert code == 0 and "Round 0 waits for labels of" in said and "Stopped. Every answer is stored" in said

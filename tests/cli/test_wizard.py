@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 fcntl, pty, termios = (pytest.importorskip(name, reason="there are no pseudo-terminals here") for name in ("fcntl", "pty", "termios"))
+pytestmark = pytest.mark.slow  # each begins commands anew, at a terminal
 _SECONDS = 300.0  # of patience on a busy machine
 INIT = [sys.executable, "-m", "boxwise", "init", "study"]
 

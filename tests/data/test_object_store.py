@@ -154,7 +154,7 @@ def web(tmp_path):
     folder = tmp_path / "web"
     folder.mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     with faulty_proxy(f"http://127.0.0.1:{server.server_address[1]}") as (proxy, address):
         yield proxy, address, folder
     server.shutdown()

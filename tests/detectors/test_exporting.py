@@ -53,6 +53,7 @@ def test_an_onnx_file_gives_the_detectors_boxes_for_any_batch(detector, tmp_path
         same_detections(detector, boxes, probabilities, metadata)
 
 
+@pytest.mark.slow
 def test_a_torchscript_file_gives_the_detectors_boxes_for_any_batch(detector, tmp_path):
     path = tmp_path / "model.torchscript"
     export(detector, path, batch=noise(detector.input, 2), threshold=THRESHOLD, about={})
@@ -91,7 +92,8 @@ def test_a_file_whose_instructions_give_other_detections_is_not_left_behind(dete
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("suffix", [".torchscript", pytest.param(".onnx", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".torchscript", ".onnx"])
 def test_yolox_as_a_file_finds_on_photographs_what_predict_finds(suffix, tmp_path, shared_weights, shared_data):
     """With COCO's own weights: pixels made without boxwise as the file says, boxes read as it says, against `Model.predict`."""
     from boxwise.data.coco_classes import COCO_CLASSES

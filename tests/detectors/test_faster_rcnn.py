@@ -75,6 +75,7 @@ def test_training_terms_have_torchvisions_mean(
     torch.testing.assert_close(mine["box"], roi["loss_box_reg"])
 
 
+@pytest.mark.slow
 def test_image_losses_are_the_average_of_the_sampled_ones(network: FasterRcnn, outputs: FasterRcnnOutputs, targets: list[Target]) -> None:
     """What is drawn varies; its average over many draws is what image_losses says at once."""
     alone = [network.image_losses(outputs, targets)[image] for image in range(2)]

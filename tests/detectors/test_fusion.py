@@ -10,6 +10,7 @@ from boxwise.detectors.names import DETECTORS
 
 @pytest.mark.parametrize("quicker", [fused, for_inference])
 @pytest.mark.parametrize("name", ["tiny_ssd", "ssdlite320_mobilenet_v2", "yolox_nano", "yolox_tiny", "fasterrcnn_mobilenet_v3_large_fpn"])
+@pytest.mark.slow
 def test_a_fused_copy_says_the_same_and_the_network_stays(name, quicker):
     torch.manual_seed(0)
     network = DETECTORS[name].build()(3, 96, BackboneWeights(pretrained=False)).eval()

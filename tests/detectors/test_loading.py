@@ -81,6 +81,7 @@ class TestImageBatches:
         assert list(image_batches([record(tmp_path / "a.jpg")], InputSpec(32), batch=3)) == []
         assert list(image_batches([], InputSpec(32), batch=3)) == []
 
+    @pytest.mark.slow
     def test_memory_is_flat(self, tmp_path):
         records = save_all(tmp_path, 4, size=(400, 300)) * 150  # 600 images of 0.3 MiB at input size
         stream = image_batches(records, InputSpec(320), batch=8)

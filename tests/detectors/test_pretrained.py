@@ -106,6 +106,7 @@ def test_two_stage_releases_give_torchvisions_own_outputs_for_the_known_classes(
     torch.testing.assert_close(regions.deltas[:, list(rows)], deltas.unflatten(1, (-1, 4))[:, list(rows.values())], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_real_yolox_weights_find_the_known_classes_before_any_training(shared_weights, shared_data):
     """Of a few photographs, under another name and in another order: cars and people are found where COCO's own rows find them."""
     classes = ("dent", "pedestrian", "cars")

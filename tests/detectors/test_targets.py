@@ -118,45 +118,50 @@ class Case:
     labelled: int
 
 
-def recall_of_green(case: Case, train: list[Sample], test: list[Sample], *, seed: int) -> float:
-    """Share of the green squares found after a short training."""
+def scores_of_green(case: Case, train: list[Sample], images: list[Sample], *, seed: int) -> list[float]:
+    """Of each image's green square the best score of a green box on it after a short training; 0 without one."""
     detector = build_detector(case.detector.name, ("red", "green"), case.detector, seed=seed, device=torch.device("cpu"))
     detector.fit(train, [], case.train, seed=seed)
-    found, _ = predict(detector, [one.image for one in test], batch=10)
-    hits = 0
-    for one in test:
+    found, _ = predict(detector, [one.image for one in images], batch=10)
+    scores = []
+    for one in images:
         boxes = found[one.image.image_id]
-        green = boxes[(boxes.labels == 1) & (boxes.scores >= case.score)]
-        hits += bool((iou(one.boxes.xyxy[1:], green.xyxy) >= 0.5).any())
-    return hits / len(test)
+        green = boxes[boxes.labels == 1]
+        scores.append(float(green.scores[(iou(one.boxes.xyxy[1:], green.xyxy) >= 0.5)[0]].max(initial=0)))
+    return scores
 
 
-def recalls(case: Case, folder: Path, *, seed: int) -> dict[bool, float]:
-    """Whether unlabelled green is taught as background → recall of green, which is labelled in few of 24 images."""
-    images, test = squares(folder / "train", count=24, seed=seed), squares(folder / "test", count=20, seed=100 + seed)
-    wholly, partly = images[: case.labelled], [replace(one, boxes=one.boxes[[0]]) for one in images[case.labelled :]]
-    return {
-        complete: recall_of_green(case, wholly + [replace(one, complete=complete) for one in partly], test, seed=seed)
-        for complete in (False, True)
-    }
+def recalls(case: Case, folder: Path) -> dict[bool, float]:
+    """Whether unlabelled green is taught as background → share of green squares found, over two seeds.
+
+    Green is labelled in few of 24 images; looked for where it is unlabelled, and in 20 images of test.
+    """
+    scores: dict[bool, list[float]] = {False: [], True: []}
+    for seed in range(2):
+        images, test = squares(folder / f"train{seed}", count=24, seed=seed), squares(folder / f"test{seed}", count=20, seed=100 + seed)
+        wholly, hidden = images[: case.labelled], images[case.labelled :]
+        for complete, found in scores.items():
+            partly = [replace(one, boxes=one.boxes[[0]], complete=complete) for one in hidden]
+            found += scores_of_green(case, wholly + partly, hidden + test, seed=seed)
+    return {complete: float(np.mean(np.array(found) >= case.score)) for complete, found in scores.items()}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
 class TestUnlabelledObjectsAreFoundOnlyIfTheyAreNotTaughtAsBackground:
-    def test_by_a_small_ssd(self, tmp_path, seed):
-        """Measured with seeds 0 to 5: recall .00 to .15 as background, .65 to 1.00 ignored; the gap of a seed .50 to .90."""
+    """Over two seeds, since what so short a training finds by one is partly chance, and another kind of processor rounds otherwise."""
+
+    def test_by_a_small_ssd(self, tmp_path):
+        """Measured with seeds 0 to 2 on one machine: recall .10, .00, .05 as background, .49, .71, 1.00 ignored."""
         train = TrainConfig(max_steps=200, min_steps=200, batch=8, warmup_steps=20, augment="flip", lr=0.01, ema=0.0)
-        case = Case(DetectorConfig(name="tiny_ssd", imgsz=SIDE, pretrained=False), train, score=0.5, labelled=3)
-        recall = recalls(case, tmp_path, seed=seed)
+        recall = recalls(Case(DetectorConfig(name="tiny_ssd", imgsz=SIDE, pretrained=False), train, score=0.5, labelled=3), tmp_path)
         assert recall[False] > recall[True] + 0.3
 
-    def test_by_yolox_from_coco(self, tmp_path, seed, shared_weights):
-        """Measured with seeds 0 to 3: recall .10 to .55 as background, .90 to .95 ignored; the gap of a seed .40 to .80.
+    def test_by_yolox_from_coco(self, tmp_path, shared_weights):
+        """Measured with seeds 0 to 2 on one machine: recall .50, .18, .13 as background, .82, .82, .66 ignored.
 
-        With green in three images, as above, it is chance what so short a training finds: -.15 to .65 at a learning rate of .03.
+        With green in three images, as above, it is chance what so short a training finds.
         """
         train = TrainConfig(max_steps=100, min_steps=100, batch=8, augment="flip", optimizer="sgd", weight_decay=5e-4, lr=0.02)
         config = DetectorConfig(name="yolox_nano", imgsz=SIDE, weights=shared_weights / "yolox_nano_coco.pth")
-        recall = recalls(Case(config, train, score=0.8, labelled=6), tmp_path, seed=seed)
+        recall = recalls(Case(config, train, score=0.7, labelled=6), tmp_path)
         assert recall[False] > recall[True] + 0.3

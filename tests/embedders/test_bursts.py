@@ -54,12 +54,14 @@ def spent_on_frames(images, embedder: Embedder, similarity):
     return sum(image_id.startswith("frame") for image_id in query.image_ids)
 
 
+@pytest.mark.slow
 def test_a_burst_of_real_frames_spends_one_label(shared_data, shared_weights, tmp_path):
     paths = sorted((shared_data / "bccd").rglob("*.jpg"))[:30]
     backbone = detector("ssdlite320_mobilenet_v2", 160, shared_weights / "mobilenet_v2-b0353104.pth")
     assert spent_on_frames(burst_among(paths, tmp_path, shift=4), DetectorFeatures(backbone), 0.97) == 1
 
 
+@pytest.mark.slow
 def test_a_burst_spends_one_label_by_efficientnet_as_well(shared_data, shared_weights, tmp_path, circumstances):
     pytest.importorskip("timm", reason="needs the extra [hf]")
     paths = sorted((shared_data / "bccd").rglob("*.jpg"))[:30]

@@ -149,6 +149,7 @@ def bccd_case(shared_data: Path) -> tuple[dict[str, Boxes], dict[str, Boxes], tu
 
 
 class TestParity:
+    @pytest.mark.slow
     def test_equals_pycocotools_on_500_random_images(self, random_case):
         metrics = coco_metrics(*random_case)
         assert 0.2 < metrics.ap < 0.9
@@ -173,6 +174,7 @@ class TestParity:
         turned = coco_metrics(dict(sorted(predictions.items())), dict(sorted(truths.items(), reverse=True)), classes)
         assert turned.to_json() == coco_metrics(*random_case).to_json()
 
+    @pytest.mark.slow
     def test_is_faster_than_pycocotools(self, random_case):
         start = time.perf_counter()
         coco_metrics(*random_case, details=False)

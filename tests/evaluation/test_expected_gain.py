@@ -93,6 +93,7 @@ class TestNeeded:
         needed = LearningCurve.fit(amounts, power(amounts)).needed(float(power(800)))
         assert needed.low < 800 < needed.high and needed.median == pytest.approx(800, rel=0.25) and needed.chance > 0.9
 
+    @pytest.mark.slow
     def test_the_interval_holds_the_truth_about_as_often_as_it_says(self):
         rng, amounts, inside, times = np.random.default_rng(0), 50 * np.arange(1, 9), 0, 100
         for _ in range(times):

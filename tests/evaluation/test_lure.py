@@ -38,6 +38,7 @@ def test_an_exhausted_pool_needs_no_weights():
 
 
 @pytest.mark.parametrize("figure", ["loss", "error"])
+@pytest.mark.slow
 def test_is_unbiased_where_the_plain_mean_of_the_drawn_is_not(figure):
     rng = np.random.default_rng(0)
     scores = rng.normal(size=N)

@@ -250,6 +250,7 @@ def test_files(tmp_path):
     assert summary["one", "everything"]["role"] == "ceiling" and summary["one", "everything"]["images_area"] == ""
 
 
+@pytest.mark.slow
 def test_the_page(tmp_path):
     page = write_grid_report(
         [panel("one"), panel("two & more")], tmp_path / "r.html", title="B", environment={"os": "x"}, baseline="random"

@@ -69,6 +69,7 @@ def review(make_cooperative, tmp_path_factory) -> tuple[str, Page]:
     return report(make_cooperative(), tmp_path_factory.mktemp("report"))
 
 
+@pytest.mark.slow
 class TestSelfContained:
     def test_nothing_is_asked_of_the_network(self, simulation):
         text, page = simulation
@@ -184,6 +185,7 @@ class TestSingleStudy:
         assert "r3_1.png" in page.words
 
 
+@pytest.mark.slow
 class TestCooperation:
     def test_a_study_labelled_by_hand_has_no_word_of_it(self, single, simulation):
         for text, page in (single, simulation):

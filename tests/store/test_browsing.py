@@ -119,6 +119,7 @@ SEARCHES = [
 ]
 
 
+@pytest.mark.slow
 def test_every_search_finds_what_a_list_of_all_images_says_in_its_order(study):
     for wanted in SEARCHES:
         assert found(study, wanted) == expected(wanted), wanted

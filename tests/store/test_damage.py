@@ -61,6 +61,7 @@ def test_a_value_from_before_the_checks_is_read():
     assert loads('{"a": [1, 2]}') == {"a": [1, 2]} and loads("null") is None and loads(3) == 3
 
 
+@pytest.mark.slow
 def test_changed_bits_are_a_message_or_change_no_answer(path):
     whole, content, chance = answers(path), path.read_bytes(), random.Random(0)
     outcomes = {"message": 0, "same": 0}

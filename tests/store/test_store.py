@@ -189,6 +189,7 @@ def steps_of(read, folder, images):
 
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
+@pytest.mark.slow
 def test_reading_grows_with_the_images_and_not_with_their_square(read, tmp_path):
     few, many = (steps_of(read, tmp_path, images) for images in (500, 2000))
     assert few > 0 and many < 8 * few  # four times the images; by the square it would be sixteen times

@@ -42,6 +42,7 @@ def test_tells_the_probability_of_each_draw_among_what_was_left(temperature):
     assert probabilities == pytest.approx(by_definition(values, rows, temperature))
 
 
+@pytest.mark.slow
 def test_draws_each_order_as_often_as_its_probabilities_say():
     values, draws = np.array([0.0, 1.0, 3.0]), 6000
     seen = dict.fromkeys(permutations(range(3)), 0)

@@ -18,7 +18,7 @@ def elsewhere(tmp_path):
     def site(link):
         (tmp_path / "mail.html").write_text(f'<!doctype html><title>mail</title><a href="{link}">label here</a>')
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path)))
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         servers.append(server)
         return f"http://127.0.0.1:{server.server_port}/mail.html"
 

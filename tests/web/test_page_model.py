@@ -31,7 +31,7 @@ def page(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[An
     (root / "empty.html").write_text("<!doctype html><title>empty</title>")
     (root / "static").symlink_to(STATIC)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(root))) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         context = chromium.new_context()
         page = context.new_page()
         page.goto(f"http://127.0.0.1:{server.server_port}/empty.html")

@@ -192,6 +192,7 @@ def check(name: str, dataset: Dataset, files: Files) -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
+@pytest.mark.slow
 def test_a_mutated_data_set_loses_nothing_in_silence(name: str, tmp_path: Path) -> None:
     files = original(name, tmp_path)
     outcome: Counter[str] = Counter()

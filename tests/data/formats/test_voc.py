@@ -216,6 +216,7 @@ def test_crowd_difficult_and_xml_characters_survive(root: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("source", ["bccd", "fod"])
+@pytest.mark.slow
 def test_agrees_with_globox(source: str, shared_data: Path, tmp_path: Path) -> None:
     root = shared_data / source
     folder = tmp_path / "Annotations"
