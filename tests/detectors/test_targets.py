@@ -103,7 +103,7 @@ def squares(folder: Path, *, count: int, seed: int) -> list[Sample]:
             xyxy.append([left, top, left + 16, top + 16])
         path = folder / f"{number}.png"
         Image.fromarray(pixels).save(path)
-        samples.append(Sample(ImageRecord(path.name, path, SIDE, SIDE), Boxes(np.array(xyxy, np.float32), np.arange(2))))
+        samples.append(Sample(ImageRecord(f"{folder.name}/{path.name}", path, SIDE, SIDE), Boxes(np.array(xyxy, np.float32), np.arange(2))))
     return samples
 
 
