@@ -8,17 +8,19 @@ server to trust, as on Windows and macOS, it begins from nothing.
 import multiprocessing
 import os
 import runpy
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from boxwise.workers import processes as workers
 
 _FORKS = sys.platform == "linux"
 _CONTEXT = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
+_subprocess_run = subprocess.run
 _LIGHT, _HEAVY = ("boxwise.cli", "boxwise.study"), ("boxwise.detectors.detector", "boxwise.rounds.evaluate")
 
 
@@ -55,6 +57,23 @@ def start(
     process = _CONTEXT.Process(target=_do, args=arguments)
     process.start()
     return process
+
+
+def run_python(command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[str]":
+    """For `subprocess.run` in a script that runs commands of Python one after another: each is forked from the script's process."""
+    if not _FORKS or command[0] != sys.executable:
+        return _subprocess_run(command, text=True, **{key: value for key, value in options.items() if key != "text"})
+    sys.stdout.flush()
+    with TemporaryDirectory() as folder:
+        out = Path(folder, "out")
+        err = out if options.get("stderr") is subprocess.STDOUT else Path(folder, "err")
+        arguments = (command[1:], str(Path.cwd()), dict(os.environ), (str(out), str(err)))
+        process = multiprocessing.get_context("fork").Process(target=_do, args=arguments)
+        process.start()
+        process.join()
+        if options.get("check") and process.exitcode:
+            raise subprocess.CalledProcessError(process.exitcode, command, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"))
+        return subprocess.CompletedProcess(command, process.exitcode, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"))
 
 
 def run(*words: object, env: Mapping[str, str] | None = None, cwd: Path | str | None = None, timeout: float = 300.0) -> Done:

@@ -12,6 +12,10 @@ SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
 pytestmark = pytest.mark.slow
 
 
+# A script that runs twenty commands one after another spends most of its time on their imports.
+FORKING = "import runpy, subprocess, sys; sys.path.insert(0, {tests!r}); import processes; subprocess.run = processes.run_python; {go}"
+
+
 def run(*arguments, cwd):
     done = processes.run(*arguments, cwd=cwd, env=os.environ | {"MPLBACKEND": "Agg"}, timeout=600)
     assert done.returncode == 0, done.stderr
@@ -22,7 +26,8 @@ def run(*arguments, cwd):
 def test_a_script_says_how_it_is_run_and_runs(name, tmp_path):
     text = (EXAMPLES / name).read_text(encoding="utf-8")
     assert f"python examples/{name} FOLDER" in text
-    assert run(EXAMPLES / name, tmp_path, cwd=tmp_path)
+    go = FORKING.format(tests=str(Path(__file__).parent), go=f"runpy.run_path({str(EXAMPLES / name)!r}, run_name='__main__')")
+    assert run("-c", go, tmp_path, cwd=tmp_path)
 
 
 def test_the_notebook_runs_and_keeps_no_output(tmp_path):
