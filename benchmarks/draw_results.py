@@ -48,11 +48,13 @@ def cells(rows: Iterable[Row]) -> Iterable[Cell]:
 
 
 def facts(row: Row) -> dict[str, dict[str, object]]:
-    """What the row says of its round; older files have neither the cost of val nor the fidelity."""
+    """What the row says of its round; older files have no cost of val, no AP50 on it and no fidelity."""
     spent = {name: float(row[name]) for name in COSTS if row.get(name)}
     fidelity = {name.removeprefix("fidelity_"): float(value) for name, value in row.items() if name.startswith("fidelity_") and value}
-    reached = {name: float(row[f"test_{name}"]) for name in ("ap", "ap50")}
-    return {"annotate": spent, "evaluate": {"test": reached}, "audit": {"fidelity": fidelity}}
+    reached = {
+        split: {name: float(row[f"{split}_{name}"]) for name in ("ap", "ap50")} for split in ("val", "test") if row.get(f"{split}_ap50")
+    }
+    return {"annotate": spent, "evaluate": reached, "audit": {"fidelity": fidelity}}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 python benchmarks/results_table.py benchmarks/results/digits_strategies_6_seeds_rounds.csv --val 90,278
 python benchmarks/results_table.py benchmarks/results/bccd_dual_6_seeds.csv --val 86,1124 --arms dual,random
+python benchmarks/results_table.py benchmarks/results/development_3_seeds_rounds.csv --data kuih     # one data set of several
 --val: images and boxes of the data set's val, where the file does not say; they are priced as drawn by hand.
 """
 
@@ -27,15 +28,18 @@ from boxwise.results.tables import ArmResult, figure
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("results", type=Path)
+    arguments.add_argument("--data", help="the data set, by default the first")
     arguments.add_argument("--val", default="0,0", help="IMAGES,BOXES")
     arguments.add_argument("--arms", help="by default all")
     arguments.add_argument("--baseline", default="random")
     given = arguments.parse_args()
     with given.results.open(encoding="utf-8", newline="") as file:
         rows = [with_val(row, *map(int, given.val.split(","))) for row in csv.DictReader(file)]
+    data = given.data or rows[0].get("data")
+    rows = [row for row in rows if row.get("data") == data]
     arms = given.arms.split(",") if given.arms else list(dict.fromkeys(row["arm"] for row in rows))
     chosen = list(cells([row for arm in arms for row in rows if row["arm"] == arm]))
-    panel = Panel(rows[0].get("data") or given.results.stem, rows[0].get("detector") or "", chosen)
+    panel = Panel(data or given.results.stem, rows[0].get("detector") or "", chosen)
     for _, text in sanity(panel, baseline=given.baseline):
         print(f"- {text}")
     print("\n| arm | mean rank | AP at the end | area − random | p | p, Holm | images saved | boxes saved | time saved | time to 95% |")
