@@ -22,7 +22,7 @@ from boxwise.results.tables import ArmResult
 from boxwise.simulation.benchmark import read_benchmark
 
 BASELINE = "random"
-SIMPLER = ("k_center", "score_then_diversity", "entropy_sum", "gain_per_second", "gain_per_second+strategy.weight=1")
+SIMPLER = ("k_center", "facility_location", "score_then_diversity", "entropy_sum", "gain_per_second", "gain_per_second+strategy.weight=1")
 CLOSE = 0.01  # of the score: so near to the best, the simpler is chosen
 LEAST_SEEDS, LEAST_SETS, GOAL = 3, 2, 0.25
 

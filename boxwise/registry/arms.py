@@ -22,6 +22,7 @@ ARMS: dict[str, tuple[str, ...]] = {
     "auto": ("scorer.name=dual", "strategy.name=top_k", "scorer.dual.alpha=auto", "scorer.dual.beta=auto"),
     "random": (*_NO_SCORE, "strategy.name=random"),
     "k_center": (*_NO_SCORE, "strategy.name=k_center"),
+    "facility_location": (*_NO_SCORE, "strategy.name=facility_location"),
     "badge": (*_NO_SCORE, "strategy.name=badge"),
     "typiclust": (*_NO_SCORE, "strategy.name=typiclust"),
     "cold_k_center": (*_NO_SCORE, "strategy.name=random", "cold_start.name=k_center"),

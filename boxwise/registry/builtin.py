@@ -55,6 +55,10 @@ STRATEGIES = _with_options(
             "k_center:KCenter", "images that cover the pool's embeddings", paper="Sener & Savarese, ICLR 2018", needs=frozenset(),
             cost=_LABELED_PASS,
         ),
+        "facility_location": _strategy(
+            "facility_location:FacilityLocation", "images that much of the pool resembles and no label shows",
+            paper="Wei, Iyer & Bilmes, ICML 2015", needs=frozenset(), cost=_LABELED_PASS,
+        ),
         "badge": _strategy(
             "badge:Badge", "draws spread over what the model is unsure of", paper="after Ash et al., ICLR 2020",
             needs=_TRAINED | {"box_features"},
