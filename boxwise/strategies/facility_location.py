@@ -18,6 +18,7 @@ from boxwise.strategies.greedy import greedy
 
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float32]
+Gains = NDArray[np.float64]
 DEMAND = 2048  # images that stand for the pool, drawn where there are more
 _CHUNK = 4096  # rows a block of the pool × demand matrix: tens of MB
 
@@ -47,30 +48,40 @@ class FacilityLocation:
 class _Gains:
     """What each of some rows, `embeddings` [N, D], would lower the mean distance of `demand` [M, D] by.
 
-    near: the distance of each of `demand` to the nearest labelled or picked image, [M]. distances: [N, M], of few rows alone.
+    near: the distance of each of `demand` to the nearest labelled or picked image, [M]. Of few rows, which are looked at for each pick,
+    their `distances` to `demand` [M, N] are kept, and the `gains` [N], which change by what the last pick is nearest to.
     """
 
     embeddings: Matrix
     demand: Matrix
     near: Vector
     distances: Matrix | None = None
+    gains: Gains | None = None
 
-    def values(self) -> Vector:
-        if self.distances is not None:
-            return self._lowered(self.distances)
+    def values(self) -> Gains:
+        if self.gains is not None:
+            return self.gains.copy()
         blocks = [self.embeddings[start : start + _CHUNK] for start in range(0, len(self.embeddings), _CHUNK)]
-        return np.concatenate([np.zeros(0, np.float32), *(self._lowered(_distances(block, self.demand)) for block in blocks)])
+        return np.concatenate([np.zeros(0), *(_lowered(self.near, _distances(self.demand, block)) for block in blocks)])
 
     def take(self, rows: NDArray[np.intp]) -> _Gains:
         embeddings = self.embeddings[rows]
-        return replace(self, embeddings=embeddings, distances=_distances(embeddings, self.demand))
+        distances = _distances(self.demand, embeddings)
+        return replace(self, embeddings=embeddings, distances=distances, gains=_lowered(self.near, distances))
 
     def pick(self, pool: _Gains, rows: Sequence[int]) -> None:
-        self.near = np.minimum(self.near, _distances(pool.embeddings[rows], self.demand).min(axis=0))
+        before, self.near = self.near, np.minimum(self.near, _distances(pool.embeddings[rows], self.demand).min(axis=0))
+        if self.distances is not None and self.gains is not None:
+            moved = np.flatnonzero(self.near < before)
+            share = len(moved) / len(self.demand)
+            lost = _lowered(before[moved], self.distances[moved]) - _lowered(self.near[moved], self.distances[moved])
+            self.gains = np.maximum(self.gains - share * lost, 0)
 
-    def _lowered(self, distances: Matrix) -> Vector:
-        lowered: Vector = np.maximum(self.near - distances, 0).mean(axis=1)
-        return lowered
+
+def _lowered(near: Vector, distances: Matrix) -> Gains:
+    """By how much each of N images would lower the mean of `near` [M], given its `distances` to them [M, N]; float64 [N]."""
+    lowered = near[:, None] - distances
+    return np.maximum(lowered, 0, out=lowered).sum(axis=0, dtype=np.float64) / max(len(near), 1)
 
 
 def _nearest(points: Matrix, centers: Matrix) -> Vector:
@@ -82,9 +93,13 @@ def _nearest(points: Matrix, centers: Matrix) -> Vector:
 
 
 def _distances(a: Matrix, b: Matrix) -> Matrix:
-    """Euclidean distance of each row of `a` [N, D] to each of `b` [M, D]; float32 [N, M]."""
-    squared = a @ b.T
+    """Euclidean distance of each row of `a` [N, D] to each of `b` [M, D]; float32 [N, M].
+
+    By way of float64: in float32 images that are the same would be some way apart, and that much would seem to be gained.
+    """
+    wide, others = a.astype(np.float64), b.astype(np.float64)
+    squared = wide @ others.T
     squared *= -2
-    squared += np.einsum("nd,nd->n", a, a)[:, None]
-    squared += np.einsum("md,md->m", b, b)
-    return np.sqrt(np.maximum(squared, 0, out=squared), out=squared)
+    squared += np.einsum("nd,nd->n", wide, wide)[:, None]
+    squared += np.einsum("md,md->m", others, others)
+    return np.sqrt(np.maximum(squared, 0, out=squared), out=squared).astype(np.float32)

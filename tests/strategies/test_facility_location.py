@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from boxwise.records import Scores
-from boxwise.strategies import facility_location
+from boxwise.strategies import facility_location, greedy
 from boxwise.strategies.base import Budget, Candidates
 from boxwise.strategies.facility_location import FacilityLocation
 from boxwise.strategies.k_center import KCenter
@@ -52,6 +52,18 @@ def test_equals_the_plain_greedy_algorithm():
     query = select(points, labeled, 12)
     assert [int(image_id) for image_id in query.image_ids] == expected
     assert [item.utility for item in query.items] == pytest.approx(utility, abs=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 7, 60])
+def test_a_short_list_makes_the_same_picks(size, monkeypatch):
+    """So few that no two images gain the same; of two that are nearest to each other either gains as much."""
+    points = np.random.default_rng(4).normal(size=(500, 6)) * np.linspace(0.2, 2, 500)[:, None]
+    monkeypatch.setattr(greedy, "SHORTLIST", 10**9)
+    every = select(points, points[:3] + 1, 40)
+    monkeypatch.setattr(greedy, "SHORTLIST", size)
+    few = select(points, points[:3] + 1, 40)
+    assert few.image_ids == every.image_ids
+    assert [item.utility for item in few.items] == pytest.approx([item.utility for item in every.items], rel=1e-4)
 
 
 @pytest.mark.parametrize("labeled", [np.zeros((0, 3)), np.full((1, 3), 30.0)])

@@ -7,7 +7,6 @@ from scipy.spatial.distance import cdist
 from boxwise.records import Scores
 from boxwise.strategies import greedy
 from boxwise.strategies.base import Budget, Candidates
-from boxwise.strategies.facility_location import FacilityLocation
 from boxwise.strategies.gain_per_second import GainPerSecond
 from boxwise.strategies.k_center import KCenter, Reach
 
@@ -35,7 +34,6 @@ def picked(strategy, given, amount):
     "strategy",
     [
         KCenter(),
-        FacilityLocation(),
         GainPerSecond(weight=0.5),
         GainPerSecond(weight=1),
         GainPerSecond(weight=1, novelty=0),
