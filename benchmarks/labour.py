@@ -4,7 +4,7 @@
         [--ap50 0.8] [--show] [--set key=value ...]
 
 (a) SSDlite from ImageNet, images at random, boxes drawn by hand; (b) YOLOX-nano from COCO instead; (c) and images chosen by
-gain_per_second; (d) and the model's boxes shown for review, in round 0 those of COCO's classes; (e) its surest boxes trusted, with
+facility_location; (d) and the model's boxes shown for review, in round 0 those of COCO's classes; (e) its surest boxes trusted, with
 thresholds that val shows to keep a precision of .9. The annotator is simulated and charged for every act; labels of val are paid for.
 FOLDER holds a simulation for each data set, which the same command resumes cell by cell, labour.csv with a row a round, labour.md and
 labour.png. Seconds are read off each cell's curve, linear between rounds; the level is the highest AP50 that every cell of the data set
@@ -35,7 +35,7 @@ from boxwise.simulation.simulate import Message, Plan, read_simulation, simulate
 WORDS = {
     "a": "SSDlite, images at random, drawn by hand",
     "b": "YOLOX-nano from COCO instead",
-    "c": "+ images chosen (gain_per_second)",
+    "c": "+ images chosen (facility_location)",
     "d": "+ the model's boxes reviewed",
     "e": "+ its surest boxes trusted, precision .9 on val",
 }
@@ -77,7 +77,12 @@ def arms_of(weights: Path | None, backbone: Path | None) -> dict[str, str]:
     """Step → the arm that it is."""
     yolox = f"+detector.weights={weights}" if weights else "+detector.pretrained=coco"
     ssd = "random+detector.name=ssdlite320_mobilenet_v2" + (f"+detector.backbone_weights={backbone}" if backbone else "")
-    own = {"b": "random", "c": "gain_per_second", "d": "gain_per_second+review", "e": "gain_per_second+trust+ask.target_precision=0.9"}
+    own = {
+        "b": "random",
+        "c": "facility_location",
+        "d": "facility_location+review",
+        "e": "facility_location+trust+ask.target_precision=0.9",
+    }
     return {"a": ssd} | {step: f"{arm}+detector.name=yolox_nano{yolox}" for step, arm in own.items()}
 
 
