@@ -1,7 +1,7 @@
 """The two decisions of docs/preregistration.md, made from finished runs by its rules: which strategy is chosen, and what is said of it.
 
     python benchmarks/preregistered.py choose runs/development
-    python benchmarks/preregistered.py judge runs/confirmation [--arm gain_per_second]
+    python benchmarks/preregistered.py judge runs/confirmation [--arm facility_location]
 
 Reads the benchmark's folder and trains nothing. Before all cells are finished what it prints is preliminary, and it says of how many seeds.
 """
@@ -41,7 +41,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("decision", choices=("choose", "judge"))
     arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--arm", default="gain_per_second", help="the strategy that is judged")
+    arguments.add_argument("--arm", default="facility_location", help="the strategy that is judged")
     given = arguments.parse_args()
     panels = read_benchmark(given.folder)
     if given.decision == "choose":
