@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from threading import Event
 from time import sleep
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,9 +46,10 @@ def label(
     from boxwise.study import Study
 
     opened = Study.open(study)
-    with suppress(KeyboardInterrupt), stopping_cleanly(), serving(opened, host=host, port=port, browser=browser, token=token) as wait:
+    page = serving(opened, host=host, port=port, browser=browser, token=token)
+    with suppress(KeyboardInterrupt), stopping_cleanly() as stop, page as wait:
         _say_where_it_stands(opened)
-        wait()
+        wait(stop)
     say(f"Stopped. Every answer is stored; go on with `boxwise label {study}`, or train with `boxwise run {study}`.")
 
 
@@ -56,14 +58,14 @@ def label_and_train(opened: Study, *, host: str, port: int | None, browser: bool
     from boxwise.cli.console import say
     from boxwise.records import Phase
 
-    with stopping_cleanly(), serving(opened, host=host, port=port, browser=browser, token=token):
+    with stopping_cleanly() as stop, serving(opened, host=host, port=port, browser=browser, token=token):
         while True:
             position = opened.position
             if position[1] is Phase.ANNOTATE and (waiting := opened.unanswered().items):
                 say(f"Round {position[0]} waits for labels of {plural(len(waiting), 'image')}.")
-                _wait(partial(_waits_for_labels, opened, position))
+                _wait(partial(_waits_for_labels, opened, position), stop)
             elif (fault := advance(opened.folder)) is not None:
-                _report(opened, fault)
+                _report(opened, fault, stop)
             elif opened.position[1] is Phase.DONE:
                 break
         say(f"The page ends in {_SECONDS_TO_READ:.0f} s.")
@@ -71,8 +73,8 @@ def label_and_train(opened: Study, *, host: str, port: int | None, browser: bool
 
 
 @contextmanager
-def serving(opened: Study, *, host: str, port: int | None, browser: bool, token: str | None) -> Iterator[Callable[[], None]]:
-    """Serve the study's page while the block runs and say where; gives a function that waits until the server ends."""
+def serving(opened: Study, *, host: str, port: int | None, browser: bool, token: str | None) -> Iterator[Callable[[Event], None]]:
+    """Serve the study's page while the block runs and say where; gives a function that waits until the server ends or it is to stop."""
     import webbrowser
 
     from boxwise.cli.console import note, say
@@ -94,24 +96,31 @@ def serving(opened: Study, *, host: str, port: int | None, browser: bool, token:
 
 
 @contextmanager
-def stopping_cleanly() -> Iterator[None]:
+def stopping_cleanly() -> Iterator[Event]:
     """Within the block SIGTERM and a closed terminal end the work as Ctrl-C does; nohup is respected.
 
-    SIGINT is set too: a shell's background job starts with it ignored, and so would the training that it starts.
+    SIGINT is set too: a shell's background job starts with it ignored, and so would the training that it starts. Gives what a long wait is
+    to look at: an exception alone can get lost, since Python only prints those that come up in the callback of a weak reference.
     """
+    stop = Event()
+
+    def ask_to_stop(*_: object) -> None:
+        stop.set()
+        raise KeyboardInterrupt
+
     names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     before = {number: signal.getsignal(number) for name in names if (number := getattr(signal, name, None)) is not None}
     for number, handler in before.items():
         if number.name != "SIGHUP" or handler is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, ask_to_stop)
     try:
-        yield
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _report(opened: Study, fault: str) -> None:
+def _report(opened: Study, fault: str, stop: Event) -> None:
     """Say what went wrong, here and on the page, and wait until the study has moved on."""
     from boxwise.cli.console import note
     from boxwise.web.progress import write_trouble
@@ -122,16 +131,17 @@ def _report(opened: Study, fault: str) -> None:
         f"Labels are safe and the page stays. Go on with `boxwise run {opened.folder}` in another terminal, or end this and start it again."
     )
     write_trouble(opened.folder, fault)
-    _wait(lambda: opened.position == position)
+    _wait(lambda: opened.position == position, stop)
 
 
 def _waits_for_labels(opened: Study, position: tuple[int, Phase]) -> bool:
     return opened.position == position and bool(opened.unanswered().items)
 
 
-def _wait(still: Callable[[], bool]) -> None:
+def _wait(still: Callable[[], bool], stop: Event) -> None:
     while still():
-        sleep(_POLL_SECONDS)
+        if stop.wait(_POLL_SECONDS):
+            raise KeyboardInterrupt
 
 
 def _say_where_it_stands(opened: Study) -> None:

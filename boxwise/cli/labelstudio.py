@@ -60,9 +60,9 @@ def serve(
 
     opened = Study.open(study)
     address = listen(host, port, token=password)
-    with suppress(KeyboardInterrupt), stopping_cleanly(), Server(create_backend(opened, password=address.token), address) as server:
+    with suppress(KeyboardInterrupt), stopping_cleanly() as stop, Server(create_backend(opened, password=address.token), address) as server:
         say(f"In Label Studio: Settings, Model, Connect Model: http://{host}:{address.port}   (Ctrl-C ends it)")
         if address.token:
             say(f"With basic authentication: any user name, password {address.token}")
-        server.wait()
+        server.wait(stop)
     say("Stopped. Every annotation that came in is stored.")

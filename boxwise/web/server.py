@@ -11,7 +11,7 @@ import secrets
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import Thread
+from threading import Event, Thread
 from time import sleep
 from urllib.parse import urlencode
 
@@ -24,6 +24,7 @@ from boxwise.errors import BoxwiseError
 PORT = 8123
 HEAD_SECONDS = 15.0  # within which a request's head must be there on an open connection
 _PORTS_TRIED = 100
+_POLL_SECONDS = 0.5
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _EVERYWHERE = ("0.0.0.0", "::")
 
@@ -99,9 +100,10 @@ class Server:
         self._server.should_exit = True
         self._thread.join()
 
-    def wait(self) -> None:
-        """Until the server ends, which by itself it does not; Ctrl-C gets through."""
-        self._thread.join()
+    def wait(self, stop: Event) -> None:
+        """Until `stop` is set, or the server ends, which by itself it does not; Ctrl-C gets through."""
+        while self._thread.is_alive() and not stop.wait(_POLL_SECONDS):
+            pass
 
 
 class _Impatient(H11Protocol):

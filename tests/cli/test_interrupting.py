@@ -31,3 +31,23 @@ def test_sigterm_ends_a_training_as_ctrl_c_does(boxwise, waiting_study, hidden, 
     assert boxwise("set", study.folder, "train.steps=12")[0] == 0
     code, out, err = boxwise("run", study.folder)
     assert code == 0 and "Round 2 waits for labels" in out, err
+
+
+def test_a_ctrl_c_that_python_loses_ends_the_wait_all_the_same():
+    """An exception out of the callback of a weak reference is printed and goes no further."""
+    code = """
+import os, signal, weakref
+from boxwise.cli.labelling import _wait, stopping_cleanly
+class Thing: pass
+thing = Thing()
+gone = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT))
+with stopping_cleanly() as stop:
+    del thing
+    print("lost" if stop.is_set() else "not asked", flush=True)
+    try:
+        _wait(lambda: True, stop)
+    except KeyboardInterrupt:
+        print("ended", flush=True)
+"""
+    done = processes.run("-c", code, timeout=60)
+    assert done.returncode == 0 and done.stdout.split() == ["lost", "ended"] and "Exception ignored" in done.stderr
