@@ -29,7 +29,8 @@ def test_the_gain_worked_out_by_hand():
     query = select([[3], [4], [5], [20]], [[0]], 2)
     assert query.image_ids[0] == "3" and query.items[0].utility == pytest.approx(20 / 4)
     crowd = select([[3], [4], [5], [3.5], [4.5], [5.5], [12]], [[0]], 1)
-    assert crowd.image_ids == ("4",)  # 4.5: 1.5 + 3.5 + 4 + 2.5 + 4.5 + 3.5 + 4.5 = 24 of 7, where 12 gives itself 12
+    # 4.5 brings the seven nearer by 1.5, 3.5, 4.5, 2.5, 4.5, 4.5 and 4.5; 12 brings itself nearer by 12, and nothing else.
+    assert crowd.image_ids == ("4",) and crowd.items[0].utility == pytest.approx(25.5 / 7)
 
 
 def test_a_crowd_comes_before_an_outlier_to_which_k_center_goes():
