@@ -101,16 +101,17 @@ class Preset(Section):
         return without
 
     def with_folders(self, folders: Sequence[Path]) -> Preset:
-        """The grid on the user's folders: a folder serves the data set of its name, else the one of a fixed layout, else it is added.
+        """The grid on the user's folders: one serves the data set whose path it is or whose name it has, or a fixed layout, or is added.
 
         Data sets that no folder was given for are left out. Raises BoxwiseError when none is left, or a folder is not there.
         """
         data = dict(self.data)
+        named = {source.path.resolve(): name for name, source in data.items() if source.path}
         for folder in folders:
             if not folder.is_dir():
                 found = "a file" if folder.exists() else "nothing there"
                 raise BoxwiseError(f"{folder}: expected a folder with a data set, found {found}.")
-            name = _slot(data, folder.resolve().name)
+            name = named.get(folder.resolve()) or _slot(data, folder.resolve().name)
             data[name] = data.get(name, DataSource()).model_copy(update={"path": folder})
         ready = {name: source for name, source in data.items() if source.ready}
         if not ready:

@@ -235,6 +235,13 @@ class TestPresets:
         preset = load_preset("real").with_folders([tmp_path / "BCCD", tmp_path / "mine"])
         assert set(preset.data) == {"bccd", "mine"} and preset.data["bccd"].overrides and not preset.data["mine"].overrides
 
+    def test_a_folder_that_the_grid_names_already_is_not_run_twice(self, tmp_path):
+        (tmp_path / "cells").mkdir()
+        path = tmp_path / "grid.yaml"
+        path.write_text(yaml.safe_dump(GRID | {"data": {"blood": {"path": str(tmp_path / "cells"), "val": 7}}}))
+        preset = load_grid(path).with_folders([tmp_path / "cells"])
+        assert {name: source.val for name, source in preset.data.items()} == {"blood": 7}
+
     def test_published_splits_take_a_folder_of_any_name(self, tmp_path):
         (tmp_path / "VOCdevkit").mkdir()
         preset = load_preset("voc").with_folders([tmp_path / "VOCdevkit"])
