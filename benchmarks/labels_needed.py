@@ -81,29 +81,30 @@ def main() -> None:
 
 def _plan(dataset: Dataset, budgets: Sequence[int], *, check: bool) -> Iterator[tuple[int, float]]:
     """(labels, length) of every training; budgets that the pool has no images for are left out, and 0 is all of it."""
-    pool = len(_of(dataset, Split.TRAIN))
+    pool = len(of_split(dataset, Split.TRAIN))
     labels = [budget or pool for budget in budgets if budget < pool]
     yield from ((number, 1.0) for number in labels)
     if check and labels:
         yield from ((number, 2.0) for number in dict.fromkeys((labels[0], labels[-1])))
 
 
-def _of(dataset: Dataset, split: Split) -> list[ImageRecord]:
+def of_split(dataset: Dataset, split: Split) -> list[ImageRecord]:
+    """The labelled images of a split."""
     return [record for record in dataset.images if record.split is split and record.image_id in dataset.labels]
 
 
 def _train(dataset: Dataset, key: tuple[str, str, int, int, int, float], config: DetectorConfig) -> Row:
     data, name, imgsz, seed, labels, length = key
-    pool, test = _of(dataset, Split.TRAIN), _of(dataset, Split.TEST)
+    pool, test = of_split(dataset, Split.TRAIN), of_split(dataset, Split.TEST)
     order = [pool[row] for row in np.random.default_rng(seed).permutation(len(pool))]
     count = max(10, labels // 5)
-    given = _of(dataset, Split.VAL)
+    given = of_split(dataset, Split.VAL)
     val, train = (_some(given, count, seed), order[:labels]) if given else (order[-count:], order[: min(labels, len(order) - count)])
     detector = build_detector(name, dataset.classes, config, seed=seed, device=torch.device("cpu"))
     started = process_time()
-    report = detector.fit(_samples(dataset, train), _samples(dataset, val), TrainConfig(length=length), seed=seed)
+    report = detector.fit(samples(dataset, train), samples(dataset, val), TrainConfig(length=length), seed=seed)
     minutes = (process_time() - started) / 60
-    ap, ap50 = _judged(detector, dataset, test)
+    ap, ap50 = judged(detector, dataset, test)
     return Row(data, name, imgsz, seed, labels, len(val), length, report.steps, minutes, report.best_ap or 0.0, ap, ap50)
 
 
@@ -112,11 +113,13 @@ def _some(records: Sequence[ImageRecord], count: int, seed: int) -> list[ImageRe
     return [records[row] for row in np.random.default_rng([seed, 1]).permutation(len(records))[:count]]
 
 
-def _samples(dataset: Dataset, records: Sequence[ImageRecord]) -> list[Sample]:
+def samples(dataset: Dataset, records: Sequence[ImageRecord]) -> list[Sample]:
+    """Images with their labels."""
     return [Sample(record, dataset.labels[record.image_id]) for record in records]
 
 
-def _judged(detector: TorchDetector, dataset: Dataset, test: Sequence[ImageRecord]) -> tuple[float, float]:
+def judged(detector: TorchDetector, dataset: Dataset, test: Sequence[ImageRecord]) -> tuple[float, float]:
+    """AP and AP50 on these images."""
     found, _ = predict(detector, test)
     metrics = coco_metrics(found, {name: dataset.labels[name] for name in found}, dataset.classes, details=False)
     return metrics.ap, metrics.ap50
