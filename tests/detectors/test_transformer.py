@@ -40,7 +40,8 @@ def batch(name: str, images: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 TARGETS = (target([[10, 10, 40, 50], [20, 30, 80, 90]], [1, 3]), target([], []), target([[5, 5, 60, 60]], [2]))
-names = pytest.mark.parametrize("name", SMALL)
+# The lightest is in the fast tier, as in tests/contracts/.
+names = pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "rf_detr_base")) for name in SMALL])
 
 
 @names
