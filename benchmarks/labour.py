@@ -1,15 +1,16 @@
 """What each step of the tool saves a person: seconds of labelling until a given AP50, from the way people start to the whole of it.
 
     python benchmarks/labour.py DATA... --out FOLDER [--weights yolox_nano.pth] [--backbone mobilenet_v2.pth] [--imgsz 128] [--seeds 3]
-        [--ap50 0.8] [--show] [--set key=value ...]
+        [--ap50 0.8 0.87] [--show] [--set key=value ...]
 
 (a) SSDlite from ImageNet, images at random, boxes drawn by hand; (b) YOLOX-nano from COCO instead; (c) and images chosen by
 facility_location; (d) and the model's boxes shown for review, in round 0 those of COCO's classes; (e) its surest boxes trusted, with
-thresholds that val shows to keep a precision of .9. The annotator is simulated and charged for every act; labels of val are paid for.
-FOLDER holds a simulation for each data set, which the same command resumes cell by cell, labour.csv with a row a round, labour.md and
-labour.png. Seconds are read off each cell's curve, linear between rounds; the level is the highest AP50 that every cell of the data set
-reaches unless --ap50 gives one, and a step that does not get there in every seed has no figure. --show runs nothing and makes table and
-figure of what is finished.
+thresholds that val shows to keep a precision of .9. (d) and (e) have six rounds where the others have three: with the model's boxes a
+round of as many images takes a person a quarter of the time. The annotator is simulated and charged for every act; labels of val are paid
+for, drawn by hand. FOLDER holds a simulation for each data set, which the same command resumes cell by cell, labour.csv with a row a
+round, labour.md and labour.png. Seconds are read off each cell's curve, linear between rounds; the level is the highest AP50 that every
+cell of the data set reaches unless --ap50 gives some, and a step that does not get there in every seed has no figure. --show runs nothing
+and makes table and figure of what is finished.
 """
 
 from __future__ import annotations
@@ -56,21 +57,14 @@ class Row:
 
 def main() -> None:
     options = _options()
-    for folder in options.data:
+    for folder in () if options.show else options.data:
         plan = _plan(folder, options)
-        if not options.show:
-            simulate(plan, on_event=_saying(plan))
+        simulate(plan, on_event=_saying(plan))
     rows = [row for folder in options.data for row in _rows(folder.name, options)]
     _write(rows, options.out / "labour.csv")
-    by_set = {name: _seconds([row for row in rows if row.data == name], options.ap50) for name in dict.fromkeys(row.data for row in rows)}
-    for name in [name for name, (level, _) in by_set.items() if level <= 0]:
-        print(f"{name}: there is no AP50 above 0 that every cell reaches, so nothing to compare: train for longer, or give --ap50.")
-        del by_set[name]
-    text = "\n\n".join(_table(name, level, found) for name, (level, found) in by_set.items())
+    print(text := "\n\n".join(_tables(rows, options.ap50)))
     (options.out / "labour.md").write_text(text + "\n", encoding="utf-8")
-    print(text)
-    if by_set:
-        _draw(by_set, options.out / "labour.png")
+    _draw(rows, options.out / "labour.png")
 
 
 def arms_of(weights: Path | None, backbone: Path | None) -> dict[str, str]:
@@ -80,8 +74,8 @@ def arms_of(weights: Path | None, backbone: Path | None) -> dict[str, str]:
     own = {
         "b": "random",
         "c": "facility_location",
-        "d": "facility_location+review",
-        "e": "facility_location+trust+ask.target_precision=0.9",
+        "d": "facility_location+review+budget.rounds=6",
+        "e": "facility_location+trust+ask.target_precision=0.9+budget.rounds=6",
     }
     return {"a": ssd} | {step: f"{arm}+detector.name=yolox_nano{yolox}" for step, arm in own.items()}
 
@@ -125,6 +119,13 @@ def _rounds(name: str, step: str, cell: Cell) -> Iterator[Row]:
         yield Row(name, step, cell.seed, number, int(images), seconds + on_val, ap50)
 
 
+def _tables(rows: Sequence[Row], levels: Sequence[float] | None) -> Iterator[str]:
+    for name in dict.fromkeys(row.data for row in rows):
+        for level, found in (_seconds([row for row in rows if row.data == name], given) for given in levels or [None]):
+            nothing = f"{name}: there is no AP50 above 0 that every cell reaches: train for longer, or give --ap50."
+            yield _table(name, level, found) if level > 0 else nothing
+
+
 def _seconds(rows: Sequence[Row], level: float | None) -> tuple[float, dict[str, list[float | None]]]:
     """(AP50, step → seconds to it in each seed, None where it is not reached)."""
     cells: dict[tuple[str, int], list[Row]] = {}
@@ -166,19 +167,25 @@ def _saved(mean: float, than: float) -> str:
     return f"{1 - mean / than:.0%}".replace("-", "−") if math.isfinite(mean) and math.isfinite(than) else "–"
 
 
-def _draw(by_set: Mapping[str, tuple[float, Mapping[str, Sequence[float | None]]]], target: Path) -> None:
-    """Bars of minutes a step, side by side for each data set, with the seeds as points."""
+def _draw(rows: Sequence[Row], target: Path) -> None:
+    """AP50 over minutes of the annotator, a line a step: the mean over seeds of each round."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 0.6 + 2.0 * len(by_set)), layout="constrained")
-    for axes, (name, (level, found)) in zip(np.ravel(figure.subplots(len(by_set), 1)), by_set.items(), strict=True):
-        steps = list(found)
-        axes.barh(range(len(steps)), [np.nan_to_num(mean_of(found[step])) / 60 for step in steps], color="#4477aa")
-        points = [(value / 60, row) for row, step in enumerate(steps) for value in found[step] if value is not None]
-        axes.plot(*zip(*points, strict=True) if points else ((), ()), "o", color="black", markersize=3)
-        axes.set_yticks(range(len(steps)), [f"({step}) {WORDS[step]}" for step in steps])
-        axes.invert_yaxis()
-        axes.set_title(f"{name}: minutes of the annotator until AP50 {level:.2f}", fontsize=10, loc="left")
+    names = list(dict.fromkeys(row.data for row in rows))
+    figure = Figure(figsize=(6.5 * max(len(names), 1), 4.5), layout="constrained")
+    for axes, name in zip(np.ravel(figure.subplots(1, max(len(names), 1))), names, strict=False):
+        for step, words in WORDS.items():
+            rounds: dict[int, list[Row]] = {}
+            for row in (row for row in rows if (row.data, row.step) == (name, step)):
+                rounds.setdefault(row.round, []).append(row)
+            means = [
+                (np.mean([row.seconds for row in each]) / 60, np.mean([row.ap50 for row in each])) for _, each in sorted(rounds.items())
+            ]
+            if means:
+                axes.plot(*zip(*means, strict=True), "o-", markersize=3, label=f"({step}) {words}")
+        axes.set(title=name, xlabel="minutes of the annotator, val included", ylabel="AP50 on test")
+        axes.legend(fontsize=8, loc="lower right")
+        axes.grid(alpha=0.3)
     figure.savefig(target, dpi=120)
 
 
@@ -198,7 +205,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--imgsz", type=int, default=128)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--val", type=int, default=20, help="images of val")
-    parser.add_argument("--ap50", type=float, help="the level, instead of the highest that all cells reach")
+    parser.add_argument("--ap50", type=float, nargs="+", help="levels, instead of the highest that all cells reach")
     parser.add_argument("--show", action="store_true", help="run nothing")
     parser.add_argument("--set", dest="overrides", nargs="*", default=(), metavar="key=value", help="config of every cell")
     return parser.parse_args()

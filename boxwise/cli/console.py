@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 console = Console(highlight=False)
 _SECONDS_BETWEEN_LINES = 15.0
+_SECONDS_OF_PACE = 120.0
 
 
 class Watch:
@@ -61,11 +63,14 @@ class Watch:
         if event.finished:
             if figures:
                 say(f"{name} {figures}")
-        elif console.is_terminal:
+            return
+        if console.is_terminal:
             self._bar(name, event, figures)
-        elif monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
+            return
+        left = self._pace.left(event, who)
+        if monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
             self._last_line = monotonic()
-            say(f"{name} {event.step}/{event.steps} {figures}{self._pace.left(event)}")
+            say(f"{name} {event.step}/{event.steps} {figures}{left}")
 
     def _bar(self, name: str, event: Event, figures: str) -> None:
         if name not in self._tasks:
@@ -76,15 +81,20 @@ class Watch:
 
 
 class Pace:
-    """How fast each running step goes."""
+    """How fast each running step goes, of each cell by itself, by its last two minutes: a machine's sleep is soon forgotten."""
 
     def __init__(self) -> None:
-        self._began: dict[tuple[int, str, int], tuple[float, int]] = {}  # step, its length → when it was first seen, and how far it was
+        self._marks: dict[tuple[str, int, str], deque[tuple[float, int]]] = {}  # whose step → when it had come how far
 
-    def left(self, event: Event) -> str:
+    def left(self, event: Event, who: str = "") -> str:
         """The time that the rest takes at the pace so far, as a clause; empty before there is a pace."""
-        now = monotonic()
-        began, first = self._began.setdefault((event.round, event.phase.value, event.steps), (now, event.step))
+        now, marks = monotonic(), self._marks.setdefault((who, event.round, event.phase.value), deque())
+        if marks and event.step < marks[-1][1]:  # it began anew, or another part of it did
+            marks.clear()
+        marks.append((now, event.step))
+        while len(marks) > 2 and now - marks[0][0] > _SECONDS_OF_PACE:
+            marks.popleft()
+        began, first = marks[0]
         if event.step <= first:
             return ""
         return f", {span((event.steps - event.step) * (now - began) / (event.step - first))} left"

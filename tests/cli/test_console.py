@@ -76,6 +76,19 @@ class TestProgress:
         said = [pace.left(Event(1, Phase.SCORE, step, steps)) for step, steps in ((1, 1500), (1500, 1500), (16, 48), (32, 48))]
         assert said == ["", ", 0 s left", "", ", 1 s left"]
 
+    def test_the_same_step_of_another_cell_has_a_pace_of_its_own(self, monkeypatch):
+        clock = iter((0.0, 10.0, 3600.0, 3610.0))
+        monkeypatch.setattr(console, "monotonic", lambda: next(clock))
+        pace = console.Pace()
+        said = [pace.left(Event(1, Phase.TRAIN, step, 100), who) for who in ("seed 0 ", "seed 1 ") for step in (10, 20)]
+        assert said == ["", ", 80 s left"] * 2
+
+    def test_an_hour_of_sleep_is_forgotten(self, monkeypatch):
+        clock = iter((0.0, 10.0, 3610.0, 3620.0))
+        monkeypatch.setattr(console, "monotonic", lambda: next(clock))
+        pace = console.Pace()
+        assert [pace.left(Event(1, Phase.TRAIN, step, 100)) for step in (10, 20, 30, 40)][-1] == ", 60 s left"
+
     @pytest.mark.parametrize(("seconds", "said"), [(40, "40 s"), (89, "89 s"), (720, "12 min"), (11_100, "3 h 05 min")])
     def test_spans_are_said_as_people_say_them(self, seconds, said):
         assert console.span(seconds) == said
