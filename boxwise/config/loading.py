@@ -20,14 +20,14 @@ _PRESETS = Path(__file__).parent / "presets"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where PyYAML was built with it reads a config ten times as quickly
 
 
-def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> StudyConfig:
+def load_config(path: Path | str | None = None, overrides: Iterable[str] = ()) -> StudyConfig:
     """The config of a YAML file (or the defaults) with `section.key=value` overrides applied.
 
     Raises ConfigError naming the file, the key and the nearest known one.
     """
     values: dict[str, Any] = {}
     if path is not None:
-        values = _read_yaml(path)
+        values = _read_yaml(Path(path))
     apply_overrides(values, overrides)
     return parse_config(values, str(path) if path else "config")
 

@@ -33,7 +33,7 @@ _OF_THE_REST = (FindingKind.MISSING_LABEL_FILE, FindingKind.UNUSED_FILE)  # of i
 
 
 def read_dataset(
-    path: Path,
+    path: Path | str,
     *,
     format_name: str | None = None,
     images: Address | None = None,
@@ -49,7 +49,7 @@ def read_dataset(
     nothing but one folder, as archives unpack, is that folder. verify: decode each image; False reads headers only. Raises BoxwiseError,
     which says what the labels look like instead.
     """
-    path = path if format_name else unwrapped(path)
+    path = Path(path) if format_name else unwrapped(Path(path))
     name = format_name or detect_format(path)
     if name is None:
         return _images_alone(path, progress)
@@ -83,7 +83,7 @@ def _images_alone(images: Address, progress: Progress | None) -> Dataset:
 
 def read_pool(
     images: Address | None,
-    labels: Path | None,
+    labels: Path | str | None,
     *,
     format_name: str | None = None,
     classes: tuple[str, ...] | None = None,

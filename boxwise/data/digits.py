@@ -46,14 +46,14 @@ class _Digit:
         return np.array([x, y, x + self.mask.shape[1], y + self.mask.shape[0]], np.float32)
 
 
-def make_digits(folder: Path, *, seed: int, images: int = 400, imgsz: int = 96) -> Dataset:
+def make_digits(folder: Path | str, *, seed: int, images: int = 400, imgsz: int = 96) -> Dataset:
     """Compose `images` scenes of imgsz x imgsz pixels as PNG and write them, labelled, as a VOC data set at `folder`.
 
     Ten classes with a long tail, digits of 10 to 32 pixels (at 96) in varying contrast, colour and overlap, textured backgrounds with
     strokes and torn digits that are no objects, some scenes empty. Most of the training split comes as video does, in runs of 3 to 12
     nearly equal frames; val and test are single scenes, so that their AP is worth the more. No handwritten sample serves two splits.
     """
-    rng = np.random.default_rng(seed)
+    folder, rng = Path(folder), np.random.default_rng(seed)
     samples = _samples(rng)
     records: list[ImageRecord] = []
     labels: dict[str, Boxes] = {}

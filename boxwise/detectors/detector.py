@@ -269,8 +269,9 @@ def build_detector(name: str, classes: Sequence[str], config: DetectorConfig, *,
     return detector
 
 
-def load_detector(path: Path, *, device: torch.device) -> TorchDetector:
+def load_detector(path: Path | str, *, device: torch.device) -> TorchDetector:
     """The detector that `save` wrote at `path`, built from that file alone."""
+    path = Path(path)
     return _detector_of(read_weights(path), path, device)
 
 

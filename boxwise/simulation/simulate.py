@@ -51,16 +51,16 @@ _ROUND_0: Any = {  # what round 0 sees of a config
 
 @dataclass(frozen=True)
 class Plan:
-    """What to simulate: the data with all its labels, the base config, which arms, which seeds, where.
-
-    Every arm is a set of config overrides (registry.arm_overrides).
-    """
+    """What to simulate: the data with all its labels, the base config, arms (overrides: registry.arm_overrides), seeds, where."""
 
     dataset: Dataset
     config: StudyConfig
     arms: tuple[str, ...]
     seeds: tuple[int, ...]
     folder: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))  # as a script may give it
 
     def cell_config(self, arm: str, seed: int) -> StudyConfig:
         values = self.config.model_dump(mode="json") | {"seed": seed}
