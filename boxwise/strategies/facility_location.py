@@ -28,8 +28,9 @@ class FacilityLocation:
 
     The mean, where k-center goes by the largest: an outlier, to which nothing else is near, gains little. Facility location as an objective
     of active learning is Wei, Iyer & Bilmes (ICML 2015); it is submodular, so the greedy picks reach 1 - 1/e of the best gain (Nemhauser,
-    Wolsey & Fisher, 1978). The utility of a pick is what it lowers the mean by. Of a pool of more than 2,048 images so many are drawn to
-    stand for it, and all can be picked. O(pool · demand · dim) time a pass, of which there are few (see `greedy`).
+    Wolsey & Fisher, 1978). The utility of a pick is what it lowers the mean by, as a share of the mean before the first pick. Of a pool of
+    more than 2,048 images so many are drawn to stand for it, and all can be picked. O(pool · demand · dim) time a pass, of which there are
+    few (see `greedy`).
     """
 
     uses_embeddings = True
@@ -38,10 +39,11 @@ class FacilityLocation:
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
         order = rng.permutation(len(candidates))  # ties: the first in a random order
         demand = candidates.embeddings[order[:DEMAND]]
-        pool = _Gains(candidates.embeddings[order], demand, _nearest(demand, candidates.labeled_embeddings))
+        near = _nearest(demand, candidates.labeled_embeddings)
+        pool = _Gains(candidates.embeddings[order], demand, near)
         costs = budget.costs(candidates)[order]
         picks, gains = greedy(pool, costs, amount=budget.amount, choose=lambda values: int(values.argmax()))
-        return candidates.query(order[picks].tolist() if picks else [], utility=gains)
+        return candidates.query(order[picks].tolist() if picks else [], utility=np.array(gains) / (float(near.mean()) or 1.0))
 
 
 @dataclass

@@ -25,12 +25,13 @@ def mean_distance(points, centers):
 
 
 def test_the_gain_worked_out_by_hand():
-    """On a line with 0 labelled: 4 brings 3, 4 and 5 nearer by 2, 4 and 4, and 20 by 4; 20 brings itself nearer by 20, but nothing else."""
+    """On a line with 0 labelled, 32 away in all: 4 brings 3, 4 and 5 nearer by 2, 4 and 4, 20 by 4; 20 itself by 20, and nothing else."""
     query = select([[3], [4], [5], [20]], [[0]], 2)
-    assert query.image_ids[0] == "3" and query.items[0].utility == pytest.approx(20 / 4)
+    assert query.image_ids[0] == "3" and query.items[0].utility == pytest.approx(20 / 32)
     crowd = select([[3], [4], [5], [3.5], [4.5], [5.5], [12]], [[0]], 1)
-    # 4.5 brings the seven nearer by 1.5, 3.5, 4.5, 2.5, 4.5, 4.5 and 4.5; 12 brings itself nearer by 12, and nothing else.
-    assert crowd.image_ids == ("4",) and crowd.items[0].utility == pytest.approx(25.5 / 7)
+    # They are 37.5 away in all. 4.5 brings the seven nearer by 1.5, 3.5, 4.5, 2.5, 4.5, 4.5 and 4.5; 12 brings itself nearer by 12, and
+    # nothing else.
+    assert crowd.image_ids == ("4",) and crowd.items[0].utility == pytest.approx(25.5 / 37.5)
 
 
 def test_a_crowd_comes_before_an_outlier_to_which_k_center_goes():
@@ -48,7 +49,7 @@ def test_equals_the_plain_greedy_algorithm():
     for _ in range(12):
         means = [mean_distance(points, [*centers, point]) for point in points]
         expected.append(int(np.argmin(means)))
-        utility.append(mean_distance(points, np.array(centers)) - min(means))
+        utility.append((mean_distance(points, np.array(centers)) - min(means)) / mean_distance(points, labeled))
         centers.append(points[expected[-1]])
     query = select(points, labeled, 12)
     assert [int(image_id) for image_id in query.image_ids] == expected
