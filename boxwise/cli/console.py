@@ -309,6 +309,8 @@ def _known(facts: SelectFacts) -> str:
 def _figure(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, float) and 0 < abs(value) < 0.001:
+        return f"{value:.2g}"
     return f"{value:.3f}" if isinstance(value, float) and abs(value) < 10 else f"{value:,.0f}"
 
 

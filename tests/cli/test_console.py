@@ -61,6 +61,11 @@ def test_results_tell_the_time_saved_beside_the_images(shown):
     assert row.split("│")[column - 1].strip() == "0%"
 
 
+def test_a_small_figure_is_not_told_as_nothing(shown):
+    console.table("t", ("image", "utility"), [["a", 0.00042], ["b", 0.0], ["c", 0.25], ["d", 1234.5]])
+    assert [line.split()[3] for line in shown() if line.startswith("│")] == ["0.00042", "0.000", "0.250", "1,234"]
+
+
 class TestProgress:
     def test_says_what_is_left_once_there_is_a_pace(self, monkeypatch):
         clock = iter([0.0, 10.0, 30.0])
