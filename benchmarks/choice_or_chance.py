@@ -13,17 +13,16 @@ ever make can.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from labels_needed import judged, of_split, samples
+from labels_needed import append_row, judged, of_split, read_rows, samples
 from scipy.stats import f as f_distribution
 
 from boxwise.config import DetectorConfig, TrainConfig
@@ -68,7 +67,7 @@ class Spread:
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
-    done = {row.key: row for row in _read(options.out)}
+    done = {row.key: row for row in read_rows(options.out, Row)}
     config = DetectorConfig(name=options.detector, imgsz=options.imgsz, **({"weights": options.weights} if options.weights else {}))
     for folder in options.data:
         dataset = with_few_val(with_splits(read_dataset(folder)), options.val)
@@ -77,7 +76,7 @@ def main() -> None:
                 key = (folder.name, options.detector, options.imgsz, options.labels, options.val, draw, training)
                 if key not in done:
                     done[key] = row = _train(dataset, key, config)
-                    _append(options.out, row)
+                    append_row(options.out, row)
                     print(f"{row.data} draw {draw} training {training}: {row.boxes} boxes, AP {row.test_ap:.3f}", flush=True)
         rows = [row for row in done.values() if row.key[:5] == (folder.name, options.detector, options.imgsz, options.labels, options.val)]
         print(_verdict(folder.name, rows), flush=True)
@@ -120,23 +119,6 @@ def _verdict(data: str, rows: Sequence[Row]) -> str:
         f"standard deviation owed to the choice {found.choice:.4f} (p = {found.p:.2f} that there is none), to the training's chance "
         f"{found.chance:.4f}; correlation of AP with the number of boxes {owed:+.2f}"
     )
-
-
-def _read(path: Path) -> list[Row]:
-    if not path.exists():
-        return []
-    kinds = {"data": str, "detector": str, "test_ap": float, "test_ap50": float}
-    with path.open(newline="", encoding="utf-8") as file:
-        return [Row(**{name: kinds.get(name, int)(value) for name, value in line.items()}) for line in csv.DictReader(file)]
-
-
-def _append(path: Path, row: Row) -> None:
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
-        if new:
-            writer.writeheader()
-        writer.writerow(asdict(row))
 
 
 def _options() -> argparse.Namespace:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from time import process_time
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -63,7 +64,7 @@ class Row:
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
-    done = {row.key: row for row in _read(options.out)}
+    done = {row.key: row for row in read_rows(options.out, Row)}
     for folder in options.data:
         dataset = read_dataset(folder)
         for seed in range(options.seeds):
@@ -73,7 +74,7 @@ def main() -> None:
                     if key not in done:
                         row = _train(dataset, key, _config(options, name))
                         done[key] = row
-                        _append(options.out, row)
+                        append_row(options.out, row)
                         print(_line(row), flush=True)
     if options.check:
         _say_converged(list(done.values()))
@@ -151,18 +152,20 @@ def _say_converged(rows: Sequence[Row]) -> None:
         print(f"{row.data} {row.detector}, {row.labels} labels: twice the steps move val AP by {moved:+.3f}: {verdict}")
 
 
-def _read(path: Path) -> list[Row]:
+def read_rows(path: Path, kind: type[Any]) -> list[Any]:
+    """The rows of a CSV that `append_row` wrote, of a dataclass of text and numbers; none where there is no file yet."""
     if not path.exists():
         return []
-    kinds = {"data": str, "detector": str} | dict.fromkeys(("imgsz", "seed", "labels", "val", "steps"), int)
+    types = {field.name: {"str": str, "int": int, "float": float}[field.type] for field in fields(kind)}
     with path.open(newline="", encoding="utf-8") as file:
-        return [Row(**{name: kinds.get(name, float)(value) for name, value in line.items()}) for line in csv.DictReader(file)]
+        return [kind(**{name: types[name](value) for name, value in line.items()}) for line in csv.DictReader(file)]
 
 
-def _append(path: Path, row: Row) -> None:
+def append_row(path: Path, row: Any) -> None:
+    """Add a dataclass to a CSV, which begins with the names of its fields."""
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
+        writer = csv.DictWriter(file, [field.name for field in fields(row)])
         if new:
             writer.writeheader()
         writer.writerow(asdict(row))
