@@ -71,6 +71,7 @@ def main() -> None:
     config = DetectorConfig(name=options.detector, imgsz=options.imgsz, **({"weights": options.weights} if options.weights else {}))
     for folder in options.data:
         dataset = with_few_val(with_splits(read_dataset(folder)), options.val)
+        rows = []
         for training in range(options.trainings):
             for draw in range(options.draws):
                 key = (folder.name, options.detector, options.imgsz, options.labels, options.val, draw, training)
@@ -78,7 +79,7 @@ def main() -> None:
                     done[key] = row = _train(dataset, key, config)
                     append_row(options.out, row)
                     print(f"{row.data} draw {draw} training {training}: {row.boxes} boxes, AP {row.test_ap:.3f}", flush=True)
-        rows = [row for row in done.values() if row.key[:5] == (folder.name, options.detector, options.imgsz, options.labels, options.val)]
+                rows.append(done[key])
         print(_verdict(folder.name, rows), flush=True)
 
 
@@ -132,7 +133,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--val", type=int, default=20)
     parser.add_argument("--imgsz", type=int, default=128)
     parser.add_argument("--detector", default="yolox_nano")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.draws < 2 or options.trainings < 2:
+        parser.error("--draws and --trainings: a spread takes two of each or more")
+    return options
 
 
 if __name__ == "__main__":
