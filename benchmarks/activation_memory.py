@@ -9,7 +9,6 @@ memory at a time.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,7 +38,7 @@ def main() -> None:
 
 def saved_bytes(network: Network, batch: int) -> int:
     """Bytes of all storages that the backward pass of one step over `batch` images of five boxes would read, but for the weights."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     nn.Module.train(network)
     side, rng, seen = network.input.imgsz, np.random.default_rng(0), {p.untyped_storage().data_ptr() for p in network.parameters()}
     total = 0
@@ -64,7 +63,7 @@ def saved_bytes(network: Network, batch: int) -> int:
 def _sample(side: int, rng: np.random.Generator) -> Sample:
     corners = rng.integers(0, side // 2, (5, 2))
     boxes = np.concatenate([corners, corners + side // 4], axis=1).astype(np.float32)
-    return Sample(ImageRecord("image.jpg", Path("image.jpg"), side, side), Boxes(boxes, np.arange(5)))
+    return Sample(ImageRecord("image.jpg", "image.jpg", side, side), Boxes(boxes, np.arange(5)))
 
 
 def _arguments() -> argparse.Namespace:

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,17 +26,16 @@ from boxwise.annotation.proposals import Thresholds, propose
 from boxwise.annotation.verdicts import annotation_of
 from boxwise.artifacts.detections_file import read_detections, writing_detections
 from boxwise.boxes import Boxes
-from boxwise.config import CostConfig, DetectorConfig, PolicyConfig, ScorerConfig, TrainConfig
+from boxwise.config import CostConfig, DetectorConfig, PolicyConfig, ScorerConfig, TrainConfig, VaeConfig
 from boxwise.data.datasets import read_dataset
 from boxwise.data.digits import make_digits
 from boxwise.data.formats.base import Dataset
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.detectors.prediction import predict
-from boxwise.policies.base import Material, PoolImage
+from boxwise.policies.base import Material, Policy, PoolImage
 from boxwise.records import Annotation, ImageRecord, Proposals, QueryItem, Sample, Split
-from boxwise.registry import POLICIES
+from boxwise.registry import POLICIES, policy_of, scorer_of
 from boxwise.scorers.base import Scorer
-from boxwise.scorers.building import build_scorer
 from boxwise.scorers.cross_image import cross_validate, most_confident
 from boxwise.scorers.no_score import NoScore
 from boxwise.scorers.pool_pass import inspect_pool
@@ -48,6 +46,7 @@ CERTAIN, PROPOSED = 4, 8  # boxes an image at or above each threshold: the load 
 OVERLAP = 0.5
 ROUND = 5  # the policies' material is that of such a round
 LABELED, SEEN, NEW = 0.5, 0.5, 0.05  # images as shares of the pool
+METHODS: tuple[Method, ...] = ("isotonic", "temperature")
 VALIDATED = 64  # images cross-validated a round, the default of policy.sample_mining
 
 Work = Callable[[], object]
@@ -100,10 +99,9 @@ def prepared(arguments: argparse.Namespace, folder: Path) -> Setting:
     dataset = _dataset(arguments, folder)
     detector = _trained(arguments, dataset)
     pool = _pool(dataset, arguments.count)
-    config = ScorerConfig(vae={"steps": 1})  # type: ignore[arg-type]  # what the VAE has learned does not change its speed
-    how: dict[str, Any] = {"imgsz": detector.imgsz, "resize": detector.resize}
-    scorer = build_scorer(config, device=detector.device, alpha=0.5, beta=0.5, truths=None, **how)
-    scorer.fit(pool[:64], [], rng=np.random.default_rng(0))
+    config = ScorerConfig(name="dual", vae=VaeConfig(steps=1))  # what the VAE has learned does not change its speed
+    scorer = scorer_of(config, device=detector.device, spec=detector.input)
+    scorer.fit(_samples(dataset, Split.TRAIN)[:64], [], detector=detector, rng=np.random.default_rng(0))
     setting = Setting(detector, scorer, dataset, pool, folder, Thresholds(np.ones(len(dataset.classes)), 0.0), arguments.batch)
     pool_pass(setting, scorer)
     _write_val(setting)
@@ -118,17 +116,15 @@ def contestants(setting: Setting) -> dict[str, Work]:
         "pool pass without a score": lambda: pool_pass(setting, NoScore()),
         "proposals on every image": setting.proposals,
     }
-    for name, build in POLICIES.items():
-        works[f"policy {name}"] = _composing(build(PolicyConfig(name=name)), material)
-    for method in ("isotonic", "temperature"):
+    for name in POLICIES:
+        works[f"policy {name}"] = _composing(policy_of(PolicyConfig(name=name)), material)
+    for method in METHODS:
         works[f"calibration {method}"] = _calibrating(setting, method)
     return works
 
 
 def pool_pass(setting: Setting, scorer: Scorer) -> object:
-    detector = setting.detector
-    how: dict[str, Any] = {"imgsz": detector.imgsz, "resize": detector.resize, "batch": setting.batch}
-    return inspect_pool(detector, scorer, setting.pool, detections_path=setting.detections, **how)
+    return inspect_pool(setting.detector, scorer, setting.pool, batch=setting.batch, detections_path=setting.detections)
 
 
 def material_of(setting: Setting) -> Material:
@@ -140,7 +136,8 @@ def material_of(setting: Setting) -> Material:
     seen = {image.image_id: _reviewed(annotator, proposals[image.image_id]) for image in setting.pool[: int(SEEN * count)]}
     labeled = {f"labelled-{image_id}": annotation for image_id, annotation in list(seen.items())[: int(LABELED * count)]}
     new = tuple(seen)[-max(1, int(NEW * count)) :]
-    return Material(ROUND, len(new), labeled=labeled, seen=seen, new=new, pool=lambda: pool_images(setting))
+    classes = len(setting.dataset.classes)
+    return Material(ROUND, len(new), labeled=labeled, seen=seen, new=new, pool=lambda: pool_images(setting), class_count=classes)
 
 
 def pool_images(setting: Setting) -> Iterator[PoolImage]:
@@ -276,7 +273,7 @@ def _reviewed(annotator: SimulatedAnnotator, proposals: Proposals) -> Annotation
     return annotation_of(proposals.image_id, verdicts, proposals, round_index=ROUND)
 
 
-def _composing(policy: Any, material: Material) -> Work:
+def _composing(policy: Policy, material: Material) -> Work:
     return lambda: policy.compose(material, rng=np.random.default_rng(0))
 
 

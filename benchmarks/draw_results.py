@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
+from typing import get_args
 
 from PIL import Image
 
+from boxwise.registry import Role
 from boxwise.report.comparison import save_curves
 from boxwise.results.facts import Cell, Round
 
 Row = dict[str, str]
+ROLES: dict[str, Role] = {role: role for role in get_args(Role)}
 COSTS = ("images", "boxes", "seconds", "val_images", "val_boxes", "val_seconds")
 
 
@@ -44,10 +47,10 @@ def cells(rows: Iterable[Row]) -> Iterable[Cell]:
     for (arm, seed), of_cell in groupby(rows, key=lambda row: (row["arm"], row["seed"])):
         found = list(of_cell)
         rounds = tuple(Round.from_json(int(row["round"]), facts(row)) for row in found)
-        yield Cell(arm, int(seed), Path(), {}, (), rounds, role=found[0].get("role") or "arm")  # type: ignore[arg-type]
+        yield Cell(arm, int(seed), Path(), {}, (), rounds, role=ROLES[found[0].get("role") or "arm"])
 
 
-def facts(row: Row) -> dict[str, dict[str, object]]:
+def facts(row: Row) -> Mapping[str, Mapping[str, object]]:
     """What the row says of its round; older files have no cost of val, no AP50 on it and no fidelity."""
     spent = {name: float(row[name]) for name in COSTS if row.get(name)}
     fidelity = {name.removeprefix("fidelity_"): float(value) for name, value in row.items() if name.startswith("fidelity_") and value}

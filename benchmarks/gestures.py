@@ -167,8 +167,8 @@ def measure(page: Page, folder: Path, data: Path, way: Way, options: argparse.Na
     assert study.store.position[1] is Phase.ANNOTATE
     stored = study.store.annotations(Split.TRAIN)
     bad = sum(r.image_id not in stored or not _same(stored[r.image_id].boxes, dataset.labels[r.image_id]) for r in records)
-    boxes = sum(len(dataset.labels[r.image_id]) for r in records)
-    return hand.gestures / len(records), hand.seconds / len(records), boxes / len(records), bad
+    total = sum(len(dataset.labels[r.image_id]) for r in records)
+    return hand.gestures / len(records), hand.seconds / len(records), total / len(records), bad
 
 
 def _without(labels: Boxes, every: int) -> Boxes:

@@ -43,7 +43,7 @@ def _made(options: argparse.Namespace, images: list[ImageRecord], given: list[An
 
 def _labels(images: list[ImageRecord]) -> list[Annotation]:
     rng = np.random.default_rng(0)
-    corners = rng.random((len(images), BOXES, 4), np.float32) * 100 + np.float32([0, 0, 200, 200])
+    corners = rng.random((len(images), BOXES, 4), np.float32) * 100 + np.array([0, 0, 200, 200], np.float32)
     labels = rng.integers(0, CLASSES, (len(images), BOXES))
     sources = (Source.HUMAN,) * BOXES
     return [Annotation(r.image_id, Boxes(corners[i], labels[i]), sources, complete=True) for i, r in enumerate(images)]

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import process_time
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from boxwise import runtime
 from boxwise.config import DetectorConfig, TrainConfig
+from boxwise.data.addresses import Address
 from boxwise.data.datasets import read_dataset
 from boxwise.detectors import loading, training_data
 from boxwise.detectors.detector import TorchDetector, build_detector
@@ -29,7 +31,7 @@ from boxwise.records import ImageRecord, Sample
 from boxwise.scorers.no_score import NoScore
 from boxwise.scorers.pool_pass import inspect_pool
 
-Reader = Callable[[Path], Tensor]
+Reader = Callable[[Address], Tensor]
 BATCH, ROUND_STEPS = 16, 200
 
 
@@ -43,8 +45,8 @@ def mapped(records: Sequence[ImageRecord], file: Path) -> Reader:
             start += target.write(pixels.numpy().tobytes())
     memory = np.memmap(file, np.uint8, "r")
 
-    def read(path: Path) -> Tensor:
-        begin, shape = places[path]
+    def read(uri: Address) -> Tensor:
+        begin, shape = places[str(uri)]
         return torch.from_numpy(memory[begin : begin + int(np.prod(shape))]).view(shape)
 
     assert all(torch.equal(read(record.uri), loading.decode(record.uri)) for record in records)
@@ -65,14 +67,10 @@ def training(detector: TorchDetector, samples: Sequence[Sample], steps: int) -> 
 
 def seconds_an_image(work: Callable[[], float], reader: Reader) -> float:
     """Processor seconds of this process, all threads, with `reader` in place of decoding."""
-    before = loading.decode
-    loading.decode = training_data.decode = reader
-    try:
+    with patch.object(loading, "decode", reader), patch.object(training_data, "decode", reader):
         started = process_time()
         images = work()
         return (process_time() - started) / images
-    finally:
-        loading.decode = training_data.decode = before
 
 
 def compared(work: Callable[[], float], readers: Mapping[str, Reader], rounds: int) -> dict[str, float]:

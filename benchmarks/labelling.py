@@ -17,9 +17,11 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Thread
 from time import monotonic, perf_counter, sleep
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -29,7 +31,7 @@ from boxwise.config import load_config
 from boxwise.data.formats.base import Dataset
 from boxwise.data.images import write_image
 from boxwise.records import ImageRecord, Split
-from boxwise.store import Store
+from boxwise.store import HistoryEntry, Store
 from boxwise.study import Study
 
 SIDE = 640  # pixels of each generated image
@@ -60,7 +62,7 @@ class Annotator(Thread):
                 sleep(self.pause)
                 self._label(client, task)
 
-    def _label(self, client: httpx.Client, task: dict) -> None:  # type: ignore[type-arg]
+    def _label(self, client: httpx.Client, task: dict[str, Any]) -> None:
         where = {"annotator": self.name, "image_id": task["image_id"], "round": task["round"]}
         corners = np.sort(self.rng.uniform(0, SIDE, (int(self.rng.integers(0, 8)), 2, 2)).round(1), axis=1)
         boxes = [box for box in corners.reshape(-1, 4).tolist() if min(box[2] - box[0], box[3] - box[1]) >= 2]  # as the page draws them
@@ -77,7 +79,7 @@ class Annotator(Thread):
             else:
                 self.faults.append(reply.text)
 
-    def _timed(self, kind: str, client: httpx.Client, method: str, path: str, body: dict | None = None) -> httpx.Response:  # type: ignore[type-arg]
+    def _timed(self, kind: str, client: httpx.Client, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         started = perf_counter()
         reply = client.request(method, path, json=body)
         self.times[kind].append(perf_counter() - started)
@@ -95,7 +97,7 @@ def main() -> int:
         study = make_study(Path(folder), options.images)
         command = [sys.executable, "-m", "boxwise", "label", str(study), "--no-browser", "--port", "0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-            link = re.search(r"http://\S+", server.stdout.readline()).group(0).rstrip("/")  # type: ignore[union-attr]
+            link = link_of(server)
             sleep(1)
             until = monotonic() + 60 * options.minutes
             people = [Annotator(number, link, until, options.pause) for number in range(options.annotators)]
@@ -108,6 +110,14 @@ def main() -> int:
         return report(study, people, baseline)
 
 
+def link_of(server: subprocess.Popen[str]) -> str:
+    """Where `boxwise label` serves, which is the first thing that it prints."""
+    assert server.stdout is not None
+    found = re.search(r"http://\S+", server.stdout.readline())
+    assert found is not None, "the server did not start; its message is above"
+    return found.group(0).rstrip("/")
+
+
 def make_study(folder: Path, images: int) -> Path:
     """A study in round 0 that asks for all of its images."""
     rng = np.random.default_rng(0)
@@ -116,7 +126,7 @@ def make_study(folder: Path, images: int) -> Path:
         path = folder / "images" / f"{number:05d}.jpg"
         coarse = rng.integers(0, 255, (20, 20, 3), dtype=np.uint8)
         write_image(np.kron(coarse, np.ones((SIDE // 20, SIDE // 20, 1), np.uint8)), path)
-        records.append(ImageRecord(path.name, path, SIDE, SIDE, Split.TRAIN))
+        records.append(ImageRecord(path.name, str(path), SIDE, SIDE, Split.TRAIN))
     config = load_config(None, [f"budget.initial={images}", "budget.validation=0", "detector.pretrained=none"])
     study = Study.create(folder / "study", Dataset(("thing",), tuple(records), {}), config=config)
     study.ask()
@@ -159,7 +169,7 @@ def report(folder: Path, people: list[Annotator], baseline: list[float]) -> int:
     return 1 if lost or doubled or faults or late else 0
 
 
-def is_stored(boxes: list[list[float]], history: list) -> bool:  # type: ignore[type-arg]
+def is_stored(boxes: list[list[float]], history: Sequence[HistoryEntry]) -> bool:
     """Whether one of an image's annotations has exactly these boxes."""
     drawn = np.array(boxes, np.float32).reshape(-1, 4)
     return any(np.array_equal(entry.annotation.boxes.xyxy, drawn) for entry in history)

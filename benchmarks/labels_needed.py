@@ -156,7 +156,7 @@ def read_rows(path: Path, kind: type[Any]) -> list[Any]:
     """The rows of a CSV that `append_row` wrote, of a dataclass of text and numbers; none where there is no file yet."""
     if not path.exists():
         return []
-    types = {field.name: {"str": str, "int": int, "float": float}[field.type] for field in fields(kind)}
+    types = {field.name: {"str": str, "int": int, "float": float}[str(field.type)] for field in fields(kind)}
     with path.open(newline="", encoding="utf-8") as file:
         return [kind(**{name: types[name](value) for name, value in line.items()}) for line in csv.DictReader(file)]
 

@@ -121,7 +121,8 @@ def _rounds(name: str, step: str, cell: Cell) -> Iterator[Row]:
 
 def _tables(rows: Sequence[Row], levels: Sequence[float] | None) -> Iterator[str]:
     for name in dict.fromkeys(row.data for row in rows):
-        for level, found in (_seconds([row for row in rows if row.data == name], given) for given in levels or [None]):
+        asked: Sequence[float | None] = levels or [None]
+        for level, found in (_seconds([row for row in rows if row.data == name], given) for given in asked):
             nothing = f"{name}: there is no AP50 above 0 that every cell reaches: train for longer, or give --ap50."
             yield _table(name, level, found) if level > 0 else nothing
 

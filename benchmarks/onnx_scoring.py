@@ -99,7 +99,7 @@ def _detector(arguments: argparse.Namespace) -> TorchDetector:
 
 def _records(folder: Path, count: int) -> list[ImageRecord]:
     paths = find_images(folder)
-    return [ImageRecord(f"{i:06}", paths[i % len(paths)], *image_size(paths[i % len(paths)])) for i in range(count)]
+    return [ImageRecord(f"{i:06}", str(paths[i % len(paths)]), *image_size(paths[i % len(paths)])) for i in range(count)]
 
 
 def _arguments() -> argparse.Namespace:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from time import perf_counter
 
 import httpx
 import numpy as np
-from labelling import make_study
+from labelling import link_of, make_study
 from playwright.sync_api import Browser, Page, sync_playwright
 
 GOALS = {"page load to first image": 1000.0, "switch to next image": 100.0}  # milliseconds, p95
@@ -55,7 +54,7 @@ def main() -> int:
         study = make_study(Path(folder), options.images)
         command = [sys.executable, "-m", "boxwise", "label", str(study), "--no-browser", "--port", "0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as driver:
-            link = re.search(r"http://\S+", server.stdout.readline()).group(0).rstrip("/")  # type: ignore[union-attr]
+            link = link_of(server)
             browser = driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"])
             loads = [load(browser, link, number) for number in range(options.loads)]
             switches = switch(browser, link, options.switches, options.seconds_per_image)

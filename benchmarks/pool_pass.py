@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,18 +66,20 @@ class Setting:
 
 def bare(setting: Setting) -> float:
     network = setting.detector.network.to(memory_format=torch.contiguous_format)
+    assert setting.reconstruction.vae is not None  # it is fitted
     vae = setting.reconstruction.vae.to(memory_format=torch.contiguous_format)
     device = setting.detector.device
     size = setting.reconstruction.config.size
     ready = [(b.pixels.to(device), b.valid.to(device), thumbnails(b, size).to(device).float() / 255) for b in setting.decoded()]
 
-    def forward(pixels: torch.Tensor, valid: torch.Tensor, small: torch.Tensor) -> None:
-        network(pixels, valid)
-        vae.decode(vae.encode(small)[0])
-        _finish(device)
+    def forward(inputs: Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]) -> None:
+        for pixels, valid, small in inputs:
+            network(pixels, valid)
+            vae.decode(vae.encode(small)[0])
+            _finish(device)
 
     with torch.inference_mode():
-        return _rate(setting, lambda: [forward(*inputs) for inputs in ready[:WARM_UP]], lambda: [forward(*inputs) for inputs in ready])
+        return _rate(setting, lambda: forward(ready[:WARM_UP]), lambda: forward(ready))
 
 
 def decoded_pass(setting: Setting) -> float:
@@ -107,7 +109,7 @@ def parts_pass(setting: Setting) -> float:
         found = inspect_parts(setting.detector, scorer, parts, batch=setting.batch, workers=setting.workers)
         for file, part in zip(files, found, strict=True):
             file.write(part)
-        read = (part for file in files if (part := file.read()) is not None)
+        read = (again for file in files if (again := file.read()) is not None)
         join(read, len(records), len(CLASSES), detections_path=setting.folder / "detections.parquet")
 
     return _rate(setting, lambda: inspect(setting.records[: WARM_UP * setting.batch]), lambda: inspect(setting.records))
@@ -220,7 +222,8 @@ def _trained(arguments: argparse.Namespace, records: list[ImageRecord], path: Pa
     """Weights after a few steps on one box an image: an untrained detector would fill the postprocessing with false boxes."""
     config = DetectorConfig(name=arguments.detector, imgsz=arguments.imgsz, pretrained=False)
     detector = build_detector(arguments.detector, CLASSES, config, seed=0, device=torch.device(arguments.device))
-    boxes = [Boxes([[0.3 * r.width, 0.3 * r.height, 0.7 * r.width, 0.7 * r.height]], [i % len(CLASSES)]) for i, r in enumerate(records)]
+    middle, sizes = np.array([0.3, 0.3, 0.7, 0.7], np.float32), [np.array([r.width, r.height] * 2, np.float32) for r in records]
+    boxes = [Boxes(middle * size, np.array([index % len(CLASSES)])) for index, size in enumerate(sizes)]
     detector.fit([Sample(record, box) for record, box in zip(records, boxes, strict=True)], [], TRAINING, seed=0)
     detector.save(path)
     return path
@@ -262,7 +265,7 @@ def _records(folder: Path, count: int) -> list[ImageRecord]:
     paths = find_images(folder)
     chosen = [paths[index % len(paths)] for index in range(count)]
     sizes = {path: Image.open(path).size for path in set(chosen)}
-    return [ImageRecord(f"{index:06}-{path.name}", path, *sizes[path]) for index, path in enumerate(chosen)]
+    return [ImageRecord(f"{index:06}-{path.name}", str(path), *sizes[path]) for index, path in enumerate(chosen)]
 
 
 if __name__ == "__main__":

@@ -70,7 +70,8 @@ def main() -> None:
     if not set(dataset.classes) <= set(COCO_CLASSES):  # files of numbers alone
         dataset = replace(dataset, classes=COCO_CLASSES)
     for known in (80, 3, 1):
-        data, seconds = renamed(dataset, known), {arm: [] for arm in ARMS}
+        data = renamed(dataset, known)
+        seconds: dict[str, list[float]] = {arm: [] for arm in ARMS}
         for seed in range(given.seeds):
             for arm, mode in ARMS.items():
                 start = (f"detector.name={given.detector}", f"detector.weights={given.weights}", f"budget.initial={given.images}")

@@ -23,8 +23,8 @@ from boxwise.config import DetectorConfig, ScorerConfig, TrainConfig, VaeConfig
 from boxwise.data.digits import make_digits
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.records import ImageRecord, Sample, Split
+from boxwise.registry import SCORERS, scorer_of
 from boxwise.scorers.base import Scorer
-from boxwise.scorers.building import SCORERS, build_scorer
 from boxwise.scorers.pool_pass import inspect_pool
 
 TRAINING = TrainConfig(min_steps=200, max_steps=200, batch=16, lr=0.02, epochs=1, augment="flip")
@@ -68,9 +68,7 @@ def trained(options: argparse.Namespace, labeled: list[Sample], classes: tuple[s
 
 def build(name: str, detector: TorchDetector, member: TorchDetector) -> Scorer:
     config = ScorerConfig(name=name, vae=VaeConfig(steps=100))
-    return build_scorer(
-        config, device="cpu", alpha=0.5, beta=0.5, spec=detector.input, members=[member, member]
-    )  # fmt: skip
+    return scorer_of(config, device="cpu", spec=detector.input, members=[member, member])
 
 
 def fit(scorer: Scorer, detector: TorchDetector, labeled: list[Sample], pool: list[ImageRecord]) -> float:

@@ -37,19 +37,20 @@ def main() -> None:
     names = ["random", *(name for name in arguments.strategies.split(",") if name != "random")]
     print(f"{pool:,} x {arguments.dim}, {arguments.labeled:,} labelled, {arguments.budget:,} picks, {BOXES} boxes an image where used")
     print(f"{'strategy':24}{'seconds':>10}{'x random':>10}{'peak GB':>10}", flush=True)
+    sizes = {size: getattr(arguments, size) for size in ("dim", "labeled", "budget")}
     first = None
     for name in names:
-        seconds, peak = _alone(name, arguments.duplicates, pool, arguments.dim, arguments.labeled, arguments.budget)
+        seconds, peak = _alone(name, arguments.duplicates, pool=pool, **sizes)
         first = first or seconds
         print(f"{name:24}{seconds:10.2f}{seconds / first:10.0f}{peak:10.2f}", flush=True)
 
 
-def _alone(*arguments: object) -> tuple[float, float]:
+def _alone(name: str, duplicates: float | None, *, pool: int, dim: int, labeled: int, budget: int) -> tuple[float, float]:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(measure, *arguments).result()
+        return process.submit(measure, name, duplicates, pool=pool, dim=dim, labeled=labeled, budget=budget).result()
 
 
-def measure(name: str, duplicates: float | None, pool: int, dim: int, labeled: int, budget: int) -> tuple[float, float]:
+def measure(name: str, duplicates: float | None, *, pool: int, dim: int, labeled: int, budget: int) -> tuple[float, float]:
     """(seconds of one selection, peak memory of this process in GB)."""
     strategy = strategy_of(StrategyConfig(name=name, duplicates=duplicates))
     candidates = made_candidates(pool, dim, labeled, boxes=strategy.uses_boxes)

@@ -8,23 +8,28 @@ wall time of `boxwise --help` against that of a bare `python -c pass`.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
 import tempfile
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
+from typing import ParamSpec, TypeVar
 
 from boxwise.data.datasets import read_dataset
 from boxwise.data.digits import make_digits
-from boxwise.records import Phase
-from boxwise.rounds import STEPS, RoundContext
+from boxwise.rounds import RoundContext, audit, evaluate, score, train
 from boxwise.simulation.demo import DEMO
 from boxwise.simulation.simulate import Plan, simulate
 
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         make_digits(Path(folder) / "digits", seed=1, images=400)
         dataset = read_dataset(Path(folder) / "digits")
@@ -34,18 +39,19 @@ def main() -> None:
 
 def print_overhead(plan: Plan) -> None:
     """Wall time of the whole cell against the wall time inside its steps' work: everything that is not the store or bookkeeping."""
-    worked = {"seconds": 0.0, "depth": 0}
+    worked, depth = 0.0, 0
 
-    def timed(function):  # type: ignore[no-untyped-def]
-        def call(*arguments, **named):  # type: ignore[no-untyped-def]
-            worked["depth"] += 1
+    def timed(function: Callable[Given, Result]) -> Callable[Given, Result]:
+        def call(*arguments: Given.args, **named: Given.kwargs) -> Result:
+            nonlocal worked, depth
+            depth += 1
             started = perf_counter()
             try:
                 return function(*arguments, **named)
             finally:
-                worked["depth"] -= 1
-                if not worked["depth"]:  # a call inside another is counted with it
-                    worked["seconds"] += perf_counter() - started
+                depth -= 1
+                if not depth:  # a call inside another is counted with it
+                    worked += perf_counter() - started
 
         return call
 
@@ -54,20 +60,20 @@ def print_overhead(plan: Plan) -> None:
     import boxwise.scorers.pool_pass  # noqa: F401
 
     for room, name in (
-        (import_module("boxwise.rounds.train"), "_fit"),  # the package has a function of that name
-        (import_module("boxwise.rounds.score"), "_score_pool"),
-        (import_module("boxwise.rounds.evaluate"), "_predicted"),
-        (import_module("boxwise.rounds.evaluate"), "_metrics"),
+        (train, "_fit"),
+        (score, "_score_pool"),
+        (evaluate, "_predicted"),
+        (evaluate, "_metrics"),
+        (audit, "audit"),
         (RoundContext, "load"),
     ):
         setattr(room, name, timed(getattr(room, name)))
-    STEPS[Phase.AUDIT] = timed(STEPS[Phase.AUDIT])
     started = perf_counter()
     simulate(plan)
     whole = perf_counter() - started
-    share = 1 - worked["seconds"] / whole
+    share = 1 - worked / whole
     rounds = plan.config.budget.rounds + 1
-    print(f"{rounds} rounds: {whole:.1f} s, of which {worked['seconds']:.1f} s training, scoring, evaluating; the rest {share:.2%}")
+    print(f"{rounds} rounds: {whole:.1f} s, of which {worked:.1f} s training, scoring, evaluating; the rest {share:.2%}")
 
 
 def print_start() -> None:
