@@ -157,6 +157,8 @@ def tiny_overrides() -> tuple[str, ...]:
         "train.batch=4",
         "train.warmup_steps=2",
         "train.checkpoint_every=4",
+        "scorer.name=dual",  # with a strategy that uses scores and embeddings, so that a round has all its parts
+        "strategy.name=score_then_diversity",
         "scorer.vae.size=32",
         "scorer.vae.steps=6",
         "scorer.vae.width=4",
@@ -175,7 +177,7 @@ def _waiting(hidden, tiny_overrides, made_once):  # type: ignore[no-untyped-def]
     from boxwise.study import Study
 
     def make(folder: Path, mode: str) -> None:
-        overrides = (f"ask.mode={mode}", "ask.certain=0.34", "scorer.name=none", "strategy.name=top_k", "budget.val_per_round=1")
+        overrides = (f"ask.mode={mode}", "ask.certain=0.34", "scorer.name=none", "strategy.name=k_center", "budget.val_per_round=1")
         study = Study.create(folder, hidden[1], config=load_config(None, (*tiny_overrides, *overrides)))
         while study.store.position != (1, Phase.ANNOTATE):
             if study.store.position[1] is Phase.ANNOTATE:

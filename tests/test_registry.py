@@ -4,7 +4,7 @@ import pytest
 
 from boxwise.config import StudyConfig, load_config
 from boxwise.errors import ConfigError, named
-from boxwise.registry import ARMS, ASK_MODES, POLICIES, STRATEGIES, arm_overrides, needs_oracle, role_of
+from boxwise.registry import ARMS, ASK_MODES, POLICIES, SCORERS, STRATEGIES, arm_overrides, needs_oracle, role_of, settled
 from boxwise.rounds import check
 
 
@@ -74,6 +74,45 @@ def test_a_policy_that_judges_self_labels_needs_a_mode_that_has_them():
 def test_an_unknown_name_prints_the_known_ones():
     with pytest.raises(ConfigError, match=r"Unknown strategy 'topk'\. Did you mean 'top_k'\? Known: .*random"):
         named("strategy", STRATEGIES, "topk")
+
+
+class TestScorerOfAStrategy:
+    """What `scorer.name=auto` stands for."""
+
+    @pytest.mark.parametrize(
+        ("strategy", "scorer"), [("top_k", "dual"), ("ppal", "difficulty"), ("gain_per_second", "forecast"), ("k_center", "none")]
+    )
+    def test_is_the_one_that_it_goes_by(self, strategy, scorer):
+        config = settled(load_config(None, [f"strategy.name={strategy}"]))
+        assert config.scorer.name == scorer
+        check(config, ("a",))
+
+    def test_is_known(self):
+        named_ones = {method.scorer for method in STRATEGIES.values()} - {None}
+        assert named_ones and named_ones <= set(SCORERS)
+
+    def test_is_none_for_the_default(self):
+        assert (settled(StudyConfig()).strategy.name, settled(StudyConfig()).scorer.name) == ("facility_location", "none")
+
+    @pytest.mark.parametrize("strategy", ["top_k", "score_then_diversity", "score_sampling", "ppal", "pal", "cald"])
+    def test_cannot_be_none_where_it_is_nothing_without_scores(self, strategy):
+        usual = STRATEGIES[strategy].scorer
+        with pytest.raises(
+            ConfigError, match=rf"strategy {strategy} needs .*a scorer, found scorer\.name=none\. Give scorer\.name={usual}"
+        ):
+            check(load_config(None, ["scorer.name=none", f"strategy.name={strategy}"]), ("a",))
+
+    def test_may_be_none_where_it_does_without(self):
+        check(load_config(None, ["scorer.name=none", "strategy.name=gain_per_second"]), ("a",))
+
+    def test_an_unknown_strategy_is_named_and_no_scorer(self):
+        with pytest.raises(ConfigError, match="Unknown strategy 'topk'"):
+            check(load_config(None, ["strategy.name=topk"]), ("a",))
+
+    @pytest.mark.parametrize("arm", ARMS)
+    def test_every_arm_names_both(self, arm):
+        keys = {override.partition("=")[0] for override in ARMS[arm]}
+        assert {"scorer.name", "strategy.name"} <= keys
 
 
 ORACLES = ("oracle_loss", "dual+scorer.detection=oracle_loss", "dual+scorer.name=detection_loss+scorer.detection=oracle_loss")

@@ -24,7 +24,9 @@ app = typer.Typer()
 @app.command()
 def benchmark(
     overrides: Overrides = None,
-    preset: Annotated[str, typer.Option(help="small, photos, real, evidence, development, confirmation, full, voc or coco.")] = "small",
+    preset: Annotated[
+        str, typer.Option(help="small, photos, real, evidence, development, survey, confirmation, full, voc or coco.")
+    ] = "small",
     grid: Annotated[Path | None, typer.Option(help="A grid of your own in YAML, laid out as a preset, instead of one.")] = None,
     data: Annotated[list[Path] | None, typer.Option(help="A labelled data set; once for each.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; the same folder resumes. Default: runs/PRESET.")] = None,

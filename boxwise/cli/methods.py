@@ -74,7 +74,13 @@ def _describe(kind: str, name: str) -> None:
     method, section = KINDS[kind][name], KINDS[kind].kind
     package = KINDS[kind].package_of(name)
     say(f"{name}, {'an' if section[0] in 'aeiou' else 'a'} {section}{f' of the package {package}' if package else ''}: {method.about}.")
-    said = {"paper": method.paper, "needs": _words(method.needs), "has": _words(method.offers), "cost": method.cost}
+    said = {
+        "paper": method.paper,
+        "needs": _words(method.needs),
+        "usual scorer": method.scorer,
+        "has": _words(method.offers),
+        "cost": method.cost,
+    }
     for key, words in said.items():
         if words:
             say(f"  {key}: {words}")
@@ -92,6 +98,7 @@ def _entry(kind: str, name: str) -> dict[str, Any]:
         "about": method.about,
         "paper": method.paper,
         "needs": sorted(method.needs),
+        "scorer": method.scorer,
         "has": sorted(method.offers),
         "cost": method.cost,
         "package": KINDS[kind].package_of(name) or "boxwise",

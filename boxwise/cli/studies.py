@@ -376,7 +376,8 @@ def report(
     from boxwise.errors import StudyError
     from boxwise.results.finished import FINISHED_FILE
     from boxwise.simulation.benchmark import INDEX, read_benchmark
-    from boxwise.simulation.simulate import holds_simulation, read_simulation
+    from boxwise.simulation.folder import holds_simulation
+    from boxwise.simulation.simulate import read_simulation
     from boxwise.study import Study
 
     if (path / INDEX).exists():

@@ -133,7 +133,7 @@ class ForecastOptions(ScorerOptions):
 class ScorerConfig(Choice):
     """How the pool is ranked. `vae` and `pseudo_threshold` serve several scorers, the cold start and the audit."""
 
-    name: str = Field("dual", description="which scorer; `boxwise methods scorers` lists them")
+    name: str = Field("auto", description="which scorer, see `boxwise methods scorers`; auto: the one that the strategy goes by, or none")
     pseudo_threshold: float = Field(0.5, gt=0, lt=1, description="confidence of a flipped detection that becomes a pseudo target")
     vae: VaeConfig = VaeConfig()
     dual: DualOptions = DualOptions()
@@ -195,7 +195,7 @@ class GainOptions(Options):
 class StrategyConfig(Choice):
     """Who among the ranked is asked for."""
 
-    name: str = Field("score_then_diversity", description="which strategy; `boxwise methods strategies` lists them")
+    name: str = Field("facility_location", description="which strategy; `boxwise methods strategies` lists them")
     duplicates: float | None = Field(
         None, gt=0, lt=1, description="cosine of image embeddings above which a duplicate of a picked or labelled image is left out"
     )

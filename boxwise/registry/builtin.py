@@ -15,6 +15,7 @@ from boxwise.registry.methods import Method
 
 _EXPECTED = frozenset({"expected_loss"})  # by which an image on which nothing is detected is placed
 _TRAINED = frozenset({"trained_detector"})
+_SCORES = _TRAINED | {"scores"}
 _JUDGES = frozenset({"self_labels"})
 _ASM = "Wang et al., TNNLS 2019"
 _ONCE = "a forward pass an image, once in a study"
@@ -27,8 +28,10 @@ def _with_options(section: type[Choice], methods: Mapping[str, Method]) -> dict[
     return {name: replace(method, options=options.get(name, Options)) for name, method in methods.items()}
 
 
-def _strategy(place: str, about: str, *, paper: str = "", needs: frozenset[str] = _TRAINED, cost: str = "none") -> Method:
-    return Method(f"boxwise.strategies.{place}", about, paper=paper, needs=needs, cost=cost)
+def _strategy(
+    place: str, about: str, *, paper: str = "", needs: frozenset[str] = _TRAINED, cost: str = "none", scorer: str | None = None
+) -> Method:
+    return Method(f"boxwise.strategies.{place}", about, paper=paper, needs=needs, cost=cost, scorer=scorer)
 
 
 def _policy(place: str, about: str, *, paper: str = "", needs: frozenset[str] = frozenset(), cost: str = "none") -> Method:
@@ -50,7 +53,7 @@ STRATEGIES = _with_options(
         "fewest": replace(
             _strategy("fewest:Fewest", "the images that seem emptiest: a floor for comparisons, never for a study"), role="floor"
         ),
-        "top_k": _strategy("top_k:TopK", "the highest scores"),
+        "top_k": _strategy("top_k:TopK", "the highest scores", needs=_SCORES, scorer="dual"),
         "k_center": _strategy(
             "k_center:KCenter", "images that cover the pool's embeddings", paper="Sener & Savarese, ICLR 2018", needs=frozenset(),
             cost=_LABELED_PASS,
@@ -68,21 +71,27 @@ STRATEGIES = _with_options(
             needs=frozenset(), cost=_LABELED_PASS,
         ),
         "score_then_diversity": _strategy(
-            "score_then_diversity:ScoreThenDiversity", "a shortlist by score, then the images that cover it", cost=_LABELED_PASS
+            "score_then_diversity:ScoreThenDiversity", "a shortlist by score, then the images that cover it", needs=_SCORES,
+            cost=_LABELED_PASS, scorer="dual",
         ),
-        "score_sampling": _strategy("score_sampling:ScoreSampling", "draws in proportion to exp(score), with known probabilities"),
+        "score_sampling": _strategy(
+            "score_sampling:ScoreSampling", "draws in proportion to exp(score), with known probabilities", needs=_SCORES, scorer="dual"
+        ),
         "ppal": _strategy(
             "ppal:Ppal", "a shortlist by score, then images whose objects differ", paper="Yang et al., CVPR 2024",
-            needs=_TRAINED | {"box_features"},
+            needs=_SCORES | {"box_features"}, scorer="difficulty",
         ),
-        "pal": _strategy("pal:Pal", "a budget for each class, spent where that class is in doubt; scorer pal", paper="PAL, CVPR 2026"),
+        "pal": _strategy(
+            "pal:Pal", "a budget for each class, spent where that class is in doubt", paper="PAL, CVPR 2026", needs=_SCORES, scorer="pal"
+        ),
         "class_balanced": _strategy("class_balanced:ClassBalanced", "images expected to hold what is rare among the labels"),
         "gain_per_second": _strategy(
-            "gain_per_second:GainPerSecond", "coverage first, then what an image teaches a second; our own", cost=_LABELED_PASS
+            "gain_per_second:GainPerSecond", "coverage first, then what an image teaches a second; our own", cost=_LABELED_PASS,
+            scorer="forecast",
         ),
         "cald": _strategy(
-            "cald:CaldBalance", "a shortlist by score, then images whose classes differ from the labels'; scorer cald",
-            paper="Yu et al., CVPR Workshops 2022",
+            "cald:CaldBalance", "a shortlist by score, then images whose classes differ from the labels'",
+            paper="Yu et al., CVPR Workshops 2022", needs=_SCORES, scorer="cald",
         ),
     },
 )  # fmt: skip

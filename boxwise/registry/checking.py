@@ -22,11 +22,20 @@ _SECTIONS = {"detector": DETECTORS, "scorer": SCORERS, "strategy": STRATEGIES, "
 
 
 def settled(config: StudyConfig) -> StudyConfig:
-    """`config` with a detector for this machine where it says auto: a study keeps the one that it began with."""
-    if config.detector.name != "auto":
-        return config
-    name = "yolox_s" if config.device != "cpu" and has_gpu() else "yolox_nano"
-    return config.model_copy(update={"detector": config.detector.model_copy(update={"name": name})})
+    """`config` with names where it says auto: a detector for this machine, which a study keeps, and the scorer of its strategy."""
+    auto = {"detector": _detector_here, "scorer": _scorer_of_strategy}
+    sections: dict[str, Choice] = {key: getattr(config, key) for key in auto}
+    update = {key: section.model_copy(update={"name": auto[key](config)}) for key, section in sections.items() if section.name == "auto"}
+    return config.model_copy(update=update) if update else config
+
+
+def _detector_here(config: StudyConfig) -> str:
+    return "yolox_s" if config.device != "cpu" and has_gpu() else "yolox_nano"
+
+
+def _scorer_of_strategy(config: StudyConfig) -> str:
+    name = config.strategy.name
+    return (STRATEGIES[name].scorer if name in STRATEGIES else None) or "none"
 
 
 def check(config: StudyConfig, *, simulated: bool = False) -> None:
@@ -41,7 +50,7 @@ def check(config: StudyConfig, *, simulated: bool = False) -> None:
     _check_first("cold_start.embedding", config.cold_start.embedding, EMBEDDERS)
     offered = named("detector", DETECTORS, config.detector.name).offers
     met = offered | {"trained_detector"} | ({"self_labels"} if config.ask.mode in ("review", "trust") else set())
-    met |= {"ground_truth"} if simulated else set()
+    met |= ({"ground_truth"} if simulated else set()) | ({"scores"} if config.scorer.name != "none" else set())
     for key in ("scorer", "strategy", "policy"):
         if missing := needs_of(config, key) - met:
             raise ConfigError(_unmet(config, key, missing))
@@ -114,6 +123,9 @@ def _unmet(config: StudyConfig, key: str, missing: Iterable[str]) -> str:
     if lacking := frozenset(kinds) & CAPABILITIES.keys():
         able = ", ".join(detector for detector, method in DETECTORS.loaded().items() if lacking <= method.offers)
         return f"{words}, which detector {config.detector.name} has not. Those that have it: {able}."
+    if "scores" in kinds:
+        usual = STRATEGIES[name].scorer or "dual"
+        return f"{words}, found scorer.name=none. Give scorer.name={usual}, or another of `boxwise methods scorers`."
     if "self_labels" in kinds:
         return f"{words}, found {config.ask.mode}."
     return f"{words}; it exists in a simulation only."

@@ -31,6 +31,7 @@ class Method:
     detector by target(classes, config, seed=, device=).
     about: one line. options: its own, in the config under its name. paper: where it is from. needs: names of NEEDS; what depends on the
     options is said by `Options.needs`. offers: of a detector, the capabilities that it has beyond the core. cost: beyond the pool pass.
+    scorer: of a strategy, the scorer that `scorer.name=auto` stands for; None: no scorer. One that makes no sense without needs "scores".
     """
 
     target: str | Callable[..., Any]
@@ -41,6 +42,7 @@ class Method:
     offers: frozenset[str] = frozenset()
     cost: str = "none"
     role: Role = "arm"
+    scorer: str | None = None
 
     def load(self) -> Callable[..., Any]:
         """What builds it; imports its module."""

@@ -19,6 +19,7 @@ KINDS = {"detectors": DETECTORS, "scorers": SCORERS, "strategies": STRATEGIES, "
 CAPABILITIES = {name: words for name, (_, words) in names.CAPABILITIES.items()}  # of a detector, see detectors/base.py
 NEEDS = CAPABILITIES | {
     "trained_detector": "round 1 or later",
+    "scores": "a scorer",
     "self_labels": "self-labelled boxes: ask.mode review or trust",
     "study_images": "images of the study to learn from",
     "ground_truth": "the pool's ground truth: a simulation",

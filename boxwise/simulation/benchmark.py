@@ -28,7 +28,8 @@ from boxwise.files import replacing
 from boxwise.results.facts import Cell
 from boxwise.results.grid import Panel
 from boxwise.rounds import check
-from boxwise.simulation.simulate import Message, Plan, check_baseline, check_plan, holds_simulation, read_simulation, run_cells
+from boxwise.simulation.folder import holds_simulation
+from boxwise.simulation.simulate import Message, Plan, check_baseline, check_plan, read_simulation, run_cells
 from boxwise.workers.cluster import Cluster
 
 INDEX = "panels.json"

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -19,26 +18,25 @@ from typing import Any
 
 from boxwise import rounds
 from boxwise.artifacts.box_tables import read_self_labels
-from boxwise.config import StudyConfig, TrainConfig, apply_overrides, differences, dump_config, load_config, parse_config
+from boxwise.config import StudyConfig, TrainConfig, apply_overrides, differences, parse_config
 from boxwise.data.formats.base import Dataset
-from boxwise.data.splits import data_differences, data_facts, with_splits
-from boxwise.errors import BoxwiseError, ConfigError, StudyError
+from boxwise.data.splits import data_facts, with_splits
+from boxwise.errors import ConfigError, StudyError
 from boxwise.evaluation.self_labels import self_label_quality
 from boxwise.files import replacing
 from boxwise.records import Phase, Split
 from boxwise.registry import arm_overrides, needs_oracle, settled
 from boxwise.results.cells import SELF_LABELS_FILE, cell_of, figures_of
 from boxwise.results.facts import Cell
-from boxwise.results.finished import FINISHED_FILE, cell_name, keep, read_finished
+from boxwise.results.finished import cell_name, keep, read_finished
 from boxwise.rounds import Event, may_propose
 from boxwise.simulation.annotator import SimulatedAnnotator
+from boxwise.simulation.folder import ARMS_FILE, as_begun, cells_there, check_same, holds_simulation, write_plan
 from boxwise.study import Study
 from boxwise.workers.base import Workers, finished
 from boxwise.workers.cluster import Cluster
 from boxwise.workers.processes import processes
 
-ARMS_FILE = "arms.json"
-DATA_FILE = "data.json"
 _ROUND_0: Any = {  # what round 0 sees of a config
     "detector": True,
     "train": set(TrainConfig.model_fields) - {"start"},  # which asks how later rounds start
@@ -118,7 +116,9 @@ def run_cells(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_e
     """As `simulate`, for those who read the cells by themselves."""
     plan = replace(plan, dataset=with_splits(plan.dataset))
     check_plan(plan)
-    _write_plan(plan)
+    plan = replace(plan, config=as_begun(plan.folder, plan.config))
+    cells = {arm: [plan.cell_folder(arm, seed).name for seed in plan.seeds] for arm in plan.arms}
+    write_plan(plan.folder, plan.config, data_facts(plan.dataset), cells)
     if cluster is not None:
         workers = cluster.workers(device=plan.config.device, threads=plan.config.threads)
         _run_side_by_side(plan, workers, on_event or (lambda message: None))
@@ -139,7 +139,7 @@ def read_simulation(folder: Path, *, known: Iterable[Cell] = (), only: Sequence[
     """
     if not holds_simulation(folder):
         raise StudyError(f"{folder}: no simulation here (no {ARMS_FILE}).")
-    arms = _listed(folder)
+    arms = cells_there(folder)
     elsewhere = {found.cell.folder: found.cell for found in read_finished(folder)}
     at_hand = {cell.folder: cell for cell in known if cell.finished}
     names = {folder / "cells" / name: arm for arm, names in arms.items() for name in names}
@@ -152,11 +152,6 @@ def read_simulation(folder: Path, *, known: Iterable[Cell] = (), only: Sequence[
     return cells
 
 
-def holds_simulation(folder: Path) -> bool:
-    """Whether cells lie there, or stand in a file."""
-    return any((folder / name).is_file() for name in (ARMS_FILE, FINISHED_FILE))
-
-
 def check_plan(plan: Plan) -> None:
     """ConfigError or StudyError for every fault that can be known before the first training; writes nothing.
 
@@ -166,17 +161,8 @@ def check_plan(plan: Plan) -> None:
         raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
     for arm in plan.arms:
         rounds.check(plan.cell_config(arm, plan.seeds[0]), plan.dataset.classes, simulated=True)
-    config = plan.folder / "config.yaml"
-    found = differences(load_config(config), plan.config) if config.exists() else []
-    if found:
-        raise StudyError(
-            f"{plan.folder}: holds a simulation of another config (there != given); give its settings or another folder:\n  "
-            + "\n  ".join(found)
-        )
     data = data_facts(plan.dataset)
-    other = data_differences(_data_there(plan.folder), data)
-    if other:
-        raise StudyError(f"{plan.folder}: holds a simulation of another data set, so take another folder:\n  " + "\n  ".join(other))
+    check_same(plan.folder, as_begun(plan.folder, plan.config), data)
     for finished_cell in read_finished(plan.folder):
         if finished_cell.cell.arm in plan.arms:
             finished_cell.check(plan.cell_config(finished_cell.cell.arm, finished_cell.cell.seed), data)
@@ -185,7 +171,7 @@ def check_plan(plan: Plan) -> None:
 def check_baseline(folder: Path, arms: Sequence[str], baseline: str) -> None:
     """ConfigError unless `baseline` is an arm, of `arms` or of earlier calls in the folder; an arm alone is compared with nothing."""
     arm_overrides(baseline)
-    known = list(dict.fromkeys([*arms, *_listed(folder)]))
+    known = list(dict.fromkeys([*arms, *cells_there(folder)]))
     if len(known) > 1 and baseline not in known:
         raise ConfigError(
             f"baseline {baseline!r} is none of the arms ({', '.join(known)}), so nothing could be compared with it. "
@@ -196,46 +182,6 @@ def check_baseline(folder: Path, arms: Sequence[str], baseline: str) -> None:
 def read_cell(folder: Path, *, arm: str) -> Cell:
     """A finished or unfinished cell for the report, with its labels."""
     return cell_of(Study.open(folder), arm=arm)
-
-
-def _write_plan(plan: Plan) -> None:
-    """The config and facts of the data that the next call is held against, and which folder is which cell."""
-    files = {
-        "config.yaml": dump_config(plan.config),
-        DATA_FILE: json.dumps(data_facts(plan.dataset), indent=1),
-        ARMS_FILE: json.dumps(_with_cells(_listed(plan.folder), plan), indent=1),
-    }
-    for name, text in files.items():
-        with replacing(plan.folder / name) as aside:
-            aside.write_text(text, encoding="utf-8")
-
-
-def _data_there(folder: Path) -> dict[str, Any]:
-    """The `data_facts` that the cells of a folder were made with; without the file, those that the first cell's study can tell."""
-    path = folder / DATA_FILE
-    if path.exists():
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
-    for cell in sorted((folder / "cells").glob("*/config.yaml")):
-        with suppress(BoxwiseError):
-            store = Study.open(cell.parent).store
-            found = {"images": len(store.images()) + len(store.quarantined()), "classes": store.get("classes")}
-            store.close()
-            return found
-    return {}
-
-
-def _listed(folder: Path) -> dict[str, list[str]]:
-    """Arm → names of its cells' folders, for all arms and seeds of the calls so far; empty where there is no simulation."""
-    path = folder / ARMS_FILE
-    found: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found
-
-
-def _with_cells(listed: Mapping[str, Sequence[str]], plan: Plan) -> dict[str, Sequence[str]]:
-    """`listed` with the plan's own; arms and seeds of earlier calls stay."""
-    own = {arm: [plan.cell_folder(arm, seed).name for seed in plan.seeds] for arm in plan.arms}
-    return {**listed, **{arm: sorted({*listed.get(arm, ()), *names}) for arm, names in own.items()}}
 
 
 def _run_trunk(plan: Plan, trunk: Trunk, on_event: OnEvent | None) -> None:

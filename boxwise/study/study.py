@@ -111,7 +111,7 @@ class Study(StudyClasses):
             raise StudyError(f"{folder / DATABASE}: expected the study's database, found no such file. See `boxwise repair {folder}`.")
         store = Store.open(url_of(folder, stored_in))
         stored = as_kept(parse_config(store.needed("config"), str(folder)))
-        if config is not None and as_kept(config) != stored:
+        if config is not None and as_kept(config := settled(config)) != stored:
             raise StudyError(f"{folder}: opened with another config than its own:\n  " + "\n  ".join(differences(stored, config)))
         return cls(folder, store, stored)
 
@@ -323,7 +323,7 @@ class Study(StudyClasses):
         with self._lock():
             number, phase = self.store.position
             moment = settings.Moment(number, phase, questions=phase is Phase.ANNOTATE and bool(self.proposals()))
-            wanted = settings.changes(self.config, config)
+            wanted = settings.changes(self.config, config := settled(config))
             if refused := settings.refusals(wanted, moment):
                 raise StudyError("\n".join(f"{self.folder}: {reason}" for reason in refused))
             rounds.check_change(self._context(None, None), config, {change.key for change in wanted}, phase)

@@ -56,15 +56,15 @@ class EmbedderContract(Contract):
     def built(self, name: str, records: Records, folder: Path | None = None) -> Embedder:
         return embedder_of(self.config(name), name, self.circumstances(records, folder))
 
-    @staticmethod
     @pytest.fixture(scope="class")
+    @staticmethod
     def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
         """Seven images of several sizes: black, white, and noise."""
         folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
         return tuple(_image(folder, index, rng) for index in range(7))
 
-    @staticmethod
     @pytest.fixture(scope="class")
+    @staticmethod
     def embedder(request: pytest.FixtureRequest, name: str, records: Records) -> Embedder:
         """Built; no test changes it."""
         return request.cls().built(name, records)

@@ -99,22 +99,22 @@ class ScorerContract(Contract):
         scorer.fit(labeled, records[5:], detector=self.detector(name), rng=np.random.default_rng(seed))
         return scorer
 
-    @staticmethod
     @pytest.fixture(scope="class")
+    @staticmethod
     def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
         """Ten images of several sizes: noise, black, white, and one of a single colour."""
         folder = tmp_path_factory.mktemp("images")
         rng = np.random.default_rng(0)
         return tuple(_image(folder, index, rng) for index in range(10))
 
-    @staticmethod
     @pytest.fixture(scope="class")
+    @staticmethod
     def scorer(request: pytest.FixtureRequest, name: str, records: Records) -> Scorer:
         """Fitted; no test changes it."""
         return request.cls().fitted(name, records)
 
-    @staticmethod
     @pytest.fixture(scope="class")
+    @staticmethod
     def scores(request: pytest.FixtureRequest, name: str, records: Records, scorer: Scorer) -> Scores:
         return score(scorer, request.cls().detector(name), records)
 

@@ -41,7 +41,7 @@ def test_an_edit_of_the_file_is_noted_then_taken_in(boxwise, waiting_study, hidd
     study.answer(hidden[0])
     study.store.close()
     code, out, err = boxwise("run", study.folder)
-    assert code == 0 and "strategy.name: top_k → random, from annotate of round 1 on" in out, err
+    assert code == 0 and "strategy.name: k_center → random, from annotate of round 1 on" in out, err
     assert "asked for 3 images (random)" in out  # two, and one for val
 
 
@@ -51,6 +51,14 @@ def test_an_edit_that_is_not_safe_is_refused_before_any_work(boxwise, waiting_st
     code, _, err = boxwise("run", study.folder)
     assert code == 2 and "detector.imgsz: rounds trained by different detectors do not compare" in err
     assert Study.open(study.folder).config.detector.imgsz == 96
+
+
+def test_a_strategy_that_goes_by_scores_wants_a_scorer(boxwise, waiting_study):
+    study = waiting_study("full")
+    code, _, err = boxwise("set", study.folder, "strategy.name=top_k")
+    assert code == 2 and "strategy top_k needs a scorer, found scorer.name=none. Give scorer.name=dual" in err
+    assert boxwise("set", study.folder, "strategy.name=top_k", "scorer.name=auto")[0] == 0
+    assert Study.open(study.folder).config.scorer.name == "dual"
 
 
 def test_the_pool_is_scored_anew_for_a_strategy_that_needs_more(boxwise, waiting_study, hidden):

@@ -4,7 +4,7 @@ import pytest
 
 HEAVY = {
     "test_equal_seeds_and_samples_give_equal_detectors_and_save_and_load_keep_them",
-    "test_training_changes_the_weights_and_save_and_load_keep_them",
+    "test_training_changes_the_weights_and_a_file_says_what_it_is_of",
     "test_its_usual_size_is_what_its_name_declares",
 }
 LIGHTEST = {"tiny_ssd", "yolox_nano"}

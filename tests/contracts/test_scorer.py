@@ -16,13 +16,13 @@ from boxwise.testing.scorers import VAE, score
 SURROGATES = get_args(DetectionLossOptions.model_fields["detection"].annotation)
 CONFIGS = {
     **{name: ScorerConfig(name=name, vae=VAE) for name in SCORERS},
-    **{f"dual-{kind}": ScorerConfig(dual={"detection": kind, "reconstruction": "raw"}, vae=VAE) for kind in SURROGATES},
+    **{f"dual-{kind}": ScorerConfig(name="dual", dual={"detection": kind, "reconstruction": "raw"}, vae=VAE) for kind in SURROGATES},
     **{f"{kind} alone": ScorerConfig(name="detection_loss", detection_loss={"detection": kind}) for kind in SURROGATES},
     **{f"uncertainty, {kind}": ScorerConfig(name="uncertainty", uncertainty={"measure": kind, "aggregate": "mean"}) for kind in MEASURES},
     "uncertainty, summed": ScorerConfig(name="uncertainty", uncertainty={"aggregate": "sum"}),
-    "dual by rank": ScorerConfig(dual={"normalize": "rank"}, vae=VAE),
-    "dual, alpha 0": ScorerConfig(dual={"alpha": 0, "beta": 1}, vae=VAE),
-    "dual, beta 0": ScorerConfig(dual={"alpha": 1, "beta": 0}, vae=VAE),
+    "dual by rank": ScorerConfig(name="dual", dual={"normalize": "rank"}, vae=VAE),
+    "dual, alpha 0": ScorerConfig(name="dual", dual={"alpha": 0, "beta": 1}, vae=VAE),
+    "dual, beta 0": ScorerConfig(name="dual", dual={"alpha": 1, "beta": 0}, vae=VAE),
 }
 
 

@@ -52,3 +52,9 @@ def test_a_torch_without_the_call_is_recognised(monkeypatch):
 
     monkeypatch.setattr(ActivatedConv, "forward", absent)
     assert not has_activated_convolutions.__wrapped__()
+
+
+def test_looking_for_that_call_leaves_the_global_generator():
+    before = torch.get_rng_state()
+    has_activated_convolutions.__wrapped__()
+    assert torch.equal(torch.get_rng_state(), before)

@@ -14,7 +14,9 @@ Z = np.sqrt(1.5)  # of 0, 1, 2 standardised: -Z, 0, Z
 
 
 def built(**changes):
-    return scorer_of(ScorerConfig(vae=VaeConfig(size=32, width=8, steps=2, batch=4), **changes), device="cpu", spec=InputSpec(64))
+    return scorer_of(
+        ScorerConfig(name="dual", vae=VaeConfig(size=32, width=8, steps=2, batch=4), **changes), device="cpu", spec=InputSpec(64)
+    )
 
 
 def test_alpha_0_neither_fits_nor_measures_the_vae(scenes, tmp_path):
@@ -35,7 +37,7 @@ def test_beta_0_asks_the_detector_for_nothing(scenes):
 
 
 def test_auto_weights_keep_both_terms_even_when_one_weight_has_become_0():
-    config = ScorerConfig(dual={"alpha": "auto", "beta": "auto", "reconstruction": "raw"})
+    config = ScorerConfig(name="dual", dual={"alpha": "auto", "beta": "auto", "reconstruction": "raw"})
     scorer = scorer_of(config, device="cpu", weights={"alpha": 0.0, "beta": 1.0})
     scores = scorer.score(["a", "b", "c"], {"reconstruction": np.array([3.0, 2.0, 1.0]), "expected": np.array([0.0, 1.0, 2.0])})
     assert scores.terms["L_rec"] == pytest.approx([Z, 0, -Z])
@@ -43,7 +45,7 @@ def test_auto_weights_keep_both_terms_even_when_one_weight_has_become_0():
 
 
 def test_the_oracle_needs_truths_which_only_a_simulation_has():
-    config = ScorerConfig(detection="oracle_loss", alpha=0, beta=1)
+    config = ScorerConfig(name="dual", detection="oracle_loss", alpha=0, beta=1)
     with pytest.raises(ConfigError, match="simulation"):
         scorer_of(config, device="cpu")
     scorer_of(config, device="cpu", truths=lambda image_id: Boxes.empty())
@@ -70,7 +72,7 @@ def test_fit_leaves_the_global_generator_alone(scenes):
     ],
 )
 def test_the_weights_in_force_are_those_learned_else_as_given(scenes, dual, learned, shown):
-    config = ScorerConfig(vae=VaeConfig(size=32, width=4, steps=1, batch=4), dual=dual)
+    config = ScorerConfig(name="dual", vae=VaeConfig(size=32, width=4, steps=1, batch=4), dual=dual)
     scorer = scorer_of(config, device="cpu", spec=InputSpec(64), weights=learned)
     figures = scorer.fit(samples(scenes), [], detector=BlobDetector(), rng=np.random.default_rng(0))
     assert {name: figures[name] for name in shown} == shown
@@ -86,5 +88,5 @@ def test_only_what_is_learned_is_fitted():
         "learned": "forecast:learned",
     }
     assert learned_weights(name="forecast", forecast={"learn": False}) == {}
-    assert learned_weights(dual={"alpha": "auto", "beta": "auto"}) == {"alpha": "L_rec", "beta": "L_det"}
-    assert learned_weights() == {}
+    assert learned_weights(name="dual", dual={"alpha": "auto", "beta": "auto"}) == {"alpha": "L_rec", "beta": "L_det"}
+    assert learned_weights(name="dual") == {}

@@ -1,6 +1,7 @@
 """The benchmark's promises: a grid of simulations, resumed after a kill, and one clear message for every mistake."""
 
 import csv
+import re
 import shutil
 import signal
 import sys
@@ -228,6 +229,11 @@ class TestPresets:
         for folder in folders:
             folder.mkdir()
         assert len(_plans(preset.with_folders(folders), tmp_path, ())) == len(preset.detectors)
+
+    def test_the_command_s_help_names_them_all(self, boxwise):
+        code, out, _ = boxwise("benchmark", "--help")
+        shown = out.partition("--preset")[2].partition("--grid")[0]
+        assert code == 0 and set(preset_names()) == set(re.findall(r"\w+", shown.partition("[default")[0])) - {"str", "or"}
 
     def test_a_folder_serves_the_data_set_of_its_name(self, tmp_path):
         for name in ("BCCD", "mine"):

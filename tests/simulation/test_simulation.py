@@ -284,6 +284,20 @@ def test_a_round_of_self_labels_is_judged_once(plan, cells):
 
 
 @pytest.mark.slow
+def test_a_folder_that_was_begun_under_another_default_goes_on(plan, tiny_overrides, tmp_path):
+    """Each arm names its strategy and scorer, so those of the config decide nothing; an arm is added to the first round that is there."""
+    before = replace(plan, folder=tmp_path, arms=("random",), seeds=(0,), config=load_config(None, [*tiny_overrides, "budget.rounds=1"]))
+    (begun,) = simulate(before)
+    names = ("strategy.name=facility_location", "scorer.name=auto")
+    added, again = simulate(
+        replace(before, arms=("fewest", "random"), config=load_config(None, [*tiny_overrides, "budget.rounds=1", *names]))
+    )
+    assert chosen(added, 0) == chosen(begun, 0) and added.finished
+    assert [one.evaluate for one in again.rounds] == [one.evaluate for one in begun.rounds]
+    assert len(list((tmp_path / "cells").glob(".trunk*"))) == 1
+
+
+@pytest.mark.slow
 def test_a_process_that_the_system_kills_is_one_message_and_the_run_goes_on(plan, tiny_overrides, tmp_path):
     small = replace(plan, folder=tmp_path, arms=("random",), seeds=(0,), config=load_config(None, [*tiny_overrides, "budget.rounds=0"]))
     before = set(multiprocessing.active_children())
