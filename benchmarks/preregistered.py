@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from boxwise.evaluation.significance import Interval, interval
-from boxwise.results.convergence import labels_matter
+from boxwise.results.convergence import TWICE, labels_matter
 from boxwise.results.facts import cells_of
 from boxwise.results.grid import Panel, standings
 from boxwise.results.tables import ArmResult
@@ -23,6 +23,7 @@ from boxwise.simulation.benchmark import read_benchmark
 
 BASELINE = "random"
 SIMPLER = ("k_center", "facility_location", "score_then_diversity", "entropy_sum", "gain_per_second", "gain_per_second+strategy.weight=1")
+CHECKS = ("everything", f"{BASELINE}{TWICE}")
 CLOSE = 0.01  # of the score: so near to the best, the simpler is chosen
 LEAST_SEEDS, LEAST_SETS, GOAL = 3, 2, 0.25
 
@@ -43,11 +44,17 @@ def main() -> None:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--arm", default="facility_location", help="the strategy that is judged")
     given = arguments.parse_args()
-    panels = read_benchmark(given.folder)
+    registered = SIMPLER if given.decision == "choose" else (given.arm,)
+    panels = [only(panel, (BASELINE, *registered, *CHECKS)) for panel in read_benchmark(given.folder)]
     if given.decision == "choose":
         say_choice({arm: score(panels, arm) for arm in SIMPLER})
     else:
         say_verdict([row_of(panel, given.arm) for panel in panels])
+
+
+def only(panel: Panel, arms: Sequence[str]) -> Panel:
+    """The panel without other arms that were run in its folder since: areas are over the costs that all arms of a panel cover."""
+    return replace(panel, cells=[cell for cell in panel.cells if cell.arm in arms])
 
 
 def result_of(panel: Panel, arm: str) -> ArmResult | None:

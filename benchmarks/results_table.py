@@ -30,7 +30,7 @@ def main() -> None:
     arguments.add_argument("results", type=Path)
     arguments.add_argument("--data", help="the data set, by default the first")
     arguments.add_argument("--val", default="0,0", help="IMAGES,BOXES")
-    arguments.add_argument("--arms", help="by default all")
+    arguments.add_argument("--arms", help="to print, by default all; ranks and p are corrected for all that the file holds")
     arguments.add_argument("--baseline", default="random")
     given = arguments.parse_args()
     with given.results.open(encoding="utf-8", newline="") as file:
@@ -38,15 +38,15 @@ def main() -> None:
     data = given.data or rows[0].get("data")
     rows = [row for row in rows if row.get("data") == data]
     arms = given.arms.split(",") if given.arms else list(dict.fromkeys(row["arm"] for row in rows))
-    chosen = list(cells([row for arm in arms for row in rows if row["arm"] == arm]))
-    panel = Panel(data or given.results.stem, rows[0].get("detector") or "", chosen)
+    panel = Panel(data or given.results.stem, rows[0].get("detector") or "", list(cells(rows)))
     for _, text in sanity(panel, baseline=given.baseline):
         print(f"- {text}")
     print("\n| arm | mean rank | AP at the end | area − random | p | p, Holm | images saved | boxes saved | time saved | time to 95% |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for standing in standings(panel, baseline=given.baseline):
-        print(line(standing))
-    print("\n" + "\n".join(fidelity(chosen)))
+        if standing.result.arm in arms:
+            print(line(standing))
+    print("\n" + "\n".join(fidelity([cell for cell in panel.cells if cell.arm in arms])))
 
 
 def with_val(row: Row, images: int, boxes: int) -> Row:

@@ -1,11 +1,13 @@
 """The decisions of docs/preregistration.md are made by its rules: the script that makes them from finished runs."""
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from boxwise.evaluation.significance import Interval
+from boxwise.simulation.benchmark import read_benchmark
 
 SCRIPT = runpy.run_path(str(Path(__file__).resolve().parents[1] / "benchmarks" / "preregistered.py"))
 chosen, verdict, Row = SCRIPT["chosen"], SCRIPT["verdict"], SCRIPT["Row"]
@@ -46,3 +48,15 @@ def test_the_best_on_the_development_sets_is_chosen(scores, arm):
 def test_what_is_said_of_the_confirmation_sets(savings, said):
     found = verdict(rows(*savings))
     assert found.startswith(said) and ("goal" in found) == ("goal" in said)
+
+
+def test_arms_that_are_run_in_the_folder_later_change_nothing():
+    """The committed development runs, and one beside them with half of their costs: areas are over what all arms of a panel cover."""
+    results = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "development"
+    kuih = next(panel for panel in read_benchmark(results) if panel.data == "kuih")
+    short = [replace(cell, arm="dual", rounds=cell.rounds[:2]) for cell in kuih.cells if cell.arm == "random"]
+    beside = replace(kuih, cells=[*kuih.cells, *short])
+    arms = ("random", "facility_location")
+    score, only = SCRIPT["score"], SCRIPT["only"]
+    assert score([beside], "facility_location") != score([kuih], "facility_location")
+    assert score([only(beside, arms)], "facility_location") == score([only(kuih, arms)], "facility_location")

@@ -25,7 +25,7 @@ app = typer.Typer()
 def benchmark(
     overrides: Overrides = None,
     preset: Annotated[
-        str, typer.Option(help="small, photos, real, evidence, development, survey, confirmation, full, voc or coco.")
+        str, typer.Option(help="small, photos, real, evidence, development, survey, cooperation, confirmation, full, voc or coco.")
     ] = "small",
     grid: Annotated[Path | None, typer.Option(help="A grid of your own in YAML, laid out as a preset, instead of one.")] = None,
     data: Annotated[list[Path] | None, typer.Option(help="A labelled data set; once for each.")] = None,

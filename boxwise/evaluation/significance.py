@@ -5,6 +5,7 @@ Returns plain numbers. Knows nothing of curves, arms or detectors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -77,14 +78,17 @@ def pooled_ratio(ratios: Sequence[float]) -> Interval:
     """The ratio of two costs over several seeds: the geometric mean, so that 2 and 1/2 cancel to 1, with its 95% limits.
 
     The limits are those of a bootstrap over seeds, its percentiles widened as Student's t is beside the normal distribution (Hesterberg,
-    The American Statistician 2015): of six seeds plain percentiles are too narrow by a third. One ratio has no limits, none no mean.
+    The American Statistician 2015): of six seeds plain percentiles are too narrow by a third. Of fewer than six, percentiles that wide are
+    the smallest and the largest seed, which hold the truth in 50, 75 and 88% of cases for two, three and four: there it is Student's t
+    interval of the logarithms. One ratio has no limits, none no mean.
     """
     known = np.asarray([ratio for ratio in ratios if np.isfinite(ratio) and ratio > 0], np.float64)
-    if len(known) < 2:
-        return Interval(float(known[0]) if len(known) else float("nan"), None, None)
+    count, logs = len(known), np.log(known)
+    if count < MIN_SEEDS:
+        mean, low, high = interval(logs.tolist())
+        return Interval(math.exp(mean), *(None if limit is None else math.exp(limit) for limit in (low, high)))
     from scipy import stats
 
-    count, logs = len(known), np.log(known)
     tail = float(stats.norm.cdf(-np.sqrt(count / (count - 1)) * stats.t.ppf(0.975, count - 1)))
     draws = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
     low, high = np.exp(np.quantile(logs[draws].mean(axis=1), [tail, 1 - tail]))
