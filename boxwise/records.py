@@ -46,7 +46,7 @@ class Phase(StrEnum):
 
     SELECT = "select"
     ANNOTATE = "annotate"
-    AUDIT = "audit"  # fidelity: the scores that chose the new images against their true loss
+    AUDIT = "audit"  # fidelity: the scores of the new images, chosen by them or not, against their true loss
     COMPOSE = "compose"  # the policy: what the next training sees
     TRAIN = "train"
     EVALUATE = "evaluate"
@@ -250,6 +250,11 @@ class QueryItem:
     box_ids: tuple[str, ...] | None = None
     probability: float | None = None
     twice: bool = False
+
+    @property
+    def ranked(self) -> bool:
+        """Whether its utility says anything: what is drawn at random, or wanted by a person where nothing is scored, has 0 and no terms."""
+        return bool(self.terms) or self.utility != 0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from boxwise.config import StudyConfig, differences, dump_config, load_config, parse_config, preset_file, resolve
+from boxwise.config import StudyConfig, differences, dump_config, load_config, override_keys, parse_config, preset_file, resolve
 from boxwise.errors import ConfigError
 from boxwise.registry import check, settled
 
@@ -80,6 +80,24 @@ def test_thresholds_that_could_not_be_meant(overrides, message):
 def test_differences_name_the_keys():
     assert differences(StudyConfig(), load_config(None, ["train.lr=0.5"])) == ["train.lr: None != 0.5"]
     assert differences(StudyConfig(), StudyConfig()) == []
+
+
+def test_differences_leave_out_keys_and_sections_that_are_named():
+    other = load_config(None, ["ask.certain=0.9", "ask.certain_of={cat: 0.8}", "budget.rounds=7"])
+
+    def differing(*but):
+        return {each.partition(":")[0] for each in differences(StudyConfig(), other, but=but)}
+
+    assert differing() == {"ask.certain", "ask.certain_of.cat", "budget.rounds"}
+    assert differing("ask.certain") == {"ask.certain_of.cat", "budget.rounds"}
+    assert differing("ask.certain_of") == {"ask.certain", "budget.rounds"}
+    assert differing("ask", "budget") == set()
+
+
+def test_the_keys_that_overrides_set_are_those_of_today():
+    assert override_keys(["train.steps=50", "curriculum.name=v1", "strategy.weight=1", "seed=3"]) == [
+        *("train.min_steps", "train.max_steps", "policy.name", "strategy.gain_per_second.weight", "seed"),
+    ]
 
 
 @pytest.mark.parametrize(("amount", "total", "count"), [(7, 1000, 7), ("5%", 1000, 50), ("0.01%", 100, 1), ("0%", 100, 0), (0, 9, 0)])

@@ -4,7 +4,7 @@ import pytest
 
 from boxwise.config import StudyConfig, load_config
 from boxwise.errors import ConfigError, named
-from boxwise.registry import ARMS, ASK_MODES, POLICIES, SCORERS, STRATEGIES, arm_overrides, needs_oracle, role_of, settled
+from boxwise.registry import ARMS, ASK_MODES, POLICIES, SCORERS, STRATEGIES, arm_keys, arm_overrides, needs_oracle, role_of, settled
 from boxwise.rounds import check
 
 
@@ -44,6 +44,12 @@ class TestArms:
     def test_a_mode_with_overrides(self):
         config = configured("dual+trust+policy.self_weight=0.5")
         assert (config.ask.mode, config.policy.self_weight) == ("trust", 0.5)
+
+    def test_its_keys_are_what_a_comparison_lets_it_decide(self):
+        assert arm_keys("random+budget.rounds=6") == {"scorer.name", "strategy.name", "budget.rounds"}
+        assert arm_keys("cold_k_center+review") == {"scorer.name", "strategy.name", "cold_start.name", "ask.mode"}
+        assert {"device", "detector.name"} <= arm_keys("random+device=cpu")  # detector.name=auto is another one there
+        assert arm_keys("of_a_later_version") == set(StudyConfig.model_fields)
 
     @pytest.mark.parametrize("arm", ["duel", "dual+detection", "gamma=1", "dual+gamma=1", "dual+", "", "+", "dual+reviews"])
     def test_an_unknown_part_lists_the_known_ones(self, arm):

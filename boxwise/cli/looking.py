@@ -62,14 +62,14 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
 @app.command()
 def query(
     study: StudyFolder,
-    out: Annotated[Path | None, typer.Option(help="Write FILE.txt (list), FILE.csv (with scores) or a folder to label in.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write FILE.txt (list), FILE.csv (utility, scores) or a folder to label in.")] = None,
     format: Annotated[str, typer.Option("--format", help="The model's boxes in the folder, to correct: voc, coco, yolo or cvat.")] = "coco",
     before_class: Annotated[
         str | None, typer.Option(metavar="CLASS", help="Instead: the images labelled before the study had that class, to look at again.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show or write the images to label next, with the reasons.
+    """Show or write the images to label next, with what each was chosen by.
 
     The most valuable come first.
     """
@@ -104,12 +104,13 @@ def query(
         if out.is_dir() and opened.proposals():
             say("On import, a file counts as your answer to every box in it: take out the images that you have not looked at.")
         return None
-    terms = list(asked.items[-1].terms)
+    terms = list(dict.fromkeys(name for item in asked.items for name in item.terms))
+    ranked = ["utility"] if any(item.ranked for item in asked.items) else []
     rows = []
     for item in asked.items:
-        values = [item.terms.get(name) for name in terms]
-        rows.append([item.image_id, item.split.value, asked_of(item), item.utility, *values])
-    table(f"Round {asked.round}: {plural(len(rows), 'image')} to label", ("image", "for", "asked", "utility", *terms), rows)
+        values = [item.utility if item.ranked else None for _ in ranked] + [item.terms.get(name) for name in terms]
+        rows.append([item.image_id, item.split.value, asked_of(item), *values])
+    table(f"Round {asked.round}: {plural(len(rows), 'image')} to label", ("image", "for", "asked", *ranked, *terms), rows)
     return None
 
 

@@ -46,6 +46,11 @@ def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> None:
             _place(values, place, value, override)
 
 
+def override_keys(overrides: Iterable[str]) -> list[str]:
+    """The dotted key of every value that `section.key=value` overrides set; of a value that is a mapping its own alone."""
+    return [".".join(place) for override in overrides for place in _places(override.partition("=")[0])]
+
+
 def parse_config(values: Mapping[str, Any], origin: str) -> StudyConfig:
     """`values` validated; ConfigError with one line a fault, each naming `origin` and the key."""
     try:
@@ -59,10 +64,12 @@ def dump_config(config: StudyConfig) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
-def differences(a: StudyConfig, b: StudyConfig) -> list[str]:
-    """`key: here != there` for every value in which two configs differ."""
+def differences(a: StudyConfig, b: StudyConfig, *, but: Iterable[str] = ()) -> list[str]:
+    """`key: here != there` for every value in which two configs differ. but: keys, or sections of them, that are not compared."""
     mine, theirs = dict(leaves(a.model_dump(mode="json"))), dict(leaves(b.model_dump(mode="json")))
-    return [f"{key}: {mine.get(key)!r} != {theirs.get(key)!r}" for key in sorted(mine | theirs) if mine.get(key) != theirs.get(key)]
+    left_out = tuple(f"{key}." for key in but)
+    found = [key for key in sorted(mine | theirs) if mine.get(key) != theirs.get(key) and not f"{key}.".startswith(left_out)]
+    return [f"{key}: {mine.get(key)!r} != {theirs.get(key)!r}" for key in found]
 
 
 def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

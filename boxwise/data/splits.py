@@ -107,12 +107,12 @@ def data_facts(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def data_differences(there: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """In which of the facts known `there` the data set given differs, in words; digests speak only where nothing else does."""
+def data_differences(there: Mapping[str, Any], given: Mapping[str, Any], *, words: str = "{} there, {} given") -> list[str]:
+    """In which of the facts known of both a data set `there` and the one given differ; digests speak only where nothing else does."""
     names = [name for name in given if name != "digests" and there.get(name, given[name]) != given[name]]
-    said = [f"{name}: {_shown(there[name])} there, {_shown(given[name])} given" for name in names]
-    known = there.get("digests", given["digests"])
-    return said or [f"{name}: not the same" for name, digest in given["digests"].items() if known.get(name, digest) != digest]
+    said = [f"{name}: {words.format(_shown(there[name]), _shown(given[name]))}" for name in names]
+    known = there.get("digests", {})
+    return said or [f"{name}: not the same" for name, digest in given.get("digests", {}).items() if known.get(name, digest) != digest]
 
 
 def _expect(root: Path, needed: Sequence[str], what: str) -> None:

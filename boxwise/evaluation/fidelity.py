@@ -1,4 +1,4 @@
-"""Fidelity: how well the scores that chose images agree with the true loss of those images, and weights learned from that.
+"""Fidelity: how well scores of chosen images agree with the true loss of these images, and weights learned from that.
 
 Returns a rank correlation, or a weight for each term. Knows nothing of detectors, pools or how a loss was measured.
 """

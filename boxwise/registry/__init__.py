@@ -6,7 +6,7 @@ no method.
 """
 
 from boxwise.config import Options, ScorerOptions
-from boxwise.registry.arms import ARMS, ASK_MODES, arm_overrides
+from boxwise.registry.arms import ARMS, ASK_MODES, arm_keys, arm_overrides
 from boxwise.registry.building import (
     build_detector,
     cold_start_of,
@@ -38,6 +38,7 @@ __all__ = [
     "Options",
     "Role",
     "ScorerOptions",
+    "arm_keys",
     "arm_overrides",
     "build_detector",
     "check",

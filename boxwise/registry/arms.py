@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from boxwise.config import AskConfig, StudyConfig
+from boxwise.config import AskConfig, StudyConfig, override_keys
 from boxwise.errors import ConfigError, unknown
 from boxwise.registry.tables import POLICIES
 
@@ -85,6 +85,19 @@ def arm_overrides(arm: str) -> tuple[str, ...]:
         raise ConfigError(f"Arm {arm!r}: expected at most one of each kind, found {', '.join(f'{kind} {part}' for kind, part in parts)}.")
     asked = [f"{key}={chosen[kind]}" for kind, key in (("ask mode", "ask.mode"), ("policy", "policy.name")) if kind in chosen]
     return (*ARMS[chosen.get("arm", "dual")], *asked, *overrides)
+
+
+def arm_keys(arm: str) -> frozenset[str]:
+    """The keys of a config that an arm decides: those of its overrides, and the names of scorer and strategy, which every arm names.
+
+    Of an arm that this version does not know, every section.
+    """
+    try:
+        keys = override_keys(arm_overrides(arm))
+    except ConfigError:
+        return frozenset(StudyConfig.model_fields)
+    named = {"detector.name"} if "device" in keys else set()  # auto is another one where there is no GPU
+    return frozenset(keys) | named | {"scorer.name", "strategy.name"}
 
 
 def _kind(part: str) -> str:

@@ -38,7 +38,10 @@ class Term:
 
 @dataclass(frozen=True)
 class Shot:
-    """One chosen image. boxes: what was found in it, None when not labelled yet; by_model: how many of them the model labelled itself."""
+    """One chosen image. utility: "" where it has none to speak of, as in a random draw.
+
+    boxes: what was found in it, None when not labelled yet; by_model: how many of them the model labelled itself.
+    """
 
     image_id: str
     utility: str
@@ -99,7 +102,7 @@ def view(cell: Cell, *, shots: int) -> StudyView:
 
 def _gallery(cell: Cell, one_round: Round, shots: int) -> Gallery:
     shown = one_round.items[:shots]
-    widest = {name: max(abs(number(item.terms.get(name))) for item in shown) for name in _term_names(shown)}
+    widest = {name: max(abs(number(item.terms[name])) for item in shown if item.terms) for name in _term_names(shown)}
     return Gallery(
         one_round.round,
         one_round.select.strategy,
@@ -110,8 +113,9 @@ def _gallery(cell: Cell, one_round: Round, shots: int) -> Gallery:
 
 
 def _term_names(items: Sequence[QueryItem]) -> list[str]:
-    """Terms known for every item, in order."""
-    return [name for name in (items[0].terms if items else ()) if all(item.terms.get(name) is not None for item in items)]
+    """Terms known for every item that has any, in order; random draws have none."""
+    scored = [item.terms for item in items if item.terms]
+    return [name for name in (scored[0] if scored else ()) if all(terms.get(name) is not None for terms in scored)]
 
 
 def _shot(cell: Cell, item: QueryItem, widest: Mapping[str, float]) -> Shot:
@@ -121,11 +125,10 @@ def _shot(cell: Cell, item: QueryItem, widest: Mapping[str, float]) -> Shot:
     by_model = cell.by_model.get(image_id) if cell.ask != "full" and boxes is not None else None
     colors = class_colors(len(cell.classes))
     small = None if path is None else thumbnail(path, boxes, classes=cell.classes, colors=colors, by_model=by_model)
-    terms = tuple(_term(name, number(item.terms[name]), top) for name, top in widest.items())
-    # Without terms nothing was scored: the utility of a random draw says nothing.
+    terms = tuple(_term(name, number(item.terms[name]), top) for name, top in widest.items() if item.terms)
     return Shot(
         image_id,
-        figure(item.utility, 2) if terms else "",
+        _utility(item.utility) if item.ranked else "",
         terms,
         small,
         None if boxes is None else len(boxes),
@@ -137,6 +140,12 @@ def _shot(cell: Cell, item: QueryItem, widest: Mapping[str, float]) -> Shot:
 def _term(name: str, value: float, widest: float) -> Term:
     half = 50 * abs(value) / widest if widest > 0 and math.isfinite(value) else 0.0
     return Term(name, signed(value), 50 - half if value < 0 else 50, half)
+
+
+def _utility(value: float) -> str:
+    """Two places, and more where a strategy's utilities are small: two digits of each are seen."""
+    small = math.isfinite(value) and 0 < abs(value) < 0.1
+    return figure(value, 1 - math.floor(math.log10(abs(value))) if small else 2)
 
 
 def _summary(one_round: Round) -> str:
@@ -159,7 +168,7 @@ def _fidelity_chart(cell: Cell) -> Chart | None:
     if not lines:
         return None
     axis = Axis("round", "Spearman ρ", bottom=-1, top=1, whole=True)
-    return line_chart(lines, axis, "Rank correlation of each score with the true loss of the images it chose: 1 is perfect, 0 is chance")
+    return line_chart(lines, axis, "Rank correlation of each score with the true loss of the chosen images: 1 is perfect, 0 is chance")
 
 
 def _fidelity_table(cell: Cell) -> Table | None:

@@ -1,8 +1,8 @@
 """Finished cells of a simulation in one file: all that curves and tables are made of, without the studies' weights, labels and images.
 
 `finished.jsonl.gz` lies beside the cells, a line each. A cell that stands in it need not be run again, though its study is on another
-machine or gone, so that many machines or sittings can share one comparison: the files of several are put one behind the other.
-Knows nothing of how cells are run.
+machine or gone, so that many machines or sittings can share one comparison: the files of several are put one behind the other. Cells of
+two data sets or configs are refused. Knows nothing of how cells are run.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from boxwise import __version__
 from boxwise.artifacts.facts import Round
 from boxwise.config import StudyConfig, differences, parse_config
 from boxwise.data.splits import data_differences
@@ -22,7 +24,7 @@ from boxwise.errors import BoxwiseError, ConfigError, StudyError
 from boxwise.files import locked, replacing
 from boxwise.jsonable import plain
 from boxwise.records import QueryItem, Split
-from boxwise.registry import role_of
+from boxwise.registry import arm_keys, role_of
 from boxwise.results.facts import Cell
 
 FINISHED_FILE = "finished.jsonl.gz"
@@ -30,23 +32,59 @@ FINISHED_FILE = "finished.jsonl.gz"
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished cell, without labels and images, and the `data_facts` of the data set that it was run on."""
+    """A finished cell, without labels and images, and the `data_facts` of the data set that it was run on.
+
+    boxwise: the version that it was run with; None where that was not written down.
+    """
 
     cell: Cell
     data: Mapping[str, Any]
+    boxwise: str | None = None
 
-    def check(self, config: StudyConfig, data: Mapping[str, Any]) -> None:
-        """StudyError with what differs where the cell was run with another config or on another data set. Of weights only names count."""
-        cell = self.cell
-        other = differences(parse_config(cell.config, str(cell.folder)), parse_config(_portable(config.model_dump(mode="json")), cell.arm))
-        other += data_differences(self.data, data)
-        if other:
-            where = cell.folder.parent.parent / FINISHED_FILE
-            raise StudyError(f"{where}: {cell.arm}, seed {cell.seed}, was run otherwise, so take another folder:\n  " + "\n  ".join(other))
+    @property
+    def name(self) -> str:
+        return f"{self.cell.arm}, seed {self.cell.seed}"
+
+    @property
+    def config(self) -> StudyConfig:
+        """What it was run with; of files of weights the names alone."""
+        return parse_config(_portable(self.cell.config), str(self.cell.folder))
+
+    def check(self, config: StudyConfig, data: Mapping[str, Any], *, but: Iterable[str] = ()) -> None:
+        """StudyError with what differs where the cell was run with another config or on another data set. Of weights only names count.
+
+        but: keys of the config that are not compared.
+        """
+        given = parse_config(_portable(config.model_dump(mode="json")), self.cell.arm)
+        if other := differences(self.config, given, but=but) + data_differences(self.data, data):
+            where = self.cell.folder.parent.parent / FINISHED_FILE
+            raise StudyError(f"{where}: {self.name}, was run otherwise, so take another folder:\n  " + "\n  ".join(other))
 
 
-def keep(folder: Path, cell: Cell, data: Mapping[str, Any]) -> None:
-    """Add a finished cell to the file in `folder`, the simulation's; nothing where it stands in it. data: `data_facts` of its data set."""
+def check_alike(cells: Iterable[Finished], path: Path) -> None:
+    """StudyError that names two cells and what differs, unless all have one data set and one config.
+
+    Their seeds may differ, and what their arms decide; of files of weights the names count. path: of the file, for the message.
+    """
+    kinds: dict[str, tuple[Finished, StudyConfig, frozenset[str]]] = {}
+    for one in cells:
+        kind = json.dumps([one.cell.arm, plain(one.data), plain(dict(one.cell.config) | {"seed": 0})], sort_keys=True)
+        if kind not in kinds:
+            kinds[kind] = (one, one.config, arm_keys(one.cell.arm) | {"seed"})
+    for (one, config, keys), (other, its_config, its_keys) in combinations(kinds.values(), 2):
+        found = data_differences(one.data, other.data, words="{} != {}") + differences(config, its_config, but=keys | its_keys)
+        if found:
+            raise StudyError(
+                f"{path}: expected cells of one data set and one config, apart from what their arms set, found two that differ; "
+                f"keep them in two folders ({one.name} != {other.name}):\n  " + "\n  ".join(found)
+            )
+
+
+def keep(folder: Path, cell: Cell, data: Mapping[str, Any], *, version: str | None = __version__) -> None:
+    """Add a finished cell to the file in `folder`, the simulation's; nothing where it stands in it.
+
+    data: `data_facts` of its data set. version: of boxwise, that it was run with; None: not known.
+    """
     path = folder / FINISHED_FILE
     with locked(folder / f".{FINISHED_FILE}.lock", wait=True):
         if any(found.cell.arm == cell.arm and found.cell.seed == cell.seed for found in read_finished(folder)):
@@ -62,6 +100,7 @@ def keep(folder: Path, cell: Cell, data: Mapping[str, Any]) -> None:
         line = {
             "arm": cell.arm,
             "seed": cell.seed,
+            **({"boxwise": version} if version else {}),
             "data": data,
             "classes": cell.classes,
             "config": _portable(cell.config),
@@ -76,16 +115,13 @@ def keep(folder: Path, cell: Cell, data: Mapping[str, Any]) -> None:
 def read_finished(folder: Path) -> list[Finished]:
     """The cells of the file in `folder`; of cells that stand in it twice the first, none without the file.
 
-    Raises BoxwiseError for a file that is none of ours or damaged.
+    Raises BoxwiseError for a file that is none of ours or damaged, and StudyError for one of two data sets or configs (`check_alike`).
     """
     path = folder / FINISHED_FILE
     if not path.exists():
         return []
-    found: dict[tuple[str, int], Finished] = {}
     try:
-        for line in gzip.decompress(path.read_bytes()).splitlines():
-            one = _read(json.loads(line), folder)
-            found.setdefault((one.cell.arm, one.cell.seed), one)
+        lines = [_read(json.loads(line), folder) for line in gzip.decompress(path.read_bytes()).splitlines()]
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise BoxwiseError(
             f"{path}: expected lines of finished cells as boxwise writes them, found a file that is damaged or none ({error}). "
@@ -93,6 +129,10 @@ def read_finished(folder: Path) -> list[Finished]:
         ) from None
     except ConfigError as error:
         raise BoxwiseError(f"{path}: {error}") from None
+    check_alike(lines, path)
+    found: dict[tuple[str, int], Finished] = {}
+    for one in lines:
+        found.setdefault((one.cell.arm, one.cell.seed), one)
     return list(found.values())
 
 
@@ -114,7 +154,7 @@ def _read(line: Mapping[str, Any], folder: Path) -> Finished:
         role=role_of(arm, parse_config(line["config"], arm)),
         self_labels=line["self_labels"],
     )
-    return Finished(cell, line["data"])
+    return Finished(cell, line["data"], line.get("boxwise"))
 
 
 def cell_name(arm: str, seed: int) -> str:

@@ -1,4 +1,4 @@
-"""The step AUDIT: were the scores that chose the new images right, now that their labels are known?
+"""The step AUDIT: now that labels of the new images are known, did scores predict their true loss?
 
 Returns fidelity, the weights it suggests, and the risk of the pool where images were drawn with known probabilities.
 Looks only at images new to the model and labelled by people throughout: on what it has learnt, and against its own labels, it is right.
@@ -25,7 +25,10 @@ _PARTS = {"reconstruction": "L_rec", "detection": "L_det"}  # of the dual score:
 
 
 def audit(context: RoundContext, round_index: int) -> StepResult:
-    """Hold the scores that chose the new images against their true loss, now known, under the model that chose them."""
+    """Hold each score of the new images against their true loss, now known, under the model of the round before.
+
+    The surrogates of the loss are measured whether or not the images were chosen by one; the scorer's scores are there if it gave any.
+    """
     from boxwise.scorers import pool_pass
     from boxwise.scorers.detection_loss import surrogates
 
@@ -68,14 +71,14 @@ def _by_people(context: RoundContext, image_ids: set[str]) -> list[Sample]:
 
 
 def _chosen_terms(items: Sequence[QueryItem]) -> dict[str, NDArray[np.float64]]:
-    """The parts of the dual score that chose the images, each [n]; empty for other scorers."""
+    """The parts of the dual score that the images were chosen with, each [n]; empty for other scorers."""
     terms = [item.terms for item in items]
     there = {shown: term for shown, term in _PARTS.items() if terms and all(term in each for each in terms)}
     return {shown: np.array([each[term] for each in terms]) for shown, term in there.items()}
 
 
 def _chosen_scores(context: RoundContext, round_index: int, image_ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    """By "score" the scores that chose the images, [n], NaN where one had none; empty where nothing was scored, so all are equal.
+    """By "score" the scores of the images when chosen, [n], NaN where one had none; empty where all are equal, as without a scorer.
 
     An item's utility will not do: it may be a distance or another quantity of the strategy.
     """

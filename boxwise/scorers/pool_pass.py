@@ -174,8 +174,8 @@ def audit(
 ) -> dict[str, NDArray[np.float64]]:
     """Raw terms of `scorers` on images that were just labelled, and as "true" the detector's loss against those labels.
 
-    Each float64 [n] in the order of `samples`, NaN where the image could not be read. For fidelity: how well did the terms that chose
-    these images predict the loss of the detector that chose them?
+    Each float64 [n] in the order of `samples`, NaN where the image could not be read. For fidelity: how well did scores of
+    these images, before they were labelled, predict the loss that the detector had on them?
     """
     rows = {sample.image.image_id: row for row, sample in enumerate(samples)}
     found: dict[str, NDArray[np.float64]] = {"true": np.full(len(samples), np.nan)}

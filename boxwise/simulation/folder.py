@@ -54,7 +54,7 @@ def check_same(folder: Path, config: StudyConfig, data: Mapping[str, Any]) -> No
             f"{folder}: holds a simulation of another config (there != given); give its settings or another folder:\n  "
             + "\n  ".join(found)
         )
-    if other := data_differences(_data_there(folder), data):
+    if other := data_differences(data_there(folder), data):
         raise StudyError(f"{folder}: holds a simulation of another data set, so take another folder:\n  " + "\n  ".join(other))
 
 
@@ -68,7 +68,7 @@ def write_plan(folder: Path, config: StudyConfig, data: Mapping[str, Any], cells
             aside.write_text(text, encoding="utf-8")
 
 
-def _data_there(folder: Path) -> dict[str, Any]:
+def data_there(folder: Path) -> dict[str, Any]:
     """The facts of the data that the cells of a folder were made with; without the file, those that the first cell's study can tell."""
     path = folder / DATA_FILE
     if path.exists():

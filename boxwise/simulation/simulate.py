@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from boxwise import rounds
+from boxwise import __version__, rounds
 from boxwise.artifacts.box_tables import read_self_labels
 from boxwise.config import StudyConfig, TrainConfig, apply_overrides, differences, parse_config
 from boxwise.data.formats.base import Dataset
@@ -25,13 +25,13 @@ from boxwise.errors import ConfigError, StudyError
 from boxwise.evaluation.self_labels import self_label_quality
 from boxwise.files import replacing
 from boxwise.records import Phase, Split
-from boxwise.registry import arm_overrides, needs_oracle, settled
+from boxwise.registry import arm_keys, arm_overrides, needs_oracle, settled
 from boxwise.results.cells import SELF_LABELS_FILE, cell_of, figures_of
 from boxwise.results.facts import Cell
-from boxwise.results.finished import cell_name, keep, read_finished
+from boxwise.results.finished import FINISHED_FILE, Finished, cell_name, check_alike, keep, read_finished
 from boxwise.rounds import Event, may_propose
 from boxwise.simulation.annotator import SimulatedAnnotator
-from boxwise.simulation.folder import ARMS_FILE, as_begun, cells_there, check_same, holds_simulation, write_plan
+from boxwise.simulation.folder import ARMS_FILE, as_begun, cells_there, check_same, data_there, holds_simulation, write_plan
 from boxwise.study import Study
 from boxwise.workers.base import Workers, finished
 from boxwise.workers.cluster import Cluster
@@ -61,15 +61,18 @@ class Plan:
         object.__setattr__(self, "folder", Path(self.folder))  # as a script may give it
 
     def cell_config(self, arm: str, seed: int) -> StudyConfig:
-        values = self.config.model_dump(mode="json") | {"seed": seed}
-        return _overridden(values, arm_overrides(arm), arm)
+        return _overridden(self._values(seed), arm_overrides(arm), arm)
+
+    def base_config(self, seed: int) -> StudyConfig:
+        """What all arms have, apart from what each decides."""
+        return _overridden(self._values(seed), (), "base")
 
     def cell_folder(self, arm: str, seed: int) -> Path:
         return self.folder / "cells" / cell_name(arm, seed)
 
     def trunks(self, seed: int) -> list[Trunk]:
         """The first rounds that the arms of a seed need: one for all arms that round 0 shows no difference between."""
-        base = _overridden(self.config.model_dump(mode="json") | {"seed": seed}, (), "trunk")
+        base = self.base_config(seed)
         trunks: dict[str, Trunk] = {}
         for arm in self.arms:
             config = _trunk_config(base, self.cell_config(arm, seed))
@@ -86,6 +89,9 @@ class Plan:
     def name_of(self, trunk: Trunk) -> str:
         """Whose first round it is, in events."""
         return "all arms" if trunk.arms == self.arms else ", ".join(trunk.arms)
+
+    def _values(self, seed: int) -> dict[str, Any]:
+        return self.config.model_dump(mode="json") | {"seed": seed}
 
 
 @dataclass(frozen=True)
@@ -135,12 +141,13 @@ def run_cells(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_e
 def read_simulation(folder: Path, *, known: Iterable[Cell] = (), only: Sequence[Path] | None = None) -> list[Cell]:
     """All cells of a simulation's folder, or `only` those in these folders; those of `known` that are finished are not read again.
 
-    Raises StudyError when there is none.
+    Raises StudyError when there is none, and for finished cells of two data sets or configs (`check_alike`).
     """
     if not holds_simulation(folder):
         raise StudyError(f"{folder}: no simulation here (no {ARMS_FILE}).")
     arms = cells_there(folder)
-    elsewhere = {found.cell.folder: found.cell for found in read_finished(folder)}
+    listed = read_finished(folder)
+    elsewhere = {found.cell.folder: found.cell for found in listed}
     at_hand = {cell.folder: cell for cell in known if cell.finished}
     names = {folder / "cells" / name: arm for arm, names in arms.items() for name in names}
     names |= {place: cell.arm for place, cell in elsewhere.items() if place not in names}
@@ -149,6 +156,9 @@ def read_simulation(folder: Path, *, known: Iterable[Cell] = (), only: Sequence[
         cell = at_hand.get(place) or (read_cell(place, arm=names[place]) if place.exists() else None)
         found = cell if cell and cell.finished else elsewhere.get(place, cell)
         cells += [found] if found else []
+    if listed:  # studies alone were begun in this folder, so with its config
+        data, studies = data_there(folder), [cell for cell in cells if cell.finished and cell.folder.exists()]
+        check_alike([*listed, *(Finished(cell, data) for cell in studies)], folder / FINISHED_FILE)
     return cells
 
 
@@ -163,9 +173,12 @@ def check_plan(plan: Plan) -> None:
         rounds.check(plan.cell_config(arm, plan.seeds[0]), plan.dataset.classes, simulated=True)
     data = data_facts(plan.dataset)
     check_same(plan.folder, as_begun(plan.folder, plan.config), data)
-    for finished_cell in read_finished(plan.folder):
-        if finished_cell.cell.arm in plan.arms:
-            finished_cell.check(plan.cell_config(finished_cell.cell.arm, finished_cell.cell.seed), data)
+    for found in read_finished(plan.folder):
+        arm, seed = found.cell.arm, found.cell.seed
+        if arm in plan.arms:
+            found.check(plan.cell_config(arm, seed), data)
+        else:
+            found.check(plan.base_config(seed), data, but=arm_keys(arm))
 
 
 def check_baseline(folder: Path, arms: Sequence[str], baseline: str) -> None:
@@ -208,6 +221,7 @@ def _run_cell(plan: Plan, arm: str, seed: int, trunk: Path, on_event: OnEvent | 
     study = Study.open(folder, config=config)
     annotator, _ = _hide_pool_labels(plan.dataset, config)
     show = _tagged(arm, seed, on_event)
+    version = None if study.position[1] is Phase.DONE else __version__  # another may have run it
 
     def after(number: int, phase: Phase) -> None:
         show(_finished(study, number, phase))
@@ -216,7 +230,7 @@ def _run_cell(plan: Plan, arm: str, seed: int, trunk: Path, on_event: OnEvent | 
 
     study.run(annotator, oracle=annotator.reveal if needs_oracle(config) else None, on_event=show, on_step=after)
     _judge_self_labels(study, annotator)
-    keep(plan.folder, figures_of(study, arm=arm), data_facts(plan.dataset))
+    keep(plan.folder, figures_of(study, arm=arm), data_facts(plan.dataset), version=version)
     study.store.close()
 
 

@@ -24,8 +24,8 @@ class Candidates:
     class_counts: float64 [N, C], objects of each class that are expected on each image, an object seen as two classes counting once, and
     box_counts: float64 [N], their sum: what a budget in boxes is charged before the labels are known. seconds: float64 [N], what labelling
     each image is expected to take a person, by the same count. labeled_class_counts: float64 [C], those labelled so far. boxes: of
-    strategies with `uses_boxes`, what was detected. fidelity: Spearman's ρ between the scores that chose the images labelled last and
-    their true losses, in [-1, 1]. Where they are unknown these are empty or None.
+    strategies with `uses_boxes`, what was detected. fidelity: Spearman's ρ between scores and true losses of the images labelled last,
+    in [-1, 1]. Where they are unknown these are empty or None.
     """
 
     round: int

@@ -227,7 +227,7 @@ class LabelQueue:
             "split": item.split.value,
             "state": state,
             "by": lease.annotator if lease else None,
-            "utility": item.utility,
+            "utility": item.utility if item.ranked else None,
             "terms": dict(item.terms),
             "asked": None if item.box_ids is None else len(item.box_ids),
             "open": self._questions(item) if item.image_id in waiting else 0,

@@ -50,7 +50,7 @@ def task_to_json(task: Task) -> dict[str, Any]:
         "split": (item.split if item else task.record.split or Split.TRAIN).value,
         "width": task.record.width,
         "height": task.record.height,
-        "utility": item.utility if item else None,
+        "utility": item.utility if item and item.ranked else None,
         "terms": dict(item.terms) if item else {},
         "whole": task.whole,
         "boxes": _boxes_to_json(task),

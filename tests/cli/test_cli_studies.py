@@ -46,6 +46,14 @@ def test_where_no_image_is_left_to_label_more_rounds_are_no_way_on():
     assert _next_command(done, False).startswith("boxwise add study --images DIR, since no image is left to label")
 
 
+def test_query_without_scores_shows_the_utility_and_none_of_a_random_draw(waiting_study, boxwise):
+    study = waiting_study("full")  # by k_center; one image is drawn for val
+    rows = [line.split("│")[1:-1] for line in boxwise("query", study.folder)[1].splitlines() if "whole image" in line]
+    shown = {name.strip(): utility.strip() for name, _, _, utility in rows}
+    wanted = {item.image_id: f"{item.utility:.3f}" if item.split is Split.TRAIN else "-" for item in study.ask().items}
+    assert shown == wanted and "-" in shown.values()
+
+
 @pytest.mark.slow
 def test_from_a_folder_of_images_to_a_report(boxwise, images, digits, tmp_path, tiny_overrides):
     study = tmp_path / "study"

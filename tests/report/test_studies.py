@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 from made_rounds import made_round
 
+from boxwise.records import QueryItem, Split
 from boxwise.report.studies import view
 
 
@@ -31,6 +32,30 @@ def test_bars_run_from_the_middle_to_the_widest_of_the_round(dual):
 def test_a_random_draw_has_no_utility_to_explain(make_cells):
     shot = view(make_cells(("random",), 1)[0], shots=1).galleries[1].shots[0]
     assert (shot.utility, shot.terms) == ("", ())
+
+
+def with_items(cell, *items):
+    """The cell with its first round after 0 asking for these."""
+    rounds = list(cell.rounds)
+    rounds[1] = dataclasses.replace(rounds[1], items=items)
+    return dataclasses.replace(cell, rounds=tuple(rounds))
+
+
+def test_a_strategy_without_scores_has_a_utility_that_can_be_told_from_zero(make_cells):
+    items = (QueryItem("val.png", 0.0, split=Split.VAL), QueryItem("a.png", 0.0293), QueryItem("b.png", 0.00238), QueryItem("c.png", 1.25))
+    shots = view(with_items(make_cells(("random",), 1)[0], *items), shots=4).galleries[1].shots
+    assert [shot.utility for shot in shots] == ["", "0.029", "0.0024", "1.25"] and not any(shot.terms for shot in shots)
+
+
+def test_a_random_draw_for_val_leaves_the_others_their_terms(dual):
+    drawn, (first, second, *_) = QueryItem("val.png", 0.0, split=Split.VAL), dual.rounds[1].items
+    shots = view(with_items(dual, drawn, first, second), shots=3).galleries[1].shots
+    assert [[term.name for term in shot.terms] for shot in shots] == [[], ["L_rec", "L_det"], ["L_rec", "L_det"]]
+    assert [bool(shot.utility) for shot in shots] == [False, True, True]
+
+
+def test_fidelity_does_not_say_that_its_scores_chose_the_images(dual):
+    assert "of the chosen images" in view(dual, shots=0).fidelity.caption
 
 
 def test_no_pictures_left_still_lists_the_rounds(dual):

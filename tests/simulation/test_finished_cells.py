@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import pytest
 
+from boxwise import __version__
 from boxwise.cli import main
 from boxwise.config import dump_config, load_config
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.results.files import result_rows
 from boxwise.results.finished import FINISHED_FILE, keep, read_finished
+from boxwise.simulation.benchmark import read_benchmark
 from boxwise.simulation.outlook import outlooks
 from boxwise.simulation.simulate import Plan, read_simulation, simulate
 
@@ -35,12 +37,16 @@ def plan(ran, tmp_path):
     return replace(there, folder=tmp_path)
 
 
-def rewritten(folder, change):
-    """The file with each line changed."""
+def rewritten(folder, change, *, only=(0, 1)):
+    """The file with each line changed, or the lines `only`."""
     lines = [json.loads(line) for line in gzip.decompress((folder / FINISHED_FILE).read_bytes()).splitlines()]
-    for line in lines:
-        change(line)
+    for number in only:
+        change(lines[number])
     (folder / FINISHED_FILE).write_bytes(b"".join(gzip.compress(json.dumps(line).encode() + b"\n") for line in lines))
+
+
+def seeds_read(folder):
+    return [cell.seed for cell in read_simulation(folder)]
 
 
 def test_are_not_run_again_and_give_the_same_figures(plan, ran):
@@ -121,6 +127,111 @@ def test_put_together_and_not_run_yet_the_report_says_what_to_run(plan, boxwise,
     shutil.copy(plan.folder / FINISHED_FILE, tmp_path / "together" / "digits_tiny")
     code, _, err = boxwise("report", tmp_path / "together")
     assert code == 2 and "finished cells of 1 panel (digits_tiny)" in err and f"--out {tmp_path / 'together'}: what is left is run" in err
+
+
+class TestVersions:
+    def test_the_version_of_boxwise_is_written_down_and_read_back(self, plan):
+        assert [found.boxwise for found in read_finished(plan.folder)] == [__version__] * 2
+        rewritten(plan.folder, lambda line: line.update(boxwise="0.0.7"), only=[1])
+        assert [found.boxwise for found in read_finished(plan.folder)] == [__version__, "0.0.7"]
+        assert seeds_read(plan.folder) == [0, 1]
+
+    def test_older_files_and_studies_do_not_say(self, plan, ran, tmp_path):
+        rewritten(plan.folder, lambda line: line.pop("boxwise"))
+        assert [found.boxwise for found in read_finished(plan.folder)] == [None, None]
+        whole = replace(ran[0], folder=shutil.copytree(ran[1], tmp_path / "whole"))
+        (whole.folder / FINISHED_FILE).unlink()
+        simulate(whole)  # the studies are finished, by some version
+        assert [found.boxwise for found in read_finished(whole.folder)] == [None, None]
+
+
+class TestMixes:
+    """Cells that differ in what no arm sets are of two simulations, and no table may hold both."""
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda line: line["config"]["budget"].update(rounds=2), ["budget.rounds: 1 != 2"]),
+            (lambda line: line["config"]["detector"].update(weights="other.pth"), ["detector.weights: None != 'other.pth'"]),
+            (lambda line: line["data"].update(images=61, classes=["fish"]), ["images: 60 != 61", "classes: zero, one, ", "nine != fish"]),
+            (lambda line: line["data"]["digests"].update(labels="?"), ["labels: not the same"]),
+            (lambda line: line["config"]["cost"].update(draw=9), ["cost.draw: 7.0 != 9.0"]),
+        ],
+        ids=["rounds", "weights", "data set", "labels", "cost"],
+    )
+    def test_are_refused_by_name(self, plan, boxwise, change, said):
+        rewritten(plan.folder, change, only=[1])
+        with pytest.raises(StudyError) as refused:
+            read_simulation(plan.folder)
+        message = str(refused.value)
+        assert message.startswith(f"{plan.folder / FINISHED_FILE}: ") and "random, seed 0 != random, seed 1" in message
+        assert all(words in message for words in said)
+        code, _, err = boxwise("report", plan.folder)
+        assert code == 2 and "random, seed 0 != random, seed 1" in err and not (plan.folder / "report.html").exists()
+
+    def test_are_refused_as_a_panel_of_a_benchmark(self, plan, tmp_path):
+        (tmp_path / "panels.json").write_text(json.dumps({"one": ["digits", "tiny"]}))
+        (tmp_path / "one").mkdir()
+        shutil.copy(plan.folder / FINISHED_FILE, tmp_path / "one")
+        assert len(read_benchmark(tmp_path)[0].cells) == 2
+        rewritten(tmp_path / "one", lambda line: line["data"].update(boxes=1), only=[0])
+        with pytest.raises(StudyError, match=rf"one/{FINISHED_FILE}: (.|\n)*boxes: 1 != "):
+            read_benchmark(tmp_path)
+
+    def test_are_refused_where_a_cell_stands_in_the_file_twice(self, plan):
+        rewritten(plan.folder, lambda line: line.update(seed=0) or line["config"].update(seed=0, score_batch=3), only=[1])
+        with pytest.raises(StudyError, match=r"random, seed 0 != random, seed 0(.|\n)*score_batch: \d+ != 3"):
+            read_simulation(plan.folder)
+
+    def test_of_a_study_beside_the_file_are_refused(self, plan, ran):
+        shutil.copytree(ran[1] / "cells" / "random_seed0", plan.folder / "cells" / "random_seed0")
+        shutil.copy(ran[1] / "data.json", plan.folder)
+        assert seeds_read(plan.folder) == [0, 1]
+        rewritten(plan.folder, lambda line: line["config"].update(score_batch=3))
+        with pytest.raises(StudyError, match=r"random, seed 0 != random, seed 0(.|\n)*score_batch: 3 != "):
+            read_simulation(plan.folder)
+
+    @pytest.mark.parametrize("lost", [FINISHED_FILE, "data.json", "config.yaml"])
+    def test_are_none_in_the_folder_of_an_older_version(self, ran, tmp_path, lost):
+        folder = shutil.copytree(ran[1], tmp_path / "older")
+        (folder / lost).unlink()
+        cells = read_simulation(folder)
+        assert [cell.seed for cell in cells] == [0, 1] and all(cell.finished and cell.labels for cell in cells)
+
+    def test_with_an_arm_that_is_not_planned_are_refused_before_anything_is_run(self, plan):
+        rewritten(plan.folder, lambda line: line["config"]["budget"].update(rounds=2))
+        events = []
+        with pytest.raises(StudyError, match=rf"{FINISHED_FILE}: random, seed 0, was run otherwise(.|\n)*budget.rounds: 2 != 1"):
+            simulate(replace(plan, arms=("k_center",)), on_event=events.append)
+        assert not events
+
+    @pytest.mark.parametrize(
+        ("arm", "keys"),
+        [
+            ("random+budget.rounds=2", {"budget": {"rounds": 2}}),
+            ("random+train.steps=50", {"train": {"min_steps": 50, "max_steps": 50}}),
+            ("dual+strategy.weight=1", {"strategy": {"name": "top_k", "gain_per_second": {"weight": 1}}, "scorer": {"name": "dual"}}),
+            ("random+review", {"ask": {"mode": "review"}}),
+            ("random+ask.certain_of={'1': 0.9}", {"ask": {"certain_of": {"1": 0.9}}}),
+            ("facility_location", {"strategy": {"name": "facility_location"}}),
+            ("an_arm_of_a_later_version", {"train": {"lr": 0.5}}),
+        ],
+    )
+    def test_are_none_where_the_arm_sets_what_differs(self, plan, arm, keys):
+        def change(line):
+            line["arm"] = arm
+            for section, values in keys.items():
+                line["config"][section] |= values
+
+        rewritten(plan.folder, change, only=[1])
+        assert {cell.arm for cell in read_simulation(plan.folder)} == {"random", arm}
+        assert outlooks([replace(plan, arms=("random",), seeds=(0,))])[0].unfinished == 0
+
+    def test_are_none_where_weights_lie_elsewhere_or_an_older_cell_lacks_a_key(self, plan):
+        rewritten(plan.folder, lambda line: line["config"]["detector"].update(weights="/there/yolox.pth"), only=[0])
+        rewritten(plan.folder, lambda line: line["config"]["detector"].update(weights="yolox.pth"), only=[1])
+        rewritten(plan.folder, lambda line: line["config"].pop("labelling"), only=[1])
+        assert seeds_read(plan.folder) == [0, 1]
 
 
 class TestRefusals:

@@ -3,7 +3,7 @@
 import pytest
 from driving import PATIENCE, another, saved, serving, shown_image
 
-from boxwise.records import Action, Source
+from boxwise.records import Action, Source, Split
 from boxwise.study import Study
 
 
@@ -108,6 +108,25 @@ def test_work_done_while_the_server_is_dead_counts_once_when_it_is_back(waiting_
         page.wait_for_function("() => true")
         ((who, annotation, _),) = answered(again, name)
         assert who == "anna" and len(annotation.boxes) == 1
+
+
+def test_why_an_image_was_chosen_without_a_score(waiting_study, person):
+    study = waiting_study("full")  # by k_center; one image is drawn for val
+    with serving(study) as port:
+        page = person(port, "anna")
+        page.locator("#queue > summary").click()
+        page.locator("#queue-list .queued").first.wait_for()
+        for item in study.store.query(1).items:
+            row = page.locator("#queue-list .queued", has_text=item.image_id)
+            figures = row.locator(".state").inner_text().partition(" · ")[2]
+            row.click()
+            page.wait_for_function("name => document.querySelector('#image-name').textContent === name", arg=item.image_id)
+            why = page.locator("#terms").inner_text().split(), page.locator("#why-none").inner_text()
+            if item.split is Split.VAL:
+                assert (figures, why) == ("", ([], "No utility: drawn at random, wanted by a person, or opened again."))
+            else:
+                assert why == (["Utility", figures], "No score: utility is what the strategy ranks by.")
+                assert float(figures) == pytest.approx(item.utility, rel=0.01)
 
 
 def test_names_are_text_and_never_code(waiting_study, person):

@@ -339,6 +339,16 @@ def test_the_listing_tells_who_does_what(queue_of):
     assert [state for state, _ in states.values()].count("waiting") == 3
 
 
+def test_without_scores_only_the_random_draw_for_val_has_no_utility(queue_of):
+    queue = queue_of("full")  # chosen by k_center, with one image for val
+    splits = {item.image_id: item.split for item in queue.study.ask().items}
+    listed = {row["image_id"]: row["utility"] for row in queue.listing()}
+    handed = {image_id: task_to_json(queue.open(image_id, "anna")) for image_id in splits}
+    assert {i for i, utility in listed.items() if utility is None} == {i for i, split in splits.items() if split is Split.VAL} != set()
+    assert listed == {image_id: task["utility"] for image_id, task in handed.items()}
+    assert all(listed[i] > 0 for i, split in splits.items() if split is Split.TRAIN) and not any(task["terms"] for task in handed.values())
+
+
 def test_on_postgresql_too(waiting_study, empty_postgres, hidden, tmp_path):
     local = waiting_study("full")
     config = local.config.model_copy(update={"store": empty_postgres})

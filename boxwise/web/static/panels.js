@@ -82,7 +82,10 @@ export function showWhy(task, asked) {
   const terms = Object.entries(task.terms ?? {}), largest = Math.max(...terms.map(([, value]) => Math.abs(value)), 1e-12);
   const utility = task.utility === null || task.utility === undefined ? [] : [whyRow(t("Utility"), task.utility, 0)];
   element("terms").replaceChildren(...utility.flat(), ...terms.flatMap(([name, value]) => whyRow(t(TERMS[name] ?? name), value, Math.abs(value) / largest)));
-  element("why-none").hidden = terms.length + utility.length > 0;
+  element("why-none").textContent = utility.length
+    ? t("No score: utility is what the strategy ranks by.")
+    : t("No utility: drawn at random, wanted by a person, or opened again.");
+  element("why-none").hidden = terms.length > 0;
 }
 
 function whyRow(name, value, share) {
@@ -139,7 +142,8 @@ export class QueuePanel {
     const state = item.state === "leased" && item.by ? t`with ${item.by}` : t(STATES[item.state] ?? item.state);
     Object.assign(picture, { loading: "lazy", alt: "", src: thumbnail(item.image_id) });
     const words = piece("span", "words", "");
-    words.append(piece("span", "name", item.image_id), piece("span", "state", `${state} · ${figure(item.utility)}${asked}`));
+    const utility = item.utility === null ? "" : ` · ${figure(item.utility)}`;
+    words.append(piece("span", "name", item.image_id), piece("span", "state", state + utility + asked));
     button.type = "button";
     button.className = `queued ${item.state}`;
     button.append(piece("span", "rank", String(item.rank + 1)), picture, words);
