@@ -139,7 +139,7 @@ class TestShards:
     def test_another_config_begins_anew(self, study):
         study.inspect_shard(parts.Shard(1, 1))
         key = {path.name.split("-")[1] for path in study.files(0).pool_pass.glob("part_*")}
-        study.change(study.config.model_copy(update={"scorer": study.config.scorer.model_copy(update={"name": "none"})}))
+        study.change(study.config.model_copy(update={"scorer": study.config.scorer.model_copy(update={"name": "uncertainty"})}))
         study.inspect_shard(parts.Shard(1, 1))
         assert {path.name.split("-")[1] for path in study.files(0).pool_pass.glob("part_*")}.isdisjoint(key)
 

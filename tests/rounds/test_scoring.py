@@ -12,8 +12,8 @@ AUTO = ("scorer.alpha=auto", "scorer.beta=auto")
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (("scorer.alpha=0.2", "scorer.beta=0.7"), {}),
-        (AUTO, {"alpha": 0.5, "beta": 0.5}),
+        (("scorer.name=dual", "scorer.alpha=0.2", "scorer.beta=0.7"), {}),
+        ((*AUTO, "scorer.name=dual"), {"alpha": 0.5, "beta": 0.5}),
         ((*AUTO, "scorer.name=forecast", "scorer.parts=[expected]"), {"expected": 1.0}),
     ],
 )
