@@ -26,7 +26,7 @@ class MyTool:
         self.truth = truth
 
     def annotate(self, item: QueryItem, proposals: Proposals | None) -> tuple[list[Verdict], float]:
-        """What was done on the image, and the seconds that it took. `item.terms` says why the image was chosen."""
+        """What was done on the image, and the seconds that it took. `item.utility` is what the strategy ranked the image by."""
         boxes = self.truth[item.image_id]
         drawn = [Verdict(Action.ADD, xyxy=tuple(box), label=int(k), seconds=7.0) for box, k in zip(boxes.xyxy, boxes.labels, strict=True)]
         return drawn, 2.0 + 7.0 * len(drawn)

@@ -34,8 +34,7 @@ def set_(
     if not settings:
         _show(opened)
         return
-    take_edits(opened)
-    values = opened.config.model_dump(mode="json")
+    values = (opened.edited() or opened.config).model_dump(mode="json")
     apply_overrides(values, settings)
     _say_changes(opened, opened.change(parse_config(values, "config")), "no setting changes by this: it is so already.")
 

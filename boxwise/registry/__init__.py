@@ -17,7 +17,7 @@ from boxwise.registry.building import (
     scorer_of,
     strategy_of,
 )
-from boxwise.registry.checking import check, needs_of, needs_oracle, options_of, role_of, scorer_options, settled
+from boxwise.registry.checking import check, needs_of, needs_oracle, options_of, role_of, scorer_options, settled, with_its_scorer
 from boxwise.registry.faults import faults_of_packages
 from boxwise.registry.methods import Method, Methods, Role
 from boxwise.registry.tables import CAPABILITIES, DETECTORS, EMBEDDERS, KINDS, NEEDS, POLICIES, SCORERS, STRATEGIES
@@ -56,4 +56,5 @@ __all__ = [
     "scorer_options",
     "settled",
     "strategy_of",
+    "with_its_scorer",
 ]

@@ -29,6 +29,13 @@ def settled(config: StudyConfig) -> StudyConfig:
     return config.model_copy(update=update) if update else config
 
 
+def with_its_scorer(config: StudyConfig, before: StudyConfig) -> StudyConfig:
+    """`config`, with the scorer of its strategy where that has changed since `before` and the scorer has stayed the earlier strategy's."""
+    if config.strategy.name == before.strategy.name or not before.scorer.name == config.scorer.name == _scorer_of_strategy(before):
+        return config
+    return config.model_copy(update={"scorer": config.scorer.model_copy(update={"name": _scorer_of_strategy(config)})})
+
+
 def _detector_here(config: StudyConfig) -> str:
     return "yolox_s" if config.device != "cpu" and has_gpu() else "yolox_nano"
 
@@ -38,10 +45,10 @@ def _scorer_of_strategy(config: StudyConfig) -> str:
     return (STRATEGIES[name].scorer if name in STRATEGIES else None) or "none"
 
 
-def check(config: StudyConfig, *, simulated: bool = False) -> None:
+def check(config: StudyConfig, *, simulated: bool = False, scores: bool = False) -> None:
     """ConfigError for a name that nothing has, an option that its method has not, and a need that nothing meets.
 
-    simulated: whether the pool's ground truth is at hand.
+    simulated: whether the pool's ground truth is at hand. scores: whether a strategy may go without those it needs, as in old studies.
     """
     config = settled(config)
     for key, methods in _SECTIONS.items():
@@ -50,7 +57,7 @@ def check(config: StudyConfig, *, simulated: bool = False) -> None:
     _check_first("cold_start.embedding", config.cold_start.embedding, EMBEDDERS)
     offered = named("detector", DETECTORS, config.detector.name).offers
     met = offered | {"trained_detector"} | ({"self_labels"} if config.ask.mode in ("review", "trust") else set())
-    met |= ({"ground_truth"} if simulated else set()) | ({"scores"} if config.scorer.name != "none" else set())
+    met |= ({"ground_truth"} if simulated else set()) | ({"scores"} if scores or config.scorer.name != "none" else set())
     for key in ("scorer", "strategy", "policy"):
         if missing := needs_of(config, key) - met:
             raise ConfigError(_unmet(config, key, missing))
@@ -75,7 +82,8 @@ def role_of(arm: str, config: StudyConfig) -> Role:
     """What an arm, run with `config`, is there for."""
     if needs_oracle(config):
         return "upper bound"
-    return "ceiling" if "everything" in arm.split("+") else STRATEGIES[config.strategy.name].role
+    name = config.strategy.name  # of a package that may be gone
+    return "ceiling" if "everything" in arm.split("+") else STRATEGIES[name].role if name in STRATEGIES else "arm"
 
 
 def scorer_options(config: ScorerConfig) -> ScorerOptions:
@@ -119,7 +127,7 @@ def _check_section(key: str, section: Choice, methods: Methods) -> None:
 def _unmet(config: StudyConfig, key: str, missing: Iterable[str]) -> str:
     """What is missing, and for capabilities of a detector the detectors that have them."""
     name, kinds = getattr(config, key).name, sorted(missing)
-    words = f"{key} {name} needs {' and '.join(NEEDS[kind] for kind in kinds)}"
+    words = f"{key} {name} needs {' and '.join(NEEDS.get(kind, kind) for kind in kinds)}"
     if lacking := frozenset(kinds) & CAPABILITIES.keys():
         able = ", ".join(detector for detector, method in DETECTORS.loaded().items() if lacking <= method.offers)
         return f"{words}, which detector {config.detector.name} has not. Those that have it: {able}."

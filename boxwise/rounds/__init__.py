@@ -63,15 +63,16 @@ def inspect_shard(context: RoundContext, round_index: int, shard: Shard) -> str 
         return inspect(context, round_index, shard)
 
 
-def check(config: StudyConfig, classes: Sequence[str], *, val_images: int = 0, simulated: bool = False) -> None:
+def check(config: StudyConfig, classes: Sequence[str], *, val_images: int = 0, simulated: bool = False, scores: bool = False) -> None:
     """ConfigError for a method that nothing is called or whose needs are not met, and for an unknown class, before any work is done.
 
     val_images: how many the study has, beside which `train.folds` is refused. simulated: whether the pool's ground truth is at hand,
-    without which `oracle_loss` is refused; a simulated annotator is one person, beside whom `labelling.double` is refused.
+    without which `oracle_loss` is refused; a simulated annotator is one person, beside whom `labelling.double` is refused. scores: as in
+    registry.check.
     """
     if simulated and config.labelling.double:
         raise ConfigError("labelling.double gives images to two people, and a simulated annotator is one. Give labelling.double=0.")
-    registry.check(config, simulated=simulated)
+    registry.check(config, simulated=simulated, scores=scores)
     _check_folds(config, val_images)
     if config.detector.name in DETECTORS:  # an installed package's detector has weights of its own
         check_start(config.detector)
@@ -84,7 +85,8 @@ def check_change(context: RoundContext, config: StudyConfig, keys: Set[str], pha
     A change of the detector's beginning is tried at once where round 0 has asked already: the step SELECT tries the others. So is an
     embedder that another setting of it, or another strategy, asks for.
     """
-    check(config, context.classes, val_images=context.store.image_count(Split.VAL))
+    as_before = keys.isdisjoint({"strategy.name", "scorer.name"})
+    check(config, context.classes, val_images=context.store.image_count(Split.VAL), scores=as_before)
     changed = replace(context, config=config)
     if phase is not Phase.SELECT and keys & _BEGINNING:
         changed.check_start()

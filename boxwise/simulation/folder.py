@@ -19,7 +19,7 @@ from boxwise.results.finished import FINISHED_FILE
 from boxwise.study import Study
 
 ARMS_FILE, CONFIG_FILE, DATA_FILE = "arms.json", "config.yaml", "data.json"
-_NAMED_BY_ARMS = ("scorer", "strategy")  # each arm names its own
+_NAMED_BY_ARMS = {"scorer": "none", "strategy": "random"}  # each arm names its own; a pair that needs nothing
 
 
 def holds_simulation(folder: Path) -> bool:
@@ -34,6 +34,11 @@ def cells_there(folder: Path) -> dict[str, list[str]]:
     return found
 
 
+def without_arms(config: StudyConfig) -> StudyConfig:
+    """`config` with a strategy and scorer that need nothing, where no arm has named others: of a first round, or to be checked."""
+    return _named(config, _NAMED_BY_ARMS)
+
+
 def as_begun(folder: Path, config: StudyConfig) -> StudyConfig:
     """`config` with the strategy and scorer that the folder's own names, if it has one.
 
@@ -43,6 +48,10 @@ def as_begun(folder: Path, config: StudyConfig) -> StudyConfig:
         return config
     there = load_config(folder / CONFIG_FILE)
     names = {key: getattr(there, key).name for key in _NAMED_BY_ARMS}
+    return _named(config, names)
+
+
+def _named(config: StudyConfig, names: Mapping[str, str]) -> StudyConfig:
     return config.model_copy(update={key: getattr(config, key).model_copy(update={"name": name}) for key, name in names.items()})
 
 

@@ -31,7 +31,7 @@ from boxwise.results.facts import Cell
 from boxwise.results.finished import FINISHED_FILE, Finished, cell_name, check_alike, keep, read_finished
 from boxwise.rounds import Event, may_propose
 from boxwise.simulation.annotator import SimulatedAnnotator
-from boxwise.simulation.folder import ARMS_FILE, as_begun, cells_there, check_same, data_there, holds_simulation, write_plan
+from boxwise.simulation.folder import ARMS_FILE, as_begun, cells_there, check_same, data_there, holds_simulation, without_arms, write_plan
 from boxwise.study import Study
 from boxwise.workers.base import Workers, finished
 from boxwise.workers.cluster import Cluster
@@ -72,7 +72,7 @@ class Plan:
 
     def trunks(self, seed: int) -> list[Trunk]:
         """The first rounds that the arms of a seed need: one for all arms that round 0 shows no difference between."""
-        base = self.base_config(seed)
+        base = without_arms(self.base_config(seed))
         trunks: dict[str, Trunk] = {}
         for arm in self.arms:
             config = _trunk_config(base, self.cell_config(arm, seed))
@@ -170,7 +170,10 @@ def check_plan(plan: Plan) -> None:
     if len(set(plan.arms)) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
         raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
     for arm in plan.arms:
-        rounds.check(plan.cell_config(arm, plan.seeds[0]), plan.dataset.classes, simulated=True)
+        try:
+            rounds.check(plan.cell_config(arm, plan.seeds[0]), plan.dataset.classes, simulated=True)
+        except ConfigError as error:
+            raise ConfigError(f"arm {arm}: {error}") from None
     data = data_facts(plan.dataset)
     check_same(plan.folder, as_begun(plan.folder, plan.config), data)
     for found in read_finished(plan.folder):
@@ -203,7 +206,7 @@ def _run_trunk(plan: Plan, trunk: Trunk, on_event: OnEvent | None) -> None:
         return
     annotator, images = _hide_pool_labels(plan.dataset, config)
     begun = (folder / "config.yaml").exists()
-    study = Study.open(folder, config=config) if begun else Study.create(folder, images, config=config, simulated=True)
+    study = Study.open(folder, config=as_begun(folder, config)) if begun else Study.create(folder, images, config=config, simulated=True)
     while study.store.position != (0, Phase.SCORE):
         if study.store.position[1] is Phase.ANNOTATE:
             study.answer(annotator)

@@ -26,7 +26,7 @@ from boxwise.data.addresses import absolute
 from boxwise.data.formats.base import Dataset
 from boxwise.errors import BoxwiseError, StudyError, plural
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
-from boxwise.registry import settled
+from boxwise.registry import settled, with_its_scorer
 from boxwise.rounds import Event, RoundContext, settings
 from boxwise.rounds.duration import Duration, expected_duration
 from boxwise.store import Same, Store
@@ -312,7 +312,7 @@ class Study(StudyClasses):
 
     def edited(self) -> StudyConfig | None:
         """What config.yaml says now, where that is another config than the one in force."""
-        now = as_kept(written(self.folder))
+        now = as_kept(settled(written(self.folder)))
         return None if now == self.config else now
 
     def change(self, config: StudyConfig) -> list[settings.Change]:
@@ -323,7 +323,7 @@ class Study(StudyClasses):
         with self._lock():
             number, phase = self.store.position
             moment = settings.Moment(number, phase, questions=phase is Phase.ANNOTATE and bool(self.proposals()))
-            wanted = settings.changes(self.config, config := settled(config))
+            wanted = settings.changes(self.config, config := with_its_scorer(settled(config), self.config))
             if refused := settings.refusals(wanted, moment):
                 raise StudyError("\n".join(f"{self.folder}: {reason}" for reason in refused))
             rounds.check_change(self._context(None, None), config, {change.key for change in wanted}, phase)

@@ -1,9 +1,14 @@
 """`boxwise set` and edits of config.yaml, through the command line."""
 
+import shutil
+from pathlib import Path
+
 import yaml
 
 from boxwise.records import Phase
 from boxwise.study import Study
+
+FIXTURES = Path(__file__).parents[1] / "store" / "fixtures"
 
 
 def edit(folder, **sections):
@@ -53,12 +58,42 @@ def test_an_edit_that_is_not_safe_is_refused_before_any_work(boxwise, waiting_st
     assert Study.open(study.folder).config.detector.imgsz == 96
 
 
-def test_a_strategy_that_goes_by_scores_wants_a_scorer(boxwise, waiting_study):
+def test_the_scorer_goes_with_the_strategy_until_another_is_named(boxwise, waiting_study):
     study = waiting_study("full")
-    code, _, err = boxwise("set", study.folder, "strategy.name=top_k")
+    for strategy, scorer in (("top_k", "dual"), ("gain_per_second", "forecast"), ("random", "none"), ("top_k", "dual")):
+        code, out, _ = boxwise("set", study.folder, f"strategy.name={strategy}")
+        assert code == 0 and f"→ {scorer}" in out and Study.open(study.folder).config.scorer.name == scorer
+    assert boxwise("set", study.folder, "scorer.name=uncertainty")[0] == 0
+    assert boxwise("set", study.folder, "strategy.name=random")[0] == 0
+    assert Study.open(study.folder).config.scorer.name == "uncertainty"
+
+
+def test_a_strategy_that_is_nothing_without_scores_keeps_a_scorer(boxwise, waiting_study):
+    study = waiting_study("full")
+    assert boxwise("set", study.folder, "strategy.name=top_k")[0] == 0
+    code, _, err = boxwise("set", study.folder, "scorer.name=none")
     assert code == 2 and "strategy top_k needs a scorer, found scorer.name=none. Give scorer.name=dual" in err
-    assert boxwise("set", study.folder, "strategy.name=top_k", "scorer.name=auto")[0] == 0
-    assert Study.open(study.folder).config.scorer.name == "dual"
+
+
+def test_a_wrong_edit_of_the_file_can_be_put_right_by_the_command(boxwise, waiting_study):
+    study = waiting_study("full")
+    edit(study.folder, strategy={"name": "nonsense"})
+    assert boxwise("run", study.folder)[0] == 2
+    assert boxwise("set", study.folder, "strategy.name=random")[0] == 0
+    assert Study.open(study.folder).config.strategy.name == "random"
+
+
+def test_auto_in_the_file_is_no_edit(boxwise, waiting_study):
+    study = waiting_study("full")
+    edit(study.folder, scorer={"name": "auto"})
+    assert "was edited" not in boxwise("status", study.folder)[2]
+
+
+def test_an_old_study_whose_strategy_has_no_scores_can_be_changed_elsewhere(boxwise, tmp_path):
+    """Such a pair was taken in silence once; it draws at random."""
+    study = shutil.copytree(FIXTURES / "schema_8", tmp_path / "past") / "study"
+    assert (Study.open(study).config.strategy.name, Study.open(study).config.scorer.name) == ("top_k", "none")
+    assert boxwise("set", study, "budget.per_round=4")[0] == 0
 
 
 def test_the_pool_is_scored_anew_for_a_strategy_that_needs_more(boxwise, waiting_study, hidden):

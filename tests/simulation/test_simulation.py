@@ -298,6 +298,19 @@ def test_a_folder_that_was_begun_under_another_default_goes_on(plan, tiny_overri
 
 
 @pytest.mark.slow
+def test_a_pair_that_no_study_may_have_is_no_matter_in_the_config_of_a_simulation(plan, tiny_overrides, tmp_path):
+    pair = ("strategy.name=score_then_diversity", "scorer.name=none", "budget.rounds=0")
+    small = replace(plan, folder=tmp_path, arms=("random",), seeds=(0,), config=load_config(None, [*tiny_overrides, *pair]))
+    assert [cell.finished for cell in simulate(small)] == [True]
+
+
+def test_a_refusal_names_the_arm(plan, tmp_path):
+    with pytest.raises(ConfigError, match=r"arm random\+strategy\.name=top_k: strategy top_k needs a scorer"):
+        simulate(replace(plan, folder=tmp_path, arms=("random", "random+strategy.name=top_k")))
+    assert not (tmp_path / "cells").exists()
+
+
+@pytest.mark.slow
 def test_a_process_that_the_system_kills_is_one_message_and_the_run_goes_on(plan, tiny_overrides, tmp_path):
     small = replace(plan, folder=tmp_path, arms=("random",), seeds=(0,), config=load_config(None, [*tiny_overrides, "budget.rounds=0"]))
     before = set(multiprocessing.active_children())
