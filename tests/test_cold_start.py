@@ -8,6 +8,7 @@ from boxwise.config import load_config
 from boxwise.errors import ConfigError
 from boxwise.records import Phase, Split
 from boxwise.rounds import check
+from boxwise.simulation.folder import without_arms
 from boxwise.simulation.simulate import Plan, read_simulation, simulate
 from boxwise.study import Study
 
@@ -173,7 +174,7 @@ class TestSimulation:
     def test_a_trunk_of_its_own_for_what_round_0_sees(self, plan, part, own):
         other = replace(plan, arms=("random", f"random+{part}"))
         assert len(other.trunks(0)) == 1 + own
-        assert [trunk.config.strategy for trunk in other.trunks(0)] == [plan.config.strategy] * (1 + own)
+        assert [trunk.config.strategy for trunk in other.trunks(0)] == [without_arms(plan.config).strategy] * (1 + own)
 
     def test_the_vae_is_part_of_what_round_0_sees_where_it_embeds(self, plan):
         vae = "random+cold_start.name=k_center+cold_start.embedding=vae"
