@@ -69,12 +69,11 @@ def simulate(
     from boxwise.config import load_config
     from boxwise.data.datasets import read_dataset
     from boxwise.registry import check
-    from boxwise.simulation.folder import without_arms
 
     check_on(on, without={"--jobs": jobs > 1})
     given = {"budget.initial": initial, "budget.per_round": budget, "budget.rounds": rounds, "policy.name": policy, "ask.mode": ask}
     settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
-    check(without_arms(settings), simulated=True)  # before any image is read
+    check(settings, simulated=True, scores=True)  # before any image is read; arms name strategy and scorer, so that pair is no matter
     from boxwise.simulation.simulate import Plan, check_baseline
 
     chosen = tuple(arm.strip() for arm in arms.split(","))

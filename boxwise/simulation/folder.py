@@ -35,7 +35,7 @@ def cells_there(folder: Path) -> dict[str, list[str]]:
 
 
 def without_arms(config: StudyConfig) -> StudyConfig:
-    """`config` with a strategy and scorer that need nothing, where no arm has named others: of a first round, or to be checked."""
+    """`config` with a strategy and scorer that need nothing, where no arm has named others: of a first round."""
     return _named(config, _NAMED_BY_ARMS)
 
 

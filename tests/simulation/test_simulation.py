@@ -407,3 +407,8 @@ def test_a_killed_study_in_which_the_model_labels_along_ends_the_same(digits, di
         assert mine.compose == theirs.compose and mine.evaluate == theirs.evaluate
         assert mine.score.thresholds == theirs.score.thresholds
     assert killed.rounds[1].compose.requeued and killed.self_labels == alone.self_labels
+
+
+def test_an_unknown_strategy_in_the_settings_is_named_although_arms_name_their_own(boxwise):
+    code, _, err = boxwise("simulate", "--data", "nowhere", "--arms", "random", "strategy.name=nonsense")
+    assert code == 2 and "Unknown strategy 'nonsense'" in err
