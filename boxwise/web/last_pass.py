@@ -61,7 +61,7 @@ def scored_images(found: LastPass, plane: Plane) -> Iterator[ScoredImage]:
     """
     ids, scores = read_score_column(found.files.scores)
     labels = _labels(found, ids)
-    known = pa.array(scores, mask=~np.isfinite(scores))
+    known = pa.array(scores, mask=~np.isfinite(scores) | ~scores.any())  # of a study without a scorer all are 0
     order = pc.sort_indices(pa.table({"score": known, "id": ids}), sort_keys=[("score", "descending"), ("id", "ascending")]).to_numpy()
     return _in_order(order, ids, known, plane.points, labels)
 

@@ -10,7 +10,8 @@ from driving import HOST, PATIENCE, enter
 
 # Names below .test lead to this machine, as plain HTTP from another one would: without what browsers keep for safe connections.
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--host-resolver-rules=MAP *.test 127.0.0.1"]
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The first draws no window, and needs a third less of a processor for the same pages.
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def _browser() -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from boxwise.artifacts.scored_pool import read_scores
+from boxwise.artifacts.scored_pool import read_scored_pool, read_scores, write_scored_pool
 from boxwise.evaluation.projection import principal_plane
 from boxwise.records import Phase, Split
 from boxwise.store import Journal, LabellingStore
@@ -20,6 +20,15 @@ def study(waiting_study):
 
 
 @pytest.fixture
+def scored(study):
+    """The study with a score of its own for each image of the last pass: without a scorer there is none."""
+    pool = read_scored_pool(study.files(0))
+    values = np.random.default_rng(0).permutation(len(pool.scores.values)).astype(np.float64)
+    write_scored_pool(study.files(0), replace(pool, scores=replace(pool.scores, values=values)))
+    return study
+
+
+@pytest.fixture
 def view(study):
     return PoolView(LabelQueue(study, LabellingStore(study.store)), Dashboard(study))
 
@@ -29,15 +38,21 @@ def names(found):
 
 
 class TestFound:
-    def test_everything_is_found_page_by_page_the_highest_score_first(self, study, view):
+    def test_everything_is_found_page_by_page_the_highest_score_first(self, scored, view):
+        study = scored
         every = {record.image_id for split in Split for record in study.images(split)}
         found = view.found(Wanted())
         pages = [name for page in range(found["pages"]) for name in names(view.found(Wanted(), page=page))]
         assert found["total"] == len(every) == len(pages) and set(pages) == every and len(found["items"]) <= PAGE
         scores = [item["score"] for item in found["items"] if item["score"] is not None]
-        assert scores == sorted(scores, reverse=True)
+        assert len(set(scores)) > 10 and scores == sorted(scores, reverse=True)
 
-    def test_filters_say_what_store_and_files_say(self, study, view):
+    def test_a_study_without_a_scorer_shows_no_score(self, view):
+        items = view.found(Wanted())["items"]
+        assert items and all(item["score"] is None for item in items)
+
+    def test_filters_say_what_store_and_files_say(self, scored, view):
+        study = scored
         labelled = study.annotations(Split.TRAIN)
         asked = set(study.unanswered().image_ids)
         assert set(names(view.found(Wanted(state="asked")))) == asked

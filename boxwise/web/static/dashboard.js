@@ -44,7 +44,7 @@ function show(study) {
   fill("quality", qualityCharts(study), t("No round has been evaluated on val yet."));
   fill("people", people(study.labour), t("No labels have been given yet."));
   fill("balance", balance(study));
-  fill("histograms", histograms(study), t("The pool has not been scored yet."));
+  fill("histograms", histograms(study), t("The pool has no scores: it has not been looked at yet, or this study's strategy goes by none."));
   fill("worst", study.worst.map(worstShot), t("Nothing on val is wrong, or nothing has been evaluated yet."));
   fill("suspects", study.suspects.map((suspect) => suspectShot(suspect, study.classes)), t("No label is in doubt."));
 }

@@ -61,7 +61,7 @@ async function showMap() {
   place("legend").replaceChildren(...present.map((name) => html("li", {}, markOf(name), STATES[name])));
   place("map-words").textContent = plane.round === null
     ? t("There is no map before the model has looked at the pool.")
-    : [aboutThe(plane), plane.drawn < plane.all ? t`${amount(plane.drawn)} of them are drawn, evenly over the scores; a region finds all that lie in it.` : ""].join(" ").trim();
+    : [aboutThe(plane), plane.drawn < plane.all ? t`${amount(plane.drawn)} of them are drawn; a region finds all that lie in it.` : ""].join(" ").trim();
 }
 
 function aboutThe(plane) {
