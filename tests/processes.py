@@ -2,7 +2,7 @@
 
 `start` and `run` take the words of a command of Python (`-m MODULE`, `-c CODE` or FILE, then arguments). What they begin is a process like
 any other: it has an id, an environment and files of output of its own, takes signals and ends with an exit code. Where there is no fork
-server to trust, as on Windows and macOS, it begins from nothing.
+server to trust, as on Windows and macOS, it begins from nothing. What a command begins, to train or as workers, is forked too.
 """
 
 import multiprocessing
@@ -11,11 +11,14 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from multiprocessing.forkserver import _forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+from boxwise.cli import training_process
 from boxwise.workers import processes as workers
 
 _FORKS = sys.platform == "linux"
@@ -88,13 +91,51 @@ def run(*words: object, env: Mapping[str, str] | None = None, cwd: Path | str | 
         return Done(process.exitcode, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"))
 
 
-def _do(words: Sequence[str], folder: str, environment: Mapping[str, str], streams: Sequence[str]) -> None:
+class _Training:
+    """For the `subprocess.Popen` by which a page's process begins the one that trains: forked from the server, in a session of its own.
+
+    Its standard input and error are named pipes, which end with the process that holds their other end, as pipes do.
+    """
+
+    def __init__(self, command: Sequence[str], **_: Any) -> None:
+        with TemporaryDirectory() as folder:
+            into, out = pipes = Path(folder, "in"), Path(folder, "err")
+            for pipe in pipes:
+                os.mkfifo(pipe)
+            said = Path("/proc/self/fd/1").readlink()
+            self._process = _CONTEXT.Process(target=_train, args=(into, command[1:], str(Path.cwd()), dict(os.environ), (said, out)))
+            self._process.start()
+            self.pid = self._process.pid
+            self.stdin, self.stderr = into.open("w", encoding="utf-8"), out.open(encoding="utf-8", errors="replace")
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("training", timeout or 0.0)
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+
+def _train(stdin: Path, words: Sequence[str], folder: str, environment: Mapping[str, str], streams: Sequence[Path]) -> None:
+    os.setsid()
+    os.dup2(os.open(stdin, os.O_RDONLY), 0)
+    sys.stdin = os.fdopen(0, closefd=False, encoding="utf-8")
+    _do(words, folder, environment, streams)
+
+
+def _do(words: Sequence[str], folder: str, environment: Mapping[str, str], streams: Sequence[Path | str]) -> None:
     for number, path in enumerate(streams, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     first, *rest = words
+    if first == "-m" and _FORKS:
+        _forkserver.ensure_running = lambda: None  # it does run, since this process is forked from it
+        workers._BEGUN = "forkserver"
+        training_process.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": _Training})
     if first == "-m":
         sys.argv = rest
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)

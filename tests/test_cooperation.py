@@ -280,6 +280,14 @@ class TestNothingToAsk:
         study.extend(9)
         assert study.run(hidden[0]) is Phase.DONE
 
+    def test_other_settings_find_something_to_ask(self, study_of, hidden):
+        study = study_of("ask.mode=boxes", "ask.certain=0.99", "ask.uncertain=0.98")
+        study.run(hidden[0])
+        study.change(study.config.model_copy(update={"ask": study.config.ask.model_copy(update={"mode": "full"})}))
+        assert study.position == (0, Phase.SCORE)
+        study.run()
+        assert study.position == (1, Phase.ANNOTATE) and study.ask().items
+
     def test_validation_never_takes_the_last_of_the_pool(self, study_of, hidden):
         study = study_of("budget.val_per_round=1000")
         before = {record.image_id for record in study.store.images(Split.VAL)}

@@ -209,6 +209,11 @@ class Round:
         return found
 
     @property
+    def ended(self) -> str | None:
+        """Why the study was over with it, if it was."""
+        return self.select.ended or self.score.ended
+
+    @property
     def judged_on(self) -> str:
         """What the metrics called val's are of, in words."""
         folds = len(self.train.folds)

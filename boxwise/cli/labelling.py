@@ -158,6 +158,7 @@ def _say_where_it_stands(opened: Study) -> None:
     if waiting:
         say(f"Round {number} waits for labels of {plural(len(waiting), 'image')}.")
     elif phase is Phase.DONE:
-        say(f"The study is done: nothing waits for labels. More rounds: boxwise run {folder} --label --rounds N")
+        done = opened.round(number)
+        say(f"The study is done: {done.ended}." + ("" if done.select.ended else f" More rounds: boxwise run {folder} --label --rounds N"))
     else:
         say(f"Nothing waits for labels: next comes {phase.value} of round {number}. Run it in another terminal: boxwise run {folder}")

@@ -141,7 +141,7 @@ def _advance(opened: Study, *, served: bool, workers: Workers | None) -> None:
         _say_what_is_asked(opened)
     else:
         rounds_table(opened.rounds(), opened.config.cost)
-        say(f"The study is done. Report: {_write_report(opened)}")
+        say(f"The study is done: {opened.round(opened.position[0]).ended}. Report: {_write_report(opened)}")
 
 
 @contextmanager

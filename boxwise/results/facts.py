@@ -58,7 +58,7 @@ class Cell:
     @property
     def finished(self) -> bool:
         """Whether the study has come to its end."""
-        return any(r.select.ended or r.score.ended for r in self.rounds)
+        return any(r.ended for r in self.rounds)
 
     @property
     def ask(self) -> str:

@@ -34,8 +34,10 @@ from boxwise.store import PoolStore
 from boxwise.strategies.base import Budget, Candidates
 
 _NOTHING_TO_ASK = {
-    "trust": "no image of the pool has a box of score ask.uncertain or more",
-    "boxes": "no image of the pool has an uncertain box to ask about",
+    "trust": "no image of the pool has a box of score ask.uncertain or more; a lower ask.uncertain asks about weaker ones, ask.mode=review "
+    "and full about whole images",
+    "boxes": "no image of the pool has an uncertain box to ask about; a lower ask.uncertain or a higher ask.certain asks about more, "
+    "ask.mode=review and full about whole images",
 }
 
 

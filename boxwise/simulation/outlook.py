@@ -70,7 +70,7 @@ def _outlook(plan: Plan, counted: set[Path]) -> Outlook:
             cells += len(fresh)
             for arm in [arm for arm in fresh if arm in left]:
                 config, rounds = plan.cell_config(arm, seed), _rounds(plan.cell_folder(arm, seed))
-                if any(one.select.ended or one.score.ended for one in rounds):
+                if any(one.ended for one in rounds):
                     continue
                 unfinished += 1
                 untrained = set(range(1, config.budget.rounds + 1)) - _trained(rounds)

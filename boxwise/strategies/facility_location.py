@@ -43,7 +43,9 @@ class FacilityLocation:
         pool = _Gains(candidates.embeddings[order], demand, near)
         costs = budget.costs(candidates)[order]
         picks, gains = greedy(pool, costs, amount=budget.amount, choose=lambda values: int(values.argmax()))
-        return candidates.query(order[picks].tolist() if picks else [], utility=np.array(gains) / (float(near.sum()) / max(len(near), 1) or 1.0))
+        return candidates.query(
+            order[picks].tolist() if picks else [], utility=np.array(gains) / (float(near.sum()) / max(len(near), 1) or 1.0)
+        )
 
 
 @dataclass

@@ -322,6 +322,7 @@ class Study(StudyClasses):
         """
         with self._lock():
             number, phase = self.store.position
+            phase = Phase.SELECT if self.round(number).select.ended else phase  # that found nothing to ask about, and may now
             moment = settings.Moment(number, phase, questions=phase is Phase.ANNOTATE and bool(self.proposals()))
             wanted = settings.changes(self.config, config := with_its_scorer(settled(config), self.config))
             if refused := settings.refusals(wanted, moment):
@@ -395,5 +396,4 @@ class Study(StudyClasses):
         self.config = config
 
 
-def _ignore(_event: Event) -> None:
-    return None
+def _ignore(_event: Event) -> None: ...

@@ -152,7 +152,7 @@ class TestRunLabel:
             assert client.get("/api/dashboard").json()["labour"]["people"][0]["name"] == "anna"
             code, said = served.ended()
         assert code == 0, said
-        assert "The study is done. Report:" in said and "boxwise import" not in said
+        assert "The study is done: the budget of 1 round is used up. Report:" in said and "boxwise import" not in said
         assert (study.folder / "report.html").stat().st_size > 10_000 and not (study.folder / "progress.json").exists()
         assert "training" in reasons and "train" in running
         assert study.store.position == (1, Phase.DONE)

@@ -151,8 +151,8 @@ class TestUnlabelledObjectsAreFoundOnlyIfTheyAreNotTaughtAsBackground:
     """Over two seeds, since what so short a training finds by one is partly chance, and another kind of processor rounds otherwise."""
 
     def test_by_a_small_ssd(self, tmp_path):
-        """Measured with seeds 0 to 2 on one machine: recall .10, .00, .05 as background, .49, .71, 1.00 ignored."""
-        train = TrainConfig(max_steps=200, min_steps=200, batch=8, warmup_steps=20, augment="flip", lr=0.01, ema=0.0)
+        """Measured with seeds 0 to 2 on one machine: recall .10, .00, .10 as background, .46, .68, .95 ignored."""
+        train = TrainConfig(max_steps=120, min_steps=120, batch=8, warmup_steps=20, augment="flip", lr=0.01, ema=0.0)
         recall = recalls(Case(DetectorConfig(name="tiny_ssd", imgsz=SIDE, pretrained=False), train, score=0.5, labelled=3), tmp_path)
         assert recall[False] > recall[True] + 0.3
 

@@ -201,14 +201,13 @@ def test_a_killed_worker_changes_no_byte_of_a_pool_pass(hidden, tiny_overrides, 
     study.store.close()
     alone = Study.open(shutil.copytree(study.folder, tmp_path / "alone"))
     alone.step()
-    command = [sys.executable, "-m", "boxwise", "run", str(study.folder), "--on", "ray"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    parts, deadline = study.folder / "rounds/round_00/pool_pass", monotonic() + 300
+    said, parts, deadline = tmp_path / "said", study.folder / "rounds/round_00/pool_pass", monotonic() + PATIENCE
+    running = processes.start("-m", "boxwise", "run", study.folder, "--on", "ray", out=said, err=said)
     while not list(parts.glob("part_*")):
-        assert running.poll() is None and monotonic() < deadline, running.stdout.read()
+        assert running.is_alive() and monotonic() < deadline, said.read_text()
         sleep(0.01)
     kill_a_worker(running.pid)
-    out, _ = running.communicate(timeout=300)
-    assert running.returncode == 0 and "Round 1 waits for labels of 4 images" in out, out
+    running.join(PATIENCE)
+    assert running.exitcode == 0 and "Round 1 waits for labels of 4 images" in said.read_text(), said.read_text()
     for name in RESULTS:
         assert (study.folder / "rounds/round_00" / name).read_bytes() == (alone.folder / "rounds/round_00" / name).read_bytes()
