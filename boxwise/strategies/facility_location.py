@@ -40,12 +40,11 @@ class FacilityLocation:
         order = rng.permutation(len(candidates))  # ties: the first in a random order
         demand = candidates.embeddings[order[:DEMAND]]
         near = _nearest(demand, candidates.labeled_embeddings)
+        mean = float(near.mean()) if len(near) else 0.0
         pool = _Gains(candidates.embeddings[order], demand, near)
         costs = budget.costs(candidates)[order]
         picks, gains = greedy(pool, costs, amount=budget.amount, choose=lambda values: int(values.argmax()))
-        return candidates.query(
-            order[picks].tolist() if picks else [], utility=np.array(gains) / (float(near.sum()) / max(len(near), 1) or 1.0)
-        )
+        return candidates.query(order[picks].tolist() if picks else [], utility=np.array(gains) / (mean or 1.0))
 
 
 @dataclass
