@@ -19,11 +19,13 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from boxwise.cli import training_process
+from boxwise.web import assistant
 from boxwise.workers import processes as workers
 
 _FORKS = sys.platform == "linux"
 _CONTEXT = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 _subprocess_run = subprocess.run
+_STREAMS = ("stdin", "stdout", "stderr")
 _LIGHT, _HEAVY = ("boxwise.cli", "boxwise.study"), ("boxwise.detectors.detector", "boxwise.rounds.evaluate")
 
 
@@ -91,38 +93,60 @@ def run(*words: object, env: Mapping[str, str] | None = None, cwd: Path | str | 
         return Done(process.exitcode, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"))
 
 
-class _Training:
-    """For the `subprocess.Popen` by which a page's process begins the one that trains: forked from the server, in a session of its own.
+class Forked:
+    """A `subprocess.Popen` of a command of Python, as far as boxwise uses it: forked from the server.
 
-    Its standard input and error are named pipes, which end with the process that holds their other end, as pipes do.
+    The standard streams that are to be pipes are named ones, which end with the process that holds their other end, as pipes do.
     """
 
-    def __init__(self, command: Sequence[str], **_: Any) -> None:
+    def __init__(self, command: Sequence[str], *, start_new_session: bool = False, **wanted: Any) -> None:
         with TemporaryDirectory() as folder:
-            into, out = pipes = Path(folder, "in"), Path(folder, "err")
-            for pipe in pipes:
-                os.mkfifo(pipe)
-            said = Path("/proc/self/fd/1").readlink()
-            self._process = _CONTEXT.Process(target=_train, args=(into, command[1:], str(Path.cwd()), dict(os.environ), (said, out)))
+            streams = [str(_pipe(folder, name) if wanted.get(name) else _file(number)) for number, name in enumerate(_STREAMS)]
+            arguments = (start_new_session, streams[0], command[1:], str(Path.cwd()), dict(os.environ), streams[1:])
+            self._process = _CONTEXT.Process(target=_do_with_input, args=arguments)
             self._process.start()
             self.pid = self._process.pid
-            self.stdin, self.stderr = into.open("w", encoding="utf-8"), out.open(encoding="utf-8", errors="replace")
+            for stream, name in zip(streams, _STREAMS, strict=True):
+                mode = "w" if name == "stdin" else "r"
+                setattr(self, name, Path(stream).open(mode, encoding="utf-8", errors="replace") if wanted.get(name) else None)  # noqa: SIM115
 
     def wait(self, timeout: float | None = None) -> int:
         self._process.join(timeout)
         if self._process.exitcode is None:
-            raise subprocess.TimeoutExpired("training", timeout or 0.0)
+            raise subprocess.TimeoutExpired("forked", timeout or 0.0)
         return self._process.exitcode
 
     def poll(self) -> int | None:
         return self._process.exitcode
 
+    def kill(self) -> None:
+        self._process.kill()
 
-def _train(stdin: Path, words: Sequence[str], folder: str, environment: Mapping[str, str], streams: Sequence[Path]) -> None:
-    os.setsid()
+
+def fork_children() -> None:
+    """Let what this process begins for a page, a training or the page's models, be forked from the server."""
+    if _FORKS:
+        forking = SimpleNamespace(**vars(subprocess) | {"Popen": Forked})
+        assistant.subprocess = training_process.subprocess = forking
+
+
+def _pipe(folder: str, name: str) -> Path:
+    os.mkfifo(path := Path(folder, name))
+    return path
+
+
+def _file(number: int) -> Path:
+    """The file that a stream of this process is, or what takes everything and gives nothing."""
+    found = Path(f"/proc/self/fd/{number}").readlink()
+    return found if found.is_file() else Path(os.devnull)
+
+
+def _do_with_input(alone: bool, stdin: str, *rest: Any) -> None:
+    if alone:
+        os.setsid()
     os.dup2(os.open(stdin, os.O_RDONLY), 0)
     sys.stdin = os.fdopen(0, closefd=False, encoding="utf-8")
-    _do(words, folder, environment, streams)
+    _do(*rest)
 
 
 def _do(words: Sequence[str], folder: str, environment: Mapping[str, str], streams: Sequence[Path | str]) -> None:
@@ -135,7 +159,7 @@ def _do(words: Sequence[str], folder: str, environment: Mapping[str, str], strea
     if first == "-m" and _FORKS:
         _forkserver.ensure_running = lambda: None  # it does run, since this process is forked from it
         workers._BEGUN = "forkserver"
-        training_process.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": _Training})
+        fork_children()
     if first == "-m":
         sys.argv = rest
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)

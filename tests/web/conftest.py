@@ -5,8 +5,11 @@ import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import processes
 import pytest
 from driving import HOST, PATIENCE, enter
+
+processes.fork_children()
 
 # Names below .test lead to this machine, as plain HTTP from another one would: without what browsers keep for safe connections.
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--host-resolver-rules=MAP *.test 127.0.0.1"]
