@@ -4,7 +4,19 @@ import pytest
 
 from boxwise.config import StudyConfig, load_config
 from boxwise.errors import ConfigError, named
-from boxwise.registry import ARMS, ASK_MODES, POLICIES, SCORERS, STRATEGIES, arm_keys, arm_overrides, needs_oracle, role_of, settled
+from boxwise.registry import (
+    ARMS,
+    ASK_MODES,
+    POLICIES,
+    SCORERS,
+    STRATEGIES,
+    arm_keys,
+    arm_overrides,
+    needs_oracle,
+    role_of,
+    settled,
+    without_effect,
+)
 from boxwise.rounds import check
 
 
@@ -21,8 +33,8 @@ class TestArms:
         assert arm_overrides("random+train.lr=0.5+seed=3") == (*ARMS["random"], "train.lr=0.5", "seed=3")
         assert arm_overrides("alpha=0+train.lr=0.5") == (*ARMS["alpha=0"], "train.lr=0.5")
 
-    def test_overrides_alone_change_the_dual_arm(self):
-        assert arm_overrides("strategy.name=random+scorer.name=none") == (*ARMS["dual"], "strategy.name=random", "scorer.name=none")
+    def test_overrides_alone_change_the_arm_of_the_default_strategy(self):
+        assert arm_overrides("train.lr=0.5") == (*ARMS[StudyConfig().strategy.name], "train.lr=0.5")
 
     @pytest.mark.parametrize("mode", ASK_MODES)
     def test_an_ask_mode(self, mode):
@@ -38,8 +50,8 @@ class TestArms:
         assert set(arm_overrides("topk_ratio+review+dual")) == set(arm_overrides("dual+review+topk_ratio"))
         assert configured("scorer.alpha=0.2+alpha=0").scorer.dual.alpha == 0.2
 
-    def test_a_mode_or_policy_alone_changes_the_dual_arm(self):
-        assert arm_overrides("trust+v1") == (*ARMS["dual"], "ask.mode=trust", "policy.name=v1")
+    def test_a_mode_or_policy_alone_changes_the_arm_of_the_default_strategy(self):
+        assert arm_overrides("trust+v1") == (*ARMS[StudyConfig().strategy.name], "ask.mode=trust", "policy.name=v1")
 
     def test_a_mode_with_overrides(self):
         config = configured("dual+trust+policy.self_weight=0.5")
@@ -80,6 +92,23 @@ def test_a_policy_that_judges_self_labels_needs_a_mode_that_has_them():
 def test_an_unknown_name_prints_the_known_ones():
     with pytest.raises(ConfigError, match=r"Unknown strategy 'topk'\. Did you mean 'top_k'\? Known: .*random"):
         named("strategy", STRATEGIES, "topk")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "why"),
+    [
+        (["scorer.dual.alpha=0.3"], "scorer.dual.alpha has no effect: scorer.name is none."),
+        (["scorer.alpha=0.3", "strategy.name=top_k"], None),
+        (["strategy.name=ppal", "strategy.oversample=8"], None),
+        (["strategy.name=random", "strategy.oversample=8"], "strategy.oversample has no effect: strategy.name is random."),
+        (["policy.ratio_train=0.5"], "policy.ratio_train has no effect: policy.name is all_labeled."),
+        (["embedding.efficientnet_lite0.weights=here"], "embedding.efficientnet_lite0.weights has no effect: embedding.name is detector."),
+        (["embedding.efficientnet_lite0.weights=here", "cold_start.embedding=efficientnet_lite0"], None),
+        (["scorer.vae.steps=9", "strategy.duplicates=0.9", "train.lr=0.1"], None),  # no options of one method
+    ],
+)
+def test_an_option_of_a_method_that_is_not_used_is_named(overrides, why):
+    assert without_effect(load_config(None, overrides), overrides) == ([] if why is None else [why])
 
 
 class TestScorerOfAStrategy:

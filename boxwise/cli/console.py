@@ -182,7 +182,7 @@ def step_line(study: Study, number: int, phase: Phase) -> str:
         "compose": lambda: _composed(one.compose),
         "train": lambda: _trained(one.train),
         "evaluate": lambda: _qualities(one) or "no val or test images",
-        "score": lambda: one.score.ended or f"{plural(one.score.pool, 'image')} scored, {one.score.images_per_second:.1f} images/s",
+        "score": lambda: one.score.ended or f"{plural(one.score.pool, 'image')} looked at, {one.score.images_per_second:.1f} images/s",
     }  # fmt: skip
     return f"round {number} {phase.value}: {lines[phase.value]()}"
 

@@ -27,7 +27,9 @@ def set_(
 
     Editing config.yaml in the study's folder does the same. What cannot change any more is refused with the reason.
     """
+    from boxwise.cli.console import note
     from boxwise.config import apply_overrides, parse_config
+    from boxwise.registry import without_effect
     from boxwise.study import Study
 
     opened = Study.open(study)
@@ -37,6 +39,8 @@ def set_(
     values = (opened.edited() or opened.config).model_dump(mode="json")
     apply_overrides(values, settings)
     _say_changes(opened, opened.change(parse_config(values, "config")), "no setting changes by this: it is so already.")
+    for idle in without_effect(opened.config, settings):
+        note(f"Note: {idle}")
 
 
 def take_edits(opened: Study) -> None:

@@ -51,8 +51,8 @@ def simulate(
     labels_in: LabelsIn = Pixels.UPRIGHT,
     voc_origin: VocOrigin = 0,
     arms: Annotated[
-        str, typer.Option(help="Comma-separated: names joined by +, such as dual+review+v1plus, or NAME+key=value.")
-    ] = "dual,random",
+        str, typer.Option(help="Comma-separated: names joined by +, such as facility_location+review, or NAME+key=value.")
+    ] = "facility_location,random",
     seeds: Annotated[int, typer.Option(min=1, help="How many paired repetitions.")] = 6,
     initial: Annotated[str | None, typer.Option(help="Images labelled in round 0: a count or a share such as 5%.")] = None,
     budget: Annotated[str | None, typer.Option(help="Images labelled each later round, likewise.")] = None,

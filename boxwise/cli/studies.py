@@ -58,7 +58,7 @@ def init(
     from boxwise.data.addresses import given, is_local
     from boxwise.data.datasets import read_pool
     from boxwise.errors import ConfigError, StudyError
-    from boxwise.registry import check
+    from boxwise.registry import check, without_effect
     from boxwise.study import Study
 
     Study.check_free(study)
@@ -71,6 +71,8 @@ def init(
         [*data.settings, *(overrides or ()), *(f"{key}={value}" for key, value in chosen.items() if value is not None)],
     )
     check(settings)  # before any image is read
+    for idle in without_effect(settings, overrides or ()):
+        note(f"Note: {idle}")
     image_store.use(settings.images)
     if data.images is not None:
         image_store.check(data.images)

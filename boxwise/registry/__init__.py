@@ -6,7 +6,7 @@ no method.
 """
 
 from boxwise.config import Options, ScorerOptions
-from boxwise.registry.arms import ARMS, ASK_MODES, arm_keys, arm_overrides
+from boxwise.registry.arms import ARMS, ASK_MODES, arm_keys, arm_overrides, own_overrides
 from boxwise.registry.building import (
     build_detector,
     cold_start_of,
@@ -17,7 +17,17 @@ from boxwise.registry.building import (
     scorer_of,
     strategy_of,
 )
-from boxwise.registry.checking import check, needs_of, needs_oracle, options_of, role_of, scorer_options, settled, with_its_scorer
+from boxwise.registry.checking import (
+    check,
+    needs_of,
+    needs_oracle,
+    options_of,
+    role_of,
+    scorer_options,
+    settled,
+    with_its_scorer,
+    without_effect,
+)
 from boxwise.registry.faults import faults_of_packages
 from boxwise.registry.methods import Method, Methods, Role
 from boxwise.registry.tables import CAPABILITIES, DETECTORS, EMBEDDERS, KINDS, NEEDS, POLICIES, SCORERS, STRATEGIES
@@ -50,6 +60,7 @@ __all__ = [
     "needs_of",
     "needs_oracle",
     "options_of",
+    "own_overrides",
     "policy_of",
     "role_of",
     "scorer_of",
@@ -57,4 +68,5 @@ __all__ = [
     "settled",
     "strategy_of",
     "with_its_scorer",
+    "without_effect",
 ]

@@ -16,6 +16,7 @@ ASK_MODES: tuple[str, ...] = get_args(AskConfig.model_fields["mode"].annotation)
 # An arm of a comparison is nothing but configuration: overrides of the study's config.
 _NO_SCORE = ("scorer.name=none",)
 _L_DET = ("scorer.name=dual", "strategy.name=top_k", "scorer.dual.alpha=0", "scorer.dual.beta=1")
+_DEFAULT = StudyConfig().strategy.name  # the arm of an arm that names none
 _UNCERTAINTY = ("scorer.name=uncertainty", "strategy.name=top_k")
 ARMS: dict[str, tuple[str, ...]] = {
     "dual": ("scorer.name=dual", "strategy.name=top_k"),
@@ -75,16 +76,21 @@ ARMS: dict[str, tuple[str, ...]] = {
 def arm_overrides(arm: str) -> tuple[str, ...]:
     """Config overrides of an arm: parts joined by '+', such as 'dual+review+topk_ratio' or 'random+full+train.lr=0.1'.
 
-    A part is a name of ARMS ('dual' where there is none), an ask mode, a policy, each at most once, or key=value, which takes
-    precedence over the names wherever it is written. Raises ConfigError that lists the known names for anything else.
+    A part is a name of ARMS (the default strategy's where there is none), an ask mode, a policy, each at most once, or key=value, which
+    takes precedence over the names wherever it is written. Raises ConfigError that lists the known names for anything else.
     """
     parts = [(_kind(part), part) for part in arm.split("+")]
     chosen = {kind: part for kind, part in parts if kind != "override"}
-    overrides = [part for kind, part in parts if kind == "override"]
+    overrides = own_overrides(arm)
     if len(chosen) + len(overrides) < len(parts):
         raise ConfigError(f"Arm {arm!r}: expected at most one of each kind, found {', '.join(f'{kind} {part}' for kind, part in parts)}.")
     asked = [f"{key}={chosen[kind]}" for kind, key in (("ask mode", "ask.mode"), ("policy", "policy.name")) if kind in chosen]
-    return (*ARMS[chosen.get("arm", "dual")], *asked, *overrides)
+    return (*ARMS[chosen.get("arm", _DEFAULT)], *asked, *overrides)
+
+
+def own_overrides(arm: str) -> list[str]:
+    """The parts of an arm that are key=value."""
+    return [part for part in arm.split("+") if _kind(part) == "override"]
 
 
 def arm_keys(arm: str) -> frozenset[str]:

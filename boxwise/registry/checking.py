@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from boxwise.config import Choice, Options, ScorerConfig, ScorerOptions, StudyConfig
+from boxwise.config import Choice, Options, ScorerConfig, ScorerOptions, StudyConfig, override_keys
 from boxwise.detectors.onnx_provider import check_onnx
 from boxwise.embedders.names import check_embedder
 from boxwise.errors import ConfigError, named, unknown
@@ -64,6 +64,20 @@ def check(config: StudyConfig, *, simulated: bool = False, scores: bool = False)
     check_onnx(config.detector.name, config.device)
     for name in {config.embedding.name} | ({config.cold_start.embedding} if config.cold_start.name != "random" else set()):
         check_embedder(name, options_of(config.embedding, EMBEDDERS[name], name))
+
+
+def without_effect(config: StudyConfig, overrides: Iterable[str]) -> list[str]:
+    """`key has no effect: why` for each of `overrides`, key=value, that is an option of methods which `config` does not name."""
+    config, said = settled(config), []
+    for override in overrides:
+        places = [key.split(".") for key in override_keys([override])]
+        named_by = {key: {getattr(config, key).name} for key in _SECTIONS}
+        named_by["embedding"].add(config.cold_start.embedding)
+        options = [place for place in places if place[0] in _SECTIONS and len(place) > 2 and place[1] in _SECTIONS[place[0]]]
+        if options and not any(place[1] in named_by[place[0]] for place in options):
+            section = options[0][0]
+            said.append(f"{override.partition('=')[0]} has no effect: {section}.name is {getattr(config, section).name}.")
+    return said
 
 
 def needs_of(config: StudyConfig, key: str) -> frozenset[str]:

@@ -25,7 +25,7 @@ from boxwise.errors import ConfigError, StudyError
 from boxwise.evaluation.self_labels import self_label_quality
 from boxwise.files import replacing
 from boxwise.records import Phase, Split
-from boxwise.registry import arm_keys, arm_overrides, needs_oracle, settled
+from boxwise.registry import arm_keys, arm_overrides, needs_oracle, own_overrides, settled, without_effect
 from boxwise.results.cells import SELF_LABELS_FILE, cell_of, figures_of
 from boxwise.results.facts import Cell
 from boxwise.results.finished import FINISHED_FILE, Finished, cell_name, check_alike, keep, read_finished
@@ -171,7 +171,10 @@ def check_plan(plan: Plan) -> None:
         raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
     for arm in plan.arms:
         try:
-            rounds.check(plan.cell_config(arm, plan.seeds[0]), plan.dataset.classes, simulated=True)
+            config = plan.cell_config(arm, plan.seeds[0])
+            rounds.check(config, plan.dataset.classes, simulated=True)
+            if idle := without_effect(config, own_overrides(arm)):
+                raise ConfigError(" ".join(idle))
         except ConfigError as error:
             raise ConfigError(f"arm {arm}: {error}") from None
     data = data_facts(plan.dataset)
