@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ SELF_LABELS_FILE = "self_labels.json"  # what simulation knows of the model's ow
 
 
 def cell_of(study: Study, *, arm: str | None = None) -> Cell:
-    """The study as one cell; `arm` names it in a comparison, by default after its strategy and scorer."""
+    """The study as one cell; `arm` names it in a comparison, by default after the strategies that chose its images."""
     cell, annotations = figures_of(study, arm=arm), study.annotations(Split.TRAIN)
     kept = annotations.keys() | {item.image_id for one_round in cell.rounds for item in one_round.items}
     return replace(
@@ -35,7 +36,7 @@ def cell_of(study: Study, *, arm: str | None = None) -> Cell:
 
 def figures_of(study: Study, *, arm: str | None = None) -> Cell:
     """As `cell_of`, without images and labels."""
-    arm = arm or study.config.strategy.name
+    arm = arm or _strategies_of(study)
     return Cell(
         arm=arm,
         seed=study.config.seed,
@@ -46,6 +47,12 @@ def figures_of(study: Study, *, arm: str | None = None) -> Cell:
         role=role_of(arm, study.config),
         self_labels=_self_labels(study.folder / SELF_LABELS_FILE),
     )
+
+
+def _strategies_of(study: Study) -> str:
+    """The strategies that the rounds after round 0 were asked by, in order; the one that comes next where there was none yet."""
+    asked = [one.select.strategy for one in study.rounds() if one.round and one.select.strategy]
+    return " → ".join(name for name, _ in groupby(asked or [study.config.strategy.name]))
 
 
 def _with_val(study: Study, one_round: Round) -> Round:

@@ -2,11 +2,12 @@ import json
 
 import pytest
 
+from boxwise.artifacts.facts import SelectFacts
 from boxwise.boxes import Boxes
 from boxwise.config import BudgetConfig, DetectorConfig, StudyConfig
 from boxwise.data.formats.base import Dataset
 from boxwise.errors import BoxwiseError
-from boxwise.records import ImageRecord, Split
+from boxwise.records import ImageRecord, Phase, Split
 from boxwise.results.cells import cell_of
 from boxwise.study import Study
 
@@ -34,6 +35,17 @@ def test_a_cell_names_the_files_of_images_that_are_labelled_or_chosen(tmp_path):
     assert cell_of(study).images == {"0.png": str(tmp_path / "0.png")}
     asked = study.ask().image_ids
     assert asked and cell_of(study).images == {name: str(tmp_path / name) for name in ("0.png", *asked)}
+
+
+def test_a_study_whose_strategy_has_changed_is_named_after_all_that_asked(tmp_path):
+    images = tuple(ImageRecord(f"{i}.png", tmp_path / f"{i}.png", 40, 30, Split.TRAIN) for i in range(9))
+    study = Study.create(tmp_path / "study", Dataset(("zero",), images, {}), config=StudyConfig(budget=BudgetConfig(rounds=9)))
+
+    assert cell_of(study).arm == "facility_location"
+    for number, name in enumerate(("random", "random", "k_center", "k_center", "random")):
+        study.store.put("position", [number, "select"])
+        study.store.commit(number, Phase.SELECT, SelectFacts(strategy=name).to_json(), then=(number, Phase.ANNOTATE))
+    assert cell_of(study).arm == "random → k_center → random"
 
 
 def test_what_simulation_knows_of_self_labels_is_read_from_its_file(study):
