@@ -120,7 +120,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", type=Path)
     parser.add_argument("--images", type=int, default=8)
-    parser.add_argument("--missed", type=int, default=4, help="every how manieth label the model has missed")
+    parser.add_argument("--missed", type=int, default=4, help="the model has missed every n-th label")
     options = parser.parse_args()
     wrong = 0
     with sync_playwright() as driver:

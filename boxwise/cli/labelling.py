@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boxwise.cli.looking import to_go_on
 from boxwise.cli.training_process import advance
 from boxwise.errors import plural
 
@@ -158,7 +159,6 @@ def _say_where_it_stands(opened: Study) -> None:
     if waiting:
         say(f"Round {number} waits for labels of {plural(len(waiting), 'image')}.")
     elif phase is Phase.DONE:
-        done = opened.round(number)
-        say(f"The study is done: {done.ended}." + ("" if done.select.ended else f" More rounds: boxwise run {folder} --label --rounds N"))
+        say(f"The study is done: {opened.round(number).ended}. To go on: boxwise {to_go_on(opened)}.")
     else:
         say(f"Nothing waits for labels: next comes {phase.value} of round {number}. Run it in another terminal: boxwise run {folder}")

@@ -92,7 +92,7 @@ def query(
         return None
     if not asked.items:
         if opened.position[1] is Phase.DONE:
-            say(f"Nothing to label: the study is done. More rounds: boxwise run {study} --rounds N")
+            say(f"Nothing to label: the study is done: {opened.round(opened.position[0]).ended}. To go on: boxwise {to_go_on(opened)}.")
         else:
             say(f"Nothing to label now; next: boxwise run {study}")
         return None
@@ -183,17 +183,24 @@ def _seconds_left(begun: Sequence[Round], number: int, rounds: int) -> float | N
     return sum(seconds) / len(seconds) * left if seconds and left > 0 else None
 
 
+def to_go_on(opened: Study) -> str:
+    """The command by which a study that is done goes on, by what has ended it."""
+    folder, number = opened.folder, opened.position[0]
+    if not opened.pool_size():
+        return f"add {folder} --images DIR, since no image is left to label"
+    if opened.round(number).select.ended:
+        return f"set {folder} KEY=VALUE, to be asked about more"
+    if number >= opened.config.budget.rounds:
+        return f"run {folder} --rounds N for more rounds"
+    return f"set {folder} budget.total=N or stop.ap_shift=0, whichever has ended it"
+
+
 def _next_command(opened: Study, waiting: bool) -> str:
     from boxwise.records import Phase
 
     folder = opened.folder
     if opened.position[1] is Phase.DONE:
-        more = (
-            f"run {folder} --rounds N for more rounds"
-            if opened.pool_size()
-            else f"add {folder} --images DIR, since no image is left to label"
-        )
-        return f"boxwise {more}, or boxwise export {folder} DIR for the labels"
+        return f"boxwise {to_go_on(opened)}, or boxwise export {folder} DIR for the labels"
     return f"boxwise label {folder}, or boxwise query {folder} and boxwise import {folder} LABELS" if waiting else f"boxwise run {folder}"
 
 

@@ -73,9 +73,10 @@ def note_folds(opened: Study) -> None:
 
 def _say_changes(opened: Study, changed: Sequence[Change], otherwise: str) -> None:
     from boxwise.cli.console import say
+    from boxwise.rounds.settings import holds_from
 
-    number, phase = opened.position
     for change in changed:
+        number, phase = holds_from(change.key, *opened.position)
         say(f"{change.key}: {change.before} → {change.after}, from {phase.value} of round {number} on")
     if not changed:
         say(otherwise)

@@ -66,7 +66,7 @@ def simulate(
 ) -> None:
     """Compare strategies on labelled data. A simulated annotator answers; arms are paired by seed; curves come with intervals."""
     from boxwise.cli.console import note, reading
-    from boxwise.config import load_config
+    from boxwise.config import load_config, override_keys
     from boxwise.data.datasets import read_dataset
     from boxwise.registry import check
 
@@ -74,6 +74,9 @@ def simulate(
     given = {"budget.initial": initial, "budget.per_round": budget, "budget.rounds": rounds, "policy.name": policy, "ask.mode": ask}
     settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
     check(settings, simulated=True, scores=True)  # before any image is read; arms name strategy and scorer, so that pair is no matter
+    for key in override_keys(overrides or ()):
+        if key in ("strategy.name", "scorer.name"):
+            note(f"Note: {key} has no effect beside the arms, each of which names its own: --arms NAME, or ARM+{key}=…")
     from boxwise.simulation.simulate import Plan, check_baseline
 
     chosen = tuple(arm.strip() for arm in arms.split(","))

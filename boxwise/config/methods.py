@@ -131,7 +131,10 @@ class ForecastOptions(ScorerOptions):
 
 
 class ScorerConfig(Choice):
-    """How the pool is ranked. `vae` and `pseudo_threshold` serve several scorers, the cold start and the audit."""
+    """What images are scored by, for strategies that go by scores; the default goes by none.
+
+    `vae` and `pseudo_threshold` serve several scorers, embedders and the audit.
+    """
 
     name: str = Field("auto", description="which scorer, see `boxwise methods scorers`; auto: the one that the strategy goes by, or none")
     pseudo_threshold: float = Field(0.5, gt=0, lt=1, description="confidence of a flipped detection that becomes a pseudo target")
@@ -193,7 +196,7 @@ class GainOptions(Options):
 
 
 class StrategyConfig(Choice):
-    """Who among the ranked is asked for."""
+    """Which images are asked for."""
 
     name: str = Field("facility_location", description="which strategy; `boxwise methods strategies` lists them")
     duplicates: float | None = Field(
@@ -243,7 +246,7 @@ class MiningOptions(Options):
 
 
 class PolicyConfig(Choice):
-    """Which annotated and self-labelled images each training sees. K is budget.per_round, or the images it bought in boxes or seconds."""
+    """Which annotated and self-labelled images each training sees. K is budget.per_round, or the images that it bought."""
 
     name: str = Field("all_labeled", description="which policy; `boxwise methods policies` lists them")
     self_weight: float = Field(1.0, ge=0, le=1, description="weight in the loss of a box that no person answered for")

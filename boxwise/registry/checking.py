@@ -73,6 +73,7 @@ def without_effect(config: StudyConfig, overrides: Iterable[str]) -> list[str]:
         places = [key.split(".") for key in override_keys([override])]
         named_by = {key: {getattr(config, key).name} for key in _SECTIONS}
         named_by["embedding"].add(config.cold_start.embedding)
+        named_by["strategy"].add(config.cold_start.name)
         options = [place for place in places if place[0] in _SECTIONS and len(place) > 2 and place[1] in _SECTIONS[place[0]]]
         if options and not any(place[1] in named_by[place[0]] for place in options):
             section = options[0][0]

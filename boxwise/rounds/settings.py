@@ -16,6 +16,17 @@ _STEPS = tuple(Phase)
 _ANOTHER_DETECTOR = "rounds trained by different detectors do not compare; make another study, or compare both with `boxwise simulate`"
 _OF_NEXT_TRAINING = ("detector.score_threshold", "detector.nms_iou", "detector.max_detections")  # thresholds are no other detector
 _OPEN_QUESTIONS = "its questions are open and were asked under it; hand in the answers, then change it"
+# What a key changes first; all else the next step.
+_STEP_OF = {
+    "ask.": Phase.SELECT,
+    "strategy.": Phase.SELECT,
+    "cold_start.": Phase.SELECT,
+    "budget.": Phase.SELECT,
+    "policy.": Phase.COMPOSE,
+    "train.": Phase.TRAIN,
+    "scorer.": Phase.SCORE,
+    "embedding.": Phase.SCORE,
+}
 _SCORED = ("scorer.", "strategy.", "embedding.", "policy.", "ask.", "score_batch")  # what the score step prepares the next selection by
 
 
@@ -55,6 +66,12 @@ def refusals(wanted: Iterable[Change], moment: Moment) -> list[str]:
 def scores_anew(wanted: Iterable[Change], moment: Moment) -> bool:
     """Whether the pool has to be scored again, since the next selection would go by scores of the settings before."""
     return moment.phase is Phase.SELECT and moment.round_index > 0 and any(change.key.startswith(_SCORED) for change in wanted)
+
+
+def holds_from(key: str, number: int, phase: Phase) -> tuple[int, Phase]:
+    """The round and step from which a change of `key` holds, made before the step `phase` of round `number`."""
+    step = next((step for prefix, step in _STEP_OF.items() if key.startswith(prefix)), phase)
+    return number + (_STEPS.index(step) < _STEPS.index(phase)), step
 
 
 def _reason(change: Change, moment: Moment) -> str | None:

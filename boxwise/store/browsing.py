@@ -180,7 +180,7 @@ class BrowsingStore:
     # -- the map, and what can be filtered by ---------------------------------------------------------------------------
 
     def points(self, most: int) -> tuple[int, list[Point]]:
-        """(images of the last pass, those of them that are drawn: every so manieth by score, at most so many)."""
+        """(images of the last pass, those of them that are drawn: every n-th in the order of their scores, at most so many)."""
         part = _Images.of_pass(self._store.position)
         with self._engine.connect() as connection:
             count = _count(connection, sa.select(_SCORED))

@@ -46,7 +46,7 @@ class PoolView:
         """{round, explained, all, drawn, marks, points [[x, y, index of its mark]]}: images of the last pass over the pool.
 
         round: whose pass it was; None before the first. explained: share of the embeddings' variance that the plane shows. Of more than
-        `MOST_POINTS` images every so manieth by score is drawn.
+        `MOST_POINTS` images every n-th is drawn, in the order of their scores.
         """
         source = self._ordered()
         count, drawn = self._browsing.points(MOST_POINTS)

@@ -24,7 +24,7 @@ def test_a_setting_changes_from_the_next_step_on_and_is_recorded(boxwise, waitin
     code, out, err = boxwise("set", study.folder, "train.lr=0.005", "budget.per_round=3", "lr_typo=1")
     assert code == 2 and "lr_typo" in err and Study.open(study.folder).config == study.config
     code, out, err = boxwise("set", study.folder, "train.lr=0.005", "budget.per_round=3")
-    assert code == 0 and "budget.per_round: 4 → 3, from annotate of round 1 on" in out, err
+    assert code == 0 and "budget.per_round: 4 → 3, from select of round 2 on" in out, err
     opened = Study.open(study.folder)
     assert (opened.config.train.lr, opened.config.budget.per_round) == (0.005, 3)
     assert opened.changed_settings()[0]["changes"] == [["budget.per_round", 4, 3], ["train.lr", None, 0.005]]
@@ -46,7 +46,7 @@ def test_an_edit_of_the_file_is_noted_then_taken_in(boxwise, waiting_study, hidd
     study.answer(hidden[0])
     study.store.close()
     code, out, err = boxwise("run", study.folder)
-    assert code == 0 and "strategy.name: k_center → random, from annotate of round 1 on" in out, err
+    assert code == 0 and "strategy.name: k_center → random, from select of round 2 on" in out, err
     assert "asked for 3 images (random)" in out  # two, and one for val
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from boxwise.config import StudyConfig, load_config
 from boxwise.records import Phase
-from boxwise.rounds.settings import Moment, changes, refusals, scores_anew
+from boxwise.rounds.settings import Moment, changes, holds_from, refusals, scores_anew
 
 FRESH = Moment(0, Phase.SELECT, questions=False)
 ASKED = Moment(0, Phase.ANNOTATE, questions=False)
@@ -65,3 +65,18 @@ def test_all_else_may_change(override, moment):
 )
 def test_a_selection_never_goes_by_scores_of_other_settings(override, moment, anew):
     assert scores_anew(changed(override), moment) is anew
+
+
+@pytest.mark.parametrize(
+    ("key", "at", "holds"),
+    [
+        ("strategy.name", (2, Phase.ANNOTATE), (3, Phase.SELECT)),
+        ("ask.mode", (2, Phase.SELECT), (2, Phase.SELECT)),
+        ("train.lr", (2, Phase.ANNOTATE), (2, Phase.TRAIN)),
+        ("train.lr", (2, Phase.SCORE), (3, Phase.TRAIN)),
+        ("scorer.dual.alpha", (2, Phase.SCORE), (2, Phase.SCORE)),
+        ("cost.per_hour", (2, Phase.AUDIT), (2, Phase.AUDIT)),
+    ],
+)
+def test_a_change_holds_from_the_next_step_that_goes_by_it(key, at, holds):
+    assert holds_from(key, *at) == holds
