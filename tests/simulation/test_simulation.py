@@ -412,3 +412,14 @@ def test_a_killed_study_in_which_the_model_labels_along_ends_the_same(digits, di
 def test_an_unknown_strategy_in_the_settings_is_named_although_arms_name_their_own(boxwise):
     code, _, err = boxwise("simulate", "--data", "nowhere", "--arms", "random", "strategy.name=nonsense")
     assert code == 2 and "Unknown strategy 'nonsense'" in err
+
+
+def test_a_strategy_named_beside_the_arms_is_said_to_change_nothing(boxwise):
+    _, _, err = boxwise("simulate", "--data", "nowhere", "--arms", "random", "strategy.name=k_center")
+    assert "strategy.name has no effect beside the arms" in err
+
+
+def test_an_arm_with_an_option_of_a_method_that_it_does_not_use_is_refused(digits, tiny_overrides, tmp_path):
+    plan = Plan(digits, load_config(None, tiny_overrides), ("random", "random+scorer.dual.alpha=0.3"), (0,), tmp_path)
+    with pytest.raises(ConfigError, match=r"arm random\+scorer\.dual\.alpha=0\.3: scorer\.dual\.alpha has no effect: scorer\.name is none"):
+        simulate(plan)
