@@ -7,7 +7,7 @@ images, also those without a box. Knows the study and the client, nothing of HTT
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -28,23 +28,30 @@ from boxwise.results.colors import class_colors
 from boxwise.study import Study
 from boxwise.study.exchange import Pulled, Pushed, record
 
-MEMORY = "cvat"  # what the store keeps of it: the study's own key, the task of each round, what was taken in of which image
+MEMORY = "cvat"  # what the store keeps of it: the study's own key, the tasks of each round, what was taken in of which image
 SEGMENT = 20  # images a job
 _RECTANGLE = "rectangle"
+_WITHDRAWN = (
+    "the question of this task was withdrawn and another one is asked, so there is a new task. Of this one only images count that are "
+    "still asked about: pull them, then delete it."
+)
 
 
 def push(study: Study, client: Client) -> Pushed:
     """Make the round's task: the images of the open query in its order, the study's classes, the model's boxes to correct.
 
-    A second push changes nothing. A task that was left without its images or boxes, as by a kill, is made anew.
+    A second push changes nothing. A task that was left without its images or boxes, as by a kill, is made anew. Where the question of the
+    last task was withdrawn and asked anew, the new one gets a task of its own; the old one is left alone.
     """
     query, memory = study.ask(), _memory(study)
-    number = memory["tasks"].get(str(query.round))
-    if number is not None and client.task(number) is not None:
-        return Pushed(_address(client, number), query.round, 0, len(client.frames(number)))
-    name = _task_name(study, memory["key"], query.round)
+    asked, tasks = study.query(query.round).image_ids, memory["tasks"].get(str(query.round), [])
+    last = tasks[-1] if tasks and client.task(tasks[-1]["task"]) is not None else None
+    if last is not None and _is_of(last, client.frames(last["task"]), asked):
+        return _there(study, client, last["task"], query.round)
+    name = _task_name(study, memory["key"], query.round, anew=last is not None)
     for left in client.tasks(name):
-        client.delete_task(left["id"])
+        if left["id"] not in [task["task"] for task in tasks]:
+            client.delete_task(left["id"])
     files, findings = _files(study, query.round, set(query.image_ids))
     if not files:
         return Pushed(client.url, query.round, 0, 0, findings=findings)
@@ -55,38 +62,39 @@ def push(study: Study, client: Client) -> Pushed:
     number = client.create_task(name, labels, segment=SEGMENT)["id"]
     client.upload(number, files)
     client.put_annotations(number, _shapes(study, client, number, query.round))
-    memory["tasks"][str(query.round)] = number
+    memory["tasks"][str(query.round)] = [*tasks, {"task": number, "images": list(asked)}]
     study.remember(MEMORY, memory)
+    if last is not None:
+        findings = (f"{_address(client, last['task'])}: {_WITHDRAWN}", *findings)
     return Pushed(_address(client, number), query.round, len(files), 0, findings=findings)
 
 
 def pull(study: Study, client: Client) -> Pulled:
     """Record what is on the images of completed jobs, each state once; the rest goes on waiting.
 
-    A job that is opened and completed again is taken in again where its boxes have changed. CVAT does not say how long somebody took: the
-    costs of the config are charged for what was done to the boxes.
+    A job that is opened and completed again is taken in again where its boxes have changed. Of a task whose question was withdrawn, the
+    images count that the round asks about anew. CVAT does not say how long somebody took: the costs of the config are charged for what was
+    done to the boxes.
     """
     memory = _memory(study)
     if not memory["tasks"]:
         raise BoxwiseError(f"{study.folder}: no task for it on {client.url}. Next: boxwise cvat push {study.folder}")
     taken, known, unfinished, findings = 0, 0, 0, []
     try:
-        for round_index, number in sorted((int(name), number) for name, number in memory["tasks"].items()):
-            if client.task(number) is None:
-                continue  # deleted there
-            answers, open_frames = _answers(study, client, number, round_index)
-            unfinished += open_frames
+        for round_index, tasks in sorted((int(name), tasks) for name, tasks in memory["tasks"].items()):
+            answers, waiting = _answers_of_round(study, client, tasks, round_index)
+            unfinished += waiting
             for answer in answers:
-                state = answer.state
-                if memory["pulled"].get(f"{number}:{answer.image_id}") == state:
+                place, state = f"{answer.task}:{answer.image_id}", answer.state
+                if memory["pulled"].get(place) == state:
                     known += 1
                     continue
                 try:
-                    _record(study, answer, round_index, key=f"{MEMORY}:{memory['key']}:{number}:{answer.image_id}:{state}")
+                    _record(study, answer, round_index, key=f"{MEMORY}:{memory['key']}:{place}:{state}")
                 except BoxwiseError as error:
                     findings.append(str(error))
                 else:
-                    memory["pulled"][f"{number}:{answer.image_id}"] = state
+                    memory["pulled"][place] = state
                     taken += 1
     finally:
         study.remember(MEMORY, memory)
@@ -95,9 +103,11 @@ def pull(study: Study, client: Client) -> Pulled:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What is on one image of a completed job."""
+    """What is on one image of a completed job. image_id: "" where it is not known which one. asked: whether the round asks about it."""
 
+    task: int
     image_id: str
+    asked: bool
     shapes: tuple[Mapping[str, Any], ...]
     names: Mapping[int, str]
     size: tuple[int, int]
@@ -111,25 +121,45 @@ class _Answer:
         return sha256("".join(drawn).encode()).hexdigest()[:16]
 
 
-def _answers(study: Study, client: Client, task: int, round_index: int) -> tuple[list[_Answer], int]:
-    """(the images of completed jobs, how many images are in other jobs)."""
-    frames, ids = client.frames(task), study.query(round_index).image_ids
-    jobs = [job for job in client.jobs(task) if job.get("type", "annotation") == "annotation"]
+def _answers_of_round(study: Study, client: Client, tasks: Sequence[Mapping[str, Any]], round_index: int) -> tuple[list[_Answer], int]:
+    """(one answer an image, of the latest task that has one; how many images that the round asks about are in open jobs alone)."""
+    asked, waiting = study.query(round_index).image_ids, set[str]()
+    answers: list[_Answer] = []
+    for task in reversed(tasks):
+        if client.task(task["task"]) is None:
+            continue  # deleted there
+        known = {answer.image_id for answer in answers} - {""}
+        completed, unfinished = _answers(client, task, asked)
+        answers += [answer for answer in completed if answer.image_id not in known]
+        waiting |= unfinished
+    return answers, len(waiting.intersection(asked) - {answer.image_id for answer in answers})
+
+
+def _answers(client: Client, task: Mapping[str, Any], asked: Sequence[str]) -> tuple[list[_Answer], set[str]]:
+    """(the images of a task's completed jobs, those of its other jobs)."""
+    number = task["task"]
+    frames = client.frames(number)
+    ids = _image_ids(task, frames, asked)
+    jobs = [job for job in client.jobs(number) if job.get("type", "annotation") == "annotation"]
     done = {frame: job for job in jobs if job["state"] == "completed" for frame in range(job["start_frame"], job["stop_frame"] + 1)}
     if not done:
-        return [], len(frames)
-    names, found = {number: name for name, number in client.label_ids(task).items()}, client.annotations(task)
+        return [], set(ids)
+    names, found = {label: name for name, label in client.label_ids(number).items()}, client.annotations(number)
     answers = []
     for frame, job in sorted(done.items()):
-        image_id = ids[_rank(frames[frame]["name"])]
         shapes = tuple(shape for shape in [*found["shapes"], *found["tracks"]] if shape["frame"] == frame)
         size = frames[frame]["width"], frames[frame]["height"]
         annotator = (job.get("assignee") or {}).get("username") or "CVAT"
-        answers.append(_Answer(image_id, shapes, names, size, annotator, f"{image_id} (CVAT task {task}, job {job['id']}, frame {frame})"))
-    return answers, len(frames) - len(done)
+        image_id, subject = ids[frame], f"{ids[frame] or frames[frame]['name']} (CVAT task {number}, job {job['id']}, frame {frame})"
+        answers.append(_Answer(number, image_id, image_id in asked, shapes, names, size, annotator, subject))
+    return answers, {image_id for frame, image_id in enumerate(ids) if frame not in done}
 
 
 def _record(study: Study, answer: _Answer, round_index: int, *, key: str) -> None:
+    if not answer.asked:
+        raise BoxwiseError(f"{answer.subject}: round {round_index} does not ask about it any more, so it was not taken.")
+    if lacking := _lacking(study.classes, answer.names.values()):
+        raise BoxwiseError(f"{answer.subject}: has no {lacking} to label with. Add it to the task, look at the image again, then pull.")
     image = study.record(answer.image_id)
     if image is None or answer.image_id in study.quarantined():
         raise BoxwiseError(f"{answer.subject}: expected a usable image of the study, found none.")
@@ -168,12 +198,19 @@ def _fault(shape: Mapping[str, Any], names: Mapping[int, str], classes: Sequence
     return "" if name in classes else f"has the class {name!r}. Expected one of {', '.join(classes)}."
 
 
+def _there(study: Study, client: Client, task: int, round_index: int) -> Pushed:
+    """What a push says of a task that was made before."""
+    address, lacking = _address(client, task), _lacking(study.classes, client.label_ids(task))
+    findings = (f"{address}: has no {lacking}. Add it to the labels of the task.",) if lacking else ()
+    return Pushed(address, round_index, 0, len(client.frames(task)), findings=findings)
+
+
 def _shapes(study: Study, client: Client, task: int, round_index: int) -> list[dict[str, Any]]:
     """The boxes that the study puts before people, as rectangles of the task's frames."""
     ids, labels = study.query(round_index).image_ids, client.label_ids(task)
     made = []
     for frame, entry in enumerate(client.frames(task)):
-        boxes = shown(study.shown(ids[_rank(entry["name"])], round_index=round_index)).boxes
+        boxes = shown(study.shown(ids[_rank(entry)], round_index=round_index)).boxes
         for xyxy, label in zip(boxes.xyxy.astype(np.float64).tolist(), boxes.labels.tolist(), strict=True):
             made.append(_shape(frame, labels[study.classes[label]], xyxy))
     return made
@@ -193,28 +230,60 @@ def _files(study: Study, round_index: int, waiting: Set[str]) -> tuple[list[tupl
         record = study.record(image_id)
         try:
             assert record is not None
-            files.append((f"{rank:06d}_{PurePosixPath(image_id).name}", image_store.read(record.uri)))
+            files.append((_file_name(rank, image_id), image_store.read(record.uri)))
         except ImageError as error:
             findings.append(f"{image_id}: cannot be sent: {error}")
     return files, tuple(findings)
 
 
-def _rank(name: str) -> int:
+def _image_ids(task: Mapping[str, Any], frames: Sequence[Mapping[str, Any]], asked: Sequence[str]) -> list[str]:
+    """The image of each frame of a task: of those that it was made of, "" where it is not known which one.
+
+    Earlier versions did not keep what a task was made of: what is asked now, where the frame has the name of that image.
+    """
+    if task["images"] is not None:
+        return [task["images"][_rank(frame)] for frame in frames]
+    names = {_file_name(rank, image_id): image_id for rank, image_id in enumerate(asked)}
+    return [names.get(PurePosixPath(frame["name"]).name, "") for frame in frames]
+
+
+def _is_of(task: Mapping[str, Any], frames: Sequence[Mapping[str, Any]], asked: Sequence[str]) -> bool:
+    """Whether a task was made of the question as it is."""
+    return all(_image_ids(task, frames, asked)) if task["images"] is None else task["images"] == list(asked)
+
+
+def _lacking(classes: Sequence[str], there: Collection[str]) -> str:
+    """The classes that a task does not have, in words, or ''."""
+    missing = [name for name in classes if name not in there]
+    return f"class {', '.join(missing)}" if missing else ""
+
+
+def _file_name(rank: int, image_id: str) -> str:
+    """What an image is called there; these names sort by the rank in the query."""
+    return f"{rank:06d}_{PurePosixPath(image_id).name}"
+
+
+def _rank(frame: Mapping[str, Any]) -> int:
     """The rank in the query that a frame's name begins with."""
-    return int(PurePosixPath(name).name.partition("_")[0])
+    return int(PurePosixPath(frame["name"]).name.partition("_")[0])
 
 
 def _memory(study: Study) -> dict[str, Any]:
-    """What the study remembers of CVAT; its key is stored before it is used."""
+    """What the study remembers of CVAT; its key is stored before it is used.
+
+    tasks: round → its tasks, the latest last, each with its number ("task") and the images of its question by rank, None where an earlier
+    version made it, which kept the number of one task alone.
+    """
     memory = study.recall(MEMORY)
     if memory is None:
         memory = {"key": uuid4().hex, "tasks": {}, "pulled": {}}
         study.remember(MEMORY, memory)
-    return {**memory, "tasks": dict(memory["tasks"]), "pulled": dict(memory["pulled"])}
+    tasks = {name: [{"task": kept, "images": None}] if isinstance(kept, int) else kept for name, kept in memory["tasks"].items()}
+    return {**memory, "tasks": tasks, "pulled": dict(memory["pulled"])}
 
 
-def _task_name(study: Study, key: str, round_index: int) -> str:
-    return f"boxwise: {study.folder.resolve().name}, round {round_index:02d} ({key[:8]})"
+def _task_name(study: Study, key: str, round_index: int, *, anew: bool) -> str:
+    return f"boxwise: {study.folder.resolve().name}, round {round_index:02d}{', asked anew' if anew else ''} ({key[:8]})"
 
 
 def _address(client: Client, task: int) -> str:

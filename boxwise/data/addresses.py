@@ -7,11 +7,13 @@ two. Returns strings, and what is known of a file. Opens no image.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 Address = str | Path
+Images = Address | Mapping[str, str]  # the folder of images, or image id → address where they have no folder in common
 TAR, _IN = "tar://", "::"
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from boxwise.data.addresses import Address, folder_of, is_local
+from boxwise.data.addresses import Address, Images, folder_of, is_local
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind
 from boxwise.data.formats.detect import detect_format, unused_labels, unwrapped
 from boxwise.data.formats.folder import read_folder
@@ -36,7 +36,7 @@ def read_dataset(
     path: Path | str,
     *,
     format_name: str | None = None,
-    images: Address | None = None,
+    images: Images | None = None,
     classes: tuple[str, ...] | None = None,
     missing_is_empty: bool = True,
     verify: bool = True,
@@ -152,7 +152,8 @@ def read_labels_for(
     options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": meant, "progress": progress}
     lists = name in _LISTING
     options["verify"] = False  # the images were decoded when they joined
-    found = read_dataset(path, images=_common_folder(images), missing_is_empty=lists and listed_is_empty, **options)
+    places: Images = _common_folder(images) or {record.image_id: record.uri for record in images}
+    found = read_dataset(path, images=places, missing_is_empty=lists and listed_is_empty, **options)
     matches, findings = _matches(images, found, path)
     taken = Counter(matches.values())
     labels = {mine: found.labels[theirs] for theirs, mine in matches.items() if taken[mine] == 1}
@@ -204,5 +205,5 @@ def _by_name(matches: Mapping[str, str], path: Path) -> list[str]:
 
 def _common_folder(images: Sequence[ImageRecord]) -> str | None:
     """The folder below which the image ids are paths, if it is one for all."""
-    roots = {root for record in images if (root := folder_of(record.uri, record.image_id)) is not None}
+    roots = {folder_of(record.uri, record.image_id) for record in images}
     return roots.pop() if len(roots) == 1 else None

@@ -19,7 +19,7 @@ from boxwise.data.formats.layout import place_images
 from boxwise.data.formats.names import FORMATS
 from boxwise.errors import StudyError, named, plural
 from boxwise.files import replacing, write_csv
-from boxwise.records import ImageRecord, Query, QueryItem
+from boxwise.records import ImageRecord, Phase, Query, QueryItem
 from boxwise.study import Study
 
 SHOWN = 0.3  # least score of a proposal worth a person's look
@@ -53,9 +53,9 @@ def write_query(study: Study, query: Query, out: Path, *, format_name: str = "co
 
 
 def write_labels(study: Study, image_ids: Sequence[str], out: Path, *, format_name: str = "coco") -> None:
-    """A folder with these images and their current labels, to be corrected in another tool."""
+    """A folder with these images and their current labels, without scores, to be corrected in another tool."""
     records = tuple(study.records(image_ids))
-    labels = {image_id: current.boxes for image_id in image_ids if (current := study.annotation(image_id))}
+    labels = {image_id: replace(current.boxes, scores=None) for image_id in image_ids if (current := study.annotation(image_id))}
     target = out / "labels.json" if format_name == "coco" else out
     named("format", FORMATS, format_name).write(Dataset(study.classes, records, labels), target, copy_images=True)
 
@@ -64,9 +64,11 @@ def pool_predictions(study: Study, *, only: Set[str] | None = None) -> Dataset:
     """The latest detector's boxes of score 0.3 or more on the pool it scored, or on some of it. StudyError before the first scoring."""
     from boxwise.artifacts.detections_file import read_detections  # here, since PyArrow takes its time to import
 
-    path = next((path for path in sorted(study.folder.glob("rounds/*/detections.parquet"), reverse=True)), None)
+    numbers = (number for number in range(study.position[0], -1, -1) if study.is_of_todays_classes(number, Phase.SCORE))
+    path = next((path for number in numbers if (path := study.files(number).detections).is_file()), None)
     if path is None:
-        raise StudyError(f"{study.folder}: no predictions yet; they come with the first scored pool. Next: boxwise run {study.folder}")
+        of = " of today's classes" if study.class_changes() else ""
+        raise StudyError(f"{study.folder}: no predictions{of} yet; they come with the next scored pool. Next: boxwise run {study.folder}")
     labels = {image_id: boxes.at_least(SHOWN) for image_id, boxes in read_detections(path, only=only)}
     study.open_first(labels)
     records = study.images() if only is None else study.records(sorted(only))

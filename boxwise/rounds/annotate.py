@@ -29,7 +29,10 @@ def annotate(context: RoundContext, round_index: int) -> StepResult:
     new = {f"new_{name}": amount - (getattr(before, name) or 0) for name, amount in so_far.items()}
     actions = {action.value: number for action, number in context.store.actions(round_index, Split.TRAIN).items()}
     if not train.images:
-        raise StudyError(f"{context.folder}: none of the images asked for could be used; see `boxwise status {context.folder}`.")
+        raise StudyError(
+            f"{context.folder}: none of the images asked for is in use any more, so there is nothing to train on. Put some to use again "
+            f"(boxwise include {context.folder} IMAGE...), or give labels of any others (boxwise import {context.folder} LABELS)."
+        )
     given = val.images - val.by_hand[0], val.boxes - val.by_hand[1]
     paid: dict[str, Any] = {
         "val_images": val.images,

@@ -38,7 +38,7 @@ class StudyClasses(StudyUpkeep):
         Raises StudyError while somebody is labelling, and between a round's labels and its training; then nothing changes.
         """
         with self._lock():
-            number, phase = self.store.position
+            number, phase = self.changes_from
             self._check_nobody_labels(change, number)
             back_to = self._back_to(change, number, phase)
             removed = self._removed(change)
@@ -56,7 +56,7 @@ class StudyClasses(StudyUpkeep):
                 who=who or user(),
                 body=body | {"why": _sentence(change)},
             )
-        self.classes, self.config = change.after, config
+        self.config = config
         return ChangedClasses(images, removed, back_to)
 
     def to_review(self) -> dict[str, list[str]]:

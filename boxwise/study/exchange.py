@@ -16,7 +16,7 @@ from boxwise.study.study import Study
 class Pushed:
     """A push: where people label, the round, and how many of its images were sent now, were there, or are no longer needed and withdrawn.
 
-    findings: one message for each image that could not be sent.
+    findings: one message for each image that could not be sent, and what else a person is to know of what is there.
     """
 
     url: str

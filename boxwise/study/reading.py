@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class StudyReader:
         self.folder = folder
         self.store = store
         self.config = config
-        self.classes: tuple[str, ...] = tuple(store.needed("classes"))
+        store.needed("classes")  # a study that has lost them says so at once
 
     # -- where it is ----------------------------------------------------------------------------------------------------
 
@@ -48,6 +49,12 @@ class StudyReader:
     def position(self) -> tuple[int, Phase]:
         """Round and step to do next."""
         return self.store.position
+
+    @property
+    def changes_from(self) -> tuple[int, Phase]:
+        """Where a change begins to hold: the position, or the selection that found nothing to ask about and so ended the study."""
+        number, phase = self.position
+        return number, Phase.SELECT if self.round(number).select.ended else phase
 
     def stamp(self) -> Stamp:
         """Labels and rounds are the same while this is."""
@@ -65,6 +72,11 @@ class StudyReader:
         """The files that a round has left."""
         return round_folder(self.folder, round_index)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of their labels; another process may have changed them."""
+        return tuple(self.store.needed("classes"))
+
     def class_changes(self) -> list[tuple[tuple[str, ...], dict[str, str]]]:
         """Every change of the classes, oldest first: those before it, and what became of their names."""
         return [(tuple(before), dict(names)) for before, names in self.store.get("class_changes") or []]
@@ -73,6 +85,11 @@ class StudyReader:
     def classes_from(self) -> int:
         """The first round whose weights are of today's classes."""
         return int(self.store.get("classes_from") or 0)
+
+    def is_of_todays_classes(self, number: int, step: Phase) -> bool:
+        """Whether the files of boxes that a step of a round has left speak of today's classes, not of those before a change."""
+        first = self.classes_from
+        return number > first or (number == first and (not self.class_changes() or step.value in self.store.facts_of(number)))
 
     def changed_settings(self) -> list[dict[str, Any]]:
         """Every change of the config since the study was made: from which round and step it holds, when it was made, key, before, after."""
@@ -130,9 +147,9 @@ class StudyReader:
         return self.store.answered_again()
 
     def dataset(self, *, labeled_only: bool = False) -> Dataset:
-        """The study's images with their current labels; `incomplete` names those in which objects may be missing."""
+        """The study's images with their current labels, without scores; `incomplete` names those in which objects may be missing."""
         current = [annotation for split in Split for annotation in self.annotations(split).values()]
-        labels = {a.image_id: a.boxes for a in current if a.complete or len(a.boxes)}
+        labels = {a.image_id: replace(a.boxes, scores=None) for a in current if a.complete or len(a.boxes)}
         images = tuple(record for record in self.images() if record.image_id in labels or not labeled_only)
         class_ids: Any = self.store.get("class_ids")
         incomplete = frozenset(annotation.image_id for annotation in current if not annotation.complete and annotation.image_id in labels)

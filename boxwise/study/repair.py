@@ -97,11 +97,16 @@ def _whereabouts(folder: Path) -> Iterator[str]:
 
 def _after(store: Store) -> tuple[int, Phase]:
     """The step after the last one that has left facts."""
-    done = [(number, Phase(name)) for number, steps in store.facts().items() for name in steps]
+    facts = store.facts()
+    done = [(number, Phase(name)) for number, steps in facts.items() for name in steps]
     if not done:
         return 0, Phase.SELECT
     number, phase = max(done, key=lambda step: (step[0], _STEPS.index(step[1])))
-    return (number + 1, Phase.SELECT) if phase is Phase.SCORE else (number, _STEPS[_STEPS.index(phase) + 1])
+    if (facts[number][phase.value] or {}).get("ended"):
+        return number, Phase.DONE
+    if phase is Phase.SCORE:
+        return number + 1, Phase.SELECT
+    return number, Phase.COMPOSE if (number, phase) == (0, Phase.ANNOTATE) else _STEPS[_STEPS.index(phase) + 1]
 
 
 def _files(study: Study) -> Iterator[str]:

@@ -60,7 +60,7 @@ class Study(StudyClasses):
     def __init__(self, folder: Path, store: Store, config: StudyConfig) -> None:
         super().__init__(folder, store, config)
         image_store.use(config.images)
-        self._questions: dict[int, _Question] = {}
+        self._questions: dict[tuple[int, tuple[str, ...]], _Question] = {}
 
     @classmethod
     def create(cls, folder: Path | str, dataset: Dataset, *, config: StudyConfig | None = None, simulated: bool = False) -> Study:
@@ -189,6 +189,7 @@ class Study(StudyClasses):
         """
         self.open_first(labels)
         waiting = {*self.asked_now().image_ids, *(image_id for images in self.to_review().values() for image_id in images)}
+        waiting -= self.labelling.answered_once(self.position[0], annotator)  # of two people: the other one's turn
         current = {image_id: a for split in Split for image_id, a in self.store.annotations(split).items()}
         acts = {image_id: self._acts(image_id, boxes) for image_id, boxes in labels.items()}
         rounds_told = {self.position[0], *(current[i].round for i in labels if i in current)}
@@ -209,11 +210,11 @@ class Study(StudyClasses):
         number, phase = self.position
         if round_index > number or (round_index == number and phase is Phase.SELECT):
             return {}, {}
-        found = self._questions.get(round_index)
+        found = self._questions.get(key := (round_index, self.classes))  # a change of the classes withdraws the question for another
         if found is None:
             found = self._read_question(round_index)
             before = list(self._questions.items())[-1:]  # the last answers of the round before come while the next is open
-            self._questions = dict([*before, (round_index, found)])
+            self._questions = dict([*before, (key, found)])
         return found
 
     def _read_question(self, number: int) -> _Question:
@@ -321,8 +322,7 @@ class Study(StudyClasses):
         Raises StudyError that names each key that cannot change any more, and why; then nothing changes.
         """
         with self._lock():
-            number, phase = self.store.position
-            phase = Phase.SELECT if self.round(number).select.ended else phase  # that found nothing to ask about, and may now
+            number, phase = self.changes_from
             moment = settings.Moment(number, phase, questions=phase is Phase.ANNOTATE and bool(self.proposals()))
             wanted = settings.changes(self.config, config := with_its_scorer(settled(config), self.config))
             if refused := settings.refusals(wanted, moment):

@@ -19,7 +19,7 @@ from boxwise.data.images import digest, image_size
 from boxwise.data.watching import Looked, file_stamp, look, new_files
 from boxwise.errors import ImageError, StudyError, plural
 from boxwise.files import locked
-from boxwise.records import Annotation, ImageRecord, Phase, Source
+from boxwise.records import Annotation, ImageRecord, Phase, Source, Split
 from boxwise.rounds.opening import open_first
 from boxwise.store import Journal, PoolStore, StoredEvent
 from boxwise.study.reading import StudyReader
@@ -95,7 +95,12 @@ class StudyUpkeep(StudyReader):
         refused = {finding.path for finding in news}
         fresh = [r for r in dataset.images if r.image_id not in there and r.uri not in refused]
         given = given_annotations(dataset, fresh)
-        number, phase = self.position
+        if self.config.train.folds and (val := [record for record in fresh if record.split is Split.VAL]):
+            raise StudyError(
+                f"{self.folder}: train.folds takes the place of a val split, but {plural(len(val), 'image', 'is')} of "
+                f"val, {val[0].image_id} for one. Nothing was added; give them as images of train."
+            )
+        number = self.position[0]
         if fresh:
             records = [replace(record, uri=absolute(record.uri)) for record in fresh]
             labels = [replace(annotation, round=number) for annotation in given]
@@ -104,8 +109,7 @@ class StudyUpkeep(StudyReader):
         self._keep_findings(news, joined={record.image_id for record in fresh})
         if dataset.listed:
             self.store.put("listed", True)
-        if fresh and phase is Phase.DONE:
-            self._go_on_with_the_new(number)
+        self._go_on_with_the_new(fresh)
         known = {r.image_id for r in dataset.images if r.image_id in there and r.uri not in refused}
         known |= {finding.image_id for finding in dataset.findings if finding.image_id in there}
         return Added(len(fresh), len(given), len(known), tuple(news))
@@ -115,8 +119,11 @@ class StudyUpkeep(StudyReader):
         known = [found for found in self.store.get("findings") or [] if found[3] not in joined]
         self.store.put("findings", [*known, *(found for found in findings_of(news) if found not in known)])
 
-    def _go_on_with_the_new(self, number: int) -> None:
-        """A study that ended for want of images scores its pool again, if its budget has rounds left."""
+    def _go_on_with_the_new(self, new: Sequence[object]) -> None:
+        """A study that ended for want of images scores its pool again where it has `new` ones, if its budget has rounds left."""
+        number, phase = self.position
+        if not new or phase is not Phase.DONE:
+            return
         with self._lock():
             if self.round(number).select.ended:
                 self.store.reopen(number - 1, Phase.SCORE)
@@ -127,7 +134,9 @@ class StudyUpkeep(StudyReader):
 
     def unlabel(self, image_ids: Sequence[str], *, who: str | None = None) -> list[str]:
         """Take the images' labels back: they are history from now on; returns the images that had any. Open images are asked again."""
-        return Journal(self.store).unlabel(image_ids, round_index=self.position[0], who=who or user())
+        taken = Journal(self.store).unlabel(image_ids, round_index=self.position[0], who=who or user())
+        self._go_on_with_the_new(taken)
+        return taken
 
     def exclude(self, image_ids: Sequence[str], reason: str, *, who: str | None = None) -> list[str]:
         """Take images out of use, labels and all; returns those that were in use."""
@@ -144,7 +153,9 @@ class StudyUpkeep(StudyReader):
             record = self.record(image_id)
             if record is not None and not _by_a_person(faults.get(image_id, "")) and (fault := _fault_of(record)):
                 raise StudyError(f"{image_id} cannot be used: {fault}")
-        return Journal(self.store).include(image_ids, round_index=self.position[0], who=who or user())
+        back = Journal(self.store).include(image_ids, round_index=self.position[0], who=who or user())
+        self._go_on_with_the_new(back)
+        return back
 
     def set_aside_damaged(self) -> list[str]:
         """Annotations of which a byte has changed since they were stored count no more; the images that had one."""

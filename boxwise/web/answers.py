@@ -7,10 +7,12 @@ or leases.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from boxwise.annotation.class_change import now_called
 from boxwise.errors import BoxwiseError
 from boxwise.records import Annotation, ImageRecord, Verdict
+from boxwise.study import Study
 from boxwise.web.reasons import Reason
 
 SLIVER = 1.0  # pixels: a box narrower or lower than this is no object
@@ -83,6 +85,22 @@ class Answer:
     verdicts: Sequence[Verdict]
     complete: bool
     seconds: float
+
+
+def in_todays_classes(study: Study, verdicts: Sequence[Verdict], classes: Sequence[str] | None) -> list[Verdict]:
+    """`verdicts` with labels of the study's classes, of a page that knows them as `classes`. Raises RefusedError for one that is gone."""
+    today = study.classes
+    if classes is None or tuple(classes) == today:
+        return list(verdicts)
+    called = now_called(classes, study.class_changes())
+
+    def label_of(label: int) -> int:
+        name = classes[label] if label < len(classes) else str(label)
+        if called.get(name) not in today:
+            raise RefusedError("class_is_gone", name)
+        return today.index(called[name])
+
+    return [one if one.label is None else replace(one, label=label_of(one.label)) for one in verdicts]
 
 
 def check_round(image_id: str, round_index: int, current: int) -> None:

@@ -20,7 +20,7 @@ from boxwise.errors import BoxwiseError
 from boxwise.jsonable import plain
 from boxwise.records import Phase
 from boxwise.results.colors import class_colors
-from boxwise.web.answers import Answer, RefusedError, TakenError, reason_of
+from boxwise.web.answers import Answer, RefusedError, TakenError, in_todays_classes, reason_of
 from boxwise.web.dashboard import Dashboard
 from boxwise.web.help_routes import add_help
 from boxwise.web.members import check_may_open, figures_for, may_open, member_in, reviewing, under_own_name
@@ -176,12 +176,15 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
     @routes.post("/api/next")
     def next_image(body: KeepingBody) -> dict[str, Any]:
         found = queue.next(body.annotator, tab=body.tab, keep=set(body.keep), visit=body.visit)
-        return {"task": _served(found)} if isinstance(found, Task) else {"task": None, "reason": found}
+        if not isinstance(found, Task):
+            return {"task": None, "reason": found}
+        return {"task": _served(found), "classes": queue.study.classes}
 
     @routes.post("/api/open")
     def open_image(body: OpenBody, request: Request) -> Response:
         check_may_open(member_in(request), queue, body.image_id)
-        return JSONResponse({"task": _served(queue.open(body.image_id, body.annotator, tab=body.tab))})
+        task = _served(queue.open(body.image_id, body.annotator, tab=body.tab))
+        return JSONResponse({"task": task, "classes": queue.study.classes})
 
     @routes.post("/api/renew")
     def renew(body: ImagesBody, request: Request) -> dict[str, Any]:
@@ -208,7 +211,7 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
     def answer(body: AnswerBody, request: Request) -> dict[str, Any]:
         if body.image_id not in queue.study.asked(body.round):
             check_may_open(member_in(request), queue, body.image_id)
-        verdicts = [verdict.verdict() for verdict in body.verdicts]
+        verdicts = in_todays_classes(queue.study, [verdict.verdict() for verdict in body.verdicts], body.classes)
         late = queue.answer(Answer(body.key, body.annotator, body.image_id, body.round, verdicts, body.complete, body.seconds))
         return {"late": late, "waiting": _amounts(queue)[1]}
 

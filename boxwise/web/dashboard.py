@@ -164,7 +164,7 @@ def _balance(study: Study, rounds: Sequence[Round], train: Mapping[str, Annotati
     labelled = np.zeros(len(study.classes), np.int64)
     for annotation in train.values():
         labelled += np.bincount(annotation.boxes.labels, minlength=len(labelled))
-    path = _last(study, rounds, lambda files: files.detections)
+    path = _last(study, rounds, Phase.SCORE, lambda files: files.detections)
     found = None if path is None else _detected(path, path.stat().st_mtime_ns, study.config.ask.uncertain, len(labelled))
     return [
         {"name": name, "labelled": int(labelled[row]), "found": None if found is None else found[row]}
@@ -182,7 +182,7 @@ def _detected(path: Path, _modified: int, score: float, class_count: int) -> tup
 
 def _histograms(study: Study, rounds: Sequence[Round]) -> list[dict[str, Any]]:
     """The scores of the last pool pass, and each of their terms."""
-    path = _last(study, rounds, lambda files: files.scores)
+    path = _last(study, rounds, Phase.SCORE, lambda files: files.scores)
     if path is None:
         return []
     return list(_binned(path, path.stat().st_mtime_ns))
@@ -246,7 +246,7 @@ def _suspects(
 
 def _on_val(study: Study, rounds: Sequence[Round]) -> dict[str, Boxes]:
     """The last evaluated model's detections on val."""
-    path = _last(study, rounds, lambda files: files.val_detections)
+    path = _last(study, rounds, Phase.EVALUATE, lambda files: files.val_detections)
     return {} if path is None else _detections(path, path.stat().st_mtime_ns, None)
 
 
@@ -267,7 +267,7 @@ def _before_labels(study: Study, rounds: Sequence[Round]) -> dict[str, Boxes]:
     found: dict[str, Boxes] = {}
     for before, one in pairwise(rounds):
         path = study.files(before.round).detections
-        if path.is_file() and _knows_something(before):
+        if path.is_file() and _knows_something(before) and study.is_of_todays_classes(before.round, Phase.SCORE):
             asked = frozenset(item.image_id for item in one.items if item.split is Split.TRAIN)
             found |= _detections(path, path.stat().st_mtime_ns, asked)
     return found
@@ -280,7 +280,7 @@ def _detections(path: Path, _modified: int, only: frozenset[str] | None) -> dict
     return {image_id: Boxes(boxes.xyxy, boxes.labels, boxes.scores) for image_id, boxes in found}
 
 
-def _last(study: Study, rounds: Sequence[Round], name: Callable[[RoundFolder], Path]) -> Path | None:
-    """The file of that name of the last round that left one."""
-    paths = (name(study.files(one.round)) for one in reversed(rounds))
+def _last(study: Study, rounds: Sequence[Round], step: Phase, name: Callable[[RoundFolder], Path]) -> Path | None:
+    """The file of that name that `step` left in the last round that has one, of today's classes."""
+    paths = (name(study.files(one.round)) for one in reversed(rounds) if study.is_of_todays_classes(one.round, step))
     return next((path for path in paths if path.is_file()), None)

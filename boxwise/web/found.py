@@ -11,6 +11,7 @@ from typing import Any
 
 from boxwise.artifacts.detections_file import read_detections, row_groups
 from boxwise.boxes import Boxes
+from boxwise.records import Phase
 from boxwise.study import Study
 
 
@@ -18,8 +19,10 @@ def found_on(study: Study, image_id: str) -> list[dict[str, Any]]:
     """xyxy, label and score of each detection on the image by the newest model that looked at it; none before the first pass."""
     for round_index in range(study.position[0], -1, -1):
         files = study.files(round_index)
-        for path in (files.detections, files.val_detections):
-            if path.is_file() and (group := _groups(path, path.stat().st_mtime_ns).get(image_id)) is not None:
+        for path, step in ((files.detections, Phase.SCORE), (files.val_detections, Phase.EVALUATE)):
+            if not path.is_file() or not study.is_of_todays_classes(round_index, step):
+                continue
+            if (group := _groups(path, path.stat().st_mtime_ns).get(image_id)) is not None:
                 ((_, boxes),) = read_detections(path, only=[image_id], groups=[group])
                 return _plain(boxes)
     return []

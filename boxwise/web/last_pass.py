@@ -19,6 +19,7 @@ from boxwise.artifacts.round_folder import RoundFolder
 from boxwise.artifacts.scored_pool import read_pool_embeddings, read_score_column
 from boxwise.errors import StudyError
 from boxwise.evaluation.projection import Plane, principal_plane
+from boxwise.records import Phase
 from boxwise.store import ScoredImage, labels_text
 from boxwise.study import Study
 
@@ -44,7 +45,8 @@ def last_pass(study: Study) -> LastPass | None:
     """Of the last round that left one."""
     for number in range(study.position[0], -1, -1):
         files = study.files(number)
-        if files.scores.is_file() and files.embeddings.is_file() and files.detections.is_file():
+        there = all(path.is_file() for path in (files.scores, files.embeddings, files.detections))
+        if there and study.is_of_todays_classes(number, Phase.SCORE):
             return LastPass(number, files, study.config.ask.uncertain)
     return None
 

@@ -28,7 +28,8 @@ def budget(study: Study, rounds: Sequence[Round], labour: Mapping[str, Any]) -> 
     per_hour: what an hour of labelling costs; None: not given.
     """
     unit, plan = _unit(study), study.config.budget
-    done, spent, planned, each = labour[unit], labour["seconds"], _planned(study, rounds), seconds_each(rounds, unit)
+    done, spent, each = labour[unit], labour["seconds"], seconds_each(rounds, unit)
+    planned = _planned(study, rounds, labour["images"])
     if plan.total is not None:
         done, planned = (_in_unit(study, amount) for amount in (study.spent(), plan.total))
     ahead = None if planned is None or each is None else spent + max(0.0, planned - done) * each
@@ -84,13 +85,18 @@ def seconds_each(rounds: Sequence[Round], unit: str) -> float | None:
     return None
 
 
-def _planned(study: Study, rounds: Sequence[Round]) -> float | None:
-    """All rounds' worth in the budget's unit, as far as the pool goes; round 0 counts images, so elsewhere what it took."""
+def _planned(study: Study, rounds: Sequence[Round], labelled: int) -> float | None:
+    """All rounds' worth in the budget's unit, as far as the pool goes: what round 0 took, and the rounds after it.
+
+    Before it has its labels, images alone are counted: `budget.initial`, or those that are labelled where the data came with more.
+    """
     plan, images = study.config.budget, study.image_count(Split.TRAIN)
+    begun = bool(rounds) and rounds[0].done(Phase.ANNOTATE)
     if plan.unit == "images":
-        first = resolve(plan.initial, images, "budget.initial")
+        initial = max(resolve(plan.initial, images, "budget.initial"), labelled)
+        first = number(rounds[0].annotate.images) if begun else initial
         return float(min(images, first + plan.rounds * resolve(plan.per_round, images, "budget.per_round")))
-    if isinstance(plan.per_round, str) or not rounds or not rounds[0].done(Phase.ANNOTATE):
+    if isinstance(plan.per_round, str) or not begun:
         return None
     return number(getattr(rounds[0].annotate, _unit(study))) + plan.rounds * _in_unit(study, plan.per_round)
 

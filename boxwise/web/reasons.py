@@ -17,6 +17,7 @@ REASONS = {
     "box_order": "{0}: box {1}, expected finite x1 < x2 and y1 < y2.",
     "box_outside": "{0}: box {1} reaches out of the image, expected it within {2} x {3}.",
     "box_sliver": "{0}: box {1}, expected sides of {2} pixel or more.",
+    "class_is_gone": "the classes of the study have changed, and {0} is none of them now. Load the page anew, and hand the image in again.",
     "key_of_another": "{0}: key {1} is the key of another answer.",
     "not_taken_back": "{0}: the answer cannot be taken back any more. Open the image again to correct it.",
     # who may do what

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from boxwise.records import Action, Verdict
 
 _MOST_VERDICTS = 5000
+_MOST_CLASSES = 10_000
 
 
 def _storable(document: dict[str, Any]) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def _storable(document: dict[str, Any]) -> dict[str, Any]:
 _PRINTED = r"^[^\x00-\x1f\x7f]*$"  # no control characters: databases refuse some of them
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=_PRINTED)]
 ImageId = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
+ClassName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=_PRINTED)]
 Key = Annotated[str, StringConstraints(min_length=8, max_length=100, pattern=_PRINTED)]
 Word = Annotated[str, StringConstraints(max_length=100, pattern=_PRINTED)]
@@ -95,5 +97,6 @@ class AnswerBody(OpenBody):
     key: Key
     round: Number
     verdicts: list[VerdictBody] = Field(max_length=_MOST_VERDICTS)
+    classes: list[ClassName] | None = Field(None, max_length=_MOST_CLASSES)  # that the verdicts' labels are of; null: the study's of now
     complete: bool
     seconds: Seconds

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from answering import TOKEN, answering
 
+from boxwise.annotation.class_change import class_change
 from boxwise.cvat.client import Client, CvatError
 from boxwise.cvat.sync import MEMORY, pull, push
 from boxwise.errors import BoxwiseError
-from boxwise.records import Action, Split
+from boxwise.records import Action, Phase, Query, QueryItem, Split
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "labelstudio"))
 from labelstudio_scenario import CLASSES, FIRST, PROPOSED, SIZES, made_study, second_round
@@ -127,3 +128,116 @@ def test_sizes_there_must_be_those_of_the_study(study, server, client):
     server[1].person("round 00", 0, [])
     pulled = pull(study, client)
     assert pulled.taken == 2 and f"Expected {SIZES[2][0]} x {SIZES[2][1]}" in pulled.findings[0]
+
+
+ANEW = ("b/ü 1.png", "d.png")  # of the four images of round 1 the last alone is among them
+DRAWN = [(CLASSES[0], [1, 2, 30, 40])]
+
+
+def asked_anew(study, **change):
+    """The classes change, which withdraws the question of round 1; training again would leave this one behind."""
+    study.change_classes(class_change(study.classes, **change))
+    for phase in (Phase.TRAIN, Phase.EVALUATE, Phase.SCORE):
+        study.store.commit(0, phase, {}, then=(1, Phase.SELECT))
+    study.files(1).proposals.unlink()
+    query = Query(1, tuple(QueryItem(name, 0.0) for name in ANEW))
+    study.store.commit(1, Phase.SELECT, {}, then=(1, Phase.ANNOTATE), query=query)
+
+
+def labelled(study):
+    """Image → the boxes of its labels."""
+    return {image_id: annotation.boxes.xyxy.tolist() for image_id, annotation in study.annotations(Split.TRAIN).items()}
+
+
+def test_a_question_asked_anew_gets_a_task_of_its_own_and_no_box_of_another_image(study, server, client):
+    cvat = server[1]
+    second_round(study)
+    first = push(study, client)
+    asked_anew(study, add=["fish"])
+    cvat.breaks_at = "PUT annotations"
+    with pytest.raises(CvatError):
+        push(study, client)
+    cvat.breaks_at = ""
+    made = push(study, client)
+    assert (made.round, made.made, made.there) == (1, 2, 0) and made.url != first.url
+    assert len(made.findings) == 1 and made.findings[0].startswith(f"{first.url}: the question of this task was withdrawn")
+    assert [task["name"] for task in cvat.tasks.values()] == [
+        "boxwise: pets, round 01 (01234567)",
+        "boxwise: pets, round 01, asked anew (01234567)",
+    ]
+    again = push(study, client)
+    assert (again.url, again.made, again.there, again.findings) == (made.url, 0, 2, ()) and pull(study, client).unfinished == 2
+    cvat.person("round 01 (", 0, DRAWN)
+    pulled = pull(study, client)
+    assert (pulled.taken, pulled.waiting, pulled.unfinished) == (0, 2, 1) and labelled(study) == {}
+    assert [finding.split(" ")[0] for finding in pulled.findings] == ["d.png", "e.png", "f.png", "g.png"]
+    assert "has no class fish to label with" in pulled.findings[0] and "round 1 does not ask about it any more" in pulled.findings[1]
+    cvat.person("asked anew", 0, DRAWN)
+    cvat.person("asked anew", 1, [("fish", [3, 3, 33, 33])])
+    pulled = pull(study, client)
+    assert (pulled.taken, pulled.waiting, pulled.unfinished) == (2, 0, 0)
+    assert labelled(study) == {"b/ü 1.png": [[1, 2, 30, 40]], "d.png": [[3, 3, 33, 33]]}
+
+
+def test_of_a_withdrawn_task_the_images_count_that_are_asked_about_again_until_the_new_task_has_them(study, server, client):
+    cvat = server[1]
+    second_round(study)
+    push(study, client)
+    asked_anew(study, remove=[CLASSES[2]])
+    cvat.person("round 01 (", 0, DRAWN)
+    pulled = pull(study, client)  # before the new task is made
+    assert (pulled.taken, len(pulled.findings), pulled.waiting) == (1, 3, 1) and labelled(study) == {"d.png": [[1, 2, 30, 40]]}
+    assert push(study, client).made == 1
+    cvat.person("asked anew", 0, [])
+    assert (pull(study, client).taken, pull(study, client).known) == (1, 2)
+
+
+def test_what_the_new_task_says_of_an_image_counts_more_than_the_withdrawn_one(study, server, client):
+    cvat = server[1]
+    second_round(study)
+    push(study, client)
+    asked_anew(study, remove=[CLASSES[2]])
+    push(study, client)
+    cvat.person("asked anew", 1, [(CLASSES[1], [3, 3, 33, 33])])
+    assert pull(study, client).taken == 2
+    cvat.person("round 01 (", 0, DRAWN)
+    assert pull(study, client).taken == 0 and labelled(study)["d.png"] == [[3, 3, 33, 33]]
+
+
+def as_earlier_versions_kept_it(study):
+    """Of each round the number of its task alone."""
+    memory = study.recall(MEMORY)
+    study.remember(MEMORY, memory | {"tasks": {name: tasks[-1]["task"] for name, tasks in memory["tasks"].items()}})
+
+
+def test_a_task_of_an_earlier_version_is_known_and_pulled(study, server, client):
+    made = push(study, client)
+    as_earlier_versions_kept_it(study)
+    again = push(study, client)
+    assert (again.url, again.made, again.there) == (made.url, 0, 3)
+    server[1].person("round 00", 0, DRAWN)
+    assert (pull(study, client).taken, pull(study, client).known) == (3, 3)
+    assert labelled(study)["c.tif"] == [[1, 2, 30, 40]]
+
+
+def test_of_a_task_of_an_earlier_version_nothing_is_taken_for_another_image(study, server, client):
+    second_round(study)
+    push(study, client)
+    as_earlier_versions_kept_it(study)
+    asked_anew(study, remove=[CLASSES[2]])
+    server[1].person("round 01", 0, DRAWN)
+    pulled = pull(study, client)
+    assert (pulled.taken, labelled(study)) == (0, {}) and "000001_e.png (CVAT task" in pulled.findings[1]
+    assert push(study, client).made == 2 and len(study.recall(MEMORY)["tasks"]["1"]) == 2
+
+
+def test_a_class_that_a_task_lacks_is_added_there_before_its_answers_count(study, server, client):
+    push(study, client)
+    study.change_classes(class_change(study.classes, add=["fish"]))
+    (said,) = push(study, client).findings
+    assert "has no class fish. Add it to the labels" in said
+    server[1].person("round 00", 0, DRAWN)
+    assert (pull(study, client).taken, labelled(study)) == (0, {})
+    (task,) = server[1].tasks.values()
+    task["labels"]["fish"] = server[1].number()
+    assert (push(study, client).findings, pull(study, client).taken) == ((), 3)

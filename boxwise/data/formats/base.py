@@ -14,7 +14,7 @@ from typing import Protocol
 from unicodedata import category
 
 from boxwise.boxes import Boxes
-from boxwise.data.addresses import Address
+from boxwise.data.addresses import Address, Images
 from boxwise.records import ImageRecord
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
@@ -126,7 +126,7 @@ class Reader(Protocol):
     def read(
         self,
         labels: Path,
-        images: Address | None = None,
+        images: Images | None = None,
         *,
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,
@@ -134,7 +134,7 @@ class Reader(Protocol):
         coordinates: Coordinates = UPRIGHT,
         progress: Progress | None = None,
     ) -> Dataset:
-        """Read a folder or file of labels. `images` overrides where the images lie.
+        """Read a folder or file of labels. `images` overrides where the images lie: their folder, or image id → address.
 
         classes: the known class names in order; None: taken from the data. missing_is_empty: for formats with one label file an
         image, whether an image without one has no objects (YOLO's convention) or is unlabelled (what a growing study needs). VOC

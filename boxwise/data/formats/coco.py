@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from boxwise.boxes import Boxes
-from boxwise.data.addresses import Address
+from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.coco_parser import Parsed, Parser
@@ -27,6 +27,7 @@ from boxwise.data.formats.layout import (
     image_folder,
     is_file,
     place_images,
+    spelled_out,
     split_named,
 )
 from boxwise.data.formats.listing import Listed, check_images, matched_by_name, not_read, unlisted
@@ -49,7 +50,7 @@ class Coco:
     def read(
         self,
         labels: Path,
-        images: Address | None = None,
+        images: Images | None = None,
         *,
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,
@@ -116,12 +117,13 @@ def _chosen(found: list[Path]) -> list[Path]:
 
 
 def _file_order(path: Path) -> tuple[bool, int, str]:
-    split = split_named(path.stem) or split_named(path.parent.name)
+    split = split_named(path.stem) or split_named(spelled_out(path.parent).name)
     return split is None, STRICTNESS[split], path.name
 
 
 def _image_folder(folder: Path) -> Path:
-    parent = folder.parent if folder.name == "annotations" or is_file(folder / "_annotations.coco.json") else folder
+    called = spelled_out(folder)
+    parent = called.parent if called.name == "annotations" or is_file(folder / "_annotations.coco.json") else folder
     return image_folder((folder / "images", parent / "images", parent))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from boxwise.data.formats.base import Finding, FindingKind
-from boxwise.data.formats.layout import ImageIndex, bytes_of, split_named, strict_float
+from boxwise.data.formats.layout import ImageIndex, bytes_of, spelled_out, split_named, strict_float, whole
 from boxwise.data.formats.listing import Listed
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_runs, runs_of_text
@@ -44,6 +44,8 @@ class Parser:
         self.index = index
         self.missing_is_empty = missing_is_empty
         self.result = Parsed()
+        self._split = split_named(path.stem) or split_named(spelled_out(path.parent).name)
+        self._folders = [f"{whole(folder).as_posix()}/" for folder in index.folders]
 
     def parse(self) -> Parsed:
         content = self._load()
@@ -126,15 +128,14 @@ class Parser:
             self._fault(f"images[{row}] is {_shown(entry)}. Expected an id and a file_name.")
             return None
         name = self._below_folder(file_name.replace("\\", "/").removeprefix("./"))
-        split = split_named(self.path.stem) or split_named(self.path.parent.name)
         outside = PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or bool(Path(name).drive) or "\0" in name
-        image_id = (None if outside else self.index.ending_in(name, split)) or self._by_name(file_name)
+        image_id = (None if outside else self.index.ending_in(name, self._split)) or self._by_name(file_name)
         if image_id is None and outside:
             message = f"images[{row}] has file_name {file_name!r}. Expected a path inside {self.index}."
             self._fault(message, image_id=name, out=True)
             return None
         stated = self._size(entry, row)
-        return Listed(image_id or name, self.index.path(image_id or name), split, number, stated, self.path)
+        return Listed(image_id or name, self.index.path(image_id or name), self._split, number, stated, self.path)
 
     def _by_name(self, file_name: str) -> str | None:
         """The image that the name alone says, unless another entry names it by its path."""
@@ -154,8 +155,7 @@ class Parser:
 
     def _below_folder(self, name: str) -> str:
         """A whole path into the image folder, as the path below it."""
-        folder = f"{self.index.folder.absolute().as_posix()}/"
-        return name.removeprefix(folder)
+        return next((name.removeprefix(folder) for folder in self._folders if name.startswith(folder)), name)
 
     def _repeated(self, message: str, *images: Listed) -> None:
         for image_id in dict.fromkeys(image.image_id for image in images):

@@ -18,7 +18,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 
 from boxwise.boxes import Boxes
-from boxwise.data.addresses import Address
+from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.cvat_shapes import corners_of, frames_of, has_no_extent, is_area
@@ -61,7 +61,7 @@ class Cvat:
     def read(
         self,
         labels: Path,
-        images: Address | None = None,
+        images: Images | None = None,
         *,
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 
-from boxwise.data.addresses import Address
+from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import JSON, ImageIndex, bytes_of, existing, image_folder, is_file
@@ -42,7 +42,7 @@ class LabelStudio:
     def read(
         self,
         labels: Path,
-        images: Address | None = None,
+        images: Images | None = None,
         *,
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,

@@ -5,6 +5,7 @@ Returns image ids: paths below the image folder in POSIX form. Knows nothing of 
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections import defaultdict
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from boxwise.data import image_store
-from boxwise.data.addresses import IMAGE_SUFFIXES, Address, address_in, is_local
+from boxwise.data.addresses import IMAGE_SUFFIXES, Address, Images, address_in, is_local
 from boxwise.data.formats.base import Dataset, is_unspeakable, printable
 from boxwise.data.image_store import below
 from boxwise.errors import BoxwiseError
@@ -63,6 +64,16 @@ def image_folder(candidates: Iterable[Path]) -> Path:
 
 def _has_images(folder: Path) -> bool:
     return any(path.suffix.lower() in IMAGE_SUFFIXES for path in walk(folder))
+
+
+def whole(path: Path) -> Path:
+    """The path from the root on, `.` and `..` resolved in words alone: links stay."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def spelled_out(path: Path) -> Path:
+    """`path`, or all of it where `.` or `..` leaves out what it is called and where it lies."""
+    return whole(path) if path.name in ("", "..") else path
 
 
 def existing(path: Path, kind: str) -> Path:
@@ -209,14 +220,19 @@ def _is_copy(source: Path, destination: Path) -> bool:
 
 
 class ImageIndex:
-    """The images below one folder, to be found by id, by stem or by the end of their path.
+    """The images below one folder, or those given with their addresses, to be found by id, by stem or by the end of their path.
 
-    paths: image id → address. folder: to compare paths with; nothing of a remote store is opened by it.
+    paths: image id → address. folders: that one folder, or none, to compare paths with; nothing of a remote store is opened by it.
     """
 
-    def __init__(self, folder: Address) -> None:
-        self._address, self.folder = folder, Path(folder)
-        self.paths = below(folder) if not is_local(folder) or is_folder(self.folder) else {}
+    def __init__(self, images: Images) -> None:
+        self._address: Address | None = None
+        self.folders: tuple[Path, ...] = ()
+        if isinstance(images, Mapping):
+            self.paths = dict(images)
+        else:
+            self._address, self.folders = images, (Path(images),)
+            self.paths = below(images) if not is_local(images) or is_folder(Path(images)) else {}
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         self._by_last_stem: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
@@ -226,11 +242,11 @@ class ImageIndex:
             self._by_name[PurePosixPath(image_id).name].append(image_id)
 
     def __str__(self) -> str:
-        return str(self._address)
+        return "the images' folders" if self._address is None else str(self._address)
 
     def path(self, image_id: str) -> str:
         """Where the image lies, or would lie."""
-        return self.paths.get(image_id) or address_in(self._address, image_id)
+        return self.paths.get(image_id) or (image_id if self._address is None else address_in(self._address, image_id))
 
     def with_stem(self, stem: str, file_name: str = "") -> str | None:
         """The image called `stem` apart from its suffix; of several the one that `file_name` names."""
@@ -260,8 +276,8 @@ class ImageIndex:
     def _exact(self, name: str) -> str | None:
         if name in self.paths:
             return name
-        parts, here = PurePosixPath(name).parts, self.folder.absolute().parts
-        rests = ("/".join(parts[count:]) for count in range(1, len(parts)) if parts[:count] == here[-count:])
+        parts, places = PurePosixPath(name).parts, [whole(folder).parts for folder in self.folders]
+        rests = ("/".join(parts[count:]) for here in places for count in range(1, len(parts)) if parts[:count] == here[-count:])
         return next((rest for rest in rests if rest in self.paths), None)
 
     def _only(self, tail: str, split: Split | None) -> str | None:

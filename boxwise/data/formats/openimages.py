@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from boxwise.data.addresses import Address
+from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import STRICTNESS, ImageIndex, bytes_of, existing, files_below, image_folder, split_named
@@ -36,7 +36,7 @@ class OpenImages:
     def read(
         self,
         labels: Path,
-        images: Address | None = None,
+        images: Images | None = None,
         *,
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from boxwise.data.addresses import Address
+from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, image_folder, strict_float
@@ -38,7 +38,7 @@ class PlainTexts:
     def read(
         self,
         labels: Path,
-        images: Address | None = None,
+        images: Images | None = None,
         *,
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
-from boxwise.data.addresses import Address
+from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import (
@@ -31,6 +31,7 @@ from boxwise.data.formats.layout import (
     listed_names,
     place_images,
     shared_stems,
+    spelled_out,
     split_named,
     stem_of,
     text_of,
@@ -60,7 +61,7 @@ class Voc:
     def read(
         self,
         labels: Path,
-        images: Address | None = None,
+        images: Images | None = None,
         *,
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,
@@ -111,12 +112,13 @@ class _Folders:
 
     root: Path
     annotations: Path
-    images: Address
+    images: Images
     sets: Path
 
     @staticmethod
-    def of(labels: Path, images: Address | None) -> _Folders:
-        root = labels.parent if labels.name == "Annotations" else labels
+    def of(labels: Path, images: Images | None) -> _Folders:
+        called = spelled_out(labels)
+        root = called.parent if called.name == "Annotations" else labels
         annotations = first_folder((root / "Annotations", root / "annotations", labels))
         beside = (root / "JPEGImages", root / "images", annotations)
         return _Folders(root, annotations, images or image_folder(beside), root / "ImageSets" / "Main")

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from boxwise.boxes import Boxes
-from boxwise.data.addresses import Address
+from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import check_names, existing, place_images, shared_stems, write_texts
@@ -39,7 +39,7 @@ class Yolo:
     def read(
         self,
         labels: Path,
-        images: Address | None = None,
+        images: Images | None = None,
         *,
         classes: tuple[str, ...] | None = None,
         missing_is_empty: bool = True,

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from boxwise.data.addresses import Address
+from boxwise.data.addresses import Images
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.layout import (
     STRICTNESS,
@@ -30,6 +30,7 @@ from boxwise.data.formats.layout import (
     listed_names,
     text_of,
     unhashed,
+    whole,
 )
 from boxwise.data.formats.listing import torn
 from boxwise.data.formats.yolo_lines import MOST_CLASSES, parse
@@ -97,7 +98,7 @@ def _yaml_sheet(path: Path) -> Sheet:
         raise ValueError(f"a {type(content).__name__}")
     said = content.get("path")
     base = path.parent / said.replace("\\", "/") if isinstance(said, str) else path.parent
-    followed = is_folder(base) and base != base.parent  # the root of a disk is no data set
+    followed = is_folder(base) and whole(base) != whole(base).parent  # the root of a disk is no data set
     notes = () if followed else (f"{path}: its path {_brief.repr(said)} is no folder here; paths are taken from {path.parent}.",)
     entries = {split: _texts(content[key], key) for key, split in _SPLIT_KEYS.items() if content.get(key)}
     names = _names(content.get("names")) or _listed(path.parent)
@@ -161,11 +162,12 @@ def _keypoints(shape: Any) -> int:
     return int(shape[0]) * int(shape[1])
 
 
-def locate(sheet: Sheet, images: Address | None) -> tuple[ImageIndex, Folders]:
+def locate(sheet: Sheet, images: Images | None) -> tuple[ImageIndex, Folders]:
     """Images in images/ below the base, or where labels/ has images/ as its twin, or in the base itself."""
-    base = sheet.base
-    twin = Path(swapped(PurePosixPath(base.absolute().as_posix()), "labels", "images"))
-    folder = images or image_folder((base / "images", *([twin] if is_folder(twin) else []), base))
+    base, here = sheet.base, whole(sheet.base)
+    twin = Path(swapped(PurePosixPath(here.as_posix()), "labels", "images"))
+    twins = [twin] if twin != here and is_folder(twin) else []  # else the base itself, which would be read under two names
+    folder = images or image_folder((base / "images", *twins, base))
     return ImageIndex(folder), Folders(base, first_folder((base / "labels", base)))
 
 
@@ -181,20 +183,22 @@ def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Fin
     """Image id → its label file. A file of two images stays with the first; one without an image becomes a finding."""
     texts = _texts_below(sheet, index, folders)
     files = {name: paths[0] for name, paths in texts.items()}
+    places = _places(files)
     owner: dict[str, Path] = {}
     taken: dict[Path, str] = {}
     for image_id in index.paths:
         path = next((path for path in _candidates(image_id, folders, index) if path in files), None)
         if path is None:
             continue
-        if path in taken:
-            message = f"{files[path]}: expected labels of one image, found {taken[path]} and {image_id}."
+        if places[path] in taken:
+            message = f"{files[path]}: expected labels of one image, found {taken[places[path]]} and {image_id}."
             findings.append(Finding(FindingKind.DUPLICATE_ID, files[path], message, image_id, quarantined=True))
         else:
-            owner[image_id], taken[path] = files[path], image_id
+            owner[image_id], taken[places[path]] = files[path], image_id
             findings += [torn(other, image_id, files[path]) for other in texts[path][1:]]
-    strays = _by_name(set(files) - set(taken), index, owner)
-    for path in sorted(set(files) - set(taken)):
+    left = {places[path]: path for path in reversed(files) if places[path] not in taken}.values()
+    strays = _by_name(left, index, owner)
+    for path in sorted(left):
         only = _without_prefix(path, index, folders) or strays.get(path)
         if only is not None and only not in owner:
             owner[only] = files[path]
@@ -206,18 +210,24 @@ def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Fin
 def _texts_below(sheet: Sheet, index: ImageIndex, folders: Folders) -> dict[Path, list[Path]]:
     """Path with .txt in small letters → the text files so called, of all that may hold labels: no list that the sheet names is one."""
     roots = [folders.labels]
-    if index.folder == folders.base or not is_folder(folders.base / "labels"):
-        roots = [folders.labels, folders.base, *([index.folder] if is_folder(index.folder) else [])]
-    lists = {sheet.base / entry for entries in sheet.entries.values() for entry in entries}
+    if whole(folders.base) in map(whole, index.folders) or not is_folder(folders.base / "labels"):
+        roots = [folders.labels, folders.base, *filter(is_folder, index.folders)]
+    lists = {whole(sheet.base / entry) for entries in sheet.entries.values() for entry in entries}
     texts: dict[Path, list[Path]] = {}
-    for path in dict.fromkeys(path for root in roots for path in files_below(root, ".txt") if path not in lists):
+    for path in dict.fromkeys(path for root in roots for path in files_below(root, ".txt") if whole(path) not in lists):
         texts.setdefault(path.with_suffix(".txt"), []).append(path)
     return texts
 
 
+def _places(paths: Iterable[Path]) -> dict[Path, Path]:
+    """Path → where it lies, links of its folders followed: a text that is found by a relative path and by a whole one is one text."""
+    real = {folder: Path(os.path.realpath(folder)) for folder in {path.parent for path in paths}}
+    return {path: real[path.parent] / path.name for path in paths}
+
+
 def _without_prefix(path: Path, index: ImageIndex, folders: Folders) -> str | None:
     """The image of a label file to whose name Label Studio has put a prefix."""
-    plain = unhashed(path.relative_to(folders.labels if path.is_relative_to(folders.labels) else folders.base).with_suffix("").as_posix())
+    plain = unhashed(_called(path, index, folders))
     return None if plain is None else index.with_stem(plain)
 
 
@@ -232,10 +242,14 @@ def _by_name(files: Iterable[Path], index: ImageIndex, owner: Mapping[str, Path]
 
 
 def _ownerless(path: Path, folders: Folders, index: ImageIndex) -> Finding:
-    root = folders.base if path.is_relative_to(folders.base) else index.folder
     message = f"{path}: expected an image {path.stem}.* in {index}, found none."
-    image_id = path.relative_to(root).with_suffix("").as_posix()
-    return Finding(FindingKind.MISSING_IMAGE, path, message, image_id, quarantined=True)
+    return Finding(FindingKind.MISSING_IMAGE, path, message, _called(path, index, folders), quarantined=True)
+
+
+def _called(path: Path, index: ImageIndex, folders: Folders) -> str:
+    """What a text is called in the innermost of the folders that hold it, without its suffix."""
+    roots = [root for root in (folders.labels, folders.base, *index.folders) if path.is_relative_to(root)]
+    return path.relative_to(max(roots, key=lambda root: len(root.parts))).with_suffix("").as_posix()
 
 
 def _candidates(image_id: str, folders: Folders, index: ImageIndex) -> Iterable[Path]:
@@ -243,7 +257,8 @@ def _candidates(image_id: str, folders: Folders, index: ImageIndex) -> Iterable[
         for root in (folders.labels, folders.base):
             yield root / f"{name}.txt"
             yield root / name.with_suffix(".txt")
-    yield index.folder / PurePosixPath(image_id).with_suffix(".txt")
+    for folder in index.folders:
+        yield folder / PurePosixPath(image_id).with_suffix(".txt")
 
 
 def splits_of(sheet: Sheet, index: ImageIndex, findings: list[Finding]) -> dict[str, Split]:
@@ -279,7 +294,7 @@ def _members(sheet: Sheet, entry: str, index: ImageIndex, findings: list[Finding
     path = next((p for p in choices if is_file(p) or is_folder(p)), choices[0])
     if path.suffix == ".txt" and is_file(path):
         return _listed_members(path, index, findings)
-    above = Path(os.path.normpath(index.folder.absolute())).is_relative_to(os.path.normpath(path.absolute()))
+    above = any(whole(folder).is_relative_to(whole(path)) for folder in index.folders)
     prefix = "." if above else _image_id(path, sheet.base, index)
     members = list(index.paths) if prefix == "." else [image_id for image_id in index.paths if image_id.startswith(f"{prefix}/")]
     if not members:
@@ -303,8 +318,8 @@ def _listed_members(path: Path, index: ImageIndex, findings: list[Finding]) -> l
 
 def _image_id(path: Path, base: Path, index: ImageIndex) -> str:
     """What `path` is called below the image folder, or below images/ of a tree that lies elsewhere by now."""
-    plain = Path(os.path.normpath(path.absolute()))
-    roots = [Path(os.path.normpath(root.absolute())) for root in (index.folder, base / "images")]
+    plain = whole(path)
+    roots = [whole(root) for root in (*index.folders, base / "images")]
     inside = [plain.relative_to(root).as_posix() for root in roots if plain.is_relative_to(root)]
     parts = path.as_posix().split("/")
     below = ["/".join(parts[len(parts) - parts[::-1].index("images") :])] if "images" in parts else []

@@ -10,6 +10,7 @@ export const REASONS = {
   "box_order": ["{0}: Box {1}, erwartet endliche Zahlen mit x1 < x2 und y1 < y2.", "{0}:框 {1},应为有限数值且 x1 < x2、y1 < y2。", "{0}: caja {1}; se esperaban números finitos con x1 < x2 e y1 < y2."],
   "box_outside": ["{0}: Box {1} ragt aus dem Bild, erwartet innerhalb von {2} x {3}.", "{0}:框 {1} 超出图片,应在 {2} x {3} 之内。", "{0}: la caja {1} sale de la imagen; se esperaba dentro de {2} x {3}."],
   "box_sliver": ["{0}: Box {1}, erwartet Seiten von mindestens {2} Pixel.", "{0}:框 {1},边长应不小于 {2} 像素。", "{0}: caja {1}; se esperaban lados de {2} píxel o más."],
+  "class_is_gone": ["Die Klassen der Studie wurden geändert, und {0} ist keine mehr davon. Die Seite neu laden und das Bild noch einmal abgeben.", "研究的类别已更改,{0} 已不再是其中之一。请重新加载页面并再次提交图片。", "Las clases del estudio han cambiado y {0} ya no es una de ellas. Vuelva a cargar la página y entregue la imagen otra vez."],
   "key_of_another": ["{0}: Der Schlüssel {1} gehört zu einer anderen Antwort.", "{0}:键 {1} 属于另一个回答。", "{0}: la clave {1} es de otra respuesta."],
   "not_taken_back": ["{0}: Die Antwort lässt sich nicht mehr zurücknehmen. Das Bild noch einmal öffnen, um sie zu berichtigen.", "{0}:该回答已无法撤回。请重新打开图片进行更正。", "{0}: la respuesta ya no se puede retirar. Abra la imagen de nuevo para corregirla."],
   // who may do what

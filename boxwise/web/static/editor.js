@@ -247,7 +247,8 @@ export class Editor {
     if (!this.current.seen) return this.#tooSoon();
     const { task, model, clock } = this.current, seconds = Math.round(clock.seconds(now()) * 1000) / 1000;
     const body = { ...this.#whose(task), verdicts: model.verdicts(), complete: task.whole, seconds }, key = uuid();
-    this.#finish("answer", "/api/answers", key, { key, ...body });
+    const classes = this.study.classes.map(({ name }) => name);
+    this.#finish("answer", "/api/answers", key, { key, classes, ...body });
     this.page.done(task, seconds, { empty: model.boxes.every((box) => box.answer === "delete") });
     return this.advance();
   }

@@ -321,7 +321,7 @@ async function main() {
     rough: (xyxy) => wand.rough(xyxy),
     hint: (words) => page.hint(words),
   });
-  const queue = new Queue({ annotator, tab }, () => editor.holding());
+  const queue = new Queue({ annotator, tab }, () => editor.holding(), study.classes.map(({ name }) => name));
   editor = new Editor({ study, annotator, tab, journal, outbox, queue, view, gestures, page });
   const doubts = new Doubts(editor), scores = new Scores(editor), wand = new Wand(editor);
   editor.helpers = [doubts, scores, wand, new Looking(view)];

@@ -20,9 +20,11 @@ export class Queue {
   /**
    * @param {{annotator: string, tab: string}} who
    * @param {() => string[]} holding images that must not be handed out again: the one shown, and those whose answers are on their way
+   * @param {string[]} classes the names that the page shows; where the study has others by now, the page is loaded anew
    */
-  constructor(who, holding) {
+  constructor(who, holding, classes) {
     this.who = who;
+    this.classes = classes;
     this.holding = holding;
   }
 
@@ -49,7 +51,8 @@ export class Queue {
   async open(imageId) {
     const held = this.#ahead.findIndex(({ task }) => task.image_id === imageId);
     if (held >= 0) return this.#ahead.splice(held, 1)[0];
-    const { task } = await post("/api/open", { ...this.who, image_id: imageId });
+    const { task, classes } = await post("/api/open", { ...this.who, image_id: imageId });
+    await this.#reloadUnless(classes);
     return prepared(task);
   }
 
@@ -106,10 +109,18 @@ export class Queue {
     return asking;
   }
 
+  /** Classes are changed while nobody has an image in hand, so nothing is lost by it; it comes back only where they are the page's. */
+  #reloadUnless(classes) {
+    if (classes.join("\n") === this.classes.join("\n")) return null;
+    location.reload();
+    return new Promise(() => {});
+  }
+
   async #fetch() {
     const era = this.#era;
-    const { task, reason } = await post("/api/next", { ...this.who, visit: this.#visit, keep: named([...this.holding(), ...this.#ids()]) });
+    const { task, reason, classes } = await post("/api/next", { ...this.who, visit: this.#visit, keep: named([...this.holding(), ...this.#ids()]) });
     if (!task) return reason ?? "answered";
+    await this.#reloadUnless(classes);
     const next = await prepared(task);
     if (era === this.#era) this.#ahead.push(next);
     else post("/api/release", { ...this.who, image_ids: [task.image_id] }).catch(() => {});
