@@ -19,7 +19,7 @@ from boxwise.store import Journal
 from boxwise.study import Study
 from boxwise.study.repair import repair
 from boxwise.web.app import create_app
-from boxwise.web.dashboard import dashboard
+from boxwise.web.dashboard import Dashboard, dashboard
 from boxwise.web.found import found_on
 from boxwise.web.queue import LabelQueue
 
@@ -115,7 +115,31 @@ class TestClassesThatAnotherProcessChanges:
             pool_predictions(study)
         trains(study, 0)
         assert [box["label"] for box in found_on(study, "5.png")] == [0]
-        assert set(pool_predictions(study).labels) == {record.image_id for record in study.images()}
+        assert set(pool_predictions(study).labels) == {record.image_id for record in study.pool()}
+
+
+def test_a_page_shows_settings_that_another_process_has_changed(trained):
+    study = trained()
+    shown = Dashboard(study)
+    assert shown.figures()["rounds"] == 5
+    Study.open(study.folder).extend(9)
+    assert shown.figures()["rounds"] == 9
+
+
+def test_predictions_are_of_images_that_are_in_the_pool_still(trained):
+    study = trained()
+    assert "5.png" in pool_predictions(study).labels
+    study.tell("5.png", [DRAWN])
+    assert {"0.png", "1.png", "5.png"}.isdisjoint(pool_predictions(study).labels)
+    assert "5.png" in pool_predictions(study, only={"5.png"}).labels  # for whoever asks for it
+
+
+def test_an_image_that_a_person_excluded_moves_along_and_stays_excluded(study_of, tmp_path):
+    study = study_of()
+    study.exclude(["5.png"], "blurred")
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    assert study.relocate(tmp_path / "moved").moved == 6
+    assert list(study.quarantined()) == ["5.png"] and study.record("5.png").uri == str(tmp_path / "moved/5.png")
 
 
 class TestAStudyThatFoundNothingToAsk:

@@ -72,7 +72,8 @@ def pool_predictions(study: Study, *, only: Set[str] | None = None) -> Dataset:
     labels = {image_id: boxes.at_least(SHOWN) for image_id, boxes in read_detections(path, only=only)}
     study.open_first(labels)
     records = study.images() if only is None else study.records(sorted(only))
-    images = tuple(record for record in records if record.image_id in labels)
+    pool = labels.keys() if only is not None else {record.image_id for record in study.pool()}  # some were labelled since the pass
+    images = tuple(record for record in records if record.image_id in labels and record.image_id in pool)
     return Dataset(study.classes, images, {record.image_id: labels[record.image_id] for record in images})
 
 

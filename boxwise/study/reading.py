@@ -12,7 +12,7 @@ from typing import Any
 
 from boxwise.artifacts.facts import Round
 from boxwise.artifacts.round_folder import RoundFolder, round_folder
-from boxwise.config import StudyConfig
+from boxwise.config import StudyConfig, parse_config
 from boxwise.data.formats.base import Dataset
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split
 from boxwise.rounds.budget import spent
@@ -30,6 +30,7 @@ from boxwise.store import (
     TeamStore,
 )
 from boxwise.study.agreement import TeamAgreement, team_agreement
+from boxwise.study.config_file import as_kept
 from boxwise.study.people import TeamMember, team_table
 from boxwise.study.team import Team
 
@@ -49,6 +50,10 @@ class StudyReader:
     def position(self) -> tuple[int, Phase]:
         """Round and step to do next."""
         return self.store.position
+
+    def reread(self) -> None:
+        """Take in what another process has made of the settings."""
+        self.config = as_kept(parse_config(self.store.needed("config"), str(self.folder)))
 
     @property
     def changes_from(self) -> tuple[int, Phase]:

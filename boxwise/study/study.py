@@ -240,7 +240,7 @@ class Study(StudyClasses):
         if phase is Phase.DONE:
             return phase
         with self._lock():
-            self.config = as_kept(parse_config(self.store.needed("config"), str(self.folder)))  # another process may have changed it
+            self.reread()
             context = self._context(oracle, on_event)
             if phase is Phase.ANNOTATE and self.store.unanswered(number).items:
                 return phase
@@ -328,12 +328,12 @@ class Study(StudyClasses):
             if refused := settings.refusals(wanted, moment):
                 raise StudyError("\n".join(f"{self.folder}: {reason}" for reason in refused))
             rounds.check_change(self._context(None, None), config, {change.key for change in wanted}, phase)
+            if settings.scores_anew(wanted, moment):
+                self.store.reopen(number - 1, Phase.SCORE)  # first: a kill in between costs a pass, and no selection by other settings
             if wanted:
                 entry = {"round": number, "step": phase.value, "at": time(), "changes": [[w.key, w.before, w.after] for w in wanted]}
                 self.store.put("settings", [*self.changed_settings(), entry])
             self._set_config(config)
-        if settings.scores_anew(wanted, moment):
-            self.store.reopen(number - 1, Phase.SCORE)
         self._reopen()
         return wanted
 

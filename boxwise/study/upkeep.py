@@ -211,7 +211,7 @@ class StudyUpkeep(StudyReader):
         changed_too: take files of other bytes as well; else these stay where they were. Raises StudyError when none is there.
         """
         faults = self.store.quarantined()
-        records = [record for record in self._all_records() if not _by_a_person(faults.get(record.image_id, ""))]
+        records, aside = self._all_records(), {image_id for image_id, fault in faults.items() if _by_a_person(fault)}
         found = {r.image_id: _moved(r, folder) for r in records}
         there = {image_id: record for image_id, record in found.items() if record is not None}
         if not there:
@@ -221,9 +221,11 @@ class StudyUpkeep(StudyReader):
         moved = [record for image_id, record in there.items() if changed_too or image_id not in changed]
         journal, by, number = Journal(self.store), who or user(), self.position[0]
         journal.move(moved, round_index=number, who=by, body={"folder": absolute(str(folder)), "images": len(moved)})
-        restored = journal.include([r.image_id for r in moved if r.image_id in faults], round_index=number, who=by)
+        restored = journal.include(
+            [r.image_id for r in moved if r.image_id in faults.keys() - aside], round_index=number, who=by
+        )
         self.store.put("findings", [_finding_in(absolute(str(folder)), found) for found in self.store.get("findings") or []])
-        missing = tuple(image_id for image_id, record in found.items() if record is None)
+        missing = tuple(image_id for image_id, record in found.items() if record is None and image_id not in aside)
         return Relocated(len(moved), len(restored), missing, () if changed_too else changed)
 
     # -- names ----------------------------------------------------------------------------------------------------------

@@ -113,6 +113,7 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
 
     @app.get("/api/study")
     def about(request: Request) -> dict[str, Any]:
+        study.reread()
         number, phase = study.position
         member = member_in(request)
         colors = class_colors(len(study.classes))

@@ -35,7 +35,7 @@ _HOUR = 3600.0
 
 
 class Dashboard:
-    """The figures of one study for all who watch: made anew only when a label, a step or a quarantine has come or gone since."""
+    """The figures of one study for all who watch: made anew only when a label, a step, a quarantine or a setting has changed since."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -46,7 +46,8 @@ class Dashboard:
     def figures(self) -> dict[str, Any]:
         """`dashboard` of the study as it is now; who asks while it is made waits for it."""
         with self._making:
-            stamp = self._study.stamp()  # before the figures: what comes while they are made has them made again
+            self._study.reread()
+            stamp = self._study.stamp(), self._study.config  # before the figures: what comes while they are made has them made again
             if stamp != self._stamp:
                 self._figures, self._stamp = dashboard(self._study), stamp
             shown = self._figures["suspects"][:_MOST_SUSPECTS]

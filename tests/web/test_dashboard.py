@@ -2,6 +2,7 @@
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from knowing import evaluated_at
 from boxwise.artifacts.detections_file import read_detections, writing_detections
 from boxwise.boxes import Boxes
 from boxwise.config import StopConfig, load_config
-from boxwise.records import Action, Split, Verdict
+from boxwise.records import Action, Phase, Split, Verdict
 from boxwise.store import Store
 from boxwise.study import Study
 from boxwise.web.dashboard import Dashboard, dashboard, expected
@@ -186,6 +187,17 @@ class TestOutlook:
         assert (found["unit"], found["done"], found["planned"]) == ("images", labour.images, 6 + 3 * 4)
         assert found["seconds"] == study.seconds(Split.TRAIN) + study.seconds(Split.VAL)
         assert found["seconds_planned"] == pytest.approx(found["seconds"] + (18 - labour.images) * each)
+
+    def test_labels_that_came_with_the_data_are_the_first_batch_where_they_are_more(self, digits, tiny_overrides, tmp_path):
+        given = [record.image_id for record in digits.images if record.split is Split.TRAIN][:10]
+        budget = ("budget.initial=2", "budget.per_round=2", "budget.rounds=3", "cold_start.name=random")
+        config = load_config(None, (*tiny_overrides, *budget))
+        study = Study.create(tmp_path / "study", replace(digits, labels={i: digits.labels[i] for i in given}), config=config)
+        assert (dashboard(study)["budget"]["done"], dashboard(study)["budget"]["planned"]) == (10, 10 + 3 * 2)
+        while study.position[1] in (Phase.SELECT, Phase.ANNOTATE):
+            study.step(oracle=digits.labels.__getitem__)
+        study.tell(given[0], [], annotator="anna")
+        assert (dashboard(study)["budget"]["done"], dashboard(study)["budget"]["planned"]) == (10, 10 + 3 * 2)
 
     def test_a_forecast_follows_the_curve_and_says_what_it_cannot_say(self, study):
         evaluated_at(study, 0.4)

@@ -227,7 +227,7 @@ def _places(paths: Iterable[Path]) -> dict[Path, Path]:
 
 def _without_prefix(path: Path, index: ImageIndex, folders: Folders) -> str | None:
     """The image of a label file to whose name Label Studio has put a prefix."""
-    plain = unhashed(_called(path, index, folders))
+    plain = unhashed(_called(path, folders.labels, folders.base, *index.folders))
     return None if plain is None else index.with_stem(plain)
 
 
@@ -243,13 +243,14 @@ def _by_name(files: Iterable[Path], index: ImageIndex, owner: Mapping[str, Path]
 
 def _ownerless(path: Path, folders: Folders, index: ImageIndex) -> Finding:
     message = f"{path}: expected an image {path.stem}.* in {index}, found none."
-    return Finding(FindingKind.MISSING_IMAGE, path, message, _called(path, index, folders), quarantined=True)
+    return Finding(FindingKind.MISSING_IMAGE, path, message, _called(path, folders.base, *index.folders), quarantined=True)
 
 
-def _called(path: Path, index: ImageIndex, folders: Folders) -> str:
-    """What a text is called in the innermost of the folders that hold it, without its suffix."""
-    roots = [root for root in (folders.labels, folders.base, *index.folders) if path.is_relative_to(root)]
-    return path.relative_to(max(roots, key=lambda root: len(root.parts))).with_suffix("").as_posix()
+def _called(path: Path, *folders: Path) -> str:
+    """The path of a text below the first of the folders that holds it, without its suffix."""
+    plain = whole(path)
+    root = next(root for root in map(whole, folders) if plain.is_relative_to(root))
+    return plain.relative_to(root).with_suffix("").as_posix()
 
 
 def _candidates(image_id: str, folders: Folders, index: ImageIndex) -> Iterable[Path]:
