@@ -22,6 +22,7 @@ from boxwise.cli.methods import app as method_verbs
 from boxwise.cli.models import app as model_verbs
 from boxwise.cli.settings import app as setting_verbs
 from boxwise.cli.simulations import app as simulation_verbs
+from boxwise.cli.steps import app as step_verbs
 from boxwise.cli.studies import app as study_verbs
 from boxwise.cli.team import app as team_verbs
 from boxwise.cli.upkeep import app as upkeep_verbs
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 for verbs in (
     study_verbs,
+    step_verbs,
     labelling_verbs,
     looking_verbs,
     setting_verbs,
@@ -92,7 +94,7 @@ def _explained(error: Exception) -> str | None:
 
     if isinstance(error, BoxwiseError):
         return str(error)
-    if isinstance(error, PermissionError | FileNotFoundError | IsADirectoryError | NotADirectoryError):
+    if isinstance(error, PermissionError | FileNotFoundError | FileExistsError | IsADirectoryError | NotADirectoryError):
         return f"{error.filename}: {error.strerror}."
     if isinstance(error, OSError) and error.errno == 28:
         return f"{error.filename or 'the disk'}: no space left. What was committed is safe: free some space and run again."

@@ -25,8 +25,11 @@ app = typer.Typer()
 def benchmark(
     overrides: Overrides = None,
     preset: Annotated[
-        str, typer.Option(help="small, photos, real, evidence, development, survey, cooperation, confirmation, full, voc or coco.")
-    ] = "small",
+        str | None,
+        typer.Option(
+            help="small, photos, real, evidence, development, survey, cooperation, confirmation, full, voc or coco.", show_default="small"
+        ),
+    ] = None,
     grid: Annotated[Path | None, typer.Option(help="A grid of your own in YAML, laid out as a preset, instead of one.")] = None,
     data: Annotated[list[Path] | None, typer.Option(help="A labelled data set; once for each.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; the same folder resumes. Default: runs/PRESET.")] = None,
@@ -43,11 +46,14 @@ def benchmark(
     """
     from boxwise.cli.console import Watch, reading, say
     from boxwise.cli.simulations import write_simulation_report
+    from boxwise.errors import ConfigError
     from boxwise.simulation.benchmark import benchmark as run
     from boxwise.simulation.benchmark import load_grid, load_preset
 
     check_on(on, without={"--jobs": jobs > 1})
-    chosen = _narrowed(load_grid(grid) if grid else load_preset(preset), arms, seeds, baseline).with_folders(data or [])
+    if grid and preset:
+        raise ConfigError(f"--preset {preset} and --grid {grid}: each is a whole grid; give one.")
+    chosen = _narrowed(load_grid(grid) if grid else load_preset(preset or "small"), arms, seeds, baseline).with_folders(data or [])
     out = out or Path("runs") / chosen.name
     if plan:
         _say_plan(chosen, out, overrides or ())

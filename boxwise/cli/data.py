@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boxwise.cli.options import check_used
 from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
 from boxwise.cli.writing import Incomplete, KeepIds, Unlabeled, write_chosen
 from boxwise.errors import plural
@@ -74,14 +75,21 @@ def doctor(
     from boxwise.data.examination import examine
     from boxwise.report.doctor import write_doctor_page
 
+    read = {"--format": format is not None, "--labels-in": labels_in is not Pixels.UPRIGHT, "--voc-origin": voc_origin != 0}
+    written = {"--fix": fix is not None, "--html": html is not None}
     if path is None:
+        check_used(read | written, why="on the machine. Give a data set: boxwise doctor DIR.")
         _doctor_machine()
         return
     address = given(path)
     folder = Path(address)
     if (folder / "config.yaml").is_file() and not (folder / "arms.json").exists():
+        instead = f"Write its labels as a data set and look through that: boxwise export {folder} DIR, then boxwise doctor DIR."
+        check_used(read | written, why=f"on a study. {instead}")
         _doctor_study(folder)
         return
+    if not is_local(address):
+        check_used(read, why=f"on {address}, of which images alone are read.")
     if fix is not None:
         check_target(folder, fix)
     if is_local(address):

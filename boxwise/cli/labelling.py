@@ -30,6 +30,7 @@ Port = Annotated[int | None, typer.Option(min=0, max=65535, help="0: any free on
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")]
 Token = Annotated[str | None, typer.Option(help="What the link must hold; made at random where one is needed.")]
 
+LOOPBACK = "127.0.0.1"
 _POLL_SECONDS = 1.0
 _SECONDS_TO_READ = 5.0  # the page shows that the study is done before its server ends
 
@@ -37,7 +38,7 @@ _SECONDS_TO_READ = 5.0  # the page shows that the study is done before its serve
 @app.command()
 def label(
     study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")],
-    host: Host = "127.0.0.1",
+    host: Host = LOOPBACK,
     port: Port = None,
     browser: Browser = True,
     token: Token = None,

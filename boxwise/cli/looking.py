@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,15 +73,15 @@ def query(
 
     The most valuable come first.
     """
-    from boxwise.cli.console import say, say_json, table
+    from boxwise.cli.console import note, say, say_json
     from boxwise.records import Phase
-    from boxwise.report.queries import asked_of, write_query
     from boxwise.study import Study
 
     opened = Study.open(study)
     note_edits(opened)
+    remark = note if as_json else say  # beside JSON nothing else goes to stdout
     if before_class is not None:
-        return _to_review(opened, before_class, out, format)
+        return _to_review(opened, before_class, out, format, as_json=as_json)
     asked = opened.ask()
     if out is None:
         note_files(opened)
@@ -89,21 +89,34 @@ def query(
         check_files(opened, needed=opened.records(asked.image_ids))
     if as_json:
         say_json(_questions(opened, asked))
-        return None
     if not asked.items:
         if opened.position[1] is Phase.DONE:
-            say(f"Nothing to label: the study is done: {opened.round(opened.position[0]).ended}. To go on: boxwise {to_go_on(opened)}.")
+            remark(f"Nothing to label: the study is done: {opened.round(opened.position[0]).ended}. To go on: boxwise {to_go_on(opened)}.")
         else:
-            say(f"Nothing to label now; next: boxwise run {study}")
-        return None
-    if out is not None:
-        write_query(opened, asked, out, format_name=format)
-        say(f"{plural(len(asked.items), 'image')}: {out}")
-        if out.is_dir():
-            say(f"Label them there with any tool, then: boxwise import {study} {out}")
-        if out.is_dir() and opened.proposals():
-            say("On import, a file counts as your answer to every box in it: take out the images that you have not looked at.")
-        return None
+            remark(f"Nothing to label now; next: boxwise run {study}")
+    elif out is not None:
+        _write_questions(opened, asked, out, format, remark)
+    elif not as_json:
+        _show_questions(asked)
+    return None
+
+
+def _write_questions(opened: Study, asked: Query, out: Path, format_name: str, remark: Callable[[str], None]) -> None:
+    from boxwise.report.queries import write_query
+
+    write_query(opened, asked, out, format_name=format_name)
+    remark(f"{plural(len(asked.items), 'image')}: {out}")
+    if out.is_dir():
+        remark(f"Label them there with any tool, then: boxwise import {opened.folder} {out}")
+    if out.is_dir() and opened.proposals():
+        remark("On import, a file counts as your answer to every box in it: take out the images that you have not looked at.")
+
+
+def _show_questions(asked: Query) -> None:
+    """The images, each with what it was chosen by."""
+    from boxwise.cli.console import table
+    from boxwise.report.queries import asked_of
+
     terms = list(dict.fromkeys(name for item in asked.items for name in item.terms))
     ranked = ["utility"] if any(item.ranked for item in asked.items) else []
     rows = []
@@ -111,25 +124,29 @@ def query(
         values = [item.utility if item.ranked else None for _ in ranked] + [item.terms.get(name) for name in terms]
         rows.append([item.image_id, item.split.value, asked_of(item), *values])
     table(f"Round {asked.round}: {plural(len(rows), 'image')} to label", ("image", "for", "asked", *ranked, *terms), rows)
-    return None
 
 
-def _to_review(opened: Study, name: str, out: Path | None, format_name: str) -> None:
+def _to_review(opened: Study, name: str, out: Path | None, format_name: str, *, as_json: bool) -> None:
     """The images whose labels are older than a class; with `out`, a folder with these labels, to add what is missing."""
-    from boxwise.cli.console import say
+    from boxwise.cli.console import note, say, say_json
     from boxwise.errors import ConfigError, unknown
     from boxwise.report.queries import write_labels
 
     if name not in opened.classes:
         raise ConfigError(unknown("class", name, opened.classes))
-    images = opened.to_review().get(name, [])
+    images, remark = opened.to_review().get(name, []), note if as_json else say
+    if as_json:
+        say_json({"class": name, "images": images})
+    if not images:
+        remark(f"No image was labelled before there was a class {name}, or all have been looked at since.")
+    if out is None and not as_json and images:
+        say("\n".join(images))
     if out is None or not images:
-        say("\n".join(images) or f"No image was labelled before there was a class {name}, or all have been looked at since.")
         return
     check_files(opened, needed=opened.records(images))
     write_labels(opened, images, out, format_name=format_name)
-    say(f"{plural(len(images), 'image')} with their labels: {out}")
-    say(f"Add the {name}, take out the images that you have not looked at, then: boxwise import {opened.folder} {out}")
+    remark(f"{plural(len(images), 'image')} with their labels: {out}")
+    remark(f"Add the {name}, take out the images that you have not looked at, then: boxwise import {opened.folder} {out}")
 
 
 def _state(opened: Study) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,8 @@ import typer
 from boxwise.errors import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from boxwise.detectors.base import ImageBatch
     from boxwise.inference import Model
     from boxwise.records import ImageRecord
@@ -54,14 +58,15 @@ def predict(
         check(address)
     pool = [] if addresses else _pool(study)
     model = load(study, round_index=round_index, device=device)
-    records, faults = _records(addresses) if addresses else (pool, [])
+    records, faults = _measured(_named(addresses) if addresses else pool)
     found, unreadable = predict_all(model.detector, records, progress=detecting)
     least = model.threshold if conf is None else conf
     labels = {image_id: boxes.at_least(least) for image_id, boxes in found.items()}
     seen = tuple(record for record in records if record.image_id in labels)
     Coco().write(Dataset(model.classes, seen, labels), out / "predictions.json")
+    pictures = _pictures(record.image_id for record in seen)
     for record in seen:
-        draw_boxes(record.uri, labels[record.image_id], model.classes, out / Path(record.image_id).with_suffix(".jpg"))
+        draw_boxes(record.uri, labels[record.image_id], model.classes, out / pictures[record.image_id])
     for message in (*faults, *unreadable.values()):
         note(message)
     why = "as given" if conf is not None else "no best F1 is known" if model.point is None else f"F1 on val is best: {model.point.f1:.2f}"
@@ -84,12 +89,10 @@ def _pool(study: Path) -> list[ImageRecord]:
     return records
 
 
-def _records(addresses: list[str]) -> tuple[list[ImageRecord], list[str]]:
-    """Records of the images named or found below the folders named, with unique ids, and what is wrong with the others."""
+def _named(addresses: list[str]) -> list[ImageRecord]:
+    """The images named or found below the folders named, with unique ids; their sizes are not known yet."""
     from boxwise.data.addresses import is_image_name, is_local, name_of
-    from boxwise.data.image_store import below, prefetch
-    from boxwise.data.images import image_size
-    from boxwise.errors import ImageError
+    from boxwise.data.image_store import below
     from boxwise.records import ImageRecord
 
     files: list[str] = []
@@ -97,16 +100,35 @@ def _records(addresses: list[str]) -> tuple[list[ImageRecord], list[str]]:
         is_folder = Path(address).is_dir() if is_local(address) else not is_image_name(name_of(address))
         files += below(address).values() if is_folder else [address]
     names = [name_of(file) for file in files]
-    records, faults = [], []
-    for number, (file, name) in enumerate(zip(files, names, strict=True)):
+    times = Counter(names)
+    ids = [name if times[name] == 1 else f"{number:05d}_{name}" for number, name in enumerate(names)]
+    return [ImageRecord(image_id, file, 0, 0) for image_id, file in zip(ids, files, strict=True)]
+
+
+def _measured(records: Sequence[ImageRecord]) -> tuple[list[ImageRecord], list[str]]:
+    """The images with their sizes, read where they are not known, and what is wrong with those that cannot be read."""
+    from boxwise.data.image_store import prefetch
+    from boxwise.data.images import image_size
+    from boxwise.errors import ImageError
+
+    measured, faults = [record for record in records if record.measured], []
+    unopened = [record for record in records if not record.measured]
+    for number, record in enumerate(unopened):
         if number % _AHEAD == 0:
-            prefetch(files[number : number + 2 * _AHEAD])
-        image_id = name if names.count(name) == 1 else f"{number:05d}_{name}"
+            prefetch(each.uri for each in unopened[number : number + 2 * _AHEAD])
         try:
-            records.append(ImageRecord(image_id, file, *image_size(file)))
+            width, height = image_size(record.uri)
+            measured.append(replace(record, width=width, height=height))
         except ImageError as error:
             faults.append(str(error))
-    return records, faults
+    return measured, faults
+
+
+def _pictures(image_ids: Iterable[str]) -> dict[str, Path]:
+    """The name of each image's picture: .jpg in place of its ending, or behind it where two images would have the same."""
+    names = {image_id: Path(image_id).with_suffix(".jpg") for image_id in image_ids}
+    times = Counter(names.values())
+    return {image_id: name if times[name] == 1 else Path(f"{image_id}.jpg") for image_id, name in names.items()}
 
 
 @app.command("export-model")

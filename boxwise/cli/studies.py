@@ -1,4 +1,4 @@
-"""The verbs that make and advance a study: init, run, import, export, train, score, evaluate, report."""
+"""The verbs that make and advance a study: init, run, import, export, report."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boxwise.cli.cluster import OnRay, check_on, inspect_shard, workers_on
-from boxwise.cli.labelling import Browser, Host, Port, Token, label_and_train, stopping_cleanly
+from boxwise.cli.cluster import OnRay, check_on, workers_on
+from boxwise.cli.labelling import LOOPBACK, Browser, Host, Port, Token, label_and_train, stopping_cleanly
+from boxwise.cli.options import check_used
 from boxwise.cli.reading import FormatName, Images, LabelsIn, Missing, Pixels, VocOrigin, coordinates, say_findings, understood, with_boxes
 from boxwise.cli.settings import note_folds, take_edits
 from boxwise.cli.training_process import ending_with_parent
 from boxwise.cli.upkeep import check_files
-from boxwise.cli.wizard import Answers, completed
+from boxwise.cli.wizard import Answers, class_names, completed
 from boxwise.cli.writing import Incomplete, KeepIds, Unlabeled, write_chosen
 from boxwise.errors import plural
 
@@ -61,7 +62,11 @@ def init(
     from boxwise.registry import check, without_effect
     from boxwise.study import Study
 
+    if study.is_file():
+        raise StudyError(f"{study}: expected a new folder for the study, found a file.")
     Study.check_free(study)
+    if classes is not None:
+        class_names(classes)  # before anything is asked
     data = completed(study, Answers(images and given(images), labels, classes, preset), config=config)
     preset, chosen = data.preset, {"policy.name": policy, "ask.mode": ask}
     if preset and config:
@@ -76,7 +81,7 @@ def init(
     image_store.use(settings.images)
     if data.images is not None:
         image_store.check(data.images)
-    names = tuple(name.strip() for name in data.classes.split(",")) if data.classes else None
+    names = None if data.classes is None else class_names(data.classes)
     if names is None and data.labels is None and data.images is not None and (not is_local(data.images) or Path(data.images).exists()):
         raise StudyError(f"{study}: no class names. Give labels to read them from, or --classes cat,dog.")
     meant = coordinates(labels_in, voc_origin)
@@ -102,7 +107,7 @@ def run(
     study: StudyFolder,
     rounds: Annotated[int | None, typer.Option(help="Rounds in all; may grow beyond the config's.")] = None,
     label: Annotated[bool, typer.Option("--label", help="Label in the browser; train as soon as a batch is labelled.")] = False,
-    host: Host = "127.0.0.1",
+    host: Host = LOOPBACK,
     port: Port = None,
     browser: Browser = True,
     token: Token = None,
@@ -117,6 +122,14 @@ def run(
         from boxwise.study import Study
 
         check_on(on, without={"--label": label})
+        if not label:
+            of_the_page = {
+                "--host": host != LOOPBACK,
+                "--port": port is not None,
+                "--token": token is not None,
+                "--no-browser": not browser,
+            }
+            check_used(of_the_page, why="without --label, which serves a page to label on.")
         opened = Study.open(study)
         take_edits(opened)
         check_files(opened)
@@ -135,19 +148,19 @@ def _advance(opened: Study, *, served: bool, workers: Workers | None) -> None:
     from boxwise.records import Phase
 
     _say_how_long(opened)
-    with _watching(opened) as (on_event, on_step):
+    with watching(opened) as (on_event, on_step):
         end = opened.run(on_event=on_event, on_step=on_step, workers=workers)
     if end is Phase.ANNOTATE and served:
         return
     if end is Phase.ANNOTATE:
-        _say_what_is_asked(opened)
+        say_what_is_asked(opened)
     else:
         rounds_table(opened.rounds(), opened.config.cost)
         say(f"The study is done: {opened.round(opened.position[0]).ended}. Report: {_write_report(opened)}")
 
 
 @contextmanager
-def _watching(opened: Study) -> Iterator[tuple[Callable[[Event], None], Callable[[int, Phase], None]]]:
+def watching(opened: Study) -> Iterator[tuple[Callable[[Event], None], Callable[[int, Phase], None]]]:
     """(what to do with events, what to do after each step): show them here, and leave them for the labelling page."""
     from boxwise.cli.console import RunLog, Watch, say, step_line
     from boxwise.web.progress import ProgressFile
@@ -194,7 +207,7 @@ def _after_step(opened: Study, number: int, phase: Phase) -> None:
         _write_report(opened)
 
 
-def _say_what_is_asked(opened: Study) -> None:
+def say_what_is_asked(opened: Study) -> None:
     from boxwise.cli.console import say
 
     folder, query = opened.folder, opened.ask()
@@ -283,84 +296,6 @@ def export(
     dataset = pool_predictions(opened) if predictions else opened.dataset(labeled_only=not unlabeled)
     writer = named("format", FORMATS, format)
     write_chosen(dataset, writer, path, copy_images=copy_images, unlabeled=unlabeled, incomplete=incomplete, keep_ids=keep_ids)
-
-
-@app.command()
-def train(study: StudyFolder) -> None:
-    """Do the training step alone (also under torchrun)."""
-    from boxwise.records import Phase
-
-    _single(study, Phase.TRAIN)
-
-
-@app.command()
-def score(
-    study: StudyFolder,
-    shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Inspect share I of N of the pool alone, beside processes that do the others.")
-    ] = None,
-) -> None:
-    """Do the scoring step alone: the pool pass.
-
-    With --shard, only inspect a share of the pool; without, inspect what no shard has inspected, and join all of it.
-    """
-    from boxwise.records import Phase
-
-    if shard is None:
-        _single(study, Phase.SCORE)
-    else:
-        inspect_shard(study, shard)
-
-
-@app.command()
-def evaluate(study: StudyFolder) -> None:
-    """Do the evaluation step alone."""
-    from boxwise.records import Phase
-
-    _single(study, Phase.EVALUATE)
-
-
-def _single(folder: Path, wanted: Phase) -> None:
-    """Go on to `wanted` and do it, or do it again; the short steps before TRAIN are done on the way."""
-    from boxwise.records import Phase
-    from boxwise.study import Study
-
-    opened = Study.open(folder)
-    if int(os.environ.get("RANK", "0")) == 0:
-        take_edits(opened)
-        check_files(opened)
-    if wanted is Phase.TRAIN and int(os.environ.get("RANK", "0")) > 0:
-        opened.train_along()
-        return
-    with _watching(opened) as (on_event, on_step):
-        again = opened.repeat(wanted, on_event=on_event) if int(os.environ.get("WORLD_SIZE", "1")) == 1 else None
-        if again is not None and wanted is Phase.EVALUATE:
-            on_step(again, wanted)
-            return
-        asks = _advance_to(opened, wanted, on_event, on_step)
-    if asks:
-        _say_what_is_asked(opened)
-
-
-def _advance_to(opened: Study, wanted: Phase, on_event: Callable[[Event], None], on_step: Callable[[int, Phase], None]) -> bool:
-    """Do the steps up to `wanted`; True where labels are needed before it."""
-    from boxwise.errors import StudyError
-    from boxwise.records import Phase
-
-    while True:
-        number, phase = opened.position
-        short = wanted is Phase.TRAIN and phase in (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
-        if phase is not wanted and not short:
-            why = f" Round {number}'s questions were chosen by its scores." if phase is Phase.ANNOTATE and wanted is Phase.SCORE else ""
-            raise StudyError(
-                f"{opened.folder}: the next step is {phase.value} of round {number}, not {wanted.value}.{why} "
-                f"See `boxwise status {opened.folder}`."
-            )
-        if opened.step(on_event=on_event) is phase:
-            return wanted is Phase.TRAIN and phase is Phase.ANNOTATE
-        on_step(number, phase)
-        if phase is wanted:
-            return False
 
 
 @app.command()

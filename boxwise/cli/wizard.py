@@ -53,6 +53,16 @@ def completed(study: Path, given: Answers, *, config: Path | None) -> Answers:
     return answers
 
 
+def class_names(said: str) -> tuple[str, ...]:
+    """The names of the classes, as a person writes them. Raises ConfigError where one is empty or there twice."""
+    from boxwise.errors import ConfigError
+
+    names = tuple(name.strip() for name in said.split(","))
+    if not all(names) or len(set(names)) != len(names):
+        raise ConfigError(f"{said!r}: expected class names such as: cat, dog. None may be empty or there twice.")
+    return names
+
+
 def _with_data(given: Answers) -> Answers:
     images = given.images or _ask("Folder of images", _folder)
     labels = None if given.classes else _ask("Labels that exist already: a file or folder [none]", _labels, default="")
@@ -87,10 +97,12 @@ def _labels(said: str) -> Path | None:
 
 
 def _names(said: str) -> str:
-    names = [name.strip() for name in said.split(",")]
-    if not all(names) or len(set(names)) != len(names):
-        raise ValueError("Expected names such as: cat, dog. None may be empty or there twice.")
-    return ",".join(names)
+    from boxwise.errors import ConfigError
+
+    try:
+        return ",".join(class_names(said))
+    except ConfigError as error:
+        raise ValueError(error) from None
 
 
 def _preset() -> str | None:

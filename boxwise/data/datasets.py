@@ -46,8 +46,8 @@ def read_dataset(
     """The data set at `path` in the format named or, without a name, the one its files show.
 
     Where they show none it is read as images alone; files that look like labels all the same are a finding then. A folder that holds
-    nothing but one folder, as archives unpack, is that folder. verify: decode each image; False reads headers only. Raises BoxwiseError,
-    which says what the labels look like instead.
+    nothing but one folder, as archives unpack, is that folder. images: their folder if not beside the labels, or image id → address.
+    verify: decode each image; False reads headers only. Raises BoxwiseError, which says what the labels look like instead.
     """
     path = Path(path) if format_name else unwrapped(Path(path))
     name = format_name or detect_format(path)

@@ -221,9 +221,7 @@ class StudyUpkeep(StudyReader):
         moved = [record for image_id, record in there.items() if changed_too or image_id not in changed]
         journal, by, number = Journal(self.store), who or user(), self.position[0]
         journal.move(moved, round_index=number, who=by, body={"folder": absolute(str(folder)), "images": len(moved)})
-        restored = journal.include(
-            [r.image_id for r in moved if r.image_id in faults.keys() - aside], round_index=number, who=by
-        )
+        restored = journal.include([r.image_id for r in moved if r.image_id in faults.keys() - aside], round_index=number, who=by)
         self.store.put("findings", [_finding_in(absolute(str(folder)), found) for found in self.store.get("findings") or []])
         missing = tuple(image_id for image_id, record in found.items() if record is None and image_id not in aside)
         return Relocated(len(moved), len(restored), missing, () if changed_too else changed)

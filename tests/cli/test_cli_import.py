@@ -69,6 +69,23 @@ def coco(path, names, *, category="cat", boxed=None):
     return path
 
 
+def labels_alone(name, folder, image_ids):
+    """Labels of a cat on each image, without a picture beside them."""
+    folder.mkdir()
+    if name == "coco":
+        return coco(folder / "l.json", image_ids)
+    if name == "cvat":
+        box = '<box label="cat" xtl="40" ytl="30" xbr="60" ybr="50"/>'
+        entries = "".join(f'<image name="{image_id}" width="100" height="80">{box}</image>' for image_id in image_ids)
+        (folder / "annotations.xml").write_text(f"<annotations>{entries}</annotations>")
+    for image_id in image_ids if name in ("voc", "yolo") else ():
+        text = TEXTS["voc"].replace("a.jpg", image_id) if name == "voc" else TEXTS["yolo"]
+        path = folder / f"{image_id.rpartition('.')[0]}.{'xml' if name == 'voc' else 'txt'}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
 def labelled(folder):
     """Image id → (boxes, whether complete)."""
     return {i: (len(a.boxes), a.complete) for split in Split for i, a in Study.open(folder).annotations(split).items()}
@@ -82,6 +99,26 @@ def test_file_names_are_enough_where_they_are_unique(boxwise, study, tmp_path, n
     assert "2 images are found by file name" in err and "'a.jpg'" not in err
     assert labelled(study) == {"a.jpg": (1, True), "sub/b.jpg": (1, True)}
     assert err.startswith(("missing image", "bad label file")) and "d.jpg" in err.splitlines()[0]  # two images are called so
+
+
+@pytest.mark.parametrize("name", ["coco", "cvat", "voc", "yolo"])
+def test_labels_alone_are_taken_after_a_second_folder_has_joined(boxwise, study, tmp_path, name):
+    for number, photo in enumerate(("new.jpg", "sub/e.jpg")):
+        write_image(np.full((80, 100, 3), 200 + 9 * number, np.uint8), tmp_path / "more" / photo)
+    assert boxwise("add", study, "--images", tmp_path / "more")[0] == 0
+    image_ids = ["a.jpg", "sub/b.jpg", "new.jpg", "sub/e.jpg"]
+    code, out, err = boxwise("import", study, labels_alone(name, tmp_path / "l", image_ids))
+    assert code == 0 and "4 images labelled, 0 known already, 0 findings" in out, out + err
+    assert labelled(study) == dict.fromkeys(image_ids, (1, True))
+
+
+@pytest.mark.parametrize("name", ["coco", "cvat", "voc", "yolo"])
+def test_labels_of_a_picture_that_no_folder_has_are_named(boxwise, study, tmp_path, name):
+    write_image(np.full((80, 100, 3), 200, np.uint8), tmp_path / "more" / "new.jpg")
+    assert boxwise("add", study, "--images", tmp_path / "more")[0] == 0
+    code, out, err = boxwise("import", study, labels_alone(name, tmp_path / "l", ["new.jpg", "lost.jpg"]))
+    assert code == 0 and "1 image labelled, 0 known already, 1 finding" in out, out + err
+    assert err.startswith("missing image") and "lost." in err.splitlines()[0]
 
 
 def test_two_labels_of_one_image_are_both_left(boxwise, study, tmp_path):

@@ -2,9 +2,13 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from boxwise.cli import models
 
 
 @pytest.fixture
@@ -29,6 +33,44 @@ def test_predict_without_images_takes_the_unlabelled_ones(boxwise, study, tmp_pa
     assert code == 0 and f"in {len(study.pool())} images" in out, err
     code, _, err = boxwise("predict", study.files(0).weights, "--out", tmp_path / "drawn")
     assert code == 2 and "weights hold no images" in err
+
+
+def test_predict_says_the_size_of_images_that_were_never_opened(boxwise, study, tmp_path):
+    study.store.measured(replace(record, width=0, height=0) for record in study.pool())
+    code, out, err = boxwise("predict", study.folder, "--out", tmp_path / "drawn", "--device", "cpu")
+    assert code == 0 and f"in {len(study.pool())} images" in out, err
+    images = json.loads((tmp_path / "drawn" / "predictions.json").read_text())["images"]
+    assert {(image["width"], image["height"]) for image in images} == {Image.open(study.pool()[0].uri).size}
+
+
+def test_predict_gives_each_image_a_picture_of_its_own(boxwise, study, tmp_path):
+    first, second, third = (Image.open(record.uri) for record in study.images()[:3])
+    (tmp_path / "in").mkdir()
+    first.save(tmp_path / "in" / "a.jpg")
+    second.resize((50, 40)).save(tmp_path / "in" / "a.png")
+    third.save(tmp_path / "in" / "b.png")
+    code, _, err = boxwise("predict", study.folder, tmp_path / "in", "--out", tmp_path / "drawn", "--device", "cpu")
+    assert code == 0, err
+    assert {path.name for path in (tmp_path / "drawn").glob("*.jpg")} == {"a.jpg.jpg", "a.png.jpg", "b.jpg"}
+    assert Image.open(tmp_path / "drawn" / "a.png.jpg").size == (50, 40)
+
+
+def test_names_of_many_images_are_compared_about_once_each(tmp_path, monkeypatch):
+    compared = []
+
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            compared.append(1)
+            return str.__eq__(self, other)
+
+    files = [str(tmp_path / f"{number % 900}.png") for number in range(1000)]
+    monkeypatch.setattr("boxwise.data.addresses.name_of", lambda file: Name(Path(file).name))
+    ids = [record.image_id for record in models._named(files)]
+    assert len(set(ids)) == 1000 and ids[500] == "500.png" and ids[950] == "00950_50.png"
+    assert len(compared) < 10_000
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from boxwise.config import load_config
 from boxwise.data.datasets import read_labels_for
 from boxwise.errors import ConfigError, StudyError
-from boxwise.records import Source
-from boxwise.report.queries import pool_predictions, write_query
+from boxwise.records import Action, Source, Verdict
+from boxwise.report.queries import pool_predictions, write_labels, write_query
 from boxwise.study import Study
 
 
@@ -74,3 +74,43 @@ def test_no_predictions_before_the_first_scoring(digits, tmp_path, tiny_override
     study = Study.create(tmp_path / "study", digits, config=load_config(None, tiny_overrides))
     with pytest.raises(StudyError, match="no predictions yet"):
         pool_predictions(study)
+
+
+@pytest.fixture(params=["review", "trust"])
+def shared(waiting_study, request):
+    """A study in which an image has boxes of a person and of the model; (study, image id)."""
+    study = waiting_study(request.param)
+    image_id = next(i for i in study.ask().image_ids if i in study.proposals() and study.proposals()[i].certain.any())
+    study.tell(image_id, [Verdict(Action.ADD, xyxy=(1, 2, 9, 11), label=0, seconds=7)])
+    annotation = study.annotation(image_id)
+    assert set(annotation.sources) == {Source.HUMAN, Source.MODEL} and np.isnan(annotation.boxes.scores[0])
+    return study, image_id
+
+
+@pytest.mark.parametrize("way", ["export", "review"])
+@pytest.mark.parametrize(("name", "file"), [("coco", "labels.json"), ("yolo", "."), ("cvat", "."), ("voc", ".")])
+def test_labels_that_people_and_the_model_share_are_written_without_scores(shared, boxwise, tmp_path, name, file, way):
+    (study, image_id), out = shared, tmp_path / "out"
+    if way == "export":
+        code, _, err = boxwise("export", study.folder, out / file, "--format", name, "--incomplete")
+        assert code == 0, err
+    else:
+        write_labels(study, [image_id], out, format_name=name)
+    texts = [path.read_text() for path in out.rglob("*") if path.suffix in (".json", ".txt", ".xml")]
+    assert not any(word in text for text in texts for word in ("NaN", "nan", "score"))
+    back = read_labels_for(study.images(), out / file, format_name=name, classes=study.classes)
+    assert back.labels[image_id].scores is None and np.allclose(
+        back.labels[image_id].xyxy, study.annotation(image_id).boxes.xyxy, atol=0.01
+    )
+    assert not back.findings
+
+
+@pytest.mark.parametrize("name", ["coco", "yolo", "cvat"])
+def test_exported_predictions_have_their_scores(waiting_study, boxwise, tmp_path, name):
+    study = waiting_study("review")
+    out = tmp_path / ("out.json" if name == "coco" else "out")
+    code, _, err = boxwise("export", study.folder, out, "--format", name, "--predictions")
+    assert code == 0, err
+    back = read_labels_for(study.images(), out, format_name=name, classes=study.classes)
+    predicted = {image_id: boxes.scores for image_id, boxes in pool_predictions(study).labels.items() if len(boxes)}
+    assert predicted and all(np.allclose(sorted(back.labels[i].scores), sorted(scores), atol=1e-6) for i, scores in predicted.items())

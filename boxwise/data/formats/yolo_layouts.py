@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path, PurePosixPath
@@ -181,9 +181,9 @@ def swapped(path: PurePosixPath, old: str = "images", new: str = "labels") -> Pu
 
 def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Finding]) -> dict[str, Path]:
     """Image id → its label file. A file of two images stays with the first; one without an image becomes a finding."""
-    texts = _texts_below(sheet, index, folders)
-    files = {name: paths[0] for name, paths in texts.items()}
-    places = _places(files)
+    texts = _texts_below(index, folders)
+    places, lists = _places(texts), set(_places(_lists(sheet)).values())
+    files = {name: paths[0] for name, paths in texts.items() if places[name] not in lists}
     owner: dict[str, Path] = {}
     taken: dict[Path, str] = {}
     for image_id in index.paths:
@@ -207,19 +207,23 @@ def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Fin
     return owner
 
 
-def _texts_below(sheet: Sheet, index: ImageIndex, folders: Folders) -> dict[Path, list[Path]]:
-    """Path with .txt in small letters → the text files so called, of all that may hold labels: no list that the sheet names is one."""
+def _texts_below(index: ImageIndex, folders: Folders) -> dict[Path, list[Path]]:
+    """Path with .txt in small letters → the text files so called, of all that may hold labels."""
     roots = [folders.labels]
     if whole(folders.base) in map(whole, index.folders) or not is_folder(folders.base / "labels"):
         roots = [folders.labels, folders.base, *filter(is_folder, index.folders)]
-    lists = {whole(sheet.base / entry) for entries in sheet.entries.values() for entry in entries}
     texts: dict[Path, list[Path]] = {}
-    for path in dict.fromkeys(path for root in roots for path in files_below(root, ".txt") if whole(path) not in lists):
+    for path in dict.fromkeys(path for root in roots for path in files_below(root, ".txt")):
         texts.setdefault(path.with_suffix(".txt"), []).append(path)
     return texts
 
 
-def _places(paths: Iterable[Path]) -> dict[Path, Path]:
+def _lists(sheet: Sheet) -> list[Path]:
+    """The lists of images that the sheet names: texts, but no labels."""
+    return [path for entries in sheet.entries.values() for entry in entries if is_file(path := sheet.base / entry)]
+
+
+def _places(paths: Collection[Path]) -> dict[Path, Path]:
     """Path → where it lies, links of its folders followed: a text that is found by a relative path and by a whole one is one text."""
     real = {folder: Path(os.path.realpath(folder)) for folder in {path.parent for path in paths}}
     return {path: real[path.parent] / path.name for path in paths}

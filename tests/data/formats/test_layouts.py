@@ -32,6 +32,10 @@ LAYOUTS = {
     "images and labels a split": (
         "yolo", {"train/images/a.jpg": 1, "train/labels/a.txt": LINE, "classes.txt": "ant\nbee\n"}, {"train/images/a.jpg"},
     ),
+    "images and labels a split, with a sheet": (
+        "yolo", {"train/images/a.jpg": 1, "train/labels/a.txt": LINE, "data.yaml": "train: ../train/images\nnames: [ant, bee]\n"},
+        {"train/images/a.jpg"},
+    ),
     "flat": ("yolo", {"a.jpg": 1, "a.txt": LINE, "classes.txt": "ant\nbee\n"}, {"a.jpg"}),
     "flat, capitals": ("yolo", {"a.JPG": 1, "a.TXT": LINE, "classes.txt": "ant\nbee\n"}, {"a.JPG"}),
     "flat a split": ("yolo", {"train/a.jpg": 1, "train/a.txt": LINE, "train/_darknet.labels": "ant\nbee\n"}, {"train/a.jpg"}),

@@ -1,0 +1,100 @@
+"""The verbs that do one step of a round alone: train, score, evaluate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from boxwise.cli.cluster import inspect_shard
+from boxwise.cli.settings import take_edits
+from boxwise.cli.studies import StudyFolder, say_what_is_asked, watching
+from boxwise.cli.upkeep import check_files
+
+if TYPE_CHECKING:
+    from boxwise.records import Phase
+    from boxwise.rounds import Event
+    from boxwise.study import Study
+
+app = typer.Typer()
+
+
+@app.command()
+def train(study: StudyFolder) -> None:
+    """Do the training step alone (also under torchrun)."""
+    from boxwise.records import Phase
+
+    _single(study, Phase.TRAIN)
+
+
+@app.command()
+def score(
+    study: StudyFolder,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Inspect share I of N of the pool alone, beside processes that do the others.")
+    ] = None,
+) -> None:
+    """Do the scoring step alone: the pool pass.
+
+    With --shard, only inspect a share of the pool; without, inspect what no shard has inspected, and join all of it.
+    """
+    from boxwise.records import Phase
+
+    if shard is None:
+        _single(study, Phase.SCORE)
+    else:
+        inspect_shard(study, shard)
+
+
+@app.command()
+def evaluate(study: StudyFolder) -> None:
+    """Do the evaluation step alone."""
+    from boxwise.records import Phase
+
+    _single(study, Phase.EVALUATE)
+
+
+def _single(folder: Path, wanted: Phase) -> None:
+    """Go on to `wanted` and do it, or do it again; the short steps before TRAIN are done on the way."""
+    from boxwise.records import Phase
+    from boxwise.study import Study
+
+    opened = Study.open(folder)
+    if int(os.environ.get("RANK", "0")) == 0:
+        take_edits(opened)
+        check_files(opened)
+    if wanted is Phase.TRAIN and int(os.environ.get("RANK", "0")) > 0:
+        opened.train_along()
+        return
+    with watching(opened) as (on_event, on_step):
+        again = opened.repeat(wanted, on_event=on_event) if int(os.environ.get("WORLD_SIZE", "1")) == 1 else None
+        if again is not None and wanted is Phase.EVALUATE:
+            on_step(again, wanted)
+            return
+        asks = _advance_to(opened, wanted, on_event, on_step)
+    if asks:
+        say_what_is_asked(opened)
+
+
+def _advance_to(opened: Study, wanted: Phase, on_event: Callable[[Event], None], on_step: Callable[[int, Phase], None]) -> bool:
+    """Do the steps up to `wanted`; True where labels are needed before it."""
+    from boxwise.errors import StudyError
+    from boxwise.records import Phase
+
+    while True:
+        number, phase = opened.position
+        short = wanted is Phase.TRAIN and phase in (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
+        if phase is not wanted and not short:
+            why = f" Round {number}'s questions were chosen by its scores." if phase is Phase.ANNOTATE and wanted is Phase.SCORE else ""
+            raise StudyError(
+                f"{opened.folder}: the next step is {phase.value} of round {number}, not {wanted.value}.{why} "
+                f"See `boxwise status {opened.folder}`."
+            )
+        if opened.step(on_event=on_event) is phase:
+            return wanted is Phase.TRAIN and phase is Phase.ANNOTATE
+        on_step(number, phase)
+        if phase is wanted:
+            return False

@@ -1,0 +1,105 @@
+"""An option is done or refused: none is dropped without a word, and what cannot be made is named in one message."""
+
+import json
+
+import pytest
+
+from boxwise.records import Split
+from boxwise.study import Study
+
+SETTINGS = ("detector.name=tiny_ssd", "detector.pretrained=none", "cold_start.name=random", "budget.initial=3", "budget.validation=0")
+
+
+@pytest.fixture
+def init(boxwise, digits_folder, tmp_path):
+    """A function that runs `boxwise init` on a folder of images; by default with two classes."""
+
+    def run(study="study", classes="cat,dog"):
+        return boxwise("init", tmp_path / study, "--images", digits_folder / "JPEGImages", "--classes", classes, *SETTINGS)
+
+    return run
+
+
+@pytest.fixture
+def study(init, tmp_path):
+    code, _, err = init()
+    assert code == 0, err
+    return tmp_path / "study"
+
+
+@pytest.mark.parametrize("classes", ["cat,dog,", "cat,cat", "cat, cat", ",", ""])
+def test_init_takes_no_class_without_a_name_and_none_twice(init, tmp_path, classes):
+    code, _, err = init(classes=classes)
+    assert code == 2 and "None may be empty or there twice" in err and not (tmp_path / "study").exists()
+
+
+def test_init_says_what_is_in_the_place_of_its_folder(init, tmp_path):
+    (tmp_path / "file").write_text("x")
+    code, _, err = init("file")
+    assert code == 2 and err.splitlines()[-1] == f"Error: {tmp_path / 'file'}: expected a new folder for the study, found a file."
+    code, _, err = init("file/study")
+    assert code == 2 and err.splitlines()[-1].startswith("Error: ")
+
+
+def test_a_file_in_the_place_of_a_folder_is_one_message(boxwise, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setattr(Study, "open", lambda folder: (folder / "file").mkdir())
+    code, _, err = boxwise("status", tmp_path)
+    assert code == 2 and err == f"Error: {tmp_path / 'file'}: File exists.\n"
+
+
+def test_query_writes_and_speaks_json(boxwise, study, tmp_path):
+    code, out, err = boxwise("query", study, "--json", "--out", tmp_path / "list.txt")
+    asked = json.loads(out)["images"]
+    assert code == 0 and len(asked) == 3 and f"3 images: {tmp_path / 'list.txt'}" in err
+    assert (tmp_path / "list.txt").read_text().splitlines() == [image["path"] for image in asked]
+
+
+def test_query_of_images_before_a_class_writes_and_speaks_json(boxwise, study, tmp_path):
+    first = Study.open(study).ask().image_ids[0]
+    Study.open(study).tell(first, [], annotator="anna")
+    boxwise("classes", study, "--add", "fox")
+    code, out, err = boxwise("query", study, "--before-class", "fox", "--json", "--out", tmp_path / "again")
+    assert code == 0 and json.loads(out) == {"class": "fox", "images": [first]} and (tmp_path / "again" / "labels.json").is_file()
+    assert "1 image with their labels" in err and boxwise("query", study, "--before-class", "fox")[1] == f"{first}\n"
+    Study.open(study).tell(first, [], annotator="anna")
+    code, out, err = boxwise("query", study, "--before-class", "fox", "--json")
+    assert (code, json.loads(out)["images"]) == (0, []) and "all have been looked at since" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--port", "0"), "--port: no effect without --label"),
+        (("--host", "0.0.0.0", "--no-browser"), "--host and --no-browser: no effect without --label"),
+        (("--token", "secret"), "--token: no effect without --label"),
+    ],
+)
+def test_run_takes_options_of_the_page_with_the_page_alone(boxwise, study, options, named):
+    code, _, err = boxwise("run", study, *options)
+    assert code == 2 and named in err and Study.open(study).position[0] == 0 and not Study.open(study).annotations(Split.TRAIN)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--fix", "copy", "--html", "page.html"), "--fix and --html"),
+        (("--format", "voc"), "--format"),
+        (("--labels-in", "raw", "--voc-origin", "1"), "--labels-in and --voc-origin"),
+    ],
+)
+def test_doctor_says_which_options_are_of_data_sets_alone(boxwise, study, options, named):
+    code, out, err = boxwise("doctor", study, *options)
+    assert code == 2 and f"{named}: no effect on a study" in err and out == ""
+    code, out, err = boxwise("doctor", *options)
+    assert code == 2 and f"{named}: no effect on the machine" in err and out == ""
+
+
+def test_benchmark_takes_a_preset_or_a_grid(boxwise, tmp_path):
+    code, _, err = boxwise("benchmark", "--grid", tmp_path / "grid.yaml", "--preset", "small", "--plan")
+    assert code == 2 and "--preset small and --grid" in err and "give one" in err
+
+
+def test_doctor_reads_no_labels_at_an_address(boxwise):
+    code, out, err = boxwise("doctor", "s3://bucket/photos", "--format", "voc")
+    assert code == 2 and "--format: no effect on s3://bucket/photos, of which images alone are read" in err and out == ""
