@@ -15,7 +15,7 @@ from multiprocessing.forkserver import _forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from boxwise.cli import training_process
@@ -123,11 +123,11 @@ class Forked:
         self._process.kill()
 
 
-def fork_children() -> None:
-    """Let what this process begins for a page, a training or the page's models, be forked from the server."""
+def fork_children(*modules: ModuleType) -> None:
+    """Let what these modules of boxwise begin in this process be forked from the server."""
     if _FORKS:
-        forking = SimpleNamespace(**vars(subprocess) | {"Popen": Forked})
-        assistant.subprocess = training_process.subprocess = forking
+        for module in modules:
+            module.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": Forked})
 
 
 def _pipe(folder: str, name: str) -> Path:
@@ -159,7 +159,7 @@ def _do(words: Sequence[str], folder: str, environment: Mapping[str, str], strea
     if first == "-m" and _FORKS:
         _forkserver.ensure_running = lambda: None  # it does run, since this process is forked from it
         workers._BEGUN = "forkserver"
-        fork_children()
+        fork_children(assistant, training_process)
     if first == "-m":
         sys.argv = rest
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)

@@ -95,7 +95,7 @@ def test_rows_that_can_be_read_are_saved(study, boxwise):
 def test_a_label_of_which_a_byte_has_changed_is_no_label(study, boxwise):
     opened = Study.open(study)
     first, second, *_ = opened.ask().image_ids
-    verdict = Verdict(Action.ADD, xyxy=(11.5, 2, 29, 28), label=1)
+    verdict = Verdict(Action.ADD, xyxy=(11.3125, 2, 29, 28), label=1)
     for image_id in (first, second):
         opened.tell(image_id, [verdict], annotator="ann", seconds=1.0, complete=True)
     opened.tell(second, [replace(verdict, label=2)], annotator="bo", seconds=1.0, complete=True)
@@ -104,8 +104,8 @@ def test_a_label_of_which_a_byte_has_changed_is_no_label(study, boxwise):
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     path = study / "study.sqlite"
     content = path.read_bytes()
-    assert content.count(b"11.5") == 6  # three annotations and their verdicts
-    path.write_bytes(content.replace(b"11.5", b"19.5"))
+    assert content.count(b"11.3125") == 6  # three annotations and their verdicts
+    path.write_bytes(content.replace(b"11.3125", b"19.3125"))
     refused(boxwise, "report", study, "are not what was stored", "boxwise repair")
     code, out, _ = boxwise("repair", study)
     assert code == 0 and out.count("an annotation is not what was stored") == 3

@@ -9,7 +9,9 @@ import processes
 import pytest
 from driving import HOST, PATIENCE, enter
 
-processes.fork_children()
+from boxwise.web import assistant
+
+processes.fork_children(assistant)
 
 # Names below .test lead to this machine, as plain HTTP from another one would: without what browsers keep for safe connections.
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--host-resolver-rules=MAP *.test 127.0.0.1"]
