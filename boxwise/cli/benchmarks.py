@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxwise.cli.cluster import OnRay, check_on, cluster_on
-from boxwise.cli.simulations import Overrides
+from boxwise.cli.simulations import Overrides, note_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +53,7 @@ def benchmark(
     check_on(on, without={"--jobs": jobs > 1})
     if grid and preset:
         raise ConfigError(f"--preset {preset} and --grid {grid}: each is a whole grid; give one.")
+    note_names(overrides or ())
     chosen = _narrowed(load_grid(grid) if grid else load_preset(preset or "small"), arms, seeds, baseline).with_folders(data or [])
     out = out or Path("runs") / chosen.name
     if plan:

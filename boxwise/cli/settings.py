@@ -23,7 +23,7 @@ def set_(
 ) -> None:
     """Change or show the settings of a study.
 
-    A change holds from the next step on; without one: what is in force, and what differs from the defaults.
+    A change holds from the next step that goes by it; without one: what is in force, and what differs from the defaults.
 
     Editing config.yaml in the study's folder does the same. What cannot change any more is refused with the reason.
     """

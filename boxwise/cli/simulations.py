@@ -12,7 +12,7 @@ from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordin
 from boxwise.errors import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from boxwise.results.facts import Cell
     from boxwise.simulation.simulate import Plan
@@ -66,7 +66,7 @@ def simulate(
 ) -> None:
     """Compare strategies on labelled data. A simulated annotator answers; arms are paired by seed; curves come with intervals."""
     from boxwise.cli.console import note, reading
-    from boxwise.config import load_config, override_keys
+    from boxwise.config import load_config
     from boxwise.data.datasets import read_dataset
     from boxwise.registry import check
 
@@ -74,9 +74,7 @@ def simulate(
     given = {"budget.initial": initial, "budget.per_round": budget, "budget.rounds": rounds, "policy.name": policy, "ask.mode": ask}
     settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
     check(settings, simulated=True, scores=True)  # before any image is read; arms name strategy and scorer, so that pair is no matter
-    for key in override_keys(overrides or ()):
-        if key in ("strategy.name", "scorer.name"):
-            note(f"Note: {key} has no effect beside the arms, each of which names its own: --arms NAME, or ARM+{key}=…")
+    note_names(overrides or ())
     from boxwise.simulation.simulate import Plan, check_baseline
 
     chosen = tuple(arm.strip() for arm in arms.split(","))
@@ -85,6 +83,16 @@ def simulate(
     if dataset.findings:
         note(f"{data}: {plural(len(dataset.findings), 'finding')}; `boxwise doctor {data}` lists them.")
     _simulate(Plan(dataset, settings, chosen, tuple(range(seeds)), out), jobs=jobs, on=on, baseline=baseline)
+
+
+def note_names(overrides: Iterable[str]) -> None:
+    """Say of a strategy and a scorer that are named beside the arms that they change nothing."""
+    from boxwise.cli.console import note
+    from boxwise.config import override_keys
+
+    for key in override_keys(overrides):
+        if key in ("strategy.name", "scorer.name"):
+            note(f"Note: {key} has no effect beside the arms, each of which names its own: --arms NAME, or ARM+{key}=…")
 
 
 def _simulate(plan: Plan, *, jobs: int, on: str | None = None, baseline: str) -> None:

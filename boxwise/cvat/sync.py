@@ -207,12 +207,12 @@ def _there(study: Study, client: Client, task: int, round_index: int) -> Pushed:
 
 def _shapes(study: Study, client: Client, task: int, round_index: int) -> list[dict[str, Any]]:
     """The boxes that the study puts before people, as rectangles of the task's frames."""
-    ids, labels = study.query(round_index).image_ids, client.label_ids(task)
+    ids, classes, labels = study.query(round_index).image_ids, study.classes, client.label_ids(task)
     made = []
     for frame, entry in enumerate(client.frames(task)):
         boxes = shown(study.shown(ids[_rank(entry)], round_index=round_index)).boxes
         for xyxy, label in zip(boxes.xyxy.astype(np.float64).tolist(), boxes.labels.tolist(), strict=True):
-            made.append(_shape(frame, labels[study.classes[label]], xyxy))
+            made.append(_shape(frame, labels[classes[label]], xyxy))
     return made
 
 

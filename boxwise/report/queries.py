@@ -95,10 +95,11 @@ def _as_labels(boxes: Boxes) -> Boxes:
 
 
 def _box_rows(study: Study, query: Query) -> Iterator[dict[str, Any]]:
+    classes, proposals = study.classes, study.proposals()
     for image_id in query.image_ids:
-        if image_id in study.proposals():
-            before = shown(study.proposals()[image_id])
-            yield from ({"image_id": image_id, **_box_row(before, row, study.classes)} for row in range(len(before.boxes)))
+        if image_id in proposals:
+            before = shown(proposals[image_id])
+            yield from ({"image_id": image_id, **_box_row(before, row, classes)} for row in range(len(before.boxes)))
 
 
 def _box_row(before: Shown, row: int, classes: Sequence[str]) -> dict[str, Any]:

@@ -382,9 +382,9 @@ class Study(StudyClasses):
             self.tell(item.image_id, verdicts, annotator=name, seconds=seconds)
 
     def _check_labels(self, image_id: str, boxes: Boxes) -> None:
-        wrong = [int(label) for label in boxes.labels if not 0 <= label < len(self.classes)]
-        if wrong:
-            raise BoxwiseError(f"{image_id}: label {wrong[0]}, expected 0 to {len(self.classes) - 1} ({', '.join(self.classes)}).")
+        classes = self.classes
+        if wrong := [int(label) for label in boxes.labels if not 0 <= label < len(classes)]:
+            raise BoxwiseError(f"{image_id}: label {wrong[0]}, expected 0 to {len(classes) - 1} ({', '.join(classes)}).")
         wrong_box = ~((boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all(axis=1) & np.isfinite(boxes.xyxy).all(axis=1))
         if wrong_box.any():
             raise BoxwiseError(f"{image_id}: box {boxes.xyxy[wrong_box][0].tolist()}, expected finite x1 < x2 and y1 < y2.")

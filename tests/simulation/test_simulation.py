@@ -414,8 +414,9 @@ def test_an_unknown_strategy_in_the_settings_is_named_although_arms_name_their_o
     assert code == 2 and "Unknown strategy 'nonsense'" in err
 
 
-def test_a_strategy_named_beside_the_arms_is_said_to_change_nothing(boxwise):
-    _, _, err = boxwise("simulate", "--data", "nowhere", "--arms", "random", "strategy.name=k_center")
+@pytest.mark.parametrize("verb", ["simulate", "benchmark"])
+def test_a_strategy_named_beside_the_arms_is_said_to_change_nothing(boxwise, verb):
+    _, _, err = boxwise(verb, "--data", "nowhere", "--arms", "random", "strategy.name=k_center")
     assert "strategy.name has no effect beside the arms" in err
 
 
