@@ -24,7 +24,7 @@ from boxwise.results.convergence import Reach
 from boxwise.results.facts import Cell, curve
 from boxwise.results.fidelity import NAMES, fidelity_of
 from boxwise.results.grid import Panel, Standing, sanity, standings
-from boxwise.results.tables import ArmResult, figure
+from boxwise.results.tables import ArmResult, ended_early, figure
 
 
 def main() -> None:
@@ -52,6 +52,8 @@ def main() -> None:
     for standing in standings(panel, baseline=given.baseline):
         if standing.result.arm in arms:
             print(line(standing))
+    for text in ended_early([standing.result for standing in standings(panel, baseline=given.baseline)]):
+        print(f"\n{text}")
     print("\n" + "\n".join(fidelity([cell for cell in panel.cells if cell.arm in arms])))
 
 

@@ -86,6 +86,11 @@ class Boxes:
             seen.add(place)
         return repeats
 
+    @property
+    def drawn(self) -> int:
+        """How many acts of drawing the boxes stand for: one each, but one for all the crowds of a region."""
+        return len(self) - int(self.repeats_region.sum())
+
     def at_least(self, score: float) -> Boxes:
         """The boxes of that score or more; all of them where there are no scores."""
         return self if self.scores is None else self[self.scores >= np.float32(score)]

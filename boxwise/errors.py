@@ -34,6 +34,10 @@ class StudyError(BoxwiseError):
     """The study folder is missing, of another config, or not in the state that a call needs."""
 
 
+class BusyError(StudyError):
+    """Another process is doing a step of the study."""
+
+
 class StaleCheckpointError(StudyError):
     """A training checkpoint that belongs to another training: other labels, settings or seed."""
 
@@ -57,7 +61,7 @@ def plural(amount: int | None, noun: str, verb: str = "") -> str:
     """An amount with its noun and, where given, the verb in its number: '1 box', '2 boxes', '3 images are'; '?' for one not known."""
     if amount == 1:
         return f"1 {noun} {verb}".rstrip()
-    nouns = {"box": "boxes", "class": "classes", "person": "people"}
+    nouns = {"box": "boxes", "class": "classes", "person": "people", "process": "processes"}
     verbs = {"is": "are", "was": "were", "has": "have", "still waits": "still wait"}
     said = "?" if amount is None else amount
     return f"{said} {nouns.get(noun, noun + 's')} {verbs.get(verb, verb)}".rstrip()

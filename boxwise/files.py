@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -20,6 +21,7 @@ from boxwise.errors import BoxwiseError
 SEAL = b"boxwise check 00000000"  # what a file that is to be sealed has in it: the place for the check
 _MARK, _DIGITS = SEAL[:-8], 8
 _EMPTY_COMMENT = b"\x00\x00"  # how an archive without a comment ends
+_NUMBERS = count()
 _ASIDE = re.compile(r"\.(\d+)\.aside")
 
 
@@ -29,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The suffix is kept, since some writers choose a format by it. Raises BoxwiseError naming the file when the disk refuses.
     """
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.aside{path.suffix}")
+    aside = path.with_name(f".{path.stem}.{next(_NUMBERS)}.{os.getpid()}.aside{path.suffix}")  # threads may write the same file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside

@@ -152,6 +152,9 @@ def _do_with_input(alone: bool, stdin: str, *rest: Any) -> None:
 def _do(words: Sequence[str], folder: str, environment: Mapping[str, str], streams: Sequence[Path | str]) -> None:
     for number, path in enumerate(streams, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
+    # those of the server remember whether what they wrote to could be moved within
+    sys.stdout = os.fdopen(1, "w", closefd=False, encoding="utf-8")
+    sys.stderr = os.fdopen(2, "w", closefd=False, encoding="utf-8", buffering=1)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -2,7 +2,9 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -120,3 +122,16 @@ def test_an_error_inside_lets_the_lock_go(tmp_path):
         raise RuntimeError
     with locked(tmp_path / ".lock"):
         pass
+
+
+def test_threads_that_write_one_file_at_a_time_each_leave_it_whole(tmp_path):
+    path, texts, all_written = tmp_path / "text.txt", ["one", "other"], Barrier(2)
+
+    def write(text):
+        with replacing(path) as aside:
+            aside.write_text(text)
+            all_written.wait(20)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, texts))
+    assert path.read_text() in texts and list(tmp_path.iterdir()) == [path]

@@ -51,10 +51,10 @@ def test_what_is_said_of_the_confirmation_sets(savings, said):
 
 
 def test_arms_that_are_run_in_the_folder_later_change_nothing():
-    """The committed development runs, and one beside them with half of their costs: areas are over what all arms of a panel cover."""
+    """The committed development runs, one beside them with two thirds of their labels: areas are over what all arms of a panel cover."""
     results = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "development"
     kuih = next(panel for panel in read_benchmark(results) if panel.data == "kuih")
-    short = [replace(cell, arm="class_balanced", rounds=cell.rounds[:2]) for cell in kuih.cells if cell.arm == "random"]
+    short = [replace(cell, arm="class_balanced", rounds=cell.rounds[:3]) for cell in kuih.cells if cell.arm == "random"]
     beside = replace(kuih, cells=[*kuih.cells, *short])
     arms = ("random", "facility_location")
     score, only = SCRIPT["score"], SCRIPT["only"]

@@ -89,6 +89,13 @@ def test_a_policy_that_judges_self_labels_needs_a_mode_that_has_them():
         check(configured("dual+full+topk_ratio"), ("a",))
 
 
+@pytest.mark.parametrize(("key", "auto"), [("scorer", True), ("detector", True), ("strategy", False)])
+def test_auto_is_among_the_known_names_where_it_is_one(key, auto):
+    with pytest.raises(ConfigError, match="Unknown") as refused:
+        check(load_config(None, [f"{key}.name=Auto"]), ("cat",))
+    assert ("Did you mean 'auto'?" in str(refused.value)) is auto and (" auto," in str(refused.value)) is auto
+
+
 def test_an_unknown_name_prints_the_known_ones():
     with pytest.raises(ConfigError, match=r"Unknown strategy 'topk'\. Did you mean 'top_k'\? Known: .*random"):
         named("strategy", STRATEGIES, "topk")

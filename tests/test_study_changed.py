@@ -142,6 +142,20 @@ def test_an_image_that_a_person_excluded_moves_along_and_stays_excluded(study_of
     assert list(study.quarantined()) == ["5.png"] and study.record("5.png").uri == str(tmp_path / "moved/5.png")
 
 
+def test_a_page_that_is_served_finds_images_where_another_process_says_that_they_lie(study_of, tmp_path):
+    study = study_of()
+    study.ask()
+    page = TestClient(create_app(LabelQueue(study, study.labelling), hosts={"testserver"}))
+    shown = page.post("/api/next", json={"annotator": "anna"}).json()["task"]
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "photos/another.png")
+    assert Study.open(study.folder).relocate(tmp_path / "moved").moved == 6
+    assert page.get(shown["url"]).status_code == 200
+    assert page.post("/api/open", json={"annotator": "anna", "image_id": shown["image_id"]}).status_code == 200
+    assert not study.quarantined()
+
+
 class TestAStudyThatFoundNothingToAsk:
     @pytest.fixture
     def done(self, trained):

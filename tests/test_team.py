@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from boxwise.boxes import Boxes
 from boxwise.errors import StudyError
@@ -11,6 +12,7 @@ from boxwise.records import Annotation, ImageRecord, Role
 from boxwise.store import GIVEN, Journal, LabellingStore, Store, TeamStore
 from boxwise.store.salvage import salvage
 from boxwise.study.team import Team
+from boxwise.web.requests import PersonBody
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -125,3 +127,15 @@ def test_whose_labels_an_image_has(store):
     assert labelling.answerer("a.jpg") is None
     store.annotate(annotation, [], round_index=0, annotator="anna", seconds=1)
     assert labelling.answerer("a.jpg") == "anna"
+
+
+@pytest.mark.parametrize("name", ["model", " given "])
+def test_nobody_is_called_as_labels_are_that_no_person_gave(store, name):
+    with pytest.raises(StudyError, match="kept for labels that no person gave"):
+        Team(store).invite(name, Role.REVIEWER, who="ben")
+    annotation = Annotation("a.jpg", Boxes.empty(), (), True)
+    with pytest.raises(StudyError, match="kept for labels that no person gave"):
+        store.annotate(annotation, (), round_index=0, annotator=name.strip(), seconds=1.0)
+    with pytest.raises(ValidationError, match="kept for labels that no person gave"):
+        PersonBody(annotator=name)
+    assert store.annotation("a.jpg") is None and not Team(store).members()

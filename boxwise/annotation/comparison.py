@@ -27,13 +27,14 @@ def verdicts_from(labels: Boxes, proposals: Proposals, cost: CostConfig) -> tupl
     the same class, then of another class.
     An equal box is one of the same class within half a pixel at every edge, or of IoU ≥ .98: files round, so it is taken as shown. Equal to
     an uncertain proposal: KEEP; to a certain one or to a settled box: no act. In place under another class: RELABEL. IoU ≥ .5: MOVE.
-    A label without partner: ADD; a shown box without partner, a settled one too: DELETE. Flags that `labels` has no column for stay
-    as shown; other flags than shown make a standing box a KEEP.
+    A label without partner: ADD, charged once for all the crowds of a region; a shown box without partner, a settled one too: DELETE.
+    Flags that `labels` has no column for stay as shown; other flags than shown make a standing box a KEEP.
     """
     before = shown(proposals)
     in_place = _in_place(labels, before.boxes)
     partner = dict(greedy_pairs(_affinity(labels, before.boxes, in_place), 0.0))
-    acts = [_act(labels, row, before, partner.get(row), in_place, cost) for row in range(len(labels))]
+    again = labels.repeats_region
+    acts = [_act(labels, row, before, partner.get(row), in_place, cost, again=bool(again[row])) for row in range(len(labels))]
     gone = np.setdiff1d(np.arange(len(before.boxes)), list(partner.values()))
     deleted = [Verdict(Action.DELETE, _id(before, int(row)), seconds=charge(Action.DELETE, cost)) for row in gone]
     return (*(act for act in acts if act is not None), *deleted)
@@ -72,12 +73,14 @@ def _affinity(labels: Boxes, boxes: Boxes, in_place: NDArray[np.bool_]) -> NDArr
     return np.where((overlap >= np.float32(MOVED_IOU)) | in_place | same_id, value, -1).astype(np.float32)
 
 
-def _act(labels: Boxes, row: int, before: Shown, partner: int | None, in_place: NDArray[np.bool_], cost: CostConfig) -> Verdict | None:
-    """The act behind one label; None where the shown box needs no act."""
+def _act(
+    labels: Boxes, row: int, before: Shown, partner: int | None, in_place: NDArray[np.bool_], cost: CostConfig, *, again: bool
+) -> Verdict | None:
+    """The act behind one label; None where the shown box needs no act. again: it is a region that an earlier label has drawn."""
     xyxy, label = tuple(labels.xyxy[row].tolist()), int(labels.labels[row])
     flags = _flags(labels, row, before.boxes, partner)
     if partner is None:
-        return Verdict(Action.ADD, "", xyxy, label, charge(Action.ADD, cost), *flags)
+        return Verdict(Action.ADD, "", xyxy, label, 0.0 if again else charge(Action.ADD, cost), *flags)
     box_id, changed = _id(before, partner), None if label == before.boxes.labels[partner] else label
     if not in_place[row, partner]:
         return Verdict(Action.MOVE, box_id, xyxy, changed, charge(Action.MOVE, cost), *flags)

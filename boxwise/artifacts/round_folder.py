@@ -86,10 +86,17 @@ class RoundFolder:
         """SCORE: a folder with the parts of a pool pass that is under way."""
         return self.path / "pool_pass"
 
-    @property
-    def forward(self) -> Path:
-        """SCORE: the detector's forward pass as an ONNX graph, where ONNX Runtime scores."""
-        return self.path / "forward.onnx"
+    def forward(self, weights: str) -> Path:
+        """SCORE: the forward pass of the detector with the weights of that digest as an ONNX graph, where ONNX Runtime scores."""
+        return self.path / f"forward-{weights[:16]}.onnx"
+
+    def forwards(self) -> list[Path]:
+        """SCORE: all graphs that are there."""
+        return sorted(self.path.glob("forward*.onnx"))
+
+    def of_training(self) -> list[Path]:
+        """SCORE: what is there that was made from the round's training and is made again only where it is not there."""
+        return [*self.forwards(), *self.path.glob("weights_member*.pt"), *self.path.glob("checkpoint_member*.pt")]
 
     @property
     def vae(self) -> Path:

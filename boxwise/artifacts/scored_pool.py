@@ -77,6 +77,8 @@ def write_scored_pool(files: RoundFolder, pool: ScoredPool) -> None:
     if pool.boxes is not None:
         with sealing(files.boxes) as path:
             np.savez(path, **{field.name: getattr(pool.boxes, field.name) for field in fields(pool.boxes)})
+    else:
+        files.boxes.unlink(missing_ok=True)  # of another pass over the pool
     columns = {"image_id": list(pool.scores.image_ids), "score": pool.scores.values, "box_count": pool.box_counts}
     table = pa.table(columns | {_TERM + name: values for name, values in pool.scores.terms.items()}, metadata=SEALED)
     with sealing(files.scores) as path:

@@ -6,6 +6,7 @@ Nothing heavy is imported before a verb runs, so that `--help` is instant. A use
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -74,6 +75,9 @@ def version(
 def main() -> None:
     """Entry point: runs the command, turns a user's mistake into one message on stderr and exit code 2."""
     prepare_environment()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a name that the terminal's encoding has no letters for is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except SystemExit as ended:

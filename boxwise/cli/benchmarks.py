@@ -142,13 +142,18 @@ def write_benchmark_report(out: Path, panels: Sequence[Panel], *, baseline: str)
     from boxwise.cli.console import say, table
     from boxwise.report.grid_page import headline, write_grid_report
     from boxwise.results.grid import overall, standings, write_grid
+    from boxwise.results.tables import ended_early
     from boxwise.runtime import environment
 
     write_grid(panels, out, baseline=baseline)
     rows, _ = overall(panels, baseline=baseline)
     ranks = [(row.arm, row.role, row.rank, f"{row.ahead}/{row.sets}", row.test.text, row.p_holm) for row in rows]
     table("Ranks", ("arm", "role", "mean rank", "ahead in sets", "sign test", "p, Holm"), ranks)
-    say(headline(rows, {panel.name: standings(panel, baseline=baseline) for panel in panels}, baseline))
+    found = {panel.name: standings(panel, baseline=baseline) for panel in panels}
+    say(headline(rows, found, baseline))
+    for name, of_panel in found.items():
+        for text in ended_early([standing.result for standing in of_panel]):
+            say(f"{name}: {text}")
     _say_checks(panels, baseline)
     title = f"Benchmark {out.resolve().name}"
     return write_grid_report(panels, out / "report.html", title=title, environment=environment(), baseline=baseline)

@@ -41,8 +41,9 @@ def classes(
         merge={old: new for text in merge or () for olds, new in (_pair("--merge", text),) for old in olds.split(",")},
         remove=remove or (),
     )
+    changed = opened.change_classes(change, who=by)
     say(f"{', '.join(change.before)} became {', '.join(change.after)}.")
-    _say_changed(opened, opened.change_classes(change, who=by))
+    _say_changed(opened, changed)
     _say_to_review(opened)
     return None
 
@@ -74,6 +75,8 @@ def _say_changed(opened: Study, changed: ChangedClasses) -> None:
         say(f"The labels of {plural(changed.images, 'image')} follow; as they were, they are in `boxwise history {opened.folder} IMAGE`.")
     for name, count in changed.removed.items():
         note(f"{plural(count, 'box', 'is')} no longer counted: {name} is removed.")
+    for who, images in changed.unfinished.items():
+        note(f"{who} had begun {', '.join(images)} and not handed it in: that question is withdrawn, and what was drawn for it is gone.")
     if changed.back_to is not None:
         say(f"Round {changed.back_to[0]} is done again from its {changed.back_to[1].value} step. Next: boxwise run {opened.folder}")
 

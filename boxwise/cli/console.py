@@ -5,6 +5,7 @@ Knows events and facts, nothing of how they come about.
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections import deque
@@ -229,8 +230,9 @@ def _composed(facts: ComposeFacts) -> str:
 
 
 def say_json(value: Any) -> None:
-    """A result for programs, on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """A result for programs, on stdout; where that is not UTF-8, other letters than ASCII's as JSON's own escapes."""
+    unicode = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+    print(json.dumps(value, indent=2, ensure_ascii=not unicode, default=str))
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]], *, numbers: bool = True) -> None:
@@ -285,6 +287,8 @@ def rounds_table(rounds: Sequence[Round], cost: CostConfig | None = None) -> Non
 
 def results_table(results: Sequence[ArmResult]) -> None:
     """The comparison of a simulation's arms, on test: the same figures as the report's."""
+    from boxwise.results.tables import ended_early
+
     rows = []
     for result in results:
         time_saved = result.quantity("saving", "seconds")
@@ -292,6 +296,8 @@ def results_table(results: Sequence[ArmResult]) -> None:
         rows.append((result.label, str(result.seeds), *("\n".join(filter(None, (q.text, q.remark))) for q in shown)))
     head = ("arm", "seeds", "AP", "AP50", "area", "area − baseline", "images saved", "time saved", "Wilcoxon")
     table("Results on test", head, rows)
+    for text in ended_early(results):
+        say(text)
 
 
 def _known(facts: SelectFacts) -> str:

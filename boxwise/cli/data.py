@@ -146,10 +146,15 @@ def _print_counts(path: str, dataset: Dataset, examined: Examination) -> None:
 
 
 def _print_doubts(examined: Examination) -> None:
-    """Near-duplicates and suspects: the first of each; the page shows more."""
+    """Near-duplicates, suspects and faint images: the first of each; the page shows more."""
     from boxwise.cli.console import say
 
-    for name, findings in (("near-duplicates across splits", examined.leaks), ("suspect labels", examined.suspects)):
+    doubts = {
+        "near-duplicates across splits": examined.leaks,
+        "suspect labels": examined.suspects,
+        "images of little contrast": examined.faint,
+    }
+    for name, findings in doubts.items():
         if findings:
             say(f"{len(findings)} {name}:")
         for finding in findings[:_SHOWN]:

@@ -6,7 +6,7 @@ The page is served by this process, which never imports torch; the steps run in 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,16 @@ app = typer.Typer()
 Host = Annotated[str, typer.Option(help="Address to serve the page on; beyond this machine it asks for the token in the link.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="0: any free one.", show_default="8123, or the next free one")]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")]
+Urls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--url",
+        envvar="BOXWISE_URL",
+        metavar="URL",
+        help="Address under which people open the page, where it has another name or a proxy before it; may be given several times. "
+        "Links have the first.",
+    ),
+]
 Token = Annotated[str | None, typer.Option(help="What the link must hold; made at random where one is needed.")]
 
 LOOPBACK = "127.0.0.1"
@@ -42,25 +52,28 @@ def label(
     port: Port = None,
     browser: Browser = True,
     token: Token = None,
+    url: Urls = None,
 ) -> None:
     """Label in the browser what the study asks for. Ctrl-C ends it; every answer is stored as it is given."""
     from boxwise.cli.console import say
     from boxwise.study import Study
 
     opened = Study.open(study)
-    page = serving(opened, host=host, port=port, browser=browser, token=token)
+    page = serving(opened, host=host, port=port, browser=browser, token=token, urls=url or ())
     with suppress(KeyboardInterrupt), stopping_cleanly() as stop, page as wait:
         _say_where_it_stands(opened)
         wait(stop)
     say(f"Stopped. Every answer is stored; go on with `boxwise label {study}`, or train with `boxwise run {study}`.")
 
 
-def label_and_train(opened: Study, *, host: str, port: int | None, browser: bool, token: str | None) -> None:
+def label_and_train(opened: Study, *, host: str, port: int | None, browser: bool, token: str | None, urls: Sequence[str] = ()) -> None:
     """Round after round: ask, wait until the batch is labelled in the browser, train in another process; until the study is done."""
     from boxwise.cli.console import say
     from boxwise.records import Phase
+    from boxwise.web.progress import clear_trouble
 
-    with stopping_cleanly() as stop, serving(opened, host=host, port=port, browser=browser, token=token):
+    clear_trouble(opened.folder)
+    with stopping_cleanly() as stop, serving(opened, host=host, port=port, browser=browser, token=token, urls=urls):
         while True:
             position = opened.position
             if position[1] is Phase.ANNOTATE and (waiting := opened.unanswered().items):
@@ -75,7 +88,9 @@ def label_and_train(opened: Study, *, host: str, port: int | None, browser: bool
 
 
 @contextmanager
-def serving(opened: Study, *, host: str, port: int | None, browser: bool, token: str | None) -> Iterator[Callable[[Event], None]]:
+def serving(
+    opened: Study, *, host: str, port: int | None, browser: bool, token: str | None, urls: Sequence[str] = ()
+) -> Iterator[Callable[[Event], None]]:
     """Serve the study's page while the block runs and say where; gives a function that waits until the server ends or it is to stop."""
     import webbrowser
 
@@ -86,10 +101,10 @@ def serving(opened: Study, *, host: str, port: int | None, browser: bool, token:
     from boxwise.web.server import Server, listen
 
     check_assist(opened.config.labelling)
-    address = listen(host, port, token=token)
-    page = create_app(LabelQueue(opened, opened.labelling), hosts=address.hosts, token=address.token)
+    address = listen(host, port, token=token, urls=urls)
+    page = create_app(LabelQueue(opened, opened.labelling), hosts=address.hosts, token=address.token, origins=address.urls)
     with Server(page, address) as server:
-        if not address.loopback:
+        if not address.loopback and not address.link.startswith("https:"):
             note(f"Served on {host}: whoever has the link can label, and nothing on the way is encrypted. Use it in networks you trust.")
         say(f"Label here: {address.link}   (Ctrl-C ends it)")
         if browser:

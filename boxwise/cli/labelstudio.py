@@ -56,11 +56,15 @@ def serve(
     from boxwise.cli.labelling import stopping_cleanly
     from boxwise.labelstudio.backend import create_backend
     from boxwise.study import Study
+    from boxwise.web.security import OwnSite
     from boxwise.web.server import Server, listen
 
     opened = Study.open(study)
     address = listen(host, port, token=password)
-    with suppress(KeyboardInterrupt), stopping_cleanly() as stop, Server(create_backend(opened, password=address.token), address) as server:
+    backend = create_backend(opened, password=address.token)
+    if not address.token:
+        backend.add_middleware(OwnSite, hosts=address.hosts)
+    with suppress(KeyboardInterrupt), stopping_cleanly() as stop, Server(backend, address) as server:
         say(f"In Label Studio: Settings, Model, Connect Model: http://{host}:{address.port}   (Ctrl-C ends it)")
         if address.token:
             say(f"With basic authentication: any user name, password {address.token}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from boxwise.cli.options import check_used
 from boxwise.cli.settings import note_edits
 from boxwise.cli.upkeep import check_files, note_files
 from boxwise.errors import plural
@@ -63,7 +64,9 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
 def query(
     study: StudyFolder,
     out: Annotated[Path | None, typer.Option(help="Write FILE.txt (list), FILE.csv (utility, scores) or a folder to label in.")] = None,
-    format: Annotated[str, typer.Option("--format", help="The model's boxes in the folder, to correct: voc, coco, yolo or cvat.")] = "coco",
+    format: Annotated[
+        str | None, typer.Option("--format", help="The boxes in the folder, to correct: voc, coco (unless given), yolo or cvat.")
+    ] = None,
     before_class: Annotated[
         str | None, typer.Option(metavar="CLASS", help="Instead: the images labelled before the study had that class, to look at again.")
     ] = None,
@@ -77,6 +80,9 @@ def query(
     from boxwise.records import Phase
     from boxwise.study import Study
 
+    no_folder = out is None or (before_class is None and out.suffix in (".txt", ".csv"))
+    check_used({"--format": format is not None and no_folder}, why="without a folder to label in. Give one: --out DIR.")
+    format = format or "coco"
     opened = Study.open(study)
     note_edits(opened)
     remark = note if as_json else say  # beside JSON nothing else goes to stdout

@@ -63,6 +63,9 @@ def _list(kind: str, names: list[str]) -> None:
     has = kind == "detectors"
     rows = [(name, m.about, m.paper, _words(m.offers if has else m.needs), *(() if has else (m.cost,))) for name, m in entries]
     head = ("name", "what it is", "paper", "has") if has else ("name", "what it is", "paper", "needs", "cost")
+    if kind == "strategies":
+        rows = [(*row, method.scorer or "none") for row, (_, method) in zip(rows, entries, strict=True)]
+        head = (*head, "usual scorer")
     table(kind.capitalize(), head, rows, numbers=False)
 
 

@@ -14,6 +14,7 @@ from boxwise.errors import plural
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from boxwise.boxes import Boxes
     from boxwise.detectors.base import ImageBatch
     from boxwise.inference import Model
     from boxwise.records import ImageRecord
@@ -23,6 +24,7 @@ StudyOrWeights = Annotated[Path, typer.Argument(metavar="STUDY", help="A study's
 Round = Annotated[int | None, typer.Option("--round", min=0, help="Which round's detector; the one of highest AP on val when not given.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
 _CHECKED_IMAGES = 4
+_PREDICTIONS = "predictions.json"
 _AHEAD = 32  # remote images that are fetched while others are measured
 
 
@@ -49,24 +51,26 @@ def predict(
     from boxwise.data.formats.base import Dataset
     from boxwise.data.formats.coco import Coco
     from boxwise.data.image_store import check
-    from boxwise.detectors.prediction import predict as predict_all
+    from boxwise.detectors.prediction import detections
     from boxwise.inference import load
     from boxwise.report.drawing import draw_boxes
 
     addresses = [given(text) for text in images or []]
     for address in addresses:
         check(address)
-    pool = [] if addresses else _pool(study)
+    wanted = _named(addresses) if addresses else _pool(study)
+    pictures = {image_id: out / name for image_id, name in _pictures(record.image_id for record in wanted).items()}
+    _check_targets([out / _PREDICTIONS, *pictures.values()], wanted)
     model = load(study, round_index=round_index, device=device)
-    records, faults = _measured(_named(addresses) if addresses else pool)
-    found, unreadable = predict_all(model.detector, records, progress=detecting)
+    records, faults = _measured(wanted)
     least = model.threshold if conf is None else conf
-    labels = {image_id: boxes.at_least(least) for image_id, boxes in found.items()}
+    labels: dict[str, Boxes] = {}
+    unreadable: dict[str, str] = {}
+    for record, boxes in detections(model.detector, records, on_unreadable=unreadable.__setitem__, progress=detecting):
+        labels[record.image_id] = kept = replace(boxes.at_least(least), probabilities=None)  # of a large pool they would fill the memory
+        draw_boxes(record.uri, kept, model.classes, pictures[record.image_id])
     seen = tuple(record for record in records if record.image_id in labels)
-    Coco().write(Dataset(model.classes, seen, labels), out / "predictions.json")
-    pictures = _pictures(record.image_id for record in seen)
-    for record in seen:
-        draw_boxes(record.uri, labels[record.image_id], model.classes, out / pictures[record.image_id])
+    Coco().write(Dataset(model.classes, seen, labels), out / _PREDICTIONS)
     for message in (*faults, *unreadable.values()):
         note(message)
     why = "as given" if conf is not None else "no best F1 is known" if model.point is None else f"F1 on val is best: {model.point.f1:.2f}"
@@ -103,6 +107,25 @@ def _named(addresses: list[str]) -> list[ImageRecord]:
     times = Counter(names)
     ids = [name if times[name] == 1 else f"{number:05d}_{name}" for number, name in enumerate(names)]
     return [ImageRecord(image_id, file, 0, 0) for image_id, file in zip(ids, files, strict=True)]
+
+
+def _check_targets(targets: Sequence[Path], records: Sequence[ImageRecord]) -> None:
+    """BoxwiseError where what is to be written would take the place of an image that is read."""
+    from boxwise.data.addresses import is_local
+    from boxwise.errors import BoxwiseError
+
+    read = {_file(Path(record.uri)) for record in records if is_local(record.uri)} - {None}
+    if lost := next((target for target in targets if _file(target) in read), None):
+        raise BoxwiseError(f"{lost}: expected a place for what was detected, found one of the images to look at. Give another --out DIR.")
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file it is, whatever it is called; None where there is none."""
+    try:
+        found = path.resolve().stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _measured(records: Sequence[ImageRecord]) -> tuple[list[ImageRecord], list[str]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from boxwise.cli.cluster import OnRay, check_on, workers_on
-from boxwise.cli.labelling import LOOPBACK, Browser, Host, Port, Token, label_and_train, stopping_cleanly
+from boxwise.cli.labelling import LOOPBACK, Browser, Host, Port, Token, Urls, label_and_train, stopping_cleanly
 from boxwise.cli.options import check_used
 from boxwise.cli.reading import FormatName, Images, LabelsIn, Missing, Pixels, VocOrigin, coordinates, say_findings, understood, with_boxes
 from boxwise.cli.settings import note_folds, take_edits
@@ -61,9 +61,9 @@ def init(
     from boxwise.errors import ConfigError, StudyError
     from boxwise.registry import check, without_effect
     from boxwise.study import Study
+    from boxwise.study.config_file import check_place
 
-    if study.is_file():
-        raise StudyError(f"{study}: expected a new folder for the study, found a file.")
+    check_place(study)
     Study.check_free(study)
     if classes is not None:
         class_names(classes)  # before anything is asked
@@ -111,6 +111,7 @@ def run(
     port: Port = None,
     browser: Browser = True,
     token: Token = None,
+    url: Urls = None,
     on: OnRay = None,
     served: Annotated[bool, typer.Option("--served", hidden=True, help="Started by --label: its page asks for the labels.")] = False,
 ) -> None:
@@ -120,6 +121,8 @@ def run(
     """
     with ending_with_parent() if served else stopping_cleanly():
         from boxwise.study import Study
+        from boxwise.study.config_file import CONFIG_FILE
+        from boxwise.web.progress import leaving_trouble
 
         check_on(on, without={"--label": label})
         if not label:
@@ -127,18 +130,22 @@ def run(
                 "--host": host != LOOPBACK,
                 "--port": port is not None,
                 "--token": token is not None,
+                "--url": url is not None and "BOXWISE_URL" not in os.environ,
                 "--no-browser": not browser,
             }
             check_used(of_the_page, why="without --label, which serves a page to label on.")
-        opened = Study.open(study)
-        take_edits(opened)
-        check_files(opened)
+        # To a page of its own, the process that serves it says what is wrong.
+        telling = leaving_trouble if not (label or served) and (study / CONFIG_FILE).is_file() else nullcontext
+        with telling(study):
+            opened = Study.open(study)
+            take_edits(opened)
+            check_files(opened)
         if rounds is not None:
             opened.extend(rounds)
         if label:
-            label_and_train(opened, host=host, port=port, browser=browser, token=token)
+            label_and_train(opened, host=host, port=port, browser=browser, token=token, urls=url or ())
         else:
-            with workers_on(on, opened.config) as workers:
+            with telling(study), workers_on(on, opened.config) as workers:
                 _advance(opened, served=served, workers=workers)
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import typer
 
 from boxwise.cli.looking import AsJson
+from boxwise.cli.options import check_used
 from boxwise.cli.upkeep import Who
 from boxwise.errors import plural
 from boxwise.records import Role
@@ -26,9 +27,11 @@ app = typer.Typer()
 def team(
     study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")],
     add: Annotated[str | None, typer.Option(metavar="NAME", help="Make a link for this person; their earlier one ends.")] = None,
-    role: Annotated[Role, typer.Option(help="What the person of --add may do.")] = Role.ANNOTATOR,
-    days: Annotated[float, typer.Option(help="For how long the link opens the page.")] = 30.0,
-    url: Annotated[str, typer.Option(help="Where the page is served, as the person reaches it.")] = "http://127.0.0.1:8123/",
+    role: Annotated[Role | None, typer.Option(help="What the person of --add may do; annotate unless given.")] = None,
+    days: Annotated[float | None, typer.Option(help="For how long the link of --add opens the page; 30 unless given.")] = None,
+    url: Annotated[
+        str, typer.Option(envvar="BOXWISE_URL", help="Where the page is served, as the person reaches it.")
+    ] = "http://127.0.0.1:8123/",
     revoke: Annotated[str | None, typer.Option(metavar="NAME", help="End this person's link.")] = None,
     stats: Annotated[bool, typer.Option("--stats", help="What each person has done: images, seconds, reviews, agreement.")] = False,
     as_json: AsJson = False,
@@ -42,17 +45,23 @@ def team(
     from boxwise.study import Study
     from boxwise.study.upkeep import user
 
+    changes = add is not None or revoke is not None
+    check_used(
+        {"--json": as_json and changes and not stats}, why="beside --add and --revoke, which list no one. Ask for the list by itself."
+    )
+    check_used({"--role": role is not None and add is None, "--days": days is not None and add is None}, why="without --add NAME.")
     opened, who = Study.open(study), by or user()
     if revoke is not None:
         opened.team.revoke(revoke, who=who)
         say(f"The link of {revoke} opens nothing any more. What they have labelled stays.")
     if add is not None:
+        role, days = role or Role.ANNOTATOR, 30.0 if days is None else days
         token = opened.team.invite(add, role, who=who, days=days)
-        say(f"{add.strip()}, {role.value}, for {days:g} days:")
-        typer.echo(f"{url.rstrip('/')}/?{urlencode({'person': token})}")
+        say(f"{add.strip()}, {role.value}, for {days:g} {'day' if days == 1 else 'days'}:")
+        typer.echo(f"{url.split()[0].rstrip('/')}/?{urlencode({'person': token})}")
     if stats:
         _show_stats(opened, as_json=as_json)
-    elif add is None and revoke is None:
+    elif not changes:
         _show(opened, as_json=as_json)
 
 

@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 app = typer.Typer()
 StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
 ImageNames = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Images by name, or by the unique end of it.")]
-Who = Annotated[str | None, typer.Option("--by", help="Who does it; kept with it.", show_default="the user of this machine")]
+
+
+def _person(name: str | None) -> str | None:
+    if name is not None:
+        from boxwise.store import check_person
+
+        check_person(name)
+    return name
+
+
+Who = Annotated[
+    str | None, typer.Option("--by", callback=_person, help="Who does it; kept with it.", show_default="the user of this machine")
+]
 _SHOWN = 3
 
 

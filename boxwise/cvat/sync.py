@@ -25,6 +25,7 @@ from boxwise.data.formats.listing import Checked
 from boxwise.errors import BoxwiseError, ImageError
 from boxwise.records import ImageRecord
 from boxwise.results.colors import class_colors
+from boxwise.store import GIVEN, MODEL
 from boxwise.study import Study
 from boxwise.study.exchange import Pulled, Pushed, record
 
@@ -45,12 +46,12 @@ def push(study: Study, client: Client) -> Pushed:
     """
     query, memory = study.ask(), _memory(study)
     asked, tasks = study.query(query.round).image_ids, memory["tasks"].get(str(query.round), [])
-    last = tasks[-1] if tasks and client.task(tasks[-1]["task"]) is not None else None
+    last = tasks[-1] if tasks and _is_there(client, tasks[-1], memory["key"]) else None
     if last is not None and _is_of(last, client.frames(last["task"]), asked):
         return _there(study, client, last["task"], query.round)
     name = _task_name(study, memory["key"], query.round, anew=last is not None)
     for left in client.tasks(name):
-        if left["id"] not in [task["task"] for task in tasks]:
+        if left["id"] not in [task["task"] for task in tasks if _is_there(client, task, memory["key"])]:
             client.delete_task(left["id"])
     files, findings = _files(study, query.round, set(query.image_ids))
     if not files:
@@ -62,7 +63,7 @@ def push(study: Study, client: Client) -> Pushed:
     number = client.create_task(name, labels, segment=SEGMENT)["id"]
     client.upload(number, files)
     client.put_annotations(number, _shapes(study, client, number, query.round))
-    memory["tasks"][str(query.round)] = [*tasks, {"task": number, "images": list(asked)}]
+    memory["tasks"][str(query.round)] = [*tasks, {"task": number, "images": list(asked), "server": client.url}]
     study.remember(MEMORY, memory)
     if last is not None:
         findings = (f"{_address(client, last['task'])}: {_WITHDRAWN}", *findings)
@@ -77,15 +78,16 @@ def pull(study: Study, client: Client) -> Pulled:
     done to the boxes.
     """
     memory = _memory(study)
-    if not memory["tasks"]:
+    there = {int(name): [task for task in tasks if _is_there(client, task, memory["key"])] for name, tasks in memory["tasks"].items()}
+    if not any(there.values()):
         raise BoxwiseError(f"{study.folder}: no task for it on {client.url}. Next: boxwise cvat push {study.folder}")
     taken, known, unfinished, findings = 0, 0, 0, []
     try:
-        for round_index, tasks in sorted((int(name), tasks) for name, tasks in memory["tasks"].items()):
+        for round_index, tasks in sorted(there.items()):
             answers, waiting = _answers_of_round(study, client, tasks, round_index)
             unfinished += waiting
             for answer in answers:
-                place, state = f"{answer.task}:{answer.image_id}", answer.state
+                place, state = answer.place, answer.state
                 if memory["pulled"].get(place) == state:
                     known += 1
                     continue
@@ -103,8 +105,12 @@ def pull(study: Study, client: Client) -> Pulled:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What is on one image of a completed job. image_id: "" where it is not known which one. asked: whether the round asks about it."""
+    """What is on one image of a completed job. image_id: "" where it is not known which one. asked: whether the round asks about it.
 
+    server: where the task was made; "" by an earlier version, which did not keep it.
+    """
+
+    server: str
     task: int
     image_id: str
     asked: bool
@@ -113,6 +119,11 @@ class _Answer:
     size: tuple[int, int]
     annotator: str
     subject: str
+
+    @property
+    def place(self) -> str:
+        """Names the image in its task, on any server."""
+        return f"{self.server} {self.task}:{self.image_id}".lstrip()
 
     @property
     def state(self) -> str:
@@ -126,8 +137,6 @@ def _answers_of_round(study: Study, client: Client, tasks: Sequence[Mapping[str,
     asked, waiting = study.query(round_index).image_ids, set[str]()
     answers: list[_Answer] = []
     for task in reversed(tasks):
-        if client.task(task["task"]) is None:
-            continue  # deleted there
         known = {answer.image_id for answer in answers} - {""}
         completed, unfinished = _answers(client, task, asked)
         answers += [answer for answer in completed if answer.image_id not in known]
@@ -150,8 +159,9 @@ def _answers(client: Client, task: Mapping[str, Any], asked: Sequence[str]) -> t
         shapes = tuple(shape for shape in [*found["shapes"], *found["tracks"]] if shape["frame"] == frame)
         size = frames[frame]["width"], frames[frame]["height"]
         annotator = (job.get("assignee") or {}).get("username") or "CVAT"
+        annotator = f"CVAT user {annotator}" if annotator in (GIVEN, MODEL) else annotator
         image_id, subject = ids[frame], f"{ids[frame] or frames[frame]['name']} (CVAT task {number}, job {job['id']}, frame {frame})"
-        answers.append(_Answer(number, image_id, image_id in asked, shapes, names, size, annotator, subject))
+        answers.append(_Answer(task["server"], number, image_id, image_id in asked, shapes, names, size, annotator, subject))
     return answers, {image_id for frame, image_id in enumerate(ids) if frame not in done}
 
 
@@ -236,6 +246,15 @@ def _files(study: Study, round_index: int, waiting: Set[str]) -> tuple[list[tupl
     return files, tuple(findings)
 
 
+def _is_there(client: Client, task: Mapping[str, Any], key: str) -> bool:
+    """Whether the server still has a task of the study's: not another server's of the same number.
+
+    One server may be known by two addresses, and people may rename a task; where both differ it is another one.
+    """
+    found = client.task(task["task"])
+    return found is not None and (task["server"] in ("", client.url) or f"({key[:8]})" in str(found.get("name")))
+
+
 def _image_ids(task: Mapping[str, Any], frames: Sequence[Mapping[str, Any]], asked: Sequence[str]) -> list[str]:
     """The image of each frame of a task: of those that it was made of, "" where it is not known which one.
 
@@ -271,14 +290,15 @@ def _rank(frame: Mapping[str, Any]) -> int:
 def _memory(study: Study) -> dict[str, Any]:
     """What the study remembers of CVAT; its key is stored before it is used.
 
-    tasks: round → its tasks, the latest last, each with its number ("task") and the images of its question by rank, None where an earlier
-    version made it, which kept the number of one task alone.
+    tasks: round → its tasks, the latest last, each with its number ("task"), its server's address, and the images of its question by rank;
+    "" and None where an earlier version made it, which kept the number of one task alone.
     """
     memory = study.recall(MEMORY)
     if memory is None:
         memory = {"key": uuid4().hex, "tasks": {}, "pulled": {}}
         study.remember(MEMORY, memory)
     tasks = {name: [{"task": kept, "images": None}] if isinstance(kept, int) else kept for name, kept in memory["tasks"].items()}
+    tasks = {name: [{"server": "", **task} for task in kept] for name, kept in tasks.items()}
     return {**memory, "tasks": tasks, "pulled": dict(memory["pulled"])}
 
 

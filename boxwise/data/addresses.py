@@ -15,7 +15,11 @@ from urllib.parse import unquote, urlsplit
 Address = str | Path
 Images = Address | Mapping[str, str]  # the folder of images, or image id → address where they have no folder in common
 TAR, _IN = "tar://", "::"
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".avif", ".jp2", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
+)
+_PHONES, _CAMERAS = {".heic", ".heif", ".hif", ".jxl"}, {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
+UNREAD_SUFFIXES = frozenset({*_PHONES, *_CAMERAS, ".psd", ".tga"})  # of pictures that have to be converted first
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _SECRETS = re.compile(r"(?<=://)[^/@\s]*@|\?[^\s'\")]*")  # user:password@ and what signs a link
 

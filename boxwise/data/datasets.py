@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from boxwise.data.addresses import Address, Images, folder_of, is_local
+from boxwise.data.addresses import Address, Images, folder_of, is_local, shown
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind
 from boxwise.data.formats.detect import detect_format, unused_labels, unwrapped
 from boxwise.data.formats.folder import read_folder
 from boxwise.data.formats.image_list import is_image_list, read_image_list
 from boxwise.data.formats.layout import is_file, is_folder
-from boxwise.data.formats.listing import matched_by_name
+from boxwise.data.formats.listing import pictures_not_read
 from boxwise.data.formats.names import READERS
 from boxwise.errors import BoxwiseError, named, plural
 from boxwise.records import ImageRecord, Split
@@ -60,8 +60,15 @@ def read_dataset(
         )
     except BoxwiseError as error:
         raise BoxwiseError(f"{error}{_hint(path, name)}") from None
+    if verify and (folder := _local_folder(path if images is None else images)) is not None:
+        read = replace(read, findings=(*read.findings, *pictures_not_read(folder)))
     hint = "" if read.labels else _hint(path, name)
     return replace(read, notes=(*read.notes, f"no labels of the format {name} were found.{hint}")) if hint else read
+
+
+def _local_folder(images: Images) -> Path | None:
+    """The folder of this machine that images lie below, if it is one."""
+    return Path(images) if isinstance(images, str | Path) and is_local(images) and is_folder(Path(images)) else None
 
 
 def _hint(path: Path, name: str) -> str:
@@ -120,7 +127,7 @@ def _with_unlisted(known: Dataset, images: Address | None, progress: Progress | 
     listed = {_real(uri) for uri in (*(r.uri for r in known.images), *(str(f.path) for f in known.findings))}
     taken = {record.image_id for record in known.images} | {finding.image_id for finding in known.findings}
     extra = [record for record in folder.images if _real(record.uri) not in listed and record.image_id not in taken]
-    findings = [finding for finding in folder.findings if finding.image_id not in taken]
+    findings = [f for f in folder.findings if f.image_id not in taken and f.kind is not FindingKind.UNREAD_PICTURE]  # said already
     return replace(known, images=(*known.images, *extra), findings=(*known.findings, *findings))
 
 
@@ -139,10 +146,10 @@ def read_labels_for(
     coordinates: Coordinates = UPRIGHT,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Labels at `path` for a study's images, by its image ids: matched by id, else by file name where that is unique.
+    """Labels at `path` for a study's images, by its image ids: matched by id, else by the file that the labels' id leads to.
 
     listed_is_empty: whether an image that a COCO or CVAT file lists without a box has no objects; such a file does not say, so by default
-    it is unlabelled. Labels of other images, and names that fit several, become findings. Raises BoxwiseError when `path` has no labels.
+    it is unlabelled. Labels of other images become findings. Raises BoxwiseError when `path` has no labels.
     """
     name = format_name or detect_format(unwrapped(path))
     if name is None:
@@ -161,7 +168,7 @@ def read_labels_for(
         if count > 1:
             message = f"{path}: expected one set of labels for {image_id}, found {count}. None of them is taken."
             findings.append(Finding(FindingKind.CONFLICTING_LABELS, path, message, image_id))
-    notes = [*found.notes, *_by_name(matches, path)]
+    notes = list(found.notes)
     bare = sum(record.image_id not in found.labels for record in found.images) if lists else 0
     if bare:
         notes.append(
@@ -182,25 +189,24 @@ def _no_labels(path: Path) -> str:
 
 
 def _matches(images: Sequence[ImageRecord], found: Dataset, path: Path) -> tuple[dict[str, str], list[Finding]]:
-    """What the labels call an image → the study's id: the same, else the one image with that file name."""
+    """What the labels call an image → the study's id: the same, else that of the study's image which is the same file, by a link.
+
+    The labels' readers have looked for file names already, so what is left is a picture of its own that lies beside those of the study.
+    """
     ids = {record.image_id for record in images}
-    by_stem: dict[str, list[str]] = {}
-    for image_id in ids:
-        by_stem.setdefault(PurePosixPath(image_id).stem, []).append(image_id)
-    matches: dict[str, str] = {}
+    matches = {image_id: image_id for image_id in found.labels if image_id in ids}
+    places = {record.image_id: record.uri for record in found.images if record.image_id in found.labels.keys() - ids}
+    by_place = {_real(record.uri): record.image_id for record in images if record.image_id not in matches} if places else {}
     findings = []
-    for image_id in found.labels:
-        fitting = [image_id] if image_id in ids else by_stem.get(PurePosixPath(image_id).stem, [])
-        if len(fitting) == 1:
-            matches[image_id] = fitting[0]
+    for image_id, uri in places.items():
+        mine = by_place.get(_real(uri))
+        if mine is not None:
+            matches[image_id] = mine
         else:
-            message = f"labels for {image_id!r}: expected one image of the study, found {len(fitting)}."
+            message = f"{path}: labels for {image_id!r}. Expected an image of the study, found {shown(uri)}, which is none. "
+            message += "They are not taken; `boxwise add` adds images."
             findings.append(Finding(FindingKind.MISSING_IMAGE, path, message, image_id))
     return matches, findings
-
-
-def _by_name(matches: Mapping[str, str], path: Path) -> list[str]:
-    return matched_by_name({theirs: mine for theirs, mine in matches.items() if theirs != mine}, path)
 
 
 def _common_folder(images: Sequence[ImageRecord]) -> str | None:

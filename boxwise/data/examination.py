@@ -1,13 +1,14 @@
 """What a data set is made of, and what in it is worth a second look although it can be read.
 
-Returns counts, near-duplicates that lie in two splits, and labels that look wrong, without any model. Knows nothing of studies and pages.
+Returns counts, near-duplicates that lie in two splits, images that show hardly anything, and labels that look wrong, without any model.
+Knows nothing of studies and pages.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ from scipy.ndimage import uniform_filter
 from boxwise.boxes import Boxes, area, iou
 from boxwise.data.addresses import parent
 from boxwise.data.formats.base import Dataset, Finding, FindingKind
-from boxwise.data.images import grey_thumbnail
+from boxwise.data.images import contrast, grey_thumbnail
 from boxwise.errors import ImageError
 from boxwise.records import ImageRecord, Split
 
@@ -28,6 +29,7 @@ DETAIL, _LOCAL = 0.7, 5  # least correlation of their details, and the window of
 _FLAT = 4.0  # grey levels of spread below which a picture shows nothing to compare
 _SAME_PLACE, _TINY, _WHOLE = 0.9, 2.0, 0.98
 _ODD, _TIMES, _ENOUGH = 5.0, 4.0, 20  # standard deviations, factor, and the boxes that a class needs for them
+_LITTLE = 0.1  # share of the range from black to white below which an image's pixels are named
 _CHUNK = 2048
 
 
@@ -60,10 +62,11 @@ class Examination:
     sides: tuple[float, ...]
     leaks: tuple[Finding, ...]
     suspects: tuple[Finding, ...]
+    faint: tuple[Finding, ...]
 
 
 def examine(dataset: Dataset) -> Examination:
-    """Counts of the data set, its near-duplicates across splits and its suspect labels."""
+    """Counts of the data set, its near-duplicates across splits, its suspect labels and its images of little contrast."""
     labels = {image_id: _objects(boxes) for image_id, boxes in dataset.labels.items()}
     objects = replace(dataset, labels=labels)
     sides = np.concatenate([_sides(boxes) for boxes in labels.values()]) if labels else np.zeros(0)
@@ -80,7 +83,24 @@ def examine(dataset: Dataset) -> Examination:
         _spread(sides),
         tuple(near_duplicates(dataset.images)),
         tuple(suspects(dataset)),
+        tuple(faint(dataset.images)),
     )
+
+
+def faint(images: Sequence[ImageRecord]) -> Iterator[Finding]:
+    """Images whose pixels span less than a tenth of the range once decoded: a detector sees hardly anything in them."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for record, share in zip(images, pool.map(lambda record: _contrast(record.uri), images), strict=True):
+            if share < _LITTLE:
+                message = f"{record.image_id}: its pixels span {share:.0%} of the range from black to white once decoded."
+                yield Finding(FindingKind.LITTLE_CONTRAST, record.uri, message, record.image_id, picture=record.uri)
+
+
+def _contrast(uri: str) -> float:
+    try:
+        return contrast(uri)
+    except ImageError:
+        return 1.0  # it is named as what cannot be read
 
 
 def near_duplicates(images: Sequence[ImageRecord]) -> list[Finding]:

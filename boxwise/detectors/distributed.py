@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,14 @@ class Ranks:
         for tensor, mean in zip(present, flat[:-1].split([t.numel() for t in present]), strict=True):
             tensor.detach().copy_(mean.view(tensor.shape))
 
+    def gathered(self, tensor: Tensor) -> Tensor:
+        """The tensors of all processes, equal in shape and without gradient, one behind the other in the order of the ranks."""
+        if self.world == 1:
+            return tensor
+        parts = [torch.empty_like(tensor) for _ in range(self.world)]
+        dist.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
+
     def from_first(self, value: Any) -> Any:
         """Rank 0's value of a picklable object, on every process."""
         if self.world == 1:
@@ -62,6 +70,19 @@ class Ranks:
         box = [value]
         dist.broadcast_object_list(box, src=0)
         return box[0]
+
+    def done_by_first(self, work: Callable[[], Any]) -> Any:
+        """What `work`, done on rank 0 alone, returns, a picklable object, on every process; a BoxwiseError of it is raised on each."""
+        found: Any = None
+        if self.first:
+            try:
+                found = work()
+            except BoxwiseError as error:
+                found = error
+        found = self.from_first(found)
+        if isinstance(found, BoxwiseError):
+            raise found
+        return found
 
     def copy_first(self, module: nn.Module) -> None:
         """Give every process rank 0's parameters and buffers."""

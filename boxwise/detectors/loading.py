@@ -19,10 +19,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional
 
 from boxwise.data.image_store import prefetch
+from boxwise.data.presence import check_place
 from boxwise.detectors.base import ImageBatch
 from boxwise.detectors.decoding import decode
 from boxwise.detectors.input import InputSpec
-from boxwise.errors import ImageError, ImageStoreError
+from boxwise.errors import BoxwiseError, ImageError
 from boxwise.records import ImageRecord
 
 Key = TypeVar("Key")
@@ -69,7 +70,8 @@ def image_batches(
 ) -> Iterator[ImageBatch]:
     """The images in order, `batch` records at a time; decoded ahead in a thread, or in `workers` processes.
 
-    An unreadable image leaves its batch smaller and is passed to `on_unreadable(image_id, message)`.
+    An unreadable image leaves its batch smaller and is passed to `on_unreadable(image_id, message)`. Raises ImageStoreError where it is not
+    the image that is at fault but the place where all of them lie.
     """
     images = _InputImages(records, spec)
     chunks = [range(start, min(start + batch, len(records))) for start in range(0, len(records), batch)]
@@ -109,6 +111,7 @@ class _InputImages(Dataset[list[_Loaded]]):
             pixels = decode(record.uri)
             return resized(pixels, self.spec), (pixels.shape[2], pixels.shape[1])
         except ImageError as error:
+            check_place(record, self.records)
             return str(error), (0, 0)
 
 
@@ -125,8 +128,8 @@ def _as_raised(loader: Iterable[Loaded]) -> Iterator[Loaded]:
     """What the loader's processes give; an error of theirs that a user is to read comes without their traceback."""
     try:
         yield from loader
-    except ImageStoreError as error:
-        raise ImageStoreError(str(error).rpartition(f"{ImageStoreError.__name__}: ")[2].strip()) from None
+    except BoxwiseError as error:
+        raise type(error)(str(error).rpartition(f"{type(error).__name__}: ")[2].strip()) from None
 
 
 def ahead(load: Callable[[Key], Loaded], keys: Iterable[Key], *, depth: int = 2) -> Iterator[Loaded]:

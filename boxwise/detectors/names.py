@@ -46,7 +46,8 @@ class DetectorEntry:
 
     builder: "module:function", called with (number of classes, imgsz or None, BackboneWeights). capabilities: of CAPABILITIES.
     about: one line. paper: where it is from. imgsz: the input side unless another is given, pixels. sides: those that it takes. starts: the
-    first weights that there are for it, the best first: "coco" for the whole detector, "imagenet" for its backbone.
+    first weights that there are for it, the best first: "coco" for the whole detector, "imagenet" for its backbone. together: least images
+    that are trained on at once; 2 where a BatchNorm sees a single place of an image.
     """
 
     builder: str
@@ -56,6 +57,7 @@ class DetectorEntry:
     sides: Sides
     capabilities: frozenset[str] = frozenset({EXPECTED_LOSS, SUPPORTS, DROPOUT, BOX_FEATURES})
     starts: tuple[Literal["coco", "imagenet"], ...] = ("coco", "imagenet")
+    together: int = 1
 
     def build(self) -> Any:
         """The builder itself; imports torch."""
@@ -74,6 +76,7 @@ _ANCHORS = _PROPOSALS | {EXPORT}
 _MIXTURES = _ANCHORS | {MIXTURE}
 _STRIDES, _TWO_STAGE, _LITE_SIDES, _TINY = Sides(64, 2048, 32), Sides(96, 2048, 32), Sides(96, 512, 16), Sides(64, 512, 32)
 _VGG = Sides(300, 300, 300)
+_DETR_SIDES, _DINO_SIDES = Sides(128, 2048, 32), Sides(280, 2016, 56)  # with a cell for each of 300 queries
 _DETECTOR: tuple[Literal["coco", "imagenet"], ...] = ("coco",)
 _BACKBONE: tuple[Literal["coco", "imagenet"], ...] = ("imagenet",)
 
@@ -88,8 +91,9 @@ def _entry(
     capabilities: frozenset[str] = _ANCHORS,
     *,
     starts: tuple[Literal["coco", "imagenet"], ...] = ("coco", "imagenet"),
+    together: int = 1,
 ) -> DetectorEntry:
-    return DetectorEntry(f"boxwise.detectors.{module}:{name}", about, paper, imgsz, sides, capabilities, starts)
+    return DetectorEntry(f"boxwise.detectors.{module}:{name}", about, paper, imgsz, sides, capabilities, starts, together)
 
 
 DETECTORS: dict[str, DetectorEntry] = {
@@ -100,18 +104,20 @@ DETECTORS: dict[str, DetectorEntry] = {
     "yolox_s": _entry("yolox.network", "yolox_s", "YOLOX, for a GPU", _YOLOX, 640, _STRIDES, starts=_DETECTOR),
     "yolox_m": _entry("yolox.network", "yolox_m", "a large YOLOX, for a GPU", _YOLOX, 640, _STRIDES, starts=_DETECTOR),
     "dfine_s": _entry(
-        "transformer", "dfine_s", "D-FINE, a small transformer, for a GPU", _DFINE, 640, _STRIDES, _QUERIES, starts=_DETECTOR
+        "transformer", "dfine_s", "D-FINE, a small transformer, for a GPU", _DFINE, 640, _DETR_SIDES, _QUERIES, starts=_DETECTOR
     ),
     "rtdetr_v2_r18": _entry(
-        "transformer", "rtdetr_v2_r18", "RT-DETRv2 on ResNet-18, for a GPU", _RTDETR, 640, _STRIDES, _QUERIES, starts=_DETECTOR
+        "transformer", "rtdetr_v2_r18", "RT-DETRv2 on ResNet-18, for a GPU", _RTDETR, 640, _DETR_SIDES, _QUERIES, starts=_DETECTOR
     ),
     "rf_detr_base": _entry(
-        "transformer", "rf_detr_base", "RF-DETR on DINOv2, for a GPU", _RFDETR, 560, Sides(56, 2016, 56), _QUERIES, starts=_DETECTOR
+        "transformer", "rf_detr_base", "RF-DETR on DINOv2, for a GPU", _RFDETR, 560, _DINO_SIDES, _QUERIES, starts=_DETECTOR
     ),
     "ssd300_vgg16": _entry("ssd", "ssd300_vgg16", "SSD on VGG16, for a GPU", _SSD, 300, _VGG),
-    "ssdlite320_mobilenet_v3": _entry("ssd", "ssdlite320_mobilenet_v3", "small SSD on MobileNetV3-Large", _LITE, 320, _LITE_SIDES),
+    "ssdlite320_mobilenet_v3": _entry(
+        "ssd", "ssdlite320_mobilenet_v3", "small SSD on MobileNetV3-Large", _LITE, 320, _LITE_SIDES, together=2
+    ),
     "ssdlite320_mobilenet_v2": _entry(
-        "ssd", "ssdlite320_mobilenet_v2", "small SSD on MobileNetV2", _LITE, 320, _LITE_SIDES, starts=_BACKBONE
+        "ssd", "ssdlite320_mobilenet_v2", "small SSD on MobileNetV2", _LITE, 320, _LITE_SIDES, starts=_BACKBONE, together=2
     ),
     "fasterrcnn_resnet50_fpn": _entry(
         "faster_rcnn", "fasterrcnn_resnet50_fpn", "Faster R-CNN on ResNet-50, for a GPU", _RCNN, 640, _TWO_STAGE, _PROPOSALS
@@ -130,6 +136,7 @@ DETECTORS: dict[str, DetectorEntry] = {
         _LITE_SIDES,
         _MIXTURES,
         starts=_BACKBONE,
+        together=2,
     ),
     "ssd300_vgg16_mixture": _entry(
         "mixture_ssd", "ssd300_vgg16_mixture", "ssd300_vgg16 with mixture heads", _MDN, 300, _VGG, _MIXTURES, starts=_BACKBONE

@@ -32,15 +32,35 @@ def predict(
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[str, Boxes], dict[str, str]]:
     """image_id → detections in original pixels, and image_id → message for the images that could not be read."""
-    found: dict[str, Boxes] = {}
     unreadable: dict[str, str] = {}
-    batches = image_batches(images, detector.input, batch=batch, workers=workers, on_unreadable=unreadable.__setitem__)
-    for image_batch in batches:
-        view = detector.view(image_batch)
-        found |= {record.image_id: boxes for record, boxes in zip(image_batch.records, detections_of(detector, view), strict=True)}
+    stream = detections(detector, images, batch=batch, workers=workers, on_unreadable=unreadable.__setitem__, progress=progress)
+    return {record.image_id: boxes for record, boxes in stream}, unreadable
+
+
+def detections(
+    detector: Detector,
+    images: Sequence[ImageRecord],
+    *,
+    batch: int = 16,
+    workers: int = 0,
+    on_unreadable: Callable[[str, str], None],
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[tuple[ImageRecord, Boxes]]:
+    """Each image with its detections in original pixels, in order, as they come; one that cannot be read goes to
+    `on_unreadable(image_id, message)`. `progress(done, total)` is called after each batch."""
+    failed = 0
+
+    def fail(image_id: str, message: str) -> None:
+        nonlocal failed
+        failed += 1
+        on_unreadable(image_id, message)
+
+    done = 0
+    for image_batch in image_batches(images, detector.input, batch=batch, workers=workers, on_unreadable=fail):
+        yield from zip(image_batch.records, detections_of(detector, detector.view(image_batch)), strict=True)
+        done += len(image_batch.records)
         if progress is not None:
-            progress(len(found) + len(unreadable), len(images))
-    return found, unreadable
+            progress(done + failed, len(images))
 
 
 def detect(

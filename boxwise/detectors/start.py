@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from boxwise.config import DetectorConfig
+from boxwise.config import DetectorConfig, TrainConfig
 from boxwise.detectors.names import DETECTORS, NEEDS_EXTRA, TRANSFORMERS, input_side
 from boxwise.detectors.weights_header import Header, read_header
-from boxwise.errors import BoxwiseError, ConfigError, named
+from boxwise.errors import BoxwiseError, ConfigError, named, plural
 
 Start = Literal["coco", "imagenet", "none", "file"]
 
@@ -47,6 +47,16 @@ def check_start(config: DetectorConfig) -> None:
         _check_detector(config.name, config.weights)
     elif config.backbone_weights is not None:
         read_header(config.backbone_weights, f"weights of the backbone of {config.name}")
+
+
+def check_pieces(name: str, config: TrainConfig) -> None:
+    """ConfigError where the detector `name` cannot be trained on as few images at once as `config` says."""
+    least, size = DETECTORS[name].together, config.batch // config.accumulate
+    if size < least:
+        raise ConfigError(
+            f"train.batch={config.batch} in train.accumulate={config.accumulate} pieces is {plural(size, 'image')} at once: {name} has "
+            f"BatchNorm that sees one place of an image, and learns from {least} images or more. Give a larger train.batch or fewer pieces."
+        )
 
 
 def _check_detector(name: str, file: Path) -> None:

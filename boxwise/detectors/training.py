@@ -34,7 +34,7 @@ from boxwise.detectors.optimization import (
 )
 from boxwise.detectors.recipe import COOLDOWN, settled, training_steps
 from boxwise.detectors.training_data import TrainingBatch, TrainingBatches
-from boxwise.errors import BoxwiseError, StudyError
+from boxwise.errors import BoxwiseError, ConfigError, StudyError, plural
 from boxwise.evaluation.stopping import ApShift, has_stopped_rising
 from boxwise.records import Sample
 
@@ -44,6 +44,7 @@ Weights = dict[str, dict[str, Tensor]]  # of the network and, where there is one
 
 _LOG_EVERY = 10  # steps
 _MOST_BAD_STEPS = 10  # in a row, before the training is given up
+_ONE_VALUE = "Expected more than 1 value per channel"  # how torch says that a BatchNorm has nothing to take a variance of
 _AS_GOOD = 0.01  # AP below the best evaluation at which later weights are kept still: the learning rate has fallen for them
 
 
@@ -198,11 +199,21 @@ class _Training:
         """Seed what the step draws from. Not torch.manual_seed: without a GPU that keeps a stack trace of every call, for ever."""
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
+            with torch.cuda.device(self.device):
+                torch.cuda.manual_seed(seed)
 
     def _backward(self, batch: TrainingBatch) -> tuple[dict[str, Tensor], Tensor | None]:
-        whole, pieces = self.ranks.world == 1, self.config.accumulate
-        return backward(self.network, self.loss_head, batch, device=self.device, amp=self.config.amp, pieces=pieces, whole=whole)
+        amp, pieces = self.config.amp, self.config.accumulate
+        try:
+            return backward(self.network, self.loss_head, batch, device=self.device, amp=amp, pieces=pieces, ranks=self.ranks)
+        except ValueError as error:
+            if _ONE_VALUE not in str(error):
+                raise
+            raise ConfigError(
+                f"train.batch={self.config.batch} over {plural(self.ranks.world, 'process')} in train.accumulate={pieces} pieces is "
+                f"{plural(len(batch.targets) // pieces, 'image')} at once: too few for this detector's BatchNorm. Give a larger "
+                "train.batch, fewer pieces or fewer processes."
+            ) from error
 
     def _take(self, terms: dict[str, Tensor], per: Tensor | None) -> None:
         """Update the weights with the gradients at hand, if they and the loss are finite on every process. per: see `backward`."""
@@ -250,13 +261,12 @@ class _Training:
         return self._images / self._seconds if self._seconds else 0.0
 
     def _evaluate_if_due(self) -> None:
-        last = self.at.step >= self.at.steps
+        last, evaluate = self.at.step >= self.at.steps, self.evaluate
         every = self.config.val_every
-        if self.evaluate is None or not (last or (every and self.at.step % every == 0)):
+        if evaluate is None or not (last or (every and self.at.step % every == 0)):
             return
         with self._kept_weights():
-            ap = float(self.evaluate()) if self.ranks.first else 0.0
-            self._judge(self.ranks.from_first(ap))
+            self._judge(self.ranks.done_by_first(lambda: float(evaluate())))
         self.network.train()
 
     @contextmanager
@@ -292,7 +302,8 @@ class _Training:
         if open_end and self.at.step >= self.config.min_steps * (1 - COOLDOWN):
             evaluations = [(int(entry["step"]), entry["ap"]) for entry in self.at.history if "ap" in entry]
             if has_stopped_rising(evaluations, self.config.patience):
-                self.at.steps = min(self.most, round(self.config.length * self.at.step / (1 - COOLDOWN)))
+                longer = max(1.0, self.config.length)  # a shorter one has its fall as well
+                self.at.steps = min(self.most, round(longer * self.at.step / (1 - COOLDOWN)))
 
     def _chosen(self) -> int | None:
         """Which evaluation's weights are kept; None: the last weights."""
@@ -347,7 +358,7 @@ class _Training:
     def resume(self, checkpoint: Path, same: dict[str, str]) -> None:
         """Write to `checkpoint` from now on, and go on from what is in it if it exists."""
         self.checkpoint, self.identity = checkpoint, same
-        state: dict[str, Any] | None = self.ranks.from_first(read_checkpoint(checkpoint, same) if self.ranks.first else None)
+        state: dict[str, Any] | None = self.ranks.done_by_first(lambda: read_checkpoint(checkpoint, same))
         if state is None:
             return
         self.at = _Position(**state["position"])

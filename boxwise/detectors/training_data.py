@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from boxwise.boxes import Boxes
 from boxwise.data.image_store import prefetch
+from boxwise.data.presence import check_place
 from boxwise.detectors.augmentation import NO_OBJECT, Augment, augment, mosaic
 from boxwise.detectors.decoding import decode
 from boxwise.detectors.input import InputSpec
@@ -92,6 +93,7 @@ class TrainingBatches(Dataset[TrainingBatch]):
     ) -> None:
         self.samples, self.batch, self.share, self.seed = samples, batch, share, seed
         self.spec, self.augment = spec, augment
+        self._images = [sample.image for sample in samples]
         self._cache = ImageCache(spec.imgsz, cache_mb)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
@@ -144,6 +146,7 @@ class TrainingBatches(Dataset[TrainingBatch]):
             try:
                 return sample, self._cache.read(sample)
             except ImageError as error:
+                check_place(sample.image, self._images)
                 unreadable[sample.image.image_id] = str(error)
         raise StudyError(f"None of the {len(self.samples)} training images can be read. The last: {list(unreadable.values())[-1]}")
 

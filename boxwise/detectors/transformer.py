@@ -299,6 +299,9 @@ FAMILIES = {
 }
 
 
+_LEAST, _MOST = 64, 2048  # pixels, of an input's side
+
+
 def _package(name: str) -> Any:
     try:
         import transformers
@@ -312,14 +315,18 @@ def _build(class_count: int, imgsz: int | None, weights: BackboneWeights, *, nam
     family, package = FAMILIES[name], _package(name)
     known = {} if weights.state is None else json.loads(bytes(weights.state["architecture"].tolist()))
     config = getattr(package, family.config).from_dict({**known, "num_labels": class_count})
-    size = input_side(name, imgsz, Sides(64, 2048, _multiple(config)))
+    size = input_side(name, imgsz, _sides(config))
     return TransformerNetwork(getattr(package, family.model)(config), family, class_count=class_count, imgsz=size)
 
 
-def _multiple(config: Any) -> int:
-    """What the input's side is a multiple of: windows of patches in a vision transformer, else the deepest stride."""
+def _sides(config: Any) -> Sides:
+    """Multiples of a vision transformer's windows of patches, else of the deepest stride, with a cell for each query to be chosen from."""
     backbone = config.backbone_config
-    return int(backbone.patch_size * backbone.num_windows) if hasattr(backbone, "num_windows") else 32
+    windows = hasattr(backbone, "num_windows")
+    multiple = int(backbone.patch_size * backbone.num_windows) if windows else 32
+    strides = [backbone.patch_size] if windows else config.feat_strides
+    enough = (side for side in range(multiple, _MOST, multiple) if sum((side // s) ** 2 for s in strides) >= config.num_queries)
+    return Sides(max(_LEAST, next(enough, _MOST)), _MOST, multiple)
 
 
 dfine_s, rtdetr_v2_r18, rf_detr_base = (partial(_build, name=name) for name in FAMILIES)

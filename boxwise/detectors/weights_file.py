@@ -5,7 +5,8 @@ Returns plain dicts of tensors and values. Knows nothing of networks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -49,6 +50,33 @@ def tensors_in(contents: Any, path: Path, expected: str) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise BoxwiseError(f"{path}: expected {expected}, found a {type(state).__name__} that is no state dict of tensors.")
     return dict(state)
+
+
+def weights_digest(path: Path) -> str:
+    """Hexadecimal, of what a detector's file holds beside the facts noted in it, the same on whichever device its tensors were; of a file
+    that torch cannot read, of its bytes."""
+    try:
+        contents = read_torch(path, "the weights of a detector")
+    except BoxwiseError:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for part in _parts({**contents, "facts": None} if is_detector(contents) else contents):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(value: Any) -> Iterator[bytes]:
+    """The bytes that tell nested tensors and plain values from others."""
+    if isinstance(value, Tensor):
+        yield f"{value.dtype} {tuple(value.shape)}".encode()
+        yield value.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    elif isinstance(value, Mapping | list | tuple):
+        yield f"{len(value)} in".encode()
+        for part in value.items() if isinstance(value, Mapping) else value:
+            yield from _parts(part)
+    else:
+        yield f"{value!r};".encode()
 
 
 def note(path: Path, facts: Mapping[str, Any]) -> None:

@@ -5,7 +5,6 @@ Returns an embedder over the detector that is given. Knows nothing of boxes.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +13,9 @@ from numpy.typing import NDArray
 
 from boxwise.config import Options
 from boxwise.detectors.base import Detector, ImageBatch
-from boxwise.embedders.base import Circumstances
+from boxwise.detectors.weights_file import read_weights, weights_digest
+from boxwise.embedders.base import Circumstances, fingerprint
+from boxwise.errors import BoxwiseError
 
 
 class DetectorFeatures:
@@ -33,8 +34,12 @@ def detector(options: Options, given: Circumstances) -> DetectorFeatures:
 
 
 def _identity(detector: Detector) -> str:
-    """Of the file that the detector saves, so that detectors of other packages have one as well."""
+    """Of the network in the file that the detector saves, on whichever device; of another package's detector, of all that it saves."""
     with TemporaryDirectory(prefix="boxwise-") as folder:
         path = Path(folder, "detector.pt")
         detector.save(path)
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        try:
+            found = read_weights(path)
+        except BoxwiseError:
+            return weights_digest(path)
+    return fingerprint(found["network"], found["name"], found["imgsz"])

@@ -9,10 +9,8 @@ Correcting is charged as drawing and deleting as verifying; the 2 s look over an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from boxwise.config import CostConfig
-from boxwise.records import Action, Verdict
+from boxwise.records import Action
 
 _HOUR = 3600.0
 
@@ -26,15 +24,6 @@ def charge(action: Action, config: CostConfig) -> float:
         Action.DELETE: config.delete,
         Action.ADD: config.draw,
     }[action]
-
-
-def seconds_of(verdicts: Iterable[Verdict], config: CostConfig, *, whole: bool = True) -> float:
-    """Seconds for one image: each act by its kind, and with `whole` the look over it, due even where nothing is found.
-
-    whole: missed objects were searched for; False: only the boxes asked about were answered.
-    The verdicts' own `seconds` are not read: this is what the acts cost under `config`, whoever timed them.
-    """
-    return (config.look if whole else 0.0) + sum(charge(verdict.action, config) for verdict in verdicts)
 
 
 def by_hand(images: int, boxes: int, config: CostConfig) -> float:

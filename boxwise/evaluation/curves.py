@@ -17,6 +17,7 @@ from boxwise.evaluation.significance import Interval, PairedTest, interval, pair
 Axis = Literal["images", "boxes", "seconds"]
 Metric = Literal["ap", "ap50"]
 AXES: tuple[Axis, ...] = ("images", "boxes", "seconds")
+_MOST = 0.5  # share of the baseline's images that a cell covers at least where it is judged along with the others
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +160,7 @@ class ArmSummary:
     baseline there, over the costs that these two cover; difference and test are over these, None for the baseline itself or where no seed
     is shared. cost_ratio: the arm's cost by the baseline's at equal quality, val included, pooled over the saving_seeds of them in which
     labels bought both something; cost_ratio_without_val: of the labels that were trained on alone. final: quality after the last round.
+    early: seeds that ended early, which have no area.
     """
 
     arm: str
@@ -174,6 +176,7 @@ class ArmSummary:
     cost_ratio: Interval | None = None
     cost_ratio_without_val: Interval | None = None
     saving_seeds: int = 0
+    early: tuple[int, ...] = ()
 
     @property
     def saving(self) -> Interval | None:
@@ -219,7 +222,8 @@ def compare_arms(
 ) -> list[ArmSummary]:
     """Every arm on every axis, arms in order of first appearance, paired by seed with `baseline`.
 
-    The area of a seed is taken over the costs that all of its arms cover, so that no arm is judged on a stretch another did not run.
+    The area of a seed is taken over the costs that all of its arms cover, so that no arm is judged on a stretch another did not run. An
+    arm that ended early there, with fewer rounds than the baseline and less than half of its images, has no area and narrows no stretch.
     apart: arms that do not narrow this stretch for the others, such as a deliberately cheap one; their area is over what they cover of it.
     Raises ValueError when an arm has the same seed twice.
     """
@@ -239,9 +243,34 @@ def _compare_on(
 ) -> list[ArmSummary]:
     curves = _curves_on(axis, cells, metric, val=True)
     bare = _curves_on(axis, cells, metric, val=False)
-    areas = _areas(curves, full_quality, apart)
+    early = _ended_early(cells, baseline, metric)
+    areas = _areas(curves, full_quality, apart, early)
     found = [_summarise(arm, axis, curves, areas.get(arm, {}), baseline, full_quality) for arm in dict.fromkeys(cell.arm for cell in cells)]
+    found = [replace(summary, early=tuple(seed for arm, seed in early if arm == summary.arm)) for summary in found]
     return [replace(summary, **_ratios(summary, curves, bare, baseline)) for summary in found]
+
+
+def _ended_early(cells: Sequence[CellCurve], baseline: str, metric: Metric) -> list[tuple[str, int]]:
+    """(arm, seed) of the cells with fewer rounds than the baseline's of their seed, over less than half of the images that it covers."""
+    wholes = {cell.seed: cell for cell in cells if cell.arm == baseline}
+    found = []
+    for cell in cells:
+        whole = wholes.get(cell.seed)
+        if whole is not None and 0 < _judged(cell, metric) < _judged(whole, metric) and _covered(cell, whole, metric) < _MOST:
+            found.append((cell.arm, cell.seed))
+    return found
+
+
+def _judged(cell: CellCurve, metric: Metric) -> int:
+    """How many rounds have a quality."""
+    return int(np.isfinite(np.asarray(getattr(cell, metric), np.float64)).sum())
+
+
+def _covered(cell: CellCurve, whole: CellCurve, metric: Metric) -> float:
+    """The share of the images of a cell that another covers, too; 1 where these are of one round."""
+    curves = [each.curve("images", metric) for each in (cell, whole)]
+    shared, span = common_range(curves), float(np.ptp(curves[1].cost))
+    return 0.0 if shared is None else (shared[1] - shared[0]) / span if span else 1.0
 
 
 def _curves_on(axis: Axis, cells: Sequence[CellCurve], metric: Metric, *, val: bool) -> dict[str, dict[int, Curve]]:
@@ -267,11 +296,13 @@ def _ratios(
     return {"cost_ratio": pooled_ratio(with_val), "cost_ratio_without_val": pooled_ratio(without), "saving_seeds": len(with_val)}
 
 
-def _areas(curves: Mapping[str, Mapping[int, Curve]], full_quality: float | None, apart: Collection[str]) -> dict[str, dict[int, float]]:
-    """AULC by arm and seed, each seed over its own common range; seeds whose arms share no cost are left out."""
+def _areas(
+    curves: Mapping[str, Mapping[int, Curve]], full_quality: float | None, apart: Collection[str], early: Collection[tuple[str, int]]
+) -> dict[str, dict[int, float]]:
+    """AULC by arm and seed, each seed over its own common range; left out: seeds whose arms share no cost, cells that ended early."""
     areas: dict[str, dict[int, float]] = {arm: {} for arm in curves}
     for seed in sorted({seed for of_arm in curves.values() for seed in of_arm}):
-        running = {arm: of_arm[seed] for arm, of_arm in curves.items() if seed in of_arm}
+        running = {arm: of_arm[seed] for arm, of_arm in curves.items() if seed in of_arm and (arm, seed) not in early}
         rivals = [curve for arm, curve in running.items() if arm not in apart]
         for arm, curve in running.items():
             shared = common_range([*rivals, curve])

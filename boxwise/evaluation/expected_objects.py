@@ -40,13 +40,13 @@ class ObjectCounts:
 
     @classmethod
     def fit(cls, detections: Mapping[str, Boxes], truths: Mapping[str, Boxes], class_count: int) -> Self:
-        """From detections and labels of val, by image_id; every labelled box counts, difficult ones and crowds too, as each is drawn.
+        """From detections and labels of val, by image_id; every box that is drawn counts, difficult ones and crowds too.
 
         A detection is of an object at IoU >= .5, of any classes, one to one, the largest IoU first. P(object) is an isotonic
         regression on the score, drawn towards the score itself by the worth of ten detections. What no detection finds is unseen, together
         with a prior of half an object on one image, spread over the classes: without any val that and the bare scores are the estimate.
         """
-        images = [_judged(detections.get(image_id), truth) for image_id, truth in truths.items()]
+        images = [_judged(detections.get(image_id), truth[~truth.repeats_region]) for image_id, truth in truths.items()]
         scores = np.concatenate([np.zeros(0), *(image[0] for image in images)])
         correct = np.concatenate([np.zeros(0), *(image[1] for image in images)])
         missed = np.concatenate([np.zeros(0, np.int64), *(image[2] for image in images)])

@@ -6,7 +6,8 @@ Returns what changed. Knows the study and the client, nothing of percentages or 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any
 from uuid import uuid4
@@ -16,9 +17,11 @@ from PIL import Image
 from boxwise.data import image_store
 from boxwise.data.images import read_image
 from boxwise.errors import BoxwiseError, ImageError
+from boxwise.files import locked
 from boxwise.labelstudio.client import Client
 from boxwise.labelstudio.tasks import boxes_of, configured_classes, key_of, labelling_config, model_version, task_of
 from boxwise.records import ImageRecord, QueryItem
+from boxwise.store import GIVEN, MODEL
 from boxwise.study import Study
 from boxwise.study.exchange import Pulled, Pushed, record
 
@@ -58,26 +61,23 @@ def pull(study: Study, client: Client) -> Pulled:
     Of several annotations of one image the one of the latest round counts, then the latest change. A changed one is recorded again, and
     only the additional seconds are charged. What cannot be read as boxes is left in Label Studio and named.
     """
-    memory = _memory(study)
-    project = _found(memory, client)
+    with _remembering(study) as memory:
+        project = _found(memory, client)
     if project is None:
         raise BoxwiseError(f"{study.folder}: no project for it on {client.url}. Next: boxwise labelstudio push {study.folder}")
     answers, skipped = _answers(task for task in client.tasks(project["id"]) if key_of(task) is not None)
-    before = memory["pulled"]
-    new = [(task, a) for task, a in answers if before.get(str(a["id"]), {}).get("updated_at") != a["updated_at"]]
-    recorder = _Recorder(study, client.people() if new else {}, f"{MEMORY}:{memory['key']}")
+    people = client.people() if any(_is_new(memory, annotation) for _, annotation in answers) else {}
     findings = []
-    try:
+    with _remembering(study) as memory:
+        new = [(task, annotation) for task, annotation in answers if _is_new(memory, annotation)]
+        recorder = _Recorder(study, people, f"{MEMORY}:{memory['key']}")
         for task, annotation in new:
-            number, lead = str(annotation["id"]), annotation.get("lead_time") or 0
             try:
-                recorder.record(task, annotation, charged=before.get(number, {}).get("lead_time", 0))
+                recorder.record(task, annotation, charged=_charged(memory, annotation))
             except BoxwiseError as error:
                 findings.append(str(error))
             else:
-                before[number] = {"updated_at": annotation["updated_at"], "lead_time": lead}
-    finally:
-        study.remember(MEMORY, memory)
+                _keep(memory, annotation)
     waiting = len(study.unanswered().items)
     return Pulled(len(new) - len(findings), len(answers) - len(new), tuple(findings), waiting, skipped)
 
@@ -87,16 +87,40 @@ def record_one(study: Study, task: Mapping[str, Any], annotation: Mapping[str, A
 
     Raises BoxwiseError when it cannot be taken.
     """
-    memory = _memory(study)
-    number, lead = str(annotation["id"]), annotation.get("lead_time") or 0
-    known = memory["pulled"].get(number, {})
-    if known.get("updated_at") == annotation["updated_at"]:
-        return False
-    recorder = _Recorder(study, {}, f"{MEMORY}:{memory['key']}")
-    recorder.record(task, annotation, charged=known.get("lead_time", 0))
-    memory["pulled"][number] = {"updated_at": annotation["updated_at"], "lead_time": lead}
-    study.remember(MEMORY, memory)
+    with _remembering(study) as memory:
+        if not _is_new(memory, annotation):
+            return False
+        _Recorder(study, {}, f"{MEMORY}:{memory['key']}").record(task, annotation, charged=_charged(memory, annotation))
+        _keep(memory, annotation)
     return True
+
+
+@contextmanager
+def _remembering(study: Study) -> Iterator[dict[str, Any]]:
+    """What the study remembers of Label Studio, and anew when the block ends, however it ends; meanwhile no other may change it.
+
+    Annotations come side by side. One that another overwrote would be forgotten, and all of its seconds charged again when it is changed.
+    """
+    with locked(study.folder / ".labelstudio.lock", wait=True):
+        memory = _memory(study)
+        try:
+            yield memory
+        finally:
+            study.remember(MEMORY, memory)
+
+
+def _is_new(memory: Mapping[str, Any], annotation: Mapping[str, Any]) -> bool:
+    known = memory["pulled"].get(str(annotation["id"]), {})
+    return bool(known.get("updated_at") != annotation["updated_at"])
+
+
+def _charged(memory: Mapping[str, Any], annotation: Mapping[str, Any]) -> float:
+    """The seconds of an annotation that were recorded before."""
+    return float(memory["pulled"].get(str(annotation["id"]), {}).get("lead_time", 0))
+
+
+def _keep(memory: dict[str, Any], annotation: Mapping[str, Any]) -> None:
+    memory["pulled"][str(annotation["id"])] = {"updated_at": annotation["updated_at"], "lead_time": annotation.get("lead_time") or 0}
 
 
 def _memory(study: Study) -> dict[str, Any]:
@@ -111,7 +135,11 @@ def _memory(study: Study) -> dict[str, Any]:
 
 def _project(study: Study, client: Client) -> dict[str, Any]:
     """The study's project, made where there is none; its classes are the study's."""
-    memory = _memory(study)
+    with _remembering(study) as memory:
+        return _project_of(study, client, memory)
+
+
+def _project_of(study: Study, client: Client, memory: dict[str, Any]) -> dict[str, Any]:
     title = f"boxwise: {study.folder.resolve().name}"[:_TITLE]
     found = _found(memory, client) or next((project for project in client.projects(title) if _is_of(project, memory)), None)
     if found is None:
@@ -119,7 +147,7 @@ def _project(study: Study, client: Client) -> dict[str, Any]:
         found = client.create_project(_new_project(title, memory["key"], study.classes))
     elif configured_classes(found["label_config"]) != study.classes:
         found = client.change_project(found["id"], {"label_config": labelling_config(study.classes)})
-    study.remember(MEMORY, memory | {"project": found["id"]})
+    memory["project"] = found["id"]
     return found
 
 
@@ -236,4 +264,8 @@ class _Recorder:
     def _name(self, user: Any) -> str:
         if isinstance(user, dict) and user.get("email"):  # as in what the server tells by itself
             return str(user["email"])
-        return self._people.get(user, f"Label Studio user {user}") if isinstance(user, int) else "human"
+        if not isinstance(user, int):
+            return "human"
+        unnamed = f"Label Studio user {user}"
+        name = self._people.get(user, unnamed)
+        return unnamed if name in (GIVEN, MODEL) else name

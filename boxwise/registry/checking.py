@@ -18,6 +18,7 @@ from boxwise.registry.methods import Method, Methods, Role
 from boxwise.registry.tables import CAPABILITIES, DETECTORS, EMBEDDERS, NEEDS, POLICIES, SCORERS, STRATEGIES
 from boxwise.runtime import has_gpu
 
+_AUTO = ("detector", "scorer")  # sections whose name may be auto
 _SECTIONS = {"detector": DETECTORS, "scorer": SCORERS, "strategy": STRATEGIES, "policy": POLICIES, "embedding": EMBEDDERS}
 
 
@@ -133,8 +134,9 @@ def _check_first(kind: str, name: str, methods: Methods) -> None:
 
 
 def _check_section(key: str, section: Choice, methods: Methods) -> None:
-    method = named(methods.kind, methods, section.name)
-    options_of(section, method)
+    if section.name not in methods:
+        raise ConfigError(unknown(methods.kind, section.name, [*methods, *(["auto"] if key in _AUTO else [])]))
+    options_of(section, methods[section.name])
     for name in section.model_extra or {}:
         options_of(section, named(f"{methods.kind} with options in {key}", methods, name), name)
 

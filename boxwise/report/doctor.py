@@ -44,7 +44,7 @@ class _Kind:
 
 def write_doctor_page(dataset: Dataset, examined: Examination, target: Path, *, title: str) -> Path:
     """Write the page to `target` and return it. Raises BoxwiseError when the file cannot be written."""
-    findings = [*dataset.findings, *examined.leaks, *examined.suspects]
+    findings = [*dataset.findings, *examined.leaks, *examined.suspects, *examined.faint]
     page = {
         "title": title,
         "examined": examined,

@@ -21,7 +21,7 @@ from boxwise.report.comparison import arm_lines, learning_charts
 from boxwise.report.html import write_page
 from boxwise.results.convergence import Reach
 from boxwise.results.grid import Overall, Panel, Spread, Standing, overall, sanity, spread, standings
-from boxwise.results.tables import AXIS_NAMES, NONE, SIGNIFICANT, Quantity, Table, duration, figure, percent
+from boxwise.results.tables import AXIS_NAMES, NONE, SIGNIFICANT, Quantity, Table, duration, ended_early, figure, percent
 from boxwise.results.training_steps import uneven_steps
 
 _LEAST, _MOST = -0.5, 0.5  # savings at which a heat cell is in full colour
@@ -227,6 +227,7 @@ def _notes(panels: Sequence[Panel], found: Mapping[str, Sequence[Standing]], bas
     """What a reader must know before believing a figure."""
     notes = [f"{panel.name}: judged on {panel.split}, which also chose weights and stopping." for panel in panels if panel.split != "test"]
     for name, standings_ in found.items():
+        notes += [f"{name}: {text}" for text in ended_early([s.result for s in standings_])]
         family = [s for s in standings_ if s.role == "arm"]
         seeds = min((len(s.result.summary.paired_seeds) for s in family), default=0)
         if family and seeds < MIN_SEEDS:

@@ -89,7 +89,7 @@ def _page(
         "results": results,
         "headline": f"{void[0].upper()}{void[1:]}: nothing here ranks strategies." if void else said,
         "void": void,
-        "notes": _notes(cells, split=split, judged=judged, baseline=baseline, quarantined=quarantined),
+        "notes": _notes(cells, results, split=split, judged=judged, baseline=baseline, quarantined=quarantined),
         "fidelity": fidelity_table(cells, baseline),
         "learning": learning_charts(cells, "ap", judged, baseline) if results else [],
         "learning50": learning_charts(cells, "ap50", judged, baseline) if results else [],
@@ -113,7 +113,9 @@ def _said(cells: Sequence[Cell], results: Sequence[tables.ArmResult], *, baselin
     return tables.alone(cells[0], split) if len(cells) == 1 else tables.headline(results, baseline=baseline, split=split)
 
 
-def _notes(cells: Sequence[Cell], *, split: str, judged: str, baseline: str, quarantined: int) -> list[str]:
+def _notes(
+    cells: Sequence[Cell], results: Sequence[tables.ArmResult], *, split: str, judged: str, baseline: str, quarantined: int
+) -> list[str]:
     """What a reader must know before believing a figure."""
     notes = []
     if judged != split:
@@ -127,7 +129,9 @@ def _notes(cells: Sequence[Cell], *, split: str, judged: str, baseline: str, qua
         notes.append(f"{plural(quarantined, 'image', 'is')} quarantined for faults in the file or its labels, and left out.")
     if len({cell.arm for cell in cells}) > 1:
         notes += uneven_steps(cells, baseline=baseline, split=judged)
-    curves = [curve(cell, judged) for cell in competing(cells)]
+    notes += tables.ended_early(results)
+    early = {(r.arm, seed) for r in results for seed in r.by_axis["images"].early}
+    curves = [curve(cell, judged) for cell in competing(cells) if (cell.arm, cell.seed) not in early]
     if tables.uneven(curves):
         few, many = min(len(c.ap) for c in curves), max(len(c.ap) for c in curves)
         notes.append(

@@ -61,7 +61,7 @@ def _with_val(study: Study, one_round: Round) -> Round:
     if not one_round.done(Phase.ANNOTATE) or spent.val_boxes is not None:
         return one_round
     val = study.annotations(Split.VAL, before=one_round.round + 1).values()
-    boxes = sum(len(annotation.boxes) for annotation in val)
+    boxes = sum(annotation.boxes.drawn for annotation in val)
     paid = replace(spent, val_images=len(val), val_boxes=boxes, val_seconds=by_hand(len(val), boxes, study.config.cost))
     return replace(one_round, steps={**one_round.steps, Phase.ANNOTATE: paid})
 

@@ -336,6 +336,16 @@ def mean_cell(values: Sequence[float], shown: Callable[[float | None], str]) -> 
     return _quantity(interval(list(values)), shown)
 
 
+def ended_early(results: Sequence[ArmResult]) -> list[str]:
+    """A sentence on each arm with cells that ended early, which are set aside where areas are compared."""
+    return [
+        f"{r.label}: ended early in {plural(len(r.by_axis['images'].early), 'seed')}, with less than half of the baseline's images. "
+        "These have no area and no rank, and narrow no other arm's."
+        for r in results
+        if r.by_axis["images"].early
+    ]
+
+
 def uneven(curves: Sequence[CellCurve]) -> bool:
     """Whether some cells have run fewer rounds than others, so that means cover different seeds."""
     return len({len(c.ap) for c in curves}) > 1

@@ -16,7 +16,7 @@ from boxwise import registry
 from boxwise.annotation.proposals import fixed_thresholds
 from boxwise.config import StudyConfig
 from boxwise.detectors.names import DETECTORS
-from boxwise.detectors.start import check_start
+from boxwise.detectors.start import check_pieces, check_start
 from boxwise.errors import ConfigError
 from boxwise.records import Phase, Split
 from boxwise.rounds.context import Event, RoundContext, StepResult
@@ -76,6 +76,7 @@ def check(config: StudyConfig, classes: Sequence[str], *, val_images: int = 0, s
     _check_folds(config, val_images)
     if config.detector.name in DETECTORS:  # an installed package's detector has weights of its own
         check_start(config.detector)
+        check_pieces(config.detector.name, config.train)
     fixed_thresholds(config.ask, classes)
 
 

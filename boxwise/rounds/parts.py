@@ -7,7 +7,6 @@ them, so that neither does the result, bit for bit. Knows nothing of strategies,
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from boxwise import registry
 from boxwise.artifacts.pool_parts import PartFile, PoolPart, digest, part_size, read_images, write_images
-from boxwise.errors import BoxwiseError, StudyError
+from boxwise.errors import BoxwiseError, StudyError, plural
 from boxwise.files import locked, replacing
 from boxwise.jsonable import plain
 from boxwise.records import ImageRecord, Phase, Split
@@ -156,17 +155,27 @@ def begun(context: RoundContext, round_index: int, detector: TorchDetector) -> P
     folder = context.files(round_index).pool_pass
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder.with_suffix(".lock"), wait=True):
-        _by_onnx(context, round_index, detector)
         made_of = _made_of(context, round_index)
+        _by_onnx(context, round_index, detector, made_of["weights"])
         plan = _read(folder)
-        listed = {image.image_id for image in plan.images} if plan else set()
-        if plan is None or plan.made_of != made_of or any(image_id not in listed for image_id in context.store.pool_ids()):
+        if plan is None or (why := _outdated(context, plan, made_of)):
+            if plan is not None and any(folder.glob("part_*")):
+                context.say(round_index, Phase.SCORE, f"the pool pass in {folder} is begun anew: {why}")
             shutil.rmtree(folder, ignore_errors=True)
             return _begin(context, round_index, detector, made_of)
         packages = _packages(context, detector)
         scorer = read_fitted(folder / SCORER_FILE, device=detector.device, packages=packages) if context.oracle is None else None
         plan = replace(plan, images=_where_they_are(context, plan.images))
         return PoolParts(context, round_index, plan, scorer or _fit(context, round_index, detector, plan.images)[0], detector)
+
+
+def _outdated(context: RoundContext, plan: PassPlan, made_of: Mapping[str, Any]) -> str:
+    """Why the pass that was begun cannot be gone on with; empty where it can."""
+    if changed := [name for name in made_of if plan.made_of.get(name) != made_of[name]]:
+        return f"{', '.join(changed)} changed since it was begun"
+    listed = {image.image_id for image in plan.images}
+    joined = sum(image_id not in listed for image_id in context.store.pool_ids())
+    return f"{plural(joined, 'image')} joined the pool" if joined else ""
 
 
 def _packages(context: RoundContext, detector: TorchDetector) -> set[str]:
@@ -181,7 +190,8 @@ def forget(context: RoundContext, round_index: int) -> None:
     (folder / PLAN_FILE).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     folder.with_suffix(".lock").unlink(missing_ok=True)
-    context.files(round_index).forward.unlink(missing_ok=True)
+    for graph in context.files(round_index).forwards():
+        graph.unlink(missing_ok=True)
 
 
 def _where_they_are(context: RoundContext, images: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
@@ -191,12 +201,12 @@ def _where_they_are(context: RoundContext, images: Sequence[ImageRecord]) -> tup
     return tuple(replace(image, uri=record.uri, digest=record.digest) for image, record in known)
 
 
-def _by_onnx(context: RoundContext, round_index: int, detector: TorchDetector) -> None:
-    """Let ONNX Runtime make the detector's views, where the config says so."""
+def _by_onnx(context: RoundContext, round_index: int, detector: TorchDetector, weights: str) -> None:
+    """Let ONNX Runtime make the detector's views, where the config says so. weights: their digest."""
     if context.config.device.startswith("onnx"):
         from boxwise.detectors.onnx_runtime import run_by_onnx
 
-        run_by_onnx(detector, context.files(round_index).forward, device=context.config.device)
+        run_by_onnx(detector, context.files(round_index).forward(weights), device=context.config.device)
 
 
 def _begin(context: RoundContext, round_index: int, detector: TorchDetector, made_of: Mapping[str, Any]) -> PoolParts:
@@ -242,13 +252,13 @@ def learned_weights(context: RoundContext, round_index: int) -> dict[str, float]
 
 def _made_of(context: RoundContext, round_index: int) -> dict[str, Any]:
     """What the pass's numbers depend on: weights, config and what was learned before; the images are listed by their own file."""
+    from boxwise.detectors.weights_file import weights_digest
+
     config = context.config
-    with context.files(round_index).weights.open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
     known: dict[str, Any] = {
         "round": round_index,
         "seed": config.seed,
-        "weights": weights,
+        "weights": weights_digest(context.files(round_index).weights),
         "learned": learned_weights(context, round_index),
         "detector": config.detector.model_dump(mode="json"),
         "scorer": config.scorer.model_dump(mode="json"),

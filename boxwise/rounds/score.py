@@ -51,6 +51,7 @@ def score(context: RoundContext, round_index: int) -> StepResult:
     thresholds, calibration = _thresholds(context, *val)
     objects = ObjectCounts.fit(*val, len(context.classes))
     scores, figures, unreadable = _score_pool(context, round_index, detector, objects)
+    context.files(round_index).consistency.unlink(missing_ok=True)  # of another pass over the pool
     if policy_of(context).validates:
         _cross_validate(context, round_index, detector, thresholds)
     seconds = monotonic() - started

@@ -43,7 +43,7 @@ def teach(
     try:
         report = fit()
     except StaleCheckpointError:
-        checkpoint.unlink()
+        checkpoint.unlink(missing_ok=True)  # every process of a training comes here
         report = fit()
     return reported(detector, report)
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 def train(context: RoundContext, round_index: int) -> StepResult:
     """Train from the initial weights or from those of the round before, as the config says."""
-    started = monotonic()
+    started, files = monotonic(), context.files(round_index)
+    for path in files.of_training():  # of one that is done again
+        path.unlink(missing_ok=True)
     detector, report, folds = _fit(context, round_index)
-    files = context.files(round_index)
     files.weights.parent.mkdir(parents=True, exist_ok=True)
     detector.save(files.weights)
     if folds is not None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from boxwise.boxes import Boxes, FloatArray, iou
+from boxwise.data.presence import check_place
 from boxwise.detectors.base import Detector, ImageBatch
 from boxwise.detectors.decoding import decode
 from boxwise.detectors.input import InputSpec
@@ -128,9 +129,10 @@ class _Composer:
     """
 
     def __init__(self, images: Sequence[Proposed], spec: InputSpec) -> None:
-        self._images = images
-        self._source = lru_cache(maxsize=1)(_decoded)
-        self._host = lru_cache(maxsize=max(1, HOST_BYTES // (3 * spec.imgsz**2)))(lambda path: _at_input_size(path, spec))
+        self._images, self._spec = images, spec
+        self._records = [image for image, _ in images]
+        self._source = lru_cache(maxsize=1)(self._decoded)
+        self._host = lru_cache(maxsize=max(1, HOST_BYTES // (3 * spec.imgsz**2)))(self._at_input_size)
 
     def pastes(self, trials: Sequence[_Trial]) -> list[_Paste]:
         """Those of the trials whose image and host can be read."""
@@ -139,7 +141,7 @@ class _Composer:
 
     def _paste(self, trial: _Trial) -> _Paste | None:
         image, boxes = self._images[trial.image]
-        source, host = self._source(image.uri), self._host(trial.host.uri)
+        source, host = self._source(image), self._host(trial.host)
         if source is None or host is None:
             return None
         crop = _crop(source, boxes.xyxy[trial.row])
@@ -151,17 +153,16 @@ class _Composer:
         place = np.array([[left, top, left + width, top + height]], np.float32) * scale
         return _Paste(trial, int(boxes.labels[trial.row]), pixels, place)
 
+    def _decoded(self, record: ImageRecord) -> Tensor | None:
+        try:
+            return decode(record.uri)
+        except ImageError:
+            check_place(record, self._records)
+            return None
 
-def _decoded(uri: str) -> Tensor | None:
-    try:
-        return decode(uri)
-    except ImageError:
-        return None
-
-
-def _at_input_size(uri: str, spec: InputSpec) -> Tensor | None:
-    pixels = _decoded(uri)
-    return None if pixels is None else resized(pixels, spec)
+    def _at_input_size(self, record: ImageRecord) -> Tensor | None:
+        pixels = self._decoded(record)
+        return None if pixels is None else resized(pixels, self._spec)
 
 
 def _crop(pixels: Tensor, xyxy: FloatArray) -> Tensor:

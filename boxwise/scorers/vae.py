@@ -109,10 +109,18 @@ def train_vae(
     """
     device = torch.device(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(int(rng.integers(2**63)))
+        _seed(int(rng.integers(2**63)), device)
         vae = Vae(VaeShape(config.size, config.latent, config.width)).to(memory_format=torch.channels_last).to(device)
         history = _descend(vae, images, config, rng, progress)
     return vae.eval().requires_grad_(False), history
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """Of the generators that are drawn from here; torch.manual_seed would also reseed the other GPUs."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
 
 
 def save_vae(vae: Vae, path: Path) -> None:

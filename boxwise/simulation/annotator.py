@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from boxwise.boxes import Boxes, FloatArray, iou
 from boxwise.config import AnnotatorConfig, CostConfig
 from boxwise.errors import BoxwiseError
-from boxwise.evaluation.cost import charge, seconds_of
+from boxwise.evaluation.cost import charge
 from boxwise.evaluation.matching import greedy_pairs
 from boxwise.records import Action, Proposals, QueryItem, Verdict
 
@@ -69,7 +69,8 @@ class SimulatedAnnotator:
             answering.answer(row, accepts=bool(slips.accepts[row]))
         if whole:
             answering.look_over(np.flatnonzero(proposals.certain))
-        return tuple(answering.verdicts), seconds_of(answering.verdicts, self._cost, whole=whole)
+        look = self._cost.look if whole else 0.0  # due even where nothing is found
+        return tuple(answering.verdicts), look + sum(verdict.seconds for verdict in answering.verdicts)
 
     def reveal(self, image_id: str) -> Boxes:
         """Ground truth for the `oracle_loss` arm, an upper bound that no real study can have."""
@@ -82,9 +83,12 @@ class SimulatedAnnotator:
         steps = rng.integers(1, max(self._class_count, 2), objects)
         another = (truth.labels + steps) % self._class_count if self._class_count > 1 else truth.labels
         size = self._sizes.get(proposals.image_id)
+        first = _first_of_region(truth)
+        of_all_classes = np.bincount(first, minlength=objects)[first] > 1
+        noise, overlooked = noise[first], overlooked[first]
         return _Slips(
             xyxy=_jittered(truth.xyxy, habits.jitter * noise, size) if habits.jitter else truth.xyxy,
-            labels=np.where(mistaken < habits.wrong_class, another, truth.labels),
+            labels=np.where((mistaken < habits.wrong_class) & ~of_all_classes, another, truth.labels),
             overlooked=overlooked < habits.miss,
             accepts=rng.random(suggested) < habits.accept_wrong,
             notices=rng.random(suggested) < habits.notice,
@@ -177,6 +181,15 @@ class _Answering:
         flags = (_flag(self._truth.difficult, found), _flag(self._truth.crowd, found))
         seconds = 0.0 if action is Action.ADD and self._again[found or 0] else charge(action, self._cost)
         self.verdicts.append(Verdict(action, self._ids[row] if row is not None else "", xyxy, label, seconds, *flags))
+
+
+def _first_of_region(truth: Boxes) -> NDArray[np.int64]:
+    """The row of each box; of the crowds of a region, which are drawn at once, of the first of them; int64 [M]."""
+    rows = np.arange(len(truth))
+    first: dict[bytes, int] = {}
+    for row in [] if truth.crowd is None else np.flatnonzero(truth.crowd):
+        rows[row] = first.setdefault(truth.xyxy[row].tobytes(), int(row))
+    return rows
 
 
 def _asked(item: QueryItem, proposals: Proposals) -> NDArray[np.bool_]:

@@ -18,9 +18,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from boxwise import registry
 from boxwise.config import Section, StudyConfig, apply_overrides, dump_config, parse_config
-from boxwise.data.datasets import detect_format, read_dataset
+from boxwise.data.datasets import read_dataset
 from boxwise.data.digits import make_digits
 from boxwise.data.formats.base import Dataset
+from boxwise.data.formats.detect import detect_format, unwrapped
 from boxwise.data.formats.names import FORMATS
 from boxwise.data.splits import PUBLISHED_SPLITS, with_few_val, with_splits
 from boxwise.errors import BoxwiseError, ConfigError, StudyError, unknown
@@ -250,7 +251,7 @@ def _with_data(plans: Mapping[tuple[str, str], Plan], preset: Preset, out: Path,
 
 def _check_path(source: DataSource) -> None:
     """BoxwiseError for a path with nothing there, or with images alone."""
-    if source.digits is None and source.path is not None and detect_format(source.path) is None and source.format is None:
+    if source.digits is None and source.path is not None and detect_format(unwrapped(source.path)) is None and source.format is None:
         raise BoxwiseError(f"{source.path}: expected a labelled data set, found no labels of a format that is known.")
 
 

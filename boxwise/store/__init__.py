@@ -3,6 +3,7 @@
 `rows.py` is what lies between records and rows.
 """
 
+from boxwise.store.accounts import check_person
 from boxwise.store.answers import HistoryEntry, Labour, Person, Stamp
 from boxwise.store.backups import SQLITE_DUMP, dump, load
 from boxwise.store.browsing import Amounts, BrowsingStore, FoundImage, ScoredImage, Wanted, labels_text
@@ -45,6 +46,7 @@ __all__ = [
     "UnderReview",
     "Wanted",
     "Work",
+    "check_person",
     "dump",
     "fault_of",
     "file_url",

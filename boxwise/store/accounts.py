@@ -11,12 +11,22 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from boxwise.errors import StudyError
+from boxwise.jsonable import boxes_from_json
 from boxwise.records import Action, Source, Split
 from boxwise.store.answers import Labour, Person
 from boxwise.store.rows import LATE, damaged_annotation
 from boxwise.store.schema import ANNOTATIONS, IMAGES, LATEST, VERDICTS, annotates
 
 GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
+
+
+def check_person(name: str) -> None:
+    """Raises StudyError for a name under which answers would pass for labels that no person gave."""
+    if name in (GIVEN, MODEL):
+        raise StudyError(
+            f"name {name!r}: kept for labels that no person gave ({GIVEN}: with the data, {MODEL}: by the model). Give another."
+        )
 
 
 class Accounts:
@@ -39,12 +49,13 @@ class Accounts:
 
     def labour(self, split: Split) -> Labour:
         """Images, boxes and seconds so far in one split."""
-        latest = self._latest(split, columns=(ANNOTATIONS.c.annotator, ANNOTATIONS.c.sources))
-        answered = [row for row in latest if row.annotator != GIVEN]
+        flagged = sa.cast(ANNOTATIONS.c.boxes, sa.Text).contains("true")  # a crowd, or a difficult box: of the others no box is read
+        boxes = sa.case((flagged, ANNOTATIONS.c.boxes)).label("boxes")
+        latest = self._latest(split, columns=(ANNOTATIONS.c.annotator, ANNOTATIONS.c.sources, boxes))
+        drawn = [len(row.sources) if row.boxes is None else boxes_from_json(row.boxes).drawn for row in latest]
+        answered = [number for row, number in zip(latest, drawn, strict=True) if row.annotator != GIVEN]
         by_model = sum(row.sources.count(Source.MODEL.value) for row in latest)
-        boxes = sum(len(row.sources) for row in latest) - by_model
-        by_hand = len(answered), sum(len(row.sources) for row in answered)
-        return Labour(len(latest), boxes, by_model, self.seconds(split), by_hand)
+        return Labour(len(latest), sum(drawn) - by_model, by_model, self.seconds(split), (len(answered), sum(answered)))
 
     def labelled_count(self, split: Split) -> int:
         """How many usable images of a split have labels, counted by the database."""

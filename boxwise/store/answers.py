@@ -11,8 +11,8 @@ from boxwise.records import Annotation, Phase, Verdict
 class Labour:
     """What annotating cost: images and boxes now labelled, and all seconds ever spent, history and quarantined images included.
 
-    boxes: those a person answered for; model_boxes: the others. by_hand: images and boxes of any source that were labelled in this study,
-    not given with the data: what a person would have had to do without a model.
+    boxes: those a person answered for, a region that is ignored being one; model_boxes: the others. by_hand: images and boxes of any source
+    that were labelled in this study, not given with the data: what a person would have had to do without a model.
     """
 
     images: int
@@ -24,10 +24,10 @@ class Labour:
 
 @dataclass(frozen=True)
 class Stamp:
-    """The state of labels and rounds: the position, the newest annotation's number, how many are history only, images out of use."""
+    """The state of labels and rounds: the position, how many annotations there are, how many are history only, images out of use."""
 
     position: tuple[int, Phase]
-    newest: int
+    given: int
     late: int
     quarantined: int
 

@@ -15,8 +15,9 @@ from sqlalchemy.engine import Connection
 
 from boxwise.records import Annotation, ImageRecord, Phase, Split
 from boxwise.store.bulk import insert_all, is_one_of
+from boxwise.store.connecting import FOLD
 from boxwise.store.rows import RECORD, read_annotation, read_record
-from boxwise.store.schema import ANNOTATIONS, IMAGES, LATEST, QUERIES, STUDY, annotates, writing
+from boxwise.store.schema import ANNOTATIONS, IMAGE_ID, IMAGES, LATEST, QUERIES, STUDY, annotates, writing
 from boxwise.store.store import Store, waiting_images
 
 _CACHE = sa.MetaData()
@@ -24,7 +25,7 @@ _SCORED = sa.Table(
     "scored",
     _CACHE,
     sa.Column("rank", sa.Integer, primary_key=True, autoincrement=False),  # from 0, the highest score first
-    sa.Column("image_id", sa.String, nullable=False),
+    sa.Column("image_id", IMAGE_ID, nullable=False),
     sa.Column("score", sa.Float),
     sa.Column("x", sa.Float, nullable=False),
     sa.Column("y", sa.Float, nullable=False),
@@ -39,7 +40,7 @@ _LABEL_OF_NOTHING = ","
 class Wanted:
     """What is looked for; None or "" is everything. region: x1, y1, x2, y2 on the map. low, high: of the last pass's score.
 
-    text: a part of the name; capitals do not matter, beyond ASCII as far as the database knows them.
+    text: a part of the name; capitals do not matter, beyond ASCII as far as PostgreSQL's own collation knows them.
     """
 
     text: str = ""
@@ -248,7 +249,7 @@ class _Images:
         """The ids of those that are looked for."""
         conditions = [] if only is None else [is_one_of(connection, self.image_id, only)]
         if wanted.text:
-            conditions.append(self.image_id.icontains(wanted.text, autoescape=True))
+            conditions.append(_has_text(connection, self.image_id, wanted.text))
         if wanted.label is not None:
             seen = sa.and_(sa.not_(self._labelled), _SCORED.c.labels.contains(labels_text([wanted.label])))
             conditions.append(sa.or_(self.image_id.in_(_with_label(connection, wanted.label)), seen))
@@ -266,6 +267,15 @@ class _Images:
             left, bottom, right, top = wanted.region
             conditions += [_SCORED.c.x.between(left, right), _SCORED.c.y.between(bottom, top)]
         return self.select(self.image_id).where(*conditions)
+
+
+def _has_text(connection: Connection, image_id: sa.ColumnElement[str], text: str) -> sa.ColumnElement[bool]:
+    """Whether a name has the text in it, whatever the capitals. Those beyond ASCII are no letters to SQLite or to the ids' collation."""
+    if text.isascii():
+        return image_id.icontains(text, autoescape=True)
+    if connection.dialect.name == "postgresql":
+        return sa.type_coerce(sa.collate(image_id, "default"), sa.String).icontains(text, autoescape=True)
+    return sa.func.instr(getattr(sa.func, FOLD)(image_id), text.casefold()) > 0
 
 
 def _current() -> sa.Subquery:

@@ -23,6 +23,7 @@ from boxwise.store.checked import dumps, loads
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # a lost server is one message, without the pool's traceback above it
 _DRIVER = "postgresql+pg8000"
 _PORT = 5432
+FOLD = "boxwise_casefold"  # what SQL calls `str.casefold` in SQLite
 
 
 def file_url(path: Path) -> URL:
@@ -54,6 +55,8 @@ def engine(url: str | URL) -> Engine:
         raise StudyError(f"{shown(url)}: expected sqlite or {_DRIVER}, found a database that cannot be used ({error}).") from None
     if made.dialect.name == "sqlite":
         sa.event.listen(made, "connect", _configure_sqlite)
+        if found.database and found.database != ":memory:":
+            _stay_with(Path(found.database), made)
     else:
         sa.event.listen(made, "checkout", _see_that_it_lives)
     return made
@@ -156,7 +159,33 @@ def _see_that_it_lives(connection: Any, _record: Any, _proxy: Any) -> None:
         raise sa.exc.DisconnectionError from error
 
 
+def _stay_with(path: Path, made: Engine) -> None:
+    """Connections are of the file that lies at `path`: where another took its place, as by a repair, one to that is made instead."""
+
+    def remember(_connection: Any, record: Any) -> None:
+        record.info["file"] = _identity(path)
+
+    def compare(_connection: Any, record: Any, _proxy: Any) -> None:
+        if record.info["file"] is None or (there := _identity(path)) == record.info["file"]:
+            return
+        if there is None:
+            raise StudyError(f"{path}: expected the study's database, found no such file. What was stored in it is where it was moved to.")
+        raise sa.exc.DisconnectionError
+
+    sa.event.listen(made, "connect", remember)
+    sa.event.listen(made, "checkout", compare)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     # FULL: a label is on the disk, not only in the system's cache, before it is acknowledged.
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
         connection.execute(f"PRAGMA {pragma}")
+    connection.create_function(FOLD, 1, str.casefold, deterministic=True)

@@ -90,7 +90,7 @@ class Images:
     def measured(self, records: Iterable[ImageRecord]) -> None:
         """Keep the size, digest and stamp of images that joined unopened."""
         with writing(self._engine) as connection:
-            for record in records:
+            for record in sorted(records, key=lambda record: record.image_id):
                 row = image_row(record)
                 change_image(connection, record.image_id, **{name: row[name] for name in ("width", "height", "digest", "stamp")})
 

@@ -19,7 +19,7 @@ from boxwise.jsonable import boxes_to_json, plain
 from boxwise.records import Annotation, ImageRecord, Phase
 from boxwise.store.bulk import insert_all
 from boxwise.store.images import insert_images
-from boxwise.store.rows import append_all, change_image, digest_of, hold, image_row, is_whole, make_history, now, put, read_annotation
+from boxwise.store.rows import append_all, change_image, digest_of, hold_all, image_row, is_whole, make_history, now, put, read_annotation
 from boxwise.store.schema import ANNOTATIONS, ANSWERS, EVENTS, IMAGES, LATEST, writing
 from boxwise.store.store import GIVEN, Store, go_back
 
@@ -78,6 +78,7 @@ class Journal:
         An image of the pool may be asked about again; what was spent on it stays spent.
         """
         with writing(self._engine) as connection:
+            hold_all(connection, image_ids)
             taken = [image_id for image_id in image_ids if _take_back(connection, image_id)]
             for image_id in taken:
                 _record(connection, round_index, who, "unlabelled", image_id, {})
@@ -94,6 +95,7 @@ class Journal:
     def move(self, records: Sequence[ImageRecord], *, round_index: int, who: str, body: Mapping[str, Any]) -> None:
         """The images' files lie elsewhere now, or hold other bytes."""
         with writing(self._engine) as connection:
+            hold_all(connection, (record.image_id for record in records))
             for record in records:
                 row = image_row(record)
                 change_image(connection, record.image_id, **{name: row[name] for name in ("path", "width", "height", "digest", "stamp")})
@@ -152,8 +154,8 @@ class Journal:
     def _set_fault(self, image_ids: Sequence[str], where: Any, fault: str | None, kind: str, round_index: int, who: str) -> list[str]:
         changed = []
         with writing(self._engine) as connection:
+            hold_all(connection, image_ids)
             for image_id in image_ids:
-                hold(connection, image_id)
                 found = connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id, where).values(fault=fault))
                 if found.rowcount:
                     changed.append(image_id)
@@ -162,7 +164,6 @@ class Journal:
 
 
 def _take_back(connection: Connection, image_id: str) -> bool:
-    hold(connection, image_id)
     taken = make_history(connection, ANNOTATIONS.c.image_id == image_id) > 0
     if taken:
         connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(open=None))

@@ -48,11 +48,14 @@ class LabellingStore:
         self._engine = store.engine
 
     def lease(self, image_id: str, annotator: str, *, at: float, until: float) -> Lease | None:
-        """Take or renew an image; None on success, else the lease of whoever has it. Raises StudyError for an unknown image."""
+        """Take or renew an image; None on success, else the lease of whoever has it. Raises StudyError for an unknown image.
+
+        A lease with more than twice this one's length before it was given under a clock that was wrong, and holds no more.
+        """
         with writing(self._engine) as connection:
             hold(connection, image_id)
             row = connection.execute(sa.select(LEASES).where(LEASES.c.image_id == image_id)).first()
-            if row is not None and row.annotator != annotator and row.until > at:
+            if row is not None and row.annotator != annotator and at < row.until <= until + (until - at):
                 return Lease(row.annotator, row.until)
             connection.execute(LEASES.delete().where(LEASES.c.image_id == image_id))
             connection.execute(LEASES.insert(), {"image_id": image_id, "annotator": annotator, "until": until})

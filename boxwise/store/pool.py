@@ -59,7 +59,8 @@ class PoolStore:
         """
         with writing(self._engine) as connection:
             of_train = sa.select(IMAGES.c.image_id).where(IMAGES.c.split == Split.TRAIN.value)
-            known = set(connection.execute(of_train.where(is_one_of(connection, IMAGES.c.image_id, image_ids))).scalars())
+            some = of_train.where(is_one_of(connection, IMAGES.c.image_id, image_ids)).order_by(IMAGES.c.image_id)
+            known = set(connection.execute(some.with_for_update(key_share=True, read=True)).scalars())  # in the order of `hold_all`
             event = {"at": now(), "round": round_index, "who": who, "kind": WANTED if wanted else UNWANTED, "body": {}}
             rows = [event | {"image_id": image_id} for image_id in dict.fromkeys(image_ids) if image_id in known]
             if rows:

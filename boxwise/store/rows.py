@@ -104,6 +104,12 @@ def hold(connection: Connection, image_id: str) -> None:
         raise StudyError(f"image {image_id!r} is not in the study.")
 
 
+def hold_all(connection: Connection, image_ids: Iterable[str]) -> None:
+    """As `hold`, in one order whatever the caller's: of two who hold each what the other waits for, PostgreSQL ends one."""
+    for image_id in sorted(set(image_ids)):
+        hold(connection, image_id)
+
+
 def read_record(row: Sequence[Any]) -> ImageRecord:
     """An image from its columns RECORD. Raises StudyError for a row that is not what was stored: a wrong split would mix what is tested
     into what is taught."""

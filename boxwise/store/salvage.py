@@ -1,6 +1,6 @@
 """A damaged SQLite file: whether it is whole, and a new one of all rows that can still be read and say what was stored.
 
-Returns counts. The damaged file is kept beside the new one. Knows nothing of studies.
+Returns counts. The damaged file is kept beside the new one; other processes are kept out meanwhile. Knows nothing of studies.
 """
 
 from __future__ import annotations
@@ -48,11 +48,12 @@ def salvage(path: Path) -> dict[str, tuple[int, int]]:
     """Put a file of all sound rows in the place of a damaged one; table → (rows kept, rows that could not be, at least).
 
     The damaged file stays as `….damaged`. Rows are read one by one where a page between them is broken. Of an annotation with a damaged
-    value a row without boxes stays, whose digest does not fit; an image whose row does not fit its seal goes out of use.
+    value a row without boxes stays, whose digest does not fit; an image whose row does not fit its seal goes out of use. Raises StudyError
+    while another process has the file open: what it wrote meanwhile would be lost.
     """
     damaged, fresh = path.with_name(f"{path.name}.damaged"), path.with_name(f"{path.name}.salvaged")
     fresh.unlink(missing_ok=True)
-    with closing(sqlite3.connect(path)) as source, closing(_tables_like(source, fresh)) as target:
+    with closing(_alone(path)) as source, closing(_tables_like(source, fresh)) as target:
         counts = {table.name: _copy(source, target, table) for table in META.sorted_tables if columns_of(target, table)}
         for table in META.sorted_tables:
             _drop_strays(target, table, counts)
@@ -65,6 +66,23 @@ def salvage(path: Path) -> dict[str, tuple[int, int]]:
     path.replace(damaged)
     fresh.replace(path)
     return counts
+
+
+def _alone(path: Path) -> sqlite3.Connection:
+    """A connection that no other process has beside it. A file that is damaged at its very beginning can be read but not locked."""
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    try:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode=DELETE")  # leaves the write-ahead log, which processes share
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            connection.close()
+            raise StudyError(
+                f"{path}: in use by another process, such as the labelling page or a run; what it stores meanwhile would be lost. "
+                "End it, then repair again."
+            ) from None
+    return connection
 
 
 def columns_of(connection: sqlite3.Connection, table: sa.Table) -> list[str]:

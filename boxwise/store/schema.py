@@ -13,11 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 META = sa.MetaData()
+# In the order of their bytes on any database, so that one seed asks for the same images; SQLite has that order by itself.
+IMAGE_ID = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 STUDY = sa.Table("study", META, sa.Column("key", sa.String, primary_key=True), sa.Column("value", sa.JSON, nullable=False))
 IMAGES = sa.Table(
     "images",
     META,
-    sa.Column("image_id", sa.String, primary_key=True),
+    sa.Column("image_id", IMAGE_ID, primary_key=True),
     sa.Column("path", sa.String, nullable=False),
     sa.Column("width", sa.Integer, nullable=False),
     sa.Column("height", sa.Integer, nullable=False),
@@ -36,7 +38,7 @@ ANNOTATIONS = sa.Table(
     "annotations",
     META,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("image_id", sa.String, sa.ForeignKey("images.image_id"), nullable=False, index=True),
+    sa.Column("image_id", IMAGE_ID, sa.ForeignKey("images.image_id"), nullable=False, index=True),
     sa.Column("round", sa.Integer, nullable=False),
     sa.Column("annotator", sa.String, nullable=False),
     sa.Column("complete", sa.Boolean, nullable=False),
@@ -68,7 +70,7 @@ QUERIES = sa.Table(
     META,
     sa.Column("round", sa.Integer, primary_key=True),
     sa.Column("rank", sa.Integer, primary_key=True),
-    sa.Column("image_id", sa.String, sa.ForeignKey("images.image_id"), nullable=False),
+    sa.Column("image_id", IMAGE_ID, sa.ForeignKey("images.image_id"), nullable=False),
     sa.Column("utility", sa.Float, nullable=False),
     sa.Column("terms", sa.JSON, nullable=False),
     sa.Column("split", sa.String, nullable=False),
@@ -87,14 +89,14 @@ FACTS = sa.Table(
 LEASES = sa.Table(
     "leases",
     META,
-    sa.Column("image_id", sa.String, sa.ForeignKey("images.image_id"), primary_key=True),
+    sa.Column("image_id", IMAGE_ID, sa.ForeignKey("images.image_id"), primary_key=True),
     sa.Column("annotator", sa.String, nullable=False),
     sa.Column("until", sa.Float, nullable=False),  # seconds since the epoch
 )
 DRAFTS = sa.Table(
     "drafts",
     META,
-    sa.Column("image_id", sa.String, sa.ForeignKey("images.image_id"), primary_key=True),
+    sa.Column("image_id", IMAGE_ID, sa.ForeignKey("images.image_id"), primary_key=True),
     sa.Column("round", sa.Integer, primary_key=True),
     sa.Column("annotator", sa.String, primary_key=True),
     sa.Column("revision", sa.Integer, nullable=False),
@@ -104,7 +106,7 @@ DRAFTS = sa.Table(
 SKIPS = sa.Table(
     "skips",
     META,
-    sa.Column("image_id", sa.String, sa.ForeignKey("images.image_id"), primary_key=True),
+    sa.Column("image_id", IMAGE_ID, sa.ForeignKey("images.image_id"), primary_key=True),
     sa.Column("round", sa.Integer, primary_key=True),
     sa.Column("annotator", sa.String, primary_key=True),
     sa.Column("reason", sa.String, nullable=False),
@@ -124,7 +126,7 @@ EVENTS = sa.Table(
     sa.Column("round", sa.Integer, nullable=False),  # from which it holds
     sa.Column("who", sa.String, nullable=False),
     sa.Column("kind", sa.String, nullable=False),
-    sa.Column("image_id", sa.String, sa.ForeignKey("images.image_id"), index=True),  # NULL: it is about the whole study
+    sa.Column("image_id", IMAGE_ID, sa.ForeignKey("images.image_id"), index=True),  # NULL: it is about the whole study
     sa.Column("body", sa.JSON, nullable=False),
     sa.Column("annotation_id", sa.Integer, sa.ForeignKey("annotations.id"), index=True),  # NULL: it is about no answer
 )

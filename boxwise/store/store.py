@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from sqlalchemy.engine import URL, Connection, Engine
 from boxwise.errors import StudyError
 from boxwise.jsonable import plain
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split, Verdict
-from boxwise.store.accounts import GIVEN, MODEL, Accounts
+from boxwise.store.accounts import GIVEN, MODEL, Accounts, check_person
 from boxwise.store.answers import HistoryEntry, Stamp
 from boxwise.store.connecting import engine, reaching, shown
 from boxwise.store.images import Images, insert_images
@@ -41,12 +42,14 @@ from boxwise.store.rows import (
 from boxwise.store.schema import (
     ANNOTATIONS,
     ANSWERS,
+    DRAFTS,
     FACTS,
     IMAGES,
     LATEST,
     LEASES,
     META,
     QUERIES,
+    SKIPS,
     STUDY,
     latest_of,
     writing,
@@ -76,7 +79,7 @@ class Store(Accounts, Images):
                     raise StudyError(f"{shown(url)}: there is a study already. Open it, or choose another folder and database.")
                 META.drop_all(connection)
             META.create_all(connection)
-            start = {"schema_version": NEWEST, "position": [0, Phase.SELECT.value], **facts}
+            start = {"schema_version": NEWEST, "id": token_hex(16), "position": [0, Phase.SELECT.value], **facts}
             connection.execute(STUDY.insert(), [{"key": key, "value": value} for key, value in start.items()])
             insert_images(connection, images)
             append_all(connection, given, round_index=0, annotator=GIVEN)
@@ -122,13 +125,14 @@ class Store(Accounts, Images):
 
     def stamp(self) -> Stamp:
         """Labels and rounds are the same while this is."""
-        newest = sa.select(sa.func.max(ANNOTATIONS.c.id)).scalar_subquery()
+        # Counted: PostgreSQL numbers an answer before it is committed, so that one may come to be seen after another with a higher number.
+        given = sa.select(sa.func.count(ANNOTATIONS.c.id)).scalar_subquery()
         late = sa.select(sa.func.count()).where(ANNOTATIONS.c.late).scalar_subquery()
         faulty = sa.select(sa.func.count()).where(IMAGES.c.fault.is_not(None)).scalar_subquery()
         with self._engine.connect() as connection:
-            row = connection.execute(sa.select(STUDY.c.value, newest, late, faulty).where(STUDY.c.key == "position")).one()
-        (number, phase), last, history, count = row
-        return Stamp((number, Phase(phase)), last or 0, history, count)
+            row = connection.execute(sa.select(STUDY.c.value, given, late, faulty).where(STUDY.c.key == "position")).one()
+        (number, phase), answers, history, count = row
+        return Stamp((number, Phase(phase)), answers, history, count)
 
     # -- labels ---------------------------------------------------------------------------------------------------------
 
@@ -148,7 +152,9 @@ class Store(Accounts, Images):
         key: made once by the sender of an answer; the same key again stores nothing. An answer with a key is late when another person has
         answered since `round` began and the sender no longer holds the image: it is kept as history and changes nothing else.
         review: whether two sets of boxes are the same, where this answer is the verdict on other people's.
+        Raises StudyError for a name that is no person's.
         """
+        check_person(annotator)
         with writing(self._engine) as connection:
             hold(connection, annotation.image_id)
             if key is None:
@@ -219,7 +225,7 @@ class Store(Accounts, Images):
             if query is not None:
                 insert_query(connection, query)
             append_all(connection, annotations, round_index=round_index, annotator=MODEL)
-            for image_id, stays in (pool or {}).items():
+            for image_id, stays in sorted((pool or {}).items()):  # as all who change many images do, so that none waits for another
                 connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(open=stays))
             put(connection, "position", [then[0], then[1].value])
 
@@ -306,7 +312,8 @@ def _by_two_people(round_index: int, image_id: str | None) -> sa.Select[tuple[st
 
 
 def go_back(connection: Connection, round_index: int, phase: Phase) -> None:
-    """Make a step the next one; what it and the steps after it have said is forgotten, and what they asked is withdrawn.
+    """Make a step the next one; what it and the steps after it have said is forgotten, and what they asked is withdrawn, with what people
+    have begun of it or put off.
 
     Answers of people stay. Images that were drawn for val and have no labels are in the pool again.
     """
@@ -317,8 +324,11 @@ def go_back(connection: Connection, round_index: int, phase: Phase) -> None:
     labelled = sa.select(ANNOTATIONS.c.image_id).where(sa.not_(ANNOTATIONS.c.late))
     drawn = sa.select(QUERIES.c.image_id).where(QUERIES.c.round >= first, QUERIES.c.split != Split.TRAIN.value)
     back = sa.select(IMAGES.c.image_id).where(IMAGES.c.image_id.in_(drawn), IMAGES.c.image_id.not_in(labelled))
-    for image_id in connection.execute(back).scalars().all():
+    for image_id in connection.execute(back.order_by(IMAGES.c.image_id)).scalars().all():
         change_image(connection, image_id, split=Split.TRAIN.value)
+    for table in (DRAFTS, SKIPS):
+        asked = sa.exists().where(QUERIES.c.image_id == table.c.image_id, QUERIES.c.round == table.c.round)
+        connection.execute(table.delete().where(table.c.round >= first, asked))
     connection.execute(QUERIES.delete().where(QUERIES.c.round >= first))
     make_history(connection, sa.and_(ANNOTATIONS.c.round >= first, ANNOTATIONS.c.annotator == MODEL))
     put(connection, "position", [round_index, phase.value])

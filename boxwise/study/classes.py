@@ -5,7 +5,7 @@ Labels given before are converted and stay in the history as they were. Knows no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import time
 from typing import Any
@@ -21,11 +21,15 @@ from boxwise.study.upkeep import StudyUpkeep, user
 
 @dataclass(frozen=True)
 class ChangedClasses:
-    """images: whose labels are others now. removed: class → boxes that count no more. back_to: the step that is done again, if any."""
+    """images: whose labels are others now. removed: class → boxes that count no more. back_to: the step that is done again, if any.
+
+    unfinished: person → images that they had begun and not handed in, of a question that is withdrawn.
+    """
 
     images: int
     removed: Mapping[str, int]
     back_to: tuple[int, Phase] | None
+    unfinished: Mapping[str, Sequence[str]]
 
 
 class StudyClasses(StudyUpkeep):
@@ -41,7 +45,7 @@ class StudyClasses(StudyUpkeep):
             number, phase = self.changes_from
             self._check_nobody_labels(change, number)
             back_to = self._back_to(change, number, phase)
-            removed = self._removed(change)
+            removed, unfinished = self._removed(change), self._withdrawn(back_to, number)
             if back_to is not None:
                 self._clear(back_to[0], change)
             config = self._config_of(change)
@@ -57,7 +61,15 @@ class StudyClasses(StudyUpkeep):
                 body=body | {"why": _sentence(change)},
             )
         self.config = config
-        return ChangedClasses(images, removed, back_to)
+        return ChangedClasses(images, removed, back_to, unfinished)
+
+    def relabelled(self) -> int:
+        """How many changes of the classes gave labels another meaning: all but those that only added and renamed."""
+        changes = self.class_changes()
+        after = [*(before for before, _ in changes[1:]), self.classes]
+        return sum(
+            tuple(names.get(name) for name in before) != now[: len(before)] for (before, names), now in zip(changes, after, strict=False)
+        )
 
     def to_review(self) -> dict[str, list[str]]:
         """Class → images labelled before there was such a class, and not looked at since: objects of it may be missing there."""
@@ -82,13 +94,27 @@ class StudyClasses(StudyUpkeep):
             raise StudyError(
                 f"{self.folder}: {plural(len(leases), 'image', 'is')} in the hands of {people}. Close the page, then change the classes."
             )
-        begun = {} if change.keeps_labels else self.labelling.drafters(number)
+        begun = [] if change.keeps_labels else self._begun(number)
         if begun:
-            who, images = next(iter(begun.items()))
+            who, image_id = begun[0]
             raise StudyError(
-                f"{self.folder}: {who} has begun {images[0]} and not handed it in, with boxes of the classes as they are. Hand it in or "
-                f"discard it on the page (boxwise label {self.folder}), then change the classes."
+                f"{self.folder}: {who} has begun {image_id} and not handed it in, with boxes of the classes as they are. Hand it in or "
+                f"flag it on the page (boxwise label {self.folder}), or have somebody else hand it in; then change the classes."
             )
+
+    def _begun(self, number: int) -> list[tuple[str, str]]:
+        """(annotator, image) of what was begun in a round and may yet be handed in: no image that is out of use or another's by now."""
+        out, drafters = self.store.quarantined(), self.labelling.drafters(number)
+        begun = [(who, image_id) for who, images in drafters.items() for image_id in images if image_id not in out]
+        return [(who, image_id) for who, image_id in begun if not self.labelling.answered_by_another(image_id, number, who)]
+
+    def _withdrawn(self, back_to: tuple[int, Phase] | None, number: int) -> dict[str, list[str]]:
+        """Person → the images that they have begun, of the open question where going back to a step withdraws that."""
+        if back_to is None or (back_to[0] == number and back_to[1] is not Phase.SELECT):
+            return {}
+        asked = set(self.query(number).image_ids)
+        begun = {who: [i for i in images if i in asked] for who, images in self.labelling.drafters(number).items()}
+        return {who: images for who, images in begun.items() if images}
 
     def _back_to(self, change: ClassChange, number: int, phase: Phase) -> tuple[int, Phase] | None:
         """The step to do again, since what it left is of the old classes."""
@@ -117,13 +143,12 @@ class StudyClasses(StudyUpkeep):
 
     def _clear(self, number: int, change: ClassChange) -> None:
         """Files of a round that its steps would go on from and that are of the old classes."""
-        files, member = self.files(number), 1
+        files = self.files(number)
         files.checkpoint.unlink(missing_ok=True)
         if not change.keeps_labels:
             files.self_labels.unlink(missing_ok=True)  # the model's own
-        while files.member_weights(member).exists():
-            files.member_weights(member).unlink()
-            member += 1
+        for path in files.of_training():
+            path.unlink(missing_ok=True)
 
     def _removed(self, change: ClassChange) -> dict[str, int]:
         """Class that goes → boxes of it among the current labels."""

@@ -37,3 +37,11 @@ def url_of(folder: Path, config: StudyConfig) -> str | URL:
 def as_kept(config: StudyConfig) -> StudyConfig:
     """The config as files and the store hold it, so without the database's password."""
     return config.model_copy(update={"store": without_password(config.store)}) if config.store else config
+
+
+def check_place(folder: Path) -> None:
+    """StudyError where no folder can be made, because a file lies there or on the way."""
+    above = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if not above.is_dir() and above.exists():
+        way = "" if above == folder else f" on the way to {folder}"
+        raise StudyError(f"{above}: expected a new folder for the study, found a file{way}.")

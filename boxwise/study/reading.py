@@ -44,6 +44,11 @@ class StudyReader:
         self.config = config
         store.needed("classes")  # a study that has lost them says so at once
 
+    @property
+    def id(self) -> str:
+        """Tells the study from any other, also from one made anew in its folder."""
+        return str(self.store.needed("id"))
+
     # -- where it is ----------------------------------------------------------------------------------------------------
 
     @property

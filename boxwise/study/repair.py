@@ -1,32 +1,44 @@
 """What can be put right in a damaged study: its settings from the store, the store from the rows that can be read, a round's files by doing
 the step again that left them.
 
-Returns what was found and done, a sentence each. Labels are never thrown away: what is replaced is kept beside.
+Returns what was found and done, a sentence each. Labels are never thrown away: what is replaced is kept beside, and no other process works
+on the study meanwhile.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex
 
 from boxwise.artifacts.damage import fault_in
 from boxwise.artifacts.round_folder import RoundFolder
 from boxwise.config import load_config, parse_config
 from boxwise.errors import ConfigError, StudyError, plural
-from boxwise.files import sweep
+from boxwise.files import replacing, sweep
 from boxwise.records import Phase
 from boxwise.store import Store, file_url
 from boxwise.store.salvage import fault_in_database, salvage
 from boxwise.study.config_file import CONFIG_FILE, DATABASE, write_config, written
 from boxwise.study.study import Study
+from boxwise.study.upkeep import working_on
 
 _STEPS = tuple(Phase)
 
 
 def repair(folder: Path) -> list[str]:
-    """Put right what can be; a sentence for each thing found, none where all is whole. StudyError where there is no study to repair."""
+    """Put right what can be; a sentence for each thing found, none where all is whole.
+
+    StudyError where there is no study to repair, or another process works on it.
+    """
     if not folder.is_dir():
         raise StudyError(f"{folder}: no such folder.")
+    with working_on(folder):
+        return _repair(folder)
+
+
+def _repair(folder: Path) -> list[str]:
     said = [f"{path}: left over by a process that was killed; removed." for path in sweep(folder)]
     said += _database(folder / DATABASE)
     said += _settings(folder)
@@ -49,10 +61,16 @@ def _database(path: Path) -> Iterator[str]:
                 if lost:
                     yield f"  {table}: {plural(kept, 'row')} kept, at least {lost} lost."
         return
-    copies = sorted(path.parent.glob(f"{path.stem}.schema_*{path.suffix}"))
+    copies = sorted(path.parent.glob(f"{path.stem}.schema_*{path.suffix}"), key=_schema_of)
     if copies:
-        path.write_bytes(copies[-1].read_bytes())
+        with replacing(path) as aside:
+            shutil.copyfile(copies[-1], aside)
         yield f"{path}: missing. Put back from {copies[-1].name}, so as the study was when boxwise was last updated."
+
+
+def _schema_of(copy: Path) -> int:
+    number = copy.stem.rpartition("_")[2]
+    return int(number) if number.isdigit() else -1
 
 
 def _settings(folder: Path) -> Iterator[str]:
@@ -88,6 +106,9 @@ def _whereabouts(folder: Path) -> Iterator[str]:
     if store.get("config") is None:
         store.put("config", written(folder).model_dump(mode="json"))
         yield f"{path}: the settings were lost. Taken from {CONFIG_FILE}."
+    if store.get("id") is None:
+        store.put("id", token_hex(16))
+        yield f"{path}: the study's id was lost, and it has a new one. What a browser has not sent of the old one stays in that browser."
     if store.get("position") is None:
         number, phase = _after(store)
         store.put("position", [number, phase.value])
@@ -125,7 +146,7 @@ def _files(study: Study) -> Iterator[str]:
             else:
                 yield f"{path}: damaged ({fault}). Later steps rest on it, so it stays; labels and results are not touched."
     if redo is not None:
-        study.go_back(*redo)
+        study.store.reopen(*redo)
 
 
 def _left_by(files: RoundFolder) -> list[tuple[Path, Phase | None]]:

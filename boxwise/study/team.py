@@ -12,7 +12,7 @@ from time import time
 
 from boxwise.errors import StudyError
 from boxwise.records import Role
-from boxwise.store import Member, Store, TeamStore
+from boxwise.store import Member, Store, TeamStore, check_person
 
 DAYS = 30  # for which a link opens the page
 _LONGEST_NAME = 100
@@ -33,6 +33,7 @@ class Team:
         name = name.strip()
         if not name.isprintable() or not 1 <= len(name) <= _LONGEST_NAME:
             raise StudyError(f"name {name!r}: expected 1 to {_LONGEST_NAME} printable characters.")
+        check_person(name)
         if not 0 < days <= 3650:
             raise StudyError(f"a link for {days:g} days: expected more than 0 and at most 3650.")
         secret = self._members.secret(make=True)

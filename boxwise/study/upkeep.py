@@ -6,7 +6,7 @@ Each is recorded with who did it and the round from which it holds; labels are n
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from getpass import getuser
@@ -17,7 +17,7 @@ from boxwise.data.addresses import Address, absolute, address_in, folder_of, is_
 from boxwise.data.formats.base import Dataset, Finding, FindingKind
 from boxwise.data.images import digest, image_size
 from boxwise.data.watching import Looked, file_stamp, look, new_files
-from boxwise.errors import ImageError, StudyError, plural
+from boxwise.errors import BusyError, ImageError, StudyError, plural
 from boxwise.files import locked
 from boxwise.records import Annotation, ImageRecord, Phase, Source, Split
 from boxwise.rounds.opening import open_first
@@ -206,7 +206,8 @@ class StudyUpkeep(StudyReader):
         return look(records).missing
 
     def relocate(self, folder: Address, *, changed_too: bool = False, who: str | None = None) -> Relocated:
-        """The images lie below `folder` now, under the same names; those out of use for want of a file come back.
+        """The images lie below `folder` now, under the same names; those out of use for want of a file come back, and a study that ended
+        for want of images goes on.
 
         changed_too: take files of other bytes as well; else these stay where they were. Raises StudyError when none is there.
         """
@@ -223,6 +224,7 @@ class StudyUpkeep(StudyReader):
         journal.move(moved, round_index=number, who=by, body={"folder": absolute(str(folder)), "images": len(moved)})
         restored = journal.include([r.image_id for r in moved if r.image_id in faults.keys() - aside], round_index=number, who=by)
         self.store.put("findings", [_finding_in(absolute(str(folder)), found) for found in self.store.get("findings") or []])
+        self._go_on_with_the_new(restored)
         missing = tuple(image_id for image_id, record in found.items() if record is None and image_id not in aside)
         return Relocated(len(moved), len(restored), missing, () if changed_too else changed)
 
@@ -249,13 +251,18 @@ class StudyUpkeep(StudyReader):
         """Every image, also those out of use."""
         return self.store.all_images()
 
-    @contextmanager
-    def _lock(self, *, wait: bool = False) -> Iterator[None]:
-        try:
-            with locked(self.folder / ".lock", wait=wait):
-                yield
-        except BlockingIOError:
-            raise StudyError(f"{self.folder}: another boxwise process is working on this study.") from None
+    def _lock(self, *, wait: bool = False) -> AbstractContextManager[None]:
+        return working_on(self.folder, wait=wait)
+
+
+@contextmanager
+def working_on(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """No other process does a step of the study in `folder` while the block runs. BusyError where one does, unless it is to `wait`."""
+    try:
+        with locked(folder / ".lock", wait=wait):
+            yield
+    except BlockingIOError:
+        raise BusyError(f"{folder}: another boxwise process is working on this study.") from None
 
 
 def user() -> str:

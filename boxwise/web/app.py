@@ -16,14 +16,14 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from boxwise.errors import BoxwiseError
+from boxwise.errors import BoxwiseError, ImageStoreError
 from boxwise.jsonable import plain
 from boxwise.records import Phase
 from boxwise.results.colors import class_colors
 from boxwise.web.answers import Answer, RefusedError, TakenError, in_todays_classes, reason_of
 from boxwise.web.dashboard import Dashboard
 from boxwise.web.help_routes import add_help
-from boxwise.web.members import check_may_open, figures_for, may_open, member_in, reviewing, under_own_name
+from boxwise.web.members import check_may_flag, check_may_open, figures_for, may_open, member_in, reviewing, under_own_name
 from boxwise.web.metrics import CONTENT_TYPE, metrics
 from boxwise.web.outlook import forecast
 from boxwise.web.picture_cache import PictureCache
@@ -43,11 +43,12 @@ PICTURES = ".pictures"  # in the study's folder; may be deleted at any time
 JPEG = "image/jpeg"
 
 
-def create_app(queue: LabelQueue, *, hosts: Collection[str], token: str | None = None) -> FastAPI:
-    """The application that serves one study's labelling page and dashboard. hosts, token: see `Guard`."""
+def create_app(queue: LabelQueue, *, hosts: Collection[str], token: str | None = None, origins: Collection[str] = ()) -> FastAPI:
+    """The application that serves one study's labelling page and dashboard. hosts, token, origins: see `Guard`."""
     app = FastAPI(title="boxwise", docs_url=None, redoc_url=None, openapi_url=None)
     study = queue.study
-    app.add_middleware(Guard, hosts=hosts, token=token, member_of=study.team.member, study=str(study.folder.resolve()))
+    here = str(study.folder.resolve())
+    app.add_middleware(Guard, hosts=hosts, origins=origins, token=token, member_of=study.team.member, study=here)
     app.add_exception_handler(BoxwiseError, _mistake)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _refused)
@@ -119,7 +120,7 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
         colors = class_colors(len(study.classes))
         asked, waiting = _amounts(queue)
         return {
-            "id": str(study.folder.resolve()),
+            "id": study.id,
             "name": study.folder.resolve().name,
             "classes": [{"name": name, "color": color} for name, color in zip(study.classes, colors, strict=True)],
             "mode": study.config.ask.mode,
@@ -222,13 +223,15 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
         return {"waiting": _amounts(queue)[1]}
 
     @routes.post("/api/unflags")
-    def unflag(body: OpenBody) -> dict[str, Any]:
+    def unflag(body: OpenBody, request: Request) -> dict[str, Any]:
+        check_may_flag(member_in(request), queue, body.image_id, queue.study.position[0])
         queue.unflag(body.image_id)
         return {"waiting": _amounts(queue)[1]}
 
     @routes.post("/api/skips")
-    def skip(body: SkipBody) -> dict[str, Any]:
+    def skip(body: SkipBody, request: Request) -> dict[str, Any]:
         if body.flag:
+            check_may_flag(member_in(request), queue, body.image_id, body.round)
             queue.flag(body.image_id, body.annotator, body.reason)
         else:
             queue.skip(body.image_id, body.round, body.annotator, body.reason)
@@ -287,7 +290,8 @@ def _served(task: Task) -> dict[str, Any]:
 
 
 def _mistake(_request: Request, error: Exception) -> Response:
-    status = error.status if isinstance(error, RefusedError) else 400
+    passing = isinstance(error, ImageStoreError)  # the images' place cannot be reached: another time it can
+    status = error.status if isinstance(error, RefusedError) else 503 if passing else 400
     by = {"by": error.by} if isinstance(error, TakenError) else {}
     assert isinstance(error, BoxwiseError)
     return JSONResponse(reason_of(error).to_json() | by, status_code=status)

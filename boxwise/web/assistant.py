@@ -6,6 +6,7 @@ What a click waits for goes before what is prepared ahead. Knows processes; what
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -54,6 +55,10 @@ class Assistant:
         """The answer to a request of assistant_process.py. Raises BoxwiseError with the reason where there is none."""
         return self._put(_NOW, request).result()
 
+    async def answer(self, request: dict[str, Any]) -> Any:
+        """As `ask`, without a thread that waits meanwhile."""
+        return await asyncio.wrap_future(self._put(_NOW, request))
+
     def prepare(self, request: dict[str, Any]) -> None:
         """Have something computed once nobody waits for anything else; whoever asks for it later gets it at once."""
         self._put(_AHEAD, request)
@@ -81,6 +86,8 @@ class Assistant:
                 _, _, request, answer = self._waiting.get(timeout=IDLE_SECONDS)
             except Empty:
                 self.close()
+                continue
+            if not answer.set_running_or_notify_cancel():  # whoever asked is gone
                 continue
             try:
                 answer.set_result(self._answered(request))

@@ -12,7 +12,7 @@ import numpy as np
 from markdown_it import MarkdownIt
 
 from boxwise.errors import BoxwiseError
-from boxwise.files import replacing
+from boxwise.files import locked, replacing
 from boxwise.records import Annotation, Source
 from boxwise.results.colors import class_colors
 from boxwise.study import Study
@@ -39,10 +39,11 @@ def write_guidelines(study: Study, text: str, *, instead_of: str, who: str) -> N
 
     Raises OverError where somebody has changed it since.
     """
-    if version(read_guidelines(study)) != instead_of:
-        raise OverError("guidelines_changed")
-    with replacing(study.folder / FILE) as aside:
-        aside.write_text(text, encoding="utf-8", newline="\n")
+    with locked(study.folder / f".{FILE}.lock", wait=True):
+        if version(read_guidelines(study)) != instead_of:
+            raise OverError("guidelines_changed")
+        with replacing(study.folder / FILE) as aside:
+            aside.write_text(text, encoding="utf-8", newline="\n")
     study.note("guidelines changed", {"text": text}, who=who)
 
 

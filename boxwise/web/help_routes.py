@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI
 from pydantic import Field, FiniteFloat
+from starlette.concurrency import run_in_threadpool
 
 from boxwise.web.assistant import Assistant
 from boxwise.web.found import found_on
@@ -58,20 +59,21 @@ def add_help(app: FastAPI, queue: LabelQueue) -> None:
             assistant.prepare({"do": "embed", "image": queue.record(image_id).image_id})
         return {}
 
+    # These two wait for a model that may take its time to load; a thread that waited would be one that nobody else gets.
     @app.post("/api/box")
-    def box(body: ClickBody) -> dict[str, Any]:
+    async def box(body: ClickBody) -> dict[str, Any]:
         """{box}: {xyxy, score} of what SAM 2 sees there, or null."""
-        queue.record(body.image_id)
+        await run_in_threadpool(queue.record, body.image_id)
         if config.assist != "sam2" or (body.point is None) == (body.rough is None):
             return {"box": None}
-        return {"box": assistant.ask({"do": "box", "image": body.image_id, "point": body.point, "rough": body.rough})}
+        return {"box": await assistant.answer({"do": "box", "image": body.image_id, "point": body.point, "rough": body.rough})}
 
     @app.post("/api/follow")
-    def follow(body: FollowBody) -> dict[str, Any]:
+    async def follow(body: FollowBody) -> dict[str, Any]:
         """{boxes}: [{row, xyxy, score}] by the embeddings of the study's detector; null where overlap has to do."""
         for image_id in (body.image_id, body.before):
-            queue.record(image_id)
+            await run_in_threadpool(queue.record, image_id)
         if config.follow != "embedding":
             return {"boxes": None}
         boxes = [box.model_dump() for box in body.boxes]
-        return {"boxes": assistant.ask({"do": "follow", "image": body.image_id, "before": body.before, "boxes": boxes})}
+        return {"boxes": await assistant.answer({"do": "follow", "image": body.image_id, "before": body.before, "boxes": boxes})}

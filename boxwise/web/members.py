@@ -56,6 +56,15 @@ def check_may_open(member: Member | None, queue: LabelQueue, image_id: str) -> N
         raise DeniedError("answered_by_another", image_id, by, member.name, member.role.value)
 
 
+def check_may_flag(member: Member | None, queue: LabelQueue, image_id: str, round_index: int) -> None:
+    """Annotators take images out of use, and put them back, that the round asks about, or that they answered or flagged; no others."""
+    check_may_open(member, queue, image_id)
+    if member is None or member.role in _REVIEWS or image_id in queue.study.asked(round_index):
+        return
+    if queue.labelling.answerer(image_id) != member.name and not queue.is_flagged_by(image_id, member.name):
+        raise DeniedError("not_theirs_to_flag", image_id, member.name, member.role.value)
+
+
 def may_open(member: Member | None, queue: LabelQueue, image_id: str) -> bool:
     """Whether somebody may have an image before them, with the labels that it has: one that waits for an answer now is for all."""
     if member is None or member.role in _REVIEWS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from threading import Lock
 
 import numpy as np
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from boxwise.data import image_store
-from boxwise.data.addresses import absolute
+from boxwise.data.addresses import absolute, folder_of, is_local, parent
 from boxwise.data.images import read_image, read_reduced
-from boxwise.errors import ImageError
+from boxwise.errors import ImageError, ImageStoreError, MissingImageError
 from boxwise.records import ImageRecord
 from boxwise.web.picture_cache import PictureCache
 
@@ -71,6 +71,32 @@ class Pictures:
                 found = jpeg(read_reduced(uri, side), quality)
             self._cache.put(name, found)
         return found
+
+
+def check_file(record: ImageRecord) -> None:
+    """Raises ImageError where an image's file is gone; ImageStoreError where it may come back.
+
+    On this machine a file is gone where the folder of its images is there and holds others: an empty one, or none, is a disk that is not
+    mounted, or a folder that was moved (`boxwise relocate`).
+    """
+    try:
+        image_store.stat(record.uri)
+    except ImageError as error:
+        if not is_local(record.uri) or (isinstance(error, MissingImageError) and _holds_any(Path(place_of(record)))):
+            raise
+        raise ImageStoreError(str(error)) from error
+
+
+def place_of(record: ImageRecord) -> str:
+    """The folder, here or elsewhere, or the tar file that an image lies in."""
+    return folder_of(record.uri, record.image_id) or parent(record.uri)
+
+
+def _holds_any(folder: Path) -> bool:
+    try:
+        return any(folder.iterdir())
+    except OSError:
+        return False
 
 
 def is_large(record: ImageRecord) -> bool:

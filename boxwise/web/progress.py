@@ -1,6 +1,7 @@
 """How far the running step is, from the process that runs it to the page: one small file in the study's folder.
 
-Returns plain values. A file whose writer is gone or silent says nothing. Knows nothing of training, HTTP or stores.
+Returns plain values. A file whose writer is gone or silent says nothing, but for the reason that a run left when it ended. Knows nothing of
+training, HTTP or stores.
 """
 
 from __future__ import annotations
@@ -8,13 +9,13 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
-from boxwise.errors import BoxwiseError
+from boxwise.errors import BoxwiseError, BusyError
 from boxwise.files import replacing
 from boxwise.jsonable import plain
 
@@ -65,6 +66,25 @@ def write_trouble(folder: Path, message: str) -> None:
     _write(folder / FILE, {"trouble": message})
 
 
+@contextmanager
+def leaving_trouble(folder: Path) -> Iterator[None]:
+    """Leave for the page what ends the block, and this process, until something runs again. Ctrl-C is no trouble, nor another at work."""
+    try:
+        yield
+    except BusyError:
+        raise
+    except Exception as error:
+        _write(folder / FILE, {"trouble": str(error) or type(error).__name__, "pid": None})
+        raise
+
+
+def clear_trouble(folder: Path) -> None:
+    """What a run left when it ended is over."""
+    if read_trouble(folder) is not None:
+        with suppress(OSError):
+            (folder / FILE).unlink()
+
+
 def read_progress(folder: Path) -> dict[str, Any] | None:
     """phase, round, step, steps, figures (name → number or None), and for how many seconds nothing was heard; None when nothing runs.
 
@@ -78,13 +98,13 @@ def read_progress(folder: Path) -> dict[str, Any] | None:
 
 
 def read_trouble(folder: Path) -> str | None:
-    """Why the study does not go on by itself; None when it does, or when the process that was to say so is gone."""
+    """Why the study does not go on by itself; None when it does, or when a process that was to say so for as long as it lives is gone."""
     found = _read(folder)
     return None if found is None else found.get("trouble")
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:
-    values |= {"updated": time(), "pid": os.getpid(), "host": platform.node()}
+    values = {"updated": time(), "pid": os.getpid(), "host": platform.node()} | values
     with suppress(BoxwiseError), replacing(path) as aside:
         aside.write_text(json.dumps(plain(values)), encoding="utf-8")
 
@@ -99,7 +119,9 @@ def _read(folder: Path) -> dict[str, Any] | None:
 
 
 def _alive(found: dict[str, Any]) -> bool:
-    """Whether the writer still runs; of one on another machine, or on Windows, nothing is known but its silence."""
+    """Whether the writer still runs, or has left word for after its end; on another machine, or on Windows, only its silence is known."""
+    if found["pid"] is None:
+        return True
     if found["host"] != platform.node() or os.name == "nt":  # Windows' os.kill ends the process that it is asked about
         return True
     try:

@@ -13,10 +13,12 @@ from time import time
 from typing import Any, NamedTuple
 
 from boxwise.annotation.comparison import same_labels
+from boxwise.errors import ImageError, ImageStoreError
 from boxwise.records import Annotation, ImageRecord, Phase, QueryItem
-from boxwise.store import LabellingStore, SentBack
+from boxwise.store import LabellingStore, Lease, SentBack
 from boxwise.study import Study
 from boxwise.web.answers import Answer, OverError, QuarantinedError, TakenError, UnknownImageError, check_boxes, check_round
+from boxwise.web.pictures import check_file, place_of
 from boxwise.web.tasks import Task, as_drawn
 
 LEASE_SECONDS = 120.0
@@ -44,25 +46,35 @@ class LabelQueue:
     labelling: LabellingStore
     lease_seconds: float = LEASE_SECONDS
     clock: Callable[[], float] = time
-    _records: dict[str, ImageRecord] = field(default_factory=dict)
     _open_in: dict[str, _OpenIn] = field(default_factory=dict)
     _closed: set[str] = field(default_factory=set)  # visits that have ended
     _choosing: Lock = field(default_factory=Lock)  # one looks for an image at a time, or all would reach for the same
     _taking: Lock = field(default_factory=Lock)  # between looking which tab has an image and taking it
 
     def next(self, annotator: str, *, tab: str = "", keep: Collection[str] = (), visit: str = "") -> Task | str:
-        """The most valuable image that is free; or why there is none: "leased", "others", "answered", "training" or "done".
+        """The most valuable image that is free; or why there is none: "leased", "others", "answered", "training", "done", "unreachable".
 
         Images that the annotator has skipped come last; "others": what is left is for a second person, or was sent back to another. tab:
         which of the annotator's windows asks; each has images of its own. keep: images that it holds already and does not want again.
-        visit: names one loading of the page, which `close_tab` ends.
+        visit: names one loading of the page, which `close_tab` ends. One whose file is gone is quarantined, as by a training; one that lies
+        where nothing can be read now is passed over, and "unreachable" where all that is left is.
         """
-        with self._choosing:
-            task = self._next(annotator, tab, keep)
-            if isinstance(task, Task) and visit in self._closed:  # asked for by a page that was closed meanwhile
-                self.release([task.record.image_id], annotator, tab=tab)
-                return "leased"
-            return task
+        beyond: set[str] = set()
+        while True:
+            with self._choosing:
+                task = self._next(annotator, tab, {*keep, *beyond})
+                if isinstance(task, Task) and visit in self._closed:  # asked for by a page that was closed meanwhile
+                    self.release([task.record.image_id], annotator, tab=tab)
+                    return "leased"
+            if not isinstance(task, Task):
+                return "unreachable" if beyond else task
+            try:
+                self._check_file(task.record, annotator, tab)
+                return task
+            except QuarantinedError:
+                continue
+            except ImageStoreError:
+                beyond |= self._beside(task.record)
 
     def _next(self, annotator: str, tab: str, keep: Collection[str]) -> Task | str:
         while True:
@@ -81,7 +93,7 @@ class LabelQueue:
         """(the first image that waits, is not in `keep` and is free; why there is none). What was sent back to this person comes first."""
         number, phase = self.study.position
         waiting = self.study.waiting(number) if phase is Phase.ANNOTATE else frozenset()
-        held, skipped, asked = self.labelling.leases(at=self.clock()), self.labelling.skipped(number), self.study.asked(number)
+        held, skipped, asked = self._leases(), self.labelling.skipped(number), self.study.asked(number)
         # Read after the leases: an answer ends its lease, and between the two the image would seem to be anybody's.
         once = self.labelling.answered_once(number, annotator) if any(item.twice for item in asked.values()) else frozenset()
         back = self.study.reviews.sent_back()
@@ -110,13 +122,16 @@ class LabelQueue:
     def open(self, image_id: str, annotator: str, *, tab: str = "") -> Task:
         """An image of the annotator's own choice, also one that is labelled already.
 
-        Raises TakenError when somebody else has it, or the annotator in another tab; QuarantinedError when it is out of use.
+        Raises TakenError when somebody else has it, or the annotator in another tab; QuarantinedError when it is out of use, or its file
+        is gone; ImageStoreError where no file can be read.
         """
-        return self._task(image_id, annotator, tab)
+        task = self._task(image_id, annotator, tab)
+        self._check_file(task.record, annotator, tab)
+        return task
 
     def renew(self, image_ids: Collection[str], annotator: str, *, tab: str = "") -> tuple[float, list[str]]:
         """(when the leases end now, the images that were lost: to others, to another tab, or answered by others in an absence)."""
-        until, held = self.clock() + self.lease_seconds, self.labelling.leases(at=self.clock())
+        until, held = self.clock() + self.lease_seconds, self._leases()
         number = self.study.position[0]
         overtaken = [i for i in image_ids if i not in held and self.labelling.answered_by_another(i, number, annotator)]
         return until, [i for i in image_ids if i in overtaken or self._take(i, annotator, tab, until) is not None]
@@ -191,9 +206,10 @@ class LabelQueue:
         self._forget([image_id], annotator)
 
     def flag(self, image_id: str, annotator: str, reason: str) -> None:
-        """The image is of no use to anybody: quarantined, with the first reason and who gave it."""
+        """The image is of no use to anybody: quarantined, with the first reason and who gave it; what they have begun on it is over."""
         self.record(image_id)
         self.study.quarantine(image_id, f"{FLAGGED} {annotator}: {reason}")
+        self.labelling.drop_draft(image_id, self.study.position[0], annotator)
         self.labelling.release([image_id], annotator)
         self._forget([image_id], annotator)
 
@@ -207,26 +223,34 @@ class LabelQueue:
             raise QuarantinedError(image_id, fault)
         self.study.restore(image_id)
 
+    def is_flagged_by(self, image_id: str, annotator: str) -> bool:
+        """Whether the image is out of use because this person has said so."""
+        return self.study.quarantined().get(image_id, "").startswith(f"{FLAGGED} {annotator}: ")
+
     def listing(self) -> list[dict[str, Any]]:
         """Every image of the round's query: who has it or has answered it."""
         number, phase = self.study.position
         if phase is Phase.SELECT:
             return []
         waiting = self.study.waiting(number)
-        held, faulty = self.labelling.leases(at=self.clock()), self.study.quarantined()
+        held, faulty = self._leases(), self.study.quarantined()
         return [self._listed(rank, item, waiting, held, faulty) for rank, item in enumerate(self.study.asked(number).values())]
 
     def _listed(
         self, rank: int, item: QueryItem, waiting: Collection[str], held: Mapping[str, Any], faulty: Mapping[str, str]
     ) -> dict[str, Any]:
-        lease = held.get(item.image_id)
-        state = "flagged" if item.image_id in faulty else "answered" if item.image_id not in waiting else "leased" if lease else "waiting"
+        lease, fault = held.get(item.image_id), faulty.get(item.image_id)
+        if fault is not None:
+            state = "flagged" if fault.startswith(FLAGGED) else "unusable"
+        else:
+            state = "answered" if item.image_id not in waiting else "leased" if lease else "waiting"
         return {
             "image_id": item.image_id,
             "rank": rank,
             "split": item.split.value,
             "state": state,
             "by": lease.annotator if lease else None,
+            "fault": fault,
             "utility": item.utility if item.ranked else None,
             "terms": dict(item.terms),
             "asked": None if item.box_ids is None else len(item.box_ids),
@@ -237,6 +261,29 @@ class LabelQueue:
         """How many boxes of an image a person is asked about."""
         proposals = self.study.proposals().get(item.image_id)
         return 0 if proposals is None else len(proposals.uncertain_ids if item.box_ids is None else item.box_ids)
+
+    def _check_file(self, record: ImageRecord, annotator: str, tab: str) -> None:
+        """Give an image back whose file cannot be had: QuarantinedError, and out of use, where it is gone; ImageStoreError otherwise."""
+        try:
+            check_file(record)
+        except ImageError as error:
+            self.study.quarantine(record.image_id, str(error))
+            self.release([record.image_id], annotator, tab=tab)
+            raise QuarantinedError(record.image_id, str(error)) from error
+        except ImageStoreError:
+            self.release([record.image_id], annotator, tab=tab)
+            raise
+
+    def _beside(self, record: ImageRecord) -> set[str]:
+        """The images asked about now that lie where this one does, it among them."""
+        place = place_of(record)
+        asked = [self.record(image_id) for image_id in self.study.asked(self.study.position[0])]
+        return {record.image_id} | {other.image_id for other in asked if place_of(other) == place}
+
+    def _leases(self) -> dict[str, Lease]:
+        """The leases that hold now. One with more than twice its length before it was given under a clock that was wrong."""
+        at = self.clock()
+        return {i: lease for i, lease in self.labelling.leases(at=at).items() if lease.until <= at + 2 * self.lease_seconds}
 
     def _take(self, image_id: str, annotator: str, tab: str, until: float) -> str | None:
         """Take or renew an image for one tab; who has it instead, or None."""
@@ -255,7 +302,9 @@ class LabelQueue:
     def _is_elsewhere(self, image_id: str, annotator: str, tab: str) -> bool:
         """Whether the annotator has the image in another tab."""
         opened = self._open_in.get(image_id)
-        return opened is not None and opened.annotator == annotator and opened.tab != tab and opened.until > self.clock()
+        if opened is None or opened.annotator != annotator or opened.tab == tab:
+            return False
+        return 0 < opened.until - self.clock() <= 2 * self.lease_seconds
 
     def _forget(self, image_ids: Collection[str], annotator: str) -> None:
         with self._taking:
@@ -281,7 +330,9 @@ class LabelQueue:
             labels = sent.answer if item is not None or sent.answer is None else as_drawn(sent.answer)
         else:
             labels = None if item is None else self._answered(item, number, annotator)
-        return Task(record, number, rank, item, shown, until, draft, labels, sent)
+        begun_on = next((entry.number for entry in reversed(self.study.history(image_id)) if not entry.late), None)
+        by_another = self.labelling.answered_by_another(image_id, number, annotator)
+        return Task(record, number, rank, item, shown, until, draft, labels, sent, begun_on, by_another, self.study.relabelled())
 
     def _answered(self, item: QueryItem, number: int, annotator: str) -> Annotation | None:
         """What the round was answered already for the image; while that waits for a second person, what this one answered alone."""
@@ -310,9 +361,8 @@ class LabelQueue:
         return item is None or item.box_ids is None
 
     def record(self, image_id: str) -> ImageRecord:
-        """The image's record, quarantined or not; it never changes, so it is read once. Raises UnknownImageError."""
-        record = self._records.get(image_id) or self.study.record(image_id)
+        """The image's record, quarantined or not, as it is now: `boxwise relocate` may have moved it. Raises UnknownImageError."""
+        record = self.study.record(image_id)
         if record is None:
             raise UnknownImageError(image_id)
-        self._records[image_id] = record
         return record

@@ -26,6 +26,7 @@ REASONS = {
     "for_leads": "{0} is {1}: this is for leads.",
     "answered_by_another": "{0}: {1} has answered it, and {2} is {3}; reviewers may open it.",
     "kept_for_another": "{0}: it was sent back to {1}, and {2} is {3}; reviewers may open it.",
+    "not_theirs_to_flag": "{0}: it is not asked about and {1}, who is {2}, has not answered it; reviewers may flag it and take flags back.",
     # a review, the guidelines
     "remark_missing": "{0}: expected a remark that says why it is sent back, found none.",
     "not_under_review": "{0}: this answer is not under review any more, or it is not for {1} to judge.",
@@ -41,7 +42,7 @@ REASONS = {
     # the request itself
     "malformed": "{0}: {1}",
     "mistake": "{0}",
-    "wrong_host": "host {0} is not one this page is served under; expected {1}",
+    "wrong_host": "host {0} is not one this page is served under; expected {1}. `boxwise label --url` gives it another",
     "body_unwanted": "a {0} has no body",
     "token": "open the page with the link that `boxwise label` printed: its token is missing or wrong",
     "content_type": "expected content type application/json, found {0}",

@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
+from boxwise.errors import StudyError
 from boxwise.records import Action, Verdict
+from boxwise.store import check_person
 
 _MOST_VERDICTS = 5000
 _MOST_CLASSES = 10_000
@@ -25,8 +27,18 @@ def _storable(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+def _of_a_person(name: str) -> str:
+    try:
+        check_person(name)
+    except StudyError as error:
+        raise ValueError(str(error)) from None
+    return name
+
+
 _PRINTED = r"^[^\x00-\x1f\x7f]*$"  # no control characters: databases refuse some of them
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=_PRINTED)]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=_PRINTED), AfterValidator(_of_a_person)
+]
 ImageId = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=_PRINTED)]

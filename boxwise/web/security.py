@@ -9,11 +9,11 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Callable, Collection
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -56,33 +56,37 @@ PROBES = ("/healthz", "/readyz")
 class Guard:
     """Lets a request through, or answers it with the reason why not.
 
-    hosts: the names a Host header may have, without port; another name is a page elsewhere that rebinds its DNS. token: asked for as a
-    cookie, as a Bearer, or once in the link, which then sets the cookie; None: not required, as on loopback. member_of: whose personal
-    link a token is of; such a link opens the page as the token does, and `scope["member"]` says who came by it. study: names that link's
-    cookie.
+    hosts: the names a Host header may have, without port; another name is a page elsewhere that rebinds its DNS. origins: of the addresses
+    that people open, where a proxy asks under another name. token: asked for as a cookie, as a Bearer, or once in the link, which then sets
+    the cookie; None: not required, as on loopback. member_of: whose personal link a token is of; such a link opens the page as the token
+    does, and `scope["member"]` says who came by it. study: names that link's cookie.
     """
 
     def __init__(
-        self, app: ASGIApp, *, hosts: Collection[str], token: str | None, member_of: Callable[[str], Member | None], study: str
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Collection[str],
+        token: str | None,
+        member_of: Callable[[str], Member | None],
+        study: str,
+        origins: Collection[str] = (),
     ) -> None:
-        self.app, self.hosts, self.token, self.member_of = app, set(hosts), token, member_of
+        self.app, self.hosts, self.origins, self.token, self.member_of = app, set(hosts), set(origins), token, member_of
         self.own_cookie = cookie_name(f"person of {study}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        reply = None if _is_probe(scope) else self._rebound(scope) or await self._stranger(scope) or _unfit(scope)
+        headers = Headers(scope=scope)
+        reply = None
+        if not _is_probe(scope):
+            reply = _rebound(headers, self.hosts) or await self._stranger(scope) or _unfit(scope["method"], headers, self.origins)
         if reply is not None:
             await reply(scope, receive, _with_headers(send))
         else:
             await _Limited(self.app)(scope, receive, _with_headers(send))
-
-    def _rebound(self, scope: Scope) -> Response | None:
-        host = Headers(scope=scope).get("host", "")
-        if _name(host) in self.hosts:
-            return None
-        return _refused(400, Reason("wrong_host", repr(host), ", ".join(sorted(self.hosts))))
 
     async def _stranger(self, scope: Scope) -> Response | None:
         """None for whoever may come in, with `scope["member"]` set; else the way in, or why there is none."""
@@ -128,12 +132,8 @@ def _is_probe(scope: Scope) -> bool:
 
 
 def _cookie(headers: Headers, name: str) -> str:
-    """A cookie's value, empty where there is none."""
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(name)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    """A cookie's value, empty where there is none; what other programs of the host have left beside it may have any form."""
+    return cookie_parser("; ".join(headers.getlist("cookie"))).get(name, "")
 
 
 def cookie_name(token: str) -> str:
@@ -148,23 +148,50 @@ def _unknown(scope: Scope, headers: Headers) -> Response:
     return _refused(401, Reason("token"))
 
 
-def _unfit(scope: Scope) -> Response | None:
+class OwnSite:
+    """For an application without pages that asks for no password: lets nothing through that a page elsewhere had a browser send.
+
+    hosts: as for `Guard`.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str]) -> None:
+        self.app, self.hosts = app, set(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reply = None
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            reply = _rebound(headers, self.hosts) or (_of_another_site(headers) if scope["method"] in _CHANGES else None)
+        await (reply or self.app)(scope, receive, send)
+
+
+def _rebound(headers: Headers, hosts: Collection[str]) -> Response | None:
+    """Why a request is refused whose Host is none of `hosts`."""
+    host = headers.get("host", "")
+    if _name(host).lower() in hosts:
+        return None
+    return _refused(400, Reason("wrong_host", repr(host), ", ".join(sorted(hosts))))
+
+
+def _unfit(method: str, headers: Headers, origins: Collection[str]) -> Response | None:
     """Why a request is refused whoever it comes from."""
-    headers = Headers(scope=scope)
-    if scope["method"] in _CHANGES:
-        return _unsafe(headers, headers.get("host", ""))
+    if method in _CHANGES:
+        return _of_another_site(headers, origins) or _announced_too_large(headers)
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-        return _refused(400, Reason("body_unwanted", scope["method"]), close=True)
+        return _refused(400, Reason("body_unwanted", method), close=True)
     return None
 
 
-def _unsafe(headers: Headers, host: str) -> Response | None:
-    """Why a changing request is refused: another site's form or script, or a body that is too large."""
+def _of_another_site(headers: Headers, origins: Collection[str] = ()) -> Response | None:
+    """Why a changing request is refused: another site's form or script. origins: that are this one's, beside the request's own host."""
     if headers.get("content-type", "").split(";")[0].strip() != "application/json":
         return _refused(415, Reason("content_type", repr(headers.get("content-type", "none"))))
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-    if (origin is not None and urlsplit(origin).netloc != host) or site not in (None, "same-origin", "none"):
-        return _refused(403, Reason("other_site"))
+    own = origin is None or origin in origins or urlsplit(origin).netloc == headers.get("host", "")
+    return None if own and site in (None, "same-origin", "none") else _refused(403, Reason("other_site"))
+
+
+def _announced_too_large(headers: Headers) -> Response | None:
     if headers.get("content-length", "0").isdigit() and int(headers.get("content-length", "0")) > MOST_BYTES:
         return _too_large()
     return None

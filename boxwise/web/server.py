@@ -9,11 +9,12 @@ import asyncio
 import ipaddress
 import secrets
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 from time import sleep
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import uvicorn
 from fastapi import FastAPI
@@ -27,15 +28,20 @@ _PORTS_TRIED = 100
 _POLL_SECONDS = 0.5
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _EVERYWHERE = ("0.0.0.0", "::")
+_PORTS = {"http": 80, "https": 443}  # that browsers leave out
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where the page is served: a bound socket, the names it answers to, and the token it asks for, if any."""
+    """Where the page is served: a bound socket, the token it asks for, if any, and the addresses that people open, where these are others.
+
+    urls: such as https://labels.example.com, without a slash at the end.
+    """
 
     socket: socket.socket
     host: str
     token: str | None
+    urls: tuple[str, ...] = ()
 
     @property
     def port(self) -> int:
@@ -48,21 +54,24 @@ class Address:
     @property
     def hosts(self) -> set[str]:
         """The names that a Host header may have; an IPv6 address is in brackets."""
-        names = {*_LOOPBACK, _bracketed(self.host.lower())}
+        names = {*_LOOPBACK, _bracketed(self.host.lower()), *(_bracketed(urlsplit(url).hostname or "") for url in self.urls)}
         return names if self.loopback else names | {_bracketed(name) for name in _own_names()}
 
     @property
     def link(self) -> str:
         """What to open in the browser, token included."""
         host = _outward_address() if self.host in _EVERYWHERE else self.host
-        return f"http://{_bracketed(host)}:{self.port}/" + (f"?{urlencode({'token': self.token})}" if self.token else "")
+        base = self.urls[0] if self.urls else f"http://{_bracketed(host)}:{self.port}"
+        return f"{base}/" + (f"?{urlencode({'token': self.token})}" if self.token else "")
 
 
-def listen(host: str = "127.0.0.1", port: int | None = None, *, token: str | None = None) -> Address:
+def listen(host: str = "127.0.0.1", port: int | None = None, *, token: str | None = None, urls: Sequence[str] = ()) -> Address:
     """Bind `host`: to `port`, to any free one for 0, or by default to the first free one from `PORT` on.
 
-    Beyond loopback a random token is made where none is given. Raises BoxwiseError when the address or port cannot be had.
+    urls: the addresses under which people reach it, by another name or through a proxy. Where others reach it, by these or beyond loopback,
+    a random token is made if none is given. Raises BoxwiseError when the address or port cannot be had, or a URL is none.
     """
+    known = tuple(_public(url) for url in urls)
     ports = range(PORT, PORT + _PORTS_TRIED) if port is None else [port]
     fault: OSError | None = None
     for candidate in ports:
@@ -73,7 +82,8 @@ def listen(host: str = "127.0.0.1", port: int | None = None, *, token: str | Non
         except OSError as error:
             fault = error
             continue
-        return Address(bound, host, token or (None if is_loopback(host) else secrets.token_urlsafe(24)))
+        mine = is_loopback(host) and not known
+        return Address(bound, host, token or (None if mine else secrets.token_urlsafe(24)), known)
     raise BoxwiseError(f"{host}:{ports[0]} cannot be served ({fault.strerror if fault else ''}). Give another --host or --port.")
 
 
@@ -141,6 +151,18 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _public(url: str) -> str:
+    """An address that people open, as browsers name its origin. Raises BoxwiseError for what is none."""
+    found = urlsplit(url)
+    try:
+        host, port = found.hostname, found.port
+    except ValueError:  # a port that is no number
+        host, port = None, None
+    if found.scheme not in _PORTS or not host or found.path not in ("", "/") or found.query or found.username:
+        raise BoxwiseError(f"--url {url}: expected an address such as https://labels.example.com/ or http://labels.example.com:8123/.")
+    return f"{found.scheme}://{_bracketed(host)}" + (f":{port}" if port not in (None, _PORTS[found.scheme]) else "")
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -5,7 +5,9 @@ Returns plain JSON values. Knows records and boxes; nothing of queues, leases or
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,9 @@ class Task:
     """One image to label, with what the annotator has before them. `item` is None for a correction of labels of an earlier round.
 
     labels: what was answered already in this round, when the image is opened again. sent_back: by whom and why, where it was; `labels` are
-    then the answer that is to be mended.
+    then the answer that is to be mended. begun_on: the number of the annotation that counts, by which a draft that was begun on an earlier
+    one is known. by_another: whether the image's labels are another person's, given since the round began.
+    relabelled: how often labels got another meaning, after which a draft of before would say something else.
     """
 
     record: ImageRecord
@@ -33,6 +37,9 @@ class Task:
     draft: Draft | None = None
     labels: Annotation | None = None
     sent_back: SentBack | None = None
+    begun_on: int | None = None
+    by_another: bool = False
+    relabelled: int = 0
 
     @property
     def whole(self) -> bool:
@@ -42,7 +49,7 @@ class Task:
 
 def task_to_json(task: Task) -> dict[str, Any]:
     """A task as the page gets it."""
-    item = task.item
+    item, boxes = task.item, _boxes_to_json(task)
     return {
         "image_id": task.record.image_id,
         "round": task.round,
@@ -53,12 +60,21 @@ def task_to_json(task: Task) -> dict[str, Any]:
         "utility": item.utility if item and item.ranked else None,
         "terms": dict(item.terms) if item else {},
         "whole": task.whole,
-        "boxes": _boxes_to_json(task),
+        "boxes": boxes,
+        "question": _question(task, boxes),
         "labels": None if task.labels is None else labels_to_json(task.labels),
         "remark": None if task.sent_back is None else {"by": task.sent_back.who, "words": task.sent_back.remark},
         "draft": None if task.draft is None else {"revision": task.draft.revision, "document": task.draft.document},
+        "begun_on": task.begun_on,
+        "by_another": task.by_another,
         "until": task.until,
     }
+
+
+def _question(task: Task, boxes: list[dict[str, Any]]) -> str:
+    """Names what the annotator has before them: a draft is of this, and not of other boxes that have the same ids."""
+    said = json.dumps([task.whole, task.relabelled, boxes])
+    return blake2b(said.encode(), digest_size=8).hexdigest()
 
 
 def _boxes_to_json(task: Task) -> list[dict[str, Any]]:

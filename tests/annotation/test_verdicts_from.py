@@ -50,6 +50,10 @@ class TestOneProposal:
         verdicts = verdicts_from(Boxes([[10, 10, 50, 29]], [0], difficult=[True]), one(), COST)
         assert verdicts == (Verdict(Action.ADD, "", (10, 10, 50, 29), 0, 1, difficult=True), Verdict(Action.DELETE, "p", seconds=8))
 
+    def test_a_region_that_is_ignored_is_drawn_once_for_all_classes(self):
+        acts = verdicts_from(Boxes([[0, 0, 9, 9]] * 3, range(3), crowd=[True] * 3), one(), CostConfig())
+        assert [act.seconds for act in acts if act.action is Action.ADD] == [7, 0, 0]
+
     def test_half_a_pixel_is_the_rounding_of_a_file(self):
         tiny = one(place=[10, 10, 11, 11])
         assert verdicts_from(Boxes([[10.5, 10.5, 11.5, 11.5]], [0]), tiny, COST) == (Verdict(Action.KEEP, "p", seconds=2),)

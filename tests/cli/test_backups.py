@@ -46,6 +46,9 @@ def test_what_is_no_backup_or_no_place_is_said_and_leaves_nothing(boxwise, waiti
     assert not (tmp_path / "new").exists() and not list(tmp_path.glob(".new*"))
     code, _, err = boxwise("restore", tmp_path / "study.tar", tmp_path / "new", "--store", "postgresql://nowhere/x")
     assert code == 2 and "keeps its labels in SQLite" in err and not (tmp_path / "new").exists()
+    for place in (tmp_path / "text.tar", tmp_path / "text.tar" / "new"):
+        code, _, err = boxwise("restore", tmp_path / "study.tar", place)
+        assert code == 2 and err.startswith(f"Error: {tmp_path / 'text.tar'}: expected a new folder for the study, found a file")
 
 
 @pytest.fixture

@@ -177,8 +177,8 @@ class TestRefused:
         opened = Study.open(study)
         opened.labelling.lease(opened.ask().image_ids[0], "ann", at=time(), until=time() + 60)
         opened.store.close()
-        code, _, err = boxwise("classes", study, "--add", "fox")
-        assert code == 2 and "1 image is in the hands of ann" in err
+        code, out, err = boxwise("classes", study, "--add", "fox")
+        assert code == 2 and "1 image is in the hands of ann" in err and "became" not in out
         assert Study.open(study).classes == ("cat", "dog", "cow")
 
     def test_while_a_draft_has_boxes_of_a_class_that_goes(self, study, boxwise):
@@ -188,6 +188,18 @@ class TestRefused:
         code, _, err = boxwise("classes", study, "--remove", "cow")
         assert code == 2 and "ann has begun" in err
         assert boxwise("classes", study, "--add", "fox")[0] == 0
+
+    @pytest.mark.parametrize("over", ["out of use", "another's"])
+    def test_not_while_a_draft_is_of_an_image_that_cannot_be_handed_in(self, study, boxwise, over):
+        opened = Study.open(study)
+        name = opened.ask().image_ids[0]
+        opened.labelling.save_draft(name, 0, "ann", revision=1, document={})
+        if over == "out of use":
+            opened.quarantine(name, "its file is gone")
+        else:
+            opened.tell(name, [], annotator="ben", seconds=1.0)
+        opened.store.close()
+        assert boxwise("classes", study, "--merge", "cat,dog=pet")[0] == 0
 
     @pytest.mark.parametrize("options", [("--rename", "cat"), ("--merge", "cat,dog"), ("--rename", "=x"), ("--remove", "horse")])
     def test_what_cannot_be_meant(self, study, boxwise, options):

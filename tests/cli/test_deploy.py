@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tomllib
@@ -32,7 +33,9 @@ def test_every_service_has_an_image_a_volume_and_no_password_in_the_file(service
 def test_what_the_environment_is_to_hold_is_said_at_the_top(services):
     text = (ROOT / "deploy/compose.yaml").read_text(encoding="utf-8")
     head = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
-    assert set(re.findall(r"\$\{(\w+):\?\}", text)) == set(re.findall(r'echo "(\w+)=', head)) == {"PGPASSWORD", "BOXWISE_TOKEN"}
+    assert (
+        set(re.findall(r"\$\{(\w+):\?\}", text)) == set(re.findall(r'echo "(\w+)=', head)) == {"PGPASSWORD", "BOXWISE_TOKEN", "BOXWISE_URL"}
+    )
     assert all(service["environment"]["BOXWISE_LOG"] == "json" for name, service in services.items() if name != "db")
 
 
@@ -80,4 +83,27 @@ def test_the_worker_ends_where_labels_are_needed_and_the_page_answers_its_probe(
         assert subprocess.run(ask, check=False, capture_output=True).returncode != 0
     finally:
         process.kill()
+        process.join()
+
+
+def test_the_page_and_the_links_have_the_names_that_the_environment_gives(services, boxwise, waiting_study, tmp_path, monkeypatch):
+    assert services["page"]["environment"]["BOXWISE_URL"] == services["worker"]["environment"]["BOXWISE_URL"] == "${BOXWISE_URL:?}"
+    monkeypatch.setenv("BOXWISE_URL", "http://labels.example.com:8123/ http://page:8123")
+    study, log = waiting_study("full"), tmp_path / "log"
+    assert "http://labels.example.com:8123/?person=" in boxwise("team", study.folder, "--add", "anna")[1]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    page = ["label", study.folder, "--port", port, "--no-browser", "--token", "secret"]
+    process, end = processes.start("-m", "boxwise", *page, out=log, err=log), monotonic() + _PATIENCE
+    try:
+        while "http://labels.example.com:8123/?token=secret" not in (log.read_text() if log.exists() else ""):
+            assert process.is_alive() and monotonic() < end, log.read_text()
+            sleep(0.05)
+        status = {
+            host: httpx.get(f"http://127.0.0.1:{port}/api/study", headers={"Host": host, "Authorization": "Bearer secret"}).status_code
+            for host in ("labels.example.com:8123", "page:8123", "labels.example.com", "127.0.0.1", "evil.example")
+        }
+        assert status == dict.fromkeys(status, 200) | {"evil.example": 400}
+    finally:
+        process.terminate()
         process.join()

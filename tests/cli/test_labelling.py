@@ -48,7 +48,7 @@ def serving():
         log.write_text("")
         process = processes.start("-m", "boxwise", verb, folder, *options, "--no-browser", "--port", 0, out=log, err=log)
         try:
-            found = until(lambda: re.search(r"Label here: (http://[^\s?]+)", log.read_text()))
+            found = until(lambda: re.search(r"Label here: (http://[^\s?]+)", log.read_text()), process)
             with httpx.Client(base_url=found[1], timeout=30) as client:
                 yield Served(process, log), client
         finally:
@@ -58,11 +58,12 @@ def serving():
     return serve
 
 
-def until(happens):
-    """What `happens` returns as soon as it is true."""
+def until(happens, process=None):
+    """What `happens` returns as soon as it is true; it will not once `process` has ended."""
     end = monotonic() + PATIENCE
     while not (value := happens()):
         assert monotonic() < end, "it never happened"
+        assert process is None or process.exitcode is None, f"ended with {process.exitcode}"
         sleep(0.2)
     return value
 
@@ -129,6 +130,22 @@ class TestLabel:
 
 
 @pytest.mark.slow
+def test_a_run_beside_the_page_leaves_there_why_it_ended_until_one_goes_well(serving, made, hidden, boxwise):
+    study = made(hidden[1])
+    study.ask()
+    config = study.folder / "config.yaml"
+    sound = config.read_text()
+    with serving("label", study.folder) as (_, client):
+        config.write_text(sound.replace("seed:", "sead:"))
+        code, _, err = boxwise("run", study.folder)
+        trouble = client.get("/api/progress").json()["trouble"]
+        assert code == 2 and "sead" in trouble and trouble in err
+        config.write_text(sound)
+        assert boxwise("run", study.folder)[0] == 0
+        assert client.get("/api/progress").json()["trouble"] is None
+
+
+@pytest.mark.slow
 class TestRunLabel:
     def test_two_rounds_over_http_end_with_a_report(self, serving, made, hidden, digits):
         study = made(hidden[1], "budget.rounds=1")
@@ -148,7 +165,7 @@ class TestRunLabel:
                     assert 0 <= training["step"] <= training["steps"] and progress["trouble"] is None
                 return progress["done"]
 
-            until(advance)
+            until(advance, served.process)
             assert client.get("/api/dashboard").json()["labour"]["people"][0]["name"] == "anna"
             code, said = served.ended()
         assert code == 0, said
@@ -172,7 +189,7 @@ class TestRunLabel:
     def test_a_training_that_fails_is_reported_and_the_page_stays(self, serving, made, digits):
         study = made(digits, "device=cuda:99")
         with serving("run", study.folder, "--label") as (served, client):
-            trouble = until(lambda: client.get("/api/progress").json()["trouble"])
+            trouble = until(lambda: client.get("/api/progress").json()["trouble"], served.process)
             assert "cuda:99" in trouble and client.get("/api/dashboard").json()["trouble"] == trouble
             assert client.get("/api/study").json()["phase"] == "train"
             code, said = served.ended(signal.SIGINT)

@@ -55,6 +55,17 @@ def test_predict_gives_each_image_a_picture_of_its_own(boxwise, study, tmp_path)
     assert Image.open(tmp_path / "drawn" / "a.png.jpg").size == (50, 40)
 
 
+def test_predict_writes_over_no_image_that_it_looks_at(boxwise, study, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.open(study.images()[0].uri).save(tmp_path / "in" / "a.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    before = (tmp_path / "in" / "a.jpg").read_bytes()
+    for out in (tmp_path / "in", tmp_path / "link", tmp_path / "x" / ".." / "in"):
+        code, _, err = boxwise("predict", study.folder, tmp_path / "in", "--out", out, "--device", "no such device")
+        assert code == 2 and "a.jpg: expected a place for what was detected, found one of the images" in err  # before a model is loaded
+    assert (tmp_path / "in" / "a.jpg").read_bytes() == before and [path.name for path in (tmp_path / "in").iterdir()] == ["a.jpg"]
+
+
 def test_names_of_many_images_are_compared_about_once_each(tmp_path, monkeypatch):
     compared = []
 

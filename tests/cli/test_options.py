@@ -1,6 +1,10 @@
 """An option is done or refused: none is dropped without a word, and what cannot be made is named in one message."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -38,7 +42,8 @@ def test_init_says_what_is_in_the_place_of_its_folder(init, tmp_path):
     code, _, err = init("file")
     assert code == 2 and err.splitlines()[-1] == f"Error: {tmp_path / 'file'}: expected a new folder for the study, found a file."
     code, _, err = init("file/study")
-    assert code == 2 and err.splitlines()[-1].startswith("Error: ")
+    said = f"{tmp_path / 'file'}: expected a new folder for the study, found a file on the way to {tmp_path / 'file' / 'study'}."
+    assert code == 2 and err == f"Error: {said}\n"  # before any image is read
 
 
 def test_a_file_in_the_place_of_a_folder_is_one_message(boxwise, monkeypatch, tmp_path):
@@ -53,6 +58,48 @@ def test_query_writes_and_speaks_json(boxwise, study, tmp_path):
     asked = json.loads(out)["images"]
     assert code == 0 and len(asked) == 3 and f"3 images: {tmp_path / 'list.txt'}" in err
     assert (tmp_path / "list.txt").read_text().splitlines() == [image["path"] for image in asked]
+
+
+@pytest.mark.parametrize("out", [(), ("--out", "list.txt"), ("--out", "list.csv"), ("--before-class", "cat")])
+def test_a_format_goes_with_a_folder_to_label_in(boxwise, study, monkeypatch, tmp_path, out):
+    monkeypatch.chdir(tmp_path)
+    code, printed, err = boxwise("query", study, "--format", "voc", *out)
+    assert (code, printed) == (2, "") and "--format: no effect without a folder to label in" in err and not (tmp_path / "list.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--add", "ann", "--json"), "--json: no effect beside --add"),
+        (("--role", "reviewer"), "--role: no effect without --add"),
+        (("--days", "3", "--stats"), "--days: no effect without --add"),
+    ],
+)
+def test_team_takes_no_option_without_effect(boxwise, study, options, named):
+    code, out, err = boxwise("team", study, *options)
+    assert (code, out) == (2, "") and named in err and not Study.open(study).team.members()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_names_that_the_terminal_has_no_letters_for(digits_folder, tmp_path, encoding):
+    name = "漢é😀.png"
+    (tmp_path / "images").mkdir()
+    shutil.copy(next((digits_folder / "JPEGImages").glob("*.png")), tmp_path / "images" / name)
+
+    def run(*words):
+        command = [sys.executable, "-m", "boxwise", *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}, check=False)
+        return done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding, errors="replace")
+
+    settings = (*SETTINGS[:-2], "budget.initial=1", "budget.validation=0")
+    assert run("init", "study", "--images", "images", "--classes", "猫,é", *settings)[0] == 0
+    code, out, err = run("query", "study", "--json")
+    assert (code, err) == (0, "") and json.loads(out)["images"][0]["path"].endswith(f"/{name}")
+    code, out, err = run("query", "study")
+    assert (code, err) == (0, "") and "\\u6f22" in out
+    code, out, err = run("query", "漢")
+    assert code == 2 and err.startswith("Error: ") and "no boxwise study here" in err
 
 
 def test_query_of_images_before_a_class_writes_and_speaks_json(boxwise, study, tmp_path):
@@ -103,3 +150,10 @@ def test_benchmark_takes_a_preset_or_a_grid(boxwise, tmp_path):
 def test_doctor_reads_no_labels_at_an_address(boxwise):
     code, out, err = boxwise("doctor", "s3://bucket/photos", "--format", "voc")
     assert code == 2 and "--format: no effect on s3://bucket/photos, of which images alone are read" in err and out == ""
+
+
+def test_the_list_of_strategies_says_their_usual_scorers(boxwise):
+    code, out, _ = boxwise("methods", "strategies")
+    rows = [[cell.strip() for cell in line.split("│")] for line in out.splitlines() if line.startswith("│")]
+    usual = {row[1]: row[-2] for row in rows if row[1]}
+    assert code == 0 and "usual scorer" in out and usual["facility_location"] == "none" and usual["top_k"] == "dual"

@@ -1,15 +1,19 @@
 """Damage to a study's files, through the command line: one message that names the file, and what `boxwise repair` makes of it."""
 
+import gc
 import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
+import processes
 import pytest
 
+from boxwise.errors import StudyError
 from boxwise.files import replacing
 from boxwise.records import Action, Phase, Split, Verdict
 from boxwise.study import Study
+from boxwise.study.upkeep import working_on
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +24,17 @@ def study(waiting_study):
     made = waiting_study("trust")
     made.store.close()
     return made.folder
+
+
+@pytest.fixture
+def boxwise(boxwise):
+    """The commands, which run in this process: what one has left open is closed before the next, as at the end of a process."""
+
+    def run(*words):
+        gc.collect()
+        return boxwise(*words)
+
+    return run
 
 
 def flip(path, start, count=64):
@@ -178,3 +193,50 @@ def test_what_a_killed_process_left_aside_is_removed(study, boxwise):
         aside.write_text("in the making")
         code, out, _ = boxwise("repair", study)
     assert code == 0 and str(left) in out and not left.exists() and (study / "mine.txt").exists()
+
+
+def damaged_value(path):
+    """Another value in SQLite's file, of which nothing is seen before it is read."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE facts SET facts = replace(facts, '\"', '''')")
+
+
+def test_no_database_is_rebuilt_while_the_page_has_it_open_and_its_answers_count(study, boxwise):
+    served = Study.open(study)
+    first, second, *_ = served.ask().image_ids
+    served.tell(first, [], annotator="ann", seconds=1.0)
+    damaged_value(study / "study.sqlite")
+    refusal = processes.run("-m", "boxwise", "repair", study)
+    said = " ".join(refusal.stderr.split())
+    assert refusal.returncode == 2, said
+    assert "in use by another process, such as the labelling page or a run" in said and "End it, then repair again" in said
+    served.tell(second, [], annotator="bo", seconds=1.0)
+    served.store.close()
+    code, out, _ = boxwise("repair", study)
+    assert code == 0 and "Rebuilt from what can be read" in out
+    again = Study.open(study)
+    assert again.annotation(first) is not None and again.annotation(second) is not None
+
+
+def test_a_repair_waits_for_no_step_of_another_process(study, boxwise):
+    with working_on(study):
+        refused(boxwise, "repair", study, "another boxwise process is working on this study")
+
+
+def test_who_has_a_study_open_goes_on_with_the_database_that_took_the_place_of_its_own(study):
+    served, path = Study.open(study), study / "study.sqlite"
+    first, *_ = served.ask().image_ids
+    shutil.copy(path, study / "copy")
+    path.rename(study / "aside")
+    with pytest.raises(StudyError, match="expected the study's database, found no such file"):
+        served.tell(first, [], annotator="ann", seconds=1.0)
+    (study / "copy").rename(path)
+    served.tell(first, [], annotator="ann", seconds=1.0)
+    assert Study.open(study).annotation(first) is not None
+
+
+def test_of_the_copies_from_before_updates_the_latest_is_put_back(study, boxwise):
+    for version in (3, 10, 9):
+        shutil.copy(study / "study.sqlite", study / f"study.schema_{version}.sqlite")
+    (study / "study.sqlite").unlink()
+    assert "Put back from study.schema_10.sqlite" in boxwise("repair", study)[1]

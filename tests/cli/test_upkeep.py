@@ -113,6 +113,7 @@ class TestCorrecting:
         code, out, _ = boxwise("doctor", study)
         assert code == 1 and f"{first}: excluded by lead: too dark" in out
         assert "all were so already" in boxwise("exclude", study, first)[1]
+        assert "kept for labels that no person gave" in boxwise("exclude", study, first, "--by", "model")[2]
         assert first not in Study.open(study).annotations(Split.TRAIN)
         assert "1 image is in use again" in boxwise("include", study, first)[1]
         assert first in Study.open(study).annotations(Split.TRAIN)

@@ -241,3 +241,32 @@ def test_a_class_that_a_task_lacks_is_added_there_before_its_answers_count(study
     (task,) = server[1].tasks.values()
     task["labels"]["fish"] = server[1].number()
     assert (push(study, client).findings, pull(study, client).taken) == ((), 3)
+
+
+def test_a_task_of_the_same_number_on_another_server_is_not_met(study, server, client):
+    push(study, client)
+    with answering() as (url, other), Client(url, TOKEN) as elsewhere:
+        other.create({"name": "of somebody else", "segment_size": 20, "labels": [{"name": name} for name in CLASSES]})
+        assert list(other.tasks) == list(server[1].tasks)
+        with pytest.raises(BoxwiseError, match="no task for it on"):
+            pull(study, elsewhere)
+        assert push(study, elsewhere).made == 3 and len(other.tasks) == 2
+        other.person("round 00", 0, [(CLASSES[0], [1, 2, 30, 40])])
+        assert pull(study, elsewhere).taken == 3
+    server[1].person("round 00", 0, [(CLASSES[1], [1, 2, 30, 40])])
+    assert pull(study, client).taken == 3 and study.annotation("c.tif").boxes.labels.tolist() == [1]
+
+
+def test_a_server_that_is_known_by_another_address_has_the_study_s_task(study, server, client):
+    push(study, client)
+    with Client(server[0].replace("127.0.0.1", "localhost"), TOKEN) as same:
+        assert push(study, same).made == 0 and len(server[1].tasks) == 1
+
+
+@pytest.mark.parametrize("name", ["model", "given"])
+def test_a_person_there_may_be_called_as_labels_of_no_person_are(study, server, client, name):
+    push(study, client)
+    server[1].person("round 00", 0, [(CLASSES[0], [1, 2, 30, 40])], who=name)
+    pull(study, client)
+    assert [entry.annotator for entry in study.history("c.tif")] == [f"CVAT user {name}"]
+    assert study.people().keys() == {f"CVAT user {name}"}

@@ -7,7 +7,7 @@ from PIL import Image, ImageEnhance
 from boxwise.boxes import Boxes
 from boxwise.data.cleaning import check_target, write_cleaned
 from boxwise.data.datasets import read_dataset
-from boxwise.data.examination import examine, near_duplicates, suspects
+from boxwise.data.examination import examine, faint, near_duplicates, suspects
 from boxwise.data.formats.base import Dataset, FindingKind
 from boxwise.data.formats.yolo import Yolo
 from boxwise.data.images import write_image
@@ -40,6 +40,16 @@ def test_a_scene_seen_twice_in_two_splits_is_a_leak_and_others_are_none(tmp_path
     assert "again.jpg of val looks like 3.png of train" in leak.message
     same_split = ImageRecord("again.jpg", tmp_path / "again.jpg", 100, 80, Split.TRAIN)
     assert not near_duplicates([*records, same_split])
+
+
+def test_images_that_show_hardly_anything_once_decoded_are_named(tmp_path):
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / "clear.png")
+    Image.fromarray(rng.integers(0, 16, (40, 40, 3), np.uint8)).save(tmp_path / "dark.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    records = [ImageRecord(name, str(tmp_path / name), 40, 40) for name in ("clear.png", "dark.png", "broken.png")]
+    (found,) = faint(records)
+    assert found.image_id == "dark.png" and found.message == "dark.png: its pixels span 6% of the range from black to white once decoded."
 
 
 def test_bare_ground_under_one_lamp_is_no_scene(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import io
 import struct
+import tarfile
 import zlib
 from pathlib import Path
 
@@ -8,7 +9,17 @@ import pytest
 from PIL import Image
 
 from boxwise.data.image_store import find_images
-from boxwise.data.images import digest, image_size, read_image, verify_image, write_image
+from boxwise.data.images import (
+    contrast,
+    digest,
+    grey_thumbnail,
+    image_size,
+    orientation,
+    read_image,
+    read_reduced,
+    verify_image,
+    write_image,
+)
 from boxwise.errors import ImageError
 
 
@@ -64,6 +75,25 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path, mode: str) -> None:
 def test_sixteen_bit_png(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 32896, 65535]], np.uint16)).save(tmp_path / "deep.png")
     assert read_image(tmp_path / "deep.png")[0].tolist() == [[0] * 3, [128] * 3, [255] * 3]
+
+
+@pytest.mark.parametrize(("kind", "ending"), [(np.uint16, "png"), (np.int32, "tif"), (np.float32, "tif")])
+@pytest.mark.parametrize(
+    ("values", "expected"), [([0, 2048, 4095], [0, 128, 255]), ([0, 128, 255], [0, 128, 255]), ([0, 8192, 16383], [0, 128, 255])]
+)
+def test_grey_of_fewer_bits_than_its_file_keeps_its_contrast(
+    tmp_path: Path, kind: type, ending: str, values: list[int], expected: list[int]
+) -> None:
+    path = tmp_path / f"deep.{ending}"
+    Image.fromarray(np.array([values], kind)).save(path)
+    assert read_image(path)[0, :, 0].tolist() == expected
+    assert grey_thumbnail(path, 3)[1].tolist() == expected and contrast(path) == 1
+
+
+def test_images_of_one_camera_are_scaled_alike(tmp_path: Path) -> None:
+    for name, largest in (("bright", 4000), ("dark", 300)):
+        Image.fromarray(np.array([[0, 200, largest]], np.uint16)).save(tmp_path / f"{name}.png")
+    assert read_image(tmp_path / "bright.png")[0, 1, 0] == read_image(tmp_path / "dark.png")[0, 1, 0]
 
 
 def test_float_images_of_both_ranges(tmp_path: Path) -> None:
@@ -171,3 +201,36 @@ def test_write_image_reads_back_and_leaves_nothing_beside(tmp_path: Path) -> Non
     write_image(pixels, tmp_path / "sub" / "x.png")
     assert np.array_equal(read_image(tmp_path / "sub" / "x.png"), pixels)
     assert [path.name for path in (tmp_path / "sub").iterdir()] == ["x.png"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_a_png_says_behind_its_pixels_turns_neither_them_nor_its_size(tmp_path: Path, photo: Image.Image, late: bool) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content, chunk = io.BytesIO(), exif.tobytes().removeprefix(b"Exif\x00\x00")
+    photo.save(content, "PNG")
+    raw, path = content.getvalue(), tmp_path / "photo.png"
+    place = raw.index(b"IEND" if late else b"IDAT") - 4
+    chunk = struct.pack(">I", len(chunk)) + b"eXIf" + chunk + struct.pack(">I", zlib.crc32(b"eXIf" + chunk))
+    path.write_bytes(raw[:place] + chunk + raw[place:])
+    size = (40, 20) if late else (20, 40)
+    assert image_size(path) == verify_image(path) == size
+    assert read_image(path).shape[1::-1] == read_reduced(path, 2048).shape[1::-1] == size
+    assert orientation(path) == (1 if late else 6)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+def test_a_tiff_of_any_mode_is_turned_as_its_size_says(tmp_path: Path, photo: Image.Image, mode: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo.convert(mode).save(tmp_path / "photo.tif", exif=exif)
+    assert image_size(tmp_path / "photo.tif") == read_image(tmp_path / "photo.tif").shape[1::-1] == (20, 40)
+
+
+def test_a_message_shows_no_signature(tmp_path: Path) -> None:
+    (tmp_path / "a?SECRET.jpg").write_bytes(b"no picture")
+    with tarfile.open(tmp_path / "shard.tar", "w") as tar:
+        tar.add(tmp_path / "a?SECRET.jpg", "a?SECRET.jpg")
+    with pytest.raises(ImageError, match="expected an image that decodes") as caught:
+        read_image(f"tar://a?SECRET.jpg::{tmp_path}/shard.tar")
+    assert "SECRET" not in str(caught.value)

@@ -1,13 +1,16 @@
 """Labels for images that lie in no folder in common: found by the images' ids, no picture is opened or needed beside the labels."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from boxwise.boxes import Boxes
 from boxwise.data.datasets import read_dataset, read_labels_for
 from boxwise.data.formats.base import Dataset, FindingKind
 from boxwise.data.formats.names import FORMATS
+from boxwise.data.images import write_image
 from boxwise.records import ImageRecord
 
 WHERE = {
@@ -47,3 +50,43 @@ def test_a_data_set_takes_the_addresses_of_its_images(tmp_path: Path, digits: Da
     read = read_dataset(tmp_path, images={image.image_id: image.uri for image in images})
     assert {image.image_id: image.uri for image in read.images} == {image.image_id: image.uri for image in images}
     assert read.labels.keys() == labels.keys()
+
+
+def coco(path: Path, *names: str) -> Path:
+    entries = [{"id": n, "image_id": n, "category_id": 1, "bbox": [1, 1, 5 + n, 5]} for n in range(len(names))]
+    images = [{"id": n, "file_name": name} for n, name in enumerate(names)]
+    path.write_text(json.dumps({"images": images, "annotations": entries, "categories": [{"id": 1, "name": "cat"}]}))
+    return path
+
+
+class TestOthersBeside:
+    """A study of some images of a folder, in which others have the same names."""
+
+    def _study(self, root: Path) -> list[ImageRecord]:
+        for number, name in enumerate(("cam1/1.jpg", "cam1/2.jpg", "cam2/1.jpg", "cam2/2.jpg")):
+            write_image(np.full((80, 100, 3), number, np.uint8), root / name)
+        return [ImageRecord(name, str(root / name), 100, 80) for name in ("cam1/1.jpg", "cam1/2.jpg")]
+
+    def test_labels_of_other_images_are_not_taken(self, tmp_path: Path) -> None:
+        images = self._study(tmp_path)
+        found = read_labels_for(images, coco(tmp_path / "l.json", "cam2/1.jpg", "cam2/2.jpg"), format_name=None, classes=("cat",))
+        assert not found.labels
+        assert [(finding.kind, finding.image_id) for finding in found.findings] == [
+            (FindingKind.MISSING_IMAGE, "cam2/1.jpg"), (FindingKind.MISSING_IMAGE, "cam2/2.jpg")
+        ]  # fmt: skip
+        assert "Expected an image of the study" in found.findings[0].message
+
+    def test_labels_of_all_of_them_go_to_the_images_that_they_name(self, tmp_path: Path) -> None:
+        images = self._study(tmp_path)
+        path = coco(tmp_path / "l.json", "cam2/1.jpg", "cam1/1.jpg", "cam2/2.jpg", "cam1/2.jpg")
+        found = read_labels_for(images, path, format_name=None, classes=("cat",))
+        assert {i: boxes.xyxy.tolist() for i, boxes in found.labels.items()} == {
+            "cam1/1.jpg": [[1, 1, 7, 6]], "cam1/2.jpg": [[1, 1, 9, 6]]
+        }  # fmt: skip
+
+    def test_a_link_to_an_image_of_the_study_is_that_image(self, tmp_path: Path) -> None:
+        images = self._study(tmp_path)
+        (tmp_path / "link").mkdir()
+        (tmp_path / "link" / "x.jpg").symlink_to(tmp_path / "cam1" / "1.jpg")
+        found = read_labels_for(images, coco(tmp_path / "l.json", "link/x.jpg"), format_name=None, classes=("cat",))
+        assert list(found.labels) == ["cam1/1.jpg"] and not found.findings

@@ -10,7 +10,8 @@ from PIL import Image
 
 from boxwise.detectors.decoding import decode
 from boxwise.detectors.input import InputSpec
-from boxwise.detectors.loading import ahead, image_batches, resized, stacked, to_device
+from boxwise.detectors.loading import ahead, image_batches, in_order, resized, stacked, to_device
+from boxwise.errors import ImageStoreError, StudyError
 from boxwise.records import ImageRecord
 
 
@@ -70,6 +71,15 @@ class TestImageBatches:
                 assert torch.equal(image, resized(decode(one.uri), InputSpec(32)))
 
     @pytest.mark.parametrize("workers", [0, 1])
+    def test_a_folder_that_is_away_is_no_fault_of_the_images(self, tmp_path, workers):
+        (tmp_path / "in").mkdir()
+        records = save_all(tmp_path / "in", 4)
+        (tmp_path / "in").rename(tmp_path / "away")
+        with pytest.raises(ImageStoreError, match=r"^.*/in: expected the folder of the image 0000\.jpg, found: No such file") as caught:
+            list(image_batches(records, InputSpec(32), batch=2, workers=workers))
+        assert "Traceback" not in str(caught.value)
+
+    @pytest.mark.parametrize("workers", [0, 1])
     def test_leaves_the_global_generator_alone(self, tmp_path, workers):
         records = save_all(tmp_path, 2)
         before = torch.get_rng_state()
@@ -98,6 +108,18 @@ class TestImageBatches:
         assert pixels.is_contiguous(memory_format=torch.channels_last)
         assert torch.equal(pixels, batch.pixels)
         assert valid.tolist() == [[32, 32], [32, 32]]
+
+
+class Hopeless(torch.utils.data.Dataset):
+    def __getitem__(self, key):
+        raise StudyError(f"None of the {key} training images can be read.\nThe last: StudyError of a.png")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_a_process_raises_for_a_user_comes_without_its_traceback(workers):
+    with pytest.raises(StudyError) as caught:
+        list(in_order(Hopeless(), [7], workers=workers))
+    assert str(caught.value) == "None of the 7 training images can be read.\nThe last: StudyError of a.png"
 
 
 class TestAhead:

@@ -4,13 +4,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
-from boxwise.config import DetectorConfig
+from boxwise.boxes import Boxes
+from boxwise.config import DetectorConfig, TrainConfig, load_config
+from boxwise.detectors.detector import build_detector
 from boxwise.detectors.names import DETECTORS, TRANSFORMERS, input_side
 from boxwise.detectors.pretrained import RELEASES
-from boxwise.detectors.start import _MARKS, check_start
+from boxwise.detectors.start import _MARKS, check_pieces, check_start
 from boxwise.detectors.yolox import model
 from boxwise.errors import BoxwiseError, ConfigError
+from boxwise.records import ImageRecord, Sample
+from boxwise.registry import settled
+from boxwise.rounds import check
 
 
 def release_of(name: str) -> dict[str, torch.Tensor]:
@@ -93,9 +99,15 @@ class TestInputSides:
     @pytest.mark.parametrize("name", TRANSFORMERS)
     def test_those_of_transformers_are_what_the_architecture_says(self, name):
         transformers = pytest.importorskip("transformers", reason="the extra hf is not installed")
-        from boxwise.detectors.transformer import FAMILIES, _multiple
+        from boxwise.detectors.transformer import FAMILIES, _sides
 
-        assert _multiple(getattr(transformers, FAMILIES[name].config)()) == DETECTORS[name].sides.multiple
+        stated, found = DETECTORS[name].sides, _sides(getattr(transformers, FAMILIES[name].config)())
+        assert (stated.least, stated.multiple) == (found.least, found.multiple)
+
+    @pytest.mark.parametrize("name", ["dfine_s", "rtdetr_v2_r18"])
+    def test_one_with_fewer_cells_than_queries_is_refused(self, name):
+        with pytest.raises(ConfigError, match=f"{name} takes a multiple of 32 from 128 to 2048, found 96"):
+            input_side(name, 96)
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
@@ -103,3 +115,32 @@ def test_a_missing_package_is_said_at_once(name, monkeypatch):
     monkeypatch.setattr("boxwise.detectors.start.find_spec", lambda package: None)
     with pytest.raises(ConfigError, match=rf"detector {name} needs the package transformers: pip install 'boxwise\[hf\]'"):
         check_start(DetectorConfig(name=name))
+
+
+class TestPieces:
+    @pytest.mark.parametrize(("batch", "accumulate"), [(1, 1), (4, 4)])
+    def test_one_image_at_once_is_refused_where_batchnorm_sees_one_place_of_it(self, batch, accumulate):
+        config = TrainConfig(batch=batch, accumulate=accumulate)
+        with pytest.raises(ConfigError, match=rf"train\.batch={batch} in train\.accumulate={accumulate} pieces is 1 image at once"):
+            check_pieces("ssdlite320_mobilenet_v2", config)
+        check_pieces("tiny_ssd", config)
+        check_pieces("ssdlite320_mobilenet_v2", TrainConfig(batch=2 * batch, accumulate=accumulate))
+
+    def test_it_is_refused_before_there_is_a_study(self):
+        config = load_config(None, ("detector.name=ssdlite320_mobilenet_v3", "detector.pretrained=none", "train.batch=1"))
+        with pytest.raises(ConfigError, match=r"train\.batch=1"):
+            check(settled(config), ("a",))
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", [name for name in DETECTORS if name not in TRANSFORMERS])
+    def test_each_detector_trains_on_as_few_images_as_it_says(self, name, tmp_path):
+        entry = DETECTORS[name]
+        Image.effect_noise((80, 60), 90).convert("RGB").save(tmp_path / "a.png")
+        sample = Sample(ImageRecord("a.png", str(tmp_path / "a.png"), 80, 60), Boxes([[5, 5, 40, 40]], [0]))
+        config = DetectorConfig(name=name, imgsz=entry.sides.least, pretrained="none")
+        detector = build_detector(name, ("a",), config, seed=0, device=torch.device("cpu"))
+        steps = {"min_steps": 1, "max_steps": 1}
+        detector.fit([sample], [], TrainConfig(batch=entry.together, **steps), seed=0)
+        if entry.together > 1:
+            with pytest.raises(ConfigError, match="too few for this detector's BatchNorm"):
+                detector.fit([sample], [], TrainConfig(batch=1, **steps), seed=0)

@@ -256,6 +256,11 @@ class TestEvaluation:
         once, twice = (self.run(samples, aps, **options, length=length)[1].steps for length in (1.0, 2.0))
         assert twice == pytest.approx(2 * once, abs=1)
 
+    def test_a_shorter_one_has_its_fall_of_the_rate_as_well(self, samples):
+        aps, options = [0.1, 0.3, *[0.3] * 80], {"val_every": 4, "min_steps": 8, "max_steps": 200, "epochs": 1000, "schedule": "plateau"}
+        rates = [entry["lr"] for entry in self.run(samples, aps, **options, length=0.5)[1].history if "lr" in entry]
+        assert rates[-1] < 0.2 * max(rates)
+
     def test_the_loss_head_goes_with_the_weights_that_are_kept(self, samples):
         heads, script = [], iter([0.1, 0.9, 0.2])
         network, head = DotNetwork(), LossHead(8 * 49, 1)

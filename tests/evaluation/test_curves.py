@@ -235,6 +235,21 @@ class TestCompareArms:
         assert on(found, "dual") == on(compare_arms(cells[:2]), "dual")
         assert on(found, "cheap").areas == pytest.approx((0.15,))
 
+    def test_a_run_that_ended_early_narrows_nobodys_stretch_and_has_no_area(self):
+        cells = [cell(arm, seed, [0.1, 0.2, 0.3 + seed]) for arm in ("random", "dual") for seed in range(2)]
+        found = compare_arms([*cells, cell("killed", 0, [0.1]), cell("killed", 1, [0.1, 0.2, 0.2])])
+        assert [on(found, arm).early for arm in ("random", "dual", "killed")] == [(), (), (0,)]
+        assert on(found, "dual").areas[0] == on(compare_arms(cells), "dual").areas[0] == pytest.approx(0.2)
+        assert on(found, "killed").seeds == (1,) and on(found, "killed").paired_seeds == (0, 1)
+
+    def test_a_run_of_as_many_rounds_is_whole_though_it_asked_for_few_images(self):
+        cells = [cell("random", 0, [0.1, 0.2, 0.3]), cell("thrifty", 0, [0.1, 0.2, 0.2], images=[10, 12, 12])]
+        assert on(compare_arms(cells), "thrifty").early == () and on(compare_arms(cells), "random").area.mean == pytest.approx(0.11)
+
+    def test_without_a_baseline_of_its_seed_no_run_is_early(self):
+        cells = [cell("random", 0, [0.1, 0.2, 0.3]), cell("dual", 1, [0.1, 0.2, 0.3]), cell("short", 1, [0.1])]
+        assert on(compare_arms(cells), "short").early == ()
+
     def test_a_pair_is_compared_over_what_the_two_cover(self):
         cells = [cell("random", 0, [0.1, 0.2, 0.9]), cell("dual", 0, [0.1, 0.3, 0.8]), cell("short", 0, [0.1, 0.2])]
         dual = on(compare_arms(cells), "dual")

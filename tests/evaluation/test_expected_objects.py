@@ -90,6 +90,10 @@ class TestCalibration:
         counts = ObjectCounts.fit({}, {"a": Boxes([SPOT], [CAT])}, 2)
         assert counts.unseen == pytest.approx([1.25 / 2, 0.25 / 2]) and counts.images == 1 and counts.detections == 0
 
+    def test_a_region_that_is_ignored_is_drawn_once(self):
+        counts = ObjectCounts.fit({}, {"a": Boxes([SPOT, SPOT], [CAT, DOG], crowd=[True, True])}, 2)
+        assert counts.unseen.sum() == pytest.approx(1.5 / 2)
+
     def test_facts_are_plain(self):
         assert uncalibrated(2).to_json() == {"unseen": 0.5, "images": 0, "detections": 0}
 

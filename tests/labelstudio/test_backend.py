@@ -1,14 +1,22 @@
 """A study as Label Studio's machine-learning backend, over HTTP from a real server, in the bodies that Label Studio sends."""
 
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic, sleep
+
 import httpx
 import numpy as np
+import processes
 import pytest
 from labelstudio_scenario import CLASSES, FIRST, PROPOSED, SECOND, SIZES, made_study, region, second_round
 
 from boxwise.artifacts.detections_file import writing_detections
 from boxwise.boxes import Boxes
 from boxwise.labelstudio.backend import LAST, create_backend
+from boxwise.labelstudio.sync import MEMORY
 from boxwise.labelstudio.tasks import labelling_config, score_of
+from boxwise.records import Split
 from boxwise.web.server import Server, listen
 
 CONFIG = labelling_config(CLASSES)
@@ -122,3 +130,38 @@ def test_beyond_this_machine_it_asks_for_a_password(study, serving):
     assert serving(study, password="geheim").get("/health").status_code == 401
     assert serving(study, password="geheim", auth=("any", "wrong")).get("/health").status_code == 401
     assert serving(study, password="geheim", auth=("any", "geheim")).get("/health").status_code == 200
+
+
+def test_annotations_that_come_side_by_side_are_all_remembered_and_seconds_are_charged_once(study, serving):
+    client = serving(study)
+
+    def tell(number, updated, lead):
+        told = announced(FIRST[number], [], updated=updated, lead=lead)
+        return client.post("/webhook", json=told | {"annotation": told["annotation"] | {"id": number}}).json()["recorded"]
+
+    with ThreadPoolExecutor(3) as pool:
+        assert all(pool.map(lambda number: tell(number, "2026-01-01T10:00:00Z", 100.0), range(3)))
+    assert study.recall(MEMORY)["pulled"].keys() == {"0", "1", "2"} and study.seconds(Split.TRAIN) == 300.0
+    for number in range(3):
+        assert tell(number, "2026-01-01T10:05:00Z", 110.0)
+    assert study.seconds(Split.TRAIN) == 330.0
+
+
+def test_without_a_password_no_page_elsewhere_reaches_it(study, tmp_path):
+    study.store.close()
+    said = tmp_path / "said"
+    server = processes.start("-m", "boxwise", "labelstudio", "serve", study.folder, "--port", 0, out=said)
+    try:
+        deadline = monotonic() + 120
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+", said.read_text() if said.exists() else "")):
+            assert monotonic() < deadline and server.is_alive()
+            sleep(0.05)
+        with httpx.Client(base_url=found[0]) as client:
+            body = announced(FIRST[0], [])
+            assert client.get("/health", headers={"host": "evil.example"}).status_code == 400
+            assert client.post("/webhook", json=body, headers={"origin": "http://evil.example"}).status_code == 403
+            assert client.post("/webhook", content=json.dumps(body), headers={"content-type": "text/plain"}).status_code == 415
+            assert client.post("/webhook", json=body).json()["recorded"]
+    finally:
+        server.terminate()
+        server.join()

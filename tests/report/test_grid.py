@@ -70,6 +70,13 @@ def test_an_arm_stopped_half_way_takes_no_block_from_the_others():
     assert found[4].result.arm == "bad" and math.isnan(found[4].rank)
 
 
+def test_an_arm_that_ended_early_leaves_the_ranks_of_the_others():
+    whole = panel(ceiling=False)
+    early = replace(whole, cells=[*whole.cells, *(cell("killed", seed, ap=(0.1,), images=IMAGES[:1]) for seed in range(6))])
+    ranks, without = ({s.result.arm: s.rank for s in standings(each, baseline="random")} for each in (early, whole))
+    assert math.isnan(ranks.pop("killed")) and ranks == without
+
+
 def test_a_cell_is_finished_when_its_study_is():
     whole = cell("good", 0)
     assert whole.finished

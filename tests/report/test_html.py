@@ -139,8 +139,14 @@ class TestSimulation:
 
     def test_arms_of_unequal_length_are_called_unfinished(self, make_cells, tmp_path):
         cells = make_cells(("dual", "random"), 1)
-        cells[0] = dataclasses.replace(cells[0], rounds=cells[0].rounds[:2])
-        assert "Unfinished: between 2 and 4 rounds" in report(cells, tmp_path)[1].text
+        cells[0] = dataclasses.replace(cells[0], rounds=cells[0].rounds[:3])
+        assert "Unfinished: between 3 and 4 rounds" in report(cells, tmp_path)[1].text
+
+    def test_an_arm_that_ended_early_is_set_aside(self, make_cells, tmp_path):
+        cells = make_cells(("dual", "random"), 1)
+        cells[0] = dataclasses.replace(cells[0], rounds=cells[0].rounds[:1])
+        text = report(cells, tmp_path)[1].text
+        assert "dual: ended early in 1 seed" in text and "no area and no rank" in text and "Unfinished" not in text
 
     def test_config_tells_arms_apart(self, simulation):
         assert "random differs from dual in scorer.name: none" in re.sub(r" +", " ", simulation[1].text)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from boxwise.config import load_config
-from boxwise.records import Phase
+from boxwise.records import Phase, Split
 from boxwise.rounds import RoundContext
 from boxwise.rounds.ensemble import members
 from boxwise.study import Study
@@ -73,6 +73,20 @@ def test_members_that_are_there_are_not_trained_again(scored):
     path = study.files(0).member_weights(1)
     before = path.stat().st_mtime_ns
     assert len(members(bench_of(study), 0)) == 2 and path.stat().st_mtime_ns == before
+
+
+def test_they_are_trained_again_with_the_round(scored, tmp_path):
+    study = Study.open(shutil.copytree(scored[0], tmp_path / "again"))
+    context = bench_of(study)
+    members(context, 0)
+    first = weights(study, "weights_member1.pt")
+    image_id, annotation = next((i, a) for i, a in study.annotations(Split.TRAIN).items() if len(a.boxes))
+    study.tell_all({image_id: annotation.boxes[:0]})
+    assert study.repeat(Phase.TRAIN) == 0
+    study.step()
+    assert not list(study.folder.glob("rounds/*/weights_member*"))
+    members(context, 0)
+    assert differs(weights(study, "weights_member1.pt"), first)
 
 
 def test_only_an_ensemble_has_members(scored):

@@ -10,10 +10,12 @@ from time import monotonic, sleep
 import numpy as np
 import processes
 import pytest
+import torch
 
 from boxwise.artifacts import pool_parts
 from boxwise.artifacts.scored_pool import read_scores
 from boxwise.config import load_config
+from boxwise.detectors.weights_file import note
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.records import Phase
 from boxwise.rounds import parts
@@ -143,6 +145,28 @@ class TestShards:
         study.inspect_shard(parts.Shard(1, 1))
         assert {path.name.split("-")[1] for path in study.files(0).pool_pass.glob("part_*")}.isdisjoint(key)
 
+    def test_what_is_noted_of_the_weights_changes_no_pass_and_other_weights_are_said(self, study):
+        study.inspect_shard(parts.Shard(1, 1))
+        files, said = study.files(0), []
+        before = sorted(files.pool_pass.glob("part_*"))
+        note(files.weights, {"val": {"ap": 0.123}})
+        context = study._context(None, lambda event: said.append(event.message))
+        parts.begun(context, 0, context.load(0))
+        assert sorted(files.pool_pass.glob("part_*")) == before and not said
+        contents = torch.load(files.weights, weights_only=True)
+        next(iter(contents["network"].values())).add_(1)
+        torch.save(contents, files.weights)
+        parts.begun(context, 0, context.load(0))
+        assert not list(files.pool_pass.glob("part_*"))
+        assert said == [f"the pool pass in {files.pool_pass} is begun anew: weights changed since it was begun"]
+
+    def test_a_training_that_is_done_again_leaves_no_graph_of_the_one_before(self, study):
+        files = study.files(0)
+        files.forward("0123456789abcdef").write_bytes(b"a graph")
+        study.go_back(0, Phase.TRAIN)
+        study.step()
+        assert files.weights.exists() and not files.forwards()
+
     def test_another_version_or_device_is_refused_while_parts_are_missing(self, study, in_one):
         study.inspect_shard(parts.Shard(1, 2))
         plan = study.files(0).pool_pass / "plan.json"
@@ -235,7 +259,7 @@ def test_scored_by_onnx_runtime_the_picks_are_those_of_torch(trained, tmp_path):
         strategy = study.config.strategy.model_copy(update={"name": "score_then_diversity"})
         study.change(study.config.model_copy(update={"device": device, "scorer": scorer, "strategy": strategy}))
         study.step()
-        assert not study.files(0).forward.exists()
+        assert not study.files(0).forwards()
         found[device] = read_scores(study.files(0).scores), study.ask().image_ids
     assert found["onnx"][1] == found["cpu"][1]
     by_torch, by_onnx = found["cpu"][0], found["onnx"][0]

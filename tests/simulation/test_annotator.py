@@ -45,6 +45,20 @@ class TestWithoutProposals:
         assert annotation_of("a", verdicts).boxes.equals(truth)
         assert simulated.annotate(QueryItem("b", 0.0)) == ((), 2)
 
+    def test_an_ignored_region_is_drawn_once_for_all_classes(self):
+        regions = Boxes(np.repeat([OBJECT, [0, 0, 9, 9], OBJECT], [4, 4, 1], axis=0), [*range(4), *range(4), 0], crowd=[True] * 8 + [False])
+        verdicts, seconds = SimulatedAnnotator({"i": regions}, CostConfig(draw=7, look=2)).annotate(WHOLE)
+        assert len(verdicts) == 9 and seconds == 2 + 3 * 7
+        assert annotation_of("i", verdicts).boxes.drawn == 3
+
+    def test_slips_leave_a_region_one(self):
+        truth = Boxes([OBJECT] * 4, range(4), crowd=[True] * 4)
+        for seed in range(20):
+            habits = AnnotatorConfig(jitter=0.1, miss=0.5, wrong_class=0.9)
+            verdicts, seconds = SimulatedAnnotator({"i": truth}, CostConfig(draw=7, look=2), habits, seed=seed).annotate(WHOLE)
+            assert (len(verdicts), seconds) in ((0, 2), (4, 9))
+            assert [verdict.label for verdict in verdicts] in ([], [0, 1, 2, 3]) and len({verdict.xyxy for verdict in verdicts}) <= 1
+
     def test_reveals_the_truth(self):
         assert annotator((OBJECT, 0)).reveal("i").xyxy.tolist() == [OBJECT]
 

@@ -201,6 +201,14 @@ class TestEveryDataSetIsLookedAtBeforeAnyCell:
         assert not (tmp_path / "out").exists()
 
     @pytest.mark.slow
+    def test_a_data_set_in_the_only_folder_of_an_archive_is_found(self, small, finished, tmp_path):
+        shutil.move(finished / "data" / "one_30", tmp_path / "unpacked" / "a" / "b")
+        for path in sorted((tmp_path / "unpacked").rglob("*.xml"))[1:]:
+            path.unlink()
+        with pytest.raises(StudyError, match="a simulation needs labelled images"):  # it has got as far as reading it
+            self.fails(small, DataSource(path=tmp_path / "unpacked"), tmp_path)
+
+    @pytest.mark.slow
     def test_too_few_labels(self, small, finished, tmp_path):
         data = finished / "data" / "one_30"
         for path in sorted((data / "Annotations").glob("*.xml"))[1:]:

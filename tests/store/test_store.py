@@ -109,6 +109,14 @@ def test_the_latest_annotation_wins_and_history_stays(store):
     assert (labour.images, labour.boxes, labour.seconds) == (1, 0, 11)
 
 
+def test_a_region_that_is_ignored_counts_as_one_box(store):
+    regions = Boxes([[0, 0, 5, 5]] * 3 + [[1, 1, 2, 2]] * 3, [0, 1, 2] * 2, crowd=[True] * 3 + [False] * 3)
+    store.annotate(labelled("a.jpg", regions), [], round_index=0, annotator="x", seconds=9)
+    store.annotate(labelled("b.jpg", BOX), [], round_index=0, annotator="x", seconds=2)
+    labour = store.labour(Split.TRAIN)
+    assert (labour.images, labour.boxes, labour.model_boxes, labour.by_hand) == (2, 4 + len(BOX), 0, (2, 4 + len(BOX)))
+
+
 def test_labour_on_an_image_that_was_quarantined_later_stays_spent(store):
     store.annotate(labelled("a.jpg"), [], round_index=0, annotator="x", seconds=9)
     store.quarantine("a.jpg", "truncated")
@@ -253,3 +261,8 @@ def test_what_is_no_store(tmp_path):
     file.write_text("this is no database, only text that happens to lie here")
     with pytest.raises(StudyError, match="not a boxwise study"):
         Store.open(f"sqlite:///{file}")
+
+
+def test_each_study_has_an_id_of_its_own(tmp_path):
+    ids = {Store.create(f"sqlite:///{tmp_path / name}", {}).get("id") for name in ("a", "b")}
+    assert len(ids) == 2 and None not in ids

@@ -3,6 +3,7 @@
 import io
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -10,14 +11,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from boxwise.records import Action, Split
-from boxwise.store import LabellingStore
+from boxwise.records import Action
+from boxwise.store import Journal, LabellingStore
 from boxwise.web.app import create_app
 from boxwise.web.queue import LabelQueue
 from boxwise.web.reasons import Reason
 from boxwise.web.server import Server, listen
 
 TOKEN = "a-token-of-some-length"
+
+
+def moved(queue, record):
+    """Let an image of the study lie elsewhere."""
+    Journal(queue.study.store).move([record], round_index=0, who="ann", body={})
 
 
 @pytest.fixture
@@ -239,7 +245,7 @@ class TestPictures:
         large = tmp_path / "large.png"
         pixels = np.random.default_rng(0).integers(0, 256, (30, 41, 3), np.uint8).repeat(100, 0).repeat(100, 1)  # 4,100 x 3,000
         Image.fromarray(pixels).save(large)
-        queue._records[record.image_id] = type(record)(record.image_id, large, 4100, 3000, Split.TRAIN)
+        moved(queue, replace(record, uri=str(large), width=4100, height=3000))
         task = page.post("/api/open", json={"annotator": "anna", "image_id": record.image_id}).json()["task"]
         assert (task["url"], task["tiles"]) == (f"/previews/{record.image_id}", 1024)
         preview = Image.open(io.BytesIO(page.get(task["url"]).content))
@@ -259,8 +265,7 @@ class TestPictures:
         record = queue.study.store.images()[0]
         broken = tmp_path / "broken.png"
         broken.write_bytes(b"no image")
-        queue.record(record.image_id)
-        queue._records[record.image_id] = type(record)(record.image_id, broken, 9, 9, Split.TRAIN)
+        moved(queue, replace(record, uri=str(broken)))
         assert page.get(f"/thumbnails/{record.image_id}").status_code == 400
 
 

@@ -1,5 +1,7 @@
 """The guidelines: written by leads on the page or by file, read by all, without any markup of the writer's own; examples of each class."""
 
+from threading import Barrier, Thread
+
 import httpx
 import pytest
 from driving import HOST, seen, serving
@@ -54,6 +56,27 @@ def test_a_text_by_file_and_by_page_and_the_history_of_it(on_each):  # noqa: F81
     (study.folder / FILE).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BoxwiseError, match="expected a text file"):
         read_guidelines(study)
+
+
+def test_of_leads_who_save_at_one_moment_one_is_told_that_the_text_has_changed(on_each):  # noqa: F811
+    study = on_each("budget.initial=1")
+    for number in range(10):
+        before, meet, said = version(read_guidelines(study)), Barrier(2), []
+
+        def save(who, number=number, before=before, meet=meet, said=said):
+            meet.wait()
+            try:
+                write_guidelines(study, f"{number} by {who}", instead_of=before, who=who)
+                said.append("saved")
+            except OverError as error:
+                said.append(error.reason.code)
+
+        both = [Thread(target=save, args=(who,)) for who in ("lea", "zoe")]
+        for one in both:
+            one.start()
+        for one in both:
+            one.join()
+        assert sorted(said) == ["guidelines_changed", "saved"]
 
 
 def test_examples_are_what_people_labelled_and_nothing_that_waits_for_a_second_person(team_study):  # noqa: F811

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from driving import HOST, enter, hand_in, seen, serving
 
-from boxwise.records import Role
+from boxwise.records import Role, Split
 from boxwise.web.dashboard import Dashboard
 
 TOKEN = "a-token-of-some-length"
@@ -79,6 +79,24 @@ def test_annotators_change_no_labels_that_another_person_gave_in_an_earlier_roun
             answer(anna, "anna", image_id, key=f"key-number-{number}", round_index=number)
         assert study.labelling.answerer(image_id) == "simulated"
         assert [entry.late for entry in study.history(image_id)] == [False, True]
+
+
+def test_annotators_take_no_image_out_of_use_that_is_none_of_theirs(study):
+    asked, answered = study.unanswered().image_ids[0], study.query(0).image_ids[0]
+    tested = next(image.image_id for image in study.images() if image.split is Split.TEST)
+
+    def flag(client, name, image_id, path="skips", **more):
+        body = {"annotator": name, "image_id": image_id} | ({"round": 1, "reason": "blurred", "flag": True} if path == "skips" else {})
+        return client.post(f"/api/{path}", json=body | more).status_code
+
+    with serving(study, token=TOKEN) as port, coming(port, person=link_of(study, "anna", Role.ANNOTATOR)) as anna:
+        assert [flag(anna, "anna", image_id) for image_id in (answered, tested, asked)] == [403, 403, 200]
+        assert flag(anna, "anna", answered, round=0) == 403  # as if by a page of the round that asked
+        assert study.quarantined().keys() == {asked}
+        with coming(port, person=link_of(study, "rita", Role.REVIEWER)) as rita:
+            assert [flag(rita, "rita", image_id) for image_id in (answered, tested)] == [200, 200]
+        assert [flag(anna, "anna", image_id, "unflags") for image_id in (answered, tested, asked)] == [403, 403, 200]
+        assert study.quarantined().keys() == {answered, tested}
 
 
 @pytest.mark.parametrize(("role", "seen_by"), [("annotator", []), ("reviewer", [{"doubt": "unseen"}])])

@@ -55,7 +55,7 @@ def test_a_region_is_dragged_and_its_images_are_asked_about_next(study, page):
     assert 0 < inside < len(study.images(Split.TRAIN))
     page.locator("#select-all").click()
     page.locator("[data-act=ask]").click()
-    page.locator("#done", has_text=f"Done for {inside} images, not for 0.").wait_for()
+    page.locator("#done", has_text=f"Done for {inside} images.").wait_for()
     assert len(study.wanted()) == inside and page.locator("#map path.mark.wanted").get_attribute("d")
 
 
@@ -100,7 +100,7 @@ def test_all_of_it_by_keys_alone(study, page):
     page.keyboard.type("blurred")
     page.locator("[data-act=flag]").focus()
     page.keyboard.press("Enter")
-    page.locator("#done", has_text="Done for 1 images").wait_for()
+    page.locator("#done", has_text="Done for one image.").wait_for()
     assert "anna: blurred" in study.quarantined()[name]
 
 

@@ -8,9 +8,10 @@ from time import time
 
 import pytest
 
+from boxwise.errors import BusyError
 from boxwise.records import Phase
 from boxwise.rounds import Event
-from boxwise.web.progress import FILE, ProgressFile, read_progress, read_trouble, write_trouble
+from boxwise.web.progress import FILE, ProgressFile, clear_trouble, leaving_trouble, read_progress, read_trouble, write_trouble
 
 
 def event(step, phase=Phase.TRAIN, **figures):
@@ -97,6 +98,25 @@ def test_trouble_is_shown_until_something_runs_again(tmp_path):
     assert read_trouble(tmp_path) == "the GPU is out of memory." and read_progress(tmp_path) is None
     ProgressFile(tmp_path).event(event(1))
     assert read_trouble(tmp_path) is None and read_progress(tmp_path)["step"] == 1
+
+
+def test_what_ended_a_run_is_said_after_its_end_until_something_runs_again(tmp_path):
+    code = "import sys; from pathlib import Path; from boxwise.web.progress import leaving_trouble\n"
+    code += "with leaving_trouble(Path(sys.argv[1])): raise OSError('no space left')"
+    assert subprocess.run([sys.executable, "-c", code, tmp_path], stderr=subprocess.DEVNULL).returncode == 1
+    assert read_trouble(tmp_path) == "no space left"
+    with leaving_trouble(tmp_path), ProgressFile(tmp_path):
+        pass
+    assert read_trouble(tmp_path) is None
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), BusyError("another boxwise process is working on this study.")])
+def test_who_stops_a_run_or_starts_a_second_one_is_no_trouble(tmp_path, end):
+    ProgressFile(tmp_path).event(event(3))
+    with pytest.raises(type(end)), leaving_trouble(tmp_path):
+        raise end
+    clear_trouble(tmp_path)
+    assert read_trouble(tmp_path) is None and read_progress(tmp_path)["step"] == 3
 
 
 def test_a_writer_on_another_machine_is_believed_for_a_minute(tmp_path):

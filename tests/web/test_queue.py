@@ -92,6 +92,26 @@ class TestLeases:
         until, lost = queue.renew([first], "anna")
         assert lost == [first] and until == queue.clock.now + 60
 
+    def test_a_lease_given_under_a_clock_that_was_a_day_ahead_holds_no_image_for_a_day(self, queue_of):
+        queue = queue_of()
+        queue.clock.now += 24 * 3600
+        first = queue.next("anna", tab="1").record.image_id
+        queue.clock.now -= 24 * 3600
+        assert queue.open(first, "ben").record.image_id == first
+        queue.release([first], "ben")
+        queue.clock.now += 24 * 3600
+        assert queue.open(first, "anna", tab="1").record.image_id == first
+        queue.clock.now -= 24 * 3600
+        assert queue.next("anna", tab="2").record.image_id == first
+
+    def test_a_server_whose_clock_is_a_little_behind_takes_nothing_from_anybody(self, queue_of):
+        queue = queue_of()
+        first = queue.next("anna").record.image_id
+        queue.clock.now -= 30
+        assert queue.next("ben").record.image_id != first
+        with pytest.raises(TakenError):
+            queue.open(first, "ben")
+
     def test_a_renewed_lease_stays(self, queue_of):
         queue = queue_of()
         first = queue.next("anna").record.image_id
@@ -288,6 +308,15 @@ class TestDrafts:
 
 
 class TestSkips:
+    def test_what_was_drawn_is_there_when_a_skipped_image_comes_back_and_over_when_it_is_flagged(self, queue_of):
+        queue = queue_of()
+        name = queue.next("anna").record.image_id
+        queue.save_draft(name, 1, "anna", revision=1, document={"boxes": []})
+        queue.skip(name, 1, "anna", "too dark")
+        assert queue.open(name, "anna").draft.revision == 1
+        queue.flag(name, "anna", "not a photo")
+        assert queue.labelling.drafters(1) == {}
+
     def test_a_skipped_image_comes_last_and_others_may_have_it(self, queue_of):
         queue = queue_of()
         name = queue.next("anna").record.image_id

@@ -2,14 +2,20 @@
 
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from time import sleep
 
 import httpx
 import pytest
 
+from boxwise.config import LabellingConfig
 from boxwise.errors import BoxwiseError
 from boxwise.store import LabellingStore
 from boxwise.web.app import create_app
+from boxwise.web.assistant import Assistant
 from boxwise.web.queue import LabelQueue
+from boxwise.web.security import cookie_name
 from boxwise.web.server import PORT, Server, is_loopback, listen
 
 
@@ -21,7 +27,8 @@ def serve(waiting_study):
     def start(host="127.0.0.1", **options):
         study = waiting_study("full")
         address = listen(host, 0, **options)
-        server = Server(create_app(LabelQueue(study, LabellingStore(study.store)), hosts=address.hosts, token=address.token), address)
+        queue = LabelQueue(study, LabellingStore(study.store))
+        server = Server(create_app(queue, hosts=address.hosts, token=address.token, origins=address.urls), address)
         running.append(server.__enter__())
         return address
 
@@ -66,6 +73,24 @@ class TestAddress:
         for address in addresses:
             address.socket.close()
 
+    def test_another_name_of_the_page_is_in_its_link_and_leads_here(self):
+        address = listen("0.0.0.0", 0, token="t", urls=("https://Labels.example.com/", "http://page:8123"))
+        assert address.link == "https://labels.example.com/?token=t" and {"labels.example.com", "page", "127.0.0.1"} <= address.hosts
+        assert address.urls == ("https://labels.example.com", "http://page:8123")
+        address.socket.close()
+
+    def test_behind_a_proxy_on_this_machine_a_token_is_asked_for(self):
+        address = listen("127.0.0.1", 0, urls=("http://labels.example.com:80",))
+        assert address.token and address.urls == ("http://labels.example.com",)
+        address.socket.close()
+
+    @pytest.mark.parametrize(
+        "url", ["labels.example.com", "labels.example.com:8123", "ftp://a.b", "http://a.b/study", "http://a.b:x", "http://"]
+    )
+    def test_what_is_no_address_that_people_can_open(self, url):
+        with pytest.raises(BoxwiseError, match=f"--url {url}: expected an address such as"):
+            listen("127.0.0.1", 0, urls=(url,))
+
     def test_a_token_of_ones_own_survives_the_link(self):
         address = listen("127.0.0.1", 0, token="a b&c=d")
         assert httpx.URL(address.link).params["token"] == "a b&c=d"
@@ -89,6 +114,33 @@ class TestServing:
         address = serve()
         reply = httpx.get(f"{address.link}api/study", headers={"host": f"evil.example:{address.port}"})
         assert reply.status_code == 400 and "evil.example" in reply.json()["error"]
+
+    @pytest.mark.parametrize(
+        ("host", "origin", "status"),
+        [
+            ("labels.example.com", "https://labels.example.com", 200),  # a proxy that passes the name on
+            ("127.0.0.1:8123", "https://labels.example.com", 200),  # one that asks under the name that it knows
+            ("labels.example.com:8123", "http://labels.example.com:8123", 200),  # no proxy, but a name that the machine does not know
+            ("127.0.0.1:8123", "http://labels.example.com", 403),
+            ("labels.example.com", "https://evil.example", 403),
+            ("evil.example", "https://evil.example", 400),
+        ],
+    )
+    def test_behind_a_name_of_its_own_the_page_takes_what_that_names_page_sends(self, serve, host, origin, status):
+        address = serve("0.0.0.0", token="t", urls=("https://labels.example.com",))
+        headers = {"host": host, "origin": origin, "authorization": "Bearer t"}
+        reply = httpx.post(f"http://127.0.0.1:{address.port}/api/next", json={"annotator": "anna"}, headers=headers)
+        assert reply.status_code == status, reply.text
+
+    @pytest.mark.parametrize(
+        "other", ["_xsrf=2|a", 'prefs={"theme":"dark"}', "a[b]=1", "x", "name=Müller", "b=a,b c", "u=foo@x:y/z", "=;="]
+    )
+    def test_cookies_of_other_programs_on_the_host_keep_nobody_out(self, serve, other):
+        address = serve("0.0.0.0", token="t")
+        mine = f"{cookie_name('t')}=t"
+        for cookies in (f"{other}; {mine}", f"{mine}; {other}"):
+            reply = httpx.get(f"http://127.0.0.1:{address.port}/api/study", headers={"cookie": cookies.encode("latin-1")})
+            assert reply.status_code == 200, cookies
 
     def test_the_link_with_the_token_lets_a_browser_in_and_nothing_else_does(self, serve):
         address = serve("0.0.0.0")
@@ -144,3 +196,21 @@ class TestConnections:
     def test_a_body_where_none_belongs(self, serve):
         head = b"GET /api/progress HTTP/1.1\r\nhost: 127.0.0.1\r\ntransfer-encoding: chunked\r\n\r\n"
         assert b"HTTP/1.1 400" in self.talk(serve(), head)
+
+
+def test_clicks_that_wait_for_a_model_keep_nobody_else_waiting(waiting_study, monkeypatch):
+    loaded, study = Event(), waiting_study("full")
+    monkeypatch.setattr(Assistant, "_answered", lambda _self, _request: {"waited": loaded.wait(60)})  # a model that takes its time to load
+    study.change(study.config.model_copy(update={"labelling": LabellingConfig(assist="sam2")}))
+    image_id, address = study.ask().image_ids[0], listen(port=0)
+    app = create_app(LabelQueue(study, LabellingStore(study.store)), hosts=address.hosts)
+    with Server(app, address), httpx.Client(base_url=address.link, timeout=60) as person, ThreadPoolExecutor(60) as clicks:
+        click = {"json": {"image_id": image_id, "point": [3, 3]}, "timeout": 60}
+        boxes = [clicks.submit(httpx.post, f"{address.link}api/box", **click) for _ in range(60)]
+        sleep(1)
+        draft = {"annotator": "anna", "image_id": image_id, "round": 1, "revision": 1, "document": {}}
+        assert person.get("healthz", timeout=20).status_code == person.put("api/drafts", json=draft, timeout=20).status_code == 200
+        assert not any(box.done() for box in boxes)
+        loaded.set()
+        assert [box.result().json() for box in boxes] == [{"box": {"waited": True}}] * 60
+    app.state.assistant.close()

@@ -14,7 +14,7 @@ from typing import Protocol
 from unicodedata import category
 
 from boxwise.boxes import Boxes
-from boxwise.data.addresses import Address, Images
+from boxwise.data.addresses import Address, Images, shown
 from boxwise.records import ImageRecord
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
@@ -38,16 +38,18 @@ class FindingKind(StrEnum):
     OTHER_SHAPE = "other shape"
     EXTRA_COLUMN = "extra column"
     UNUSED_FILE = "unused file"
+    UNREAD_PICTURE = "picture of a kind that is not read"
     NEAR_DUPLICATE = "near-duplicate across splits"
     SUSPECT_LABEL = "suspect label"
+    LITTLE_CONTRAST = "image of little contrast"
 
 
 @dataclass(frozen=True)
 class Finding:
     """One fault: the file, what was expected and found, and whether its image was taken out.
 
-    path: the file, or the address of an image; kept as a string. image_id: the image concerned, if one is. quarantined: the image is not in
-    the data set's `images`.
+    path: the file, or the address of an image; kept as a string. message: shown without passwords and what signs a link. image_id: the
+    image concerned, if one is. quarantined: the image is not in the data set's `images`.
     box: x1, y1, x2, y2 of the box concerned, in pixels of the image as it was read, if one is. picture: where the image lies, if known;
     twin: the image that it is compared with.
     """
@@ -62,7 +64,7 @@ class Finding:
     twin: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", printable(self.message))
+        object.__setattr__(self, "message", shown(printable(self.message)))
         object.__setattr__(self, "path", printable(str(self.path)))
         object.__setattr__(self, "image_id", None if self.image_id is None else printable(self.image_id))
 
@@ -154,6 +156,9 @@ class Format(Reader, Protocol):
         """What it keeps beside boxes and classes, of `scores`, `difficult`, `crowd`, `ids` and `incomplete`."""
         ...
 
-    def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> None:
-        """Write labels (and images, when asked) below `target`; files are complete or absent, never half written."""
+    def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> list[Path]:
+        """Write labels (and images, when asked) below `target`; files are complete or absent, never half written.
+
+        Returns the files of labels, and the lists beside them.
+        """
         ...

@@ -6,7 +6,7 @@ Keeps image, annotation and category ids, `iscrowd`, and scores where prediction
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,17 @@ import numpy as np
 
 from boxwise.boxes import Boxes
 from boxwise.data.addresses import Images
-from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
+from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
-from boxwise.data.formats.coco_parser import Parsed, Parser
+from boxwise.data.formats.coco_files import TO_CORRECT, WRITTEN, Places, coco_files, image_folder_of
+from boxwise.data.formats.coco_merging import classes_of, merged
+from boxwise.data.formats.coco_parser import Parser
 from boxwise.data.formats.layout import (
-    JSON,
-    STRICTNESS,
     ImageIndex,
     existing,
-    files_below,
-    image_folder,
-    is_file,
     place_images,
-    spelled_out,
-    split_named,
 )
-from boxwise.data.formats.listing import Listed, check_images, matched_by_name, not_read, unlisted
+from boxwise.data.formats.listing import check_images, matched_by_name, unlisted
 from boxwise.errors import BoxwiseError
 from boxwise.files import replacing
 from boxwise.records import ImageRecord, Split
@@ -63,94 +58,46 @@ class Coco:
         missing_is_empty: whether an image without an annotation has no objects (COCO's convention) or is unlabelled; in a file without a
         list of annotations every image is unlabelled either way.
         """
-        files, others = _json_files(existing(labels, "a COCO JSON file or a folder of them"))
-        index = ImageIndex(images or _image_folder(files[0].parent))
-        parsed = [Parser(path, index, missing_is_empty=missing_is_empty).parse() for path in files]
+        files, notes = coco_files(existing(labels, "a COCO JSON file or a folder of them"))
+        index = ImageIndex(images or image_folder_of(labels, files))
+        places = Places(index, files)
+        parsed = [Parser(path, index, places, missing_is_empty=missing_is_empty).parse() for path in files]
         findings = [finding for file in parsed for finding in file.findings]
         if not any(file.images for file in parsed):
             raise BoxwiseError(findings[0].message if findings else f"{labels}: expected a COCO file with images, found none in it.")
-        listed, repeats = _merged(parsed)
+        listed, readings, repeats = merged(parsed)
         checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
-        owner = {id(image): file for file in parsed for image in file.images}
-        readings = {i.image_id: r for i in listed if (r := owner[id(i)].readings.get(i.image_id)) is not None}
-        names, class_ids = _classes(parsed, classes)
+        names, class_ids, headings = classes_of(parsed, classes)
+        findings += repeats
         named = [finding.image_id for finding in findings]
         by_name = {name: image_id for file in parsed for name, image_id in file.by_name.items()}
-        notes = [
-            *not_read(others, files),
+        notes += [
+            *headings,
             *matched_by_name(by_name, labels),
             *unlisted(index, [*named, *(image.image_id for image in listed)], labels),
         ]
-        findings += [*repeats, *unlabelled(labels, checked.records, readings, expected="an annotation")]
+        findings += unlabelled(labels, checked.records, readings, expected="an annotation")
         return assemble(checked, readings, classes=names, findings=findings, class_ids=class_ids, notes=notes)
 
-    def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> None:
-        """As `Format.write`. A `target` ending in .json takes everything; else instances_<split>.json a split, images in images/."""
+    def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False, to_correct: bool = False) -> list[Path]:
+        """As `Format.write`. A `target` ending in .json takes everything; else instances_<split>.json a split, images in images/.
+
+        to_correct: the boxes are for a person to correct, so that the file does not count beside the one with the answers.
+        """
+        said = TO_CORRECT if to_correct else WRITTEN
         single = target.suffix.lower() == ".json"
-        if single:
-            _write_json(_content(dataset, dataset.images), target)
-        else:
-            for split, members in _by_split(dataset.images).items():
-                _write_json(_content(dataset, members), target / (f"instances_{split}.json" if split else "instances.json"))
+        parts: dict[Split | None, list[ImageRecord]] = {None: list(dataset.images)} if single else _by_split(dataset.images)
+        files = {target if single else target / file_of(split): members for split, members in parts.items()}
+        for path, members in files.items():
+            _write_json(_content(dataset, members, said), path)
         if copy_images:
             place_images(dataset, (target.parent if single else target) / "images")
+        return list(files)
 
 
-def _json_files(labels: Path) -> tuple[list[Path], list[Path]]:
-    """The file itself, or a folder's JSON files there, in annotations/ or in a folder a split; and those that are left aside."""
-    if is_file(labels):
-        return [labels], []
-    places = ("*.{}", "annotations/*.{}", "*/_annotations.coco.{}", "*/*.{}")
-    found = [sorted(labels.glob(place.format(JSON))) for place in places]
-    if not any(found):
-        raise BoxwiseError(f"{labels}: expected a COCO JSON file such as instances_train.json, found none.")
-    chosen = _chosen(next(paths for paths in found if paths))
-    return chosen, [path for path in files_below(labels, ".json") if path not in chosen]
-
-
-def _chosen(found: list[Path]) -> list[Path]:
-    """Those called instances*, else all, in the order train, val, test, rest; no trainval where its parts lie beside it."""
-    found = [path for path in found if path.name.startswith("instances")] or found
-    if any("trainval" in path.stem for path in found) and any(split_named(path.stem.replace("trainval", "")) for path in found):
-        found = [path for path in found if "trainval" not in path.stem]
-    return sorted(found, key=_file_order)
-
-
-def _file_order(path: Path) -> tuple[bool, int, str]:
-    split = split_named(path.stem) or split_named(spelled_out(path.parent).name)
-    return split is None, STRICTNESS[split], path.name
-
-
-def _image_folder(folder: Path) -> Path:
-    called = spelled_out(folder)
-    parent = called.parent if called.name == "annotations" or is_file(folder / "_annotations.coco.json") else folder
-    return image_folder((folder / "images", parent / "images", parent))
-
-
-def _merged(parsed: Sequence[Parsed]) -> tuple[list[Listed], list[Finding]]:
-    """The images of all files; one listed in several serves the strictest split, so that nothing of the test is trained on."""
-    best: dict[str, Listed] = {}
-    findings = []
-    for image in (image for file in parsed for image in file.images):
-        first = best.setdefault(image.image_id, image)
-        if first is not image:
-            best[image.image_id] = max(first, image, key=lambda one: STRICTNESS[one.split])
-            counts = best[image.image_id].source
-            message = f"{image.source}: expected {image.image_id} in one file, found it in {first.source} too; {counts} counts."
-            findings.append(Finding(FindingKind.DUPLICATE_ID, image.source or image.uri, message, image.image_id))
-    return list(best.values()), findings
-
-
-def _classes(parsed: Iterable[Parsed], given: tuple[str, ...] | None) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
-    """Class names in the order of the files, and their category ids if they are distinct integers."""
-    numbers: dict[str, Any] = {}
-    for file in parsed:
-        for number, name in file.categories.items():
-            numbers.setdefault(name, number)
-    names = given or tuple(numbers)
-    ids = tuple(numbers.get(name) for name in names)
-    whole = tuple(number for number in ids if isinstance(number, int))
-    return names, whole if len(set(whole)) == len(names) else None
+def file_of(split: Split | None) -> str:
+    """What the file of a split is called, or that of images of no split."""
+    return f"instances_{split}.json" if split else "instances.json"
 
 
 def _by_split(records: Sequence[ImageRecord]) -> dict[Split | None, list[ImageRecord]]:
@@ -160,11 +107,11 @@ def _by_split(records: Sequence[ImageRecord]) -> dict[Split | None, list[ImageRe
     return found or {None: []}
 
 
-def _content(dataset: Dataset, records: Sequence[ImageRecord]) -> dict[str, Any]:
+def _content(dataset: Dataset, records: Sequence[ImageRecord], said: str) -> dict[str, Any]:
     class_ids = dataset.class_ids or tuple(range(1, len(dataset.classes) + 1))
     image_ids = _numbered([record.source_id for record in records])
     return {
-        "info": {"description": "written by boxwise"},
+        "info": {"description": said},
         "licenses": [],
         "images": [_image_entry(r, number, dataset) for r, number in zip(records, image_ids, strict=True)],
         "annotations": _annotations(dataset, records, image_ids, class_ids),

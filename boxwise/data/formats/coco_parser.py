@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite, nan
 from pathlib import Path, PurePosixPath
@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 
 from boxwise.data.formats.base import Finding, FindingKind
-from boxwise.data.formats.layout import ImageIndex, bytes_of, spelled_out, split_named, strict_float, whole
+from boxwise.data.formats.coco_files import Places, split_of
+from boxwise.data.formats.layout import ImageIndex, bytes_of, strict_float, whole
 from boxwise.data.formats.listing import Listed
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_runs, runs_of_text
 from boxwise.errors import BoxwiseError, plural
 
 _LARGEST_ID = 2**63 - 1  # what databases and numpy take
+_DIGITS = 40  # of an id that is compared as a number
 
 
 @dataclass
@@ -34,17 +36,20 @@ class Parsed:
     categories: dict[Any, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     by_name: dict[str, str] = field(default_factory=dict)  # file_name → image id, where the names alone agree
+    above: dict[str, str] = field(default_factory=dict)  # class name → its supercategory
 
 
 class Parser:
     """Reads one file into a Parsed; every fault becomes a finding there."""
 
-    def __init__(self, path: Path, index: ImageIndex, *, missing_is_empty: bool) -> None:
+    def __init__(self, path: Path, index: ImageIndex, places: Places, *, missing_is_empty: bool) -> None:
         self.path = path
         self.index = index
+        self._places = places.of(path)
+        self._prefix = places.prefix(path)
         self.missing_is_empty = missing_is_empty
         self.result = Parsed()
-        self._split = split_named(path.stem) or split_named(spelled_out(path.parent).name)
+        self._split = split_of(path)
         self._folders = [f"{whole(folder).as_posix()}/" for folder in index.folders]
 
     def parse(self) -> Parsed:
@@ -56,7 +61,7 @@ class Parser:
         grouped = self._grouped(content.get("annotations") or [], entries)
         self.result.images = self._unambiguous(list(entries.values()))
         alone = {image.image_id for image in self.result.images}
-        by_convention = self.missing_is_empty and content.get("annotations") is not None
+        by_convention = self.missing_is_empty and content.get("annotations") is not None and not self._astray
         for source_id, image in entries.items():
             known = self._stated.get(source_id)
             if image.image_id in alone and (grouped[source_id] or known or (known is None and by_convention)):
@@ -88,18 +93,22 @@ class Parser:
 
     def _categories(self, entries: list[Any]) -> None:
         for row, entry in enumerate(entries):
-            number, name = _member(entry, "id"), _member(entry, "name")
-            if not _is_id(number) or not isinstance(name, str):
+            number, name, above = _id(_member(entry, "id")), _member(entry, "name"), _member(entry, "supercategory")
+            if number is None or not isinstance(name, str):
                 self._fault(f"categories[{row}] is {_shown(entry)}. Expected an id and a name.")
             elif self.result.categories.setdefault(number, name) != name:
                 first = self.result.categories[number]
                 self._fault(
                     f"categories[{row}] {name!r} has id {number} of {first!r}. Expected ids of their own.", FindingKind.DUPLICATE_ID
                 )
+            elif isinstance(above, str):
+                self.result.above[name] = above
+        self._category = _by_value(self.result.categories)
 
     def _images(self, entries: list[Any]) -> dict[Any, Listed]:
         """Source id → image; an id given to two files takes both out."""
         self._stated: dict[Any, bool] = {}  # source id → whether the entry says that the image is labelled
+        self._ids = {_value(_id(_member(entry, "id"))) for entry in entries}
         self._partly: set[Any] = set()  # source ids of entries that say that objects are missing
         self._sizeless: list[str] = []  # what images with a size that is none say of it
         names = (str(name).replace("\\", "/").removeprefix("./") for entry in entries if (name := _member(entry, "file_name")))
@@ -123,23 +132,33 @@ class Parser:
         return {source_id: image for source_id, image in found.items() if source_id not in twice}
 
     def _image(self, entry: Any, row: int) -> Listed | None:
-        number, file_name = _member(entry, "id"), _member(entry, "file_name")
-        if not _is_id(number) or not isinstance(file_name, str) or not file_name:
+        number, file_name = _id(_member(entry, "id")), _member(entry, "file_name")
+        if number is None or not isinstance(file_name, str) or not file_name:
             self._fault(f"images[{row}] is {_shown(entry)}. Expected an id and a file_name.")
             return None
         name = self._below_folder(file_name.replace("\\", "/").removeprefix("./"))
         outside = PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or bool(Path(name).drive) or "\0" in name
-        image_id = (None if outside else self.index.ending_in(name, self._split)) or self._by_name(file_name)
+        image_id = (None if outside else self._ending_in(name)) or self._in_full(file_name) or self._by_name(file_name)
         if image_id is None and outside:
             message = f"images[{row}] has file_name {file_name!r}. Expected a path inside {self.index}."
             self._fault(message, image_id=name, out=True)
             return None
         stated = self._size(entry, row)
-        return Listed(image_id or name, self.index.path(image_id or name), self._split, number, stated, self.path)
+        image_id = image_id or f"{self._prefix}{name.removeprefix(self._prefix)}"
+        return Listed(image_id, self.index.path(image_id), self._split, number, stated, self.path)
+
+    def _ending_in(self, name: str) -> str | None:
+        return next((found for place in self._places if (found := place.ending_in(name, self._split))), None)
+
+    def _in_full(self, file_name: str) -> str | None:
+        """The image of another file's or split's folder, where the name says that folder, too."""
+        name = file_name.replace("\\", "/")
+        found = self.index.by_name(name) if "/" in name else None
+        return found if found is not None and "/" in found and f"/{name}".endswith(f"/{found}") else None
 
     def _by_name(self, file_name: str) -> str | None:
         """The image that the name alone says, unless another entry names it by its path."""
-        found = self.index.by_name(file_name)
+        found = next((found for place in self._places if (found := place.by_name(file_name))), None)
         if found is None or found in self._exact:
             return None
         self.result.by_name[file_name] = found
@@ -175,15 +194,20 @@ class Parser:
     def _grouped(self, entries: list[Any], images: Mapping[Any, Listed]) -> dict[Any, list[dict[str, Any]]]:
         grouped: dict[Any, list[dict[str, Any]]] = {source_id: [] for source_id in images}
         seen: set[Any] = set()
+        meant = _by_value(images)
+        self._astray = False  # whether an annotation speaks of an image that no entry lists, so that any may be without its own
         for row, entry in enumerate(entries):
-            owner, number = _member(entry, "image_id"), _member(entry, "id")
-            if not _is_id(owner) or owner not in grouped:
+            said, number = _id(_member(entry, "image_id")), _id(_member(entry, "id"))
+            owner = said if said in grouped else meant.get(_value(said))
+            if owner is None:
+                owner = _member(entry, "image_id")
+                self._astray |= said is None or _value(said) not in self._ids
                 self._fault(f"annotations[{row}] speaks of image {_shown(owner)}. Expected the id of an image that is listed once.")
                 continue
-            if _is_id(number) and number in seen:
+            if number is not None and number in seen:
                 message = f"annotations[{row}] has id {number} of an earlier one. Expected ids of their own."
                 self._fault(message, FindingKind.DUPLICATE_ID, images[owner].image_id)
-            seen |= {number} if _is_id(number) else set()
+            seen |= set() if number is None else {number}
             grouped[owner].append(entry)
         return grouped
 
@@ -191,7 +215,7 @@ class Parser:
         shaped = [_corners(entry) for entry in entries]
         xyxy = np.array([corners for corners, _ in shaped], np.float64).reshape(-1, 4)
         columns: dict[str, list[Any]] = {
-            "ids": [number if _is_id(number := entry.get("id")) else None for entry in entries],
+            "ids": [_id(entry.get("id")) for entry in entries],
             "crowd": [_is_set(entry.get("iscrowd")) for entry in entries],
         }
         if any("difficult" in entry for entry in entries):
@@ -202,16 +226,37 @@ class Parser:
         return Reading(self.path, [self._class_name(entry) for entry in entries], xyxy, columns, f"{image_id} ", shapes=shapes)
 
     def _class_name(self, entry: dict[str, Any]) -> str:
-        number = entry.get("category_id")
-        return self.result.categories.get(number, f"category {number}") if _is_id(number) else f"category {_shown(number)}"
+        said, categories = _id(entry.get("category_id")), self.result.categories
+        number = said if said in categories else self._category.get(_value(said))
+        if number is None:
+            return f"category {_shown(entry.get('category_id')) if said is None else said}"
+        return categories[number]
 
 
 def _member(entry: Any, key: str) -> Any:
     return entry.get(key) if isinstance(entry, dict) else None
 
 
-def _is_id(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_ID)
+def _id(value: Any) -> int | str | None:
+    """The id that `value` is, 1.0 being 1 as tables write it; None where it is none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    whole_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_ID
+    return value if whole_number or isinstance(value, str) else None
+
+
+def _value(number: int | str | None) -> int | str | None:
+    """What an id says as a number, if it says one: "1" and 1 are the same."""
+    return int(number) if isinstance(number, str) and number.isdecimal() and number.isascii() and len(number) < _DIGITS else number
+
+
+def _by_value(ids: Iterable[Any]) -> dict[Any, Any]:
+    """Value → the only id of that value."""
+    found: dict[Any, Any] = {}
+    twice: set[Any] = set()
+    for number in ids:
+        twice |= {_value(number)} if found.setdefault(_value(number), number) != number else set()
+    return {value: number for value, number in found.items() if value not in twice}
 
 
 def _shown(value: Any) -> str:

@@ -92,7 +92,7 @@ class Cvat:
         findings += [*repeats, *unlabelled(path, checked.records, known, expected="a shape or a tag")]
         return assemble(checked, known, classes=classes or _class_names(root, known.values()), findings=findings, notes=notes)
 
-    def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> None:
+    def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> list[Path]:
         """As `Format.write`. A `target` ending in .xml is the file; else it is target/annotations.xml. Images go to images/ beside it."""
         path = target if target.suffix.lower() == ".xml" else target / FILE
         check_names(dataset)
@@ -101,6 +101,7 @@ class Cvat:
         write_texts({path: '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode") + "\n"})
         if copy_images:
             place_images(dataset, path.parent / "images")
+        return [path]
 
 
 def is_cvat(path: Path) -> bool:

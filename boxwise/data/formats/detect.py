@@ -13,6 +13,7 @@ from pathlib import Path
 
 from boxwise.data.addresses import IMAGE_SUFFIXES
 from boxwise.data.formats.base import Finding, FindingKind
+from boxwise.data.formats.coco_files import is_draft
 from boxwise.data.formats.cvat import is_cvat
 from boxwise.data.formats.layout import existing, is_file, is_folder, split_named
 from boxwise.data.formats.xml import root_tag
@@ -47,7 +48,8 @@ def detect_format(path: Path) -> str | None:
     folders = list(_folders(existing(path, "a data set")))
     rules = (_by_annotations, _by_xml, _by_yolo_layout, _by_json, _by_csv, _by_text)
     near = [folder for folder in folders if folder.depth < _DEPTH]
-    return next((name for shown in (near, folders) for rule in rules if (name := rule(shown)) is not None), None)
+    passes = ((near, rules), (folders, rules), (folders, (_by_any_xml, _by_any_json)))
+    return next((name for shown, of_these in passes for rule in of_these if (name := rule(shown)) is not None), None)
 
 
 def unwrapped(path: Path) -> Path:
@@ -123,9 +125,14 @@ def _by_annotations(folders: list[_Folder]) -> str | None:
 def _by_xml(folders: list[_Folder]) -> str | None:
     for folder in folders:
         tags = [root_tag(folder.path / name) for name in folder.files if name.lower().endswith(".xml")][:_TRIED]
-        if tags and (folder.depth == 0 or {"annotation", "annotations"} & set(tags)):
+        if {"annotation", "annotations"} & set(tags):
             return "cvat" if "annotations" in tags else "voc"
     return None
+
+
+def _by_any_xml(folders: list[_Folder]) -> str | None:
+    """VOC, whose reader says what is wrong with a file, where XML lies in the root and nothing else is known."""
+    return "voc" if folders[0].first(".xml") else None
 
 
 def _by_yolo_layout(folders: list[_Folder]) -> str | None:
@@ -139,10 +146,16 @@ def _by_yolo_layout(folders: list[_Folder]) -> str | None:
 def _by_json(folders: list[_Folder]) -> str | None:
     for folder in folders:
         paths = [folder.path / name for name in folder.files if name.lower().endswith(".json")]
-        known = next((name for path in paths[:_TRIED] if (name := _json_format(path))), None)
-        if known or (paths and (folder.depth == 0 or folder.path.name == "annotations")):
-            return known or "coco"
+        known = next((name for path in sorted(paths[:_TRIED], key=is_draft) if (name := _json_format(path))), None)
+        if known:
+            return known
     return None
+
+
+def _by_any_json(folders: list[_Folder]) -> str | None:
+    """COCO, whose reader says what is wrong with a file, where JSON lies and nothing else is known."""
+    places = [folder for folder in folders if folder.depth == 0 or folder.path.name == "annotations"]
+    return "coco" if any(folder.first(".json") for folder in places) else None
 
 
 def _json_format(path: Path) -> str | None:

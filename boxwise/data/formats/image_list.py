@@ -8,12 +8,13 @@ from __future__ import annotations
 import csv
 import os
 import posixpath
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from boxwise.data import image_store
-from boxwise.data.addresses import IMAGE_SUFFIXES, Address, is_local, scheme_of
+from boxwise.data.addresses import IMAGE_SUFFIXES, Address, is_local, scheme_of, shown
 from boxwise.data.formats.base import Dataset, Finding, FindingKind, printable
 from boxwise.data.formats.layout import is_file, name_fault
 from boxwise.errors import BoxwiseError, plural
@@ -32,15 +33,17 @@ def is_image_list(path: Address) -> bool:
 def read_image_list(path: Path) -> Dataset:
     """The images that the file lists: addresses of this machine, from the file's folder where they are relative, or others such as s3://.
 
-    An id is the list's own column `image_id`, else a relative address as it is written, else the address below the folder that all share.
-    What is listed twice counts once, with a note; a name that cannot be used, or an id that two images have, is a finding. Raises
-    BoxwiseError for a file that lists nothing, or a kind of address that cannot be read here.
+    An id is the list's own column `image_id`, else a relative address as it is written, else the address below the folder that all share;
+    of a link of the web its path alone, without what signs it.
+    What is listed twice, however it is written, counts once, with a note. A name that cannot be used, an id of two images, an image of
+    two ids are findings. Raises BoxwiseError for a file that lists nothing, or a kind of address that cannot be read here.
     """
     folder = str(path.parent.absolute())
-    root = _common_folder(_address(said, folder) for said, _ in _entries(path))
+    root = _common_folder(_path(_address(said, folder)) for said, _ in _entries(path))
     if root is None:
         raise BoxwiseError(f"{path}: expected a list of images, found none. Give one address a line, or a column named path.")
     records: dict[str, ImageRecord] = {}
+    called: dict[str, str] = {}  # address → image id
     findings: list[Finding] = []
     repeated, schemes = 0, set[str | None]({None})
     for said, given in _entries(path):  # read twice, rather than held in memory
@@ -48,17 +51,23 @@ def read_image_list(path: Path) -> Dataset:
         if (scheme := scheme_of(address)) not in schemes:
             image_store.check(address)
             schemes.add(scheme)
-        image_id = given or _id_of(address, said, root)
+        before = called.get(address)
+        image_id = given or before or _id_of(address, said, root)
         there = records.get(image_id)
-        if there is None and not (fault := _fault(address, image_id)):
-            records[image_id] = ImageRecord(image_id, address, 0, 0)
-        elif there is None:
-            findings.append(Finding(FindingKind.BAD_NAME, path, f"{path}: lists {printable(said)}. {fault}", image_id, quarantined=True))
-        elif there.uri == address:
+        if before == image_id:
             repeated += 1
-        else:
-            message = f"{path}: expected one image called {image_id}, found {there.uri} and {address}. The first is taken."
+        elif before is not None:
+            message = f"{path}: expected one name for {shown(address)}, found {before} and {image_id}. The first is taken."
+            findings.append(Finding(FindingKind.DUPLICATE_ID, path, message, image_id, quarantined=True))
+        elif there is not None:
+            message = f"{path}: expected one image called {image_id}, found {shown(there.uri)} and {shown(address)}. The first is taken."
             findings.append(Finding(FindingKind.DUPLICATE_ID, path, message, image_id))
+        elif fault := _fault(address, image_id):
+            message = f"{path}: lists {shown(printable(said))}. {fault}"
+            findings.append(Finding(FindingKind.BAD_NAME, path, message, image_id, quarantined=True))
+        else:
+            records[image_id] = ImageRecord(image_id, address, 0, 0)
+            called[address] = image_id
     notes = [
         f"{plural(len(records), 'image', 'is')} listed; none was opened. Each is checked, and its size read, when it is asked about first."
     ]
@@ -128,6 +137,11 @@ def _address(said: str, folder: str) -> str:
     return said if not is_local(said) else os.path.normpath(os.path.join(folder, said))  # noqa: PTH118 - a Path each takes a minute a million
 
 
+def _path(address: str) -> str:
+    """The address without what signs a link of the web or chooses a part of it."""
+    return re.split(r"[?#]", address, maxsplit=1)[0] if scheme_of(address) in ("http", "https") else address
+
+
 def _common_folder(addresses: Iterable[str]) -> str | None:
     """With a slash at its end; the first and the last of all in order show it. None without any."""
     rest = iter(addresses)
@@ -145,11 +159,11 @@ def _id_of(address: str, said: str, root: str) -> str:
         plain = posixpath.normpath(said.replace("\\", "/"))
         if not plain.startswith("../"):
             return plain
-    return address[len(root) :].replace("\\", "/")
+    return _path(address)[len(root) :].replace("\\", "/")
 
 
 def _fault(address: str, image_id: str) -> str:
     """Why this can be no image of a study, by its name alone; or ''."""
-    if os.path.splitext(address)[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122
+    if os.path.splitext(_path(address))[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122
         return f"Expected an image, whose name ends in one of {', '.join(sorted(IMAGE_SUFFIXES))}."
     return name_fault(image_id)

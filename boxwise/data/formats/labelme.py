@@ -15,7 +15,7 @@ import numpy as np
 from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
-from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, image_folder
+from boxwise.data.formats.layout import ImageIndex, at_odds, bytes_of, existing, files_below, image_folder
 from boxwise.data.formats.listing import Listed, check_images, torn
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_ellipse, around_points
@@ -84,7 +84,8 @@ def _parse(path: Path, root: Path, index: ImageIndex) -> _File:
         fault = Finding(FindingKind.BAD_LABEL_FILE, path, message, image_id, quarantined=True)
         return _File(Listed(image_id, index.path(image_id)), None, (fault,))
     name = PurePosixPath(str(content.get("imagePath", "")).replace("\\", "/")).name
-    image_id = index.with_stem(stem, name) or (index.ending_in(name) if name else None) or f"{stem}.jpg"
+    named = index.ending_in(name) if name else None
+    image_id = index.with_stem(stem, name) or (named if named and not at_odds(stem, named) else None) or f"{stem}.jpg"
     listed = Listed(image_id, index.path(image_id), size=_size(content), source=path)
     odd = Counter(str(shape.get("shape_type")) for shape in shapes if _kind(shape) not in _AREAS and _kind(shape) not in _NO_EXTENT)
     faults = tuple(

@@ -19,6 +19,7 @@ import numpy as np
 from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
+from boxwise.data.formats.coco_files import is_draft
 from boxwise.data.formats.layout import JSON, ImageIndex, bytes_of, existing, image_folder, is_file
 from boxwise.data.formats.listing import Listed, check_images, not_read, unlisted
 from boxwise.data.formats.reading import Reading
@@ -75,7 +76,7 @@ def _json_files(labels: Path) -> list[Path]:
     found = [labels] if is_file(labels) else [path for path in sorted(labels.glob(f"*.{JSON}")) if is_file(path)]
     if not found:
         raise BoxwiseError(f"{labels}: expected Label Studio's export as JSON, found no such file.")
-    return found
+    return sorted(found, key=is_draft)
 
 
 def _tasks(path: Path, index: ImageIndex) -> tuple[dict[str, _Task], list[Finding]]:
@@ -93,7 +94,7 @@ def _tasks(path: Path, index: ImageIndex) -> tuple[dict[str, _Task], list[Findin
         if name is None:
             findings.append(Finding(FindingKind.BAD_LABEL_FILE, path, f"{path}: task {row} has no image. Expected one in its data."))
             continue
-        image_id = index.by_name(name) or name.rpartition("/")[2]  # what comes first is the server's
+        image_id = index.by_name(f"/{name}") or name.rpartition("/")[2]  # what comes first is the server's
         results = _results(task)
         listed = Listed(image_id, index.path(image_id), source=path, size=_stated_size(results))
         before = tasks[image_id].reading if image_id in tasks else None

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from unicodedata import normalize
 
 from boxwise.data import image_store
 from boxwise.data.addresses import IMAGE_SUFFIXES, Address, Images, address_in, is_local
@@ -36,6 +37,8 @@ _WRITERS = 16
 _DEEPEST = 32  # parts of a foreign path that are compared
 _FOREIGN = re.compile(r"[a-z][a-z0-9+]+:/(?=[^/])")  # what a Path makes of s3://bucket; longer than a drive of Windows
 _HASHED = re.compile(r"^[0-9a-f]{8}-(?=.)")
+# Folders whose names say nothing of what is in them.
+_STRUCTURE = re.compile(r"(images?|labels?|annotations?|jpegimages|data|(image|label)_2|obj_.*data)", re.IGNORECASE)
 STRICTNESS: dict[Split | None, int] = {None: -1, Split.TRAIN: 0, Split.VAL: 1, Split.TEST: 2}
 
 
@@ -50,6 +53,23 @@ def stem_of(image_id: str) -> str:
     return str(PurePosixPath(image_id).with_suffix(""))
 
 
+def folders_said(path: str) -> frozenset[str]:
+    """What the folders of a path say of its file: their names, splits by whatever word, without those that every data set has."""
+    named = PurePosixPath(path.replace("\\", "/")).parts[:-1]
+    return frozenset(split_named(name) or folded(name) for name in named if name != ".." and not _STRUCTURE.fullmatch(name))
+
+
+def at_odds(one: str, other: str) -> bool:
+    """Whether the folders of two paths say different things, as in train/1.txt and val/1.jpg: neither can be meant by the other."""
+    first, second = folders_said(one), folders_said(other)
+    return not (first <= second or second <= first)
+
+
+def folded(name: str) -> str:
+    """The name without what systems and programs change on the way: case, and whether an accent is a character of its own."""
+    return normalize("NFC", normalize("NFC", name).casefold())
+
+
 def first_folder(candidates: Iterable[Path]) -> Path:
     """The first candidate that is a folder; the last one when none is."""
     folders = list(candidates)
@@ -59,10 +79,11 @@ def first_folder(candidates: Iterable[Path]) -> Path:
 def image_folder(candidates: Iterable[Path]) -> Path:
     """The first candidate that is a folder with an image in or below it; without one the first folder."""
     folders = list(candidates)
-    return next((folder for folder in folders if _has_images(folder)), first_folder(folders))
+    return next((folder for folder in folders if has_images(folder)), first_folder(folders))
 
 
-def _has_images(folder: Path) -> bool:
+def has_images(folder: Path) -> bool:
+    """Whether an image lies in or below the folder."""
     return any(path.suffix.lower() in IMAGE_SUFFIXES for path in walk(folder))
 
 
@@ -171,13 +192,13 @@ def unhashed(name: str) -> str | None:
 
 
 def shared_stems(image_ids: Iterable[str]) -> set[str]:
-    """Stems that several images have, such as 'a' of a.jpg and a.png: their label files need the suffix in the name."""
-    seen: set[str] = set()
-    shared: set[str] = set()
-    for image_id in image_ids:
-        stem = stem_of(image_id)
-        (shared if stem in seen else seen).add(stem)
-    return shared
+    """Stems that several images have, such as 'a' of a.jpg and a.png: their label files need the suffix in the name.
+
+    So does that of a.jpg.png beside a.jpg, since a.jpg.txt could be either's.
+    """
+    ids = set(image_ids)
+    times = Counter(map(stem_of, ids))
+    return {stem for stem, count in times.items() if count > 1 or stem in ids}
 
 
 def write_texts(texts: Mapping[Path, str]) -> None:
@@ -225,9 +246,10 @@ class ImageIndex:
     paths: image id → address. folders: that one folder, or none, to compare paths with; nothing of a remote store is opened by it.
     """
 
-    def __init__(self, images: Images) -> None:
-        self._address: Address | None = None
-        self.folders: tuple[Path, ...] = ()
+    def __init__(self, images: Images, folder: Path | None = None) -> None:
+        """folder: the one below which the ids of images with their addresses are paths, where there is one."""
+        self._address: Address | None = folder
+        self.folders: tuple[Path, ...] = () if folder is None else (folder,)
         if isinstance(images, Mapping):
             self.paths = dict(images)
         else:
@@ -236,6 +258,7 @@ class ImageIndex:
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         self._by_last_stem: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
+        self._by_folded: dict[str, list[str]] | None = None  # made when first asked for
         for image_id in self.paths:
             self._by_stem[stem_of(image_id)].append(image_id)
             self._by_last_stem[PurePosixPath(image_id).stem].append(image_id)
@@ -253,6 +276,16 @@ class ImageIndex:
         found = self._by_stem.get(stem, [])
         return found[0] if len(found) == 1 else next((i for i in found if PurePosixPath(i).name == file_name), None)
 
+    def respelled(self, name: str) -> str | None:
+        """The only image whose id is `name`, with or without a suffix, but for case and the way accents are written."""
+        if self._by_folded is None:
+            self._by_folded = defaultdict(list)
+            for image_id in self.paths:
+                for called in {folded(image_id), folded(stem_of(image_id))}:
+                    self._by_folded[called].append(image_id)
+        found = self._by_folded.get(folded(name), [])
+        return found[0] if len(found) == 1 else None
+
     def below_with_stem(self, stem: str) -> str | None:
         """The only image of that stem, whatever folder it lies in."""
         found = self._by_last_stem.get(stem, [])
@@ -268,10 +301,15 @@ class ImageIndex:
         return found if found or plain is None else self.ending_in(plain, split)
 
     def by_name(self, address: str) -> str | None:
-        """The image whose path ends as `address` does, a path or URL elsewhere: by as many parts as agree, at last by its name alone."""
+        """The image whose path ends as `address` does, a path or URL elsewhere: by as many parts as agree, at last by its name alone.
+
+        Where none does, letters in another case will do. A path within a data set, such as cam1/1.jpg, is that of no image elsewhere.
+        """
+        elsewhere = not is_local(address) or leads_out(address)
         parts = [part for part in address.replace("\\", "/").split("/") if part not in ("", ".", "..")][-_DEEPEST:]
-        tails = ("/".join(parts[count:]) for count in range(len(parts)))
-        return next((found for tail in tails if (found := self.ending_in(tail))), None)
+        tails = ["/".join(parts[count:]) for count in range(len(parts))]
+        found = next((found for look in (self.ending_in, self.respelled) for tail in tails if (found := look(tail))), None)
+        return None if found is not None and not elsewhere and at_odds(address, found) else found
 
     def _exact(self, name: str) -> str | None:
         if name in self.paths:

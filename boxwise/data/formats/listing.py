@@ -6,17 +6,19 @@ Returns their records, and a finding for each that cannot be used. Knows nothing
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from boxwise.data import image_store
-from boxwise.data.addresses import Address, is_local, name_of, parent
+from boxwise.data.addresses import IMAGE_SUFFIXES, UNREAD_SUFFIXES, Address, is_local, name_of, parent
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Finding, FindingKind, Progress, printable
 from boxwise.data.formats.layout import ImageIndex, is_file, leads_out, name_fault
 from boxwise.data.images import digest, image_size, orientation, verify_image
 from boxwise.errors import ImageError, MissingImageError, plural
+from boxwise.files import walk
 from boxwise.records import ImageRecord, Split
 
 _WAITING = 32  # threads where images come over a network: the store says how many it downloads side by side
@@ -101,7 +103,8 @@ def torn(path: Path, image_id: str, first: Path) -> Finding:
 def not_read(candidates: Iterable[Path], read: Sequence[Path]) -> list[str]:
     """A note on the files that might hold labels, too, and were not read, if there are any."""
     left = sorted(set(candidates) - set(read))
-    return [f"{len(left)} more files beside {read[0].name} are not read (first: {left[0]})."] if left else []
+    verb = "is" if len(left) == 1 else "are"
+    return [f"{plural(len(left), 'more file')} beside {read[0].name} {verb} not read (first: {left[0]})."] if left else []
 
 
 def matched_by_name(pairs: Mapping[str, str], source: Path) -> list[str]:
@@ -110,6 +113,16 @@ def matched_by_name(pairs: Mapping[str, str], source: Path) -> list[str]:
         return []
     said, image_id = next(iter(pairs.items()))
     return [f"{source}: {plural(len(pairs), 'image', 'is')} found by file name (first: {said!r} is {image_id})."]
+
+
+def pictures_not_read(folder: Path) -> list[Finding]:
+    """One finding that counts the pictures below a folder of this machine whose kind cannot be read, if there are any; by names alone."""
+    found = sorted(path for path in walk(folder) if path.name.lower().endswith(tuple(UNREAD_SUFFIXES)))
+    if not found:
+        return []
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in Counter(path.suffix.lower() for path in found).most_common())
+    message = f"{folder}: expected pictures in {', '.join(sorted(IMAGE_SUFFIXES))}, found {kinds} too (first: {found[0]}). "
+    return [Finding(FindingKind.UNREAD_PICTURE, folder, f"{message}They are left out; convert them to JPEG or PNG.")]
 
 
 def unlisted(index: ImageIndex, listed: Iterable[str | None], source: Path) -> list[str]:

@@ -7,7 +7,7 @@ they are, as continuous pixels from 0, unless the caller says that they count fr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import degrees
 from pathlib import Path, PurePosixPath
@@ -22,10 +22,12 @@ from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import (
     STRICTNESS,
     ImageIndex,
+    at_odds,
     check_names,
     existing,
     files_below,
     first_folder,
+    folders_said,
     image_folder,
     is_file,
     listed_names,
@@ -37,7 +39,7 @@ from boxwise.data.formats.layout import (
     text_of,
     write_texts,
 )
-from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.listing import Listed, check_images, matched_by_name
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_rotated
 from boxwise.data.formats.xml import number, root_of, size
@@ -75,7 +77,8 @@ class Voc:
         files = [_parse(path, coordinates.voc_origin) for path in files_below(folders.annotations, ".xml")]
         if not files and not index.paths:
             raise BoxwiseError(f"{labels}: expected Annotations/*.xml and JPEGImages, found neither labels nor images.")
-        named, findings = _match(files, index, folders.annotations)
+        called, by_name = _image_ids(files, index, folders.annotations)
+        named, findings = _match(files, called)
         splits, split_findings = _splits(folders.sets, index, {stem_of(image_id): image_id for image_id in named})
         findings += split_findings
         splits = splits or index.folder_splits()
@@ -88,9 +91,9 @@ class Voc:
             or listed_names(folders.root / "classes.txt")
             or tuple(sorted({name for r in readings.values() for name in r.names} - {""}))
         )
-        return assemble(checked, readings, classes=names, findings=findings)
+        return assemble(checked, readings, classes=names, findings=findings, notes=matched_by_name(by_name, folders.annotations))
 
-    def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> None:
+    def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> list[Path]:
         """As `Format.write`. An unlabelled image gets no XML; images go to JPEGImages/image_id."""
         check_names(dataset)
         stems = _xml_stems(dataset.images)
@@ -103,7 +106,9 @@ class Voc:
         if copy_images:
             place_images(dataset, target / "JPEGImages")
         members = {split: [stems[record.image_id] for record in dataset.images if record.split == split] for split in Split}
-        write_texts({target / "ImageSets" / "Main" / f"{split}.txt": _lines(stems) for split, stems in members.items() if stems})
+        lists = {target / "ImageSets" / "Main" / f"{split}.txt": _lines(stems) for split, stems in members.items() if stems}
+        write_texts(lists)
+        return [*texts, *lists]
 
 
 @dataclass(frozen=True)
@@ -190,12 +195,12 @@ def _flag(element: Element, tag: str) -> bool:
     return (element.findtext(tag) or "").strip().lower() in ("1", "true")
 
 
-def _match(files: Iterable[_File], index: ImageIndex, annotations: Path) -> tuple[dict[str, _File], list[Finding]]:
+def _match(files: Iterable[_File], called: Mapping[Path, str]) -> tuple[dict[str, _File], list[Finding]]:
     """The image id that each XML speaks of; an XML that cannot be read, or speaks of a taken image, quarantines that image."""
     named: dict[str, _File] = {}
     findings = []
     for file in files:
-        image_id = _image_id(file, index, annotations)
+        image_id = called[file.path]
         if file.fault is not None:
             findings.append(Finding(FindingKind.BAD_LABEL_FILE, file.path, file.fault, image_id, quarantined=True))
         elif image_id in named:
@@ -206,13 +211,34 @@ def _match(files: Iterable[_File], index: ImageIndex, annotations: Path) -> tupl
     return named, findings
 
 
-def _image_id(file: _File, index: ImageIndex, annotations: Path) -> str:
-    """By the XML's own stem, which data sets keep right, then by the `filename` it states, which they often do not."""
-    stem = PurePosixPath(file.path.relative_to(annotations).with_suffix("").as_posix())
-    stated = file.file_name or f"{stem.name}.jpg"
+def _image_ids(files: Sequence[_File], index: ImageIndex, annotations: Path) -> tuple[dict[Path, str], dict[str, str]]:
+    """The image of each XML, or what it would be called; and XML → image id, where their names alone agree.
+
+    By the XML's own path, which data sets keep right, then by the `filename` it states, which they often do not; at last by its name alone,
+    or in other letters, if that image has no XML yet. Never an image whose folder says another thing, such as another split.
+    """
+    stems = {file.path: PurePosixPath(file.path.relative_to(annotations).with_suffix("").as_posix()) for file in files}
+    stated = {file.path: file.file_name or f"{stems[file.path].name}.jpg" for file in files}
+    found = {path: own for path, stem in stems.items() if (own := _own_image(stem, stated[path], index)) is not None}
+    by_name: dict[str, str] = {}
+    for path, stem in ((path, stem) for path, stem in stems.items() if path not in found):
+        named = index.ending_in(stated[path], split_named(stem.parts[0]))
+        if named is not None and not at_odds(str(stem), named):
+            found[path] = named
+            by_name |= {str(stem): named} if folders_said(str(stem)) != folders_said(named) else {}
+    taken = set(found.values())
+    for path, stem in ((path, stem) for path, stem in stems.items() if path not in found):
+        alike = index.with_stem(stem.name) or index.respelled(str(stem))
+        if alike is not None and alike not in taken and not at_odds(str(stem), alike):
+            found[path] = by_name[str(stem)] = alike
+    return {path: found.get(path) or str(stem.parent / stated[path]) for path, stem in stems.items()}, by_name
+
+
+def _own_image(stem: PurePosixPath, stated: str, index: ImageIndex) -> str | None:
+    """The image at the XML's own path; of several of that stem the one that the XML states."""
     beside = str(stem.parent / stated)
-    found = index.with_stem(str(stem), file.file_name) or (beside if beside in index.paths else None)
-    return found or index.ending_in(stated, split_named(stem.parts[0])) or index.with_stem(stem.name) or beside
+    own = beside if beside in index.paths and str(stem) in (beside, stem_of(beside)) else index.with_stem(str(stem), stated)
+    return own or (beside if beside in index.paths else None)
 
 
 def _splits(folder: Path, index: ImageIndex, labelled: Mapping[str, str]) -> tuple[dict[str, Split], list[Finding]]:
@@ -245,7 +271,7 @@ def _set_files(folder: Path) -> list[tuple[Path, Split]]:
 def _listed_id(entry: str, index: ImageIndex) -> str | None:
     """The image that a line of a set file names: with or without suffix, alone or followed by VOC's -1/0/1 column."""
     for name in (entry, entry.split(" ")[0]):
-        image_id = name if name in index.paths else index.with_stem(name) or index.below_with_stem(name)
+        image_id = name if name in index.paths else index.with_stem(name) or index.below_with_stem(name) or index.respelled(name)
         if image_id is not None:
             return image_id
     return None

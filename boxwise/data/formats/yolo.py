@@ -16,11 +16,12 @@ from boxwise.boxes import Boxes
 from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
-from boxwise.data.formats.layout import check_names, existing, place_images, shared_stems, write_texts
-from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.layout import check_names, existing, place_images, shared_stems, stem_of, write_texts
+from boxwise.data.formats.listing import Listed, check_images, matched_by_name
 from boxwise.data.formats.reading import empty_by_convention
-from boxwise.data.formats.yolo_layouts import locate, owners, read_sheet, splits_of, swapped
+from boxwise.data.formats.yolo_layouts import locate, read_sheet, splits_of, swapped
 from boxwise.data.formats.yolo_lines import Parsed, column_findings, holds_scores, maybe_poses, numbered_names, parse
+from boxwise.data.formats.yolo_owners import owners
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Split
 
@@ -50,7 +51,8 @@ class Yolo:
         """As `Reader.read`. Without any label file at all every image is unlabelled, also with `missing_is_empty`."""
         sheet, findings = read_sheet(existing(labels, "a YOLO data.yaml or folder"))
         index, folders = locate(sheet, images)
-        files = owners(sheet, index, folders, findings)
+        owned = owners(sheet, index, folders, findings)
+        files = owned.files
         if not index.paths and not files:
             raise BoxwiseError(findings[0].message if findings else f"{labels}: expected images/ and labels/, found no images.")
         splits = splits_of(sheet, index, findings)
@@ -64,21 +66,25 @@ class Yolo:
         findings += column_findings(parsed.values(), scored=scored, labels=folders.labels)
         readings = {image_id: file.reading(names, scored=scored) for image_id, file in parsed.items()}
         if missing_is_empty and files:
-            readings |= {r.image_id: empty_by_convention(folders.labels) for r in checked.records if r.image_id not in readings}
+            unsaid = [r.image_id for r in checked.records if r.image_id not in readings and r.image_id not in owned.doubtful]
+            readings |= {image_id: empty_by_convention(folders.labels) for image_id in unsaid}
         findings += unlabelled(folders.labels, checked.records, readings, expected="a label file")
         known = classes or tuple(dict.fromkeys(names))
         notes = [*sheet.notes, *_notes(sheet.names or classes, sheet.keypoints, names), *maybe_poses(parsed.values())]
+        notes += matched_by_name(owned.by_name, folders.labels)
         return assemble(checked, readings, classes=known, findings=findings, notes=notes)
 
-    def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> None:
+    def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> list[Path]:
         """As `Format.write`: data.yaml, a list a split, labels/<image_id>.txt, and images/<image_id> when copied."""
         check_names(dataset)
         shared = shared_stems(record.image_id for record in dataset.images)
         texts: dict[Path, str] = {}
         for record in dataset.images:
             if record.image_id in dataset.labels:
-                name = _label_name(swapped(PurePosixPath("images", record.image_id)), shared)
-                texts[target / name] = _lines(dataset.labels[record.image_id], record)
+                path = target / _label_name(record.image_id, shared)
+                if path in texts:
+                    raise BoxwiseError(f"{record.uri}: YOLO has one place for its labels and those of another image, {path}. Rename it.")
+                texts[path] = _lines(dataset.labels[record.image_id], record)
         members = {split: [f"./images/{r.image_id}\n" for r in dataset.images if r.split == split] for split in Split}
         texts |= {target / f"{split}.txt": "".join(lines) for split, lines in members.items() if lines}
         lists = {str(split): f"{split}.txt" for split, lines in members.items() if lines}
@@ -87,6 +93,7 @@ class Yolo:
         write_texts(texts)
         if copy_images:
             place_images(dataset, target / "images")
+        return list(texts)
 
 
 def _faults(parsed: Mapping[str, Parsed]) -> list[Finding]:
@@ -104,10 +111,10 @@ def _notes(named: tuple[str, ...] | None, keypoints: int, names: tuple[str, ...]
     return notes
 
 
-def _label_name(label: PurePosixPath, shared: set[str]) -> str:
+def _label_name(image_id: str, shared: set[str]) -> str:
     """labels/a.txt for a.jpg; labels/a.jpg.txt where a.png wants a label file too."""
-    stem = str(PurePosixPath(*label.parts[1:]).with_suffix(""))
-    return f"{label}.txt" if stem in shared else str(label.with_suffix(".txt"))
+    label = swapped(PurePosixPath("images", image_id))
+    return f"{label}.txt" if stem_of(image_id) in shared else str(label.with_suffix(".txt"))
 
 
 def _lines(boxes: Boxes, record: ImageRecord) -> str:

@@ -1,13 +1,12 @@
 """How a YOLO data set lies on disk: data.yaml, Darknet's obj.data, lists of class names, folders a split, flat folders.
 
-Returns where images and labels are, which label file belongs to which image, and the splits. Knows nothing of what label files hold.
+Returns where images and labels are, and the splits. Knows nothing of what label files hold.
 """
 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path, PurePosixPath
@@ -22,24 +21,21 @@ from boxwise.data.formats.layout import (
     STRICTNESS,
     ImageIndex,
     bytes_of,
-    files_below,
     first_folder,
     image_folder,
     is_file,
     is_folder,
     listed_names,
     text_of,
-    unhashed,
     whole,
 )
-from boxwise.data.formats.listing import torn
 from boxwise.data.formats.yolo_lines import MOST_CLASSES, parse
+from boxwise.data.image_store import below
 from boxwise.errors import BoxwiseError, plural
 from boxwise.records import Split
 
 SHEETS = ("data.yaml", "dataset.yaml", "data.yml", "obj.data")
 _NAME_LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "*.names", "*/_darknet.labels", "_darknet.labels")
-_PROSE = {"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "notes.txt", "readme.txt", "labels.txt"}
 _SPLIT_KEYS = {"train": Split.TRAIN, "val": Split.VAL, "valid": Split.VAL, "validation": Split.VAL, "test": Split.TEST}
 _brief = Repr()  # bounded in depth and length: aliases in YAML can make a short text of a value without end
 _brief.maxstring = 60
@@ -62,10 +58,14 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Folders:
-    """base: the root. labels: what label paths are relative to, images/ swapped for labels/ or not."""
+    """base: the root. labels: what label paths are relative to, images/ swapped for labels/ or not.
+
+    texts: where alone label files are looked for, if that is not all of these.
+    """
 
     base: Path
     labels: Path
+    texts: tuple[Path, ...] = ()
 
 
 class _Texts(yaml.SafeLoader):
@@ -77,10 +77,13 @@ class _Texts(yaml.SafeLoader):
 def read_sheet(labels: Path) -> tuple[Sheet, list[Finding]]:
     """The sheet at `labels` or in that folder; a finding where it cannot be used, and then only the folders count."""
     folder = labels if is_folder(labels) else labels.parent
-    choices = [labels] if is_file(labels) else [folder / name for name in SHEETS]
-    path = next((choice for choice in choices if is_file(choice)), None)
-    if path is None:
-        return Sheet(folder, folder, _listed(folder)), []
+    choices = [labels] if is_file(labels) else [path for name in SHEETS if is_file(path := folder / name)][:1] or _other_sheets(folder)
+    if len(choices) != 1:
+        found = ", ".join(path.name for path in choices)
+        message = f"{folder}: expected one YAML file with names of classes, found {found}; none is followed. Give the path of one of them."
+        notes = (message,) if choices else ()
+        return Sheet(folder, folder, _listed(folder), notes=notes), []
+    path = choices[0]
     try:
         read = _darknet_sheet if path.suffix.lower() == ".data" else _yaml_sheet
         sheet = read(path)
@@ -92,15 +95,29 @@ def read_sheet(labels: Path) -> tuple[Sheet, list[Finding]]:
     return sheet, [Finding(FindingKind.DUPLICATE_ID, path, message)] if twice else []
 
 
+def _other_sheets(folder: Path) -> list[Path]:
+    """The YAML files of the folder that name classes, whatever they are called."""
+    return [path for path in sorted(folder.glob("*.[yY]*[mM][lL]")) if path.suffix.lower() in (".yaml", ".yml") and _names_classes(path)]
+
+
+def _names_classes(path: Path) -> bool:
+    try:
+        content = yaml.load(bytes_of(path), Loader=_Texts)
+        return isinstance(content, dict) and bool(_names(content.get("names")))
+    except (yaml.YAMLError, ValueError, RecursionError, BoxwiseError):
+        return False
+
+
 def _yaml_sheet(path: Path) -> Sheet:
     content = yaml.load(bytes_of(path), Loader=_Texts)
     if not isinstance(content, dict):
         raise ValueError(f"a {type(content).__name__}")
+    content = {key: value for key, value in content.items() if not _is_null(value)}
     said = content.get("path")
     base = path.parent / said.replace("\\", "/") if isinstance(said, str) else path.parent
     followed = is_folder(base) and whole(base) != whole(base).parent  # the root of a disk is no data set
     notes = () if followed else (f"{path}: its path {_brief.repr(said)} is no folder here; paths are taken from {path.parent}.",)
-    entries = {split: _texts(content[key], key) for key, split in _SPLIT_KEYS.items() if content.get(key)}
+    entries = {split: texts for key, split in _SPLIT_KEYS.items() if (texts := _texts(content.get(key), key))}
     names = _names(content.get("names")) or _listed(path.parent)
     return Sheet(path, base if followed else path.parent, names, entries, _keypoints(content.get("kpt_shape")), notes)
 
@@ -122,10 +139,11 @@ def _beside(folder: Path, said: str) -> str:
 def _listed(folder: Path) -> tuple[str, ...]:
     """The names of a list of classes, unless the list is the label file of an image of that name."""
     paths = (path for pattern in _NAME_LISTS for path in sorted(folder.glob(pattern)) if is_file(path))
-    return next((names for path in paths if (names := listed_names(path)) and not _holds_boxes(path)), ())
+    return next((names for path in paths if (names := listed_names(path)) and not holds_boxes(path)), ())
 
 
-def _holds_boxes(path: Path) -> bool:
+def holds_boxes(path: Path) -> bool:
+    """Whether the file can be read as labels, and holds one."""
     parsed = parse(path)
     return parsed.fault is None and bool(parsed.classes)
 
@@ -146,8 +164,12 @@ def _is_number(key: Any) -> bool:
     return isinstance(key, str) and key.isascii() and key.isdigit() and int(key[:9]) < MOST_CLASSES and len(key) < 9
 
 
+def _is_null(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value.lower() in ("", "~", "null"))
+
+
 def _texts(value: Any, key: str) -> list[str]:
-    entries = value if isinstance(value, list) else [value]
+    entries = [entry for entry in (value if isinstance(value, list) else [value]) if not _is_null(entry)]
     if not all(isinstance(entry, str) for entry in entries):
         raise ValueError(f"{key}: {_brief.repr(value)}")
     return [entry.replace("\\", "/") for entry in entries]
@@ -163,12 +185,32 @@ def _keypoints(shape: Any) -> int:
 
 
 def locate(sheet: Sheet, images: Images | None) -> tuple[ImageIndex, Folders]:
-    """Images in images/ below the base, or where labels/ has images/ as its twin, or in the base itself."""
+    """Images in images/ below the base, or where labels/ has images/ as its twin, or in the base itself; and in the folders that the sheet
+    names elsewhere, with which the base is the folder that all of them share."""
     base, here = sheet.base, whole(sheet.base)
     twin = Path(swapped(PurePosixPath(here.as_posix()), "labels", "images"))
     twins = [twin] if twin != here and is_folder(twin) else []  # else the base itself, which would be read under two names
-    folder = images or image_folder((base / "images", *twins, base))
-    return ImageIndex(folder), Folders(base, first_folder((base / "labels", base)))
+    folder = image_folder((base / "images", *twins, base))
+    if (outside := _outside(sheet, folder)) is None:
+        return ImageIndex(images or folder), Folders(base, first_folder((base / "labels", base)))
+    root, places = outside
+    texts = [first_folder((Path(swapped(PurePosixPath(place.as_posix()))), place)) for place in places]
+    found = {whole(Path(uri)).relative_to(root).as_posix(): uri for place in places for uri in below(place).values()}
+    return ImageIndex(images) if images else ImageIndex(found, folder=root), Folders(root, root, tuple(texts))
+
+
+def _outside(sheet: Sheet, folder: Path) -> tuple[Path, list[Path]] | None:
+    """What the base and the folders share that the sheet names outside of it, and all folders of images; None where it names none."""
+    known, named = (whole(sheet.base), whole(folder)), [place_of(sheet, entry) for entries in sheet.entries.values() for entry in entries]
+    places = dict.fromkeys(place for path in named if is_folder(path) and (place := whole(path)).anchor == known[0].anchor)
+    outside = [place for place in places if not any(place.is_relative_to(one) or one.is_relative_to(place) for one in known)]
+    return (Path(os.path.commonpath([known[0], *outside])), [known[1], *outside]) if outside else None
+
+
+def place_of(sheet: Sheet, entry: str) -> Path:
+    """The file or folder that an entry of the sheet names; data.yaml of hosting services says ../train/images of a folder beside itself."""
+    choices = [sheet.base / entry.removeprefix("../"), sheet.base / entry]
+    return next((p for p in choices if is_file(p) or is_folder(p)), choices[1])
 
 
 def swapped(path: PurePosixPath, old: str = "images", new: str = "labels") -> PurePosixPath:
@@ -177,93 +219,6 @@ def swapped(path: PurePosixPath, old: str = "images", new: str = "labels") -> Pu
     if old in parts:
         parts[len(parts) - 1 - parts[::-1].index(old)] = new
     return PurePosixPath(*parts)
-
-
-def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Finding]) -> dict[str, Path]:
-    """Image id → its label file. A file of two images stays with the first; one without an image becomes a finding."""
-    texts = _texts_below(index, folders)
-    places, lists = _places(texts), set(_places(_lists(sheet)).values())
-    files = {name: paths[0] for name, paths in texts.items() if places[name] not in lists}
-    owner: dict[str, Path] = {}
-    taken: dict[Path, str] = {}
-    for image_id in index.paths:
-        path = next((path for path in _candidates(image_id, folders, index) if path in files), None)
-        if path is None:
-            continue
-        if places[path] in taken:
-            message = f"{files[path]}: expected labels of one image, found {taken[places[path]]} and {image_id}."
-            findings.append(Finding(FindingKind.DUPLICATE_ID, files[path], message, image_id, quarantined=True))
-        else:
-            owner[image_id], taken[places[path]] = files[path], image_id
-            findings += [torn(other, image_id, files[path]) for other in texts[path][1:]]
-    left = {places[path]: path for path in reversed(files) if places[path] not in taken}.values()
-    strays = _by_name(left, index, owner)
-    for path in sorted(left):
-        only = _without_prefix(path, index, folders) or strays.get(path)
-        if only is not None and only not in owner:
-            owner[only] = files[path]
-        elif path.name.lower() not in _PROSE or _holds_boxes(files[path]):
-            findings.append(_ownerless(files[path], folders, index))
-    return owner
-
-
-def _texts_below(index: ImageIndex, folders: Folders) -> dict[Path, list[Path]]:
-    """Path with .txt in small letters → the text files so called, of all that may hold labels."""
-    roots = [folders.labels]
-    if whole(folders.base) in map(whole, index.folders) or not is_folder(folders.base / "labels"):
-        roots = [folders.labels, folders.base, *filter(is_folder, index.folders)]
-    texts: dict[Path, list[Path]] = {}
-    for path in dict.fromkeys(path for root in roots for path in files_below(root, ".txt")):
-        texts.setdefault(path.with_suffix(".txt"), []).append(path)
-    return texts
-
-
-def _lists(sheet: Sheet) -> list[Path]:
-    """The lists of images that the sheet names: texts, but no labels."""
-    return [path for entries in sheet.entries.values() for entry in entries if is_file(path := sheet.base / entry)]
-
-
-def _places(paths: Collection[Path]) -> dict[Path, Path]:
-    """Path → where it lies, links of its folders followed: a text that is found by a relative path and by a whole one is one text."""
-    real = {folder: Path(os.path.realpath(folder)) for folder in {path.parent for path in paths}}
-    return {path: real[path.parent] / path.name for path in paths}
-
-
-def _without_prefix(path: Path, index: ImageIndex, folders: Folders) -> str | None:
-    """The image of a label file to whose name Label Studio has put a prefix."""
-    plain = unhashed(_called(path, folders.labels, folders.base, *index.folders))
-    return None if plain is None else index.with_stem(plain)
-
-
-def _by_name(files: Iterable[Path], index: ImageIndex, owner: Mapping[str, Path]) -> dict[Path, str]:
-    """Files whose name, folders aside, is that of one image without labels, and of no other such file."""
-    images: dict[str, list[str]] = {}
-    for image_id in index.paths:
-        if image_id not in owner:
-            images.setdefault(PurePosixPath(image_id).stem, []).append(image_id)
-    times = Counter(path.stem for path in files)
-    return {path: images[path.stem][0] for path in files if times[path.stem] == 1 and len(images.get(path.stem, ())) == 1}
-
-
-def _ownerless(path: Path, folders: Folders, index: ImageIndex) -> Finding:
-    message = f"{path}: expected an image {path.stem}.* in {index}, found none."
-    return Finding(FindingKind.MISSING_IMAGE, path, message, _called(path, folders.base, *index.folders), quarantined=True)
-
-
-def _called(path: Path, *folders: Path) -> str:
-    """The path of a text below the first of the folders that holds it, without its suffix."""
-    plain = whole(path)
-    root = next(root for root in map(whole, folders) if plain.is_relative_to(root))
-    return plain.relative_to(root).with_suffix("").as_posix()
-
-
-def _candidates(image_id: str, folders: Folders, index: ImageIndex) -> Iterable[Path]:
-    for name in (PurePosixPath(image_id), swapped(PurePosixPath("images", image_id)), swapped(PurePosixPath(image_id))):
-        for root in (folders.labels, folders.base):
-            yield root / f"{name}.txt"
-            yield root / name.with_suffix(".txt")
-    for folder in index.folders:
-        yield folder / PurePosixPath(image_id).with_suffix(".txt")
 
 
 def splits_of(sheet: Sheet, index: ImageIndex, findings: list[Finding]) -> dict[str, Split]:
@@ -294,9 +249,7 @@ def _same(sheet: Sheet, members: Mapping[Split, Sequence[str]], findings: list[F
 
 def _members(sheet: Sheet, entry: str, index: ImageIndex, findings: list[Finding]) -> list[str]:
     """The image ids of one entry of the sheet: a folder, or a list file with one path a line."""
-    # data.yaml as hosting services export it says ../train/images for a folder beside itself.
-    choices = [sheet.base / entry, sheet.base / entry.removeprefix("../")]
-    path = next((p for p in choices if is_file(p) or is_folder(p)), choices[0])
+    path = place_of(sheet, entry)
     if path.suffix == ".txt" and is_file(path):
         return _listed_members(path, index, findings)
     above = any(whole(folder).is_relative_to(whole(path)) for folder in index.folders)

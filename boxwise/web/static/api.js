@@ -15,10 +15,18 @@ export class ApiError extends Error {
     this.body = body;
   }
 
-  /** Whether the same request may succeed later: no network, a server that restarts or is busy, a session to be opened again. */
+  /**
+   * Whether the same request may succeed later: no network, a server that restarts or is busy, a session to be opened again. A 403 with a
+   * code is the study's own, about what this person may not do; one without is a proxy's, which asks to sign in.
+   */
   get passing() {
-    return [0, 401, 403, 408, 429].includes(this.status) || this.status >= 500;
+    return this.status === 403 ? !this.body.code : mayPass(this.status);
   }
+}
+
+/** Whether a reply of this status may be another one later; 0: none came. */
+export function mayPass(status) {
+  return [0, 401, 403, 408, 429].includes(status) || status >= 500;
 }
 
 /**

@@ -66,6 +66,7 @@ export const DASHBOARD = {
   "{0} to {1}: {2}": ["{0} an {1}: {2}", "{0} 致 {1}:{2}", "{0} a {1}: {2}"],
   "Two people labelled this image, each alone. Boxes with a partner: {0}, IoU {1}, same class: {2}. Dashed: what the other has not.": ["Zwei Personen haben dieses Bild markiert, jede für sich. Boxen mit Partnerin: {0}, IoU {1}, gleiche Klasse: {2}. Gestrichelt: was die andere Person nicht hat.", "两人各自独立标注了此图片。有配对的框:{0},IoU {1},类别相同:{2}。虚线:对方没有的框。", "Dos personas etiquetaron esta imagen, cada una por su cuenta. Cajas con pareja: {0}, IoU {1}, misma clase: {2}. A trazos: lo que la otra no tiene."],
   "{0} by {1}": ["{0} von {1}", "{0},由 {1} 标注", "{0} por {1}"],
+  "One box in {0} s": ["Eine Box in {0} s", "1 个框,用时 {0} 秒", "Una caja en {0} s"],
   "{0} boxes in {1} s": ["{0} Boxen in {1} s", "{0} 个框,用时 {1} 秒", "{0} cajas en {1} s"],
   "Take this one": ["Diese nehmen", "采用此份", "Tomar esta"],
   "Say why in a remark first; it is shown with the image.": ["Erst in einer Bemerkung sagen, warum; sie erscheint mit dem Bild.", "请先在备注中说明原因;备注会随图片显示。", "Diga antes por qué en una observación; se muestra con la imagen."],
@@ -173,6 +174,9 @@ export const DASHBOARD = {
   "score {0}": ["Bewertung {0}", "分数 {0}", "puntuación {0}"],
   "{0} selected": ["{0} gewählt", "已选 {0} 张", "{0} seleccionadas"],
   "Give a reason first.": ["Zuerst einen Grund angeben.", "请先填写原因。", "Indique primero un motivo."],
+  "Done for one image.": ["Für ein Bild erledigt.", "已处理 1 张。", "Hecho para una imagen."],
+  "Done for {0} images.": ["Für {0} Bilder erledigt.", "已处理 {0} 张。", "Hecho para {0} imágenes."],
+  "Done for one image, not for {0}.": ["Für ein Bild erledigt, für {0} nicht.", "已处理 1 张,未处理 {0} 张。", "Hecho para una imagen, no para {0}."],
   "Done for {0} images, not for {1}.": ["Für {0} Bilder erledigt, für {1} nicht.", "已处理 {0} 张,未处理 {1} 张。", "Hecho para {0} imágenes, no para {1}."],
   "Under which name?": ["Unter welchem Namen?", "使用哪个姓名?", "¿Con qué nombre?"],
 };

@@ -19,6 +19,7 @@ export const REASONS = {
   "for_leads": ["{0} ist {1}: Das ist für die Leitung.", "{0} 是 {1}:此处仅供负责人使用。", "{0} es {1}: esto es para dirección."],
   "answered_by_another": ["{0}: {1} hat es beantwortet, und {2} ist {3}; die Prüfung darf es öffnen.", "{0}:{1} 已回答,而 {2} 是 {3};审核员可以打开。", "{0}: {1} la ha respondido y {2} es {3}; los revisores pueden abrirla."],
   "kept_for_another": ["{0}: Es ging an {1} zurück, und {2} ist {3}; die Prüfung darf es öffnen.", "{0}:已退回给 {1},而 {2} 是 {3};审核员可以打开。", "{0}: se devolvió a {1} y {2} es {3}; los revisores pueden abrirla."],
+  "not_theirs_to_flag": ["{0}: Danach wird nicht gefragt, und {1}, hier {2}, hat es nicht beantwortet; die Prüfung darf es melden und Meldungen aufheben.", "{0}:当前未询问此图片,{1}({2})也未回答过;审核员可以标记或取消标记。", "{0}: no se pregunta por ella y {1}, que es {2}, no la ha respondido; los revisores pueden marcarla y quitar marcas."],
   // a review, the guidelines
   "remark_missing": ["{0}: Eine Bemerkung, warum es zurückgeht, wurde erwartet, es kam keine.", "{0}:退回需要说明原因的备注,但未提供。", "{0}: se esperaba una observación que diga por qué se devuelve y no llegó ninguna."],
   "not_under_review": ["{0}: Diese Antwort ist nicht mehr zu prüfen, oder {1} darf nicht über sie urteilen.", "{0}:此答案已不在审核中,或不应由 {1} 判定。", "{0}: esta respuesta ya no está por revisar, o no le toca a {1} juzgarla."],
@@ -34,7 +35,7 @@ export const REASONS = {
   // the request itself
   "malformed": ["Nicht wie erwartet: {0}: {1}", "不符合要求:{0}:{1}", "No es lo esperado: {0}: {1}"],
   "mistake": ["Das wurde nicht angenommen: {0}", "未被接受:{0}", "No se aceptó: {0}"],
-  "wrong_host": ["Unter dem Namen {0} wird diese Seite nicht angeboten; erwartet: {1}", "此页面不在主机 {0} 下提供;应为 {1}", "Esta página no se sirve con el nombre {0}; se esperaba {1}"],
+  "wrong_host": ["Unter dem Namen {0} wird diese Seite nicht angeboten; erwartet: {1}. Mit `boxwise label --url` bekommt sie einen weiteren", "此页面不在主机 {0} 下提供;应为 {1}。可用 `boxwise label --url` 添加其他名称", "Esta página no se sirve con el nombre {0}; se esperaba {1}. Con `boxwise label --url` recibe otro"],
   "body_unwanted": ["Eine Anfrage {0} hat keinen Inhalt", "{0} 请求不应带有内容", "Una petición {0} no lleva contenido"],
   "token": ["Diese Seite öffnet sich nur mit dem Link, den `boxwise label` ausgibt: Sein Token fehlt oder ist falsch", "请使用 `boxwise label` 显示的链接打开此页面:令牌缺失或错误", "Abra la página con el enlace que muestra `boxwise label`: falta su token o es incorrecto"],
   "content_type": ["Erwartet den Inhaltstyp application/json, fand {0}", "内容类型应为 application/json,实际为 {0}", "Se esperaba el tipo de contenido application/json y llegó {0}"],

@@ -6,11 +6,15 @@ import { Acts } from "./acts.js";
 import { BoxModel } from "./boxes.js";
 import { ActiveClock } from "./clock.js";
 import { Finished } from "./finished.js";
+import { withPicture } from "./queue.js";
 import { remember, remembered } from "./tabs.js";
+import { WHY_UNSEEN } from "./view.js";
 import { t } from "./words.js";
 
-/** After so long without input, images fetched ahead are released to others; milliseconds. */
+/** After so long without input, images fetched ahead are released to others, and the one shown is not renewed; milliseconds. */
 const AWAY_MS = 120_000;
+/** Between two requests for a picture that has not come; milliseconds. */
+const PICTURE_PAUSE_MS = 3000;
 /** For how long an image must have been in sight before it can be handed in; milliseconds. */
 const LOOK_MS = 300;
 /** How many steps of undo outlive a reload. */
@@ -22,7 +26,10 @@ const ALWAYS = ["back", "undoHandIn", "toolEdit", "toolDraw", "toolExtreme", "to
 const now = () => performance.now();
 
 export class Editor {
-  /** The open image: {prepared, task, model, clock, revision, saved, lost, seen}, or null. seen: long enough to be handed in. */
+  /**
+   * The open image: {prepared, task, model, clock, revision, saved, begunOn, lost, seen}, or null. begunOn: number of the labels that the
+   * work on it began with; seen: long enough to be handed in.
+   */
   current = null;
   #opening = null;
   #turn = 0;
@@ -79,12 +86,13 @@ export class Editor {
     await this.outbox.settled(3000); // an answer on its way would not be among the labels yet
     try {
       const chosen = await this.queue.open(imageId);
+      if (this.#isOvertaken(chosen.task)) await this.queue.letGo(imageId);
       this.#putAside();
       this.#leave();
       this.#show(chosen, { byHand: true });
       return true;
     } catch (error) {
-      if (!quiet) this.page.hint(error.status === 409 && error.body.by ? this.#takenBy(error.body.by, imageId) : error.message, null, { lasting: true });
+      if (!quiet || error.status === 403) this.page.hint(error.status === 409 && error.body.by ? this.#takenBy(error.body.by, imageId) : error.message, null, { lasting: true });
       return false;
     } finally {
       this.#opening = null;
@@ -123,35 +131,72 @@ export class Editor {
 
   #show(prepared, { byHand }) {
     const { task } = prepared, model = new BoxModel(task);
-    const { document, revision, saved } = this.#draftOf(task);
-    if (document) model.restore(document);
-    this.#recall(task, model, revision);
+    const { document, revision, saved, stale } = this.#draftOf(task);
+    if (document) {
+      model.restore(document);
+      this.#recall(task, model, revision);
+    }
     const seconds = Number.isFinite(document?.seconds) ? document.seconds : 0;
-    this.current = { prepared, task, model, clock: new ActiveClock(seconds), revision, saved, lost: false, seen: false };
+    const lost = this.#isOvertaken(task), begunOn = lost ? document.begun_on : task.begun_on;
+    this.current = { prepared, task, model, clock: new ActiveClock(seconds), revision, saved, begunOn, lost, seen: false };
     if (byHand) this.current.clock.touch(now());
     this.page.clear();
     this.view.show(prepared, model);
     this.page.show(this.current);
     this.acts.choose(model.nextOpen(null), { quiet: true });
     if (document && saved < revision) this.#save();
-    this.#see(this.current);
+    if (stale) {
+      this.outbox.drop(this.annotator, task.image_id);
+      this.page.hint(t`Your unfinished work on ${task.image_id} was for other boxes or classes, which are no longer asked about.`, null, { lasting: true });
+    }
+    if (prepared.fault === "late") this.#awaitPicture(this.current);
+    else this.#see(this.current);
     this.queue.fill();
   }
 
-  /** An image is seen once it has been on the screen for a moment; on a hidden page no frame comes. */
+  /** Asks again and again for a picture that has not come, while its image is open. */
+  async #awaitPicture(current) {
+    const { prepared } = current;
+    while (prepared.fault === "late" && this.current === current) {
+      await new Promise((done) => setTimeout(done, PICTURE_PAUSE_MS));
+      Object.assign(prepared, await withPicture(current.task));
+    }
+    if (this.current !== current) return;
+    this.view.showPicture(prepared);
+    this.#see(current);
+  }
+
+  /** Whether somebody else has answered the image since the draft of it was begun: then what it becomes is a late answer. */
+  #isOvertaken(task) {
+    const { document } = this.#draftOf(task);
+    return Boolean(document && task.by_another && (document.begun_on ?? null) !== task.begun_on);
+  }
+
+  /** An image is seen once its picture has been on the screen for a moment; on a hidden page no frame comes. */
   #see(current) {
+    if (current.prepared.fault) return;
     requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => {
       current.seen = true;
       if (this.current === current) this.page.seen();
     }, LOOK_MS)));
   }
 
-  /** The newest draft of an image: the server's, or the browser's own where the server does not have its last gestures. */
+  /**
+   * The newest draft of an image: the server's, or the browser's own where the server does not have its last gestures.
+   * stale: whether there was one of another question, which is left out; its revision stays, as the next must be higher.
+   */
   #draftOf(task) {
     const kept = this.journal.draft(this.annotator, task.image_id), server = task.draft;
     const own = kept && kept.round === task.round && kept.revision >= (server?.revision ?? 0) ? kept : null;
-    if (own) return { document: own.document, revision: own.revision, saved: own.saved };
-    return { document: server?.document ?? null, revision: server?.revision ?? 0, saved: server?.revision ?? 0 };
+    const { document, revision, saved } = own ?? { document: server?.document, revision: server?.revision ?? 0, saved: server?.revision ?? 0 };
+    const stale = Boolean(document?.question) && document.question !== task.question;
+    return { document: stale ? null : document ?? null, revision, saved, stale };
+  }
+
+  /** What a draft keeps: the boxes, what they answer, the labels that they began with, and the time that it took. */
+  #document() {
+    const { task, model, clock, begunOn } = this.current;
+    return { ...model.document(), question: task.question, begun_on: begunOn, seconds: clock.seconds(now()) };
   }
 
   /** What could be undone before the page was loaded anew can be undone still. */
@@ -164,21 +209,30 @@ export class Editor {
 
   /** The person has done something. */
   touch() {
+    const away = this.#isAway;
     this.#lastInput = now();
     this.current?.clock.touch(now());
+    if (away) this.renew();
   }
+
+  get #isAway() { return now() - this.#lastInput > AWAY_MS; }
 
   stopClock() { this.current?.clock.stop(now()); }
 
-  /** Renews the leases: the page is open. */
+  /** From time to time: renews the leases while somebody is here, and gives back what nothing was done to when nobody is. */
+  keepInHand() {
+    if (this.#isAway) this.queue.release((imageId) => Boolean(this.journal.draft(this.annotator, imageId)));
+    else this.renew();
+  }
+
+  /** Renews the leases. */
   async renew() {
-    if (now() - this.#lastInput > AWAY_MS) this.queue.release((imageId) => Boolean(this.journal.draft(this.annotator, imageId)));
     const lost = await this.queue.renew(this.current ? [this.current.task.image_id] : []).catch((error) => {
       if (!error.passing) this.page.hint(t`Your images could not be kept in hand: ${error.message}`, null, { lasting: true });
       return [];
     });
     for (const imageId of lost) this.lose(imageId);
-    if (this.current && now() - this.#lastInput < AWAY_MS) this.queue.fill();
+    if (this.current && !this.#isAway) this.queue.fill();
   }
 
   /** Somebody else has the image now: drafts stay in the browser, and the answer goes into the history as a late one. */
@@ -211,8 +265,7 @@ export class Editor {
   }
 
   #save() {
-    const { task, model, clock, lost, saved } = this.current;
-    const document = { ...model.document(), seconds: clock.seconds(now()) };
+    const { task, model, lost, saved } = this.current, document = this.#document();
     const revision = ++this.current.revision;
     const draft = { annotator: this.annotator, image_id: task.image_id, round: task.round, revision, saved, document, at: Date.now() };
     if (lost) this.journal.keepDraft(draft);
@@ -236,15 +289,18 @@ export class Editor {
   }
 
   submitRejecting() {
-    if (!this.current.seen) return this.#tooSoon();
+    if (!this.current.seen) return this.#unseen();
     this.gesture((model, seconds) => model.rejectRest(seconds));
     return this.#handIn();
   }
 
-  #tooSoon() { this.page.hint("This image has only just come into sight: look, then hand it in."); }
+  #unseen() {
+    const { fault } = this.current.prepared;
+    this.page.hint(fault ? WHY_UNSEEN[fault] : t("This image has only just come into sight: look, then hand it in."));
+  }
 
   #handIn() {
-    if (!this.current.seen) return this.#tooSoon();
+    if (!this.current.seen) return this.#unseen();
     const { task, model, clock } = this.current, seconds = Math.round(clock.seconds(now()) * 1000) / 1000;
     const body = { ...this.#whose(task), verdicts: model.verdicts(), complete: task.whole, seconds }, key = uuid();
     const classes = this.study.classes.map(({ name }) => name);
@@ -270,7 +326,8 @@ export class Editor {
     const { image_id: imageId, round, document, key } = last, whose = this.#whose(last);
     if (last.kind === "answer") this.outbox.post("/api/withdrawals", uuid(), { ...whose, key });
     if (last.kind === "flag") this.outbox.post("/api/unflags", uuid(), { annotator: whose.annotator, tab: whose.tab, image_id: imageId });
-    const draft = { annotator: this.annotator, image_id: imageId, round, revision: last.revision + 1, saved: 0, document, at: Date.now() };
+    const again = last.kind === "answer" ? uncharged(document) : document; // the answer's seconds are stored and count
+    const draft = { annotator: this.annotator, image_id: imageId, round, revision: last.revision + 1, saved: 0, document: again, at: Date.now() };
     if (document) this.outbox.save(draft);
     return this.open(imageId);
   }
@@ -280,10 +337,15 @@ export class Editor {
   }
 
   #finish(kind, path, key, body) {
-    const { task, model, clock, revision } = this.current;
+    const { task, revision } = this.current, document = this.#document();
     this.outbox.post(path, key, body);
     this.outbox.drop(this.annotator, task.image_id);
-    const document = { ...model.document(), seconds: clock.seconds(now()) };
+    this.queue.finished(task.image_id);
     this.finished.push({ kind, image_id: task.image_id, round: task.round, key, revision, document });
   }
+}
+
+/** A document without the seconds that it took. */
+function uncharged(document) {
+  return document && { ...document, seconds: 0, boxes: document.boxes.map((box) => ({ ...box, seconds: 0 })) };
 }

@@ -58,6 +58,9 @@ const ACTIONS = new Map(MAP.flatMap(({ action, keys }) => keys.map((key) => [key
 const SIGNS = new Set([...ACTIONS.keys()].filter((keys) => /^[^a-z0-9]$/.test(keys))); // such as "/", which some keyboards have over a digit
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+/** What goes on while a key is held; anything else is done once a press. */
+const WHILE_HELD = new Set(["nudge", "zoomIn", "zoomOut", "next", "previous"]);
+
 /** The keys of an action as a person reads them, "Ctrl+Z"; none where it only has a button. */
 export function keysOf(action) {
   return (MAP.find((entry) => entry.action === action)?.keys ?? []).map((keys) => keys.replace(/(^|\+)([a-z])$/, (_, plus, key) => plus + key.toUpperCase()));
@@ -107,6 +110,11 @@ export function meaning(event) {
   return action ? { action } : null;
 }
 
+/** A button is clicked once, however long Enter is held on it. */
+export function clickOnce(event) {
+  if (event.repeat && event.key === "Enter" && event.target.closest("button, a, summary")) event.preventDefault();
+}
+
 /**
  * Listens to the page's keys and calls `act` with what they mean. Space acts when it is released, and not at all if it was held to pan.
  * Fields, dialogs and, for the keys they need themselves, buttons and links keep theirs; Tab stays the browser's outside the image.
@@ -116,11 +124,12 @@ export function meaning(event) {
 export function listen(act, space) {
   let held = null;
   document.addEventListener("keydown", (event) => {
+    clickOnce(event);
     const meant = isOthers(event) || (isSingle(event) && !singleKeys.on) ? null : meaning(event);
     if (!meant) return;
     event.preventDefault();
+    if (event.repeat && !WHILE_HELD.has(meant.action)) return;
     if (event.key !== " ") return act(meant);
-    if (event.repeat) return;
     held = meant;
     space.holding(true);
   });

@@ -98,7 +98,8 @@ class Page {
     for (const tool of ["toolDraw", "toolExtreme", "toolModel"]) button(tool).disabled = !current.task.whole;
     this.changed(current);
     this.queuePanel.refresh(current.task.image_id);
-    element("stage").setAttribute("aria-label", t`Image ${current.task.image_id}, ${current.model.open().length} open questions`);
+    const open = current.model.open().length, { image_id: name } = current.task;
+    element("stage").setAttribute("aria-label", open === 1 ? t`Image ${name}, one open question` : t`Image ${name}, ${open} open questions`);
     if (!document.activeElement?.closest("aside, dialog")) element("stage").focus({ preventScroll: true });
   }
 
@@ -266,7 +267,7 @@ function wireActivity(editor, page, study) {
   }
   document.addEventListener("visibilitychange", () => (document.hidden ? editor.stopClock() : editor.renew()));
   setInterval(() => {
-    editor.renew();
+    editor.keepInHand();
     get("/api/progress").then((progress) => page.progress(progress), () => {});
   }, (study.lease_seconds * 1000) / 3);
   window.addEventListener("pagehide", () => editor.close());

@@ -12,7 +12,7 @@ const TERMS = {
   reconstruction: "Reconstruction error",
   complexity: "Complexity",
 };
-const STATES = { waiting: "waiting", leased: "in hand", answered: "answered", flagged: "flagged" };
+const STATES = { waiting: "waiting", leased: "in hand", answered: "answered", flagged: "flagged", unusable: "out of use" };
 const AROUND = 40;
 
 export const element = (id) => document.getElementById(id);
@@ -138,7 +138,7 @@ export class QueuePanel {
 
   #row(item) {
     const row = document.createElement("li"), button = document.createElement("button"), picture = new Image(44, 33);
-    const asked = item.asked === null || item.asked === "image" ? "" : ` · ${t`${item.asked} boxes`}`;
+    const asked = item.asked === null || item.asked === "image" ? "" : ` · ${item.asked === 1 ? t("one box") : t`${item.asked} boxes`}`;
     const state = item.state === "leased" && item.by ? t`with ${item.by}` : t(STATES[item.state] ?? item.state);
     Object.assign(picture, { loading: "lazy", alt: "", src: thumbnail(item.image_id) });
     const words = piece("span", "words", "");
@@ -146,6 +146,7 @@ export class QueuePanel {
     words.append(piece("span", "name", item.image_id), piece("span", "state", state + utility + asked));
     button.type = "button";
     button.className = `queued ${item.state}`;
+    if (item.fault) button.title = item.fault;
     button.append(piece("span", "rank", String(item.rank + 1)), picture, words);
     if (item.image_id === this.shown) button.setAttribute("aria-current", "true");
     button.addEventListener("click", () => this.open(item.image_id));

@@ -151,11 +151,16 @@ async function act(name) {
     const why = refused.slice(0, 5).map(reasonOf);
     chosen.clear();
     await Promise.all([showMap(), search()]);
-    place("done").textContent = [t`Done for ${amount(done)} images, not for ${amount(refused.length)}.`, ...why].join("\n");
+    place("done").textContent = [doneFor(done, refused.length), ...why].join("\n");
   } catch (error) {
     place("done").textContent = error.message;
   }
   return undefined;
+}
+
+function doneFor(done, refused) {
+  if (!refused) return done === 1 ? t("Done for one image.") : t`Done for ${amount(done)} images.`;
+  return done === 1 ? t`Done for one image, not for ${amount(refused)}.` : t`Done for ${amount(done)} images, not for ${amount(refused)}.`;
 }
 
 function askedName() {

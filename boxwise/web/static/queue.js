@@ -1,20 +1,28 @@
 // The images in a person's hands: the one shown, and the next ones fetched and decoded ahead so that a switch costs no waiting.
 // Asks the server for tasks, renews and releases what is held. Knows nothing of boxes, gestures or the page.
 
-import { get, post, uuid } from "./api.js";
+import { get, mayPass, post, uuid } from "./api.js";
 
 /** How many images are held ready beyond the one shown. */
 const AHEAD = 3;
+/** After so many requests for the next image, others wait for the next time. */
+const MOST_TURNS = 2 * AHEAD;
+/** For how long a picture is waited for that has not come at once; milliseconds. */
+const PICTURE_MS = 60_000;
 /** How many images a request may name. */
 const MOST_NAMED = 50;
 
-/** @typedef {{task: object, image: HTMLImageElement, broken: boolean}} Prepared broken: the browser cannot show the picture */
+/**
+ * @typedef {{task: object, image: HTMLImageElement, fault: "" | "late" | "unreadable"}} Prepared fault: why there is no picture to see;
+ *   "late": it has not come and may come yet; "unreadable": it is none that the browser could show
+ */
 
 export class Queue {
   #ahead = [];
   #line = Promise.resolve(); // one request for a next image at a time, or two would be handed the same
   #asked = 0;
   #era = 0;
+  #over = new Set(); // images that were handed in or given back since the request under way was sent
   #visit = uuid(); // a page that comes back out of the browser's memory is another visit
 
   /**
@@ -34,18 +42,19 @@ export class Queue {
   /** The next image, or the server's reason why there is none. Raises ApiError. @returns {Promise<Prepared | {reason: string}>} */
   async take() {
     let reason = "";
-    if (!this.#ahead.length) reason = await this.#ask();
-    const next = this.#ahead.shift();
-    return next ?? { reason };
+    for (let turn = 0; turn < MOST_TURNS && !this.#ahead.length && !reason; turn++) reason = await this.#ask();
+    return this.#ahead.shift() ?? { reason: reason || "leased" };
   }
 
   /** Fetches ahead, in the background; failures wait for `take` to meet them. */
   async fill() {
-    while (this.#ahead.length + this.#asked < AHEAD) {
-      const reason = await this.#ask().catch(() => "offline");
-      if (reason) return;
+    for (let turn = 0; turn < MOST_TURNS && this.#ahead.length + this.#asked < AHEAD; turn++) {
+      if (await this.#ask().catch(() => "offline")) return;
     }
   }
+
+  /** An image was handed in or put off: a request that was sent before may still bring it, as it was. */
+  finished(imageId) { this.#over.add(imageId); }
 
   /** An image of the person's own choice. Raises ApiError, 409 where somebody else has it. @returns {Promise<Prepared>} */
   async open(imageId) {
@@ -53,7 +62,7 @@ export class Queue {
     if (held >= 0) return this.#ahead.splice(held, 1)[0];
     const { task, classes } = await post("/api/open", { ...this.who, image_id: imageId });
     await this.#reloadUnless(classes);
-    return prepared(task);
+    return withPicture(task);
   }
 
   /** The next image of the round, after `task`, that waits for answers to questions; null where there is none. Raises ApiError. */
@@ -86,8 +95,12 @@ export class Queue {
     this.giveBack(images);
   }
 
+  /** Gives one image back at once, whose answer is to be a late one. Raises ApiError. */
+  async letGo(imageId) { await post("/api/release", { ...this.who, image_ids: [imageId] }); }
+
   /** Gives back images that are in hand and not fetched ahead: one that was only looked at. */
   giveBack(images) {
+    for (const imageId of images) this.#over.add(imageId);
     const give = () => Promise.all(inParts(images).map((part) => post("/api/release", { ...this.who, image_ids: part })));
     this.#line = this.#line.then(give).catch(() => {}); // before the next request, which might be handed one of them
   }
@@ -118,12 +131,13 @@ export class Queue {
 
   async #fetch() {
     const era = this.#era;
+    this.#over.clear();
     const { task, reason, classes } = await post("/api/next", { ...this.who, visit: this.#visit, keep: named([...this.holding(), ...this.#ids()]) });
     if (!task) return reason ?? "answered";
     await this.#reloadUnless(classes);
-    const next = await prepared(task);
-    if (era === this.#era) this.#ahead.push(next);
-    else post("/api/release", { ...this.who, image_ids: [task.image_id] }).catch(() => {});
+    const next = await withPicture(task);
+    if (era !== this.#era) post("/api/release", { ...this.who, image_ids: [task.image_id] }).catch(() => {});
+    else if (![...this.holding(), ...this.#ids(), ...this.#over].includes(task.image_id)) this.#ahead.push(next);
     return "";
   }
 }
@@ -140,11 +154,26 @@ function inParts(imageIds) {
 }
 
 /** A task with its picture, decoded. @returns {Promise<Prepared>} */
-async function prepared(task) {
+export async function withPicture(task) {
   const image = new Image(task.width, task.height);
   image.alt = "";
   image.draggable = false;
-  image.src = task.url;
-  const broken = await image.decode().then(() => false, () => true);
-  return { task, image, broken };
+  return { task, image, fault: await faultOf(image, task.url) };
+}
+
+/** Loads a picture; why it cannot be seen. The browser says no more than that it failed, so the file is asked for once more, by itself. */
+async function faultOf(image, url) {
+  if (await shows(image, url)) return "";
+  const response = await fetch(url, { signal: AbortSignal.timeout(PICTURE_MS) }).catch(() => null);
+  if (!response?.ok) return mayPass(response?.status ?? 0) ? "late" : "unreadable";
+  const file = await response.blob().catch(() => null);
+  if (!file) return "late";
+  const local = URL.createObjectURL(file), seen = await shows(image, local);
+  URL.revokeObjectURL(local);
+  return seen ? "" : "unreadable";
+}
+
+function shows(image, url) {
+  image.src = url;
+  return image.decode().then(() => true, () => false);
 }

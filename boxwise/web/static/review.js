@@ -4,7 +4,7 @@
 import { get, inPath, post } from "./api.js";
 import { html, svg } from "./dashboard.charts.js";
 import { amount, fixed } from "./dashboard.figures.js";
-import { combination, singleKeys } from "./keys.js";
+import { clickOnce, combination, singleKeys } from "./keys.js";
 import { remember, remembered } from "./tabs.js";
 import { offerLanguages, t, translate } from "./words.js";
 
@@ -28,6 +28,8 @@ async function begin() {
     if (button) act(button.dataset.act);
   });
   document.addEventListener("keydown", (event) => {
+    clickOnce(event);
+    if (event.repeat) return;
     if (event.target === place("remark") && event.key === "Enter") act("send back");
     if (event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     const meant = KEYS[combination(event)];
@@ -81,7 +83,7 @@ function shown({ annotator: name, seconds, boxes }, row, two) {
   }
   const counts = classes.map(({ name: called, color }, label) => [called, color, boxes.filter((box) => box.label === label).length]);
   const legend = counts.filter(([, , count]) => count).map(([called, color, count]) => html("li", {}, swatch(color), `${called}: ${amount(count)}`));
-  const words = html("figcaption", {}, html("b", {}, name), ` · ${t`${amount(boxes.length)} boxes in ${fixed(seconds, 1)} s`}`);
+  const words = html("figcaption", {}, html("b", {}, name), ` · ${boxes.length === 1 ? t`One box in ${fixed(seconds, 1)} s` : t`${amount(boxes.length)} boxes in ${fixed(seconds, 1)} s`}`);
   const take = two ? html("button", { type: "button", "data-act": `take ${row}` }, t`Take this one`, html("kbd", {}, String(row + 1))) : null;
   return html("figure", {}, picture, words, html("ul", {}, ...legend), take);
 }

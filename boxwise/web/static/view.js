@@ -13,6 +13,11 @@ const MOST_ZOOM = 40;
 const SIGNS = { open: "?", certain: "✓", human: "●", rejected: "✕" };
 const NARROWEST_NAMED = 46;
 const LONGEST_NAME = 22; // letters of a name that may cover others
+/** What is said in the place of a picture, by its fault. */
+export const WHY_UNSEEN = {
+  late: "The picture has not come yet; it is asked for again.",
+  unreadable: "The browser cannot show this picture. Flag it, or skip it.",
+};
 const CHIP = 20; // of a name and the gap below it, pixels
 
 /** An SVG element with attributes. */
@@ -64,17 +69,23 @@ export class View {
     new ResizeObserver(() => (this.#fitted ? this.fit() : this.#bound())).observe(stage);
   }
 
-  /** Puts an image on the stage. @param {{task: object, image: HTMLImageElement, broken: boolean}} prepared */
-  show({ task, image, broken }, model) {
+  /** Puts an image on the stage. @param {import("./queue.js").Prepared} prepared */
+  show(prepared, model) {
+    const { task } = prepared;
     this.#model = model;
     this.#size = [task.width, task.height];
     Object.assign(this, { selected: null, hovered: null, preview: null, rubber: null, points: [], trial: null, doubts: [] });
     this.tiles.show(task);
-    this.picture.replaceChildren(broken ? notice(t("The browser cannot show this picture. Flag it, or skip it.")) : image);
-    this.picture.classList.toggle("broken", broken);
+    this.showPicture(prepared);
     this.#forget();
     this.fit(); // invalidates
     this.#draw();
+  }
+
+  /** The picture under the boxes, or why there is none. @param {import("./queue.js").Prepared} prepared */
+  showPicture({ image, fault }) {
+    this.picture.replaceChildren(fault ? notice(t(WHY_UNSEEN[fault])) : image);
+    this.picture.classList.toggle("broken", Boolean(fault));
   }
 
   clear() {

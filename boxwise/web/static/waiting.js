@@ -13,6 +13,7 @@ const TITLES = {
   leased: "The rest is in other hands",
   others: "The rest is for others",
   done: "The study is finished",
+  unreachable: "The images cannot be read now",
   offline: "The server does not answer",
   error: "Something is wrong",
   trouble: "Training has stopped",
@@ -22,6 +23,7 @@ const WORDS = {
   answered: "Every image of this round is answered. The study trains next; this page goes on by itself.",
   leased: "Others, or other tabs of yours, have the last images of this round. If one comes back, it is shown here.",
   others: "What is left of this round waits for a second person, who labels it alone, or was sent back to somebody else. You have done your part; this page goes on by itself.",
+  unreachable: "Where the images of this round lie cannot be reached, or they were moved. Whoever runs the study can see to it; this page goes on by itself.",
   done: "All rounds are done. The dashboard shows what came of it.",
   trouble: "Every label is stored. This page stays and goes on by itself as soon as the study runs again.",
   offline: "What you did is kept in this browser and is sent as soon as the server is back. This page goes on by itself.",
@@ -80,7 +82,7 @@ export class Waiting {
     if (progress.done) this.#say("done", WORDS.done);
     else if (progress.waiting > 0) {
       // Others may hold all that waits: asking at every second poll is soon enough.
-      if (!["leased", "others"].includes(element("waiting").dataset.reason) || this.#polls++ % 2) await this.page.goOn();
+      if (!["leased", "others", "unreachable"].includes(element("waiting").dataset.reason) || this.#polls++ % 2) await this.page.goOn();
     } else if (progress.trouble) this.#say("trouble", WORDS.trouble);
     else if (progress.training) this.#say("training", WORDS.training);
     else this.#say("answered", WORDS.answered);

@@ -145,12 +145,13 @@ def test_an_unknown_category_quarantines_its_image(root: Path) -> None:
     assert "'category 4'" in read.findings[0].message
 
 
-@pytest.mark.parametrize("owner", [999, None, [10], {}, "10"])
+@pytest.mark.parametrize("owner", [999, None, [10], {}, "x"])
 def test_an_annotation_of_no_listed_image_is_a_finding(root: Path, owner: Any) -> None:
     content = _content()
     content["annotations"].append({"id": 20, "image_id": owner, "category_id": 3, "bbox": [1, 1, 2, 2]})
     read = _read(root, content)
-    assert _faults(read) == [(FindingKind.BAD_LABEL_FILE, None, False)]
+    assert _faults(read) == [(FindingKind.BAD_LABEL_FILE, None, False), (FindingKind.MISSING_LABEL_FILE, None, False)]
+    assert set(read.labels) == {"a.png", "c.png"}  # of b.png nothing is said: the annotation may be its
     assert len(read.images) == 3
 
 

@@ -65,3 +65,42 @@ def test_labels_come_after_a_list(tmp_path):
     (tmp_path / "list.txt").write_text("a.jpg\n")
     with pytest.raises(BoxwiseError, match="boxwise import"):
         read_pool(tmp_path / "list.txt", Path("labels"))
+
+
+def test_links_that_carry_their_signature_are_called_by_their_path(tmp_path):
+    (tmp_path / "list.txt").write_text("https://h/set/x/a.jpg?X-Sig=ab/c.d\nhttps://h/set/b.png?X-Sig=abd#top\n")
+    found = read_image_list(tmp_path / "list.txt")
+    assert ids_and_paths(found) == {"x/a.jpg": "https://h/set/x/a.jpg?X-Sig=ab/c.d", "b.png": "https://h/set/b.png?X-Sig=abd#top"}
+    assert not found.findings
+
+
+def test_no_message_shows_a_signature(tmp_path):
+    lines = (
+        "https://h/a.jpg?X-Sig=SECRET1",
+        "https://h/a.jpg?X-Sig=SECRET2",
+        "https://h/a.docx?X-Sig=SECRET3",
+        "https://u:SECRET4@h/b.pdf",
+    )
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    found = read_image_list(tmp_path / "list.txt")
+    assert list(found.images) and len(found.findings) == 3
+    assert all("https://h" in finding.message and "SECRET" not in finding.message for finding in found.findings)
+
+
+def test_a_key_of_a_bucket_may_hold_a_question_mark(tmp_path):
+    (tmp_path / "list.txt").write_text("s3://b/what?.jpg\ns3://b/x.jpg\n")
+    assert list(ids_and_paths(read_image_list(tmp_path / "list.txt"))) == ["what?.jpg", "x.jpg"]
+
+
+def test_a_file_that_is_listed_by_two_paths_is_one_image(tmp_path):
+    (tmp_path / "list.txt").write_text(f"sub/a.jpg\n{tmp_path}/sub/a.jpg\n./sub/../sub/a.jpg\n{tmp_path}/b.jpg\n")
+    found = read_image_list(tmp_path / "list.txt")
+    assert ids_and_paths(found) == {"sub/a.jpg": str(tmp_path / "sub/a.jpg"), "b.jpg": str(tmp_path / "b.jpg")}
+    assert "2 lines" in found.notes[1] and not found.findings
+
+
+def test_a_file_with_two_names_is_taken_once_and_named(tmp_path):
+    (tmp_path / "list.csv").write_text("path,image_id\na.jpg,one\na.jpg,two\n")
+    found = read_image_list(tmp_path / "list.csv")
+    assert list(ids_and_paths(found)) == ["one"]
+    assert f"expected one name for {tmp_path}/a.jpg, found one and two" in found.findings[0].message

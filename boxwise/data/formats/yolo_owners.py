@@ -1,0 +1,154 @@
+"""Which label file of a YOLO data set belongs to which image.
+
+By the path, as the format has it; else by the name, where it is unique and no folder says otherwise. Knows nothing of boxes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from boxwise.data.formats.base import Finding, FindingKind
+from boxwise.data.formats.layout import ImageIndex, at_odds, files_below, folded, is_file, is_folder, unhashed, whole
+from boxwise.data.formats.listing import torn
+from boxwise.data.formats.yolo_layouts import Folders, Sheet, holds_boxes, swapped
+
+_PROSE = {"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "notes.txt", "readme.txt", "labels.txt"}
+
+
+@dataclass(frozen=True)
+class Owners:
+    """files: image id → its label file. by_name: what label files are called → image id, where the names alone agree.
+
+    doubtful: images without labels whose name, its folders and case aside, is that of a label file without an image.
+    """
+
+    files: Mapping[str, Path]
+    by_name: Mapping[str, str]
+    doubtful: frozenset[str]
+
+
+def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Finding]) -> Owners:
+    """The label file of each image. A file of two images stays with the first; one without an image becomes a finding."""
+    texts = _texts_below(index, folders)
+    places, lists = _places(texts), set(_places(_lists(sheet)).values())
+    files = {name: paths[0] for name, paths in texts.items() if places[name] not in lists}
+    owner: dict[str, Path] = {}
+    taken: dict[Path, str] = {}
+    for image_id in index.paths:
+        path = next((path for path in _candidates(image_id, folders, index) if path in files), None)
+        if path is None:
+            continue
+        if places[path] in taken:
+            message = f"{files[path]}: expected labels of one image, found {taken[places[path]]} and {image_id}."
+            findings.append(Finding(FindingKind.DUPLICATE_ID, files[path], message, image_id, quarantined=True))
+        else:
+            owner[image_id], taken[places[path]] = files[path], image_id
+            findings += [torn(other, image_id, files[path]) for other in texts[path][1:]]
+    left = sorted({places[path]: path for path in reversed(files) if places[path] not in taken}.values())
+    named = _by_name(left, index, folders, owner)
+    by_name: dict[str, str] = {}
+    lost: list[Path] = []
+    for path in left:
+        only = _without_prefix(path, index, folders) or named.get(path)
+        if only is not None and only not in owner:
+            owner[only] = files[path]
+            by_name[_called(path, folders.labels, folders.base, *index.folders)] = only
+        elif path.name.lower() not in _PROSE or holds_boxes(files[path]):
+            lost.append(path)
+    findings += [_ownerless(files[path], folders, index) for path in lost]
+    return Owners(owner, by_name, frozenset(i for alike in _alike(lost, index, owner).values() for i in alike))
+
+
+def _texts_below(index: ImageIndex, folders: Folders) -> dict[Path, list[Path]]:
+    """Path with .txt in small letters → the text files so called, of all that may hold labels."""
+    roots = [*folders.texts] or [folders.labels, *_inner(index, folders)]
+    if not folders.texts and (whole(folders.base) in map(whole, index.folders) or not is_folder(folders.base / "labels")):
+        roots = [folders.labels, folders.base, *filter(is_folder, index.folders)]
+    texts: dict[Path, list[Path]] = {}
+    for path in dict.fromkeys(path for root in roots for path in files_below(root, ".txt")):
+        texts.setdefault(path.with_suffix(".txt"), []).append(path)
+    return texts
+
+
+def _inner(index: ImageIndex, folders: Folders) -> list[Path]:
+    """The label folders of images that lie in a folder called images within images/: images/train/labels for images/train/images."""
+    inner = {str(PurePosixPath(image_id).parent) for image_id in index.paths if "/images/" in f"/{image_id}"}
+    return [folders.base / swapped(PurePosixPath("images", folder)) for folder in sorted(inner)]
+
+
+def _lists(sheet: Sheet) -> list[Path]:
+    """The lists of images that the sheet names: texts, but no labels."""
+    return [path for entries in sheet.entries.values() for entry in entries if is_file(path := sheet.base / entry)]
+
+
+def _places(paths: Collection[Path]) -> dict[Path, Path]:
+    """Path → where it lies, links of its folders followed: a text that is found by a relative path and by a whole one is one text."""
+    real = {folder: Path(os.path.realpath(folder)) for folder in {path.parent for path in paths}}
+    return {path: real[path.parent] / path.name for path in paths}
+
+
+def _without_prefix(path: Path, index: ImageIndex, folders: Folders) -> str | None:
+    """The image of a label file to whose name Label Studio has put a prefix."""
+    plain = unhashed(_called(path, folders.labels, folders.base, *index.folders))
+    return None if plain is None else index.with_stem(plain)
+
+
+def _by_name(left: Collection[Path], index: ImageIndex, folders: Folders, owner: Mapping[str, Path]) -> dict[Path, str]:
+    """Files whose path is that of one image without labels but for its spelling; else whose name alone is, where no folder is at odds."""
+    alike = _alike(left, index, owner)
+    paths, names = Counter(folded(str(path)) for path in left), Counter(folded(path.stem) for path in left)
+    found: dict[Path, str] = {}
+    for path in left:
+        images = alike.get(folded(path.stem), [])
+        said = folded(str(path))
+        here = [i for i in images if any(folded(str(candidate)) == said for candidate in _candidates(i, folders, index))]
+        called = _called(path, folders.labels, folders.base, *index.folders)
+        alone = names[folded(path.stem)] == 1 and len(images) == 1 and (not at_odds(called, images[0]) or _linked(path, images[0], index))
+        if len(here) == 1 and paths[said] == 1:
+            found[path] = here[0]
+        elif alone:
+            found[path] = images[0]
+    return found
+
+
+def _linked(path: Path, image_id: str, index: ImageIndex) -> bool:
+    """Whether the folder of images that belongs to a label file is the image's own under another name, by a link."""
+    twin = Path(swapped(PurePosixPath(whole(path).as_posix()), "labels", "images"))
+    return os.path.realpath(twin.parent) == os.path.realpath(Path(index.path(image_id)).parent)
+
+
+def _alike(files: Iterable[Path], index: ImageIndex, owner: Mapping[str, Path]) -> dict[str, list[str]]:
+    """Name of a file, its folders, case and suffix aside → the images without labels that are called so, with or without their suffix."""
+    wanted = {folded(path.stem) for path in files}
+    found: dict[str, list[str]] = defaultdict(list)
+    for image_id in index.paths if wanted else ():
+        if image_id not in owner:
+            name = PurePosixPath(image_id)
+            for called in {folded(name.stem), folded(name.name)} & wanted:
+                found[called].append(image_id)
+    return found
+
+
+def _ownerless(path: Path, folders: Folders, index: ImageIndex) -> Finding:
+    message = f"{path}: expected an image {path.stem}.* in {index}, found none."
+    return Finding(FindingKind.MISSING_IMAGE, path, message, _called(path, folders.base, *index.folders), quarantined=True)
+
+
+def _called(path: Path, *folders: Path) -> str:
+    """The path of a text below the first of the folders that holds it, without its suffix."""
+    plain = whole(path)
+    root = next(root for root in map(whole, folders) if plain.is_relative_to(root))
+    return plain.relative_to(root).with_suffix("").as_posix()
+
+
+def _candidates(image_id: str, folders: Folders, index: ImageIndex) -> Iterable[Path]:
+    for name in (PurePosixPath(image_id), swapped(PurePosixPath("images", image_id)), swapped(PurePosixPath(image_id))):
+        for root in (folders.labels, folders.base):
+            yield root / f"{name}.txt"
+            yield root / name.with_suffix(".txt")
+    for folder in index.folders:
+        yield folder / PurePosixPath(image_id).with_suffix(".txt")

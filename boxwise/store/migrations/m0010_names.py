@@ -1,0 +1,19 @@
+"""Schema 10: a study has an id of its own, and PostgreSQL orders images by the bytes of their ids, as SQLite does."""
+
+from secrets import token_hex
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+_NAMING_IMAGES = ("images", "annotations", "queries", "leases", "drafts", "skips", "events")
+
+
+def upgrade(connection: Connection) -> None:
+    study = sa.table("study", sa.column("key"), sa.column("value", sa.JSON))
+    connection.execute(study.insert(), {"key": "id", "value": token_hex(16)})
+    if connection.dialect.name != "postgresql":
+        return
+    for table in _NAMING_IMAGES:
+        connection.execute(sa.text(f'ALTER TABLE {table} ALTER COLUMN image_id TYPE VARCHAR COLLATE "C"'))
+    for table in ("scored", "scored_from"):  # made again when they are needed
+        connection.execute(sa.text(f"DROP TABLE IF EXISTS {table}"))

@@ -1,0 +1,106 @@
+"""An export into the folder of an earlier one: what was taken back is gone, and nothing that boxwise did not write is removed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from boxwise.boxes import Boxes
+from boxwise.data.datasets import read_dataset
+from boxwise.data.formats.base import Dataset
+from boxwise.data.formats.names import FORMATS
+from boxwise.data.images import write_image
+from boxwise.data.writing import write
+from boxwise.errors import BoxwiseError
+from boxwise.records import ImageRecord, Split
+
+BOX = Boxes([[10, 10, 20, 20]], [0])
+STALE = {"yolo": "labels/b.txt", "voc": "Annotations/b.xml"}
+IDS = ("a.jpg", "b.jpg", "x/images/c.jpg")
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Dataset:
+    """a.jpg of train, b.jpg of val and one in a folder called images, all with a box."""
+    for number, name in enumerate(IDS):
+        write_image(np.full((80, 100, 3), number, np.uint8), tmp_path / "from" / name)
+    splits = (Split.TRAIN, Split.VAL, Split.TRAIN)
+    images = tuple(ImageRecord(name, str(tmp_path / "from" / name), 100, 80, split) for name, split in zip(IDS, splits, strict=True))
+    return Dataset(("cat",), images, dict.fromkeys(IDS, BOX))
+
+
+def without(dataset: Dataset, *image_ids: str) -> Dataset:
+    return replace(dataset, labels={image_id: boxes for image_id, boxes in dataset.labels.items() if image_id not in image_ids})
+
+
+def all_train(dataset: Dataset) -> Dataset:
+    return replace(dataset, images=tuple(replace(record, split=Split.TRAIN) for record in dataset.images))
+
+
+def boxed(folder: Path, name: str) -> set[str]:
+    return {image_id for image_id, boxes in read_dataset(folder, format_name=name, missing_is_empty=False).labels.items() if len(boxes)}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_labels_that_were_taken_back_are_gone(tmp_path: Path, both: Dataset, name: str) -> None:
+    write(both, FORMATS[name], tmp_path / "to", copy_images=True)
+    assert boxed(tmp_path / "to", name) == set(IDS)
+    remarks = write(without(both, "b.jpg", "x/images/c.jpg"), FORMATS[name], tmp_path / "to", copy_images=True)
+    assert boxed(tmp_path / "to", name) == {"a.jpg"}
+    assert any("2 files were removed" in remark for remark in remarks) == (name in STALE)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_so_are_lists_of_a_split_that_has_no_images_any_more(tmp_path: Path, both: Dataset, name: str) -> None:
+    write(both, FORMATS[name], tmp_path / "to", copy_images=True)
+    write(all_train(both), FORMATS[name], tmp_path / "to", copy_images=True)
+    again = read_dataset(tmp_path / "to", format_name=name)
+    assert {record.split for record in again.images} <= {Split.TRAIN, None} and not again.findings and len(again.labels) == 3
+    left = {path.name for path in (tmp_path / "to").rglob("*") if path.is_file()}
+    assert not left & {"val.txt", "instances_val.json"}
+
+
+@pytest.mark.parametrize("name", STALE)
+@pytest.mark.parametrize("whose", ["of another program", "changed since"])
+def test_what_boxwise_did_not_write_is_refused_and_stays(tmp_path: Path, both: Dataset, name: str, whose: str) -> None:
+    if whose == "changed since":
+        write(both, FORMATS[name], tmp_path / "to", copy_images=True)
+    path = tmp_path / "to" / STALE[name]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("somebody's own")
+    before = {found: found.read_bytes() for found in (tmp_path / "to").rglob("*") if found.is_file()}
+    with pytest.raises(BoxwiseError, match=r"1 file that would stay .* Remove it, or name another folder"):
+        write(without(both, "b.jpg"), FORMATS[name], tmp_path / "to", copy_images=True)
+    assert {found: found.read_bytes() for found in (tmp_path / "to").rglob("*") if found.is_file()} == before
+    write(both, FORMATS[name], tmp_path / "to", copy_images=True)  # an image with labels gets them as ever
+
+
+def test_a_coco_file_of_other_images_is_refused_and_stays(tmp_path: Path, both: Dataset) -> None:
+    other = replace(both, images=both.images[1:2], labels={"b.jpg": BOX})
+    write(other, FORMATS["coco"], tmp_path / "to", copy_images=False)
+    rest = replace(both, images=both.images[:1], labels={"a.jpg": BOX})
+    with pytest.raises(BoxwiseError, match=r"instances_val\.json"):
+        write(rest, FORMATS["coco"], tmp_path / "to", copy_images=False)
+    assert (tmp_path / "to" / "instances_val.json").exists()
+
+
+def test_files_beside_the_export_stay(tmp_path: Path, both: Dataset) -> None:
+    write(both, FORMATS["yolo"], tmp_path / "to", copy_images=False)
+    for name in ("notes.txt", "labels.cache", "runs/best.pt"):
+        (tmp_path / "to" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "to" / name).write_text("mine")
+    write(all_train(without(both, "a.jpg")), FORMATS["yolo"], tmp_path / "to", copy_images=False)
+    assert all((tmp_path / "to" / name).read_text() == "mine" for name in ("notes.txt", "labels.cache", "runs/best.pt"))
+    assert not (tmp_path / "to" / "labels" / "a.txt").exists()
+
+
+def test_the_list_of_what_was_written_leads_nowhere_else(tmp_path: Path, both: Dataset) -> None:
+    write(both, FORMATS["yolo"], tmp_path / "to", copy_images=False)
+    own = tmp_path / "own.txt"
+    own.write_bytes((tmp_path / "to" / "labels" / "a.txt").read_bytes())
+    record = tmp_path / "to" / ".written_yolo.txt"
+    line = next(line for line in record.read_text().splitlines() if line.endswith("labels/a.txt"))
+    record.write_text(f"{record.read_text()}{line.partition(' ')[0]} ../own.txt\n{line.partition(' ')[0]} {own}\nno sense\n")
+    write(both, FORMATS["yolo"], tmp_path / "to", copy_images=False)
+    assert own.exists()

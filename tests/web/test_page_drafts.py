@@ -1,0 +1,68 @@
+"""Of what a draft is: of the boxes that were shown, and of one study; it comes back for these and for no others."""
+
+from dataclasses import replace
+
+from driving import boxes_in_list, drag, record_of, saved, seen, serving, shown_image, to_questions
+
+from boxwise.artifacts.box_tables import read_proposals, write_proposals
+from boxwise.study import Study
+
+HINT = "Your unfinished work on {} was for other boxes or classes"
+
+
+def begun(page, study):
+    """Draw a box on an image with questions, and leave it so; the image."""
+    name, _ = to_questions(page, study)
+    seen(page)
+    drag(page, record_of(study, name), (2, 2), (30, 30))
+    saved(page)
+    return name
+
+
+def drawn(page):
+    return page.locator("#boxes .word", has_text="drawn").count()
+
+
+def asked_anew(study, name):
+    """The study, opened again, where the boxes of an image are others under the same ids."""
+    path = study.files(1).proposals
+    proposals = read_proposals(path, {})
+    boxes = proposals[name].boxes
+    proposals[name] = replace(proposals[name], boxes=replace(boxes, xyxy=boxes.xyxy * 0.5))
+    write_proposals(path, proposals.values())
+    return Study.open(study.folder)
+
+
+def test_a_draft_is_taken_for_the_boxes_that_it_was_made_for_and_for_no_others_of_the_same_ids(waiting_study, person):
+    study = waiting_study("review")
+    with serving(study) as port:
+        page = person(port, "anna")
+        name = begun(page, study)
+        page.reload()
+        seen(page)
+        assert shown_image(page) == name and drawn(page) == 1
+        study = asked_anew(study, name)
+    with serving(study, port):
+        page.reload()
+        seen(page)
+        assert shown_image(page) == name and drawn(page) == 0 and boxes_in_list(page).count() > 0
+        page.locator("#hint", has_text=HINT.format(name)).wait_for()
+        drag(page, record_of(study, name), (2, 2), (30, 30))  # what is begun now counts
+        saved(page)
+        page.reload()
+        seen(page)
+        assert drawn(page) == 1 and not page.locator("#hint").is_visible()
+
+
+def test_a_study_made_anew_in_the_same_folder_gets_nothing_that_a_browser_kept_of_the_one_before(waiting_study, person):
+    study = waiting_study("review")
+    with serving(study) as port:
+        page = person(port, "anna")
+        name = begun(page, study)
+        study.labelling.drop_draft(name, 1, "anna")
+        study.store.put("id", "another")
+    with serving(study, port):
+        study.labelling.release(study.ask().image_ids, "anna")
+        page.goto(f"http://127.0.0.1:{port}/?open={name}")
+        seen(page)
+        assert shown_image(page) == name and drawn(page) == 0

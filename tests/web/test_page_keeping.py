@@ -1,0 +1,217 @@
+"""What a person has done is kept and counts once: letters of others, images that come twice, pictures that do not come, and absences."""
+
+from time import time
+
+import httpx
+from driving import another, boxes_in_list, drag, hand_in, record_of, saved, seen, serving, shown_image
+
+from boxwise.records import Role
+
+TOKEN = "a-token-of-some-length"
+
+
+def post(port, path, **body):
+    return httpx.post(f"http://127.0.0.1:{port}/api/{path}", json=body)
+
+
+def opened(browsing, port, name="anna", prepare=lambda page: None):
+    """The page of somebody, which has not shown an image yet."""
+    page = browsing().new_page()
+    prepare(page)
+    page.goto(f"http://127.0.0.1:{port}/")
+    page.locator("dialog[open] input").fill(name)
+    page.keyboard.press("Enter")
+    page.locator("#editor").wait_for(state="visible")
+    return page
+
+
+class TestLetters:
+    def letter(self, page, image_id):
+        """What ben could not send, at this browser by the shared link."""
+        page.evaluate(
+            """async (image_id) => {
+                const { id } = await (await fetch("/api/study")).json();
+                const body = { annotator: "ben", image_id, round: 1, key: "key-of-ben", verdicts: [], complete: true, seconds: 1 };
+                const letter = { key: body.key, path: "/api/answers", body, at: 1, refused: "" };
+                localStorage.setItem(`boxwise/${id}/letter/${letter.key}`, JSON.stringify(letter));
+            }""",
+            image_id,
+        )
+
+    def test_what_may_not_be_sent_under_this_name_stays_and_what_is_behind_it_is_sent(self, waiting_study, browsing):
+        study = waiting_study("full")
+        anna, ben = (study.team.invite(name, Role.ANNOTATOR, who="lead") for name in ("anna", "ben"))
+        of_ben = study.ask().image_ids[-1]
+        with serving(study, token=TOKEN) as port:
+            page = browsing().new_page()
+            page.goto(f"http://127.0.0.1:{port}/?person={anna}")
+            page.locator("#editor").wait_for(state="visible")
+            self.letter(page, of_ben)
+            page.reload()
+            page.locator("#refused", has_text=f"{of_ben} was not taken: this is the link of anna").wait_for()
+            page.locator("#editor").wait_for(state="visible")
+            name = hand_in(page)
+            assert len(study.history(name)) == 1 and study.history(of_ben) == []
+            page.goto("about:blank")  # what anna had in hand is given back
+            page.goto(f"http://127.0.0.1:{port}/?person={ben}")
+            page.locator("#editor").wait_for(state="visible")
+            page.locator("#refused button", has_text="Send again").click()
+            page.locator("#refused").wait_for(state="hidden")
+            saved(page)
+            assert [entry.annotator for entry in study.history(of_ben)] == ["ben"]
+
+
+class TestTwice:
+    def test_an_image_opened_from_the_list_while_it_is_fetched_ahead_does_not_come_again(self, waiting_study, browsing):
+        study = waiting_study("full")
+        name, held = study.ask().image_ids[1], []
+
+        def hold(page):
+            page.route(f"**/images/{name}", lambda route: held.append(route) if not held else route.continue_())
+
+        with serving(study) as port:
+            page = opened(browsing, port, prepare=hold)
+            while not held:
+                page.wait_for_timeout(50)
+            page.locator("#queue summary").click()
+            with page.expect_response("**/api/open"):
+                page.locator(".queued", has_text=name).click()
+            held[0].continue_()
+            page.wait_for_function("name => document.querySelector('#image-name').textContent === name", arg=name)
+            seen(page)
+            drag(page, record_of(study, name), (10, 10), (40, 40))
+            page.unroute(f"**/images/{name}")
+            assert hand_in(page) == name
+            while not page.locator("#waiting").is_visible():
+                hand_in(page)
+            assert [len(study.history(image_id)) for image_id in study.query(1).image_ids] == [1] * 5
+            assert len(study.annotation(name).boxes) == 1
+
+
+class TestPictures:
+    def test_a_picture_that_the_network_lost_comes_later_and_is_not_handed_in_before(self, waiting_study, browsing):
+        study = waiting_study("full")
+        with serving(study) as port:
+            page = opened(browsing, port, prepare=lambda page: page.route("**/images/**", lambda route: route.abort()))
+            name = shown_image(page)
+            page.locator(".picture.broken", has_text="The picture has not come yet").wait_for()
+            page.wait_for_timeout(600)
+            page.keyboard.press("Space")
+            page.locator("#hint", has_text="The picture has not come yet").wait_for()
+            assert study.history(name) == [] and shown_image(page) == name
+            page.unroute("**/images/**")
+            seen(page)
+            assert page.locator(".picture img").evaluate("image => image.naturalWidth") == record_of(study, name).width
+            assert hand_in(page) == name and len(study.history(name)) == 1
+
+    def test_a_picture_that_is_none_is_flagged_or_skipped_and_not_handed_in(self, waiting_study, browsing):
+        study = waiting_study("full")
+
+        def spoil(page):
+            page.route(f"**/images/{name}", lambda route: route.fulfill(body=b"no image", content_type="image/png"))
+
+        name = study.ask().image_ids[0]
+        with serving(study) as port:
+            page = opened(browsing, port, prepare=spoil)
+            page.locator(".picture.broken", has_text="The browser cannot show this picture").wait_for()
+            page.wait_for_timeout(600)
+            page.keyboard.press("Space")
+            page.locator("#hint", has_text="The browser cannot show this picture").wait_for()
+            assert study.history(name) == []
+            page.keyboard.press("s")
+            page.locator("#reason-dialog .preset").first.click()
+            page.keyboard.press("Enter")
+            another(page, name)
+            hand_in(page)
+            assert study.history(name) == []
+
+
+class TestOvertaken:
+    def test_a_draft_of_labels_that_another_has_given_meanwhile_becomes_a_late_answer(self, waiting_study, person):
+        study = waiting_study("full")
+        with serving(study) as port:
+            page = person(port, "anna")
+            name, address = shown_image(page), page.url
+            drag(page, record_of(study, name), (10, 10), (40, 40))
+            saved(page)
+            page.goto("about:blank")
+            study.labelling.release([name], "anna")  # as after a night
+            assert post(port, "open", annotator="ben", image_id=name).status_code == 200
+            boxes = [{"action": "add", "xyxy": [1, 1, 20, 20], "label": 1}, {"action": "add", "xyxy": [30, 30, 60, 60], "label": 2}]
+            body = {"annotator": "ben", "image_id": name, "round": 1, "key": "key-of-ben", "complete": True, "seconds": 9}
+            assert post(port, "answers", **body, verdicts=boxes).json()["late"] is False
+            for _ in range(2):  # a second reload changes nothing
+                page.goto(address)
+                page.locator("#lost").wait_for(state="visible")
+                seen(page)
+                assert shown_image(page) == name and boxes_in_list(page).count() == 1
+            page.keyboard.press("Space")
+            page.locator("#hint", has_text=f"{name} came late").wait_for()
+            assert [(entry.annotator, entry.late) for entry in study.history(name)] == [("ben", False), ("anna", True)]
+            assert study.labelling.answerer(name) == "ben" and len(study.annotation(name).boxes) == 2
+
+    def test_a_correction_of_anothers_labels_that_was_begun_with_them_is_none(self, waiting_study, person):
+        study = waiting_study("full")
+        with serving(study) as port:
+            name = study.ask().image_ids[0]
+            post(port, "open", annotator="ben", image_id=name)
+            post(port, "answers", annotator="ben", image_id=name, round=1, key="key-of-ben", verdicts=[], complete=True, seconds=9)
+            page = person(port, "anna")
+            page.goto(f"{page.url}?open={name}")
+            page.wait_for_function("name => document.querySelector('#image-name').textContent === name", arg=name)
+            drag(page, record_of(study, name), (10, 10), (40, 40))
+            saved(page)
+            page.reload()
+            boxes_in_list(page).first.wait_for()
+            assert shown_image(page) == name and not page.locator("#lost").is_visible()
+            hand_in(page)
+            assert study.labelling.answerer(name) == "anna"
+
+
+class TestTime:
+    def test_what_is_taken_back_is_charged_once(self, waiting_study, browsing):
+        study = waiting_study("full")
+        with serving(study) as port:
+            page = opened(browsing, port, prepare=lambda page: page.clock.install())
+            sent = []
+            page.on("request", lambda request: sent.append(request.post_data_json) if request.url.endswith("/api/answers") else None)
+            seen(page)
+            name = shown_image(page)
+            page.mouse.move(400, 400)
+            page.clock.fast_forward(15_000)
+            drag(page, record_of(study, name), (10, 10), (40, 40))
+            hand_in(page)
+            page.keyboard.press("u")
+            page.wait_for_function("name => document.querySelector('#image-name').textContent === name", arg=name)
+            seen(page)
+            assert boxes_in_list(page).count() == 1
+            hand_in(page)
+            first, second = sent
+            assert first["seconds"] > 15 and first["verdicts"][0]["seconds"] > 14
+            assert second["seconds"] < 10 and second["verdicts"][0]["seconds"] == 0
+
+    def test_nobody_keeps_an_image_that_nobody_looks_at(self, waiting_study, browsing):
+        study = waiting_study("full")
+
+        def leases():
+            return {image_id: lease.until for image_id, lease in study.labelling.leases(at=time()).items()}
+
+        with serving(study) as port:
+            page = opened(browsing, port, prepare=lambda page: page.clock.install())
+            seen(page)
+            name = shown_image(page)
+            while len(leases()) < 4:
+                page.wait_for_timeout(50)
+            before = leases()[name]
+            page.mouse.move(400, 400)
+            page.clock.fast_forward(100_000)
+            while leases()[name] == before:  # somebody was here a hundred seconds ago
+                page.wait_for_timeout(50)
+            before = leases()[name]
+            with page.expect_response("**/api/release"):
+                page.clock.fast_forward(100_000)
+            page.wait_for_timeout(300)
+            assert leases() == {name: before}
+            with page.expect_response("**/api/renew"):
+                page.mouse.move(410, 410)
+            assert leases()[name] > before
