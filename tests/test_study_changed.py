@@ -1,6 +1,8 @@
 """Studies that are changed in between: what was said, shown or found before follows, or counts no more. Nothing is trained."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -223,3 +225,8 @@ def test_a_first_round_of_which_no_image_is_left_names_the_ways_out(study_of):
     with pytest.raises(StudyError, match=r"boxwise include .* or give labels of any others \(boxwise import"):
         study.run()
     assert Journal(study.store).events()
+
+
+def test_a_study_of_an_earlier_schema_goes_by_its_folder_as_it_did(tmp_path):
+    study = Study.open(shutil.copytree(Path(__file__).parent / "store" / "fixtures" / "schema_9" / "study", tmp_path / "study"))
+    assert study.id == str((tmp_path / "study").resolve())

@@ -46,8 +46,10 @@ class StudyReader:
 
     @property
     def id(self) -> str:
-        """Tells the study from any other, also from one made anew in its folder."""
-        return str(self.store.needed("id"))
+        """Tells the study from any other, also from one made anew in its folder. One of before schema 10 goes on by its folder's path, under
+        which browsers keep what they have not sent.
+        """
+        return str(self.store.get("id") or self.folder.resolve())
 
     # -- where it is ----------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from secrets import token_hex
 
 from boxwise.artifacts.damage import fault_in
 from boxwise.artifacts.round_folder import RoundFolder
@@ -106,9 +105,6 @@ def _whereabouts(folder: Path) -> Iterator[str]:
     if store.get("config") is None:
         store.put("config", written(folder).model_dump(mode="json"))
         yield f"{path}: the settings were lost. Taken from {CONFIG_FILE}."
-    if store.get("id") is None:
-        store.put("id", token_hex(16))
-        yield f"{path}: the study's id was lost, and it has a new one. What a browser has not sent of the old one stays in that browser."
     if store.get("position") is None:
         number, phase = _after(store)
         store.put("position", [number, phase.value])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from sqlalchemy.engine import Connection
 
-from boxwise.store.migrations import m0004_events, m0005_digests, m0006_checks, m0007_seals, m0008_teams, m0009_counts, m0010_names
+from boxwise.store.migrations import m0004_events, m0005_digests, m0006_checks, m0007_seals, m0008_teams, m0009_counts, m0010_order
 
 OLDEST = 3  # the first schema that can be brought to today's
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -21,7 +21,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     m0007_seals.upgrade,
     m0008_teams.upgrade,
     m0009_counts.upgrade,
-    m0010_names.upgrade,
+    m0010_order.upgrade,
 )
 NEWEST = OLDEST + len(MIGRATIONS)
 

@@ -1,6 +1,4 @@
-"""Schema 10: a study has an id of its own, and PostgreSQL orders images by the bytes of their ids, as SQLite does."""
-
-from secrets import token_hex
+"""Schema 10: PostgreSQL orders images by the bytes of their ids, as SQLite does. Studies made since have an id as well."""
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -9,8 +7,6 @@ _NAMING_IMAGES = ("images", "annotations", "queries", "leases", "drafts", "skips
 
 
 def upgrade(connection: Connection) -> None:
-    study = sa.table("study", sa.column("key"), sa.column("value", sa.JSON))
-    connection.execute(study.insert(), {"key": "id", "value": token_hex(16)})
     if connection.dialect.name != "postgresql":
         return
     for table in _NAMING_IMAGES:
