@@ -152,9 +152,13 @@ def _summary(one_round: Round) -> str:
     if not one_round.done(Phase.ANNOTATE):
         return "not labelled yet"
     spent = one_round.annotate
-    images, boxes = count(number(spent.new_images)), count(number(spent.new_boxes))
+    images, boxes = _counted(spent.new_images, "image", "images"), _counted(spent.new_boxes, "box", "boxes")
     by_model = f" and {count(spent.new_model_boxes)} by the model" if spent.new_model_boxes else ""
-    return f"{images} images, {boxes} boxes{by_model}, {duration(number(spent.new_seconds))} of labour"
+    return f"{images}, {boxes}{by_model}, {duration(number(spent.new_seconds))} of labour"
+
+
+def _counted(amount: int | None, one: str, many: str) -> str:
+    return f"{count(number(amount))} {one if amount == 1 else many}"
 
 
 def _fidelity_chart(cell: Cell) -> Chart | None:

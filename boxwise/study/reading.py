@@ -46,8 +46,9 @@ class StudyReader:
 
     @property
     def id(self) -> str:
-        """Tells the study from any other, also from one made anew in its folder. One of before schema 10 goes on by its folder's path, under
-        which browsers keep what they have not sent.
+        """Tells the study from any other, also from one made anew in its folder.
+
+        A study of before schema 10 goes on by its folder's path, under which browsers hold what they have not sent.
         """
         return str(self.store.get("id") or self.folder.resolve())
 
