@@ -34,6 +34,10 @@ class StudyError(BoxwiseError):
     """The study folder is missing, of another config, or not in the state that a call needs."""
 
 
+class UnreachableError(StudyError):
+    """The study's database is not where it was: what was begun can go on once it is back."""
+
+
 class BusyError(StudyError):
     """Another process is doing a step of the study."""
 

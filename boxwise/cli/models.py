@@ -52,6 +52,7 @@ def predict(
     from boxwise.data.formats.coco import Coco
     from boxwise.data.image_store import check
     from boxwise.detectors.prediction import detections
+    from boxwise.errors import BoxwiseError
     from boxwise.inference import load
     from boxwise.report.drawing import draw_boxes
 
@@ -66,12 +67,20 @@ def predict(
     least = model.threshold if conf is None else conf
     labels: dict[str, Boxes] = {}
     unreadable: dict[str, str] = {}
-    for record, boxes in detections(model.detector, records, on_unreadable=unreadable.__setitem__, progress=detecting):
-        labels[record.image_id] = kept = replace(boxes.at_least(least), probabilities=None)  # of a large pool they would fill the memory
-        draw_boxes(record.uri, kept, model.classes, pictures[record.image_id])
-    seen = tuple(record for record in records if record.image_id in labels)
-    Coco().write(Dataset(model.classes, seen, labels), out / _PREDICTIONS)
-    for message in (*faults, *unreadable.values()):
+    undrawn: list[str] = []
+    try:
+        for record, boxes in detections(model.detector, records, on_unreadable=unreadable.__setitem__, progress=detecting):
+            labels[record.image_id] = kept = replace(
+                boxes.at_least(least), probabilities=None
+            )  # of a large pool they would fill the memory
+            try:
+                draw_boxes(record.uri, kept, model.classes, pictures[record.image_id])
+            except BoxwiseError as error:  # a full disk, or an image that has gone meanwhile: what was found on it is not lost
+                undrawn.append(str(error))
+    finally:
+        seen = tuple(record for record in records if record.image_id in labels)
+        Coco().write(Dataset(model.classes, seen, labels), out / _PREDICTIONS)
+    for message in (*faults, *unreadable.values(), *undrawn):
         note(message)
     why = "as given" if conf is not None else "no best F1 is known" if model.point is None else f"F1 on val is best: {model.point.f1:.2f}"
     say(f"{model.origin}, boxes of score {least:.3g} or more ({why})")

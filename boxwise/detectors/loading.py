@@ -111,7 +111,7 @@ class _InputImages(Dataset[list[_Loaded]]):
             pixels = decode(record.uri)
             return resized(pixels, self.spec), (pixels.shape[2], pixels.shape[1])
         except ImageError as error:
-            check_place(record, self.records)
+            check_place(record)
             return str(error), (0, 0)
 
 

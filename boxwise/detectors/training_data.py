@@ -93,7 +93,6 @@ class TrainingBatches(Dataset[TrainingBatch]):
     ) -> None:
         self.samples, self.batch, self.share, self.seed = samples, batch, share, seed
         self.spec, self.augment = spec, augment
-        self._images = [sample.image for sample in samples]
         self._cache = ImageCache(spec.imgsz, cache_mb)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
@@ -146,7 +145,7 @@ class TrainingBatches(Dataset[TrainingBatch]):
             try:
                 return sample, self._cache.read(sample)
             except ImageError as error:
-                check_place(sample.image, self._images)
+                check_place(sample.image)
                 unreadable[sample.image.image_id] = str(error)
         raise StudyError(f"None of the {len(self.samples)} training images can be read. The last: {list(unreadable.values())[-1]}")
 

@@ -12,8 +12,6 @@ from boxwise.data.formats.listing import Listed, check_images
 from boxwise.data.presence import check_place
 from boxwise.store import Store
 
-_OTHERS = 100  # images of the study that are tried where one cannot be opened
-
 
 def open_first(store: Store, image_ids: Iterable[str]) -> dict[str, str]:
     """Read those of the images that were never opened, each whole; image_id → what is wrong with it, of the others nothing.
@@ -25,10 +23,8 @@ def open_first(store: Store, image_ids: Iterable[str]) -> dict[str, str]:
         return {}
     checked = check_images([Listed(record.image_id, record.uri) for record in unopened.values()], verify=True)
     faults = {str(finding.image_id): finding.message for finding in checked.findings}
-    if faults:
-        others = store.some_images(_OTHERS)
-        for image_id in faults:
-            check_place(unopened[image_id], others)
+    for image_id in faults:
+        check_place(unopened[image_id])
     store.measured(
         replace(unopened[now.image_id], width=now.width, height=now.height, digest=now.digest, stamp=now.stamp) for now in checked.records
     )

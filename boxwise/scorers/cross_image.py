@@ -130,7 +130,6 @@ class _Composer:
 
     def __init__(self, images: Sequence[Proposed], spec: InputSpec) -> None:
         self._images, self._spec = images, spec
-        self._records = [image for image, _ in images]
         self._source = lru_cache(maxsize=1)(self._decoded)
         self._host = lru_cache(maxsize=max(1, HOST_BYTES // (3 * spec.imgsz**2)))(self._at_input_size)
 
@@ -157,7 +156,7 @@ class _Composer:
         try:
             return decode(record.uri)
         except ImageError:
-            check_place(record, self._records)
+            check_place(record)
             return None
 
     def _at_input_size(self, record: ImageRecord) -> Tensor | None:

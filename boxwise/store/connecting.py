@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine
 
-from boxwise.errors import StudyError
+from boxwise.errors import StudyError, UnreachableError
 from boxwise.store.checked import dumps, loads
 
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # a lost server is one message, without the pool's traceback above it
@@ -160,18 +160,28 @@ def _see_that_it_lives(connection: Any, _record: Any, _proxy: Any) -> None:
 
 
 def _stay_with(path: Path, made: Engine) -> None:
-    """Connections are of the file that lies at `path`: where another took its place, as by a repair, one to that is made instead."""
+    """Connections are of the file that lies at `path`: where another took its place, as by a repair, one to that is made instead.
+
+    While none lies there, UnreachableError: SQLite would make an empty one.
+    """
+    was_there = False
+
+    def look(*_: Any) -> None:
+        if was_there and _identity(path) is None:
+            said = "expected the study's database, found no such file. What was stored in it is where it was moved to."
+            raise UnreachableError(f"{path}: {said}")
 
     def remember(_connection: Any, record: Any) -> None:
+        nonlocal was_there
         record.info["file"] = _identity(path)
+        was_there = was_there or record.info["file"] is not None
 
     def compare(_connection: Any, record: Any, _proxy: Any) -> None:
-        if record.info["file"] is None or (there := _identity(path)) == record.info["file"]:
-            return
-        if there is None:
-            raise StudyError(f"{path}: expected the study's database, found no such file. What was stored in it is where it was moved to.")
-        raise sa.exc.DisconnectionError
+        look()
+        if record.info["file"] is not None and record.info["file"] != _identity(path):
+            raise sa.exc.DisconnectionError
 
+    sa.event.listen(made, "do_connect", look)
     sa.event.listen(made, "connect", remember)
     sa.event.listen(made, "checkout", compare)
 

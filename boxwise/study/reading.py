@@ -46,11 +46,16 @@ class StudyReader:
 
     @property
     def id(self) -> str:
-        """Tells the study from any other, also from one made anew in its folder.
+        """Tells the study from any other, also from one made anew in its folder, and from a copy of it in another."""
+        return self.id_in(str(self.folder.resolve()))
 
-        A study of before schema 10 goes on by its folder's path, under which browsers hold what they have not sent.
+    def id_in(self, folder: str) -> str:
+        """What its id is, or was, in a folder: browsers hold under it what they have not sent.
+
+        A study of before schema 10 goes on by its folder's path alone.
         """
-        return str(self.store.get("id") or self.folder.resolve())
+        made = self.store.get("id")
+        return f"{made}/{folder}" if made else folder
 
     # -- where it is ----------------------------------------------------------------------------------------------------
 

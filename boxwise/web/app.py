@@ -16,12 +16,13 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from boxwise.errors import BoxwiseError, ImageStoreError
+from boxwise.errors import BoxwiseError, ImageStoreError, UnreachableError
 from boxwise.jsonable import plain
 from boxwise.records import Phase
 from boxwise.results.colors import class_colors
 from boxwise.web.answers import Answer, RefusedError, TakenError, in_todays_classes, reason_of
 from boxwise.web.dashboard import Dashboard
+from boxwise.web.folders import left_behind, note_folder
 from boxwise.web.help_routes import add_help
 from boxwise.web.members import check_may_flag, check_may_open, figures_for, may_open, member_in, reviewing, under_own_name
 from boxwise.web.metrics import CONTENT_TYPE, metrics
@@ -33,7 +34,7 @@ from boxwise.web.pool_routes import add_pool
 from boxwise.web.progress import read_progress, read_trouble
 from boxwise.web.queue import LabelQueue
 from boxwise.web.reasons import Reason
-from boxwise.web.requests import AnswerBody, DraftBody, ImagesBody, KeepingBody, OpenBody, SkipBody, WithdrawBody
+from boxwise.web.requests import AnswerBody, DraftBody, ImagesBody, KeepingBody, OpenBody, RenewBody, SkipBody, WithdrawBody
 from boxwise.web.security import Guard
 from boxwise.web.tasks import Task, task_to_json
 from boxwise.web.team_routes import add_team
@@ -48,6 +49,7 @@ def create_app(queue: LabelQueue, *, hosts: Collection[str], token: str | None =
     app = FastAPI(title="boxwise", docs_url=None, redoc_url=None, openapi_url=None)
     study = queue.study
     here = str(study.folder.resolve())
+    note_folder(study)
     app.add_middleware(Guard, hosts=hosts, origins=origins, token=token, member_of=study.team.member, study=here)
     app.add_exception_handler(BoxwiseError, _mistake)
     app.add_exception_handler(RequestValidationError, _malformed)
@@ -121,6 +123,7 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
         asked, waiting = _amounts(queue)
         return {
             "id": study.id,
+            "former_ids": left_behind(study),
             "name": study.folder.resolve().name,
             "classes": [{"name": name, "color": color} for name, color in zip(study.classes, colors, strict=True)],
             "mode": study.config.ask.mode,
@@ -189,9 +192,9 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
         return JSONResponse({"task": task, "classes": queue.study.classes})
 
     @routes.post("/api/renew")
-    def renew(body: ImagesBody, request: Request) -> dict[str, Any]:
+    def renew(body: RenewBody, request: Request) -> dict[str, Any]:
         theirs = [i for i in body.image_ids if may_open(member_in(request), queue, i)]
-        until, lost = queue.renew(theirs, body.annotator, tab=body.tab)
+        until, lost = queue.renew(theirs, body.annotator, tab=body.tab, begun_on=body.begun_on)
         return {"until": until, "lost": [*lost, *(i for i in body.image_ids if i not in theirs)]}
 
     @routes.post("/api/release")
@@ -231,7 +234,7 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
     @routes.post("/api/skips")
     def skip(body: SkipBody, request: Request) -> dict[str, Any]:
         if body.flag:
-            check_may_flag(member_in(request), queue, body.image_id, body.round)
+            check_may_flag(member_in(request), queue, body.image_id, queue.study.position[0])
             queue.flag(body.image_id, body.annotator, body.reason)
         else:
             queue.skip(body.image_id, body.round, body.annotator, body.reason)
@@ -290,7 +293,7 @@ def _served(task: Task) -> dict[str, Any]:
 
 
 def _mistake(_request: Request, error: Exception) -> Response:
-    passing = isinstance(error, ImageStoreError)  # the images' place cannot be reached: another time it can
+    passing = isinstance(error, ImageStoreError | UnreachableError)  # where images or labels lie cannot be reached: another time it can
     status = error.status if isinstance(error, RefusedError) else 503 if passing else 400
     by = {"by": error.by} if isinstance(error, TakenError) else {}
     assert isinstance(error, BoxwiseError)

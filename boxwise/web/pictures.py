@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from threading import Lock
 
 import numpy as np
@@ -19,7 +19,8 @@ from PIL import Image
 from boxwise.data import image_store
 from boxwise.data.addresses import absolute, folder_of, is_local, parent
 from boxwise.data.images import read_image, read_reduced
-from boxwise.errors import ImageError, ImageStoreError, MissingImageError
+from boxwise.data.presence import check_place
+from boxwise.errors import ImageError, ImageStoreError
 from boxwise.records import ImageRecord
 from boxwise.web.picture_cache import PictureCache
 
@@ -74,29 +75,19 @@ class Pictures:
 
 
 def check_file(record: ImageRecord) -> None:
-    """Raises ImageError where an image's file is gone; ImageStoreError where it may come back.
-
-    On this machine a file is gone where the folder of its images is there and holds others: an empty one, or none, is a disk that is not
-    mounted, or a folder that was moved (`boxwise relocate`).
-    """
+    """Raises ImageError where an image's file is gone; ImageStoreError where it may come back, see `check_place`."""
     try:
         image_store.stat(record.uri)
-    except ImageError as error:
-        if not is_local(record.uri) or (isinstance(error, MissingImageError) and _holds_any(Path(place_of(record)))):
+    except (ImageError, ImageStoreError) as error:
+        check_place(record)
+        if not is_local(record.uri):
             raise
-        raise ImageStoreError(str(error)) from error
+        raise ImageError(str(error)) from error
 
 
 def place_of(record: ImageRecord) -> str:
-    """The folder, here or elsewhere, or the tar file that an image lies in."""
-    return folder_of(record.uri, record.image_id) or parent(record.uri)
-
-
-def _holds_any(folder: Path) -> bool:
-    try:
-        return any(folder.iterdir())
-    except OSError:
-        return False
+    """What can be reached as a whole or not at all: an image's folder on this machine, a store, a tar file."""
+    return parent(record.uri) if is_local(record.uri) else folder_of(record.uri, record.image_id) or parent(record.uri)
 
 
 def is_large(record: ImageRecord) -> bool:

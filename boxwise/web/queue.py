@@ -129,12 +129,25 @@ class LabelQueue:
         self._check_file(task.record, annotator, tab)
         return task
 
-    def renew(self, image_ids: Collection[str], annotator: str, *, tab: str = "") -> tuple[float, list[str]]:
-        """(when the leases end now, the images that were lost: to others, to another tab, or answered by others in an absence)."""
-        until, held = self.clock() + self.lease_seconds, self._leases()
-        number = self.study.position[0]
-        overtaken = [i for i in image_ids if i not in held and self.labelling.answered_by_another(i, number, annotator)]
+    def renew(
+        self, image_ids: Collection[str], annotator: str, *, tab: str = "", begun_on: Mapping[str, int] | None = None
+    ) -> tuple[float, list[str]]:
+        """(when the leases end now, the images that were lost: to others, to another tab, or answered by others in an absence).
+
+        begun_on: image_id → number of the labels that the work began with; another person's are no loss where they are these.
+        """
+        until, held, begun = self.clock() + self.lease_seconds, self._leases(), begun_on or {}
+        overtaken = [i for i in image_ids if i not in held and self._is_overtaken(i, annotator, begun.get(i))]
         return until, [i for i in image_ids if i in overtaken or self._take(i, annotator, tab, until) is not None]
+
+    def _is_overtaken(self, image_id: str, annotator: str, begun_on: int | None) -> bool:
+        """Whether another person has answered an image since the work on it began."""
+        answered = self.labelling.answered_by_another(image_id, self.study.position[0], annotator)
+        return answered and self._counting(image_id) != begun_on
+
+    def _counting(self, image_id: str) -> int | None:
+        """The number of the annotation that counts."""
+        return next((entry.number for entry in reversed(self.study.history(image_id)) if not entry.late), None)
 
     def release(self, image_ids: Collection[str], annotator: str, *, tab: str = "") -> None:
         """Give images back; those of others and of other tabs stay theirs."""
@@ -330,7 +343,7 @@ class LabelQueue:
             labels = sent.answer if item is not None or sent.answer is None else as_drawn(sent.answer)
         else:
             labels = None if item is None else self._answered(item, number, annotator)
-        begun_on = next((entry.number for entry in reversed(self.study.history(image_id)) if not entry.late), None)
+        begun_on = self._counting(image_id)
         by_another = self.labelling.answered_by_another(image_id, number, annotator)
         return Task(record, number, rank, item, shown, until, draft, labels, sent, begun_on, by_another, self.study.relabelled())
 

@@ -69,6 +69,12 @@ class ImagesBody(PersonBody):
     image_ids: list[ImageId] = Field(max_length=50)
 
 
+class RenewBody(ImagesBody):
+    """begun_on: image_id → number of the labels that the work on it began with; an image that had none is not in it."""
+
+    begun_on: dict[ImageId, Number] = Field(default_factory=dict, max_length=50)
+
+
 class OpenBody(PersonBody):
     image_id: ImageId
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from threading import Event, Thread
 from time import sleep
 from urllib.parse import urlencode, urlsplit
 
+import idna
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -28,6 +30,7 @@ _PORTS_TRIED = 100
 _POLL_SECONDS = 0.5
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _EVERYWHERE = ("0.0.0.0", "::")
+_HOST = re.compile(r"(?!(.*\.)?\d+$)[a-z0-9_.-]+|\d+(\.\d+){3}|[0-9a-f:.]*:[0-9a-f:.]*")  # a name, an address of either kind
 _PORTS = {"http": 80, "https": 443}  # that browsers leave out
 
 
@@ -54,7 +57,7 @@ class Address:
     @property
     def hosts(self) -> set[str]:
         """The names that a Host header may have; an IPv6 address is in brackets."""
-        names = {*_LOOPBACK, _bracketed(self.host.lower()), *(_bracketed(urlsplit(url).hostname or "") for url in self.urls)}
+        names = {*_LOOPBACK, _bracketed(_spelled(self.host)), *(_bracketed(urlsplit(url).hostname or "") for url in self.urls)}
         return names if self.loopback else names | {_bracketed(name) for name in _own_names()}
 
     @property
@@ -155,14 +158,27 @@ def is_loopback(host: str) -> bool:
 
 def _public(url: str) -> str:
     """An address that people open, as browsers name its origin. Raises BoxwiseError for what is none."""
-    found = urlsplit(url)
     try:
-        host, port = found.hostname, found.port
-    except ValueError:  # a port that is no number
-        host, port = None, None
-    if found.scheme not in _PORTS or not host or found.path not in ("", "/") or found.query or found.username:
+        found = urlsplit(url)
+        host, port = _spelled(found.hostname or ""), found.port
+    except ValueError:  # brackets that do not close, a port that is no number
+        found, host, port = urlsplit(""), "", None
+    more = found.path.removeprefix("/") or found.query or found.fragment or "@" in found.netloc
+    if found.scheme not in _PORTS or not _HOST.fullmatch(host) or more:
         raise BoxwiseError(f"--url {url}: expected an address such as https://labels.example.com/ or http://labels.example.com:8123/.")
     return f"{found.scheme}://{_bracketed(host)}" + (f":{port}" if port not in (None, _PORTS[found.scheme]) else "")
+
+
+def _spelled(host: str) -> str:
+    """A name or an address as browsers spell it in what they ask: in ASCII, and as short as can be."""
+    try:
+        return ipaddress.ip_address(host).compressed
+    except ValueError:
+        pass
+    try:
+        return host.lower() if host.isascii() else idna.encode(host, uts46=True).decode()
+    except idna.IDNAError:  # letters that no name may have
+        return host
 
 
 def _bind(host: str, port: int) -> socket.socket:

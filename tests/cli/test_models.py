@@ -66,6 +66,16 @@ def test_predict_writes_over_no_image_that_it_looks_at(boxwise, study, tmp_path)
     assert (tmp_path / "in" / "a.jpg").read_bytes() == before and [path.name for path in (tmp_path / "in").iterdir()] == ["a.jpg"]
 
 
+def test_what_is_found_on_an_image_is_kept_where_its_picture_cannot_be_written(boxwise, study, tmp_path):
+    (tmp_path / "drawn" / "b.jpg").mkdir(parents=True)
+    for name, record in zip(("a", "b", "c"), study.images()[:3], strict=True):
+        Image.open(record.uri).save(tmp_path / f"{name}.jpg")
+    images = [tmp_path / f"{name}.jpg" for name in ("a", "b", "c")]
+    code, _, err = boxwise("predict", study.folder, *images, "--out", tmp_path / "drawn", "--device", "cpu")
+    assert code == 0 and "drawn/b.jpg" in err and (tmp_path / "drawn" / "c.jpg").is_file()
+    assert len(json.loads((tmp_path / "drawn" / "predictions.json").read_text())["images"]) == 3
+
+
 def test_names_of_many_images_are_compared_about_once_each(tmp_path, monkeypatch):
     compared = []
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import processes
 import pytest
 
-from boxwise.errors import StudyError
+from boxwise.errors import StudyError, UnreachableError
 from boxwise.files import replacing
 from boxwise.records import Action, Phase, Split, Verdict
 from boxwise.study import Study
@@ -230,6 +230,9 @@ def test_who_has_a_study_open_goes_on_with_the_database_that_took_the_place_of_i
     path.rename(study / "aside")
     with pytest.raises(StudyError, match="expected the study's database, found no such file"):
         served.tell(first, [], annotator="ann", seconds=1.0)
+    with pytest.raises(UnreachableError):  # also by a connection that is made anew
+        served.tell(first, [], annotator="ann", seconds=1.0)
+    assert not path.exists()
     (study / "copy").rename(path)
     served.tell(first, [], annotator="ann", seconds=1.0)
     assert Study.open(study).annotation(first) is not None

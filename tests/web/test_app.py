@@ -129,6 +129,17 @@ class TestLabelling:
             refused = restarted.post("/api/open", json={"annotator": "anna", "image_id": task["image_id"]})
             assert refused.status_code == 400 and "out of use and not labelled any more: flagged by anna: dark" in refused.json()["error"]
 
+    def test_while_the_studys_database_is_away_an_answer_is_to_be_sent_again(self, page, queue):
+        task = next_task(page)
+        here, away = queue.study.folder / "study.sqlite", queue.study.folder / "away"
+        here.rename(away)
+        for _ in range(2):
+            reply = page.post("/api/answers", json=answer_to(task))
+            assert reply.status_code == 503 and "expected the study's database, found no such file" in reply.json()["error"]
+        assert not here.exists()
+        away.rename(here)
+        assert page.post("/api/answers", json=answer_to(task)).json() == {"late": False, "waiting": 4}
+
     def test_when_nothing_is_left_the_reason_is_given(self, page, queue):
         for number in range(5):
             page.post("/api/answers", json=answer_to(next_task(page), key=f"key-number-{number}"))

@@ -99,6 +99,15 @@ def test_annotators_take_no_image_out_of_use_that_is_none_of_theirs(study):
         assert study.quarantined().keys() == {answered, tested}
 
 
+def test_annotators_take_no_image_out_of_use_that_only_an_earlier_round_asked_about(study):
+    image_id = study.query(0).image_ids[0]
+    study.unlabel([image_id])
+    body = {"annotator": "anna", "image_id": image_id, "round": 0, "reason": "blurred", "flag": True}
+    with serving(study, token=TOKEN) as port, coming(port, person=link_of(study, "anna", Role.ANNOTATOR)) as anna:
+        assert anna.post("/api/skips", json=body).status_code == 403
+        assert study.quarantined() == {}
+
+
 @pytest.mark.parametrize(("role", "seen_by"), [("annotator", []), ("reviewer", [{"doubt": "unseen"}])])
 def test_what_is_doubted_of_anothers_labels_is_for_those_who_may_see_them(study, monkeypatch, role, seen_by):
     monkeypatch.setattr(Dashboard, "doubts", lambda _self, _image_id: [{"doubt": "unseen"}])  # a real one takes a trained model

@@ -1,5 +1,6 @@
 """Of what a draft is: of the boxes that were shown, and of one study; it comes back for these and for no others."""
 
+import shutil
 from dataclasses import replace
 
 from driving import boxes_in_list, drag, record_of, saved, seen, serving, shown_image, to_questions
@@ -52,6 +53,32 @@ def test_a_draft_is_taken_for_the_boxes_that_it_was_made_for_and_for_no_others_o
         page.reload()
         seen(page)
         assert drawn(page) == 1 and not page.locator("#hint").is_visible()
+
+
+def elsewhere(page, port, study, name):
+    """Goes to the image of a study that is served where another was; how many drawn boxes are on it."""
+    study.labelling.drop_draft(name, 1, "anna")
+    study.labelling.release(study.ask().image_ids, "anna")
+    page.goto(f"http://127.0.0.1:{port}/?open={name}")
+    seen(page)
+    assert shown_image(page) == name
+    return drawn(page)
+
+
+def test_a_copy_of_a_study_gets_nothing_of_what_a_browser_kept_and_a_study_that_was_moved_all(waiting_study, person, tmp_path):
+    study = waiting_study("review")
+    with serving(study) as port:
+        page = person(port, "anna")
+        name = begun(page, study)
+    page.goto("about:blank")
+    study.store.close()
+    copy = Study.open(shutil.copytree(study.folder, tmp_path / "copy"))
+    with serving(copy, port):
+        assert elsewhere(page, port, copy, name) == 0
+    page.goto("about:blank")
+    moved = Study.open(study.folder.rename(tmp_path / "moved"))
+    with serving(moved, port):
+        assert elsewhere(page, port, moved, name) == 1
 
 
 def test_a_study_made_anew_in_the_same_folder_gets_nothing_that_a_browser_kept_of_the_one_before(waiting_study, person):

@@ -151,7 +151,7 @@ class TestHolding:
             page = person(port, "anna")
             renew = """async (ids) => {
                 const { Queue } = await import("/static/queue.js");
-                return new Queue({ annotator: "ben", tab: "x" }, () => []).renew(ids);
+                return new Queue({ annotator: "ben", tab: "x" }, () => []).renew(ids.map((image_id) => ({ image_id, begun_on: null })));
             }"""
             until(page, lambda: len(held(study)) == 4)  # the one that is shown, and three fetched ahead
             ids = [image_id for image_id in study.ask().image_ids if image_id not in held(study)] * 120

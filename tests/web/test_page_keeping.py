@@ -167,6 +167,26 @@ class TestOvertaken:
             hand_in(page)
             assert study.labelling.answerer(name) == "anna"
 
+    def test_who_pauses_over_anothers_labels_still_has_them_in_hand(self, waiting_study, browsing):
+        study = waiting_study("full")
+        with serving(study, lease_seconds=1) as port:
+            name = study.ask().image_ids[0]
+            post(port, "open", annotator="ben", image_id=name)
+            post(port, "answers", annotator="ben", image_id=name, round=1, key="key-of-ben", verdicts=[], complete=True, seconds=9)
+            page = opened(browsing, port, prepare=lambda page: page.clock.install())
+            page.locator("#queue summary").click()
+            page.locator(".queued", has_text=name).click()
+            page.wait_for_function("name => document.querySelector('#image-name').textContent === name", arg=name)
+            seen(page)
+            page.clock.fast_forward(130_000)
+            while name in study.labelling.leases(at=time()):
+                page.wait_for_timeout(50)
+            with page.expect_response("**/api/renew") as renewed:
+                page.mouse.move(410, 410)
+            assert renewed.value.json()["lost"] == [] and not page.locator("#lost").is_visible()
+            hand_in(page)
+            assert study.labelling.answerer(name) == "anna"
+
 
 class TestTime:
     def test_what_is_taken_back_is_charged_once(self, waiting_study, browsing):

@@ -131,6 +131,19 @@ class TestLeases:
         assert queue.answer(answer_to(task, key="key-of-anna")) is True
         assert queue.study.store.annotation(task.record.image_id).boxes.xyxy[0].tolist() == list(BOX.xyxy)
 
+    def test_who_pauses_on_a_colleagues_labels_has_lost_nothing_until_there_are_newer_ones(self, queue_of):
+        queue = queue_of()
+        image_id = queue.next("anna").record.image_id
+        queue.answer(answer_to(queue.open(image_id, "anna"), key="key-of-anna"))
+        begun_on = {image_id: queue.open(image_id, "rita").begun_on}
+        queue.clock.now += 1000
+        assert queue.renew([image_id], "rita", begun_on=begun_on)[1] == []
+        with pytest.raises(TakenError, match="rita is labelling it"):
+            queue.open(image_id, "ben")
+        queue.clock.now += 1000
+        queue.answer(answer_to(queue.open(image_id, "ben"), annotator="ben", key="key-of-ben", verdicts=[BOX]))
+        assert queue.renew([image_id], "rita", begun_on=begun_on)[1] == [image_id]
+
     def test_an_image_in_other_hands_cannot_be_opened(self, queue_of):
         queue = queue_of()
         first = queue.next("anna").record.image_id

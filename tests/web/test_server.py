@@ -85,10 +85,32 @@ class TestAddress:
         address.socket.close()
 
     @pytest.mark.parametrize(
-        "url", ["labels.example.com", "labels.example.com:8123", "ftp://a.b", "http://a.b/study", "http://a.b:x", "http://"]
+        ("url", "asked"),
+        [
+            ("http://Bücher.example/", "xn--bcher-kva.example"),
+            ("http://straße.example/", "xn--strae-oqa.example"),
+            ("http://[2001:DB8:0::5]/", "[2001:db8::5]"),
+            ("http://my_page.local/", "my_page.local"),
+            ("http://192.168.1.5/", "192.168.1.5"),
+        ],
     )
+    def test_a_name_leads_here_as_browsers_spell_it(self, url, asked):
+        address = listen("127.0.0.1", 0, urls=(url,))
+        assert asked in address.hosts and address.urls == (f"http://{asked}",)
+        address.socket.close()
+
+    def test_an_address_that_is_served_leads_here_as_browsers_spell_it(self):
+        address = listen("0:0:0:0:0:0:0:1", 0)
+        assert "[::1]" in address.hosts and "[0:0:0:0:0:0:0:1]" not in address.hosts
+        address.socket.close()
+
+    @pytest.mark.parametrize(
+        "url",
+        ["labels.example.com", "labels.example.com:8123", "ftp://a.b", "http://a.b/study", "http://a.b:x", "http://", "http://[::1",
+         "http://a.b/#study", "http://a.b/?x", "http://:pw@a.b", "http://a b/", "http://192.168.1/", "http://[fe80::1%eth0]/", "http://ü..b/"],
+    )  # fmt: skip
     def test_what_is_no_address_that_people_can_open(self, url):
-        with pytest.raises(BoxwiseError, match=f"--url {url}: expected an address such as"):
+        with pytest.raises(BoxwiseError, match=re.escape(f"--url {url}: expected an address such as")):
             listen("127.0.0.1", 0, urls=(url,))
 
     def test_a_token_of_ones_own_survives_the_link(self):

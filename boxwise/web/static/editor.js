@@ -19,7 +19,6 @@ const PICTURE_PAUSE_MS = 3000;
 const LOOK_MS = 300;
 /** How many steps of undo outlive a reload. */
 const HISTORY = 20;
-const HISTORY_KEY = "boxwise/history";
 /** Actions that need no image. */
 const ALWAYS = ["back", "undoHandIn", "toolEdit", "toolDraw", "toolExtreme", "toolModel", "names", "class", "hide"];
 
@@ -44,6 +43,7 @@ export class Editor {
     Object.assign(this, parts);
     this.gestures.tool = this.study.mode === "full" ? "draw" : "edit";
     this.finished = new Finished(`boxwise/${this.study.id ?? this.study.name}/${this.annotator}/finished`);
+    this.historyKey = `boxwise/${this.study.id ?? this.study.name}/history`;
     this.acts = new Acts(this);
     /** Further parts whose actions keys and buttons name. @type {object[]} */
     this.helpers = [];
@@ -201,7 +201,7 @@ export class Editor {
 
   /** What could be undone before the page was loaded anew can be undone still. */
   #recall({ image_id: imageId, round }, model, revision) {
-    const kept = remembered("sessionStorage", HISTORY_KEY, null);
+    const kept = remembered("sessionStorage", this.historyKey, null);
     if (kept?.image_id === imageId && kept.round === round && kept.revision === revision) model.recall(kept.history);
   }
 
@@ -227,7 +227,8 @@ export class Editor {
 
   /** Renews the leases. */
   async renew() {
-    const lost = await this.queue.renew(this.current ? [this.current.task.image_id] : []).catch((error) => {
+    const shown = this.current && { image_id: this.current.task.image_id, begun_on: this.current.begunOn ?? null };
+    const lost = await this.queue.renew(shown ? [shown] : []).catch((error) => {
       if (!error.passing) this.page.hint(t`Your images could not be kept in hand: ${error.message}`, null, { lasting: true });
       return [];
     });
@@ -272,7 +273,7 @@ export class Editor {
     else this.outbox.save(draft);
     const history = { image_id: task.image_id, round: task.round, revision, history: model.history(HISTORY) };
     clearTimeout(this.#keeping);
-    this.#keeping = setTimeout(() => remember("sessionStorage", HISTORY_KEY, history));
+    this.#keeping = setTimeout(() => remember("sessionStorage", this.historyKey, history));
   }
 
   // --- done with the image ---

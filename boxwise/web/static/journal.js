@@ -9,12 +9,13 @@
 
 /** Keys of pending requests; browsers hold some under this name. */
 const REQUEST = "letter/";
+const DRAFT = "draft/";
 
 export class Journal {
   #prefix;
   #memory = new Map(); // what a full or forbidden storage did not take
 
-  /** @param {string} study the study's identity, so that two studies served in turn at one address do not mix */
+  /** @param {string} study the study's identity, so that two studies, or two copies of one, served in turn at one address do not mix */
   constructor(study) {
     this.#prefix = `boxwise/${study}/`;
   }
@@ -29,7 +30,7 @@ export class Journal {
 
   /** A person's drafts, the one last touched first. @returns {Draft[]} */
   drafts(annotator) {
-    return this.#all("draft/").filter((draft) => draft.annotator === annotator).sort((a, b) => b.at - a.at);
+    return this.#all(DRAFT).filter((draft) => draft.annotator === annotator).sort((a, b) => b.at - a.at);
   }
 
   /** @param {PendingRequest} request */
@@ -38,6 +39,19 @@ export class Journal {
 
   /** Requests that the server has not acknowledged, in the order they were written. @returns {PendingRequest[]} */
   requests() { return this.#all(REQUEST).sort((a, b) => a.at - b.at); }
+
+  /** Takes over what is kept under another identity of the study: that of a folder from which it was moved. */
+  takeOver(study) {
+    const before = `boxwise/${study}/`;
+    for (const key of storedKeys()) {
+      const name = key.slice(before.length), own = this.#prefix + name;
+      if (!key.startsWith(before) || !(name.startsWith(DRAFT) || name.startsWith(REQUEST)) || localStorage.getItem(own) !== null) continue;
+      try {
+        localStorage.setItem(own, localStorage.getItem(key));
+        localStorage.removeItem(key);
+      } catch { /* storage is full: it stays where it is */ }
+    }
+  }
 
   #write(key, value) {
     try {
@@ -72,7 +86,7 @@ export class Journal {
 }
 
 function draftKey(annotator, imageId) {
-  return `draft/${JSON.stringify([annotator, imageId])}`;
+  return `${DRAFT}${JSON.stringify([annotator, imageId])}`;
 }
 
 function storedKeys() {

@@ -309,7 +309,9 @@ async function main() {
   const study = await studyOf();
   const annotator = await annotatorOf(study), tab = await tabName(uuid());
   showPerson(annotator, study.member);
-  const journal = new Journal(study.id ?? study.name), outbox = new Outbox(journal);
+  const journal = new Journal(study.id ?? study.name);
+  for (const former of study.former_ids ?? []) journal.takeOver(former);
+  const outbox = new Outbox(journal);
   const page = new Page(study), view = new View(element("stage"), study.classes);
   /** @type {Editor} */
   let editor = null;

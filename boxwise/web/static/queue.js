@@ -77,11 +77,17 @@ export class Queue {
     this.#ahead.unshift(next);
   }
 
-  /** Tells the server that the images are still in hand. Raises ApiError. @returns {Promise<string[]>} those that were lost to others */
+  /**
+   * Tells the server that the images are still in hand. Raises ApiError.
+   * @param {{image_id: string, begun_on: number | null}[]} shown begun_on: number of the labels that the work on it began with
+   * @returns {Promise<string[]>} those that were lost to others
+   */
   async renew(shown) {
     const lost = [];
-    for (const part of inParts([...shown, ...this.#ids()])) {
-      lost.push(...(await post("/api/renew", { ...this.who, image_ids: part })).lost);
+    for (const part of inParts([...shown, ...this.#ahead.map(({ task }) => task)])) {
+      const begun = part.filter(({ begun_on: number }) => number !== null).map((one) => [one.image_id, one.begun_on]);
+      const body = { image_ids: part.map((one) => one.image_id), begun_on: Object.fromEntries(begun) };
+      lost.push(...(await post("/api/renew", { ...this.who, ...body })).lost);
     }
     this.#ahead = this.#ahead.filter(({ task }) => !lost.includes(task.image_id));
     return lost;
@@ -147,10 +153,10 @@ function named(imageIds) {
   return [...new Set(imageIds)].slice(-MOST_NAMED);
 }
 
-/** The ids in lists that a request may name. */
-function inParts(imageIds) {
-  const count = Math.ceil(imageIds.length / MOST_NAMED);
-  return Array.from({ length: count }, (_, part) => imageIds.slice(part * MOST_NAMED, (part + 1) * MOST_NAMED));
+/** The images in lists that a request may name. */
+function inParts(images) {
+  const count = Math.ceil(images.length / MOST_NAMED);
+  return Array.from({ length: count }, (_, part) => images.slice(part * MOST_NAMED, (part + 1) * MOST_NAMED));
 }
 
 /** A task with its picture, decoded. @returns {Promise<Prepared>} */
