@@ -36,7 +36,7 @@ class Earlier:
     def of(target: Path, format_name: str) -> Earlier:
         """Empty for a first export, and for a target that is one file."""
         record = target / f".written_{format_name}.txt"
-        rows = [line.partition(" ") for line in text_of(record).split("\n")] if is_file(record) else []
+        rows = [line.rstrip("\r").partition(" ") for line in text_of(record).split("\n")] if is_file(record) else []
         return Earlier(target, record, {target / name: digest for digest, _, name in rows if name and not leads_out(name)})
 
     def wrote(self, path: Path) -> bool:
@@ -52,13 +52,16 @@ class Earlier:
         for path in stale:
             path.unlink()
         with replacing(self.record) as aside:
-            aside.write_text("".join(f"{_digest(path)} {path.relative_to(self.folder).as_posix()}\n" for path in paths), encoding="utf-8")
+            lines = "".join(f"{_digest(path)} {path.relative_to(self.folder).as_posix()}\n" for path in paths)
+            aside.write_text(lines, encoding="utf-8", newline="\n")
         return stale
 
 
 def check_left_over(dataset: Dataset, target: Path, format_name: str, earlier: Earlier) -> None:
     """Raises BoxwiseError where files in the target would count as labels of this data set that are not written and not to be removed."""
-    left = [path for path in _left_over(dataset, target, format_name) if not earlier.wrote(path) or not _is_of(path, dataset)]
+    left = list(_left_over(dataset, target, format_name))
+    if left and (format_name != "coco" or any(_speaks_of(path, dataset) for path in earlier.digests)):
+        left = [path for path in left if not earlier.wrote(path)]
     if left:
         message = f"{target}: expected a new folder, or one that the last export wrote, found {plural(len(left), 'file')} that would stay "
         message += f"beside the labels written, and be read with them (first: {left[0]}). Remove it, or name another folder."
@@ -78,15 +81,13 @@ def _left_over(dataset: Dataset, target: Path, format_name: str) -> Iterator[Pat
         yield from (path for path in files if str(PurePosixPath(path.relative_to(target / folder)).with_suffix("")) in names)
 
 
-def _is_of(path: Path, dataset: Dataset) -> bool:
-    """Whether a label file speaks of images of the data set alone: one of COCO may be that of another study."""
-    if path.suffix != ".json":
-        return True
+def _speaks_of(path: Path, dataset: Dataset) -> bool:
+    """Whether a file of COCO lists an image of the data set: else it may be that of another study."""
     try:
         names = {entry["file_name"] for entry in json.loads(bytes_of(path))["images"]}
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError, BoxwiseError):
         return False
-    return names <= {record.image_id for record in dataset.images}
+    return not names.isdisjoint(record.image_id for record in dataset.images)
 
 
 def _digest(path: Path) -> str:

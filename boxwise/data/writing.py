@@ -47,7 +47,7 @@ def write(dataset: Dataset, writer: Format, target: Path, *, copy_images: bool) 
     What an earlier call has written there and this one has not is removed: labels that were taken back, lists of splits without images.
     """
     earlier = Earlier.of(target, writer.name)
-    _check_target(dataset, target)
+    _check_target(dataset, target, earlier)
     check_left_over(dataset, target, writer.name, earlier)
     removed = earlier.followed_by(writer.write(dataset, target, copy_images=copy_images))
     said = f"{plural(len(removed), 'file', 'was')} removed that an earlier export had written" if removed else ""
@@ -60,8 +60,8 @@ def _numbered_anew(dataset: Dataset) -> Dataset:
     return replace(dataset, images=images, labels=labels, class_ids=None)
 
 
-def _check_target(dataset: Dataset, target: Path) -> None:
-    """What lies there already is of these images: a second data set would be mixed with the first."""
+def _check_target(dataset: Dataset, target: Path, earlier: Earlier) -> None:
+    """What lies there already is of these images, or of others that an earlier export had among them: else two data sets would be mixed."""
     root = target.parent if target.suffix.lower() in (".json", ".xml") else target
     ids = {record.image_id for record in dataset.images}
     names = ids | {stem_of(image_id) for image_id in ids}
@@ -69,9 +69,11 @@ def _check_target(dataset: Dataset, target: Path) -> None:
     texts = [(root / name, path) for name, suffix in _LABEL_FOLDERS for path in files_below(root / name, suffix)] if root == target else []
     foreign = [path for folder, path in pictures if path.relative_to(folder).as_posix() not in ids]
     foreign += [path for folder, path in texts if str(PurePosixPath(path.relative_to(folder)).with_suffix("")) not in names]
+    if len(foreign) < len(pictures) + len(texts):
+        foreign = [path for path in foreign if not earlier.wrote(path)]
     if foreign:
         message = f"{target}: expected a new folder, or one of this data set, found {plural(len(foreign), 'file')} that it does not name "
-        raise BoxwiseError(message + f"(first: {foreign[0]}).")
+        raise BoxwiseError(message + f"(first: {foreign[0]}). Name another folder, or remove what is there.")
 
 
 def _lost(dataset: Dataset, writer: Format) -> Iterator[str]:

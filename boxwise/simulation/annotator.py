@@ -120,7 +120,8 @@ class _Answering:
         self._overlap = iou(proposals.boxes.xyxy, truth.xyxy)
         self._same_class = proposals.boxes.labels[:, None] == truth.labels[None]
         self._fits = self._overlap >= np.float32(accept_iou)
-        self._free, self._again = np.ones(len(truth), bool), truth.repeats_region
+        self._free = np.ones(len(truth), bool)
+        self._region, self._drawn = _first_of_region(truth), set[int]()  # all crowds of a region are drawn by one act
         self._is_an_object = np.zeros(len(proposals.boxes), bool)
         if proposals.settled is not None:
             self._claim(iou(proposals.settled.boxes.xyxy[~proposals.settled.by_model], truth.xyxy))
@@ -179,7 +180,10 @@ class _Answering:
         draws = action in (Action.ADD, Action.MOVE)
         xyxy = tuple(self._slips.xyxy[found].tolist()) if draws else None
         flags = (_flag(self._truth.difficult, found), _flag(self._truth.crowd, found))
-        seconds = 0.0 if action is Action.ADD and self._again[found or 0] else charge(action, self._cost)
+        seconds = charge(action, self._cost)
+        if action is Action.ADD and found is not None:
+            seconds = 0.0 if self._region[found] in self._drawn else seconds
+            self._drawn.add(int(self._region[found]))
         self.verdicts.append(Verdict(action, self._ids[row] if row is not None else "", xyxy, label, seconds, *flags))
 
 

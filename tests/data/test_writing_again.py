@@ -11,7 +11,7 @@ from boxwise.data.datasets import read_dataset
 from boxwise.data.formats.base import Dataset
 from boxwise.data.formats.names import FORMATS
 from boxwise.data.images import write_image
-from boxwise.data.writing import write
+from boxwise.data.writing import chosen, write
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Split
 
@@ -49,6 +49,35 @@ def test_labels_that_were_taken_back_are_gone(tmp_path: Path, both: Dataset, nam
     remarks = write(without(both, "b.jpg", "x/images/c.jpg"), FORMATS[name], tmp_path / "to", copy_images=True)
     assert boxed(tmp_path / "to", name) == {"a.jpg"}
     assert any("2 files were removed" in remark for remark in remarks) == (name in STALE)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_so_are_those_of_images_that_are_not_written_any_more(tmp_path: Path, both: Dataset, name: str) -> None:
+    write(both, FORMATS[name], tmp_path / "to", copy_images=False)
+    write(chosen(without(both, "b.jpg"), FORMATS[name]), FORMATS[name], tmp_path / "to", copy_images=False)
+    images = {image_id: str(tmp_path / "from" / image_id) for image_id in IDS}
+    again = read_dataset(tmp_path / "to", format_name=name, images=images, missing_is_empty=False)
+    assert {image_id for image_id, boxes in again.labels.items() if len(boxes)} == {"a.jpg", "x/images/c.jpg"}
+    assert not {"b.txt", "b.xml", "val.txt", "instances_val.json"} & {path.name for path in (tmp_path / "to").rglob("*")}
+
+
+@pytest.mark.parametrize("name", STALE)
+def test_an_export_of_other_images_is_refused_and_stays(tmp_path: Path, both: Dataset, name: str) -> None:
+    other, rest = (replace(both, images=(record,), labels={record.image_id: BOX}) for record in both.images[:2])
+    write(other, FORMATS[name], tmp_path / "to", copy_images=False)
+    before = {found: found.read_bytes() for found in (tmp_path / "to").rglob("*") if found.is_file()}
+    with pytest.raises(BoxwiseError, match=r"1 file that it does not name .* Name another folder"):
+        write(rest, FORMATS[name], tmp_path / "to", copy_images=False)
+    assert {found: found.read_bytes() for found in (tmp_path / "to").rglob("*") if found.is_file()} == before
+
+
+def test_the_list_of_what_was_written_may_end_its_lines_as_windows_does(tmp_path: Path, both: Dataset) -> None:
+    write(both, FORMATS["yolo"], tmp_path / "to", copy_images=False)
+    record = tmp_path / "to" / ".written_yolo.txt"
+    assert b"\r" not in record.read_bytes()
+    record.write_bytes(record.read_bytes().replace(b"\n", b"\r\n"))
+    write(without(both, "b.jpg"), FORMATS["yolo"], tmp_path / "to", copy_images=False)
+    assert not (tmp_path / "to" / "labels" / "b.txt").exists()
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -51,6 +51,14 @@ class TestWithoutProposals:
         assert len(verdicts) == 9 and seconds == 2 + 3 * 7
         assert annotation_of("i", verdicts).boxes.drawn == 3
 
+    @pytest.mark.parametrize("certain", [(), (0,)])
+    @pytest.mark.parametrize("label", [0, 1, 2])
+    def test_what_is_left_of_a_region_is_charged_as_one_drawing(self, label: int, certain: tuple[int, ...]):
+        truth = Boxes([OBJECT] * 3, range(3), crowd=[True] * 3)
+        suggested = proposals((OBJECT, label, 0.9), certain=certain)
+        verdicts, _ = SimulatedAnnotator({"i": truth}, CostConfig(draw=7)).annotate(WHOLE, suggested)
+        assert [verdict.seconds for verdict in verdicts if verdict.action is Action.ADD] == [7, 0]
+
     def test_slips_leave_a_region_one(self):
         truth = Boxes([OBJECT] * 4, range(4), crowd=[True] * 4)
         for seed in range(20):

@@ -61,7 +61,7 @@ class Coco:
         files, notes = coco_files(existing(labels, "a COCO JSON file or a folder of them"))
         index = ImageIndex(images or image_folder_of(labels, files))
         places = Places(index, files)
-        parsed = [Parser(path, index, places, missing_is_empty=missing_is_empty).parse() for path in files]
+        parsed = [Parser(path, index, places, missing_is_empty=missing_is_empty, alone=len(files) == 1).parse() for path in files]
         findings = [finding for file in parsed for finding in file.findings]
         if not any(file.images for file in parsed):
             raise BoxwiseError(findings[0].message if findings else f"{labels}: expected a COCO file with images, found none in it.")

@@ -1,11 +1,12 @@
 """Which JSON files of a folder are COCO's, and where the images of each are looked for.
 
-Returns paths and indexes of images. Reads the first bytes of files at most; knows nothing of what their entries say.
+Returns paths and indexes of images. Reads the first and last bytes of files at most; knows nothing of what their entries say.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -32,9 +33,10 @@ PROPOSALS = "proposals.json"
 WRITTEN = "written by boxwise"
 TO_CORRECT = f"{WRITTEN}, to be corrected"  # what `info` says in a file that is no answer yet
 _PLACES = ("*.{}", "annotations/*.{}", "*/_annotations.coco.{}", "*/*.{}")
-_HEAD = 1 << 16
+_PART = 1 << 16  # bytes of a file's beginning or end
 _IMAGES = re.compile(r'"images"\s*:\s*\[')
 _LISTS = re.compile(r'"(images|annotations|categories)"\s*:\s*(\[|null)')
+_ENTRIES = re.compile(rf'{_LISTS.pattern}|"(file_name|category_id)"\s*:')
 
 
 def coco_files(labels: Path) -> tuple[list[Path], list[str]]:
@@ -64,9 +66,14 @@ def split_of(path: Path) -> Split | None:
     return split_named(path.stem) or split_named(spelled_out(path.parent).name)
 
 
+def folder_split_of(path: Path) -> Split | None:
+    """The split in whose folder the images of a file would lie; None of a trainval, whose images lie in two."""
+    return None if "trainval" in path.stem.lower() else split_of(path)
+
+
 def is_draft(path: Path) -> bool:
     """Whether boxwise wrote the file for a person to correct, and no other program has written it since."""
-    head = _head(path)
+    head = _part(path)
     return f'"{TO_CORRECT}"' in head or (path.name == PROPOSALS and f'"{WRITTEN}"' in head)
 
 
@@ -83,28 +90,43 @@ def image_folder_of(labels: Path, files: Sequence[Path]) -> Path:
 
 
 class Places:
-    """Where each of several files finds its images: below its own folder first, never below that of another file or split."""
+    """Where each of several files finds its images: below its own folder first, never below that of another file."""
 
     def __init__(self, index: ImageIndex, files: Iterable[Path]) -> None:
         self._index = index
         self._folders = {str(whole(path.parent)) for path in files}
         self._owners = _owners(index.paths, self._folders)
         self._splits = {image_id: _split_of_folder(str(PurePosixPath(image_id).parent)) for image_id in index.paths}
+        self._names_repeat = _repeat(self._splits)
 
     def of(self, path: Path) -> tuple[ImageIndex, ...]:
         """Where to look for the images of a file, one place after the other."""
-        split, folder = split_of(path), str(whole(path.parent))
-        own_folder = split is not None and (split in self._splits.values() or split_named(Path(folder).name) == split)
-        fitting = [i for i, said in self._splits.items() if not own_folder or said in (None, split)]
+        split, folder = self._held_to(path), str(whole(path.parent))
+        fitting = [image_id for image_id, said in self._splits.items() if split is None or said in (None, split)]
         own = [image_id for image_id in fitting if self._owners.get(image_id) == folder]
         rest = [image_id for image_id in fitting if image_id not in self._owners]
         return tuple(self._only(images) for images in (own, rest) if images)
+
+    def of_any_split(self, path: Path) -> tuple[ImageIndex, ...]:
+        """Where an image may lie, too, that a file calls by its name alone: in another split's folder.
+
+        Nowhere if the file lies in its split's own folder, or if images of two splits share a name, so that names alone say too little.
+        """
+        split, folder = self._held_to(path), str(whole(path.parent))
+        if split is None or self._names_repeat or split_named(Path(folder).name) == split:
+            return ()
+        return (self._only([image_id for image_id in self._index.paths if self._owners.get(image_id, folder) == folder]),)
 
     def prefix(self, path: Path) -> str:
         """What leads from the folder of all images to that of a file, with a slash at its end; '' where all files lie in one."""
         here = Path(whole(path.parent))
         around = [whole(folder) for folder in self._index.folders if here.is_relative_to(whole(folder))] if len(self._folders) > 1 else []
         return f"{here.relative_to(around[0]).as_posix()}/" if around and here != around[0] else ""
+
+    def _held_to(self, path: Path) -> Split | None:
+        """The file's split where a folder is called so, to which its images are held at first; else None."""
+        split = folder_split_of(path)
+        return split if split in self._splits.values() or split_named(whole(path.parent).name) == split else None
 
     def _only(self, images: Sequence[str]) -> ImageIndex:
         paths = self._index.paths
@@ -136,6 +158,12 @@ def _folder(path: str) -> str:
     return path[: max(path.rfind("/"), path.rfind("\\"), 0)]
 
 
+def _repeat(splits: Mapping[str, Split | None]) -> bool:
+    """Whether images in the folders of two splits have the same name."""
+    first: dict[str, Split] = {}
+    return any(split and first.setdefault(image_id.rpartition("/")[2], split) is not split for image_id, split in splits.items())
+
+
 @cache
 def _split_of_folder(folder: str) -> Split | None:
     return split_named(folder)
@@ -150,9 +178,13 @@ def _answers(path: Path) -> bool:
 
 
 def _is_coco(path: Path) -> bool:
-    """Whether a file begins as COCO's do; the rest of a long one is not read for it."""
-    head = _head(path)
-    return head.startswith("{") and (_IMAGES if len(head) < _HEAD else _LISTS).search(head) is not None
+    """Whether a file has COCO's list of images; a long one is known by its beginning or its end, and the rest is not read for it."""
+    head = _part(path)
+    if not head.startswith("{"):
+        return False
+    if path.stat().st_size <= _PART:
+        return _IMAGES.search(head) is not None
+    return (_LISTS.search(head) or _ENTRIES.search(_part(path, last=True))) is not None
 
 
 def _is_called_so(path: Path) -> bool:
@@ -160,16 +192,20 @@ def _is_called_so(path: Path) -> bool:
     return path.name.startswith("instances") or path.name == "_annotations.coco.json" or split_named(path.stem) is not None
 
 
-def _head(path: Path) -> str:
-    """The first characters of a file; '' where it cannot be read."""
+def _part(path: Path, *, last: bool = False) -> str:
+    """The first characters of a file, or its last; '' where it cannot be read."""
     if not is_file(path):
         return ""
     try:
         with path.open("rb") as file:
-            content = file.read(_HEAD)
+            content = file.read(_PART)
+            encoding = json.detect_encoding(content)
+            if last:
+                file.seek(-len(content), os.SEEK_END)
+                content = file.read()
     except OSError:
         return ""
-    return content.decode(json.detect_encoding(content), errors="replace").lstrip("\ufeff \t\r\n")
+    return content.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n")
 
 
 def _chosen(found: list[Path]) -> list[Path]:

@@ -82,7 +82,8 @@ def _torn(image: Listed, rival: Listed) -> Finding:
 def classes_of(parsed: Iterable[Parsed], given: tuple[str, ...] | None) -> tuple[tuple[str, ...], tuple[int, ...] | None, list[str]]:
     """Class names in the order of the files, their category ids if they are distinct integers, and notes.
 
-    A category without a box whose name is the supercategory of one that has boxes is a heading: no class, unless it is `given`.
+    A category without a box whose name is the supercategory of one that has boxes, but not its own, is a heading: no class, unless it is
+    `given`.
     """
     numbers: dict[str, Any] = {}
     below: defaultdict[str, set[str]] = defaultdict(set)
@@ -93,7 +94,7 @@ def classes_of(parsed: Iterable[Parsed], given: tuple[str, ...] | None) -> tuple
         for name, above in file.above.items():
             below[above].add(name)
         used |= {name for reading in file.readings.values() for name in reading.names}
-    headings = [] if given else [name for name in numbers if name not in used and (below[name] - {name}) & used]
+    headings = [] if given else [name for name in numbers if name not in used and name not in below[name] and below[name] & used]
     names = given or tuple(name for name in numbers if name not in headings)
     ids = tuple(numbers.get(name) for name in names)
     integers = tuple(number for number in ids if isinstance(number, int))

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from boxwise.data.formats.base import Finding, FindingKind
-from boxwise.data.formats.coco_files import Places, split_of
-from boxwise.data.formats.layout import ImageIndex, bytes_of, strict_float, whole
+from boxwise.data.formats.coco_files import Places, folder_split_of, split_of
+from boxwise.data.formats.layout import ImageIndex, bytes_of, said_by_all, split_named, strict_float, whole
 from boxwise.data.formats.listing import Listed
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_runs, runs_of_text
@@ -42,14 +42,18 @@ class Parsed:
 class Parser:
     """Reads one file into a Parsed; every fault becomes a finding there."""
 
-    def __init__(self, path: Path, index: ImageIndex, places: Places, *, missing_is_empty: bool) -> None:
+    def __init__(self, path: Path, index: ImageIndex, places: Places, *, missing_is_empty: bool, alone: bool) -> None:
+        """alone: whether no other file is read with it."""
         self.path = path
         self.index = index
         self._places = places.of(path)
+        self._of_any_split = places.of_any_split(path)
         self._prefix = places.prefix(path)
         self.missing_is_empty = missing_is_empty
+        self._alone = alone
         self.result = Parsed()
         self._split = split_of(path)
+        self._folder_split = folder_split_of(path)
         self._folders = [f"{whole(folder).as_posix()}/" for folder in index.folders]
 
     def parse(self) -> Parsed:
@@ -111,8 +115,9 @@ class Parser:
         self._ids = {_value(_id(_member(entry, "id"))) for entry in entries}
         self._partly: set[Any] = set()  # source ids of entries that say that objects are missing
         self._sizeless: list[str] = []  # what images with a size that is none say of it
-        names = (str(name).replace("\\", "/").removeprefix("./") for entry in entries if (name := _member(entry, "file_name")))
+        names = [str(name).replace("\\", "/").removeprefix("./") for entry in entries if (name := _member(entry, "file_name"))]
         self._exact = {self._below_folder(name) for name in names} & set(self.index.paths)
+        self._shared = said_by_all(names, self.index.paths) if self._alone else frozenset()
         found: dict[Any, Listed] = {}
         twice: set[Any] = set()
         for row, entry in enumerate(entries):
@@ -148,7 +153,7 @@ class Parser:
         return Listed(image_id, self.index.path(image_id), self._split, number, stated, self.path)
 
     def _ending_in(self, name: str) -> str | None:
-        return next((found for place in self._places if (found := place.ending_in(name, self._split))), None)
+        return next((found for place in self._places if (found := place.ending_in(name, self._folder_split))), None)
 
     def _in_full(self, file_name: str) -> str | None:
         """The image of another file's or split's folder, where the name says that folder, too."""
@@ -157,8 +162,10 @@ class Parser:
         return found if found is not None and "/" in found and f"/{name}".endswith(f"/{found}") else None
 
     def _by_name(self, file_name: str) -> str | None:
-        """The image that the name alone says, unless another entry names it by its path."""
-        found = next((found for place in self._places if (found := place.by_name(file_name))), None)
+        """The image that the name alone says, unless another entry names it by its path; in any split's folder if the name says none."""
+        said = split_named(file_name.replace("\\", "/").rpartition("/")[0])
+        places = (*self._places, *self._of_any_split) if said is None else self._places
+        found = next((found for place in places if (found := place.by_name(file_name, self._shared))), None)
         if found is None or found in self._exact:
             return None
         self.result.by_name[file_name] = found

@@ -30,6 +30,7 @@ from boxwise.data.formats.layout import (
     image_folder,
     is_file,
     place_images,
+    said_by_all,
     split_named,
     write_texts,
 )
@@ -77,7 +78,8 @@ class Cvat:
         index = ImageIndex(images or image_folder((path.parent / "images", path.parent)))
         root = root_of(path, "annotations", owner="CVAT")
         exact = {_plain(element) for element in root.iter("image")} & set(index.paths)
-        entries = [_entry(path, element, row, index, exact) for row, element in enumerate(root.iter("image"))]
+        shared = said_by_all([_plain(element) for element in root.iter("image")], index.paths)
+        entries = [_entry(path, element, row, index, exact, shared) for row, element in enumerate(root.iter("image"))]
         entries += _frames(path, root, index)
         findings = [finding for entry in entries for finding in entry.findings] + _strays(path, root)
         if not any(entry.listed is not None or entry.stated for entry in entries):
@@ -145,13 +147,13 @@ def _plain(element: Element) -> str:
     return element.get("name", "").replace("\\", "/").removeprefix("./")
 
 
-def _entry(path: Path, element: Element, row: int, index: ImageIndex, exact: Set[str]) -> _Entry:
-    """exact: the images that some entry calls by their ids; no other is taken for them by its name."""
+def _entry(path: Path, element: Element, row: int, index: ImageIndex, exact: Set[str], shared: Set[str]) -> _Entry:
+    """exact: the images that some entry calls by their ids; no other is taken for them by its name. shared: by `said_by_all`."""
     name = _plain(element)
     split = split_named(element.get("subset", ""))
     outside = not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name or bool(Path(name).drive)
     image_id = None if outside else index.ending_in(name, split)
-    by_name = None if image_id else index.by_name(name)
+    by_name = None if image_id else index.by_name(name, shared)
     by_name = None if by_name in exact else by_name
     image_id = image_id or by_name
     if image_id is None and outside:

@@ -22,6 +22,7 @@ from boxwise.records import ImageRecord
 
 LISTS = (".txt", ".csv", ".parquet")
 _ADDRESS, _ID = ("path", "uri", "url", "file_name", "image"), "image_id"  # names of columns; of addresses the first that is there
+_WEB = ("http", "https")
 _Entry = tuple[str, str | None]  # the address as the list has it, and the image's id where the list gives one
 
 
@@ -34,7 +35,7 @@ def read_image_list(path: Path) -> Dataset:
     """The images that the file lists: addresses of this machine, from the file's folder where they are relative, or others such as s3://.
 
     An id is the list's own column `image_id`, else a relative address as it is written, else the address below the folder that all share;
-    of a link of the web its path alone, without what signs it.
+    of a link of the web its path alone, without what signs it, unless the query names the file.
     What is listed twice, however it is written, counts once, with a note. A name that cannot be used, an id of two images, an image of
     two ids are findings. Raises BoxwiseError for a file that lists nothing, or a kind of address that cannot be read here.
     """
@@ -57,12 +58,14 @@ def read_image_list(path: Path) -> Dataset:
         if before == image_id:
             repeated += 1
         elif before is not None:
-            message = f"{path}: expected one name for {shown(address)}, found {before} and {image_id}. The first is taken."
+            both = f"{_shown_id(before, address)} and {_shown_id(image_id, address)}"
+            message = f"{path}: expected one name for {shown(address)}, found {both}. The first is taken."
             findings.append(Finding(FindingKind.DUPLICATE_ID, path, message, image_id, quarantined=True))
         elif there is not None:
-            message = f"{path}: expected one image called {image_id}, found {shown(there.uri)} and {shown(address)}. The first is taken."
+            both = f"{shown(there.uri)} and {shown(address)}"
+            message = f"{path}: expected one image called {_shown_id(image_id, address)}, found {both}. The first is taken."
             findings.append(Finding(FindingKind.DUPLICATE_ID, path, message, image_id))
-        elif fault := _fault(address, image_id):
+        elif fault := _fault(address, image_id, given):
             message = f"{path}: lists {shown(printable(said))}. {fault}"
             findings.append(Finding(FindingKind.BAD_NAME, path, message, image_id, quarantined=True))
         else:
@@ -139,7 +142,22 @@ def _address(said: str, folder: str) -> str:
 
 def _path(address: str) -> str:
     """The address without what signs a link of the web or chooses a part of it."""
-    return re.split(r"[?#]", address, maxsplit=1)[0] if scheme_of(address) in ("http", "https") else address
+    return re.split(r"[?#]", address, maxsplit=1)[0] if scheme_of(address) in _WEB else address
+
+
+def _name(address: str) -> str:
+    """The address up to what it calls the image: of a link of the web its path, with the query where that ends as an image's name does."""
+    path, asked = _path(address), address.partition("#")[0]
+    return asked if path != address and not _is_image(path) and _is_image(asked) else path
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
+
+
+def _shown_id(image_id: str, address: str) -> str:
+    """An image id for messages: a query may sign its link."""
+    return _path(address).rpartition("/")[2] if "?" in image_id and scheme_of(address) in _WEB else image_id
 
 
 def _common_folder(addresses: Iterable[str]) -> str | None:
@@ -159,11 +177,11 @@ def _id_of(address: str, said: str, root: str) -> str:
         plain = posixpath.normpath(said.replace("\\", "/"))
         if not plain.startswith("../"):
             return plain
-    return _path(address)[len(root) :].replace("\\", "/")
+    return _name(address)[len(root) :].replace("\\", "/")
 
 
-def _fault(address: str, image_id: str) -> str:
-    """Why this can be no image of a study, by its name alone; or ''."""
-    if os.path.splitext(_path(address))[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122
-        return f"Expected an image, whose name ends in one of {', '.join(sorted(IMAGE_SUFFIXES))}."
+def _fault(address: str, image_id: str, given: str | None) -> str:
+    """Why this can be no image of a study, by its name alone, or by the one given beside it; or ''."""
+    if not _is_image(_name(address)) and not _is_image(given or ""):
+        return f"Expected an image, whose name or {_ID} ends in one of {', '.join(sorted(IMAGE_SUFFIXES))}."
     return name_fault(image_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from math import dist
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ import numpy as np
 from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
-from boxwise.data.formats.layout import ImageIndex, at_odds, bytes_of, existing, files_below, image_folder
+from boxwise.data.formats.layout import ImageIndex, at_odds, bytes_of, existing, files_below, image_folder, said_by_all
 from boxwise.data.formats.listing import Listed, check_images, torn
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_ellipse, around_points
@@ -46,7 +46,8 @@ class LabelMe:
         paths = files_below(folder, ".json") if folder.is_dir() else [folder]
         root = folder if folder.is_dir() else folder.parent
         index = ImageIndex(images or image_folder((root / "images", root)))
-        files = [_parse(path, root, index) for path in paths]
+        shared = said_by_all([path.relative_to(root).as_posix() for path in paths], index.paths)
+        files = [_parse(path, root, index, shared) for path in paths]
         if not files:
             raise BoxwiseError(f"{labels}: expected LabelMe's JSON files, found none.")
         findings = [finding for file in files for finding in file.findings]
@@ -71,7 +72,7 @@ class _File:
     findings: tuple[Finding, ...] = ()
 
 
-def _parse(path: Path, root: Path, index: ImageIndex) -> _File:
+def _parse(path: Path, root: Path, index: ImageIndex, shared: Set[str]) -> _File:
     stem = path.relative_to(root).with_suffix("").as_posix()
     try:
         content = json.loads(bytes_of(path))
@@ -85,7 +86,7 @@ def _parse(path: Path, root: Path, index: ImageIndex) -> _File:
         return _File(Listed(image_id, index.path(image_id)), None, (fault,))
     name = PurePosixPath(str(content.get("imagePath", "")).replace("\\", "/")).name
     named = index.ending_in(name) if name else None
-    image_id = index.with_stem(stem, name) or (named if named and not at_odds(stem, named) else None) or f"{stem}.jpg"
+    image_id = index.with_stem(stem, name) or (named if named and not at_odds(stem, named, shared) else None) or f"{stem}.jpg"
     listed = Listed(image_id, index.path(image_id), size=_size(content), source=path)
     odd = Counter(str(shape.get("shape_type")) for shape in shapes if _kind(shape) not in _AREAS and _kind(shape) not in _NO_EXTENT)
     faults = tuple(

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from unicodedata import normalize
@@ -59,10 +59,32 @@ def folders_said(path: str) -> frozenset[str]:
     return frozenset(split_named(name) or folded(name) for name in named if name != ".." and not _STRUCTURE.fullmatch(name))
 
 
-def at_odds(one: str, other: str) -> bool:
-    """Whether the folders of two paths say different things, as in train/1.txt and val/1.jpg: neither can be meant by the other."""
-    first, second = folders_said(one), folders_said(other)
+def at_odds(label: str, image_id: str, shared: Set[str] = frozenset()) -> bool:
+    """Whether the folders of two paths say different things, as in train/1.txt and val/1.jpg: neither can be meant by the other.
+
+    shared: what the label's folders say without meaning it, by `said_by_all`.
+    """
+    first, second = folders_said(label) - shared, folders_said(image_id)
     return not (first <= second or second <= first)
+
+
+def said_by_all(labels: Collection[str], image_ids: Collection[str]) -> Set[str]:
+    """What the folders of all labels say: a program put its files there, so that it tells none of them apart.
+
+    It does where images of that folder and of others have the same name, and where it is one split and that of all images another.
+    """
+    shared = frozenset.intersection(*_said_by_each(labels)) if labels else frozenset()
+    if not shared or not image_ids:
+        return shared
+    held = frozenset[str]().union(*_said_by_each(image_ids))
+    if shared & held and len({PurePosixPath(image_id).stem for image_id in image_ids}) < len(image_ids):
+        shared -= held
+    splits = frozenset(Split)
+    return shared - splits if held & splits and not held & splits & shared else shared
+
+
+def _said_by_each(paths: Iterable[str]) -> list[frozenset[str]]:
+    return [folders_said(f"{folder}/_") for folder in {path.replace("\\", "/").rpartition("/")[0] for path in paths}]
 
 
 def folded(name: str) -> str:
@@ -300,16 +322,17 @@ class ImageIndex:
         plain = unhashed(tail)
         return found if found or plain is None else self.ending_in(plain, split)
 
-    def by_name(self, address: str) -> str | None:
+    def by_name(self, address: str, shared: Set[str] = frozenset()) -> str | None:
         """The image whose path ends as `address` does, a path or URL elsewhere: by as many parts as agree, at last by its name alone.
 
-        Where none does, letters in another case will do. A path within a data set, such as cam1/1.jpg, is that of no image elsewhere.
+        Where none does, letters in another case will do. A path within a data set, such as cam1/1.jpg, is that of no image elsewhere, but
+        for what `shared` holds (`said_by_all`).
         """
         elsewhere = not is_local(address) or leads_out(address)
         parts = [part for part in address.replace("\\", "/").split("/") if part not in ("", ".", "..")][-_DEEPEST:]
         tails = ["/".join(parts[count:]) for count in range(len(parts))]
         found = next((found for look in (self.ending_in, self.respelled) for tail in tails if (found := look(tail))), None)
-        return None if found is not None and not elsewhere and at_odds(address, found) else found
+        return None if found is not None and not elsewhere and at_odds(address, found, shared) else found
 
     def _exact(self, name: str) -> str | None:
         if name in self.paths:

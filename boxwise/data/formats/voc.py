@@ -32,6 +32,7 @@ from boxwise.data.formats.layout import (
     is_file,
     listed_names,
     place_images,
+    said_by_all,
     shared_stems,
     spelled_out,
     split_named,
@@ -220,16 +221,17 @@ def _image_ids(files: Sequence[_File], index: ImageIndex, annotations: Path) -> 
     stems = {file.path: PurePosixPath(file.path.relative_to(annotations).with_suffix("").as_posix()) for file in files}
     stated = {file.path: file.file_name or f"{stems[file.path].name}.jpg" for file in files}
     found = {path: own for path, stem in stems.items() if (own := _own_image(stem, stated[path], index)) is not None}
+    shared = said_by_all([str(stem) for stem in stems.values()], index.paths)
     by_name: dict[str, str] = {}
     for path, stem in ((path, stem) for path, stem in stems.items() if path not in found):
         named = index.ending_in(stated[path], split_named(stem.parts[0]))
-        if named is not None and not at_odds(str(stem), named):
+        if named is not None and not at_odds(str(stem), named, shared):
             found[path] = named
             by_name |= {str(stem): named} if folders_said(str(stem)) != folders_said(named) else {}
     taken = set(found.values())
     for path, stem in ((path, stem) for path, stem in stems.items() if path not in found):
         alike = index.with_stem(stem.name) or index.respelled(str(stem))
-        if alike is not None and alike not in taken and not at_odds(str(stem), alike):
+        if alike is not None and alike not in taken and not at_odds(str(stem), alike, shared):
             found[path] = by_name[str(stem)] = alike
     return {path: found.get(path) or str(stem.parent / stated[path]) for path, stem in stems.items()}, by_name
 

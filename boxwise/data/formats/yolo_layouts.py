@@ -15,13 +15,14 @@ from typing import Any
 
 import yaml
 
-from boxwise.data.addresses import Images
+from boxwise.data.addresses import Images, is_local, parent
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.layout import (
     STRICTNESS,
     ImageIndex,
     bytes_of,
     first_folder,
+    folders_said,
     image_folder,
     is_file,
     is_folder,
@@ -186,31 +187,76 @@ def _keypoints(shape: Any) -> int:
 
 def locate(sheet: Sheet, images: Images | None) -> tuple[ImageIndex, Folders]:
     """Images in images/ below the base, or where labels/ has images/ as its twin, or in the base itself; and in the folders that the sheet
-    names elsewhere, with which the base is the folder that all of them share."""
+    names elsewhere, with which the base is the folder that all of them share. Where `images` are given, those of theirs alone."""
     base, here = sheet.base, whole(sheet.base)
     twin = Path(swapped(PurePosixPath(here.as_posix()), "labels", "images"))
     twins = [twin] if twin != here and is_folder(twin) else []  # else the base itself, which would be read under two names
     folder = image_folder((base / "images", *twins, base))
-    if (outside := _outside(sheet, folder)) is None:
-        return ImageIndex(images or folder), Folders(base, first_folder((base / "labels", base)))
+    given = ImageIndex(images) if images else None
+    if (outside := _outside(sheet, folder, given)) is None:
+        return given or ImageIndex(folder), Folders(base, first_folder((base / "labels", base)))
     root, places = outside
     texts = [first_folder((Path(swapped(PurePosixPath(place.as_posix()))), place)) for place in places]
     found = {whole(Path(uri)).relative_to(root).as_posix(): uri for place in places for uri in below(place).values()}
-    return ImageIndex(images) if images else ImageIndex(found, folder=root), Folders(root, root, tuple(texts))
+    return given or ImageIndex(found, folder=root), Folders(root, root, tuple(texts))
 
 
-def _outside(sheet: Sheet, folder: Path) -> tuple[Path, list[Path]] | None:
-    """What the base and the folders share that the sheet names outside of it, and all folders of images; None where it names none."""
-    known, named = (whole(sheet.base), whole(folder)), [place_of(sheet, entry) for entries in sheet.entries.values() for entry in entries]
-    places = dict.fromkeys(place for path in named if is_folder(path) and (place := whole(path)).anchor == known[0].anchor)
-    outside = [place for place in places if not any(place.is_relative_to(one) or one.is_relative_to(place) for one in known)]
-    return (Path(os.path.commonpath([known[0], *outside])), [known[1], *outside]) if outside else None
+def _outside(sheet: Sheet, folder: Path, given: ImageIndex | None) -> tuple[Path, list[Path]] | None:
+    """What the base and the folders share that the sheet names outside of it, and all folders of images; None where it names none.
+
+    Links are followed, so that a data set is not outside of itself. given: images of which a folder must hold one.
+    """
+    base, own = whole(sheet.base), (sheet.base, folder)
+    named = [place for path in places_of(sheet).values() if is_folder(path) and (place := whole(path)).anchor == base.anchor]
+    places = {_real(place): place for place in named if not any(_related(place, one) for one in own)}
+    if places:
+        linked = _folders_of(below(folder))
+        places = {real: place for real, place in places.items() if not any(real.is_relative_to(one) for one in linked)}
+    if places and given is not None:
+        held = _folders_of(given.paths)
+        places = {real: place for real, place in places.items() if any(one.is_relative_to(real) for one in held)}
+    outside = list(places.values())
+    return (Path(os.path.commonpath([base, *outside])), [whole(folder), *outside]) if outside else None
 
 
-def place_of(sheet: Sheet, entry: str) -> Path:
-    """The file or folder that an entry of the sheet names; data.yaml of hosting services says ../train/images of a folder beside itself."""
-    choices = [sheet.base / entry.removeprefix("../"), sheet.base / entry]
-    return next((p for p in choices if is_file(p) or is_folder(p)), choices[1])
+def _folders_of(paths: Mapping[str, str]) -> set[Path]:
+    """The folders of this machine in which images lie, links followed."""
+    return {_real(Path(folder)) for folder in {parent(uri) for uri in paths.values() if is_local(uri)}}
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _related(one: Path, other: Path) -> bool:
+    """Whether one of the two is the other, or lies in it, by its path or by where links lead."""
+    pairs = ((whole(one), whole(other)), (_real(one), _real(other)))
+    return any(first.is_relative_to(second) or second.is_relative_to(first) for first, second in pairs)
+
+
+def places_of(sheet: Sheet) -> dict[str, Path]:
+    """Entry of the sheet → the file or folder that it names.
+
+    data.yaml of hosting services says ../train/images of a folder beside itself. Where none of the entries leads into the data set, but the
+    ends of whole paths do, it was copied with its sheet.
+    """
+    entries = {entry: sheet.base / entry for entries in sheet.entries.values() for entry in entries}
+    if any(entry.startswith("../") and _is_there(sheet.base / entry.removeprefix("../")) for entry in entries):
+        return {entry: sheet.base / entry.removeprefix("../") for entry in entries}
+    if any(_is_there(path) and _real(path).is_relative_to(_real(sheet.base)) for path in entries.values()):
+        return entries
+    return {entry: _copied(sheet.base, path) or path for entry, path in entries.items()}
+
+
+def _copied(base: Path, path: Path) -> Path | None:
+    """What lies in the data set by the end of a whole path, by more than the name of a folder that any data set has."""
+    parts = path.parts if path.is_absolute() and not path.is_relative_to(base) else ()
+    ends = (PurePosixPath(*parts[count:]) for count in range(1, len(parts)))
+    return next((base / end for end in ends if folders_said(f"{end}/_") and _is_there(base / end)), None)
+
+
+def _is_there(path: Path) -> bool:
+    return is_file(path) or is_folder(path)
 
 
 def swapped(path: PurePosixPath, old: str = "images", new: str = "labels") -> PurePosixPath:
@@ -223,7 +269,11 @@ def swapped(path: PurePosixPath, old: str = "images", new: str = "labels") -> Pu
 
 def splits_of(sheet: Sheet, index: ImageIndex, findings: list[Finding]) -> dict[str, Split]:
     """Image id → split: as the sheet says, the strictest where it says two; else the image's first folder, if it is called so."""
-    members = {split: [i for entry in entries for i in _members(sheet, entry, index, findings)] for split, entries in sheet.entries.items()}
+    places = places_of(sheet)
+    members = {
+        split: [image_id for entry in entries for image_id in _members(sheet, entry, places[entry], index, findings)]
+        for split, entries in sheet.entries.items()
+    }
     void = _same(sheet, members, findings)
     members = {split: ids for split, ids in members.items() if split not in void}
     splits: dict[str, Split] = {}
@@ -247,18 +297,25 @@ def _same(sheet: Sheet, members: Mapping[Split, Sequence[str]], findings: list[F
     return {split for pair in pairs for split in pair}
 
 
-def _members(sheet: Sheet, entry: str, index: ImageIndex, findings: list[Finding]) -> list[str]:
+def _members(sheet: Sheet, entry: str, path: Path, index: ImageIndex, findings: list[Finding]) -> list[str]:
     """The image ids of one entry of the sheet: a folder, or a list file with one path a line."""
-    path = place_of(sheet, entry)
     if path.suffix == ".txt" and is_file(path):
         return _listed_members(path, index, findings)
     above = any(whole(folder).is_relative_to(whole(path)) for folder in index.folders)
     prefix = "." if above else _image_id(path, sheet.base, index)
     members = list(index.paths) if prefix == "." else [image_id for image_id in index.paths if image_id.startswith(f"{prefix}/")]
+    members = members or (_by_links(path, index) if is_folder(path) else [])
     if not members:
         message = f"{sheet.path}: names {entry[:200]!r}. Expected a folder with images or a list of them, found none there."
         findings.append(Finding(FindingKind.MISSING_IMAGE, sheet.path, message))
     return members
+
+
+def _by_links(folder: Path, index: ImageIndex) -> list[str]:
+    """The images that lie in or below the folder, links followed."""
+    real, places = _real(folder), {parent(uri) for uri in index.paths.values() if is_local(uri)}
+    inside = {place for place in places if _real(Path(place)).is_relative_to(real)}
+    return [image_id for image_id, uri in index.paths.items() if is_local(uri) and parent(uri) in inside]
 
 
 def _listed_members(path: Path, index: ImageIndex, findings: list[Finding]) -> list[str]:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from boxwise.data.formats.base import Finding, FindingKind
-from boxwise.data.formats.layout import ImageIndex, at_odds, files_below, folded, is_file, is_folder, unhashed, whole
+from boxwise.data.formats.layout import ImageIndex, at_odds, files_below, folded, is_file, is_folder, said_by_all, unhashed, whole
 from boxwise.data.formats.listing import torn
-from boxwise.data.formats.yolo_layouts import Folders, Sheet, holds_boxes, swapped
+from boxwise.data.formats.yolo_layouts import Folders, Sheet, holds_boxes, places_of, swapped
 
 _PROSE = {"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "notes.txt", "readme.txt", "labels.txt"}
 
@@ -49,18 +49,20 @@ def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Fin
             owner[image_id], taken[places[path]] = files[path], image_id
             findings += [torn(other, image_id, files[path]) for other in texts[path][1:]]
     left = sorted({places[path]: path for path in reversed(files) if places[path] not in taken}.values())
-    named = _by_name(left, index, folders, owner)
+    labels = [_called(path, *_roots(folders, index)) for path in files if path.name.lower() not in _PROSE] if left else []
+    named = _by_name(left, index, folders, owner, said_by_all(labels, index.paths))
     by_name: dict[str, str] = {}
     lost: list[Path] = []
     for path in left:
         only = _without_prefix(path, index, folders) or named.get(path)
         if only is not None and only not in owner:
             owner[only] = files[path]
-            by_name[_called(path, folders.labels, folders.base, *index.folders)] = only
+            by_name[_called(path, *_roots(folders, index))] = only
         elif path.name.lower() not in _PROSE or holds_boxes(files[path]):
             lost.append(path)
-    findings += [_ownerless(files[path], folders, index) for path in lost]
-    return Owners(owner, by_name, frozenset(i for alike in _alike(lost, index, owner).values() for i in alike))
+    alike = _alike(lost, index, {})
+    findings += [_ownerless(files[path], folders, index, alike.get(folded(path.stem), [])) for path in lost]
+    return Owners(owner, by_name, frozenset(image_id for images in alike.values() for image_id in images if image_id not in owner))
 
 
 def _texts_below(index: ImageIndex, folders: Folders) -> dict[Path, list[Path]]:
@@ -82,7 +84,7 @@ def _inner(index: ImageIndex, folders: Folders) -> list[Path]:
 
 def _lists(sheet: Sheet) -> list[Path]:
     """The lists of images that the sheet names: texts, but no labels."""
-    return [path for entries in sheet.entries.values() for entry in entries if is_file(path := sheet.base / entry)]
+    return [path for path in places_of(sheet).values() if is_file(path)]
 
 
 def _places(paths: Collection[Path]) -> dict[Path, Path]:
@@ -93,25 +95,37 @@ def _places(paths: Collection[Path]) -> dict[Path, Path]:
 
 def _without_prefix(path: Path, index: ImageIndex, folders: Folders) -> str | None:
     """The image of a label file to whose name Label Studio has put a prefix."""
-    plain = unhashed(_called(path, folders.labels, folders.base, *index.folders))
+    plain = unhashed(_called(path, *_roots(folders, index)))
     return None if plain is None else index.with_stem(plain)
 
 
-def _by_name(left: Collection[Path], index: ImageIndex, folders: Folders, owner: Mapping[str, Path]) -> dict[Path, str]:
-    """Files whose path is that of one image without labels but for its spelling; else whose name alone is, where no folder is at odds."""
+def _by_name(left: Collection[Path], index: ImageIndex, folders: Folders, owner: Mapping[str, Path], shared: Set[str]) -> dict[Path, str]:
+    """Files whose path is that of one image without labels but for its spelling; else whose name alone is, where no folder is at odds.
+
+    shared: what the folders of all label files say without meaning it.
+    """
     alike = _alike(left, index, owner)
+    spelled = _spelled({image_id for images in alike.values() for image_id in images}, index, folders)
     paths, names = Counter(folded(str(path)) for path in left), Counter(folded(path.stem) for path in left)
     found: dict[Path, str] = {}
     for path in left:
         images = alike.get(folded(path.stem), [])
         said = folded(str(path))
-        here = [i for i in images if any(folded(str(candidate)) == said for candidate in _candidates(i, folders, index))]
-        called = _called(path, folders.labels, folders.base, *index.folders)
-        alone = names[folded(path.stem)] == 1 and len(images) == 1 and (not at_odds(called, images[0]) or _linked(path, images[0], index))
+        here = spelled.get(said, set())
+        called = _called(path, *_roots(folders, index))
         if len(here) == 1 and paths[said] == 1:
-            found[path] = here[0]
-        elif alone:
+            found[path] = next(iter(here))
+        elif names[folded(path.stem)] == 1 == len(images) and (not at_odds(called, images[0], shared) or _linked(path, images[0], index)):
             found[path] = images[0]
+    return found
+
+
+def _spelled(image_ids: Iterable[str], index: ImageIndex, folders: Folders) -> dict[str, set[str]]:
+    """The path of a label file in small letters → the images whose it may be."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for image_id in image_ids:
+        for path in _candidates(image_id, folders, index):
+            found[folded(str(path))].add(image_id)
     return found
 
 
@@ -133,9 +147,22 @@ def _alike(files: Iterable[Path], index: ImageIndex, owner: Mapping[str, Path]) 
     return found
 
 
-def _ownerless(path: Path, folders: Folders, index: ImageIndex) -> Finding:
-    message = f"{path}: expected an image {path.stem}.* in {index}, found none."
+def _ownerless(path: Path, folders: Folders, index: ImageIndex, alike: Sequence[str]) -> Finding:
+    """alike: the images that are called so, whatever folder they lie in."""
+    message = f"{path}: expected an image {path.stem}.* in {index}, found "
+    if not alike:
+        message += "none."
+    elif len(alike) > 1:
+        message += f"{alike[0]} and {len(alike) - 1} more."
+    else:
+        elsewhere = at_odds(_called(path, *_roots(folders, index)), alike[0])
+        message += f"{alike[0]}{', in another folder' if elsewhere else ' for several files'}."
     return Finding(FindingKind.MISSING_IMAGE, path, message, _called(path, folders.base, *index.folders), quarantined=True)
+
+
+def _roots(folders: Folders, index: ImageIndex) -> tuple[Path, ...]:
+    """What label paths are relative to, one after the other."""
+    return (folders.labels, folders.base, *index.folders)
 
 
 def _called(path: Path, *folders: Path) -> str:

@@ -164,12 +164,45 @@ class TestOneFolderAFile:
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_a_split_with_a_folder_takes_no_image_of_another(tmp_path: Path, split: str) -> None:
-    files = {f"annotations/instances_{split}.json": coco("1.jpg", "2.jpg"), f"images/{split}/1.jpg": 1, "images/train/2.jpg": 2}
-    dataset = read(tmp_path, files)
+def test_a_split_with_a_folder_takes_no_image_of_another_where_names_repeat(tmp_path: Path, split: str) -> None:
+    files = {f"annotations/instances_{split}.json": coco("1.jpg", "2.jpg"), f"images/{split}/1.jpg": 1}
+    dataset = read(tmp_path, {**files, "images/train/1.jpg": 3, "images/train/2.jpg": 2})
     assert lefts(dataset) == {f"{split}/1.jpg": [40]} and kinds(dataset) == [(FindingKind.MISSING_IMAGE, "2.jpg", True)]
     named = read(tmp_path, {f"annotations/instances_{split}.json": coco("1.jpg", "train/2.jpg")})
     assert lefts(named) == {f"{split}/1.jpg": [40], "train/2.jpg": [40]}
+
+
+@pytest.mark.parametrize(("files", "expected"), [
+    ({"annotations/instances_trainval.json": "1234"}, {"train/1": "train", "train/2": "train", "val/3": "train", "val/4": "train"}),
+    ({"annotations/instances_train.json": "1", "annotations/instances_val.json": "2", "annotations/instances_test.json": "34"},
+     {"train/1": "train", "train/2": "val", "val/3": "test", "val/4": "test"}),
+    ({"fold1_train.json": "13", "fold1_val.json": "24"}, {"train/1": "train", "val/3": "train", "train/2": "val", "val/4": "val"}),
+], ids=["trainval", "val_of_train", "fold"])  # fmt: skip
+def test_a_name_that_no_two_splits_have_is_found_in_any(tmp_path: Path, files: dict[str, str], expected: dict[str, str]) -> None:
+    images = {"images/train/1.jpg": 1, "images/train/2.jpg": 2, "images/val/3.jpg": 3, "images/val/4.jpg": 4}
+    labels = {name: coco(*(f"{number}.jpg" for number in listed)) for name, listed in files.items()}
+    dataset = read(tmp_path, {**labels, **images})
+    assert splits(dataset) == {f"{name}.jpg": split for name, split in expected.items()} and not dataset.findings
+
+
+def test_a_study_takes_the_labels_of_all_its_splits_from_one_file_called_train(tmp_path: Path) -> None:
+    photos = make(tmp_path / "photos", {"train/1.jpg": 1, "val/2.jpg": 2})
+    labels = make(tmp_path / "labels", {"annotations/instances_train.json": coco("1.jpg", "2.jpg")})
+    images = [ImageRecord(i, str(photos / i), 100, 80) for i in ("train/1.jpg", "val/2.jpg")]
+    dataset = read_labels_for(images, labels, format_name=None, classes=("bee",))
+    assert lefts(dataset) == {"train/1.jpg": [40], "val/2.jpg": [40]} and not dataset.findings
+    assert any("1 image is found by file name (first: '2.jpg' is val/2.jpg)" in note for note in dataset.notes)
+
+
+def test_a_name_that_says_its_split_is_not_that_of_an_image_of_another(tmp_path: Path) -> None:
+    files = {"annotations/instances_val.json": coco("1.jpg", "/data/val/2.jpg"), "images/val/1.jpg": 1, "images/train/2.jpg": 2}
+    assert lefts(read(tmp_path, files)) == {"val/1.jpg": [40]}
+
+
+def test_of_two_images_of_a_name_a_trainval_takes_neither(tmp_path: Path) -> None:
+    files = {"annotations/instances_trainval.json": coco("1.jpg", "2.jpg")}
+    dataset = read(tmp_path, {**files, "images/train/1.jpg": 1, "images/val/1.jpg": 2, "images/val/2.jpg": 3})
+    assert lefts(dataset) == {"val/2.jpg": [40]} and kinds(dataset) == [(FindingKind.MISSING_IMAGE, "1.jpg", True)]
 
 
 def test_splits_of_images_in_one_folder_called_train(tmp_path: Path) -> None:
@@ -213,6 +246,29 @@ def test_a_long_file_is_known_by_its_beginning(tmp_path: Path) -> None:
     padded = {"info": {}, "annotations": entries["annotations"], "licenses": ["x" * 100_000]} | entries
     dataset = read(tmp_path, {"annotations/all.json": json.dumps(padded), "meta.json": "{}", "images/a.jpg": 1})
     assert lefts(dataset) == {"a.jpg": [40]}
+
+
+LONG = "\u00fc" * 70_000
+
+
+@pytest.mark.parametrize("long", [
+    {"info": {"description": LONG}} | content("a.jpg"),
+    {"segments": [0] * 40_000} | content("a.jpg"),
+    {"info": LONG, "annotations": [], "categories": [], "images": []} | content("a.jpg")
+    | {"images": [{"caption": LONG, "id": 0, "file_name": "a.jpg"}]},
+    {"annotations": content("a.jpg")["annotations"], "info": LONG} | content("a.jpg"),
+], ids=["info", "segments", "an_entry_at_the_end", "annotations_first"])  # fmt: skip
+def test_a_long_file_is_known_by_its_end_too(tmp_path: Path, long: dict[str, Any]) -> None:
+    files = {"long.json": json.dumps(long, ensure_ascii=False), "short.json": coco("b.jpg"), "images/a.jpg": 1, "images/b.jpg": 2}
+    assert lefts(read(tmp_path, files)) == {"a.jpg": [40], "b.jpg": [40]}
+
+
+@pytest.mark.parametrize("other", [{"features": [0.5] * 40_000}, {"shapes": [], "imagePath": "a.jpg", "imageData": LONG, "imageWidth": 9}])
+def test_a_long_file_of_another_kind_hides_none(tmp_path: Path, other: dict[str, Any]) -> None:
+    files = {"annotations/all.json": coco("a.jpg"), "other.json": json.dumps(other), "images/a.jpg": 1}
+    dataset = read(tmp_path, files, format_name="coco")
+    assert lefts(dataset) == {"a.jpg": [40]} and not dataset.findings
+    assert any(f"is not read (first: {tmp_path / 'other.json'})" in note for note in dataset.notes)
 
 
 class TestIds:
@@ -278,6 +334,7 @@ class TestSupercategories:
         [{"id": 1, "name": "bee", "supercategory": "bee"}, {"id": 2, "name": "ant", "supercategory": "ant"}],
         [{"id": 1, "name": "bee", "supercategory": "animal"}, {"id": 2, "name": "ant", "supercategory": "animal"}],
         [{"id": 1, "name": "bee"}, {"id": 2, "name": "ant", "supercategory": None}],
+        [{"id": 1, "name": "bee", "supercategory": "ant"}, {"id": 2, "name": "ant", "supercategory": "ant"}],
     ])  # fmt: skip
     def test_classes_without_boxes_stay(self, tmp_path: Path, categories: list[dict[str, Any]]) -> None:
         assert self._read(tmp_path, categories).classes == ("bee", "ant")

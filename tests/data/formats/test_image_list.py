@@ -74,6 +74,31 @@ def test_links_that_carry_their_signature_are_called_by_their_path(tmp_path):
     assert not found.findings
 
 
+def test_links_may_name_the_file_in_their_query(tmp_path):
+    links = [f"https://h/set/download.php?cam={n}&file={n}.JPG" for n in range(2)]
+    (tmp_path / "list.txt").write_text("\n".join([*links, "https://h/set/a.jpg?like=b.jpg", "https://h/set/get?file=b.txt"]))
+    found = read_image_list(tmp_path / "list.txt")
+    assert ids_and_paths(found) == {
+        "download.php?cam=0&file=0.JPG": links[0], "download.php?cam=1&file=1.JPG": links[1], "a.jpg": "https://h/set/a.jpg?like=b.jpg"
+    }  # fmt: skip
+    assert len(found.findings) == 1 and "lists https://h/set/get." in found.findings[0].message
+
+
+def test_a_table_may_name_what_no_address_does(tmp_path):
+    (tmp_path / "list.csv").write_text("path,image_id\nhttps://h/get?id=1,one.jpg\ns3://b/0a1b,two.png\ns3://b/0a1c,three\n")
+    found = read_image_list(tmp_path / "list.csv")
+    assert ids_and_paths(found) == {"one.jpg": "https://h/get?id=1", "two.png": "s3://b/0a1b"}
+    assert "whose name or image_id ends in one of" in found.findings[0].message
+
+
+def test_no_message_shows_a_token_of_a_query_that_names_the_file(tmp_path):
+    link = "https://h/get.php?token=SECRET&file=a.jpg"
+    (tmp_path / "list.csv").write_text(f"path,image_id\n{link},\n{link},one.jpg\n{link}#top,\n")
+    found = read_image_list(tmp_path / "list.csv")
+    assert list(ids_and_paths(found).values()) == [link] and len(found.findings) == 2
+    assert all("https://h/get.php" in finding.message and "SECRET" not in finding.message for finding in found.findings)
+
+
 def test_no_message_shows_a_signature(tmp_path):
     lines = (
         "https://h/a.jpg?X-Sig=SECRET1",

@@ -9,9 +9,10 @@ from formats_scenario import LINE, PLACE, found, kinds, make, read, voc, voc_obj
 
 from boxwise.boxes import Boxes
 from boxwise.data.datasets import read_dataset
+from boxwise.data.formats import yolo_owners
 from boxwise.data.formats.base import Dataset, FindingKind
 from boxwise.data.formats.labelme import LabelMe
-from boxwise.data.formats.layout import ImageIndex, at_odds, shared_stems
+from boxwise.data.formats.layout import ImageIndex, at_odds, said_by_all, shared_stems
 from boxwise.data.formats.names import FORMATS
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Split
@@ -62,6 +63,69 @@ class TestOtherSplits:
         index = ImageIndex(make(tmp_path, {"cam1/1.jpg": 1}))
         assert index.by_name("cam2/1.jpg") is None
         assert [index.by_name(name) for name in ("1.jpg", "/home/ann/1.jpg", "http://h/1.jpg")] == ["cam1/1.jpg"] * 3
+
+
+COCO = {"images": [{"id": n, "file_name": f"project5/{n}.jpg"} for n in range(4)], "categories": [{"id": 1, "name": "dog"}],
+        "annotations": [{"id": n, "image_id": n, "category_id": 1, "bbox": [40, 30, 20, 20]} for n in range(4)]}  # fmt: skip
+CVAT_BOX = '<box label="dog" xtl="40" ytl="30" xbr="60" ybr="50"/>'
+CVAT = "".join(f'<image id="{n}" name="project5/{n}.jpg" width="100" height="80">{CVAT_BOX}</image>' for n in range(4))
+LABELME = '{"shapes": [{"label": "dog", "points": [[40, 30], [60, 50]], "shape_type": "rectangle"}]}'
+OF_ONE_FOLDER = {
+    "CVAT's Ultralytics": {f"labels/train/{n}.txt": LINE for n in range(4)},
+    "FiftyOne": {f"labels/val/{n}.txt": LINE for n in range(4)},
+    "deeper": {f"labels/reviewed/task_17/{n}.txt": LINE for n in range(4)},
+    "VOC": {f"Annotations/project5/{n}.xml": voc(voc_object("dog"), name=f"{n}.jpg") for n in range(4)},
+    "COCO": {"labels.json": json.dumps(COCO)},
+    "CVAT": {"annotations.xml": f"<annotations>{CVAT}</annotations>"},
+    "LabelMe": {f"labelled/anna/{n}.json": LABELME.replace("}]", f'}}], "imagePath": "{n}.jpg"') for n in range(4)},
+}
+
+
+class TestAFolderOfAProgram:
+    """A folder in which all labels lie is one that a program has added."""
+
+    IMAGES = {f"cam{n % 2}/{n}.jpg": n for n in range(4)}  # noqa: RUF012
+
+    @pytest.mark.parametrize("program", OF_ONE_FOLDER)
+    def test_says_nothing_of_the_images(self, tmp_path: Path, program: str) -> None:
+        make(tmp_path / "to", {**OF_ONE_FOLDER[program], "labelled/classes.cfg": ""})
+        dataset = read_dataset(tmp_path / "to", images=make(tmp_path / "images", self.IMAGES))
+        assert dataset.labels.keys() == self.IMAGES.keys() and not dataset.findings
+        assert program == "LabelMe" or any("4 images are found by file name" in note for note in dataset.notes)
+
+    @pytest.mark.parametrize("program", OF_ONE_FOLDER)
+    def test_names_that_several_images_have_are_nobodys(self, tmp_path: Path, program: str) -> None:
+        images = make(tmp_path / "images", {f"cam{n % 2}/{n // 2}.jpg": n for n in range(4)})
+        dataset = read_dataset(make(tmp_path / "to", {**OF_ONE_FOLDER[program], "labelled/classes.cfg": ""}), images=images)
+        assert not any(len(boxes) for boxes in dataset.labels.values())
+
+    @pytest.mark.parametrize(("labels", "images", "shared"), [
+        (["p/1.txt", "p/q/2.txt"], ["cam/1.jpg"], {"p"}), (["p/1.txt", "2.txt"], ["cam/1.jpg"], set()), ([], ["cam/1.jpg"], set()),
+        (["val/1.txt"], ["train/1.jpg"], set()), (["val/1.txt"], ["train/1.jpg", "val/2.jpg"], {Split.VAL}),
+        (["cam2/1.txt"], ["cam1/1.jpg", "cam2/2.jpg", "cam1/2.jpg"], set()), (["val/1.txt"], ["cam1/1.jpg"], {Split.VAL}),
+    ])  # fmt: skip
+    def test_what_all_labels_say(self, labels: list[str], images: list[str], shared: set[str]) -> None:
+        assert said_by_all(labels, images) == shared
+
+    def test_two_files_of_coco_have_no_folder_in_common(self, tmp_path: Path) -> None:
+        files = {f"{split}.json": json.dumps(COCO).replace("project5", split) for split in ("left", "right")}
+        dataset = read(tmp_path, {**files, "images/left/0.jpg": 1, "images/left/1.jpg": 2})
+        assert found(dataset) == {f"left/{n}.jpg": [("dog", BOX)] for n in range(2)}
+
+    def test_a_file_of_another_folder_says_which_image_there_is(self, tmp_path: Path) -> None:
+        files = {"images/train/1.jpg": 1, "images/a/2.jpg": 2, "images/b/2.jpg": 3, "labels/val/1.txt": LINE, "labels/x/2.txt": LINE}
+        files |= {"images/train/4.jpg": 4, "labels/train/4.txt": LINE, "labels/val/4.txt": LINE}
+        said = [finding.message.rpartition("found ")[2] for finding in read(tmp_path, {**files, "labels/x/3.txt": LINE}).findings[:4]]
+        assert said == ["train/1.jpg, in another folder.", "train/4.jpg, in another folder.", "a/2.jpg and 1 more.", "none."]
+
+    def test_frames_of_many_sequences_take_time_in_proportion(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        looked: list[str] = []
+        candidates = yolo_owners._candidates
+        monkeypatch.setattr(yolo_owners, "_candidates", lambda i, *rest: looked.append(i) or candidates(i, *rest))
+        frames = [f"{sequence}/{frame}" for sequence in range(12) for frame in range(5)]
+        texts = {f"labels/S{name}.txt": LINE for name in frames}
+        read(tmp_path, {**{f"images/s{name}.jpg": n for n, name in enumerate(frames)}, **texts}, verify=False)
+        assert len(looked) <= 3 * len(frames)
 
 
 class TestOtherLetters:

@@ -6,6 +6,7 @@ import pytest
 from formats_scenario import LINE, PLACE, found, kinds, make, read
 
 from boxwise.data.datasets import detect_format, read_dataset, read_labels_for, read_pool
+from boxwise.data.formats.base import Dataset, FindingKind
 from boxwise.records import Split
 
 BOX = PLACE[0]
@@ -76,6 +77,85 @@ class TestElsewhere:
         make(tmp_path, {"ds/data.yaml": "train: ../train/images\nnames: [cat, dog]\n"})
         dataset = read_dataset(tmp_path / "ds")
         assert found(dataset) == {"train/images/a.jpg": [("dog", BOX)]} and kinds(dataset) == []
+
+    def test_one_that_is_missing_beside_the_sheet_is_not_that_of_a_stranger(self, tmp_path: Path) -> None:
+        make(tmp_path, {"test/images/no.jpg": 1, "test/labels/no.txt": LINE, "ds/train/images/a.jpg": 2, "ds/train/labels/a.txt": LINE})
+        make(tmp_path, {"ds/data.yaml": "train: ../train/images\ntest: ../test/images\nnames: [cat, dog]\n"})
+        dataset = read_dataset(tmp_path / "ds")
+        assert found(dataset) == {"train/images/a.jpg": [("dog", BOX)]}
+        assert kinds(dataset) == [(FindingKind.MISSING_IMAGE, None, False)] and "'../test/images'" in dataset.findings[0].message
+
+    def test_images_that_are_given_keep_their_labels(self, tmp_path: Path) -> None:
+        sheet = "train: images/train\ntest: ../bench/images\n"
+        root = make(tmp_path / "ds", {**SET, "images/train/b.jpg": 2, "labels/train/b.txt": LINE, "data.yaml": sheet})
+        make(tmp_path, {"bench/images/b.jpg": 3, "bench/labels/b.txt": "0 0.5 0.5 0.1 0.1\n"})
+        dataset = read_dataset(root, images=root / "images")
+        assert found(dataset) == {f"train/{name}.jpg": [("1", BOX)] for name in "ab"}
+        assert {image.split for image in dataset.images} == {Split.TRAIN}
+
+    def test_images_that_are_given_and_lie_outside_are_found_by_a_sheet_alone(self, tmp_path: Path) -> None:
+        make(tmp_path, {**SET, "cfg/data.yaml": "train: ../images/train\nnames: [cat, dog]\n"})
+        dataset = read_dataset(tmp_path / "cfg", images=tmp_path / "images")
+        assert found(dataset) == {"train/a.jpg": [("dog", BOX)]} and dataset.images[0].split == Split.TRAIN
+
+
+class TestLinksAndCopies:
+    """Whole paths in a sheet that lead to the data set's own images another way, or to those that it was copied from."""
+
+    FILES = {"images/train/train.jpg": 1, "images/val/val.jpg": 2, "labels/train/train.txt": LINE, "labels/val/val.txt": LINE}  # noqa: RUF012
+
+    def _is_read_once(self, dataset: Dataset) -> None:
+        assert found(dataset) == {f"{split}/{split}.jpg": [("dog", BOX)] for split in ("train", "val")}
+        assert {image.image_id: image.split for image in dataset.images} == {"train/train.jpg": Split.TRAIN, "val/val.jpg": Split.VAL}
+        assert not dataset.findings
+
+    def _sheet(self, root: Path) -> str:
+        return f"train: {root}/images/train\nval: {root}/images/val\nnames: [cat, dog]\n"
+
+    def test_a_data_set_that_is_reached_through_a_link(self, tmp_path: Path) -> None:
+        make(tmp_path / "disk", {**self.FILES, "data.yaml": self._sheet(tmp_path / "home")})
+        (tmp_path / "home").symlink_to(tmp_path / "disk")
+        self._is_read_once(read_dataset(tmp_path / "disk"))
+
+    @pytest.mark.parametrize("linked", ["images", "images/train"])
+    def test_folders_that_are_links(self, tmp_path: Path, linked: str) -> None:
+        sheet = self._sheet(tmp_path / "set").replace(f"set/{linked}", "disk")
+        folder = make(tmp_path / "set", {**self.FILES, "data.yaml": sheet}) / linked
+        folder.rename(tmp_path / "disk")
+        folder.symlink_to(tmp_path / "disk")
+        self._is_read_once(read_dataset(tmp_path / "set"))
+
+    def test_a_folder_of_the_set_that_links_to_an_empty_one(self, tmp_path: Path) -> None:
+        make(tmp_path / "set", {**self.FILES, "data.yaml": self._sheet(tmp_path / "set") + "test: images/test\n"})
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "set" / "images" / "test").symlink_to(tmp_path / "empty")
+        dataset = read_dataset(tmp_path / "set")
+        assert found(dataset) == {f"{split}/{split}.jpg": [("dog", BOX)] for split in ("train", "val")}
+        assert [finding.kind for finding in dataset.findings] == [FindingKind.MISSING_IMAGE]
+
+    def test_a_copy_beside_its_original(self, tmp_path: Path) -> None:
+        for name in ("old", "new"):
+            make(tmp_path / name, {**self.FILES, "data.yaml": self._sheet(tmp_path / "old")})
+        self._is_read_once(read_dataset(tmp_path / "new"))
+        self._is_read_once(read_dataset(tmp_path / "old"))
+
+    def test_a_sheet_of_two_data_sets_is_no_copy(self, tmp_path: Path) -> None:
+        for number, name in enumerate(("old", "new")):
+            make(tmp_path / name, {"images/train/a.jpg": number, "labels/train/a.txt": LINE})
+        sheet = f"train: [{tmp_path}/old/images/train, {tmp_path}/new/images/train]\nnames: [cat, dog]\n"
+        dataset = read_dataset(make(tmp_path / "new", {"data.yaml": sheet}))
+        assert set(found(dataset)) == {"old/images/train/a.jpg", "new/images/train/a.jpg"} and not dataset.findings
+
+    def test_folders_above_images_by_a_link(self, tmp_path: Path) -> None:
+        files = {f"{name}/images/{name}.jpg": number for number, name in enumerate(("one", "two"))}
+        files |= {f"{name}/labels/{name}.txt": LINE for name in ("one", "two")}
+        sheet = f"train: {tmp_path}/home/one/images\nval: {tmp_path}/home/two/images\nnames: [cat, dog]\n"
+        make(tmp_path / "disk", {**files, "data.yaml": sheet})
+        (tmp_path / "home").symlink_to(tmp_path / "disk")
+        dataset = read_dataset(tmp_path / "disk")
+        assert [(image.image_id, image.split) for image in dataset.images] == [
+            ("one/images/one.jpg", Split.TRAIN), ("two/images/two.jpg", Split.VAL)
+        ]  # fmt: skip
 
 
 PLACES = {"ds": "a", "val": "b", "far/away": "c"}
