@@ -41,5 +41,6 @@ def test_it_learns_once_and_again_where_its_file_is_damaged_or_its_settings_are_
 
 
 def test_no_readable_image_is_one_clear_error(tmp_path, circumstances):
+    (tmp_path / "beside.jpg").write_bytes(b"something that can be opened, so that the folder is not away")
     with pytest.raises(BoxwiseError, match="found none among 1"):
         vae(Options(), circumstances([ImageRecord("absent.jpg", str(tmp_path / "absent.jpg"), 5, 5)]))
