@@ -25,6 +25,15 @@ _NUMBERS = count()
 _ASIDE = re.compile(r"\.(\d+)\.aside")
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file lies at a path, whatever it is called and by whatever links; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; when the block ends without an error it takes `path`'s place, durably.

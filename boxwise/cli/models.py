@@ -70,9 +70,8 @@ def predict(
     undrawn: list[str] = []
     try:
         for record, boxes in detections(model.detector, records, on_unreadable=unreadable.__setitem__, progress=detecting):
-            labels[record.image_id] = kept = replace(
-                boxes.at_least(least), probabilities=None
-            )  # of a large pool they would fill the memory
+            kept = replace(boxes.at_least(least), probabilities=None)  # of a large pool these would fill the memory
+            labels[record.image_id] = kept
             try:
                 draw_boxes(record.uri, kept, model.classes, pictures[record.image_id])
             except BoxwiseError as error:  # a full disk, or an image that has gone meanwhile: what was found on it is not lost
@@ -122,19 +121,12 @@ def _check_targets(targets: Sequence[Path], records: Sequence[ImageRecord]) -> N
     """BoxwiseError where what is to be written would take the place of an image that is read."""
     from boxwise.data.addresses import is_local
     from boxwise.errors import BoxwiseError
+    from boxwise.files import identity
 
-    read = {_file(Path(record.uri)) for record in records if is_local(record.uri)} - {None}
-    if lost := next((target for target in targets if _file(target) in read), None):
+    read = {identity(Path(record.uri)) for record in records if is_local(record.uri)} - {None}
+    # resolved first: x/../out is out also while there is no x
+    if lost := next((target for target in targets if identity(target.resolve()) in read), None):
         raise BoxwiseError(f"{lost}: expected a place for what was detected, found one of the images to look at. Give another --out DIR.")
-
-
-def _file(path: Path) -> tuple[int, int] | None:
-    """Which file it is, whatever it is called; None where there is none."""
-    try:
-        found = path.resolve().stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _measured(records: Sequence[ImageRecord]) -> tuple[list[ImageRecord], list[str]]:

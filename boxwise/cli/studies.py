@@ -61,9 +61,9 @@ def init(
     from boxwise.errors import ConfigError, StudyError
     from boxwise.registry import check, without_effect
     from boxwise.study import Study
-    from boxwise.study.config_file import check_place
+    from boxwise.study.config_file import check_new_folder
 
-    check_place(study)
+    check_new_folder(study)
     Study.check_free(study)
     if classes is not None:
         class_names(classes)  # before anything is asked

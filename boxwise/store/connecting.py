@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine
 
 from boxwise.errors import StudyError, UnreachableError
+from boxwise.files import identity
 from boxwise.store.checked import dumps, loads
 
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # a lost server is one message, without the pool's traceback above it
@@ -166,32 +167,29 @@ def _stay_with(path: Path, made: Engine) -> None:
     """
     was_there = False
 
-    def look(*_: Any) -> None:
-        if was_there and _identity(path) is None:
+    def there() -> tuple[int, int] | None:
+        found = identity(path)
+        if was_there and found is None:
             said = "expected the study's database, found no such file. What was stored in it is where it was moved to."
             raise UnreachableError(f"{path}: {said}")
+        return found
+
+    def before(*_: Any) -> None:
+        there()
 
     def remember(_connection: Any, record: Any) -> None:
         nonlocal was_there
-        record.info["file"] = _identity(path)
+        record.info["file"] = identity(path)
         was_there = was_there or record.info["file"] is not None
 
     def compare(_connection: Any, record: Any, _proxy: Any) -> None:
-        look()
-        if record.info["file"] is not None and record.info["file"] != _identity(path):
+        found = there()
+        if record.info["file"] is not None and record.info["file"] != found:
             raise sa.exc.DisconnectionError
 
-    sa.event.listen(made, "do_connect", look)
+    sa.event.listen(made, "do_connect", before)
     sa.event.listen(made, "connect", remember)
     sa.event.listen(made, "checkout", compare)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.files import replacing
 from boxwise.store import SQLITE_DUMP, Store, dump, load
-from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, check_place, url_of, write_config, written
+from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, check_new_folder, url_of, write_config, written
 from boxwise.study.study import Study
 
 _WITHIN = "study"  # the folder in the archive
@@ -46,7 +46,7 @@ def restore(archive: Path, folder: Path, *, store: str | None = None) -> Study:
 
     store: URL of the empty PostgreSQL database to fill, where the study had one; by default the same as before. Raises BoxwiseError.
     """
-    check_place(folder)
+    check_new_folder(folder)
     if folder.is_dir() and any(folder.iterdir()):
         raise StudyError(f"{folder}: expected a new or empty folder, found one with files in it.")
     partial = folder.with_name(f".{folder.name}.partial")

@@ -39,7 +39,7 @@ def as_kept(config: StudyConfig) -> StudyConfig:
     return config.model_copy(update={"store": without_password(config.store)}) if config.store else config
 
 
-def check_place(folder: Path) -> None:
+def check_new_folder(folder: Path) -> None:
     """StudyError where no folder can be made, because a file lies there or on the way."""
     above = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if not above.is_dir() and above.exists():
