@@ -3,11 +3,11 @@
     python benchmarks/million.py FOLDER [--images 1000000] [--store URL] [--strategies k_center,top_k] [--dim 128]
     PYTHONPATH=OTHER_CHECKOUT python benchmarks/million.py FOLDER --images 100000 --linked    # the same commands of an earlier commit
 
-makes a list of `--images` names of a hundred real pictures in FOLDER (with --linked a folder of so many files instead, of which every one
-is opened, as commits before such lists need it), a study of it, and runs each command in a process of its own. For the queries a pool
-pass is made up: scores, `--dim` numbers of embedding and, with --boxes, ten boxes an image, without any network; each strategy then
-chooses 1,000 images. Prints a table in Markdown, with the goals beside wall seconds. A study that is in FOLDER already is used again, but
-for `init`.
+makes a list of `--images` files in FOLDER, each a link to one of a hundred real pictures (with --linked a folder of so many files instead,
+of which every one is opened, as commits before such lists need it), a study of it, and runs each command in a process of its own. For the
+queries a pool pass is made up: scores, `--dim` numbers of embedding and, with --boxes, ten boxes an image, without any network; each
+strategy then chooses 1,000 images. Prints a table in Markdown, with the goals beside wall seconds. A study of so many images that is in
+FOLDER already is used again, but for `init`; one of any other number is refused.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def main() -> None:
     if not (study / "config.yaml").exists():
         images = linked(options.folder, options.images) if options.linked else listing(options.folder, options.images)
         _say(f"init of {options.images:,} images", measured("init", study, "--images", images, "--classes", _classes(), *SMALL, *store))
+    check_count(Study.open(study), options.images)
     for command in ("status", "set"):
         measured(command, study)  # the first run reads the file from the disk
         _say(command, measured(command, study), goal=STATUS if command == "status" else None)
@@ -78,13 +79,24 @@ def main() -> None:
 
 
 def listing(folder: Path, images: int) -> Path:
-    """A CSV of `images` names, each of one of the pictures."""
-    pictures, path = _pictures(folder), folder / "listing.csv"
+    """A CSV of `images` files, each a link to one of the pictures: one file under several names would join once."""
+    pictures, target, path = _pictures(folder), folder / "named", folder / "listing.csv"
+    shutil.rmtree(target, ignore_errors=True)
     with path.open("w") as file:
         file.write("image_id,path\n")
         for number in range(images):
-            file.write(f"{_name(number)},{pictures[number % PICTURES]}\n")
+            name = _name(number)
+            if number % A_FOLDER == 0:
+                (target / name).parent.mkdir(parents=True)
+            (target / name).hardlink_to(pictures[number % PICTURES])
+            file.write(f"{name},{target / name}\n")
     return path
+
+
+def check_count(study: Study, images: int) -> None:
+    """SystemExit unless the study has so many images, of which all that is measured is said."""
+    if (found := study.image_count()) != images:
+        raise SystemExit(f"{study.folder}: expected a study of {images} images, found {found}. Take an empty folder, or --images {found}.")
 
 
 def linked(folder: Path, images: int) -> Path:

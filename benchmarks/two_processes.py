@@ -3,7 +3,7 @@
     python benchmarks/two_processes.py FOLDER [--images 1000,10000,100000] [--detector yolox_nano] [--imgsz 160]
 
 Needs two idle cores. Each process has one thread of torch and is bound to a core, as two machines would be: free, one process decodes
-images on the second core as well, and has a part of two already. Makes a listing of `--images` names of a hundred real pictures and a
+images on the second core as well, and has a part of two already. Makes a listing of `--images` links to a hundred real pictures and a
 study of it that waits for its score step under first weights, then measures `boxwise score STUDY` by itself, and the two halves side by
 side with the join after them. Efficiency: time of one / (2 · time of two); images/s are those of the inspection, start of the processes
 included. The model (benchmarks/scale_model.py) gets its three constants from the runs of one process of the two smallest sizes and from
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from million import listing
+from million import check_count, listing
 from scale_model import predicted
 
 from boxwise.config import load_config
@@ -97,6 +97,7 @@ def waiting(folder: Path, images: int, detector: str, imgsz: int) -> Path:
     own = (f"detector.name={detector}", f"detector.imgsz={imgsz}", "detector.pretrained=none", "scorer.name=uncertainty", "device=cpu")
     config = load_config(None, (*own, "strategy.name=top_k", "train.folds=0", "budget.validation=0", "threads=1"))
     study = Study.create(folder / "study", read_pool(listing(folder, images), None, classes=("cat", "dog")), config=config)
+    check_count(study, images)
     detector_ = study._context(None, None).build()
     study.files(0).path.mkdir(parents=True)
     detector_.save(study.files(0).weights)

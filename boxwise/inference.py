@@ -16,6 +16,9 @@ from PIL.Image import Image as PillowImage
 
 from boxwise import registry
 from boxwise.boxes import Boxes, FloatArray
+from boxwise.data.addresses import is_local
+from boxwise.data.formats.layout import is_folder
+from boxwise.data.image_store import below
 from boxwise.errors import BoxwiseError, ImageError, StudyError
 from boxwise.evaluation.in_words import ap_in_words
 from boxwise.evaluation.operating_point import OperatingPoint
@@ -106,13 +109,14 @@ class Model:
     ) -> list[Prediction]:
         """One `Prediction` an image, in order, of the boxes that score `threshold` or more.
 
-        images: one or many of: a path, an address such as s3://bucket/a.jpg, a Pillow image (turned upright by its EXIF orientation), an
-        array uint8 [H, W, 3] in **RGB** order or grey [H, W]. One that cannot be read raises ImageError; with
-        `on_unreadable(name, message)` that is called and it is left out.
+        images: one or many of: a path, a folder of this machine (all images below it), an address such as s3://bucket/a.jpg, a Pillow image
+        (turned upright by its EXIF orientation), an array uint8 [H, W, 3] in **RGB** order or grey [H, W]. One that cannot be read raises
+        ImageError; with `on_unreadable(name, message)` that is called and it is left out.
         """
         from boxwise.detectors.prediction import detect
 
-        given = [images] if isinstance(images, str | Path | PillowImage | np.ndarray) else list(images)
+        several = [images] if isinstance(images, str | Path | PillowImage | np.ndarray) else images
+        given = [image for each in several for image in _images_of(each)]
         least = self.threshold if threshold is None else threshold
         return [
             Prediction(record.image_id, record.width, record.height, boxes.at_least(least), self.classes)
@@ -161,6 +165,16 @@ def _of_study(study: Study, wanted: int | None, device: Any) -> Model:
 def _point(known: Mapping[str, Any] | None) -> OperatingPoint | None:
     """The operating point from its JSON; older studies have none."""
     return None if known is None else OperatingPoint.from_json(known)
+
+
+def _images_of(image: Image) -> Sequence[Image]:
+    """The image, or those of a folder of this machine. BoxwiseError where there are none in it."""
+    if not isinstance(image, str | Path) or not is_local(image) or not is_folder(Path(image)):
+        return [image]
+    found = list(below(str(image)).values())
+    if not found:
+        raise BoxwiseError(f"{image}: expected images, found none in that folder.")
+    return found
 
 
 def _refuse(name: str, message: str) -> None:

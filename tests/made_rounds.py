@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from boxwise.artifacts.facts import Round
+from boxwise.config import apply_overrides, parse_config
 from boxwise.records import QueryItem, Split
+from boxwise.rounds import RoundContext
+from boxwise.study import Study
 
 
 def made_round(number: int, steps: Mapping[str, Any]) -> Round:
@@ -21,3 +24,15 @@ def as_json(one: Round) -> dict[str, Any]:
     steps = {phase.value: facts.to_json() for phase, facts in one.steps.items()}
     items = [{"image_id": i.image_id, "utility": i.utility, "terms": dict(i.terms), "split": i.split.value} for i in one.items]
     return steps | ({"select": {**steps.get("select", {}), "items": items}} if items or "select" in steps else {})
+
+
+def context_of(study: Study, *overrides: str, past: Mapping[int, Mapping[str, Any]] | None = None) -> RoundContext:
+    """What the steps of `study` work with, under other settings. past: round → what its steps committed, in place of what they did."""
+
+    class Remembered(RoundContext):
+        def committed(self, round_index: int) -> Round:
+            return super().committed(round_index) if past is None else made_round(round_index, past.get(round_index, {}))
+
+    values = study.config.model_dump(mode="json")
+    apply_overrides(values, overrides)
+    return Remembered(study.folder, study.store, parse_config(values, "config"), study.classes, None, lambda event: None)

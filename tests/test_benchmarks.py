@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from boxwise.data.datasets import read_pool
+from boxwise.study import Study
+
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if "def main(" in path.read_text(encoding="utf-8"))
 
@@ -30,3 +33,16 @@ def test_it_says_how_it_is_called(script, monkeypatch, capsys):
 def test_each_is_named_where_the_readme_shows_what_it_does():
     heads = re.findall("^## (.*?): ", (FOLDER / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert {script.name for script in SCRIPTS} == {name for head in heads for name in head.split(", ")}
+
+
+def test_the_listing_of_a_large_study_is_a_pool_of_as_many_images_as_are_wanted(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    million = runpy.run_path(str(FOLDER / "million.py"))
+    images = million["PICTURES"] + 20
+    pool = read_pool(million["listing"](tmp_path, images), None, classes=("cat",))
+    assert len(pool.images) == images and not pool.findings and all(Path(record.uri).is_file() for record in pool.images)
+    study = Study.create(tmp_path / "study", pool)
+    million["check_count"](study, images)
+    assert study.pool_size() == images
+    with pytest.raises(SystemExit, match=f"expected a study of {images + 1} images, found {images}"):
+        million["check_count"](study, images + 1)

@@ -13,11 +13,13 @@ from boxwise.registry import (
     arm_keys,
     arm_overrides,
     needs_oracle,
+    own_overrides,
     role_of,
     settled,
     without_effect,
 )
 from boxwise.rounds import check
+from boxwise.simulation.benchmark import load_preset, preset_names
 
 
 def configured(arm: str) -> StudyConfig:
@@ -110,12 +112,90 @@ def test_an_unknown_name_prints_the_known_ones():
         (["strategy.name=random", "strategy.oversample=8"], "strategy.oversample has no effect: strategy.name is random."),
         (["policy.ratio_train=0.5"], "policy.ratio_train has no effect: policy.name is all_labeled."),
         (["embedding.efficientnet_lite0.weights=here"], "embedding.efficientnet_lite0.weights has no effect: embedding.name is detector."),
-        (["embedding.efficientnet_lite0.weights=here", "cold_start.embedding=efficientnet_lite0"], None),
-        (["scorer.vae.steps=9", "strategy.duplicates=0.9", "train.lr=0.1"], None),  # no options of one method
+        (["embedding.efficientnet_lite0.weights=here", "cold_start.embedding=efficientnet_lite0", "cold_start.name=k_center"], None),
+        (["strategy.duplicates=0.9", "train.lr=0.1"], None),  # no options of one method
     ],
 )
 def test_an_option_of_a_method_that_is_not_used_is_named(overrides, why):
     assert without_effect(load_config(None, overrides), overrides) == ([] if why is None else [why])
+
+
+FULL = "ask.mode is full, where people draw everything."
+DRAWN = "ask.mode is full, where every box is a person's."
+NOT_BY_EMBEDDINGS = "strategy random goes by no embeddings."
+
+
+@pytest.mark.parametrize(
+    ("key", "others", "why"),
+    [
+        ("ask.certain=0.5", (), FULL),
+        ("ask.target_precision=0.9", (), FULL),
+        ("ask.overlap=0.6", (), FULL),
+        ("ask.uncertain=0.2", ("policy.name=ceal",), None),
+        ("ask.certain=0.5", ("ask.mode=review",), None),
+        ("ask.mode=full", (), None),
+        ("ask.certain=0.5", ("ask.mode=review", "ask.target_precision=0.9"), "ask.target_precision finds it on val."),
+        ("ask.target_precision=0.9", ("ask.mode=review", "ask.certain=0.5"), None),
+        ("ask.confidence=0.95", ("ask.mode=review",), "ask.target_precision is not given."),
+        ("ask.confidence=0.95", ("ask.mode=review", "ask.target_precision=0.9"), None),
+        ("policy.self_weight=0.1", (), DRAWN),
+        ("policy.self_weight=0.1", ("policy.name=sample_mining",), None),
+        ("policy.self_weight=0.1", ("ask.mode=trust",), None),
+        ("embedding.name=vae", ("strategy.name=random",), NOT_BY_EMBEDDINGS),
+        ("embedding.name=vae", ("strategy.name=random", "strategy.duplicates=0.9"), None),
+        ("embedding.name=vae", (), None),  # facility_location
+        ("embedding.dinov2_small.weights=here", ("strategy.name=random", "embedding.name=dinov2_small"), NOT_BY_EMBEDDINGS),
+        ("cold_start.embedding=vae", (), "cold_start.name is random."),
+        ("cold_start.embedding=vae", ("cold_start.name=k_center",), None),
+        ("scorer.vae.steps=9", (), "no VAE is trained."),
+        ("scorer.vae.steps=9", ("strategy.name=top_k",), None),
+        ("scorer.vae.steps=9", ("strategy.name=top_k", "scorer.dual.alpha=0"), "no VAE is trained."),
+        ("scorer.vae.steps=9", ("embedding.name=vae",), None),
+        ("scorer.vae.steps=9", ("embedding.name=vae", "strategy.name=random"), "no VAE is trained."),
+        ("scorer.vae.steps=9", ("cold_start.embedding=vae", "cold_start.name=k_center"), None),
+    ],
+)
+def test_a_key_that_nothing_reads_is_named(key, others, why):
+    config = load_config(None, (*others, key))
+    assert without_effect(config, [key]) == ([] if why is None else [f"{key.partition('=')[0]} has no effect: {why}"])
+
+
+def test_what_the_page_alone_reads_has_no_effect_in_a_simulation():
+    config, keys = load_config(None, ["ask.uncertain=0.2", "labelling.follow=overlap"]), ["ask.uncertain=0.2", "labelling.follow=overlap"]
+    assert without_effect(config, keys) == []
+    assert without_effect(config, keys, simulated=True) == [
+        f"ask.uncertain has no effect: {FULL}",
+        "labelling.follow has no effect: nobody labels by hand in a simulation.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("others", "val_images", "idle"),
+    [
+        (("budget.validation=0",), 0, True),
+        (("budget.validation=0",), 20, False),
+        (("budget.validation=0",), None, False),  # unknown yet
+        (("budget.validation=0", "budget.val_per_round=2"), 0, False),
+        (("budget.validation=0", "train.folds=3"), 0, False),
+        ((), 0, False),
+    ],
+)
+def test_an_early_stop_without_val_stops_nothing(others, val_images, idle):
+    keys = ["train.ap_shift=0.01", "train.val_every=20"]
+    found = without_effect(load_config(None, (*keys, *others)), keys, val_images=val_images)
+    assert found == [f"{key.partition('=')[0]} has no effect: there is no val to judge by." for key in keys if idle]
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_no_arm_of_ours_names_a_key_without_effect(arm):
+    assert without_effect(configured(arm), arm_overrides(arm), simulated=True) == []
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_no_arm_of_a_preset_names_a_key_without_effect(name):
+    preset = load_preset(name)
+    for arm in (*preset.arms, *preset.checks):
+        assert without_effect(configured(arm), own_overrides(arm), simulated=True) == []
 
 
 class TestScorerOfAStrategy:

@@ -94,13 +94,15 @@ class AnnotateFacts(StepFacts):
 class AuditFacts(StepFacts):
     """How right the scores were. n: images judged. fidelity: surrogate → Spearman ρ. true_losses: by image_id.
 
-    weights: what they suggest to a scorer that learns its own. lure: the pool's risk, where images were drawn with known probabilities.
+    weights: what they suggest to a scorer that learns its own, and weights_of: to which one. lure: the pool's risk, where images were
+    drawn with known probabilities.
     """
 
     n: int | None = None
     fidelity: Json = field(default_factory=dict)
     true_losses: Json = field(default_factory=dict)
     weights: Json | None = None
+    weights_of: Json | None = None
     lure: Json | None = None
 
 
@@ -162,12 +164,14 @@ class EvaluateFacts(StepFacts):
 
 @dataclass(frozen=True)
 class ScoreFacts(StepFacts):
-    """The pool pass. pool: images scored. scorer: its figures. terms: name → mean, std and quantiles. ended: why the study is over."""
+    """The pool pass. pool: images scored. scorer: its figures, scored_by: which it was, with its options. terms: name → mean, std and
+    quantiles. ended: why the study is over."""
 
     pool: int | None = None
     seconds: float | None = None
     images_per_second: float | None = None
     scorer: Json = field(default_factory=dict)
+    scored_by: Json | None = None
     terms: Json = field(default_factory=dict)
     thresholds: Json | None = None
     calibration: Json | None = None

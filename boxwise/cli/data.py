@@ -43,13 +43,16 @@ def convert(
     from boxwise.data.addresses import given
     from boxwise.data.datasets import read_dataset
     from boxwise.data.formats.names import FORMATS
-    from boxwise.errors import named
+    from boxwise.errors import BoxwiseError, named
 
     writer = named("format", FORMATS, to)
     meant = coordinates(labels_in, voc_origin)
     dataset = read_dataset(source, format_name=from_, images=images and given(images), coordinates=meant, progress=reading)
-    write_chosen(dataset, writer, target, copy_images=copy_images, unlabeled=unlabeled, incomplete=incomplete, keep_ids=keep_ids)
+    options = {"copy_images": copy_images, "unlabeled": unlabeled, "incomplete": incomplete, "keep_ids": keep_ids}
+    written = write_chosen(dataset, writer, target, **options)
     _print_findings(dataset)
+    if not written:
+        raise BoxwiseError(f"{source}: no image is left to write, so {target} was not written.")
 
 
 @app.command()
@@ -134,9 +137,9 @@ def _print_counts(path: str, dataset: Dataset, examined: Examination) -> None:
     crowds = f", {examined.crowds} crowds" if examined.crowds else ""
     say(f"{path}: {len(dataset.images)} usable images, {examined.labelled} labelled{partly}, {plural(examined.boxes, 'box')}{crowds}.")
     splits = list(examined.images)
-    say(
-        ", ".join(f"{split}: {plural(count, 'image')}" for split, count in examined.images.items()) + f"; {examined.empty} without objects."
-    )
+    if splits:
+        counts = ", ".join(f"{split}: {plural(count, 'image')}" for split, count in examined.images.items())
+        say(f"{counts}; {examined.empty} without objects.")
     for what, spread in (("sides of images", examined.sizes), ("sizes of boxes (√area)", examined.sides)):
         if spread:
             say(f"{what}: {spread[0]:.0f} to {spread[2]:.0f} pixels, median {spread[1]:.0f}.")

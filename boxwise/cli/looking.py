@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,6 +52,10 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
     if waiting := state["waiting"]:
         more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
         say(f"Round {state['round']} waits for labels of {plural(len(waiting), 'image')}: {', '.join(waiting[:_SHOWN])}{more}.")
+    if back := state["sent_back"]:
+        named = [f"{one['image_id']} (to {one['to']}, since {one['since'][:16]})" for one in back[:_SHOWN]]
+        more = f" and {len(back) - _SHOWN} more" if len(back) > _SHOWN else ""
+        say(f"{plural(len(back), 'image', 'is')} sent back and unanswered: {', '.join(named)}{more}.")
     rounds_table(opened.rounds(), opened.config.cost)
     if state["seconds_left"]:
         from boxwise.cli.console import span
@@ -114,8 +118,24 @@ def _write_questions(opened: Study, asked: Query, out: Path, format_name: str, r
     remark(f"{plural(len(asked.items), 'image')}: {out}")
     if out.is_dir():
         remark(f"Label them there with any tool, then: boxwise import {opened.folder} {out}")
-    if out.is_dir() and opened.proposals():
-        remark("On import, a file counts as your answer to every box in it: take out the images that you have not looked at.")
+    for sentence in _what_files_mean(opened, out):
+        remark(sentence)
+
+
+def _what_files_mean(opened: Study, out: Path) -> Iterator[str]:
+    """What an import will make of the boxes in the folder, where the model drew any."""
+    from boxwise.report.to_correct import Written
+
+    if not (out.is_dir() and Written.beside(out).boxes):
+        return
+    yield (
+        "On import, images exactly as they are now count as not looked at and wait. Where what you left as it was is right, or holds no "
+        "object: take out the images that you have not looked at, and import with --untouched accept."
+    )
+    if opened.proposals():
+        yield "An image that you changed is your answer to every box in it."
+    else:
+        yield "The boxes are a hint of the model's: what you leave of them is charged as drawn, as is all you draw."
 
 
 def _show_questions(asked: Query) -> None:
@@ -152,7 +172,11 @@ def _to_review(opened: Study, name: str, out: Path | None, format_name: str, *, 
     check_files(opened, needed=opened.records(images))
     write_labels(opened, images, out, format_name=format_name)
     remark(f"{plural(len(images), 'image')} with their labels: {out}")
-    remark(f"Add the {name}, take out the images that you have not looked at, then: boxwise import {opened.folder} {out}")
+    remark(f"Add the {name}, then: boxwise import {opened.folder} {out}")
+    remark(
+        f"Images exactly as they are now count as not looked at and are not taken. Where you have seen that they have no {name}: "
+        "take out those that you have not looked at, and import with --untouched accept."
+    )
 
 
 def _state(opened: Study) -> dict[str, Any]:
@@ -173,8 +197,9 @@ def _state(opened: Study) -> dict[str, Any]:
         "test": opened.image_count(Split.TEST),
         "quarantined": len(opened.quarantined()),
         "waiting": waiting,
+        "sent_back": [{"image_id": i, "to": sent.to, "since": sent.at} for i, sent in opened.reviews.sent_back().items()],
         "seconds_left": None if phase is Phase.DONE else _seconds_left(opened.rounds(), number, opened.config.budget.rounds),
-        "command": _next_command(opened, bool(waiting)),
+        "command": next_command(opened, bool(waiting)),
     }
 
 
@@ -218,7 +243,8 @@ def to_go_on(opened: Study) -> str:
     return f"set {folder} budget.total=N or stop.ap_shift=0, whichever has ended it"
 
 
-def _next_command(opened: Study, waiting: bool) -> str:
+def next_command(opened: Study, waiting: bool) -> str:
+    """What brings a study on; waiting: whether images wait for labels."""
     from boxwise.records import Phase
 
     folder = opened.folder

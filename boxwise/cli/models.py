@@ -12,9 +12,10 @@ import typer
 from boxwise.errors import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from boxwise.boxes import Boxes
+    from boxwise.data.earlier_writes import Earlier
     from boxwise.detectors.base import ImageBatch
     from boxwise.inference import Model
     from boxwise.records import ImageRecord
@@ -46,27 +47,50 @@ def predict(
     device: Device = "auto",
 ) -> None:
     """Detect objects in images with a study's best detector. Draws the boxes and writes COCO JSON."""
-    from boxwise.cli.console import detecting, note, say
+    from boxwise.cli.console import note, say
     from boxwise.data.addresses import given
-    from boxwise.data.formats.base import Dataset
-    from boxwise.data.formats.coco import Coco
+    from boxwise.data.earlier_writes import Earlier
     from boxwise.data.image_store import check
-    from boxwise.detectors.prediction import detections
     from boxwise.errors import BoxwiseError
     from boxwise.inference import load
-    from boxwise.report.drawing import draw_boxes
 
     addresses = [given(text) for text in images or []]
     for address in addresses:
         check(address)
     wanted = _named(addresses) if addresses else _pool(study)
     pictures = {image_id: out / name for image_id, name in _pictures(record.image_id for record in wanted).items()}
-    _check_targets([out / _PREDICTIONS, *pictures.values()], wanted)
+    earlier = Earlier.of(out, "predictions")
+    _check_targets([out / _PREDICTIONS, *pictures.values()], wanted, earlier)
     model = load(study, round_index=round_index, device=device)
     records, faults = _measured(wanted)
     least = model.threshold if conf is None else conf
+    found, more_faults = _drawn(model, records, least, pictures, earlier)
+    for message in (*faults, *more_faults):
+        note(message)
+    if not found:
+        raise BoxwiseError(f"{out}: nothing was written, since none of {plural(len(wanted), 'image')} could be read.")
+    why = "as given" if conf is not None else "no best F1 is known" if model.point is None else f"F1 on val is best: {model.point.f1:.2f}"
+    say(f"{model.origin}, boxes of score {least:.3g} or more ({why})")
+    say(f"{plural(sum(map(len, found.values())), 'box')} in {plural(len(found), 'image')}: {out}")
+
+
+def _drawn(
+    model: Model, records: Sequence[ImageRecord], least: float, pictures: Mapping[str, Path], earlier: Earlier
+) -> tuple[dict[str, Boxes], list[str]]:
+    """Detects, draws and writes predictions.json; (what was found, what went wrong). What an earlier call has left is removed.
+
+    Where no image could be read nothing is written and all stays.
+    """
+    from boxwise.cli.console import detecting
+    from boxwise.data.formats.base import Dataset
+    from boxwise.data.formats.coco import Coco
+    from boxwise.detectors.prediction import detections
+    from boxwise.errors import BoxwiseError
+    from boxwise.report.drawing import draw_boxes
+
     labels: dict[str, Boxes] = {}
     unreadable: dict[str, str] = {}
+    drawn: list[Path] = []
     undrawn: list[str] = []
     try:
         for record, boxes in detections(model.detector, records, on_unreadable=unreadable.__setitem__, progress=detecting):
@@ -74,18 +98,15 @@ def predict(
             labels[record.image_id] = kept
             try:
                 draw_boxes(record.uri, kept, model.classes, pictures[record.image_id])
+                drawn.append(pictures[record.image_id])
             except BoxwiseError as error:  # a full disk, or an image that has gone meanwhile: what was found on it is not lost
                 undrawn.append(str(error))
     finally:
-        seen = tuple(record for record in records if record.image_id in labels)
-        Coco().write(Dataset(model.classes, seen, labels), out / _PREDICTIONS)
-    for message in (*faults, *unreadable.values(), *undrawn):
-        note(message)
-    why = "as given" if conf is not None else "no best F1 is known" if model.point is None else f"F1 on val is best: {model.point.f1:.2f}"
-    say(f"{model.origin}, boxes of score {least:.3g} or more ({why})")
-    say(f"{plural(sum(map(len, labels.values())), 'box')} in {plural(len(seen), 'image')}: {out}")
-    if not seen:
-        raise typer.Exit(2)
+        if labels:
+            seen = tuple(record for record in records if record.image_id in labels)
+            written = Coco().write(Dataset(model.classes, seen, labels), earlier.folder / _PREDICTIONS)
+            earlier.followed_by([*written, *drawn])
+    return labels, [*unreadable.values(), *undrawn]
 
 
 def _pool(study: Path) -> list[ImageRecord]:
@@ -102,23 +123,45 @@ def _pool(study: Path) -> list[ImageRecord]:
 
 
 def _named(addresses: list[str]) -> list[ImageRecord]:
-    """The images named or found below the folders named, with unique ids; their sizes are not known yet."""
+    """The images named or found below the folders named, each once, with unique ids; their sizes are not known yet.
+
+    An id is the path below the folder, or the name of an image that was named itself; where two would be alike, what sets all paths apart.
+    """
     from boxwise.data.addresses import is_image_name, is_local, name_of
     from boxwise.data.image_store import below
     from boxwise.records import ImageRecord
 
-    files: list[str] = []
+    found: dict[str, tuple[str, str]] = {}  # from where it lies, however that was given
     for address in addresses:
-        is_folder = Path(address).is_dir() if is_local(address) else not is_image_name(name_of(address))
-        files += below(address).values() if is_folder else [address]
-    names = [name_of(file) for file in files]
+        local = is_local(address)
+        is_folder = Path(address).is_dir() if local else not is_image_name(name_of(address))
+        folder = (Path(address) if is_folder else Path(address).parent).resolve() if local else None
+        for image_id, file in (below(address) if is_folder else {name_of(address): address}).items():
+            found.setdefault(str(folder / image_id) if folder else file, (image_id, file))
+    ids = [image_id for image_id, _ in found.values()]
+    ids = ids if len(set(ids)) == len(ids) else _apart(list(found))
+    return [ImageRecord(image_id, file, 0, 0) for image_id, (_, file) in zip(ids, found.values(), strict=True)]
+
+
+def _apart(uris: Sequence[str]) -> list[str]:
+    """Unique relative paths of files: what their addresses do not have in common."""
+    from boxwise.data.addresses import in_shard, is_local, scheme_of, shown
+
+    def parts(uri: str) -> list[str]:
+        if scheme_of(uri) == "tar":
+            name, shard = in_shard(uri)
+            return [*parts(shard), *name.split("/")]
+        return list(Path(uri).absolute().parts[1:]) if is_local(uri) else shown(uri).replace("://", "/").split("/")
+
+    paths = [parts(uri) for uri in uris]
+    shared = next((depth for depth, there in enumerate(zip(*paths, strict=False)) if len(set(there)) > 1), 0)
+    names = ["/".join(path[shared:]) for path in paths]
     times = Counter(names)
-    ids = [name if times[name] == 1 else f"{number:05d}_{name}" for number, name in enumerate(names)]
-    return [ImageRecord(image_id, file, 0, 0) for image_id, file in zip(ids, files, strict=True)]
+    return [name if times[name] == 1 else f"{number:05d}/{name}" for number, name in enumerate(names)]
 
 
-def _check_targets(targets: Sequence[Path], records: Sequence[ImageRecord]) -> None:
-    """BoxwiseError where what is to be written would take the place of an image that is read."""
+def _check_targets(targets: Sequence[Path], records: Sequence[ImageRecord], earlier: Earlier) -> None:
+    """BoxwiseError where what is to be written would take the place of an image that is read, or of a file that no earlier call wrote."""
     from boxwise.data.addresses import is_local
     from boxwise.errors import BoxwiseError
     from boxwise.files import identity
@@ -127,6 +170,9 @@ def _check_targets(targets: Sequence[Path], records: Sequence[ImageRecord]) -> N
     # resolved first: x/../out is out also while there is no x
     if lost := next((target for target in targets if identity(target.resolve()) in read), None):
         raise BoxwiseError(f"{lost}: expected a place for what was detected, found one of the images to look at. Give another --out DIR.")
+    if lost := next((target for target in targets if target.resolve().is_file() and not earlier.wrote(target)), None):
+        message = f"{lost}: expected no file, or one that `boxwise predict` wrote, found another. Remove it, or give another --out."
+        raise BoxwiseError(message)
 
 
 def _measured(records: Sequence[ImageRecord]) -> tuple[list[ImageRecord], list[str]]:

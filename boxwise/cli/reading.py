@@ -14,6 +14,8 @@ from boxwise.errors import plural
 if TYPE_CHECKING:
     from boxwise.boxes import Boxes
     from boxwise.data.formats.base import Coordinates, Finding
+    from boxwise.study import Study
+    from boxwise.study.incoming import News
 
 _MOST_SHOWN = 20  # findings on the screen
 FormatName = Annotated[
@@ -30,6 +32,13 @@ class Missing(StrEnum):
 
     EMPTY = "empty"
     UNLABELED = "unlabeled"
+
+
+class Untouched(StrEnum):
+    """What an image is on import that comes back exactly as it was written to be corrected."""
+
+    ACCEPT = "accept"
+    WAIT = "wait"
 
 
 class Pixels(StrEnum):
@@ -72,8 +81,8 @@ def with_boxes(labels: Mapping[str, Boxes]) -> dict[str, Boxes]:
     return {image_id: boxes for image_id, boxes in labels.items() if len(boxes)}
 
 
-def understood(labels: Mapping[str, Boxes], asked: Set[str], missing: Missing | None) -> Iterator[str]:
-    """What an import made of images without boxes, and of images that nothing had asked for."""
+def understood(labels: Mapping[str, Boxes], new: Set[str], asked: Set[str], missing: Missing | None) -> Iterator[str]:
+    """What an import made of images without boxes, and of new labels that nothing had asked for."""
     empty = len(labels) - len(with_boxes(labels))
     if missing is not Missing.UNLABELED:
         meant, other = "taken as empty, with nothing to find", "unlabeled leaves them open"
@@ -81,6 +90,31 @@ def understood(labels: Mapping[str, Boxes], asked: Set[str], missing: Missing | 
         meant, other = "left open", "empty takes them as labelled, with nothing to find"
     if empty:
         yield f"{plural(empty, 'image', 'has')} no box, of {len(labels)}: {meant}; --missing {other}."
-    taken = labels if missing is not Missing.UNLABELED else with_boxes(labels)
-    if unasked := len(taken.keys() - asked):
-        yield f"{plural(unasked, 'image', 'was')} not asked for now, of {len(taken)}: these labels count all the same."
+    if unasked := len(new - asked):
+        yield f"{plural(unasked, 'image', 'was')} not asked for now, of {len(new)}: these labels count all the same."
+
+
+def left_waiting(untouched: Set[str]) -> Iterator[str]:
+    """That images which came back as they were written were not taken for looked at."""
+    if untouched:
+        them, they = ("it", "it is") if len(untouched) == 1 else ("them", "they are")
+        yield (
+            f"{plural(len(untouched), 'image', 'is')} exactly as boxwise wrote {them}: left waiting; "
+            f"`--untouched accept` takes {them} as {they}."
+        )
+
+
+def not_read_there(path: Path, others: Sequence[str]) -> Iterator[str]:
+    """That labels of other formats lie beside those that are read."""
+    for name in others:
+        yield f"{path}: labels of the format {name} lie there, too, and are not read; --format {name} reads them."
+
+
+def say_what_would_be_taken(opened: Study, news: News, annotator: str) -> None:
+    """What an import would take in, from whom, and whose labels it would replace."""
+    from boxwise.cli.console import say
+
+    say(f"Nothing is taken: it would be labels of {plural(len(news.acts), 'image')}, from {annotator}; {news.known} are known already.")
+    for image_id in news.replaced:
+        whose = next(entry.annotator for entry in reversed(opened.history(image_id)) if not entry.late)
+        say(f"{image_id}: would replace the labels of {whose}.")

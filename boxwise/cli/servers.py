@@ -36,5 +36,10 @@ def say_pulled(pulled: Pulled, study: Path, *, server: str) -> None:
         note(f"Skipped in {server}, so still waiting: {', '.join(pulled.skipped)}")
     if pulled.unfinished:
         note(f"In jobs that are not completed in {server}, so still waiting: {plural(pulled.unfinished, 'image')}.")
-    say(f"{plural(pulled.taken, 'answer')} taken in, {pulled.known} known already, {len(pulled.findings)} not taken.")
+    if pulled.late:
+        note(f"Came after another person's answer, so kept in the history and not counted: {', '.join(pulled.late)}")
+    for message in pulled.sent_back:
+        note(message)
+    late = f"{len(pulled.late)} too late, " if pulled.late else ""
+    say(f"{plural(pulled.taken, 'answer')} taken in, {pulled.known} known already, {late}{len(pulled.findings)} not taken.")
     say(f"{plural(pulled.waiting, 'image', 'still waits')} for labels." if pulled.waiting else f"Next: boxwise run {study}")

@@ -27,9 +27,7 @@ def set_(
 
     Editing config.yaml in the study's folder does the same. What cannot change any more is refused with the reason.
     """
-    from boxwise.cli.console import note
     from boxwise.config import apply_overrides, parse_config
-    from boxwise.registry import without_effect
     from boxwise.study import Study
 
     opened = Study.open(study)
@@ -39,15 +37,16 @@ def set_(
     values = (opened.edited() or opened.config).model_dump(mode="json")
     apply_overrides(values, settings)
     _say_changes(opened, opened.change(parse_config(values, "config")), "no setting changes by this: it is so already.")
-    for idle in without_effect(opened.config, settings):
-        note(f"Note: {idle}")
+    _note_idle(opened, settings)
 
 
 def take_edits(opened: Study) -> None:
     """Let an edit of config.yaml take effect, and say so; StudyError for one that cannot."""
     edited = opened.edited()
     if edited is not None:
-        _say_changes(opened, opened.change(edited), "config.yaml was written anew; no setting changes.")
+        changed = opened.change(edited)
+        _say_changes(opened, changed, "config.yaml was written anew; no setting changes.")
+        _note_idle(opened, [f"{change.key}={change.after}" for change in changed])
 
 
 def note_edits(opened: Study) -> None:
@@ -69,6 +68,16 @@ def note_folds(opened: Study) -> None:
     folds = opened.config.train.folds
     if folds and opened.position[1] is not Phase.DONE:
         note(f"train.folds={folds}: every round trains {folds + 1} detectors, {folds} to judge by and one on all labels.")
+
+
+def _note_idle(opened: Study, settings: Sequence[str]) -> None:
+    """Those of the settings, key=value, that nothing reads."""
+    from boxwise.cli.console import note
+    from boxwise.records import Split
+    from boxwise.registry import without_effect
+
+    for idle in without_effect(opened.config, settings, val_images=len(opened.images(Split.VAL))):
+        note(f"Note: {idle}")
 
 
 def _say_changes(opened: Study, changed: Sequence[Change], otherwise: str) -> None:

@@ -88,7 +88,8 @@ def _advance_to(opened: Study, wanted: Phase, on_event: Callable[[Event], None],
         number, phase = opened.position
         short = wanted is Phase.TRAIN and phase in (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
         if phase is not wanted and not short:
-            why = f" Round {number}'s questions were chosen by its scores." if phase is Phase.ANNOTATE and wanted is Phase.SCORE else ""
+            asked_by_scores = wanted is Phase.SCORE and phase is Phase.ANNOTATE and number > 0 and _is_ranked(opened, number)
+            why = f" Round {number}'s questions were chosen by its scores." if asked_by_scores else ""
             raise StudyError(
                 f"{opened.folder}: the next step is {phase.value} of round {number}, not {wanted.value}.{why} "
                 f"See `boxwise status {opened.folder}`."
@@ -98,3 +99,8 @@ def _advance_to(opened: Study, wanted: Phase, on_event: Callable[[Event], None],
         on_step(number, phase)
         if phase is wanted:
             return False
+
+
+def _is_ranked(opened: Study, number: int) -> bool:
+    """Whether a round's questions were chosen by what a pool pass has found, not at random."""
+    return any(item.ranked for item in opened.query(number).items)

@@ -12,8 +12,24 @@ import typer
 
 from boxwise.cli.cluster import OnRay, check_on, workers_on
 from boxwise.cli.labelling import LOOPBACK, Browser, Host, Port, Token, Urls, label_and_train, stopping_cleanly
+from boxwise.cli.looking import next_command
 from boxwise.cli.options import check_used
-from boxwise.cli.reading import FormatName, Images, LabelsIn, Missing, Pixels, VocOrigin, coordinates, say_findings, understood, with_boxes
+from boxwise.cli.reading import (
+    FormatName,
+    Images,
+    LabelsIn,
+    Missing,
+    Pixels,
+    Untouched,
+    VocOrigin,
+    coordinates,
+    left_waiting,
+    not_read_there,
+    say_findings,
+    say_what_would_be_taken,
+    understood,
+    with_boxes,
+)
 from boxwise.cli.settings import note_folds, take_edits
 from boxwise.cli.training_process import ending_with_parent
 from boxwise.cli.upkeep import check_files
@@ -86,6 +102,11 @@ def init(
         raise StudyError(f"{study}: no class names. Give labels to read them from, or --classes cat,dog.")
     meant = coordinates(labels_in, voc_origin)
     dataset = read_pool(data.images, data.labels, format_name=format, classes=names, coordinates=meant, progress=reading)
+    if data.labels is not None and not dataset.classes:
+        first = f" {dataset.findings[0].message}" if dataset.findings else ""
+        raise StudyError(
+            f"{data.labels}: no labels were found there, so no class names either. Give another --labels, or --classes.{first}"
+        )
     made = Study.create(study, dataset, config=settings)
     quarantined = made.quarantined()
     say(
@@ -251,11 +272,17 @@ def import_labels(
         Missing | None,
         typer.Option(help="What an image without any box is: labelled, or not labelled yet.", show_default="as the format says"),
     ] = None,
+    untouched: Annotated[
+        Untouched, typer.Option(help="accept: images exactly as `boxwise query` wrote them are right as they are; wait: not looked at yet.")
+    ] = Untouched.WAIT,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be taken, and take nothing.")] = False,
 ) -> None:
     """Take in labels. They are on the disk when this returns; the same labels again change nothing."""
     from boxwise.cli.console import note, reading, say
     from boxwise.data.datasets import read_labels_for
+    from boxwise.data.formats.detect import detected
     from boxwise.errors import BoxwiseError
+    from boxwise.report.to_correct import Written, files_read
     from boxwise.study import Study
 
     opened = Study.open(study)
@@ -265,18 +292,30 @@ def import_labels(
         images, path, format_name=format, classes=classes, listed_is_empty=listed_is_empty, coordinates=meant, progress=reading
     )
     say_findings(dataset.findings, path)
-    for remark in dataset.notes:
+    format, others = detected(path, format)
+    written = Written.beside(path)
+    for remark in (*dataset.notes, *not_read_there(path, [name for name in others if not written.is_all_of(name)])):
         note(f"Note: {remark}")
     if not dataset.labels:
         raise BoxwiseError(f"{path}: none of the study's {plural(len(images), 'image')} is labelled by it, so nothing was taken.")
-    labels = with_boxes(dataset.labels) if missing is Missing.UNLABELED else dataset.labels
+    left = set() if untouched is Untouched.ACCEPT else written.untouched(dataset.labels, classes, format)
+    given = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id not in left}
+    labels = with_boxes(given) if missing is Missing.UNLABELED else given
     asked = set(opened.asked_now().image_ids)
-    taken, known = opened.tell_all(labels, annotator=annotator, incomplete=dataset.incomplete)
-    say(f"{plural(taken, 'image')} labelled, {known} known already, {plural(len(dataset.findings), 'finding')}.")
-    for remark in understood(dataset.labels, asked, missing):
+    news = opened.news_in(labels, annotator=annotator, incomplete=dataset.incomplete)
+    if dry_run:
+        say_what_would_be_taken(opened, news, annotator)
+    else:
+        opened.take(news, annotator=annotator, incomplete=dataset.incomplete)
+        if not dataset.findings:
+            written.take_in(labels, files_read(path, format))
+        changed = f" ({len(news.replaced)} of them changed)" if news.replaced else ""
+        say(f"{plural(len(news.acts), 'image')} labelled{changed}, {news.known} known already, {plural(len(dataset.findings), 'finding')}.")
+    for remark in (*understood(given, news.acts.keys(), asked, missing), *left_waiting(left)):
         note(remark)
-    waiting = opened.unanswered().items
-    say(f"{plural(len(waiting), 'image', 'still waits')} for labels." if waiting else f"Next: boxwise run {study}")
+    if not dry_run:
+        waiting = opened.unanswered().items
+        say(f"{plural(len(waiting), 'image', 'still waits')} for labels." if waiting else f"Next: boxwise run {study}")
 
 
 @app.command()
@@ -295,14 +334,21 @@ def export(
     Of the images whose labels are complete; the options add others. With --predictions: the model's boxes on the pool.
     """
     from boxwise.data.formats.names import FORMATS
-    from boxwise.errors import named
+    from boxwise.errors import StudyError, named
     from boxwise.report.queries import pool_predictions
     from boxwise.study import Study
 
     opened = Study.open(study)
     dataset = pool_predictions(opened) if predictions else opened.dataset(labeled_only=not unlabeled)
     writer = named("format", FORMATS, format)
-    write_chosen(dataset, writer, path, copy_images=copy_images, unlabeled=unlabeled, incomplete=incomplete, keep_ids=keep_ids)
+    open_ones = 0 if predictions else opened.image_count() - len(dataset.labels)
+    if not (dataset.labels or predictions or unlabeled):
+        raise StudyError(
+            f"{study}: no image is labelled yet, so nothing was written. Next: {next_command(opened, bool(opened.unanswered().items))}"
+        )
+    options = {"copy_images": copy_images, "unlabeled": unlabeled, "incomplete": incomplete, "keep_ids": keep_ids}
+    if not write_chosen(dataset, writer, path, left_out=open_ones, **options):
+        raise StudyError(f"{study}: no image is left to write, so {path} was not written.")
 
 
 @app.command()

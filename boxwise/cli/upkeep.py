@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
-ImageNames = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Images by name, or by the unique end of it.")]
+ImageNames = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[IMAGE]...", help="Images by name, by the unique end of it, or by a pattern such as 'img_0*.jpg', in quotes."),
+]
+ImageList = Annotated[Path | None, typer.Option("--list", metavar="FILE", help="A file that names images, one a line.")]
 
 
 def _person(name: str | None) -> str | None:
@@ -69,7 +73,7 @@ def relocate(
     changed: Annotated[bool, typer.Option("--changed", help="Take files of other content, too.")] = False,
     by: Who = None,
 ) -> None:
-    """Say where the images lie after they were moved. Each is known by its name and its content."""
+    """Say where the images lie after they were moved or renamed. Each is known by its name and its content."""
     from boxwise.cli.console import note, say
     from boxwise.data.addresses import given
     from boxwise.study import Study
@@ -80,6 +84,9 @@ def relocate(
         f"{plural(done.moved, 'image', 'is')} found in {images} now"
         + (f", {done.restored} of them are in use again." if done.restored else ".")
     )
+    if done.renamed:
+        pairs = ", ".join(f"{image_id} is {uri}" for image_id, uri in list(done.renamed.items())[:_SHOWN])
+        say(f"{len(done.renamed)} found under another name: {pairs}{', ...' if len(done.renamed) > _SHOWN else '.'}")
     if done.changed:
         note(f"{_named(done.changed)}: other content than when the images joined, left where they were. --changed takes them.")
     if done.missing:
@@ -87,16 +94,18 @@ def relocate(
 
 
 @app.command()
-def unlabel(study: StudyFolder, images: ImageNames, by: Who = None) -> None:
+def unlabel(study: StudyFolder, images: ImageNames = None, listed: ImageList = None, by: Who = None) -> None:
     """Take the labels of images back. They stay in the history; images of the pool may be asked about again."""
     from boxwise.cli.console import note, say
-    from boxwise.records import Split
+    from boxwise.records import Phase, Split
     from boxwise.study import Study
+    from boxwise.study.matching import images_matching
 
     opened = Study.open(study)
-    taken = opened.unlabel([opened.image_named(name) for name in images], who=by)
+    taken = opened.unlabel(images_matching(opened, images or (), listed), who=by)
     say(f"{plural(len(taken), 'image', 'is')} unlabelled now: {', '.join(taken) or 'none had labels'}.")
-    aside = [i for i in taken if (record := opened.record(i)) and record.split is not Split.TRAIN]
+    asked = opened.unanswered().image_ids if opened.position[1] is Phase.ANNOTATE else ()
+    aside = [i for i in taken if i not in asked and (record := opened.record(i)) and record.split is not Split.TRAIN]
     if aside:
         note(f"{_named(aside)}: of val or test, so never asked about; label them on the page or by `boxwise import`.")
 
@@ -104,30 +113,33 @@ def unlabel(study: StudyFolder, images: ImageNames, by: Who = None) -> None:
 @app.command()
 def exclude(
     study: StudyFolder,
-    images: ImageNames,
+    images: ImageNames = None,
+    listed: ImageList = None,
     reason: Annotated[str, typer.Option(help="Why; shown wherever the image is.")] = "no reason given",
     by: Who = None,
 ) -> None:
     """Take images out of use, with their labels. `boxwise include` puts them back."""
     from boxwise.cli.console import say
     from boxwise.study import Study
+    from boxwise.study.matching import images_matching
 
     opened = Study.open(study)
-    taken = opened.exclude([opened.image_named(name) for name in images], reason, who=by)
+    taken = opened.exclude(images_matching(opened, images or (), listed), reason, who=by)
     say(f"{plural(len(taken), 'image', 'is')} out of use now: {', '.join(taken) or 'all were so already'}.")
 
 
 @app.command()
-def include(study: StudyFolder, images: ImageNames, by: Who = None) -> None:
+def include(study: StudyFolder, images: ImageNames = None, listed: ImageList = None, by: Who = None) -> None:
     """Put images to use again.
 
     Excluded ones, those flagged on the page, and those whose file was broken and is mended.
     """
     from boxwise.cli.console import say
     from boxwise.study import Study
+    from boxwise.study.matching import images_matching
 
     opened = Study.open(study)
-    back = opened.include([opened.image_named(name) for name in images], who=by)
+    back = opened.include(images_matching(opened, images or (), listed), who=by)
     say(f"{plural(len(back), 'image', 'is')} in use again: {', '.join(back) or 'none was out of use'}.")
 
 
@@ -141,7 +153,7 @@ def history(study: StudyFolder, image: Annotated[str, typer.Argument(metavar="IM
     from boxwise.study import Study
 
     opened = Study.open(study)
-    image_id = opened.image_named(image)
+    (image_id,) = opened.images_named([image])
     record, current = opened.record(image_id), opened.annotation(image_id)
     assert record is not None and record.split is not None
     say(f"{image_id}: {record.split.value}, {record.width} x {record.height}, {record.uri}")
@@ -224,8 +236,8 @@ def _entry_line(entry: HistoryEntry, classes: Sequence[str]) -> str:
 
 
 def _event_line(event: StoredEvent) -> str:
-    remark = f": {event.body['remark']}" if "remark" in event.body else ""
-    return f"{event.body.get('why', f'{event.kind} by {event.who}')}{remark}, round {event.round}"
+    words = event.body.get("remark", event.body.get("reason"))
+    return f"{event.body.get('why', f'{event.kind} by {event.who}')}{f': {words}' if words else ''}, round {event.round}"
 
 
 def _boxes(labels: Sequence[int], classes: Sequence[str]) -> str:

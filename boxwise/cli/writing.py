@@ -20,17 +20,31 @@ KeepIds = Annotated[
 
 
 def write_chosen(
-    dataset: Dataset, writer: Format, target: Path, *, copy_images: bool, unlabeled: bool, incomplete: bool, keep_ids: bool
-) -> None:
-    """Write the part of a data set that was asked for; say how much it is, what is left out, and what the format cannot hold."""
+    dataset: Dataset,
+    writer: Format,
+    target: Path,
+    *,
+    copy_images: bool,
+    unlabeled: bool,
+    incomplete: bool,
+    keep_ids: bool,
+    left_out: int | None = None,
+) -> bool:
+    """Write the part of a data set that was asked for; say how much it is, what is left out, and what the format cannot hold.
+
+    left_out: how many images without labels were left out, where the data set does not have them. Returns whether anything was written:
+    nothing is where no image is left.
+    """
     from boxwise.cli.console import note, say
     from boxwise.data.writing import chosen, partly_held, write
 
     part = chosen(dataset, writer, unlabeled=unlabeled, incomplete=incomplete, keep_ids=keep_ids)
-    remarks = write(part, writer, target, copy_images=copy_images)
-    boxes = sum(map(len, part.labels.values()))
-    say(f"{target}: {plural(len(part.images), 'image')}, {plural(boxes, 'box')}, {plural(len(part.classes), 'class')}.")
-    open_ones, partly = len(dataset.images) - len(dataset.labels), len(partly_held(dataset, writer))
+    remarks = write(part, writer, target, copy_images=copy_images) if part.images else []
+    if part.images:
+        boxes = sum(map(len, part.labels.values()))
+        say(f"{target}: {plural(len(part.images), 'image')}, {plural(boxes, 'box')}, {plural(len(part.classes), 'class')}.")
+    open_ones = len(dataset.images) - len(dataset.labels) if left_out is None else left_out
+    partly = len(partly_held(dataset, writer))
     if open_ones and not unlabeled:
         note(f"{plural(open_ones, 'image', 'is')} not labelled and left out; --unlabeled writes them, too.")
     if partly and not incomplete:
@@ -40,3 +54,4 @@ def write_chosen(
         )
     for remark in remarks:
         note(remark)
+    return bool(part.images)

@@ -101,6 +101,13 @@ class Client:
         """The jobs of a task: state, stage, start_frame, stop_frame, assignee, updated_date."""
         return list(self._pages("/api/jobs", {"task_id": task}))
 
+    def change_job(self, number: int, values: Mapping[str, Any]) -> None:
+        self._call("PATCH", f"/api/jobs/{number}", json=dict(values))
+
+    def raise_issue(self, job: int, message: str, *, frame: int, box: Sequence[float]) -> None:
+        """Let a remark be seen on an image of a job. box: xyxy in pixels, where on it."""
+        self._call("POST", "/api/issues", json={"job": job, "frame": frame, "position": list(box), "message": message})
+
     def annotations(self, task: int) -> dict[str, Any]:
         """shapes, tracks and tags of a task."""
         found: dict[str, Any] = self._call("GET", f"/api/tasks/{task}/annotations")

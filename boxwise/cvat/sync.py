@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,19 +19,20 @@ import numpy as np
 from boxwise.annotation.verdicts import shown
 from boxwise.boxes import Boxes
 from boxwise.cvat.client import Client
-from boxwise.data import image_store
+from boxwise.data.for_browsers import for_browsers
 from boxwise.data.formats.checking import Reading, assemble
 from boxwise.data.formats.listing import Checked
-from boxwise.errors import BoxwiseError, ImageError
-from boxwise.records import ImageRecord
+from boxwise.errors import BoxwiseError, ImageError, plural
+from boxwise.records import ImageRecord, Query
 from boxwise.results.colors import class_colors
 from boxwise.store import GIVEN, MODEL
 from boxwise.study import Study
-from boxwise.study.exchange import Pulled, Pushed, record
+from boxwise.study.exchange import Pulled, Pushed, record, said_back, twice
 
 MEMORY = "cvat"  # what the store keeps of it: the study's own key, the tasks of each round, what was taken in of which image
 SEGMENT = 20  # images a job
 _RECTANGLE = "rectangle"
+_NEVER = {"state": None, "times": 0}
 _WITHDRAWN = (
     "the question of this task was withdrawn and another one is asked, so there is a new task. Of this one only images count that are "
     "still asked about: pull them, then delete it."
@@ -42,9 +43,15 @@ def push(study: Study, client: Client) -> Pushed:
     """Make the round's task: the images of the open query in its order, the study's classes, the model's boxes to correct.
 
     A second push changes nothing. A task that was left without its images or boxes, as by a kill, is made anew. Where the question of the
-    last task was withdrawn and asked anew, the new one gets a task of its own; the old one is left alone.
+    last task was withdrawn and asked anew, the new one gets a task of its own; the old one is left alone. Jobs with answers that a reviewer
+    has sent back are opened again.
     """
     query, memory = study.ask(), _memory(study)
+    pushed = _push(study, client, memory, query)
+    return replace(pushed, findings=(*pushed.findings, *_for_two(study, query), *_sent_back(study, client, memory, reopen=True)))
+
+
+def _push(study: Study, client: Client, memory: dict[str, Any], query: Query) -> Pushed:
     asked, tasks = study.query(query.round).image_ids, memory["tasks"].get(str(query.round), [])
     last = tasks[-1] if tasks and _is_there(client, tasks[-1], memory["key"]) else None
     if last is not None and _is_of(last, client.frames(last["task"]), asked):
@@ -73,7 +80,8 @@ def push(study: Study, client: Client) -> Pushed:
 def pull(study: Study, client: Client) -> Pulled:
     """Record what is on the images of completed jobs, each state once; the rest goes on waiting.
 
-    A job that is opened and completed again is taken in again where its boxes have changed. Of a task whose question was withdrawn, the
+    A job that is opened and completed again is taken in again where its boxes have changed, in place of what was on the image before,
+    whoever drew that: a reviewer may have taken the job over. Of a task whose question was withdrawn, the
     images count that the round asks about anew. CVAT does not say how long somebody took: the costs of the config are charged for what was
     done to the boxes.
     """
@@ -81,37 +89,38 @@ def pull(study: Study, client: Client) -> Pulled:
     there = {int(name): [task for task in tasks if _is_there(client, task, memory["key"])] for name, tasks in memory["tasks"].items()}
     if not any(there.values()):
         raise BoxwiseError(f"{study.folder}: no task for it on {client.url}. Next: boxwise cvat push {study.folder}")
-    taken, known, unfinished, findings = 0, 0, 0, []
+    taken, known, late, findings, unfinished = 0, 0, [], [], set[str]()
     try:
         for round_index, tasks in sorted(there.items()):
             answers, waiting = _answers_of_round(study, client, tasks, round_index)
-            unfinished += waiting
+            unfinished |= waiting
             for answer in answers:
-                place, state = answer.place, answer.state
-                if memory["pulled"].get(place) == state:
+                before = memory["pulled"].get(answer.places[0], _NEVER)
+                if before["state"] == answer.state:
                     known += 1
                     continue
                 try:
-                    _record(study, answer, round_index, key=f"{MEMORY}:{memory['key']}:{place}:{state}")
+                    came_late = _record(study, answer, round_index, memory["key"], times=before["times"])
                 except BoxwiseError as error:
                     findings.append(str(error))
                 else:
-                    memory["pulled"][place] = state
-                    taken += 1
+                    memory["pulled"][answer.places[0]] = {"state": answer.state, "times": before["times"] + 1}
+                    late += [answer.image_id] * came_late
+                    taken += not came_late
     finally:
         study.remember(MEMORY, memory)
-    return Pulled(taken, known, tuple(findings), len(study.unanswered().items), unfinished=unfinished)
+    sent_back, still = _sent_back(study, client, memory, reopen=False), set(study.unanswered().image_ids)
+    return Pulled(taken, known, tuple(findings), len(still), unfinished=len(unfinished & still), late=tuple(late), sent_back=sent_back)
 
 
 @dataclass(frozen=True)
 class _Answer:
     """What is on one image of a completed job. image_id: "" where it is not known which one. asked: whether the round asks about it.
 
-    server: where the task was made; "" by an earlier version, which did not keep it.
+    places: names the image in its task, and then in the round's tasks before that one.
     """
 
-    server: str
-    task: int
+    places: tuple[str, ...]
     image_id: str
     asked: bool
     shapes: tuple[Mapping[str, Any], ...]
@@ -121,36 +130,35 @@ class _Answer:
     subject: str
 
     @property
-    def place(self) -> str:
-        """Names the image in its task, on any server."""
-        return f"{self.server} {self.task}:{self.image_id}".lstrip()
-
-    @property
     def state(self) -> str:
         """A fingerprint of the boxes."""
         drawn = sorted(json.dumps([self.names.get(s["label_id"]), s.get("type"), s.get("rotation"), s.get("points")]) for s in self.shapes)
         return sha256("".join(drawn).encode()).hexdigest()[:16]
 
 
-def _answers_of_round(study: Study, client: Client, tasks: Sequence[Mapping[str, Any]], round_index: int) -> tuple[list[_Answer], int]:
-    """(one answer an image, of the latest task that has one; how many images that the round asks about are in open jobs alone)."""
+def _answers_of_round(study: Study, client: Client, tasks: Sequence[Mapping[str, Any]], round_index: int) -> tuple[list[_Answer], set[str]]:
+    """(one answer an image, of the latest task that has one; the images that the round asks about and that are in open jobs alone)."""
     asked, waiting = study.query(round_index).image_ids, set[str]()
     answers: list[_Answer] = []
-    for task in reversed(tasks):
+    for number in range(len(tasks), 0, -1):
         known = {answer.image_id for answer in answers} - {""}
-        completed, unfinished = _answers(client, task, asked)
+        completed, unfinished = _answers(client, tasks[:number], asked)
         answers += [answer for answer in completed if answer.image_id not in known]
         waiting |= unfinished
-    return answers, len(waiting.intersection(asked) - {answer.image_id for answer in answers})
+    return answers, waiting.intersection(asked) - {answer.image_id for answer in answers}
 
 
-def _answers(client: Client, task: Mapping[str, Any], asked: Sequence[str]) -> tuple[list[_Answer], set[str]]:
-    """(the images of a task's completed jobs, those of its other jobs)."""
-    number = task["task"]
+def _answers(client: Client, tasks: Sequence[Mapping[str, Any]], asked: Sequence[str]) -> tuple[list[_Answer], set[str]]:
+    """(the images of the completed jobs of a round's last task, those of its other jobs)."""
+    number = (task := tasks[-1])["task"]
     frames = client.frames(number)
     ids = _image_ids(task, frames, asked)
-    jobs = [job for job in client.jobs(number) if job.get("type", "annotation") == "annotation"]
-    done = {frame: job for job in jobs if job["state"] == "completed" for frame in range(job["start_frame"], job["stop_frame"] + 1)}
+    done = {
+        frame: job
+        for job in _jobs(client, number)
+        if job["state"] == "completed"
+        for frame in range(job["start_frame"], job["stop_frame"] + 1)
+    }
     if not done:
         return [], set(ids)
     names, found = {label: name for name, label in client.label_ids(number).items()}, client.annotations(number)
@@ -161,11 +169,18 @@ def _answers(client: Client, task: Mapping[str, Any], asked: Sequence[str]) -> t
         annotator = (job.get("assignee") or {}).get("username") or "CVAT"
         annotator = f"CVAT user {annotator}" if annotator in (GIVEN, MODEL) else annotator
         image_id, subject = ids[frame], f"{ids[frame] or frames[frame]['name']} (CVAT task {number}, job {job['id']}, frame {frame})"
-        answers.append(_Answer(task["server"], number, image_id, image_id in asked, shapes, names, size, annotator, subject))
+        places = tuple(_place(each, image_id) for each in reversed(tasks))
+        answers.append(_Answer(places, image_id, image_id in asked, shapes, names, size, annotator, subject))
     return answers, {image_id for frame, image_id in enumerate(ids) if frame not in done}
 
 
-def _record(study: Study, answer: _Answer, round_index: int, *, key: str) -> None:
+def _jobs(client: Client, task: int) -> list[dict[str, Any]]:
+    """Those in which people label: not what the server compares them with."""
+    return [job for job in client.jobs(task) if job.get("type", "annotation") == "annotation"]
+
+
+def _record(study: Study, answer: _Answer, round_index: int, key: str, *, times: int) -> bool:
+    """Whether it came after another person's. times: how many states of it were taken in. Raises BoxwiseError when it cannot be taken."""
     if not answer.asked:
         raise BoxwiseError(f"{answer.subject}: round {round_index} does not ask about it any more, so it was not taken.")
     if lacking := _lacking(study.classes, answer.names.values()):
@@ -174,7 +189,8 @@ def _record(study: Study, answer: _Answer, round_index: int, *, key: str) -> Non
     if image is None or answer.image_id in study.quarantined():
         raise BoxwiseError(f"{answer.subject}: expected a usable image of the study, found none.")
     boxes = _boxes(answer, image, study.classes)
-    record(study, answer.image_id, boxes, round_index=round_index, annotator=answer.annotator, key=key)
+    places, state = [f"{MEMORY}:{key}:{place}" for place in answer.places], f"{times}:{answer.state}"
+    return record(study, answer.image_id, boxes, round_index=round_index, annotator=answer.annotator, places=places, state=state)
 
 
 def _boxes(answer: _Answer, record: ImageRecord, classes: Sequence[str]) -> Boxes:
@@ -206,6 +222,45 @@ def _fault(shape: Mapping[str, Any], names: Mapping[int, str], classes: Sequence
         return f"has a rectangle that is turned by {shape['rotation']:g} degrees. Expected 0."
     name = names.get(shape["label_id"])
     return "" if name in classes else f"has the class {name!r}. Expected one of {', '.join(classes)}."
+
+
+def _place(task: Mapping[str, Any], image_id: str) -> str:
+    """Names an image in a task, on any server."""
+    return f"{task['server']} {task['task']}:{image_id}".lstrip()
+
+
+def _for_two(study: Study, query: Query) -> tuple[str, ...]:
+    """What a push says of images that two people are to label, each alone."""
+    if not (images := twice(query)):
+        return ()
+    asked = plural(len(images), "image", "is")
+    return (f"{asked} for two people, each alone, and CVAT asks one: {', '.join(images)}. The other one: boxwise label {study.folder}",)
+
+
+def _sent_back(study: Study, client: Client, memory: dict[str, Any], *, reopen: bool) -> tuple[str, ...]:
+    """One message for each answer from here that a reviewer has sent back.
+
+    reopen: set its job to in progress, once, with the remark as an issue on the image; what is completed then is an answer also unchanged.
+    """
+    back, messages = study.reviews.sent_back(), []
+    tasks = sorted(((int(name), task) for name, kept in memory["tasks"].items() for task in kept), key=lambda each: each[0])
+    for image_id, why in back.items():
+        found = [each for each in tasks if _place(each[1], image_id) in memory["pulled"]]
+        if not found or not _is_there(client, found[-1][1], memory["key"]):
+            continue
+        round_index, task = found[-1]
+        frames, known = client.frames(task["task"]), memory["pulled"][_place(task, image_id)]
+        frame = _image_ids(task, frames, study.query(round_index).image_ids).index(image_id)
+        job = next(job for job in _jobs(client, task["task"]) if job["start_frame"] <= frame <= job["stop_frame"])
+        if reopen and known["state"] is not None:
+            box = [0, 0, frames[frame]["width"], frames[frame]["height"]]
+            client.raise_issue(job["id"], why.remark, frame=frame, box=box)
+            client.change_job(job["id"], {"state": "in progress"})
+            known["state"] = None
+            study.remember(MEMORY, memory)
+        is_open = f"Correct it in {_address(client, task['task'])}/jobs/{job['id']}, which is open again, then pull."
+        messages.append(said_back(image_id, why, then=f"Next: boxwise cvat push {study.folder}" if known["state"] else is_open))
+    return tuple(messages)
 
 
 def _there(study: Study, client: Client, task: int, round_index: int) -> Pushed:
@@ -240,7 +295,7 @@ def _files(study: Study, round_index: int, waiting: Set[str]) -> tuple[list[tupl
         record = study.record(image_id)
         try:
             assert record is not None
-            files.append((_file_name(rank, image_id), image_store.read(record.uri)))
+            files.append((_file_name(rank, image_id), for_browsers(record.uri)[0]))
         except ImageError as error:
             findings.append(f"{image_id}: cannot be sent: {error}")
     return files, tuple(findings)
@@ -291,7 +346,8 @@ def _memory(study: Study) -> dict[str, Any]:
     """What the study remembers of CVAT; its key is stored before it is used.
 
     tasks: round → its tasks, the latest last, each with its number ("task"), its server's address, and the images of its question by rank;
-    "" and None where an earlier version made it, which kept the number of one task alone.
+    "" and None where an earlier version made it, which kept the number of one task alone. pulled: place → the state that was taken in last,
+    None once it was sent back, and how many were, so that each has a key of its own; an earlier version kept the state alone.
     """
     memory = study.recall(MEMORY)
     if memory is None:
@@ -299,7 +355,8 @@ def _memory(study: Study) -> dict[str, Any]:
         study.remember(MEMORY, memory)
     tasks = {name: [{"task": kept, "images": None}] if isinstance(kept, int) else kept for name, kept in memory["tasks"].items()}
     tasks = {name: [{"server": "", **task} for task in kept] for name, kept in tasks.items()}
-    return {**memory, "tasks": tasks, "pulled": dict(memory["pulled"])}
+    pulled = {place: {"state": known, "times": 1} if isinstance(known, str) else known for place, known in memory["pulled"].items()}
+    return {**memory, "tasks": tasks, "pulled": pulled}
 
 
 def _task_name(study: Study, key: str, round_index: int, *, anew: bool) -> str:

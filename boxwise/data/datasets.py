@@ -14,6 +14,7 @@ from typing import Any
 
 from boxwise.data.addresses import Address, Images, folder_of, is_local, shown
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind
+from boxwise.data.formats.class_names import without_blanks
 from boxwise.data.formats.detect import detect_format, unused_labels, unwrapped
 from boxwise.data.formats.folder import read_folder
 from boxwise.data.formats.image_list import is_image_list, read_image_list
@@ -25,10 +26,10 @@ from boxwise.records import ImageRecord, Split
 
 Progress = Callable[[int, int], None]
 _A_FILE = (
-    "expected a folder, or a file of COCO, CVAT, Label Studio or Open Images, data.yaml or obj.data. "
+    "expected a folder, or a file of COCO, CVAT, Label Studio, Open Images, Create ML or VIA, data.yaml or obj.data. "
     "What has one file an image (VOC, YOLO, LabelMe) is read by its folder."
 )
-_LISTING = ("coco", "cvat")  # formats of one file that lists images
+_LISTING = ("coco", "cvat", "createml", "via")  # formats of one file that lists images
 _OF_THE_REST = (FindingKind.MISSING_LABEL_FILE, FindingKind.UNUSED_FILE)  # of images that labels need not speak of, where a study grows
 
 
@@ -46,7 +47,8 @@ def read_dataset(
     """The data set at `path` in the format named or, without a name, the one its files show.
 
     Where they show none it is read as images alone; files that look like labels all the same are a finding then. A folder that holds
-    nothing but one folder, as archives unpack, is that folder. images: their folder if not beside the labels, or image id → address.
+    nothing but one folder, as archives unpack, is that folder. Names of classes lose the blanks around them, unless `classes` are given.
+    images: their folder if not beside the labels, or image id → address.
     verify: decode each image; False reads headers only. Raises BoxwiseError, which says what the labels look like instead.
     """
     path = Path(path) if format_name else unwrapped(Path(path))
@@ -60,6 +62,8 @@ def read_dataset(
         )
     except BoxwiseError as error:
         raise BoxwiseError(f"{error}{_hint(path, name)}") from None
+    if classes is None:
+        read = without_blanks(read, path)
     if verify and (folder := _local_folder(path if images is None else images)) is not None:
         read = replace(read, findings=(*read.findings, *pictures_not_read(folder)))
     hint = "" if read.labels else _hint(path, name)
@@ -75,7 +79,10 @@ def _hint(path: Path, name: str) -> str:
     """' This looks like voc: --format voc.' where the labels look like another format than the one they were read as."""
     if not is_file(path) and not is_folder(path):
         return ""
-    looks = detect_format(path)
+    try:
+        looks = detect_format(path)
+    except BoxwiseError as error:  # a layout that is known and not read
+        return f" {error}"
     return f" This looks like {looks}: --format {looks}." if looks not in (None, name) else ""
 
 
@@ -148,8 +155,8 @@ def read_labels_for(
 ) -> Dataset:
     """Labels at `path` for a study's images, by its image ids: matched by id, else by the file that the labels' id leads to.
 
-    listed_is_empty: whether an image that a COCO or CVAT file lists without a box has no objects; such a file does not say, so by default
-    it is unlabelled. Labels of other images become findings. Raises BoxwiseError when `path` has no labels.
+    listed_is_empty: whether an image that a file of COCO, CVAT, Create ML or VIA lists without a box has no objects; such a file does not
+    say, so by default it is unlabelled. Labels of other images become findings. Raises BoxwiseError when `path` has no labels.
     """
     name = format_name or detect_format(unwrapped(path))
     if name is None:

@@ -41,7 +41,11 @@ class Earlier:
 
     def wrote(self, path: Path) -> bool:
         """Whether the file is as that export left it."""
-        return path in self.digests and is_file(path) and _digest(path) == self.digests[path]
+        return path in self.digests and is_file(path) and digest_of(path) == self.digests[path]
+
+    def changed(self) -> list[Path]:
+        """The files that are there and no longer as that export left them."""
+        return [path for path in self.digests if is_file(path) and not self.wrote(path)]
 
     def followed_by(self, written: Iterable[Path]) -> list[Path]:
         """Removes what is not written anew, and lists what is. Returns what was removed."""
@@ -52,7 +56,7 @@ class Earlier:
         for path in stale:
             path.unlink()
         with replacing(self.record) as aside:
-            lines = "".join(f"{_digest(path)} {path.relative_to(self.folder).as_posix()}\n" for path in paths)
+            lines = "".join(f"{digest_of(path)} {path.relative_to(self.folder).as_posix()}\n" for path in paths)
             aside.write_text(lines, encoding="utf-8", newline="\n")
         return stale
 
@@ -66,6 +70,14 @@ def check_left_over(dataset: Dataset, target: Path, format_name: str, earlier: E
         message = f"{target}: expected a new folder, or one that the last export wrote, found {plural(len(left), 'file')} that would stay "
         message += f"beside the labels written, and be read with them (first: {left[0]}). Remove it, or name another folder."
         raise BoxwiseError(message)
+
+
+def check_unchanged(target: Path, earlier: Earlier) -> None:
+    """Raises BoxwiseError where files that the last export wrote were changed since: they would be written over."""
+    if changed := earlier.changed():
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        message = f"{changed[0]}{more} was changed since it was written. Nothing was written: name another folder than {target}, "
+        raise BoxwiseError(message + "or remove what may go.")
 
 
 def _left_over(dataset: Dataset, target: Path, format_name: str) -> Iterator[Path]:
@@ -90,5 +102,6 @@ def _speaks_of(path: Path, dataset: Dataset) -> bool:
     return not names.isdisjoint(record.image_id for record in dataset.images)
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """A digest of what the file holds."""
     return blake2b(path.read_bytes(), digest_size=8).hexdigest()

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from boxwise.boxes import Boxes
-from boxwise.data.earlier_writes import Earlier, check_left_over
+from boxwise.data.earlier_writes import Earlier, check_left_over, check_unchanged
 from boxwise.data.formats.base import Dataset, Format
 from boxwise.data.formats.layout import files_below, stem_of
 from boxwise.data.image_store import find_images
@@ -42,13 +42,15 @@ def partly_held(dataset: Dataset, writer: Format) -> frozenset[str]:
 
 
 def write(dataset: Dataset, writer: Format, target: Path, *, copy_images: bool) -> list[str]:
-    """Write it, and say what the format cannot hold. Raises BoxwiseError where other images or labels lie in the target already.
+    """Write it, and say what the format cannot hold. Raises BoxwiseError where other images or labels lie in the target already, or
+    where what an earlier call has written there was changed since.
 
     What an earlier call has written there and this one has not is removed: labels that were taken back, lists of splits without images.
     """
     earlier = Earlier.of(target, writer.name)
     _check_target(dataset, target, earlier)
     check_left_over(dataset, target, writer.name, earlier)
+    check_unchanged(target, earlier)
     removed = earlier.followed_by(writer.write(dataset, target, copy_images=copy_images))
     said = f"{plural(len(removed), 'file', 'was')} removed that an earlier export had written" if removed else ""
     return [*([f"{said} (first: {removed[0]})."] if said else []), *_lost(dataset, writer)]

@@ -77,8 +77,8 @@ def _download(architecture: str) -> Mapping[str, Tensor]:
         return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (URLError, OSError, RuntimeError) as error:
         raise BoxwiseError(
-            f"{weights.url}: cannot be downloaded ({error}). Two ways out: detector.backbone_weights=FILE takes a copy of that file "
-            "from this computer, detector.pretrained=none starts from random weights."
+            f"{weights.url}: cannot be downloaded ({error}). Two ways out, by `boxwise set STUDY`: "
+            "detector.backbone_weights=FILE takes a copy of that file on this disk, detector.pretrained=none starts from random weights."
         ) from None
 
 

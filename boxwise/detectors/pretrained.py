@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 
 BACKGROUND = "__background__"
 _WAYS_OUT = (
-    "put a copy of that file at {file}, or name it with detector.weights=FILE; detector.pretrained=imagenet starts from a backbone (SSD, "
-    "Faster R-CNN), detector.pretrained=none from random weights"
+    "put a copy of that file at {file}, or name it (`boxwise set STUDY detector.weights=FILE`); detector.pretrained=imagenet starts from a "
+    "backbone (SSD, Faster R-CNN), detector.pretrained=none from random weights"
 )
 NEW_ROWS = 0.01  # standard deviation of the weights of new rows
 

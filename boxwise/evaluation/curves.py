@@ -223,7 +223,7 @@ def compare_arms(
     """Every arm on every axis, arms in order of first appearance, paired by seed with `baseline`.
 
     The area of a seed is taken over the costs that all of its arms cover, so that no arm is judged on a stretch another did not run. An
-    arm that ended early there, with fewer rounds than the baseline and less than half of its images, has no area and narrows no stretch.
+    arm that ended early there, over less than half of the baseline's images, has no area and narrows no stretch.
     apart: arms that do not narrow this stretch for the others, such as a deliberately cheap one; their area is over what they cover of it.
     Raises ValueError when an arm has the same seed twice.
     """
@@ -251,12 +251,12 @@ def _compare_on(
 
 
 def _ended_early(cells: Sequence[CellCurve], baseline: str, metric: Metric) -> list[tuple[str, int]]:
-    """(arm, seed) of the cells with fewer rounds than the baseline's of their seed, over less than half of the images that it covers."""
+    """(arm, seed) of the cells over less than half of the images that the baseline's of their seed covers, however many rounds they had."""
     wholes = {cell.seed: cell for cell in cells if cell.arm == baseline}
     found = []
     for cell in cells:
         whole = wholes.get(cell.seed)
-        if whole is not None and 0 < _judged(cell, metric) < _judged(whole, metric) and _covered(cell, whole, metric) < _MOST:
+        if whole is not None and _judged(cell, metric) and _covered(cell, whole, metric) < _MOST:
             found.append((cell.arm, cell.seed))
     return found
 

@@ -5,30 +5,26 @@ Returns what changed. Knows the study and the client, nothing of percentages or 
 
 from __future__ import annotations
 
-import io
+import mimetypes
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any
 from uuid import uuid4
 
-from PIL import Image
-
-from boxwise.data import image_store
-from boxwise.data.images import read_image
-from boxwise.errors import BoxwiseError, ImageError
+from boxwise.data.for_browsers import for_browsers
+from boxwise.errors import BoxwiseError, ImageError, plural
 from boxwise.files import locked
 from boxwise.labelstudio.client import Client
 from boxwise.labelstudio.tasks import boxes_of, configured_classes, key_of, labelling_config, model_version, task_of
 from boxwise.records import ImageRecord, QueryItem
-from boxwise.store import GIVEN, MODEL
+from boxwise.store import GIVEN, MODEL, PEOPLE
 from boxwise.study import Study
-from boxwise.study.exchange import Pulled, Pushed, record
+from boxwise.study.exchange import Pulled, Pushed, record, said_back, twice
 
 MEMORY = "labelstudio"  # what the store keeps of it: the study's own key, the project, what was taken in of which annotation ("pulled")
 _TITLE = 50  # Label Studio's longest
 _BATCH = 10  # images uploaded and imported at once: what a kill in the middle can leave uploaded without a task
-_SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
 _INSTRUCTION = "What is on the image when you submit it is your answer: correct the boxes, delete wrong ones, draw what is missing."
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
@@ -39,6 +35,7 @@ def push(study: Study, client: Client, *, progress: Progress | None = None) -> P
 
     Images are uploaded, once. A task is known by its image and round, so that a second push changes nothing. Tasks of ours that
     the study no longer asks for are withdrawn, unless a person has worked on them. Tasks that others put into the project are left alone.
+    Where two people are asked about an image, the project takes two annotations a task.
     """
     query = study.ask()
     project = _project(study, client)
@@ -47,39 +44,45 @@ def push(study: Study, client: Client, *, progress: Progress | None = None) -> P
     stale = [task["id"] for key, task in tasks.items() if key not in asked and not _touched(task)]
     for number in stale:
         client.delete_task(number)
+    for_two = twice(query)
+    if for_two and project.get("maximum_annotations", 1) < PEOPLE:
+        client.change_project(project["id"], {"maximum_annotations": PEOPLE})
     new = [item for item in query.items if (item.image_id, query.round) not in tasks]
     made, findings = _send(study, client, project["id"], new, query.round, progress)
     there = len(query.items) - len(new)
     if made + there and project["model_version"] != model_version(query.round):
         client.change_project(project["id"], {"model_version": model_version(query.round)})
-    return Pushed(f"{client.url}/projects/{project['id']}", query.round, made, there, len(stale), findings)
+    address = f"{client.url}/projects/{project['id']}"
+    findings = (*_for_two(for_two), *findings, *_sent_back(study, tasks.values(), address))
+    return Pushed(address, query.round, made, there, len(stale), findings)
 
 
 def pull(study: Study, client: Client) -> Pulled:
     """Record what people submitted, with who they are and the seconds they took; each state of an annotation once.
 
-    Of several annotations of one image the one of the latest round counts, then the latest change. A changed one is recorded again, and
-    only the additional seconds are charged. What cannot be read as boxes is left in Label Studio and named.
+    Of several annotations of one image the one of the latest round counts, then the latest change; where two people were asked, each
+    person's. A changed one is recorded again, and only the additional seconds are charged. What cannot be read as boxes is left in Label
+    Studio and named.
     """
     with _remembering(study) as memory:
         project = _found(memory, client)
     if project is None:
         raise BoxwiseError(f"{study.folder}: no project for it on {client.url}. Next: boxwise labelstudio push {study.folder}")
-    answers, skipped = _answers(task for task in client.tasks(project["id"]) if key_of(task) is not None)
+    tasks = [task for task in client.tasks(project["id"]) if key_of(task) is not None]
+    answers, skipped = _answers(study, tasks)
     people = client.people() if any(_is_new(memory, annotation) for _, annotation in answers) else {}
-    findings = []
+    findings, late = [], []
     with _remembering(study) as memory:
         new = [(task, annotation) for task, annotation in answers if _is_new(memory, annotation)]
-        recorder = _Recorder(study, people, f"{MEMORY}:{memory['key']}")
+        recorder = _Recorder(study, memory, people)
         for task, annotation in new:
             try:
-                recorder.record(task, annotation, charged=_charged(memory, annotation))
+                late += [task["data"]["image_id"]] * recorder.record(task, annotation)
             except BoxwiseError as error:
                 findings.append(str(error))
-            else:
-                _keep(memory, annotation)
-    waiting = len(study.unanswered().items)
-    return Pulled(len(new) - len(findings), len(answers) - len(new), tuple(findings), waiting, skipped)
+    taken, waiting = len(new) - len(findings) - len(late), len(study.unanswered().items)
+    sent_back = _sent_back(study, tasks, f"{client.url}/projects/{project['id']}")
+    return Pulled(taken, len(answers) - len(new), tuple(findings), waiting, skipped, late=tuple(late), sent_back=sent_back)
 
 
 def record_one(study: Study, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> bool:
@@ -90,8 +93,7 @@ def record_one(study: Study, task: Mapping[str, Any], annotation: Mapping[str, A
     with _remembering(study) as memory:
         if not _is_new(memory, annotation):
             return False
-        _Recorder(study, {}, f"{MEMORY}:{memory['key']}").record(task, annotation, charged=_charged(memory, annotation))
-        _keep(memory, annotation)
+        _Recorder(study, memory, {}).record(task, annotation)
     return True
 
 
@@ -114,17 +116,12 @@ def _is_new(memory: Mapping[str, Any], annotation: Mapping[str, Any]) -> bool:
     return bool(known.get("updated_at") != annotation["updated_at"])
 
 
-def _charged(memory: Mapping[str, Any], annotation: Mapping[str, Any]) -> float:
-    """The seconds of an annotation that were recorded before."""
-    return float(memory["pulled"].get(str(annotation["id"]), {}).get("lead_time", 0))
-
-
-def _keep(memory: dict[str, Any], annotation: Mapping[str, Any]) -> None:
-    memory["pulled"][str(annotation["id"])] = {"updated_at": annotation["updated_at"], "lead_time": annotation.get("lead_time") or 0}
-
-
 def _memory(study: Study) -> dict[str, Any]:
-    """What the study remembers of Label Studio; its key is stored before it is used."""
+    """What the study remembers of Label Studio; its key is stored before it is used.
+
+    pulled: annotation → what was taken in of it last, of whom, and the seconds that are recorded; earlier versions did not keep of whom.
+    people: user number → under which name what they do is recorded.
+    """
     memory = study.recall(MEMORY)
     if memory is None:
         memory = {"key": uuid4().hex, "pulled": {}}
@@ -207,40 +204,64 @@ def _send(
 
 
 def _file(record: ImageRecord) -> tuple[str, bytes]:
-    """The image as a browser can show it: as it is, or as PNG."""
-    name = PurePosixPath(record.image_id)
-    if name.suffix.lower() in _SHOWN_BY_BROWSERS:
-        return name.name, image_store.read(record.uri)
-    content = io.BytesIO()
-    Image.fromarray(read_image(record.uri)).save(content, "PNG")
-    return f"{name.name}.png", content.getvalue()
+    """The image as a browser shows it, called by what it then is."""
+    name, (content, media) = PurePosixPath(record.image_id).name, for_browsers(record.uri)
+    return name if mimetypes.guess_type(name)[0] == media else f"{name}{mimetypes.guess_extension(media)}", content
 
 
-def _answers(tasks: Iterable[Mapping[str, Any]]) -> tuple[list[tuple[Mapping[str, Any], Mapping[str, Any]]], tuple[str, ...]]:
-    """One (task, annotation) an image, oldest change first; and the images that people only passed over."""
-    best: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
+def _for_two(images: Sequence[str]) -> tuple[str, ...]:
+    """What a push says of images that two people are to label, each alone."""
+    asked = f"{plural(len(images), 'image', 'is')} for two people, each alone: {', '.join(images)}."
+    return (f"{asked} So the project takes two annotations of every task; of the other images one counts.",) if images else ()
+
+
+def _sent_back(study: Study, tasks: Iterable[Mapping[str, Any]], project: str) -> tuple[str, ...]:
+    """One message for each answer of these tasks that a reviewer has sent back. project: its address."""
+    answered = (task for task in sorted(tasks, key=lambda task: task["data"]["round"]) if task.get("annotations"))
+    numbers = {task["data"]["image_id"]: task["id"] for task in answered}
+    back = {image_id: why for image_id, why in study.reviews.sent_back().items() if image_id in numbers}
+    where = {image_id: f"Correct it in {project}/data?task={numbers[image_id]}, then pull." for image_id in back}
+    return tuple(said_back(image_id, why, then=where[image_id]) for image_id, why in back.items())
+
+
+_Given = tuple[Mapping[str, Any], Mapping[str, Any]]  # (task, annotation)
+
+
+def _answers(study: Study, tasks: Sequence[Mapping[str, Any]]) -> tuple[list[_Given], tuple[str, ...]]:
+    """One annotation an image, or one a person where a round asks two about it, oldest change first; and the images only passed over."""
+    for_two = {number: twice(study.query(number)) for number in {task["data"]["round"] for task in tasks}}
+    best: dict[str, list[_Given]] = {}
     skipped = {}
     for task in sorted(tasks, key=lambda task: task["data"]["round"]):
-        image_id = task["data"]["image_id"]
+        image_id, number = task["data"]["image_id"], task["data"]["round"]
         given = [annotation for annotation in task.get("annotations", ()) if not annotation.get("was_cancelled")]
         if given:
-            best[image_id] = task, max(given, key=lambda annotation: annotation["updated_at"])
+            in_time = sorted(given, key=lambda annotation: annotation["updated_at"])
+            latest = {_user(annotation) if image_id in for_two[number] else None: annotation for annotation in in_time}
+            best[image_id] = [(task, annotation) for annotation in latest.values()]
         skipped[image_id] = bool(task.get("annotations")) and not given
-    answers = sorted(best.values(), key=lambda answer: answer[1]["updated_at"])
+    answers = sorted((answer for found in best.values() for answer in found), key=lambda answer: answer[1]["updated_at"])
     return answers, tuple(image_id for image_id, passed in skipped.items() if passed)
 
 
-class _Recorder:
-    """Records annotations in a study. people: user number → name. key: prefix of the keys of answers, the study's own."""
+def _user(annotation: Mapping[str, Any]) -> int | None:
+    """The number of who gave an annotation; None where the server does not say."""
+    user = annotation.get("completed_by")
+    number = user.get("id") if isinstance(user, dict) else user  # a dict as in what the server tells by itself
+    return number if isinstance(number, int) else None
 
-    def __init__(self, study: Study, people: Mapping[int, str], key: str) -> None:
+
+class _Recorder:
+    """Records annotations in a study, and in its memory what was recorded. people: user number → name."""
+
+    def __init__(self, study: Study, memory: dict[str, Any], people: Mapping[int, str]) -> None:
         self._study = study
+        self._memory = memory
         self._people = people
-        self._key = key
         self._records = {record.image_id: record for record in study.images()}
 
-    def record(self, task: Mapping[str, Any], annotation: Mapping[str, Any], *, charged: float) -> None:
-        """One annotation as verdicts on what its task showed; `charged`: its seconds that were recorded before.
+    def record(self, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> bool:
+        """One annotation as verdicts on what its task showed, with the seconds that came on top; returns whether another's came before it.
 
         Raises BoxwiseError when it cannot be taken.
         """
@@ -251,21 +272,27 @@ class _Recorder:
         if image is None or image_id not in study.asked(round_index):
             raise BoxwiseError(f"{subject}: expected a usable image that the study asked for in round {round_index}, found none.")
         boxes = boxes_of(annotation["result"], image, study.classes, subject=subject)
-        record(
+        known, annotator = self._memory["pulled"].get(str(number), {}), self._name(annotation)
+        late = record(
             study,
             image_id,
             boxes,
             round_index=round_index,
-            annotator=self._name(annotation.get("completed_by")),
-            key=f"{self._key}:{number}:{annotation['updated_at']}",
-            seconds=None if lead is None else max(0.0, lead - charged),
+            annotator=annotator,
+            places=[f"{MEMORY}:{self._memory['key']}:{number}"],
+            state=annotation["updated_at"],
+            seconds=None if lead is None else max(0.0, lead - known.get("lead_time", 0.0)),
         )
+        kept = {"updated_at": annotation["updated_at"], "lead_time": lead or 0, "annotator": annotator}
+        self._memory["pulled"][str(number)] = kept
+        if (user := _user(annotation)) is not None:
+            self._memory.setdefault("people", {}).setdefault(str(user), annotator)
+        return late
 
-    def _name(self, user: Any) -> str:
-        if isinstance(user, dict) and user.get("email"):  # as in what the server tells by itself
-            return str(user["email"])
-        if not isinstance(user, int):
-            return "human"
-        unnamed = f"Label Studio user {user}"
-        name = self._people.get(user, unnamed)
-        return unnamed if name in (GIVEN, MODEL) else name
+    def _name(self, annotation: Mapping[str, Any]) -> str:
+        """Who gave an annotation: as recorded with it, else under which name its user is known here, else as the server says."""
+        user, told = _user(annotation), annotation.get("completed_by")
+        email = told.get("email") if isinstance(told, dict) else self._people.get(user) if user is not None else None
+        said = email if email and email not in (GIVEN, MODEL) else "human" if user is None else f"Label Studio user {user}"
+        known = self._memory.get("people", {}).get(str(user), said)
+        return str(self._memory["pulled"].get(str(annotation["id"]), {}).get("annotator", known))

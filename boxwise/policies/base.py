@@ -33,9 +33,10 @@ class PoolImage:
 class Material:
     """What a policy may look at, in round `round` (1 or later: in round 0 everything labelled is trained on).
 
-    batch: K of the policies' tables, always in images. labeled: the labelled set, image_id → annotation. seen:
-    every image asked about since round 1, in the labelled set by now or not. new: those of `seen` that were asked about this round.
-    pool: reads the rest of the pool, an image at a time; only policies that label it themselves need to. class_count: of the study.
+    batch: K of the policies' tables, always in images. labeled: the labelled set, image_id → annotation; images asked about under another
+    policy are in it. seen: every image asked about since round 1, in the labelled set by now or not. new: those of `seen` that were asked
+    about this round. pool: reads the rest of the pool, an image at a time; only policies that label it themselves need to. class_count:
+    of the study.
     """
 
     round: int

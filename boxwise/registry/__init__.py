@@ -26,8 +26,8 @@ from boxwise.registry.checking import (
     scorer_options,
     settled,
     with_its_scorer,
-    without_effect,
 )
+from boxwise.registry.effects import without_effect
 from boxwise.registry.faults import faults_of_packages
 from boxwise.registry.methods import Method, Methods, Role
 from boxwise.registry.tables import CAPABILITIES, DETECTORS, EMBEDDERS, KINDS, NEEDS, POLICIES, SCORERS, STRATEGIES

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from boxwise.config import Choice, Options, ScorerConfig, ScorerOptions, StudyConfig, override_keys
+from boxwise.config import Choice, Options, ScorerConfig, ScorerOptions, StudyConfig
 from boxwise.detectors.onnx_provider import check_onnx
 from boxwise.embedders.names import check_embedder
 from boxwise.errors import ConfigError, named, unknown
@@ -19,7 +19,7 @@ from boxwise.registry.tables import CAPABILITIES, DETECTORS, EMBEDDERS, NEEDS, P
 from boxwise.runtime import has_gpu
 
 _AUTO = ("detector", "scorer")  # sections whose name may be auto
-_SECTIONS = {"detector": DETECTORS, "scorer": SCORERS, "strategy": STRATEGIES, "policy": POLICIES, "embedding": EMBEDDERS}
+SECTIONS = {"detector": DETECTORS, "scorer": SCORERS, "strategy": STRATEGIES, "policy": POLICIES, "embedding": EMBEDDERS}
 
 
 def settled(config: StudyConfig) -> StudyConfig:
@@ -52,7 +52,7 @@ def check(config: StudyConfig, *, simulated: bool = False, scores: bool = False)
     simulated: whether the pool's ground truth is at hand. scores: whether a strategy may go without those it needs, as in old studies.
     """
     config = settled(config)
-    for key, methods in _SECTIONS.items():
+    for key, methods in SECTIONS.items():
         _check_section(key, getattr(config, key), methods)
     _check_first("cold start", config.cold_start.name, STRATEGIES)
     _check_first("cold_start.embedding", config.cold_start.embedding, EMBEDDERS)
@@ -67,25 +67,10 @@ def check(config: StudyConfig, *, simulated: bool = False, scores: bool = False)
         check_embedder(name, options_of(config.embedding, EMBEDDERS[name], name))
 
 
-def without_effect(config: StudyConfig, overrides: Iterable[str]) -> list[str]:
-    """`key has no effect: why` for each of `overrides`, key=value, that is an option of methods which `config` does not name."""
-    config, said = settled(config), []
-    for override in overrides:
-        places = [key.split(".") for key in override_keys([override])]
-        named_by = {key: {getattr(config, key).name} for key in _SECTIONS}
-        named_by["embedding"].add(config.cold_start.embedding)
-        named_by["strategy"].add(config.cold_start.name)
-        options = [place for place in places if place[0] in _SECTIONS and len(place) > 2 and place[1] in _SECTIONS[place[0]]]
-        if options and not any(place[1] in named_by[place[0]] for place in options):
-            section = options[0][0]
-            said.append(f"{override.partition('=')[0]} has no effect: {section}.name is {getattr(config, section).name}.")
-    return said
-
-
 def needs_of(config: StudyConfig, key: str) -> frozenset[str]:
     """What the method that a section names needs; names of NEEDS."""
     section: Choice = getattr(config, key)
-    method = _SECTIONS[key][section.name]
+    method = SECTIONS[key][section.name]
     return method.needs | options_of(section, method).needs()
 
 

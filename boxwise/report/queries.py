@@ -15,13 +15,12 @@ import numpy as np
 from boxwise.annotation.verdicts import Shown, shown
 from boxwise.boxes import Boxes
 from boxwise.data.formats.base import Dataset
-from boxwise.data.formats.coco import Coco
 from boxwise.data.formats.coco_files import PROPOSALS
 from boxwise.data.formats.layout import place_images
-from boxwise.data.formats.names import FORMATS
-from boxwise.errors import StudyError, named, plural
+from boxwise.errors import StudyError, plural
 from boxwise.files import replacing, write_csv
 from boxwise.records import ImageRecord, Phase, Query, QueryItem
+from boxwise.report.to_correct import write_to_correct
 from boxwise.study import Study
 
 SHOWN = 0.3  # least score of a proposal worth a person's look
@@ -47,7 +46,7 @@ def write_query(study: Study, query: Query, out: Path, *, format_name: str = "co
         if format_name == "coco" and not dataset.labels:
             place_images(dataset, out / "images")
         else:
-            _write_to_correct(dataset, out, PROPOSALS, format_name)
+            write_to_correct(dataset, out, PROPOSALS, format_name)
         _write_query_csv(query, records, out / "query.csv")
         if study.proposals():
             write_csv(out / "boxes.csv", _BOX_COLUMNS, _box_rows(study, query))
@@ -57,15 +56,7 @@ def write_labels(study: Study, image_ids: Sequence[str], out: Path, *, format_na
     """A folder with these images and their current labels, without scores, to be corrected in another tool."""
     records = tuple(study.records(image_ids))
     labels = {image_id: replace(current.boxes, scores=None) for image_id in image_ids if (current := study.annotation(image_id))}
-    _write_to_correct(Dataset(study.classes, records, labels), out, "labels.json", format_name)
-
-
-def _write_to_correct(dataset: Dataset, out: Path, name: str, format_name: str) -> None:
-    """With the images beside them. A file of COCO says that it is no answer, so that another one beside it counts."""
-    if format_name == Coco.name:
-        Coco().write(dataset, out / name, copy_images=True, to_correct=True)
-    else:
-        named("format", FORMATS, format_name).write(dataset, out, copy_images=True)
+    write_to_correct(Dataset(study.classes, records, labels), out, "labels.json", format_name)
 
 
 def pool_predictions(study: Study, *, only: Set[str] | None = None) -> Dataset:

@@ -42,6 +42,7 @@ class ArmResult:
 
     judged: the cost that arms are judged over: labelled images, or annotator time where people are asked differently from arm to arm.
     p_holm: p by cost axis, corrected for the arms that are rivals of the baseline; empty for what is no rival, or has no p.
+    unit: what its rounds buy, where the baseline's buy something else.
     """
 
     arm: str
@@ -53,6 +54,7 @@ class ArmResult:
     by_axis: Mapping[Axis, ArmSummary]
     judged: Axis = "images"
     p_holm: Mapping[Axis, float] = field(default_factory=dict)
+    unit: str = ""
 
     def quantity(self, kind: str, axis: Axis | None = None) -> Quantity:
         """A statistic as shown: 'area', 'difference' or 'saving' on an axis, 'ap' or 'ap50' after the last round, or the 'test'.
@@ -174,8 +176,14 @@ def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[Arm
         mine = cells_of(cells, arm)
         final, seeds = summaries["images"].final, len(summaries["images"].seeds)
         p_holm = {axis: corrected[axis][arm] for axis in AXES if arm in corrected[axis]}
-        results.append(ArmResult(arm, mine[0].label, mine[0].role, seeds, final, half[arm].final, summaries, judged, p_holm))
+        unit = "" if (bought := _unit(mine)) == _unit(cells_of(cells, baseline)) else bought
+        results.append(ArmResult(arm, mine[0].label, mine[0].role, seeds, final, half[arm].final, summaries, judged, p_holm, unit))
     return results
+
+
+def _unit(cells: Sequence[Cell]) -> str:
+    """What a round of an arm buys; of an arm that is not there, nothing."""
+    return next((str((cell.config.get("budget") or {}).get("unit", "images")) for cell in cells), "")
 
 
 def corrected_p(tests: Mapping[str, PairedTest | None]) -> dict[str, float]:
@@ -337,12 +345,16 @@ def mean_cell(values: Sequence[float], shown: Callable[[float | None], str]) -> 
 
 
 def ended_early(results: Sequence[ArmResult]) -> list[str]:
-    """A sentence on each arm with cells that ended early, which are set aside where areas are compared."""
-    return [
-        f"{r.label}: ended early in {plural(len(r.by_axis['images'].early), 'seed')}, with less than half of the baseline's images. "
+    """A sentence on each arm with cells over too few images, which are set aside where areas are compared, and on each whose rounds buy
+    something else than the baseline's."""
+    early = [
+        f"{r.label}: set aside in {plural(len(r.by_axis['images'].early), 'seed')}, with less than half of the baseline's images. "
         "These have no area and no rank, and narrow no other arm's."
         for r in results
         if r.by_axis["images"].early
+    ]
+    return early + [
+        f"{r.label}: its rounds buy {r.unit} (budget.unit), the baseline's do not; compare it over these." for r in results if r.unit
     ]
 
 

@@ -1,7 +1,8 @@
 """The step AUDIT: now that labels of the new images are known, did scores predict their true loss?
 
 Returns fidelity, the weights it suggests, and the risk of the pool where images were drawn with known probabilities.
-Looks only at images new to the model and labelled by people throughout: on what it has learnt, and against its own labels, it is right.
+Looks only at rounds that people labelled throughout, and there at images new to the model: on what it has learnt, and against its own
+labels, it is right.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from boxwise.evaluation.fidelity import fit_weights, spearman
 from boxwise.evaluation.lure import image_error, lure
 from boxwise.records import Phase, QueryItem, Sample, Split
 from boxwise.rounds.context import RoundContext, StepResult
+from boxwise.rounds.scored_by import same_scorer, scored_by
 
 _PARTS = {"reconstruction": "L_rec", "detection": "L_det"}  # of the dual score: its terms
 
@@ -35,9 +37,10 @@ def audit(context: RoundContext, round_index: int) -> StepResult:
     config = context.config
     chosen = {item.image_id: item for item in context.store.query(round_index).items if item.split is Split.TRAIN}
     samples = _by_people(context, set(chosen) - set(context.store.annotations(Split.TRAIN, before=round_index)))
+    scorer = scored_by(config.scorer)
     if not samples:
         weights = _weights(context, round_index, {})
-        return StepResult(AuditFacts(n=0, weights=weights), (round_index, Phase.COMPOSE))
+        return StepResult(AuditFacts(n=0, weights=weights, weights_of=scorer), (round_index, Phase.COMPOSE))
     detector = context.load(round_index - 1)
     offers = registry.DETECTORS[config.detector.name].offers
     measured = pool_pass.audit(
@@ -58,16 +61,21 @@ def audit(context: RoundContext, round_index: int) -> StepResult:
         fidelity={name: spearman(value, true[read]) for name, value in values.items()},
         true_losses=losses,
         weights=_weights(context, round_index, losses),
+        weights_of=scorer,
         lure=_risk(context, round_index, list(chosen.values()), losses, {sample.image.image_id: sample.boxes for sample in samples}),
     )
     return StepResult(facts, (round_index, Phase.COMPOSE))
 
 
 def _by_people(context: RoundContext, image_ids: set[str]) -> list[Sample]:
-    """The completely labelled images among `image_ids` in which no box is the model's own."""
-    labels = context.store.annotations(Split.TRAIN)
-    honest = {i for i in image_ids if i in labels and labels[i].complete and not labels[i].by_model.any()}
-    return context.samples(Split.TRAIN, only=honest)
+    """The completely labelled images among `image_ids`; none at all where the model labelled a box of one of them itself.
+
+    The others would be no sample of what was chosen: they are those in which the model was sure of nothing.
+    """
+    labels = {i: label for i, label in context.store.annotations(Split.TRAIN).items() if i in image_ids}
+    if any(label.by_model.any() for label in labels.values()):
+        return []
+    return context.samples(Split.TRAIN, only={i for i, label in labels.items() if label.complete})
 
 
 def _chosen_terms(items: Sequence[QueryItem]) -> dict[str, NDArray[np.float64]]:
@@ -91,15 +99,16 @@ def _chosen_scores(context: RoundContext, round_index: int, image_ids: Sequence[
 
 
 def _weights(context: RoundContext, round_index: int, new_losses: Mapping[str, float]) -> dict[str, float] | None:
-    """The scorer's weights fitted to every true loss seen so far, each beside those of its round; None where they are given."""
+    """The scorer's weights fitted to the true losses of all images that it scored, each beside those of its round; None: they are given."""
     terms = registry.scorer_options(context.config.scorer).learned_weights()
     if not terms:
         return None
-    losses = {number: context.committed(number).audit.true_losses for number in range(1, round_index)}
-    losses[round_index] = dict(new_losses)
+    losses = {number: context.committed(number).audit.true_losses for number in range(1, round_index)} | {round_index: new_losses}
+    now = scored_by(context.config.scorer)
     rows = [
         (number, *(item.terms[term] for term in terms.values()), of_round[item.image_id])
         for number, of_round in losses.items()
+        if same_scorer(context.committed(number - 1).score.scored_by, now)
         for item in context.store.query(number).items
         if item.image_id in of_round and item.terms.keys() >= set(terms.values())
     ]

@@ -5,7 +5,10 @@ Returns budgets and amounts. Money is counted as the seconds that it pays for, s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
+from dataclasses import replace
+
+import numpy as np
 
 from boxwise.config import StudyConfig, resolve
 from boxwise.evaluation.cost import price, seconds_for
@@ -34,16 +37,34 @@ def round_budget(context: RoundContext, pool: Callable[[], Candidates]) -> tuple
 
 
 def spent(store: Store, config: StudyConfig) -> float:
-    """What labelling took so far, in the budget's unit, on train and val; labels that came with the images are free."""
-    labour = [store.labour(split) for split in (Split.TRAIN, Split.VAL)]
-    seconds = sum(each.seconds for each in labour)
-    amounts = {
-        "images": sum(each.by_hand[0] for each in labour),
-        "boxes": sum(each.by_hand[1] - each.model_boxes for each in labour),
-        "seconds": seconds,
-        "money": price(seconds, config.cost),
-    }
-    return amounts[config.budget.unit]
+    """What labelling took so far, in the budget's unit, on train and val; labels that came with the images are free.
+
+    What was answered stays paid for: an image that went out of use since, and a question that the answer to was no.
+    """
+    splits, unit = (Split.TRAIN, Split.VAL), config.budget.unit
+    if unit in ("images", "boxes"):
+        answered = [store.answered(split) for split in splits]
+        return sum(images if unit == "images" else boxes for images, boxes in answered)
+    seconds = sum(store.seconds(split) for split in splits)
+    return seconds if unit == "seconds" else price(seconds, config.cost)
+
+
+def beside_val(
+    context: RoundContext, budget: Budget, drawn: Sequence[str], drawing: Callable[[Set[str]], Candidates]
+) -> tuple[Budget, int]:
+    """The round's budget beside val's draw, both out of what is left of the total, and how many of the `drawn` images that pays for.
+
+    drawing: images as a strategy would see them if each object were drawn, as in val it is. Something is left to train on.
+    """
+    total = _left(context)
+    if total is None or not drawn:
+        return budget, len(drawn)
+    left, offered = _in_seconds(total, context.config), drawing(set(drawn))
+    costs = dict(zip(offered.image_ids, budget.costs(offered), strict=True))
+    so_far = np.cumsum([costs.get(image_id, 1.0) for image_id in drawn])
+    paid = int(np.searchsorted(so_far, left - 1, side="right"))
+    rest = left - (so_far[paid - 1] if paid else 0)
+    return replace(budget, amount=min(budget.amount, max(1, int(rest)))), paid
 
 
 def _left(context: RoundContext) -> int | None:

@@ -51,15 +51,19 @@ def _check(plan: TrainingPlan, annotations: Mapping[str, Annotation], name: str)
 
 
 def _material(context: RoundContext, round_index: int, annotations: Mapping[str, Annotation]) -> Material:
-    asked = {item.image_id for number in range(1, round_index + 1) for item in context.store.query(number).items}
-    joined = {image_id for number in range(1, round_index) for image_id in context.committed(number).compose.joined}
-    now = [item.image_id for item in context.store.query(round_index).items] if round_index else []
+    """What the policy may look at. What was asked about under another policy is in the labelled set, whatever that one made of it."""
+    asked = {number: [item.image_id for item in context.store.query(number).items] for number in range(1, round_index + 1)}
+    before = {number: context.committed(number).compose for number in range(1, round_index)}
+    others = {number for number, facts in before.items() if facts.policy not in (context.config.policy.name, "")}  # "": an older version
+    joined = {image_id for facts in before.values() for image_id in facts.joined}
+    outside = {image_id for number in asked.keys() - others for image_id in asked[number]} - joined
+    seen, now = {image_id for of_round in asked.values() for image_id in of_round}, asked.get(round_index, [])
     new = tuple(image_id for image_id in now if image_id in annotations)
     return Material(
         round_index,
         _batch(context, new),
-        labeled={image_id: a for image_id, a in annotations.items() if image_id not in asked or image_id in joined},
-        seen={image_id: a for image_id, a in annotations.items() if image_id in asked} | _rescored(context, round_index, annotations, now),
+        labeled={image_id: a for image_id, a in annotations.items() if image_id not in outside},
+        seen={image_id: a for image_id, a in annotations.items() if image_id in seen} | _rescored(context, round_index, annotations, now),
         new=new,
         pool=lambda: _unannotated(context, round_index, annotations),
         class_count=len(context.classes),

@@ -12,6 +12,7 @@ import numpy as np
 
 from boxwise import registry
 from boxwise.config import StudyConfig, resolve
+from boxwise.evaluation.cost import by_hand, price
 from boxwise.records import ImageRecord, Sample, Split
 from boxwise.rounds.context import RoundContext
 
@@ -36,7 +37,8 @@ class Duration:
 def expected_duration(context: RoundContext, round_index: int) -> Duration | None:
     """Measured on two training steps and one batch of predictions; None where there is nothing to train on yet.
 
-    Later rounds are taken to label `budget.per_round` images each, also where the budget counts boxes or seconds.
+    Where the budget counts boxes, seconds or money, later rounds are taken to label as many images as these pay for at what the labelled
+    ones cost in the mean.
     """
     labeled, pool = context.samples(Split.TRAIN), context.store.pool_size()
     if not labeled:
@@ -44,11 +46,23 @@ def expected_duration(context: RoundContext, round_index: int) -> Duration | Non
     training, predicting = _rates(context, labeled, [sample.image for sample in labeled])
     fitting = _fitting_seconds(context)
     budget = context.config.budget
-    more = resolve(budget.per_round, len(labeled) + pool, "budget.per_round")
-    joined = [min(later * more, pool) for later in range(max(1, budget.rounds - round_index + 1))]
+    more = _images_a_round(context, len(labeled) + pool)
+    joined = [min(round(later * more), pool) for later in range(max(1, budget.rounds - round_index + 1))]
     shown = [images_shown(context.config, len(labeled) + new) for new in joined]
     seconds = [images / training + fitting + (pool - new) / predicting for images, new in zip(shown, joined, strict=True)]
     return Duration(training, predicting, fitting, seconds[0], sum(seconds))
+
+
+def _images_a_round(context: RoundContext, images: int) -> float:
+    """About how many images of so many each later round labels."""
+    budget, cost, labour = context.config.budget, context.config.cost, context.store.labour(Split.TRAIN)
+    given = resolve(budget.per_round, images, "budget.per_round")
+    if budget.unit == "images" or isinstance(budget.per_round, str):
+        return given
+    here = labour.by_hand[0]  # where all labels came with the data, what drawing them takes
+    seconds = labour.seconds / here if here else by_hand(labour.images, labour.boxes, cost) / labour.images
+    usual = {"boxes": labour.boxes / labour.images, "seconds": seconds, "money": price(seconds, cost)}[budget.unit]
+    return given / max(usual, 1e-9)
 
 
 def images_shown(config: StudyConfig, labeled: int) -> int:

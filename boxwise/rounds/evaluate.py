@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from boxwise.artifacts.detections_file import write_detections
+from boxwise.artifacts.detections_file import row_groups, write_detections
 from boxwise.artifacts.facts import ORIGINAL, EvaluateFacts
 from boxwise.boxes import Boxes
 from boxwise.detectors.names import DETECTORS
@@ -20,6 +20,8 @@ from boxwise.rounds.folds import judged
 
 if TYPE_CHECKING:
     from boxwise.detectors.detector import TorchDetector
+
+_BY_PEOPLE = "added later"  # the part of val that no round drew and round 0 did not have
 
 
 def evaluate(context: RoundContext, round_index: int) -> StepResult:
@@ -69,19 +71,29 @@ def _metrics(
 
 
 def _parts(context: RoundContext, round_index: int, found: Mapping[str, Boxes], truths: Mapping[str, Boxes]) -> dict[str, Any] | None:
-    """Metrics on the images that the study began to judge by, and on those that each round has added; None while there are none.
+    """Metrics on the images that the study began to judge by, on those that each round has added and on those that people have added;
+    None while there are no others than the first.
 
-    Of val these are random draws; in cross-validation all that was labelled.
+    Of val a round's are random draws; in cross-validation all that was labelled.
     """
     split = Split.TRAIN if context.committed(round_index).train.folds else Split.VAL
-    joined: dict[str, str] = {}
+    begun = _begun_with(context)
+    joined = {image_id: _BY_PEOPLE for image_id in truths if begun is not None and image_id not in begun}
+    drawn: dict[str, str] = {}
     for number in range(round_index + 1):
         for item in context.store.query(number).items:
             if item.split is split:
-                joined.setdefault(item.image_id, f"round {number}" if number else ORIGINAL)
+                drawn.setdefault(item.image_id, f"round {number}" if number else ORIGINAL)
+    joined |= drawn
     if set(joined.values()) <= {ORIGINAL}:
         return None
     parts: dict[str, dict[str, Boxes]] = {ORIGINAL: {}}
     for image_id, truth in truths.items():
         parts.setdefault(joined.get(image_id, ORIGINAL), {})[image_id] = truth
     return {name: _metrics(context, {image_id: found[image_id] for image_id in part}, part, details=False) for name, part in parts.items()}
+
+
+def _begun_with(context: RoundContext) -> set[str] | None:
+    """The images that round 0 was judged on; None where its file is gone, or was never written."""
+    path = context.files(0).val_detections
+    return set(row_groups(path)) if path.exists() else None

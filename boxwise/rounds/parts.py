@@ -24,6 +24,7 @@ from boxwise.jsonable import plain
 from boxwise.records import ImageRecord, Phase, Split
 from boxwise.rounds.context import RoundContext
 from boxwise.rounds.ensemble import members
+from boxwise.rounds.scored_by import same_scorer, scored_by
 
 if TYPE_CHECKING:
     from boxwise.detectors.detector import TorchDetector
@@ -242,12 +243,13 @@ def _fit(
 
 
 def learned_weights(context: RoundContext, round_index: int) -> dict[str, float]:
-    """The latest fitted weights of those that the scorer learns, equal before there are any; empty where none is learned."""
-    learned = registry.scorer_options(context.config.scorer).learned_weights()
-    if not learned:
-        return {}
-    fitted = [context.committed(number).audit.weights for number in range(round_index, 0, -1)]
-    return next((dict(weights) for weights in fitted if weights), {name: 1 / len(learned) for name in learned})
+    """The latest weights fitted for this scorer, of those that it learns, equal before there are any; empty where none is learned."""
+    scorer = context.config.scorer
+    learned, now = registry.scorer_options(scorer).learned_weights(), scored_by(scorer)
+    audits = [context.committed(number).audit for number in range(round_index, 0, -1)] if learned else []
+    fitted = [audit.weights for audit in audits if audit.weights and same_scorer(audit.weights_of, now)]
+    equal = {name: 1 / len(learned) for name in learned}
+    return next((dict(weights) for weights in fitted if weights.keys() == learned.keys()), equal)
 
 
 def _made_of(context: RoundContext, round_index: int) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from boxwise.rounds.embedding import StudyEmbeddings, strategy_embedding
 from boxwise.rounds.folds import judged
 from boxwise.rounds.opening import open_first
 from boxwise.rounds.parts import PassPlan, Shard, begun
+from boxwise.rounds.scored_by import scored_by
 
 if TYPE_CHECKING:
     from boxwise.detectors.detector import TorchDetector
@@ -62,6 +63,7 @@ def score(context: RoundContext, round_index: int) -> StepResult:
         seconds=seconds,
         images_per_second=len(scores.image_ids) / max(seconds, 1e-9),
         scorer=figures,
+        scored_by=scored_by(context.config.scorer),
         terms={name: _summary(values) for name, values in scores.terms.items()},
         thresholds=thresholds.to_json(),
         calibration=calibration,

@@ -22,14 +22,16 @@ from boxwise.artifacts.detections_file import read_detections
 from boxwise.artifacts.facts import SelectFacts
 from boxwise.artifacts.scored_pool import read_scored_pool
 from boxwise.config import resolve
-from boxwise.errors import StudyError
+from boxwise.errors import StudyError, plural
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Split
-from boxwise.rounds.budget import round_budget
+from boxwise.rounds.asking import askable, charged, questions_of
+from boxwise.rounds.budget import beside_val, round_budget
 from boxwise.rounds.cold_start import cold_start
 from boxwise.rounds.context import RoundContext, StepResult
 from boxwise.rounds.embedding import check_weights
 from boxwise.rounds.first_proposals import first_proposals
 from boxwise.rounds.opening import open_first
+from boxwise.rounds.scored_by import same_scorer
 from boxwise.store import PoolStore
 from boxwise.strategies.base import Budget, Candidates
 
@@ -38,6 +40,11 @@ _NOTHING_TO_ASK = {
     "and full about whole images",
     "boxes": "no image of the pool has an uncertain box to ask about; a lower ask.uncertain or a higher ask.certain asks about more, "
     "ask.mode=review and full about whole images",
+}
+
+_FEWER_AGAIN = {  # policy → what makes it ask about fewer images again
+    "ratio_threshold": "a higher policy.ratio_threshold.ratio_train",
+    "score_threshold": "a lower policy.score_threshold.score_train",
 }
 
 
@@ -156,18 +163,28 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
     config, strategy = context.config, registry.strategy_of(context.config.strategy)
     scored = read_scored_pool(context.files(round_index - 1), with_boxes=strategy.uses_boxes)
     counts, fidelity = settled.class_counts(len(context.classes)), _fidelity(context, round_index)
-    candidates = partial(scored.candidates, round_index, cost=config.cost, labeled_class_counts=counts, fidelity=fidelity)
-    pool = set(context.store.pool_ids()) - settled.since
-    budget, images = round_budget(context, lambda: candidates(pool))
+    drawing = partial(scored.candidates, round_index, cost=config.cost, labeled_class_counts=counts, fidelity=fidelity)
+    pool, mode = set(context.store.pool_ids()) - settled.since, config.ask.mode
+    questions = {} if mode == "full" else questions_of(_proposals(context, round_index, pool, settled))
+
+    def candidates(image_ids: Set[str]) -> Candidates:
+        return drawing(image_ids) if mode == "full" else charged(drawing(image_ids), questions, mode=mode, cost=config.cost)
+
+    fit = askable(mode, pool, questions)
+    budget, images = round_budget(context, lambda: candidates(fit))
     drawn = _validation(context, round_index, pool - settled.before.keys(), images)
+    budget, paid = beside_val(context, budget, [item.image_id for item in drawn], drawing)
+    drawn = drawn[:paid]
     again = [image_id for image_id in context.committed(round_index - 1).compose.requeued if image_id in pool]
     requeued, spent = _in_order(candidates(set(again)), again, budget) if again else ([], 0.0)
-    askable = _askable(context, round_index, pool - {item.image_id for item in (*drawn, *requeued)}, settled)
-    by_people = [image_id for image_id in PoolStore(context.store).wanted(round_index) if image_id in askable]
+    fit = fit - {item.image_id for item in (*drawn, *requeued)}
+    by_people = [image_id for image_id in PoolStore(context.store).wanted(round_index) if image_id in fit]
     left = Budget(budget.amount - int(spent), budget.unit)
+    if requeued and left.amount <= 0:
+        context.say(round_index, Phase.SELECT, _full_queue(config.policy.name, len(again)))
     wanted, spent = _in_order(candidates(set(by_people)), by_people, left) if by_people and left.amount > 0 else ([], 0.0)
     left = Budget(left.amount - int(spent), budget.unit)
-    offered = candidates(askable - {item.image_id for item in wanted})
+    offered = candidates(fit - {item.image_id for item in wanted})
     started = monotonic()
     picks = strategy.select(offered, left, rng=rng).items if left.amount > 0 and len(offered) else ()
     seconds = monotonic() - started
@@ -181,8 +198,10 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
 
 
 def _fidelity(context: RoundContext, round_index: int) -> float | None:
-    """How well scores have predicted true losses, in the latest round that shows it; None where none does."""
-    found = (context.committed(number).audit.fidelity.get("score") for number in range(round_index - 1, 0, -1))
+    """How well scores of the scorer that scored the pool have predicted true losses, in the latest round that shows it; None: in none."""
+    now, past = context.committed(round_index - 1).score.scored_by, range(round_index - 1, 0, -1)
+    of_it = (number for number in past if same_scorer(context.committed(number - 1).score.scored_by, now))
+    found = (context.committed(number).audit.fidelity.get("score") for number in of_it)
     return next((fidelity for fidelity in found if fidelity is not None), None)
 
 
@@ -217,15 +236,13 @@ def _in_order(candidates: Candidates, image_ids: Sequence[str], budget: Budget) 
     return list(items), float(budget.costs(candidates)[np.sort(picks)].sum())
 
 
-def _askable(context: RoundContext, round_index: int, pool: set[str], settled: Settled) -> set[str]:
-    """The images that the mode has anything for: asking by boxes needs an uncertain one, trust a box, or nothing would be learned."""
-    mode = context.config.ask.mode
-    if mode not in ("trust", "boxes"):
-        return pool
-    made = _proposals(context, round_index, pool, settled)
-    if mode == "trust":
-        return {proposals.image_id for proposals in made if len(proposals.boxes)}
-    return {p.image_id for p in made if not p.certain.all() and not (p.settled and p.settled.complete)}
+def _full_queue(policy: str, waiting: int) -> str:
+    """That images asked about again leave no room for others, and what to set."""
+    threshold = f", {_FEWER_AGAIN[policy]}" if policy in _FEWER_AGAIN else ""
+    return (
+        f"no new image is asked; {plural(waiting, 'image')} that the policy {policy} asks about again fill the round. More of "
+        f"budget.per_round{threshold} or another policy.name makes room."
+    )
 
 
 def _proposals(context: RoundContext, round_index: int, image_ids: set[str], settled: Settled) -> Iterator[Proposals]:

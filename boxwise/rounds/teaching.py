@@ -35,11 +35,14 @@ def teach(
     checkpoint: Path,
     progress: Progress,
 ) -> FitReport:
-    """Train `detector` in place; a checkpoint made before labels were changed is of no use and starts over."""
-    workers = context.config.workers
+    """Train `detector` in place; a checkpoint made before labels were changed is of no use and starts over.
+
+    Of `val`, images that are labelled in part judge nothing: what is right and unlabelled there would count as wrong.
+    """
+    workers, judges = context.config.workers, [sample for sample in val if sample.complete]
     from boxwise.detectors.checked import reported
 
-    fit = partial(detector.fit, train, val, config, seed=seed, workers=workers, checkpoint=checkpoint, progress=progress)
+    fit = partial(detector.fit, train, judges, config, seed=seed, workers=workers, checkpoint=checkpoint, progress=progress)
     try:
         report = fit()
     except StaleCheckpointError:

@@ -169,11 +169,12 @@ def check_plan(plan: Plan) -> None:
     """
     if len(set(plan.arms)) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
         raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
+    val_images = sum(record.split is Split.VAL for record in plan.dataset.images)
     for arm in plan.arms:
         try:
             config = plan.cell_config(arm, plan.seeds[0])
             rounds.check(config, plan.dataset.classes, simulated=True)
-            if idle := without_effect(config, own_overrides(arm)):
+            if idle := without_effect(config, own_overrides(arm), simulated=True, val_images=val_images):
                 raise ConfigError(" ".join(idle))
         except ConfigError as error:
             raise ConfigError(f"arm {arm}: {error}") from None

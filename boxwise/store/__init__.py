@@ -13,6 +13,7 @@ from boxwise.store.judging import Same
 from boxwise.store.labelling import Draft, LabellingStore, Lease
 from boxwise.store.pool import LabelledBy, PoolStore
 from boxwise.store.reviews import ReviewStore, SentBack, UnderReview
+from boxwise.store.rows import PEOPLE
 from boxwise.store.store import GIVEN, MODEL, Store
 from boxwise.store.team import Member, TeamStore, Work
 
@@ -20,6 +21,7 @@ __all__ = [
     "CLASSES_CHANGED",
     "GIVEN",
     "MODEL",
+    "PEOPLE",
     "SQLITE_DUMP",
     "URL",
     "Amounts",

@@ -20,6 +20,9 @@ from boxwise.store.schema import ANNOTATIONS, IMAGES, LATEST, VERDICTS, annotate
 
 GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
 
+_FLAGGED = sa.cast(ANNOTATIONS.c.boxes, sa.Text).contains("true")  # a crowd, or a difficult box: of the others no box is read
+_BOXES = sa.case((_FLAGGED, ANNOTATIONS.c.boxes)).label("boxes")
+
 
 def check_person(name: str) -> None:
     """Raises StudyError for a name under which answers would pass for labels that no person gave."""
@@ -49,13 +52,31 @@ class Accounts:
 
     def labour(self, split: Split) -> Labour:
         """Images, boxes and seconds so far in one split."""
-        flagged = sa.cast(ANNOTATIONS.c.boxes, sa.Text).contains("true")  # a crowd, or a difficult box: of the others no box is read
-        boxes = sa.case((flagged, ANNOTATIONS.c.boxes)).label("boxes")
-        latest = self._latest(split, columns=(ANNOTATIONS.c.annotator, ANNOTATIONS.c.sources, boxes))
-        drawn = [len(row.sources) if row.boxes is None else boxes_from_json(row.boxes).drawn for row in latest]
+        latest = self._latest(split, columns=(ANNOTATIONS.c.annotator, ANNOTATIONS.c.sources, _BOXES))
+        drawn = [_drawn(row) for row in latest]
         answered = [number for row, number in zip(latest, drawn, strict=True) if row.annotator != GIVEN]
         by_model = sum(row.sources.count(Source.MODEL.value) for row in latest)
         return Labour(len(latest), sum(drawn) - by_model, by_model, self.seconds(split), (len(answered), sum(answered)))
+
+    def answered(self, split: Split) -> tuple[int, int]:
+        """Images of a split that were labelled here, not given with the data, and boxes that people answered for there, with yes or no.
+
+        As the seconds, those of images that went out of use since count too.
+        """
+        latest = self._latest(split, columns=(ANNOTATIONS.c.annotator, ANNOTATIONS.c.sources, _BOXES), in_use=False)
+        here = [row for row in latest if row.annotator != GIVEN]
+        return len(here), sum(_drawn(row) - row.sources.count(Source.MODEL.value) for row in here) + self._rejected(split)
+
+    def _rejected(self, split: Split) -> int:
+        """The boxes of a split's images that people answered for with no, each once however often they answered."""
+        rejected = (
+            sa.select(ANNOTATIONS.c.image_id, VERDICTS.c.box_id)
+            .join(ANNOTATIONS, ANNOTATIONS.c.id == VERDICTS.c.annotation_id)
+            .where(VERDICTS.c.action == Action.DELETE.value, sa.not_(ANNOTATIONS.c.late), annotates(IMAGES.c.split == split.value))
+            .distinct()
+        )
+        with self._engine.connect() as connection:
+            return int(connection.execute(sa.select(sa.func.count()).select_from(rejected.subquery())).scalar_one())
 
     def labelled_count(self, split: Split) -> int:
         """How many usable images of a split have labels, counted by the database."""
@@ -93,15 +114,18 @@ class Accounts:
         with self._engine.connect() as connection:
             return set(connection.execute(statement).scalars())
 
-    def _latest(self, split: Split, before: int | None = None, *, columns: Sequence[Any] = (ANNOTATIONS,)) -> Sequence[Any]:
-        """The current annotations of a split's usable images; of large ones the boxes take long to read."""
+    def _latest(
+        self, split: Split, before: int | None = None, *, columns: Sequence[Any] = (ANNOTATIONS,), in_use: bool = True
+    ) -> Sequence[Any]:
+        """The current annotations of a split's images, by default of the usable ones; of large ones the boxes take long to read."""
+        wanted = sa.and_(IMAGES.c.split == split.value, *([IMAGES.c.fault.is_(None)] if in_use else []))
         latest = (LATEST if before is None else LATEST.where(ANNOTATIONS.c.round < before)).subquery()
         statement = (
             sa.select(*columns)
             .select_from(ANNOTATIONS)
             .join(latest, latest.c.id == ANNOTATIONS.c.id)  # `id IN latest` would make SQLite search the whole list once an image
             .outerjoin(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
-            .where(sa.or_(IMAGES.c.image_id.is_(None), sa.and_(IMAGES.c.split == split.value, IMAGES.c.fault.is_(None))))
+            .where(sa.or_(IMAGES.c.image_id.is_(None), wanted))
             .order_by(ANNOTATIONS.c.image_id)  # one of no image is damaged, and must be seen to be so
         )
         unsaid = sa.or_(ANNOTATIONS.c.late.is_(None), sa.and_(ANNOTATIONS.c.late, ANNOTATIONS.c.digest.not_like(f"{LATE}%")))
@@ -110,3 +134,8 @@ class Accounts:
             if (row := connection.execute(undone).first()) is not None:
                 raise damaged_annotation(row)
             return connection.execute(statement).all()
+
+
+def _drawn(row: Any) -> int:
+    """How many boxes a person would draw to make the annotation of a row, of which `_BOXES` and the sources were read."""
+    return len(row.sources) if row.boxes is None else boxes_from_json(row.boxes).drawn

@@ -5,7 +5,7 @@ Knows the tables. Knows nothing of engines, roles or when to commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,16 +14,25 @@ from sqlalchemy.engine import Connection
 from boxwise.boxes import Boxes
 from boxwise.records import Annotation
 from boxwise.store.accounts import GIVEN, MODEL
-from boxwise.store.rows import PEOPLE, now, read_annotation
-from boxwise.store.schema import ANNOTATIONS, EVENTS, QUERIES
+from boxwise.store.rows import PEOPLE, is_asked_twice, now, read_annotation
+from boxwise.store.schema import ANNOTATIONS, EVENTS
 
 ACCEPTED, CORRECTED, OVERRULED, SENT_BACK = "accepted", "corrected", "overruled", "sent back"
 SETTLED = "settled in review"  # of a reviewer's own answer, which needs no review
+TAKEN_BACK = "verdict taken back"  # with the answer that had given it
 VERDICTS_ON_OTHERS = (ACCEPTED, CORRECTED, OVERRULED, SENT_BACK)
 JUDGED = (*VERDICTS_ON_OTHERS, SETTLED)
 Same = Callable[[Boxes, Boxes], bool]
 
-REVIEWED = sa.select(EVENTS.c.annotation_id).where(EVENTS.c.annotation_id > 0, EVENTS.c.kind.in_(JUDGED))
+
+def verdicts(kinds: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Which events are reviews of an answer, of these kinds, that were not taken back since."""
+    later = EVENTS.alias()
+    back = sa.exists().where(later.c.annotation_id == EVENTS.c.annotation_id, later.c.kind == TAKEN_BACK, later.c.id > EVENTS.c.id)
+    return sa.and_(EVENTS.c.annotation_id > 0, EVENTS.c.kind.in_(kinds), sa.not_(back.correlate(EVENTS)))
+
+
+REVIEWED = sa.select(EVENTS.c.annotation_id).where(verdicts(JUDGED))
 
 
 def under_review(connection: Connection, image_id: str, *, before: int | None = None) -> list[Any]:
@@ -31,12 +40,22 @@ def under_review(connection: Connection, image_id: str, *, before: int | None = 
 
     Nor of an image that waits for its second person. before: as of this number of an annotation.
     """
+    rows = _counting(connection, image_id, before)
+    return [] if not rows or _is_reviewed(connection, rows[-1].id) else _judged_together(connection, rows)
+
+
+def _counting(connection: Connection, image_id: str, before: int | None) -> list[Any]:
+    """The rows of an image's annotations that are no history, the oldest first."""
     mine = sa.and_(ANNOTATIONS.c.image_id == image_id, sa.not_(ANNOTATIONS.c.late))
     mine = mine if before is None else sa.and_(mine, ANNOTATIONS.c.id < before)
-    rows = list(connection.execute(sa.select(ANNOTATIONS).where(mine).order_by(ANNOTATIONS.c.id)))
-    if not rows or rows[-1].annotator in (GIVEN, MODEL) or _is_reviewed(connection, rows[-1].id):
+    return list(connection.execute(sa.select(ANNOTATIONS).where(mine).order_by(ANNOTATIONS.c.id)))
+
+
+def _judged_together(connection: Connection, rows: list[Any]) -> list[Any]:
+    """Of `_counting` what a review is of: a person's last answer, or both that two people gave alone."""
+    if not rows or rows[-1].annotator in (GIVEN, MODEL):
         return []
-    if not _asked_twice(connection, image_id, rows[-1].round):
+    if not is_asked_twice(connection, rows[-1].image_id, rows[-1].round):
         return rows[-1:]
     both = first_alone(row for row in rows if row.round == rows[-1].round and row.complete)
     return both if len(both) == PEOPLE else []
@@ -72,10 +91,15 @@ def review_by(connection: Connection, answer: Annotation, number: int, *, who: s
         record_review(connection, SETTLED, own, who=who, round_index=round_index)
 
 
+def take_back_review(connection: Connection, own: Any, *, round_index: int) -> None:
+    """What `review_by` said with an answer that is taken back is unsaid: the answers before it are under review again."""
+    settled = sa.select(EVENTS.c.id).where(EVENTS.c.annotation_id == own.id, EVENTS.c.kind == SETTLED)
+    if connection.execute(settled).first() is None:
+        return
+    for row in _judged_together(connection, _counting(connection, own.image_id, own.id)):
+        if row.annotator != own.annotator:
+            record_review(connection, TAKEN_BACK, row, who=own.annotator, round_index=round_index)
+
+
 def _is_reviewed(connection: Connection, number: int) -> bool:
     return connection.execute(REVIEWED.where(EVENTS.c.annotation_id == number)).first() is not None
-
-
-def _asked_twice(connection: Connection, image_id: str, round_index: int) -> bool:
-    asked = sa.select(QUERIES.c.twice).where(QUERIES.c.image_id == image_id, QUERIES.c.round == round_index)
-    return bool(connection.execute(asked).scalar())

@@ -13,9 +13,12 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from boxwise.records import Annotation, Phase
+from boxwise.store.judging import take_back_review
 from boxwise.store.rows import answered_by_others, hold, make_history, now, read_annotation
-from boxwise.store.schema import ANNOTATIONS, ANSWERS, DRAFTS, LEASES, QUERIES, SKIPS, STUDY, latest_of, writing
+from boxwise.store.schema import ANNOTATIONS, ANSWERS, DRAFTS, EVENTS, LEASES, QUERIES, SKIPS, STUDY, latest_of, writing
 from boxwise.store.store import GIVEN, MODEL, Store
+
+SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
@@ -115,13 +118,15 @@ class LabellingStore:
             connection.execute(DRAFTS.delete().where(mine))
 
     def skip(self, image_id: str, round_index: int, annotator: str, reason: str) -> None:
-        """Somebody would rather not label this image; it is theirs no longer, and the reason is kept for the round."""
+        """Somebody would rather not label this image; it is theirs no longer. The reason is kept for the round, and is an event."""
         mine = sa.and_(SKIPS.c.image_id == image_id, SKIPS.c.round == round_index, SKIPS.c.annotator == annotator)
         with writing(self._engine) as connection:
             hold(connection, image_id)
             connection.execute(SKIPS.delete().where(mine))
             row = {"image_id": image_id, "round": round_index, "annotator": annotator, "reason": reason, "at": now()}
             connection.execute(SKIPS.insert(), row)
+            event = {"at": row["at"], "round": round_index, "who": annotator, "kind": SKIPPED, "image_id": image_id}
+            connection.execute(EVENTS.insert(), event | {"body": {"reason": reason}})
             connection.execute(LEASES.delete().where(LEASES.c.image_id == image_id, LEASES.c.annotator == annotator))
 
     def skipped(self, round_index: int) -> dict[str, dict[str, str]]:
@@ -142,7 +147,8 @@ class LabellingStore:
     def withdraw(self, key: str, image_id: str, round_index: int, annotator: str) -> bool:
         """Make the answer under `key` history that is never current; returns whether that is so now.
 
-        Only its giver's, only while its round is being annotated, and only while no newer annotation of the image counts.
+        Only its giver's, only while its round is being annotated, and only while no newer annotation of the image counts. Where it was a
+        reviewer's verdict on the answers before it, that is taken back with it.
         """
         with writing(self._engine) as connection:
             hold(connection, image_id)
@@ -158,6 +164,7 @@ class LabellingStore:
             if position != [round_index, Phase.ANNOTATE.value] or row.round != round_index or newest != row.id:
                 return False
             make_history(connection, ANNOTATIONS.c.id == row.id)
+            take_back_review(connection, row, round_index=round_index)
             return True
 
     def answerer(self, image_id: str) -> str | None:

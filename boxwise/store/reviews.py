@@ -51,12 +51,15 @@ class ReviewStore:
     def __init__(self, store: Store) -> None:
         self._engine = store.engine
 
-    def due(self, who: str) -> list[str]:
-        """The images whose labels are others' answers without a review, the oldest first; of two people once both are there."""
+    def due(self, who: str, *, of: str = "") -> list[str]:
+        """The images whose labels are others' answers without a review, the oldest first; of two people once both are there.
+
+        of: whose answers alone, where it is given; of two people either's.
+        """
         latest = LATEST.subquery()
         twice = sa.and_(QUERIES.c.image_id == ANNOTATIONS.c.image_id, QUERIES.c.round == ANNOTATIONS.c.round, QUERIES.c.twice.is_(True))
         statement = (
-            sa.select(ANNOTATIONS.c.image_id, QUERIES.c.twice)
+            sa.select(ANNOTATIONS.c.image_id, ANNOTATIONS.c.annotator, QUERIES.c.twice)
             .join(latest, latest.c.id == ANNOTATIONS.c.id)
             .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
             .outerjoin(QUERIES, twice)
@@ -65,7 +68,8 @@ class ReviewStore:
         )
         with self._engine.connect() as connection:
             rows = connection.execute(statement).all()
-            return [row.image_id for row in rows if not row.twice or _of_others(connection, row.image_id, who)]
+            given = ((row.image_id, [row.annotator] if not row.twice else _people(connection, row.image_id, who)) for row in rows)
+            return [image_id for image_id, people in given if people and (not of or of in people)]
 
     def answers(self, image_id: str) -> list[UnderReview]:
         """What is to be reviewed of an image: one answer, both of two people, or nothing any more."""
@@ -140,6 +144,10 @@ def _held(connection: Connection, image_id: str, who: str) -> list[Any]:
     """The answers under review, which no other can judge or change until the transaction ends; none where one is of who would judge."""
     hold(connection, image_id)
     return _of_others(connection, image_id, who)
+
+
+def _people(connection: Connection, image_id: str, who: str) -> list[str]:
+    return [row.annotator for row in _of_others(connection, image_id, who)]
 
 
 def _of_others(connection: Connection, image_id: str, who: str) -> list[Any]:

@@ -20,7 +20,7 @@ from boxwise.errors import StudyError
 from boxwise.jsonable import boxes_from_json, boxes_to_json, plain
 from boxwise.records import Action, Annotation, ImageRecord, Query, QueryItem, Source, Split, Verdict
 from boxwise.store.bulk import ROWS, chunks, insert_all, is_one_of
-from boxwise.store.schema import ANNOTATIONS, IMAGES, LEASES, QUERIES, STUDY, VERDICTS, others_of
+from boxwise.store.schema import ANNOTATIONS, ANSWERS, IMAGES, LEASES, QUERIES, STUDY, VERDICTS, latest_of, others_of
 
 LATE = "late "  # begins the digest of an annotation that is history, so that no changed bit makes it current, or a current one history
 PEOPLE = 2  # who label an image that is asked twice
@@ -232,6 +232,18 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def is_asked_twice(connection: Connection, image_id: str, round_index: int) -> bool:
+    """Whether a round asks two people about the image, each alone."""
+    asked = sa.select(QUERIES.c.twice).where(QUERIES.c.round == round_index, QUERIES.c.image_id == image_id)
+    return bool(connection.execute(asked).scalar())
+
+
+def replaced(connection: Connection, image_id: str, beginnings: tuple[str, ...]) -> int | None:
+    """The number of the image's current annotation where it came under a key that begins in one of these ways, else None."""
+    current = sa.select(ANSWERS).where(ANSWERS.c.annotation_id.in_(latest_of(image_id)))
+    return next((row.annotation_id for row in connection.execute(current) if row.key.startswith(beginnings)), None)
+
+
 def overtaken(connection: Connection, image_id: str, round_index: int, annotator: str) -> bool:
     """Whether another person has answered for the image since the round began, and it is not the annotator's to correct."""
     holder = connection.execute(sa.select(LEASES.c.annotator).where(LEASES.c.image_id == image_id)).scalar()
@@ -240,8 +252,7 @@ def overtaken(connection: Connection, image_id: str, round_index: int, annotator
 
 def answered_by_others(connection: Connection, image_id: str, round_index: int, annotator: str) -> bool:
     """Whether the image's labels are another person's, given since the round began; where it asked two people, whether it has both."""
-    asked = sa.select(QUERIES.c.twice).where(QUERIES.c.round == round_index, QUERIES.c.image_id == image_id)
-    if not connection.execute(asked).scalar():
+    if not is_asked_twice(connection, image_id, round_index):
         return connection.execute(others_of(image_id, round_index, annotator)).first() is not None
     others = sa.select(sa.func.count(ANNOTATIONS.c.annotator.distinct())).where(
         ANNOTATIONS.c.image_id == image_id,

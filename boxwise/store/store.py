@@ -30,6 +30,7 @@ from boxwise.store.rows import (
     change_image,
     hold,
     insert_query,
+    is_asked_twice,
     make_history,
     now,
     overtaken,
@@ -38,6 +39,7 @@ from boxwise.store.rows import (
     read_gathered,
     read_item,
     read_verdicts,
+    replaced,
 )
 from boxwise.store.schema import (
     ANNOTATIONS,
@@ -146,12 +148,14 @@ class Store(Accounts, Images):
         seconds: float,
         key: str | None = None,
         review: Same | None = None,
+        replaces: tuple[str, ...] = (),
     ) -> bool:
         """Append an annotation and the verdicts it came from; durable when this returns. Returns whether it came late.
 
         key: made once by the sender of an answer; the same key again stores nothing. An answer with a key is late when another person has
         answered since `round` began and the sender no longer holds the image: it is kept as history and changes nothing else.
-        review: whether two sets of boxes are the same, where this answer is the verdict on other people's.
+        review: whether two sets of boxes are the same, where this answer is the verdict on other people's. replaces: how the keys of those
+        answers begin in whose place this one comes, whoever gave them: after one of them it is not late, and of two people it is no second.
         Raises StudyError for a name that is no person's.
         """
         check_person(annotator)
@@ -165,7 +169,10 @@ class Store(Accounts, Images):
             ).scalar()
             if known is not None:
                 return bool(known)
-            late = overtaken(connection, annotation.image_id, round_index, annotator)
+            former = replaced(connection, annotation.image_id, replaces)
+            late = former is None and overtaken(connection, annotation.image_id, round_index, annotator)
+            if former is not None and is_asked_twice(connection, annotation.image_id, round_index):
+                make_history(connection, ANNOTATIONS.c.id == former)
             number = append(connection, annotation, verdicts, round_index, annotator, seconds, late=late)
             connection.execute(ANSWERS.insert(), {"key": key, "annotation_id": number})
             if review is not None and not late:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from boxwise.boxes import Boxes
 from boxwise.records import Role
 from boxwise.store.accounts import GIVEN, MODEL
-from boxwise.store.judging import ACCEPTED, SETTLED, VERDICTS_ON_OTHERS, first_alone
+from boxwise.store.judging import ACCEPTED, SETTLED, VERDICTS_ON_OTHERS, first_alone, verdicts
 from boxwise.store.rows import PEOPLE, now, read_annotation
 from boxwise.store.schema import ANNOTATIONS, EVENTS, QUERIES, STUDY, writing
 from boxwise.store.store import Store
@@ -98,15 +98,15 @@ class TeamStore:
             .where(ANNOTATIONS.c.annotator.not_in((GIVEN, MODEL)), ANNOTATIONS.c.id.not_in(settled))
             .group_by(ANNOTATIONS.c.annotator)
         )
-        verdicts = sa.and_(EVENTS.c.annotation_id > 0, EVENTS.c.kind.in_(VERDICTS_ON_OTHERS))
-        last = sa.select(sa.func.max(EVENTS.c.id)).where(verdicts).group_by(EVENTS.c.annotation_id)
+        on_others = verdicts(VERDICTS_ON_OTHERS)
+        last = sa.select(sa.func.max(EVENTS.c.id)).where(on_others).group_by(EVENTS.c.annotation_id)
         judged = (
             sa.select(ANNOTATIONS.c.annotator, EVENTS.c.kind, sa.func.count())
             .join(ANNOTATIONS, ANNOTATIONS.c.id == EVENTS.c.annotation_id)
             .where(EVENTS.c.id.in_(last))
             .group_by(ANNOTATIONS.c.annotator, EVENTS.c.kind)
         )
-        given = sa.select(EVENTS.c.who, sa.func.count()).where(verdicts).group_by(EVENTS.c.who)
+        given = sa.select(EVENTS.c.who, sa.func.count()).where(on_others).group_by(EVENTS.c.who)
         with self._engine.connect() as connection:
             done = {row[0]: Work(row[1], float(row[2])) for row in connection.execute(labelled)}
             for name, kind, count in connection.execute(judged):

@@ -22,10 +22,11 @@ class Candidates:
 
     embeddings: float32 [N, D]; labeled_embeddings: float32 [M, D] of what is labelled already.
     class_counts: float64 [N, C], objects of each class that are expected on each image, an object seen as two classes counting once, and
-    box_counts: float64 [N], their sum: what a budget in boxes is charged before the labels are known. seconds: float64 [N], what labelling
-    each image is expected to take a person, by the same count. labeled_class_counts: float64 [C], those labelled so far. boxes: of
-    strategies with `uses_boxes`, what was detected. fidelity: Spearman's ρ between scores and true losses of the images labelled last,
-    in [-1, 1]. Where they are unknown these are empty or None.
+    box_counts: float64 [N], their sum. answers: float64 [N], boxes that a person is expected to answer for, as a budget in boxes is charged
+    before the labels are known; empty where each expected object is drawn. seconds: float64 [N], what labelling each image is expected to
+    take a person, by the same count. labeled_class_counts: float64 [C], those labelled so far. boxes: of strategies with `uses_boxes`, what
+    was detected. fidelity: Spearman's ρ between scores and true losses of the images labelled last, in [-1, 1]. Where they are unknown
+    these are empty or None.
     """
 
     round: int
@@ -39,6 +40,7 @@ class Candidates:
     labeled_class_counts: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     boxes: DetectedBoxes | None = None
     fidelity: float | None = None
+    answers: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -66,6 +68,7 @@ class Candidates:
             embeddings=self.embeddings[rows],
             box_counts=self.box_counts[rows],
             seconds=self.seconds[rows] if len(self.seconds) else self.seconds,
+            answers=self.answers[rows] if len(self.answers) else self.answers,
             class_counts=self.class_counts[rows] if len(self.class_counts) else self.class_counts,
             boxes=None if self.boxes is None else self.boxes.images(rows),
         )
@@ -94,7 +97,8 @@ class Budget:
         """What each candidate is charged; float64 [N], at least 1 so that a query always ends."""
         if self.unit == "images":
             return np.ones(len(candidates))
-        return np.maximum(candidates.box_counts if self.unit == "boxes" else candidates.seconds, 1.0)
+        boxes = candidates.answers if len(candidates.answers) else candidates.box_counts
+        return np.maximum(boxes if self.unit == "boxes" else candidates.seconds, 1.0)
 
     def first(self, order: NDArray[np.intp], candidates: Candidates) -> NDArray[np.intp]:
         """The longest prefix of `order` that the budget pays for; otherwise the image that crosses the line is included."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from boxwise.annotation.comparison import verdicts_from
 from boxwise.boxes import Boxes
-from boxwise.records import Proposals
+from boxwise.records import Proposals, Query
+from boxwise.store import SentBack
 from boxwise.study.study import Study
 
 
@@ -32,7 +34,9 @@ class Pulled:
     """A pull: how many answers were taken in now, and how many before.
 
     findings: one message for each answer that was not taken; its image still waits. waiting: images of the round without an answer, among
-    them those that people skipped (ids), and those in jobs that are not completed (their number).
+    them those that people skipped (ids), and those in jobs that are not completed (their number). late: the images of the answers that came
+    after another person's and are kept as history, in their order. sent_back: one message for each answer from there that a reviewer has
+    sent back.
     """
 
     taken: int
@@ -41,13 +45,40 @@ class Pulled:
     waiting: int
     skipped: tuple[str, ...] = ()
     unfinished: int = 0
+    late: tuple[str, ...] = ()
+    sent_back: tuple[str, ...] = ()
 
 
-def record(study: Study, image_id: str, boxes: Boxes, *, round_index: int, annotator: str, key: str, seconds: float | None = None) -> None:
-    """Record the boxes that a person left on an image, as what was done to those that the round had shown.
+def record(
+    study: Study,
+    image_id: str,
+    boxes: Boxes,
+    *,
+    round_index: int,
+    annotator: str,
+    places: Sequence[str],
+    state: str,
+    seconds: float | None = None,
+) -> bool:
+    """Record the boxes that a person left on an image, as what was done to those that the round had shown; returns whether that was late.
 
-    key: the answer's own, so that it counts once. seconds: None charges the config's costs. Raises BoxwiseError when it cannot be taken.
+    places: names of where the server has the answer, and then of where it may have had it before: what came from there is replaced, whoever
+    drew it. state: of the first of them, so that each state counts once. seconds: None charges the config's costs. Raises BoxwiseError when
+    it cannot be taken.
     """
     before = study.shown(image_id, round_index=round_index) or Proposals(image_id, Boxes.empty(), np.zeros(0, bool))
     verdicts = verdicts_from(boxes, before, study.config.cost)
-    study.tell(image_id, verdicts, annotator=annotator, seconds=seconds, shown=before, round_index=round_index, key=key)
+    key, replaces = f"{places[0]}:{state}", tuple(f"{place}:" for place in places)
+    study.tell(image_id, verdicts, annotator=annotator, seconds=seconds, shown=before, round_index=round_index, key=key, replaces=replaces)
+    stored = study.labelling.answer(key)
+    return stored is not None and stored.late
+
+
+def said_back(image_id: str, back: SentBack, *, then: str) -> str:
+    """That an answer was sent back, by whom and why. then: what is to be done."""
+    return f'{image_id}: {back.who} sent it back to {back.to}: "{back.remark}". {then}'
+
+
+def twice(query: Query) -> list[str]:
+    """The images of a query that two people are asked about, each alone."""
+    return [item.image_id for item in query.items if item.twice]

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from boxwise import rounds
-from boxwise.annotation.comparison import says_nothing_new, verdicts_from
 from boxwise.annotation.proposals import settled_anew
-from boxwise.annotation.verdicts import annotation_of, drawn
+from boxwise.annotation.verdicts import annotation_of
 from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig, differences, parse_config
 from boxwise.data import image_store
@@ -32,6 +31,7 @@ from boxwise.rounds.duration import Duration, expected_duration
 from boxwise.store import Same, Store
 from boxwise.study.classes import StudyClasses
 from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, url_of, write_config, written
+from boxwise.study.incoming import News, news_in
 from boxwise.study.repeating import round_to_repeat
 from boxwise.study.shards import inspect_by, round_to_inspect
 from boxwise.study.upkeep import findings_of, given_annotations
@@ -128,8 +128,7 @@ class Study(StudyClasses):
         return Query(0, ()) if self.position == (0, Phase.SELECT) else self.ask()
 
     def proposals(self) -> Mapping[str, Proposals]:
-        """image_id → what the model suggests on the images asked about now; empty where people draw everything, as in round 0 unless the
-        detector's first weights know a class."""
+        """image_id → what the model suggests on what is asked now; empty where people draw all, as in round 0 unless a class is known."""
         return self._question(self.position[0])[1]
 
     def asked(self, round_index: int) -> Mapping[str, QueryItem]:
@@ -159,26 +158,27 @@ class Study(StudyClasses):
         round_index: int | None = None,
         key: str | None = None,
         review: Same | None = None,
+        replaces: tuple[str, ...] = (),
     ) -> Annotation:
         """Record what an annotator said of one image; durable when this returns. Any image of the study may be labelled, asked for or not.
 
         Verdicts on boxes name those of the round's proposals; certain ones without a verdict stay as the model's. complete: whether no
-        object is left unlabelled; by default so when the round asked about the whole image, or not about it at all. seconds: all labour on
-        the image; by default the sum of the verdicts' and, for a whole image, one look. round: when the annotator was asked, by default
-        now. shown: what they had before them, where that is not what the round proposes. key, review: see `Store.annotate`.
-        Raises BoxwiseError for a bad box or label.
+        object is left unlabelled; by default so when the round asked about the whole image, or not about it. seconds: all labour; by
+        default the verdicts' and one look at a whole image. round: when the annotator was asked, by default now. shown: what they had then,
+        where that is not what the round proposes. key, review, replaces: see `Store.annotate`. BoxwiseError for a bad box or label.
         """
         round_index = self.position[0] if round_index is None else round_index
         items, proposals = self._question(round_index)
         whole = image_id not in items or items[image_id].box_ids is None
         shown = proposals.get(image_id) if shown is None else shown
-        if complete is None:
-            complete = whole or bool(shown and shown.settled and shown.settled.complete)
+        complete = (whole or bool(shown and shown.settled and shown.settled.complete)) if complete is None else complete
         annotation = annotation_of(image_id, verdicts, shown, complete=complete, round_index=round_index)
         self._check_labels(image_id, annotation.boxes)
         self.open_first([image_id])
         labour = whole * self.config.cost.look + sum(verdict.seconds for verdict in verdicts) if seconds is None else seconds
-        self.store.annotate(annotation, verdicts, round_index=round_index, annotator=annotator, seconds=labour, key=key, review=review)
+        self.store.annotate(
+            annotation, verdicts, round_index=round_index, annotator=annotator, seconds=labour, key=key, review=review, replaces=replaces
+        )
         return annotation
 
     def tell_all(self, labels: Mapping[str, Boxes], *, annotator: str = "human", incomplete: Set[str] = frozenset()) -> tuple[int, int]:
@@ -187,23 +187,19 @@ class Study(StudyClasses):
         Where the model had proposed boxes, what a person must have done to them is charged; elsewhere each box is charged as drawn.
         incomplete: the images in which objects are known to be missing from the labels.
         """
-        self.open_first(labels)
-        waiting = {*self.asked_now().image_ids, *(image_id for images in self.to_review().values() for image_id in images)}
-        waiting -= self.labelling.answered_once(self.position[0], annotator)  # of two people: the other one's turn
-        current = {image_id: a for split in Split for image_id, a in self.store.annotations(split).items()}
-        acts = {image_id: self._acts(image_id, boxes) for image_id, boxes in labels.items()}
-        rounds_told = {self.position[0], *(current[i].round for i in labels if i in current)}
-        asked = {image_id for number in rounds_told for image_id in self.query(number).image_ids}
-        after = {i: annotation_of(i, acts[i], self.proposals().get(i)).boxes for i in labels}
-        flags = {i: {"incomplete": i in incomplete, "asked": i in asked, "waiting": i in waiting} for i in labels}
-        new = [i for i in labels if not says_nothing_new(current.get(i), after[i], **flags[i])]
-        for image_id in new:
-            self.tell(image_id, acts[image_id], annotator=annotator, complete=False if image_id in incomplete else None)
-        return len(new), len(labels) - len(new)
+        news = self.news_in(labels, annotator=annotator, incomplete=incomplete)
+        self.take(news, annotator=annotator, incomplete=incomplete)
+        return len(news.acts), news.known
 
-    def _acts(self, image_id: str, boxes: Boxes) -> tuple[Verdict, ...]:
-        proposals = self.proposals().get(image_id)
-        return drawn(boxes, self.config.cost) if proposals is None else verdicts_from(boxes, proposals, self.config.cost)
+    def news_in(self, labels: Mapping[str, Boxes], *, annotator: str = "human", incomplete: Set[str] = frozenset()) -> News:
+        """What `tell_all` would record of them; records nothing."""
+        self.open_first(labels)
+        return news_in(self, labels, annotator=annotator, incomplete=incomplete)
+
+    def take(self, news: News, *, annotator: str = "human", incomplete: Set[str] = frozenset()) -> None:
+        """Record what `news_in` found."""
+        for image_id, acts in news.acts.items():
+            self.tell(image_id, acts, annotator=annotator, complete=False if image_id in incomplete else None)
 
     def _question(self, round_index: int) -> _Question:
         """The items and proposals of a round's query, empty before it was asked; read once, since neither changes."""

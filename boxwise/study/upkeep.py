@@ -5,8 +5,9 @@ Each is recorded with who did it and the round from which it holds; labels are n
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from getpass import getuser
@@ -15,6 +16,7 @@ from typing import Any
 
 from boxwise.data.addresses import Address, absolute, address_in, folder_of, is_local
 from boxwise.data.formats.base import Dataset, Finding, FindingKind
+from boxwise.data.image_store import below
 from boxwise.data.images import digest, image_size
 from boxwise.data.watching import Looked, file_stamp, look, new_files
 from boxwise.errors import BusyError, ImageError, StudyError, plural
@@ -40,12 +42,16 @@ class Added:
 
 @dataclass(frozen=True)
 class Relocated:
-    """moved, restored: how many images. missing: ids that are not below the new folder. changed: ids whose file there has other bytes."""
+    """moved, restored: how many images. missing: ids that are not below the new folder. changed: ids whose file there has other bytes.
+
+    renamed: id → address of those that were found by their content, under another name.
+    """
 
     moved: int
     restored: int
     missing: tuple[str, ...]
     changed: tuple[str, ...]
+    renamed: Mapping[str, str]
 
 
 class StudyUpkeep(StudyReader):
@@ -91,7 +97,7 @@ class StudyUpkeep(StudyReader):
             raise StudyError(f"{self.folder}: the labels have classes {', '.join(dataset.classes)}, the study {', '.join(self.classes)}.")
         there = {record.image_id: record for record in self._all_records()}
         dataset = _as_known(dataset, there.values())
-        news = [*_refused(dataset.images, there), *(finding for finding in dataset.findings if finding.image_id not in there)]
+        news = [*_refused(dataset.images, there, self.folder), *(finding for finding in dataset.findings if finding.image_id not in there)]
         refused = {finding.path for finding in news}
         fresh = [r for r in dataset.images if r.image_id not in there and r.uri not in refused]
         given = given_annotations(dataset, fresh)
@@ -206,14 +212,16 @@ class StudyUpkeep(StudyReader):
         return look(records).missing
 
     def relocate(self, folder: Address, *, changed_too: bool = False, who: str | None = None) -> Relocated:
-        """The images lie below `folder` now, under the same names; those out of use for want of a file come back, and a study that ended
-        for want of images goes on.
+        """The images lie below `folder` now, under the same names, or under others where one file alone of this machine has an image's
+        content; those out of use for want of a file come back, and a study that ended for want of images goes on.
 
         changed_too: take files of other bytes as well; else these stay where they were. Raises StudyError when none is there.
         """
         faults = self.store.quarantined()
         records, aside = self._all_records(), {image_id for image_id, fault in faults.items() if _by_a_person(fault)}
         found = {r.image_id: _moved(r, folder) for r in records}
+        renamed = _renamed([r for r in records if found[r.image_id] is None], folder, {r.uri for r in found.values() if r is not None})
+        found |= renamed
         there = {image_id: record for image_id, record in found.items() if record is not None}
         if not there:
             first = f" (such as {records[0].image_id})" if records else ""
@@ -223,29 +231,34 @@ class StudyUpkeep(StudyReader):
         journal, by, number = Journal(self.store), who or user(), self.position[0]
         journal.move(moved, round_index=number, who=by, body={"folder": absolute(str(folder)), "images": len(moved)})
         restored = journal.include([r.image_id for r in moved if r.image_id in faults.keys() - aside], round_index=number, who=by)
-        self.store.put("findings", [_finding_in(absolute(str(folder)), found) for found in self.store.get("findings") or []])
+        news = [_finding_in(absolute(str(folder)), finding) for finding in self.store.get("findings") or []]
+        places = {record.uri for record in renamed.values()}
+        self.store.put("findings", [finding for finding in news if finding[1] not in places])
         self._go_on_with_the_new(restored)
         missing = tuple(image_id for image_id, record in found.items() if record is None and image_id not in aside)
-        return Relocated(len(moved), len(restored), missing, () if changed_too else changed)
+        names = {image_id: record.uri for image_id, record in renamed.items()}
+        return Relocated(len(moved), len(restored), missing, () if changed_too else changed, names)
 
     # -- names ----------------------------------------------------------------------------------------------------------
 
-    def image_named(self, name: str) -> str:
-        """The id of the image that somebody calls `name`: its id, or the last parts of it where that is unique, `\\` or `/` between them.
+    def images_named(self, names: Sequence[str]) -> list[str]:
+        """The ids of the images that somebody calls by `names`, in their order: an id, or the last parts of one where these are unique, or
+        more than it, `\\` or `/` between them. However many they are, the study's ids are gone through once.
 
-        Raises StudyError that names the nearest.
+        Raises StudyError for the first name that fits no image, and names the nearest, or several.
         """
-        if self.record(name) is not None:
-            return name
-        ids = self.store.image_ids()
-        wanted = PurePosixPath(name.replace("\\", "/")).parts
-        found = [image_id for image_id in ids if _ends_alike(PurePosixPath(image_id).parts, wanted)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise StudyError(f"{name!r} fits {plural(len(found), 'image')} of the study: {', '.join(found[:3])}... Give the whole name.")
-        near = get_close_matches(name, ids, n=1, cutoff=0.5) if len(ids) <= _FEW else []  # a million take minutes
-        raise StudyError(f"{self.folder} has no image {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        called = {record.image_id: record.image_id for record in self.store.records(names)}
+        others = [name for name in dict.fromkeys(names) if name not in called]
+        ids = self.store.image_ids() if others else []
+        for name, found in _ending_alike(ids, others).items():
+            if not found:
+                near = get_close_matches(name, ids, n=1, cutoff=0.5) if len(ids) <= _FEW else []  # a million take minutes
+                raise StudyError(f"{self.folder} has no image {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+            if len(found) > 1:
+                said = f"{name!r} fits {plural(len(found), 'image')} of the study: {', '.join(found[:3])}"
+                raise StudyError(f"{said}... Give the whole name.")
+            called[name] = found[0]
+        return [called[name] for name in names]
 
     def _all_records(self) -> list[ImageRecord]:
         """Every image, also those out of use."""
@@ -294,8 +307,8 @@ def findings_of(findings: Iterable[Finding]) -> list[list[object]]:
     return [[f.kind.value, str(f.path), f.message, f.image_id, f.quarantined] for f in findings]
 
 
-def _refused(images: Sequence[ImageRecord], there: Mapping[str, ImageRecord]) -> Iterator[Finding]:
-    """Copies of images that are `there` under another name, and other images under a taken name."""
+def _refused(images: Sequence[ImageRecord], there: Mapping[str, ImageRecord], study: Path) -> Iterator[Finding]:
+    """Copies of images that are `there` under another name, images that were renamed, and other images under a taken name."""
     by_digest = {record.digest: record for record in there.values() if record.digest is not None}
     for record in images:
         kept = there.get(record.image_id) or (by_digest.get(record.digest) if record.digest else None)
@@ -306,6 +319,8 @@ def _refused(images: Sequence[ImageRecord], there: Mapping[str, ImageRecord]) ->
             yield Finding(FindingKind.DUPLICATE_ID, record.uri, message)
         else:
             message = f"{record.uri}: expected a new image, found a copy of {kept.image_id}, which is in the study."
+            if is_local(kept.uri) and file_stamp(kept.uri) is None:
+                message = f"{record.uri}: is {kept.image_id} under another name. To say so: boxwise relocate {study} --images DIR"
             yield Finding(FindingKind.DUPLICATE_IMAGE, record.uri, message, record.image_id, quarantined=True)
 
 
@@ -334,7 +349,23 @@ def _moved(record: ImageRecord, folder: Address) -> ImageRecord | None:
     places = [address_in(folder, record.image_id)]
     if folder_of(record.uri, record.image_id) is None:
         places.append(address_in(folder, PurePosixPath(record.uri).name))
-    uri = absolute(next((place for place in places if file_stamp(place) is not None), places[0]))
+    return _at(record, absolute(next((place for place in places if file_stamp(place) is not None), places[0])))
+
+
+def _renamed(lost: Sequence[ImageRecord], folder: Address, taken: Set[str]) -> dict[str, ImageRecord]:
+    """Image id → the image where it is by its content, of those `lost` by name: one file alone below `folder` has it. taken: others'."""
+    wanted, files = Counter(record.digest for record in lost if record.digest is not None), defaultdict[str, list[str]](list)
+    for uri in map(absolute, below(folder).values()) if wanted and is_local(folder) else ():
+        with suppress(ImageError):
+            if uri not in taken and (mark := digest(uri)) in wanted:
+                files[mark].append(uri)
+    alone = {record.image_id: files[record.digest] for record in lost if record.digest is not None and wanted[record.digest] == 1}
+    there = {record.image_id: _at(record, alone[record.image_id][0]) for record in lost if len(alone.get(record.image_id, ())) == 1}
+    return {image_id: record for image_id, record in there.items() if record is not None}
+
+
+def _at(record: ImageRecord, uri: str) -> ImageRecord | None:
+    """The image as it is at an address; None where there is none that can be read."""
     try:
         (width, height), mark = image_size(uri), digest(uri)
     except ImageError:
@@ -342,7 +373,18 @@ def _moved(record: ImageRecord, folder: Address) -> ImageRecord | None:
     return replace(record, uri=uri, width=width, height=height, digest=mark, stamp=file_stamp(uri))
 
 
-def _ends_alike(parts: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether one is the end of the other: the user may give less of the path than the id, or more."""
-    short = min(len(parts), len(wanted))
-    return short > 0 and tuple(parts[-short:]) == tuple(wanted[-short:])
+def _ending_alike(ids: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]:
+    """Name → the ids that end in it, or in which it ends: the user may give less of the path than the id, or more."""
+    found: dict[str, list[str]] = {name: [] for name in names}
+    exactly, ends = defaultdict[tuple[str, ...], list[str]](list), defaultdict[tuple[str, ...], list[str]](list)
+    for name in found:
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        exactly[parts].append(name)
+        for count in range(1, len(parts)):
+            ends[parts[count:]].append(name)
+    for image_id in ids:
+        parts = tuple(image_id.split("/"))
+        shorter = (name for count in range(len(parts)) for name in exactly.get(parts[count:], ()))
+        for name in (*shorter, *ends.get(parts, ())):
+            found[name].append(image_id)
+    return found

@@ -16,6 +16,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from boxwise.data.for_browsers import for_browsers
 from boxwise.errors import BoxwiseError, ImageStoreError, UnreachableError
 from boxwise.jsonable import plain
 from boxwise.records import Phase
@@ -28,7 +29,7 @@ from boxwise.web.members import check_may_flag, check_may_open, figures_for, may
 from boxwise.web.metrics import CONTENT_TYPE, metrics
 from boxwise.web.outlook import forecast
 from boxwise.web.picture_cache import PictureCache
-from boxwise.web.pictures import TILE, Pictures, etag, is_large, picture
+from boxwise.web.pictures import TILE, Pictures, is_large, version
 from boxwise.web.pool import PoolView
 from boxwise.web.pool_routes import add_pool
 from boxwise.web.progress import read_progress, read_trouble
@@ -249,7 +250,7 @@ def _add_pictures(app: FastAPI, queue: LabelQueue) -> None:
     @app.get("/images/{image_id:path}")
     def whole_picture(image_id: str, request: Request) -> Response:
         uri = queue.record(image_id).uri
-        return _cached(request, uri, lambda: picture(uri))
+        return _cached(request, uri, lambda: for_browsers(uri))
 
     @app.get("/previews/{image_id:path}")
     def preview(image_id: str, request: Request) -> Response:
@@ -268,9 +269,9 @@ def _add_pictures(app: FastAPI, queue: LabelQueue) -> None:
 
 
 def _cached(request: Request, uri: str, read: Callable[[], tuple[bytes, str]]) -> Response:
-    """A picture that the browser keeps, and asks about only when its time is over."""
-    tag = etag(uri)
-    headers = {"etag": tag, "cache-control": "private, max-age=3600"}
+    """A picture that the browser keeps, and asks each time whether it still is this one: its address is the same in another study."""
+    tag = f'"{version(uri)}"'
+    headers = {"etag": tag, "cache-control": "private, no-cache"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
     content, media = read()

@@ -51,7 +51,7 @@ class Dashboard:
             if stamp != self._stamp:
                 self._figures, self._stamp = dashboard(self._study), stamp
             shown = self._figures["suspects"][:_MOST_SUSPECTS]
-            return self._figures | {"suspects": shown, "trouble": read_trouble(self._study.folder)}
+            return self._figures | {"suspects": shown, "trouble": read_trouble(self._study.folder)} | put_aside(self._study)
 
     def doubts(self, image_id: str) -> list[dict[str, Any]]:
         """What the model doubts of one image's labels, the weightiest first."""
@@ -88,8 +88,17 @@ def dashboard(study: Study) -> dict[str, Any]:
         "histograms": _histograms(study, rounds),
         "worst": _worst(study, rounds, labels, records),
         "suspects": _suspects(study, rounds, labels, records),
+        **put_aside(study),
     }
     return plain(values)
+
+
+def put_aside(study: Study) -> dict[str, Any]:
+    """Which images were sent back and not answered since, to whom and when, and which of the round people skipped and why."""
+    back = [{"image_id": image_id, "to": sent.to, "at": sent.at} for image_id, sent in study.reviews.sent_back().items()]
+    skipped = study.labelling.skipped(study.position[0])
+    reasons = [{"image_id": i, "by": name, "reason": why} for i, given in sorted(skipped.items()) for name, why in sorted(given.items())]
+    return {"sent_back": back, "skipped": reasons}
 
 
 def quality(rounds: Sequence[Round]) -> list[dict[str, Any]]:

@@ -6,14 +6,13 @@ Returns text, HTML without any markup of the writer's own, and plain JSON values
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from markdown_it import MarkdownIt
 
 from boxwise.errors import BoxwiseError
 from boxwise.files import locked, replacing
-from boxwise.records import Annotation, Source
+from boxwise.records import Annotation, ImageRecord, Source
 from boxwise.results.colors import class_colors
 from boxwise.study import Study
 from boxwise.web.answers import OverError
@@ -67,22 +66,33 @@ def examples(study: Study) -> list[dict[str, Any]]:
     Images that wait for an answer now are left out: whoever is to label them should not see what they were labelled as.
     """
     waiting = study.waiting(study.position[0])
-    latest = [annotation for annotation in study.labelled_lately(_LOOKED_AT) if annotation.image_id not in waiting]
-    colors = class_colors(len(study.classes))
+    found: list[list[_Shot]] = [[] for _ in study.classes]
+    for annotation in study.labelled_lately(_LOOKED_AT):
+        for label, shot in _largest(annotation) if annotation.image_id not in waiting else ():
+            if len(found[label]) < _EXAMPLES:
+                found[label].append(shot)
+    records = {record.image_id: record for record in study.records({shot.image_id for shots in found for shot in shots})}
+    named = zip(study.classes, class_colors(len(study.classes)), found, strict=True)
     return [
-        {"name": name, "color": color, "shots": [shot for one in latest if (shot := _shot(study, one, label)) is not None][:_EXAMPLES]}
-        for label, (name, color) in enumerate(zip(study.classes, colors, strict=True))
+        {"name": name, "color": color, "shots": [_shown(shot, records[shot.image_id]) for shot in shots]} for name, color, shots in named
     ]
 
 
-def _shot(study: Study, annotation: Annotation, label: int) -> dict[str, Any] | None:
-    """The largest box of a class that a person answered for, with its image; None without one."""
-    by_people = np.array([source is Source.HUMAN for source in annotation.sources], bool)
-    rows = np.flatnonzero((annotation.boxes.labels == label) & by_people)
-    record = study.record(annotation.image_id)
-    if not len(rows) or record is None:
-        return None
-    x1, y1, x2, y2 = annotation.boxes.xyxy[rows].T
-    row = rows[((x2 - x1) * (y2 - y1)).argmax()]
-    xyxy = annotation.boxes.xyxy[row].tolist()
-    return {"image_id": record.image_id, "width": record.width, "height": record.height, "xyxy": xyxy}
+class _Shot(NamedTuple):
+    """A box on an image, in pixels."""
+
+    image_id: str
+    xyxy: list[float]
+
+
+def _largest(annotation: Annotation) -> list[tuple[int, _Shot]]:
+    """(label, the largest box of it) of each class that a person answered for on an image."""
+    x1, y1, x2, y2 = annotation.boxes.xyxy.T
+    by_people = [row for row, source in enumerate(annotation.sources) if source is Source.HUMAN]
+    largest_last = sorted(by_people, key=((x2 - x1) * (y2 - y1)).__getitem__)
+    boxes = {int(annotation.boxes.labels[row]): annotation.boxes.xyxy[row].tolist() for row in largest_last}
+    return [(label, _Shot(annotation.image_id, xyxy)) for label, xyxy in boxes.items()]
+
+
+def _shown(shot: _Shot, record: ImageRecord) -> dict[str, Any]:
+    return {"image_id": shot.image_id, "width": record.width, "height": record.height, "xyxy": shot.xyxy}

@@ -73,11 +73,11 @@ def may_open(member: Member | None, queue: LabelQueue, image_id: str) -> bool:
         return False
     if queue.labelling.answerer(image_id) in (None, member.name):
         return True
-    return bool(queue.study.waiting(queue.study.position[0], image_id=image_id))
+    return queue.waits(image_id)
 
 
 def figures_for(member: Member | None, figures: dict[str, Any]) -> dict[str, Any]:
-    """The dashboard's figures; what each person has done is for leads."""
+    """The dashboard's figures; what each person has done, and has skipped and why, is for leads."""
     if member is None or member.role is Role.LEAD:
         return figures
-    return figures | {"labour": figures["labour"] | {"people": None}}
+    return figures | {"labour": figures["labour"] | {"people": None}, "skipped": []}

@@ -1,7 +1,7 @@
 """Pictures for the browser: a study's images by their ids, upright, at the size that is looked at.
 
-Returns JPEG bytes, or an image as it is where a browser shows it by itself and it is small. Small copies are kept on the disk
-(picture_cache.py). Knows nothing of HTTP or studies.
+Returns JPEG bytes; a whole image is `boxwise.data.for_browsers`. Small copies are kept on the disk (picture_cache.py). Knows nothing of
+HTTP or studies.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from threading import Lock
 
 import numpy as np
@@ -27,8 +26,7 @@ from boxwise.web.picture_cache import PictureCache
 SMALL = 320  # pixels of a thumbnail's longest side
 PREVIEW = 2048  # of a preview's
 TILE = 1024  # pixels of a tile's sides
-_LARGEST, _MOST_BYTES = 2560, 3 * 2**20  # up to these an image is sent as it is
-_SHOWN = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif"}
+_LARGEST, _MOST_BYTES = 2560, 3 * 2**20  # up to these an image is sent whole
 
 
 class Pictures:
@@ -95,19 +93,6 @@ def is_large(record: ImageRecord) -> bool:
     return max(record.width, record.height) > _LARGEST or image_store.stat(record.uri).size > _MOST_BYTES
 
 
-def picture(uri: str) -> tuple[bytes, str]:
-    """(bytes, media type) of a whole image for the browser, which turns it upright by its EXIF orientation as all readers here do.
-
-    Raises ImageError when it cannot be read.
-    """
-    media = _SHOWN.get(PurePosixPath(uri).suffix.lower())
-    if media is not None:
-        return image_store.read(uri), media
-    buffer = io.BytesIO()
-    Image.fromarray(read_image(uri)).save(buffer, "PNG")
-    return buffer.getvalue(), "image/png"
-
-
 def jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
     """JPEG of uint8 [H, W, 3]."""
     buffer = io.BytesIO()
@@ -115,14 +100,9 @@ def jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def etag(uri: str) -> str:
-    """Changes when the file does. Raises ImageError when it is gone."""
-    return f'"{hashlib.sha256(image_store.stat(uri).stamp.encode()).hexdigest()[:16]}"'
-
-
 def version(uri: str) -> str:
-    """A name for the file as it is now. Raises ImageError when it is gone."""
-    return hashlib.sha256(f"{absolute(uri)}|{etag(uri)}".encode()).hexdigest()[:32]
+    """Names a file with what it holds now: another one's, and this one's after a change, differ. Raises ImageError when it is gone."""
+    return hashlib.sha256(f"{absolute(uri)}|{image_store.stat(uri).stamp}".encode()).hexdigest()[:32]
 
 
 def _tile_name(uri: str, column: int, row: int) -> str:

@@ -90,7 +90,10 @@ class LabelQueue:
             self.release([free], annotator, tab=tab)  # answered between looking and taking
 
     def _free(self, annotator: str, tab: str, keep: Collection[str]) -> tuple[str | None, str]:
-        """(the first image that waits, is not in `keep` and is free; why there is none). What was sent back to this person comes first."""
+        """(the first image that waits, is not in `keep` and is free; why there is none). What was sent back to this person comes first.
+
+        What was sent back to another, who has not answered for a day, is anybody's; what no question of now is about comes after the rest.
+        """
         number, phase = self.study.position
         waiting = self.study.waiting(number) if phase is Phase.ANNOTATE else frozenset()
         held, skipped, asked = self._leases(), self.labelling.skipped(number), self.study.asked(number)
@@ -100,9 +103,11 @@ class LabelQueue:
         own = [image_id for image_id, sent in back.items() if sent.to == annotator and image_id not in keep]
         wanted = waiting - {*keep, *own}
         left = [image_id for image_id in asked if image_id in wanted]
-        others = {image_id for image_id in left if image_id in once or (image_id in back and self._is_kept(back[image_id]))}
+        kept = {image_id for image_id, sent in back.items() if self._is_kept(sent)}
+        others = {image_id for image_id in left if image_id in once or image_id in kept}
         theirs = [*own, *(image_id for image_id in left if image_id not in others)]
-        for image_id in sorted(theirs, key=lambda image_id: annotator in skipped.get(image_id, {})):
+        earlier = [image_id for image_id in back if image_id not in {*left, *own, *kept, *keep}]
+        for image_id in sorted([*theirs, *earlier], key=lambda image_id: annotator in skipped.get(image_id, {})):
             lease = held.get(image_id)
             mine = lease is not None and lease.annotator == annotator and self._is_in(image_id, annotator, tab)
             if mine or (lease is None and not self._is_elsewhere(image_id, annotator, tab)):
@@ -115,6 +120,10 @@ class LabelQueue:
         """Who alone may answer an image, since it was sent back to them less than a day ago; reviewers may all the same."""
         sent = self.study.reviews.sent_back(image_id).get(image_id)
         return sent.to if sent is not None and self._is_kept(sent) else None
+
+    def waits(self, image_id: str) -> bool:
+        """Whether an image waits for an answer: the round asks about it, or it was sent back."""
+        return bool(self.study.waiting(self.study.position[0], image_id=image_id) or self.study.reviews.sent_back(image_id))
 
     def _is_kept(self, sent: SentBack) -> bool:
         return self.clock() - datetime.fromisoformat(sent.at).timestamp() < KEPT_SECONDS

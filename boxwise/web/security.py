@@ -51,6 +51,7 @@ HEADERS = {
 
 
 PROBES = ("/healthz", "/readyz")
+API = "/api/"  # what pages ask for, which nobody opens by a link
 
 
 class Guard:
@@ -59,7 +60,8 @@ class Guard:
     hosts: the names a Host header may have, without port; another name is a page elsewhere that rebinds its DNS. origins: of the addresses
     that people open, where a proxy asks under another name. token: asked for as a cookie, as a Bearer, or once in the link, which then sets
     the cookie; None: not required, as on loopback. member_of: whose personal link a token is of; such a link opens the page as the token
-    does, and `scope["member"]` says who came by it. study: names that link's cookie.
+    does, and `scope["member"]` says who came by it. study: names that link's cookie. Links are to pages: what is asked of `API` may have
+    parameters of any name.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class Guard:
         """None for whoever may come in, with `scope["member"]` set; else the way in, or why there is none."""
         headers, scope["member"] = Headers(scope=scope), None
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        given = dict(query) if scope["method"] == "GET" else {}
+        given = dict(query) if scope["method"] == "GET" and not scope["path"].startswith(API) else {}
         if self._right(given.get("token", "")):
             return self._entrance(scope, query, {cookie_name(self.token or ""): self.token, self.own_cookie: None})
         if "person" in given:

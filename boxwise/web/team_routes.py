@@ -61,12 +61,12 @@ def _add_reviews(app: FastAPI, queue: LabelQueue) -> None:
     study = queue.study
 
     @routes.get("/api/review")
-    def under_review(request: Request, annotator: str = "", past: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:
-        """How many images are to be reviewed by somebody, and the one after the first `past` of them."""
+    def under_review(request: Request, annotator: str = "", of: str = "", past: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:
+        """How many images are to be reviewed by somebody, and the one after the first `past` of them; of: whose answers alone."""
         member = member_in(request)
-        due = study.reviews.due(annotator if member is None else member.name)
+        due = study.reviews.due(annotator if member is None else member.name, of=of)
         found = next((item for image_id in due[past:] if (item := _item(queue, image_id)) is not None), None)
-        return plain({"left": len(due), "item": found})
+        return plain({"left": len(due), "item": found, "classes": study.classes})
 
     @routes.post("/api/reviews")
     def review(body: ReviewBody) -> dict[str, Any]:

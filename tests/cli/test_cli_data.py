@@ -163,6 +163,18 @@ def test_two_data_sets_are_not_mixed_in_one_folder(boxwise, digits_folder, tmp_p
     assert _written(tmp_path / "t") == ["none", "whole"]
 
 
+def test_where_no_image_can_be_used_nothing_is_written_and_that_is_no_success(boxwise, tmp_path):
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 .5 .5 .25 .25\n")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_text("no image")
+    code, out, err = boxwise("convert", tmp_path, tmp_path / "to", "--to", "coco")
+    assert code == 2 and "1 image quarantined" in out and "no image is left to write, so" in err, out + err
+    assert not (tmp_path / "to").exists()
+    code, out, _ = boxwise("doctor", tmp_path)
+    assert code == 1 and "0 usable images" in out and "without objects" not in out, out
+
+
 def test_an_archive_unpacked_into_a_folder_of_its_own(boxwise, tmp_path):
     _mixed(tmp_path / "source" / "download" / "v1")
     (tmp_path / "source" / "README.md").write_text("hello")

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from boxwise.cli.looking import _next_command
+from boxwise.cli.looking import next_command
 from boxwise.records import Phase, Split
 from boxwise.study import Study
 
@@ -43,7 +43,7 @@ def hand_in(study_folder, digits, target, format_name, boxwise):
 
 def test_where_no_image_is_left_to_label_more_rounds_are_no_way_on():
     done = SimpleNamespace(folder="study", position=(0, Phase.DONE), pool_size=lambda: 0)
-    assert _next_command(done, False).startswith("boxwise add study --images DIR, since no image is left to label")
+    assert next_command(done, False).startswith("boxwise add study --images DIR, since no image is left to label")
 
 
 def test_query_without_scores_shows_the_utility_and_none_of_a_random_draw(waiting_study, boxwise):
@@ -117,10 +117,34 @@ def test_asked_by_boxes_a_person_hears_what_files_mean_and_what_export_leaves_ou
     code, out, _ = boxwise("query", study, "--out", folder, "--format", "voc")
     assert code == 0 and "take out the images that you have not looked at" in out
     asked = len(Study.open(study).ask().items)
-    code, out, _ = boxwise("import", study, folder)
+    code, out, _ = boxwise("import", study, folder, "--untouched", "accept")
     assert code == 0 and f"{asked} images labelled" in out
     _, _, err = boxwise("export", study, tmp_path / "labels.json")
     assert f"{asked} images are labelled in part and left out" in err
+
+
+def test_an_export_says_what_it_leaves_out_and_that_there_is_nothing_yet(boxwise, images, digits, tmp_path, tiny_overrides):
+    study, labels = tmp_path / "study", tmp_path / "labels"
+    assert boxwise("init", study, "--images", images, "--classes", ",".join(digits.classes), *tiny_overrides)[0] == 0
+    code, _, err = boxwise("export", study, tmp_path / "out")
+    assert code == 2 and "no image is labelled yet, so nothing was written. Next: boxwise run" in err and not (tmp_path / "out").exists()
+    code, _, err = boxwise("export", study, tmp_path / "all", "--unlabeled")
+    assert code == 0, err
+    names = sorted(path.name for path in images.iterdir())
+    labels.mkdir()
+    (labels / f"{names[0].rpartition('.')[0]}.txt").write_text("0 .5 .5 .25 .25\n")
+    assert boxwise("import", study, labels, "--format", "yolo")[0] == 0
+    code, out, err = boxwise("export", study, tmp_path / "out")
+    assert code == 0 and "1 image, 1 box" in out
+    assert f"{len(names) - 1} images are not labelled and left out; --unlabeled writes them, too." in err
+
+
+def test_scores_have_chosen_no_question_of_the_first_round(boxwise, images, digits, tmp_path, tiny_overrides):
+    study = tmp_path / "study"
+    assert boxwise("init", study, "--images", images, "--classes", ",".join(digits.classes), *tiny_overrides)[0] == 0
+    assert boxwise("query", study)[0] == 0
+    code, _, err = boxwise("score", study)
+    assert code == 2 and "the next step is annotate of round 0, not score. See" in err
 
 
 def test_labels_that_exist_already_count_and_unlisted_images_join_the_pool(boxwise, digits_folder, tmp_path, tiny_overrides):
@@ -205,15 +229,19 @@ class TestMistakes:
         code, _, err = boxwise("init", tmp_path / "s", "--images", images)
         assert code == 2 and "--classes" in err
 
+    def test_a_folder_without_labels_is_named_where_labels_were_to_be(self, boxwise, images, tmp_path):
+        code, _, err = boxwise("init", tmp_path / "s", "--labels", images)
+        assert code == 2 and f"{images}: no labels were found there, so no class names either. Give another --labels" in err, err
+
     def test_weights_that_are_none(self, boxwise, tmp_path, images):
         (tmp_path / "w.pt").write_text("not weights")
-        code, _, err = boxwise("predict", tmp_path / "w.pt", images)
+        code, _, err = boxwise("predict", tmp_path / "w.pt", images, "--out", tmp_path / "drawn")
         assert code == 2 and "w.pt" in err
 
     @pytest.mark.parametrize(
         ("begin", "ways_out"),
         [
-            (("device=cpu",), ("yolox_nano.pth", "detector.weights=FILE", "detector.pretrained=none")),
+            (("device=cpu",), ("yolox_nano.pth", "boxwise set STUDY detector.weights=FILE", "detector.pretrained=none")),
             (
                 ("detector.name=ssdlite320_mobilenet_v3", "detector.pretrained=imagenet"),
                 ("detector.backbone_weights=FILE", "detector.pretrained=none"),

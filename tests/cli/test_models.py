@@ -55,6 +55,43 @@ def test_predict_gives_each_image_a_picture_of_its_own(boxwise, study, tmp_path)
     assert Image.open(tmp_path / "drawn" / "a.png.jpg").size == (50, 40)
 
 
+def test_predictions_say_where_below_the_folder_an_image_is(boxwise, study, tmp_path):
+    for place, record in zip(("in/a/x.png", "in/b/x.png", "in/y.png"), study.images(), strict=False):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.open(record.uri).save(tmp_path / place)
+    code, _, err = boxwise("predict", study.folder, tmp_path / "in", "--out", tmp_path / "drawn", "--device", "cpu")
+    assert code == 0, err
+    images = json.loads((tmp_path / "drawn" / "predictions.json").read_text())["images"]
+    assert [image["file_name"] for image in images] == ["a/x.png", "b/x.png", "y.png"]
+    assert all((tmp_path / "drawn" / name).is_file() for name in ("a/x.jpg", "b/x.jpg", "y.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("given", "ids"),
+    [
+        (["one"], ["a/x.png", "z.png"]),
+        (["one", "two"], ["one/a/x.png", "one/z.png", "two/a/x.png"]),
+        (["one/a", "two/a", "one/z.png"], ["one/a/x.png", "two/a/x.png", "one/z.png"]),
+        (["one/a", "one/z.png"], ["x.png", "z.png"]),
+        (["one/z.png", "one", "two/../one"], ["z.png", "a/x.png"]),
+        (["one/z.png", "one/a/x.png", "two/a/x.png"], ["one/z.png", "one/a/x.png", "two/a/x.png"]),
+    ],
+)
+def test_an_image_is_called_by_its_path_and_once(tmp_path, monkeypatch, given, ids):
+    monkeypatch.chdir(tmp_path)
+    for place in ("one/a/x.png", "one/z.png", "two/a/x.png"):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(place)
+    assert [record.image_id for record in models._named(given)] == ids
+    absolute = [str(tmp_path / path) for path in given]
+    assert [record.image_id for record in models._named(absolute)] == ids
+
+
+def test_images_of_two_remote_folders_are_called_by_what_sets_them_apart():
+    named = models._named(["s3://one/set/x.png", "s3://two/set/x.png", "https://host/x.png?key=secret"])
+    assert [record.image_id for record in named] == ["s3/one/set/x.png", "s3/two/set/x.png", "https/host/x.png"]
+
+
 def test_predict_writes_over_no_image_that_it_looks_at(boxwise, study, tmp_path):
     (tmp_path / "in").mkdir()
     Image.open(study.images()[0].uri).save(tmp_path / "in" / "a.jpg")
@@ -64,6 +101,39 @@ def test_predict_writes_over_no_image_that_it_looks_at(boxwise, study, tmp_path)
         code, _, err = boxwise("predict", study.folder, tmp_path / "in", "--out", out, "--device", "no such device")
         assert code == 2 and "a.jpg: expected a place for what was detected, found one of the images" in err  # before a model is loaded
     assert (tmp_path / "in" / "a.jpg").read_bytes() == before and [path.name for path in (tmp_path / "in").iterdir()] == ["a.jpg"]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "predictions.json"])
+def test_predict_writes_over_nothing_that_it_did_not_write(boxwise, study, tmp_path, name):
+    """Photographs that lie in --out and are not looked at, the study's own among them."""
+    for folder, record in zip(("in", "out"), study.images(), strict=False):
+        (tmp_path / folder).mkdir()
+        Image.open(record.uri).save(tmp_path / folder / "a.jpg")
+    (tmp_path / "out" / "a.jpg").rename(tmp_path / "out" / name)
+    before = (tmp_path / "out" / name).read_bytes()
+    code, _, err = boxwise("predict", study.folder, tmp_path / "in", "--out", tmp_path / "out", "--device", "no such device")
+    assert code == 2 and f"{name}: expected no file, or one that `boxwise predict` wrote" in err, err  # before a model is loaded
+    assert (tmp_path / "out" / name).read_bytes() == before and [path.name for path in (tmp_path / "out").iterdir()] == [name]
+
+
+def test_predict_removes_what_an_earlier_call_drew_and_nothing_else(boxwise, study, tmp_path):
+    out, paths = tmp_path / "out", [tmp_path / f"{name}.png" for name in "abc"]
+    for path, record in zip(paths, study.images(), strict=False):
+        Image.open(record.uri).save(path)
+    for given, drawn in ((paths[:2], {"a.jpg", "b.jpg"}), (paths[1:], {"b.jpg", "c.jpg"})):
+        code, _, err = boxwise("predict", study.folder, *given, "--out", out, "--device", "cpu")
+        assert code == 0 and {path.name for path in out.glob("*.jpg")} == drawn, err
+    (out / "mine.jpg").write_text("mine")
+    (out / "c.jpg").write_text("changed")
+    assert boxwise("predict", study.folder, paths[1], "--out", out, "--device", "cpu")[0] == 0
+    assert {path.name for path in out.glob("*.jpg")} == {"b.jpg", "c.jpg", "mine.jpg"}
+
+
+def test_predict_writes_nothing_where_no_image_can_be_read(boxwise, study, tmp_path):
+    (tmp_path / "a.jpg").write_text("no image")
+    code, out, err = boxwise("predict", study.folder, tmp_path / "a.jpg", "--out", tmp_path / "out", "--device", "cpu")
+    assert code == 2 and "nothing was written, since none of 1 image could be read" in err and "F1" not in out + err
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_found_on_an_image_is_kept_where_its_picture_cannot_be_written(boxwise, study, tmp_path):
@@ -87,10 +157,10 @@ def test_names_of_many_images_are_compared_about_once_each(tmp_path, monkeypatch
             compared.append(1)
             return str.__eq__(self, other)
 
-    files = [str(tmp_path / f"{number % 900}.png") for number in range(1000)]
+    files = [str(tmp_path / f"{number // 900}" / f"{number % 900}.png") for number in range(1000)]
     monkeypatch.setattr("boxwise.data.addresses.name_of", lambda file: Name(Path(file).name))
     ids = [record.image_id for record in models._named(files)]
-    assert len(set(ids)) == 1000 and ids[500] == "500.png" and ids[950] == "00950_50.png"
+    assert len(set(ids)) == 1000 and ids[500] == "0/500.png" and ids[950] == "1/50.png"
     assert len(compared) < 10_000
 
 

@@ -1,11 +1,13 @@
 """A study that lives, through the command line, in SQLite and in PostgreSQL: it grows, is corrected, moves."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from boxwise.data.digits import make_digits
+from boxwise.errors import StudyError
 from boxwise.records import Phase, Split
 from boxwise.study import Study
 
@@ -106,6 +108,26 @@ class TestCorrecting:
         assert opened.seconds(Split.TRAIN) == 3.0 * (1 + len(rest))  # the time is spent
         assert "none had labels" in boxwise("unlabel", study, first)[1]
 
+    def test_of_val_only_what_no_open_round_asks_about_is_never_asked_about(self, boxwise, scenes, tmp_path):
+        (tmp_path / "images").mkdir()
+        for path in scenes[:10]:
+            shutil.copyfile(path, tmp_path / "images" / path.name)
+        folder = tmp_path / "study"
+        settings = [setting for setting in SETTINGS if "validation" not in setting]
+        code, _, err = boxwise("init", folder, "--images", tmp_path / "images", "--classes", "cat,dog", *settings, "budget.validation=2")
+        assert code == 0 and boxwise("run", folder)[0] == 0, err
+        asked = Study.open(folder).asked(0)
+        labelled(folder)
+        image_id = next(name for name, item in asked.items() if item.split is Split.VAL)
+        code, out, err = boxwise("unlabel", folder, image_id)
+        assert code == 0 and "1 image is unlabelled now" in out and "never asked about" not in err
+        assert f"Round 0 waits for labels of 1 image: {image_id}" in boxwise("status", folder)[1]
+        opened = Study.open(folder)
+        opened.tell(image_id, [], annotator="ann", seconds=1.0)
+        opened.store.commit(0, Phase.ANNOTATE, {}, then=(0, Phase.AUDIT))
+        opened.store.close()
+        assert f"1 image ({image_id}): of val or test, so never asked about" in boxwise("unlabel", folder, image_id)[2]
+
     def test_images_go_out_of_use_and_come_back_with_their_labels(self, study, boxwise):
         first, second, *_ = labelled(study)
         code, out, _ = boxwise("exclude", study, first, second, "--reason", "too dark", "--by", "lead")
@@ -134,6 +156,22 @@ class TestCorrecting:
         path.write_bytes(content)
         assert boxwise("include", study, broken)[0] == 0 and not Study.open(study).quarantined()
 
+    def test_many_images_are_named_by_patterns_and_lists(self, study, boxwise, scenes, tmp_path):
+        names = [path.name for path in scenes[:10]]
+        (tmp_path / "list.txt").write_text(f"{names[3]}\n\n{names[4]}\n")
+        code, out, err = boxwise("exclude", study, "scene_000[02]_*", names[1], "--list", tmp_path / "list.txt")
+        assert code == 0 and f"5 images are out of use now: {', '.join(names[i] for i in (0, 2, 1, 3, 4))}" in out, err
+        assert "2 images are in use again" in boxwise("include", study, "--list", tmp_path / "list.txt")[1]
+        assert "3 images are in use again" in boxwise("include", study, "*")[1]
+        labelled(study)
+        assert "4 images are unlabelled now" in boxwise("unlabel", study, "*.png")[1]
+        code, _, err = boxwise("unlabel", study, "photo_*.png")
+        assert code == 2 and "'photo_*.png' fits no image" in err
+        code, _, err = boxwise("unlabel", study)
+        assert code == 2 and "no image is named. Give names, patterns" in err
+        code, _, err = boxwise("exclude", study, "--list", tmp_path / "none.txt")
+        assert code == 2 and "none.txt: expected a list of images" in err
+
     def test_images_are_found_by_the_end_of_their_name(self, study, boxwise, scenes):
         code, out, _ = boxwise("history", study, f"C:\\photos\\{scenes[0].name}")
         assert code == 0 and out.startswith(f"{scenes[0].name}: train")
@@ -160,6 +198,24 @@ class TestFiles:
         code, _, err = boxwise("status", study)
         assert code == 0 and not err
         assert len(Study.open(study).annotations(Split.TRAIN)) == 4
+
+    def test_a_renamed_file_is_found_by_its_content(self, study, boxwise):
+        ids, images = labelled(study), study.parent / "images"
+        first, second = (images / name for name in ids[:2])
+        first.rename(images / "another name.png")
+        second.rename(images / "one.png")
+        shutil.copyfile(images / "one.png", images / "two.png")  # which of them is it?
+        _, _, err = boxwise("add", study, "--images", images)
+        assert f"another name.png: is {ids[0]} under another name. To say so: boxwise relocate {study} --images DIR" in err
+        code, out, err = boxwise("relocate", study, "--images", images)
+        assert code == 0 and f"9 images are found in {images} now." in out
+        assert f"1 found under another name: {ids[0]} is {images / 'another name.png'}." in out
+        assert f"1 image ({ids[1]}): not in {images}" in err
+        opened = Study.open(study)
+        assert opened.record(ids[0]).uri == str(images / "another name.png") and ids[0] in opened.annotations(Split.TRAIN)
+        assert str(images / "another name.png") not in boxwise("doctor", study)[1]
+        moved = images.rename(study.parent / "moved here")  # and its new name is known from then on
+        assert "9 images are found" in boxwise("relocate", study, "--images", moved)[1]
 
     def test_a_file_that_is_known_to_be_unfit_is_known_in_its_new_place(self, study, boxwise):
         images, moved = study.parent / "images", study.parent / "moved here"
@@ -198,6 +254,41 @@ class TestFiles:
         assert code == 0 and f"1 image ({scenes[1].name}): other content" in err
         assert boxwise("relocate", study, "--images", images, "--changed")[0] == 0
         assert boxwise("doctor", study)[0] == 0
+
+
+class TestNaming:
+    """Images are called by their ids, by the ends of these, or by more of a path than the id has."""
+
+    @pytest.fixture
+    def cameras(self, boxwise, scenes, tmp_path):
+        """A study of eight images in folders, two of them of one name."""
+        for number, path in enumerate(scenes[:8]):
+            target = tmp_path / "images" / f"cam{number % 2}/{number // 2 if number < 2 else number}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        assert boxwise("init", tmp_path / "study", "--images", tmp_path / "images", "--classes", "cat,dog", *SETTINGS)[0] == 0
+        return Study.open(tmp_path / "study")
+
+    def test_many_names_take_one_look_at_the_ids(self, cameras, monkeypatch):
+        looks, names = [], {"2.png": "cam0/2.png", "images\\cam1\\3.png": "cam1/3.png", "cam0/0.png": "cam0/0.png", "./4.png": "cam0/4.png"}
+        all_ids = cameras.store.image_ids
+        monkeypatch.setattr(cameras.store, "image_ids", lambda: looks.append(1) or all_ids())
+        assert cameras.images_named([*names, "2.png"]) == [*names.values(), "cam0/2.png"] and len(looks) == 1
+        assert cameras.images_named(["cam0/0.png", "cam1/3.png"]) == ["cam0/0.png", "cam1/3.png"] and len(looks) == 1
+        assert cameras.images_named([]) == [] and len(looks) == 1
+
+    @pytest.mark.parametrize(("name", "said"), [
+        ("0.png", "'0.png' fits 2 images of the study: cam0/0.png, cam1/0.png"), ("cam0/22.png", "Did you mean 'cam0/2.png'"),
+        ("", "has no image ''"), ("am0/2.png", "has no image 'am0/2.png'"),
+    ])  # fmt: skip
+    def test_a_name_that_fits_none_or_several_is_refused(self, cameras, name, said):
+        with pytest.raises(StudyError, match=re.escape(said)):
+            cameras.images_named(["2.png", name])
+
+    def test_the_verbs_take_many(self, cameras, boxwise):
+        code, out, _ = boxwise("exclude", cameras.folder, "2.png", "4.png", "cam1/3.png")
+        assert code == 0 and "3 images are out of use now: cam0/2.png, cam0/4.png, cam1/3.png." in out
+        assert "2 images are in use again: cam0/4.png, cam0/2.png." in boxwise("include", cameras.folder, "4.png", "2.png")[1]
 
 
 def test_a_study_that_ended_for_want_of_images_goes_on_with_new_ones(boxwise, scenes, tmp_path):

@@ -21,7 +21,7 @@ class Cvat:
     """What the server holds. person: changes it as a browser would."""
 
     def __init__(self) -> None:
-        self.tasks, self.faults, self.uploads, self._next = {}, [], 0, 1
+        self.tasks, self.issues, self.faults, self.uploads, self._next = {}, [], [], 0, 1
         self.breaks_at = ""  # a call, as "PUT annotations", that the server does not survive
 
     def number(self):
@@ -56,7 +56,7 @@ class Cvat:
             task["jobs"].append(job)
 
     def person(self, task_name, frame, boxes, *, who="anna", complete=True, **further):
-        """What somebody draws on a frame, all of it; and whether they set its job to completed."""
+        """What somebody draws on a frame, all of it; and whether they set its job to completed. who: its assignee; None: it has none."""
         (task,) = [task for task in self.tasks.values() if task_name in task["name"]]
         task["shapes"] = [shape for shape in task["shapes"] if shape["frame"] != frame]
         for name, points in boxes:
@@ -64,7 +64,10 @@ class Cvat:
             task["shapes"].append(shape | {"rotation": 0, "source": "manual", "attributes": []} | further)
         for job in task["jobs"]:
             if complete and job["start_frame"] <= frame <= job["stop_frame"]:
-                job |= {"state": "completed", "assignee": {"username": who}}
+                job |= {"state": "completed", "assignee": who and {"username": who}}
+
+    def job(self, number):
+        return next(job for task in self.tasks.values() for job in task["jobs"] if job["id"] == number)
 
 
 @contextmanager
@@ -163,6 +166,22 @@ def _put(cvat, parts, _query, content, _headers):
     return 200, body
 
 
+def _change_job(cvat, parts, _query, content, _headers):
+    body, job = json.loads(content), cvat.job(int(parts[0]))
+    assert body.keys() <= {"state", "stage", "assignee"} and body["state"] in ("new", "in progress", "completed", "rejected")
+    job |= body
+    return 200, job
+
+
+def _issue(cvat, _parts, _query, content, _headers):
+    body = json.loads(content)
+    job = cvat.job(body["job"])
+    assert body.keys() == {"job", "frame", "position", "message"} and len(body["position"]) == 4
+    assert job["start_frame"] <= body["frame"] <= job["stop_frame"]
+    cvat.issues.append(body)
+    return 201, body | {"id": cvat.number()}
+
+
 def _annotations(cvat, parts, *_):
     task = cvat.tasks[int(parts[0])]
     return 200, {"version": 0, "tags": [], "tracks": task["tracks"], "shapes": task["shapes"]}
@@ -181,6 +200,8 @@ ROUTES = {
         [{"name": name, "id": number} for name, number in cvat.tasks[int(query["task_id"])]["labels"].items()], query
     ),
     r"GET /api/jobs": lambda cvat, parts, query, *_: _page(cvat.tasks[int(query["task_id"])]["jobs"], query),
+    r"PATCH /api/jobs/(\d+)": _change_job,
+    r"POST /api/issues": _issue,
     r"GET /api/tasks/(\d+)/annotations": _annotations,
     r"PUT /api/tasks/(\d+)/annotations": _put,
 }

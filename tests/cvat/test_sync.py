@@ -1,39 +1,15 @@
 """A study's way through CVAT and back, over HTTP: two rounds, corrections, kills in between, and what cannot be taken."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from answering import TOKEN, answering
+from labelstudio_scenario import CLASSES, FIRST, PROPOSED, SIZES, second_round
 
 from boxwise.annotation.class_change import class_change
 from boxwise.cvat.client import Client, CvatError
 from boxwise.cvat.sync import MEMORY, pull, push
 from boxwise.errors import BoxwiseError
 from boxwise.records import Action, Phase, Query, QueryItem, Split
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "labelstudio"))
-from labelstudio_scenario import CLASSES, FIRST, PROPOSED, SIZES, made_study, second_round
-
-
-@pytest.fixture
-def study(tmp_path):
-    made = made_study(tmp_path)
-    made.remember(MEMORY, {"key": "0123456789abcdef", "tasks": {}, "pulled": {}})
-    return made
-
-
-@pytest.fixture
-def server():
-    with answering() as (url, cvat):
-        yield url, cvat
-
-
-@pytest.fixture
-def client(server):
-    with Client(server[0], TOKEN) as client:
-        yield client
 
 
 def test_the_first_round_there_and_back(study, server, client):
@@ -202,6 +178,18 @@ def test_what_the_new_task_says_of_an_image_counts_more_than_the_withdrawn_one(s
     assert pull(study, client).taken == 2
     cvat.person("round 01 (", 0, DRAWN)
     assert pull(study, client).taken == 0 and labelled(study)["d.png"] == [[3, 3, 33, 33]]
+
+
+def test_what_another_says_in_the_new_task_counts_after_the_withdrawn_one_was_taken_in(study, server, client):
+    cvat = server[1]
+    second_round(study)
+    push(study, client)
+    asked_anew(study, remove=[CLASSES[2]])
+    cvat.person("round 01 (", 0, DRAWN)
+    push(study, client)
+    assert pull(study, client).taken == 1  # before anybody has completed the new one
+    cvat.person("asked anew", 1, [(CLASSES[1], [3, 3, 33, 33])], who="rita")
+    assert pull(study, client).late == () and labelled(study)["d.png"] == [[3, 3, 33, 33]]
 
 
 def as_earlier_versions_kept_it(study):

@@ -102,7 +102,19 @@ def test_what_boxwise_did_not_write_is_refused_and_stays(tmp_path: Path, both: D
     with pytest.raises(BoxwiseError, match=r"1 file that would stay .* Remove it, or name another folder"):
         write(without(both, "b.jpg"), FORMATS[name], tmp_path / "to", copy_images=True)
     assert {found: found.read_bytes() for found in (tmp_path / "to").rglob("*") if found.is_file()} == before
-    write(both, FORMATS[name], tmp_path / "to", copy_images=True)  # an image with labels gets them as ever
+
+
+@pytest.mark.parametrize(("name", "file"), [*STALE.items(), ("coco", "instances_val.json"), ("cvat", "annotations.xml")])
+def test_what_was_changed_since_is_not_written_over(tmp_path: Path, both: Dataset, name: str, file: str) -> None:
+    write(both, FORMATS[name], tmp_path / "to", copy_images=True)
+    path = tmp_path / "to" / file
+    path.write_text(path.read_text() + " ")
+    before = {found: found.read_bytes() for found in (tmp_path / "to").rglob("*") if found.is_file()}
+    with pytest.raises(BoxwiseError, match=rf"{path} was changed since it was written\. Nothing was written: name another folder"):
+        write(both, FORMATS[name], tmp_path / "to", copy_images=True)
+    assert {found: found.read_bytes() for found in (tmp_path / "to").rglob("*") if found.is_file()} == before
+    path.unlink()
+    write(both, FORMATS[name], tmp_path / "to", copy_images=True)
 
 
 def test_a_coco_file_of_other_images_is_refused_and_stays(tmp_path: Path, both: Dataset) -> None:

@@ -242,9 +242,13 @@ class TestCompareArms:
         assert on(found, "dual").areas[0] == on(compare_arms(cells), "dual").areas[0] == pytest.approx(0.2)
         assert on(found, "killed").seeds == (1,) and on(found, "killed").paired_seeds == (0, 1)
 
-    def test_a_run_of_as_many_rounds_is_whole_though_it_asked_for_few_images(self):
-        cells = [cell("random", 0, [0.1, 0.2, 0.3]), cell("thrifty", 0, [0.1, 0.2, 0.2], images=[10, 12, 12])]
-        assert on(compare_arms(cells), "thrifty").early == () and on(compare_arms(cells), "random").area.mean == pytest.approx(0.11)
+    @pytest.mark.parametrize(("images", "early"), [([10, 12, 15], True), ([10, 15, 21], False)])
+    def test_a_run_over_less_than_half_of_the_images_is_set_aside_however_many_rounds_it_had(self, images, early):
+        """As where a round buys boxes: its few images would be all that the others are compared over."""
+        cells = [cell("random", 0, [0.1, 0.2, 0.3]), cell("thrifty", 0, [0.1, 0.2, 0.2], images=images)]
+        found = compare_arms(cells)
+        assert on(found, "thrifty").early == ((0,) if early else ())
+        assert (on(found, "random").area == on(compare_arms(cells[:1]), "random").area) is early
 
     def test_without_a_baseline_of_its_seed_no_run_is_early(self):
         cells = [cell("random", 0, [0.1, 0.2, 0.3]), cell("dual", 1, [0.1, 0.2, 0.3]), cell("short", 1, [0.1])]

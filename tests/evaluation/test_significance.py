@@ -1,9 +1,11 @@
 """Intervals and the paired test, against textbook values, and their silence when seeds are few."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata, wilcoxon
 
 from boxwise.evaluation.significance import holm, interval, paired_test, pooled_ratio, sign_test
 
@@ -41,6 +43,22 @@ class TestPairedTest:
     def test_by_enumeration(self):
         # ranks 1 to 6, the two smallest are losses (W- = 3): 5 of 64 sign patterns give a sum of 3 or less
         assert paired_test([-1, -2, 3, 4, 5, 6], [0] * 6).p == pytest.approx(2 * 5 / 64)
+
+    def test_equal_differences_share_their_ranks(self):
+        # ranks 2, 2, -2, 4, 5, 6: W- = 2; of 64 sign patterns 4 give a sum of 2 or less, by which none of the three is told from another
+        assert paired_test([1, 1, -1, 2, 3, 4], [0] * 6).p == pytest.approx(2 * 4 / 64)
+
+    def test_with_ties_as_by_every_pattern_of_signs(self):
+        differences = [3, 3, -1, 1, 1, -2, 2, 5]
+        ranks = rankdata(np.abs(differences))
+        sums = [np.dot(ranks, signs) for signs in itertools.product((0, 1), repeat=8)]
+        off = abs(ranks[np.array(differences) > 0].sum() - ranks.sum() / 2)
+        assert paired_test(differences, [0] * 8).p == pytest.approx(np.mean(np.abs(np.array(sums) - ranks.sum() / 2) >= off - 1e-9))
+
+    @pytest.mark.parametrize("seeds", [6, 9, 25])
+    def test_without_ties_as_scipy(self, seeds):
+        differences = np.random.default_rng(seeds).normal(0.3, 1, seeds)
+        assert paired_test(differences, [0] * seeds).p == pytest.approx(wilcoxon(differences, method="exact").pvalue)
 
     def test_a_pair_without_a_difference_is_a_seed_without_a_sign(self):
         assert paired_test([2, 3, 4, 5, 6, 7, 1], [1] * 7)[:2] == (pytest.approx(2 / 2**6), 7)

@@ -3,6 +3,7 @@
 The study is made by hand, so that what is sent is the same on every machine; `Person` does through the REST API what a browser would.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import httpx
@@ -25,8 +26,8 @@ FIRST, SECOND = NAMES[:3], NAMES[3:]
 SIZES = [(64 + 7 * number, 48 + 5 * number) for number in range(len(NAMES))]
 
 
-def made_study(folder: Path) -> Study:
-    """Seven images; round 0 asks for the first three, last one first."""
+def made_study(folder: Path, *, twice: Collection[str] = ()) -> Study:
+    """Seven images; round 0 asks for the first three, last one first. twice: those of them that it asks two people about."""
     rng = np.random.default_rng(0)
     records = []
     for name, (width, height) in zip(NAMES, SIZES, strict=True):
@@ -36,7 +37,8 @@ def made_study(folder: Path) -> Study:
         records.append(ImageRecord(name, path, width, height, Split.TRAIN))
     study = Study.create(folder / "pets", Dataset(CLASSES, tuple(records), {}), config=load_config(None, ["ask.mode=review"]))
     study.store.put(MEMORY, {"key": "0123456789abcdef", "pulled": {}})
-    query = Query(0, tuple(QueryItem(name, 3.0 - rank, {"L_det": 0.5}) for rank, name in enumerate(reversed(FIRST))))
+    items = (QueryItem(name, 3.0 - rank, {"L_det": 0.5}, twice=name in twice) for rank, name in enumerate(reversed(FIRST)))
+    query = Query(0, tuple(items))
     study.store.commit(0, Phase.SELECT, {}, then=(0, Phase.ANNOTATE), query=query)
     return study
 
@@ -185,7 +187,8 @@ def two_rounds(study: Study, client: Client, person) -> None:
 
     study.tell("e.png", [Verdict(Action.ADD, "", (1, 1, 5, 5), 2)], annotator="elsewhere", seconds=0.0)
     person.come_late(project)
-    assert pull(study, client).taken == 1
+    pulled = pull(study, client)
+    assert (pulled.taken, pulled.late) == (0, ("e.png",))
     assert len(study.store.history("e.png")) == 3
     assert study.store.annotations(Split.TRAIN)["e.png"].boxes.labels.tolist() == [2]  # what was said elsewhere since then stands
     done = push(study, client)

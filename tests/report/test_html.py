@@ -146,7 +146,7 @@ class TestSimulation:
         cells = make_cells(("dual", "random"), 1)
         cells[0] = dataclasses.replace(cells[0], rounds=cells[0].rounds[:1])
         text = report(cells, tmp_path)[1].text
-        assert "dual: ended early in 1 seed" in text and "no area and no rank" in text and "Unfinished" not in text
+        assert "dual: set aside in 1 seed" in text and "no area and no rank" in text and "Unfinished" not in text
 
     def test_config_tells_arms_apart(self, simulation):
         assert "random differs from dual in scorer.name: none" in re.sub(r" +", " ", simulation[1].text)

@@ -1,13 +1,20 @@
 """Fidelity is that of the score, whatever the strategy made of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from made_rounds import context_of
 from scipy.stats import spearmanr
 
 from boxwise.artifacts.scored_pool import read_scores
+from boxwise.boxes import Boxes
 from boxwise.config import load_config
-from boxwise.records import QueryItem
-from boxwise.rounds.audit import _chosen_terms
+from boxwise.records import Annotation, Phase, Query, QueryItem, Source, Split
+from boxwise.rounds import step_of
+from boxwise.rounds.audit import _chosen_terms, _weights
+from boxwise.rounds.scored_by import scored_by
+from boxwise.rounds.select import _fidelity
 from boxwise.simulation.simulate import Plan, simulate
 from boxwise.strategies.gain_per_second import GainPerSecond
 
@@ -62,3 +69,61 @@ def test_what_no_dual_score_chose_has_no_parts(items):
 
 def test_the_parts_are_numbers_in_the_order_of_the_items():
     assert all(values.dtype == np.float64 for values in _chosen_terms(ITEMS).values())
+
+
+@pytest.mark.parametrize(("certain", "audited"), [(0, 4), (1, 0)])
+def test_a_round_in_which_the_model_labelled_a_box_itself_is_not_audited(waiting_study, certain, audited):
+    """Those in which it labelled none are no sample of what was chosen: it is unsure of them all."""
+    study = waiting_study("review")
+    for number, item in enumerate(item for item in study.ask().items if item.split is Split.TRAIN):
+        by = Source.MODEL if number < certain else Source.HUMAN
+        labels = Annotation(item.image_id, Boxes([[4, 4, 30, 30]], [0], scores=[0.9]), (by,), complete=True)
+        study.store.annotate(labels, (), round_index=1, annotator="ann", seconds=1)
+    facts = step_of(Phase.AUDIT)(context_of(study), 1).facts
+    assert facts.n == audited and bool(facts.fidelity) == bool(audited)
+
+
+DUAL, FORECAST = {"name": "dual"}, {"name": "forecast"}
+
+
+@pytest.mark.parametrize(
+    ("before", "since", "now", "fidelity"),
+    [
+        (DUAL, DUAL, DUAL, 0.3),
+        (DUAL, FORECAST, FORECAST, 0.3),
+        (DUAL, DUAL, FORECAST, None),
+        (FORECAST, DUAL, FORECAST, 0.8),
+        (None, None, None, 0.3),
+    ],
+)
+def test_the_fidelity_of_another_scorer_says_nothing_of_this_one(waiting_study, before, since, now, fidelity):
+    """`before`, `since` and `now` scored what rounds 1, 2 and 3 choose from; None: an older version did not write it down."""
+    past = {
+        0: {"score": {"scored_by": before}},
+        1: {"audit": {"fidelity": {"score": 0.8}}, "score": {"scored_by": since}},
+        2: {"audit": {"fidelity": {"score": 0.3}}, "score": {"scored_by": now}},
+    }
+    assert _fidelity(context_of(waiting_study("full"), past=past), 3) == fidelity
+
+
+def test_weights_are_fitted_to_what_the_same_scorer_gave(waiting_study):
+    study = waiting_study("full")
+    auto = ("scorer.name=dual", "scorer.alpha=auto", "scorer.beta=auto")
+    items = [{"image_id": f"{row}", "terms": {"L_rec": row, "L_det": -row}} for row in range(4)]
+    losses = {item["image_id"]: item["terms"]["L_rec"] for item in items}
+    context = context_of(study, *auto)
+    for of, learned in ((context, True), (context_of(study, *auto, "scorer.dual.detection=learned"), False)):
+        past = {0: {"score": {"scored_by": scored_by(context.config.scorer)}}, 1: {"audit": {"true_losses": losses}}}
+        asked = Query(1, tuple(QueryItem(item["image_id"], 0.0, item["terms"]) for item in items))
+        found = _weights(replace(context_of(study, past=past), config=of.config, store=Asked(asked)), 2, {})
+        assert (found is not None) == learned
+
+
+class Asked:
+    """The queries of a store, of which round 1 alone has one."""
+
+    def __init__(self, query):
+        self._query = query
+
+    def query(self, number):
+        return self._query if number == 1 else Query(number, ())

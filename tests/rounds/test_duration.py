@@ -1,9 +1,11 @@
 """How long the rounds will take: measured on the study's own detector, and nothing of the study changes."""
 
 import pytest
+from made_rounds import context_of
 
 from boxwise.config import load_config
-from boxwise.records import Phase
+from boxwise.records import Phase, Split
+from boxwise.rounds.duration import expected_duration
 from boxwise.study import Study
 
 
@@ -26,3 +28,17 @@ def test_counts_steps_and_pool_of_every_round_left(hidden, tiny_overrides, tmp_p
     while study.position[1] is not Phase.EVALUATE:
         study.step()
     assert study.expected_duration() is None  # this round's training is done, and people are asked before the next
+
+
+@pytest.mark.parametrize("unit", ["boxes", "seconds", "money"])
+def test_a_budget_of_another_unit_is_so_many_images_as_the_labelled_ones_cost(waiting_study, monkeypatch, unit):
+    study = waiting_study("full")
+    monkeypatch.setattr("boxwise.rounds.duration._rates", lambda *given: (10.0, 10.0))
+    labour = study.labour(Split.TRAIN)  # of the labels there are, so of as many images
+    price = {"boxes": labour.boxes, "seconds": round(labour.seconds), "money": round(labour.seconds)}[unit]
+    plan = ("scorer.name=none", "strategy.name=random", "train.max_steps=9999", "budget.rounds=3", "cost.per_hour=3600")
+    found = [
+        expected_duration(context_of(study, *plan, f"budget.unit={counted}", f"budget.per_round={amount}"), 1)
+        for counted, amount in (("images", labour.images), (unit, price))
+    ]
+    assert found[0].all_rounds == pytest.approx(found[1].all_rounds) and found[0].all_rounds > found[0].this_round

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from made_rounds import context_of
 
 from boxwise.config import load_config
 from boxwise.records import Phase, Split
@@ -93,6 +94,16 @@ def test_what_comes_back_is_charged_before_the_strategy_chooses(study_of):
     train = [item.image_id for item in step.query.items if item.split is Split.TRAIN]
     assert again and tuple(train[: len(again)]) == again[:4] and len(train) == 4
     assert step.facts.requeued == len(again)
+
+
+@pytest.mark.parametrize(("per_round", "said"), [(1, True), (4, True), (9, False)])
+def test_that_a_full_queue_leaves_no_room_for_new_images_is_said(study_of, per_round, said):
+    study, heard = study_of("returning"), []
+    context = replace(context_of(study, f"budget.per_round={per_round}"), on_event=heard.append)
+    query = step_of(Phase.SELECT)(context, 2).query
+    assert len([item for item in query.items if item.split is Split.TRAIN]) == per_round
+    messages = [event.message for event in heard if event.message]
+    assert [("no new image is asked" in text, "policy.ratio_threshold.ratio_train" in text) for text in messages] == [(True, True)] * said
 
 
 def test_what_was_labelled_since_the_pool_pass_is_asked_no_more(study_of):

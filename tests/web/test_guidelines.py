@@ -1,9 +1,11 @@
 """The guidelines: written by leads on the page or by file, read by all, without any markup of the writer's own; examples of each class."""
 
+from dataclasses import replace
 from threading import Barrier, Thread
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from driving import HOST, seen, serving
 from teams import BOX, OTHER, answer, on_each, server_of, team_study  # noqa: F401 (fixtures)
 
@@ -89,6 +91,20 @@ def test_examples_are_what_people_labelled_and_nothing_that_waits_for_a_second_p
     found = {one["name"]: [shot["image_id"] for shot in one["shots"]] for one in examples(study)}
     assert {name: shots for name, shots in found.items() if shots} == {study.classes[3]: [first], study.classes[5]: [first]}
     assert all(study.record(i).split is Split.TRAIN for shots in found.values() for i in shots)
+
+
+def test_examples_take_as_many_queries_for_many_images_as_for_few(team_study):  # noqa: F811
+    study = team_study("budget.initial=8")
+    queue, said = server_of(study), []
+    sa.event.listen(study.store.engine, "before_cursor_execute", lambda *event: said.append(event[2]))
+    counts = []
+    for image_id in study.ask().image_ids:
+        answer(queue, "anna", image_id, BOX, OTHER, replace(BOX, xyxy=(1.0, 2.0, 60.0, 70.0)))
+        said.clear()
+        shots = examples(study)[3]["shots"]
+        counts.append(len(said))
+    assert len(set(counts)) == 1 and len(shots) == 6
+    assert shots[0] == {"image_id": image_id, "width": shots[0]["width"], "height": shots[0]["height"], "xyxy": [1.0, 2.0, 60.0, 70.0]}
 
 
 @pytest.mark.parametrize(("role", "status"), [(Role.ANNOTATOR, 403), (Role.REVIEWER, 403), (Role.LEAD, 200)])

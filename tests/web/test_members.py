@@ -130,6 +130,16 @@ def test_what_each_role_sees_of_the_dashboard(study, role, status, sees_people):
         assert status == 403 or (reply.json()["labour"]["people"] is not None) is sees_people
 
 
+def test_a_name_that_is_searched_for_is_no_link(study):
+    by = {image_id for image_id, given in study.labelled_by().items() if given.annotator == "simulated"}
+    with serving(study, token=TOKEN) as port:
+        for link, name in (({"token": TOKEN}, None), ({"person": link_of(study, "rita", Role.REVIEWER)}, "rita")):
+            with coming(port, **link) as client:
+                reply = client.get("/api/pool/images", params={"person": "simulated"})
+                assert reply.status_code == 200 and by and set(reply.json()["ids"]) == by
+                assert (client.get("/api/study").json()["member"] or {"name": None})["name"] == name
+
+
 def test_a_revoked_link_ends_at_once_and_the_shared_one_stays(study):
     with serving(study, token=TOKEN) as port, coming(port, person=link_of(study, "anna", Role.LEAD)) as anna:
         assert anna.get("/api/study").status_code == 200

@@ -17,6 +17,9 @@ CATALOGUES = ("catalogue.js", "catalogue.dashboard.js")
 ENGLISH = {"boxwise", "boxwise run", "Enter", "Space"}  # names and what keys bear
 ROW = re.compile(r'^  "(.+?)": \["(.+?)", "(.+?)", "(.+?)"\],$', re.MULTILINE)
 
+COMPOSING = """(key) => document.querySelector("#class-dialog input").dispatchEvent(
+    new KeyboardEvent("keydown", { key, isComposing: true, bubbles: true, cancelable: true }))"""
+
 
 def rows():
     return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in CATALOGUES)
@@ -144,6 +147,20 @@ def test_the_page_speaks_the_browsers_language(waiting_study, browsing, locale, 
         assert page.evaluate("document.documentElement.lang") == (locale[:2] if locale != "fr-FR" else "en")
         drag(page, record_of(study, shown_image(page)), (10, 10), (30, 30))
         assert len(study.store.history(hand_in(page))) == 1
+
+
+def test_enter_of_an_input_method_chooses_no_class(waiting_study, person):
+    with serving(waiting_study("full")) as port:
+        page = person(port, "anna")
+        page.keyboard.press("c")
+        page.locator("#class-dialog[open]").wait_for()
+        for key in ("ArrowDown", "Enter"):
+            page.evaluate(COMPOSING, key)
+        page.wait_for_timeout(50)
+        first = page.locator("#class-dialog li").first
+        assert page.locator("#class-dialog[open]").count() == 1 and first.get_attribute("aria-selected") == "true"
+        page.keyboard.press("Enter")
+        page.locator("#class-dialog").wait_for(state="hidden")
 
 
 def test_a_language_is_chosen_and_stays(waiting_study, browsing):

@@ -104,6 +104,55 @@ def test_all_of_it_by_keys_alone(study, page):
     assert "anna: blurred" in study.quarantined()[name]
 
 
+def test_what_one_person_labelled_is_selected_alone(study, page):
+    by = {image_id for image_id, given in study.labelled_by().items() if given.annotator == "simulated"}
+    page.locator("[name=person]").select_option("simulated")
+    found(page, f"{len(by)} images found.")
+    page.locator("#select-all").click()
+    page.locator("#selected", has_text=f"{len(by)} selected").wait_for()
+
+
+def test_a_search_that_fails_leaves_nothing_to_act_upon(study, page):
+    page.locator("#select-all").click()
+    assert page.locator("[data-act=flag]").is_enabled()
+    page.route("**/api/pool/images?*", lambda route: route.abort())
+    page.locator("[name=state]").select_option("labelled")
+    assert page.locator("#select-all").is_disabled()  # what is on the page is of the search before
+    found(page, "The server does not answer.")
+    assert page.locator(".pick").count() == 0 and page.locator("#select-all").is_disabled()
+    assert page.locator("#selected").inner_text() == "0 selected" and page.locator("[data-act]:enabled").count() == 0
+    page.unroute("**/api/pool/images?*")
+    page.locator("[name=state]").select_option("")
+    page.locator(".pick").first.wait_for()
+    assert page.locator("#select-all").is_enabled()
+
+
+def test_many_are_acted_upon_some_at_a_time(study, browsing):
+    record = study.images(Split.TRAIN)[0]
+    study.store.add_images([replace(record, image_id=f"more{number}.png") for number in range(230)])
+    with opened(study, browsing) as page:
+        page.locator("[name=text]").fill("more")
+        found(page, "230 images found.")
+        page.locator("#select-all").click()
+        page.locator("#reason").fill("blurred")
+        sent, held = [], []
+
+        def one(route):
+            sent.append(len(route.request.post_data_json["image_ids"]))
+            held.append(route) if len(sent) == 2 else route.continue_()
+
+        page.route("**/api/pool/acts", one)
+        page.locator("[data-act=flag]").click()
+        page.locator("#done", has_text="100 of 230 images are through.").wait_for()
+        assert page.locator("[data-act]:enabled").count() == 0
+        held[0].abort()
+        page.locator("#done", has_text="The server does not answer.").wait_for()
+        assert page.locator("#selected").inner_text() == "130 selected" and len(study.quarantined()) == 100
+        page.locator("[data-act=flag]").click()
+        page.locator("#done", has_text="Done for 130 images.").wait_for()
+        assert len(study.quarantined()) == 230 and sent == [100, 100, 100, 30]
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_is_wider_than_the_page(study, browsing, width):
     with serving(study) as port:

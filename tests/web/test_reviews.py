@@ -1,5 +1,6 @@
 """Reviews over two servers on SQLite and PostgreSQL, over HTTP by role, and in a real browser: accepted, corrected, sent back, decided."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -11,12 +12,16 @@ from teams import BOX, NEAR, OTHER, answer, on_each, server_of, team_study  # no
 from boxwise.annotation.class_change import class_change
 from boxwise.errors import BoxwiseError
 from boxwise.records import Phase, Role, Split
-from boxwise.store import ReviewStore, Store
+from boxwise.store import Member, ReviewStore, Store
+from boxwise.store.schema import EVENTS
 from boxwise.web.answers import Answer
+from boxwise.web.members import may_open
 from boxwise.web.queue import KEPT_SECONDS
 from boxwise.web.tasks import task_to_json
 
 TOKEN = "a-token-of-some-length"
+COMPOSING = """(place) => document.querySelector(place).dispatchEvent(
+    new KeyboardEvent("keydown", { key: "Enter", code: "Enter", isComposing: true, bubbles: true, cancelable: true }))"""
 SAID = {"who": "rita", "round_index": 0, "seconds": 2.0}
 
 
@@ -88,6 +93,33 @@ def test_after_a_day_it_is_for_all_and_a_withdrawn_answer_leaves_it_sent_back(te
     assert queue.kept_for(image_id) is None and queue.next("ben").record.image_id == image_id
 
 
+def test_after_a_day_an_answer_of_an_earlier_round_is_for_all_too(team_study, boxwise):  # noqa: F811
+    study = team_study("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", image_id, BOX)
+    study.store.put("position", [1, "annotate"])  # a round that asks about nothing
+    study.reviews.send_back(image_id, number_of(study, image_id, "anna"), "too wide", **SAID | {"round_index": 1})
+    assert queue.next("ben") == "answered"
+    with study.store.engine.begin() as connection:
+        connection.execute(EVENTS.update().where(EVENTS.c.image_id == image_id).values(at="2020-01-01T00:00:00.000+00:00"))
+    for phase in ("annotate", "train", "done"):
+        study.store.put("position", [1, phase])
+        assert queue.next("ben").record.image_id == image_id
+        assert queue.next("zoe") == {"annotate": "answered", "train": "training", "done": "done"}[phase]
+        queue.release([image_id], "ben")
+    (back,) = json.loads(boxwise("status", study.folder, "--json")[1])["sent_back"]
+    assert (back["image_id"], back["to"]) == (image_id, "anna")
+    assert f"1 image is sent back and unanswered: {image_id} (to anna, since {back['since'][:16]})." in boxwise("status", study.folder)[1]
+    with serving(study, token=TOKEN) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", follow_redirects=True) as ben:
+        ben.get("/", params={"person": study.team.invite("ben", Role.ANNOTATOR, who="lea")})
+        task = ben.post("/api/next", json={"annotator": "ben"}).json()["task"]
+        assert task["image_id"] == image_id and task["remark"]["words"] == "too wide" and len(task["labels"]) == 1
+        assert ben.post("/api/renew", json={"annotator": "ben", "image_ids": [image_id]}).json()["lost"] == []
+        body = {"annotator": "ben", "image_id": image_id, "round": 1, "key": "key-of-ben", "verdicts": [], "complete": True, "seconds": 1.0}
+        assert ben.post("/api/answers", json=body).json()["late"] is False
+    assert study.reviews.sent_back() == {} and study.labelling.answerer(image_id) == "ben"
+
+
 def test_an_answer_of_an_earlier_round_is_sent_back_with_its_boxes_to_be_mended(waiting_study):
     study = waiting_study("full")
     queue, image_id = server_of(study), next(item.image_id for item in study.query(0).items if item.split is Split.TRAIN)
@@ -104,10 +136,13 @@ def test_where_boxes_were_asked_the_boxes_of_before_count_again(waiting_study):
     study = waiting_study("boxes")
     queue = server_of(study)
     item = next(item for item in study.unanswered().items if item.box_ids)
-    before = study.annotation(item.image_id)
+    queue.answer(Answer("key-of-zoe", "zoe", item.image_id, 0, (), True, 1.0))
     queue.answer(Answer("key-of-anna", "anna", item.image_id, 1, (), True, 1.0))
     study.reviews.send_back(item.image_id, number_of(study, item.image_id, "anna"), "answer them", **SAID | {"round_index": 1})
-    assert study.annotation(item.image_id) == before and item.image_id in study.waiting(1)
+    assert study.labelling.answerer(item.image_id) == "zoe" and item.image_id in study.waiting(1)
+    study.store.put("position", [2, "train"])  # what it has is another's, and anna is to answer it all the same
+    anna, ben = (Member(number, name, Role.ANNOTATOR, 0.0) for number, name in enumerate(("anna", "ben")))
+    assert may_open(anna, queue, item.image_id) and not may_open(ben, queue, item.image_id)
 
 
 def test_a_reviewer_who_corrects_gives_the_verdict_by_it(on_each):  # noqa: F811
@@ -121,6 +156,35 @@ def test_a_reviewer_who_corrects_gives_the_verdict_by_it(on_each):  # noqa: F811
     kinds = [[(event.kind, event.body["annotator"]) for event in study.events(image_id)] for image_id in (first, second)]
     assert kinds == [[("corrected", "anna"), ("settled in review", "rita")], [("accepted", "anna"), ("settled in review", "rita")]]
     assert study.reviews.due("lea") == [] and study.labelling.answerer(first) == "rita"
+
+
+def test_a_correction_that_is_taken_back_is_no_verdict(on_each):  # noqa: F811
+    study = on_each("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    study.team.invite("rita", Role.REVIEWER, who="lea")
+    answer(queue, "anna", image_id, BOX)
+    answer(queue, "rita", image_id, NEAR)
+    queue.withdraw(f"rita on {image_id} after 1", image_id, 0, "rita")
+    queue.release([image_id], "rita")
+    assert study.reviews.due("lea") == [image_id] == study.reviews.due("rita") and study.labelling.answerer(image_id) == "anna"
+    given = {one.name: (one.reviewed, one.reviews) for one in study.team_table()}
+    assert given["anna"] == given["rita"] == (0, 0)
+    assert [event.kind for event in study.events(image_id)] == ["corrected", "settled in review", "verdict taken back"]
+    answer(queue, "rita", image_id, BOX)
+    given = {one.name: (one.reviewed, one.accepted, one.reviews) for one in study.team_table()}
+    assert study.reviews.due("lea") == [] and given["anna"] == (1, 1.0, 0) and given["rita"][2] == 1
+
+
+def test_an_accepted_answer_that_is_taken_back_leaves_the_verdicts_before_it(team_study):  # noqa: F811
+    study = team_study("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    study.team.invite("rita", Role.REVIEWER, who="lea")
+    answer(queue, "anna", image_id, BOX)
+    study.reviews.accept(image_id, number_of(study, image_id, "anna"), **SAID)
+    answer(queue, "anna", image_id, NEAR)
+    study.reviews.accept(image_id, number_of(study, image_id, "anna"), **SAID)
+    queue.withdraw(f"anna on {image_id} after 1", image_id, 0, "anna")
+    assert [event.kind for event in study.events(image_id)] == ["accepted", "accepted"] and study.reviews.due("lea") == []
 
 
 def test_without_a_team_a_correction_is_a_correction_as_ever(team_study):  # noqa: F811
@@ -165,6 +229,8 @@ class TestDeciding:
         answer(here, "rita", image_id, OTHER)
         assert [event.kind for event in study.events(image_id)] == ["overruled", "overruled", "settled in review"]
         assert study.annotation(image_id).boxes.labels.tolist() == [5] and study.reviews.due("lea") == []
+        here.withdraw(f"rita on {image_id} after 2", image_id, 0, "rita")
+        assert study.reviews.due("lea") == [image_id] and [one.annotator for one in study.reviews.answers(image_id)] == ["anna", "ben"]
 
 
 def test_a_review_stays_with_the_answer_when_classes_change(team_study):  # noqa: F811
@@ -274,6 +340,61 @@ def test_in_the_browser_a_reviewer_sends_back_and_the_annotator_sees_why(team_st
             rita.keyboard.press("a")
             rita.get_by_text("To be reviewed: 1" if left == "1" else "Nothing is to be reviewed now.").wait_for()
         assert study.reviews.due("rita") == [] and len(study.annotations(Split.TRAIN)) == 2
+
+
+def test_a_reviewer_may_look_at_the_answers_of_one_person(on_each):  # noqa: F811
+    study = on_each("labelling.double=0.25", "budget.initial=4")
+    queue, (twice, *rest) = server_of(study), sorted(study.query(0).items, key=lambda item: not item.twice)
+    for name, item in zip(("anna", "ben", "anna", "ben", "zoe"), (twice, twice, *rest), strict=True):
+        answer(queue, name, item.image_id, BOX)
+    one, two, three = (item.image_id for item in rest)
+    assert study.reviews.due("rita", of="anna") == [twice.image_id, one] and study.reviews.due("rita", of="ben") == [twice.image_id, two]
+    assert (
+        study.reviews.due("rita", of="zoe") == [three] and study.reviews.due("anna", of="anna") == study.reviews.due("rita", of="lea") == []
+    )
+    with serving(study) as port:
+        found = httpx.get(f"http://127.0.0.1:{port}/api/review", params={"annotator": "rita", "of": "zoe"}).json()
+        assert (found["left"], found["item"]["image_id"]) == (1, three)
+
+
+def as_rita(browsing, port):
+    """The review's page in the browser of one who has said her name before."""
+    context = browsing()
+    context.add_init_script("try { localStorage.setItem('boxwise/annotator', JSON.stringify('rita')); } catch {}")
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{port}/review")
+    return page
+
+
+def test_in_the_browser_enter_of_an_input_method_sends_nothing_back(team_study, browsing):  # noqa: F811
+    study = team_study("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", image_id, BOX)
+    with serving(study) as port:
+        page = as_rita(browsing, port)
+        page.locator("#item").wait_for()
+        page.locator("#remark").fill("猫")
+        sent = []
+        page.on("request", lambda request: sent.append(request.method))
+        page.evaluate(COMPOSING, "#remark")
+        page.evaluate("fetch('/api/study').then((reply) => reply.status)")  # what was sent before is known by then
+        assert sent == ["GET"] and study.reviews.sent_back() == {}
+        page.locator("#remark").press("Enter")
+        page.get_by_text("Nothing is to be reviewed now.").wait_for()
+        assert study.reviews.sent_back()[image_id].remark == "猫"
+
+
+def test_in_the_browser_answers_are_shown_under_the_classes_of_now(team_study, browsing):  # noqa: F811
+    study = team_study("budget.initial=2")
+    queue, (first, second) = server_of(study), study.ask().image_ids
+    for image_id in (first, second):
+        answer(queue, "anna", image_id, BOX)
+    with serving(study) as port:
+        page = as_rita(browsing, port)
+        page.locator("#answers figure").get_by_text(f"{study.classes[3]}: 1").wait_for()
+        study.change_classes(class_change(study.classes, rename={study.classes[3]: "anew"}))
+        page.keyboard.press("n")
+        page.locator("#answers figure").get_by_text("anew: 1").wait_for()
 
 
 def test_in_the_browser_two_answers_stand_side_by_side_and_one_is_taken(team_study, browsing):  # noqa: F811

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import httpx
 import pytest
 from driving import HOST, serving
 from teams import BOX, NEAR, answer, on_each, server_of, team_study  # noqa: F401 (fixtures)
@@ -61,16 +62,38 @@ def test_nothing_is_divided_where_nothing_was_done(team_study, boxwise):  # noqa
     assert code == 0 and "0 people" in out
 
 
+def test_who_skipped_what_and_why_is_in_the_history_and_for_leads(team_study, boxwise):  # noqa: F811
+    study = team_study("budget.initial=1")
+    (image_id,) = study.ask().image_ids
+    skipped = {"annotator": "anna", "image_id": image_id, "round": 0, "reason": "too dark"}
+    with serving(study, token=TOKEN) as port:
+        assert httpx.post(f"http://127.0.0.1:{port}/api/skips", json=skipped, headers={"authorization": f"Bearer {TOKEN}"}).is_success
+        for role, seen in ((Role.LEAD, [{"image_id": image_id, "by": "anna", "reason": "too dark"}]), (Role.REVIEWER, [])):
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", follow_redirects=True) as client:
+                client.get("/", params={"person": study.team.invite("lea", role, who="lea")})
+                assert client.get("/api/dashboard").json()["skipped"] == seen
+    assert "skipped by anna: too dark, round 0" in boxwise("history", study.folder, image_id)[1]
+
+
 def test_in_the_browser_the_lead_sees_it_and_nobody_else(team_study, browsing):  # noqa: F811
     study = worked(team_study("labelling.double=0.25", "budget.initial=4"))
+    (skipped, *_), back = study.query(0).image_ids, study.reviews.due("lea")[0]
+    server_of(study).skip(skipped, 0, "ben", "<b>too</b> dark")
+    study.reviews.send_back(back, study.reviews.answers(back)[0].number, "no", who="lea", round_index=0, seconds=1.0)
     with serving(study, token=TOKEN) as port:
         page = browsing().new_page()
         page.goto(f"http://{HOST}:{port}/dashboard?person={study.team.invite('lea', Role.LEAD, who='lea')}")
         row = page.locator("#team tr", has_text="anna").first
         row.wait_for()
-        assert row.locator("td").all_inner_texts() == ["anna", "–", "4", "15.0", "3", "33.3%", "0", "66.7% of 3 boxes"]
+        assert row.locator("td").all_inner_texts() == ["anna", "–", "4", "15.0", "4", "25.0%", "0", "66.7% of 3 boxes"]
         assert page.locator("#to-review").is_visible()
+        rows = page.locator("#aside tbody tr")
+        assert rows.nth(0).locator("td").all_inner_texts()[:2] == [back, "anna"]
+        assert rows.nth(1).locator("td").all_inner_texts() == [skipped, "ben", "<b>too</b> dark"]
+        page.locator("#team a", has_text="anna").first.click()
+        page.get_by_text("Answers of anna").wait_for()
         page.goto(f"http://{HOST}:{port}/dashboard?person={study.team.invite('rita', Role.REVIEWER, who='lea')}")
         page.locator("#people p").wait_for()
         assert page.locator("#team-section").is_hidden() and page.locator("#to-review").is_visible()
+        assert page.locator("#aside tbody tr").count() == 1 and "too" not in page.locator("#aside").inner_text()
         assert page.evaluate("fetch('/api/team').then((reply) => reply.status)") == 403

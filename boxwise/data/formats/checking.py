@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes
 from boxwise.data.formats.base import Dataset, Finding, FindingKind, is_unspeakable
+from boxwise.data.formats.class_names import spelled_as
 from boxwise.data.formats.copies import without_copies
 from boxwise.data.formats.listing import Checked
 from boxwise.data.formats.reading import Reading, clipped
@@ -41,11 +42,13 @@ def assemble(
     """The data set of the checked images with their `readings`; an image with a bad box or unknown class is quarantined.
 
     An image without a reading is unlabelled. Readings of other images are ignored: their finding was made. Of copies the labelled one
-    stays. Ignored regions become crowds of every class. findings: of the reader, named before those of the checks.
+    stays. Ignored regions become crowds of every class. Blanks around a name make it no other class. findings: of the reader, named before
+    those of the checks.
     """
     index = {name: label for label, name in enumerate(classes)}
     found = [*findings, *checked.findings, *_unnamed(classes, next((reading.path for reading in readings.values()), Path()))]
-    pixels = {r.image_id: _in_pixels(readings[r.image_id], r, checked) for r in checked.records if r.image_id in readings}
+    spelled = spelled_as(classes)
+    pixels = {r.image_id: _in_pixels(spelled(readings[r.image_id]), r, checked) for r in checked.records if r.image_id in readings}
     found += _without_odd_scores(pixels)
     faults = {r.image_id: _faults(pixels[r.image_id], index, r) for r in checked.records if r.image_id in pixels}
     records, copies = without_copies(checked, pixels, {image_id for image_id, said in faults.items() if said})

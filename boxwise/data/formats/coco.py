@@ -1,6 +1,7 @@
 """COCO JSON: one file, or a folder with one file a split.
 
-Keeps image, annotation and category ids, `iscrowd`, and scores where predictions have them. A mask without a box gives its extent.
+Keeps image, annotation and category ids, `iscrowd`, and scores where predictions have them. A box marked `ignore` is a crowd. A mask
+without a box gives its extent.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from boxwise.data.formats.layout import (
     place_images,
 )
 from boxwise.data.formats.listing import check_images, matched_by_name, unlisted
-from boxwise.errors import BoxwiseError
+from boxwise.errors import BoxwiseError, plural
 from boxwise.files import replacing
 from boxwise.records import ImageRecord, Split
 
@@ -72,6 +73,7 @@ class Coco:
         named = [finding.image_id for finding in findings]
         by_name = {name: image_id for file in parsed for name, image_id in file.by_name.items()}
         notes += [
+            *_ignored(sum(file.ignored for file in parsed), labels),
             *headings,
             *matched_by_name(by_name, labels),
             *unlisted(index, [*named, *(image.image_id for image in listed)], labels),
@@ -93,6 +95,11 @@ class Coco:
         if copy_images:
             place_images(dataset, (target.parent if single else target) / "images")
         return list(files)
+
+
+def _ignored(count: int, labels: Path) -> list[str]:
+    """A note on boxes with a mark by which other programs leave them out of training, if there are any."""
+    return [f"{labels}: {plural(count, 'box', 'is')} marked `ignore`: crowds, which are neither taught nor background."] if count else []
 
 
 def file_of(split: Split | None) -> str:

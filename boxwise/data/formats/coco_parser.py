@@ -17,10 +17,10 @@ import numpy as np
 
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.coco_files import Places, folder_split_of, split_of
-from boxwise.data.formats.layout import ImageIndex, bytes_of, said_by_all, split_named, strict_float, whole
+from boxwise.data.formats.layout import ImageIndex, bytes_of, folder_split, said_by_all, split_named, strict_float, whole
 from boxwise.data.formats.listing import Listed
 from boxwise.data.formats.reading import Reading
-from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_runs, runs_of_text
+from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_runs, runs_of_text, turned_box
 from boxwise.errors import BoxwiseError, plural
 
 _LARGEST_ID = 2**63 - 1  # what databases and numpy take
@@ -37,6 +37,7 @@ class Parsed:
     findings: list[Finding] = field(default_factory=list)
     by_name: dict[str, str] = field(default_factory=dict)  # file_name → image id, where the names alone agree
     above: dict[str, str] = field(default_factory=dict)  # class name → its supercategory
+    ignored: int = 0  # boxes with the mark `ignore`
 
 
 class Parser:
@@ -150,7 +151,7 @@ class Parser:
             return None
         stated = self._size(entry, row)
         image_id = image_id or f"{self._prefix}{name.removeprefix(self._prefix)}"
-        return Listed(image_id, self.index.path(image_id), self._split, number, stated, self.path)
+        return Listed(image_id, self.index.path(image_id), self._split or folder_split(image_id), number, stated, self.path)
 
     def _ending_in(self, name: str) -> str | None:
         return next((found for place in self._places if (found := place.ending_in(name, self._folder_split))), None)
@@ -223,8 +224,9 @@ class Parser:
         xyxy = np.array([corners for corners, _ in shaped], np.float64).reshape(-1, 4)
         columns: dict[str, list[Any]] = {
             "ids": [_id(entry.get("id")) for entry in entries],
-            "crowd": [_is_set(entry.get("iscrowd")) for entry in entries],
+            "crowd": [_is_set(entry.get("iscrowd")) or _is_set(entry.get("ignore")) for entry in entries],
         }
+        self.result.ignored += sum(_is_set(entry.get("ignore")) for entry in entries)
         if any("difficult" in entry for entry in entries):
             columns["difficult"] = [_is_set(entry.get("difficult")) for entry in entries]
         if any("score" in entry for entry in entries):
@@ -287,13 +289,14 @@ def _is_set(value: Any) -> bool:
 
 
 def _corners(entry: dict[str, Any]) -> tuple[Corners, str]:
-    """The corners of an annotation, and the shape they were taken from where it has no box."""
+    """The corners of an annotation, and the shape they were taken from unless an upright box."""
     bbox, mask = entry.get("bbox"), entry.get("segmentation")
     if not bbox and mask:
         return _mask_corners(mask), "mask" if isinstance(mask, dict) else "polygon"
     numbers = [_number(value) for value in bbox] if isinstance(bbox, list) and len(bbox) == 4 else []
     x, y, width, height = (nan if number is None else number for number in numbers or [None] * 4)
-    return (x, y, x + width, y + height), ""
+    rotation = _number(_member(entry.get("attributes"), "rotation")) or 0.0  # as CVAT says it of a box that it exports as it was before
+    return turned_box((x, y, x + width, y + height), rotation)
 
 
 def _mask_corners(mask: Any) -> Corners:

@@ -27,6 +27,7 @@ from boxwise.data.formats.layout import (
     ImageIndex,
     check_names,
     existing,
+    folder_split,
     image_folder,
     is_file,
     place_images,
@@ -150,7 +151,7 @@ def _plain(element: Element) -> str:
 def _entry(path: Path, element: Element, row: int, index: ImageIndex, exact: Set[str], shared: Set[str]) -> _Entry:
     """exact: the images that some entry calls by their ids; no other is taken for them by its name. shared: by `said_by_all`."""
     name = _plain(element)
-    split = split_named(element.get("subset", ""))
+    split, stated = split_named(element.get("subset", "")), size(element.get("width"), element.get("height"))
     outside = not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name or bool(Path(name).drive)
     image_id = None if outside else index.ending_in(name, split)
     by_name = None if image_id else index.by_name(name, shared)
@@ -161,7 +162,7 @@ def _entry(path: Path, element: Element, row: int, index: ImageIndex, exact: Set
         fault = Finding(FindingKind.BAD_LABEL_FILE, path, message, name or None, quarantined=True)
         return _Entry(Reading(path, (), np.zeros((0, 4))), name, findings=[fault])
     image_id = image_id or name
-    listed = Listed(image_id, index.path(image_id), split, None, size(element.get("width"), element.get("height")), path)
+    listed = Listed(image_id, index.path(image_id), split or folder_split(image_id), None, stated, path)
     faults = [*_unknown_children(element), *_odd_rotations(element)]
     findings = [
         Finding(FindingKind.BAD_BOX, path, f"{path}: {image_id} {fault} Expected boxes.", image_id, quarantined=True) for fault in faults
@@ -220,7 +221,7 @@ def _frames(path: Path, root: Element, index: ImageIndex) -> list[_Entry]:
         return []
     stated = size(root.findtext("meta/*/original_size/width"), root.findtext("meta/*/original_size/height"))
     frames = frames_of(root, index.paths)
-    listed = [Listed(image_id, index.path(image_id), None, None, stated, path) for image_id in frames]
+    listed = [Listed(image_id, index.path(image_id), folder_split(image_id), None, stated, path) for image_id in frames]
     entries = [
         _Entry(_reading(path, shapes, f"{frame.image_id} "), frame.image_id, frame, bool(shapes) or None)
         for frame, shapes in zip(listed, frames.values(), strict=True)

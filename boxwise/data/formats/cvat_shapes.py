@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from xml.etree.ElementTree import Element
 
-from boxwise.data.formats.shapes import Corners, around_ellipse, around_points, around_rotated, centre_of
+from boxwise.data.formats.shapes import Corners, around_ellipse, around_points, turned_box
 from boxwise.data.formats.xml import number
 
 _AREAS = ("box", "polygon", "mask", "ellipse", "cuboid")
@@ -34,8 +34,7 @@ def corners_of(shape: Element) -> tuple[Corners, str]:
     """The corners of a shape with an area, and what it is unless an upright box."""
     angle = number(shape.get("rotation", "0"))
     if shape.tag == "box":
-        corners = _four(shape, _BOX)
-        return (corners, "") if angle % 360 == 0 else (around_rotated(corners, angle, centre_of(corners)), "rotated box")
+        return turned_box(_four(shape, _BOX), angle)
     if shape.tag == "ellipse":
         cx, cy, rx, ry = _four(shape, ("cx", "cy", "rx", "ry"))
         return around_ellipse((cx, cy), (rx, ry), angle), "ellipse"

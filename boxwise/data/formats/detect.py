@@ -15,17 +15,15 @@ from boxwise.data.addresses import IMAGE_SUFFIXES
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.coco_files import is_draft
 from boxwise.data.formats.cvat import is_cvat
-from boxwise.data.formats.layout import existing, is_file, is_folder, split_named
+from boxwise.data.formats.layout import existing, is_about, is_file, is_folder, is_prose, split_named
 from boxwise.data.formats.xml import root_tag
 from boxwise.data.formats.yolo_layouts import SHEETS
 from boxwise.data.formats.yolo_lines import parse
-from boxwise.errors import plural
+from boxwise.errors import BoxwiseError, plural
 
 _DEPTH, _HEAD, _TRIED = 2, 1 << 16, 20
 _LABELS = (".xml", ".json", ".csv", ".txt")
 _MEANT = re.compile(r"(images?|labels?|annotations?|jpegimages|imagesets|(image|label)_2|obj_.*_data)", re.IGNORECASE)
-_ABOUT = re.compile(r"(readme|license|licence)[^/]*(\.txt|\.md)?", re.IGNORECASE)
-_PROSE = re.compile(r"(readme|license|licence|notes|classes|labels|requirements|train|val|valid|test)[^/]*\.txt", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -42,14 +40,30 @@ class _Folder:
 
 
 def detect_format(path: Path) -> str | None:
-    """The format of the labels at `path` by what lies there; None for images alone. Raises BoxwiseError if there is nothing."""
+    """The format of the labels at `path` by what lies there; None for images alone.
+
+    Raises BoxwiseError if there is nothing, or a layout that is known and not read.
+    """
     if is_file(path):
         return _format_of_file(path)
     folders = list(_folders(existing(path, "a data set")))
-    rules = (_by_annotations, _by_xml, _by_yolo_layout, _by_json, _by_csv, _by_text)
     near = [folder for folder in folders if folder.depth < _DEPTH]
-    passes = ((near, rules), (folders, rules), (folders, (_by_any_xml, _by_any_json)))
-    return next((name for shown, of_these in passes for rule in of_these if (name := rule(shown)) is not None), None)
+    passes = ((near, _RULES), (folders, _RULES), (folders, (_by_any_xml, _by_any_json)))
+    name = next((name for shown, of_these in passes for rule in of_these if (name := rule(shown)) is not None), None)
+    if name == "coco":
+        _refuse_fiftyones(*(folder.path / "samples.json" for folder in near if _like_fiftyones(folder)))
+    return name
+
+
+def detected(path: Path, name: str | None) -> tuple[str | None, list[str]]:
+    """The format in which labels at `path` are read, which may be named, and others that files there have as well."""
+    path = path if name else unwrapped(path)
+    name = name or detect_format(path)
+    if is_file(path):
+        return name, []
+    folders = list(_folders(path))
+    found = dict.fromkeys(rule(folders) for rule in _RULES)
+    return name, [other for other in found if other not in (None, name)]
 
 
 def unwrapped(path: Path) -> Path:
@@ -58,7 +72,7 @@ def unwrapped(path: Path) -> Path:
     A folder called after a split, or as formats call theirs, is no wrapper.
     """
     inner = next(_folders(path, depth=0)) if is_folder(path) else None
-    if inner is None or len(inner.folders) != 1 or any(not _ABOUT.fullmatch(name) for name in inner.files):
+    if inner is None or len(inner.folders) != 1 or not all(map(is_about, inner.files)):
         return path
     (name,) = inner.folders
     return path if _MEANT.fullmatch(name) or split_named(name) else unwrapped(path / name)
@@ -108,6 +122,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _format_of_file(path: Path) -> str | None:
     suffix = path.suffix.lower()
     if suffix == ".json":
+        _refuse_fiftyones(path)
         return _json_format(path) or "coco"
     if suffix == ".csv":
         return _csv_format(path)
@@ -143,6 +158,21 @@ def _by_yolo_layout(folders: list[_Folder]) -> str | None:
     return "yolo" if sheets or inner or any(folder.first(".txt") or not folder.files for folder in holders) else None
 
 
+def _like_fiftyones(folder: _Folder) -> bool:
+    """Whether its JSON files are called as those of FiftyOne's own layout, which would be taken for COCO's."""
+    found = {name for name in folder.files if name.lower().endswith(".json")}
+    return "samples.json" in found <= {"samples.json", "metadata.json", "frames.json"}
+
+
+def _refuse_fiftyones(*paths: Path) -> None:
+    for path in paths:
+        if re.match(r'\{\s*"samples"\s*:\s*\[', _head(path)):
+            raise BoxwiseError(
+                f"{path}: FiftyOne's own layout (FiftyOneDataset), which is not read. "
+                "Export it as COCO instead: dataset.export(..., dataset_type=fiftyone.types.COCODetectionDataset)."
+            )
+
+
 def _by_json(folders: list[_Folder]) -> str | None:
     for folder in folders:
         paths = [folder.path / name for name in folder.files if name.lower().endswith(".json")]
@@ -162,8 +192,13 @@ def _json_format(path: Path) -> str | None:
     """The format of a JSON file by its first bytes; None where nothing tells."""
     head = _head(path)
     if head.startswith("["):
-        tasks = re.search(r'"(annotations|annotation_id|data|predictions)"', head)
-        return "coco" if '"category_id"' in head else "labelstudio" if tasks else None
+        if '"category_id"' in head:
+            return "coco"
+        if path.name.endswith(".createml.json") or (re.search(r'"coordinates"\s*:\s*\{', head) and '"data"' not in head):
+            return "createml"
+        return "labelstudio" if re.search(r'"(annotations|annotation_id|data|predictions)"', head) else None
+    if re.search(r'"(shape_attributes|_via_img_metadata)"', head) or ('"regions"' in head and '"file_attributes"' in head):
+        return "via"
     if '"shapes"' in head and '"categories"' not in head:
         return "labelme"
     return "coco" if re.search(r'"(images|categories|annotations|info)"', head) else None
@@ -183,7 +218,7 @@ def _by_text(folders: list[_Folder]) -> str | None:
     """By the lines of the first texts; by their names where all are empty and lie beside an image of that name."""
     for folder in folders:
         texts = [name for name in folder.files if name.lower().endswith(".txt")]
-        paths = [folder.path / name for name in texts if not _PROSE.fullmatch(name) or _has_image(folder, name)][:_TRIED]
+        paths = [folder.path / name for name in texts if not is_prose(name) or _has_image(folder, name)][:_TRIED]
         known = next((name for path in paths if (name := _text_format(path))), None)
         empty = [path for path in paths if is_file(path) and not path.stat().st_size]
         if known or (empty and len(empty) == len(paths)):
@@ -201,6 +236,9 @@ def _text_format(path: Path) -> str | None:
         return "kitti"
     parsed = parse(path) if words and all(map(_is_number, words)) else None
     return "yolo" if parsed is not None and parsed.fault is None else None
+
+
+_RULES = (_by_annotations, _by_xml, _by_yolo_layout, _by_json, _by_csv, _by_text)
 
 
 def _looks_like_labels(folder: _Folder, name: str) -> bool:

@@ -37,6 +37,8 @@ _WRITERS = 16
 _DEEPEST = 32  # parts of a foreign path that are compared
 _FOREIGN = re.compile(r"[a-z][a-z0-9+]+:/(?=[^/])")  # what a Path makes of s3://bucket; longer than a drive of Windows
 _HASHED = re.compile(r"^[0-9a-f]{8}-(?=.)")
+_ABOUT = re.compile(r"(readme|licen[cs]e|requirements).*", re.IGNORECASE)
+_LISTS = {"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "notes.txt", "labels.txt"}
 # Folders whose names say nothing of what is in them.
 _STRUCTURE = re.compile(r"(images?|labels?|annotations?|jpegimages|data|(image|label)_2|obj_.*data)", re.IGNORECASE)
 STRICTNESS: dict[Split | None, int] = {None: -1, Split.TRAIN: 0, Split.VAL: 1, Split.TEST: 2}
@@ -48,9 +50,30 @@ def split_named(name: str) -> Split | None:
     return said.pop() if len(said) == 1 else None
 
 
+def strictest_split(*names: str) -> Split | None:
+    """The strictest split that a word of the names says; None if none does."""
+    return max(map(split_named, names), key=STRICTNESS.__getitem__, default=None)
+
+
+def folder_split(image_id: str) -> Split | None:
+    """The split after which the image's first folder is called: what counts where labels say none. None where there is none."""
+    folder, slash, _ = image_id.partition("/")
+    return split_named(folder) if slash else None
+
+
 def stem_of(image_id: str) -> str:
     """The image id without its suffix, folders kept."""
     return str(PurePosixPath(image_id).with_suffix(""))
+
+
+def is_about(name: str) -> bool:
+    """Whether a file is called as those are that say something of a whole data set."""
+    return _ABOUT.fullmatch(name) is not None
+
+
+def is_prose(name: str) -> bool:
+    """Whether a text is called as those are that lie beside labels and are none, unless they hold boxes: lists, and what is said of all."""
+    return is_about(name) or name.lower() in _LISTS
 
 
 def folders_said(path: str) -> frozenset[str]:
@@ -349,5 +372,5 @@ class ImageIndex:
 
     def folder_splits(self) -> dict[str, Split]:
         """Image id → split, of the images whose first folder is called after one."""
-        said = {image_id: split_named(image_id.partition("/")[0]) for image_id in self.paths if "/" in image_id}
-        return {image_id: split for image_id, split in said.items() if split is not None}
+        said = ((image_id, folder_split(image_id)) for image_id in self.paths)
+        return {image_id: split for image_id, split in said if split is not None}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,18 @@ import numpy as np
 from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
-from boxwise.data.formats.layout import STRICTNESS, ImageIndex, bytes_of, existing, files_below, image_folder, split_named
-from boxwise.data.formats.listing import Listed, check_images
+from boxwise.data.formats.layout import (
+    STRICTNESS,
+    ImageIndex,
+    bytes_of,
+    existing,
+    files_below,
+    folder_split,
+    image_folder,
+    is_file,
+    strictest_split,
+)
+from boxwise.data.formats.listing import Listed, check_images, not_read
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.xml import number
 from boxwise.errors import BoxwiseError
@@ -23,12 +34,14 @@ from boxwise.records import Split
 
 _COLUMNS = ("ImageID", "LabelName", "XMin", "YMin", "XMax", "YMax")
 _NAMES = "class-descriptions"
+_LISTS = ("classes", "attributes")  # and what FiftyOne calls its lists of names, which have no head
 
 
 class OpenImages:
     """Open Images' boxes (Kuznetsova et al., IJCV 2020): `ImageID,...,LabelName,Confidence,XMin,XMax,YMin,YMax,...,IsGroupOf,...`.
 
-    A box of a group is a crowd. Names come from class-descriptions*.csv, where there is one.
+    A box of a group is a crowd. Names come from class-descriptions*.csv, or a classes.csv without a head, where there is one. Tables
+    without boxes are passed over. An image serves the strictest split that its folder, the table's folders or the table's name say.
     """
 
     name = "openimages"
@@ -47,18 +60,22 @@ class OpenImages:
         """As `Reader.read`. Classes come from `classes`, else the names of the boxes, sorted. `missing_is_empty` says nothing here."""
         folder = existing(labels, "a CSV of Open Images or a folder with one")
         root = folder if folder.is_dir() else folder.parent
-        tables = [path for path in (files_below(root, ".csv") if folder.is_dir() else [folder]) if not path.name.startswith(_NAMES)]
+        beside = files_below(root, ".csv")
+        lists = [path for path in beside if _is_names(path)]
+        tables = [path for path in beside if path not in lists] if folder.is_dir() else [folder]
+        other = [path for path in tables if folder.is_dir() and _has_no_boxes(path)]
         index = ImageIndex(images or image_folder((root / "images", root)))
-        called = _names(root)
+        called = _names(lists)
         rows: dict[str, list[dict[str, str]]] = {}
         said: dict[str, tuple[Path, Split | None]] = {}
         findings: list[Finding] = []
-        for path in tables:
+        for path in (path for path in tables if path not in other):
+            split = strictest_split(*path.relative_to(root).with_suffix("").parts)
             for row in _rows(path, findings):
-                image_id = index.with_stem(row["ImageID"]) or index.ending_in(f"{row['ImageID']}.jpg") or f"{row['ImageID']}.jpg"
+                image_id = _image_id(row["ImageID"], index, split)
                 rows.setdefault(image_id, []).append(row)
-                before = said.get(image_id, (path, None))
-                said[image_id] = max(before, (path, split_named(path.stem)), key=lambda one: STRICTNESS[one[1]])
+                before = said.get(image_id, (path, folder_split(image_id)))
+                said[image_id] = max(before, (path, split), key=lambda one: STRICTNESS[one[1]])
         if not rows:
             raise BoxwiseError(findings[0].message if findings else f"{labels}: expected a CSV with {', '.join(_COLUMNS)}, found no row.")
         splits = index.folder_splits()
@@ -67,7 +84,25 @@ class OpenImages:
         readings = {image_id: _reading(said[image_id][0], image_id, own, called) for image_id, own in rows.items()}
         findings += unlabelled(labels, checked.records, readings, expected="a row")
         names = classes or tuple(sorted({name for reading in readings.values() for name in reading.names}))
-        return assemble(checked, readings, classes=names, findings=findings)
+        read = list(dict.fromkeys(path for path, _ in said.values()))
+        return assemble(checked, readings, classes=names, findings=findings, notes=not_read(other, read))
+
+
+def _has_no_boxes(path: Path) -> bool:
+    """Whether it is a table of images, or of image and class, without any side of a box."""
+    named = set(_head(path))
+    return "ImageID" in named and not named & set(_COLUMNS[2:])
+
+
+def _head(path: Path) -> list[str]:
+    """The first row of a table, of which no more is read; [] where there is none."""
+    if not is_file(path):
+        return []
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            return next(csv.reader(file), [])
+    except (csv.Error, OSError):
+        return []
 
 
 def _rows(path: Path, findings: list[Finding]) -> list[dict[str, str]]:
@@ -85,9 +120,20 @@ def _rows(path: Path, findings: list[Finding]) -> list[dict[str, str]]:
     return rows
 
 
-def _names(root: Path) -> dict[str, str]:
+def _image_id(stem: str, index: ImageIndex, split: Split | None) -> str:
+    """split: the table's, by which one of several images of that name is chosen."""
+    name = f"{stem}.jpg"
+    return index.with_stem(stem) or index.ending_in(name, split) or index.below_with_stem(stem) or name
+
+
+def _is_names(path: Path) -> bool:
+    """Whether it is a list of class codes and names."""
+    return path.name.startswith(_NAMES) or (path.stem in _LISTS and len(head := _head(path)) == 2 and "ImageID" not in head)
+
+
+def _names(lists: Iterable[Path]) -> dict[str, str]:
     """Class code → name."""
-    texts = [bytes_of(path).decode("utf-8-sig", errors="replace") for path in files_below(root, ".csv") if path.name.startswith(_NAMES)]
+    texts = [bytes_of(path).decode("utf-8-sig", errors="replace") for path in lists]
     return {row[0]: row[1] for text in texts for row in csv.reader(io.StringIO(text)) if len(row) > 1}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
-from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, image_folder, strict_float
+from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, image_folder, is_about, strict_float
 from boxwise.data.formats.listing import Listed, check_images, torn
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import Corners
@@ -54,6 +54,8 @@ class PlainTexts:
         findings: list[Finding] = []
         for path in self._texts(texts):
             image_id = self._image_id(path, texts, index)
+            if is_about(path.name) and image_id not in index.paths and not self._holds_objects(path):
+                continue
             if image_id in readings:
                 findings.append(torn(path, image_id, readings[image_id].path))
                 continue
@@ -87,6 +89,12 @@ class PlainTexts:
         twins = (f"/{stem}".replace(f"/{below}/", f"/{beside}/").removeprefix("/") for below, beside in self.folders)
         names = (stem, *twins, PurePosixPath(stem).name)
         return next((found for name in names if (found := index.with_stem(name))), f"{stem}.jpg")
+
+    def _holds_objects(self, path: Path) -> bool:
+        try:
+            return bool(self._reading(path).names)
+        except (BoxwiseError, UnicodeDecodeError):
+            return False
 
     def _reading(self, path: Path) -> Reading:
         """The objects of one file, and the ignored regions. Raises BoxwiseError."""

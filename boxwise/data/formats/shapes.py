@@ -47,6 +47,11 @@ def around_rotated(corners: Corners, degrees: float, pivot: tuple[float, float])
     return around_points(turned_points)
 
 
+def turned_box(corners: Corners, degrees: float) -> tuple[Corners, str]:
+    """Around a box turned by `degrees` about its centre, and 'rotated box'; the box itself and '' where that turns nothing."""
+    return (corners, "") if degrees % 360 == 0 else (around_rotated(corners, degrees, centre_of(corners)), "rotated box")
+
+
 def centre_of(corners: Corners) -> tuple[float, float]:
     return (corners[0] + corners[2]) / 2, (corners[1] + corners[3]) / 2
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import degrees
+from math import degrees, isfinite
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -42,7 +42,7 @@ from boxwise.data.formats.layout import (
 )
 from boxwise.data.formats.listing import Listed, check_images, matched_by_name
 from boxwise.data.formats.reading import Reading
-from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_rotated
+from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_rotated, turned_box
 from boxwise.data.formats.xml import number, root_of, size
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Split
@@ -82,7 +82,7 @@ class Voc:
         named, findings = _match(files, called)
         splits, split_findings = _splits(folders.sets, index, {stem_of(image_id): image_id for image_id in named})
         findings += split_findings
-        splits = splits or index.folder_splits()
+        splits = {**index.folder_splits(), **splits}
         listed = _listed(named, index, splits, {finding.image_id for finding in findings if finding.quarantined})
         checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
         readings = {image_id: file.reading for image_id, file in named.items() if file.reading is not None}
@@ -176,11 +176,11 @@ def _reading(path: Path, objects: list[Element], origin: int) -> Reading:
 
 
 def _corners(element: Element) -> tuple[Corners, str]:
-    """The corners of an object, and the shape they were taken from where it has no upright box."""
+    """The corners of an object, and the shape they were taken from unless an upright box."""
     box, rotated, polygon = (element.find(tag) for tag in ("bndbox", "robndbox", "polygon"))
     if box is not None:
         x1, y1, x2, y2 = (number(box.findtext(corner)) for corner in _CORNERS)
-        return (x1, y1, x2, y2), ""
+        return turned_box((x1, y1, x2, y2), _rotation(element))
     if rotated is not None:  # roLabelImg: centre, size and radians
         cx, cy, width, height, angle = (number(rotated.findtext(tag)) for tag in ("cx", "cy", "w", "h", "angle"))
         flat = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
@@ -190,6 +190,12 @@ def _corners(element: Element) -> tuple[Corners, str]:
         ys = [number(e.text) for e in polygon.iter() if e.tag.startswith("y")]
         return around_points(zip(xs, ys, strict=True)), "polygon"
     return NOWHERE, ""
+
+
+def _rotation(element: Element) -> float:
+    """By how many degrees the box is turned: CVAT exports rotated boxes as they were before, with an attribute that says so."""
+    said = (number(a.findtext("value")) for a in element.iterfind("attributes/attribute") if a.findtext("name") == "rotation")
+    return next(filter(isfinite, said), 0.0)
 
 
 def _flag(element: Element, tag: str) -> bool:

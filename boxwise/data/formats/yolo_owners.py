@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from boxwise.data.formats.base import Finding, FindingKind
-from boxwise.data.formats.layout import ImageIndex, at_odds, files_below, folded, is_file, is_folder, said_by_all, unhashed, whole
+from boxwise.data.formats.layout import ImageIndex, at_odds, files_below, folded, is_file, is_folder, is_prose, said_by_all, unhashed, whole
 from boxwise.data.formats.listing import torn
 from boxwise.data.formats.yolo_layouts import Folders, Sheet, holds_boxes, places_of, swapped
-
-_PROSE = {"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "notes.txt", "readme.txt", "labels.txt"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Fin
             owner[image_id], taken[places[path]] = files[path], image_id
             findings += [torn(other, image_id, files[path]) for other in texts[path][1:]]
     left = sorted({places[path]: path for path in reversed(files) if places[path] not in taken}.values())
-    labels = [_called(path, *_roots(folders, index)) for path in files if path.name.lower() not in _PROSE] if left else []
+    labels = [_called(path, *_roots(folders, index)) for path in files if not is_prose(path.name)] if left else []
     named = _by_name(left, index, folders, owner, said_by_all(labels, index.paths))
     by_name: dict[str, str] = {}
     lost: list[Path] = []
@@ -58,7 +56,7 @@ def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Fin
         if only is not None and only not in owner:
             owner[only] = files[path]
             by_name[_called(path, *_roots(folders, index))] = only
-        elif path.name.lower() not in _PROSE or holds_boxes(files[path]):
+        elif not is_prose(path.name) or holds_boxes(files[path]):
             lost.append(path)
     alike = _alike(lost, index, {})
     findings += [_ownerless(files[path], folders, index, alike.get(folded(path.stem), [])) for path in lost]

@@ -4,7 +4,7 @@
 import { bars, histogram, html, lineChart, svg } from "./dashboard.charts.js";
 import { amount, duration, figure, fixed, signed } from "./dashboard.figures.js";
 import { budget, forecast, offerForecast } from "./dashboard.outlook.js";
-import { teamParts } from "./dashboard.team.js";
+import { putAside, teamParts } from "./dashboard.team.js";
 import { offerLanguages, t, translate } from "./words.js";
 
 const SECONDS_BETWEEN_LOOKS = 15;
@@ -43,6 +43,8 @@ function show(study) {
   fill("next", nextBatch(study));
   fill("quality", qualityCharts(study), t("No round has been evaluated on val yet."));
   fill("people", people(study.labour), t("No labels have been given yet."));
+  fill("aside", putAside(study, table));
+  place("aside-section").hidden = !study.sent_back.length && !study.skipped.length;
   fill("balance", balance(study));
   fill("histograms", histograms(study), t("The pool has no scores: it has not been looked at yet, or this study's strategy goes by none."));
   fill("worst", study.worst.map(worstShot), t("Nothing on val is wrong, or nothing has been evaluated yet."));

@@ -2,7 +2,7 @@
 // Takes the server's figures, returns elements; none where it is for others to see.
 
 import { html } from "./dashboard.charts.js";
-import { amount, fixed } from "./dashboard.figures.js";
+import { amount, fixed, moment } from "./dashboard.figures.js";
 import { t } from "./words.js";
 
 const share = (value) => (value === null ? "–" : `${fixed(100 * value, 1)}%`);
@@ -16,10 +16,26 @@ export async function teamParts(table) {
   return [byPerson(people, table), ...(agreement.images ? agreements([{ ...agreement, name: t("all") }, ...pairs, ...classes], table) : [])];
 }
 
+/** What was sent back and is not answered since, and what people skipped in this round and why. */
+export function putAside({ sent_back: back, skipped }, table) {
+  const link = (id) => html("a", { href: `/?open=${encodeURIComponent(id)}` }, id);
+  return [
+    ...(back.length ? [
+      html("h3", {}, t`Sent back, unanswered: ${amount(back.length)}`),
+      html("p", { class: "soft" }, t("For a day an image is offered to whoever gave the answer, and then to all.")),
+      table([t("image"), t("to whom"), t("since")], back.map((one) => [link(one.image_id), one.to, moment(one.at)])),
+    ] : []),
+    ...(skipped.length ? [
+      html("h3", {}, t("Skipped in this round")),
+      table([t("image"), t("by whom"), t("reason")], skipped.map((one) => [link(one.image_id), one.by, one.reason])),
+    ] : []),
+  ];
+}
+
 function byPerson(people, table) {
   const head = [t("person"), t("role"), t("images"), t("seconds an image"), t("reviewed"), t("accepted"), t("reviews given"), t("agreement")];
   return table(head, people.map((one) => [
-    one.name, one.role ? t(one.role) : "–", amount(one.images), one.each === null ? "–" : fixed(one.each, 1), amount(one.reviewed), share(one.accepted),
+    html("a", { href: `/review?of=${encodeURIComponent(one.name)}` }, one.name), one.role ? t(one.role) : "–", amount(one.images), one.each === null ? "–" : fixed(one.each, 1), amount(one.reviewed), share(one.accepted),
     amount(one.reviews), one.agreement ? t`${share(one.agreement.matched)} of ${amount(one.agreement.boxes)} boxes` : "–",
   ]));
 }

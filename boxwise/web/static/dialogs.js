@@ -71,6 +71,7 @@ export async function askClass(classes, current) {
   field.value = "";
   field.oninput = filter;
   field.onkeydown = (event) => {
+    if (event.isComposing) return; // its keys choose characters
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) {
       at = Math.min(Math.max(at + step, 0), found.length - 1);

@@ -9,11 +9,12 @@ import { remember, remembered } from "./tabs.js";
 import { offerLanguages, reasonOf, t, translate } from "./words.js";
 
 const WAIT_MS = 250; // after the last key of a search
+const AT_ONCE = 100; // images that one request acts on, so that each is answered soon
 const NAME_KEY = "boxwise/annotator";
 const place = (id) => document.getElementById(id);
 const filters = place("filters");
 const chosen = new Set(); // ids of the selected images
-let classes = [], found = null, page = 0, region = null, timer = 0, asked = 0;
+let classes = [], found = null, page = 0, region = null, timer = 0, asked = 0, acting = false;
 
 const STATES = {
   pool: t("in the pool"), asked: t("asked about now"), labelled: t("labelled"), flagged: t("flagged"),
@@ -69,6 +70,7 @@ function aboutThe(plane) {
 }
 
 function soon() {
+  forget(); // what is shown was found by other filters
   clearTimeout(timer);
   timer = setTimeout(() => {
     page = 0;
@@ -92,8 +94,19 @@ async function search() {
     found = reply;
     show();
   } catch (error) {
-    if (mine === asked) place("found").textContent = error.message;
+    if (mine !== asked) return;
+    forget();
+    select([]);
+    place("images").replaceChildren();
+    place("found").textContent = error.message;
   }
+}
+
+/** What was found last is not what is looked for now, nor what a search under way will bring; what is selected stays so. */
+function forget() {
+  asked++;
+  found = null;
+  count();
 }
 
 function show() {
@@ -127,13 +140,14 @@ function pick(image) {
 function select(ids) {
   chosen.clear();
   for (const id of ids) chosen.add(id);
-  show();
+  if (found) show();
+  else count();
 }
 
 function count() {
   place("selected").textContent = t`${amount(chosen.size)} selected`;
-  place("select-all").disabled = !found?.total;
-  for (const button of document.querySelectorAll("[data-act], #select-none")) button.disabled = !chosen.size;
+  place("select-all").disabled = acting || !found?.total;
+  for (const button of document.querySelectorAll("[data-act], #select-none")) button.disabled = acting || !chosen.size;
 }
 
 async function act(name) {
@@ -146,16 +160,35 @@ async function act(name) {
     const { member } = await get("/api/study"); // who came by a link of their own acts under its name
     const annotator = member?.name ?? remembered("localStorage", NAME_KEY, null) ?? askedName();
     if (!annotator) return undefined;
-    const body = { annotator, act: name, image_ids: [...chosen], ...(reason ? { reason } : {}) };
-    const { done, refused } = await post("/api/pool/acts", body);
+    const { done, refused } = await inParts({ annotator, act: name, ...(reason ? { reason } : {}) });
     const why = refused.slice(0, 5).map(reasonOf);
-    chosen.clear();
     await Promise.all([showMap(), search()]);
     place("done").textContent = [doneFor(done, refused.length), ...why].join("\n");
   } catch (error) {
     place("done").textContent = error.message;
   }
   return undefined;
+}
+
+/** Acts on the selected images, some at a time; those that are through are selected no more. Raises ApiError. */
+async function inParts(body) {
+  const ids = [...chosen], all = { done: 0, refused: [] };
+  acting = true;
+  count();
+  try {
+    for (let start = 0; start < ids.length; start += AT_ONCE) {
+      const part = ids.slice(start, start + AT_ONCE);
+      if (start) place("done").textContent = t`${amount(start)} of ${amount(ids.length)} images are through.`;
+      const { done, refused } = await post("/api/pool/acts", { ...body, image_ids: part });
+      all.done += done;
+      all.refused.push(...refused);
+      for (const id of part) chosen.delete(id);
+    }
+  } finally {
+    acting = false;
+    select([...chosen]);
+  }
+  return all;
 }
 
 function doneFor(done, refused) {

@@ -13,6 +13,7 @@ const KEYS = { a: "accept", s: "send back", c: "correct", n: "next", 1: "take 0"
 const MOST_SECONDS = 20; // of a look: who was away has not looked
 
 const place = (id) => document.getElementById(id);
+const of = new URLSearchParams(location.search).get("of") ?? ""; // whose answers alone; all where it is empty
 let annotator = "", classes = [], item = null, past = 0, since = 0, busy = false;
 
 async function begin() {
@@ -29,7 +30,7 @@ async function begin() {
   });
   document.addEventListener("keydown", (event) => {
     clickOnce(event);
-    if (event.repeat) return;
+    if (event.repeat || event.isComposing) return; // Enter may choose a character, not end the remark
     if (event.target === place("remark") && event.key === "Enter") act("send back");
     if (event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     const meant = KEYS[combination(event)];
@@ -48,13 +49,18 @@ function askedName() {
 
 /** Shows the next answer, passing over those that were put off. */
 async function show() {
-  const found = await get(`/api/review?${new URLSearchParams({ annotator, past })}`);
+  const found = await get(`/api/review?${new URLSearchParams({ annotator, of, past })}`);
+  if (found.classes.join("\n") !== classes.map((one) => one.name).join("\n")) {
+    location.reload(); // they were changed; nothing is in hand here
+    return new Promise(() => {});
+  }
   if (!found.item && past) {
     past = 0; // those that were put off come again
     return show();
   }
   item = found.item;
-  place("left").textContent = found.left ? t`To be reviewed: ${amount(found.left)}` : t("Nothing is to be reviewed now.");
+  const left = found.left ? t`To be reviewed: ${amount(found.left)}` : t("Nothing is to be reviewed now.");
+  place("left").textContent = of ? `${t`Answers of ${of}`} · ${left}` : left;
   place("item").hidden = !item;
   if (!item) return undefined;
   const two = item.answers.length === 2;

@@ -263,3 +263,21 @@ def test_what_it_writes_is_read_by_pycocotools_and_hotcoco(shared_data: Path, tm
     for reader in (COCO, hotcoco.COCO):
         theirs = reader(str(tmp_path / "instances_train.json"))
         assert len(theirs.getAnnIds()) == sum(len(read.labels[i.image_id]) for i in read.images if i.split is Split.TRAIN)
+
+
+@pytest.mark.parametrize("ignore", [1, True, "1"])
+def test_boxes_to_be_ignored_are_crowds_and_counted_once(root: Path, ignore: Any) -> None:
+    content = _content()
+    content["annotations"][0]["ignore"] = ignore
+    content["annotations"][2]["ignore"] = ignore
+    read = _read(root, content)
+    assert not read.findings
+    assert (read.labels["a.png"].crowd.tolist(), read.labels["c.png"].crowd.tolist()) == ([True, True], [True])
+    assert [note for note in read.notes if "2 boxes are marked" in note and "ignore" in note]
+
+
+def test_boxes_with_an_ignore_that_is_not_set_are_taught(root: Path) -> None:
+    content = _content()
+    content["annotations"][0]["ignore"] = 0
+    read = _read(root, content)
+    assert read.labels["a.png"].crowd.tolist() == [False, True] and not any("ignore" in note for note in read.notes)

@@ -33,7 +33,7 @@ SECONDS = 10  # far more than any of these takes
 ROWS = {"a.png": [(0, 10, 10, 30, 40), (1, 40, 30, 60, 50)], "b.png": [(1, 0, 0, 100, 80)], "c.jpg": [], "train.png": [(0, 5, 6, 7, 8)]}
 CLASSES = ("ant", "bee")
 SUFFIXES = {
-    **dict.fromkeys(("voc", "cvat"), ".xml"), **dict.fromkeys(("coco", "labelstudio", "labelme"), ".json"),
+    **dict.fromkeys(("voc", "cvat"), ".xml"), **dict.fromkeys(("coco", "labelstudio", "labelme", "createml", "via"), ".json"),
     **dict.fromkeys(("yolo", "kitti", "visdrone"), ".txt"), "openimages": ".csv",
 }  # fmt: skip
 FOLDERS = {"voc": "JPEGImages/", "kitti": "image_2/", **dict.fromkeys(("coco", "yolo", "cvat", "visdrone", "labelstudio"), "images/")}
@@ -72,6 +72,26 @@ def _texts(name: str) -> dict[str, str]:
                 ]})
             for image, rows in ROWS.items()
         }  # fmt: skip
+    if name == "createml":
+        entries = [
+            {"image": image, "annotations": [
+                {"label": CLASSES[label], "coordinates": {
+                    "x": (x1 + min(x2, 96)) / 2, "y": (y1 + y2) / 2, "width": min(x2, 96) - x1, "height": y2 - y1}}
+                for label, x1, y1, x2, y2 in rows
+            ]}
+            for image, rows in ROWS.items()
+        ]  # fmt: skip
+        return {"_annotations.createml.json": json.dumps(entries)}
+    if name == "via":
+        entries = {
+            f"{image}9": {"filename": image, "size": 9, "file_attributes": {}, "regions": [
+                {"shape_attributes": {"name": "rect", "x": x1, "y": y1, "width": min(x2, 96) - x1, "height": y2 - y1},
+                 "region_attributes": {"class": CLASSES[label]}}
+                for label, x1, y1, x2, y2 in rows
+            ]}
+            for image, rows in ROWS.items()
+        }  # fmt: skip
+        return {"via_region_data.json": json.dumps(entries)}
     if name == "openimages":
         lines = [
             f"{Path(image).stem},x,{CLASSES[label]},1,{x1 / 96},{min(x2 / 96, 1)},{y1 / 80},{y2 / 80},0"
@@ -132,6 +152,7 @@ def unsaid(name: str, dataset: Dataset, files: Files) -> list[tuple[str, list[fl
     said = numbers_in(files)
     sums, centred = np.add.outer(said, said).ravel(), [np.add.outer(said, sign * said / 2).ravel() for sign in (1, -1)]
     relative = np.concatenate([said, *centred, sums, sums / 100, said / 100])
+    sums = np.concatenate([sums, *centred]) if name == "createml" else sums
     odd = []
     for record in dataset.images:
         for row in dataset.labels.get(record.image_id, Boxes.empty()).xyxy.tolist():
@@ -160,7 +181,10 @@ def markers(name: str, files: Files) -> int | None:
         except (ValueError, TypeError, KeyError):
             return None
         return sum(max(counts, default=0) for counts in said)
-    pattern = {"voc": "<bndbox>", "cvat": "<box ", "coco": '"bbox"', "labelme": '"points"'}
+    pattern = {
+        "voc": "<bndbox>", "cvat": "<box ", "coco": '"bbox"', "labelme": '"points"', "createml": '"coordinates"',
+        "via": '"shape_attributes"',
+    }  # fmt: skip
     return sum(text.count(pattern[name]) for text in texts.values()) if name in pattern else None
 
 

@@ -224,6 +224,35 @@ def test_open_images(tmp_path: Path) -> None:
     assert kinds(dataset) == [(FindingKind.MISSING_LABEL_FILE, None, False)]
 
 
+def rotated_by_cvat(angle: object) -> dict[str, dict[str, str]]:
+    """A box of 30 x 10 about (50, 40) with CVAT's attribute `rotation`, as it exports it to VOC and to COCO."""
+    attributes = f"<attributes><attribute><name>occluded</name><value>0</value></attribute>{_attribute(angle)}</attributes>"
+    annotation = {"bbox": [35, 35, 30, 10], "segmentation": [], "attributes": {"occluded": False, "rotation": angle}}
+    return {
+        "voc": {"Annotations/a.xml": voc(voc_object(inside=attributes, corners=(35, 35, 65, 45)), name="a.jpg")},
+        "coco": {"annotations/instances_default.json": coco(annotation)},
+    }
+
+
+def _attribute(angle: object) -> str:
+    return f"<attribute><name>rotation</name><value>{angle}</value></attribute>"
+
+
+@pytest.mark.parametrize("name", ["voc", "coco"])
+@pytest.mark.parametrize("angle", [90.0, -90, "450"])
+def test_boxes_that_cvat_exports_as_rotated(tmp_path: Path, name: str, angle: object) -> None:
+    dataset = read(tmp_path, {"images/a.jpg": 1, **rotated_by_cvat(angle)[name]})
+    assert np.allclose(dataset.labels["a.jpg"].xyxy, EXTENTS["rotated box"], atol=1e-4)
+    assert kinds(dataset) == [SAID] and "1 rotated box in 1 image" in dataset.findings[0].message
+
+
+@pytest.mark.parametrize("name", ["voc", "coco"])
+@pytest.mark.parametrize("angle", [0.0, 360, "left", "inf", "nan", None])
+def test_a_rotation_that_turns_nothing(tmp_path: Path, name: str, angle: object) -> None:
+    dataset = read(tmp_path, {"images/a.jpg": 1, **rotated_by_cvat(angle)[name]})
+    assert found(dataset) == {"a.jpg": [("cat", [35, 35, 65, 45])]} and not dataset.findings
+
+
 def _regions(dataset) -> dict[str, list[tuple[str, list[float]]]]:
     """Image id → its crowds."""
     return {i: [(dataset.classes[n], row) for n, row in zip(b.labels[b.crowd], b.xyxy[b.crowd].tolist(), strict=True)]

@@ -48,6 +48,26 @@ class TestReservedWords:
         dataset = read(tmp_path, {"images/a.jpg": 1, "labels/a.txt": LINE, "labels/test.txt": text, "data.yaml": YAML})
         assert kinds(dataset) == expected
 
+    @pytest.mark.parametrize("name", [
+        "README.dataset.txt", "README.roboflow.txt", "LICENSE.txt", "license-images.txt", "requirements.txt", "requirements_dev.txt",
+    ])  # fmt: skip
+    def test_prose_beside_the_labels_is_no_label_unless_it_holds_boxes(self, tmp_path: Path, name: str) -> None:
+        files = {"train/images/a.jpg": 1, "train/labels/a.txt": LINE, "data.yaml": "train: ../train/images\nnames: [ant, bee]\n"}
+        dataset = read(tmp_path / "prose", {**files, name: "Exported on November 14\n\n1 image\n"})
+        assert found(dataset) == {"train/images/a.jpg": [("bee", BOX)]} and not dataset.findings
+        assert (FindingKind.MISSING_IMAGE, name[:-4], True) in kinds(read(tmp_path / "boxes", {**files, name: LINE}))
+
+    @pytest.mark.parametrize("name", ["test_1.txt", "train_1.txt", "labels2.txt"])
+    def test_labels_called_after_a_split_are_no_prose(self, tmp_path: Path, name: str) -> None:
+        dataset = read(tmp_path, {"images/a.jpg": 1, "labels/a.txt": LINE, f"labels/{name}": "", "data.yaml": YAML})
+        assert kinds(dataset) == [(FindingKind.MISSING_IMAGE, f"labels/{name[:-4]}", True)]
+
+    @pytest.mark.parametrize("text", ["", "Exported on November 14\n"])
+    def test_prose_beside_labels_of_one_line_an_object(self, tmp_path: Path, text: str) -> None:
+        files = {"a.png": 1, "a.txt": "40,30,20,20,1,4,0,0\n", "README.dataset.txt": text}
+        dataset = read(tmp_path, files, format_name="visdrone")
+        assert found(dataset) == {"a.png": [("car", BOX)]} and not dataset.findings
+
     def test_a_list_of_classes_that_is_the_label_of_an_image_names_nothing(self, tmp_path: Path) -> None:
         dataset = read(tmp_path, {"classes.jpg": 1, "classes.txt": LINE})
         assert found(dataset) == {"classes.jpg": [("1", BOX)]}

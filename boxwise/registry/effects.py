@@ -1,0 +1,95 @@
+"""Which given keys of a configuration nothing reads, so that two arms of a comparison that differ in them alone are one.
+
+Returns a sentence a key. Imports strategies and policies, and no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+
+from boxwise.config import StudyConfig, override_keys
+from boxwise.registry.checking import SECTIONS, scorer_options, settled
+from boxwise.registry.methods import Methods
+from boxwise.registry.tables import POLICIES, STRATEGIES
+
+_OF_TARGET_PRECISION = ("ask.confidence", "ask.calibration")
+_NONE = (0, "0%")
+
+
+def without_effect(config: StudyConfig, overrides: Iterable[str], *, simulated: bool = False, val_images: int | None = None) -> list[str]:
+    """`key has no effect: why` for each of `overrides`, key=value, that nothing reads under `config`.
+
+    simulated: whether nobody looks at the labelling page. val_images: how many the data have, None where that is not known yet.
+    """
+    config, said = settled(config), []
+    for override in overrides:
+        reasons = [_why_idle(config, key.split("."), simulated=simulated, val_images=val_images) for key in override_keys([override])]
+        if reasons and all(reasons):
+            said.append(f"{override.partition('=')[0]} has no effect: {reasons[0]}.")
+    return said
+
+
+def _why_idle(config: StudyConfig, place: list[str], *, simulated: bool, val_images: int | None) -> str | None:
+    """Why nothing reads the key at `place`; None where something does."""
+    section, key = place[0], ".".join(place)
+    if section in SECTIONS and len(place) > 2 and place[1] in SECTIONS[section]:
+        return _of_another_method(config, section, place[1])
+    if section == "ask":
+        return _why_not_asked(config, key, simulated=simulated)
+    if section == "labelling" and simulated:
+        return "nobody labels by hand in a simulation"
+    if key == "policy.self_weight" and config.ask.mode in ("full", "boxes") and not _may(POLICIES, config.policy.name, "labels_pool"):
+        return f"ask.mode is {config.ask.mode}, where every box is a person's"
+    if key == "embedding.name" and not _goes_by_embeddings(config):
+        return f"strategy {config.strategy.name} goes by no embeddings"
+    if key == "cold_start.embedding" and config.cold_start.name == "random":
+        return "cold_start.name is random"
+    if key.startswith("scorer.vae.") and not (scorer_options(config.scorer).trains_vae() or "vae" in _embedders(config)):
+        return "no VAE is trained"
+    if key in ("train.ap_shift", "train.ap_range", "train.val_every") and val_images == 0 and _draws_no_val(config):
+        return "there is no val to judge by"
+    return None
+
+
+def _of_another_method(config: StudyConfig, section: str, method: str) -> str | None:
+    """Why an option of `method` is not read; None where the method is in use."""
+    name: str = getattr(config, section).name
+    if section == "embedding":
+        if method in _embedders(config):
+            return None
+        return f"strategy {config.strategy.name} goes by no embeddings" if method == name else f"embedding.name is {name}"
+    used = {name} | ({config.cold_start.name} if section == "strategy" else set())
+    return None if method in used else f"{section}.name is {name}"
+
+
+def _why_not_asked(config: StudyConfig, key: str, *, simulated: bool) -> str | None:
+    ask = config.ask
+    of_page = key == "ask.uncertain" and not simulated  # from which score on it shows what the model sees
+    if key == "ask.mode" or of_page:
+        return None
+    if ask.mode == "full" and not _may(POLICIES, config.policy.name, "labels_pool"):
+        return "ask.mode is full, where people draw everything"
+    if key == "ask.certain" and ask.target_precision is not None:
+        return "ask.target_precision finds it on val"
+    if key in _OF_TARGET_PRECISION and ask.target_precision is None:
+        return "ask.target_precision is not given"
+    return None
+
+
+def _draws_no_val(config: StudyConfig) -> bool:
+    return not config.train.folds and config.budget.validation in _NONE and config.budget.val_per_round in _NONE
+
+
+def _goes_by_embeddings(config: StudyConfig) -> bool:
+    return config.strategy.duplicates is not None or _may(STRATEGIES, config.strategy.name, "uses_embeddings")
+
+
+def _embedders(config: StudyConfig) -> Set[str]:
+    """Those that something goes by."""
+    used = {config.embedding.name} if _goes_by_embeddings(config) else set()
+    return used | ({config.cold_start.embedding} if config.cold_start.name != "random" else set())
+
+
+def _may(methods: Methods, name: str, trait: str) -> bool:
+    """Whether a method has a trait of its kind; of a package's, which its own options may decide, that it may have."""
+    return methods.package_of(name) is not None or bool(getattr(methods[name].load(), trait, True))

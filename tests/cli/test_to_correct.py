@@ -1,0 +1,170 @@
+"""A folder to correct: what a person corrected there is not written over, what nobody touched is not their answer."""
+
+import json
+import re
+
+import pytest
+
+from boxwise.records import Split
+from boxwise.study import Study
+
+FORMATS = ("voc", "coco", "yolo", "cvat")
+FILES = {"coco": "proposals.json", "cvat": "annotations.xml"}
+
+
+def label_files(out, name):
+    """The files that hold labels; in COCO and CVAT one has all of them."""
+    if name in FILES:
+        return [out / FILES[name]]
+    return sorted((out / "Annotations").glob("*.xml") if name == "voc" else (out / "labels").glob("*.txt"))
+
+
+def correct(out, name):
+    """Move the edge of a box of one image, or draw the first, as a person would; which image it was, apart from its suffix."""
+    if name == "coco":
+        path = out / "proposals.json"
+        document = json.loads(path.read_text())
+        box = document["annotations"][0]
+        box["bbox"][2] += 7.0
+        path.write_text(json.dumps(document))
+        return next(image["file_name"] for image in document["images"] if image["id"] == box["image_id"]).rpartition(".")[0]
+    if name == "cvat":
+        path = out / "annotations.xml"
+        text = path.read_text()
+        first = re.search(r'<box [^>]*xtl="[^"]*"', text)
+        image = re.findall(r'<image [^>]*name="([^"]*)"', text[: first.start()])[-1]
+        edge = re.search(r'xtl="([^"]*)"', first[0])
+        moved = first[0].replace(edge[0], f'xtl="{float(edge[1]) / 2 + 0.1}"')
+        path.write_text(text.replace(first[0], moved, 1).replace(first[0], moved, 1))
+        return image.rpartition(".")[0]
+    path = next(path for path in label_files(out, name) if (path.read_text().strip() and "<object>" in path.read_text()) or name == "yolo")
+    if name == "voc":
+        path.write_text(re.sub(r"<xmax>[^<]*</xmax>", "<xmax>95</xmax>", path.read_text(), count=1))
+    else:
+        path.write_text("0 0.5 0.5 0.25 0.25\n")
+    return path.stem
+
+
+def labelled_now(folder):
+    return {image_id.rpartition(".")[0] for split in Split for image_id in Study.open(folder).annotations(split)}
+
+
+@pytest.mark.parametrize("mode", ["full", "review"])
+@pytest.mark.parametrize("name", FORMATS)
+class TestQuery:
+    def test_what_was_corrected_is_not_written_over(self, boxwise, waiting_study, tmp_path, name, mode):
+        study, out = waiting_study(mode).folder, tmp_path / "to_label"
+        query = ("query", study, "--out", out, "--format", name)
+        assert boxwise(*query)[0] == 0 and boxwise(*query)[0] == 0  # nobody has changed anything
+        correct(out, name)
+        before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        code, _, err = boxwise(*query)
+        assert code == 2 and "was changed since it was written" in err and "import it first, or give another --out" in err, err
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+        assert boxwise("import", study, out, "--format", name)[0] == 0
+        code, _, err = boxwise(*query)
+        assert code == 0, err
+
+    def test_what_nobody_touched_is_no_answer_unless_that_is_said(self, boxwise, waiting_study, tmp_path, name, mode):
+        study, out = waiting_study(mode).folder, tmp_path / "to_label"
+        before = labelled_now(study)
+        code, said, _ = boxwise("query", study, "--out", out, "--format", name)
+        assert code == 0 and "--untouched accept" in said and ("charged as drawn" in said) == (mode == "full")
+        corrected = correct(out, name)
+        code, said, err = boxwise("import", study, out, "--format", name)
+        assert code == 0 and "1 image labelled" in said, said + err
+        assert "3 images are exactly as boxwise wrote them: left waiting; `--untouched accept` takes them as they are." in err
+        assert labelled_now(study) - before == {corrected} and "4 images still wait" in said
+        code, said, err = boxwise("import", study, out, "--format", name, "--untouched", "accept")
+        assert code == 0 and "3 images labelled, 1 known already" in said and "left waiting" not in err, said + err
+        assert "1 image still waits" in said  # that of val, which had no boxes of the model's
+
+
+def test_a_file_of_one_image_that_was_saved_is_an_answer_though_nothing_moved(boxwise, waiting_study, tmp_path):
+    study, out = waiting_study("full").folder, tmp_path / "to_label"
+    assert boxwise("query", study, "--out", out, "--format", "voc")[0] == 0
+    path = label_files(out, "voc")[0]
+    path.write_text(path.read_text() + "\n")
+    code, said, err = boxwise("import", study, out)
+    assert code == 0 and "1 image labelled" in said and "3 images are exactly" in err, said + err
+
+
+def test_labels_that_were_not_taken_are_not_replaced_by_the_models(boxwise, waiting_study, tmp_path):
+    """Who labels elsewhere after all: the folder's files are nobody's answer to what is labelled by now."""
+    study, out = waiting_study("full"), tmp_path / "to_label"
+    assert boxwise("query", study.folder, "--out", out, "--format", "yolo")[0] == 0
+    first = next(item.image_id for item in study.ask().items if item.split is Split.TRAIN)
+    study.tell(first, [], annotator="ann", seconds=1.0)
+    assert boxwise("import", study.folder, out)[0] == 0
+    assert Study.open(study.folder).history(first)[-1].annotator == "ann"
+
+
+@pytest.mark.parametrize(("there", "given"), [("voc", "coco"), ("coco", "voc"), ("yolo", "cvat"), ("cvat", "yolo")])
+def test_formats_are_not_mixed_in_one_folder(boxwise, waiting_study, tmp_path, there, given):
+    study, out = waiting_study("full").folder, tmp_path / "to_label"
+    assert boxwise("query", study, "--out", out, "--format", there)[0] == 0
+    before = sorted(out.rglob("*"))
+    code, _, err = boxwise("query", study, "--out", out, "--format", given)
+    assert code == 2 and f"found labels of {there}" in err and f"--format {there}" in err, err
+    assert sorted(out.rglob("*")) == before
+
+
+def test_labels_of_another_format_that_are_not_read_are_said(boxwise, waiting_study, tmp_path):
+    study, out = waiting_study("full").folder, tmp_path / "to_label"
+    assert boxwise("query", study, "--out", out, "--format", "voc")[0] == 0
+    correct(out, "voc")
+    assert "lie there, too" not in boxwise("import", study, out, "--dry-run")[2]
+    (out / "labels").mkdir()
+    (out / "labels" / f"{label_files(out, 'voc')[0].stem}.txt").write_text("0 .5 .5 .25 .25\n")
+    code, _, err = boxwise("import", study, out)
+    assert code == 0 and "labels of the format yolo lie there, too, and are not read; --format yolo reads them" in err, err
+
+
+def test_a_dry_run_says_what_would_be_taken_from_whom_and_takes_nothing(boxwise, waiting_study, tmp_path):
+    study, out = waiting_study("full"), tmp_path / "to_label"
+    assert boxwise("query", study.folder, "--out", out, "--format", "yolo")[0] == 0
+    corrected = correct(out, "yolo")
+    image_id = next(i for i in study.ask().image_ids if i.startswith(corrected))
+    study.tell(image_id, [], annotator="ann", seconds=1.0)
+    before = labelled_now(study.folder)
+    code, said, err = boxwise("import", study.folder, out, "--annotator", "ben", "--dry-run")
+    assert code == 0 and "it would be labels of 1 image, from ben" in said and f"{image_id}: would replace the labels of ann." in said, err
+    assert labelled_now(study.folder) == before and len(Study.open(study.folder).history(image_id)) == 1
+    code, said, _ = boxwise("import", study.folder, out, "--annotator", "ben")
+    assert code == 0 and "1 image labelled (1 of them changed)" in said and len(Study.open(study.folder).history(image_id)) == 2
+
+
+def test_labels_that_are_known_are_not_said_to_be_unasked_again(boxwise, waiting_study, tmp_path):
+    study, out = waiting_study("full").folder, tmp_path / "to_label"
+    assert boxwise("query", study, "--out", out, "--format", "yolo")[0] == 0
+    assert boxwise("import", study, out, "--untouched", "accept")[0] == 0
+    code, said, err = boxwise("import", study, out, "--untouched", "accept")
+    assert code == 0 and "0 images labelled, 4 known already" in said and "not asked for now" not in err
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_labels_older_than_a_class_are_not_written_over_either(boxwise, waiting_study, tmp_path, name):
+    study, out = waiting_study("full").folder, tmp_path / "again"
+    assert boxwise("classes", study, "--add", "fox")[0] == 0
+    query = ("query", study, "--before-class", "fox", "--out", out, "--format", name)
+    assert boxwise(*query)[0] == 0 and boxwise(*query)[0] == 0
+    path = out / "labels.json" if name == "coco" else label_files(out, name)[0]
+    path.write_text(path.read_text() + " ")
+    code, _, err = boxwise(*query)
+    assert code == 2 and f"{path} was changed since it was written" in err, err
+
+
+def test_what_an_import_has_not_read_is_not_written_over(boxwise, waiting_study, tmp_path):
+    """Answers in a file of their own count alone; what was corrected in the model's file beside them is still to be imported."""
+    study, out = waiting_study("full"), tmp_path / "to_label"
+    query = ("query", study.folder, "--out", out)
+    assert boxwise(*query)[0] == 0
+    document = json.loads((out / "proposals.json").read_text())
+    document["info"]["description"] = "mine"
+    document["annotations"][0]["bbox"][2] += 7.0
+    correct(out, "coco")
+    (out / "instances.json").write_text(json.dumps(document))
+    code, said, err = boxwise("import", study.folder, out)
+    assert code == 0 and "1 image labelled" in said and "Not read, since instances.json has labels" in err, said + err
+    code, _, err = boxwise(*query)
+    assert code == 2 and "proposals.json was changed since it was written" in err, err
