@@ -80,6 +80,7 @@ def main() -> None:
 
 def listing(folder: Path, images: int) -> Path:
     """A CSV of `images` files, each a link to one of the pictures: one file under several names would join once."""
+    folder = folder.resolve()  # paths of a list count from where the list lies
     pictures, target, path = _pictures(folder), folder / "named", folder / "listing.csv"
     shutil.rmtree(target, ignore_errors=True)
     with path.open("w") as file:

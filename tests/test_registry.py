@@ -138,7 +138,7 @@ NOT_BY_EMBEDDINGS = "strategy random goes by no embeddings."
         ("ask.target_precision=0.9", ("ask.mode=review", "ask.certain=0.5"), None),
         ("ask.confidence=0.95", ("ask.mode=review",), "ask.target_precision is not given."),
         ("ask.confidence=0.95", ("ask.mode=review", "ask.target_precision=0.9"), None),
-        ("policy.self_weight=0.1", (), DRAWN),
+        ("policy.self_weight=0.1", (), None),  # boxes of the model of earlier rounds, asked otherwise, are weighted by it
         ("policy.self_weight=0.1", ("policy.name=sample_mining",), None),
         ("policy.self_weight=0.1", ("ask.mode=trust",), None),
         ("embedding.name=vae", ("strategy.name=random",), NOT_BY_EMBEDDINGS),
@@ -158,6 +158,13 @@ NOT_BY_EMBEDDINGS = "strategy random goes by no embeddings."
 def test_a_key_that_nothing_reads_is_named(key, others, why):
     config = load_config(None, (*others, key))
     assert without_effect(config, [key]) == ([] if why is None else [f"{key.partition('=')[0]} has no effect: {why}"])
+
+
+@pytest.mark.parametrize(("others", "idle"), [((), True), (("policy.name=sample_mining",), False), (("ask.mode=trust",), False)])
+def test_where_the_mode_stays_what_it_is_boxes_of_people_need_no_weight(others, idle):
+    config = load_config(None, (*others, "policy.self_weight=0.1"))
+    found = without_effect(config, ["policy.self_weight=0.1"], simulated=True)
+    assert found == ([f"policy.self_weight has no effect: {DRAWN}"] if idle else [])
 
 
 def test_what_the_page_alone_reads_has_no_effect_in_a_simulation():

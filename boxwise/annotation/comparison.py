@@ -40,10 +40,10 @@ def verdicts_from(labels: Boxes, proposals: Proposals, cost: CostConfig) -> tupl
     return (*(act for act in acts if act is not None), *deleted)
 
 
-def same_labels(a: Boxes, b: Boxes) -> bool:
-    """Whether two sets of labels are the same, in any order: each box has its own of the same class within half a pixel at every edge."""
+def same_labels(a: Boxes, b: Boxes, *, within: float = ROUNDING_PIXELS) -> bool:
+    """Whether two sets of labels are the same, in any order: each box has its own of the same class, `within` pixels at every edge."""
     apart = np.abs(a.xyxy[:, None] - b.xyxy[None]).max(axis=2, initial=0)
-    near = np.where(a.labels[:, None] == b.labels[None], ROUNDING_PIXELS - apart, -1).astype(np.float32)
+    near = np.where(a.labels[:, None] == b.labels[None], within - apart, -1).astype(np.float32)
     return len(a) == len(b) == len(greedy_pairs(near, 0.0))
 
 

@@ -1,7 +1,7 @@
 """Where a round keeps its files: each has one name, spelled here and nowhere else.
 
-Knows nothing of what is in them: each kind has one read/write pair (detections_file.py, box_tables.py, scored_pool.py, vae_history.py;
-weights and checkpoints are the detectors').
+Knows nothing of what is in them: each kind has one read/write pair (detections_file.py, box_tables.py, scored_pool.py, vae_history.py,
+written_out.py; weights and checkpoints are the detectors').
 """
 
 from __future__ import annotations
@@ -45,6 +45,11 @@ class RoundFolder:
     def proposals(self) -> Path:
         """SELECT: what the model suggests on the images asked about."""
         return self.path / "proposals.parquet"
+
+    @property
+    def written_out(self) -> Path:
+        """ANNOTATE: what images were written with to be corrected elsewhere, and which files came back."""
+        return self.path / "written_out.json"
 
     @property
     def self_labels(self) -> Path:

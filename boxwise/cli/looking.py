@@ -15,12 +15,18 @@ from boxwise.errors import plural
 
 if TYPE_CHECKING:
     from boxwise.artifacts.facts import Round
+    from boxwise.boxes import Boxes
     from boxwise.records import Query
     from boxwise.study import Study
 
 app = typer.Typer()
 StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+_TAKE_OUT = {
+    **dict.fromkeys(("voc", "yolo"), "remove the label files of the images that you have not looked at"),
+    "coco": "delete the entries in `images` and `annotations` of the images that you have not looked at",
+    "cvat": "delete the `<image>` elements of the images that you have not looked at",
+}
 _SHOWN = 3  # images that status names of those that are asked for
 
 
@@ -114,27 +120,24 @@ def query(
 def _write_questions(opened: Study, asked: Query, out: Path, format_name: str, remark: Callable[[str], None]) -> None:
     from boxwise.report.queries import write_query
 
-    write_query(opened, asked, out, format_name=format_name)
+    drawn = write_query(opened, asked, out, format_name=format_name)
     remark(f"{plural(len(asked.items), 'image')}: {out}")
     if out.is_dir():
         remark(f"Label them there with any tool, then: boxwise import {opened.folder} {out}")
-    for sentence in _what_files_mean(opened, out):
+    for sentence in _what_files_mean(opened, drawn, format_name):
         remark(sentence)
 
 
-def _what_files_mean(opened: Study, out: Path) -> Iterator[str]:
-    """What an import will make of the boxes in the folder, where the model drew any."""
-    from boxwise.report.to_correct import Written
-
-    if not (out.is_dir() and Written.beside(out).boxes):
-        return
-    yield (
-        "On import, images exactly as they are now count as not looked at and wait. Where what you left as it was is right, or holds no "
-        "object: take out the images that you have not looked at, and import with --untouched accept."
-    )
-    if opened.proposals():
+def _what_files_mean(opened: Study, drawn: Mapping[str, Boxes], format_name: str) -> Iterator[str]:
+    """What an import will make of the images that were written with labels, and of the boxes that the model drew."""
+    if drawn:
+        yield (
+            "On import, images exactly as they are now count as not looked at and wait. Where what you left as it was is right, or holds "
+            f"no object: {_TAKE_OUT[format_name]}, and import with --untouched accept."
+        )
+    if drawn and opened.proposals():
         yield "An image that you changed is your answer to every box in it."
-    else:
+    elif any(map(len, drawn.values())):
         yield "The boxes are a hint of the model's: what you leave of them is charged as drawn, as is all you draw."
 
 
@@ -175,7 +178,7 @@ def _to_review(opened: Study, name: str, out: Path | None, format_name: str, *, 
     remark(f"Add the {name}, then: boxwise import {opened.folder} {out}")
     remark(
         f"Images exactly as they are now count as not looked at and are not taken. Where you have seen that they have no {name}: "
-        "take out those that you have not looked at, and import with --untouched accept."
+        f"{_TAKE_OUT[format_name]}, and import with --untouched accept."
     )
 
 

@@ -82,6 +82,7 @@ def _drawn(
     Where no image could be read nothing is written and all stays.
     """
     from boxwise.cli.console import detecting
+    from boxwise.data.earlier_writes import ANY
     from boxwise.data.formats.base import Dataset
     from boxwise.data.formats.coco import Coco
     from boxwise.detectors.prediction import detections
@@ -94,6 +95,8 @@ def _drawn(
     undrawn: list[str] = []
     try:
         for record, boxes in detections(model.detector, records, on_unreadable=unreadable.__setitem__, progress=detecting):
+            if not labels:
+                earlier.expecting(dict.fromkeys([earlier.folder / _PREDICTIONS, *pictures.values()], ANY))
             kept = replace(boxes.at_least(least), probabilities=None)  # of a large pool these would fill the memory
             labels[record.image_id] = kept
             try:
@@ -170,9 +173,9 @@ def _check_targets(targets: Sequence[Path], records: Sequence[ImageRecord], earl
     # resolved first: x/../out is out also while there is no x
     if lost := next((target for target in targets if identity(target.resolve()) in read), None):
         raise BoxwiseError(f"{lost}: expected a place for what was detected, found one of the images to look at. Give another --out DIR.")
-    if lost := next((target for target in targets if target.resolve().is_file() and not earlier.wrote(target)), None):
-        message = f"{lost}: expected no file, or one that `boxwise predict` wrote, found another. Remove it, or give another --out."
-        raise BoxwiseError(message)
+    if others := [target for target in targets if target.resolve().is_file() and not earlier.wrote(target)]:
+        found = "another. Remove it" if len(others) == 1 else f"{len(others)} others. Remove them"
+        raise BoxwiseError(f"{others[0]}: expected no file, or one that `boxwise predict` wrote, found {found}, or give another --out.")
 
 
 def _measured(records: Sequence[ImageRecord]) -> tuple[list[ImageRecord], list[str]]:

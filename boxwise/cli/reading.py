@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from boxwise.study import Study
     from boxwise.study.incoming import News
 
-_MOST_SHOWN = 20  # findings on the screen
+_MOST_SHOWN = 20  # findings, or images, on the screen
 FormatName = Annotated[
     str | None,
     typer.Option(
@@ -99,8 +99,23 @@ def left_waiting(untouched: Set[str]) -> Iterator[str]:
     if untouched:
         them, they = ("it", "it is") if len(untouched) == 1 else ("them", "they are")
         yield (
-            f"{plural(len(untouched), 'image', 'is')} exactly as boxwise wrote {them}: left waiting; "
-            f"`--untouched accept` takes {them} as {they}."
+            f"{plural(len(untouched), 'image', 'is')} as boxwise wrote {them}: left waiting; `--untouched accept` takes {them} as {they}."
+        )
+
+
+def taken_as_saved(saved: Set[str]) -> Iterator[str]:
+    """That files were taken for looked at in which no box has changed."""
+    if saved:
+        yield f"{plural(len(saved), 'file', 'was')} saved with the boxes as boxwise wrote them: taken as looked at."
+
+
+def kept_from_a_query(faulty: Sequence[Path]) -> Iterator[str]:
+    """That files of which something was not taken are not written over."""
+    if faulty:
+        more, has, it = (f" and {len(faulty) - 1} more", "have", "them") if len(faulty) > 1 else ("", "has", "it")
+        yield (
+            f"{faulty[0]}{more} {has} findings: `boxwise query` does not write over {it}. Mend {it} and import {it} again, "
+            "or give the query another --out."
         )
 
 
@@ -115,6 +130,8 @@ def say_what_would_be_taken(opened: Study, news: News, annotator: str) -> None:
     from boxwise.cli.console import say
 
     say(f"Nothing is taken: it would be labels of {plural(len(news.acts), 'image')}, from {annotator}; {news.known} are known already.")
-    for image_id in news.replaced:
+    for image_id in news.replaced[:_MOST_SHOWN]:
         whose = next(entry.annotator for entry in reversed(opened.history(image_id)) if not entry.late)
         say(f"{image_id}: would replace the labels of {whose}.")
+    if (more := len(news.replaced) - _MOST_SHOWN) > 0:
+        say(f"... and {more} more {'image' if more == 1 else 'images'}.")

@@ -23,10 +23,12 @@ from boxwise.cli.reading import (
     Untouched,
     VocOrigin,
     coordinates,
+    kept_from_a_query,
     left_waiting,
     not_read_there,
     say_findings,
     say_what_would_be_taken,
+    taken_as_saved,
     understood,
     with_boxes,
 )
@@ -92,8 +94,6 @@ def init(
         [*data.settings, *(overrides or ()), *(f"{key}={value}" for key, value in chosen.items() if value is not None)],
     )
     check(settings)  # before any image is read
-    for idle in without_effect(settings, overrides or ()):
-        note(f"Note: {idle}")
     image_store.use(settings.images)
     if data.images is not None:
         image_store.check(data.images)
@@ -116,7 +116,7 @@ def init(
     if quarantined:
         note(f"{plural(len(quarantined), 'image', 'is')} quarantined; `boxwise doctor {study}` lists them.")
     say_findings([finding for finding in dataset.findings if not finding.quarantined], labels or images)
-    for remark in dataset.notes:
+    for remark in (*dataset.notes, *without_effect(settings, overrides or ())):
         note(f"Note: {remark}")
     if settings.store and settings.store != made.config.store:
         note("The password is not kept: give it in PGPASSWORD, or in the file that PGPASSFILE names, from now on.")
@@ -272,17 +272,21 @@ def import_labels(
         Missing | None,
         typer.Option(help="What an image without any box is: labelled, or not labelled yet.", show_default="as the format says"),
     ] = None,
-    untouched: Annotated[
-        Untouched, typer.Option(help="accept: images exactly as `boxwise query` wrote them are right as they are; wait: not looked at yet.")
+    as_written: Annotated[
+        Untouched,
+        typer.Option(
+            "--untouched", help="accept: images exactly as `boxwise query` wrote them are right as they are; wait: not looked at yet."
+        ),
     ] = Untouched.WAIT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be taken, and take nothing.")] = False,
 ) -> None:
     """Take in labels. They are on the disk when this returns; the same labels again change nothing."""
     from boxwise.cli.console import note, reading, say
     from boxwise.data.datasets import read_labels_for
-    from boxwise.data.formats.detect import detected
+    from boxwise.data.formats.detect import detected, unwrapped
     from boxwise.errors import BoxwiseError
-    from boxwise.report.to_correct import Written, files_read
+    from boxwise.report.coming_back import take_in, untouched
+    from boxwise.report.to_correct import Written
     from boxwise.study import Study
 
     opened = Study.open(study)
@@ -292,26 +296,35 @@ def import_labels(
         images, path, format_name=format, classes=classes, listed_is_empty=listed_is_empty, coordinates=meant, progress=reading
     )
     say_findings(dataset.findings, path)
-    format, others = detected(path, format)
-    written = Written.beside(path)
+    root = path if format else unwrapped(path)
+    format, others = detected(root, format)
+    written = Written.beside(root)
     for remark in (*dataset.notes, *not_read_there(path, [name for name in others if not written.is_all_of(name)])):
         note(f"Note: {remark}")
     if not dataset.labels:
         raise BoxwiseError(f"{path}: none of the study's {plural(len(images), 'image')} is labelled by it, so nothing was taken.")
-    left = set() if untouched is Untouched.ACCEPT else written.untouched(dataset.labels, classes, format)
-    given = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id not in left}
-    labels = with_boxes(given) if missing is Missing.UNLABELED else given
+    given = with_boxes(dataset.labels) if missing is Missing.UNLABELED else dataset.labels
     asked = set(opened.asked_now().image_ids)
-    news = opened.news_in(labels, annotator=annotator, incomplete=dataset.incomplete)
+    news = opened.news_in(given, annotator=annotator, incomplete=dataset.incomplete)
+    same = set[str]() if as_written is Untouched.ACCEPT else untouched(opened, dataset, news.acts.keys())
+    saved = written.saved(same, format)
+    left, faulty = same - saved, list[Path]()
+    news = news.without(left)
     if dry_run:
         say_what_would_be_taken(opened, news, annotator)
     else:
         opened.take(news, annotator=annotator, incomplete=dataset.incomplete)
-        if not dataset.findings:
-            written.take_in(labels, files_read(path, format))
+        faulty = take_in(opened, root, format, dataset.findings)
         changed = f" ({len(news.replaced)} of them changed)" if news.replaced else ""
         say(f"{plural(len(news.acts), 'image')} labelled{changed}, {news.known} known already, {plural(len(dataset.findings), 'finding')}.")
-    for remark in (*understood(given, news.acts.keys(), asked, missing), *left_waiting(left)):
+    taken = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id not in left}
+    remarks = (
+        *understood(taken, news.acts.keys(), asked, missing),
+        *taken_as_saved(saved),
+        *left_waiting(left),
+        *kept_from_a_query(faulty),
+    )
+    for remark in remarks:
         note(remark)
     if not dry_run:
         waiting = opened.unanswered().items

@@ -25,7 +25,7 @@ from boxwise.data.formats.listing import Checked
 from boxwise.errors import BoxwiseError, ImageError, plural
 from boxwise.records import ImageRecord, Query
 from boxwise.results.colors import class_colors
-from boxwise.store import GIVEN, MODEL
+from boxwise.store import GIVEN, MODEL, SentBack
 from boxwise.study import Study
 from boxwise.study.exchange import Pulled, Pushed, record, said_back, twice
 
@@ -242,16 +242,39 @@ def _sent_back(study: Study, client: Client, memory: dict[str, Any], *, reopen: 
 
     reopen: set its job to in progress, once, with the remark as an issue on the image; what is completed then is an answer also unchanged.
     """
-    back, messages = study.reviews.sent_back(), []
-    tasks = sorted(((int(name), task) for name, kept in memory["tasks"].items() for task in kept), key=lambda each: each[0])
+    back = study.reviews.sent_back()
+    messages: dict[str, str] = {}
+    for name, task in [(name, task) for name, tasks in memory["tasks"].items() for task in tasks]:
+        from_here = {image_id: why for image_id, why in back.items() if _is_from(study, memory, task, image_id, why)}
+        if from_here and _is_there(client, task, memory["key"]):
+            asked = study.query(int(name)).image_ids
+            messages |= _sent_back_of(study, client, memory, task, from_here, asked=asked, reopen=reopen)
+    return tuple(messages[image_id] for image_id in back if image_id in messages)
+
+
+def _is_from(study: Study, memory: Mapping[str, Any], task: Mapping[str, Any], image_id: str, back: SentBack) -> bool:
+    """Whether an answer that was sent back was taken in from this task."""
+    place = _place(task, image_id)
+    return place in memory["pulled"] and study.labelling.came_under(back.number, [f"{MEMORY}:{memory['key']}:{place}:"])
+
+
+def _sent_back_of(
+    study: Study,
+    client: Client,
+    memory: dict[str, Any],
+    task: Mapping[str, Any],
+    back: Mapping[str, SentBack],
+    *,
+    asked: Sequence[str],
+    reopen: bool,
+) -> dict[str, str]:
+    """`_sent_back` of one task's answers: image_id → message. asked: what its round asks about."""
+    messages: dict[str, str] = {}
+    frames, jobs = client.frames(task["task"]), _jobs(client, task["task"])
+    ids = _image_ids(task, frames, asked)
     for image_id, why in back.items():
-        found = [each for each in tasks if _place(each[1], image_id) in memory["pulled"]]
-        if not found or not _is_there(client, found[-1][1], memory["key"]):
-            continue
-        round_index, task = found[-1]
-        frames, known = client.frames(task["task"]), memory["pulled"][_place(task, image_id)]
-        frame = _image_ids(task, frames, study.query(round_index).image_ids).index(image_id)
-        job = next(job for job in _jobs(client, task["task"]) if job["start_frame"] <= frame <= job["stop_frame"])
+        frame, known = ids.index(image_id), memory["pulled"][_place(task, image_id)]
+        job = next(job for job in jobs if job["start_frame"] <= frame <= job["stop_frame"])
         if reopen and known["state"] is not None:
             box = [0, 0, frames[frame]["width"], frames[frame]["height"]]
             client.raise_issue(job["id"], why.remark, frame=frame, box=box)
@@ -259,8 +282,8 @@ def _sent_back(study: Study, client: Client, memory: dict[str, Any], *, reopen: 
             known["state"] = None
             study.remember(MEMORY, memory)
         is_open = f"Correct it in {_address(client, task['task'])}/jobs/{job['id']}, which is open again, then pull."
-        messages.append(said_back(image_id, why, then=f"Next: boxwise cvat push {study.folder}" if known["state"] else is_open))
-    return tuple(messages)
+        messages[image_id] = said_back(image_id, why, then=f"Next: boxwise cvat push {study.folder}" if known["state"] else is_open)
+    return messages
 
 
 def _there(study: Study, client: Client, task: int, round_index: int) -> Pushed:

@@ -19,7 +19,7 @@ from boxwise.data.formats.detect import detect_format, unused_labels, unwrapped
 from boxwise.data.formats.folder import read_folder
 from boxwise.data.formats.image_list import is_image_list, read_image_list
 from boxwise.data.formats.layout import is_file, is_folder
-from boxwise.data.formats.listing import pictures_not_read
+from boxwise.data.formats.listing import NO_SPLIT, pictures_not_read
 from boxwise.data.formats.names import READERS
 from boxwise.errors import BoxwiseError, named, plural
 from boxwise.records import ImageRecord, Split
@@ -175,7 +175,7 @@ def read_labels_for(
         if count > 1:
             message = f"{path}: expected one set of labels for {image_id}, found {count}. None of them is taken."
             findings.append(Finding(FindingKind.CONFLICTING_LABELS, path, message, image_id))
-    notes = list(found.notes)
+    notes = [note for note in found.notes if not note.startswith(NO_SPLIT)]
     bare = sum(record.image_id not in found.labels for record in found.images) if lists else 0
     if bare:
         notes.append(

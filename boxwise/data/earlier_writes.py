@@ -7,10 +7,12 @@ speak of the same images are refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 from boxwise.data.formats.base import Dataset
 from boxwise.data.formats.coco import file_of
@@ -18,6 +20,7 @@ from boxwise.data.formats.layout import bytes_of, files_below, is_file, leads_ou
 from boxwise.errors import BoxwiseError, plural
 from boxwise.files import replacing
 
+ANY = "*"  # in place of a digest: of a file that is about to be written, whose content is not known yet
 _LABELS = {"yolo": ("labels", ".txt"), "voc": ("Annotations", ".xml")}
 
 
@@ -25,40 +28,54 @@ _LABELS = {"yolo": ("labels", ".txt"), "voc": ("Annotations", ".xml")}
 class Earlier:
     """The files that the last export in a format wrote to a folder.
 
-    record: the list of them, which lies in the folder. digests: path → that of its content.
+    record: the list of them, which lies in the folder. digests: path → that of its content; where a write was cut short, of what was there
+    and of what was to come.
     """
 
     folder: Path
     record: Path
-    digests: dict[Path, str]
+    digests: Mapping[Path, frozenset[str]]
 
     @staticmethod
     def of(target: Path, format_name: str) -> Earlier:
         """Empty for a first export, and for a target that is one file."""
         record = target / f".written_{format_name}.txt"
         rows = [line.rstrip("\r").partition(" ") for line in text_of(record).split("\n")] if is_file(record) else []
-        return Earlier(target, record, {target / name: digest for digest, _, name in rows if name and not leads_out(name)})
+        digests: dict[Path, frozenset[str]] = defaultdict(frozenset)
+        for digest, _, name in rows:
+            if name and not leads_out(name):
+                digests[target / name] |= {digest}
+        return Earlier(target, record, dict(digests))
 
     def wrote(self, path: Path) -> bool:
         """Whether the file is as that export left it."""
-        return path in self.digests and is_file(path) and digest_of(path) == self.digests[path]
+        left = self.digests.get(path)
+        return left is not None and is_file(path) and (ANY in left or digest_of(path) in left)
 
     def changed(self) -> list[Path]:
         """The files that are there and no longer as that export left them."""
         return [path for path in self.digests if is_file(path) and not self.wrote(path)]
+
+    def expecting(self, digests: Mapping[Path, str]) -> None:
+        """Lists what is about to be written beside what is there, so that after a kill in between both may be written over."""
+        there = [(path, digest) for path, left in self.digests.items() for digest in sorted(left)]
+        self._list(dict.fromkeys([*there, *digests.items()]))
 
     def followed_by(self, written: Iterable[Path]) -> list[Path]:
         """Removes what is not written anew, and lists what is. Returns what was removed."""
         paths = list(written)
         if not self.folder.is_dir():
             return []
-        stale = [path for path in sorted(self.digests.keys() - set(paths)) if self.wrote(path)]
+        stale = [path for path in sorted(self.digests.keys() - set(paths)) if is_file(path) and digest_of(path) in self.digests[path]]
         for path in stale:
             path.unlink()
-        with replacing(self.record) as aside:
-            lines = "".join(f"{digest_of(path)} {path.relative_to(self.folder).as_posix()}\n" for path in paths)
-            aside.write_text(lines, encoding="utf-8", newline="\n")
+        self._list((path, digest_of(path)) for path in paths)
         return stale
+
+    def _list(self, files: Iterable[tuple[Path, str]]) -> None:
+        with replacing(self.record) as aside:
+            lines = "".join(f"{digest} {path.relative_to(self.folder).as_posix()}\n" for path, digest in files)
+            aside.write_text(lines, encoding="utf-8", newline="\n")
 
 
 def check_left_over(dataset: Dataset, target: Path, format_name: str, earlier: Earlier) -> None:
@@ -75,9 +92,8 @@ def check_left_over(dataset: Dataset, target: Path, format_name: str, earlier: E
 def check_unchanged(target: Path, earlier: Earlier) -> None:
     """Raises BoxwiseError where files that the last export wrote were changed since: they would be written over."""
     if changed := earlier.changed():
-        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-        message = f"{changed[0]}{more} was changed since it was written. Nothing was written: name another folder than {target}, "
-        raise BoxwiseError(message + "or remove what may go.")
+        message = f"{were_changed(changed)}. Nothing was written: name another folder than {target}, or remove what may go."
+        raise BoxwiseError(message)
 
 
 def _left_over(dataset: Dataset, target: Path, format_name: str) -> Iterator[Path]:
@@ -100,6 +116,18 @@ def _speaks_of(path: Path, dataset: Dataset) -> bool:
     except (ValueError, KeyError, TypeError, RecursionError, BoxwiseError):
         return False
     return not names.isdisjoint(record.image_id for record in dataset.images)
+
+
+def were_changed(paths: Sequence[Path]) -> str:
+    """That the files were changed since they were written, the first of them by name."""
+    more = len(paths) - 1
+    return f"{paths[0]} and {more} more were changed since they were written" if more else f"{paths[0]} was changed since it was written"
+
+
+def digests_of(write: Callable[[Path], Iterable[Path]]) -> dict[str, str]:
+    """Path below the folder that `write` is given → digest, of the files that it writes there: a folder that is gone afterwards."""
+    with TemporaryDirectory() as aside:
+        return {path.relative_to(aside).as_posix(): digest_of(path) for path in write(Path(aside))}
 
 
 def digest_of(path: Path) -> str:

@@ -1,11 +1,12 @@
 """Whole images for browsers, on pages here and on labelling servers: they show what the study reads.
 
-Returns the bytes of a file, or of a PNG in its place, with their media type. Knows nothing of HTTP or pages.
+Returns the bytes of a file, or of a PNG in its place, with their media type, and what to call them. Knows nothing of HTTP or pages.
 """
 
 from __future__ import annotations
 
 import io
+from pathlib import PurePosixPath
 
 from PIL import Image
 
@@ -13,8 +14,9 @@ from boxwise.data import image_store
 from boxwise.data.addresses import Address
 from boxwise.data.images import read_image
 
-_JPEG, _PNG = "image/jpeg", "image/png"
-_SHOWN = {"JPEG": _JPEG, "MPO": _JPEG, "PNG": _PNG, "WEBP": "image/webp"}  # Pillow's formats that every browser shows
+_JPEG, _PNG, _WEBP = "image/jpeg", "image/png", "image/webp"
+_SHOWN = {"JPEG": _JPEG, "MPO": _JPEG, "PNG": _PNG, "WEBP": _WEBP}  # Pillow's formats that every browser shows
+_SUFFIXES = {_JPEG: (".jpg", ".jpeg"), _PNG: (".png",), _WEBP: (".webp",)}  # not `mimetypes`, which knows what the machine does
 _EIGHT_BITS = ("L", "RGB")
 _ORIENTATION = 0x0112
 
@@ -31,6 +33,17 @@ def for_browsers(uri: Address) -> tuple[bytes, str]:
     buffer = io.BytesIO()
     Image.fromarray(read_image(uri)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue(), _PNG
+
+
+def shown_as_it_is(uri: Address) -> bool:
+    """Whether `for_browsers` is the image's file, by its header. Raises ImageError when there is none."""
+    return _shown_alike(image_store.read(uri)) is not None
+
+
+def named_for(name: str, media: str) -> str:
+    """What to call a file of a media type that `for_browsers` gives: `name` where it says so, else that with a suffix more."""
+    suffixes = _SUFFIXES[media]
+    return name if PurePosixPath(name).suffix.lower() in suffixes else name + suffixes[0]
 
 
 def _shown_alike(content: bytes) -> str | None:

@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from boxwise.boxes import Boxes
-from boxwise.data.earlier_writes import Earlier, check_left_over, check_unchanged
+from boxwise.data.earlier_writes import Earlier, check_left_over, check_unchanged, digests_of
 from boxwise.data.formats.base import Dataset, Format
-from boxwise.data.formats.layout import files_below, stem_of
+from boxwise.data.formats.layout import files_below, is_file, stem_of
 from boxwise.data.image_store import find_images
 from boxwise.errors import BoxwiseError, plural
 
@@ -46,14 +46,20 @@ def write(dataset: Dataset, writer: Format, target: Path, *, copy_images: bool) 
     where what an earlier call has written there was changed since.
 
     What an earlier call has written there and this one has not is removed: labels that were taken back, lists of splits without images.
+    A target that is one file is replaced.
     """
     earlier = Earlier.of(target, writer.name)
     _check_target(dataset, target, earlier)
     check_left_over(dataset, target, writer.name, earlier)
     check_unchanged(target, earlier)
+    remarks = [f"{target} was there already and is replaced."] if is_file(target) else []
+    if earlier.digests:
+        planned = digests_of(lambda aside: writer.write(dataset, aside, copy_images=False))
+        earlier.expecting({target / name: digest for name, digest in planned.items()})
     removed = earlier.followed_by(writer.write(dataset, target, copy_images=copy_images))
-    said = f"{plural(len(removed), 'file', 'was')} removed that an earlier export had written" if removed else ""
-    return [*([f"{said} (first: {removed[0]})."] if said else []), *_lost(dataset, writer)]
+    if removed:
+        remarks.append(f"{plural(len(removed), 'file', 'was')} removed that an earlier export had written (first: {removed[0]}).")
+    return [*remarks, *_lost(dataset, writer)]
 
 
 def _numbered_anew(dataset: Dataset) -> Dataset:

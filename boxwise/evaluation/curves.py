@@ -133,6 +133,7 @@ class CellCurve:
     """One arm run with one seed: what had been spent and reached after each of its R rounds, cumulative, all of length R.
 
     images, boxes, seconds: of the labels that were trained on. val: of those that val holds by then, by axis; an axis left out has none.
+    unit: what its budget counts.
     """
 
     arm: str
@@ -143,6 +144,7 @@ class CellCurve:
     ap: Sequence[float]
     ap50: Sequence[float]
     val: Mapping[Axis, Sequence[float]] = field(default_factory=dict)
+    unit: str = "images"
 
     def curve(self, axis: Axis, metric: Metric = "ap", *, val: bool = True) -> Curve:
         """Quality over one cost; val: whether the labels of val are paid for too."""
@@ -160,7 +162,7 @@ class ArmSummary:
     baseline there, over the costs that these two cover; difference and test are over these, None for the baseline itself or where no seed
     is shared. cost_ratio: the arm's cost by the baseline's at equal quality, val included, pooled over the saving_seeds of them in which
     labels bought both something; cost_ratio_without_val: of the labels that were trained on alone. final: quality after the last round.
-    early: seeds that ended early, which have no area.
+    early: seeds over too few of the baseline's images, which have no area.
     """
 
     arm: str
@@ -223,7 +225,8 @@ def compare_arms(
     """Every arm on every axis, arms in order of first appearance, paired by seed with `baseline`.
 
     The area of a seed is taken over the costs that all of its arms cover, so that no arm is judged on a stretch another did not run. An
-    arm that ended early there, over less than half of the baseline's images, has no area and narrows no stretch.
+    arm with less than half of the baseline's images there, because it ended early or its budget is in another unit, has no area and
+    narrows no stretch.
     apart: arms that do not narrow this stretch for the others, such as a deliberately cheap one; their area is over what they cover of it.
     Raises ValueError when an arm has the same seed twice.
     """
@@ -251,12 +254,16 @@ def _compare_on(
 
 
 def _ended_early(cells: Sequence[CellCurve], baseline: str, metric: Metric) -> list[tuple[str, int]]:
-    """(arm, seed) of the cells over less than half of the images that the baseline's of their seed covers, however many rounds they had."""
+    """(arm, seed) of the cells over less than half of the images that the baseline's of their seed covers, with fewer rounds than it or
+    a budget in another unit; a policy that asks about images again has its rounds, and few images too."""
     wholes = {cell.seed: cell for cell in cells if cell.arm == baseline}
     found = []
     for cell in cells:
         whole = wholes.get(cell.seed)
-        if whole is not None and _judged(cell, metric) and _covered(cell, whole, metric) < _MOST:
+        if whole is None or not _judged(cell, metric):
+            continue
+        other = cell.unit != whole.unit or _judged(cell, metric) < _judged(whole, metric)
+        if other and _covered(cell, whole, metric) < _MOST:
             found.append((cell.arm, cell.seed))
     return found
 
@@ -299,7 +306,7 @@ def _ratios(
 def _areas(
     curves: Mapping[str, Mapping[int, Curve]], full_quality: float | None, apart: Collection[str], early: Collection[tuple[str, int]]
 ) -> dict[str, dict[int, float]]:
-    """AULC by arm and seed, each seed over its own common range; left out: seeds whose arms share no cost, cells that ended early."""
+    """AULC by arm and seed, each seed over its own common range; left out: seeds whose arms share no cost, cells in `early`."""
     areas: dict[str, dict[int, float]] = {arm: {} for arm in curves}
     for seed in sorted({seed for of_arm in curves.values() for seed in of_arm}):
         running = {arm: of_arm[seed] for arm, of_arm in curves.items() if seed in of_arm and (arm, seed) not in early}

@@ -5,14 +5,13 @@ Returns what changed. Knows the study and the client, nothing of percentages or 
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any
 from uuid import uuid4
 
-from boxwise.data.for_browsers import for_browsers
+from boxwise.data.for_browsers import for_browsers, named_for
 from boxwise.errors import BoxwiseError, ImageError, plural
 from boxwise.files import locked
 from boxwise.labelstudio.client import Client
@@ -53,7 +52,7 @@ def push(study: Study, client: Client, *, progress: Progress | None = None) -> P
     if made + there and project["model_version"] != model_version(query.round):
         client.change_project(project["id"], {"model_version": model_version(query.round)})
     address = f"{client.url}/projects/{project['id']}"
-    findings = (*_for_two(for_two), *findings, *_sent_back(study, tasks.values(), address))
+    findings = (*_for_two(for_two), *findings, *_sent_back(study, _memory(study), tasks.values(), address))
     return Pushed(address, query.round, made, there, len(stale), findings)
 
 
@@ -81,7 +80,7 @@ def pull(study: Study, client: Client) -> Pulled:
             except BoxwiseError as error:
                 findings.append(str(error))
     taken, waiting = len(new) - len(findings) - len(late), len(study.unanswered().items)
-    sent_back = _sent_back(study, tasks, f"{client.url}/projects/{project['id']}")
+    sent_back = _sent_back(study, memory, tasks, f"{client.url}/projects/{project['id']}")
     return Pulled(taken, len(answers) - len(new), tuple(findings), waiting, skipped, late=tuple(late), sent_back=sent_back)
 
 
@@ -120,7 +119,8 @@ def _memory(study: Study) -> dict[str, Any]:
     """What the study remembers of Label Studio; its key is stored before it is used.
 
     pulled: annotation → what was taken in of it last, of whom, and the seconds that are recorded; earlier versions did not keep of whom.
-    people: user number → under which name what they do is recorded.
+    people: user number → under which name what they do is recorded. made: when the project was, which tells it from one of the same number
+    on another server; earlier versions did not keep that.
     """
     memory = study.recall(MEMORY)
     if memory is None:
@@ -138,13 +138,14 @@ def _project(study: Study, client: Client) -> dict[str, Any]:
 
 def _project_of(study: Study, client: Client, memory: dict[str, Any]) -> dict[str, Any]:
     title = f"boxwise: {study.folder.resolve().name}"[:_TITLE]
-    found = _found(memory, client) or next((project for project in client.projects(title) if _is_of(project, memory)), None)
+    found = _found(memory, client)
     if found is None:
-        memory["pulled"] = {}  # annotations are numbered by the server: a new project may be on another one
-        found = client.create_project(_new_project(title, memory["key"], study.classes))
-    elif configured_classes(found["label_config"]) != study.classes:
+        theirs = next((project for project in client.projects(title) if _is_of(project, memory)), None)
+        found = theirs or client.create_project(_new_project(title, memory["key"], study.classes))
+        # Annotations and people are numbered by the server, and this project may be on another one than that before.
+        memory |= {"pulled": {}, "people": {}, "project": found["id"], "made": found.get("created_at")}
+    if configured_classes(found["label_config"]) != study.classes:
         found = client.change_project(found["id"], {"label_config": labelling_config(study.classes)})
-    memory["project"] = found["id"]
     return found
 
 
@@ -161,13 +162,21 @@ def _new_project(title: str, key: str, classes: Sequence[str]) -> dict[str, Any]
 
 
 def _found(memory: Mapping[str, Any], client: Client) -> dict[str, Any] | None:
-    """The project that the study remembers, if the server still has it: by its key, since another server may have the same number."""
+    """The project that the study remembers, if the server has it: another one may have one of that number, also of the study."""
     project = client.project(memory["project"]) if "project" in memory else None
-    return project if project is not None and _is_of(project, memory) else None
+    if project is None or not _is_of(project, memory):
+        return None
+    return project if memory.get("made") in (None, project.get("created_at")) else None
 
 
 def _is_of(project: Mapping[str, Any], memory: Mapping[str, Any]) -> bool:
     return memory["key"] in (project.get("description") or "")
+
+
+def _place(memory: Mapping[str, Any], annotation: Mapping[str, Any]) -> str:
+    """Names an annotation among those of all projects that the study ever had, on any server."""
+    project = [f"{memory['project']} of {memory['made']}"] if "made" in memory else []
+    return ":".join([MEMORY, memory["key"], *project, str(annotation["id"])])
 
 
 def _touched(task: Mapping[str, Any]) -> bool:
@@ -206,7 +215,7 @@ def _send(
 def _file(record: ImageRecord) -> tuple[str, bytes]:
     """The image as a browser shows it, called by what it then is."""
     name, (content, media) = PurePosixPath(record.image_id).name, for_browsers(record.uri)
-    return name if mimetypes.guess_type(name)[0] == media else f"{name}{mimetypes.guess_extension(media)}", content
+    return named_for(name, media), content
 
 
 def _for_two(images: Sequence[str]) -> tuple[str, ...]:
@@ -215,13 +224,16 @@ def _for_two(images: Sequence[str]) -> tuple[str, ...]:
     return (f"{asked} So the project takes two annotations of every task; of the other images one counts.",) if images else ()
 
 
-def _sent_back(study: Study, tasks: Iterable[Mapping[str, Any]], project: str) -> tuple[str, ...]:
+def _sent_back(study: Study, memory: Mapping[str, Any], tasks: Iterable[Mapping[str, Any]], project: str) -> tuple[str, ...]:
     """One message for each answer of these tasks that a reviewer has sent back. project: its address."""
-    answered = (task for task in sorted(tasks, key=lambda task: task["data"]["round"]) if task.get("annotations"))
-    numbers = {task["data"]["image_id"]: task["id"] for task in answered}
-    back = {image_id: why for image_id, why in study.reviews.sent_back().items() if image_id in numbers}
-    where = {image_id: f"Correct it in {project}/data?task={numbers[image_id]}, then pull." for image_id in back}
-    return tuple(said_back(image_id, why, then=where[image_id]) for image_id, why in back.items())
+    back, numbers = study.reviews.sent_back(), {}
+    for task in tasks:
+        why = back.get(task["data"]["image_id"])
+        places = [f"{_place(memory, annotation)}:" for annotation in task.get("annotations") or ()]
+        if why is not None and places and study.labelling.came_under(why.number, places):
+            numbers[task["data"]["image_id"]] = task["id"]
+    where = {image_id: f"Correct it in {project}/data?task={number}, then pull." for image_id, number in numbers.items()}
+    return tuple(said_back(image_id, why, then=where[image_id]) for image_id, why in back.items() if image_id in where)
 
 
 _Given = tuple[Mapping[str, Any], Mapping[str, Any]]  # (task, annotation)
@@ -279,7 +291,7 @@ class _Recorder:
             boxes,
             round_index=round_index,
             annotator=annotator,
-            places=[f"{MEMORY}:{self._memory['key']}:{number}"],
+            places=[_place(self._memory, annotation)],
             state=annotation["updated_at"],
             seconds=None if lead is None else max(0.0, lead - known.get("lead_time", 0.0)),
         )

@@ -38,8 +38,8 @@ def _why_idle(config: StudyConfig, place: list[str], *, simulated: bool, val_ima
         return _why_not_asked(config, key, simulated=simulated)
     if section == "labelling" and simulated:
         return "nobody labels by hand in a simulation"
-    if key == "policy.self_weight" and config.ask.mode in ("full", "boxes") and not _may(POLICIES, config.policy.name, "labels_pool"):
-        return f"ask.mode is {config.ask.mode}, where every box is a person's"
+    if key == "policy.self_weight" and simulated:  # a study has boxes of the model of rounds in which it asked otherwise
+        return _why_not_weighted(config)
     if key == "embedding.name" and not _goes_by_embeddings(config):
         return f"strategy {config.strategy.name} goes by no embeddings"
     if key == "cold_start.embedding" and config.cold_start.name == "random":
@@ -60,6 +60,12 @@ def _of_another_method(config: StudyConfig, section: str, method: str) -> str | 
         return f"strategy {config.strategy.name} goes by no embeddings" if method == name else f"embedding.name is {name}"
     used = {name} | ({config.cold_start.name} if section == "strategy" else set())
     return None if method in used else f"{section}.name is {name}"
+
+
+def _why_not_weighted(config: StudyConfig) -> str | None:
+    if config.ask.mode not in ("full", "boxes") or _may(POLICIES, config.policy.name, "labels_pool"):
+        return None
+    return f"ask.mode is {config.ask.mode}, where every box is a person's"
 
 
 def _why_not_asked(config: StudyConfig, key: str, *, simulated: bool) -> str | None:

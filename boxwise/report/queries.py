@@ -5,7 +5,7 @@ Knows nothing of how the images were chosen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from boxwise.data.formats.layout import place_images
 from boxwise.errors import StudyError, plural
 from boxwise.files import replacing, write_csv
 from boxwise.records import ImageRecord, Phase, Query, QueryItem
-from boxwise.report.to_correct import write_to_correct
+from boxwise.report.coming_back import QUERY_FILE, write_known
 from boxwise.study import Study
 
 SHOWN = 0.3  # least score of a proposal worth a person's look
@@ -29,11 +29,12 @@ _EDGES = ("x1", "y1", "x2", "y2")
 _BOX_COLUMNS = ("image_id", "box_id", "state", "class", "score", *_EDGES)
 
 
-def write_query(study: Study, query: Query, out: Path, *, format_name: str = "coco") -> None:
+def write_query(study: Study, query: Query, out: Path, *, format_name: str = "coco") -> Mapping[str, Boxes]:
     """`out` with suffix .txt: image paths, one a line; .csv: with utility and score terms; else a folder to label in.
 
     The folder has the images, query.csv and, once there is a detector, its boxes as labels to correct in the format named. Where people
     answer for proposals, boxes.csv says of each box whether it is settled (a person's), certain or uncertain.
+    Returns the boxes that were written, by image.
     """
     records = {record.image_id: record for record in study.records(query.image_ids)}
     if out.suffix == ".txt":
@@ -42,21 +43,27 @@ def write_query(study: Study, query: Query, out: Path, *, format_name: str = "co
     elif out.suffix == ".csv":
         _write_query_csv(query, records, out)
     else:
-        dataset = Dataset(study.classes, tuple(records[i] for i in query.image_ids), _prelabels(study, query))
-        if format_name == "coco" and not dataset.labels:
-            place_images(dataset, out / "images")
-        else:
-            write_to_correct(dataset, out, PROPOSALS, format_name)
-        _write_query_csv(query, records, out / "query.csv")
-        if study.proposals():
-            write_csv(out / "boxes.csv", _BOX_COLUMNS, _box_rows(study, query))
+        return _write_folder(study, query, records, out, format_name)
+    return {}
+
+
+def _write_folder(study: Study, query: Query, records: dict[str, ImageRecord], out: Path, format_name: str) -> Mapping[str, Boxes]:
+    dataset = Dataset(study.classes, tuple(records[i] for i in query.image_ids), _prelabels(study, query))
+    if format_name == "coco" and not dataset.labels:
+        place_images(dataset, out / "images")
+    else:
+        write_known(study, dataset, out, PROPOSALS, format_name)
+    _write_query_csv(query, records, out / QUERY_FILE)
+    if study.proposals():
+        write_csv(out / "boxes.csv", _BOX_COLUMNS, _box_rows(study, query))
+    return dataset.labels
 
 
 def write_labels(study: Study, image_ids: Sequence[str], out: Path, *, format_name: str = "coco") -> None:
     """A folder with these images and their current labels, without scores, to be corrected in another tool."""
     records = tuple(study.records(image_ids))
     labels = {image_id: replace(current.boxes, scores=None) for image_id in image_ids if (current := study.annotation(image_id))}
-    write_to_correct(Dataset(study.classes, records, labels), out, "labels.json", format_name)
+    write_known(study, Dataset(study.classes, records, labels), out, "labels.json", format_name)
 
 
 def pool_predictions(study: Study, *, only: Set[str] | None = None) -> Dataset:

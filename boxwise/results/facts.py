@@ -66,6 +66,11 @@ class Cell:
         return str((self.config.get("ask") or {}).get("mode", "full"))
 
     @property
+    def unit(self) -> str:
+        """What the budget of a round counts."""
+        return str((self.config.get("budget") or {}).get("unit", "images"))
+
+    @property
     def policy(self) -> str:
         """Which labels each training saw."""
         return str((self.config.get("policy") or {}).get("name", "all_labeled"))
@@ -114,6 +119,7 @@ def curve(cell: Cell, split: str) -> CellCurve:
         ap=[number(m.get("ap")) for m in metrics],
         ap50=[number(m.get("ap50")) for m in metrics],
         val={axis: _so_far([number(getattr(s, f"val_{axis}") or 0) for s in spent]) for axis in AXES},
+        unit=cell.unit,
     )
 
 

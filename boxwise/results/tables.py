@@ -42,7 +42,7 @@ class ArmResult:
 
     judged: the cost that arms are judged over: labelled images, or annotator time where people are asked differently from arm to arm.
     p_holm: p by cost axis, corrected for the arms that are rivals of the baseline; empty for what is no rival, or has no p.
-    unit: what its rounds buy, where the baseline's buy something else.
+    unit: what its budget is in, where the baseline's is in something else.
     """
 
     arm: str
@@ -168,7 +168,7 @@ def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[Arm
     judged: Axis = "seconds" if len({cell.ask for cell in cells}) > 1 else "images"
     rivals = {cell.arm for cell in cells if cell.role == "arm"}
     corrected = {axis: corrected_p({arm: s.test for (arm, on), s in by_axis.items() if on == axis and arm in rivals}) for axis in AXES}
-    results = []
+    theirs, results = cells_of(cells, baseline), []
     for arm in arms_of(cells, baseline):
         if arm not in half:
             continue
@@ -176,14 +176,9 @@ def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[Arm
         mine = cells_of(cells, arm)
         final, seeds = summaries["images"].final, len(summaries["images"].seeds)
         p_holm = {axis: corrected[axis][arm] for axis in AXES if arm in corrected[axis]}
-        unit = "" if (bought := _unit(mine)) == _unit(cells_of(cells, baseline)) else bought
+        unit = "" if mine[0].unit in {cell.unit for cell in theirs} or not theirs else mine[0].unit
         results.append(ArmResult(arm, mine[0].label, mine[0].role, seeds, final, half[arm].final, summaries, judged, p_holm, unit))
     return results
-
-
-def _unit(cells: Sequence[Cell]) -> str:
-    """What a round of an arm buys; of an arm that is not there, nothing."""
-    return next((str((cell.config.get("budget") or {}).get("unit", "images")) for cell in cells), "")
 
 
 def corrected_p(tests: Mapping[str, PairedTest | None]) -> dict[str, float]:
@@ -345,8 +340,8 @@ def mean_cell(values: Sequence[float], shown: Callable[[float | None], str]) -> 
 
 
 def ended_early(results: Sequence[ArmResult]) -> list[str]:
-    """A sentence on each arm with cells over too few images, which are set aside where areas are compared, and on each whose rounds buy
-    something else than the baseline's."""
+    """A sentence on each arm with cells over too few images, which are set aside where areas are compared, and on each whose budget is in
+    another unit than the baseline's."""
     early = [
         f"{r.label}: set aside in {plural(len(r.by_axis['images'].early), 'seed')}, with less than half of the baseline's images. "
         "These have no area and no rank, and narrow no other arm's."
@@ -354,8 +349,15 @@ def ended_early(results: Sequence[ArmResult]) -> list[str]:
         if r.by_axis["images"].early
     ]
     return early + [
-        f"{r.label}: its rounds buy {r.unit} (budget.unit), the baseline's do not; compare it over these." for r in results if r.unit
+        f"{r.label}: its budget is in {r.unit}, the baseline's is not (budget.unit); compare it over {_over(r.unit)}."
+        for r in results
+        if r.unit
     ]
+
+
+def _over(unit: str) -> str:
+    """The cost that a budget in `unit` is compared over; money pays for time."""
+    return {**AXIS_NAMES, "money": AXIS_NAMES["seconds"]}[unit]
 
 
 def uneven(curves: Sequence[CellCurve]) -> bool:

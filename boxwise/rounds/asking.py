@@ -48,12 +48,21 @@ def askable(mode: str, pool: Set[str], questions: Mapping[str, Questions]) -> Se
     return pool
 
 
+def asks_ahead(mode: str, unit: str) -> bool:
+    """Whether the choice goes by what people would be asked: in trust and boxes some images have nothing to ask, and in review a budget in
+    anything but images is charged for the answers."""
+    return mode in ("trust", "boxes") or (mode == "review" and unit != "images")
+
+
 def charged(candidates: Candidates, questions: Mapping[str, Questions], *, mode: str, cost: CostConfig) -> Candidates:
-    """The candidates with what answering takes, instead of what drawing each expected object would: certain boxes cost nothing,
-    uncertain ones a verification, and in review what is expected beyond the boxes that are there is looked for and drawn."""
+    """The candidates with what a budget is charged for answering, instead of drawing each expected object: certain boxes cost nothing,
+    uncertain ones a verification, and in review what is expected beyond the boxes that are there is looked for and drawn.
+
+    Strategies go on weighing the objects of an image by what drawing them takes, or they would prefer images that ask nothing.
+    """
     found = [questions.get(image_id, Questions()) for image_id in candidates.image_ids]
     uncertain, there = (np.array(column, np.float64) for column in ([q.uncertain for q in found], [q.there for q in found]))
     whole = np.array([mode == "review" and not q.looked_over for q in found], np.float64)
     missed = whole * np.maximum(candidates.box_counts - there, 0.0)
     seconds = cost.look * whole + cost.verify * uncertain + cost.draw * missed
-    return replace(candidates, answers=uncertain + missed, seconds=seconds)
+    return replace(candidates, answers=uncertain + missed, answer_seconds=seconds)

@@ -39,12 +39,12 @@ def round_budget(context: RoundContext, pool: Callable[[], Candidates]) -> tuple
 def spent(store: Store, config: StudyConfig) -> float:
     """What labelling took so far, in the budget's unit, on train and val; labels that came with the images are free.
 
-    What was answered stays paid for: an image that went out of use since, and a question that the answer to was no.
+    What was answered stays paid for: an image that went out of use since, labels that were taken back, and a question that the answer to
+    was no.
     """
     splits, unit = (Split.TRAIN, Split.VAL), config.budget.unit
-    if unit in ("images", "boxes"):
-        answered = [store.answered(split) for split in splits]
-        return sum(images if unit == "images" else boxes for images, boxes in answered)
+    if unit == "images" or unit == "boxes":
+        return sum(store.answered(split, unit) for split in splits)
     seconds = sum(store.seconds(split) for split in splits)
     return seconds if unit == "seconds" else price(seconds, config.cost)
 
@@ -54,15 +54,22 @@ def beside_val(
 ) -> tuple[Budget, int]:
     """The round's budget beside val's draw, both out of what is left of the total, and how many of the `drawn` images that pays for.
 
-    drawing: images as a strategy would see them if each object were drawn, as in val it is. Something is left to train on.
+    drawing: images as a strategy would see them if each object were drawn, as in val it is. Something is left to train on. Of val as a
+    share of the round, no more than the round's budget pays for; the image that crosses the line is included.
     """
     total = _left(context)
-    if total is None or not drawn:
-        return budget, len(drawn)
-    left, offered = _in_seconds(total, context.config), drawing(set(drawn))
+    if not drawn:
+        return budget, 0
+    offered = drawing(set(drawn))
     costs = dict(zip(offered.image_ids, budget.costs(offered), strict=True))
     so_far = np.cumsum([costs.get(image_id, 1.0) for image_id in drawn])
-    paid = int(np.searchsorted(so_far, left - 1, side="right"))
+    paid = len(drawn)
+    if isinstance(context.config.budget.val_per_round, str):
+        paid = min(paid, 1 + int(np.searchsorted(so_far, budget.amount)))
+    if total is None:
+        return budget, paid
+    left = _in_seconds(total, context.config)
+    paid = min(paid, int(np.searchsorted(so_far, left - 1, side="right")))
     rest = left - (so_far[paid - 1] if paid else 0)
     return replace(budget, amount=min(budget.amount, max(1, int(rest)))), paid
 

@@ -77,7 +77,7 @@ def _parts(context: RoundContext, round_index: int, found: Mapping[str, Boxes], 
     Of val a round's are random draws; in cross-validation all that was labelled.
     """
     split = Split.TRAIN if context.committed(round_index).train.folds else Split.VAL
-    begun = _begun_with(context)
+    begun = _begun_with(context, round_index)
     joined = {image_id: _BY_PEOPLE for image_id in truths if begun is not None and image_id not in begun}
     drawn: dict[str, str] = {}
     for number in range(round_index + 1):
@@ -93,7 +93,8 @@ def _parts(context: RoundContext, round_index: int, found: Mapping[str, Boxes], 
     return {name: _metrics(context, {image_id: found[image_id] for image_id in part}, part, details=False) for name, part in parts.items()}
 
 
-def _begun_with(context: RoundContext) -> set[str] | None:
-    """The images that round 0 was judged on; None where its file is gone, or was never written."""
-    path = context.files(0).val_detections
-    return set(row_groups(path)) if path.exists() else None
+def _begun_with(context: RoundContext, round_index: int) -> set[str] | None:
+    """The images that round 0 was judged on; None where its file is gone, was never written, or one of the two rounds alone was judged by
+    cross-validation."""
+    path, folds = context.files(0).val_detections, [bool(context.committed(number).train.folds) for number in (0, round_index)]
+    return set(row_groups(path)) if folds[0] is folds[1] and path.exists() else None

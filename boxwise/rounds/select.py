@@ -24,7 +24,7 @@ from boxwise.artifacts.scored_pool import read_scored_pool
 from boxwise.config import resolve
 from boxwise.errors import StudyError, plural
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Split
-from boxwise.rounds.asking import askable, charged, questions_of
+from boxwise.rounds.asking import askable, asks_ahead, charged, questions_of
 from boxwise.rounds.budget import beside_val, round_budget
 from boxwise.rounds.cold_start import cold_start
 from boxwise.rounds.context import RoundContext, StepResult
@@ -165,10 +165,11 @@ def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Gene
     counts, fidelity = settled.class_counts(len(context.classes)), _fidelity(context, round_index)
     drawing = partial(scored.candidates, round_index, cost=config.cost, labeled_class_counts=counts, fidelity=fidelity)
     pool, mode = set(context.store.pool_ids()) - settled.since, config.ask.mode
-    questions = {} if mode == "full" else questions_of(_proposals(context, round_index, pool, settled))
+    ahead = asks_ahead(mode, config.budget.unit)
+    questions = questions_of(_proposals(context, round_index, pool, settled)) if ahead else {}
 
     def candidates(image_ids: Set[str]) -> Candidates:
-        return drawing(image_ids) if mode == "full" else charged(drawing(image_ids), questions, mode=mode, cost=config.cost)
+        return charged(drawing(image_ids), questions, mode=mode, cost=config.cost) if ahead else drawing(image_ids)
 
     fit = askable(mode, pool, questions)
     budget, images = round_budget(context, lambda: candidates(fit))

@@ -98,11 +98,15 @@ def _training(dataset: Dataset, config: StudyConfig, number: int) -> Training:
 
 
 def images_by(dataset: Dataset, config: StudyConfig, number: int) -> int:
-    """About how many images are labelled by a round: exactly so where the budget counts images, else by what one costs in the mean."""
+    """About how many images are labelled by a round: exactly so where the budget counts images, else by what one costs in the mean.
+
+    That is a drawing for each box, or, where the model's are asked about, a verification; a look where people see whole images.
+    """
     pool = [record.image_id for record in dataset.images if record.split is Split.TRAIN]
     budget, cost = config.budget, config.cost
     boxes = float(np.mean([len(dataset.labels[image_id]) for image_id in pool])) if pool else 0.0
-    seconds = cost.look + cost.draw * boxes
+    mode = config.ask.mode
+    seconds = (cost.look if mode in ("full", "review") else 0.0) + (cost.draw if mode == "full" else cost.verify) * boxes
     usual = {"images": 1.0, "boxes": boxes, "seconds": seconds, "money": seconds * cost.per_hour / 3600}[budget.unit]
     given = resolve(budget.per_round, len(pool), "budget.per_round")
     each = given if isinstance(budget.per_round, str) else given / max(usual, 1e-9)

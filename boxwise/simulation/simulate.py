@@ -165,22 +165,25 @@ def read_simulation(folder: Path, *, known: Iterable[Cell] = (), only: Sequence[
 def check_plan(plan: Plan) -> None:
     """ConfigError or StudyError for every fault that can be known before the first training; writes nothing.
 
-    The plan's data set has its splits already.
+    The plan's data set has its splits already. An arm that was begun in the folder goes on, also with keys that nothing reads.
     """
     if len(set(plan.arms)) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
         raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
     val_images = sum(record.split is Split.VAL for record in plan.dataset.images)
+    elsewhere = read_finished(plan.folder)
+    begun = {*cells_there(plan.folder), *(found.cell.arm for found in elsewhere)}
     for arm in plan.arms:
         try:
             config = plan.cell_config(arm, plan.seeds[0])
             rounds.check(config, plan.dataset.classes, simulated=True)
-            if idle := without_effect(config, own_overrides(arm), simulated=True, val_images=val_images):
+            idle = without_effect(config, own_overrides(arm), simulated=True, val_images=val_images)
+            if idle and arm not in begun:
                 raise ConfigError(" ".join(idle))
         except ConfigError as error:
             raise ConfigError(f"arm {arm}: {error}") from None
     data = data_facts(plan.dataset)
     check_same(plan.folder, as_begun(plan.folder, plan.config), data)
-    for found in read_finished(plan.folder):
+    for found in elsewhere:
         arm, seed = found.cell.arm, found.cell.seed
         if arm in plan.arms:
             found.check(plan.cell_config(arm, seed), data)

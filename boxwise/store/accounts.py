@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
@@ -16,12 +16,13 @@ from boxwise.jsonable import boxes_from_json
 from boxwise.records import Action, Source, Split
 from boxwise.store.answers import Labour, Person
 from boxwise.store.rows import LATE, damaged_annotation
-from boxwise.store.schema import ANNOTATIONS, IMAGES, LATEST, VERDICTS, annotates
+from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, UNLABELLED, VERDICTS, annotates
 
 GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
 
 _FLAGGED = sa.cast(ANNOTATIONS.c.boxes, sa.Text).contains("true")  # a crowd, or a difficult box: of the others no box is read
 _BOXES = sa.case((_FLAGGED, ANNOTATIONS.c.boxes)).label("boxes")
+_TAKEN_BACK = ANNOTATIONS.c.id.in_(sa.select(EVENTS.c.body["annotation"].as_integer()).where(EVENTS.c.kind == UNLABELLED))
 
 
 def check_person(name: str) -> None:
@@ -58,21 +59,31 @@ class Accounts:
         by_model = sum(row.sources.count(Source.MODEL.value) for row in latest)
         return Labour(len(latest), sum(drawn) - by_model, by_model, self.seconds(split), (len(answered), sum(answered)))
 
-    def answered(self, split: Split) -> tuple[int, int]:
-        """Images of a split that were labelled here, not given with the data, and boxes that people answered for there, with yes or no.
+    def answered(self, split: Split, unit: Literal["images", "boxes"]) -> int:
+        """Images of a split that were labelled here, not given with the data, or boxes that people answered for there, with yes or no.
 
-        As the seconds, those of images that went out of use since count too.
+        As the seconds, those of images that went out of use since count too, and labels that were taken back, of an image that is labelled
+        again beside the new ones. Boxes of a class that was removed since do not.
         """
-        latest = self._latest(split, columns=(ANNOTATIONS.c.annotator, ANNOTATIONS.c.sources, _BOXES), in_use=False)
-        here = [row for row in latest if row.annotator != GIVEN]
-        return len(here), sum(_drawn(row) - row.sources.count(Source.MODEL.value) for row in here) + self._rejected(split)
+        columns = (ANNOTATIONS.c.annotator, *((ANNOTATIONS.c.sources, _BOXES) if unit == "boxes" else ()))
+        rows = (*self._latest(split, columns=columns, in_use=False), *self._taken_back(split, columns))
+        here = [row for row in rows if row.annotator != GIVEN]
+        if unit == "images":
+            return len(here)
+        return sum(_drawn(row) - row.sources.count(Source.MODEL.value) for row in here) + self._rejected(split)
+
+    def _taken_back(self, split: Split, columns: Sequence[Any]) -> Sequence[Any]:
+        """What was current of a split's images when their labels were taken back; of older versions, which did not note it, nothing."""
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(*columns).where(_TAKEN_BACK, annotates(IMAGES.c.split == split.value))).all()
 
     def _rejected(self, split: Split) -> int:
         """The boxes of a split's images that people answered for with no, each once however often they answered."""
         rejected = (
             sa.select(ANNOTATIONS.c.image_id, VERDICTS.c.box_id)
             .join(ANNOTATIONS, ANNOTATIONS.c.id == VERDICTS.c.annotation_id)
-            .where(VERDICTS.c.action == Action.DELETE.value, sa.not_(ANNOTATIONS.c.late), annotates(IMAGES.c.split == split.value))
+            .where(VERDICTS.c.action == Action.DELETE.value, sa.or_(sa.not_(ANNOTATIONS.c.late), _TAKEN_BACK))
+            .where(annotates(IMAGES.c.split == split.value))
             .distinct()
         )
         with self._engine.connect() as connection:

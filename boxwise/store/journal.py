@@ -20,7 +20,7 @@ from boxwise.records import Annotation, ImageRecord, Phase
 from boxwise.store.bulk import insert_all
 from boxwise.store.images import insert_images
 from boxwise.store.rows import append_all, change_image, digest_of, hold_all, image_row, is_whole, make_history, now, put, read_annotation
-from boxwise.store.schema import ANNOTATIONS, ANSWERS, EVENTS, IMAGES, LATEST, writing
+from boxwise.store.schema import ANNOTATIONS, ANSWERS, EVENTS, IMAGES, LATEST, UNLABELLED, latest_of, writing
 from boxwise.store.store import GIVEN, Store, go_back
 
 Convert = Callable[[Boxes], tuple[Boxes, np.ndarray]]  # boxes → those that stay, under their new labels, and which of them these are
@@ -79,10 +79,10 @@ class Journal:
         """
         with writing(self._engine) as connection:
             hold_all(connection, image_ids)
-            taken = [image_id for image_id in image_ids if _take_back(connection, image_id)]
-            for image_id in taken:
-                _record(connection, round_index, who, "unlabelled", image_id, {})
-        return taken
+            taken = {image_id: number for image_id in image_ids if (number := _take_back(connection, image_id)) is not None}
+            for image_id, number in taken.items():
+                _record(connection, round_index, who, UNLABELLED, image_id, {"annotation": number})
+        return list(taken)
 
     def exclude(self, image_ids: Sequence[str], fault: str, *, round_index: int, who: str) -> list[str]:
         """Take images out of use; those that are out of use already stay so for their first reason. Returns the others."""
@@ -163,11 +163,14 @@ class Journal:
         return changed
 
 
-def _take_back(connection: Connection, image_id: str) -> bool:
-    taken = make_history(connection, ANNOTATIONS.c.image_id == image_id) > 0
-    if taken:
-        connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(open=None))
-    return taken
+def _take_back(connection: Connection, image_id: str) -> int | None:
+    """The number of the annotation that was current; None where none was."""
+    current = connection.execute(latest_of(image_id)).first()
+    if current is None:
+        return None
+    make_history(connection, ANNOTATIONS.c.image_id == image_id)
+    connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(open=None))
+    return int(current.id)
 
 
 def _relabel(connection: Connection, rows: Sequence[Any], convert: Convert) -> bool:

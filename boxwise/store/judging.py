@@ -26,10 +26,17 @@ Same = Callable[[Boxes, Boxes], bool]
 
 
 def verdicts(kinds: Sequence[str]) -> sa.ColumnElement[bool]:
-    """Which events are reviews of an answer, of these kinds, that were not taken back since."""
+    """Which events are reviews of an answer, of these kinds, that were not taken back since; of many answers, see `_stands` for one."""
+    earlier = EVENTS.alias()
+    ever = sa.select(earlier.c.annotation_id).where(earlier.c.kind == TAKEN_BACK)  # few, read once; of the others no more is asked
+    return sa.and_(EVENTS.c.annotation_id > 0, EVENTS.c.kind.in_(kinds), sa.or_(EVENTS.c.annotation_id.not_in(ever), _stands()))
+
+
+def _stands() -> sa.ColumnElement[bool]:
+    """Whether a review was not taken back since."""
     later = EVENTS.alias()
     back = sa.exists().where(later.c.annotation_id == EVENTS.c.annotation_id, later.c.kind == TAKEN_BACK, later.c.id > EVENTS.c.id)
-    return sa.and_(EVENTS.c.annotation_id > 0, EVENTS.c.kind.in_(kinds), sa.not_(back.correlate(EVENTS)))
+    return sa.not_(back.correlate(EVENTS))
 
 
 REVIEWED = sa.select(EVENTS.c.annotation_id).where(verdicts(JUDGED))
@@ -96,10 +103,11 @@ def take_back_review(connection: Connection, own: Any, *, round_index: int) -> N
     settled = sa.select(EVENTS.c.id).where(EVENTS.c.annotation_id == own.id, EVENTS.c.kind == SETTLED)
     if connection.execute(settled).first() is None:
         return
-    for row in _judged_together(connection, _counting(connection, own.image_id, own.id)):
-        if row.annotator != own.annotator:
-            record_review(connection, TAKEN_BACK, row, who=own.annotator, round_index=round_index)
+    others = [row for row in _judged_together(connection, _counting(connection, own.image_id, own.id)) if row.annotator != own.annotator]
+    for row in (*others, own):
+        record_review(connection, TAKEN_BACK, row, who=own.annotator, round_index=round_index)
 
 
 def _is_reviewed(connection: Connection, number: int) -> bool:
-    return connection.execute(REVIEWED.where(EVENTS.c.annotation_id == number)).first() is not None
+    reviews = sa.select(EVENTS.c.id).where(EVENTS.c.annotation_id == number, EVENTS.c.kind.in_(JUDGED), _stands())
+    return connection.execute(reviews).first() is not None

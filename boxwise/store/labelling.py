@@ -6,7 +6,7 @@ given by the caller.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from boxwise.records import Annotation, Phase
 from boxwise.store.judging import take_back_review
-from boxwise.store.rows import answered_by_others, hold, make_history, now, read_annotation
+from boxwise.store.rows import answered_by_others, came_under, hold, make_history, now, read_annotation
 from boxwise.store.schema import ANNOTATIONS, ANSWERS, DRAFTS, EVENTS, LEASES, QUERIES, SKIPS, STUDY, latest_of, writing
 from boxwise.store.store import GIVEN, MODEL, Store
 
@@ -118,15 +118,16 @@ class LabellingStore:
             connection.execute(DRAFTS.delete().where(mine))
 
     def skip(self, image_id: str, round_index: int, annotator: str, reason: str) -> None:
-        """Somebody would rather not label this image; it is theirs no longer. The reason is kept for the round, and is an event."""
+        """Somebody would rather not label this image; it is theirs no longer. The reason is kept for the round, and is an event, once."""
         mine = sa.and_(SKIPS.c.image_id == image_id, SKIPS.c.round == round_index, SKIPS.c.annotator == annotator)
         with writing(self._engine) as connection:
             hold(connection, image_id)
-            connection.execute(SKIPS.delete().where(mine))
-            row = {"image_id": image_id, "round": round_index, "annotator": annotator, "reason": reason, "at": now()}
-            connection.execute(SKIPS.insert(), row)
-            event = {"at": row["at"], "round": round_index, "who": annotator, "kind": SKIPPED, "image_id": image_id}
-            connection.execute(EVENTS.insert(), event | {"body": {"reason": reason}})
+            if connection.execute(sa.select(SKIPS.c.reason).where(mine)).scalar() != reason:
+                connection.execute(SKIPS.delete().where(mine))
+                row = {"image_id": image_id, "round": round_index, "annotator": annotator, "reason": reason, "at": now()}
+                connection.execute(SKIPS.insert(), row)
+                event = {"at": row["at"], "round": round_index, "who": annotator, "kind": SKIPPED, "image_id": image_id}
+                connection.execute(EVENTS.insert(), event | {"body": {"reason": reason}})
             connection.execute(LEASES.delete().where(LEASES.c.image_id == image_id, LEASES.c.annotator == annotator))
 
     def skipped(self, round_index: int) -> dict[str, dict[str, str]]:
@@ -143,6 +144,11 @@ class LabellingStore:
         with self._engine.connect() as connection:
             row = connection.execute(statement.where(ANSWERS.c.key == key)).first()
         return None if row is None else StoredAnswer(row.image_id, row.late)
+
+    def came_under(self, number: int, beginnings: Sequence[str]) -> bool:
+        """Whether an annotation came under a key that begins in one of these ways."""
+        with self._engine.connect() as connection:
+            return connection.execute(came_under(connection, beginnings).where(ANNOTATIONS.c.id == number)).first() is not None
 
     def withdraw(self, key: str, image_id: str, round_index: int, annotator: str) -> bool:
         """Make the answer under `key` history that is never current; returns whether that is so now.

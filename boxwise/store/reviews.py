@@ -33,7 +33,7 @@ class UnderReview:
 
 @dataclass(frozen=True)
 class SentBack:
-    """An image that waits for a better answer. to: who gave the one that was sent back. at: ISO 8601, UTC.
+    """An image that waits for a better answer. to: who gave the one that was sent back. at: ISO 8601, UTC. number: of its annotation.
 
     answer: the one that was sent back; None where the classes are others now.
     """
@@ -42,6 +42,7 @@ class SentBack:
     who: str
     remark: str
     at: str
+    number: int
     answer: Annotation | None
 
 
@@ -134,7 +135,7 @@ class ReviewStore:
             anew = (connection.execute(changed).scalar() or 0) if rows else 0
         return {
             row.image_id: SentBack(
-                row.annotator, row.who, row.body["remark"], row.sent_at, read_annotation(row) if row.event > anew else None
+                row.annotator, row.who, row.body["remark"], row.sent_at, row.id, read_annotation(row) if row.event > anew else None
             )
             for row in rows
         }

@@ -238,10 +238,29 @@ def is_asked_twice(connection: Connection, image_id: str, round_index: int) -> b
     return bool(connection.execute(asked).scalar())
 
 
-def replaced(connection: Connection, image_id: str, beginnings: tuple[str, ...]) -> int | None:
-    """The number of the image's current annotation where it came under a key that begins in one of these ways, else None."""
-    current = sa.select(ANSWERS).where(ANSWERS.c.annotation_id.in_(latest_of(image_id)))
-    return next((row.annotation_id for row in connection.execute(current) if row.key.startswith(beginnings)), None)
+def replaced(connection: Connection, image_id: str, round_index: int, beginnings: Sequence[str]) -> Any | None:
+    """The id and annotator of the image's annotation that came under a key that begins in one of these ways; None where there is none.
+
+    Its current one alone; where the round asks two people, any that counts.
+    """
+    if not beginnings:
+        return None
+    counting = sa.and_(ANNOTATIONS.c.image_id == image_id, sa.not_(ANNOTATIONS.c.late))
+    found = came_under(connection, beginnings).where(counting).order_by(ANNOTATIONS.c.id.desc())
+    if not is_asked_twice(connection, image_id, round_index):
+        found = found.where(ANNOTATIONS.c.id.in_(latest_of(image_id)))
+    return connection.execute(found).first()
+
+
+def came_under(connection: Connection, beginnings: Sequence[str]) -> sa.Select[tuple[int, str]]:
+    """The id and annotator of each annotation that came under a key that begins in one of these ways, none of them empty.
+
+    As ranges of keys, which SQLite finds by their index.
+    """
+    key = sa.collate(ANSWERS.c.key, "C") if connection.dialect.name == "postgresql" else ANSWERS.c.key  # in the order of their bytes
+    ranges = [sa.and_(key >= beginning, key < beginning[:-1] + chr(ord(beginning[-1]) + 1)) for beginning in beginnings]
+    answers = sa.select(ANNOTATIONS.c.id, ANNOTATIONS.c.annotator).join(ANSWERS, ANSWERS.c.annotation_id == ANNOTATIONS.c.id)
+    return answers.where(sa.or_(*ranges))
 
 
 def overtaken(connection: Connection, image_id: str, round_index: int, annotator: str) -> bool:

@@ -169,10 +169,11 @@ class Store(Accounts, Images):
             ).scalar()
             if known is not None:
                 return bool(known)
-            former = replaced(connection, annotation.image_id, replaces)
-            late = former is None and overtaken(connection, annotation.image_id, round_index, annotator)
-            if former is not None and is_asked_twice(connection, annotation.image_id, round_index):
-                make_history(connection, ANNOTATIONS.c.id == former)
+            former = replaced(connection, annotation.image_id, round_index, replaces)
+            giver = annotator if former is None else former.annotator
+            late = overtaken(connection, annotation.image_id, round_index, giver)
+            if former is not None and not late and giver != annotator and is_asked_twice(connection, annotation.image_id, round_index):
+                make_history(connection, ANNOTATIONS.c.id == former.id)
             number = append(connection, annotation, verdicts, round_index, annotator, seconds, late=late)
             connection.execute(ANSWERS.insert(), {"key": key, "annotation_id": number})
             if review is not None and not late:

@@ -92,7 +92,7 @@ class TeamStore:
 
     def work(self) -> dict[str, Work]:
         """name → what they have done; late answers count, as the time is spent."""
-        settled = sa.select(EVENTS.c.annotation_id).where(EVENTS.c.annotation_id > 0, EVENTS.c.kind == SETTLED)
+        settled = sa.select(EVENTS.c.annotation_id).where(verdicts((SETTLED,)))
         labelled = (
             sa.select(ANNOTATIONS.c.annotator, sa.func.count(ANNOTATIONS.c.image_id.distinct()), sa.func.sum(ANNOTATIONS.c.seconds))
             .where(ANNOTATIONS.c.annotator.not_in((GIVEN, MODEL)), ANNOTATIONS.c.id.not_in(settled))

@@ -22,11 +22,12 @@ class Candidates:
 
     embeddings: float32 [N, D]; labeled_embeddings: float32 [M, D] of what is labelled already.
     class_counts: float64 [N, C], objects of each class that are expected on each image, an object seen as two classes counting once, and
-    box_counts: float64 [N], their sum. answers: float64 [N], boxes that a person is expected to answer for, as a budget in boxes is charged
-    before the labels are known; empty where each expected object is drawn. seconds: float64 [N], what labelling each image is expected to
-    take a person, by the same count. labeled_class_counts: float64 [C], those labelled so far. boxes: of strategies with `uses_boxes`, what
-    was detected. fidelity: Spearman's ρ between scores and true losses of the images labelled last, in [-1, 1]. Where they are unknown
-    these are empty or None.
+    box_counts: float64 [N], their sum. seconds: float64 [N], what drawing as many takes a person. labeled_class_counts: float64 [C],
+    those labelled so far. boxes: of strategies with `uses_boxes`, what was detected. fidelity: Spearman's ρ between scores and true losses
+    of the images labelled last, in [-1, 1]. Where they are unknown these are empty or None.
+    answers, answer_seconds: float64 [N], the boxes that a person is expected to answer for, certain ones not, and what that takes. They are
+    what a budget is charged (`Budget.costs`); what an image is worth goes by all of its objects, as `seconds` does. Empty where each
+    expected object is drawn, and where nothing reads them.
     """
 
     round: int
@@ -41,6 +42,7 @@ class Candidates:
     boxes: DetectedBoxes | None = None
     fidelity: float | None = None
     answers: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    answer_seconds: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -69,6 +71,7 @@ class Candidates:
             box_counts=self.box_counts[rows],
             seconds=self.seconds[rows] if len(self.seconds) else self.seconds,
             answers=self.answers[rows] if len(self.answers) else self.answers,
+            answer_seconds=self.answer_seconds[rows] if len(self.answer_seconds) else self.answer_seconds,
             class_counts=self.class_counts[rows] if len(self.class_counts) else self.class_counts,
             boxes=None if self.boxes is None else self.boxes.images(rows),
         )
@@ -95,10 +98,14 @@ class Budget:
 
     def costs(self, candidates: Candidates) -> NDArray[np.float64]:
         """What each candidate is charged; float64 [N], at least 1 so that a query always ends."""
+        asked = candidates.answers if self.unit == "boxes" else candidates.answer_seconds
+        return self.drawing(candidates) if self.unit == "images" or not len(asked) else np.maximum(asked, 1.0)
+
+    def drawing(self, candidates: Candidates) -> NDArray[np.float64]:
+        """What each would be charged if all its expected objects were drawn, float64 [N], at least 1: what its worth is divided by."""
         if self.unit == "images":
             return np.ones(len(candidates))
-        boxes = candidates.answers if len(candidates.answers) else candidates.box_counts
-        return np.maximum(boxes if self.unit == "boxes" else candidates.seconds, 1.0)
+        return np.maximum(candidates.box_counts if self.unit == "boxes" else candidates.seconds, 1.0)
 
     def first(self, order: NDArray[np.intp], candidates: Candidates) -> NDArray[np.intp]:
         """The longest prefix of `order` that the budget pays for; otherwise the image that crosses the line is included."""

@@ -17,7 +17,8 @@ FIRST_LOOK = 64  # images measured again before a pick; more only if none of the
 
 
 class ClassBalanced:
-    """Greedy cover of the classes: each pick gains most in sum over classes of ln(1 + n_c), per unit of budget that it costs.
+    """Greedy cover of the classes: each pick gains most in sum over classes of ln(1 + n_c), per unit of budget that
+    drawing all it shows would cost, also where less is asked.
 
     n_c: objects of class c labelled so far and expected on earlier picks. The n-th object of a class is worth about 1 / n, so the sum is
     largest where classes are level; all classes weigh the same. The sum is submodular, so greedy comes within 1 - 1/e of the best query in
@@ -36,12 +37,13 @@ class ClassBalanced:
         order = rng.permutation(len(candidates))  # ties: the first in a random order
         costs, expected = budget.costs(candidates)[order], candidates.expected_objects[order]
         have = candidates.labeled_objects
-        bounds = gains(expected, have) / costs
+        drawing = budget.drawing(candidates)[order]
+        bounds = gains(expected, have) / drawing
         picks: list[int] = []
         utility: list[float] = []
         spent = 0.0
         while spent < budget.amount and len(picks) < len(order):
-            pick = _best(bounds, expected, have, costs)
+            pick = _best(bounds, expected, have, drawing)
             picks.append(pick)
             utility.append(float(bounds[pick]))
             spent += float(costs[pick])

@@ -33,8 +33,8 @@ class GainPerSecond:
       known it is 0: a detector of the first rounds says little of what it does not know, so the pool is covered.
     - gain = score · objects / seconds, the mean that of the pool before the first pick. score: from the scorer, by its place between the
       pool's lowest and highest; meant for `forecast`, the detection loss to be expected per object. objects: those expected on the image,
-      one of class c worth 1 / (n_c + 1)^rarity, where n_c are labelled or expected on earlier picks. seconds: what a person is expected to
-      need, by the same objects; 1 for all unless `per_second`.
+      one of class c worth 1 / (n_c + 1)^rarity, where n_c are labelled or expected on earlier picks. seconds: what drawing these
+      objects takes a person, also where fewer are asked about; 1 for all unless `per_second`.
 
     The parts are left out by novelty=0, rarity=0, per_second=False and weight=0 (k-center) or 1 (gain from the start), which is how they
     are ablated. The utility is the value at the pick. O(budget · pool · (dim + classes)) time, no forward pass but those over the pool and

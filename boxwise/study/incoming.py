@@ -26,6 +26,11 @@ class News:
     replaced: tuple[str, ...]
     known: int
 
+    def without(self, image_ids: Set[str]) -> News:
+        """The news of the other images."""
+        acts = {image_id: acts for image_id, acts in self.acts.items() if image_id not in image_ids}
+        return News(acts, tuple(image_id for image_id in self.replaced if image_id in acts), self.known)
+
 
 def news_in(study: Study, labels: Mapping[str, Boxes], *, annotator: str, incomplete: Set[str]) -> News:
     """What is new in the final boxes of many images, as an annotator gives them."""

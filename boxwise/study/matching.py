@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from boxwise.data.formats.layout import existing, lines_of
 from boxwise.errors import StudyError
-from boxwise.study.upkeep import StudyUpkeep
+from boxwise.study.upkeep import StudyUpkeep, ending_alike
 
 _WILD = frozenset("*?[")
 
@@ -16,19 +16,19 @@ _WILD = frozenset("*?[")
 def images_matching(study: StudyUpkeep, names: Sequence[str], listed: Path | None = None) -> list[str]:
     """The ids of the images called by `names` and by the lines of the file `listed`, each once.
 
-    A name with *, ? or [ in it means all images whose id or file name it fits, unless an image is called so. Raises StudyError for a name
-    that fits none, or where there is no name at all.
+    A name with *, ? or [ in it that no image has means all whose id or file name it fits; lines of a file are names alone. Raises
+    StudyError for a name that fits none, or where there is no name at all.
     """
     lines = [] if listed is None else [line for line in lines_of(existing(listed, "a list of images, one a line")) if line]
-    called = [*names, *lines]
-    if not called:
+    if not (names or lines):
         raise StudyError(f"{study.folder}: no image is named. Give names, patterns such as 'img_0*.jpg' in quotes, or --list FILE.")
-    wild = {name for name in called if _WILD & set(name) and study.record(name) is None}
+    wild = [name for name in names if _WILD & set(name)]
     ids = study.store.image_ids() if wild else []
-    plain = [name for name in called if name not in wild]
-    found = dict(zip(plain, ([image_id] for image_id in study.images_named(plain)), strict=True)) if plain else {}
-    found |= {name: _fitting(study, name, ids) for name in wild}
-    return list(dict.fromkeys(image_id for name in called for image_id in found[name]))
+    called = ending_alike(ids, wild)
+    found = {name: _fitting(study, name, ids) for name in wild if not called[name]}
+    plain = [name for name in names if name not in found]
+    found |= {name: [image_id] for name, image_id in zip(plain, study.images_named(plain), strict=True)}
+    return list(dict.fromkeys([*(image_id for name in names for image_id in found[name]), *study.images_named(lines)]))
 
 
 def _fitting(study: StudyUpkeep, pattern: str, ids: Iterable[str]) -> list[str]:

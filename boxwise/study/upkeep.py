@@ -250,7 +250,7 @@ class StudyUpkeep(StudyReader):
         called = {record.image_id: record.image_id for record in self.store.records(names)}
         others = [name for name in dict.fromkeys(names) if name not in called]
         ids = self.store.image_ids() if others else []
-        for name, found in _ending_alike(ids, others).items():
+        for name, found in ending_alike(ids, others).items():
             if not found:
                 near = get_close_matches(name, ids, n=1, cutoff=0.5) if len(ids) <= _FEW else []  # a million take minutes
                 raise StudyError(f"{self.folder} has no image {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
@@ -325,9 +325,7 @@ def _refused(images: Sequence[ImageRecord], there: Mapping[str, ImageRecord], st
 
 
 def _as_known(dataset: Dataset, there: Iterable[ImageRecord]) -> Dataset:
-    """A list with the ids under which the study has the same files already: what all of a list's addresses share may be another folder."""
-    if not dataset.listed:
-        return dataset
+    """The data set with the ids under which the study has the same files already: they may be given by another folder, or be renamed."""
     ids = {record.uri: record.image_id for record in there}
     return replace(dataset, images=tuple(replace(r, image_id=ids.get(absolute(r.uri), r.image_id)) for r in dataset.images))
 
@@ -373,7 +371,7 @@ def _at(record: ImageRecord, uri: str) -> ImageRecord | None:
     return replace(record, uri=uri, width=width, height=height, digest=mark, stamp=file_stamp(uri))
 
 
-def _ending_alike(ids: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]:
+def ending_alike(ids: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]:
     """Name → the ids that end in it, or in which it ends: the user may give less of the path than the id, or more."""
     found: dict[str, list[str]] = {name: [] for name in names}
     exactly, ends = defaultdict[tuple[str, ...], list[str]](list), defaultdict[tuple[str, ...], list[str]](list)

@@ -30,7 +30,7 @@ from boxwise.web.outlook import budget, evaluated, learning_curve, seconds_each
 from boxwise.web.progress import read_trouble
 from boxwise.web.stopping import BEGUN, suggestion
 
-_MOST_WORST, _MOST_SUSPECTS, _BINS = 12, 48, 20
+_MOST_WORST, _MOST_SUSPECTS, _MOST_ASIDE, _BINS = 12, 48, 50, 20
 _HOUR = 3600.0
 
 
@@ -65,7 +65,7 @@ class Dashboard:
 
 
 def dashboard(study: Study) -> dict[str, Any]:
-    """Everything the dashboard page shows, and every suspect; what is not known yet is None or empty."""
+    """Everything the dashboard page shows but for what was `put_aside`, and every suspect; what is not known yet is None or empty."""
     number_now, phase = study.position
     rounds = study.rounds()
     labels = {split: study.annotations(split) for split in (Split.TRAIN, Split.VAL)}
@@ -88,17 +88,20 @@ def dashboard(study: Study) -> dict[str, Any]:
         "histograms": _histograms(study, rounds),
         "worst": _worst(study, rounds, labels, records),
         "suspects": _suspects(study, rounds, labels, records),
-        **put_aside(study),
     }
     return plain(values)
 
 
 def put_aside(study: Study) -> dict[str, Any]:
-    """Which images were sent back and not answered since, to whom and when, and which of the round people skipped and why."""
+    """Which images were sent back and not answered since, to whom and when, and which of the round people skipped and why.
+
+    Of each the first `_MOST_ASIDE`, and how many there are.
+    """
     back = [{"image_id": image_id, "to": sent.to, "at": sent.at} for image_id, sent in study.reviews.sent_back().items()]
     skipped = study.labelling.skipped(study.position[0])
     reasons = [{"image_id": i, "by": name, "reason": why} for i, given in sorted(skipped.items()) for name, why in sorted(given.items())]
-    return {"sent_back": back, "skipped": reasons}
+    counts = {"sent_back_count": len(back), "skipped_count": len(reasons)}
+    return {"sent_back": back[:_MOST_ASIDE], "skipped": reasons[:_MOST_ASIDE]} | counts
 
 
 def quality(rounds: Sequence[Round]) -> list[dict[str, Any]]:

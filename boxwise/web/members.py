@@ -80,4 +80,4 @@ def figures_for(member: Member | None, figures: dict[str, Any]) -> dict[str, Any
     """The dashboard's figures; what each person has done, and has skipped and why, is for leads."""
     if member is None or member.role is Role.LEAD:
         return figures
-    return figures | {"labour": figures["labour"] | {"people": None}, "skipped": []}
+    return figures | {"labour": figures["labour"] | {"people": None}, "skipped": [], "skipped_count": 0}

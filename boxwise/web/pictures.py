@@ -17,6 +17,7 @@ from PIL import Image
 
 from boxwise.data import image_store
 from boxwise.data.addresses import absolute, folder_of, is_local, parent
+from boxwise.data.for_browsers import shown_as_it_is
 from boxwise.data.images import read_image, read_reduced
 from boxwise.data.presence import check_place
 from boxwise.errors import ImageError, ImageStoreError
@@ -27,6 +28,7 @@ SMALL = 320  # pixels of a thumbnail's longest side
 PREVIEW = 2048  # of a preview's
 TILE = 1024  # pixels of a tile's sides
 _LARGEST, _MOST_BYTES = 2560, 3 * 2**20  # up to these an image is sent whole
+_MOST_MADE = 2**20  # pixels up to which it is sent whole where that has to be made for browsers: a PNG of any size in bytes
 
 
 class Pictures:
@@ -90,7 +92,9 @@ def place_of(record: ImageRecord) -> str:
 
 def is_large(record: ImageRecord) -> bool:
     """Whether a preview is sent first; raises ImageError when the file is gone."""
-    return max(record.width, record.height) > _LARGEST or image_store.stat(record.uri).size > _MOST_BYTES
+    if max(record.width, record.height) > _LARGEST or image_store.stat(record.uri).size > _MOST_BYTES:
+        return True
+    return record.width * record.height > _MOST_MADE and not shown_as_it_is(record.uri)
 
 
 def jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:

@@ -106,7 +106,8 @@ class LabelQueue:
         kept = {image_id for image_id, sent in back.items() if self._is_kept(sent)}
         others = {image_id for image_id in left if image_id in once or image_id in kept}
         theirs = [*own, *(image_id for image_id in left if image_id not in others)]
-        earlier = [image_id for image_id in back if image_id not in {*left, *own, *kept, *keep}]
+        elsewhere = {*left, *own, *kept, *keep}
+        earlier = [image_id for image_id in back if image_id not in elsewhere]
         for image_id in sorted([*theirs, *earlier], key=lambda image_id: annotator in skipped.get(image_id, {})):
             lease = held.get(image_id)
             mine = lease is not None and lease.annotator == annotator and self._is_in(image_id, annotator, tab)

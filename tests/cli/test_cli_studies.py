@@ -115,7 +115,7 @@ def test_asked_by_boxes_a_person_hears_what_files_mean_and_what_export_leaves_ou
     code, out, _ = boxwise("run", study)
     assert code == 0 and "Round 1 waits for labels" in out
     code, out, _ = boxwise("query", study, "--out", folder, "--format", "voc")
-    assert code == 0 and "take out the images that you have not looked at" in out
+    assert code == 0 and "remove the label files of the images that you have not looked at" in out
     asked = len(Study.open(study).ask().items)
     code, out, _ = boxwise("import", study, folder, "--untouched", "accept")
     assert code == 0 and f"{asked} images labelled" in out

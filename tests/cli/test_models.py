@@ -129,6 +129,36 @@ def test_predict_removes_what_an_earlier_call_drew_and_nothing_else(boxwise, stu
     assert {path.name for path in out.glob("*.jpg")} == {"b.jpg", "c.jpg", "mine.jpg"}
 
 
+def test_predict_can_be_repeated_after_a_kill(boxwise, study, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(self, written):
+        raise Killed
+
+    call = ("predict", study.folder, "--out", tmp_path / "out", "--device", "cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr("boxwise.data.earlier_writes.Earlier.followed_by", killed)
+        with pytest.raises(Killed):
+            boxwise(*call)
+    assert list((tmp_path / "out").glob("*.jpg"))
+    code, _, err = boxwise(*call)
+    assert code == 0, err
+    assert "*" not in (tmp_path / "out" / ".written_predictions.txt").read_text()
+
+
+def test_predictions_of_a_folder_without_a_record_are_not_written_over(boxwise, study, tmp_path):
+    call = ("predict", study.folder, "--out", tmp_path / "out", "--device", "cpu")
+    assert boxwise(*call)[0] == 0
+    (tmp_path / "out" / ".written_predictions.txt").unlink()
+    files = [path for path in (tmp_path / "out").iterdir() if path.is_file()]
+    code, _, err = boxwise(*call)
+    assert code == 2 and f"found {len(files)} others. Remove them" in err, err
+    for path in files:
+        path.unlink()
+    assert boxwise(*call)[0] == 0
+
+
 def test_predict_writes_nothing_where_no_image_can_be_read(boxwise, study, tmp_path):
     (tmp_path / "a.jpg").write_text("no image")
     code, out, err = boxwise("predict", study.folder, tmp_path / "a.jpg", "--out", tmp_path / "out", "--device", "cpu")

@@ -4,9 +4,11 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from boxwise.data.digits import make_digits
+from boxwise.data.images import write_image
 from boxwise.errors import StudyError
 from boxwise.records import Phase, Split
 from boxwise.study import Study
@@ -172,6 +174,19 @@ class TestCorrecting:
         code, _, err = boxwise("exclude", study, "--list", tmp_path / "none.txt")
         assert code == 2 and "none.txt: expected a list of images" in err
 
+    def test_brackets_in_a_name_are_no_pattern_where_an_image_is_called_so(self, study, boxwise, scenes, tmp_path):
+        for name in ("in/photo 1.png", "in/photo [1].png"):
+            write_image(np.full((48, 48, 3), len(name) * 5, np.uint8), tmp_path / name)
+        assert "2 images joined" in boxwise("add", study, "--images", tmp_path / "in")[1]
+        assert "out of use now: photo [1].png." in boxwise("exclude", study, "in/photo [1].png")[1]
+        assert "in use again: photo [1].png." in boxwise("include", study, "photo [1].png")[1]
+        (tmp_path / "list.txt").write_text("in/photo [1].png\n")
+        assert "out of use now: photo [1].png." in boxwise("exclude", study, "--list", tmp_path / "list.txt")[1]
+        assert "out of use now: photo 1.png." in boxwise("exclude", study, "photo [12].png")[1]
+        (tmp_path / "list.txt").write_text("photo*.png\n")
+        code, _, err = boxwise("include", study, "--list", tmp_path / "list.txt")
+        assert code == 2 and "no image 'photo*.png'" in err, err
+
     def test_images_are_found_by_the_end_of_their_name(self, study, boxwise, scenes):
         code, out, _ = boxwise("history", study, f"C:\\photos\\{scenes[0].name}")
         assert code == 0 and out.startswith(f"{scenes[0].name}: train")
@@ -214,6 +229,8 @@ class TestFiles:
         opened = Study.open(study)
         assert opened.record(ids[0]).uri == str(images / "another name.png") and ids[0] in opened.annotations(Split.TRAIN)
         assert str(images / "another name.png") not in boxwise("doctor", study)[1]
+        code, out, err = boxwise("add", study, "--images", images)
+        assert code == 0 and "another name.png" not in err and "0 images joined, 0 of them labelled; 9 were in the study" in out, out + err
         moved = images.rename(study.parent / "moved here")  # and its new name is known from then on
         assert "9 images are found" in boxwise("relocate", study, "--images", moved)[1]
 

@@ -66,6 +66,9 @@ class Cvat:
             if complete and job["start_frame"] <= frame <= job["stop_frame"]:
                 job |= {"state": "completed", "assignee": who and {"username": who}}
 
+    def jobs_of(self, task_name):
+        return [job for task in self.tasks.values() if task_name in task["name"] for job in task["jobs"]]
+
     def job(self, number):
         return next(job for task in self.tasks.values() for job in task["jobs"] if job["id"] == number)
 

@@ -5,6 +5,7 @@ from labelstudio_scenario import CLASSES, made_study
 
 from boxwise.cli.servers import say_pulled
 from boxwise.cvat.sync import MEMORY, pull, push
+from boxwise.records import Phase, Query, QueryItem
 
 FIRST, SECOND = [(CLASSES[0], [1, 2, 30, 40])], [(CLASSES[1], [1, 2, 60, 40])]
 
@@ -123,3 +124,58 @@ def test_who_completes_it_again_as_it_is_stays_with_the_answer(study, server, cl
     push(study, client)
     server[1].person("round 00", 0, FIRST)
     assert (pull(study, client).taken, labels(study)) == (1, [0])
+
+
+@pytest.mark.parametrize("decided", [False, True])
+def test_who_takes_the_job_over_corrects_it_also_after_the_second_person_but_not_after_a_decision(tmp_path, server, client, decided):
+    study = made_study(tmp_path, twice=["c.tif"])
+    push(study, client)
+    server[1].person("round 00", 0, FIRST)
+    pull(study, client)
+    study.tell("c.tif", [], annotator="bob", key="page")
+    if decided:
+        number = study.reviews.answers("c.tif")[1].number
+        assert study.reviews.take("c.tif", number, who="lead", round_index=0, seconds=1.0)
+    server[1].person("round 00", 0, SECOND, who="rita")
+    assert pull(study, client).late == (("c.tif",) if decided else ()) and labels(study) == ([] if decided else [1])
+    counting = [entry.annotator for entry in study.history("c.tif") if not entry.late]
+    assert counting == (["anna", "bob", "lead"] if decided else ["bob", "rita"])
+
+
+def test_what_is_sent_back_of_another_place_s_answer_is_neither_named_nor_opened(study, server, client):
+    push(study, client)
+    study.tell("c.tif", [], annotator="elsewhere", key="page")
+    server[1].person("round 00", 0, FIRST)
+    assert pull(study, client).late == ("c.tif",)
+    sent_back(study, "c.tif")
+    assert pull(study, client).sent_back == () and push(study, client).findings == () and server[1].issues == []
+    server[1].person("round 00", 0, FIRST)  # nobody has opened it again, so this is no new answer
+    assert pull(study, client).taken == 0 and study.annotation("c.tif") is None
+
+
+def test_an_answer_of_a_later_round_that_is_sent_back_opens_no_job_of_an_earlier_one(study, server, client):
+    push(study, client)
+    server[1].person("round 00", 0, FIRST)
+    pull(study, client)
+    study.store.commit(0, Phase.ANNOTATE, {}, then=(1, Phase.SELECT))
+    query = Query(1, (QueryItem("c.tif", 1.0, {}),))
+    study.store.commit(1, Phase.SELECT, {}, then=(1, Phase.ANNOTATE), query=query)
+    study.tell("c.tif", [], annotator="bob", round_index=1, key="page")
+    sent_back(study, "c.tif")
+    push(study, client)
+    assert server[1].issues == [] and [job["state"] for job in server[1].jobs_of("round 00")] == ["completed"]
+
+
+def test_a_task_is_looked_at_once_however_much_of_it_was_sent_back(study, server, client, monkeypatch):
+    push(study, client)
+    server[1].person("round 00", 0, FIRST)
+    pull(study, client)
+    asked = []
+    monkeypatch.setattr(client, "frames", lambda number, really=client.frames: asked.append(number) or really(number))
+    counts = []
+    for image_id in study.query(0).image_ids:
+        sent_back(study, image_id)
+        asked.clear()
+        assert len(pull(study, client).sent_back) == len(counts) + 1
+        counts.append(len(asked))
+    assert counts == [counts[0]] * 3

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from boxwise.boxes import Boxes
 from boxwise.data.datasets import read_dataset
+from boxwise.data.earlier_writes import ANY, Earlier
 from boxwise.data.formats.base import Dataset
 from boxwise.data.formats.names import FORMATS
 from boxwise.data.images import write_image
@@ -145,3 +147,50 @@ def test_the_list_of_what_was_written_leads_nowhere_else(tmp_path: Path, both: D
     record.write_text(f"{record.read_text()}{line.partition(' ')[0]} ../own.txt\n{line.partition(' ')[0]} {own}\nno sense\n")
     write(both, FORMATS["yolo"], tmp_path / "to", copy_images=False)
     assert own.exists()
+
+
+@pytest.mark.parametrize(("name", "file"), [("yolo", "labels/a.txt"), ("voc", "Annotations/a.xml"), ("coco", "instances_train.json")])
+def test_a_write_that_was_killed_can_be_repeated(tmp_path: Path, both: Dataset, name: str, file: str, monkeypatch: Any) -> None:
+    """The files are new by then, and the list of them is that of the write before."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(self: Earlier, written: Any) -> None:
+        raise Killed
+
+    write(both, FORMATS[name], tmp_path / "to", copy_images=True)
+    moved = replace(both, labels=both.labels | {"a.jpg": Boxes([[1, 1, 30, 30]], [0])})
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Earlier, "followed_by", killed)
+        write(without(moved, "b.jpg"), FORMATS[name], tmp_path / "to", copy_images=True)
+    write(without(moved, "b.jpg"), FORMATS[name], tmp_path / "to", copy_images=True)
+    assert boxed(tmp_path / "to", name) >= {"a.jpg"} and "b.jpg" not in boxed(tmp_path / "to", name)
+    path = tmp_path / "to" / file
+    path.write_text(path.read_text() + " ")
+    with pytest.raises(BoxwiseError, match="was changed since it was written"):
+        write(both, FORMATS[name], tmp_path / "to", copy_images=True)
+
+
+def test_several_changed_files_are_said_in_their_number(tmp_path: Path, both: Dataset) -> None:
+    write(both, FORMATS["yolo"], tmp_path / "to", copy_images=False)
+    for path in (tmp_path / "to" / "labels").rglob("*.txt"):
+        path.write_text("0 .5 .5 .1 .1\n")
+    with pytest.raises(BoxwiseError, match=r"and 1 more were changed since they were written"):
+        write(both, FORMATS["yolo"], tmp_path / "to", copy_images=False)
+
+
+@pytest.mark.parametrize(("name", "file"), [("coco", "all.json"), ("cvat", "all.xml")])
+def test_a_file_named_by_hand_is_replaced_and_that_is_said(tmp_path: Path, both: Dataset, name: str, file: str) -> None:
+    target = tmp_path / file
+    assert not any("replaced" in remark for remark in write(both, FORMATS[name], target, copy_images=False))
+    target.write_text(target.read_text() + " ")
+    assert f"{target} was there already and is replaced." in write(both, FORMATS[name], target, copy_images=False)
+
+
+def test_what_was_only_about_to_be_written_is_not_removed(tmp_path):
+    mine, drawn = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    Earlier.of(tmp_path, "predictions").expecting({mine: ANY})
+    mine.write_text("a person's")
+    drawn.write_text("boxwise's")
+    assert Earlier.of(tmp_path, "predictions").followed_by([drawn]) == [] and mine.is_file()

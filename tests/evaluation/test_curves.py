@@ -1,6 +1,7 @@
 """Learning curves by hand: areas, costs at equal quality, savings, and arms compared seed by seed."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -242,10 +243,14 @@ class TestCompareArms:
         assert on(found, "dual").areas[0] == on(compare_arms(cells), "dual").areas[0] == pytest.approx(0.2)
         assert on(found, "killed").seeds == (1,) and on(found, "killed").paired_seeds == (0, 1)
 
-    @pytest.mark.parametrize(("images", "early"), [([10, 12, 15], True), ([10, 15, 21], False)])
-    def test_a_run_over_less_than_half_of_the_images_is_set_aside_however_many_rounds_it_had(self, images, early):
-        """As where a round buys boxes: its few images would be all that the others are compared over."""
-        cells = [cell("random", 0, [0.1, 0.2, 0.3]), cell("thrifty", 0, [0.1, 0.2, 0.2], images=images)]
+    @pytest.mark.parametrize(
+        ("unit", "images", "early"),
+        [("boxes", [10, 12, 15], True), ("boxes", [10, 15, 21], False), ("images", [10, 12, 15], False)],
+    )
+    def test_a_run_whose_rounds_buy_something_else_is_set_aside_over_less_than_half_of_the_images(self, unit, images, early):
+        """Its few images would be all that the others are compared over; those of a policy that asks again are its own."""
+        thrifty = replace(cell("thrifty", 0, [0.1, 0.2, 0.2], images=images), unit=unit)
+        cells = [cell("random", 0, [0.1, 0.2, 0.3]), thrifty]
         found = compare_arms(cells)
         assert on(found, "thrifty").early == ((0,) if early else ())
         assert (on(found, "random").area == on(compare_arms(cells[:1]), "random").area) is early

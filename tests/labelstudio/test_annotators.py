@@ -148,3 +148,64 @@ def test_what_a_review_sent_back_is_named_until_it_is_corrected(made):
         assert push(study, client).findings[0].partition("Correct")[0] == said.partition("Correct")[0]
     found = pulled(study, task(1, "a.png", given(7, [DRAWN], by=1, minute=5)))
     assert (found.taken, found.late, found.sent_back, len(study.annotation("a.png").boxes)) == (1, (), (), 1)
+
+
+def test_what_is_sent_back_of_another_place_s_answer_is_not_named(made):
+    study = made()
+    study.tell("a.png", [], annotator="elsewhere", key="page")
+    late = task(1, "a.png", given(7, [DRAWN], by=1, minute=1))
+    assert pulled(study, late).late == ("a.png",)
+    (found,) = study.reviews.answers("a.png")
+    assert study.reviews.send_back("a.png", found.number, "no", who="lead", round_index=0, seconds=1.0)
+    assert pulled(study, late, people=False).sent_back == ()
+
+
+class Elsewhere:
+    """A Label Studio with a project of its own, whose numbers begin anew. people: user number → name."""
+
+    def __init__(self, made_at, people):
+        self.url, self.made_at, self.who, self.made, self.there = "http://localhost", made_at, people, None, []
+
+    def project(self, number):
+        return self.made
+
+    def projects(self, title):
+        return [self.made] if self.made else []
+
+    def create_project(self, values):
+        self.made = {**PROJECT, **values, "created_at": self.made_at}
+        return self.made
+
+    def change_project(self, number, values):
+        self.made |= values
+        return self.made
+
+    def tasks(self, number):
+        return self.there
+
+    def people(self):
+        return self.who
+
+    def upload(self, number, files):
+        return ["/data/x" for _ in files]
+
+    def import_tasks(self, number, tasks):
+        pass
+
+
+def test_on_another_server_the_same_numbers_are_other_people_and_other_annotations(made):
+    study = made()
+    first = Elsewhere("2026-01-01T00:00:00Z", {1: "anna@example.com"})
+    second = Elsewhere("2026-02-02T00:00:00Z", {1: "bob@example.com"})
+    push(study, first)
+    first.there = [task(1, "a.png", given(7, [DRAWN], by=1, minute=1))]
+    assert pull(study, first).taken == 1
+    push(study, second)
+    second.there = [task(1, "a.png", given(7, [], by=1, minute=9)), task(2, "c.tif", given(8, [], by=1, minute=9))]
+    found = pull(study, second)
+    assert (found.taken, found.late) == (1, ("a.png",)) and len(study.annotation("a.png").boxes) == 1
+    assert who(study) == [("anna@example.com", False, 1), ("bob@example.com", True, 0)]
+    assert who(study, "c.tif") == [("bob@example.com", False, 0)]
+    push(study, first)
+    pull(study, first)
+    assert len(study.history("a.png")) == 2  # what the first one has is known from before

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from made_cells import cell
 
 from boxwise.results.tables import arm_results, ended_early
@@ -9,20 +10,33 @@ from boxwise.results.tables import arm_results, ended_early
 RANDOM = cell("random", 0, (0.1, 0.2, 0.3), (10, 20, 30))
 THRIFTY = cell("box_level", 0, (0.1, 0.2, 0.2), (10, 12, 14))
 
+DUAL = cell("dual", 0, (0.1, 0.2, 0.3), (10, 20, 30))
+
+
+def in_unit(unit, of):
+    return replace(of, config={"budget": {"unit": unit}})
+
 
 def said(*cells):
     return ended_early(arm_results(cells, baseline="random", split="test"))
 
 
-def test_few_images_are_named_however_many_rounds():
-    assert said(RANDOM, THRIFTY) == [
+def test_few_images_are_named_where_rounds_buy_something_else():
+    assert said(RANDOM, THRIFTY) == []
+    assert said(RANDOM, in_unit("boxes", THRIFTY))[0] == (
         "box_level: set aside in 1 seed, with less than half of the baseline's images. These have no area and no rank, and narrow no "
         "other arm's."
-    ]
+    )
 
 
-def test_rounds_that_buy_something_else_are_named():
-    by_boxes = {"budget": {"unit": "boxes"}}
-    found = said(RANDOM, replace(THRIFTY, config=by_boxes))
-    assert len(found) == 2 and found[1].startswith("box_level: its rounds buy boxes (budget.unit)")
-    assert said(replace(RANDOM, config=by_boxes), replace(cell("dual", 0, (0.1, 0.2, 0.3), (10, 20, 30)), config=by_boxes)) == []
+@pytest.mark.parametrize(
+    ("unit", "over"), [("boxes", "labelled boxes"), ("seconds", "annotator time"), ("money", "annotator time"), ("images", None)]
+)
+def test_budgets_in_another_unit_are_named(unit, over):
+    words = f"dual: its budget is in {unit}, the baseline's is not (budget.unit); compare it over {over}."
+    assert said(RANDOM, in_unit(unit, DUAL)) == ([words] if over else [])
+    assert said(in_unit(unit, RANDOM), in_unit(unit, DUAL)) == []
+
+
+def test_without_cells_of_the_baseline_no_budget_differs_from_its():
+    assert said(in_unit("boxes", DUAL), THRIFTY) == []

@@ -84,6 +84,7 @@ def test_a_round_in_which_the_model_labelled_a_box_itself_is_not_audited(waiting
 
 
 DUAL, FORECAST = {"name": "dual"}, {"name": "forecast"}
+OLD, NEW = ({"name": "dual", "options": {"alpha": 0.5, **later}} for later in ({}, {"gamma": 1.0}))
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,8 @@ DUAL, FORECAST = {"name": "dual"}, {"name": "forecast"}
         (DUAL, DUAL, FORECAST, None),
         (FORECAST, DUAL, FORECAST, 0.8),
         (None, None, None, 0.3),
+        ({"name": "dual", "options": {}}, OLD, NEW, 0.3),  # an option that an older version did not have
+        (NEW, {**OLD, "options": {"alpha": 0.3}}, {**NEW, "options": {"alpha": 0.5}}, 0.8),
     ],
 )
 def test_the_fidelity_of_another_scorer_says_nothing_of_this_one(waiting_study, before, since, now, fidelity):

@@ -42,12 +42,15 @@ def test_a_training_shows_each_labelled_image_as_often_as_the_rule_says(digits, 
         (("budget.initial=6", "budget.per_round=100%"), "all"),
         (("budget.initial=6", "budget.per_round=36", "budget.unit=boxes"), "by boxes"),
         (("budget.initial=6", "budget.per_round=90", "budget.unit=seconds"), "by seconds"),
+        (("budget.initial=6", "budget.per_round=30", "budget.unit=seconds", "ask.mode=review"), "by verifying"),
+        (("budget.initial=6", "budget.per_round=30", "budget.unit=seconds", "ask.mode=trust"), "without a look"),
     ],
 )
 def test_budgets_of_every_unit_are_so_many_images(digits, overrides, expected):
     pool = [record.image_id for record in digits.images if record.split == "train"]
     boxes = sum(len(digits.labels[image_id]) for image_id in pool) / len(pool)
     wanted = {"all": len(pool), "by boxes": 6 + round(2 * 36 / boxes), "by seconds": 6 + round(2 * 90 / (2 + 7 * boxes))}
+    wanted |= {"by verifying": 6 + round(2 * 30 / (2 + 1.6 * boxes)), "without a look": 6 + round(2 * 30 / (1.6 * boxes))}
     assert images_by(digits, load_config(None, overrides), 2) == wanted.get(expected, expected)
 
 

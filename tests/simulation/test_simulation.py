@@ -13,6 +13,7 @@ import processes
 import pytest
 
 from boxwise.config import load_config
+from boxwise.data.splits import data_facts
 from boxwise.errors import BoxwiseError, ConfigError, StudyError
 from boxwise.records import Phase, Split
 from boxwise.registry import ARMS
@@ -20,7 +21,8 @@ from boxwise.results.cells import cell_of
 from boxwise.results.facts import curve
 from boxwise.results.finished import FINISHED_FILE
 from boxwise.results.training_steps import steps_behind, steps_ratio
-from boxwise.simulation.simulate import Plan, check_baseline, read_simulation, simulate, with_splits
+from boxwise.simulation.folder import write_plan
+from boxwise.simulation.simulate import Plan, check_baseline, check_plan, read_simulation, simulate, with_splits
 from boxwise.store import Store
 from boxwise.study import Study
 
@@ -424,3 +426,13 @@ def test_an_arm_with_an_option_of_a_method_that_it_does_not_use_is_refused(digit
     plan = Plan(digits, load_config(None, tiny_overrides), ("random", "random+scorer.dual.alpha=0.3"), (0,), tmp_path)
     with pytest.raises(ConfigError, match=r"arm random\+scorer\.dual\.alpha=0\.3: scorer\.dual\.alpha has no effect: scorer\.name is none"):
         simulate(plan)
+
+
+def test_an_arm_that_was_begun_before_such_options_were_refused_goes_on(digits, tiny_overrides, tmp_path):
+    arm = "random+scorer.dual.alpha=0.3"
+    plan = Plan(digits, load_config(None, tiny_overrides), ("random", arm), (0,), tmp_path)
+    plan = replace(plan, dataset=with_splits(digits))
+    write_plan(tmp_path, plan.config, data_facts(plan.dataset), {arm: ["cell"]})
+    check_plan(plan)
+    with pytest.raises(ConfigError, match="has no effect"):
+        check_plan(replace(plan, arms=("random", "random+scorer.dual.alpha=0.4")))

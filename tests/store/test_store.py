@@ -266,3 +266,20 @@ def test_what_is_no_store(tmp_path):
 def test_each_study_has_an_id_of_its_own(tmp_path):
     ids = {Store.create(f"sqlite:///{tmp_path / name}", {}).get("id") for name in ("a", "b")}
     assert len(ids) == 2 and None not in ids
+
+
+def test_what_an_answer_replaces_is_found_by_its_key_and_not_by_a_look_at_all_answers(store):
+    store.annotate(labelled("a.jpg"), (), round_index=0, annotator="anna", seconds=1.0, key="place:1:x")
+    store.annotate(labelled("e.jpg"), (), round_index=0, annotator="anna", seconds=1.0, key="place:10:x")
+    said = []
+    sa.event.listen(store.engine, "before_cursor_execute", lambda *event: said.append(event[2:4]))
+    rest = {"round_index": 0, "annotator": "bob", "seconds": 1.0}
+    assert store.annotate(labelled("e.jpg"), (), key="page", **rest) is True
+    assert not [text for text, _ in said if "FROM answers" in text]
+    assert store.annotate(labelled("e.jpg"), (), key="place:1:y", replaces=("place:1:",), **rest) is True
+    assert store.annotate(labelled("a.jpg"), (), key="place:1:z", replaces=("other:", "place:1:"), **rest) is False
+    if store.engine.dialect.name == "sqlite":
+        with store.engine.connect() as connection:
+            asked = [(text, values) for text, values in said if text.startswith("SELECT") and "answers" in text]
+            plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all() for text, values in asked]
+        assert plans and not [step for plan in plans for step in plan if "SCAN" in step[-1]]

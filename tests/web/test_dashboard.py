@@ -12,9 +12,9 @@ from boxwise.artifacts.detections_file import read_detections, writing_detection
 from boxwise.boxes import Boxes
 from boxwise.config import StopConfig, load_config
 from boxwise.records import Action, Phase, Split, Verdict
-from boxwise.store import Store
+from boxwise.store import ReviewStore, Store
 from boxwise.study import Study
-from boxwise.web.dashboard import Dashboard, dashboard, expected
+from boxwise.web.dashboard import Dashboard, dashboard, expected, put_aside
 from boxwise.web.outlook import evaluated, forecast, learning_curve
 from boxwise.web.progress import write_trouble
 from boxwise.web.stopping import suggestion
@@ -109,7 +109,7 @@ class TestWatching:
         watched = Dashboard(study)
         with ThreadPoolExecutor(4) as tabs:
             shown = list(tabs.map(lambda _: watched.figures(), range(8)))
-        assert len(made) == 1 and shown == [dashboard(study)] * 8
+        assert len(made) == 1 and shown == [dashboard(study) | put_aside(study)] * 8
 
     def test_labels_quarantines_and_steps_are_shown_at_once(self, study, made):
         watched = Dashboard(study)
@@ -122,13 +122,24 @@ class TestWatching:
         study.store.put("position", [2, "evaluate"])
         assert {person["name"] for person in shown["labour"]["people"]} == {"anna", "simulated"} and len(made) == 3
         assert less["labour"]["images"] == before["labour"]["images"] - 1
-        assert watched.figures() == dashboard(study) and watched.figures()["phase"] == "evaluate" and len(made) == 4
+        assert watched.figures() == dashboard(study) | put_aside(study) and watched.figures()["phase"] == "evaluate" and len(made) == 4
 
     def test_trouble_is_shown_though_nothing_else_is_new(self, study, made):
         watched = Dashboard(study)
         assert watched.figures()["trouble"] is None
         write_trouble(study.folder, "no space left")
         assert watched.figures()["trouble"] == "no space left" and len(made) == 1
+
+    def test_what_was_put_aside_is_read_once_a_look_and_the_first_of_it_shown(self, study, made, monkeypatch):
+        names = [record.image_id for record in study.images(Split.TRAIN)][:3]
+        for name in names:
+            study.labelling.skip(name, study.position[0], "anna", "too dark")
+        read, really = [], ReviewStore.sent_back
+        monkeypatch.setattr(ReviewStore, "sent_back", lambda store: read.append(store) or really(store))
+        monkeypatch.setattr("boxwise.web.dashboard._MOST_ASIDE", 2)
+        shown = Dashboard(study).figures()
+        assert len(read) == 1 and (shown["sent_back"], shown["sent_back_count"]) == ([], 0)
+        assert [one["image_id"] for one in shown["skipped"]] == sorted(names)[:2] and shown["skipped_count"] == 3
 
     def test_the_labels_of_a_split_are_read_once(self, study, monkeypatch):
         read, really = [], Store._latest

@@ -81,6 +81,14 @@ def test_images_of_a_bucket_are_shown_at_every_size_and_downloaded_once(bucket, 
         pictures.preview("s3://photos/set/none.png")
 
 
+def test_a_picture_that_has_to_be_made_for_browsers_is_large_from_a_megapixel_on(tmp_path):
+    for name, mode, sizes in (("plain.webp", "RGB", [(1400, 1000)]), ("clear.webp", "RGBA", [(1400, 1000), (700, 500)])):
+        for size in sizes:
+            Image.new(mode, size).save(tmp_path / name)
+            large = (name, size) == ("clear.webp", (1400, 1000))
+            assert is_large(ImageRecord(name, tmp_path / name, *size)) == large, (name, size)
+
+
 PIXELS = """async (url) => {
     const image = new Image();
     image.src = url;

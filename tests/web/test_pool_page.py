@@ -112,19 +112,32 @@ def test_what_one_person_labelled_is_selected_alone(study, page):
     page.locator("#selected", has_text=f"{len(by)} selected").wait_for()
 
 
-def test_a_search_that_fails_leaves_nothing_to_act_upon(study, page):
+def test_while_a_search_fails_nothing_is_acted_upon_and_what_is_selected_stays_so(study, page):
+    chosen = f"{amount(page)} selected"
     page.locator("#select-all").click()
+    page.locator("#selected", has_text=chosen).wait_for()
     assert page.locator("[data-act=flag]").is_enabled()
     page.route("**/api/pool/images?*", lambda route: route.abort())
     page.locator("[name=state]").select_option("labelled")
     assert page.locator("#select-all").is_disabled()  # what is on the page is of the search before
     found(page, "The server does not answer.")
     assert page.locator(".pick").count() == 0 and page.locator("#select-all").is_disabled()
-    assert page.locator("#selected").inner_text() == "0 selected" and page.locator("[data-act]:enabled").count() == 0
+    assert page.locator("#selected").inner_text() == chosen and page.locator("[data-act]:enabled").count() == 0
     page.unroute("**/api/pool/images?*")
     page.locator("[name=state]").select_option("")
     page.locator(".pick").first.wait_for()
-    assert page.locator("#select-all").is_enabled()
+    assert page.locator("#select-all").is_enabled() and page.locator("#selected").inner_text() == chosen
+    assert page.locator("[data-act=flag]").is_enabled()
+
+
+def test_two_quick_clicks_act_once(study, page):
+    page.locator(".pick input").first.check()
+    sent = []
+    page.route("**/api/pool/acts", lambda route: (sent.append(route), route.continue_()))
+    page.evaluate("() => { const button = document.querySelector('[data-act=ask]'); button.click(); button.click(); }")
+    page.locator("#done", has_text="Done for one image.").wait_for()
+    page.wait_for_load_state("networkidle")
+    assert len(sent) == 1
 
 
 def test_many_are_acted_upon_some_at_a_time(study, browsing):

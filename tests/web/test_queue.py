@@ -339,6 +339,9 @@ class TestSkips:
         others = [i for i in queue.study.ask().image_ids if i != name]
         assert queue.next("anna", keep=others).record.image_id == name
         assert queue.labelling.skipped(1) == {name: {"anna": "too dark"}}
+        queue.skip(name, 1, "anna", "too dark")
+        queue.skip(name, 1, "anna", "still too dark")
+        assert [event.body["reason"] for event in queue.study.events(name)] == ["too dark", "still too dark"]
 
     def test_a_flagged_image_is_quarantined_with_the_reason_and_who_gave_it(self, queue_of):
         queue = queue_of()

@@ -169,7 +169,8 @@ def test_a_correction_that_is_taken_back_is_no_verdict(on_each):  # noqa: F811
     assert study.reviews.due("lea") == [image_id] == study.reviews.due("rita") and study.labelling.answerer(image_id) == "anna"
     given = {one.name: (one.reviewed, one.reviews) for one in study.team_table()}
     assert given["anna"] == given["rita"] == (0, 0)
-    assert [event.kind for event in study.events(image_id)] == ["corrected", "settled in review", "verdict taken back"]
+    assert {one.name: one.seconds for one in study.team_table()} == {"anna": 10.0, "rita": 10.0}  # what is no verdict was labelling
+    assert [event.kind for event in study.events(image_id)] == ["corrected", "settled in review", *["verdict taken back"] * 2]
     answer(queue, "rita", image_id, BOX)
     given = {one.name: (one.reviewed, one.accepted, one.reviews) for one in study.team_table()}
     assert study.reviews.due("lea") == [] and given["anna"] == (1, 1.0, 0) and given["rita"][2] == 1

@@ -20,7 +20,7 @@ from boxwise.boxes import Boxes
 from boxwise.data.formats.base import Dataset, Finding, FindingKind, is_unspeakable
 from boxwise.data.formats.class_names import spelled_as
 from boxwise.data.formats.copies import without_copies
-from boxwise.data.formats.listing import Checked
+from boxwise.data.formats.listing import Checked, split_by_folder
 from boxwise.data.formats.reading import Reading, clipped
 from boxwise.data.formats.shapes import said_of, turned
 from boxwise.errors import plural
@@ -68,7 +68,8 @@ def assemble(
     sound = {record.image_id: pixels[record.image_id] for record in images if record.image_id in pixels}
     found += [*_shape_finding([sound[image_id] for image_id in labels]), *_missing_finding(list(sound.values()))]
     incomplete = frozenset(image_id for image_id in labels if sound[image_id].incomplete)
-    notes = (*notes, *_notes(checked, sound, labels), *_strange_classes(pixels.values(), index))
+    notes = (*notes, *split_by_folder(r for r in images if r.image_id in labels and r.image_id in checked.by_folder))
+    notes += (*_notes(checked, sound, labels), *_strange_classes(pixels.values(), index))
     return Dataset(_callable(classes), tuple(images), labels, tuple(found), class_ids, notes, incomplete)
 
 
@@ -90,8 +91,18 @@ def _in_pixels(reading: Reading, record: ImageRecord, checked: Checked) -> Readi
     turn, size = checked.turns.get(record.image_id, 1), (record.width, record.height)
     drawn_on = size[::-1] if turn >= 5 else size
     with np.errstate(over="ignore", invalid="ignore"):  # what leaves the range of numbers is a bad box
-        xyxy = reading.xyxy * np.array([*drawn_on, *drawn_on], np.float64) if reading.relative else reading.xyxy
+        xyxy = reading.xyxy * np.array([*drawn_on, *drawn_on], np.float64) if reading.relative else _within(reading, drawn_on)
     return replace(reading, xyxy=turned(xyxy, turn, drawn_on), ignored=turned(reading.ignored, turn, drawn_on), relative=False)
+
+
+def _within(reading: Reading, size: tuple[int, int]) -> NDArray[np.float64]:
+    """The boxes, those clipped to the image that leave it only because they were turned; `size`: (width, height)."""
+    if reading.before is None:
+        return reading.xyxy
+    high = np.array([*size, *size], np.float64)
+    inside = ((reading.before >= -TOLERANCE) & (reading.before <= high + TOLERANCE)).all(axis=1)
+    by_turning = inside & (reading.before != reading.xyxy).any(axis=1)
+    return np.where(by_turning[:, None], np.clip(reading.xyxy, 0, high), reading.xyxy)
 
 
 def _without_odd_scores(readings: dict[str, Reading]) -> list[Finding]:

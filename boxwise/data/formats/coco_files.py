@@ -35,8 +35,8 @@ TO_CORRECT = f"{WRITTEN}, to be corrected"  # what `info` says in a file that is
 _PLACES = ("*.{}", "annotations/*.{}", "*/_annotations.coco.{}", "*/*.{}")
 _PART = 1 << 16  # bytes of a file's beginning or end
 _IMAGES = re.compile(r'"images"\s*:\s*\[')
-_LISTS = re.compile(r'"(images|annotations|categories)"\s*:\s*(\[|null)')
-_ENTRIES = re.compile(rf'{_LISTS.pattern}|"(file_name|category_id)"\s*:')
+LISTS = re.compile(r'"(images|annotations|categories)"\s*:\s*(\[|null)')
+_ENTRIES = re.compile(rf'{LISTS.pattern}|"(file_name|category_id)"\s*:')
 
 
 def coco_files(labels: Path) -> tuple[list[Path], list[str]]:
@@ -184,7 +184,7 @@ def _is_coco(path: Path) -> bool:
         return False
     if path.stat().st_size <= _PART:
         return _IMAGES.search(head) is not None
-    return (_LISTS.search(head) or _ENTRIES.search(_part(path, last=True))) is not None
+    return (LISTS.search(head) or _ENTRIES.search(_part(path, last=True))) is not None
 
 
 def _is_called_so(path: Path) -> bool:

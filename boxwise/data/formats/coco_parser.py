@@ -17,10 +17,10 @@ import numpy as np
 
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.coco_files import Places, folder_split_of, split_of
-from boxwise.data.formats.layout import ImageIndex, bytes_of, folder_split, said_by_all, split_named, strict_float, whole
+from boxwise.data.formats.layout import ImageIndex, bytes_of, said_by_all, split_named, strict_float, whole
 from boxwise.data.formats.listing import Listed
 from boxwise.data.formats.reading import Reading
-from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_runs, runs_of_text, turned_box
+from boxwise.data.formats.shapes import NOWHERE, Corners, Extent, around_points, around_runs, runs_of_text, turned_box, unturned
 from boxwise.errors import BoxwiseError, plural
 
 _LARGEST_ID = 2**63 - 1  # what databases and numpy take
@@ -151,7 +151,7 @@ class Parser:
             return None
         stated = self._size(entry, row)
         image_id = image_id or f"{self._prefix}{name.removeprefix(self._prefix)}"
-        return Listed(image_id, self.index.path(image_id), self._split or folder_split(image_id), number, stated, self.path)
+        return Listed(image_id, self.index.path(image_id), self._split, number, stated, self.path)
 
     def _ending_in(self, name: str) -> str | None:
         return next((found for place in self._places if (found := place.ending_in(name, self._folder_split))), None)
@@ -220,8 +220,8 @@ class Parser:
         return grouped
 
     def _reading(self, entries: list[dict[str, Any]], image_id: str) -> Reading:
-        shaped = [_corners(entry) for entry in entries]
-        xyxy = np.array([corners for corners, _ in shaped], np.float64).reshape(-1, 4)
+        shaped = [_extent(entry) for entry in entries]
+        xyxy = np.array([extent.corners for extent in shaped], np.float64).reshape(-1, 4)
         columns: dict[str, list[Any]] = {
             "ids": [_id(entry.get("id")) for entry in entries],
             "crowd": [_is_set(entry.get("iscrowd")) or _is_set(entry.get("ignore")) for entry in entries],
@@ -231,8 +231,9 @@ class Parser:
             columns["difficult"] = [_is_set(entry.get("difficult")) for entry in entries]
         if any("score" in entry for entry in entries):
             columns["scores"] = [_number(entry.get("score")) for entry in entries]
-        shapes = Counter(kind for _, kind in shaped if kind)
-        return Reading(self.path, [self._class_name(entry) for entry in entries], xyxy, columns, f"{image_id} ", shapes=shapes)
+        shapes = Counter(extent.kind for extent in shaped if extent.kind)
+        names = [self._class_name(entry) for entry in entries]
+        return Reading(self.path, names, xyxy, columns, f"{image_id} ", shapes=shapes, before=unturned(shaped))
 
     def _class_name(self, entry: dict[str, Any]) -> str:
         said, categories = _id(entry.get("category_id")), self.result.categories
@@ -288,15 +289,15 @@ def _is_set(value: Any) -> bool:
     return value is True or bool(_number(value))
 
 
-def _corners(entry: dict[str, Any]) -> tuple[Corners, str]:
-    """The corners of an annotation, and the shape they were taken from unless an upright box."""
+def _extent(entry: dict[str, Any]) -> Extent:
+    """Of an annotation. CVAT says of a box alone by how much it is turned; the box of a mask is its extent already."""
     bbox, mask = entry.get("bbox"), entry.get("segmentation")
     if not bbox and mask:
-        return _mask_corners(mask), "mask" if isinstance(mask, dict) else "polygon"
+        return Extent(_mask_corners(mask), "mask" if isinstance(mask, dict) else "polygon")
     numbers = [_number(value) for value in bbox] if isinstance(bbox, list) and len(bbox) == 4 else []
     x, y, width, height = (nan if number is None else number for number in numbers or [None] * 4)
-    rotation = _number(_member(entry.get("attributes"), "rotation")) or 0.0  # as CVAT says it of a box that it exports as it was before
-    return turned_box((x, y, x + width, y + height), rotation)
+    rotation = None if mask else _number(_member(entry.get("attributes"), "rotation"))
+    return turned_box((x, y, x + width, y + height), rotation or 0.0)
 
 
 def _mask_corners(mask: Any) -> Corners:

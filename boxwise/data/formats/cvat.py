@@ -21,13 +21,12 @@ from boxwise.boxes import Boxes
 from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
-from boxwise.data.formats.cvat_shapes import corners_of, frames_of, has_no_extent, is_area
+from boxwise.data.formats.cvat_shapes import extent_of, frames_of, has_no_extent, is_area
 from boxwise.data.formats.layout import (
     XML,
     ImageIndex,
     check_names,
     existing,
-    folder_split,
     image_folder,
     is_file,
     place_images,
@@ -37,6 +36,7 @@ from boxwise.data.formats.layout import (
 )
 from boxwise.data.formats.listing import Listed, check_images, matched_by_name, not_read, unlisted
 from boxwise.data.formats.reading import Reading
+from boxwise.data.formats.shapes import unturned
 from boxwise.data.formats.xml import number, root_of, root_tag, size
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord
@@ -162,7 +162,7 @@ def _entry(path: Path, element: Element, row: int, index: ImageIndex, exact: Set
         fault = Finding(FindingKind.BAD_LABEL_FILE, path, message, name or None, quarantined=True)
         return _Entry(Reading(path, (), np.zeros((0, 4))), name, findings=[fault])
     image_id = image_id or name
-    listed = Listed(image_id, index.path(image_id), split or folder_split(image_id), None, stated, path)
+    listed = Listed(image_id, index.path(image_id), split, None, stated, path)
     faults = [*_unknown_children(element), *_odd_rotations(element)]
     findings = [
         Finding(FindingKind.BAD_BOX, path, f"{path}: {image_id} {fault} Expected boxes.", image_id, quarantined=True) for fault in faults
@@ -192,8 +192,8 @@ def _reading(path: Path, children: Sequence[Element], subject: str) -> Reading:
     """What the children of an <image>, or the shapes on a frame, say."""
     shapes = [child for child in children if is_area(child)]
     missing = Counter(child.tag for child in children if has_no_extent(child))
-    shaped = [corners_of(shape) for shape in shapes]
-    xyxy = np.array([corners for corners, _ in shaped], np.float64).reshape(-1, 4)
+    shaped = [extent_of(shape) for shape in shapes]
+    xyxy = np.array([extent.corners for extent in shaped], np.float64).reshape(-1, 4)
     stated = [{a.get("name"): (a.text or "").strip() for a in shape.findall("attribute")} for shape in shapes]
     columns: dict[str, list[Any]] = {}
     for flag in _FLAGS:
@@ -203,7 +203,8 @@ def _reading(path: Path, children: Sequence[Element], subject: str) -> Reading:
     if np.isfinite(scores).any():
         columns["scores"] = [score if isfinite(score) else None for score in scores]
     names = [shape.get("label", "") for shape in shapes]
-    return Reading(path, names, xyxy, columns, subject, shapes=Counter(kind for _, kind in shaped if kind), missing=missing)
+    kinds = Counter(extent.kind for extent in shaped if extent.kind)
+    return Reading(path, names, xyxy, columns, subject, shapes=kinds, missing=missing, before=unturned(shaped))
 
 
 def _strays(path: Path, root: Element) -> list[Finding]:
@@ -221,7 +222,7 @@ def _frames(path: Path, root: Element, index: ImageIndex) -> list[_Entry]:
         return []
     stated = size(root.findtext("meta/*/original_size/width"), root.findtext("meta/*/original_size/height"))
     frames = frames_of(root, index.paths)
-    listed = [Listed(image_id, index.path(image_id), folder_split(image_id), None, stated, path) for image_id in frames]
+    listed = [Listed(image_id, index.path(image_id), None, None, stated, path) for image_id in frames]
     entries = [
         _Entry(_reading(path, shapes, f"{frame.image_id} "), frame.image_id, frame, bool(shapes) or None)
         for frame, shapes in zip(listed, frames.values(), strict=True)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from xml.etree.ElementTree import Element
 
-from boxwise.data.formats.shapes import Corners, around_ellipse, around_points, turned_box
+from boxwise.data.formats.shapes import Corners, Extent, around_ellipse, around_points, turned_box
 from boxwise.data.formats.xml import number
 
 _AREAS = ("box", "polygon", "mask", "ellipse", "cuboid")
@@ -30,20 +30,20 @@ def has_no_extent(shape: Element) -> bool:
     return shape.tag in _NO_EXTENT
 
 
-def corners_of(shape: Element) -> tuple[Corners, str]:
-    """The corners of a shape with an area, and what it is unless an upright box."""
+def extent_of(shape: Element) -> Extent:
+    """Of a shape with an area."""
     angle = number(shape.get("rotation", "0"))
     if shape.tag == "box":
         return turned_box(_four(shape, _BOX), angle)
     if shape.tag == "ellipse":
         cx, cy, rx, ry = _four(shape, ("cx", "cy", "rx", "ry"))
-        return around_ellipse((cx, cy), (rx, ry), angle), "ellipse"
+        return Extent(around_ellipse((cx, cy), (rx, ry), angle), "ellipse")
     if shape.tag == "mask":
         left, top, width, height = _four(shape, ("left", "top", "width", "height"))
-        return (left, top, left + width, top + height), "mask"
+        return Extent((left, top, left + width, top + height), "mask")
     if shape.tag == "cuboid":
-        return around_points((number(shape.get(x)), number(shape.get(y))) for x, y in _CUBOID), "cuboid"
-    return around_points(point.split(",") for point in shape.get("points", "").split(";")), "polygon"
+        return Extent(around_points((number(shape.get(x)), number(shape.get(y))) for x, y in _CUBOID), "cuboid")
+    return Extent(around_points(point.split(",") for point in shape.get("points", "").split(";")), "polygon")
 
 
 def _four(shape: Element, names: Iterable[str]) -> Corners:
@@ -82,7 +82,7 @@ def _at(frame: int, keyed: list[tuple[float, Element]], label: str) -> Element |
     moved.extend(shape)
     if before < frame < after and following.get("outside") != "1" and is_area(shape) and is_area(following):
         share = (frame - before) / (after - before)
-        ends = zip(corners_of(shape)[0], corners_of(following)[0], strict=True)
+        ends = zip(extent_of(shape).corners, extent_of(following).corners, strict=True)
         between = (repr(start + share * (end - start)) for start, end in ends)
         moved = Element("box", {"label": label, **dict(zip(_BOX, between, strict=True))})
         moved.extend(shape)

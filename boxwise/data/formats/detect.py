@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 
 from boxwise.data.addresses import IMAGE_SUFFIXES
 from boxwise.data.formats.base import Finding, FindingKind
-from boxwise.data.formats.coco_files import is_draft
+from boxwise.data.formats.coco_files import LISTS, is_draft
 from boxwise.data.formats.cvat import is_cvat
 from boxwise.data.formats.layout import existing, is_about, is_file, is_folder, is_prose, split_named
 from boxwise.data.formats.xml import root_tag
@@ -23,6 +25,8 @@ from boxwise.errors import BoxwiseError, plural
 
 _DEPTH, _HEAD, _TRIED = 2, 1 << 16, 20
 _LABELS = (".xml", ".json", ".csv", ".txt")
+_JSON_LISTS = ("createml", "via")  # of images and their boxes: files that tools write beside those of other formats
+_OF_ALL = re.compile(r"(notes|classes|labels|train|val|valid|test)[^/]*\.txt", re.IGNORECASE)  # texts beside images, if none is called so
 _MEANT = re.compile(r"(images?|labels?|annotations?|jpegimages|imagesets|(image|label)_2|obj_.*_data)", re.IGNORECASE)
 
 
@@ -36,7 +40,15 @@ class _Folder:
     folders: list[str]
 
     def first(self, suffix: str) -> Path | None:
-        return next((self.path / name for name in self.files if name.lower().endswith(suffix)), None)
+        return next(self.some(suffix), None)
+
+    def some(self, suffix: str) -> Iterator[Path]:
+        """The files of that suffix: the first ones, by which a format is known."""
+        return islice((self.path / name for name in self.files if name.lower().endswith(suffix)), _TRIED)
+
+    @cached_property
+    def image_stems(self) -> frozenset[str]:
+        return frozenset(Path(name).stem for name in self.files if Path(name).suffix.lower() in IMAGE_SUFFIXES)
 
 
 def detect_format(path: Path) -> str | None:
@@ -46,12 +58,13 @@ def detect_format(path: Path) -> str | None:
     """
     if is_file(path):
         return _format_of_file(path)
-    folders = list(_folders(existing(path, "a data set")))
+    all_folders = list(_folders(existing(path, "a data set")))
+    folders = [_without_fiftyones(folder) for folder in all_folders]
     near = [folder for folder in folders if folder.depth < _DEPTH]
-    passes = ((near, _RULES), (folders, _RULES), (folders, (_by_any_xml, _by_any_json)))
+    passes = ((near, _RULES), (folders, _RULES), (folders, _LAST_RULES), (folders, (_by_any_xml, _by_any_json)))
     name = next((name for shown, of_these in passes for rule in of_these if (name := rule(shown)) is not None), None)
-    if name == "coco":
-        _refuse_fiftyones(*(folder.path / "samples.json" for folder in near if _like_fiftyones(folder)))
+    if name is None:
+        _refuse_fiftyones(*(folder.path / "samples.json" for folder in all_folders if _is_fiftyones(folder)))
     return name
 
 
@@ -61,8 +74,8 @@ def detected(path: Path, name: str | None) -> tuple[str | None, list[str]]:
     name = name or detect_format(path)
     if is_file(path):
         return name, []
-    folders = list(_folders(path))
-    found = dict.fromkeys(rule(folders) for rule in _RULES)
+    folders = [_without_fiftyones(folder) for folder in _folders(path)]
+    found = dict.fromkeys(rule(folders) for rule in (*_RULES, *_LAST_RULES))
     return name, [other for other in found if other not in (None, name)]
 
 
@@ -139,8 +152,8 @@ def _by_annotations(folders: list[_Folder]) -> str | None:
 
 def _by_xml(folders: list[_Folder]) -> str | None:
     for folder in folders:
-        tags = [root_tag(folder.path / name) for name in folder.files if name.lower().endswith(".xml")][:_TRIED]
-        if {"annotation", "annotations"} & set(tags):
+        tags = set(map(root_tag, folder.some(".xml")))
+        if {"annotation", "annotations"} & tags:
             return "cvat" if "annotations" in tags else "voc"
     return None
 
@@ -158,25 +171,35 @@ def _by_yolo_layout(folders: list[_Folder]) -> str | None:
     return "yolo" if sheets or inner or any(folder.first(".txt") or not folder.files for folder in holders) else None
 
 
-def _like_fiftyones(folder: _Folder) -> bool:
-    """Whether its JSON files are called as those of FiftyOne's own layout, which would be taken for COCO's."""
+def _is_fiftyones(folder: _Folder) -> bool:
+    """Whether its JSON files are those of FiftyOne's own layout, which would be taken for COCO's."""
     found = {name for name in folder.files if name.lower().endswith(".json")}
-    return "samples.json" in found <= {"samples.json", "metadata.json", "frames.json"}
+    return "samples.json" in found <= {"samples.json", "metadata.json", "frames.json"} and _holds_samples(folder.path / "samples.json")
+
+
+def _holds_samples(path: Path) -> bool:
+    return re.match(r'\{\s*"samples"\s*:\s*\[', _head(path)) is not None
+
+
+def _without_fiftyones(folder: _Folder) -> _Folder:
+    """The folder without the JSON files of FiftyOne's own layout, by which no other format is known."""
+    files = [name for name in folder.files if not name.lower().endswith(".json")]
+    return replace(folder, files=files) if _is_fiftyones(folder) else folder
 
 
 def _refuse_fiftyones(*paths: Path) -> None:
     for path in paths:
-        if re.match(r'\{\s*"samples"\s*:\s*\[', _head(path)):
+        if _holds_samples(path):
             raise BoxwiseError(
                 f"{path}: FiftyOne's own layout (FiftyOneDataset), which is not read. "
                 "Export it as COCO instead: dataset.export(..., dataset_type=fiftyone.types.COCODetectionDataset)."
             )
 
 
-def _by_json(folders: list[_Folder]) -> str | None:
+def _by_json(folders: list[_Folder], wanted: Collection[str] = ("coco", "labelme", "labelstudio")) -> str | None:
     for folder in folders:
-        paths = [folder.path / name for name in folder.files if name.lower().endswith(".json")]
-        known = next((name for path in sorted(paths[:_TRIED], key=is_draft) if (name := _json_format(path))), None)
+        paths = sorted(folder.some(".json"), key=is_draft)
+        known = next((name for path in paths if (name := _json_format(path)) in wanted), None)
         if known:
             return known
     return None
@@ -194,13 +217,18 @@ def _json_format(path: Path) -> str | None:
     if head.startswith("["):
         if '"category_id"' in head:
             return "coco"
-        if path.name.endswith(".createml.json") or (re.search(r'"coordinates"\s*:\s*\{', head) and '"data"' not in head):
+        boxes = re.search(r'"coordinates"\s*:\s*\{\s*"(x|y|width|height)"', head)
+        if path.name.endswith(".createml.json") or (boxes and not re.search(r'"(data|annotation_id)"\s*:', head)):
             return "createml"
         return "labelstudio" if re.search(r'"(annotations|annotation_id|data|predictions)"', head) else None
-    if re.search(r'"(shape_attributes|_via_img_metadata)"', head) or ('"regions"' in head and '"file_attributes"' in head):
+    if '"_via_img_metadata"' in head:
         return "via"
-    if '"shapes"' in head and '"categories"' not in head:
+    if re.search(r'"shapes"\s*:', head) and '"categories"' not in head:
         return "labelme"
+    if LISTS.search(head):
+        return "coco"
+    if all(re.search(rf'"{key}"\s*:', head) for key in ("filename", "regions")):
+        return "via"
     return "coco" if re.search(r'"(images|categories|annotations|info)"', head) else None
 
 
@@ -217,8 +245,9 @@ def _csv_format(path: Path) -> str | None:
 def _by_text(folders: list[_Folder]) -> str | None:
     """By the lines of the first texts; by their names where all are empty and lie beside an image of that name."""
     for folder in folders:
-        texts = [name for name in folder.files if name.lower().endswith(".txt")]
-        paths = [folder.path / name for name in texts if not is_prose(name) or _has_image(folder, name)][:_TRIED]
+        texts = (name for name in folder.files if name.lower().endswith(".txt"))
+        labels = (name for name in texts if _has_image(folder, name) or not (is_prose(name) or _OF_ALL.fullmatch(name)))
+        paths = [folder.path / name for name in islice(labels, _TRIED)]
         known = next((name for path in paths if (name := _text_format(path))), None)
         empty = [path for path in paths if is_file(path) and not path.stat().st_size]
         if known or (empty and len(empty) == len(paths)):
@@ -239,6 +268,7 @@ def _text_format(path: Path) -> str | None:
 
 
 _RULES = (_by_annotations, _by_xml, _by_yolo_layout, _by_json, _by_csv, _by_text)
+_LAST_RULES = (partial(_by_json, wanted=_JSON_LISTS),)
 
 
 def _looks_like_labels(folder: _Folder, name: str) -> bool:
@@ -249,8 +279,7 @@ def _looks_like_labels(folder: _Folder, name: str) -> bool:
 
 
 def _has_image(folder: _Folder, name: str) -> bool:
-    stem = Path(name).stem
-    return any(Path(other).stem == stem and Path(other).suffix.lower() in IMAGE_SUFFIXES for other in folder.files)
+    return Path(name).stem in folder.image_stems
 
 
 def _is_number(word: str) -> bool:

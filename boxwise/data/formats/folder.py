@@ -25,4 +25,4 @@ def read_folder(images: Address, *, verify: bool = True, progress: Progress | No
     if not index.paths:
         raise BoxwiseError(unread[0].message if unread else f"{images}: expected a folder with images, found none.")
     listed = [Listed(image_id, path) for image_id, path in index.paths.items()]
-    return assemble(check_images(listed, verify=verify, progress=progress), {}, classes=(), findings=unread)
+    return assemble(check_images(listed, verify=verify, progress=progress, folders_say=False), {}, classes=(), findings=unread)

@@ -20,16 +20,16 @@ from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.coco_merging import merged
 from boxwise.data.formats.coco_parser import Parsed
 from boxwise.data.formats.layout import (
-    STRICTNESS,
     ImageIndex,
     bytes_of,
     existing,
+    file_split,
     files_below,
     folder_split,
     image_folder,
     leads_out,
     said_by_all,
-    strictest_split,
+    strictest,
 )
 from boxwise.data.formats.listing import Listed, check_images, not_read, unlisted
 from boxwise.data.formats.reading import Reading
@@ -135,8 +135,8 @@ def _image_id(name: str, index: ImageIndex, shared: Set[str]) -> str:
 
 def _parsed(entry: Entry, image_id: str, path: Path, root: Path, index: ImageIndex, *, missing_is_empty: bool) -> Parsed:
     """The entry as a file of its own, so that images that are listed twice are compared whatever file they are in."""
-    said = (strictest_split(*path.relative_to(root).with_suffix("").parts), folder_split(image_id))
-    listed = Listed(image_id, index.path(image_id), max(said, key=STRICTNESS.__getitem__), source=path)
+    split = file_split(path, root)
+    listed = Listed(image_id, index.path(image_id), split and strictest(split, folder_split(image_id)), source=path)
     xyxy, empty = np.array(entry.corners, np.float64).reshape(-1, 4), not entry.names and not entry.missing
     reading = Reading(path, entry.names, xyxy, subject=f"{image_id} ", shapes=entry.shapes, missing=entry.missing, implied=empty)
     return Parsed([listed], {image_id: reading} if missing_is_empty or not empty else {})

@@ -15,7 +15,7 @@ import numpy as np
 from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
-from boxwise.data.formats.layout import ImageIndex, at_odds, bytes_of, existing, files_below, folder_split, image_folder, said_by_all
+from boxwise.data.formats.layout import ImageIndex, at_odds, bytes_of, existing, files_below, image_folder, said_by_all
 from boxwise.data.formats.listing import Listed, check_images, torn
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_ellipse, around_points
@@ -55,7 +55,7 @@ class LabelMe:
         for path, file in zip(paths, files, strict=True):
             if first.setdefault(file.listed.image_id, path) != path:
                 findings.append(torn(path, file.listed.image_id, first[file.listed.image_id]))
-        listed = {i: Listed(i, path, folder_split(i)) for i, path in index.paths.items()} | {f.listed.image_id: f.listed for f in files}
+        listed = {i: Listed(i, path) for i, path in index.paths.items()} | {f.listed.image_id: f.listed for f in files}
         out = {finding.image_id for finding in findings if finding.quarantined}
         sound = [image for image_id, image in sorted(listed.items()) if image_id not in out]
         checked = check_images(sound, verify=verify, coordinates=coordinates, progress=progress)
@@ -87,7 +87,7 @@ def _parse(path: Path, root: Path, index: ImageIndex, shared: Set[str]) -> _File
     name = PurePosixPath(str(content.get("imagePath", "")).replace("\\", "/")).name
     named = index.ending_in(name) if name else None
     image_id = index.with_stem(stem, name) or (named if named and not at_odds(stem, named, shared) else None) or f"{stem}.jpg"
-    listed = Listed(image_id, index.path(image_id), folder_split(image_id), size=_size(content), source=path)
+    listed = Listed(image_id, index.path(image_id), size=_size(content), source=path)
     odd = Counter(str(shape.get("shape_type")) for shape in shapes if _kind(shape) not in _AREAS and _kind(shape) not in _NO_EXTENT)
     faults = tuple(
         Finding(FindingKind.BAD_BOX, path, f"{path}: has {count} shapes of the kind {kind!r}. Expected boxes.", image_id, quarantined=True)

@@ -20,7 +20,7 @@ from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.coco_files import is_draft
-from boxwise.data.formats.layout import JSON, ImageIndex, bytes_of, existing, folder_split, image_folder, is_file
+from boxwise.data.formats.layout import JSON, ImageIndex, bytes_of, existing, image_folder, is_file
 from boxwise.data.formats.listing import Listed, check_images, not_read, unlisted
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_brush, around_ellipse, around_points, around_rotated
@@ -96,7 +96,7 @@ def _tasks(path: Path, index: ImageIndex) -> tuple[dict[str, _Task], list[Findin
             continue
         image_id = index.by_name(f"/{name}") or name.rpartition("/")[2]  # what comes first is the server's
         results = _results(task)
-        listed = Listed(image_id, index.path(image_id), folder_split(image_id), source=path, size=_stated_size(results))
+        listed = Listed(image_id, index.path(image_id), source=path, size=_stated_size(results))
         before = tasks[image_id].reading if image_id in tasks else None
         readings = [*([before] if before else []), *(_reading(path, result, image_id) for result in results)]
         if len({_said(reading) for reading in readings}) > 1:

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from unicodedata import normalize
@@ -37,10 +37,22 @@ _WRITERS = 16
 _DEEPEST = 32  # parts of a foreign path that are compared
 _FOREIGN = re.compile(r"[a-z][a-z0-9+]+:/(?=[^/])")  # what a Path makes of s3://bucket; longer than a drive of Windows
 _HASHED = re.compile(r"^[0-9a-f]{8}-(?=.)")
-_ABOUT = re.compile(r"(readme|licen[cs]e|requirements).*", re.IGNORECASE)
+# No numbers, but after a dot: license_plate_0001.txt is a label.
+_ABOUT = re.compile(
+    r"readme(\..*)?|(licen[cs]es?|requirements)(\.[a-z]+)*"
+    r"|(readme|licen[cs]e|requirements)[_-](?!plate)[a-z_-]+(\.md|\.rst|\.txt)?",
+    re.IGNORECASE,
+)
 _LISTS = {"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "notes.txt", "labels.txt"}
 # Folders whose names say nothing of what is in them.
 _STRUCTURE = re.compile(r"(images?|labels?|annotations?|jpegimages|data|(image|label)_2|obj_.*data)", re.IGNORECASE)
+# What folders of one split are called: its word, with the name of the data set, digits and what is in it.
+_FILED = "images?|imgs?|labels?|annotations?|jpegimages|data|data_?set|set|split"
+_SPLIT_FOLDER = re.compile(
+    rf"(?:(?:{_FILED}|obj|[a-z]+\d{{4}}(?:[ _-]det)?)[ _-]?)?({'|'.join(_SPLIT_WORDS)})(?:[ _-]?(?:\d+|{_FILED}|dev|challenge))*"
+    r"|.+[ _-](val|valid|validation)\d*",
+    re.IGNORECASE,
+)
 STRICTNESS: dict[Split | None, int] = {None: -1, Split.TRAIN: 0, Split.VAL: 1, Split.TEST: 2}
 
 
@@ -50,15 +62,27 @@ def split_named(name: str) -> Split | None:
     return said.pop() if len(said) == 1 else None
 
 
-def strictest_split(*names: str) -> Split | None:
-    """The strictest split that a word of the names says; None if none does."""
-    return max(map(split_named, names), key=STRICTNESS.__getitem__, default=None)
+def split_of_folder(name: str) -> Split | None:
+    """The split after which a folder is called, as in 'val2017' or 'train_images'; None of 'test_drive', which has its word in a phrase."""
+    found = _SPLIT_FOLDER.fullmatch(name)
+    return _SPLIT_WORDS[(found[1] or found[2]).lower()] if found and (found[1] or split_named(name)) else None
 
 
 def folder_split(image_id: str) -> Split | None:
     """The split after which the image's first folder is called: what counts where labels say none. None where there is none."""
     folder, slash, _ = image_id.partition("/")
-    return split_named(folder) if slash else None
+    return split_of_folder(folder) if slash else None
+
+
+def strictest(*splits: Split | None) -> Split | None:
+    """The split by which the least is trained on; None where all are."""
+    return max(splits, key=STRICTNESS.__getitem__, default=None)
+
+
+def file_split(path: Path, root: Path) -> Split | None:
+    """The strictest split that the name of a file below `root` says, its own folder, or one around that below `root`; None if none does."""
+    folders = {spelled_out(path.parent).name, *path.relative_to(root).parts[:-1]}
+    return strictest(split_named(path.stem), *map(split_of_folder, folders))
 
 
 def stem_of(image_id: str) -> str:
@@ -331,10 +355,9 @@ class ImageIndex:
         found = self._by_folded.get(folded(name), [])
         return found[0] if len(found) == 1 else None
 
-    def below_with_stem(self, stem: str) -> str | None:
-        """The only image of that stem, whatever folder it lies in."""
-        found = self._by_last_stem.get(stem, [])
-        return found[0] if len(found) == 1 else None
+    def below_with_stem(self, stem: str, split: Split | None = None) -> str | None:
+        """The only image of that stem, whatever folder it lies in; of several the one in a folder named after `split`."""
+        return _chosen(self._by_last_stem.get(stem, []), split)
 
     def ending_in(self, tail: str, split: Split | None = None) -> str | None:
         """The image that a label file calls `tail`: its id, with or without this folder's own name, or the end of one path alone.
@@ -365,12 +388,11 @@ class ImageIndex:
         return next((rest for rest in rests if rest in self.paths), None)
 
     def _only(self, tail: str, split: Split | None) -> str | None:
-        found = [i for i in self._by_name.get(PurePosixPath(tail).name, []) if i.endswith("/" + tail)]
-        if len(found) > 1 and split is not None:
-            found = [i for i in found if split_named(str(PurePosixPath(i).parent)) == split]
-        return found[0] if len(found) == 1 else None
+        return _chosen([i for i in self._by_name.get(PurePosixPath(tail).name, []) if i.endswith("/" + tail)], split)
 
-    def folder_splits(self) -> dict[str, Split]:
-        """Image id → split, of the images whose first folder is called after one."""
-        said = ((image_id, folder_split(image_id)) for image_id in self.paths)
-        return {image_id: split for image_id, split in said if split is not None}
+
+def _chosen(image_ids: Sequence[str], split: Split | None) -> str | None:
+    """The only image; of several the only one in a folder named after `split`."""
+    if len(image_ids) > 1 and split is not None:
+        image_ids = [image_id for image_id in image_ids if split_named(str(PurePosixPath(image_id).parent)) == split]
+    return image_ids[0] if len(image_ids) == 1 else None

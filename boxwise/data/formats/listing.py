@@ -15,12 +15,13 @@ from pathlib import Path
 from boxwise.data import image_store
 from boxwise.data.addresses import IMAGE_SUFFIXES, UNREAD_SUFFIXES, Address, is_local, name_of, parent
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Finding, FindingKind, Progress, printable
-from boxwise.data.formats.layout import ImageIndex, is_file, leads_out, name_fault
+from boxwise.data.formats.layout import ImageIndex, folder_split, is_file, leads_out, name_fault
 from boxwise.data.images import digest, image_size, orientation, verify_image
 from boxwise.errors import ImageError, MissingImageError, plural
 from boxwise.files import walk
 from boxwise.records import ImageRecord, Split
 
+NO_SPLIT = "labels say no split of"  # what begins the note on splits that folders say
 _WAITING = 32  # threads where images come over a network: the store says how many it downloads side by side
 
 
@@ -28,7 +29,7 @@ _WAITING = 32  # threads where images come over a network: the store says how ma
 class Listed:
     """An image as a label file or folder lists it, before it was opened.
 
-    uri: its address. size: (width, height) that `source`, the label file, states; None when it states none.
+    uri: its address. split: the one that labels say. size: (width, height) that `source`, the label file, states; None when it states none.
     """
 
     image_id: str
@@ -44,13 +45,14 @@ class Checked:
     """The images that can be used, and the findings of the others.
 
     digests: image id → fingerprint of the file's bytes, where files were verified. turns: image id → EXIF orientation (2 to 8) of the
-    images whose labels were drawn before it was applied.
+    images whose labels were drawn before it was applied. by_folder: images whose split their folder alone says.
     """
 
     records: Sequence[ImageRecord]
     findings: Sequence[Finding] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
     turns: Mapping[str, int] = field(default_factory=dict)
+    by_folder: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -70,28 +72,37 @@ class _Measured:
 
 
 def check_images(
-    listed: Sequence[Listed], *, verify: bool, coordinates: Coordinates = UPRIGHT, progress: Progress | None = None
+    listed: Sequence[Listed],
+    *,
+    verify: bool,
+    coordinates: Coordinates = UPRIGHT,
+    progress: Progress | None = None,
+    folders_say: bool = True,
 ) -> Checked:
     """The images that exist, open and have the stated size; a finding for each other one.
 
-    verify: decode each image and take its digest; False reads headers only.
+    verify: decode each image and take its digest; False reads headers only. folders_say: whether an image of which labels say no split
+    serves the one after which its folder is called.
     """
     records: list[ImageRecord] = []
     findings: list[Finding] = []
     digests: dict[str, str] = {}
     turns: dict[str, int] = {}
+    by_folder: set[str] = set()
     for done, (image, measured) in enumerate(zip(listed, _measure(listed, verify, coordinates), strict=True), start=1):
         fault = _image_fault(image, measured)
         if fault is not None:
             findings.append(fault)
         elif measured.size is not None:
             mark = (measured.digest, measured.stamp)
-            records.append(ImageRecord(image.image_id, image.uri, *measured.size, image.split, image.source_id, *mark))
+            split = image.split or (folder_split(image.image_id) if folders_say else None)
+            records.append(ImageRecord(image.image_id, image.uri, *measured.size, split, image.source_id, *mark))
+            by_folder |= {image.image_id} if split is not image.split else set()
             digests |= {image.image_id: measured.digest} if measured.digest else {}
             turns |= {image.image_id: measured.turn} if measured.turn > 1 else {}
         if progress is not None:
             progress(done, len(listed))
-    return Checked(records, findings, digests, turns)
+    return Checked(records, findings, digests, turns, frozenset(by_folder))
 
 
 def torn(path: Path, image_id: str, first: Path) -> Finding:
@@ -113,6 +124,16 @@ def matched_by_name(pairs: Mapping[str, str], source: Path) -> list[str]:
         return []
     said, image_id = next(iter(pairs.items()))
     return [f"{source}: {plural(len(pairs), 'image', 'is')} found by file name (first: {said!r} is {image_id})."]
+
+
+def split_by_folder(records: Iterable[ImageRecord]) -> list[str]:
+    """A note on images whose split their folder alone says, if there are any."""
+    folders = Counter((record.image_id.partition("/")[0], str(record.split)) for record in records)
+    if not folders:
+        return []
+    said = [f"{count} in {folder}/ {'serves' if count == 1 else 'serve'} {split}" for (folder, split), count in folders.most_common(8)]
+    more = ", ..." if len(folders) > len(said) else ""
+    return [f"{NO_SPLIT} {plural(folders.total(), 'image')}; their folders do: {', '.join(said)}{more}."]
 
 
 def pictures_not_read(folder: Path) -> list[Finding]:

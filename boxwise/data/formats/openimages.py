@@ -16,15 +16,15 @@ from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import (
-    STRICTNESS,
     ImageIndex,
     bytes_of,
     existing,
+    file_split,
     files_below,
     folder_split,
     image_folder,
     is_file,
-    strictest_split,
+    strictest,
 )
 from boxwise.data.formats.listing import Listed, check_images, not_read
 from boxwise.data.formats.reading import Reading
@@ -34,13 +34,13 @@ from boxwise.records import Split
 
 _COLUMNS = ("ImageID", "LabelName", "XMin", "YMin", "XMax", "YMax")
 _NAMES = "class-descriptions"
-_LISTS = ("classes", "attributes")  # and what FiftyOne calls its lists of names, which have no head
+_LISTS = ("classes", "attributes")  # and what FiftyOne calls its lists of names
 
 
 class OpenImages:
     """Open Images' boxes (Kuznetsova et al., IJCV 2020): `ImageID,...,LabelName,Confidence,XMin,XMax,YMin,YMax,...,IsGroupOf,...`.
 
-    A box of a group is a crowd. Names come from class-descriptions*.csv, or a classes.csv without a head, where there is one. Tables
+    A box of a group is a crowd. Names come from class-descriptions*.csv, or a classes.csv, where there is one. Tables
     without boxes are passed over. An image serves the strictest split that its folder, the table's folders or the table's name say.
     """
 
@@ -70,16 +70,16 @@ class OpenImages:
         said: dict[str, tuple[Path, Split | None]] = {}
         findings: list[Finding] = []
         for path in (path for path in tables if path not in other):
-            split = strictest_split(*path.relative_to(root).with_suffix("").parts)
+            split = file_split(path, root)
             for row in _rows(path, findings):
                 image_id = _image_id(row["ImageID"], index, split)
                 rows.setdefault(image_id, []).append(row)
-                before = said.get(image_id, (path, folder_split(image_id)))
-                said[image_id] = max(before, (path, split), key=lambda one: STRICTNESS[one[1]])
+                first, before = said.get(image_id, (path, None))
+                said[image_id] = (path if strictest(before, split) != before else first, strictest(before, split))
         if not rows:
             raise BoxwiseError(findings[0].message if findings else f"{labels}: expected a CSV with {', '.join(_COLUMNS)}, found no row.")
-        splits = index.folder_splits()
-        listed = [Listed(i, index.path(i), said[i][1] if i in said else splits.get(i)) for i in sorted({*index.paths, *rows})]
+        splits = {image_id: strictest(split, folder_split(image_id)) for image_id, (_, split) in said.items() if split is not None}
+        listed = [Listed(image_id, index.path(image_id), splits.get(image_id)) for image_id in sorted({*index.paths, *rows})]
         checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
         readings = {image_id: _reading(said[image_id][0], image_id, own, called) for image_id, own in rows.items()}
         findings += unlabelled(labels, checked.records, readings, expected="a row")
@@ -123,12 +123,12 @@ def _rows(path: Path, findings: list[Finding]) -> list[dict[str, str]]:
 def _image_id(stem: str, index: ImageIndex, split: Split | None) -> str:
     """split: the table's, by which one of several images of that name is chosen."""
     name = f"{stem}.jpg"
-    return index.with_stem(stem) or index.ending_in(name, split) or index.below_with_stem(stem) or name
+    return index.with_stem(stem) or index.below_with_stem(stem, split) or index.ending_in(name, split) or name
 
 
 def _is_names(path: Path) -> bool:
     """Whether it is a list of class codes and names."""
-    return path.name.startswith(_NAMES) or (path.stem in _LISTS and len(head := _head(path)) == 2 and "ImageID" not in head)
+    return path.name.startswith(_NAMES) or (path.stem in _LISTS and len(head := _head(path)) > 1 and "ImageID" not in head)
 
 
 def _names(lists: Iterable[Path]) -> dict[str, str]:

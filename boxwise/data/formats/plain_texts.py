@@ -66,8 +66,7 @@ class PlainTexts:
         if not readings and not findings:
             raise BoxwiseError(f"{labels}: expected text files of {self.name}, found none.")
         out = {finding.image_id for finding in findings}
-        splits = index.folder_splits()
-        listed = [Listed(i, index.path(i), splits.get(i)) for i in sorted({*index.paths, *readings} - out)]
+        listed = [Listed(i, index.path(i)) for i in sorted({*index.paths, *readings} - out)]
         checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
         findings += unlabelled(texts, checked.records, readings, expected="a text file")
         names = classes or self.known or tuple(sorted({name for reading in readings.values() for name in reading.names}))

@@ -25,6 +25,7 @@ class Reading:
     shapes: kind → how many of the boxes stand for another shape. missing: kind → how many objects are marked by what has no extent, such
     as a line, and so have no box. partly: the file says that objects are missing. implied: nobody has said that there is no object,
     the convention of the format alone does. ignored: float64 [M, 4] like `xyxy`, regions marked as ignored, of no class.
+    before: `xyxy` as it was before boxes were turned, where some may have been.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Reading:
     missing: Mapping[str, int] = field(default_factory=dict)
     ignored: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
     partly: bool = False
+    before: NDArray[np.float64] | None = None
 
     @property
     def incomplete(self) -> bool:

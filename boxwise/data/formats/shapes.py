@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import cos, hypot, nan, radians, sin
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Corners = tuple[float, float, float, float]
 NOWHERE: Corners = (nan, nan, nan, nan)
+
+
+class Extent(NamedTuple):
+    """The upright box around a shape. kind: what the shape is unless such a box. before: the corners of a turned box as it was before."""
+
+    corners: Corners
+    kind: str = ""
+    before: Corners | None = None
 
 
 def around_points(points: Any) -> Corners:
@@ -47,9 +55,18 @@ def around_rotated(corners: Corners, degrees: float, pivot: tuple[float, float])
     return around_points(turned_points)
 
 
-def turned_box(corners: Corners, degrees: float) -> tuple[Corners, str]:
-    """Around a box turned by `degrees` about its centre, and 'rotated box'; the box itself and '' where that turns nothing."""
-    return (corners, "") if degrees % 360 == 0 else (around_rotated(corners, degrees, centre_of(corners)), "rotated box")
+def turned_box(corners: Corners, degrees: float) -> Extent:
+    """Around a box turned by `degrees` about its centre; the box itself where that turns nothing."""
+    if degrees % 360 == 0:
+        return Extent(corners)
+    return Extent(around_rotated(corners, degrees, centre_of(corners)), "rotated box", corners)
+
+
+def unturned(extents: Sequence[Extent]) -> NDArray[np.float64] | None:
+    """The corners of boxes before they were turned, of others as they are; float64 [N, 4]. None where none is turned."""
+    if not any(extent.before for extent in extents):
+        return None
+    return np.array([extent.before or extent.corners for extent in extents], np.float64).reshape(-1, 4)
 
 
 def centre_of(corners: Corners) -> tuple[float, float]:

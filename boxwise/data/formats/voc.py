@@ -42,7 +42,7 @@ from boxwise.data.formats.layout import (
 )
 from boxwise.data.formats.listing import Listed, check_images, matched_by_name
 from boxwise.data.formats.reading import Reading
-from boxwise.data.formats.shapes import NOWHERE, Corners, around_points, around_rotated, turned_box
+from boxwise.data.formats.shapes import NOWHERE, Extent, around_points, around_rotated, turned_box, unturned
 from boxwise.data.formats.xml import number, root_of, size
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Split
@@ -82,7 +82,6 @@ class Voc:
         named, findings = _match(files, called)
         splits, split_findings = _splits(folders.sets, index, {stem_of(image_id): image_id for image_id in named})
         findings += split_findings
-        splits = {**index.folder_splits(), **splits}
         listed = _listed(named, index, splits, {finding.image_id for finding in findings if finding.quarantined})
         checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
         readings = {image_id: file.reading for image_id, file in named.items() if file.reading is not None}
@@ -165,31 +164,32 @@ def _objects(path: Path, root: Element) -> list[Element]:
 
 
 def _reading(path: Path, objects: list[Element], origin: int) -> Reading:
-    shaped = [_corners(element) for element in objects]
-    xyxy = np.array([corners for corners, _ in shaped], np.float64).reshape(-1, 4)
-    xyxy -= [origin, origin, 0, 0]  # the first pixel inside, from 0; the last one from 1 is the edge after it
+    shaped = [_extent(element) for element in objects]
+    first = [origin, origin, 0, 0]  # the first pixel inside, from 0; the last one from 1 is the edge after it
+    xyxy = np.array([extent.corners for extent in shaped], np.float64).reshape(-1, 4) - first
     columns: dict[str, list[bool]] = {"difficult": [_flag(o, "difficult") for o in objects]}
     if any(o.find("crowd") is not None for o in objects):
         columns["crowd"] = [_flag(o, "crowd") for o in objects]
     names = [(o.findtext("name") or "").strip() for o in objects]
-    return Reading(path, names, xyxy, columns, shapes=Counter(kind for _, kind in shaped if kind))
+    shapes, before = Counter(extent.kind for extent in shaped if extent.kind), unturned(shaped)
+    return Reading(path, names, xyxy, columns, shapes=shapes, before=None if before is None else before - first)
 
 
-def _corners(element: Element) -> tuple[Corners, str]:
-    """The corners of an object, and the shape they were taken from unless an upright box."""
+def _extent(element: Element) -> Extent:
+    """Of an object."""
     box, rotated, polygon = (element.find(tag) for tag in ("bndbox", "robndbox", "polygon"))
     if box is not None:
         x1, y1, x2, y2 = (number(box.findtext(corner)) for corner in _CORNERS)
-        return turned_box((x1, y1, x2, y2), _rotation(element))
+        return turned_box((x1, y1, x2, y2), 0.0 if polygon is not None else _rotation(element))
     if rotated is not None:  # roLabelImg: centre, size and radians
         cx, cy, width, height, angle = (number(rotated.findtext(tag)) for tag in ("cx", "cy", "w", "h", "angle"))
         flat = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
-        return around_rotated(flat, degrees(angle), (cx, cy)), "rotated box"
+        return Extent(around_rotated(flat, degrees(angle), (cx, cy)), "rotated box", flat)
     if polygon is not None:
         xs = [number(e.text) for e in polygon.iter() if e.tag.startswith("x")]
         ys = [number(e.text) for e in polygon.iter() if e.tag.startswith("y")]
-        return around_points(zip(xs, ys, strict=True)), "polygon"
-    return NOWHERE, ""
+        return Extent(around_points(zip(xs, ys, strict=True)), "polygon")
+    return Extent(NOWHERE)
 
 
 def _rotation(element: Element) -> float:

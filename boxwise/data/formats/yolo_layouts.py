@@ -268,7 +268,7 @@ def swapped(path: PurePosixPath, old: str = "images", new: str = "labels") -> Pu
 
 
 def splits_of(sheet: Sheet, index: ImageIndex, findings: list[Finding]) -> dict[str, Split]:
-    """Image id → split: as the sheet says, the strictest where it says two; else the image's first folder, if it is called so."""
+    """Image id → split, of the images of which the sheet says one; the strictest where it says two."""
     places = places_of(sheet)
     members = {
         split: [image_id for entry in entries for image_id in _members(sheet, entry, places[entry], index, findings)]
@@ -283,7 +283,7 @@ def splits_of(sheet: Sheet, index: ImageIndex, findings: list[Finding]) -> dict[
             splits[image_id] = max(before, split, key=STRICTNESS.__getitem__)
             message = f"{sheet.path}: expected {image_id} in one split, found it in {before} and {split}; it serves {splits[image_id]}."
             findings.append(Finding(FindingKind.DUPLICATE_ID, sheet.path, message, image_id))
-    return {**index.folder_splits(), **splits}
+    return splits
 
 
 def _same(sheet: Sheet, members: Mapping[Split, Sequence[str]], findings: list[Finding]) -> set[Split]:

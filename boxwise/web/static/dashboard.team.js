@@ -17,17 +17,20 @@ export async function teamParts(table) {
 }
 
 /** What was sent back and is not answered since, and what people skipped in this round and why. */
-export function putAside({ sent_back: back, skipped }, table) {
+export function putAside({ sent_back: back, sent_back_count: backCount, skipped, skipped_count: skippedCount }, table) {
   const link = (id) => html("a", { href: `/?open=${encodeURIComponent(id)}` }, id);
+  const rest = (shown, count) => (count > shown.length ? [html("p", { class: "soft" }, t`${amount(count - shown.length)} more`)] : []);
   return [
     ...(back.length ? [
-      html("h3", {}, t`Sent back, unanswered: ${amount(back.length)}`),
+      html("h3", {}, t`Sent back, unanswered: ${amount(backCount)}`),
       html("p", { class: "soft" }, t("For a day an image is offered to whoever gave the answer, and then to all.")),
       table([t("image"), t("to whom"), t("since")], back.map((one) => [link(one.image_id), one.to, moment(one.at)])),
+      ...rest(back, backCount),
     ] : []),
     ...(skipped.length ? [
       html("h3", {}, t("Skipped in this round")),
       table([t("image"), t("by whom"), t("reason")], skipped.map((one) => [link(one.image_id), one.by, one.reason])),
+      ...rest(skipped, skippedCount),
     ] : []),
   ];
 }

@@ -95,8 +95,7 @@ async function search() {
     show();
   } catch (error) {
     if (mine !== asked) return;
-    forget();
-    select([]);
+    forget(); // so that nothing is acted upon until a search succeeds
     place("images").replaceChildren();
     place("found").textContent = error.message;
   }
@@ -147,7 +146,8 @@ function select(ids) {
 function count() {
   place("selected").textContent = t`${amount(chosen.size)} selected`;
   place("select-all").disabled = acting || !found?.total;
-  for (const button of document.querySelectorAll("[data-act], #select-none")) button.disabled = acting || !chosen.size;
+  place("select-none").disabled = acting || !chosen.size;
+  for (const button of document.querySelectorAll("[data-act]")) button.disabled = acting || !found || !chosen.size;
 }
 
 async function act(name) {
@@ -156,6 +156,8 @@ async function act(name) {
     place("done").textContent = t("Give a reason first.");
     return place("reason").focus();
   }
+  acting = true;
+  count();
   try {
     const { member } = await get("/api/study"); // who came by a link of their own acts under its name
     const annotator = member?.name ?? remembered("localStorage", NAME_KEY, null) ?? askedName();
@@ -166,6 +168,9 @@ async function act(name) {
     place("done").textContent = [doneFor(done, refused.length), ...why].join("\n");
   } catch (error) {
     place("done").textContent = error.message;
+  } finally {
+    acting = false;
+    count();
   }
   return undefined;
 }
@@ -173,8 +178,6 @@ async function act(name) {
 /** Acts on the selected images, some at a time; those that are through are selected no more. Raises ApiError. */
 async function inParts(body) {
   const ids = [...chosen], all = { done: 0, refused: [] };
-  acting = true;
-  count();
   try {
     for (let start = 0; start < ids.length; start += AT_ONCE) {
       const part = ids.slice(start, start + AT_ONCE);
@@ -185,7 +188,6 @@ async function inParts(body) {
       for (const id of part) chosen.delete(id);
     }
   } finally {
-    acting = false;
     select([...chosen]);
   }
   return all;

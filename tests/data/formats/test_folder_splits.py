@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from formats_scenario import found, kinds, make, read, voc, voc_object
 
-from boxwise.data.datasets import detect_format, read_dataset
+from boxwise.data.datasets import detect_format, read_dataset, read_labels_for, read_pool
 from boxwise.data.formats.base import Dataset, FindingKind
+from boxwise.data.formats.layout import split_named
 from boxwise.records import Split
 
 HEAD = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside\n"
@@ -51,6 +52,20 @@ class TestOpenImages:
     ])  # fmt: skip
     def test_the_strictest_counts(self, tmp_path: Path, table: str, image: str, split: Split) -> None:
         assert splits(read(tmp_path, {image: 1, table: HEAD + row("a")})) == {image: split}
+
+    @pytest.mark.parametrize("suffix", ["jpg", "png"])
+    def test_of_images_of_one_name_the_one_in_the_tables_split(self, tmp_path: Path, suffix: str) -> None:
+        names = {split: f"{split}/data/a.{suffix}" for split in SPLITS}
+        tables = {f"{split}/labels/detections.csv": HEAD + row("a") for split in SPLITS}
+        dataset = read(tmp_path, {**{name: number for number, name in enumerate(names.values())}, **tables})
+        assert splits(dataset) == {names[split]: said for split, said in SPLITS.items()}
+        assert {name: len(boxes) for name, boxes in dataset.labels.items()} == dict.fromkeys(names.values(), 1)
+
+    @pytest.mark.parametrize("head", ["", "LabelName,DisplayName\n", "LabelName,DisplayName,Parent,Count\n"])
+    def test_names_of_classes_with_and_without_a_head(self, tmp_path: Path, head: str) -> None:
+        own = head + "/m/01,Cat" + ",x" * max(0, head.count(",") - 1) + "\n"
+        dataset = read(tmp_path, {"images/a.jpg": 1, "classes.csv": own, "train.csv": HEAD + row("a")})
+        assert dataset.classes == ("Cat",) and not dataset.findings
 
     def test_tables_without_boxes_are_said_and_no_fault(self, tmp_path: Path) -> None:
         more = {
@@ -98,6 +113,68 @@ def test_labels_that_say_no_split_leave_it_to_the_folders(tmp_path: Path, name: 
     images = {f"images/{image}": number for number, image in enumerate(IMAGES)}
     dataset = read_dataset(make(tmp_path / "set", {**images, **LABELS[name]}), format_name=name)
     assert splits(dataset) == dict(zip(IMAGES, Split, strict=True)) and len(dataset.labels) == len(IMAGES)
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_folders_whose_names_have_the_word_in_a_phrase_say_no_split(tmp_path: Path, name: str) -> None:
+    phrases = {"train/": "train_yard/", "val/": "val_thorens/", "test/": "test_drive_1/"}
+    texts = {**dict.fromkeys((f"images/{image}" for image in IMAGES), 0), **LABELS[name]}
+    files: dict[str, str | int] = {}
+    for number, (place, text) in enumerate(texts.items()):
+        if place.startswith("ImageSets"):
+            continue
+        for old, new in phrases.items():
+            place, text = place.replace(old, new), text if isinstance(text, int) else text.replace(old, new)
+        files[place] = number if isinstance(text, int) else text
+    dataset = read_dataset(make(tmp_path / "set", files), format_name=name)
+    assert set(splits(dataset).values()) == {None} and len(dataset.labels) == len(IMAGES)
+    assert not any("labels say no split" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_what_the_folders_alone_say_is_a_note_with_counts(tmp_path: Path, name: str) -> None:
+    images = {f"images/{image}": number for number, image in enumerate(IMAGES)}
+    dataset = read_dataset(make(tmp_path / "set", {**images, **LABELS[name]}), format_name=name)
+    (note,) = [note for note in dataset.notes if "labels say no split" in note]
+    assert ("of 3 images" in note and "1 in train/ serves train" in note) is (name != "voc")  # whose list says that of one
+    assert "1 in val/ serves val" in note and "1 in test/ serves test" in note
+
+
+def test_labels_for_a_study_have_no_split_to_speak_of(tmp_path: Path) -> None:
+    images = make(tmp_path / "images", {"train/a.jpg": 1, "val/b.jpg": 2, "test/c.jpg": 3})
+    pool = read_pool(images, None, classes=("cat",))
+    back = read_labels_for(pool.images, make(tmp_path, {"all.json": COCO}) / "all.json", format_name=None, classes=("cat",))
+    assert len(back.labels) == 3 and not any("labels say no split" in note for note in back.notes)
+
+
+def test_images_alone_are_of_no_split(tmp_path: Path) -> None:
+    dataset = read(tmp_path, {"train/a.jpg": 1, "test/b.jpg": 2})
+    assert set(splits(dataset).values()) == {None} and not dataset.notes
+
+
+LISTS = {
+    "coco": lambda name: json.dumps({
+        "images": [{"id": 1, "file_name": name}], "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [40, 30, 20, 20]}]}),
+    "createml": lambda name: json.dumps([
+        {"image": name, "annotations": [{"label": "cat", "coordinates": {"x": 50, "y": 40, "width": 20, "height": 20}}]}]),
+    "via": lambda name: json.dumps({"k": {"filename": name, "regions": [
+        {"shape_attributes": {"name": "rect", "x": 40, "y": 30, "width": 20, "height": 20}, "region_attributes": {"class": "cat"}}]}}),
+    "openimages": lambda name: HEAD + row(name[:-4]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize(("folder", "split"), [("val", Split.VAL), ("test2019", Split.TEST), ("testing_ground", None)])
+def test_a_file_says_the_split_of_its_own_folder_by_whatever_path_it_is_given(
+    tmp_path: Path, name: str, folder: str, split: Split | None
+) -> None:
+    split = split_named(folder) if name == "coco" else split  # whose own folder says it by whatever word
+    file = f"{folder}/boxes.{'csv' if name == 'openimages' else 'json'}"
+    make(tmp_path / "set", {f"{folder}/b.jpg": 2, file: LISTS[name]("b.jpg")})
+    for place in (tmp_path / "set" / file, tmp_path / "set" / folder, tmp_path / "set"):
+        dataset = read_dataset(place, format_name=name)
+        assert set(splits(dataset).values()) == {split} and len(dataset.labels) == 1
 
 
 def test_a_split_that_labels_say_is_kept(tmp_path: Path) -> None:

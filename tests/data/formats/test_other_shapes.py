@@ -246,6 +246,38 @@ def test_boxes_that_cvat_exports_as_rotated(tmp_path: Path, name: str, angle: ob
     assert kinds(dataset) == [SAID] and "1 rotated box in 1 image" in dataset.findings[0].message
 
 
+@pytest.mark.parametrize("mask", [[[35, 35, 65, 35, 65, 45, 35, 45]], {"size": [80, 100], "counts": [1, 2]}])
+def test_a_box_around_a_mask_is_its_extent_already(tmp_path: Path, mask: object) -> None:
+    annotation = {"bbox": [35, 35, 30, 10], "segmentation": mask, "attributes": {"rotation": 90.0}}
+    dataset = read(tmp_path, {"images/a.jpg": 1, "instances_default.json": coco(annotation)})
+    assert found(dataset) == {"a.jpg": [("cat", [35, 35, 65, 45])]} and not dataset.findings
+
+
+def turned_by_30(x: float) -> dict[str, dict[str, str]]:
+    """A box of 20 x 50 from (x, 0) that is turned by 30 degrees about its centre, in each format that says so."""
+    radians, centre = 0.5235987755982988, f"<cx>{x + 10}</cx><cy>25</cy><w>20</w><h>50</h>"
+    attributes = f"<attributes>{_attribute(30)}</attributes>"
+    return {
+        "voc": {"Annotations/a.xml": voc(voc_object(inside=attributes, corners=(x, 0, x + 20, 50)), name="a.jpg")},
+        "roLabelImg": {"Annotations/a.xml": voc(
+            f"<object><name>cat</name><robndbox>{centre}<angle>{radians}</angle></robndbox></object>", name="a.jpg")},
+        "coco": {"annotations/instances_default.json": coco({"bbox": [x, 0, 20, 50], "attributes": {"rotation": 30}})},
+        "cvat": {"annotations.xml": cvat(f'<box label="cat" xtl="{x}" ytl="0" xbr="{x + 20}" ybr="50" rotation="30"/>')},
+        "tracks": {"annotations.xml": '<annotations><track id="0" label="cat"><box frame="0" keyframe="1" outside="0" '
+                   f'xtl="{x}" ytl="0" xbr="{x + 20}" ybr="50" rotation="30"/></track></annotations>'},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", turned_by_30(0))
+def test_what_a_turned_box_loses_at_the_images_edge(tmp_path: Path, name: str) -> None:
+    image = "images/frame_000000.jpg" if name == "tracks" else "images/a.jpg"
+    dataset = read(tmp_path / "inside", {image: 1, **turned_by_30(40)[name]})
+    (boxes,) = dataset.labels.values()
+    assert np.allclose(boxes.xyxy, [[28.84, 0, 71.16, 51.65]], atol=0.01) and kinds(dataset) == [SAID]
+    dataset = read(tmp_path / "outside", {image: 1, **turned_by_30(-15)[name]})
+    assert [(kind, out) for kind, _, out in kinds(dataset)] == [(FindingKind.BAD_BOX, True)]
+
+
 @pytest.mark.parametrize("name", ["voc", "coco"])
 @pytest.mark.parametrize("angle", [0.0, 360, "left", "inf", "nan", None])
 def test_a_rotation_that_turns_nothing(tmp_path: Path, name: str, angle: object) -> None:
