@@ -1,6 +1,6 @@
 import pytest
 
-from boxwise.data.formats.layout import folder_split, shared_stems, split_named
+from boxwise.data.formats.layout import folder_split, is_about, shared_stems, split_named
 from boxwise.records import Split
 
 
@@ -27,3 +27,8 @@ def test_the_split_a_folder_is_called_after(folder: str, split: Split | None) ->
 
 def test_stems_that_several_images_share() -> None:
     assert shared_stems(["a.png", "a.jpg", "b/a.png", "c.png", "c.d.png"]) == {"a"}
+
+
+@pytest.mark.parametrize(("name", "about"), [("README.roboflow.txt", True), ("license.txt", True), ("license_plate.txt", False)])
+def test_texts_about_a_whole_set_are_told_from_labels_of_plates(name: str, about: bool) -> None:
+    assert is_about(name) is about
