@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
@@ -31,8 +31,9 @@ def images_matching(study: StudyUpkeep, names: Sequence[str], listed: Path | Non
     return list(dict.fromkeys([*(image_id for name in names for image_id in found[name]), *study.images_named(lines)]))
 
 
-def _fitting(study: StudyUpkeep, pattern: str, ids: Iterable[str]) -> list[str]:
+def _fitting(study: StudyUpkeep, pattern: str, ids: Sequence[str]) -> list[str]:
     found = [i for i in ids if fnmatchcase(i, pattern) or fnmatchcase(PurePosixPath(i).name, pattern)]
     if not found:
-        raise StudyError(f"{study.folder}: {pattern!r} fits no image.")
+        called = f"; they are called like {ids[0]}" if ids else ""
+        raise StudyError(f"{study.folder}: {pattern!r} fits no image{called}.")
     return found

@@ -168,7 +168,7 @@ class TestCorrecting:
         labelled(study)
         assert "4 images are unlabelled now" in boxwise("unlabel", study, "*.png")[1]
         code, _, err = boxwise("unlabel", study, "photo_*.png")
-        assert code == 2 and "'photo_*.png' fits no image" in err
+        assert code == 2 and "'photo_*.png' fits no image; they are called like " in err
         code, _, err = boxwise("unlabel", study)
         assert code == 2 and "no image is named. Give names, patterns" in err
         code, _, err = boxwise("exclude", study, "--list", tmp_path / "none.txt")
