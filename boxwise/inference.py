@@ -5,7 +5,7 @@ Opens a study's best round or a single weights file. Knows nothing of how rounds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,9 @@ if TYPE_CHECKING:  # torch comes with the first model that is loaded
     from boxwise.detectors.base import Detector
 
 Image = str | Path | PillowImage | NDArray[np.uint8]
+_IMAGES = (str, Path, PillowImage, np.ndarray)
 THRESHOLD = 0.3  # where val has not said which is best
+_OF_WEIGHTS = {".pt", ".pth"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,13 +113,18 @@ class Model:
 
         images: one or many of: a path, a folder of this machine (all images below it), an address such as s3://bucket/a.jpg, a Pillow image
         (turned upright by its EXIF orientation), an array uint8 [H, W, 3] in **RGB** order or grey [H, W]. One that cannot be read raises
-        ImageError; with `on_unreadable(name, message)` that is called and it is left out.
+        ImageError; with `on_unreadable(name, message)` that is called and it is left out. threshold: in [0, 1]. batch: images at once, 1 or
+        more. Raises BoxwiseError for another threshold or batch, and for what is no image.
         """
         from boxwise.detectors.prediction import detect
 
-        several = [images] if isinstance(images, str | Path | PillowImage | np.ndarray) else images
-        given = [image for each in several for image in _images_of(each)]
         least = self.threshold if threshold is None else threshold
+        if not isinstance(least, int | float) or not 0 <= least <= 1:
+            raise BoxwiseError(f"threshold: expected a score from 0 to 1, found {threshold!r}.")
+        if not isinstance(batch, int) or batch < 1:
+            raise BoxwiseError(f"batch: expected a number of images, 1 or more, found {batch!r}.")
+        several = [images] if isinstance(images, (*_IMAGES, bytes)) or not isinstance(images, Iterable) else images
+        given = [image for number, each in enumerate(several) for image in _images_of(each, number)]
         return [
             Prediction(record.image_id, record.width, record.height, boxes.at_least(least), self.classes)
             for record, boxes in detect(self.detector, given, batch=batch, on_unreadable=on_unreadable or _refuse)
@@ -127,7 +134,8 @@ class Model:
 def load(path: Path | str, *, round_index: int | None = None, device: str = "auto") -> Model:
     """The detector of a study's folder, or of one weights file.
 
-    Of a study, the round of highest AP on val, or `round_index`. Raises BoxwiseError where there is nothing trained to load.
+    Of a study, the round of highest AP on val, or `round_index`. Raises BoxwiseError where there is nothing trained to load, and for a
+    `round_index` beside a weights file, which is of one round.
     """
     from boxwise.config import DetectorConfig
     from boxwise.detectors.weights_file import noted, read_weights
@@ -136,8 +144,10 @@ def load(path: Path | str, *, round_index: int | None = None, device: str = "aut
     path = Path(path)
     prepare(0)
     chosen = choose_device(device)
-    if not path.is_file():
+    if path.is_dir() or (path.suffix not in _OF_WEIGHTS and not path.is_file()):
         return _of_study(Study.open(path), round_index, chosen)
+    if round_index is not None:
+        raise BoxwiseError(f"{path}: a weights file is of one round: expected a study's folder to choose round {round_index} of.")
     contents = read_weights(path)
     known = noted(contents)
     origin = str(path) + (f" (val {ap_in_words(known['val'])})" if known.get("val") else "")
@@ -167,8 +177,11 @@ def _point(known: Mapping[str, Any] | None) -> OperatingPoint | None:
     return None if known is None else OperatingPoint.from_json(known)
 
 
-def _images_of(image: Image) -> Sequence[Image]:
-    """The image, or those of a folder of this machine. BoxwiseError where there are none in it."""
+def _images_of(image: Image, number: int) -> Sequence[Image]:
+    """The image, or those of a folder of this machine. BoxwiseError where there are none in it, or where it is no image."""
+    if not isinstance(image, _IMAGES):
+        found = f"{type(image).__module__}.{type(image).__qualname__}".removeprefix("builtins.")
+        raise BoxwiseError(f"image {number}: expected a path, a Pillow image or an array uint8 [height, width, 3] of RGB, found a {found}.")
     if not isinstance(image, str | Path) or not is_local(image) or not is_folder(Path(image)):
         return [image]
     found = list(below(str(image)).values())

@@ -33,6 +33,9 @@ def test_a_dumped_config_reads_back_equal(tmp_path):
         ("budget.initial=5percent", "expected a count such as 50 or a share"),
         ("train.ap_shift=0.1", "val_every"),
         ("train.min_steps=30000", "above max_steps"),
+        ("train.lr=inf", "train.lr: .*finite"),
+        ("train.milestones=[2]", "milestones .*between 0 and 1"),
+        ("train.milestones=[0.9, 0.5]", "each above the one before"),
         ("epochs", "expected key=value"),
         ("seed.value=1", "seed"),
         ("seed=[", "not YAML"),
@@ -57,6 +60,14 @@ def test_a_file_that_is_no_mapping(tmp_path, text):
     file = tmp_path / "bad.yaml"
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        load_config(file)
+
+
+@pytest.mark.parametrize("text", ["seed: 1\ntrain:\n  lr: 0.1\n  lr: 0.2\n", "seed: 1\ntrain: {epochs: 3}\nseed: 2\nlr: 1\n"])
+def test_a_key_that_is_there_twice_is_named_with_its_line(tmp_path, text):
+    file = tmp_path / "twice.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"twice\.yaml: .*line [34] gives '(lr|seed)' a second time"):
         load_config(file)
 
 

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import boxwise
@@ -16,6 +17,8 @@ from boxwise.evaluation.operating_point import best_f1
 from boxwise.inference import THRESHOLD
 from boxwise.records import Split
 from boxwise.study import Study
+
+PIXELS = np.zeros((50, 60, 3), np.uint8)
 
 
 @pytest.fixture
@@ -82,6 +85,43 @@ def test_what_cannot_be_read_is_refused_or_reported_and_left_out(study, paths, i
     found = model.predict([paths[0], image, paths[1]], on_unreadable=lambda name, text: reported.append((name, text)))
     assert [each.image for each in found] == [str(paths[0]), str(paths[1])]
     assert len(reported) == 1 and reported[0][0] in reported[0][1]
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "message"),
+    [
+        ([], {"batch": -1}, "batch: expected a number of images, 1 or more, found -1"),
+        ([], {"batch": 0}, "found 0"),
+        ([], {"batch": 1.5}, "found 1.5"),
+        ([], {"threshold": float("nan")}, "threshold: expected a score from 0 to 1, found nan"),
+        ([], {"threshold": 2}, "found 2"),
+        ([], {"threshold": "0.5"}, "found '0.5'"),
+        (None, {}, "image 0: expected a path, a Pillow image or an array uint8 .* found a NoneType"),
+        (b"abc", {}, "found a bytes"),
+        ([PIXELS, 3], {}, "image 1: expected a path.* found a int"),
+        (torch.zeros(3, 8, 8), {}, "found a torch.Tensor"),
+    ],
+)
+def test_what_predict_cannot_do_is_refused_before_any_image(study, images, options, message):
+    with pytest.raises(BoxwiseError, match=message):
+        boxwise.load(study.folder, device="cpu").predict(images, **options)
+
+
+def test_a_pillow_image_without_pixels_is_left_out(study):
+    reported: list[str] = []
+    model = boxwise.load(study.folder, device="cpu")
+    found = model.predict([Image.new("RGB", (0, 5)), PIXELS], on_unreadable=lambda name, text: reported.append(text))
+    assert reported == ["image 0: expected an image, found one of 0 x 5 pixels."] and [each.image for each in found] == ["image 1"]
+
+
+def test_a_file_that_is_no_weights_is_refused_and_a_file_has_no_rounds(study, tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"hi")
+    with pytest.raises(BoxwiseError, match=r"photo\.jpg: expected .* found a file torch cannot read"):
+        boxwise.load(tmp_path / "photo.jpg")
+    with pytest.raises(BoxwiseError, match=r"none\.pt: no such file"):
+        boxwise.load(tmp_path / "none.pt")
+    with pytest.raises(BoxwiseError, match=r"weights\.pt: a weights file is of one round"):
+        boxwise.load(study.files(0).weights, round_index=5)
 
 
 def test_a_pillow_image_that_is_cut_off_is_one_error(study, tmp_path):

@@ -22,7 +22,7 @@ FormatName = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="voc, coco, yolo, cvat, labelstudio, labelme, openimages, kitti or visdrone; guessed from the files when not given.",
+        help="voc, coco, yolo, cvat, labelstudio, labelme, openimages, createml, kitti, via or visdrone; guessed when not given.",
     ),
 ]
 

@@ -17,7 +17,18 @@ from boxwise.config.study import RENAMED, TOGETHER, StudyConfig
 from boxwise.errors import ConfigError, unknown
 
 _PRESETS = Path(__file__).parent / "presets"
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where PyYAML was built with it reads a config ten times as quickly
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml, where it is there, reads ten times as quickly
+    """Refuses a key that a mapping has twice, of which YAML keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1} gives {key.value!r} a second time")
+            seen.add(str(key.value))
+        return dict(super().construct_mapping(node, deep))
 
 
 def load_config(path: Path | str | None = None, overrides: Iterable[str] = ()) -> StudyConfig:
@@ -83,13 +94,25 @@ def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, A
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such config file.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not readable as YAML: {error}") from None
+    return mapping_of(text, str(path), "of keys")
+
+
+def mapping_of(text: str, origin: str, expected: str) -> dict[str, Any]:
+    """The mapping that YAML text holds, empty where it holds nothing.
+
+    Raises ConfigError that names `origin` for anything else, and for a key that is there twice.
+    """
+    try:
+        values = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{origin}: not readable as YAML: {error}") from None
     if values is not None and not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected a mapping of keys, found a {type(values).__name__}.")
+        raise ConfigError(f"{origin}: expected a mapping {expected}, found a {type(values).__name__}.")
     return values or {}
 
 

@@ -100,6 +100,8 @@ def pixels_of(image: Address | Image.Image | np.ndarray, name: str) -> Tensor:
         if image.dtype != np.uint8 or 0 in image.shape or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
             raise ImageError(f"{name}: expected an array uint8 [height, width, 3] of RGB, found {image.dtype} {list(image.shape)}.")
         return torch.from_numpy(np.require(image, requirements=["C", "W"])).expand(3, -1, -1) if image.ndim == 2 else _channels_first(image)
+    if 0 in image.size:
+        raise ImageError(f"{name}: expected an image, found one of {image.width} x {image.height} pixels.")
     try:
         return _channels_first(upright_rgb(image))
     except Exception as error:  # an opened file is decoded only now, and may be damaged in any way

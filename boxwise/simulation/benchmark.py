@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from boxwise import registry
-from boxwise.config import Section, StudyConfig, apply_overrides, dump_config, parse_config
+from boxwise.config import Section, StudyConfig, apply_overrides, dump_config, mapping_of, parse_config
 from boxwise.data.datasets import read_dataset
 from boxwise.data.digits import make_digits
 from boxwise.data.formats.base import Dataset
@@ -297,12 +297,7 @@ def _config(preset: Preset, overrides: Sequence[str]) -> StudyConfig:
 
 
 def _parse(text: str, name: str, origin: str) -> Preset:
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{origin}: not readable as YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{origin}: expected a mapping with detectors and arms, found a {type(values).__name__}.")
+    values = mapping_of(text, origin, "with detectors and arms")
     try:
         return Preset.model_validate({"name": name} | values)
     except ValidationError as error:

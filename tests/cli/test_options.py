@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from boxwise.cli.reading import FormatName
+from boxwise.data.formats.names import READERS
 from boxwise.records import Split
 from boxwise.study import Study
 
@@ -51,6 +53,12 @@ def test_a_file_in_the_place_of_a_folder_is_one_message(boxwise, monkeypatch, tm
     monkeypatch.setattr(Study, "open", lambda folder: (folder / "file").mkdir())
     code, _, err = boxwise("status", tmp_path)
     assert code == 2 and err == f"Error: {tmp_path / 'file'}: File exists.\n"
+
+
+def test_the_help_of_format_names_every_format():
+    (option,) = FormatName.__metadata__
+    named = option.help.partition(";")[0].replace(" or ", ", ").split(", ")
+    assert sorted(named) == sorted(READERS)
 
 
 def test_query_writes_and_speaks_json(boxwise, study, tmp_path):

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from blob_detector import BlobDetector
-from conftest import write_broken
+from dark_scenes import write_broken
 from PIL import Image
 from scipy import ndimage
 

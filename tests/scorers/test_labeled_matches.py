@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import write_broken, write_image
+from dark_scenes import write_broken, write_image
 from found_boxes import FoundBoxes, detections
 
 from boxwise.boxes import Boxes

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import write_image
+from dark_scenes import write_image
 from found_boxes import FoundBoxes, detections
 
 from boxwise.boxes import Boxes

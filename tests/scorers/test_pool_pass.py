@@ -4,7 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from blob_detector import BlobDetector
-from conftest import write_broken
+from dark_scenes import write_broken
 
 from boxwise.boxes import Boxes
 from boxwise.errors import BoxwiseError

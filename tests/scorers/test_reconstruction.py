@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from blob_detector import BlobDetector, samples
-from conftest import HEIGHT, WIDTH, write_broken, write_image
+from dark_scenes import HEIGHT, WIDTH, write_broken, write_image
 from PIL import Image
 
 from boxwise.config import VaeConfig
