@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import made_pool
@@ -117,8 +118,8 @@ def after_a_pass(study_folder: Path, dim: int, *, boxes: bool) -> None:
     study = Study.open(study_folder)
     ids = tuple(study.store.pool_ids())
     write_scored_pool(study.files(0), _made_pass(ids, dim, boxes=boxes))
-    for phase in (Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE, Phase.TRAIN, Phase.EVALUATE):
-        study.store.commit(0, phase, {}, then=(0, Phase.SCORE))
+    for phase, following in pairwise((Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE, Phase.TRAIN, Phase.EVALUATE, Phase.SCORE)):
+        study.store.commit(0, phase, {}, then=(0, following))
     study.store.commit(0, Phase.SCORE, {"pool": len(ids)}, then=(1, Phase.SELECT))
 
 

@@ -19,6 +19,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
@@ -101,8 +102,8 @@ def waiting(folder: Path, images: int, detector: str, imgsz: int) -> Path:
     detector_ = study._context(None, None).build()
     study.files(0).path.mkdir(parents=True)
     detector_.save(study.files(0).weights)
-    for phase in (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE, Phase.TRAIN):
-        study.store.commit(0, phase, {}, then=(0, Phase.EVALUATE))
+    for phase, following in pairwise((Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE, Phase.TRAIN, Phase.EVALUATE)):
+        study.store.commit(0, phase, {}, then=(0, following))
     study.step()  # without val it only leaves its files
     study.store.close()
     return study.folder

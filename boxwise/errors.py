@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 Entry = TypeVar("Entry")
+NO_SPACE = "no space left. What was committed is safe: free some space and run again."
 
 
 class BoxwiseError(Exception):
@@ -35,7 +36,11 @@ class StudyError(BoxwiseError):
 
 
 class UnreachableError(StudyError):
-    """The study's database is not where it was: what was begun can go on once it is back."""
+    """The study's database cannot be used now: what was begun can go on once it can."""
+
+
+class ChangedError(StudyError):
+    """Another process changed the study while something was made of what it was: the same again is made of what it is."""
 
 
 class BusyError(StudyError):

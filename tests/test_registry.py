@@ -32,7 +32,7 @@ class TestArms:
         assert arm_overrides(arm) == ARMS[arm]
 
     def test_a_name_with_overrides(self):
-        assert arm_overrides("random+train.lr=0.5+seed=3") == (*ARMS["random"], "train.lr=0.5", "seed=3")
+        assert arm_overrides("random+train.lr=0.5+threads=3") == (*ARMS["random"], "train.lr=0.5", "threads=3")
         assert arm_overrides("alpha=0+train.lr=0.5") == (*ARMS["alpha=0"], "train.lr=0.5")
 
     def test_overrides_alone_change_the_arm_of_the_default_strategy(self):

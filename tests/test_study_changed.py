@@ -1,25 +1,32 @@
 """Studies that are changed in between: what was said, shown or found before follows, or counts no more. Nothing is trained."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from PIL import Image
 
+import boxwise.rounds
 from boxwise.annotation.class_change import class_change
 from boxwise.artifacts.detections_file import writing_detections
 from boxwise.boxes import Boxes
+from boxwise.cli.console import step_line
 from boxwise.config import load_config
 from boxwise.data.datasets import read_pool
-from boxwise.errors import StudyError
+from boxwise.errors import ChangedError, StudyError
 from boxwise.records import Action, Phase, Query, QueryItem, Split, Verdict
 from boxwise.report.queries import pool_predictions
-from boxwise.store import Journal
+from boxwise.store import Journal, Store, journal
+from boxwise.store import store as store_module
 from boxwise.study import Study
 from boxwise.study.repair import repair
+from boxwise.study.upkeep import working_on
 from boxwise.web.app import create_app
 from boxwise.web.dashboard import Dashboard, dashboard
 from boxwise.web.found import found_on
@@ -119,6 +126,158 @@ class TestClassesThatAnotherProcessChanges:
         assert [box["label"] for box in found_on(study, "5.png")] == [0]
         assert set(pool_predictions(study).labels) == {record.image_id for record in study.pool()}
 
+    def test_what_was_made_of_the_old_ones_is_not_stored(self, trained):
+        study = trained()
+        asks(study, 1, "2.png")
+        box = {"5.png": Boxes(np.array([[1, 1, 20, 20]], np.float32), [1])}
+        known, news = study.classes, study.news_in(box, classes=study.classes)
+        without(study, "cat")
+        with pytest.raises(ChangedError, match="changed meanwhile: cat is gone"):
+            study.take(news)
+        with pytest.raises(ChangedError):
+            study.tell_all(box, classes=known)
+        with pytest.raises(ChangedError):
+            study.change_classes(class_change(known, add=["fish"]))
+        assert study.annotation("5.png") is None
+        study.tell("5.png", [replace(DRAWN, label=1)])
+        assert [study.classes[label] for label in study.annotation("5.png").boxes.labels] == ["bird"]
+
+    def test_labels_are_of_the_classes_that_are_there_when_they_are_stored(self, trained, monkeypatch):
+        study, annotate = trained(), Store.annotate
+
+        def late(*given, **more):
+            monkeypatch.undo()
+            without(study, "cat")
+            return annotate(*given, **more)
+
+        monkeypatch.setattr(Store, "annotate", late)
+        with pytest.raises(ChangedError):
+            study.tell("5.png", [replace(DRAWN, label=1)])
+        assert study.annotation("5.png") is None and study.classes == ("dog", "bird")
+
+    def test_a_page_is_to_send_an_answer_again_that_met_a_change_or_another_writer(self, trained, monkeypatch):
+        study, annotate = trained(), Store.annotate
+        asks(study, 1, "2.png", "3.png")
+        page = TestClient(create_app(LabelQueue(study, study.labelling), hosts=("testserver",)))
+        verdict = {"action": "add", "xyxy": [5, 5, 30, 30], "label": 1, "seconds": 3}
+        body = {"key": "key-of-eva", "annotator": "eva", "image_id": "3.png", "round": 1, "verdicts": [verdict], "complete": True}
+        body |= {"seconds": 5, "classes": study.classes}
+
+        def late(*given, **more):
+            monkeypatch.undo()
+            other = Study.open(study.folder)
+            other.change_classes(class_change(other.classes, rename={"dog": "wolf"}))
+            return annotate(*given, **more)
+
+        with closing(sqlite3.connect(study.folder / "study.sqlite")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            sa.event.listen(study.store.engine, "checkout", at_once)
+            reply = page.post("/api/answers", json=body)
+            assert reply.status_code == 503 and "another process is writing to it" in reply.json()["error"]
+        monkeypatch.setattr(Store, "annotate", late)
+        reply = page.post("/api/answers", json=body)
+        assert reply.status_code == 503 and "the classes of the study changed meanwhile" in reply.json()["error"]
+        assert page.post("/api/answers", json=body).status_code == 200
+        assert [study.classes[label] for label in study.annotation("3.png").boxes.labels] == ["wolf"]
+
+    def test_nobody_stores_labels_while_those_that_are_there_become_others(self, trained, monkeypatch):
+        study, relabel, tried = trained(), journal._relabel, []
+
+        def watched(*given):
+            with closing(sqlite3.connect(study.folder / "study.sqlite", timeout=0)) as other:
+                with pytest.raises(sqlite3.OperationalError, match="locked"):
+                    other.execute("BEGIN IMMEDIATE")
+                tried.append(other)
+            return relabel(*given)
+
+        monkeypatch.setattr(journal, "_relabel", watched)
+        without(study, "cat")
+        assert len(tried) == 2
+
+    def test_images_that_join_with_labels_of_the_old_ones_do_not(self, study_of, tmp_path, monkeypatch):
+        study = study_of()
+        (tmp_path / "more").mkdir()
+        Image.new("RGB", (64, 64), (99, 0, 0)).save(tmp_path / "more/new.png")
+        more = read_pool(tmp_path / "more", None, classes=study.classes)
+        labelled = replace(more, labels={"new.png": Boxes(np.array([[1, 1, 20, 20]], np.float32), [1])})
+        add = Journal.add
+        monkeypatch.setattr(Journal, "add", lambda *given, **more: (without(study, "cat"), add(*given, **more)))
+        with pytest.raises(ChangedError):
+            study.add(labelled)
+        assert study.record("new.png") is None
+
+
+def at_once(connection, *_):
+    """No waiting for another writer."""
+    connection.execute("PRAGMA busy_timeout=0")
+
+
+class TestStepsThatAnotherProcessChanges:
+    def test_a_step_is_the_next_one_when_it_begins(self, trained, monkeypatch):
+        """Between the look at the study and the lock the classes changed: the training comes first, not the selection."""
+        study, done = trained(), []
+        lock = Study._lock
+
+        def held(self, **how):
+            if self is study:
+                monkeypatch.setattr(Study, "_lock", lock)
+                without(study, "cat")
+            return lock(self, **how)
+
+        def step_of(phase):
+            done.append(phase)
+            raise StudyError("enough")
+
+        monkeypatch.setattr(Study, "_lock", held)
+        monkeypatch.setattr(boxwise.rounds, "step_of", step_of)
+        with pytest.raises(StudyError, match="enough"):
+            study.run()
+        assert done == [Phase.TRAIN]
+
+    def test_what_a_step_made_of_an_earlier_study_is_not_kept(self, trained):
+        study = trained()
+        study.go_back(0, Phase.SCORE)
+        with pytest.raises(ChangedError, match=r"select of round 1 was not kept.* its next step is score of round 0"):
+            asks(study, 1, "2.png")
+        assert study.position == (0, Phase.SCORE) and not study.query(1).items
+
+
+def test_a_server_asks_what_a_round_asks_anew(trained):
+    study = trained()
+    asks(study, 1, "2.png", "3.png")
+    served = LabelQueue(own := Study.open(study.folder), own.labelling)
+    assert list(served.study.asked(1)) == ["2.png", "3.png"]
+    study.go_back(1, Phase.SELECT)
+    asks(study, 1, "4.png", "5.png")
+    assert [row["image_id"] for row in served.listing()] == ["4.png", "5.png"] and served.next("anna").record.image_id == "4.png"
+
+
+class TestLostFilesOfTheRoundBefore:
+    def test_the_audit_says_so_and_the_round_goes_on(self, trained):
+        study = trained()
+        asks(study, 1, "2.png")
+        study.tell("2.png", [DRAWN])
+        study.step()
+        assert study.step() is Phase.COMPOSE
+        audit = study.round(1).audit
+        assert audit.n == 0 and audit.lost == f"{study.files(0).weights}: missing"
+        assert step_line(study, 1, Phase.AUDIT).endswith("fidelity not known, as a file of the round before is lost: " + audit.lost)
+
+    def test_a_repair_names_what_is_missing_of_what_finished_steps_have_left(self, trained):
+        study = trained()
+        asks(study, 1, "2.png")
+        files, position = study.files(0), study.position
+        study.store.close()
+        said = list(repair(study.folder))
+        for path in (files.weights, files.scores, files.embeddings):
+            assert f"{path}: missing. Later steps rest on it, so it is not made again; labels and results are not touched." in said
+        assert len(said) == 3 and Study.open(study.folder).position == position
+
+    def test_a_training_that_goes_on_from_there_names_the_way_out(self, trained):
+        study = trained("train.start=previous")
+        with pytest.raises(StudyError, match=r"weights\.pt: missing, .* boxwise set .* train\.start=initial"):
+            study._context(None, None).go_on_from(None, study.files(0).weights)
+
 
 def test_a_page_shows_settings_that_another_process_has_changed(trained):
     study = trained()
@@ -166,13 +325,32 @@ class TestAStudyThatFoundNothingToAsk:
         return study
 
     def test_goes_on_where_an_image_is_unlabelled_or_put_to_use_again(self, done):
-        done.unlabel(["0.png"])
+        with working_on(done.folder):  # another process needs not end first
+            done.unlabel(["0.png"])
         assert done.position == (0, Phase.SCORE)
 
     def test_goes_on_with_an_image_that_is_included_again(self, done):
         done.exclude(["5.png"], "blurred")
         assert done.position == (1, Phase.DONE)
         done.include(["5.png"])
+        assert done.position == (0, Phase.SCORE)
+
+    @pytest.mark.parametrize("change", ["unlabel", "include", "add"])
+    def test_goes_on_or_is_as_it_was_where_a_change_is_cut_short(self, done, change, monkeypatch, tmp_path):
+        (tmp_path / "more").mkdir()
+        Image.new("RGB", (64, 64), (99, 0, 0)).save(tmp_path / "more/new.png")
+        more = read_pool(tmp_path / "more", None, classes=done.classes)
+        done.exclude(["5.png"], "blurred")
+        verbs = {"unlabel": lambda: done.unlabel(["0.png"]), "include": lambda: done.include(["5.png"]), "add": lambda: done.add(more)}
+
+        def cut(*_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(store_module, "go_back", cut)
+            verbs[change]()
+        assert done.position == (1, Phase.DONE) and "5.png" in done.quarantined() and done.annotation("0.png")
+        verbs[change]()
         assert done.position == (0, Phase.SCORE)
 
     def test_trains_its_last_round_again_for_other_classes(self, done):

@@ -102,6 +102,15 @@ def _filled(boxes: Boxes, ids: Sequence[str]) -> Boxes:
     )
 
 
+def check_labels(image_id: str, boxes: Boxes, classes: Sequence[str]) -> None:
+    """Raises BoxwiseError for a label that is no number of a class, and for a box that is none."""
+    if wrong := [int(label) for label in boxes.labels if not 0 <= label < len(classes)]:
+        raise BoxwiseError(f"{image_id}: label {wrong[0]}, expected 0 to {len(classes) - 1} ({', '.join(classes)}).")
+    wrong_box = ~((boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all(axis=1) & np.isfinite(boxes.xyxy).all(axis=1))
+    if wrong_box.any():
+        raise BoxwiseError(f"{image_id}: box {boxes.xyxy[wrong_box][0].tolist()}, expected finite x1 < x2 and y1 < y2.")
+
+
 def _taken(image_id: str, verdict: Verdict, row_of: dict[str, int]) -> int:
     """The row that a verdict answers for; -1 marks in `row_of` that it is answered."""
     row = row_of.get(verdict.box_id)

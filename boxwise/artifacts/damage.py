@@ -54,5 +54,14 @@ def fault_in(path: Path) -> str | None:
     return None
 
 
+def lost(path: Path, *, own: bool = True) -> str | None:
+    """Why what a step left at `path` cannot be used any more, in a word or two; None where it can. own: whether boxwise wrote it, which
+    alone can be checked."""
+    if not path.is_file():
+        return "missing"
+    fault = fault_in(path) if own else None
+    return None if fault is None else f"damaged ({fault})"
+
+
 def _said(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -95,7 +95,7 @@ class AuditFacts(StepFacts):
     """How right the scores were. n: images judged. fidelity: surrogate → Spearman ρ. true_losses: by image_id.
 
     weights: what they suggest to a scorer that learns its own, and weights_of: to which one. lure: the pool's risk, where images were
-    drawn with known probabilities.
+    drawn with known probabilities. lost: the file for want of which nothing was judged, and what is wrong with it.
     """
 
     n: int | None = None
@@ -104,6 +104,7 @@ class AuditFacts(StepFacts):
     weights: Json | None = None
     weights_of: Json | None = None
     lure: Json | None = None
+    lost: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Nothing heavy is imported before a verb runs, so that `--help` is instant. A use
 from __future__ import annotations
 
 import sys
+from errno import ENOSPC
 from io import TextIOWrapper
 
 import typer
@@ -74,16 +75,17 @@ def version(
 
 def main() -> None:
     """Entry point: runs the command, turns a user's mistake into one message on stderr and exit code 2."""
-    prepare_environment()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a name that the terminal's encoding has no letters for is no reason to fail
-            stream.reconfigure(errors="backslashreplace")
     try:
+        prepare_environment()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):  # a name that the terminal's encoding has no letters for is no reason to fail
+                stream.reconfigure(errors="backslashreplace")
         app()
-    except SystemExit as ended:
-        if ended.code == _INTERRUPTED:
+    except (KeyboardInterrupt, SystemExit) as ended:  # the former before typer hears it
+        code = _INTERRUPTED if isinstance(ended, KeyboardInterrupt) else ended.code
+        if code == _INTERRUPTED:
             typer.echo("Stopped. Nothing is lost: run the same command again to go on.", err=True)
-        raise
+        sys.exit(code)
     except Exception as error:
         message = _explained(error)
         if message is None:
@@ -94,14 +96,14 @@ def main() -> None:
 
 def _explained(error: Exception) -> str | None:
     """One message for what a user or their machine did; None for what is our own fault."""
-    from boxwise.errors import BoxwiseError
+    from boxwise.errors import NO_SPACE, BoxwiseError
 
     if isinstance(error, BoxwiseError):
         return str(error)
-    if isinstance(error, PermissionError | FileNotFoundError | FileExistsError | IsADirectoryError | NotADirectoryError):
+    if isinstance(error, OSError) and error.errno == ENOSPC:
+        return f"{error.filename or 'the disk'}: {NO_SPACE}"
+    if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
-    if isinstance(error, OSError) and error.errno == 28:
-        return f"{error.filename or 'the disk'}: no space left. What was committed is safe: free some space and run again."
     of_the_store = type(error).__module__.startswith("sqlalchemy") and type(error).__name__ in _STORE_FAULTS
     if of_the_store or isinstance(error, ConnectionError):
         from boxwise.store import fault_of

@@ -23,11 +23,14 @@ def backup(
     """
     from boxwise.cli.console import say
     from boxwise.study.backup import backup as write
+    from boxwise.study.config_file import written
 
     files = write(study, out)
+    in_postgres = (written(study).store or "").startswith("postgresql")
+    into = " --store URL, of an empty database (createdb NAME)" if in_postgres else ""
     say(
         f"{out}: {plural(files, 'file')}, {out.stat().st_size / 2**20:.1f} MiB. Images are not in it. "
-        f"To get it back: boxwise restore {out} NEW_FOLDER"
+        f"To get it back: boxwise restore {out} NEW_FOLDER{into}"
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxwise.cli.cluster import OnRay, check_on, cluster_on
-from boxwise.cli.simulations import Overrides, note_names
+from boxwise.cli.simulations import Overrides, compared_with, note_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,14 +137,18 @@ def _narrowed(preset: Preset, arms: str | None, seeds: int | None, baseline: str
     return preset.model_copy(update={name: value for name, value in given.items() if value is not None})
 
 
-def write_benchmark_report(out: Path, panels: Sequence[Panel], *, baseline: str) -> Path:
-    """results.csv, results.parquet, summary.csv and report.html of the panels; also prints where arms rank and what failed."""
+def write_benchmark_report(out: Path, panels: Sequence[Panel], *, baseline: str | None) -> Path:
+    """results.csv, results.parquet, summary.csv and report.html of the panels; also prints where arms rank and what failed.
+
+    baseline: None for the one that the results there were compared with.
+    """
     from boxwise.cli.console import say, table
     from boxwise.report.grid_page import headline, write_grid_report
     from boxwise.results.grid import overall, standings, write_grid
     from boxwise.results.tables import ended_early
     from boxwise.runtime import environment
 
+    baseline = compared_with(out, [cell for panel in panels for cell in panel.cells], baseline)
     write_grid(panels, out, baseline=baseline)
     rows, _ = overall(panels, baseline=baseline)
     ranks = [(row.arm, row.role, row.rank, f"{row.ahead}/{row.sets}", row.test.text, row.p_holm) for row in rows]

@@ -23,7 +23,7 @@ from rich.table import Table
 from boxwise.errors import plural
 
 if TYPE_CHECKING:
-    from boxwise.artifacts.facts import AnnotateFacts, ComposeFacts, Round, SelectFacts, TrainFacts
+    from boxwise.artifacts.facts import AnnotateFacts, AuditFacts, ComposeFacts, Round, SelectFacts, TrainFacts
     from boxwise.config import CostConfig
     from boxwise.records import Phase
     from boxwise.results.tables import ArmResult
@@ -179,7 +179,7 @@ def step_line(study: Study, number: int, phase: Phase) -> str:
     lines: dict[str, Callable[[], str]] = {
         "select": lambda: one.select.ended or _asked(one.select),
         "annotate": lambda: _labour(one.annotate) + _price(one.annotate, study.config.cost),
-        "audit": lambda: "fidelity " + (", ".join(f"{k} {_figure(v)}" for k, v in one.audit.fidelity.items()) or "not known"),
+        "audit": lambda: "fidelity " + (", ".join(f"{k} {_figure(v)}" for k, v in one.audit.fidelity.items()) or _unknown(one.audit)),
         "compose": lambda: _composed(one.compose),
         "train": lambda: _trained(one.train),
         "evaluate": lambda: _qualities(one) or "no val or test images",
@@ -298,6 +298,10 @@ def results_table(results: Sequence[ArmResult]) -> None:
     table("Results on test", head, rows)
     for text in ended_early(results):
         say(text)
+
+
+def _unknown(facts: AuditFacts) -> str:
+    return f"not known, as a file of the round before is lost: {facts.lost}" if facts.lost else "not known"
 
 
 def _known(facts: SelectFacts) -> str:

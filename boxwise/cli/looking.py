@@ -59,7 +59,8 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
         more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
         say(f"Round {state['round']} waits for labels of {plural(len(waiting), 'image')}: {', '.join(waiting[:_SHOWN])}{more}.")
     if back := state["sent_back"]:
-        named = [f"{one['image_id']} (to {one['to']}, since {one['since'][:16]})" for one in back[:_SHOWN]]
+        ended = {True: ", whose link has ended", False: ""}
+        named = [f"{one['image_id']} (to {one['to']}{ended[one['link_ended']]}, since {one['since'][:16]})" for one in back[:_SHOWN]]
         more = f" and {len(back) - _SHOWN} more" if len(back) > _SHOWN else ""
         say(f"{plural(len(back), 'image', 'is')} sent back and unanswered: {', '.join(named)}{more}.")
     rounds_table(opened.rounds(), opened.config.cost)
@@ -200,10 +201,18 @@ def _state(opened: Study) -> dict[str, Any]:
         "test": opened.image_count(Split.TEST),
         "quarantined": len(opened.quarantined()),
         "waiting": waiting,
-        "sent_back": [{"image_id": i, "to": sent.to, "since": sent.at} for i, sent in opened.reviews.sent_back().items()],
+        "sent_back": _sent_back(opened),
         "seconds_left": None if phase is Phase.DONE else _seconds_left(opened.rounds(), number, opened.config.budget.rounds),
         "command": next_command(opened, bool(waiting)),
     }
+
+
+def _sent_back(opened: Study) -> list[dict[str, Any]]:
+    """What was sent back and not answered since. link_ended: then it is for all."""
+    gone = opened.team.gone()
+    return [
+        {"image_id": i, "to": sent.to, "since": sent.at, "link_ended": sent.to in gone} for i, sent in opened.reviews.sent_back().items()
+    ]
 
 
 def _labour(opened: Study) -> dict[str, Any]:

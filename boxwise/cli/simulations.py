@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxwise.cli.cluster import OnRay, check_on, cluster_on
+from boxwise.cli.options import as_overrides
 from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
 from boxwise.errors import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from boxwise.config import StudyConfig
     from boxwise.results.facts import Cell
     from boxwise.simulation.simulate import Plan
 
@@ -66,18 +68,28 @@ def simulate(
 ) -> None:
     """Compare strategies on labelled data. A simulated annotator answers; arms are paired by seed; curves come with intervals."""
     from boxwise.cli.console import note, reading
-    from boxwise.config import load_config
+    from boxwise.config import load_config, override_keys
     from boxwise.data.datasets import read_dataset
-    from boxwise.registry import check
+    from boxwise.registry import arm_overrides, check, check_shared
 
     check_on(on, without={"--jobs": jobs > 1})
-    given = {"budget.initial": initial, "budget.per_round": budget, "budget.rounds": rounds, "policy.name": policy, "ask.mode": ask}
-    settings = load_config(config, [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)])
+    check_shared(override_keys(overrides or ()))
+    given = {
+        "--initial": ("budget.initial", initial),
+        "--budget": ("budget.per_round", budget),
+        "--rounds": ("budget.rounds", rounds),
+        "--policy": ("policy.name", policy),
+        "--ask": ("ask.mode", ask),
+    }
+    settings = load_config(config, [*(overrides or ()), *as_overrides(given, overrides or ())])
     check(settings, simulated=True, scores=True)  # before any image is read; arms name strategy and scorer, so that pair is no matter
     note_names(overrides or ())
+    _note_own(settings, config)
     from boxwise.simulation.simulate import Plan, check_baseline
 
     chosen = tuple(arm.strip() for arm in arms.split(","))
+    for arm in chosen:
+        arm_overrides(arm)  # names what is wrong with it, before any image is read
     check_baseline(out, chosen, baseline)
     dataset = read_dataset(data, format_name=format, coordinates=coordinates(labels_in, voc_origin), progress=reading)
     if dataset.findings:
@@ -93,6 +105,17 @@ def note_names(overrides: Iterable[str]) -> None:
     for key in override_keys(overrides):
         if key in ("strategy.name", "scorer.name"):
             note(f"Note: {key} has no effect beside the arms, each of which names its own: --arms NAME, or ARM+{key}=…")
+
+
+def _note_own(settings: StudyConfig, config: Path | None) -> None:
+    """Say what of a whole config is left out, because every cell has its own."""
+    from boxwise.cli.console import note
+    from boxwise.config import StudyConfig
+    from boxwise.registry import EACH_CELL
+
+    for key, why in EACH_CELL.items():
+        if getattr(settings, key) != getattr(StudyConfig(), key):
+            note(f"Note: {config}: {key} is left out: {why}.")
 
 
 def _simulate(plan: Plan, *, jobs: int, on: str | None = None, baseline: str) -> None:
@@ -121,8 +144,21 @@ def say_what_is_elsewhere(folder: Path) -> None:
         note(f"{folder / FINISHED_FILE}: {known} finished elsewhere, not run again and shown without pictures.")
 
 
-def write_simulation_report(folder: Path, cells: Sequence[Cell], *, baseline: str) -> Path:
-    """results.csv, results.json, curves.png and report.html of all cells of a simulation's folder; also prints the result table."""
+def compared_with(folder: Path, cells: Iterable[Cell], baseline: str | None) -> str:
+    """The baseline that is given, else that of the results in the folder, else random; ConfigError where no cell is of that arm."""
+    from boxwise.results.files import last_baseline
+    from boxwise.simulation.simulate import check_baseline
+
+    found = baseline or last_baseline(folder) or "random"
+    check_baseline(folder, [cell.arm for cell in cells], found)
+    return found
+
+
+def write_simulation_report(folder: Path, cells: Sequence[Cell], *, baseline: str | None) -> Path:
+    """results.csv, results.json, curves.png and report.html of all cells of a simulation's folder; also prints the result table.
+
+    baseline: None for the one that the results there were compared with.
+    """
     from boxwise.cli.console import results_table
     from boxwise.report.comparison import save_curves
     from boxwise.report.html import write_report
@@ -130,6 +166,7 @@ def write_simulation_report(folder: Path, cells: Sequence[Cell], *, baseline: st
     from boxwise.results.tables import arm_results
     from boxwise.runtime import environment
 
+    baseline = compared_with(folder, cells, baseline)
     write_results(cells, folder / "results.csv", baseline=baseline)
     save_curves(cells, folder / "curves.png", baseline=baseline)
     results_table(arm_results(cells, baseline=baseline, split="test"))

@@ -13,7 +13,7 @@ import typer
 from boxwise.cli.cluster import OnRay, check_on, workers_on
 from boxwise.cli.labelling import LOOPBACK, Browser, Host, Port, Token, Urls, label_and_train, stopping_cleanly
 from boxwise.cli.looking import next_command
-from boxwise.cli.options import check_used
+from boxwise.cli.options import as_overrides, check_used
 from boxwise.cli.reading import (
     FormatName,
     Images,
@@ -85,14 +85,12 @@ def init(
     Study.check_free(study)
     if classes is not None:
         class_names(classes)  # before anything is asked
+    chosen = as_overrides({"--policy": ("policy.name", policy), "--ask": ("ask.mode", ask)}, overrides or ())
     data = completed(study, Answers(images and given(images), labels, classes, preset), config=config)
-    preset, chosen = data.preset, {"policy.name": policy, "ask.mode": ask}
+    preset = data.preset
     if preset and config:
         raise ConfigError(f"--preset {preset} and --config {config}: each is a whole config; give one, and single keys as key=value.")
-    settings = load_config(
-        preset_file(preset) if preset else config,
-        [*data.settings, *(overrides or ()), *(f"{key}={value}" for key, value in chosen.items() if value is not None)],
-    )
+    settings = load_config(preset_file(preset) if preset else config, [*data.settings, *(overrides or ()), *chosen])
     check(settings)  # before any image is read
     image_store.use(settings.images)
     if data.images is not None:
@@ -305,7 +303,7 @@ def import_labels(
         raise BoxwiseError(f"{path}: none of the study's {plural(len(images), 'image')} is labelled by it, so nothing was taken.")
     given = with_boxes(dataset.labels) if missing is Missing.UNLABELED else dataset.labels
     asked = set(opened.asked_now().image_ids)
-    news = opened.news_in(given, annotator=annotator, incomplete=dataset.incomplete)
+    news = opened.news_in(given, annotator=annotator, incomplete=dataset.incomplete, classes=classes)
     same = set[str]() if as_written is Untouched.ACCEPT else untouched(opened, dataset, news.acts.keys())
     saved = written.saved(same, format)
     left, faulty = same - saved, list[Path]()
@@ -367,7 +365,7 @@ def export(
 @app.command()
 def report(
     path: Annotated[Path, typer.Argument(help="A study's, a simulation's or a benchmark's folder.")],
-    baseline: Annotated[str, typer.Option(help="The arm that the others are compared with.")] = "random",
+    baseline: Annotated[str | None, typer.Option(help="The arm that the others are compared with.", show_default="as before")] = None,
 ) -> None:
     """Write the report and results again, from what is stored.
 
@@ -393,5 +391,7 @@ def report(
             f"`boxwise benchmark` with all of its --data and --out {path}: what is left is run, and the tables are written."
         )
     else:
-        written = _write_report(Study.open(path))
+        opened = Study.open(path)
+        check_used({"--baseline": baseline is not None}, why=f"on {path}, which is a study alone.")
+        written = _write_report(opened)
     say(str(written))

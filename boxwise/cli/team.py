@@ -86,7 +86,8 @@ def _show_stats(opened: Study, *, as_json: bool) -> None:
     """What each person has done, and how far people agree by pair and by class, where images were labelled by two."""
     from boxwise.cli.console import say_json, table
 
-    people, found = opened.team_table(), opened.agreement()
+    found = opened.agreement()
+    people = opened.team_table(found)
     if as_json:
         pairs = [{"people": list(pair)} | asdict(one) for pair, one in found.by_pair.items()]
         classes = [{"class": name} | asdict(one) for name, one in found.by_class.items()]

@@ -183,14 +183,16 @@ def _record(study: Study, answer: _Answer, round_index: int, key: str, *, times:
     """Whether it came after another person's. times: how many states of it were taken in. Raises BoxwiseError when it cannot be taken."""
     if not answer.asked:
         raise BoxwiseError(f"{answer.subject}: round {round_index} does not ask about it any more, so it was not taken.")
-    if lacking := _lacking(study.classes, answer.names.values()):
+    classes = study.classes
+    if lacking := _lacking(classes, answer.names.values()):
         raise BoxwiseError(f"{answer.subject}: has no {lacking} to label with. Add it to the task, look at the image again, then pull.")
     image = study.record(answer.image_id)
     if image is None or answer.image_id in study.quarantined():
         raise BoxwiseError(f"{answer.subject}: expected a usable image of the study, found none.")
-    boxes = _boxes(answer, image, study.classes)
+    boxes = _boxes(answer, image, classes)
     places, state = [f"{MEMORY}:{key}:{place}" for place in answer.places], f"{times}:{answer.state}"
-    return record(study, answer.image_id, boxes, round_index=round_index, annotator=answer.annotator, places=places, state=state)
+    by = answer.annotator
+    return record(study, answer.image_id, boxes, round_index=round_index, annotator=by, places=places, state=state, classes=classes)
 
 
 def _boxes(answer: _Answer, record: ImageRecord, classes: Sequence[str]) -> Boxes:

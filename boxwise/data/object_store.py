@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from itertools import islice
 from threading import Lock
 from time import monotonic, sleep
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from boxwise.data.addresses import Stat, is_image_name, scheme_of, shown
@@ -35,6 +36,7 @@ _CREDENTIALS = {
 }
 _VERSIONS = ("ETag", "etag", "generation", "md5Hash", "LastModified", "last_modified", "Last-Modified", "mtime")
 _LONGEST_PAUSE = 10.0  # seconds
+_OTHERS, _REMEMBERED = 2, 4  # addresses of a place that are tried before it is given up; those that it is known by
 _DENIED = {
     "PermissionError",
     "NoCredentialsError",
@@ -49,6 +51,13 @@ _NO_SUCH, _REFUSED = (404, 410), (401, 403)  # HTTP's answers
 Found = TypeVar("Found")
 
 
+class _Given(NamedTuple):
+    """What a place gave last, and when."""
+
+    uri: str
+    at: float
+
+
 class ObjectStore:
     """A `Source` of objects. attempts: how often one is asked for. timeout: seconds for one attempt. pause: seconds after the first that
     fails; each further pause is twice as long, up to ten seconds."""
@@ -57,7 +66,8 @@ class ObjectStore:
         self._attempts, self._timeout, self._parallel, self._pause = attempts, timeout, parallel, pause
         self._lock = Lock()
         self._systems: dict[str, Any] = {}
-        self._answered: dict[str, float] = {}  # place → when it last gave what it was asked for
+        self._given: dict[str, _Given] = {}  # by place
+        self._asked_for: dict[str, list[str]] = {}  # place → the last addresses in it
 
     def stat(self, uri: str) -> Stat:
         """See `Source`. The size is -1 where the store does not say it."""
@@ -80,13 +90,16 @@ class ObjectStore:
         if PACKAGES.get(scheme_of(uri) or "") == "aiohttp":
             raise ImageStoreError(f"{shown(uri)}: the web has no folders that could be listed. Give a file of addresses, one a line.")
         root, paths = uri.rstrip("/"), self._asked(uri, lambda system, path: (system._strip_protocol(path), system.find(path)))
-        if not paths[1] and not self._is_there(uri):
+        if not paths[1] and not self._lets_in(uri):
             raise ImageStoreError(f"{shown(uri)}: expected {shown(place_of(uri))} to be there, found no such place.")
         found = (str(path).removeprefix(paths[0]).lstrip("/") for path in paths[1])
         return sorted(f"{root}/{name}" for name in found if is_image_name(name) or name.lower().endswith(".tar"))
 
     def _asked(self, uri: str, act: Callable[[Any, str], Found]) -> Found:
         """What `act` returns of the file system and the path in it; again after faults that pass."""
+        place = place_of(uri)
+        before = [one for one in self._asked_for.get(place, ()) if one != uri]
+        self._asked_for[place] = [*before, uri][-_REMEMBERED:]
         for attempt in range(1, self._attempts + 1):
             began = monotonic()
             try:
@@ -99,7 +112,7 @@ class ObjectStore:
                     raise fault from error
                 sleep(min(_LONGEST_PAUSE, self._pause * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))
             else:
-                self._answered[place_of(uri)] = monotonic()
+                self._given[place] = _Given(uri, monotonic())
                 return found
         raise AssertionError("the last attempt returns or raises")
 
@@ -127,13 +140,13 @@ class ObjectStore:
         """What to raise for an error; None where it may pass."""
         package = PACKAGES[scheme_of(uri) or ""]
         if _is_missing(error):
-            if package == "aiohttp" or self._is_there(uri):
+            if package == "aiohttp" or self._lets_in(uri):
                 return MissingImageError(f"{shown(uri)}: expected an image, found no such object.")
             return ImageStoreError(f"{shown(uri)}: expected {shown(place_of(uri))} to be there, found no such place.")
         if _is_denied(error):
-            if not last and place_of(uri) in self._answered and not self._is_there(uri):
+            if not last and place_of(uri) in self._given and not self._lets_in(uri):
                 return None  # has all that was open been closed, or this object alone? What others get meanwhile tells
-            if self._answers(uri, began):
+            if self._has_given(uri, began) or self._lets_in(uri):
                 return ImageError(f"{shown(uri)}: expected an object that may be read, found it forbidden.")
             return ImageStoreError(
                 f"{shown(uri)}: expected credentials that may read {shown(place_of(uri))}, found none, or others. "
@@ -142,24 +155,54 @@ class ObjectStore:
         if not last:
             return None
         why = f"{type(error).__name__}: {shown(str(error))}".partition("\n")[0][:300].rstrip(": .")
-        if self._answers(uri, began):
+        if self._has_given(uri, began) or self._answers(uri):
             return ImageError(f"{shown(uri)}: expected to read it, found at each of {self._attempts} attempts: {why}.")
         return ImageStoreError(
             f"{shown(uri)}: expected {shown(place_of(uri))} to answer, found at each of {self._attempts} attempts: {why}. "
             "Nothing is lost: run the same command again once it does."
         )
 
-    def _answers(self, uri: str, since: float) -> bool:
-        """Whether the place has given anything since the failed attempt began, or does so now: then the fault is the object's alone."""
-        return self._answered.get(place_of(uri), -1.0) > since or self._is_there(uri)
+    def _has_given(self, uri: str, since: float) -> bool:
+        """Whether the place has given anything since the failed attempt began: then the fault is the object's alone."""
+        given = self._given.get(place_of(uri))
+        return given is not None and given.at > since
 
-    def _is_there(self, uri: str) -> bool:
+    def _answers(self, uri: str) -> bool:
+        """Whether the place answers now, be it with a refusal."""
+        status = self._status_of_place(uri)
+        return (status is not None and status < 500) or self._gives_another(uri)
+
+    def _lets_in(self, uri: str) -> bool:
+        """Whether the place, or another object in it, may be read now."""
+        status = self._status_of_place(uri)
+        return (status is not None and status < 400) or self._gives_another(uri)
+
+    def _status_of_place(self, uri: str) -> int | None:
+        """How the place itself answers, in HTTP's numbers; None where it does not, or that is not known."""
         place = place_of(uri)
         try:
-            there = bool(self._system(uri).exists(place))
-        except Exception:  # whatever is wrong with it, it does not answer
+            system = self._system(uri)
+            if PACKAGES[scheme_of(uri) or ""] != "aiohttp":
+                return 200 if system.exists(place) else None
+            system.info(place)
+        except Exception as error:  # whatever is wrong with it
+            return _status(error) or _status(error.__cause__)
+        return 200
+
+    def _gives_another(self, uri: str) -> bool:
+        """Whether another object of the place can be had: one that it has given, or that was asked for lately."""
+        place = place_of(uri)
+        given = [self._given[place].uri] if place in self._given else []
+        others = dict.fromkeys([*given, *reversed(self._asked_for.get(place, []))])
+        return any(map(self._has, islice((other for other in others if other != uri), _OTHERS)))
+
+    def _has(self, uri: str) -> bool:
+        try:
+            system = self._system(uri)
+            system.info(system._strip_protocol(uri))
+        except Exception:  # whatever is wrong with it, it cannot be had
             return False
-        return there
+        return True
 
 
 def place_of(uri: str) -> str:

@@ -14,6 +14,7 @@ import torch
 
 from boxwise.config import TrainConfig
 from boxwise.detectors.network import Network
+from boxwise.detectors.weights_file import write_torch
 from boxwise.errors import StaleCheckpointError, StudyError
 from boxwise.files import seal_is_broken, sealing
 from boxwise.records import Sample
@@ -36,7 +37,7 @@ def identity(network: Network, train: Sequence[Sample], val: Sequence[Sample], c
 def write_checkpoint(path: Path, same: Mapping[str, str], state: Mapping[str, Any]) -> None:
     """Write `state` for the training identified by `same`; atomic and durable."""
     with sealing(path) as aside:
-        torch.save({"identity": dict(same), "state": dict(state)}, aside)
+        write_torch({"identity": dict(same), "state": dict(state)}, aside)
 
 
 def read_checkpoint(path: Path, same: Mapping[str, str]) -> dict[str, Any] | None:

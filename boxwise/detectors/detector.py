@@ -33,7 +33,7 @@ from boxwise.detectors.pretrained import fill, source_of
 from boxwise.detectors.start import start_of
 from boxwise.detectors.targets import Target, target_of
 from boxwise.detectors.training import fit_network
-from boxwise.detectors.weights_file import read_weights
+from boxwise.detectors.weights_file import read_weights, write_torch
 from boxwise.errors import BoxwiseError, ConfigError, named
 from boxwise.evaluation.average_precision import coco_metrics
 from boxwise.files import sealing
@@ -201,7 +201,7 @@ class TorchDetector:
 
     def save(self, path: Path) -> None:
         with sealing(path) as aside:
-            torch.save(self._contents(), aside)
+            write_torch(self._contents(), aside)
 
     def _contents(self) -> dict[str, Any]:
         return {

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -77,7 +77,7 @@ def export(detector: TorchDetector, path: Path, *, batch: ImageBatch, threshold:
             run = (_write_onnx if FORMATS[path.suffix] == "ONNX" else _write_torchscript)(module, batch.pixels.cpu(), metadata, aside)
             apart = _apart(module, run, batch.pixels.cpu())
             differ = _differing(detector, run, batch, metadata)
-        except BoxwiseError:
+        except (BoxwiseError, OSError):
             raise
         except Exception as error:  # exporters and runtimes have errors of their own, of all kinds
             reason = str(error).partition("\n")[0]
@@ -246,7 +246,9 @@ def _write_onnx(module: Exported, pixels: Tensor, metadata: Mapping[str, Any], p
 def _write_torchscript(module: Exported, pixels: Tensor, metadata: Mapping[str, Any], path: Path) -> Run:
     with torch.inference_mode():
         traced = torch.jit.trace(module, (pixels[:2],))
-    torch.jit.save(traced, str(path), _extra_files={f"{METADATA}.json": json.dumps(metadata)})
+    content = BytesIO()  # torch's own writer ends the process where the disk is full
+    torch.jit.save(traced, content, _extra_files={f"{METADATA}.json": json.dumps(metadata)})
+    path.write_bytes(content.getbuffer())
     loaded = torch.jit.load(str(path))
 
     def run(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -43,6 +43,17 @@ def read_torch(path: Path, expected: str) -> Any:
         raise BoxwiseError(f"{path}: expected {expected}, found a file torch cannot read ({reason}).") from None
 
 
+def write_torch(contents: Any, path: Path) -> None:
+    """torch.save to `path`. Raises OSError where the disk refuses, which torch's writer of zip files turns into a RuntimeError."""
+    with path.open("wb") as file:
+        try:
+            torch.save(contents, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+
+
 def tensors_in(contents: Any, path: Path, expected: str) -> dict[str, Tensor]:
     """The state dict that a torch file is, or holds under "model". Raises BoxwiseError that says what was `expected`."""
     state = contents["model"] if isinstance(contents, Mapping) and isinstance(contents.get("model"), Mapping) else contents
@@ -82,7 +93,7 @@ def note(path: Path, facts: Mapping[str, Any]) -> None:
     """Add to what is known of the weights at `path`, such as the threshold found on val; they travel with the file."""
     contents = read_weights(path)
     with sealing(path) as aside:
-        torch.save({**contents, "facts": {**noted(contents), **facts}}, aside)
+        write_torch({**contents, "facts": {**noted(contents), **facts}}, aside)
 
 
 def noted(contents: Mapping[str, Any]) -> dict[str, Any]:

@@ -283,7 +283,8 @@ class _Recorder:
         image = self._records.get(image_id)
         if image is None or image_id not in study.asked(round_index):
             raise BoxwiseError(f"{subject}: expected a usable image that the study asked for in round {round_index}, found none.")
-        boxes = boxes_of(annotation["result"], image, study.classes, subject=subject)
+        classes = study.classes
+        boxes = boxes_of(annotation["result"], image, classes, subject=subject)
         known, annotator = self._memory["pulled"].get(str(number), {}), self._name(annotation)
         late = record(
             study,
@@ -293,6 +294,7 @@ class _Recorder:
             annotator=annotator,
             places=[_place(self._memory, annotation)],
             state=annotation["updated_at"],
+            classes=classes,
             seconds=None if lead is None else max(0.0, lead - known.get("lead_time", 0.0)),
         )
         kept = {"updated_at": annotation["updated_at"], "lead_time": lead or 0, "annotator": annotator}

@@ -6,7 +6,7 @@ no method.
 """
 
 from boxwise.config import Options, ScorerOptions
-from boxwise.registry.arms import ARMS, ASK_MODES, arm_keys, arm_overrides, own_overrides
+from boxwise.registry.arms import ARMS, ASK_MODES, EACH_CELL, arm_keys, arm_overrides, check_shared, own_overrides
 from boxwise.registry.building import (
     build_detector,
     cold_start_of,
@@ -37,6 +37,7 @@ __all__ = [
     "ASK_MODES",
     "CAPABILITIES",
     "DETECTORS",
+    "EACH_CELL",
     "EMBEDDERS",
     "KINDS",
     "NEEDS",
@@ -52,6 +53,7 @@ __all__ = [
     "arm_overrides",
     "build_detector",
     "check",
+    "check_shared",
     "cold_start_of",
     "embedder_of",
     "faults_of_packages",

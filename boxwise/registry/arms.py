@@ -5,6 +5,7 @@ Returns overrides. Knows nothing of how an arm is run.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import get_args
 
 from boxwise.config import AskConfig, StudyConfig, override_keys
@@ -73,15 +74,30 @@ ARMS: dict[str, tuple[str, ...]] = {
 }
 
 
+EACH_CELL = {  # keys that every cell of a comparison has a value of its own of, and why
+    "seed": "seeds are paired: --seeds says how many",
+    "store": "each cell keeps its own database",
+}
+
+
+def check_shared(keys: Iterable[str]) -> None:
+    """ConfigError for a key of `EACH_CELL`."""
+    for key in keys:
+        if key in EACH_CELL:
+            raise ConfigError(f"{key}: {EACH_CELL[key]}; leave it out.")
+
+
 def arm_overrides(arm: str) -> tuple[str, ...]:
     """Config overrides of an arm: parts joined by '+', such as 'dual+review+topk_ratio' or 'random+full+train.lr=0.1'.
 
     A part is a name of ARMS (the default strategy's where there is none), an ask mode, a policy, each at most once, or key=value, which
-    takes precedence over the names wherever it is written. Raises ConfigError that lists the known names for anything else.
+    takes precedence over the names wherever it is written. Raises ConfigError that lists the known names for anything else, and for a
+    key of `EACH_CELL`.
     """
     parts = [(_kind(part), part) for part in arm.split("+")]
     chosen = {kind: part for kind, part in parts if kind != "override"}
     overrides = own_overrides(arm)
+    check_shared(override_keys(overrides))
     if len(chosen) + len(overrides) < len(parts):
         raise ConfigError(f"Arm {arm!r}: expected at most one of each kind, found {', '.join(f'{kind} {part}' for kind, part in parts)}.")
     asked = [f"{key}={chosen[kind]}" for kind, key in (("ask mode", "ask.mode"), ("policy", "policy.name")) if kind in chosen]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from boxwise.results.fidelity import fidelity_of
 from boxwise.results.self_labels import quality_of
 from boxwise.results.tables import ArmResult, arm_results
 
+RESULTS = "results.json"
 _METRICS = ("ap", "ap50", "ap75", "voc07_ap50", "voc10_ap50")
 _TRAIN = ("steps", "steps_behind", "stopped_early", "best_ap", "seconds", "images_per_second")
 _COOPERATION = (
@@ -63,6 +65,18 @@ def write_results(cells: Sequence[Cell], path: Path, *, baseline: str = "random"
     document = {"split": judged, "baseline": baseline, "rounds": rows, "comparison": comparison, "fidelity": fidelity}
     with replacing(path.with_suffix(".json")) as aside:
         aside.write_text(json.dumps(_plain(document), indent=1, allow_nan=False), encoding="utf-8")
+
+
+def last_baseline(folder: Path) -> str | None:
+    """The arm that the others were compared with when the results of a simulation or a benchmark were last written; None where not known.
+
+    A benchmark of an older version has it in the results of its panels alone.
+    """
+    of_panels = sorted(folder.glob(f"*/{RESULTS}"), key=lambda path: path.stat().st_mtime)
+    files = [folder / RESULTS] if (folder / RESULTS).is_file() else of_panels
+    with suppress(IndexError, KeyError, ValueError):
+        return str(json.loads(files[-1].read_text(encoding="utf-8"))["baseline"])
+    return None
 
 
 def _comparison(result: ArmResult, axis: Axis) -> dict[str, Any]:

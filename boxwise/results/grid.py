@@ -5,6 +5,7 @@ Returns rows and value objects for files and a page. Knows nothing of HTML, or o
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from boxwise.evaluation.significance import Interval, PairedTest, interval, sign
 from boxwise.files import replacing, write_csv
 from boxwise.results.convergence import MOVED, Reach, doubled, labels_matter, reach_of, undertrained
 from boxwise.results.facts import Cell, ceiling_ap, cells_of, judged_on, number
-from boxwise.results.files import COLUMNS, result_rows
+from boxwise.results.files import COLUMNS, RESULTS, result_rows
 from boxwise.results.tables import ArmResult, arm_results, corrected_p, mean_of
 
 Part = Literal["arm", "baseline", "upper bound", "floor"]
@@ -274,13 +275,18 @@ def _gain(result: ArmResult) -> float:
 
 
 def write_grid(panels: Sequence[Panel], folder: Path, *, baseline: str) -> None:
-    """results.csv and results.parquet, one row a data set, detector, arm, seed and round; summary.csv, one row an arm of a panel."""
+    """results.csv and results.parquet, one row a data set, detector, arm, seed and round; summary.csv, one row an arm of a panel.
+
+    results.json holds the baseline, for `last_baseline`.
+    """
     rows = [{"data": p.data, "detector": p.detector, **row} for p in panels for row in result_rows(p.cells)]
     write_csv(folder / "results.csv", ("data", "detector", *COLUMNS), rows)
     with replacing(folder / "results.parquet") as aside:
         pq.write_table(pa.Table.from_pylist(rows), aside)
     summary = [row for panel in panels for row in summary_rows(panel, baseline=baseline)]
     write_csv(folder / "summary.csv", tuple(dict.fromkeys(name for row in summary for name in row)), summary)
+    with replacing(folder / RESULTS) as aside:
+        aside.write_text(json.dumps({"baseline": baseline}), encoding="utf-8")
 
 
 def summary_rows(panel: Panel, *, baseline: str) -> list[dict[str, Any]]:

@@ -2,17 +2,18 @@
 
 Returns fidelity, the weights it suggests, and the risk of the pool where images were drawn with known probabilities.
 Looks only at rounds that people labelled throughout, and there at images new to the model: on what it has learnt, and against its own
-labels, it is right.
+labels, it is right. Where a file of the round before is lost, there are no figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from boxwise import registry
+from boxwise.artifacts.damage import lost
 from boxwise.artifacts.detections_file import read_detections
 from boxwise.artifacts.facts import AuditFacts
 from boxwise.artifacts.scored_pool import read_scores
@@ -38,9 +39,10 @@ def audit(context: RoundContext, round_index: int) -> StepResult:
     chosen = {item.image_id: item for item in context.store.query(round_index).items if item.split is Split.TRAIN}
     samples = _by_people(context, set(chosen) - set(context.store.annotations(Split.TRAIN, before=round_index)))
     scorer = scored_by(config.scorer)
-    if not samples:
+    gone = _lost(context, round_index, chosen.values()) if samples else None
+    if gone is not None or not samples:
         weights = _weights(context, round_index, {})
-        return StepResult(AuditFacts(n=0, weights=weights, weights_of=scorer), (round_index, Phase.COMPOSE))
+        return StepResult(AuditFacts(n=0, weights=weights, weights_of=scorer, lost=gone), (round_index, Phase.COMPOSE))
     detector = context.load(round_index - 1)
     offers = registry.DETECTORS[config.detector.name].offers
     measured = pool_pass.audit(
@@ -65,6 +67,15 @@ def audit(context: RoundContext, round_index: int) -> StepResult:
         lure=_risk(context, round_index, list(chosen.values()), losses, {sample.image.image_id: sample.boxes for sample in samples}),
     )
     return StepResult(facts, (round_index, Phase.COMPOSE))
+
+
+def _lost(context: RoundContext, round_index: int, chosen: Iterable[QueryItem]) -> str | None:
+    """The first file of the round before that is needed and cannot be read: labels and training do not wait for a statistic."""
+    files = context.files(round_index - 1)
+    if why := context.lost(files.weights):
+        return f"{files.weights}: {why}"
+    needed = (files.scores, files.detections) if any(item.probability is not None for item in chosen) else (files.scores,)
+    return next((f"{path}: {why}" for path in needed if (why := lost(path)) is not None), None)
 
 
 def _by_people(context: RoundContext, image_ids: set[str]) -> list[Sample]:

@@ -21,6 +21,7 @@ from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig
 from boxwise.detectors.names import DETECTORS
 from boxwise.detectors.start import start_of
+from boxwise.errors import StudyError
 from boxwise.records import Annotation, Phase, Query, Sample, Split
 from boxwise.store import Store
 
@@ -152,13 +153,26 @@ class RoundContext:
         """The detector that a round trained."""
         return self.load_from(self.files(round_index).weights)
 
+    def lost(self, weights: Path) -> str | None:
+        """Why a detector's weights cannot be read any more; None where they can. Those of an installed package have a form of their own."""
+        from boxwise.artifacts.damage import lost  # reads Parquet, which questions to a study need not load
+
+        return lost(weights, own=self.config.detector.name in DETECTORS)
+
     def load_from(self, weights: Path) -> TorchDetector:
         """The detector whose weights were saved there."""
+        if why := self.lost(weights):
+            raise StudyError(f"{weights}: {why}. See `boxwise repair {self.folder}`.")
         own = self.config.detector
         return registry.load_detector(self.classes, own, weights, device=self.device(), changes=self.class_changes)
 
     def go_on_from(self, detector: TorchDetector, weights: Path) -> None:
         """Give `detector` the weights that were saved there, perhaps when the study had other classes."""
+        if why := self.lost(weights):
+            raise StudyError(
+                f"{weights}: {why}, and this training goes on from there. Put the file back from a copy, or train from the first weights: "
+                f"boxwise set {self.folder} train.start=initial"
+            )
         registry.go_on_from(detector, self.config.detector, weights, changes=self.class_changes)
 
     def samples(self, split: Split, *, only: Collection[str] | None = None) -> list[Sample]:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from boxwise.detectors.weights_file import write_torch
 from boxwise.errors import BoxwiseError
 from boxwise.files import replacing
 from boxwise.scorers.base import Scorer
@@ -33,7 +34,7 @@ def write_fitted(path: Path, scorer: Scorer) -> None:
     """The scorer, whole or absent. BoxwiseError for one that cannot be pickled."""
     try:
         with replacing(path) as aside:
-            torch.save(scorer, aside)
+            write_torch(scorer, aside)
     except (AttributeError, TypeError, PicklingError) as error:
         raise BoxwiseError(
             f"scorer {type(scorer).__name__} cannot be kept for the other processes that score: {error}. Give it a class at the top of a "

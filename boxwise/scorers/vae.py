@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from boxwise.config import VaeConfig
+from boxwise.detectors.weights_file import write_torch
 from boxwise.errors import BoxwiseError
 from boxwise.files import seal_is_broken, sealing
 
@@ -126,7 +127,7 @@ def _seed(seed: int, device: torch.device) -> None:
 def save_vae(vae: Vae, path: Path) -> None:
     """Weights and shape, complete or absent."""
     with sealing(path) as aside:
-        torch.save({"shape": asdict(vae.shape), "weights": vae.state_dict()}, aside)
+        write_torch({"shape": asdict(vae.shape), "weights": vae.state_dict()}, aside)
 
 
 def load_vae(path: Path, device: torch.device | str) -> Vae:

@@ -15,9 +15,10 @@ from typing import Any, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from boxwise import registry
-from boxwise.config import Section, StudyConfig, apply_overrides, dump_config, mapping_of, parse_config
+from boxwise.config import Section, StudyConfig, apply_overrides, dump_config, mapping_of, override_keys, parse_config
 from boxwise.data.datasets import read_dataset
 from boxwise.data.digits import make_digits
 from boxwise.data.formats.base import Dataset
@@ -56,6 +57,8 @@ class DataSource(Section):
     def _known(self) -> Self:
         if self.format is not None and self.format not in {**FORMATS, **PUBLISHED_SPLITS}:
             raise ValueError(unknown("format", self.format, [*FORMATS, *PUBLISHED_SPLITS]))
+        if self.digits is not None and (self.path is not None or self.format is not None):
+            raise ValueError("digits are made on the spot, and path and format are of a folder: give one or the other")
         return self
 
     @property
@@ -93,6 +96,14 @@ class Preset(Section):
         if without:
             raise ValueError("`without` goes with `arms: all` only: take what is not wanted off the list of arms.")
         return values
+
+    @field_validator("data", "detectors")
+    @classmethod
+    def _name_folders(cls, named: dict[str, Any]) -> dict[str, Any]:
+        for name in named:
+            if name.startswith(".") or "/" in name or "\\" in name:
+                raise ValueError(f"expected a name without / and \\ that begins with no dot, found {name!r}")
+        return named
 
     @field_validator("without")
     @classmethod
@@ -276,11 +287,15 @@ def _slot(data: Mapping[str, DataSource], folder: str) -> str:
 
 def _plans(preset: Preset, out: Path, overrides: Sequence[str]) -> dict[tuple[str, str], Plan]:
     """A plan without its data for each data set and detector; every config of every arm is seen to be valid, and the baseline an arm."""
-    plans = {}
+    plans: dict[tuple[str, str], Plan] = {}
     for name, source in preset.data.items():
         for detector, own in preset.detectors.items():
             config = _config(preset, (*source.overrides, *own, *overrides))
             plan = Plan(_NOTHING, config, preset.arms, tuple(range(preset.seeds)), out / f"{name}_{detector}")
+            if same := next((names for names, other in plans.items() if other.folder == plan.folder), None):
+                raise ConfigError(
+                    f"{plan.folder}: would hold both {name!r} and {detector!r} and {same[0]!r} and {same[1]!r}; give one another name."
+                )
             for arm in (*preset.arms, *preset.checks):
                 cell = plan.cell_config(arm, 0)
                 blind = cell.ask.model_copy(update={"certain_of": {}})  # it names classes, which are known once the data are read
@@ -291,6 +306,7 @@ def _plans(preset: Preset, out: Path, overrides: Sequence[str]) -> dict[tuple[st
 
 
 def _config(preset: Preset, overrides: Sequence[str]) -> StudyConfig:
+    registry.check_shared([*preset.config, *override_keys(overrides)])
     values = yaml.safe_load(dump_config(parse_config(preset.config, preset.name)))
     apply_overrides(values, overrides)
     return parse_config(values, preset.name)
@@ -298,11 +314,21 @@ def _config(preset: Preset, overrides: Sequence[str]) -> StudyConfig:
 
 def _parse(text: str, name: str, origin: str) -> Preset:
     values = mapping_of(text, origin, "with detectors and arms")
+    if not values:
+        raise ConfigError(f"{origin}: expected a mapping with detectors and arms, found an empty file.")
     try:
         return Preset.model_validate({"name": name} | values)
     except ValidationError as error:
-        faults = (": ".join((origin, *_place(fault["loc"]), fault["msg"].removeprefix("Value error, "))) for fault in error.errors())
-        raise ConfigError("\n".join(faults)) from None
+        raise ConfigError("\n".join(": ".join((origin, *_place(fault["loc"]), _said(fault))) for fault in error.errors())) from None
+
+
+def _said(fault: ErrorDetails) -> str:
+    """What is wrong with a value, in the words of YAML."""
+    found = "nothing" if fault["input"] is None else repr(fault["input"])
+    example = f"[{fault['input']}]" if isinstance(fault["input"], str) else "[one, another]"
+    wanted = {"tuple_type": f"a list such as {example}", "dict_type": "keys with values", "model_type": "keys with values"}
+    kind = fault["type"]
+    return f"expected {wanted[kind]}, found {found}" if kind in wanted else fault["msg"].removeprefix("Value error, ")
 
 
 def _place(keys: Sequence[int | str]) -> tuple[str, ...]:

@@ -49,7 +49,10 @@ _ROUND_0: Any = {  # what round 0 sees of a config
 
 @dataclass(frozen=True)
 class Plan:
-    """What to simulate: the data with all its labels, the base config, arms (overrides: registry.arm_overrides), seeds, where."""
+    """What to simulate: the data with all its labels, the base config, arms (overrides: registry.arm_overrides), seeds, where.
+
+    Each cell has its own seed and database, whatever the base config says of them.
+    """
 
     dataset: Dataset
     config: StudyConfig
@@ -59,6 +62,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))  # as a script may give it
+        object.__setattr__(self, "config", self.config.model_copy(update={"store": None}))
 
     def cell_config(self, arm: str, seed: int) -> StudyConfig:
         return _overridden(self._values(seed), arm_overrides(arm), arm)
@@ -167,7 +171,7 @@ def check_plan(plan: Plan) -> None:
 
     The plan's data set has its splits already. An arm that was begun in the folder goes on, also with keys that nothing reads.
     """
-    if len(set(plan.arms)) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
+    if len({cell_name(arm, 0) for arm in plan.arms}) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
         raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
     val_images = sum(record.split is Split.VAL for record in plan.dataset.images)
     elsewhere = read_finished(plan.folder)
@@ -193,9 +197,11 @@ def check_plan(plan: Plan) -> None:
 
 def check_baseline(folder: Path, arms: Sequence[str], baseline: str) -> None:
     """ConfigError unless `baseline` is an arm, of `arms` or of earlier calls in the folder; an arm alone is compared with nothing."""
-    arm_overrides(baseline)
     known = list(dict.fromkeys([*arms, *cells_there(folder)]))
-    if len(known) > 1 and baseline not in known:
+    if baseline in known:
+        return
+    arm_overrides(baseline)
+    if len(known) > 1:
         raise ConfigError(
             f"baseline {baseline!r} is none of the arms ({', '.join(known)}), so nothing could be compared with it. "
             "Add it to the arms, or say with --baseline which of them it is."

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from boxwise.records import Annotation, ImageRecord, Phase, Split
 from boxwise.store.bulk import insert_all, is_one_of
 from boxwise.store.connecting import FOLD
+from boxwise.store.pool import secret_images
 from boxwise.store.rows import RECORD, read_annotation, read_record
 from boxwise.store.schema import ANNOTATIONS, IMAGE_ID, IMAGES, LATEST, QUERIES, STUDY, annotates, writing
 from boxwise.store.store import Store, waiting_images
@@ -80,7 +81,7 @@ class FoundImage:
     """One image as it is shown. state: "flagged", "asked", "labelled", "pool", or the split of one without labels that is not in the pool.
 
     labels: classes of its boxes, or those that the model sees where it has none. person, round: who labelled it, "" and None before that;
-    round is the last that asked for it, if one did.
+    round is the last that asked for it, if one did. One that is secret, see `secret_images`, is as if it had no labels.
     """
 
     record: ImageRecord
@@ -192,11 +193,11 @@ class BrowsingStore:
     def people(self) -> list[str]:
         """Who gave current labels of usable images."""
         with self._engine.connect() as connection:
-            return sorted(connection.execute(sa.select(_current().c.annotator).distinct()).scalars())
+            return sorted(connection.execute(sa.select(_current(self._store.position).c.annotator).distinct()).scalars())
 
     def rounds(self) -> list[int]:
         """Those that an image can be of."""
-        current, asked = _current(), _asked()
+        current, asked = _current(self._store.position), _asked()
         labelled = sa.select(current.c.round).outerjoin(asked, asked.c.image_id == current.c.image_id).where(asked.c.round.is_(None))
         with self._engine.connect() as connection:
             return sorted(connection.execute(sa.union(sa.select(asked.c.round), labelled)).scalars())
@@ -215,7 +216,8 @@ class _Images:
     def __init__(self, position: tuple[int, Phase], images: sa.FromClause, image_id: sa.ColumnElement[str]) -> None:
         self.image_id, self.order = image_id, image_id
         self._only: sa.ColumnElement[bool] = sa.true()
-        current, asked, waiting, flagged, outside = known = _current(), _asked(), _waiting(position), _flagged(), _outside()
+        self._position = position
+        current, asked, waiting, flagged, outside = known = _current(position), _asked(), _waiting(position), _flagged(), _outside()
         for table in known:
             images = images.outerjoin(table, table.c.image_id == image_id)
         self._tables, self._labelled = images, current.c.image_id.is_not(None)
@@ -252,7 +254,7 @@ class _Images:
             conditions.append(_has_text(connection, self.image_id, wanted.text))
         if wanted.label is not None:
             seen = sa.and_(sa.not_(self._labelled), _SCORED.c.labels.contains(labels_text([wanted.label])))
-            conditions.append(sa.or_(self.image_id.in_(_with_label(connection, wanted.label)), seen))
+            conditions.append(sa.or_(self.image_id.in_(_with_label(connection, wanted.label, self._position)), seen))
         if wanted.person:
             conditions.append(self.annotator == wanted.person)
         if wanted.round is not None:
@@ -278,11 +280,16 @@ def _has_text(connection: Connection, image_id: sa.ColumnElement[str], text: str
     return sa.func.instr(getattr(sa.func, FOLD)(image_id), text.casefold()) > 0
 
 
-def _current() -> sa.Subquery:
-    """The current labels of each usable image, without their boxes."""
+def _current(position: tuple[int, Phase]) -> sa.Subquery:
+    """The current labels of each usable image that is not secret, without their boxes."""
     latest, columns = LATEST.subquery(), (ANNOTATIONS.c.id, ANNOTATIONS.c.image_id, ANNOTATIONS.c.annotator)
     statement = sa.select(*columns, ANNOTATIONS.c.round, ANNOTATIONS.c.complete).join(latest, latest.c.id == ANNOTATIONS.c.id)
-    return statement.where(annotates(_USABLE)).subquery()
+    return statement.where(annotates(_USABLE), _open(position)).subquery()
+
+
+def _open(position: tuple[int, Phase]) -> sa.ColumnElement[bool]:
+    """Whether labels may be seen."""
+    return ANNOTATIONS.c.image_id.not_in(secret_images(position[0]))
 
 
 def _asked() -> sa.Subquery:
@@ -307,8 +314,8 @@ def _outside() -> sa.Subquery:
     return sa.select(IMAGES.c.image_id, IMAGES.c.split).where(_USABLE, splits).distinct().subquery()
 
 
-def _with_label(connection: Connection, label: int) -> sa.Select[tuple[str]]:
-    """Usable images whose current labels have a box of the class."""
+def _with_label(connection: Connection, label: int, position: tuple[int, Phase]) -> sa.Select[tuple[str]]:
+    """Usable images whose current labels have a box of the class, and are not secret."""
     if connection.dialect.name == "postgresql":
         each = sa.func.json_array_elements_text(ANNOTATIONS.c.boxes["labels"]).table_valued("value")
         has = sa.exists().select_from(each).where(each.c.value == str(label))
@@ -316,7 +323,7 @@ def _with_label(connection: Connection, label: int) -> sa.Select[tuple[str]]:
         each = sa.func.json_each(ANNOTATIONS.c.boxes, "$.labels").table_valued("value")
         has = sa.exists().select_from(each).where(each.c.value == label)
     latest = LATEST.subquery()
-    return sa.select(ANNOTATIONS.c.image_id).join(latest, latest.c.id == ANNOTATIONS.c.id).where(annotates(_USABLE), has)
+    return sa.select(ANNOTATIONS.c.image_id).join(latest, latest.c.id == ANNOTATIONS.c.id).where(annotates(_USABLE), _open(position), has)
 
 
 def _count(connection: Connection, statement: sa.Select[Any]) -> int:

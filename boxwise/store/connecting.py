@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -17,13 +18,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine
 
-from boxwise.errors import StudyError, UnreachableError
+from boxwise.errors import NO_SPACE, StudyError, UnreachableError
 from boxwise.files import identity
 from boxwise.store.checked import dumps, loads
 
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # a lost server is one message, without the pool's traceback above it
 _DRIVER = "postgresql+pg8000"
-_PORT = 5432
+PORT = 5432
 FOLD = "boxwise_casefold"  # what SQL calls `str.casefold` in SQLite
 
 
@@ -56,6 +57,7 @@ def engine(url: str | URL) -> Engine:
         raise StudyError(f"{shown(url)}: expected sqlite or {_DRIVER}, found a database that cannot be used ({error}).") from None
     if made.dialect.name == "sqlite":
         sa.event.listen(made, "connect", _configure_sqlite)
+        sa.event.listen(made, "handle_error", _say_what_the_disk_refuses)
         if found.database and found.database != ":memory:":
             _stay_with(Path(found.database), made)
     else:
@@ -133,7 +135,7 @@ def password_of(url: URL) -> str | None:
     if given := url.password or os.environ.get("PGPASSWORD"):
         return str(given)
     file = Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass")
-    wanted = (url.host or "localhost", str(url.port or _PORT), url.database or "", url.username or "")
+    wanted = (url.host or "localhost", str(url.port or PORT), url.database or "", url.username or "")
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -190,6 +192,37 @@ def _stay_with(path: Path, made: Engine) -> None:
     sa.event.listen(made, "do_connect", before)
     sa.event.listen(made, "connect", remember)
     sa.event.listen(made, "checkout", compare)
+
+
+_REFUSED = {  # how the name of SQLite's error begins → what it says
+    "SQLITE_FULL": NO_SPACE,
+    "SQLITE_BUSY": "another process is writing to it and has not ended within half a minute. Nothing of this was stored: try again.",
+    "SQLITE_READONLY": "cannot be written: it is read-only here. Nothing was stored.",
+    "SQLITE_CANTOPEN": "cannot be opened: expected a file and a folder that can be read and written here.",
+    "SQLITE_IOERR": "cannot be read or written: the disk fails, or is full. What was committed is safe: see to it and run again.",
+}
+
+
+@contextmanager
+def naming(file: object) -> Iterator[None]:
+    """Within the block what is no fault of SQLite's `file`, but of where it lies, becomes UnreachableError, which names it."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if (said := _refused(error)) is not None:
+            raise UnreachableError(f"{file}: {said}") from None
+        raise
+
+
+def _refused(error: BaseException | None) -> str | None:
+    name = getattr(error, "sqlite_errorname", "")
+    return next((said for sign, said in _REFUSED.items() if name.startswith(sign)), None)
+
+
+def _say_what_the_disk_refuses(context: Any) -> None:
+    """As `naming`, of what an engine does."""
+    if (said := _refused(context.original_exception)) is not None:
+        raise UnreachableError(f"{context.engine.url.database}: {said}")
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -19,9 +19,21 @@ from boxwise.jsonable import boxes_to_json, plain
 from boxwise.records import Annotation, ImageRecord, Phase
 from boxwise.store.bulk import insert_all
 from boxwise.store.images import insert_images
-from boxwise.store.rows import append_all, change_image, digest_of, hold_all, image_row, is_whole, make_history, now, put, read_annotation
+from boxwise.store.rows import (
+    append_all,
+    change_image,
+    digest_of,
+    hold_all,
+    hold_classes,
+    image_row,
+    is_whole,
+    make_history,
+    now,
+    put,
+    read_annotation,
+)
 from boxwise.store.schema import ANNOTATIONS, ANSWERS, EVENTS, IMAGES, LATEST, UNLABELLED, latest_of, writing
-from boxwise.store.store import GIVEN, Store, go_back
+from boxwise.store.store import GIVEN, Store, go_back, go_on, hold_position
 
 Convert = Callable[[Boxes], tuple[Boxes, np.ndarray]]  # boxes → those that stay, under their new labels, and which of them these are
 CLASSES_CHANGED = "classes changed"
@@ -43,7 +55,10 @@ class StoredEvent:
 
 
 class Journal:
-    """The events of one study, and the changes that they are of."""
+    """The events of one study, and the changes that they are of.
+
+    rounds: those that the budget allows; a study that is done and has images to ask about by a change goes on within them.
+    """
 
     def __init__(self, store: Store) -> None:
         self._engine = store.engine
@@ -63,34 +78,55 @@ class Journal:
             _record(connection, round_index, who, kind, None, body)
 
     def add(
-        self, records: Sequence[ImageRecord], labels: Iterable[Annotation], *, round_index: int, who: str, body: Mapping[str, Any]
+        self,
+        records: Sequence[ImageRecord],
+        labels: Iterable[Annotation],
+        *,
+        classes: Sequence[str] | None,
+        rounds: int,
+        round_index: int,
+        who: str,
+        body: Mapping[str, Any],
     ) -> None:
-        """Images join the study, with the labels that came with them."""
+        """Images join the study, with the labels that came with them, numbers of `classes`; ChangedError where there are others by now."""
         with writing(self._engine) as connection:
+            hold_classes(connection, classes)
+            hold_position(connection)
             insert_images(connection, records)
             append_all(connection, labels, round_index=round_index, annotator=GIVEN)
             insert_all(connection, EVENTS, (_event(round_index, who, "added", record.image_id, {}) for record in records))
             _record(connection, round_index, who, "images added", None, body)
+            go_on(connection, rounds)
 
-    def unlabel(self, image_ids: Sequence[str], *, round_index: int, who: str) -> list[str]:
+    def unlabel(self, image_ids: Sequence[str], *, rounds: int, round_index: int, who: str) -> list[str]:
         """Make every annotation of the images history that is never current; returns the images that had one.
 
         An image of the pool may be asked about again; what was spent on it stays spent.
         """
         with writing(self._engine) as connection:
+            hold_classes(connection)
+            hold_position(connection)
             hold_all(connection, image_ids)
             taken = {image_id: number for image_id in image_ids if (number := _take_back(connection, image_id)) is not None}
             for image_id, number in taken.items():
                 _record(connection, round_index, who, UNLABELLED, image_id, {"annotation": number})
+            if taken:
+                go_on(connection, rounds)
         return list(taken)
 
     def exclude(self, image_ids: Sequence[str], fault: str, *, round_index: int, who: str) -> list[str]:
         """Take images out of use; those that are out of use already stay so for their first reason. Returns the others."""
-        return self._set_fault(image_ids, IMAGES.c.fault.is_(None), fault, "excluded", round_index, who)
+        with writing(self._engine) as connection:
+            return _set_fault(connection, image_ids, IMAGES.c.fault.is_(None), fault, "excluded", round_index, who)
 
-    def include(self, image_ids: Sequence[str], *, round_index: int, who: str) -> list[str]:
+    def include(self, image_ids: Sequence[str], *, rounds: int, round_index: int, who: str) -> list[str]:
         """Put images to use again, with the labels that they had; returns those that were out of use."""
-        return self._set_fault(image_ids, IMAGES.c.fault.is_not(None), None, "included", round_index, who)
+        with writing(self._engine) as connection:
+            hold_position(connection)
+            back = _set_fault(connection, image_ids, IMAGES.c.fault.is_not(None), None, "included", round_index, who)
+            if back:
+                go_on(connection, rounds)
+            return back
 
     def move(self, records: Sequence[ImageRecord], *, round_index: int, who: str, body: Mapping[str, Any]) -> None:
         """The images' files lie elsewhere now, or hold other bytes."""
@@ -117,13 +153,13 @@ class Journal:
         from now on, None for the one that was; questions that come after it are withdrawn.
         """
         with writing(self._engine) as connection:
+            for key, value in facts.items():  # first: whoever stores labels waits from here on, and sees that the classes are others
+                put(connection, key, value)
             rows = connection.execute(
                 sa.select(ANNOTATIONS).where(sa.not_(ANNOTATIONS.c.late)).order_by(ANNOTATIONS.c.image_id, ANNOTATIONS.c.id)
             ).all()
             newest = connection.execute(sa.select(sa.func.max(ANNOTATIONS.c.id))).scalar() or 0
             changed = [_relabel(connection, list(group), convert) for _, group in groupby(rows, key=lambda row: row.image_id)]
-            for key, value in facts.items():
-                put(connection, key, value)
             if back_to is not None:
                 go_back(connection, *back_to)
             _record(connection, round_index, who, CLASSES_CHANGED, None, {**body, "newest": newest})
@@ -151,16 +187,18 @@ class Journal:
                 _record(connection, round_index, who, "damaged", row.image_id, {"why": "a damaged annotation was set aside"})
         return [row.image_id for row in damaged]
 
-    def _set_fault(self, image_ids: Sequence[str], where: Any, fault: str | None, kind: str, round_index: int, who: str) -> list[str]:
-        changed = []
-        with writing(self._engine) as connection:
-            hold_all(connection, image_ids)
-            for image_id in image_ids:
-                found = connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id, where).values(fault=fault))
-                if found.rowcount:
-                    changed.append(image_id)
-                    _record(connection, round_index, who, kind, image_id, {} if fault is None else {"why": fault})
-        return changed
+
+def _set_fault(
+    connection: Connection, image_ids: Sequence[str], where: Any, fault: str | None, kind: str, round_index: int, who: str
+) -> list[str]:
+    changed = []
+    hold_all(connection, image_ids)
+    for image_id in image_ids:
+        found = connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id, where).values(fault=fault))
+        if found.rowcount:
+            changed.append(image_id)
+            _record(connection, round_index, who, kind, image_id, {} if fault is None else {"why": fault})
+    return changed
 
 
 def _take_back(connection: Connection, image_id: str) -> int | None:

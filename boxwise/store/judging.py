@@ -15,7 +15,7 @@ from boxwise.boxes import Boxes
 from boxwise.records import Annotation
 from boxwise.store.accounts import GIVEN, MODEL
 from boxwise.store.rows import PEOPLE, is_asked_twice, now, read_annotation
-from boxwise.store.schema import ANNOTATIONS, EVENTS
+from boxwise.store.schema import ANNOTATIONS, EVENTS, QUERIES
 
 ACCEPTED, CORRECTED, OVERRULED, SENT_BACK = "accepted", "corrected", "overruled", "sent back"
 SETTLED = "settled in review"  # of a reviewer's own answer, which needs no review
@@ -39,6 +39,9 @@ def _stands() -> sa.ColumnElement[bool]:
     return sa.not_(back.correlate(EVENTS))
 
 
+# Distinct, so that SQLite makes a small table of it; it would search all that a round asked for each answer.
+ASKED_TWICE = sa.select(QUERIES.c.image_id, QUERIES.c.round).where(QUERIES.c.twice.is_(True)).distinct().subquery()
+OF_ASKED_TWICE = sa.and_(ASKED_TWICE.c.image_id == ANNOTATIONS.c.image_id, ASKED_TWICE.c.round == ANNOTATIONS.c.round)
 REVIEWED = sa.select(EVENTS.c.annotation_id).where(verdicts(JUDGED))
 
 
@@ -66,6 +69,19 @@ def _judged_together(connection: Connection, rows: list[Any]) -> list[Any]:
         return rows[-1:]
     both = first_alone(row for row in rows if row.round == rows[-1].round and row.complete)
     return both if len(both) == PEOPLE else []
+
+
+def given_twice(connection: Connection, *, whole: bool = False) -> dict[tuple[str, int], list[Any]]:
+    """(image_id, round) → the rows of both answers that two people gave alone, in the order of the answers; whole: with the boxes.
+
+    What either corrected after both had answered is left out: by then they may have seen the other's.
+    """
+    columns = ANNOTATIONS.c if whole else (ANNOTATIONS.c.image_id, ANNOTATIONS.c.round, ANNOTATIONS.c.annotator)
+    answers = sa.select(*columns).join(ASKED_TWICE, OF_ASKED_TWICE)
+    given: dict[tuple[str, int], list[Any]] = {}
+    for row in connection.execute(answers.where(ANNOTATIONS.c.complete, sa.not_(ANNOTATIONS.c.late)).order_by(ANNOTATIONS.c.id)):
+        given.setdefault((row.image_id, row.round), []).append(row)
+    return {asked: both for asked, rows in given.items() if len(both := first_alone(rows)) == PEOPLE}
 
 
 def first_alone(rows: Iterable[Any]) -> list[Any]:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from boxwise.records import Annotation, Phase
 from boxwise.store.judging import take_back_review
-from boxwise.store.rows import answered_by_others, came_under, hold, make_history, now, read_annotation
+from boxwise.store.rows import answered_by_others, came_under, hold, hold_classes, make_history, now, read_annotation
 from boxwise.store.schema import ANNOTATIONS, ANSWERS, DRAFTS, EVENTS, LEASES, QUERIES, SKIPS, STUDY, latest_of, writing
 from boxwise.store.store import GIVEN, MODEL, Store
 
@@ -157,6 +157,7 @@ class LabellingStore:
         reviewer's verdict on the answers before it, that is taken back with it.
         """
         with writing(self._engine) as connection:
+            hold_classes(connection)
             hold(connection, image_id)
             row = connection.execute(
                 sa.select(ANNOTATIONS)

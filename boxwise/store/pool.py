@@ -1,4 +1,4 @@
-"""What is known of the images beside their labels: who labelled each, and which ones people want asked about next.
+"""What is known of the images beside their labels: who labelled each, of which these are secret, which ones people want asked about next.
 
 A wish is an event of the study's history, and so is taking it back: append-only, with who and when and the round from which it holds.
 """
@@ -6,15 +6,15 @@ A wish is an event of the study's history, and so is taking it back: append-only
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from boxwise.records import Annotation, Split
 from boxwise.store.bulk import is_one_of
 from boxwise.store.rows import now, read_annotation
-from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, QUERIES, writing
-from boxwise.store.store import MODEL, Store
+from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, QUERIES, annotates, writing
+from boxwise.store.store import MODEL, Store, waiting_images
 
 WANTED, UNWANTED = "wanted", "unwanted"
 
@@ -37,6 +37,19 @@ class PoolStore:
         statement = sa.select(ANNOTATIONS.c.image_id, ANNOTATIONS.c.annotator, ANNOTATIONS.c.round).where(ANNOTATIONS.c.id.in_(LATEST))
         with self._engine.connect() as connection:
             return {row.image_id: LabelledBy(row.annotator, row.round) for row in connection.execute(statement)}
+
+    def labels_of(self, image_ids: Collection[str]) -> dict[str, Annotation]:
+        """The current labels of those of the images that are usable and have some, by image id."""
+        latest = LATEST.subquery()
+        usable = sa.select(ANNOTATIONS).join(latest, latest.c.id == ANNOTATIONS.c.id).where(annotates(IMAGES.c.fault.is_(None)))
+        with self._engine.connect() as connection:
+            rows = connection.execute(usable.where(is_one_of(connection, ANNOTATIONS.c.image_id, image_ids)))
+            return {row.image_id: read_annotation(row) for row in rows}
+
+    def secret(self, round_index: int) -> frozenset[str]:
+        """See `secret_images`."""
+        with self._engine.connect() as connection:
+            return frozenset(connection.execute(secret_images(round_index)).scalars())
 
     def labelled_lately(self, split: Split, most: int) -> list[Annotation]:
         """The current labels that were given last to usable images of a split, the newest first, at most so many; none by a model alone."""
@@ -80,3 +93,8 @@ class PoolStore:
                     since[image_id] = number
             last = {row[0]: row[1] for row in connection.execute(asked)} if since else {}
         return tuple(image_id for image_id, number in since.items() if last.get(image_id, -1) < number)
+
+
+def secret_images(round_index: int) -> sa.Select[Any]:
+    """The images that a round asks two people about and that wait for either: the second is not to see what the first has said."""
+    return waiting_images(round_index).where(QUERIES.c.twice.is_(True))

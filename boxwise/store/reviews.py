@@ -14,8 +14,19 @@ from sqlalchemy.engine import Connection
 from boxwise.records import Annotation
 from boxwise.store.accounts import GIVEN, MODEL
 from boxwise.store.journal import CLASSES_CHANGED
-from boxwise.store.judging import ACCEPTED, OVERRULED, REVIEWED, SENT_BACK, SETTLED, record_review, under_review
-from boxwise.store.rows import PEOPLE, append, hold, make_history, read_annotation
+from boxwise.store.judging import (
+    ACCEPTED,
+    ASKED_TWICE,
+    OF_ASKED_TWICE,
+    OVERRULED,
+    REVIEWED,
+    SENT_BACK,
+    SETTLED,
+    given_twice,
+    record_review,
+    under_review,
+)
+from boxwise.store.rows import PEOPLE, append, hold, hold_classes, make_history, read_annotation
 from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, QUERIES, writing
 from boxwise.store.store import Store
 
@@ -58,19 +69,19 @@ class ReviewStore:
         of: whose answers alone, where it is given; of two people either's.
         """
         latest = LATEST.subquery()
-        twice = sa.and_(QUERIES.c.image_id == ANNOTATIONS.c.image_id, QUERIES.c.round == ANNOTATIONS.c.round, QUERIES.c.twice.is_(True))
         statement = (
-            sa.select(ANNOTATIONS.c.image_id, ANNOTATIONS.c.annotator, QUERIES.c.twice)
+            sa.select(ANNOTATIONS.c.image_id, ANNOTATIONS.c.annotator, ANNOTATIONS.c.round, ASKED_TWICE.c.image_id.label("twice"))
             .join(latest, latest.c.id == ANNOTATIONS.c.id)
             .join(IMAGES, IMAGES.c.image_id == ANNOTATIONS.c.image_id)
-            .outerjoin(QUERIES, twice)
+            .outerjoin(ASKED_TWICE, OF_ASKED_TWICE)
             .where(ANNOTATIONS.c.annotator.not_in((GIVEN, MODEL, who)), ANNOTATIONS.c.id.not_in(REVIEWED), IMAGES.c.fault.is_(None))
             .order_by(ANNOTATIONS.c.id)
         )
         with self._engine.connect() as connection:
             rows = connection.execute(statement).all()
-            given = ((row.image_id, [row.annotator] if not row.twice else _people(connection, row.image_id, who)) for row in rows)
-            return [image_id for image_id, people in given if people and (not of or of in people)]
+            both = {asked: [row.annotator for row in pair] for asked, pair in given_twice(connection).items()}
+        given = ((row.image_id, both.get((row.image_id, row.round), []) if row.twice else [row.annotator]) for row in rows)
+        return [image_id for image_id, people in given if people and who not in people and (not of or of in people)]
 
     def answers(self, image_id: str) -> list[UnderReview]:
         """What is to be reviewed of an image: one answer, both of two people, or nothing any more."""
@@ -143,14 +154,7 @@ class ReviewStore:
 
 def _held(connection: Connection, image_id: str, who: str) -> list[Any]:
     """The answers under review, which no other can judge or change until the transaction ends; none where one is of who would judge."""
+    hold_classes(connection)
     hold(connection, image_id)
-    return _of_others(connection, image_id, who)
-
-
-def _people(connection: Connection, image_id: str, who: str) -> list[str]:
-    return [row.annotator for row in _of_others(connection, image_id, who)]
-
-
-def _of_others(connection: Connection, image_id: str, who: str) -> list[Any]:
     rows = under_review(connection, image_id)
     return [] if who in [row.annotator for row in rows] else rows

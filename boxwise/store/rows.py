@@ -16,7 +16,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from boxwise.errors import StudyError
+from boxwise.errors import ChangedError, StudyError
 from boxwise.jsonable import boxes_from_json, boxes_to_json, plain
 from boxwise.records import Action, Annotation, ImageRecord, Query, QueryItem, Source, Split, Verdict
 from boxwise.store.bulk import ROWS, chunks, insert_all, is_one_of
@@ -98,7 +98,7 @@ def annotation_row(annotation: Annotation, round_index: int, annotator: str, sec
 
 
 def hold(connection: Connection, image_id: str) -> None:
-    """Let no other decide about the image until this transaction ends; also takes SQLite's one write lock before anything is read."""
+    """Let no other decide about the image until this transaction ends."""
     changed = connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(image_id=image_id)).rowcount
     if not changed:
         raise StudyError(f"image {image_id!r} is not in the study.")
@@ -108,6 +108,19 @@ def hold_all(connection: Connection, image_ids: Iterable[str]) -> None:
     """As `hold`, in one order whatever the caller's: of two who hold each what the other waits for, PostgreSQL ends one."""
     for image_id in sorted(set(image_ids)):
         hold(connection, image_id)
+
+
+def hold_classes(connection: Connection, classes: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The study's classes, which nobody changes until this transaction ends; before an image is held, as a change of them holds images.
+
+    Raises ChangedError where they are others than `classes`, of which labels are numbers that are to be stored.
+    """
+    today = connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == "classes").with_for_update(read=True)).scalar()
+    if classes is not None and list(classes) != today:
+        gone = [f"{name} is gone" for name in classes if name not in (today or ())]
+        said = ", ".join([*gone, *(f"{name} is new" for name in today or () if name not in classes)]) or "they have another order"
+        raise ChangedError(f"the classes of the study changed meanwhile: {said}. Nothing more was stored: do the same again.")
+    return tuple(today or ())
 
 
 def read_record(row: Sequence[Any]) -> ImageRecord:

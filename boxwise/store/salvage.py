@@ -18,12 +18,13 @@ from boxwise.errors import StudyError
 from boxwise.jsonable import boxes_to_json
 from boxwise.records import Split
 from boxwise.store.checked import dumps, loads
-from boxwise.store.connecting import engine, file_url
+from boxwise.store.connecting import engine, file_url, naming
 from boxwise.store.migrations import NEWEST
 from boxwise.store.rows import seal_of
 from boxwise.store.schema import ANNOTATIONS, IMAGES, META
 
 Row = dict[str, Any]
+_OUT_OF_REACH = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY)  # of a file that may well be whole
 DAMAGED = "the database was damaged where it speaks of this image: look at its path and split before you include it"
 _NO_LABELS = {"boxes": dumps(boxes_to_json(Boxes.empty())), "sources": dumps([]), "rejected": dumps([]), "digest": "damaged"}
 
@@ -41,7 +42,10 @@ def fault_in_database(path: Path) -> str | None:
                 return "it does not say of which schema it is"
             return next(_faulty_values(connection), None)
     except sqlite3.DatabaseError as error:
-        return str(error)
+        if error.sqlite_errorcode & 0xFF not in _OUT_OF_REACH:
+            return str(error)
+        with naming(path):
+            raise
 
 
 def salvage(path: Path) -> dict[str, tuple[int, int]]:
@@ -53,7 +57,7 @@ def salvage(path: Path) -> dict[str, tuple[int, int]]:
     """
     damaged, fresh = path.with_name(f"{path.name}.damaged"), path.with_name(f"{path.name}.salvaged")
     fresh.unlink(missing_ok=True)
-    with closing(_alone(path)) as source, closing(_tables_like(source, fresh)) as target:
+    with naming(fresh), closing(_alone(path)) as source, closing(_tables_like(source, fresh)) as target:
         counts = {table.name: _copy(source, target, table) for table in META.sorted_tables if columns_of(target, table)}
         for table in META.sorted_tables:
             _drop_strays(target, table, counts)

@@ -156,10 +156,14 @@ _SQLITE_WRITER = RLock()
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes, committed when the block ends.
+    """A transaction that writes, committed when the block ends. In SQLite no other writes from its beginning on, so that what is read in it
+    holds until it ends.
 
     SQLite has one writer at a time; the others poll for their turn, and where many write one of them may starve. So within a process they
     queue. PostgreSQL locks rows and needs no queue.
     """
-    with _SQLITE_WRITER if engine.dialect.name == "sqlite" else nullcontext(), engine.begin() as connection:
+    sqlite = engine.dialect.name == "sqlite"
+    with _SQLITE_WRITER if sqlite else nullcontext(), engine.begin() as connection:
+        if sqlite:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield connection

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
-from boxwise.errors import StudyError
+from boxwise.errors import ChangedError, StudyError
 from boxwise.jsonable import plain
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split, Verdict
 from boxwise.store.accounts import GIVEN, MODEL, Accounts, check_person
@@ -29,6 +29,7 @@ from boxwise.store.rows import (
     append_all,
     change_image,
     hold,
+    hold_classes,
     insert_query,
     is_asked_twice,
     make_history,
@@ -149,6 +150,7 @@ class Store(Accounts, Images):
         key: str | None = None,
         review: Same | None = None,
         replaces: tuple[str, ...] = (),
+        classes: Sequence[str] | None = None,
     ) -> bool:
         """Append an annotation and the verdicts it came from; durable when this returns. Returns whether it came late.
 
@@ -156,10 +158,11 @@ class Store(Accounts, Images):
         answered since `round` began and the sender no longer holds the image: it is kept as history and changes nothing else.
         review: whether two sets of boxes are the same, where this answer is the verdict on other people's. replaces: how the keys of those
         answers begin in whose place this one comes, whoever gave them: after one of them it is not late, and of two people it is no second.
-        Raises StudyError for a name that is no person's.
+        classes: those of which its labels are numbers. Raises StudyError for a name that is no person's, ChangedError for other classes.
         """
         check_person(annotator)
         with writing(self._engine) as connection:
+            hold_classes(connection, classes)
             hold(connection, annotation.image_id)
             if key is None:
                 append(connection, annotation, verdicts, round_index, annotator, seconds)
@@ -180,6 +183,11 @@ class Store(Accounts, Images):
                 review_by(connection, annotation, number, who=annotator, round_index=round_index, same=review)
             connection.execute(LEASES.delete().where(LEASES.c.image_id == annotation.image_id, LEASES.c.annotator == annotator))
             return late
+
+    def classes(self, expected: Sequence[str] | None = None) -> tuple[str, ...]:
+        """The study's classes. Raises ChangedError where others are `expected`."""
+        with self._engine.connect() as connection:
+            return hold_classes(connection, expected)
 
     def annotate_all(self, annotations: Iterable[Annotation], *, round_index: int, annotator: str) -> None:
         """Append many given annotations without verdicts or labour, in one transaction."""
@@ -226,9 +234,15 @@ class Store(Accounts, Images):
     ) -> None:
         """Write a finished step, all or nothing: its facts, its query if it asked one, and the next position.
 
-        annotations: what the model labelled without a person. pool: image_id → whether the image stays in the pool from now on.
+        annotations: what the model labelled without a person. pool: image_id → whether the image stays in the pool from now on. Raises
+        ChangedError where the step is not the next one any more.
         """
         with writing(self._engine) as connection:
+            if (found := hold_position(connection)) != (round_index, phase):
+                is_now = f"{found[1].value} of round {found[0]}"
+                raise ChangedError(
+                    f"{phase.value} of round {round_index} was not kept: the study was changed meanwhile, and its next step is {is_now}."
+                )
             connection.execute(FACTS.insert(), {"round": round_index, "phase": phase.value, "facts": plain(facts), "at": now()})
             if query is not None:
                 insert_query(connection, query)
@@ -275,6 +289,13 @@ class Store(Accounts, Images):
         """How many images a round asked for."""
         with self._engine.connect() as connection:
             return int(connection.execute(sa.select(sa.func.count()).where(QUERIES.c.round == round_index)).scalar_one())
+
+    def asked_at(self, round_index: int) -> str | None:
+        """When a round's question was asked, ISO 8601, UTC: another time where it was withdrawn and asked anew; None before it was."""
+        selected = sa.select(FACTS.c.at).where(FACTS.c.round == round_index, FACTS.c.phase == Phase.SELECT.value)
+        with self._engine.connect() as connection:
+            found: str | None = connection.execute(selected).scalar()
+        return found
 
     def facts_of(self, round_index: int) -> dict[str, dict[str, Any]]:
         """phase → facts of the finished steps of one round."""
@@ -325,6 +346,7 @@ def go_back(connection: Connection, round_index: int, phase: Phase) -> None:
 
     Answers of people stay. Images that were drawn for val and have no labels are in the pool again.
     """
+    hold_position(connection)
     again = [step.value for step in tuple(Phase)[tuple(Phase).index(phase) :]]
     this = sa.and_(FACTS.c.round == round_index, FACTS.c.phase.in_(again))
     connection.execute(FACTS.delete().where(sa.or_(this, FACTS.c.round > round_index)))
@@ -340,6 +362,22 @@ def go_back(connection: Connection, round_index: int, phase: Phase) -> None:
     connection.execute(QUERIES.delete().where(QUERIES.c.round >= first))
     make_history(connection, sa.and_(ANNOTATIONS.c.round >= first, ANNOTATIONS.c.annotator == MODEL))
     put(connection, "position", [round_index, phase.value])
+
+
+def hold_position(connection: Connection) -> tuple[int, Phase]:
+    """Round and step to do next, which nobody changes until this transaction ends; after the classes, before any image is held."""
+    number, phase = connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == "position").with_for_update()).scalar_one()
+    return number, Phase(phase)
+
+
+def go_on(connection: Connection, rounds: int) -> None:
+    """A study that is done scores its pool again, in which there are new images, if its budget of `rounds` has any left."""
+    number, phase = hold_position(connection)
+    if phase is Phase.DONE:
+        selected = connection.execute(sa.select(FACTS.c.facts).where(FACTS.c.round == number, FACTS.c.phase == Phase.SELECT.value)).scalar()
+        last = number - 1 if (selected or {}).get("ended") else number
+        if last < rounds:
+            go_back(connection, last, Phase.SCORE)
 
 
 def _unfinished(connection: Connection, facts: Mapping[str, Any]) -> bool:

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from boxwise.boxes import Boxes
 from boxwise.records import Role
 from boxwise.store.accounts import GIVEN, MODEL
-from boxwise.store.judging import ACCEPTED, SETTLED, VERDICTS_ON_OTHERS, first_alone, verdicts
-from boxwise.store.rows import PEOPLE, now, read_annotation
-from boxwise.store.schema import ANNOTATIONS, EVENTS, QUERIES, STUDY, writing
+from boxwise.store.judging import ACCEPTED, SETTLED, VERDICTS_ON_OTHERS, given_twice, verdicts
+from boxwise.store.rows import now, read_annotation
+from boxwise.store.schema import ANNOTATIONS, EVENTS, STUDY, writing
 from boxwise.store.store import Store
 
 _INVITED, _REVOKED = "link made", "link revoked"
@@ -65,30 +65,27 @@ class TeamStore:
 
     def members(self) -> dict[str, Member]:
         """name → member, by their newest link; links that have expired are among them."""
+        return {name: member for name, member in self._links().items() if member is not None}
+
+    def gone(self, *, at: float) -> set[str]:
+        """Who came by a link that is revoked, or has expired at that time, and has no other."""
+        return {name for name, member in self._links().items() if member is None or member.until <= at}
+
+    def _links(self) -> dict[str, Member | None]:
+        """name → member, by their newest link; None where that is revoked."""
         about_all = sa.and_(EVENTS.c.image_id.is_(None), EVENTS.c.kind.in_((_INVITED, _REVOKED)))
-        found: dict[str, Member] = {}
+        found: dict[str, Member | None] = {}
         with self._engine.connect() as connection:
             for row in connection.execute(sa.select(EVENTS).where(about_all).order_by(EVENTS.c.id)):
-                name = row.body["name"]
-                if row.kind == _INVITED:
-                    found[name] = Member(row.id, name, Role(row.body["role"]), row.body["until"])
-                else:
-                    found.pop(name, None)
+                name, invited = row.body["name"], row.kind == _INVITED
+                found[name] = Member(row.id, name, Role(row.body["role"]), row.body["until"]) if invited else None
         return found
 
     def answered_twice(self) -> list[tuple[str, tuple[str, Boxes], tuple[str, Boxes]]]:
-        """(image_id, who and their boxes, who and theirs) of every image that two people have labelled alone, in the order of the answers.
-
-        What either corrected after both had answered is left out: by then they may have seen the other's.
-        """
-        asked = sa.and_(QUERIES.c.image_id == ANNOTATIONS.c.image_id, QUERIES.c.round == ANNOTATIONS.c.round, QUERIES.c.twice.is_(True))
-        statement = sa.select(ANNOTATIONS).join(QUERIES, asked).where(ANNOTATIONS.c.complete, sa.not_(ANNOTATIONS.c.late))
-        given: dict[tuple[str, int], list[Any]] = {}
+        """(image_id, who and their boxes, who and theirs) of every image that two people have labelled alone, see `given_twice`."""
         with self._engine.connect() as connection:
-            for row in connection.execute(statement.order_by(ANNOTATIONS.c.id)):
-                given.setdefault((row.image_id, row.round), []).append(row)
-        both = [(image_id, alone) for (image_id, _), rows in given.items() if len(alone := first_alone(rows)) == PEOPLE]
-        return [(i, (a.annotator, read_annotation(a).boxes), (b.annotator, read_annotation(b).boxes)) for i, (a, b) in both]
+            given = given_twice(connection, whole=True)
+        return [(i, (a.annotator, read_annotation(a).boxes), (b.annotator, read_annotation(b).boxes)) for (i, _), (a, b) in given.items()]
 
     def work(self) -> dict[str, Work]:
         """name → what they have done; late answers count, as the time is spent."""

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from boxwise.errors import StudyError
 from boxwise.files import replacing
+from boxwise.store.connecting import naming
 from boxwise.store.migrations import MIGRATIONS, NEWEST, OLDEST
 from boxwise.store.rows import put
 from boxwise.store.schema import STUDY, writing
@@ -69,6 +70,6 @@ def _backup(connection: Connection, version: int) -> Path | None:
         return None
     path = Path(str(connection.engine.url.database))
     backup = path.with_name(f"{path.stem}.schema_{version}{path.suffix}")
-    with replacing(backup) as aside, closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(aside)) as target:
+    with replacing(backup) as aside, closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(aside)) as target, naming(backup):
         source.backup(target)
     return backup

@@ -55,11 +55,12 @@ def restore(archive: Path, folder: Path, *, store: str | None = None) -> Study:
         _unpack(archive, partial)
         within = partial / _WITHIN
         config = written(within)
-        if (within / SQLITE_DUMP).is_file():
-            if store is not None:
-                raise BoxwiseError(f"{archive}: this study keeps its labels in SQLite, so there is no --store to give.")
-        else:
+        if not (within / SQLITE_DUMP).is_file():
             _fill(within, store or config.store, archive)
+        elif store is not None:
+            raise BoxwiseError(f"{archive}: this study keeps its labels in SQLite, so there is no --store to give.")
+        elif config.store is not None:  # a file elsewhere, which is the first study's
+            _keep(within, None)
         if folder.is_dir():
             folder.rmdir()
         within.replace(folder)
@@ -95,8 +96,13 @@ def _fill(within: Path, store: str | None, archive: Path) -> None:
         raise BoxwiseError(f"{archive}: expected the study's database in it, found none.")
     load(dumped[0], store)
     dumped[0].unlink()
-    config = as_kept(written(within).model_copy(update={"store": store}))
-    filled = Store.open(store)
-    filled.put("config", config.model_dump(mode="json"))
+    _keep(within, store)
+
+
+def _keep(within: Path, store: str | None) -> None:
+    """Write down, in the database too, where it is. store: its URL; None: in the folder."""
+    config = written(within).model_copy(update={"store": store})
+    filled = Store.open(url_of(within, config))
+    filled.put("config", as_kept(config).model_dump(mode="json"))
     filled.close()
-    write_config(within, config)
+    write_config(within, as_kept(config))

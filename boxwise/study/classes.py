@@ -39,9 +39,11 @@ class StudyClasses(StudyUpkeep):
         """From now on the study has the classes of `change`. What was trained on others is trained again, its head keeping the rows of the
         classes that stay, before anything is asked; a question that is open is withdrawn then, and its answers stay.
 
-        Raises StudyError while somebody is labelling, and between a round's labels and its training; then nothing changes.
+        Raises StudyError while somebody is labelling, and between a round's labels and its training, and where another process has changed
+        the classes before; then nothing changes.
         """
         with self._lock():
+            self.store.classes(change.before)
             number, phase = self.changes_from
             self._check_nobody_labels(change, number)
             back_to = self._back_to(change, number, phase)

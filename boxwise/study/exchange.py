@@ -58,18 +58,29 @@ def record(
     annotator: str,
     places: Sequence[str],
     state: str,
+    classes: Sequence[str],
     seconds: float | None = None,
 ) -> bool:
     """Record the boxes that a person left on an image, as what was done to those that the round had shown; returns whether that was late.
 
     places: names of where the server has the answer, and then of where it may have had it before: what came from there is replaced, whoever
-    drew it. state: of the first of them, so that each state counts once. seconds: None charges the config's costs. Raises BoxwiseError when
-    it cannot be taken.
+    drew it. state: of the first of them, so that each state counts once. classes: those of which the labels are numbers. seconds: None
+    charges the config's costs. Raises BoxwiseError when it cannot be taken.
     """
     before = study.shown(image_id, round_index=round_index) or Proposals(image_id, Boxes.empty(), np.zeros(0, bool))
     verdicts = verdicts_from(boxes, before, study.config.cost)
     key, replaces = f"{places[0]}:{state}", tuple(f"{place}:" for place in places)
-    study.tell(image_id, verdicts, annotator=annotator, seconds=seconds, shown=before, round_index=round_index, key=key, replaces=replaces)
+    study.tell(
+        image_id,
+        verdicts,
+        annotator=annotator,
+        seconds=seconds,
+        shown=before,
+        round_index=round_index,
+        key=key,
+        replaces=replaces,
+        classes=classes,
+    )
     stored = study.labelling.answer(key)
     return stored is not None and stored.late
 

@@ -19,21 +19,23 @@ if TYPE_CHECKING:
 class News:
     """acts: image_id → what a person must have done to what the image showed, of the images about which the labels say something new.
 
-    replaced: those of them that have other labels by now. known: of how many images they say nothing new.
+    replaced: those of them that have other labels by now. known: of how many images they say nothing new. classes: those of which the
+    labels are numbers.
     """
 
     acts: Mapping[str, Sequence[Verdict]]
     replaced: tuple[str, ...]
     known: int
+    classes: tuple[str, ...]
 
     def without(self, image_ids: Set[str]) -> News:
         """The news of the other images."""
         acts = {image_id: acts for image_id, acts in self.acts.items() if image_id not in image_ids}
-        return News(acts, tuple(image_id for image_id in self.replaced if image_id in acts), self.known)
+        return News(acts, tuple(image_id for image_id in self.replaced if image_id in acts), self.known, self.classes)
 
 
-def news_in(study: Study, labels: Mapping[str, Boxes], *, annotator: str, incomplete: Set[str]) -> News:
-    """What is new in the final boxes of many images, as an annotator gives them."""
+def news_in(study: Study, labels: Mapping[str, Boxes], *, annotator: str, incomplete: Set[str], classes: tuple[str, ...]) -> News:
+    """What is new in the final boxes of many images, as an annotator gives them; their labels are numbers of `classes`."""
     acts = {image_id: _acts(study, image_id, boxes) for image_id, boxes in labels.items()}
     waiting = {*study.asked_now().image_ids, *(image_id for images in study.to_review().values() for image_id in images)}
     waiting -= study.labelling.answered_once(study.position[0], annotator)  # of two people: the other one's turn
@@ -44,7 +46,7 @@ def news_in(study: Study, labels: Mapping[str, Boxes], *, annotator: str, incomp
     flags = {i: {"incomplete": i in incomplete, "asked": i in asked, "waiting": i in waiting} for i in labels}
     new = [i for i in labels if not says_nothing_new(current.get(i), after[i], **flags[i])]
     replaced = tuple(i for i in new if i in current and not same_labels(current[i].boxes, after[i]))
-    return News({i: acts[i] for i in new}, replaced, len(labels) - len(new))
+    return News({i: acts[i] for i in new}, replaced, len(labels) - len(new), classes)
 
 
 def _acts(study: Study, image_id: str, boxes: Boxes) -> tuple[Verdict, ...]:

@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from boxwise.annotation.proposals import settled_anew
 from boxwise.artifacts.facts import Round
 from boxwise.artifacts.round_folder import RoundFolder, round_folder
+from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig, parse_config
 from boxwise.data.formats.base import Dataset
-from boxwise.records import Annotation, ImageRecord, Phase, Query, Split
+from boxwise.records import Annotation, ImageRecord, Phase, Proposals, Query, QueryItem, Source, Split
 from boxwise.rounds.budget import spent
 from boxwise.store import (
     BrowsingStore,
@@ -34,6 +38,8 @@ from boxwise.study.config_file import as_kept
 from boxwise.study.people import TeamMember, team_table
 from boxwise.study.team import Team
 
+_Question = tuple[Mapping[str, QueryItem], Mapping[str, Proposals]]  # what a round asks and suggests, by image id
+
 
 class StudyReader:
     """The questions; each is answered from what is committed at that moment."""
@@ -42,6 +48,7 @@ class StudyReader:
         self.folder = folder
         self.store = store
         self.config = config
+        self._questions: dict[tuple[int, str | None, tuple[str, ...]], _Question] = {}
         store.needed("classes")  # a study that has lost them says so at once
 
     @property
@@ -183,6 +190,25 @@ class StudyReader:
         """How many images a round asked for."""
         return self.store.asked(round_index)
 
+    def proposals(self) -> Mapping[str, Proposals]:
+        """image_id → what the model suggests on what is asked now; empty where people draw all, as in round 0 unless a class is known."""
+        return self._question(self.position[0])[1]
+
+    def asked(self, round_index: int) -> Mapping[str, QueryItem]:
+        """image_id → what a round asks of it, in the order of the query."""
+        return self._question(round_index)[0]
+
+    def shown(self, image_id: str, *, round_index: int) -> Proposals | None:
+        """What an annotator has before them on an image: the proposals of a round's query, else its labels as they are, to correct."""
+        items, proposals = self._question(round_index)
+        if image_id in items:
+            return proposals.get(image_id)
+        current = self.store.annotation(image_id)
+        if current is None:
+            return None
+        by_people = replace(current, sources=(Source.HUMAN,) * len(current.boxes))
+        return Proposals(image_id, Boxes.empty(), np.zeros(0, bool), by_people)
+
     def unanswered(self) -> Query:
         """The items of the present round's query that still wait for an answer."""
         return self.store.unanswered(self.position[0])
@@ -218,6 +244,14 @@ class StudyReader:
     def labelled_lately(self, most: int) -> list[Annotation]:
         """The current labels that were given last to images of train, the newest first, at most so many; none by a model alone."""
         return PoolStore(self.store).labelled_lately(Split.TRAIN, most)
+
+    def labels_of(self, image_ids: Collection[str]) -> dict[str, Annotation]:
+        """image_id → current labels, of those of the images that are usable and have some."""
+        return PoolStore(self.store).labels_of(image_ids)
+
+    def secret(self) -> frozenset[str]:
+        """The images that wait for one of two people who label them alone: their labels are shown to nobody."""
+        return PoolStore(self.store).secret(self.position[0])
 
     def wanted(self) -> tuple[str, ...]:
         """The images that people want asked about in the next query that is made, the oldest wish first."""
@@ -255,11 +289,33 @@ class StudyReader:
         """How far people agree, over the images that two of them labelled alone."""
         return team_agreement(TeamStore(self.store).answered_twice(), self.classes)
 
-    def team_table(self) -> list[TeamMember]:
-        """What each person has done, the busiest first."""
+    def team_table(self, agreement: TeamAgreement | None = None) -> list[TeamMember]:
+        """What each person has done, the busiest first. agreement: that of `agreement`, where it is known already."""
         store = TeamStore(self.store)
-        return team_table(store.work(), store.members(), self.agreement().by_person)
+        return team_table(store.work(), store.members(), (agreement or self.agreement()).by_person)
 
     def recall(self, tool: str) -> Any:
         """What a tool beside the study has it remember under its name; None before `remember`."""
         return self.store.get(tool)
+
+    def _question(self, round_index: int) -> _Question:
+        """The items and proposals of a round's query, empty before it was asked; read once, until it is asked anew."""
+        number, phase = self.position
+        if round_index > number or (round_index == number and phase is Phase.SELECT):
+            return {}, {}
+        found = self._questions.get(key := (round_index, self.store.asked_at(round_index), self.classes))
+        if found is None:
+            found = self._read_question(round_index)
+            before = list(self._questions.items())[-1:]  # the last answers of the round before come while the next is open
+            self._questions = dict([*before, (key, found)])
+        return found
+
+    def _read_question(self, number: int) -> _Question:
+        made = self._suggested(number) if self.files(number).proposals.exists() else {}
+        proposals = {image_id: settled_anew(p, overlap=self.config.ask.overlap) for image_id, p in made.items()}
+        return {item.image_id: item for item in self.store.query(number).items}, proposals
+
+    def _suggested(self, number: int) -> Mapping[str, Proposals]:
+        from boxwise.artifacts.box_tables import read_proposals  # here, since PyArrow takes its time to import
+
+        return read_proposals(self.files(number).proposals, self.store.annotations(Split.TRAIN, before=number))

@@ -11,9 +11,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from boxwise.artifacts.damage import fault_in
+from boxwise.artifacts.damage import lost
+from boxwise.artifacts.facts import Round
 from boxwise.artifacts.round_folder import RoundFolder
 from boxwise.config import load_config, parse_config
+from boxwise.detectors.names import DETECTORS
 from boxwise.errors import ConfigError, StudyError, plural
 from boxwise.files import replacing, sweep
 from boxwise.records import Phase
@@ -129,32 +131,46 @@ def _after(store: Store) -> tuple[int, Phase]:
 def _files(study: Study) -> Iterator[str]:
     """The files of rounds; those that the next step needs are made again."""
     redo: tuple[int, Phase] | None = None
+    own = study.config.detector.name in DETECTORS
     for one in study.rounds():
-        for path, phase in _left_by(study.files(one.round)):
-            if not path.is_file() or (fault := fault_in(path)) is None:
+        files = study.files(one.round)
+        for path, phase in _left_by(files, one):
+            why = lost(path, own=own or path != files.weights)
+            if why is None or not (path.exists() or path in _always_left(files, one)):
                 continue
             if phase is None:
                 path.unlink()
-                yield f"{path}: damaged ({fault}). Removed: the training starts over."
+                yield f"{path}: {why}. Removed: the training starts over."
             elif _may_be_made_again(study, one.round, phase):
                 redo = min(redo or (one.round, phase), (one.round, phase), key=lambda step: _STEPS.index(step[1]))
-                yield f"{path}: damaged ({fault}). It is made again: {phase.value} of round {one.round} is done anew."
+                yield f"{path}: {why}. It is made again: {phase.value} of round {one.round} is done anew."
             else:
-                yield f"{path}: damaged ({fault}). Later steps rest on it, so it stays; labels and results are not touched."
+                yield f"{path}: {why}. Later steps rest on it, so it is not made again; labels and results are not touched."
     if redo is not None:
         study.store.reopen(*redo)
 
 
-def _left_by(files: RoundFolder) -> list[tuple[Path, Phase | None]]:
+def _left_by(files: RoundFolder, one: Round) -> list[tuple[Path, Phase | None]]:
     """The files of a round whose damage can be detected, and the step that leaves each; None: whoever needs it makes it."""
+    remade = {*files.checkpoints(), *(path for path in files.of_training() if path.suffix == files.checkpoint.suffix)}
     return [
-        *((path, None) for path in sorted(files.path.glob("checkpoint*.pt"))),
+        *((path, None) for path in sorted(remade)),
         (files.proposals, Phase.SELECT),
         (files.self_labels, Phase.COMPOSE),
         (files.weights, Phase.TRAIN),
-        (files.val_detections, Phase.EVALUATE),
+        (files.val_detections, Phase.TRAIN if one.train.folds else Phase.EVALUATE),
         *((path, Phase.SCORE) for path in (files.detections, files.scores, files.embeddings, files.boxes, files.consistency, files.vae)),
     ]
+
+
+def _always_left(files: RoundFolder, one: Round) -> set[Path]:
+    """What the round's finished steps have left whatever the settings."""
+    scored = one.done(Phase.SCORE) and not one.score.ended
+    return {
+        *([files.weights] if one.done(Phase.TRAIN) else []),
+        *([files.val_detections] if one.done(Phase.EVALUATE) else []),
+        *([files.detections, files.scores, files.embeddings] if scored else []),
+    }
 
 
 def _may_be_made_again(study: Study, round_index: int, phase: Phase) -> bool:

@@ -13,18 +13,15 @@ from pathlib import Path
 from time import sleep, time
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from boxwise import rounds
-from boxwise.annotation.proposals import settled_anew
-from boxwise.annotation.verdicts import annotation_of
+from boxwise.annotation.verdicts import annotation_of, check_labels
 from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig, differences, parse_config
 from boxwise.data import image_store
 from boxwise.data.addresses import absolute
 from boxwise.data.formats.base import Dataset
-from boxwise.errors import BoxwiseError, StudyError, plural
-from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
+from boxwise.errors import StudyError, plural
+from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Split, Verdict
 from boxwise.registry import settled, with_its_scorer
 from boxwise.rounds import Event, RoundContext, settings
 from boxwise.rounds.duration import Duration, expected_duration
@@ -42,7 +39,6 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.5
 _BEFORE_TRAIN = (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
-_Question = tuple[Mapping[str, QueryItem], Mapping[str, Proposals]]  # what a round asks and suggests, by image id
 
 
 class Annotator(Protocol):
@@ -60,7 +56,6 @@ class Study(StudyClasses):
     def __init__(self, folder: Path, store: Store, config: StudyConfig) -> None:
         super().__init__(folder, store, config)
         image_store.use(config.images)
-        self._questions: dict[tuple[int, tuple[str, ...]], _Question] = {}
 
     @classmethod
     def create(cls, folder: Path | str, dataset: Dataset, *, config: StudyConfig | None = None, simulated: bool = False) -> Study:
@@ -127,25 +122,6 @@ class Study(StudyClasses):
         """As `ask`, but nothing before the first question, which needs the detector's first weights: labels are taken without them."""
         return Query(0, ()) if self.position == (0, Phase.SELECT) else self.ask()
 
-    def proposals(self) -> Mapping[str, Proposals]:
-        """image_id → what the model suggests on what is asked now; empty where people draw all, as in round 0 unless a class is known."""
-        return self._question(self.position[0])[1]
-
-    def asked(self, round_index: int) -> Mapping[str, QueryItem]:
-        """image_id → what a round asks of it, in the order of the query."""
-        return self._question(round_index)[0]
-
-    def shown(self, image_id: str, *, round_index: int) -> Proposals | None:
-        """What an annotator has before them on an image: the proposals of a round's query, else its labels as they are, to correct."""
-        items, proposals = self._question(round_index)
-        if image_id in items:
-            return proposals.get(image_id)
-        current = self.store.annotation(image_id)
-        if current is None:
-            return None
-        by_people = replace(current, sources=(Source.HUMAN,) * len(current.boxes))
-        return Proposals(image_id, Boxes.empty(), np.zeros(0, bool), by_people)
-
     def tell(
         self,
         image_id: str,
@@ -159,69 +135,74 @@ class Study(StudyClasses):
         key: str | None = None,
         review: Same | None = None,
         replaces: tuple[str, ...] = (),
+        classes: Sequence[str] | None = None,
     ) -> Annotation:
         """Record what an annotator said of one image; durable when this returns. Any image of the study may be labelled, asked for or not.
 
         Verdicts on boxes name those of the round's proposals; certain ones without a verdict stay as the model's. complete: whether no
         object is left unlabelled; by default so when the round asked about the whole image, or not about it. seconds: all labour; by
         default the verdicts' and one look at a whole image. round: when the annotator was asked, by default now. shown: what they had then,
-        where that is not what the round proposes. key, review, replaces: see `Store.annotate`. BoxwiseError for a bad box or label.
+        where that is not what the round proposes. key, review, replaces: see `Store.annotate`. classes: those of which the labels are
+        numbers, by default those of now. BoxwiseError for a bad box or label, ChangedError where the classes are others by now.
         """
+        classes = self.store.classes(classes)
         round_index = self.position[0] if round_index is None else round_index
         items, proposals = self._question(round_index)
         whole = image_id not in items or items[image_id].box_ids is None
         shown = proposals.get(image_id) if shown is None else shown
         complete = (whole or bool(shown and shown.settled and shown.settled.complete)) if complete is None else complete
         annotation = annotation_of(image_id, verdicts, shown, complete=complete, round_index=round_index)
-        self._check_labels(image_id, annotation.boxes)
+        check_labels(image_id, annotation.boxes, classes)
         self.open_first([image_id])
         labour = whole * self.config.cost.look + sum(verdict.seconds for verdict in verdicts) if seconds is None else seconds
         self.store.annotate(
-            annotation, verdicts, round_index=round_index, annotator=annotator, seconds=labour, key=key, review=review, replaces=replaces
+            annotation,
+            verdicts,
+            round_index=round_index,
+            annotator=annotator,
+            seconds=labour,
+            key=key,
+            review=review,
+            replaces=replaces,
+            classes=classes,
         )
         return annotation
 
-    def tell_all(self, labels: Mapping[str, Boxes], *, annotator: str = "human", incomplete: Set[str] = frozenset()) -> tuple[int, int]:
+    def tell_all(
+        self,
+        labels: Mapping[str, Boxes],
+        *,
+        annotator: str = "human",
+        incomplete: Set[str] = frozenset(),
+        classes: Sequence[str] | None = None,
+    ) -> tuple[int, int]:
         """The final boxes of many images, as another tool gave them back; (images labelled, images that had these very labels already).
 
         Where the model had proposed boxes, what a person must have done to them is charged; elsewhere each box is charged as drawn.
-        incomplete: the images in which objects are known to be missing from the labels.
+        incomplete: the images in which objects are known to be missing from the labels. classes: as in `tell`.
         """
-        news = self.news_in(labels, annotator=annotator, incomplete=incomplete)
+        news = self.news_in(labels, annotator=annotator, incomplete=incomplete, classes=classes)
         self.take(news, annotator=annotator, incomplete=incomplete)
         return len(news.acts), news.known
 
-    def news_in(self, labels: Mapping[str, Boxes], *, annotator: str = "human", incomplete: Set[str] = frozenset()) -> News:
+    def news_in(
+        self,
+        labels: Mapping[str, Boxes],
+        *,
+        annotator: str = "human",
+        incomplete: Set[str] = frozenset(),
+        classes: Sequence[str] | None = None,
+    ) -> News:
         """What `tell_all` would record of them; records nothing."""
+        classes = self.store.classes(classes)
         self.open_first(labels)
-        return news_in(self, labels, annotator=annotator, incomplete=incomplete)
+        return news_in(self, labels, annotator=annotator, incomplete=incomplete, classes=classes)
 
     def take(self, news: News, *, annotator: str = "human", incomplete: Set[str] = frozenset()) -> None:
         """Record what `news_in` found."""
         for image_id, acts in news.acts.items():
-            self.tell(image_id, acts, annotator=annotator, complete=False if image_id in incomplete else None)
-
-    def _question(self, round_index: int) -> _Question:
-        """The items and proposals of a round's query, empty before it was asked; read once, since neither changes."""
-        number, phase = self.position
-        if round_index > number or (round_index == number and phase is Phase.SELECT):
-            return {}, {}
-        found = self._questions.get(key := (round_index, self.classes))  # a change of the classes withdraws the question for another
-        if found is None:
-            found = self._read_question(round_index)
-            before = list(self._questions.items())[-1:]  # the last answers of the round before come while the next is open
-            self._questions = dict([*before, (key, found)])
-        return found
-
-    def _read_question(self, number: int) -> _Question:
-        made = self._suggested(number) if self.files(number).proposals.exists() else {}
-        proposals = {image_id: settled_anew(p, overlap=self.config.ask.overlap) for image_id, p in made.items()}
-        return {item.image_id: item for item in self.store.query(number).items}, proposals
-
-    def _suggested(self, number: int) -> Mapping[str, Proposals]:
-        from boxwise.artifacts.box_tables import read_proposals  # here, since PyArrow takes its time to import
-
-        return read_proposals(self.files(number).proposals, self.store.annotations(Split.TRAIN, before=number))
+            complete = False if image_id in incomplete else None
+            self.tell(image_id, acts, annotator=annotator, complete=complete, classes=news.classes)
 
     def step(self, *, oracle: Callable[[str], Boxes] | None = None, on_event: Callable[[Event], None] | None = None) -> Phase:
         """Do one step and return the next one. ANNOTATE stays where it is while images of the query have no labels.
@@ -229,32 +210,33 @@ class Study(StudyClasses):
         oracle: ground truth for the `oracle_loss` upper bound; only simulation has it.
         """
         self._reopen()
-        return self._advance(oracle, on_event)
+        return self._advance(oracle, on_event)[1]
 
-    def _advance(self, oracle: Callable[[str], Boxes] | None, on_event: Callable[[Event], None] | None) -> Phase:
-        number, phase = self.position
-        if phase is Phase.DONE:
-            return phase
+    def _advance(
+        self, oracle: Callable[[str], Boxes] | None, on_event: Callable[[Event], None] | None
+    ) -> tuple[tuple[int, Phase] | None, Phase]:
+        """(round and step that were done, None where the study is done or waits for labels; the next step)."""
         with self._lock():
+            number, phase = self.position  # as of now: another process may have done the step, or gone back
+            if phase is Phase.DONE or (phase is Phase.ANNOTATE and self.store.unanswered(number).items):
+                return None, phase
             self.reread()
             context = self._context(oracle, on_event)
-            if phase is Phase.ANNOTATE and self.store.unanswered(number).items:
-                return phase
             step = rounds.step_of(phase)(context, number)
             self.store.commit(
                 number, phase, step.facts.to_json(), then=step.then, query=step.query, annotations=step.annotations, pool=step.pool
             )
             rounds.tidy(context, number, phase)
-        return step.then[1]
+        return (number, phase), step.then[1]
 
     def repeat(self, phase: Phase, *, on_event: Callable[[Event], None] | None = None) -> int | None:
         """Do TRAIN, EVALUATE or SCORE again with the labels and settings of now, where `round_to_repeat` allows it; returns the round.
 
         EVALUATE is done at once and moves nothing else. TRAIN and SCORE become the next step, and those after them are to follow.
         """
-        if (number := round_to_repeat(self, phase)) is None:
-            return None
         with self._lock():
+            if (number := round_to_repeat(self, phase)) is None:
+                return None
             if phase is Phase.EVALUATE:
                 self.store.amend(number, phase, rounds.step_of(phase)(self._context(None, on_event), number).facts.to_json())
             else:
@@ -290,15 +272,16 @@ class Study(StudyClasses):
         """Step until the study is DONE or needs labels and there is no annotator; returns ANNOTATE or DONE. workers: inspect the pool."""
         self._reopen()
         while True:
-            number, phase = self.position
+            phase = self.position[1]
             if phase is Phase.SCORE and workers is not None:
                 inspect_by(workers, self, on_event or _ignore)
             if phase is Phase.ANNOTATE and annotator is not None:
                 self.answer(annotator)
-            if self._advance(oracle, on_event) is phase:
-                return phase
+            done, following = self._advance(oracle, on_event)
+            if done is None:
+                return following
             if on_step is not None:
-                on_step(number, phase)
+                on_step(*done)
 
     def expected_duration(self) -> Duration | None:
         """How long the rounds from here on take, measured on a few steps; None unless a training comes before people are asked again."""
@@ -347,9 +330,12 @@ class Study(StudyClasses):
 
     def _reopen(self) -> None:
         """A study that was done goes on with its last score step where the budget has grown since, unless nothing was left to ask."""
-        number, phase = self.position
-        if phase is Phase.DONE and number < self.config.budget.rounds and not self.round(number).select.ended:
-            self.store.reopen(number, Phase.SCORE)
+        if self.position[1] is not Phase.DONE:
+            return
+        with self._lock():
+            number, phase = self.position
+            if phase is Phase.DONE and number < self.config.budget.rounds and not self.round(number).select.ended:
+                self.store.reopen(number, Phase.SCORE)
 
     def fork(self, folder: Path, config: StudyConfig) -> Study:
         """A copy of this study in `folder` that goes on under another `config`; paired arms share their first training by it.
@@ -373,17 +359,10 @@ class Study(StudyClasses):
     def answer(self, annotator: Annotator) -> None:
         """Let `annotator` answer everything that is asked now, under its name."""
         name = str(getattr(annotator, "name", type(annotator).__name__))
+        classes = self.classes
         for item in self.ask().items:
             verdicts, seconds = annotator.annotate(item, self.proposals().get(item.image_id))
-            self.tell(item.image_id, verdicts, annotator=name, seconds=seconds)
-
-    def _check_labels(self, image_id: str, boxes: Boxes) -> None:
-        classes = self.classes
-        if wrong := [int(label) for label in boxes.labels if not 0 <= label < len(classes)]:
-            raise BoxwiseError(f"{image_id}: label {wrong[0]}, expected 0 to {len(classes) - 1} ({', '.join(classes)}).")
-        wrong_box = ~((boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all(axis=1) & np.isfinite(boxes.xyxy).all(axis=1))
-        if wrong_box.any():
-            raise BoxwiseError(f"{image_id}: box {boxes.xyxy[wrong_box][0].tolist()}, expected finite x1 < x2 and y1 < y2.")
+            self.tell(item.image_id, verdicts, annotator=name, seconds=seconds, classes=classes)
 
     def _set_config(self, config: StudyConfig) -> None:
         config = as_kept(config)

@@ -51,6 +51,10 @@ class Team:
         """name → who has a link that is not revoked; it may have expired."""
         return self._members.members()
 
+    def gone(self, *, at: float | None = None) -> set[str]:
+        """Who had a link and has none that opens the page at a time, seconds since the epoch; by default now."""
+        return self._members.gone(at=time() if at is None else at)
+
     def member(self, token: str) -> Member | None:
         """Whose link this token is of; None where it was forged, has expired, or was revoked."""
         number, secret = token.partition("-")[0], self._members.secret()

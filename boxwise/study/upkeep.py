@@ -21,7 +21,7 @@ from boxwise.data.images import digest, image_size
 from boxwise.data.watching import Looked, file_stamp, look, new_files
 from boxwise.errors import BusyError, ImageError, StudyError, plural
 from boxwise.files import locked
-from boxwise.records import Annotation, ImageRecord, Phase, Source, Split
+from boxwise.records import Annotation, ImageRecord, Source, Split
 from boxwise.rounds.opening import open_first
 from boxwise.store import Journal, PoolStore, StoredEvent
 from boxwise.study.reading import StudyReader
@@ -111,11 +111,11 @@ class StudyUpkeep(StudyReader):
             records = [replace(record, uri=absolute(record.uri)) for record in fresh]
             labels = [replace(annotation, round=number) for annotation in given]
             body = {"images": len(fresh), "labels": len(given), "findings": len(news)}
-            Journal(self.store).add(records, labels, round_index=number, who=who or user(), body=body)
+            classes, rounds = dataset.classes if labels else None, self.config.budget.rounds
+            Journal(self.store).add(records, labels, classes=classes, rounds=rounds, round_index=number, who=who or user(), body=body)
         self._keep_findings(news, joined={record.image_id for record in fresh})
         if dataset.listed:
             self.store.put("listed", True)
-        self._go_on_with_the_new(fresh)
         known = {r.image_id for r in dataset.images if r.image_id in there and r.uri not in refused}
         known |= {finding.image_id for finding in dataset.findings if finding.image_id in there}
         return Added(len(fresh), len(given), len(known), tuple(news))
@@ -125,24 +125,12 @@ class StudyUpkeep(StudyReader):
         known = [found for found in self.store.get("findings") or [] if found[3] not in joined]
         self.store.put("findings", [*known, *(found for found in findings_of(news) if found not in known)])
 
-    def _go_on_with_the_new(self, new: Sequence[object]) -> None:
-        """A study that ended for want of images scores its pool again where it has `new` ones, if its budget has rounds left."""
-        number, phase = self.position
-        if not new or phase is not Phase.DONE:
-            return
-        with self._lock():
-            if self.round(number).select.ended:
-                self.store.reopen(number - 1, Phase.SCORE)
-            elif number < self.config.budget.rounds:
-                self.store.reopen(number, Phase.SCORE)
-
     # -- correcting -----------------------------------------------------------------------------------------------------
 
     def unlabel(self, image_ids: Sequence[str], *, who: str | None = None) -> list[str]:
         """Take the images' labels back: they are history from now on; returns the images that had any. Open images are asked again."""
-        taken = Journal(self.store).unlabel(image_ids, round_index=self.position[0], who=who or user())
-        self._go_on_with_the_new(taken)
-        return taken
+        rounds = self.config.budget.rounds
+        return Journal(self.store).unlabel(image_ids, rounds=rounds, round_index=self.position[0], who=who or user())
 
     def exclude(self, image_ids: Sequence[str], reason: str, *, who: str | None = None) -> list[str]:
         """Take images out of use, labels and all; returns those that were in use."""
@@ -159,9 +147,8 @@ class StudyUpkeep(StudyReader):
             record = self.record(image_id)
             if record is not None and not _by_a_person(faults.get(image_id, "")) and (fault := _fault_of(record)):
                 raise StudyError(f"{image_id} cannot be used: {fault}")
-        back = Journal(self.store).include(image_ids, round_index=self.position[0], who=who or user())
-        self._go_on_with_the_new(back)
-        return back
+        rounds = self.config.budget.rounds
+        return Journal(self.store).include(image_ids, rounds=rounds, round_index=self.position[0], who=who or user())
 
     def set_aside_damaged(self) -> list[str]:
         """Annotations of which a byte has changed since they were stored count no more; the images that had one."""
@@ -230,11 +217,11 @@ class StudyUpkeep(StudyReader):
         moved = [record for image_id, record in there.items() if changed_too or image_id not in changed]
         journal, by, number = Journal(self.store), who or user(), self.position[0]
         journal.move(moved, round_index=number, who=by, body={"folder": absolute(str(folder)), "images": len(moved)})
-        restored = journal.include([r.image_id for r in moved if r.image_id in faults.keys() - aside], round_index=number, who=by)
+        lost, rounds = faults.keys() - aside, self.config.budget.rounds
+        restored = journal.include([r.image_id for r in moved if r.image_id in lost], rounds=rounds, round_index=number, who=by)
         news = [_finding_in(absolute(str(folder)), finding) for finding in self.store.get("findings") or []]
         places = {record.uri for record in renamed.values()}
         self.store.put("findings", [finding for finding in news if finding[1] not in places])
-        self._go_on_with_the_new(restored)
         missing = tuple(image_id for image_id, record in found.items() if record is None and image_id not in aside)
         names = {image_id: record.uri for image_id, record in renamed.items()}
         return Relocated(len(moved), len(restored), missing, () if changed_too else changed, names)

@@ -76,7 +76,10 @@ def reason_of(error: BoxwiseError) -> Reason:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a person hands in. key: made once by the sender, so that an answer sent twice is stored once. seconds: of real interaction."""
+    """What a person hands in. key: made once by the sender, so that an answer sent twice is stored once. seconds: of real interaction.
+
+    classes: those of which the verdicts' labels are numbers, by default the study's.
+    """
 
     key: str
     annotator: str
@@ -85,13 +88,17 @@ class Answer:
     verdicts: Sequence[Verdict]
     complete: bool
     seconds: float
+    classes: Sequence[str] | None = None
 
 
-def in_todays_classes(study: Study, verdicts: Sequence[Verdict], classes: Sequence[str] | None) -> list[Verdict]:
-    """`verdicts` with labels of the study's classes, of a page that knows them as `classes`. Raises RefusedError for one that is gone."""
+def in_todays_classes(
+    study: Study, verdicts: Sequence[Verdict], classes: Sequence[str] | None
+) -> tuple[Sequence[Verdict], tuple[str, ...]]:
+    """(`verdicts` with labels of the study's classes, of a page that knows them as `classes`; the study's). RefusedError for one that is
+    gone."""
     today = study.classes
     if classes is None or tuple(classes) == today:
-        return list(verdicts)
+        return verdicts, today
     called = now_called(classes, study.class_changes())
 
     def label_of(label: int) -> int:
@@ -100,7 +107,7 @@ def in_todays_classes(study: Study, verdicts: Sequence[Verdict], classes: Sequen
             raise RefusedError("class_is_gone", name)
         return today.index(called[name])
 
-    return [one if one.label is None else replace(one, label=label_of(one.label)) for one in verdicts]
+    return [one if one.label is None else replace(one, label=label_of(one.label)) for one in verdicts], today
 
 
 def check_round(image_id: str, round_index: int, current: int) -> None:

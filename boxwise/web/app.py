@@ -17,7 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from boxwise.data.for_browsers import for_browsers
-from boxwise.errors import BoxwiseError, ImageStoreError, UnreachableError
+from boxwise.errors import BoxwiseError, ChangedError, ImageStoreError, UnreachableError
 from boxwise.jsonable import plain
 from boxwise.records import Phase
 from boxwise.results.colors import class_colors
@@ -217,8 +217,8 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
     def answer(body: AnswerBody, request: Request) -> dict[str, Any]:
         if body.image_id not in queue.study.asked(body.round):
             check_may_open(member_in(request), queue, body.image_id)
-        verdicts = in_todays_classes(queue.study, [verdict.verdict() for verdict in body.verdicts], body.classes)
-        late = queue.answer(Answer(body.key, body.annotator, body.image_id, body.round, verdicts, body.complete, body.seconds))
+        verdicts, classes = in_todays_classes(queue.study, [verdict.verdict() for verdict in body.verdicts], body.classes)
+        late = queue.answer(Answer(body.key, body.annotator, body.image_id, body.round, verdicts, body.complete, body.seconds, classes))
         return {"late": late, "waiting": _amounts(queue)[1]}
 
     @routes.post("/api/withdrawals")
@@ -294,7 +294,7 @@ def _served(task: Task) -> dict[str, Any]:
 
 
 def _mistake(_request: Request, error: Exception) -> Response:
-    passing = isinstance(error, ImageStoreError | UnreachableError)  # where images or labels lie cannot be reached: another time it can
+    passing = isinstance(error, ImageStoreError | UnreachableError | ChangedError)  # another time it can be taken
     status = error.status if isinstance(error, RefusedError) else 503 if passing else 400
     by = {"by": error.by} if isinstance(error, TakenError) else {}
     assert isinstance(error, BoxwiseError)

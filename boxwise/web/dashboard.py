@@ -5,12 +5,12 @@ Returns plain JSON values. Reads what steps have committed and the files they le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -32,45 +32,60 @@ from boxwise.web.stopping import BEGUN, suggestion
 
 _MOST_WORST, _MOST_SUSPECTS, _MOST_ASIDE, _BINS = 12, 48, 50, 20
 _HOUR = 3600.0
+Value = TypeVar("Value")
+
+
+class _Kept(Generic[Value]):
+    """What was made of a study, for all who ask: made anew only when a label, a step, a quarantine or a setting has changed since."""
+
+    def __init__(self, study: Study, make: Callable[[Study], Value]) -> None:
+        self._study, self._make = study, make
+        self._kept: tuple[object, Value] | None = None
+        self._making = Lock()
+
+    def get(self) -> Value:
+        """As the study is now; who asks while it is made waits for it."""
+        with self._making:
+            self._study.reread()
+            stamp = self._study.stamp(), self._study.config  # before it is made: what comes while it is has it made again
+            if self._kept is None or self._kept[0] != stamp:
+                self._kept = stamp, self._make(self._study)
+            return self._kept[1]
 
 
 class Dashboard:
-    """The figures of one study for all who watch: made anew only when a label, a step, a quarantine or a setting has changed since."""
+    """The figures of one study for all who watch, and the labels in doubt."""
 
     def __init__(self, study: Study) -> None:
-        self._study = study
-        self._stamp: object = None
-        self._figures: dict[str, Any] = {}
-        self._making = Lock()
+        self._study, self._figures, self._doubted = study, _Kept(study, dashboard), _Kept(study, doubted)
 
     def figures(self) -> dict[str, Any]:
-        """`dashboard` of the study as it is now; who asks while it is made waits for it."""
-        with self._making:
-            self._study.reread()
-            stamp = self._study.stamp(), self._study.config  # before the figures: what comes while they are made has them made again
-            if stamp != self._stamp:
-                self._figures, self._stamp = dashboard(self._study), stamp
-            shown = self._figures["suspects"][:_MOST_SUSPECTS]
-            return self._figures | {"suspects": shown, "trouble": read_trouble(self._study.folder)} | put_aside(self._study)
+        """`dashboard` of the study as it is now."""
+        figures = self._figures.get()
+        shown = figures["suspects"][:_MOST_SUSPECTS]
+        return figures | {"suspects": shown, "trouble": read_trouble(self._study.folder)} | put_aside(self._study)
 
     def doubts(self, image_id: str) -> list[dict[str, Any]]:
         """What the model doubts of one image's labels, the weightiest first."""
-        self.figures()
-        return [doubt for doubt in self._figures["suspects"] if doubt["image_id"] == image_id]
+        return [doubt for doubt in self._doubted.get() if doubt["image_id"] == image_id]
 
     def suspects(self) -> set[str]:
         """The images of which the model doubts a label."""
-        self.figures()
-        return {doubt["image_id"] for doubt in self._figures["suspects"]}
+        return {doubt["image_id"] for doubt in self._doubted.get()}
 
 
 def dashboard(study: Study) -> dict[str, Any]:
-    """Everything the dashboard page shows but for what was `put_aside`, and every suspect; what is not known yet is None or empty."""
+    """Everything the dashboard page shows but for what was `put_aside`, and every suspect; what is not known yet is None or empty.
+
+    Images whose labels are secret count as labour alone.
+    """
     number_now, phase = study.position
     rounds = study.rounds()
     labels = {split: study.annotations(split) for split in (Split.TRAIN, Split.VAL)}
     records = {record.image_id: record for record in study.records(i for of_split in labels.values() for i in of_split)}
     labour = _labour(study, labels[Split.TRAIN], labels[Split.VAL])
+    secret = study.secret()
+    seen = {split: {i: one for i, one in of_split.items() if i not in secret} for split, of_split in labels.items()}
     points, following = quality(rounds), expected(study, rounds)
     values = {
         "name": study.folder.resolve().name,
@@ -84,12 +99,18 @@ def dashboard(study: Study) -> dict[str, Any]:
         "next": following,
         "budget": budget(study, rounds, labour),
         "stop": suggestion([one.evaluate.stopping_ap for one in rounds], study.config.stop, following),
-        "balance": _balance(study, rounds, labels[Split.TRAIN]),
+        "balance": _balance(study, rounds, seen[Split.TRAIN]),
         "histograms": _histograms(study, rounds),
-        "worst": _worst(study, rounds, labels, records),
-        "suspects": _suspects(study, rounds, labels, records),
+        "worst": _worst(study, rounds, seen, records),
+        "suspects": _suspects(study, rounds, lambda _: seen[Split.TRAIN] | seen[Split.VAL]),
     }
     return plain(values)
+
+
+def doubted(study: Study) -> list[dict[str, Any]]:
+    """Every suspect; no labels are read but of images of which a model that knows something has said what it sees."""
+    suspected: list[dict[str, Any]] = plain(_suspects(study, study.rounds(), lambda ids: study.labels_of(ids - study.secret())))
+    return suspected
 
 
 def put_aside(study: Study) -> dict[str, Any]:
@@ -227,20 +248,21 @@ def _worst(
     ]
 
 
-def _suspects(
-    study: Study, rounds: Sequence[Round], labels: Mapping[Split, Mapping[str, Annotation]], records: Mapping[str, ImageRecord]
-) -> list[dict[str, Any]]:
+def _suspects(study: Study, rounds: Sequence[Round], labels_of: Callable[[Set[str]], Mapping[str, Annotation]]) -> list[dict[str, Any]]:
     """The labels that the model contradicts most.
 
     Val is judged by the last evaluated model. An image of train by the pool pass that chose it: the last model that had not been trained on
     its labels. Images labelled before the first pass, or never asked for, are not judged; nor are those that somebody has answered for a
     second time since. A model of an AP below `BEGUN` knows too little to doubt anybody.
     """
-    known = {image_id: annotation for of_split in labels.values() for image_id, annotation in of_split.items()}
+    found = _before_labels(study, rounds) | _judged_val(study, rounds)
+    if not found:
+        return []
     again = study.answered_again()
-    fresh = {image_id: annotation for image_id, annotation in known.items() if annotation.complete and image_id not in again}
+    fresh = {image_id: one for image_id, one in labels_of(found.keys()).items() if one.complete and image_id not in again}
     boxes, rejected = {i: of.boxes for i, of in fresh.items()}, {i: of.rejected for i, of in fresh.items()}
-    doubts = suspects(_before_labels(study, rounds) | _judged_val(study, rounds), boxes, rejected=rejected)
+    doubts = suspects(found, boxes, rejected=rejected)
+    records = {record.image_id: record for record in study.records({doubt.image_id for doubt in doubts})}
     return [
         {
             "image_id": doubt.image_id,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from threading import Lock
 
 import numpy as np
@@ -28,6 +29,7 @@ SMALL = 320  # pixels of a thumbnail's longest side
 PREVIEW = 2048  # of a preview's
 TILE = 1024  # pixels of a tile's sides
 _LARGEST, _MOST_BYTES = 2560, 3 * 2**20  # up to these an image is sent whole
+_OTHERS = 2  # images beside one that cannot be had, which are asked for before all of them are taken to be away
 _MOST_MADE = 2**20  # pixels up to which it is sent whole where that has to be made for browsers: a PNG of any size in bytes
 
 
@@ -74,8 +76,29 @@ class Pictures:
         return found
 
 
-def check_file(record: ImageRecord) -> None:
-    """Raises ImageError where an image's file is gone; ImageStoreError where it may come back, see `check_place`."""
+def check_file(record: ImageRecord, others: Callable[[], Iterable[ImageRecord]]) -> None:
+    """Raises ImageError where an image's file is gone; ImageStoreError where it may come back, see `check_place`.
+
+    others: images of the study. Of a store that refuses one image it is known that it gives any once it has given another.
+    """
+    try:
+        _check(record)
+    except ImageStoreError:
+        beside = (other for other in others() if other.image_id != record.image_id and place_of(other) == place_of(record))
+        if not any(map(_is_there, islice(beside, _OTHERS))):
+            raise
+        _check(record)
+
+
+def _is_there(record: ImageRecord) -> bool:
+    try:
+        image_store.stat(record.uri)
+    except (ImageError, ImageStoreError):
+        return False
+    return True
+
+
+def _check(record: ImageRecord) -> None:
     try:
         image_store.stat(record.uri)
     except (ImageError, ImageStoreError) as error:

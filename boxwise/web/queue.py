@@ -19,11 +19,12 @@ from boxwise.store import LabellingStore, Lease, SentBack
 from boxwise.study import Study
 from boxwise.web.answers import Answer, OverError, QuarantinedError, TakenError, UnknownImageError, check_boxes, check_round
 from boxwise.web.pictures import check_file, place_of
-from boxwise.web.tasks import Task, as_drawn
+from boxwise.web.tasks import Task, as_drawn, questions
 
 LEASE_SECONDS = 120.0
 KEPT_SECONDS = 24 * 3600.0  # for which an image that was sent back is for whoever answered it
 FLAGGED = "flagged by"
+_SOME = 100  # images
 
 
 class _OpenIn(NamedTuple):
@@ -92,7 +93,7 @@ class LabelQueue:
     def _free(self, annotator: str, tab: str, keep: Collection[str]) -> tuple[str | None, str]:
         """(the first image that waits, is not in `keep` and is free; why there is none). What was sent back to this person comes first.
 
-        What was sent back to another, who has not answered for a day, is anybody's; what no question of now is about comes after the rest.
+        What was sent back to another is anybody's when it is not `_kept` for them; what no question of now is about comes after the rest.
         """
         number, phase = self.study.position
         waiting = self.study.waiting(number) if phase is Phase.ANNOTATE else frozenset()
@@ -103,7 +104,7 @@ class LabelQueue:
         own = [image_id for image_id, sent in back.items() if sent.to == annotator and image_id not in keep]
         wanted = waiting - {*keep, *own}
         left = [image_id for image_id in asked if image_id in wanted]
-        kept = {image_id for image_id, sent in back.items() if self._is_kept(sent)}
+        kept = self._kept(back)
         others = {image_id for image_id in left if image_id in once or image_id in kept}
         theirs = [*own, *(image_id for image_id in left if image_id not in others)]
         elsewhere = {*left, *own, *kept, *keep}
@@ -118,16 +119,20 @@ class LabelQueue:
         return None, "leased" if theirs else "others" if left else "answered"
 
     def kept_for(self, image_id: str) -> str | None:
-        """Who alone may answer an image, since it was sent back to them less than a day ago; reviewers may all the same."""
-        sent = self.study.reviews.sent_back(image_id).get(image_id)
-        return sent.to if sent is not None and self._is_kept(sent) else None
+        """Who alone may answer an image, since it was sent back to them, see `_kept`; reviewers may all the same."""
+        back = self.study.reviews.sent_back(image_id)
+        return back[image_id].to if self._kept(back) else None
 
     def waits(self, image_id: str) -> bool:
         """Whether an image waits for an answer: the round asks about it, or it was sent back."""
         return bool(self.study.waiting(self.study.position[0], image_id=image_id) or self.study.reviews.sent_back(image_id))
 
-    def _is_kept(self, sent: SentBack) -> bool:
-        return self.clock() - datetime.fromisoformat(sent.at).timestamp() < KEPT_SECONDS
+    def _kept(self, back: Mapping[str, SentBack]) -> set[str]:
+        """What was sent back less than a day ago to somebody who can still come: whose link has not ended."""
+        at = self.clock()
+        lately = {image_id: sent.to for image_id, sent in back.items() if at - datetime.fromisoformat(sent.at).timestamp() < KEPT_SECONDS}
+        gone = self.study.team.gone(at=at) if lately else set()
+        return {image_id for image_id, to in lately.items() if to not in gone}
 
     def open(self, image_id: str, annotator: str, *, tab: str = "") -> Task:
         """An image of the annotator's own choice, also one that is labelled already.
@@ -200,6 +205,7 @@ class LabelQueue:
             shown=self.study.shown(answer.image_id, round_index=answer.round),
             round_index=answer.round,
             key=answer.key,
+            classes=answer.classes,
             review=same_labels if self._is_review(answer) else None,
         )
 
@@ -255,9 +261,13 @@ class LabelQueue:
         number, phase = self.study.position
         if phase is Phase.SELECT:
             return []
-        waiting = self.study.waiting(number)
+        waiting, suggested = self.study.waiting(number), self.study.proposals()
         held, faulty = self._leases(), self.study.quarantined()
-        return [self._listed(rank, item, waiting, held, faulty) for rank, item in enumerate(self.study.asked(number).values())]
+        return [
+            self._listed(rank, item, waiting, held, faulty)
+            | {"open": questions(item, suggested.get(item.image_id)) if item.image_id in waiting else 0}
+            for rank, item in enumerate(self.study.asked(number).values())
+        ]
 
     def _listed(
         self, rank: int, item: QueryItem, waiting: Collection[str], held: Mapping[str, Any], faulty: Mapping[str, str]
@@ -277,18 +287,12 @@ class LabelQueue:
             "utility": item.utility if item.ranked else None,
             "terms": dict(item.terms),
             "asked": None if item.box_ids is None else len(item.box_ids),
-            "open": self._questions(item) if item.image_id in waiting else 0,
         }
-
-    def _questions(self, item: QueryItem) -> int:
-        """How many boxes of an image a person is asked about."""
-        proposals = self.study.proposals().get(item.image_id)
-        return 0 if proposals is None else len(proposals.uncertain_ids if item.box_ids is None else item.box_ids)
 
     def _check_file(self, record: ImageRecord, annotator: str, tab: str) -> None:
         """Give an image back whose file cannot be had: QuarantinedError, and out of use, where it is gone; ImageStoreError otherwise."""
         try:
-            check_file(record)
+            check_file(record, self._others)
         except ImageError as error:
             self.study.quarantine(record.image_id, str(error))
             self.release([record.image_id], annotator, tab=tab)
@@ -299,9 +303,12 @@ class LabelQueue:
 
     def _beside(self, record: ImageRecord) -> set[str]:
         """The images asked about now that lie where this one does, it among them."""
-        place = place_of(record)
-        asked = [self.record(image_id) for image_id in self.study.asked(self.study.position[0])]
+        place, asked = place_of(record), self.study.records(self.study.asked(self.study.position[0]))
         return {record.image_id} | {other.image_id for other in asked if place_of(other) == place}
+
+    def _others(self) -> list[ImageRecord]:
+        """Images that are asked about now, and more of the study."""
+        return [*self.study.records(self.study.asked(self.study.position[0])), *self.study.images(most=_SOME)]
 
     def _leases(self) -> dict[str, Lease]:
         """The leases that hold now. One with more than twice its length before it was given under a clock that was wrong."""

@@ -99,6 +99,11 @@ def _boxes_to_json(task: Task) -> list[dict[str, Any]]:
     ]
 
 
+def questions(item: QueryItem, proposals: Proposals | None) -> int:
+    """How many boxes of an image a person is asked about."""
+    return 0 if proposals is None else len(proposals.uncertain_ids if item.box_ids is None else item.box_ids)
+
+
 def as_drawn(annotation: Annotation) -> Annotation:
     """The labels as if a person had drawn them all, for where the model's proposals are not before anybody."""
     return replace(annotation, sources=(Source.HUMAN,) * len(annotation.boxes))

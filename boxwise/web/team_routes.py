@@ -49,7 +49,7 @@ def add_team(app: FastAPI, queue: LabelQueue) -> None:
     def team() -> dict[str, Any]:
         found = queue.study.agreement()
         return {
-            "people": [asdict(one) for one in queue.study.team_table()],
+            "people": [asdict(one) for one in queue.study.team_table(found)],
             "agreement": asdict(found.every),
             "by_class": [{"name": name} | asdict(one) for name, one in found.by_class.items()],
             "by_pair": [{"name": " – ".join(pair)} | asdict(one) for pair, one in found.by_pair.items()],

@@ -6,7 +6,10 @@ import tarfile
 import pytest
 import sqlalchemy as sa
 
+from boxwise.errors import StudyError
 from boxwise.records import Split
+from boxwise.store import load
+from boxwise.store.backups import _environment
 from boxwise.study import Study
 
 
@@ -51,6 +54,49 @@ def test_what_is_no_backup_or_no_place_is_said_and_leaves_nothing(boxwise, waiti
         assert code == 2 and err.startswith(f"Error: {tmp_path / 'text.tar'}: expected a new folder for the study, found a file")
 
 
+def test_a_study_with_its_database_elsewhere_is_restored_with_one_of_its_own(boxwise, digits_folder, digits, tmp_path):
+    images = ("--images", digits_folder / "JPEGImages", "--classes", ",".join(digits.classes))
+    elsewhere = ("detector.name=tiny_ssd", "detector.pretrained=none", f"store=sqlite:///{tmp_path / 'elsewhere.sqlite'}")
+    assert boxwise("init", tmp_path / "s", *images, *elsewhere)[0] == 0
+    code, out, err = boxwise("backup", tmp_path / "s", tmp_path / "s.tar")
+    assert code == 0 and "--store" not in out, err
+    code, _, err = boxwise("restore", tmp_path / "s.tar", tmp_path / "again")
+    assert code == 0, err
+    first, again = Study.open(tmp_path / "s"), Study.open(tmp_path / "again")
+    again.store.put("seen", "here alone")
+    assert again.config.store is None and again.edited() is None and first.store.get("seen") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("/some/where.sqlite", "expected a URL such as postgresql"),
+        ("sqlite:///where.sqlite", "sqlite:///where.sqlite: a study of PostgreSQL goes into PostgreSQL"),
+        ("mysql://ann:hunter2@host/db", r"mysql://ann:\*\*\*@host/db: a study of PostgreSQL goes into PostgreSQL"),
+    ],
+)
+def test_what_is_no_postgresql_gets_no_study_of_it(monkeypatch, tmp_path, url, said):
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("a tool of PostgreSQL was begun"))
+    with pytest.raises(StudyError, match=said):
+        load(tmp_path / "study.pgdump", url)
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("postgresql://ann@host:5433/db", ("host", "5433")),
+        ("postgresql+pg8000://ann@/db?host=there&port=5433", ("there", "5433")),
+        ("postgresql+pg8000://ann@/db?unix_sock=/run/pg/.s.PGSQL.5433", ("/run/pg", "5433")),
+        ("postgresql+pg8000://ann@/db?application_name=x", ("localhost", "5432")),
+    ],
+)
+def test_the_tools_of_postgresql_go_where_the_study_s_connections_go(monkeypatch, url, where):
+    monkeypatch.setenv("PGHOST", "elsewhere")
+    monkeypatch.setenv("PGPORT", "1")
+    found = _environment(sa.make_url(url))
+    assert (found["PGHOST"], found["PGPORT"]) == where and (found["PGUSER"], found["PGDATABASE"]) == ("ann", "db")
+
+
 @pytest.fixture
 def second_database(empty_postgres):
     """The URL of a further empty database of the same server."""
@@ -70,12 +116,12 @@ def test_a_study_in_postgresql_is_dumped_and_restored_to_another_database(
     assert code == 0, err
     assert boxwise("import", tmp_path / "s", digits_folder)[0] == 0
     before = Study.open(tmp_path / "s").annotations(Split.TRAIN)
-    code, _, err = boxwise("backup", tmp_path / "s", tmp_path / "s.tar")
-    assert code == 0, err
+    code, out, err = boxwise("backup", tmp_path / "s", tmp_path / "s.tar")
+    assert code == 0 and "NEW_FOLDER --store URL" in out, err
     code, _, err = boxwise("restore", tmp_path / "s.tar", tmp_path / "again", "--store", second_database)
     assert code == 0, err
     again = Study.open(tmp_path / "again")
     assert again.annotations(Split.TRAIN).keys() == before.keys() and again.edited() is None
     assert again.config.store == second_database
     code, _, err = boxwise("restore", tmp_path / "s.tar", tmp_path / "third", "--store", second_database)
-    assert code == 2 and "pg_restore failed" in err and not (tmp_path / "third").exists()
+    assert code == 2 and "this database is not empty; give an empty one with --store URL" in err and not (tmp_path / "third").exists()

@@ -33,6 +33,17 @@ def test_sigterm_ends_a_training_as_ctrl_c_does(boxwise, waiting_study, hidden, 
     assert code == 0 and "Round 2 waits for labels" in out, err
 
 
+def test_a_ctrl_c_before_the_verb_begins_is_said_alike(boxwise, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    for place in ("prepare_environment", "app"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"boxwise.cli.{place}", interrupted)
+            code, out, err = boxwise("methods")
+        assert (code, out) == (130, "") and err.startswith("Stopped. Nothing is lost")
+
+
 def test_a_ctrl_c_that_python_loses_ends_the_wait_all_the_same():
     """An exception out of the callback of a weak reference is printed and goes no further."""
     code = """

@@ -150,9 +150,35 @@ def test_doctor_says_which_options_are_of_data_sets_alone(boxwise, study, option
     assert code == 2 and f"{named}: no effect on the machine" in err and out == ""
 
 
+def test_a_study_alone_is_compared_with_nothing(boxwise, study):
+    code, _, err = boxwise("report", study, "--baseline", "random")
+    assert code == 2 and f"--baseline: no effect on {study}" in err and not (study / "report.html").exists()
+
+
 def test_benchmark_takes_a_preset_or_a_grid(boxwise, tmp_path):
     code, _, err = boxwise("benchmark", "--grid", tmp_path / "grid.yaml", "--preset", "small", "--plan")
     assert code == 2 and "--preset small and --grid" in err and "give one" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "override", "fits"),
+    [
+        ("--ask", "review", "ask.mode=boxes", "ask.mode=review"),
+        ("--policy", "v1", "policy.name=ceal", "policy={name: v1}"),
+        ("--policy", "v1", "curriculum.name=ceal", "curriculum.name=v1"),
+        ("--initial", "6", "budget.initial=7", "budget.initial=6"),
+        ("--budget", "5%", "budget.per_round=6%", "budget.per_round=5%"),
+        ("--rounds", "2", "budget={rounds: 3}", "budget.rounds=2"),
+    ],
+)
+def test_an_option_and_a_setting_that_says_otherwise_are_refused(boxwise, tmp_path, option, value, override, fits):
+    simulate = ("simulate", "--data", tmp_path / "nowhere", "--arms", "random")
+    verbs = [simulate, ("init", tmp_path / "s", "--images", tmp_path / "nowhere")] if option in ("--ask", "--policy") else [simulate]
+    for verb in verbs:
+        code, _, err = boxwise(*verb, option, value, override)
+        assert code == 2 and f"{option} {value} and " in err and "give one of them" in err
+        code, _, err = boxwise(*verb, option, value, fits)
+        assert code == 2 and "nowhere" in err and "give one of them" not in err
 
 
 def test_doctor_reads_no_labels_at_an_address(boxwise):

@@ -183,7 +183,7 @@ def test_a_damaged_checkpoint_goes_and_what_is_past_stays(study, boxwise):
     flip(files.detections, files.detections.stat().st_size // 3)
     code, out, _ = boxwise("repair", study)
     assert code == 0 and "the training starts over" in out and not files.checkpoint.exists()
-    assert "so it stays" in out and Study.open(study).position == (1, Phase.ANNOTATE)
+    assert "so it is not made again" in out and Study.open(study).position == (1, Phase.ANNOTATE)
 
 
 def test_what_a_killed_process_left_aside_is_removed(study, boxwise):

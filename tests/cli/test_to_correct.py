@@ -369,7 +369,7 @@ def test_a_dry_run_names_twenty_at_most(capsys):
 
     ids = tuple(f"{number}.png" for number in range(25))
     opened = SimpleNamespace(history=lambda image_id: [SimpleNamespace(annotator="ann", late=False)])
-    say_what_would_be_taken(opened, News(dict.fromkeys(ids, ()), ids, 0), "ben")
+    say_what_would_be_taken(opened, News(dict.fromkeys(ids, ()), ids, 0, ()), "ben")
     said = capsys.readouterr().out
     assert said.count("would replace the labels of ann") == 20 and "... and 5 more images" in said
 

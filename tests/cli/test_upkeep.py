@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -314,8 +315,8 @@ def test_a_study_that_ended_for_want_of_images_goes_on_with_new_ones(boxwise, sc
         shutil.copyfile(path, tmp_path / "images" / path.name)
     boxwise("init", tmp_path / "study", "--images", tmp_path / "images", "--classes", "cat,dog", *SETTINGS)
     study = Study.open(tmp_path / "study")
-    for phase in (Phase.SELECT, Phase.ANNOTATE, Phase.COMPOSE, Phase.TRAIN, Phase.EVALUATE):
-        study.store.commit(0, phase, {}, then=(0, Phase.SCORE))
+    for phase, following in pairwise((Phase.SELECT, Phase.ANNOTATE, Phase.COMPOSE, Phase.TRAIN, Phase.EVALUATE, Phase.SCORE)):
+        study.store.commit(0, phase, {}, then=(0, following))
     study.store.commit(0, Phase.SCORE, {"ended": "every image of the pool is labelled"}, then=(0, Phase.DONE))
     shutil.copyfile(scenes[9], tmp_path / "images" / "new.png")
     assert boxwise("add", tmp_path / "study", "--images", tmp_path / "images")[0] == 0

@@ -1,5 +1,7 @@
 """A study's way through CVAT and back, over HTTP: two rounds, corrections, kills in between, and what cannot be taken."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from answering import TOKEN, answering
@@ -113,8 +115,9 @@ DRAWN = [(CLASSES[0], [1, 2, 30, 40])]
 def asked_anew(study, **change):
     """The classes change, which withdraws the question of round 1; training again would leave this one behind."""
     study.change_classes(class_change(study.classes, **change))
-    for phase in (Phase.TRAIN, Phase.EVALUATE, Phase.SCORE):
-        study.store.commit(0, phase, {}, then=(1, Phase.SELECT))
+    for phase, following in pairwise((Phase.TRAIN, Phase.EVALUATE, Phase.SCORE)):
+        study.store.commit(0, phase, {}, then=(0, following))
+    study.store.commit(0, Phase.SCORE, {}, then=(1, Phase.SELECT))
     study.files(1).proposals.unlink()
     query = Query(1, tuple(QueryItem(name, 0.0) for name in ANEW))
     study.store.commit(1, Phase.SELECT, {}, then=(1, Phase.ANNOTATE), query=query)

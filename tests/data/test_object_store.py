@@ -193,6 +193,36 @@ def test_a_host_of_the_web_that_does_not_answer_or_lets_none_in_is_no_image_s_fa
         assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("root", ["forbidden", None])
+@pytest.mark.parametrize(("kind", "said"), [("forbidden", "found it forbidden"), ("error", "at each of 2 attempts")])
+def test_one_image_of_the_web_is_its_own_fault_whatever_the_host_says_of_its_root(web, tmp_path, root, kind, said):
+    proxy, address, folder = web
+    proxy.fault = lambda method, path, before: kind if path == "/bad.jpg" else root if path == "/" else None
+    for name in ("a.jpg", "bad.jpg"):
+        (folder / name).write_bytes(jpeg(0))
+    mine = store(tmp_path, attempts=2)
+    assert mine.read(f"{address}/a.jpg") == jpeg(0)
+    with pytest.raises(ImageError, match=said):
+        mine.read(f"{address}/bad.jpg")
+
+
+@pytest.mark.slow
+def test_a_first_image_that_fails_is_its_own_fault_where_the_host_refuses_its_root(web, tmp_path):
+    proxy, address, _ = web
+    proxy.fault = lambda method, path, before: "error" if path == "/bad.jpg" else "forbidden"
+    with pytest.raises(ImageError, match="at each of 2 attempts"):
+        store(tmp_path, attempts=2).read(f"{address}/bad.jpg")
+
+
+def test_a_missing_object_of_a_bucket_that_lets_no_one_list_it_is_the_fault_of_one_image(bucket, photos, tmp_path):
+    bucket.proxy.fault = lambda method, path, before: None if path.endswith("%20%C3%BC.jpg") else "forbidden"  # as S3 without ListBucket
+    mine, first = store(tmp_path, attempts=2), next(iter(photos))
+    assert mine.read(first) == photos[first]
+    with pytest.raises(ImageError, match="found it forbidden"):
+        mine.read("s3://photos/set/none.jpg")
+
+
 def test_no_image_is_blamed_where_all_is_closed_in_the_middle(bucket, photos, tmp_path):
     mine = store(tmp_path, attempts=3)
     closed = threading.Event()

@@ -1,5 +1,6 @@
 """Checkpoint files: whole or absent, and only for the training that wrote them."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from dot_network import DotNetwork, dot_samples
 
 from boxwise.config import TrainConfig
 from boxwise.detectors.checkpoints import identity, read_checkpoint, write_checkpoint
+from boxwise.detectors.exporting import _write_torchscript, quietly
 from boxwise.detectors.weights_file import note, noted, read_weights
 from boxwise.errors import BoxwiseError, StudyError
 
@@ -39,6 +41,34 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         write_checkpoint(tmp_path / "c.pt", {}, {"step": lambda: 2})
     assert read_checkpoint(tmp_path / "c.pt", {}) == {"step": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
+
+
+@contextmanager
+def small_disk():
+    """No file may grow beyond 20 kB, as on a disk with no more left; nothing is to be imported meanwhile, or its bytecode is cut off."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_a_message_and_leaves_the_old_file(tmp_path):
+    write_checkpoint(tmp_path / "c.pt", {}, {"step": 1})
+    with small_disk(), pytest.raises(BoxwiseError, match=r"c\.pt: cannot be written \(File too large\)"):
+        write_checkpoint(tmp_path / "c.pt", {}, {"step": 2, "weights": torch.zeros(10_000)})
+    assert read_checkpoint(tmp_path / "c.pt", {}) == {"step": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
+
+
+def test_a_full_disk_does_not_end_the_process_that_exports(tmp_path):
+    layer, pixels = torch.nn.Conv2d(3, 64, 9), torch.zeros(2, 3, 64, 64)
+    with quietly():
+        _write_torchscript(layer, pixels, {}, tmp_path / "model.pt")
+    with quietly(), small_disk(), pytest.raises(OSError, match="File too large"):
+        _write_torchscript(layer, pixels, {}, tmp_path / "model.pt")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint"])

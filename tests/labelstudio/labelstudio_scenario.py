@@ -4,6 +4,7 @@ The study is made by hand, so that what is sent is the same on every machine; `P
 """
 
 from collections.abc import Collection
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -64,8 +65,9 @@ PROPOSED = {
 def second_round(study: Study) -> None:
     """What training and scoring would leave behind: round 1 asks for d, e, f, g, with proposals on the first two."""
     phases = [Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE, Phase.TRAIN, Phase.EVALUATE, Phase.SCORE]
-    for phase in phases:
-        study.store.commit(0, phase, {}, then=(1, Phase.SELECT))
+    for phase, following in pairwise(phases):
+        study.store.commit(0, phase, {}, then=(0, following))
+    study.store.commit(0, Phase.SCORE, {}, then=(1, Phase.SELECT))
     write_proposals(study.files(1).proposals, PROPOSED.values())
     query = Query(1, tuple(QueryItem(name, 2.0 - rank) for rank, name in enumerate(SECOND)))
     study.store.commit(1, Phase.SELECT, {}, then=(1, Phase.ANNOTATE), query=query)

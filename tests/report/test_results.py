@@ -6,7 +6,7 @@ from made_rounds import as_json, made_round
 
 from boxwise.evaluation.curves import compare_arms
 from boxwise.results.facts import curve
-from boxwise.results.files import COLUMNS, write_results
+from boxwise.results.files import COLUMNS, last_baseline, write_results
 
 
 def read(path):
@@ -53,6 +53,15 @@ def test_a_round_counts_once_it_is_labelled(make_cells, tmp_path):
     open_round = made_round(1, {"select": as_json(cell.rounds[1])["select"]})
     write_results([dataclasses.replace(cell, rounds=(cell.rounds[0], open_round))], tmp_path / "results.csv")
     assert [row["round"] for row in read(tmp_path / "results.csv")] == ["0"]
+
+
+def test_the_baseline_of_a_comparison_is_kept(make_cells, tmp_path):
+    assert last_baseline(tmp_path) is None
+    (tmp_path / "panel").mkdir()
+    write_results(make_cells(), tmp_path / "panel" / "results.csv", baseline="dual")
+    assert last_baseline(tmp_path / "panel") == last_baseline(tmp_path) == "dual"
+    (tmp_path / "results.json").write_text("[half")
+    assert last_baseline(tmp_path) is None
 
 
 def test_no_part_of_a_file_is_left_beside_it(make_cells, tmp_path):

@@ -14,6 +14,7 @@ import yaml
 
 from boxwise.cli import main
 from boxwise.errors import BoxwiseError, ConfigError, StudyError
+from boxwise.results.files import last_baseline
 from boxwise.simulation import simulate as simulation
 from boxwise.simulation.benchmark import DataSource, benchmark, load_grid, load_preset, preset_names, read_benchmark
 
@@ -146,7 +147,15 @@ def test_each_cell_is_read_once_for_all_files_and_panels(grid, tmp_path, run, re
 def test_the_others_are_compared_with_the_baseline_that_is_named(finished, grid, small, run):
     grid.write_text(yaml.safe_dump(GRID | {"data": {"one": {"digits": 30}}, "detectors": {"tiny": GRID["detectors"]["tiny"]}}))
     assert run("--grid", grid, "--out", finished, "--baseline", "fewest")[0] == 0
-    assert {row["arm"]: row["role"] for row in rows_of(finished / "summary.csv")} == {"fewest": "baseline", "random": "arm"}
+    named = {"fewest": "baseline", "random": "arm"}
+    assert {row["arm"]: row["role"] for row in rows_of(finished / "summary.csv")} == named
+    for folder in (finished, finished / "one_tiny"):  # written again it is the same comparison
+        code, _, error = run(folder, "--baseline", "dual", verb="report")
+        assert code == 2 and "baseline 'dual' is none of the arms" in error
+        assert run(folder, verb="report")[0] == 0 and last_baseline(folder) == "fewest"
+    assert {row["arm"]: row["role"] for row in rows_of(finished / "summary.csv")} == named
+    (finished / "results.json").unlink()  # as an older version has left it
+    assert last_baseline(finished) == "fewest"
 
 
 @pytest.mark.slow
@@ -278,6 +287,10 @@ class TestMistakes:
             (["--baseline", "rnadom"], "Unknown arm or part of one 'rnadom'. Did you mean 'random'?"),
             (["--arms", "dual,badge"], "baseline 'random' is none of the arms (dual, badge)"),
             (["--arms", "dual,badge", "--baseline", "random"], "or say with --baseline which of them it is"),
+            (["seed=3"], "seed: seeds are paired"),
+            (["store=postgresql://ann@host/db"], "store: each cell keeps its own database; leave it out"),
+            (["--arms", "random,random+seed=3"], "seed: seeds are paired"),
+            (["--arms", "random,random+store=postgresql://ann@host/db"], "store: each cell keeps its own database"),
         ],
     )
     def test_is_one_message(self, arguments, said, tmp_path, run):
@@ -304,6 +317,17 @@ class TestMistakes:
             ({"without": ["random"]}, r"bad\.yaml: `without` goes with `arms: all` only"),
             ({"baseline": "rnadom"}, "'rnadom'"),
             ({"baseline": "dual"}, "baseline 'dual' is none of the arms"),
+            ({"config": GRID["config"] | {"store": "postgresql://ann@host/db"}}, "store: each cell keeps its own database"),
+            ({"data": {"one": {"digits": 30, "overrides": ["seed=3"]}}}, "seed: seeds are paired"),
+            ({"data": {"a/b": {"digits": 30}}}, r"bad\.yaml: data: expected a name without / and \\ that begins with no dot, found 'a/b'"),
+            ({"detectors": {".x": ["detector.name=tiny_ssd"]}}, r"bad\.yaml: detectors: expected a name .*, found '\.x'"),
+            ({"data": {"a": {"digits": 20}, "a_b": {"digits": 20}}, "detectors": {"b_c": [], "c": []}}, "'a_b' and 'c'.*'a' and 'b_c'"),
+            ({"data": {"d": {"digits": 30, "path": "x"}}}, r"bad\.yaml: data\.d: .*digits.*path"),
+            ({"arms": "random, dual"}, r"bad\.yaml: arms: expected a list such as \[random, dual\], found 'random, dual'"),
+            ({"checks": None}, r"bad\.yaml: checks: expected a list such as \[.*\], found nothing"),
+            ({"detectors": {"x": "detector.name=tiny_ssd"}}, r"bad\.yaml: detectors\.x: expected a list such as \[detector\.name=tiny"),
+            ({"config": None}, r"bad\.yaml: config: expected keys with values, found nothing"),
+            ({"data": {"d": None}}, r"bad\.yaml: data\.d: expected keys with values, found nothing"),
         ],
     )
     def test_in_a_grid_file_names_the_key(self, change, said, tmp_path):
@@ -311,6 +335,12 @@ class TestMistakes:
         path.write_text(yaml.safe_dump(GRID | change))
         with pytest.raises(ConfigError, match=said):
             benchmark(load_grid(path).with_folders([]), tmp_path / "out")
+
+    @pytest.mark.parametrize("text", ["", "# nothing yet\n"])
+    def test_an_empty_grid_file(self, text, tmp_path):
+        (tmp_path / "empty.yaml").write_text(text)
+        with pytest.raises(ConfigError, match=r"empty\.yaml: expected a mapping with detectors and arms, found an empty file\.$"):
+            load_grid(tmp_path / "empty.yaml")
 
     def test_two_folders_of_one_name(self, tmp_path):
         for parent in "ab":

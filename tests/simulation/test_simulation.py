@@ -422,6 +422,27 @@ def test_a_strategy_named_beside_the_arms_is_said_to_change_nothing(boxwise, ver
     assert "strategy.name has no effect beside the arms" in err
 
 
+@pytest.mark.parametrize("override", ["store=postgresql://ann:hunter2@host/db", "seed=3"])
+def test_what_each_cell_has_of_its_own_is_no_setting_of_all(boxwise, override):
+    for given in (["--arms", "random", override], ["--arms", f"random,random+{override}"]):
+        code, _, err = boxwise("simulate", "--data", "nowhere", *given)
+        assert code == 2 and f"{override.partition('=')[0]}: " in err and "hunter2" not in err and "Traceback" not in err
+
+
+def test_of_a_study_s_config_its_store_and_seed_are_left_out(boxwise, plan, tmp_path):
+    (tmp_path / "c.yaml").write_text("store: postgresql://ann@host/db\nseed: 3\n")
+    _, _, err = boxwise("simulate", "--data", "nowhere", "--arms", "random", "--config", tmp_path / "c.yaml")
+    assert f"{tmp_path / 'c.yaml'}: store is left out: each cell keeps its own database" in err and "seed is left out" in err
+    shared = replace(plan, config=plan.config.model_copy(update={"store": "postgresql://ann@host/db"}))
+    assert shared.config.store is None and shared.cell_config("random", 1).store is None
+
+
+def test_arms_that_would_share_a_folder_are_refused(digits, tiny_overrides, tmp_path):
+    arms = tuple(f"random+ask.certain_of={{one{sign} 0.9}}" for sign in (":", "="))
+    with pytest.raises(ConfigError, match="an arm or seed is named twice"):
+        check_plan(Plan(digits, load_config(None, tiny_overrides), arms, (0,), tmp_path))
+
+
 def test_an_arm_with_an_option_of_a_method_that_it_does_not_use_is_refused(digits, tiny_overrides, tmp_path):
     plan = Plan(digits, load_config(None, tiny_overrides), ("random", "random+scorer.dual.alpha=0.3"), (0,), tmp_path)
     with pytest.raises(ConfigError, match=r"arm random\+scorer\.dual\.alpha=0\.3: scorer\.dual\.alpha has no effect: scorer\.name is none"):

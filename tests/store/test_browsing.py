@@ -31,6 +31,7 @@ def study(store):
     """Two rounds: a first that asked for what is labelled, and a second that waits for answers."""
     for number, asked in enumerate((LABELLED, ASKED)):
         query = Query(number, tuple(QueryItem(name(i), 1.0) for i in asked if i not in SPLITS))
+        store.put("position", [number, Phase.SELECT.value])
         store.commit(number, Phase.SELECT, {}, then=(number, Phase.ANNOTATE), query=query)
         if number == 0:
             for i, (who, labels) in LABELLED.items():

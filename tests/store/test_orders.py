@@ -65,7 +65,7 @@ def test_who_changes_many_images_waits_for_others_who_do_and_stops_none(store):
         try:
             journal.exclude(names, "blurred", round_index=0, who="ann")
             PoolStore(store).want(names, round_index=0, who="ann")
-            journal.unlabel(names, round_index=0, who="ann")
+            journal.unlabel(names, rounds=1, round_index=0, who="ann")
         except Exception as error:
             faults.append(error)
 
@@ -75,7 +75,7 @@ def test_who_changes_many_images_waits_for_others_who_do_and_stops_none(store):
             thread.start()
         for thread in both:
             thread.join()
-        assert journal.include(NAMES[::-1], round_index=0, who="ann") == NAMES[::-1]
+        assert journal.include(NAMES[::-1], rounds=1, round_index=0, who="ann") == NAMES[::-1]
     assert not faults
 
 
@@ -92,6 +92,7 @@ def test_the_stamp_changes_with_an_answer_that_is_committed_after_one_of_a_highe
 def test_what_was_begun_or_put_off_goes_with_its_question_and_nothing_else_does(store):
     labelling = LabellingStore(store)
     for number in (0, 1):
+        store.put("position", [number, Phase.SELECT.value])
         store.commit(number, Phase.SELECT, {}, then=(number, Phase.ANNOTATE), query=Query(number, (QueryItem("a.png", 0.0, {}),)))
     for number, image_id in ((0, "a.png"), (1, "a.png"), (1, "B.png")):
         labelling.save_draft(image_id, number, "ann", revision=1, document={})

@@ -1,6 +1,8 @@
 """The store's promises, on real SQLite and, where PostgreSQL is installed or BOXWISE_POSTGRES_URL is set, on real PostgreSQL."""
 
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from boxwise.boxes import Boxes
-from boxwise.errors import StudyError
+from boxwise.errors import ChangedError, StudyError, UnreachableError
 from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, QueryItem, Source, Split, Verdict
 from boxwise.store import LabellingStore, Stamp, Store
+from boxwise.store.salvage import fault_in_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -134,9 +137,38 @@ def test_a_step_is_committed_whole(store):
     assert store.position == (0, Phase.ANNOTATE) and store.query(0) == query
     assert store.facts() == {0: {"select": {"asked": 2, "nan": None}}}
     assert ids(store.images(Split.VAL)) == ["b.jpg", "c.jpg"]
-    with pytest.raises(Exception):  # noqa: B017 - the same step twice: whatever the database calls it, nothing of it may stay
+    with pytest.raises(ChangedError, match="select of round 0 was not kept"):  # the same step twice
         store.commit(0, Phase.SELECT, {}, then=(5, Phase.TRAIN), query=Query(9, query.items))
     assert store.position == (0, Phase.ANNOTATE) and store.query(9).items == ()
+
+
+def test_what_the_disk_refuses_names_the_file_and_the_way_out(tmp_path):
+    path = tmp_path / "study.sqlite"
+    store = Store.create(f"sqlite:///{path}", {"classes": ["cat"]})
+    with store.engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(UnreachableError, match=rf"^{path}: no space left. What was committed is safe: free some space and run again\.$"):
+        store.put("much", "x" * 100_000)
+    with store.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UnreachableError, match=rf"^{path}: another process is writing to it"):
+            store.put("little", 1)
+    with store.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only=1")
+    with pytest.raises(UnreachableError, match=rf"^{path}: cannot be written: it is read-only here"):
+        store.put("little", 1)
+    assert store.get("much") is None and store.get("little") is None
+    store.close()
+    store.put("little", 1)
+
+
+def test_a_database_that_cannot_be_opened_is_not_taken_for_a_damaged_one(tmp_path):
+    (tmp_path / "study.sqlite").mkdir()
+    with pytest.raises(UnreachableError, match=r"study\.sqlite: cannot be opened"):
+        fault_in_database(tmp_path / "study.sqlite")
 
 
 def test_what_waits_for_labels(store):

@@ -261,7 +261,7 @@ class TestSecondLook:
         self.change(agreeing, Split.TRAIN, 1, "detections", asked[0], other)
         suspects = dashboard(agreeing)["suspects"]
         assert {(s["image_id"], s["split"], s["doubt"]) for s in suspects} == {(asked[0], "train", "class")}
-        assert len(suspects) == len(annotation.boxes)
+        assert len(suspects) == len(annotation.boxes) and Dashboard(agreeing).doubts(asked[0]) == suspects
 
     def test_what_was_looked_at_again_is_not_listed_again(self, agreeing):
         image_id, annotation = next((i, a) for i, a in agreeing.store.annotations(Split.VAL).items() if len(a.boxes) > 1)
@@ -276,6 +276,13 @@ class TestSecondLook:
         self.change(agreeing, Split.VAL, 2, "val_detections", image_id, sure(annotation.boxes[1:]))
         evaluated_at(agreeing, ap)
         assert len(dashboard(agreeing)["suspects"]) == doubts
+
+    def test_an_image_that_waits_for_a_second_person_is_not_listed(self, agreeing, monkeypatch):
+        image_id, annotation = next((i, a) for i, a in agreeing.store.annotations(Split.VAL).items() if len(a.boxes) > 1)
+        self.change(agreeing, Split.VAL, 2, "val_detections", image_id, sure(annotation.boxes[1:]))
+        monkeypatch.setattr(Study, "secret", lambda self: frozenset({image_id}))
+        shown = dashboard(agreeing)
+        assert shown["worst"] == [] and shown["suspects"] == [] and Dashboard(agreeing).suspects() == set()
 
     def test_the_doubts_of_one_image(self, agreeing):
         image_id, annotation = next((i, a) for i, a in agreeing.store.annotations(Split.VAL).items() if len(a.boxes) > 1)

@@ -1,6 +1,7 @@
 """How the page looks and how fast it is: on phones, with large pictures, with hundreds of boxes, with classes shown by their lines."""
 
 import io
+import re
 from dataclasses import replace
 
 import httpx
@@ -9,10 +10,14 @@ import pytest
 from driving import boxes_in_list, drag, hand_in, record_of, seen, serving, shown_image, spot, to_questions
 from PIL import Image
 
+from boxwise.config import load_config
+from boxwise.data.datasets import read_pool
 from boxwise.records import Action, Verdict
 from boxwise.results.colors import class_colors
 from boxwise.store import Journal
 from boxwise.study import Study
+from boxwise.web.answers import SLIVER
+from boxwise.web.app import STATIC
 
 PHONES = [(420, 800), (390, 844), (360, 640), (844, 390), (640, 360)]  # the last: 1280 x 720 at 200%
 
@@ -224,3 +229,29 @@ def test_brightness_and_the_magnifier_change_only_what_is_seen(waiting_study, pe
         assert lit
         page.keyboard.press("g")
         page.locator("#lens").wait_for(state="hidden")
+
+
+def test_the_smallest_box_is_one_pixel_for_the_page_as_for_the_server():
+    written = (STATIC / "geometry.js").read_text(encoding="utf-8")
+    assert float(re.search(r"SMALLEST = ([\d.]+);", written)[1]) == SLIVER
+
+
+@pytest.mark.slow
+def test_boxes_of_a_pixel_and_more_are_drawn_and_smaller_ones_named(tiny_overrides, person, tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos/a.png")
+    pool = read_pool(tmp_path / "photos", None, classes=("cat", "dog"))
+    study = Study.create(tmp_path / "study", pool, config=load_config(None, (*tiny_overrides, "budget.initial=1")))
+    (image_id,) = study.ask().image_ids
+    with serving(study) as port:
+        page = person(port, "anna")
+        record = record_of(study, shown_image(page))
+        drag(page, record, (1, 1), (1.9, 6))
+        page.get_by_text("Too small for a box").wait_for()
+        assert boxes_in_list(page).count() == 0
+        drag(page, record, (1, 1), (2.5, 7))
+        page.keyboard.press("Escape")
+        page.keyboard.press("o")
+        assert boxes_in_list(page).count() == 2
+        hand_in(page)
+    assert len(study.annotation(image_id).boxes) == 2

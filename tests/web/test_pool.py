@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from teams import team_study  # noqa: F401 (a fixture)
 
 from boxwise.artifacts.scored_pool import read_scored_pool, read_scores, write_scored_pool
 from boxwise.evaluation.projection import principal_plane
 from boxwise.records import Phase, Split
 from boxwise.store import Journal, LabellingStore
+from boxwise.study import Study
 from boxwise.web.dashboard import Dashboard
 from boxwise.web.pool import PAGE, PoolView, Wanted
 from boxwise.web.queue import LabelQueue
@@ -79,6 +81,14 @@ class TestFound:
         points = np.array(plane["points"])[:, :2]
         inside = ((points >= 0.25) & (points <= 0.75)).all(axis=1).sum()
         assert view.found(Wanted(region=(0.25, 0.25, 0.75, 0.75)))["total"] == inside < len(points)
+
+
+def test_a_search_makes_no_figures_and_reads_no_labels_where_no_model_doubts_any(team_study, monkeypatch):  # noqa: F811
+    study = team_study("budget.initial=2")
+    view = PoolView(LabelQueue(study, study.labelling), Dashboard(study))
+    monkeypatch.setattr(Dashboard, "figures", None)
+    monkeypatch.setattr(Study, "annotations", None)
+    assert view.found(Wanted())["total"] and view.map()["all"] == 0
 
 
 class TestActs:

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from teams import team_study  # noqa: F401 (a fixture)
 
 from boxwise.artifacts.box_tables import read_proposals
 from boxwise.errors import BoxwiseError
@@ -405,3 +406,9 @@ def test_on_postgresql_too(waiting_study, empty_postgres, hidden, tmp_path):
     assert queue.answer(answer_to(task, verdicts=[BOX])) is False and queue.answer(answer_to(task, verdicts=[BOX])) is False
     assert len(study.store.history(task.record.image_id)) == 1
     study.store.close()
+
+
+def test_the_listing_reads_what_is_suggested_once(team_study, monkeypatch):  # noqa: F811
+    study, read = team_study("budget.initial=4"), []
+    monkeypatch.setattr(Study, "proposals", lambda self: read.append(self) or {})
+    assert len(LabelQueue(study, study.labelling).listing()) == 4 and read == [study]

@@ -1,10 +1,15 @@
 """An image whose file is gone is taken out of use and labelling goes on; a disk that is not there takes none out."""
 
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
 import numpy as np
 import pytest
 from driving import another, enter, saved, seen, serving, shown_image
 
-from boxwise.config import load_config
+from boxwise.config import ImagesConfig, load_config
+from boxwise.data import image_store
 from boxwise.data.formats.base import Dataset
 from boxwise.data.images import digest, write_image
 from boxwise.errors import ImageStoreError
@@ -77,6 +82,62 @@ def test_a_disk_that_is_not_mounted_takes_no_image_out_of_use(study, photos, mou
         photos.rmdir()
     photos.with_name("elsewhere").rename(photos)
     assert isinstance(queue.next("anna"), Task)
+
+
+class Host(BaseHTTPRequestHandler):
+    """Has an image at every path but its root, and forbids some."""
+
+    def __init__(self, *given, forbidden):
+        self.forbidden = forbidden
+        super().__init__(*given)
+
+    def do_HEAD(self):
+        self.send_response(404 if self.path == "/" else 403 if self.path.strip("/") in self.forbidden else 200)
+        self.send_header("content-length", "100")
+        self.end_headers()
+
+    do_GET = do_HEAD  # noqa: N815
+
+    def log_message(self, *_):
+        return
+
+
+@pytest.fixture
+def remote(tiny_overrides, tmp_path):
+    """(a study of three images of a server of the web, all asked about; the names of what that forbids)."""
+    forbidden = set()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Host, forbidden=forbidden))
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    records = [ImageRecord(f"{number}.jpg", f"{address}/{number}.jpg", 80, 60, Split.TRAIN) for number in range(3)]
+    overrides = (*tiny_overrides, "budget.initial=3", "images.attempts=1", f"images.cache_folder={tmp_path / 'cache'}")
+    dataset = Dataset(images=tuple(records), labels={}, classes=("cat", "dog"))
+    made = Study.create(tmp_path / "remote", dataset, config=load_config(None, overrides))
+    made.ask()
+    yield made, forbidden
+    image_store.use(ImagesConfig())
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answered", [False, True])
+def test_one_image_that_its_host_forbids_is_out_of_use_though_the_host_has_no_root(remote, answered):
+    study, forbidden = remote
+    first, *rest = study.ask().image_ids
+    forbidden.add(first)
+    if answered:
+        [study.tell(image_id, ()) for image_id in rest]
+    found = LabelQueue(study, study.labelling).next("anna")
+    assert found == "answered" if answered else found.record.image_id == rest[0]
+    assert study.quarantined().keys() == {first}
+
+
+@pytest.mark.slow
+def test_a_host_that_forbids_all_takes_no_image_out_of_use(remote):
+    study, forbidden = remote
+    forbidden.update(study.ask().image_ids)
+    assert LabelQueue(study, study.labelling).next("anna") == "unreachable" and not study.quarantined()
 
 
 def test_the_page_goes_on_with_the_next_image_and_waits_for_a_disk(study, photos, browsing):

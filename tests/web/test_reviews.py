@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from driving import HOST, boxes_in_list, drag, hand_in, record_of, seen, serving, shown_image
 from teams import BOX, NEAR, OTHER, answer, on_each, server_of, team_study  # noqa: F401 (fixtures)
 
@@ -66,6 +67,17 @@ def test_what_is_sent_back_is_not_trained_on_and_comes_back_to_its_person_first(
     assert study.events(second)[-1].body["remark"] == "the cat is missing"
 
 
+def test_what_is_due_is_found_at_once_however_many_images_two_people_labelled(team_study):  # noqa: F811
+    study, said = team_study("labelling.double=1", "budget.initial=3"), []
+    queue, asked = server_of(study), study.ask().image_ids
+    for image_id in asked:
+        answer(queue, "anna", image_id, BOX)
+        answer(queue, "ben", image_id, NEAR)
+    sa.event.listen(study.store.engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+    assert study.reviews.due("rita", of="anna") == list(asked) and study.reviews.due("ben") == []
+    assert len([one for one in said if one.startswith("SELECT")]) == 4
+
+
 def test_one_who_skips_what_was_sent_back_gets_it_after_the_rest(team_study):  # noqa: F811
     study = team_study("budget.initial=2")
     queue, (first, second) = server_of(study), study.ask().image_ids
@@ -91,6 +103,20 @@ def test_after_a_day_it_is_for_all_and_a_withdrawn_answer_leaves_it_sent_back(te
     clock = queue.clock
     queue.clock = lambda: clock() + KEPT_SECONDS
     assert queue.kept_for(image_id) is None and queue.next("ben").record.image_id == image_id
+
+
+@pytest.mark.parametrize("days", [1, 1e-7], ids=["revoked", "expired"])
+def test_what_was_sent_back_to_somebody_whose_link_has_ended_is_for_all_at_once(team_study, boxwise, days):  # noqa: F811
+    study = team_study("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    study.team.invite("anna", Role.ANNOTATOR, who="lea", days=days)
+    answer(queue, "anna", image_id, BOX)
+    study.reviews.send_back(image_id, number_of(study, image_id, "anna"), "look again", **SAID)
+    if days == 1:
+        assert queue.kept_for(image_id) == "anna"
+        study.team.revoke("anna", who="lea")
+    assert queue.kept_for(image_id) is None and queue.next("ben").record.image_id == image_id
+    assert f"{image_id} (to anna, whose link has ended, since" in boxwise("status", study.folder)[1].replace("\n", " ")
 
 
 def test_after_a_day_an_answer_of_an_earlier_round_is_for_all_too(team_study, boxwise):  # noqa: F811

@@ -6,9 +6,12 @@ from dataclasses import replace
 import httpx
 import pytest
 from driving import HOST, serving
+from fastapi.testclient import TestClient
 from teams import BOX, NEAR, answer, on_each, server_of, team_study  # noqa: F401 (fixtures)
 
 from boxwise.records import Role
+from boxwise.store import TeamStore
+from boxwise.web.app import create_app
 
 TOKEN = "a-token-of-some-length"
 FAR = replace(BOX, xyxy=(50.0, 50.0, 80.0, 80.0))
@@ -41,6 +44,13 @@ def test_what_each_person_has_done(on_each):  # noqa: F811
     assert (lea.name, lea.role, lea.images, lea.each, lea.accepted, lea.reviews) == ("lea", Role.LEAD, 0, None, None, 4)
     assert anna.agreement == ben.agreement and lea.agreement is None
     assert (anna.agreement.boxes, anna.agreement.matched) == (3, pytest.approx(2 / 3))
+
+
+def test_the_leads_table_computes_how_far_people_agree_once(team_study, monkeypatch):  # noqa: F811
+    read = []
+    monkeypatch.setattr(TeamStore, "answered_twice", lambda self: read.append(self) or [])
+    app = create_app(server_of(team_study("budget.initial=1")), hosts={"testserver"})
+    assert TestClient(app).get("/api/team").status_code == 200 and len(read) == 1
 
 
 def test_from_the_command_line(team_study, boxwise):  # noqa: F811

@@ -6,6 +6,8 @@ from teams import BOX, NEAR, OTHER, answer, on_each, server_of, team_study  # no
 
 from boxwise.records import Phase, Role
 from boxwise.web.answers import Answer
+from boxwise.web.dashboard import Dashboard, dashboard
+from boxwise.web.pool import PoolView, Wanted
 from boxwise.web.tasks import Task, task_to_json
 
 TOKEN = "a-token-of-some-length"
@@ -31,6 +33,22 @@ def test_the_second_gets_the_image_without_the_firsts_answer(on_each):  # noqa: 
     assert study.waiting(0) == {second} and study.waiting_count(0) == 1 and not here.is_secret(first)
     assert study.annotation(first).boxes.xyxy.tolist() == [[1, 2, 30, 38]]
     assert answer(here, "anna", second) is False and here.next("anna") == "others" and there.next("ben").record.image_id == second
+
+
+def test_what_the_first_has_said_is_found_nowhere_before_the_second_has_answered(on_each):  # noqa: F811
+    study = on_each("labelling.double=1", "budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    view = PoolView(queue, Dashboard(queue.study))
+    answer(queue, "anna", image_id, OTHER)
+    (item,) = view.found(Wanted(state="asked"))["items"]
+    assert (item["image_id"], item["person"], item["labels"]) == (image_id, "", [])
+    assert image_id not in view.found(Wanted(label=OTHER.label))["ids"] and "anna" not in view.choices()["people"]
+    assert not view.found(Wanted(person="anna"))["total"] and queue.study.secret() == {image_id}
+    assert not any(one["labelled"] for one in dashboard(queue.study)["balance"])
+    answer(queue, "ben", image_id, OTHER)
+    (item,) = view.found(Wanted(person="ben"))["items"]
+    assert (item["image_id"], item["state"], item["labels"]) == (image_id, "labelled", [OTHER.label])
+    assert image_id in view.found(Wanted(label=OTHER.label))["ids"] and not queue.study.secret()
 
 
 def test_whoever_answered_first_sees_their_own_answer_again(on_each):  # noqa: F811

@@ -2,7 +2,7 @@
 // Changes the editor's model through `gesture`, which charges the time and saves. Decides nothing about which image comes next.
 
 import { isOpen, wordOf } from "./boxes.js";
-import { resized } from "./geometry.js";
+import { resized, SMALLEST } from "./geometry.js";
 import { t } from "./words.js";
 
 const SHIFTED = 12; // pixels of the image by which a copy lies beside its original
@@ -31,16 +31,19 @@ export class Acts {
     this.page.selected(this.selected);
   }
 
-  draw(xyxy) {
-    const key = this.editor.gesture((model, seconds) => model.draw(xyxy, this.label, seconds));
+  /** @returns {string | null} the box's key */
+  draw(xyxy, label = this.label) {
+    const key = this.editor.gesture((model, seconds) => model.draw(xyxy, label, seconds));
     if (key) this.select(this.sticky ? null : key);
+    else if (this.model.whole) this.page.hint("Too small for a box, which is at least one pixel of the image wide and high.");
+    return key;
   }
 
   /** A box in the middle of what is seen, for arrows to move (Shift: by 10 pixels) and to size (Alt). */
   drawByKeys() {
-    const { clientWidth: width, clientHeight: height } = this.view.stage;
-    const corners = [this.view.toImage([0.4 * width, 0.4 * height]), this.view.toImage([0.6 * width, 0.6 * height])];
-    const key = this.editor.gesture((model, seconds) => model.draw(corners.flat(), this.label, seconds));
+    const { clientWidth: width, clientHeight: height } = this.view.stage, [x, y] = this.view.toImage([width / 2, height / 2]);
+    const [across, down] = [width, height].map((side) => Math.max((0.1 * side) / this.view.scale, SMALLEST));
+    const key = this.draw([x - across, y - down, x + across, y + down]);
     if (!key) return;
     this.select(key);
     this.page.hint("Arrows move the box, Shift by 10 pixels; with Alt they move its right and lower edge.");

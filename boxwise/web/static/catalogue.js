@@ -7,6 +7,7 @@ export const LANGUAGES = [["en", "English"], ["de", "Deutsch"], ["zh", "中文"]
 export const CATALOGUE = {
   // shown while somebody labels
   "Arrows move the box, Shift by 10 pixels; with Alt they move its right and lower edge.": ["Pfeiltasten verschieben die Box, mit Umschalt um 10 Pixel; mit Alt verschieben sie die rechte und untere Kante.", "方向键移动框,按住 Shift 每次 10 像素;按住 Alt 移动右边和下边。", "Las flechas mueven la caja, con Mayús 10 píxeles; con Alt mueven su borde derecho e inferior."],
+  "Too small for a box, which is at least one pixel of the image wide and high.": ["Zu klein für eine Box: sie ist mindestens einen Bildpixel breit und hoch.", "太小,无法成框:框的宽和高至少为图片的一个像素。", "Demasiado pequeña para una caja, que mide al menos un píxel de la imagen de ancho y de alto."],
   "Nothing to undo here. U takes the last hand-in back.": ["Hier gibt es nichts rückgängig zu machen. U nimmt die letzte Abgabe zurück.", "此处没有可撤销的操作。按 U 撤回上一次提交。", "Aquí no hay nada que deshacer. U retira la última entrega."],
   "Nothing to redo.": ["Nichts zu wiederholen.", "没有可重做的操作。", "Nada que rehacer."],
   "Select a box to copy it.": ["Zum Kopieren eine Box auswählen.", "请先选择要复制的框。", "Seleccione una caja para copiarla."],

@@ -3,8 +3,8 @@
 
 /** @typedef {[number, number, number, number]} Xyxy */
 
-/** Boxes narrower or lower than this are slips of the hand and are not made; pixels. */
-export const SMALLEST = 2;
+/** Boxes narrower or lower than this are not made, nor taken by the server; pixels of the image. */
+export const SMALLEST = 1;
 
 /** The eight handles: which edges follow the pointer, as [x edge, y edge] in {-1 left/top, 0 none, 1 right/bottom}. */
 export const HANDLES = [[-1, -1], [0, -1], [1, -1], [1, 0], [1, 1], [0, 1], [-1, 1], [-1, 0]];

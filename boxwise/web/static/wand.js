@@ -104,9 +104,8 @@ export class Wand {
   }
 
   #draw({ xyxy, label }) {
-    const { acts } = this.editor, wanted = acts.sticky ? acts.label : label;
-    const key = this.editor.gesture((model, seconds) => model.draw(xyxy, wanted, seconds));
-    if (key) acts.select(acts.sticky ? null : key);
+    const { acts } = this.editor;
+    acts.draw(xyxy, acts.sticky ? acts.label : label);
   }
 
   /** Whether a person's box, or one that the model is certain of, is there already. */
