@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,9 +120,9 @@ class Model:
         from boxwise.detectors.prediction import detect
 
         least = self.threshold if threshold is None else threshold
-        if not isinstance(least, int | float) or not 0 <= least <= 1:
+        if not isinstance(least, Real) or not 0 <= least <= 1:
             raise BoxwiseError(f"threshold: expected a score from 0 to 1, found {threshold!r}.")
-        if not isinstance(batch, int) or batch < 1:
+        if not isinstance(batch, Integral) or batch < 1:
             raise BoxwiseError(f"batch: expected a number of images, 1 or more, found {batch!r}.")
         several = [images] if isinstance(images, (*_IMAGES, bytes)) or not isinstance(images, Iterable) else images
         given = [image for number, each in enumerate(several) for image in _images_of(each, number)]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from boxwise.config import StudyConfig, differences, dump_config, load_config, override_keys, parse_config, preset_file, resolve
+from boxwise.config import StudyConfig, differences, dump_config, load_config, mapping_of, override_keys, parse_config, preset_file, resolve
 from boxwise.errors import ConfigError
 from boxwise.registry import check, settled
 
@@ -33,9 +33,7 @@ def test_a_dumped_config_reads_back_equal(tmp_path):
         ("budget.initial=5percent", "expected a count such as 50 or a share"),
         ("train.ap_shift=0.1", "val_every"),
         ("train.min_steps=30000", "above max_steps"),
-        ("train.lr=inf", "train.lr: .*finite"),
-        ("train.milestones=[2]", "milestones .*between 0 and 1"),
-        ("train.milestones=[0.9, 0.5]", "each above the one before"),
+        ("budget={rounds: 3, rounds: 4}", "not YAML .line 1 gives 'rounds' a second time"),
         ("epochs", "expected key=value"),
         ("seed.value=1", "seed"),
         ("seed=[", "not YAML"),
@@ -69,6 +67,11 @@ def test_a_key_that_is_there_twice_is_named_with_its_line(tmp_path, text):
     file.write_text(text)
     with pytest.raises(ConfigError, match=r"twice\.yaml: .*line [34] gives '(lr|seed)' a second time"):
         load_config(file)
+
+
+def test_what_is_merged_into_a_mapping_may_name_its_keys():
+    text = "base: &base {x: 1, y: 2}\na: {inner: &b {<<: *base, x: 5}}\nc: {<<: *b}\n"
+    assert mapping_of(text, "text", "of keys")["c"] == {"x": 5, "y": 2}
 
 
 def test_a_missing_file():

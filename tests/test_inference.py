@@ -107,6 +107,11 @@ def test_what_predict_cannot_do_is_refused_before_any_image(study, images, optio
         boxwise.load(study.folder, device="cpu").predict(images, **options)
 
 
+def test_numbers_of_numpy_are_numbers(study):
+    (found,) = boxwise.load(study.folder, device="cpu").predict(PIXELS, threshold=np.float32(0.5), batch=np.int64(2))
+    assert (found.width, found.height) == (60, 50)
+
+
 def test_a_pillow_image_without_pixels_is_left_out(study):
     reported: list[str] = []
     model = boxwise.load(study.folder, device="cpu")

@@ -22,13 +22,25 @@ _PRESETS = Path(__file__).parent / "presets"
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml, where it is there, reads ten times as quickly
     """Refuses a key that a mapping has twice, of which YAML keeps the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        _check_keys(node, set())
+        return node
+
+
+def _check_keys(node: yaml.Node | None, seen: set[yaml.Node]) -> None:
+    """YAMLError where a mapping in this node, or below it, names a key twice; what is merged into it (`<<`) is a mapping of its own."""
+    if not isinstance(node, yaml.CollectionNode) or node in seen:
+        return
+    seen.add(node)
+    named: set[str] = set()
+    for entry in node.value:
+        key, value = entry if isinstance(node, yaml.MappingNode) else (None, entry)
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in named:
                 raise yaml.YAMLError(f"line {key.start_mark.line + 1} gives {key.value!r} a second time")
-            seen.add(str(key.value))
-        return dict(super().construct_mapping(node, deep))
+            named.add(key.value)
+        _check_keys(value, seen)
 
 
 def load_config(path: Path | str | None = None, overrides: Iterable[str] = ()) -> StudyConfig:
@@ -50,7 +62,7 @@ def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> None:
         if not equals:
             raise ConfigError(f"Override {override!r}: expected key=value, such as train.epochs=30.")
         try:
-            value = yaml.safe_load(text)
+            value = yaml.load(text, Loader=_Loader)
         except yaml.YAMLError as error:
             raise ConfigError(f"Override {override!r}: the value is not YAML ({str(error).splitlines()[0]}).") from None
         for place in _places(key):

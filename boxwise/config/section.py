@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 class Section(BaseModel):
     """A frozen part of the configuration that refuses keys it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Options(Section):
@@ -38,7 +38,7 @@ class Choice(Section):
     One rule for what older versions wrote: a key that was an option of the section belongs to each method that has that option.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str
 

@@ -5,7 +5,6 @@ Knows nothing of what they drive: whether a detector or scorer of that name exis
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -104,8 +103,6 @@ class TrainConfig(Section):
             raise ValueError(f"min_steps {self.min_steps} is above max_steps {self.max_steps}")
         if self.batch % self.accumulate:
             raise ValueError(f"batch {self.batch} cannot be cut into accumulate={self.accumulate} equal pieces")
-        if not all(before < at < 1 for before, at in pairwise((0.0, *self.milestones))):
-            raise ValueError(f"milestones {list(self.milestones)}: expected shares between 0 and 1, each above the one before")
         if self.folds == 1:
             raise ValueError("folds is 1: expected 0, or at least 2 parts to hold out in turn")
         if self.ap_shift > 0 and not self.val_every:
