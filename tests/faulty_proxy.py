@@ -1,6 +1,7 @@
 """An HTTP proxy before a server on loopback that answers some requests with faults, and counts what it has handed on whole.
 
-Returns its address; tests set `fault` to a function of (method, path, number of such requests before) that names one of FAULTS, or None.
+Returns its address; tests set `fault` to a function of (method, path, number of such requests before) that names one of FAULTS, an
+answer of HTTP by its number, or None.
 """
 
 import http.client
@@ -21,13 +22,13 @@ class FaultyProxy:
 
     def __init__(self, target: str) -> None:
         self.target = urlsplit(target)
-        self.fault: Callable[[str, str, int], str | None] = lambda method, path, before: None
+        self.fault: Callable[[str, str, int], str | int | None] = lambda method, path, before: None
         self.slowness = 2.0
         self.asked: Counter = Counter()
         self.served: Counter = Counter()
         self._lock = Lock()
 
-    def begin(self, method: str, path: str) -> str | None:
+    def begin(self, method: str, path: str) -> str | int | None:
         with self._lock:
             before = self.asked[method, path]
             self.asked[method, path] += 1
@@ -54,6 +55,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         if fault == "refused":
             self.close_connection = True
+            return
+        if isinstance(fault, int):
+            self._send(fault, {}, b"")
             return
         if fault in ("error", "forbidden"):
             self._send(500 if fault == "error" else 403, {}, b"" if fault == "error" else _FORBIDDEN)

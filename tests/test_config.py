@@ -34,6 +34,7 @@ def test_a_dumped_config_reads_back_equal(tmp_path):
         ("train.ap_shift=0.1", "val_every"),
         ("train.min_steps=30000", "above max_steps"),
         ("budget={rounds: 3, rounds: 4}", "not YAML .line 1 gives 'rounds' a second time"),
+        ("detector.weights=\udcff.pth", "not YAML"),
         ("epochs", "expected key=value"),
         ("seed.value=1", "seed"),
         ("seed=[", "not YAML"),
@@ -70,7 +71,7 @@ def test_a_key_that_is_there_twice_is_named_with_its_line(tmp_path, text):
 
 
 def test_what_is_merged_into_a_mapping_may_name_its_keys():
-    text = "base: &base {x: 1, y: 2}\na: {inner: &b {<<: *base, x: 5}}\nc: {<<: *b}\n"
+    text = "base: &base {x: 1, y: 2}\na: {inner: &b {<<: *base, x: 5}}\nc: {<<: *base, <<: *b}\n"
     assert mapping_of(text, "text", "of keys")["c"] == {"x": 5, "y": 2}
 
 

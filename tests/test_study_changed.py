@@ -24,6 +24,7 @@ from boxwise.records import Action, Phase, Query, QueryItem, Split, Verdict
 from boxwise.report.queries import pool_predictions
 from boxwise.store import Journal, Store, journal
 from boxwise.store import store as store_module
+from boxwise.store.schema import writing
 from boxwise.study import Study
 from boxwise.study.repair import repair
 from boxwise.study.upkeep import working_on
@@ -173,12 +174,33 @@ class TestClassesThatAnotherProcessChanges:
             other.execute("BEGIN IMMEDIATE")
             sa.event.listen(study.store.engine, "checkout", at_once)
             reply = page.post("/api/answers", json=body)
-            assert reply.status_code == 503 and "another process is writing to it" in reply.json()["error"]
+            assert reply.status_code == 503 and "another process has written to it" in reply.json()["error"]
         monkeypatch.setattr(Store, "annotate", late)
         reply = page.post("/api/answers", json=body)
         assert reply.status_code == 503 and "the classes of the study changed meanwhile" in reply.json()["error"]
         assert page.post("/api/answers", json=body).status_code == 200
         assert [study.classes[label] for label in study.annotation("3.png").boxes.labels] == ["wolf"]
+
+    def test_nobody_else_writes_from_the_beginning_of_a_change_on(self, study_of):
+        study = study_of()
+        with (
+            writing(study.store._engine),
+            closing(sqlite3.connect(study.folder / "study.sqlite", timeout=0)) as other,
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+        ):
+            other.execute("BEGIN IMMEDIATE")
+
+    def test_an_annotator_in_python_answers_in_the_classes_that_it_was_asked_in(self, trained):
+        study = trained()
+        asks(study, 1, "2.png")
+
+        class Changing:
+            def annotate(self, item, proposals):
+                without(study, "cat")
+                return [DRAWN], 7.0
+
+        with pytest.raises(ChangedError):
+            study.answer(Changing())
 
     def test_nobody_stores_labels_while_those_that_are_there_become_others(self, trained, monkeypatch):
         study, relabel, tried = trained(), journal._relabel, []
@@ -334,6 +356,16 @@ class TestAStudyThatFoundNothingToAsk:
         assert done.position == (1, Phase.DONE)
         done.include(["5.png"])
         assert done.position == (0, Phase.SCORE)
+
+    def test_goes_on_with_an_image_whose_flag_is_taken_back(self, done):
+        queue = LabelQueue(done, done.labelling)
+        queue.flag("5.png", "anna", "blurred")
+        queue.unflag("5.png", "anna")
+        assert done.position == (0, Phase.SCORE)
+
+    def test_is_done_while_another_process_works_on_it(self, done):
+        with working_on(done.folder):
+            assert done.step() is Phase.DONE
 
     @pytest.mark.parametrize("change", ["unlabel", "include", "add"])
     def test_goes_on_or_is_as_it_was_where_a_change_is_cut_short(self, done, change, monkeypatch, tmp_path):

@@ -147,10 +147,12 @@ def say_what_is_elsewhere(folder: Path) -> None:
 def compared_with(folder: Path, cells: Iterable[Cell], baseline: str | None) -> str:
     """The baseline that is given, else that of the results in the folder, else random; ConfigError where no cell is of that arm."""
     from boxwise.results.files import last_baseline
+    from boxwise.simulation.folder import cells_there
     from boxwise.simulation.simulate import check_baseline
 
     found = baseline or last_baseline(folder) or "random"
-    check_baseline(folder, [cell.arm for cell in cells], found)
+    begun = [arm for panel in folder.glob("*/") for arm in cells_there(panel)]  # of a benchmark, also those that no cell is finished of
+    check_baseline(folder, [*(cell.arm for cell in cells), *begun], found)
     return found
 
 

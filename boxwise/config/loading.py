@@ -33,13 +33,13 @@ def _check_keys(node: yaml.Node | None, seen: set[yaml.Node]) -> None:
     if not isinstance(node, yaml.CollectionNode) or node in seen:
         return
     seen.add(node)
-    named: set[str] = set()
+    named: set[tuple[str, str]] = set()
     for entry in node.value:
         key, value = entry if isinstance(node, yaml.MappingNode) else (None, entry)
-        if isinstance(key, yaml.ScalarNode):
-            if key.value in named:
+        if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+            if (key.tag, key.value) in named:
                 raise yaml.YAMLError(f"line {key.start_mark.line + 1} gives {key.value!r} a second time")
-            named.add(key.value)
+            named.add((key.tag, key.value))
         _check_keys(value, seen)
 
 
@@ -63,7 +63,7 @@ def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> None:
             raise ConfigError(f"Override {override!r}: expected key=value, such as train.epochs=30.")
         try:
             value = yaml.load(text, Loader=_Loader)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeEncodeError) as error:  # the latter of bytes that are no text
             raise ConfigError(f"Override {override!r}: the value is not YAML ({str(error).splitlines()[0]}).") from None
         for place in _places(key):
             _place(values, place, value, override)

@@ -22,7 +22,7 @@ from boxwise.cvat.client import Client
 from boxwise.data.for_browsers import for_browsers
 from boxwise.data.formats.checking import Reading, assemble
 from boxwise.data.formats.listing import Checked
-from boxwise.errors import BoxwiseError, ImageError, plural
+from boxwise.errors import BoxwiseError, ChangedError, ImageError, UnreachableError, plural
 from boxwise.records import ImageRecord, Query
 from boxwise.results.colors import class_colors
 from boxwise.store import GIVEN, MODEL, SentBack
@@ -101,6 +101,8 @@ def pull(study: Study, client: Client) -> Pulled:
                     continue
                 try:
                     came_late = _record(study, answer, round_index, memory["key"], times=before["times"])
+                except (UnreachableError, ChangedError):  # of the study, and not of this answer
+                    raise
                 except BoxwiseError as error:
                     findings.append(str(error))
                 else:

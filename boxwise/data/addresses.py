@@ -102,6 +102,14 @@ def parent(uri: str) -> str:
     return str(Path(uri).parent) if is_local(uri) else uri.rpartition("/")[0]
 
 
+def place_of(uri: str) -> str:
+    """What can be reached as a whole or not at all: a folder of this machine, a tar file; with its scheme a bucket, container or host."""
+    if is_local(uri):
+        return parent(uri)
+    parts = urlsplit(uri)
+    return in_shard(uri)[1] if parts.scheme == "tar" else f"{parts.scheme}://{parts.netloc}"
+
+
 def name_of(uri: str) -> str:
     """What the image is called where it lies, its folders left out."""
     if is_local(uri):

@@ -35,6 +35,10 @@ class Source(Protocol):
         """The addresses of the images below a folder, sorted."""
         ...
 
+    def gives_any(self, uris: Iterable[str]) -> bool:
+        """Whether one of a few images can be had now, each asked for once."""
+        ...
+
 
 class CachedStore:
     """An `ImageStore` over a source. recheck: seconds for which a downloaded image is taken as it is; an older one is compared by size and
@@ -76,6 +80,10 @@ class CachedStore:
     def list(self, uri: str) -> list[str]:
         """See `ImageStore`."""
         return self._source.list(uri)
+
+    def gives_any(self, uris: Iterable[str]) -> bool:
+        """Whether one of a few images can be had now, each asked for once: the store is there."""
+        return self._source.gives_any(uris)
 
     def _begin(self, uri: str) -> Future[bytes]:
         with self._lock:

@@ -159,6 +159,12 @@ def prefetch(uris: Iterable[str]) -> None:
             store.prefetch([uri])
 
 
+def gives_any(uris: Sequence[str]) -> bool:
+    """Whether one of a few remote images of one place can be had now, each asked for once."""
+    store = store_of(uris[0]) if uris else None
+    return isinstance(store, CachedStore) and store.gives_any(uris)
+
+
 def _id_below(folder: str, uri: str) -> str:
     if scheme_of(folder) == "tar":
         return in_shard(uri)[0].removeprefix(in_shard(folder)[0]).lstrip("/")

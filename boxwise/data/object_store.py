@@ -8,14 +8,12 @@ object is asked for.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from time import monotonic, sleep
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
-from boxwise.data.addresses import Stat, is_image_name, scheme_of, shown
+from boxwise.data.addresses import Stat, is_image_name, place_of, scheme_of, shown
 from boxwise.errors import BoxwiseError, ImageError, ImageStoreError, MissingImageError
 
 PACKAGES = {
@@ -36,7 +34,8 @@ _CREDENTIALS = {
 }
 _VERSIONS = ("ETag", "etag", "generation", "md5Hash", "LastModified", "last_modified", "Last-Modified", "mtime")
 _LONGEST_PAUSE = 10.0  # seconds
-_OTHERS, _REMEMBERED = 2, 4  # addresses of a place that are tried before it is given up; those that it is known by
+OTHERS, _REMEMBERED = 2, 4  # addresses of a place that are tried before it is given up; those that it is known by
+_WAY_OUT = "If this image alone cannot be had: boxwise exclude STUDY IMAGE..."
 _DENIED = {
     "PermissionError",
     "NoCredentialsError",
@@ -95,6 +94,11 @@ class ObjectStore:
         found = (str(path).removeprefix(paths[0]).lstrip("/") for path in paths[1])
         return sorted(f"{root}/{name}" for name in found if is_image_name(name) or name.lower().endswith(".tar"))
 
+    def gives_any(self, uris: Iterable[str]) -> bool:
+        """Whether one of a few addresses can be had now: each is asked for once, and none after one that hangs."""
+        began = monotonic()
+        return any(monotonic() - began < self._timeout and self._has(uri) for uri in uris)
+
     def _asked(self, uri: str, act: Callable[[Any, str], Found]) -> Found:
         """What `act` returns of the file system and the path in it; again after faults that pass."""
         place = place_of(uri)
@@ -139,7 +143,7 @@ class ObjectStore:
     def _fault(self, uri: str, error: Exception, began: float, *, last: bool) -> BoxwiseError | None:
         """What to raise for an error; None where it may pass."""
         package = PACKAGES[scheme_of(uri) or ""]
-        if _is_missing(error):
+        if _is_missing(error, web=package == "aiohttp"):
             if package == "aiohttp" or self._lets_in(uri):
                 return MissingImageError(f"{shown(uri)}: expected an image, found no such object.")
             return ImageStoreError(f"{shown(uri)}: expected {shown(place_of(uri))} to be there, found no such place.")
@@ -150,16 +154,17 @@ class ObjectStore:
                 return ImageError(f"{shown(uri)}: expected an object that may be read, found it forbidden.")
             return ImageStoreError(
                 f"{shown(uri)}: expected credentials that may read {shown(place_of(uri))}, found none, or others. "
-                f"They come from the environment: {_CREDENTIALS[package]}."
+                f"They come from the environment: {_CREDENTIALS[package]}. {_WAY_OUT}"
             )
         if not last:
             return None
-        why = f"{type(error).__name__}: {shown(str(error))}".partition("\n")[0][:300].rstrip(": .")
-        if self._has_given(uri, began) or self._answers(uri):
+        cause = error.__cause__ or error
+        why = f"{type(cause).__name__}: {shown(str(cause))}".partition("\n")[0][:300].rstrip(": .")
+        if self._has_given(uri, began) or self._lets_in(uri):
             return ImageError(f"{shown(uri)}: expected to read it, found at each of {self._attempts} attempts: {why}.")
         return ImageStoreError(
             f"{shown(uri)}: expected {shown(place_of(uri))} to answer, found at each of {self._attempts} attempts: {why}. "
-            "Nothing is lost: run the same command again once it does."
+            f"Nothing is lost: run the same command again once it does. {_WAY_OUT}"
         )
 
     def _has_given(self, uri: str, since: float) -> bool:
@@ -167,48 +172,27 @@ class ObjectStore:
         given = self._given.get(place_of(uri))
         return given is not None and given.at > since
 
-    def _answers(self, uri: str) -> bool:
-        """Whether the place answers now, be it with a refusal."""
-        status = self._status_of_place(uri)
-        return (status is not None and status < 500) or self._gives_another(uri)
-
     def _lets_in(self, uri: str) -> bool:
-        """Whether the place, or another object in it, may be read now."""
-        status = self._status_of_place(uri)
-        return (status is not None and status < 400) or self._gives_another(uri)
+        """Whether another object of the place, given or asked for lately, or the place itself can be had now: then it is there, and open.
 
-    def _status_of_place(self, uri: str) -> int | None:
-        """How the place itself answers, in HTTP's numbers; None where it does not, or that is not known."""
-        place = place_of(uri)
-        try:
-            system = self._system(uri)
-            if PACKAGES[scheme_of(uri) or ""] != "aiohttp":
-                return 200 if system.exists(place) else None
-            system.info(place)
-        except Exception as error:  # whatever is wrong with it
-            return _status(error) or _status(error.__cause__)
-        return 200
-
-    def _gives_another(self, uri: str) -> bool:
-        """Whether another object of the place can be had: one that it has given, or that was asked for lately."""
+        An answer that refuses says nothing: so does what stands before a place that is closed, away or asked too often.
+        """
         place = place_of(uri)
         given = [self._given[place].uri] if place in self._given else []
-        others = dict.fromkeys([*given, *reversed(self._asked_for.get(place, []))])
-        return any(map(self._has, islice((other for other in others if other != uri), _OTHERS)))
+        known = dict.fromkeys([*given, *reversed(self._asked_for.get(place, []))])
+        return self.gives_any([*[other for other in known if other != uri][:OTHERS], place])
 
     def _has(self, uri: str) -> bool:
+        place = place_of(uri)
         try:
             system = self._system(uri)
+            if uri == place:
+                return bool(system.exists(place))
             system.info(system._strip_protocol(uri))
         except Exception:  # whatever is wrong with it, it cannot be had
             return False
+        self._given[place] = _Given(uri, monotonic())
         return True
-
-
-def place_of(uri: str) -> str:
-    """The bucket, container or host that an address lies in, with its scheme."""
-    parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def check_package(uri: str) -> None:
@@ -246,10 +230,11 @@ def _status(error: BaseException | None) -> int | None:
     return getattr(error, "status", None) if error is not None else None
 
 
-def _is_missing(error: Exception) -> bool:
-    """Whether there is no such object; fsspec says so of the web where a host does not answer, too."""
-    cause, web = _status(error.__cause__), type(error.__cause__).__module__.startswith("aiohttp")
-    return (isinstance(error, FileNotFoundError) and (not web or cause in _NO_SUCH)) or _status(error) in _NO_SUCH
+def _is_missing(error: Exception, *, web: bool) -> bool:
+    """Whether there is no such object; fsspec says so of the web whatever came instead of an answer, or an answer of any kind."""
+    cause = error.__cause__
+    status = _status(error) or _status(cause)
+    return status in _NO_SUCH or (isinstance(error, FileNotFoundError) and not (web and cause is not None))
 
 
 def _is_denied(error: Exception) -> bool:

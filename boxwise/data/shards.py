@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -95,6 +95,10 @@ class RemoteShards:
     def list(self, uri: str) -> list[str]:
         """See `Source`."""
         return _listed(uri, self._shard(in_shard(uri)[1])[1])
+
+    def gives_any(self, uris: Iterable[str]) -> bool:
+        """See `Source`."""
+        return self._objects.gives_any({in_shard(uri)[1] for uri in uris})
 
     def _shard(self, shard: str) -> tuple[Stat, _Places]:
         """The shard's size and version, and what is where in it."""

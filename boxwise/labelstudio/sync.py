@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from boxwise.data.for_browsers import for_browsers, named_for
-from boxwise.errors import BoxwiseError, ImageError, plural
+from boxwise.errors import BoxwiseError, ChangedError, ImageError, UnreachableError, plural
 from boxwise.files import locked
 from boxwise.labelstudio.client import Client
 from boxwise.labelstudio.tasks import boxes_of, configured_classes, key_of, labelling_config, model_version, task_of
@@ -77,6 +77,8 @@ def pull(study: Study, client: Client) -> Pulled:
         for task, annotation in new:
             try:
                 late += [task["data"]["image_id"]] * recorder.record(task, annotation)
+            except (UnreachableError, ChangedError):  # of the study, and not of this answer
+                raise
             except BoxwiseError as error:
                 findings.append(str(error))
     taken, waiting = len(new) - len(findings) - len(late), len(study.unanswered().items)

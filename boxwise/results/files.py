@@ -74,8 +74,9 @@ def last_baseline(folder: Path) -> str | None:
     """
     of_panels = sorted(folder.glob(f"*/{RESULTS}"), key=lambda path: path.stat().st_mtime)
     files = [folder / RESULTS] if (folder / RESULTS).is_file() else of_panels
-    with suppress(IndexError, KeyError, ValueError):
-        return str(json.loads(files[-1].read_text(encoding="utf-8"))["baseline"])
+    with suppress(IndexError, KeyError, TypeError, ValueError):
+        found = json.loads(files[-1].read_text(encoding="utf-8"))["baseline"]
+        return found if isinstance(found, str) else None
     return None
 
 

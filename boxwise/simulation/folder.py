@@ -15,6 +15,7 @@ from boxwise.config import StudyConfig, differences, dump_config, load_config
 from boxwise.data.splits import data_differences
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.files import replacing
+from boxwise.registry import EACH_CELL
 from boxwise.results.finished import FINISHED_FILE
 from boxwise.study import Study
 
@@ -58,7 +59,7 @@ def _named(config: StudyConfig, names: Mapping[str, str]) -> StudyConfig:
 def check_same(folder: Path, config: StudyConfig, data: Mapping[str, Any]) -> None:
     """StudyError that names each difference of a config, or of a data set's facts, from those that the folder was begun with."""
     path = folder / CONFIG_FILE
-    if path.exists() and (found := differences(load_config(path), config)):
+    if path.exists() and (found := differences(load_config(path), config, but=EACH_CELL)):
         raise StudyError(
             f"{folder}: holds a simulation of another config (there != given); give its settings or another folder:\n  "
             + "\n  ".join(found)

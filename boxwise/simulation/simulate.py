@@ -171,12 +171,15 @@ def check_plan(plan: Plan) -> None:
 
     The plan's data set has its splits already. An arm that was begun in the folder goes on, also with keys that nothing reads.
     """
-    if len({cell_name(arm, 0) for arm in plan.arms}) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
+    if len(set(plan.arms)) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
         raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
     val_images = sum(record.split is Split.VAL for record in plan.dataset.images)
     elsewhere = read_finished(plan.folder)
     begun = {*cells_there(plan.folder), *(found.cell.arm for found in elsewhere)}
+    called = {cell_name(arm, 0): arm for arm in begun}
     for arm in plan.arms:
+        if (other := called.setdefault(cell_name(arm, 0), arm)) != arm:
+            raise ConfigError(f"arms {other} and {arm} would share a folder and its results: write one of them otherwise.")
         try:
             config = plan.cell_config(arm, plan.seeds[0])
             rounds.check(config, plan.dataset.classes, simulated=True)

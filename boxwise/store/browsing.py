@@ -16,10 +16,10 @@ from sqlalchemy.engine import Connection
 from boxwise.records import Annotation, ImageRecord, Phase, Split
 from boxwise.store.bulk import insert_all, is_one_of
 from boxwise.store.connecting import FOLD
-from boxwise.store.pool import secret_images
+from boxwise.store.pool import asked_now, secret_images
 from boxwise.store.rows import RECORD, read_annotation, read_record
 from boxwise.store.schema import ANNOTATIONS, IMAGE_ID, IMAGES, LATEST, QUERIES, STUDY, annotates, writing
-from boxwise.store.store import Store, waiting_images
+from boxwise.store.store import Store
 
 _CACHE = sa.MetaData()
 _SCORED = sa.Table(
@@ -256,7 +256,8 @@ class _Images:
             seen = sa.and_(sa.not_(self._labelled), _SCORED.c.labels.contains(labels_text([wanted.label])))
             conditions.append(sa.or_(self.image_id.in_(_with_label(connection, wanted.label, self._position)), seen))
         if wanted.person:
-            conditions.append(self.annotator == wanted.person)
+            # Not the column itself: SQLite would begin with the labels, take them for few, and read the tables after them row by row.
+            conditions.append(sa.func.coalesce(self.annotator, "") == wanted.person)
         if wanted.round is not None:
             conditions.append(self.round == wanted.round)
         if wanted.state:
@@ -289,7 +290,7 @@ def _current(position: tuple[int, Phase]) -> sa.Subquery:
 
 def _open(position: tuple[int, Phase]) -> sa.ColumnElement[bool]:
     """Whether labels may be seen."""
-    return ANNOTATIONS.c.image_id.not_in(secret_images(position[0]))
+    return ANNOTATIONS.c.image_id.not_in(secret_images(position))
 
 
 def _asked() -> sa.Subquery:
@@ -299,8 +300,7 @@ def _asked() -> sa.Subquery:
 
 def _waiting(position: tuple[int, Phase]) -> sa.Subquery:
     """The images that wait for an answer now."""
-    number, phase = position
-    return waiting_images(number).where(sa.true() if phase is Phase.ANNOTATE else sa.false()).distinct().subquery()
+    return asked_now(position).distinct().subquery()
 
 
 def _flagged() -> sa.Subquery:

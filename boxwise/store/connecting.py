@@ -49,6 +49,8 @@ def engine(url: str | URL) -> Engine:
     found = _parsed(url)
     if found.drivername == "postgresql":
         found = found.set(drivername=_DRIVER)
+    if found.drivername == _DRIVER and not (found.username or found.query.get("user")):
+        raise StudyError(f"{shown(url)}: expected a user in it, such as {_DRIVER}://user@host/database, found none.")
     if found.drivername == _DRIVER and find_spec("pg8000") is None:
         raise StudyError(f"{shown(url)}: PostgreSQL needs the driver pg8000. Install it: pip install 'boxwise[postgres]'.")
     try:
@@ -196,8 +198,8 @@ def _stay_with(path: Path, made: Engine) -> None:
 
 _REFUSED = {  # how the name of SQLite's error begins → what it says
     "SQLITE_FULL": NO_SPACE,
-    "SQLITE_BUSY": "another process is writing to it and has not ended within half a minute. Nothing of this was stored: try again.",
-    "SQLITE_READONLY": "cannot be written: it is read-only here. Nothing was stored.",
+    "SQLITE_BUSY": "another process has written to it for half a minute, as a change of classes may. Nothing more was stored: try again.",
+    "SQLITE_READONLY": "cannot be written: it is read-only here. Nothing more was stored.",
     "SQLITE_CANTOPEN": "cannot be opened: expected a file and a folder that can be read and written here.",
     "SQLITE_IOERR": "cannot be read or written: the disk fails, or is full. What was committed is safe: see to it and run again.",
 }

@@ -99,11 +99,6 @@ class Images:
         with writing(self._engine) as connection:
             connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id, _USABLE).values(fault=fault))
 
-    def restore(self, image_id: str) -> None:
-        """Put a quarantined image to use again."""
-        with writing(self._engine) as connection:
-            connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id).values(fault=None))
-
     def quarantined(self) -> dict[str, str]:
         """image_id → why it is out of use."""
         with self._engine.connect() as connection:

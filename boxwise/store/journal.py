@@ -159,11 +159,17 @@ class Journal:
                 sa.select(ANNOTATIONS).where(sa.not_(ANNOTATIONS.c.late)).order_by(ANNOTATIONS.c.image_id, ANNOTATIONS.c.id)
             ).all()
             newest = connection.execute(sa.select(sa.func.max(ANNOTATIONS.c.id))).scalar() or 0
-            changed = [_relabel(connection, list(group), convert) for _, group in groupby(rows, key=lambda row: row.image_id)]
+            numbers: dict[int, int] = {}  # of an annotation → of the same one in the new classes
+            changed = 0
+            for _, group in groupby(rows, key=lambda row: row.image_id):
+                anew = _relabel(connection, list(group), convert)
+                numbers.update(anew)
+                changed += bool(anew)
+            _follow(connection, numbers)
             if back_to is not None:
                 go_back(connection, *back_to)
             _record(connection, round_index, who, CLASSES_CHANGED, None, {**body, "newest": newest})
-        return sum(changed)
+        return changed
 
     def labelled_before(self, at: str) -> list[str]:
         """Usable images whose current labels, complete ones, were given before `at`; ISO 8601, UTC."""
@@ -211,21 +217,29 @@ def _take_back(connection: Connection, image_id: str) -> int | None:
     return int(current.id)
 
 
-def _relabel(connection: Connection, rows: Sequence[Any], convert: Convert) -> bool:
-    """Append all annotations of one image anew, in their order, if any of them says something else in the new classes."""
+def _relabel(connection: Connection, rows: Sequence[Any], convert: Convert) -> dict[int, int]:
+    """Append all annotations of one image anew, in their order, if any of them says something else in the new classes: number → new one."""
     read = [(row, annotation, *convert(annotation.boxes)) for row in rows for annotation in (read_annotation(row),)]
     if all(kept.all() and np.array_equal(boxes.labels, annotation.boxes.labels) for _, annotation, boxes, kept in read):
-        return False
+        return {}
+    numbers = {}
     for row, annotation, boxes, kept in read:
         sources = [source.value for source, stays in zip(annotation.sources, kept, strict=True) if stays]
         values = {name: value for name, value in row._mapping.items() if name != "id"}
         values |= {"boxes": boxes_to_json(boxes), "sources": sources, "seconds": 0.0}  # the time is spent on the one that is history now
         values["digest"] = digest_of(values)
-        number = connection.execute(ANNOTATIONS.insert(), values).inserted_primary_key[0]  # type: ignore[index]
+        numbers[row.id] = connection.execute(ANNOTATIONS.insert(), values).inserted_primary_key[0]  # type: ignore[index]
         make_history(connection, ANNOTATIONS.c.id == row.id)
-        for table in (ANSWERS, EVENTS):  # what is known of the answer, its key and its reviews, is so of the same answer in other words
-            connection.execute(table.update().where(table.c.annotation_id == row.id).values(annotation_id=number))
-    return True
+    return numbers
+
+
+def _follow(connection: Connection, numbers: Mapping[int, int]) -> None:
+    """What is known of an answer, its key and its reviews, is so of the same answer in other words."""
+    for table, key in ((ANSWERS, ANSWERS.c.key), (EVENTS, EVENTS.c.id)):
+        known = connection.execute(sa.select(key, table.c.annotation_id).where(table.c.annotation_id.is_not(None))).all()
+        moved = [{"known": of, "number": numbers[number]} for of, number in known if number in numbers]
+        if moved:
+            connection.execute(table.update().where(key == sa.bindparam("known")).values(annotation_id=sa.bindparam("number")), moved)
 
 
 def _record(connection: Connection, *event: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from boxwise.records import Annotation, Split
+from boxwise.records import Annotation, Phase, Split
 from boxwise.store.bulk import is_one_of
 from boxwise.store.rows import now, read_annotation
 from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, QUERIES, annotates, writing
@@ -46,10 +46,10 @@ class PoolStore:
             rows = connection.execute(usable.where(is_one_of(connection, ANNOTATIONS.c.image_id, image_ids)))
             return {row.image_id: read_annotation(row) for row in rows}
 
-    def secret(self, round_index: int) -> frozenset[str]:
+    def secret(self, position: tuple[int, Phase]) -> frozenset[str]:
         """See `secret_images`."""
         with self._engine.connect() as connection:
-            return frozenset(connection.execute(secret_images(round_index)).scalars())
+            return frozenset(connection.execute(secret_images(position)).scalars())
 
     def labelled_lately(self, split: Split, most: int) -> list[Annotation]:
         """The current labels that were given last to usable images of a split, the newest first, at most so many; none by a model alone."""
@@ -95,6 +95,12 @@ class PoolStore:
         return tuple(image_id for image_id, number in since.items() if last.get(image_id, -1) < number)
 
 
-def secret_images(round_index: int) -> sa.Select[Any]:
+def asked_now(position: tuple[int, Phase]) -> sa.Select[Any]:
+    """The images that wait for an answer now: none once the round has gone on."""
+    number, phase = position
+    return waiting_images(number).where(sa.true() if phase is Phase.ANNOTATE else sa.false())
+
+
+def secret_images(position: tuple[int, Phase]) -> sa.Select[Any]:
     """The images that a round asks two people about and that wait for either: the second is not to see what the first has said."""
-    return waiting_images(round_index).where(QUERIES.c.twice.is_(True))
+    return asked_now(position).where(QUERIES.c.twice.is_(True))

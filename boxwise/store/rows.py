@@ -26,6 +26,7 @@ LATE = "late "  # begins the digest of an annotation that is history, so that no
 PEOPLE = 2  # who label an image that is asked twice
 _SEALED = ("image_id", "path", "width", "height", "split", "source_id", "digest")
 RECORD = tuple(IMAGES.c[name] for name in (*_SEALED, "stamp", "seal"))  # what an image's record is read from: `read_record`
+_CLASSES = sa.select(STUDY.c.value).where(STUDY.c.key == "classes")
 _REPAIR = "See `boxwise repair STUDY`."
 
 
@@ -115,12 +116,17 @@ def hold_classes(connection: Connection, classes: Sequence[str] | None = None) -
 
     Raises ChangedError where they are others than `classes`, of which labels are numbers that are to be stored.
     """
-    today = connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == "classes").with_for_update(read=True)).scalar()
-    if classes is not None and list(classes) != today:
-        gone = [f"{name} is gone" for name in classes if name not in (today or ())]
-        said = ", ".join([*gone, *(f"{name} is new" for name in today or () if name not in classes)]) or "they have another order"
+    return check_classes(connection.execute(_CLASSES.with_for_update(read=True)).scalar(), classes)
+
+
+def check_classes(stored: Sequence[str] | None, expected: Sequence[str] | None) -> tuple[str, ...]:
+    """The classes that are `stored`; ChangedError where others are `expected`."""
+    today = tuple(stored or ())
+    if expected is not None and tuple(expected) != today:
+        gone = [f"{name} is gone" for name in expected if name not in today]
+        said = ", ".join([*gone, *(f"{name} is new" for name in today if name not in expected)]) or "they have another order"
         raise ChangedError(f"the classes of the study changed meanwhile: {said}. Nothing more was stored: do the same again.")
-    return tuple(today or ())
+    return today
 
 
 def read_record(row: Sequence[Any]) -> ImageRecord:

@@ -42,7 +42,7 @@ def fault_in_database(path: Path) -> str | None:
                 return "it does not say of which schema it is"
             return next(_faulty_values(connection), None)
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF not in _OUT_OF_REACH:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _OUT_OF_REACH:  # Python's own, as of text that is no UTF-8, has none
             return str(error)
         with naming(path):
             raise

@@ -28,6 +28,7 @@ from boxwise.store.rows import (
     append,
     append_all,
     change_image,
+    check_classes,
     hold,
     hold_classes,
     insert_query,
@@ -186,8 +187,7 @@ class Store(Accounts, Images):
 
     def classes(self, expected: Sequence[str] | None = None) -> tuple[str, ...]:
         """The study's classes. Raises ChangedError where others are `expected`."""
-        with self._engine.connect() as connection:
-            return hold_classes(connection, expected)
+        return check_classes(self.get("classes"), expected)
 
     def annotate_all(self, annotations: Iterable[Annotation], *, round_index: int, annotator: str) -> None:
         """Append many given annotations without verdicts or labour, in one transaction."""

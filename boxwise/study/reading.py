@@ -251,7 +251,7 @@ class StudyReader:
 
     def secret(self) -> frozenset[str]:
         """The images that wait for one of two people who label them alone: their labels are shown to nobody."""
-        return PoolStore(self.store).secret(self.position[0])
+        return PoolStore(self.store).secret(self.position)
 
     def wanted(self) -> tuple[str, ...]:
         """The images that people want asked about in the next query that is made, the oldest wish first."""

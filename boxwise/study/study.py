@@ -216,6 +216,8 @@ class Study(StudyClasses):
         self, oracle: Callable[[str], Boxes] | None, on_event: Callable[[Event], None] | None
     ) -> tuple[tuple[int, Phase] | None, Phase]:
         """(round and step that were done, None where the study is done or waits for labels; the next step)."""
+        if self.position[1] is Phase.DONE:  # which needs no lock to be said
+            return None, Phase.DONE
         with self._lock():
             number, phase = self.position  # as of now: another process may have done the step, or gone back
             if phase is Phase.DONE or (phase is Phase.ANNOTATE and self.store.unanswered(number).items):
@@ -330,12 +332,14 @@ class Study(StudyClasses):
 
     def _reopen(self) -> None:
         """A study that was done goes on with its last score step where the budget has grown since, unless nothing was left to ask."""
-        if self.position[1] is not Phase.DONE:
-            return
-        with self._lock():
-            number, phase = self.position
-            if phase is Phase.DONE and number < self.config.budget.rounds and not self.round(number).select.ended:
-                self.store.reopen(number, Phase.SCORE)
+        if self._may_go_on():
+            with self._lock():
+                if self._may_go_on():  # still: another process may have seen to it
+                    self.store.reopen(self.position[0], Phase.SCORE)
+
+    def _may_go_on(self) -> bool:
+        number, phase = self.position
+        return phase is Phase.DONE and number < self.config.budget.rounds and not self.round(number).select.ended
 
     def fork(self, folder: Path, config: StudyConfig) -> Study:
         """A copy of this study in `folder` that goes on under another `config`; paired arms share their first training by it.

@@ -166,10 +166,6 @@ class StudyUpkeep(StudyReader):
         """Take an image out of use and remember why; of one that is out of use already the first reason stays."""
         self.store.quarantine(image_id, fault)
 
-    def restore(self, image_id: str) -> None:
-        """Put a quarantined image to use again."""
-        self.store.restore(image_id)
-
     def remember(self, tool: str, value: Any) -> None:
         """Keep what a tool beside the study wants kept, as JSON, under its name."""
         self.store.put(tool, value)

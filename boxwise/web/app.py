@@ -229,7 +229,7 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
     @routes.post("/api/unflags")
     def unflag(body: OpenBody, request: Request) -> dict[str, Any]:
         check_may_flag(member_in(request), queue, body.image_id, queue.study.position[0])
-        queue.unflag(body.image_id)
+        queue.unflag(body.image_id, body.annotator)
         return {"waiting": _amounts(queue)[1]}
 
     @routes.post("/api/skips")

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from boxwise.data import image_store
-from boxwise.data.addresses import absolute, folder_of, is_local, parent
+from boxwise.data.addresses import absolute, is_local, place_of
 from boxwise.data.for_browsers import shown_as_it_is
 from boxwise.data.images import read_image, read_reduced
+from boxwise.data.object_store import OTHERS
 from boxwise.data.presence import check_place
 from boxwise.errors import ImageError, ImageStoreError
 from boxwise.records import ImageRecord
@@ -29,7 +30,6 @@ SMALL = 320  # pixels of a thumbnail's longest side
 PREVIEW = 2048  # of a preview's
 TILE = 1024  # pixels of a tile's sides
 _LARGEST, _MOST_BYTES = 2560, 3 * 2**20  # up to these an image is sent whole
-_OTHERS = 2  # images beside one that cannot be had, which are asked for before all of them are taken to be away
 _MOST_MADE = 2**20  # pixels up to which it is sent whole where that has to be made for browsers: a PNG of any size in bytes
 
 
@@ -84,18 +84,11 @@ def check_file(record: ImageRecord, others: Callable[[], Iterable[ImageRecord]])
     try:
         _check(record)
     except ImageStoreError:
-        beside = (other for other in others() if other.image_id != record.image_id and place_of(other) == place_of(record))
-        if not any(map(_is_there, islice(beside, _OTHERS))):
+        place = place_of(record.uri)
+        beside = (other.uri for other in others() if other.uri != record.uri and place_of(other.uri) == place)
+        if not image_store.gives_any([*islice(beside, OTHERS)]):
             raise
         _check(record)
-
-
-def _is_there(record: ImageRecord) -> bool:
-    try:
-        image_store.stat(record.uri)
-    except (ImageError, ImageStoreError):
-        return False
-    return True
 
 
 def _check(record: ImageRecord) -> None:
@@ -106,11 +99,6 @@ def _check(record: ImageRecord) -> None:
         if not is_local(record.uri):
             raise
         raise ImageError(str(error)) from error
-
-
-def place_of(record: ImageRecord) -> str:
-    """What can be reached as a whole or not at all: an image's folder on this machine, a store, a tar file."""
-    return parent(record.uri) if is_local(record.uri) else folder_of(record.uri, record.image_id) or parent(record.uri)
 
 
 def is_large(record: ImageRecord) -> bool:

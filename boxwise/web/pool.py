@@ -10,7 +10,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any
 
-from boxwise.errors import BoxwiseError
+from boxwise.errors import BoxwiseError, ChangedError, UnreachableError
 from boxwise.records import Split
 from boxwise.results.colors import class_colors
 from boxwise.store import Amounts, FoundImage, Wanted
@@ -101,7 +101,9 @@ class PoolView:
             elif act == "flag":
                 self._queue.flag(image_id, annotator, reason)
             else:
-                self._queue.unflag(image_id)
+                self._queue.unflag(image_id, annotator)
+        except (UnreachableError, ChangedError):  # of the study, and not of this image
+            raise
         except BoxwiseError as error:
             return reason_of(error)
         return None

@@ -13,12 +13,13 @@ from time import time
 from typing import Any, NamedTuple
 
 from boxwise.annotation.comparison import same_labels
+from boxwise.data.addresses import place_of
 from boxwise.errors import ImageError, ImageStoreError
 from boxwise.records import Annotation, ImageRecord, Phase, QueryItem
 from boxwise.store import LabellingStore, Lease, SentBack
 from boxwise.study import Study
 from boxwise.web.answers import Answer, OverError, QuarantinedError, TakenError, UnknownImageError, check_boxes, check_round
-from boxwise.web.pictures import check_file, place_of
+from boxwise.web.pictures import check_file
 from boxwise.web.tasks import Task, as_drawn, questions
 
 LEASE_SECONDS = 120.0
@@ -242,7 +243,7 @@ class LabelQueue:
         self.labelling.release([image_id], annotator)
         self._forget([image_id], annotator)
 
-    def unflag(self, image_id: str) -> None:
+    def unflag(self, image_id: str, annotator: str) -> None:
         """Take a person's flag back: the image is asked about again. Raises RefusedError where a fault of the file keeps it out of use."""
         self.record(image_id)
         fault = self.study.quarantined().get(image_id)
@@ -250,7 +251,7 @@ class LabelQueue:
             return
         if not fault.startswith(FLAGGED):
             raise QuarantinedError(image_id, fault)
-        self.study.restore(image_id)
+        self.study.include([image_id], who=annotator)
 
     def is_flagged_by(self, image_id: str, annotator: str) -> bool:
         """Whether the image is out of use because this person has said so."""
@@ -303,8 +304,8 @@ class LabelQueue:
 
     def _beside(self, record: ImageRecord) -> set[str]:
         """The images asked about now that lie where this one does, it among them."""
-        place, asked = place_of(record), self.study.records(self.study.asked(self.study.position[0]))
-        return {record.image_id} | {other.image_id for other in asked if place_of(other) == place}
+        place, asked = place_of(record.uri), self.study.records(self.study.asked(self.study.position[0]))
+        return {record.image_id} | {other.image_id for other in asked if place_of(other.uri) == place}
 
     def _others(self) -> list[ImageRecord]:
         """Images that are asked about now, and more of the study."""
@@ -366,7 +367,7 @@ class LabelQueue:
 
     def _answered(self, item: QueryItem, number: int, annotator: str) -> Annotation | None:
         """What the round was answered already for the image; while that waits for a second person, what this one answered alone."""
-        if item.twice and self.study.waiting(number, image_id=item.image_id):
+        if self.is_secret(item.image_id):
             return self.labelling.own(item.image_id, number, annotator)
         current = self.study.annotation(item.image_id)
         return current if current is not None and current.round >= number else None
@@ -382,8 +383,8 @@ class LabelQueue:
 
     def is_secret(self, image_id: str) -> bool:
         """Whether nobody may see what the image was labelled as, since a second person is to label it alone."""
-        number = self.study.position[0]
-        item = self.study.asked(number).get(image_id)
+        number, phase = self.study.position
+        item = self.study.asked(number).get(image_id) if phase is Phase.ANNOTATE else None
         return item is not None and item.twice and bool(self.study.waiting(number, image_id=image_id))
 
     def _whole(self, answer: Answer) -> bool:

@@ -10,8 +10,9 @@ from labelstudio_scenario import CLASSES, FIRST, PROPOSED, SIZES, second_round
 from boxwise.annotation.class_change import class_change
 from boxwise.cvat.client import Client, CvatError
 from boxwise.cvat.sync import MEMORY, pull, push
-from boxwise.errors import BoxwiseError
+from boxwise.errors import BoxwiseError, UnreachableError
 from boxwise.records import Action, Phase, Query, QueryItem, Split
+from boxwise.store import Store
 
 
 def test_the_first_round_there_and_back(study, server, client):
@@ -53,6 +54,22 @@ def test_the_models_boxes_are_corrected_and_what_was_done_to_each_is_known(study
     assert acts == {"r1-4": Action.KEEP, "r1-2": Action.MOVE, "": Action.ADD, "r1-9": Action.DELETE}
     cost = study.config.cost
     assert study.seconds(Split.TRAIN) > cost.verify + cost.correct + cost.draw + cost.delete
+
+
+def test_a_pull_ends_where_the_study_cannot_be_written_to(study, server, client, monkeypatch):
+    push(study, client)
+    server[1].person("round 00", 0, [(CLASSES[0], [1, 2, 30, 40])])
+    tried = []
+
+    def refuse(*given, **more):
+        tried.append(given)
+        raise UnreachableError("study.sqlite: no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "annotate", refuse)
+        with pytest.raises(UnreachableError):
+            pull(study, client)
+    assert len(tried) == 1 and pull(study, client).taken == 3
 
 
 @pytest.mark.parametrize(("further", "said"), [({"rotation": 30}, "turned by 30 degrees"), ({"type": "polygon"}, "has a polygon")])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from boxwise.data.addresses import absolute, address_in, folder_of, given, is_local, name_of, parent, scheme_of, shown
+from boxwise.data.addresses import absolute, address_in, folder_of, given, is_local, name_of, parent, place_of, scheme_of, shown
 from boxwise.records import ImageRecord
 
 REMOTE = ("s3://bucket/photos/a b/ü.jpg", "https://host/photos/a b/ü.jpg", "tar://a b/ü.jpg::s3://bucket/photos/x.tar")
@@ -55,3 +55,18 @@ def test_relative_shards_are_found_from_anywhere():
 )
 def test_what_lets_one_in_is_not_shown(secret):
     assert "secret" not in shown(secret) and "host/a.jpg" in shown(secret)
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("/data/a/b.jpg", "/data/a"),
+        ("https://h.org/a/1.jpg?sig=x/y", "https://h.org"),
+        ("https://h.org", "https://h.org"),
+        ("s3://bucket/a/b.jpg", "s3://bucket"),
+        ("tar://a/b.jpg::s3://bucket/c/x.tar", "s3://bucket/c/x.tar"),
+        ("tar://b.jpg::/data/x.tar", "/data/x.tar"),
+    ],
+)
+def test_an_image_lies_in_a_place_that_is_there_as_a_whole_or_not_at_all(address, place):
+    assert place_of(address) == place

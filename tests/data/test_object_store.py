@@ -208,11 +208,56 @@ def test_one_image_of_the_web_is_its_own_fault_whatever_the_host_says_of_its_roo
 
 
 @pytest.mark.slow
-def test_a_first_image_that_fails_is_its_own_fault_where_the_host_refuses_its_root(web, tmp_path):
+@pytest.mark.parametrize(("root", "image"), [(429, 429), (407, 407), (404, 503), (403, 503), (403, 500), (503, 403), (404, 403)])
+def test_no_image_is_blamed_where_its_host_is_not_seen_to_give_any(web, tmp_path, root, image):
     proxy, address, _ = web
-    proxy.fault = lambda method, path, before: "error" if path == "/bad.jpg" else "forbidden"
-    with pytest.raises(ImageError, match="at each of 2 attempts"):
-        store(tmp_path, attempts=2).read(f"{address}/bad.jpg")
+    proxy.fault = lambda method, path, before: root if path == "/" else image
+    mine = store(tmp_path, attempts=2)
+    for number in range(3):
+        with pytest.raises(ImageStoreError, match=rf"/{number}\.jpg: expected .* boxwise exclude STUDY IMAGE"):
+            mine.stat(f"{address}/{number}.jpg")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [403, 500])
+@pytest.mark.parametrize("bad", [0, 3])
+def test_one_bad_image_among_those_that_are_read_together_is_its_own_fault_wherever_it_stands(web, tmp_path, kind, bad):
+    proxy, address, folder = web
+    proxy.fault = lambda method, path, before: kind if path == f"/{bad}.jpg" else 404 if path == "/" else None
+    uris = [f"{address}/{number}.jpg" for number in range(4)]
+    for number in range(4):
+        (folder / f"{number}.jpg").write_bytes(jpeg(number))
+    mine = store(tmp_path, attempts=2)
+    mine.prefetch(uris)
+    with pytest.raises(ImageError):
+        mine.read(uris[bad])
+    assert [mine.read(uri) for uri in uris if uri != uris[bad]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("slow", "fault"), [("all", ImageStoreError), ("one", ImageError)])
+def test_an_image_of_the_web_that_is_slow_is_not_missing(web, tmp_path, slow, fault):
+    proxy, address, folder = web
+    proxy.fault = lambda method, path, before: "slow" if slow == "all" or path == "/slow.jpg" else None
+    (folder / "a.jpg").write_bytes(jpeg(0))
+    mine = store(tmp_path, attempts=2, timeout=0.3)
+    if slow == "one":
+        mine.read(f"{address}/a.jpg")
+    with pytest.raises(fault, match="at each of 2 attempts") as caught:
+        mine.stat(f"{address}/slow.jpg")
+    assert type(caught.value) is fault and proxy.asked["HEAD", "/slow.jpg"] == 2
+
+
+@pytest.mark.slow
+def test_a_bucket_that_hangs_is_asked_for_one_thing_more(bucket, photos, tmp_path):
+    first, second, third, *_ = photos
+    mine = store(tmp_path, attempts=2, timeout=0.3)
+    assert [mine.read(uri) for uri in (first, second)]
+    bucket.proxy.calm()
+    bucket.proxy.fault = lambda method, path, before: "slow"
+    with pytest.raises(ImageStoreError, match="to answer, found at each of 2 attempts"):
+        mine.stat(third)
+    assert sum(bucket.proxy.asked.values()) == 3
 
 
 def test_a_missing_object_of_a_bucket_that_lets_no_one_list_it_is_the_fault_of_one_image(bucket, photos, tmp_path):

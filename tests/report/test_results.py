@@ -60,8 +60,9 @@ def test_the_baseline_of_a_comparison_is_kept(make_cells, tmp_path):
     (tmp_path / "panel").mkdir()
     write_results(make_cells(), tmp_path / "panel" / "results.csv", baseline="dual")
     assert last_baseline(tmp_path / "panel") == last_baseline(tmp_path) == "dual"
-    (tmp_path / "results.json").write_text("[half")
-    assert last_baseline(tmp_path) is None
+    for text in ("[half", "[1]", '{"baseline": null}'):
+        (tmp_path / "results.json").write_text(text)
+        assert last_baseline(tmp_path) is None
 
 
 def test_no_part_of_a_file_is_left_beside_it(make_cells, tmp_path):

@@ -120,9 +120,9 @@ class TestShards:
 
     def test_an_image_that_joins_the_pool_meanwhile_is_scored_too(self, study, in_one):
         image = study.pool()[5].image_id
-        study.quarantine(image, "not there for a while")
+        study.exclude([image], "not there for a while")
         study.inspect_shard(parts.Shard(1, 2))
-        study.restore(image)
+        study.include([image])
         study.inspect_shard(parts.Shard(2, 2))
         study.step()
         assert image in read_scores(study.files(0).scores).image_ids

@@ -439,8 +439,19 @@ def test_of_a_study_s_config_its_store_and_seed_are_left_out(boxwise, plan, tmp_
 
 def test_arms_that_would_share_a_folder_are_refused(digits, tiny_overrides, tmp_path):
     arms = tuple(f"random+ask.certain_of={{one{sign} 0.9}}" for sign in (":", "="))
-    with pytest.raises(ConfigError, match="an arm or seed is named twice"):
-        check_plan(Plan(digits, load_config(None, tiny_overrides), arms, (0,), tmp_path))
+    plan = Plan(digits, load_config(None, tiny_overrides), arms, (0,), tmp_path)
+    with pytest.raises(ConfigError, match=r"certain_of=.*would share a folder"):
+        check_plan(plan)
+    check_plan(replace(plan, arms=arms[:1]))
+    write_plan(tmp_path, plan.config, data_facts(digits), {arms[0]: ["of_an_earlier_call"]})
+    with pytest.raises(ConfigError, match="would share a folder"):
+        check_plan(replace(plan, arms=arms[1:]))
+
+
+def test_a_folder_that_was_begun_with_a_seed_of_its_own_goes_on(digits, tiny_overrides, tmp_path):
+    plan = Plan(digits, load_config(None, tiny_overrides), ("random",), (0,), tmp_path)
+    write_plan(tmp_path, plan.config.model_copy(update={"seed": 3}), data_facts(digits), {"random": ["random_seed0"]})
+    check_plan(plan)
 
 
 def test_an_arm_with_an_option_of_a_method_that_it_does_not_use_is_refused(digits, tiny_overrides, tmp_path):

@@ -5,11 +5,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from boxwise.boxes import Boxes
 from boxwise.errors import StudyError
 from boxwise.records import Annotation, ImageRecord, Phase, Query, QueryItem, Source, Split
-from boxwise.store import BrowsingStore, ScoredImage, Store, Wanted, labels_text
+from boxwise.store import Amounts, BrowsingStore, ScoredImage, Store, Wanted, labels_text
 
 IMAGES, SCORED = 60, 40
 SPLITS = {50: Split.VAL, 51: Split.VAL, 52: Split.TEST}
@@ -126,6 +127,20 @@ def test_every_search_finds_what_a_list_of_all_images_says_in_its_order(study):
         assert found(study, wanted) == expected(wanted), wanted
     some = [name(i) for i in (0, 4, 41, 59)]
     assert found(study, Wanted(), some, page=2) == [i for i in expected(Wanted()) if i in some]
+
+
+def test_no_search_reads_a_table_once_for_each_image(study, store):
+    if store.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL knows how many rows its tables have")
+    asked = []
+    sa.event.listen(store.engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+    for wanted in SEARCHES:
+        study.ids(wanted, None, Amounts(SCORED, IMAGES - SCORED), start=0, most=IMAGES)
+        study.amounts(wanted)
+    with store.engine.connect() as connection:
+        for statement, parameters in [one for one in asked if "scored" in one[0]]:
+            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            assert not [step for step in plan if step.startswith("SCAN") and step.endswith("LEFT-JOIN")], (statement, parameters)
 
 
 def test_images_are_shown_as_they_are_and_unknown_ones_passed_over(study):

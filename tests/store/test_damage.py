@@ -88,6 +88,12 @@ def test_values_that_are_not_what_was_stored_are_found_and_left_out(path):
     assert fault_in_database(path) is None and answers(path)["labels"] == before["labels"]
 
 
+def test_a_text_that_is_no_unicode_is_a_fault_of_the_file(path):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE images SET path = CAST(x'2fff2e706e67' AS TEXT)")
+    assert "UTF-8" in fault_in_database(path)
+
+
 def test_an_image_of_which_a_byte_has_changed_goes_out_of_use_and_keeps_its_labels(path):
     image_id, old = next(iter(answers(path)["history"].items()))
     with closing(sqlite3.connect(path)) as connection, connection:

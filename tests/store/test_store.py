@@ -154,7 +154,7 @@ def test_what_the_disk_refuses_names_the_file_and_the_way_out(tmp_path):
         connection.exec_driver_sql("PRAGMA busy_timeout=0")
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(UnreachableError, match=rf"^{path}: another process is writing to it"):
+        with pytest.raises(UnreachableError, match=rf"^{path}: another process has written to it"):
             store.put("little", 1)
     with store.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA query_only=1")

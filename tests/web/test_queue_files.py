@@ -1,5 +1,6 @@
 """An image whose file is gone is taken out of use and labelling goes on; a disk that is not there takes none out."""
 
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -14,6 +15,7 @@ from boxwise.data.formats.base import Dataset
 from boxwise.data.images import digest, write_image
 from boxwise.errors import ImageStoreError
 from boxwise.records import ImageRecord, Split
+from boxwise.store import Journal
 from boxwise.study import Study
 from boxwise.web.answers import QuarantinedError
 from boxwise.web.queue import LabelQueue
@@ -85,14 +87,14 @@ def test_a_disk_that_is_not_mounted_takes_no_image_out_of_use(study, photos, mou
 
 
 class Host(BaseHTTPRequestHandler):
-    """Has an image at every path but its root, and forbids some."""
+    """Has an image at every path but its root, and refuses some: `refused` is path → answer."""
 
-    def __init__(self, *given, forbidden):
-        self.forbidden = forbidden
+    def __init__(self, *given, refused):
+        self.refused = refused
         super().__init__(*given)
 
     def do_HEAD(self):
-        self.send_response(404 if self.path == "/" else 403 if self.path.strip("/") in self.forbidden else 200)
+        self.send_response(404 if self.path == "/" else self.refused.get(self.path.partition("?")[0].strip("/"), 200))
         self.send_header("content-length", "100")
         self.end_headers()
 
@@ -104,28 +106,28 @@ class Host(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def remote(tiny_overrides, tmp_path):
-    """(a study of three images of a server of the web, all asked about; the names of what that forbids)."""
-    forbidden = set()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Host, forbidden=forbidden))
+    """(a study of three images of a server of the web, all asked about, with signed addresses; the names of what that refuses, and how)."""
+    refused = {}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Host, refused=refused))
     Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     address = f"http://127.0.0.1:{server.server_address[1]}"
-    records = [ImageRecord(f"{number}.jpg", f"{address}/{number}.jpg", 80, 60, Split.TRAIN) for number in range(3)]
+    records = [ImageRecord(f"{number}.jpg", f"{address}/{number}.jpg?signature={number}/x", 80, 60, Split.TRAIN) for number in range(3)]
     overrides = (*tiny_overrides, "budget.initial=3", "images.attempts=1", f"images.cache_folder={tmp_path / 'cache'}")
     dataset = Dataset(images=tuple(records), labels={}, classes=("cat", "dog"))
     made = Study.create(tmp_path / "remote", dataset, config=load_config(None, overrides))
     made.ask()
-    yield made, forbidden
+    yield made, refused
     image_store.use(ImagesConfig())
     server.shutdown()
     server.server_close()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("answered", [False, True])
-def test_one_image_that_its_host_forbids_is_out_of_use_though_the_host_has_no_root(remote, answered):
-    study, forbidden = remote
+@pytest.mark.parametrize(("answered", "how"), [(False, 403), (True, 403), (False, 500), (True, 500)])
+def test_one_image_that_its_host_refuses_is_out_of_use_though_the_host_has_no_root(remote, answered, how):
+    study, refused = remote
     first, *rest = study.ask().image_ids
-    forbidden.add(first)
+    refused[first] = how
     if answered:
         [study.tell(image_id, ()) for image_id in rest]
     found = LabelQueue(study, study.labelling).next("anna")
@@ -134,10 +136,23 @@ def test_one_image_that_its_host_forbids_is_out_of_use_though_the_host_has_no_ro
 
 
 @pytest.mark.slow
-def test_a_host_that_forbids_all_takes_no_image_out_of_use(remote):
-    study, forbidden = remote
-    forbidden.update(study.ask().image_ids)
+@pytest.mark.parametrize("how", [403, 407, 429, 503])
+def test_a_host_that_refuses_all_takes_no_image_out_of_use(remote, how):
+    study, refused = remote
+    refused |= dict.fromkeys(study.ask().image_ids, how)
     assert LabelQueue(study, study.labelling).next("anna") == "unreachable" and not study.quarantined()
+
+
+@pytest.mark.slow
+def test_the_images_of_one_host_are_passed_over_and_those_of_another_are_not(remote):
+    study, refused = remote
+    first, second, third = study.ask().image_ids
+    refused |= dict.fromkeys((first, second), 403)
+    elsewhere = next(record for record in study.records([third]))
+    moved = replace(elsewhere, uri=elsewhere.uri.replace("127.0.0.1", "localhost"))
+    Journal(study.store).move([moved], round_index=0, who="lea", body={})
+    task = LabelQueue(study, study.labelling).next("anna")
+    assert isinstance(task, Task) and task.record.image_id == third and not study.quarantined()
 
 
 def test_the_page_goes_on_with_the_next_image_and_waits_for_a_disk(study, photos, browsing):

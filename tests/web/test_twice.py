@@ -51,6 +51,21 @@ def test_what_the_first_has_said_is_found_nowhere_before_the_second_has_answered
     assert image_id in view.found(Wanted(label=OTHER.label))["ids"] and not queue.study.secret()
 
 
+def test_nothing_is_secret_once_the_round_has_gone_on(on_each):  # noqa: F811
+    study = on_each("labelling.double=1", "budget.initial=2")
+    queue, (first, second) = server_of(study), study.ask().image_ids
+    view = PoolView(queue, Dashboard(queue.study))
+    answer(queue, "anna", first, OTHER)
+    [answer(queue, name, second, BOX) for name in ("anna", "ben")]
+    queue.flag(first, "lea", "blurred")
+    study.step()
+    assert study.position[1] is not Phase.ANNOTATE
+    queue.unflag(first, "cleo")  # its one answer counts now
+    assert not queue.is_secret(first) and not queue.study.secret() and len(queue.open(first, "ben").labels.boxes) == 1
+    (item,) = (one for one in view.found(Wanted(person="anna"))["items"] if one["image_id"] == first)
+    assert (item["state"], item["labels"]) == ("labelled", [OTHER.label])
+
+
 def test_whoever_answered_first_sees_their_own_answer_again(on_each):  # noqa: F811
     study = on_each("labelling.double=1", "budget.initial=1")
     queue, (image_id,) = server_of(study), study.ask().image_ids
