@@ -180,6 +180,7 @@ def check_plan(plan: Plan) -> None:
     for arm in plan.arms:
         if (other := called.setdefault(cell_name(arm, 0), arm)) != arm:
             raise ConfigError(f"arms {other} and {arm} would share a folder and its results: write one of them otherwise.")
+    for arm in plan.arms:
         try:
             config = plan.cell_config(arm, plan.seeds[0])
             rounds.check(config, plan.dataset.classes, simulated=True)
