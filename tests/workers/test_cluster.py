@@ -22,7 +22,7 @@ from boxwise.simulation.simulate import Plan, simulate
 from boxwise.study import Study
 from boxwise.workers.cluster import address_of, ray_cluster
 
-# What Ray reads as it is imported. Its workers give way to others (nice 15), which beside the rest of the suite leaves them hardly any time.
+# What Ray reads as it is imported. Its workers give way to others (nice 15), which beside the rest of the suite leaves them no time.
 os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "of_this_test_alone_0123456789abcdef", "RAY_worker_niceness": "0"}
 PATIENCE = 300
 RESULTS = ("scores.parquet", "detections.parquet", "embeddings.npz")
