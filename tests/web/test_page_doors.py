@@ -77,7 +77,10 @@ def test_over_plain_http_a_copied_tab_has_an_image_of_its_own_and_a_reloaded_one
         copy.locator("#editor").wait_for(state="visible")
         other = shown_image(copy)
         assert other != name
+        first.wait_for_load_state("networkidle")  # a tab that still fetches ahead is handed what another gives back as it is reloaded
+        copy.wait_for_load_state("networkidle")
         for page, image_id in ((first, name), (copy, other)):
             page.reload()
             page.locator("#editor").wait_for(state="visible")
+            page.wait_for_load_state("networkidle")
             assert shown_image(page) == image_id

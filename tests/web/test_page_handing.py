@@ -45,7 +45,7 @@ class TestUnseen:
                 }).observe(name, watch);
             }""")
             page.keyboard.press("Space")
-            page.wait_for_function("hints.some((words) => words.includes('has only just come into sight'))")
+            page.wait_for_function("() => hints.some((words) => words.includes('has only just come into sight'))")
             saved(page)
             other = shown_image(page)
             assert other != name and study.store.history(other) == [] and len(study.store.history(name)) == 1
