@@ -191,6 +191,12 @@ class TestOpening:
             Study.create(tmp_path / "study", hidden[1], config=load_config(None, [override]))
         assert not (tmp_path / "study" / "config.yaml").exists()
 
+    def test_class_names_that_no_page_can_show_make_no_study(self, tmp_path, hidden):
+        dataset = replace(hidden[1], classes=("Gr\udcf6\udcdfe", *hidden[1].classes[1:]))
+        with pytest.raises(ConfigError, match="expected one line of text in UTF-8"):
+            Study.create(tmp_path / "study", dataset)
+        assert not (tmp_path / "study").exists()
+
     def test_the_oracle_needs_a_simulation(self, tmp_path, hidden, tiny_overrides):
         config = load_config(None, [*tiny_overrides, "scorer.detection=oracle_loss"])
         with pytest.raises(ConfigError, match="simulation only"):

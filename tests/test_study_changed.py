@@ -432,7 +432,7 @@ def test_images_of_val_do_not_join_a_study_with_folds(study_of, tmp_path):
 def test_a_first_round_of_which_no_image_is_left_names_the_ways_out(study_of):
     study = study_of()
     study.exclude(list(study.ask().image_ids), "blurred")
-    with pytest.raises(StudyError, match=r"boxwise include .* or give labels of any others \(boxwise import"):
+    with pytest.raises(StudyError, match=r"is labelled and in use, .*boxwise include .* or give labels of any others \(boxwise import"):
         study.run()
     assert Journal(study.store).events()
 

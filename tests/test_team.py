@@ -65,9 +65,9 @@ def test_a_link_ends_by_time_and_by_a_newer_one(store, monkeypatch):
     second = team.invite("anna", Role.ANNOTATOR, who="ben", days=2)
     assert team.member(first) is None and team.member(second).role is Role.ANNOTATOR
     until = team.members()["anna"].until
-    monkeypatch.setattr("boxwise.study.team.time", lambda: until - 1)
+    monkeypatch.setattr(store, "clock", lambda: until - 1)
     assert team.member(second) is not None
-    monkeypatch.setattr("boxwise.study.team.time", lambda: until)
+    monkeypatch.setattr(store, "clock", lambda: until)
     assert team.member(second) is None and "anna" in team.members()
 
 

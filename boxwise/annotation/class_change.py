@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from boxwise.boxes import Boxes
+from boxwise.data.formats.class_names import check_class_names
 from boxwise.errors import ConfigError, unknown
 
 Renamed = tuple[Sequence[str], Mapping[str, str]]  # classes before a change, and name before → name after of those that stay
@@ -92,10 +93,8 @@ def class_change(
 
 
 def _refuse_taken(names: Mapping[str, str], rename: Mapping[str, str], merge: Mapping[str, str], add: Sequence[str]) -> None:
-    """ConfigError where two classes would have one name without having been merged, or a name is no name."""
-    for name in (*names.values(), *add):
-        if not name.strip() or any(ord(letter) < 32 for letter in name):
-            raise ConfigError(f"{name!r} is no name of a class: expected letters.")
+    """ConfigError where two classes would have one name without having been merged, or a new name is none."""
+    check_class_names((*rename.values(), *merge.values(), *add))
     for name, new in rename.items():
         if any(other != name and is_now == new for other, is_now in names.items()):
             raise ConfigError(f"there is a class {new!r} already. To make {name!r} and {new!r} one class: --merge {name},{new}={new}")

@@ -104,6 +104,8 @@ def _explained(error: Exception) -> str | None:
         return f"{error.filename or 'the disk'}: {NO_SPACE}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return f"{error.object!r}: expected a name that is text in UTF-8, found bytes that are none. Rename it."
     of_the_store = type(error).__module__.startswith("sqlalchemy") and type(error).__name__ in _STORE_FAULTS
     if of_the_store or isinstance(error, ConnectionError):
         from boxwise.store import fault_of

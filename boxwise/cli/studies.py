@@ -86,7 +86,8 @@ def init(
     if classes is not None:
         class_names(classes)  # before anything is asked
     chosen = as_overrides({"--policy": ("policy.name", policy), "--ask": ("ask.mode", ask)}, overrides or ())
-    data = completed(study, Answers(images and given(images), labels, classes, preset), config=config)
+    options = Answers(images and given(images), labels, classes, preset)
+    data = completed(options, overrides=overrides or (), config=config, format_name=format)
     preset = data.preset
     if preset and config:
         raise ConfigError(f"--preset {preset} and --config {config}: each is a whole config; give one, and single keys as key=value.")

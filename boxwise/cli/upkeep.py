@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -159,9 +161,12 @@ def history(study: StudyFolder, image: Annotated[str, typer.Argument(metavar="IM
     say(f"{image_id}: {record.split.value}, {record.width} x {record.height}, {record.uri}")
     if fault := opened.quarantined().get(image_id):
         say(f"out of use: {fault}")
-    lines = [(entry.at, _entry_line(entry, opened.classes_of(entry))) for entry in opened.history(image_id)]
-    lines += [(event.at, _event_line(event)) for event in opened.events(image_id)]
-    for at, line in sorted(lines):
+    entries, events = opened.history(image_id), opened.events(image_id)
+    # Labels in the order of their numbers, by which the last one counts, also where a clock was set back between them.
+    moments = accumulate((entry.at for entry in entries), max)
+    lines = [(at, entry.at, _entry_line(entry, opened.classes_of(entry))) for at, entry in zip(moments, entries, strict=True)]
+    lines += [(event.at, event.at, _event_line(event)) for event in events]
+    for _, at, line in sorted(lines, key=itemgetter(0)):
         say(f"{at}  {line}")
     say("Now: no labels." if current is None else f"Now: {_boxes(current.boxes.labels.tolist(), opened.classes)}.")
 

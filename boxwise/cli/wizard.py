@@ -5,16 +5,19 @@ Returns the answers as the options would have given them, and says the command t
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import typer
 
-from boxwise.data.addresses import is_local
+from boxwise.errors import BoxwiseError, ConfigError
 
 T = TypeVar("T")
 
@@ -34,75 +37,110 @@ class Answers:
         """Whether a study can be made of this: images with class names, or labels that name them."""
         return self.labels is not None or (self.images is not None and self.classes is not None)
 
-    def command(self, study: Path) -> str:
-        """The command line that gives these answers."""
-        options = {"--images": self.images, "--labels": self.labels, "--classes": self.classes, "--preset": self.preset}
-        given = [word for option, value in options.items() if value is not None for word in (option, str(value))]
-        return shlex.join(["boxwise", "init", str(study), *given, *self.settings])
+    def command(self, given: Answers) -> str:
+        """The command line as it was, with what is not `given` by it."""
+        names = [name for name in ("images", "labels", "classes", "preset") if getattr(self, name) != getattr(given, name)]
+        options = [word for name in names for word in (f"--{name}", str(getattr(self, name)))]
+        return shlex.join(["boxwise", *sys.argv[1:2], *options, *sys.argv[2:], *self.settings])
 
 
-def completed(study: Path, given: Answers, *, config: Path | None) -> Answers:
+def completed(given: Answers, *, overrides: Sequence[str], config: Path | None, format_name: str | None) -> Answers:
     """`given`, with what is missing asked for where there is a terminal to ask on; as it is in a pipe or where nothing is missing."""
     if given.whole or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return given
+    if isinstance(sys.stdin, TextIOWrapper):  # a path may be of bytes that are no text, as in an option
+        sys.stdin.reconfigure(errors="surrogateescape")
     typer.echo("A few questions; Enter takes what stands in brackets, Ctrl-C leaves without a trace.")
-    answers = _with_data(given)
+    answers = _with_data(given, format_name)
     if given.preset is None and config is None:
-        answers = replace(answers, preset=_preset(), settings=(f"budget.initial={_first_batch()}",))
-    typer.echo(f"The same without questions:\n  {answers.command(study)}")
+        answers = replace(answers, preset=_preset())
+        if not _sets_first_batch(overrides):
+            answers = replace(answers, settings=(f"budget.initial={_first_batch(least=0 if answers.labels else 1)}",))
+    typer.echo(f"The same without questions:\n  {answers.command(given)}")
     return answers
 
 
 def class_names(said: str) -> tuple[str, ...]:
-    """The names of the classes, as a person writes them. Raises ConfigError where one is empty or there twice."""
-    from boxwise.errors import ConfigError
+    """The names of the classes, as a person writes them. Raises ConfigError where one is empty, there twice or no name of a class."""
+    from boxwise.data.formats.class_names import check_class_names
 
     names = tuple(name.strip() for name in said.split(","))
     if not all(names) or len(set(names)) != len(names):
         raise ConfigError(f"{said!r}: expected class names such as: cat, dog. None may be empty or there twice.")
+    check_class_names(names)
     return names
 
 
-def _with_data(given: Answers) -> Answers:
-    images = given.images or _ask("Folder of images", _folder)
-    labels = None if given.classes else _ask("Labels that exist already: a file or folder [none]", _labels, default="")
-    classes = given.classes or (None if labels else _ask("Class names, separated by commas", _names))
-    return replace(given, images=images, labels=labels, classes=classes)
+def _with_data(given: Answers, format_name: str | None) -> Answers:
+    from boxwise.data.formats.image_list import is_image_list
+
+    images = given.images or _ask("Folder of images", _images)
+    alone = given.classes or is_image_list(images)
+    labels = partial(_labels, format_name=format_name)
+    found = None if alone else _ask("Labels that exist already: a file or folder [none]", labels, default="")
+    classes = given.classes or (None if found else _ask("Class names, separated by commas", _names))
+    return replace(given, images=images, labels=found, classes=classes)
 
 
 def _ask(question: str, read: Callable[[str], T], *, default: str | None = None) -> T:
-    """The answer to a question, asked again until `read` takes it."""
+    """The answer to a question, asked again until `read` takes it; a blank is no answer."""
     while True:
-        said = typer.prompt(question, default=default, show_default=bool(default))
+        said = typer.prompt(question, default=default, show_default=bool(default)).strip() or default
+        if said is None:
+            continue
         try:
-            return read(said.strip())
-        except ValueError as error:
+            return read(said)
+        except (ValueError, BoxwiseError) as error:
             typer.echo(f"  {error}")
 
 
-def _folder(said: str) -> str:
-    if not is_local(said):
-        return said
-    path = Path(said).expanduser()
-    if not path.is_dir():
-        raise ValueError(f"{path}: expected a folder, found {'a file' if path.exists() else 'nothing'}.")
-    return str(path)
+def _images(said: str) -> str:
+    """What `--images` takes. Of a folder of this machine one image is looked for; remote ones and tar files are not opened."""
+    from boxwise.data import image_store
+    from boxwise.data.addresses import given, in_shard, is_local, scheme_of
+    from boxwise.data.formats.folder import check_folder
+    from boxwise.data.formats.image_list import is_image_list
+    from boxwise.data.formats.layout import is_file, is_folder
+
+    address = given(_path(said))
+    image_store.check(address)
+    shard = in_shard(address)[1] if scheme_of(address) == "tar" else None
+    place = shard or address
+    if not is_local(place):
+        return address
+    if not shard and is_folder(Path(place)):
+        check_folder(Path(place))
+    elif not (is_file(Path(place)) if shard else is_image_list(place)):
+        found = "another file" if is_file(Path(place)) else "nothing"
+        raise ValueError(f"{place}: expected a folder, a tar file or a list of images, found {found}.")
+    return address
 
 
-def _labels(said: str) -> Path | None:
-    path = Path(said).expanduser()
-    if said and not path.exists():
-        raise ValueError(f"{path}: expected a file or folder, found nothing.")
-    return path if said else None
+def _labels(said: str, format_name: str | None) -> Path | None:
+    """Where labels lie, if there are any; the files' first bytes show whether it is a layout that is known."""
+    from boxwise.data.datasets import format_of_labels
+    from boxwise.data.formats.layout import existing
+
+    if not said:
+        return None
+    path = existing(Path(_path(said)), "labels")
+    format_of_labels(path, format_name)
+    return path
+
+
+def _path(said: str) -> str:
+    """A path without the quotes or backslashes with which terminals paste one, and with the user's folder for `~`."""
+    path = os.path.expanduser(said)  # noqa: PTH111 - as it is where there is no such user
+    try:
+        words = shlex.split(said)
+    except ValueError:
+        words = []
+    pasted = len(words) == 1 and not os.path.lexists(path) and os.path.lexists(words[0])
+    return words[0] if pasted else path
 
 
 def _names(said: str) -> str:
-    from boxwise.errors import ConfigError
-
-    try:
-        return ",".join(class_names(said))
-    except ConfigError as error:
-        raise ValueError(error) from None
+    return ",".join(class_names(said))
 
 
 def _preset() -> str | None:
@@ -118,11 +156,21 @@ def _preset() -> str | None:
     return _ask(f"Preset ({', '.join(known)})", read, default="none")
 
 
-def _first_batch() -> str:
+def _sets_first_batch(overrides: Sequence[str]) -> bool:
+    from boxwise.config import apply_overrides, leaves
+
+    values: dict[str, Any] = {}
+    apply_overrides(values, overrides)
+    return "budget.initial" in dict(leaves(values))
+
+
+def _first_batch(*, least: int) -> str:
     from boxwise.config import BudgetConfig, resolve
 
     def read(said: str) -> str:
-        resolve(int(said) if said.isdigit() else said, 100, "The first batch")
-        return said
+        amount = int(said) if said.isdecimal() else said
+        if resolve(amount, 100, "The first batch") < least:
+            raise ValueError(f"The first batch is {said}, expected {least} or more: there would be nothing to train on.")
+        return str(amount)
 
     return _ask("Images to label first: a count, or a share such as 5%", read, default=str(BudgetConfig().initial))

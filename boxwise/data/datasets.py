@@ -158,9 +158,7 @@ def read_labels_for(
     listed_is_empty: whether an image that a file of COCO, CVAT, Create ML or VIA lists without a box has no objects; such a file does not
     say, so by default it is unlabelled. Labels of other images become findings. Raises BoxwiseError when `path` has no labels.
     """
-    name = format_name or detect_format(unwrapped(path))
-    if name is None:
-        raise BoxwiseError(_no_labels(path))
+    name = format_of_labels(path, format_name)
     sizes = {record.uri: (record.width, record.height) for record in images if record.measured and not is_local(record.uri)}
     meant = replace(coordinates, sizes=sizes)
     options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": meant, "progress": progress}
@@ -185,6 +183,14 @@ def read_labels_for(
     kept = [finding for finding in found.findings if finding.kind not in _OF_THE_REST]
     incomplete = frozenset(mine for theirs, mine in matches.items() if theirs in found.incomplete and mine in labels)
     return replace(found, labels=labels, findings=(*kept, *findings), notes=tuple(notes), incomplete=incomplete)
+
+
+def format_of_labels(path: Path, format_name: str | None) -> str:
+    """The format named or, without a name, the one that the files at `path` show. Raises BoxwiseError where they show none."""
+    name = format_name or detect_format(unwrapped(path))
+    if name is None:
+        raise BoxwiseError(_no_labels(path))
+    return name
 
 
 def _no_labels(path: Path) -> str:

@@ -30,7 +30,7 @@ def annotate(context: RoundContext, round_index: int) -> StepResult:
     actions = {action.value: number for action, number in context.store.actions(round_index, Split.TRAIN).items()}
     if not train.images:
         raise StudyError(
-            f"{context.folder}: none of the images asked for is in use any more, so there is nothing to train on. Put some to use again "
+            f"{context.folder}: no image of train is labelled and in use, so there is nothing to train on. Put some to use again "
             f"(boxwise include {context.folder} IMAGE...), or give labels of any others (boxwise import {context.folder} LABELS)."
         )
     given = val.images - val.by_hand[0], val.boxes - val.by_hand[1]

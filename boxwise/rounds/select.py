@@ -120,7 +120,7 @@ def _first(context: RoundContext, rng: Generator) -> StepResult:
         raise StudyError(
             f"{context.folder}: ask.target_precision is found on val, which has no image. Give budget.validation of 1 or more."
         )
-    if not drawn and not context.store.annotations(Split.TRAIN):
+    if not chosen and not context.store.annotations(Split.TRAIN):  # labels of val alone would be in vain
         raise StudyError(f"{context.folder}: nothing is labelled and nothing is left to ask for. Give budget.initial of 1 or more.")
     drawn = _readable(context, drawn)
     asked = {item.image_id for item in drawn} & {item.image_id for item in chosen}

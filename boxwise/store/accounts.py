@@ -6,22 +6,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 from boxwise.errors import StudyError
 from boxwise.jsonable import boxes_from_json
 from boxwise.records import Action, Source, Split
 from boxwise.store.answers import Labour, Person
 from boxwise.store.rows import LATE, damaged_annotation
-from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, UNLABELLED, VERDICTS, annotates
+from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, SPENT, UNLABELLED, VERDICTS, annotates
 
 GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
 
 _FLAGGED = sa.cast(ANNOTATIONS.c.boxes, sa.Text).contains("true")  # a crowd, or a difficult box: of the others no box is read
 _BOXES = sa.case((_FLAGGED, ANNOTATIONS.c.boxes)).label("boxes")
+_ASIDE = sa.func.sum(EVENTS.c.body["seconds"].as_float())  # of events that charge images that were skipped or flagged
 _TAKEN_BACK = ANNOTATIONS.c.id.in_(sa.select(EVENTS.c.body["annotation"].as_integer()).where(EVENTS.c.kind == UNLABELLED))
 
 
@@ -31,6 +33,12 @@ def check_person(name: str) -> None:
         raise StudyError(
             f"name {name!r}: kept for labels that no person gave ({GIVEN}: with the data, {MODEL}: by the model). Give another."
         )
+
+
+def spent_aside(connection: Connection) -> dict[str, float]:
+    """annotator → the seconds that they spent on images that they skipped or flagged."""
+    statement = sa.select(EVENTS.c.who, _ASIDE).where(EVENTS.c.kind == SPENT).group_by(EVENTS.c.who)
+    return {name: float(seconds) for name, seconds in connection.execute(statement)}
 
 
 class Accounts:
@@ -97,13 +105,15 @@ class Accounts:
             return int(connection.execute(statement.where(usable)).scalar_one())
 
     def seconds(self, split: Split) -> float:
-        """All labour ever spent on images of one split, quarantined ones too."""
-        statement = sa.select(sa.func.sum(ANNOTATIONS.c.seconds)).where(annotates(IMAGES.c.split == split.value))
+        """All labour ever spent on images of one split, quarantined and skipped ones too."""
+        labelling = sa.select(sa.func.sum(ANNOTATIONS.c.seconds)).where(annotates(IMAGES.c.split == split.value))
+        of_split = sa.exists().where(IMAGES.c.image_id == EVENTS.c.image_id, IMAGES.c.split == split.value).correlate(EVENTS)
+        aside = sa.select(_ASIDE).where(EVENTS.c.kind == SPENT, of_split)
         with self._engine.connect() as connection:
-            return float(connection.execute(statement).scalar() or 0.0)
+            return sum(float(connection.execute(one).scalar() or 0.0) for one in (labelling, aside))
 
     def people(self) -> dict[str, Person]:
-        """annotator → what they have done, the busiest first; late answers count, as the time is spent."""
+        """annotator → what they have done, the busiest first; late answers and skipped images count, as the time is spent."""
         images, seconds = sa.func.count(ANNOTATIONS.c.image_id.distinct()), sa.func.sum(ANNOTATIONS.c.seconds)
         statement = (
             sa.select(ANNOTATIONS.c.annotator, images.label("images"), seconds.label("seconds"))
@@ -112,7 +122,11 @@ class Accounts:
             .order_by(images.desc(), ANNOTATIONS.c.annotator)
         )
         with self._engine.connect() as connection:
-            return {row.annotator: Person(row.images, float(row.seconds)) for row in connection.execute(statement)}
+            found = {row.annotator: Person(row.images, float(row.seconds)) for row in connection.execute(statement)}
+            for name, more in spent_aside(connection).items():
+                before = found.get(name, Person(0, 0.0))
+                found[name] = replace(before, seconds=before.seconds + more)
+        return found
 
     def answered_again(self) -> set[str]:
         """The images whose labels a person has looked at a second time: given or answered before, and answered since."""

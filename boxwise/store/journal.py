@@ -18,6 +18,7 @@ from boxwise.boxes import Boxes
 from boxwise.jsonable import boxes_to_json, plain
 from boxwise.records import Annotation, ImageRecord, Phase
 from boxwise.store.bulk import insert_all
+from boxwise.store.clock import now
 from boxwise.store.images import insert_images
 from boxwise.store.rows import (
     append_all,
@@ -28,7 +29,6 @@ from boxwise.store.rows import (
     image_row,
     is_whole,
     make_history,
-    now,
     put,
     read_annotation,
 )
@@ -94,7 +94,8 @@ class Journal:
             hold_position(connection)
             insert_images(connection, records)
             append_all(connection, labels, round_index=round_index, annotator=GIVEN)
-            insert_all(connection, EVENTS, (_event(round_index, who, "added", record.image_id, {}) for record in records))
+            at = now(connection)
+            insert_all(connection, EVENTS, (_event(at, round_index, who, "added", record.image_id, {}) for record in records))
             _record(connection, round_index, who, "images added", None, body)
             go_on(connection, rounds)
 
@@ -243,8 +244,8 @@ def _follow(connection: Connection, numbers: Mapping[int, int]) -> None:
 
 
 def _record(connection: Connection, *event: Any) -> None:
-    connection.execute(EVENTS.insert(), _event(*event))
+    connection.execute(EVENTS.insert(), _event(now(connection), *event))
 
 
-def _event(round_index: int, who: str, kind: str, image_id: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
-    return {"at": now(), "round": round_index, "who": who, "kind": kind, "image_id": image_id, "body": plain(dict(body))}
+def _event(at: str, round_index: int, who: str, kind: str, image_id: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
+    return {"at": at, "round": round_index, "who": who, "kind": kind, "image_id": image_id, "body": plain(dict(body))}

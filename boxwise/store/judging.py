@@ -14,7 +14,8 @@ from sqlalchemy.engine import Connection
 from boxwise.boxes import Boxes
 from boxwise.records import Annotation
 from boxwise.store.accounts import GIVEN, MODEL
-from boxwise.store.rows import PEOPLE, is_asked_twice, now, read_annotation
+from boxwise.store.clock import now
+from boxwise.store.rows import PEOPLE, is_asked_twice, read_annotation
 from boxwise.store.schema import ANNOTATIONS, EVENTS, QUERIES
 
 ACCEPTED, CORRECTED, OVERRULED, SENT_BACK = "accepted", "corrected", "overruled", "sent back"
@@ -98,7 +99,8 @@ def record_review(
 ) -> None:
     """Append the event. seconds: that the review took. remark: to whoever answered."""
     body = {"annotator": row.annotator, "seconds": seconds} | ({"remark": remark} if remark else {})
-    event = {"at": now(), "round": round_index, "who": who, "kind": kind, "image_id": row.image_id, "body": body, "annotation_id": row.id}
+    of = {"image_id": row.image_id, "annotation_id": row.id}
+    event = {"at": now(connection), "round": round_index, "who": who, "kind": kind, "body": body, **of}
     connection.execute(EVENTS.insert(), event)
 
 

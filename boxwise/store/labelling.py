@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from boxwise.records import Annotation, Phase
+from boxwise.store.clock import now
 from boxwise.store.judging import take_back_review
-from boxwise.store.rows import answered_by_others, came_under, hold, hold_classes, make_history, now, read_annotation
-from boxwise.store.schema import ANNOTATIONS, ANSWERS, DRAFTS, EVENTS, LEASES, QUERIES, SKIPS, STUDY, latest_of, writing
+from boxwise.store.rows import answered_by_others, came_under, hold, hold_classes, make_history, read_annotation
+from boxwise.store.schema import ANNOTATIONS, ANSWERS, DRAFTS, EVENTS, LEASES, QUERIES, SKIPS, SPENT, STUDY, latest_of, writing
 from boxwise.store.store import GIVEN, MODEL, Store
 
 SKIPPED = "skipped"
@@ -48,7 +49,7 @@ class LabellingStore:
     """Leases, drafts, skips and answers of one study."""
 
     def __init__(self, store: Store) -> None:
-        self._engine = store.engine
+        self._engine, self.clock = store.engine, store.clock  # by which leases end
 
     def lease(self, image_id: str, annotator: str, *, at: float, until: float) -> Lease | None:
         """Take or renew an image; None on success, else the lease of whoever has it. Raises StudyError for an unknown image.
@@ -90,7 +91,7 @@ class LabellingStore:
                 "annotator": annotator,
                 "revision": revision,
                 "document": document,
-                "at": now(),
+                "at": now(connection),
             }
             connection.execute(DRAFTS.insert(), row)
         return revision
@@ -124,11 +125,20 @@ class LabellingStore:
             hold(connection, image_id)
             if connection.execute(sa.select(SKIPS.c.reason).where(mine)).scalar() != reason:
                 connection.execute(SKIPS.delete().where(mine))
-                row = {"image_id": image_id, "round": round_index, "annotator": annotator, "reason": reason, "at": now()}
+                row = {"image_id": image_id, "round": round_index, "annotator": annotator, "reason": reason, "at": now(connection)}
                 connection.execute(SKIPS.insert(), row)
                 event = {"at": row["at"], "round": round_index, "who": annotator, "kind": SKIPPED, "image_id": image_id}
                 connection.execute(EVENTS.insert(), event | {"body": {"reason": reason}})
             connection.execute(LEASES.delete().where(LEASES.c.image_id == image_id, LEASES.c.annotator == annotator))
+
+    def spend(self, image_id: str, round_index: int, annotator: str, seconds: float, *, key: str) -> None:
+        """Charge what somebody spent on an image that they skipped or flagged; under one key once."""
+        mine = sa.and_(EVENTS.c.image_id == image_id, EVENTS.c.kind == SPENT, EVENTS.c.body["key"].as_string() == key)
+        with writing(self._engine) as connection:
+            hold(connection, image_id)
+            if connection.execute(sa.select(EVENTS.c.id).where(mine)).first() is None:
+                event = {"at": now(connection), "round": round_index, "who": annotator, "kind": SPENT, "image_id": image_id}
+                connection.execute(EVENTS.insert(), event | {"body": {"seconds": seconds, "key": key}})
 
     def skipped(self, round_index: int) -> dict[str, dict[str, str]]:
         """image_id → annotator → reason."""

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from boxwise.records import Annotation, Phase, Split
 from boxwise.store.bulk import is_one_of
-from boxwise.store.rows import now, read_annotation
+from boxwise.store.clock import now
+from boxwise.store.rows import read_annotation
 from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, QUERIES, annotates, writing
 from boxwise.store.store import MODEL, Store, waiting_images
 
@@ -74,7 +75,7 @@ class PoolStore:
             of_train = sa.select(IMAGES.c.image_id).where(IMAGES.c.split == Split.TRAIN.value)
             some = of_train.where(is_one_of(connection, IMAGES.c.image_id, image_ids)).order_by(IMAGES.c.image_id)
             known = set(connection.execute(some.with_for_update(key_share=True, read=True)).scalars())  # in the order of `hold_all`
-            event = {"at": now(), "round": round_index, "who": who, "kind": WANTED if wanted else UNWANTED, "body": {}}
+            event = {"at": now(connection), "round": round_index, "who": who, "kind": WANTED if wanted else UNWANTED, "body": {}}
             rows = [event | {"image_id": image_id} for image_id in dict.fromkeys(image_ids) if image_id in known]
             if rows:
                 connection.execute(EVENTS.insert(), rows)

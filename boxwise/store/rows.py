@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 from zlib import crc32
@@ -20,6 +19,7 @@ from boxwise.errors import ChangedError, StudyError
 from boxwise.jsonable import boxes_from_json, boxes_to_json, plain
 from boxwise.records import Action, Annotation, ImageRecord, Query, QueryItem, Source, Split, Verdict
 from boxwise.store.bulk import ROWS, chunks, insert_all, is_one_of
+from boxwise.store.clock import now
 from boxwise.store.schema import ANNOTATIONS, ANSWERS, IMAGES, LEASES, QUERIES, STUDY, VERDICTS, latest_of, others_of
 
 LATE = "late "  # begins the digest of an annotation that is history, so that no changed bit makes it current, or a current one history
@@ -47,7 +47,7 @@ def append(
     late: bool = False,
 ) -> int:
     """Append an annotation and its verdicts; returns the annotation's number. Raises StudyError for an image that is not in the study."""
-    row = annotation_row(annotation, round_index, annotator, seconds, late=late)
+    row = annotation_row(annotation, round_index, annotator, seconds, at=now(connection), late=late)
     _check_known(connection, [annotation.image_id])
     number = int(connection.execute(ANNOTATIONS.insert(), row).inserted_primary_key[0])  # type: ignore[index]
     rows = [
@@ -70,9 +70,10 @@ def append(
 
 def append_all(connection: Connection, annotations: Iterable[Annotation], *, round_index: int, annotator: str) -> None:
     """Append many annotations without verdicts or labour. Raises StudyError for an image that is not in the study."""
+    at = now(connection)
     for some in chunks(annotations, ROWS):
         _check_known(connection, [annotation.image_id for annotation in some])
-        insert_all(connection, ANNOTATIONS, (annotation_row(annotation, round_index, annotator, 0.0) for annotation in some))
+        insert_all(connection, ANNOTATIONS, (annotation_row(each, round_index, annotator, 0.0, at=at) for each in some))
 
 
 def _check_known(connection: Connection, image_ids: Sequence[str]) -> None:
@@ -81,8 +82,10 @@ def _check_known(connection: Connection, image_ids: Sequence[str]) -> None:
         raise StudyError(f"image {min(unknown)!r} is not in the study.")
 
 
-def annotation_row(annotation: Annotation, round_index: int, annotator: str, seconds: float, *, late: bool = False) -> dict[str, Any]:
-    """An annotation as the table holds it."""
+def annotation_row(
+    annotation: Annotation, round_index: int, annotator: str, seconds: float, *, at: str, late: bool = False
+) -> dict[str, Any]:
+    """An annotation as the table holds it; given at a time as `clock.now` says it."""
     row = {
         "image_id": annotation.image_id,
         "round": round_index,
@@ -92,7 +95,7 @@ def annotation_row(annotation: Annotation, round_index: int, annotator: str, sec
         "sources": [source.value for source in annotation.sources],
         "rejected": annotation.rejected.tolist(),
         "seconds": float(seconds),
-        "at": now(),
+        "at": at,
         "late": late,
     }
     return row | {"digest": (LATE if late else "") + digest_of(row)}
@@ -245,10 +248,6 @@ def insert_query(connection: Connection, query: Query) -> None:
     for item in query.items:
         if item.split is not Split.TRAIN:
             change_image(connection, item.image_id, split=item.split.value)
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def is_asked_twice(connection: Connection, image_id: str, round_index: int) -> bool:

@@ -130,6 +130,7 @@ EVENTS = sa.Table(
     sa.Column("body", sa.JSON, nullable=False),
     sa.Column("annotation_id", sa.Integer, sa.ForeignKey("annotations.id"), index=True),  # NULL: it is about no answer
 )
+SPENT = "time spent"  # the kind of an event that charges an image that was skipped or flagged; its body has the seconds
 UNLABELLED = "unlabelled"  # the kind of an event that took an image's labels back; its body names the annotation that was current
 LATEST = sa.select(sa.func.max(ANNOTATIONS.c.id).label("id")).where(sa.not_(ANNOTATIONS.c.late)).group_by(ANNOTATIONS.c.image_id)
 

@@ -19,6 +19,7 @@ from boxwise.jsonable import plain
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split, Verdict
 from boxwise.store.accounts import GIVEN, MODEL, Accounts, check_person
 from boxwise.store.answers import HistoryEntry, Stamp
+from boxwise.store.clock import now, seconds
 from boxwise.store.connecting import engine, reaching, shown
 from boxwise.store.images import Images, insert_images
 from boxwise.store.judging import Same, review_by
@@ -34,7 +35,6 @@ from boxwise.store.rows import (
     insert_query,
     is_asked_twice,
     make_history,
-    now,
     overtaken,
     put,
     read_annotation,
@@ -102,6 +102,10 @@ class Store(Accounts, Images):
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def clock(self) -> float:
+        """The time that counts in the study, seconds since the epoch; that of all its machines, see clock.py."""
+        return seconds(self._engine)
 
     # -- the study's own facts ------------------------------------------------------------------------------------------
 
@@ -243,7 +247,7 @@ class Store(Accounts, Images):
                 raise ChangedError(
                     f"{phase.value} of round {round_index} was not kept: the study was changed meanwhile, and its next step is {is_now}."
                 )
-            connection.execute(FACTS.insert(), {"round": round_index, "phase": phase.value, "facts": plain(facts), "at": now()})
+            connection.execute(FACTS.insert(), {"round": round_index, "phase": phase.value, "facts": plain(facts), "at": now(connection)})
             if query is not None:
                 insert_query(connection, query)
             append_all(connection, annotations, round_index=round_index, annotator=MODEL)
@@ -255,7 +259,7 @@ class Store(Accounts, Images):
         """Write the facts of a finished step anew; the position stays."""
         this = sa.and_(FACTS.c.round == round_index, FACTS.c.phase == phase.value)
         with writing(self._engine) as connection:
-            connection.execute(FACTS.update().where(this).values(facts=plain(facts), at=now()))
+            connection.execute(FACTS.update().where(this).values(facts=plain(facts), at=now(connection)))
 
     def reopen(self, round_index: int, phase: Phase) -> None:
         """Go back to a step; what it and the steps after it have said is forgotten, and what they asked is withdrawn: see `go_back`."""

@@ -14,9 +14,10 @@ import sqlalchemy as sa
 
 from boxwise.boxes import Boxes
 from boxwise.records import Role
-from boxwise.store.accounts import GIVEN, MODEL
+from boxwise.store.accounts import GIVEN, MODEL, spent_aside
+from boxwise.store.clock import now
 from boxwise.store.judging import ACCEPTED, SETTLED, VERDICTS_ON_OTHERS, given_twice, verdicts
-from boxwise.store.rows import now, read_annotation
+from boxwise.store.rows import read_annotation
 from boxwise.store.schema import ANNOTATIONS, EVENTS, STUDY, writing
 from boxwise.store.store import Store
 
@@ -36,7 +37,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Work:
-    """What a person has done. images: labelled, decisions in reviews left out; seconds: that these took.
+    """What a person has done. images: labelled, decisions in reviews left out; seconds: that these took, and images that were skipped.
 
     reviewed: their answers that another has judged, accepted: those whose last verdict is so. reviews: verdicts that they gave on others.
     """
@@ -88,7 +89,7 @@ class TeamStore:
         return [(i, (a.annotator, read_annotation(a).boxes), (b.annotator, read_annotation(b).boxes)) for (i, _), (a, b) in given.items()]
 
     def work(self) -> dict[str, Work]:
-        """name → what they have done; late answers count, as the time is spent."""
+        """name → what they have done; late answers and skipped images count, as the time is spent."""
         settled = sa.select(EVENTS.c.annotation_id).where(verdicts((SETTLED,)))
         labelled = (
             sa.select(ANNOTATIONS.c.annotator, sa.func.count(ANNOTATIONS.c.image_id.distinct()), sa.func.sum(ANNOTATIONS.c.seconds))
@@ -106,6 +107,9 @@ class TeamStore:
         given = sa.select(EVENTS.c.who, sa.func.count()).where(on_others).group_by(EVENTS.c.who)
         with self._engine.connect() as connection:
             done = {row[0]: Work(row[1], float(row[2])) for row in connection.execute(labelled)}
+            for name, seconds in spent_aside(connection).items():
+                before = done.get(name, Work())
+                done[name] = replace(before, seconds=before.seconds + seconds)
             for name, kind, count in connection.execute(judged):
                 before = done.get(name, Work())
                 accepted = before.accepted + (count if kind == ACCEPTED else 0)
@@ -129,6 +133,6 @@ class TeamStore:
         return self.secret()
 
     def _append(self, kind: str, body: Mapping[str, Any], round_index: int, who: str) -> int:
-        row = {"at": now(), "round": round_index, "who": who, "kind": kind, "image_id": None, "body": dict(body)}
         with writing(self._engine) as connection:
+            row = {"at": now(connection), "round": round_index, "who": who, "kind": kind, "image_id": None, "body": dict(body)}
             return int(connection.execute(EVENTS.insert(), row).inserted_primary_key[0])  # type: ignore[index]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from time import time
 from typing import Any
 
 from boxwise.annotation.class_change import ClassChange, now_called
@@ -90,7 +89,7 @@ class StudyClasses(StudyUpkeep):
         return [event for event in Journal(self.store).events() if event.kind == CLASSES_CHANGED]
 
     def _check_nobody_labels(self, change: ClassChange, number: int) -> None:
-        leases = self.labelling.leases(at=time())
+        leases = self.labelling.leases(at=self.store.clock())
         if leases:
             people = ", ".join(sorted({lease.annotator for lease in leases.values()}))
             raise StudyError(

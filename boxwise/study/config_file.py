@@ -40,7 +40,11 @@ def as_kept(config: StudyConfig) -> StudyConfig:
 
 
 def check_new_folder(folder: Path) -> None:
-    """StudyError where no folder can be made, because a file lies there or on the way."""
+    """StudyError where no folder can be made, because a file lies there or on the way, or pages could not show its name."""
+    try:
+        str(folder.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise StudyError(f"{error.object!r}: expected a folder whose name is text in UTF-8.") from None
     above = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if not above.is_dir() and above.exists():
         way = "" if above == folder else f" on the way to {folder}"

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
-from time import sleep, time
+from time import sleep
 from typing import TYPE_CHECKING, Protocol
 
 from boxwise import rounds
@@ -20,6 +20,7 @@ from boxwise.config import StudyConfig, differences, parse_config
 from boxwise.data import image_store
 from boxwise.data.addresses import absolute
 from boxwise.data.formats.base import Dataset
+from boxwise.data.formats.class_names import check_class_names
 from boxwise.errors import StudyError, plural
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Split, Verdict
 from boxwise.registry import settled, with_its_scorer
@@ -62,7 +63,7 @@ class Study(StudyClasses):
         """A new study of `dataset` in `folder`: its images join, its labels are taken as given, its findings are kept.
 
         simulated: whether it will be run with an oracle, which the score `oracle_loss` needs.
-        Raises StudyError when the folder holds a study already, has no image, or the classes are unknown.
+        Raises StudyError when the folder holds a study already, has no image, or the classes are unknown; ConfigError for a bad name.
         """
         folder, config = Path(folder), settled(config or StudyConfig())
         url, config = url_of(folder, config), as_kept(config)
@@ -71,6 +72,7 @@ class Study(StudyClasses):
             raise StudyError(f"{folder}: the data set has no usable image{first}")
         if not dataset.classes:
             raise StudyError(f"{folder}: no class names. Give labels to read them from, or --classes cat,dog.")
+        check_class_names(dataset.classes)
         rounds.check(config, dataset.classes, val_images=sum(r.split is Split.VAL for r in dataset.images), simulated=simulated)
         cls.check_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -312,7 +314,8 @@ class Study(StudyClasses):
             if settings.scores_anew(wanted, moment):
                 self.store.reopen(number - 1, Phase.SCORE)  # first: a kill in between costs a pass, and no selection by other settings
             if wanted:
-                entry = {"round": number, "step": phase.value, "at": time(), "changes": [[w.key, w.before, w.after] for w in wanted]}
+                made = [[change.key, change.before, change.after] for change in wanted]
+                entry = {"round": number, "step": phase.value, "at": self.store.clock(), "changes": made}
                 self.store.put("settings", [*self.changed_settings(), entry])
             self._set_config(config)
         self._reopen()

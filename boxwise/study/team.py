@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from time import time
 
 from boxwise.errors import StudyError
 from boxwise.records import Role
@@ -38,7 +37,7 @@ class Team:
             raise StudyError(f"a link for {days:g} days: expected more than 0 and at most 3650.")
         secret = self._members.secret(make=True)
         assert secret is not None
-        return _token(secret, self._members.invite(name, role, until=time() + days * _DAY, round_index=self._round, who=who))
+        return _token(secret, self._members.invite(name, role, until=self._store.clock() + days * _DAY, round_index=self._round, who=who))
 
     def revoke(self, name: str, *, who: str) -> None:
         """End a person's link. Raises StudyError for who has none."""
@@ -53,13 +52,13 @@ class Team:
 
     def gone(self, *, at: float | None = None) -> set[str]:
         """Who had a link and has none that opens the page at a time, seconds since the epoch; by default now."""
-        return self._members.gone(at=time() if at is None else at)
+        return self._members.gone(at=self._store.clock() if at is None else at)
 
     def member(self, token: str) -> Member | None:
         """Whose link this token is of; None where it was forged, has expired, or was revoked."""
         number, secret = token.partition("-")[0], self._members.secret()
         found = next((m for m in self.members().values() if str(m.number) == number), None)
-        if secret is None or found is None or found.until <= time():
+        if secret is None or found is None or found.until <= self._store.clock():
             return None
         return found if hmac.compare_digest(_token(secret, found).encode(), token.encode()) else None
 

@@ -189,7 +189,7 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
     @routes.post("/api/open")
     def open_image(body: OpenBody, request: Request) -> Response:
         check_may_open(member_in(request), queue, body.image_id)
-        task = _served(queue.open(body.image_id, body.annotator, tab=body.tab))
+        task = _served(queue.open(body.image_id, body.annotator, tab=body.tab, visit=body.visit))
         return JSONResponse({"task": task, "classes": queue.study.classes})
 
     @routes.post("/api/renew")
@@ -239,6 +239,8 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
             queue.flag(body.image_id, body.annotator, body.reason)
         else:
             queue.skip(body.image_id, body.round, body.annotator, body.reason)
+        if body.key and body.seconds:
+            queue.labelling.spend(body.image_id, queue.study.position[0], body.annotator, body.seconds, key=body.key)
         return {"waiting": _amounts(queue)[1]}
 
     app.include_router(routes)

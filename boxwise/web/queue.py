@@ -29,16 +29,17 @@ _SOME = 100  # images
 
 
 class _OpenIn(NamedTuple):
-    """The tab in which somebody has an image open."""
+    """The tab in which somebody has an image open, and the visit that it was last handed to."""
 
     annotator: str
     tab: str
     until: float
+    visit: str
 
 
 @dataclass
 class LabelQueue:
-    """The labelling side of one study. clock: seconds since the epoch, for leases.
+    """The labelling side of one study. clock: seconds since the epoch, for leases; by default the store's.
 
     A lease is a person's; which of their tabs has the image is known here alone. An image that was leased before this queue was made goes
     to the tab that asks for it by name, and to no other before the lease has expired.
@@ -53,6 +54,10 @@ class LabelQueue:
     _choosing: Lock = field(default_factory=Lock)  # one looks for an image at a time, or all would reach for the same
     _taking: Lock = field(default_factory=Lock)  # between looking which tab has an image and taking it
 
+    def __post_init__(self) -> None:
+        if self.clock is time:
+            self.clock = self.labelling.clock
+
     def next(self, annotator: str, *, tab: str = "", keep: Collection[str] = (), visit: str = "") -> Task | str:
         """The most valuable image that is free; or why there is none: "leased", "others", "answered", "training", "done", "unreachable".
 
@@ -64,7 +69,7 @@ class LabelQueue:
         beyond: set[str] = set()
         while True:
             with self._choosing:
-                task = self._next(annotator, tab, {*keep, *beyond})
+                task = "leased" if visit in self._closed else self._next(annotator, tab, {*keep, *beyond}, visit)
                 if isinstance(task, Task) and visit in self._closed:  # asked for by a page that was closed meanwhile
                     self.release([task.record.image_id], annotator, tab=tab)
                     return "leased"
@@ -78,13 +83,13 @@ class LabelQueue:
             except ImageStoreError:
                 beyond |= self._beside(task.record)
 
-    def _next(self, annotator: str, tab: str, keep: Collection[str]) -> Task | str:
+    def _next(self, annotator: str, tab: str, keep: Collection[str], visit: str) -> Task | str:
         while True:
             free, otherwise = self._free(annotator, tab, keep)
             if free is None:
                 return otherwise
             try:
-                task = self._task(free, annotator, tab)
+                task = self._task(free, annotator, tab, visit)
             except (TakenError, QuarantinedError):
                 continue  # between looking and taking: somebody else was faster, so look again
             if self.study.waiting(self.study.position[0], image_id=free) or task.sent_back:
@@ -135,13 +140,13 @@ class LabelQueue:
         gone = self.study.team.gone(at=at) if lately else set()
         return {image_id for image_id, to in lately.items() if to not in gone}
 
-    def open(self, image_id: str, annotator: str, *, tab: str = "") -> Task:
+    def open(self, image_id: str, annotator: str, *, tab: str = "", visit: str = "") -> Task:
         """An image of the annotator's own choice, also one that is labelled already.
 
         Raises TakenError when somebody else has it, or the annotator in another tab; QuarantinedError when it is out of use, or its file
         is gone; ImageStoreError where no file can be read.
         """
-        task = self._task(image_id, annotator, tab)
+        task = self._task(image_id, annotator, tab, visit)
         self._check_file(task.record, annotator, tab)
         return task
 
@@ -172,10 +177,10 @@ class LabelQueue:
         self._forget(mine, annotator)
 
     def close_tab(self, annotator: str, *, tab: str = "", keep: Collection[str] = (), visit: str = "") -> None:
-        """The tab is being closed: give back all it has but `keep`, also what it asks for in this visit and is handed later."""
+        """A visit ends: give back what the tab has of it but `keep`, also what it is handed later; not what the tab's next visit has."""
         with self._taking:
             self._closed |= {visit} - {""}
-            idle = [i for i, opened in self._open_in.items() if opened[:2] == (annotator, tab) and i not in keep]
+            idle = [i for i, opened in self._open_in.items() if opened.visit in ("", visit) and i not in keep]
         self.release(idle, annotator, tab=tab)
 
     def answer(self, answer: Answer) -> bool:
@@ -218,8 +223,7 @@ class LabelQueue:
         self.record(image_id)
         if not self.labelling.withdraw(key, image_id, round_index, annotator):
             raise OverError("not_taken_back", image_id)
-        taken = self._take(image_id, annotator, tab, self.clock() + self.lease_seconds)
-        if taken is not None:
+        if (taken := self._take(image_id, annotator, tab, self.clock() + self.lease_seconds)) is not None:
             raise TakenError(image_id, taken)
 
     def save_draft(self, image_id: str, round_index: int, annotator: str, *, revision: int, document: Mapping[str, Any]) -> int:
@@ -246,8 +250,7 @@ class LabelQueue:
     def unflag(self, image_id: str, annotator: str) -> None:
         """Take a person's flag back: the image is asked about again. Raises RefusedError where a fault of the file keeps it out of use."""
         self.record(image_id)
-        fault = self.study.quarantined().get(image_id)
-        if fault is None:
+        if (fault := self.study.quarantined().get(image_id)) is None:
             return
         if not fault.startswith(FLAGGED):
             raise QuarantinedError(image_id, fault)
@@ -316,14 +319,15 @@ class LabelQueue:
         at = self.clock()
         return {i: lease for i, lease in self.labelling.leases(at=at).items() if lease.until <= at + 2 * self.lease_seconds}
 
-    def _take(self, image_id: str, annotator: str, tab: str, until: float) -> str | None:
-        """Take or renew an image for one tab; who has it instead, or None."""
+    def _take(self, image_id: str, annotator: str, tab: str, until: float, visit: str = "") -> str | None:
+        """Take or renew an image for one tab, and one visit where it is named; who has it instead, or None."""
         with self._taking:
             if self._is_elsewhere(image_id, annotator, tab):
                 return annotator
             taken = self.labelling.lease(image_id, annotator, at=self.clock(), until=until)
             if taken is None:
-                self._open_in[image_id] = _OpenIn(annotator, tab, until)
+                visit = visit or (self._open_in[image_id].visit if self._is_in(image_id, annotator, tab) else "")
+                self._open_in[image_id] = _OpenIn(annotator, tab, until, visit)
             return None if taken is None else taken.annotator
 
     def _is_in(self, image_id: str, annotator: str, tab: str) -> bool:
@@ -339,18 +343,15 @@ class LabelQueue:
 
     def _forget(self, image_ids: Collection[str], annotator: str) -> None:
         with self._taking:
-            for image_id in image_ids:
-                if image_id in self._open_in and self._open_in[image_id].annotator == annotator:
-                    del self._open_in[image_id]
+            for image_id in {i for i in image_ids if i in self._open_in and self._open_in[i].annotator == annotator}:
+                del self._open_in[image_id]
 
-    def _task(self, image_id: str, annotator: str, tab: str) -> Task:
+    def _task(self, image_id: str, annotator: str, tab: str, visit: str) -> Task:
         record, number = self.record(image_id), self.study.position[0]
-        fault = self.study.quarantined().get(image_id)
-        if fault is not None:
+        if (fault := self.study.quarantined().get(image_id)) is not None:
             raise QuarantinedError(image_id, fault)
         until = self.clock() + self.lease_seconds
-        taken = self._take(image_id, annotator, tab, until)
-        if taken is not None:
+        if (taken := self._take(image_id, annotator, tab, until, visit)) is not None:
             raise TakenError(image_id, taken)
         asked = self.study.asked(number)
         item = asked.get(image_id)
@@ -393,7 +394,6 @@ class LabelQueue:
 
     def record(self, image_id: str) -> ImageRecord:
         """The image's record, quarantined or not, as it is now: `boxwise relocate` may have moved it. Raises UnknownImageError."""
-        record = self.study.record(image_id)
-        if record is None:
+        if (record := self.study.record(image_id)) is None:
             raise UnknownImageError(image_id)
         return record

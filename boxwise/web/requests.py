@@ -54,14 +54,14 @@ class Body(BaseModel):
 
 
 class PersonBody(Body):
-    """Who sends it. tab: tells the windows of one person apart, since each has images of its own in hand."""
+    """Who sends it. tab: tells the windows of one person apart, since each has images of its own in hand. visit: see `LabelQueue.next`."""
 
     annotator: Name
     tab: Word = ""
+    visit: Word = ""
 
 
 class KeepingBody(PersonBody):
-    visit: Word = ""
     keep: list[ImageId] = Field(default_factory=list, max_length=50)
 
 
@@ -86,9 +86,13 @@ class DraftBody(OpenBody):
 
 
 class SkipBody(OpenBody):
+    """seconds: that were spent on the image; they count once under their `key`, and without one not at all."""
+
     round: Number
     reason: Reason
     flag: bool = False
+    key: Key | None = None
+    seconds: Seconds = 0.0
 
 
 class VerdictBody(Body):

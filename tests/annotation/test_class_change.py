@@ -58,6 +58,8 @@ def test_what_kind_of_change_it_is():
         ({"add": ["fox", "fox"]}, "already"),
         ({"rename": {"cat": "  "}}, "no name"),
         ({"add": ["a\nb"]}, "no name"),
+        ({"add": ["b\udce4r"]}, "no name of a class: expected one line of text in UTF-8"),
+        ({"merge": {"cat": "b\udce4r", "dog": "b\udce4r"}}, "no name"),
         ({"remove": ["cat"], "rename": {"cat": "lion"}}, "named twice"),
         ({"remove": list(BEFORE)}, "no class would be left"),
     ],
@@ -65,6 +67,11 @@ def test_what_kind_of_change_it_is():
 def test_what_cannot_be_meant_is_said(asked, message):
     with pytest.raises(ConfigError, match=message):
         class_change(BEFORE, **asked)
+
+
+def test_a_bad_name_of_before_can_be_mended_and_hinders_no_other_change():
+    assert class_change(("b\udce4r", "cat"), rename={"b\udce4r": "bär"}).after == ("bär", "cat")
+    assert class_change(("b\udce4r", "cat"), add=["fox"]).added == ("fox",)
 
 
 def test_names_are_followed_through_later_changes():

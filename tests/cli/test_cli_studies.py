@@ -210,6 +210,8 @@ class TestMistakes:
             (("init", "s"), "Give --images DIR"),
             (("init", "s", "--images", "nowhere"), "nowhere"),
             (("init", "s", "--images", ".", "--classes", "a"), "found none"),
+            (("init", "s", "--images", ".", "--classes", "Gr\udcf6\udcdfe"), "is no name of a class: expected one line of text in UTF-8"),
+            (("init", "s\udcf6", "--images", ".", "--classes", "a"), "expected a folder whose name is text in UTF-8"),
             (("init", "s", "--images", ".", "train.epoch=3"), "Did you mean 'train.epochs'"),
             (("init", "s", "--images", ".", "--config", "no.yaml"), "no.yaml: no such config file"),
             (("simulate", "--data", "nowhere"), "nowhere: expected a data set"),

@@ -1,8 +1,9 @@
-"""A study works in a folder, and on images, of any name the disk allows: Windows' backslashes, a URL's question marks, spaces."""
+"""A study works in a folder, and on images, of any name in UTF-8: with Windows' backslashes, a URL's question marks, spaces."""
 
 import json
 import os
 import shutil
+import sys
 
 import pytest
 
@@ -57,3 +58,12 @@ def test_init_query_import_export(odd, boxwise, tmp_path):
     assert boxwise("status", study)[0] == 0
     code, _, err = boxwise("export", study, folder / "out", "--format", "voc")
     assert code == 0, err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names there are text")
+def test_a_folder_of_images_whose_name_is_no_text_is_named(digits, boxwise, tmp_path):
+    images = tmp_path / "gr\udcf6\udcdfe"
+    images.mkdir()
+    shutil.copy(digits.images[0].uri, images)
+    code, _, err = boxwise("init", tmp_path / "study", "--images", images, "--classes", "one", "detector.name=tiny_ssd")
+    assert code == 2 and "gr\\udcf6\\udcdfe" in err and "expected a name that is text in UTF-8" in err and "Traceback" not in err

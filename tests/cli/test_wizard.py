@@ -46,13 +46,13 @@ class Terminal:
             quiet = not select.select([self.outside], [], [], 0.5)[0]
             if not quiet:
                 try:
-                    self.seen += os.read(self.outside, 4096).decode()
+                    self.seen += os.read(self.outside, 4096).decode(errors="replace")
                 except OSError:  # the command has ended
                     assert text in self.seen, f"{text!r} did not come: {self.seen}"
 
     def answer(self, text):
         self.seen = ""
-        os.write(self.outside, f"{text}\n".encode())
+        os.write(self.outside, f"{text}\n".encode(errors="surrogateescape"))
 
 
 @pytest.fixture
@@ -73,23 +73,23 @@ def terminal(tmp_path):
 
 
 def test_it_asks_until_the_answers_make_a_study(terminal, digits_folder, tmp_path):
-    shown = terminal("detector.name=tiny_ssd", "detector.pretrained=none")
+    shown = terminal("detector.name=tiny_ssd", "detector.pretrained=none", "--ask", "trust")
     shown.until("Folder of images: ")
     shown.answer("nowhere")
-    shown.until("expected a folder, found nothing")
+    shown.until("expected a folder, a tar file or a list of images, found nothing")
     shown.until("Folder of images: ")
     shown.answer(digits_folder / "JPEGImages")
     shown.until("Labels that exist already")
     shown.answer("")
     shown.until("Class names")
-    shown.answer("one, two, one")
-    shown.until("None may be empty or there twice")
+    shown.answer("one, Gr\udcf6\udcdfe")  # of a terminal that speaks Latin-1
+    shown.until("is no name of a class")
     shown.answer("one, two")
     shown.until("Preset (none, classic-ssd, gpu, laptop, modern)")
     shown.answer("laptop")
     shown.until("Images to label first")
     shown.answer("5%")
-    shown.until("--classes one,two --preset laptop budget.initial=5%")
+    shown.until("--classes one,two --preset laptop study detector.name=tiny_ssd detector.pretrained=none --ask trust budget.initial=5%")
     shown.until("Next: boxwise run study")
     assert shown.process.wait(_SECONDS) == 0
     config = yaml.safe_load((tmp_path / "study/config.yaml").read_text())

@@ -7,6 +7,7 @@ import pytest
 from made_rounds import context_of
 
 from boxwise.config import load_config
+from boxwise.errors import StudyError
 from boxwise.records import Phase, Split
 from boxwise.rounds import RoundContext, step_of
 from boxwise.store import Store
@@ -56,6 +57,14 @@ def test_a_budget_larger_than_the_pool_leaves_something_to_train_on(hidden, tiny
     splits = [item.split for item in made.query.items]
     assert (splits.count(Split.TRAIN), splits.count(Split.VAL)) == (train, val)
     assert made.facts.wanted == (initial if initial > 2 else None)
+
+
+def test_labels_of_val_alone_are_not_asked_for(hidden, tiny_overrides, tmp_path):
+    train = tuple(record for record in hidden[1].images if record.split is Split.TRAIN)
+    config = load_config(None, (*tiny_overrides, "budget.initial=0", "budget.validation=2"))
+    study = Study.create(tmp_path / "study", replace(hidden[1], images=train, labels={}), config=config)
+    with pytest.raises(StudyError, match=r"Give budget.initial of 1 or more"):
+        select(study)
 
 
 def select(study):

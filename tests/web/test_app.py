@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from boxwise.records import Action
-from boxwise.store import Journal, LabellingStore
+from boxwise.records import Action, Split
+from boxwise.store import Journal, LabellingStore, Person
 from boxwise.web.app import create_app
 from boxwise.web.queue import LabelQueue
 from boxwise.web.reasons import Reason
@@ -117,6 +117,18 @@ class TestLabelling:
         assert page.post("/api/skips", json=where | {"reason": "dark", "flag": True}).json() == {"waiting": 4}
         states = {item["image_id"]: item["state"] for item in page.get("/api/queue").json()["items"]}
         assert states[task["image_id"]] == "flagged"
+
+    def test_what_a_skip_and_a_flag_took_counts_once(self, page, queue):
+        task, study = next_task(page), queue.study
+        spent = study.seconds(Split(task["split"]))
+        where = {"annotator": "anna", "image_id": task["image_id"], "round": task["round"], "reason": "dark"}
+        for sent in ({"key": "key-number-1", "seconds": 60.5}, {"key": "key-number-2", "seconds": 4, "flag": True}):
+            for _ in range(2):  # as where the reply was lost
+                assert page.post("/api/skips", json=where | sent).status_code == 200
+        assert study.seconds(Split(task["split"])) == spent + 64.5 and study.people()["anna"] == Person(0, 64.5)
+        assert [(one.images, one.seconds) for one in study.team_table() if one.name == "anna"] == [(0, 64.5)]
+        assert page.post("/api/answers", json=answer_to(next_task(page)) | {"seconds": 5}).status_code == 200
+        assert study.people()["anna"] == Person(1, 69.5)
 
     def test_a_flag_sent_again_after_a_restart_is_taken_and_the_image_is_not_opened(self, page, queue):
         task = next_task(page)

@@ -72,14 +72,16 @@ class TestTakingBack:
             name, _ = to_questions(page, study)
             page.keyboard.press("Enter")
             drag(page, record_of(study, name), (2, 2), (14, 14))
+            pace = page.locator("#session").inner_text()
             page.keyboard.press("Shift+Space")
             another(page, name)
             saved(page)
+            assert page.locator("#session").inner_text() != pace
             before = study.store.annotation(name)
             page.keyboard.press("u")
             page.wait_for_function("name => document.querySelector('#image-name').textContent === name", arg=name)
             assert page.locator("#boxes .word", has_text="drawn").count() == 1
-            assert name in study.ask().image_ids
+            assert name in study.ask().image_ids and page.locator("#session").inner_text() == pace
             hand_in(page)
             after = study.store.annotation(name)
             assert (labels_of(after), after.sources, len(study.store.history(name))) == (labels_of(before), before.sources, 2)

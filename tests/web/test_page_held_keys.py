@@ -64,11 +64,18 @@ def test_one_answer_is_accepted_in_a_review(waiting_study, browsing, key):
     with serving(study) as port:
         page = browsing().new_page()
         page.add_init_script("localStorage.setItem('boxwise/annotator', '\"anna\"')")
+        page.clock.install()
         page.goto(f"http://127.0.0.1:{port}/review")
         page.locator("#item").wait_for(state="visible")
         before = len(study.reviews.due("anna"))
+        for step in range(4):  # looking for as long as this is no pause
+            page.mouse.move(400 + step, 400)
+            page.clock.fast_forward(15_000)
+        page.clock.fast_forward(60_000)  # a pause, of which 20 seconds count
         if key == "Enter":
             page.locator("[data-act=accept]").focus()
         hold(page, key)
         page.locator("#left", has_text=str(before - 1)).wait_for()
         assert len(study.reviews.due("anna")) == before - 1
+        (seconds,) = (event.body["seconds"] for event in study.events() if event.kind == "accepted")
+        assert 65 <= seconds < 80

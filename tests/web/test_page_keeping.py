@@ -26,39 +26,45 @@ def opened(browsing, port, name="anna", prepare=lambda page: None):
 
 
 class TestLetters:
-    def letter(self, page, image_id):
-        """What ben could not send, at this browser by the shared link."""
+    def letter(self, page, image_id, refused=""):
+        """What ben could not send, in this browser."""
         page.evaluate(
-            """async (image_id) => {
+            """async ([image_id, refused]) => {
                 const { id } = await (await fetch("/api/study")).json();
-                const body = { annotator: "ben", image_id, round: 1, key: "key-of-ben", verdicts: [], complete: true, seconds: 1 };
-                const letter = { key: body.key, path: "/api/answers", body, at: 1, refused: "" };
+                const body = { annotator: "ben", image_id, round: 1, key: `key-of-${image_id}`, verdicts: [], complete: true, seconds: 1 };
+                const letter = { key: body.key, path: "/api/answers", body, at: 1, refused };
                 localStorage.setItem(`boxwise/${id}/letter/${letter.key}`, JSON.stringify(letter));
             }""",
-            image_id,
+            [image_id, refused],
         )
 
-    def test_what_may_not_be_sent_under_this_name_stays_and_what_is_behind_it_is_sent(self, waiting_study, browsing):
+    def test_what_another_person_could_not_send_waits_for_them_and_is_sent_by_itself(self, waiting_study, browsing):
         study = waiting_study("full")
         anna, ben = (study.team.invite(name, Role.ANNOTATOR, who="lead") for name in ("anna", "ben"))
-        of_ben = study.ask().image_ids[-1]
+        of_ben = study.ask().image_ids[-2:]
         with serving(study, token=TOKEN) as port:
             page = browsing().new_page()
             page.goto(f"http://127.0.0.1:{port}/?person={anna}")
             page.locator("#editor").wait_for(state="visible")
-            self.letter(page, of_ben)
+            self.letter(page, of_ben[0])
+            self.letter(page, of_ben[1], refused="this is the link of anna: expected their name, and no other.")  # as by an older page
             page.reload()
-            page.locator("#refused", has_text=f"{of_ben} was not taken: this is the link of anna").wait_for()
             page.locator("#editor").wait_for(state="visible")
             name = hand_in(page)
-            assert len(study.history(name)) == 1 and study.history(of_ben) == []
-            page.goto("about:blank")  # what anna had in hand is given back
-            page.goto(f"http://127.0.0.1:{port}/?person={ben}")
-            page.locator("#editor").wait_for(state="visible")
-            page.locator("#refused button", has_text="Send again").click()
-            page.locator("#refused").wait_for(state="hidden")
+            assert len(study.history(name)) == 1 and study.history(of_ben[0]) == [] and not page.locator("#refused").is_visible()
+            other = page.context.new_page()
+            other.goto(f"http://127.0.0.1:{port}/?person={ben}")
+            while not all(study.history(image_id) for image_id in of_ben):
+                other.wait_for_timeout(50)
+            assert [[entry.annotator for entry in study.history(image_id)] for image_id in of_ben] == [["ben"], ["ben"]]
+            assert not other.locator("#refused").is_visible()
+            name = shown_image(page)  # of anna, in whose browser the link of ben is open now
+            page.keyboard.press("Space")
+            page.locator("#saved", has_text="Signed out: open the link again; kept here").wait_for()
+            other.goto(f"http://127.0.0.1:{port}/?person={anna}")
+            page.evaluate("window.dispatchEvent(new Event('online'))")  # rather than after the pause
             saved(page)
-            assert [entry.annotator for entry in study.history(of_ben)] == ["ben"]
+            assert [entry.annotator for entry in study.history(name)] == ["anna"] and not page.locator("#refused").is_visible()
 
 
 class TestTwice:
@@ -188,7 +194,78 @@ class TestOvertaken:
             assert study.labelling.answerer(name) == "anna"
 
 
+def look(page, seconds):
+    """Move the mouse every fifteen seconds; the page's clock is the test's."""
+    for step in range(seconds // 15):
+        page.mouse.move(400 + step % 2, 400)
+        page.clock.fast_forward(15_000)
+    page.mouse.move(400, 410)
+
+
 class TestTime:
+    def test_all_that_was_spent_on_an_image_counts_however_it_was_left(self, waiting_study, browsing):
+        study = waiting_study("full")
+
+        def go_to(image_id):
+            page.locator("#queue .queued", has_text=image_id).click()
+            page.wait_for_function("name => document.querySelector('#image-name').textContent === name", arg=image_id)
+            seen(page)
+
+        with serving(study) as port:
+            page = opened(browsing, port, prepare=lambda page: page.clock.install())
+            sent = []
+            page.on("request", lambda request: sent.append(request.post_data_json) if request.url.endswith(("answers", "skips")) else None)
+            seen(page)
+            name, other = shown_image(page), study.ask().image_ids[-1]
+            page.locator("#queue summary").click()
+            look(page, 45)
+            go_to(other)  # without a gesture
+            go_to(name)
+            drag(page, record_of(study, name), (10, 10), (40, 40))
+            look(page, 30)
+            go_to(other)
+            go_to(name)
+            look(page, 30)
+            page.reload()
+            seen(page)
+            assert hand_in(page) == name and boxes_in_list(page).count() == 0
+            assert 105 <= sent[0]["seconds"] < 125
+            skipped = shown_image(page)
+            look(page, 45)
+            page.keyboard.press("s")
+            page.locator("#reason-dialog .preset").first.click()
+            page.keyboard.press("Enter")
+            another(page, skipped)
+            saved(page)
+            assert 45 <= sent[1]["seconds"] < 60
+            page.keyboard.press("u")  # its seconds are stored, and count
+            page.wait_for_function("name => document.querySelector('#image-name').textContent === name", arg=skipped)
+            assert hand_in(page) == skipped and sent[2]["seconds"] < 15
+            assert abs(study.people()["anna"].seconds - sum(one["seconds"] for one in sent)) < 0.01
+
+    def test_seconds_before_another_window_or_out_of_sight_are_not_charged(self, waiting_study, browsing):
+        study = waiting_study("full")
+        with serving(study) as port:
+            page = opened(browsing, port, prepare=lambda page: page.clock.install())
+            beside = page.context.new_page()
+            beside.goto(page.url)
+            beside.locator("#editor").wait_for(state="visible")
+            sent = []
+            page.on("request", lambda request: sent.append(request.post_data_json) if request.url.endswith("answers") else None)
+            seen(page)
+            drag(page, record_of(study, shown_image(page)), (10, 10), (40, 40))
+            saved(page)
+            beside.mouse.move(400, 400)
+            beside.wait_for_timeout(100)
+            page.clock.fast_forward(60_000)  # at the other window
+            page.add_init_script("Object.defineProperty(document, 'hidden', { get: () => !window.shown })")
+            page.reload()
+            seen(page)
+            page.clock.fast_forward(60_000)  # loaded where nobody sees it
+            page.evaluate("window.shown = true")
+            hand_in(page)
+            assert sent[0]["seconds"] < 15
+
     def test_what_is_taken_back_is_charged_once(self, waiting_study, browsing):
         study = waiting_study("full")
         with serving(study) as port:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import httpx
 import numpy as np
 import pytest
-from driving import boxes_in_list, drag, hand_in, record_of, seen, serving, shown_image, spot, to_questions
+from driving import boxes_in_list, drag, enter, hand_in, record_of, seen, serving, shown_image, spot, to_questions
 from PIL import Image
 
 from boxwise.config import load_config
@@ -50,6 +50,24 @@ def test_a_finger_draws_and_hands_in_on_a_phone(waiting_study, browsing, width, 
         (entry,) = study.store.history(name)
         annotation = entry.annotation
         assert annotation.boxes.labels.tolist() == [2] and annotation.boxes.xyxy[0].tolist() == pytest.approx([20, 20, 60, 60], abs=2)
+
+
+def test_a_finger_draws_after_a_right_button_that_was_let_go_elsewhere(waiting_study, browsing):
+    study = waiting_study("full")
+    with serving(study) as port:
+        page = browsing(has_touch=True).new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        enter(page, "anna")
+        record = record_of(study, shown_image(page))
+        page.mouse.move(*spot(page, record, 30, 30))
+        page.mouse.down(button="right")
+        page.mouse.move(2, 2)
+        page.mouse.up(button="right")
+        fingers = page.context.new_cdp_session(page)
+        for kind, places in (("touchStart", [(20, 20)]), ("touchMove", [(60, 60)]), ("touchEnd", [])):
+            points = [dict(zip("xy", spot(page, record, *place), strict=True)) for place in places]
+            fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        boxes_in_list(page).first.wait_for()
 
 
 def test_a_lines_colour_is_the_class_and_its_dashes_the_status(waiting_study, person):

@@ -239,6 +239,25 @@ class TestHolding:
             assert stored(study, name)[0][1:] == pytest.approx([20, 20, 50, 60], abs=NEAR)
             assert stored(study, other)[0][1:] == pytest.approx([10, 10, 30, 30], abs=NEAR)
 
+    def test_a_tab_stays_its_persons_when_another_gives_a_name_beside_it(self, waiting_study, person):
+        study = waiting_study("full")
+        with serving(study) as port:
+            first = person(port, "dora")
+            second = second_tab(first)
+            second.locator("#annotator").click()
+            second.locator("dialog[open] input").fill("emil")
+            with second.expect_navigation():
+                second.keyboard.press("Enter")
+            second.locator("#editor").wait_for(state="visible")
+            first.reload()
+            first.locator("#editor").wait_for(state="visible")
+            assert [page.locator("#annotator").inner_text() for page in (first, second)] == ["dora", "emil"]
+            third = first.context.new_page()
+            third.goto(first.url)
+            third.locator("#annotator", has_text="emil").wait_for()
+            name = hand_in(first)
+            assert [entry.annotator for entry in study.history(name)] == ["dora"] and second.locator("#session").inner_text() == ""
+
     def test_what_a_closed_tab_had_in_hand_comes_back_in_the_next_one(self, waiting_study, person):
         study = waiting_study("full")
         with serving(study) as port:

@@ -175,6 +175,18 @@ class TestLeases:
         assert queue.next("anna", tab="1", visit="second") == "leased" and not queue.labelling.leases(at=1000.0)
         assert isinstance(queue.next("anna", tab="1", visit="third"), Task)  # the tab was loaded anew
 
+    def test_what_a_page_loaded_anew_has_stays_when_the_one_before_says_late_that_it_was_closed(self, queue_of):
+        queue = queue_of()
+        names = [queue.next("anna", tab="1", keep=queue.study.ask().image_ids[:n], visit="first").record.image_id for n in (0, 1, 2)]
+        assert queue.next("anna", tab="1", visit="second").record.image_id == names[0]
+        queue.open(names[1], "anna", tab="1", visit="second")
+        queue.renew(names[:2], "anna", tab="1")
+        queue.close_tab("anna", tab="1", visit="first")
+        assert queue.next("anna", tab="1", visit="first") == "leased"  # later still
+        assert set(queue.labelling.leases(at=queue.clock())) == set(names[:2])
+        queue.close_tab("anna", tab="1", visit="second")
+        assert not queue.labelling.leases(at=queue.clock())
+
     def test_when_all_are_taken_it_says_so(self, queue_of):
         queue = queue_of()
         while isinstance(task := queue.next(f"annotator {len(queue.labelling.leases(at=0))}"), Task):

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes
-from boxwise.data.formats.base import Dataset, Finding, FindingKind, is_unspeakable
-from boxwise.data.formats.class_names import spelled_as
+from boxwise.data.formats.base import Dataset, Finding, FindingKind
+from boxwise.data.formats.class_names import is_class_name, spelled_as
 from boxwise.data.formats.copies import without_copies
 from boxwise.data.formats.listing import Checked, split_by_folder
 from boxwise.data.formats.reading import Reading, clipped
@@ -211,7 +211,7 @@ def _unnamed(classes: Sequence[str], path: Path) -> list[Finding]:
 
 def _callable(classes: Sequence[str]) -> tuple[str, ...]:
     """The names, those that are empty or hold control characters replaced by their numbers."""
-    return tuple(f"class {n}" if not name.strip() or any(map(is_unspeakable, name)) else name for n, name in enumerate(classes))
+    return tuple(name if is_class_name(name) else f"class {n}" for n, name in enumerate(classes))
 
 
 def _faults(reading: Reading, index: Mapping[str, int], record: ImageRecord) -> list[Finding]:

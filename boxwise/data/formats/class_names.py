@@ -1,18 +1,31 @@
-"""Blanks around the names of classes: lists of one name a line cannot hold them, and no person sees them.
+"""The names of classes: what can be one, and blanks around them, which lists of one name a line cannot hold and no person sees.
 
 Returns data sets and readings whose names agree. Knows nothing of files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from boxwise.data.formats.base import Dataset, Finding, FindingKind
+from boxwise.data.formats.base import Dataset, Finding, FindingKind, is_unspeakable
 from boxwise.data.formats.reading import Reading
+from boxwise.errors import ConfigError
+
+
+def is_class_name(name: str) -> bool:
+    """Whether it is one line of text that UTF-8 can hold, in any script, and not blank."""
+    return bool(name.strip()) and not any(map(is_unspeakable, name))
+
+
+def check_class_names(names: Iterable[str]) -> None:
+    """ConfigError for the first that no class can be called by."""
+    for name in names:
+        if not is_class_name(name):
+            raise ConfigError(f"{name!r} is no name of a class: expected one line of text in UTF-8, in any script.")
 
 
 def without_blanks(dataset: Dataset, path: Path) -> Dataset:

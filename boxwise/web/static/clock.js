@@ -1,6 +1,6 @@
 // Seconds that a person really spends on an image. Pure: the caller says what time it is, in milliseconds of any steady clock.
 // The clock runs for 20 seconds after each input (pointer, key, wheel) and then stops until the next: looking and thinking count, an
-// absence costs 20 seconds at most, once. A hidden page stops it at once.
+// absence costs 20 seconds at most, once. A page out of sight stops it at once, and so does an input to another window of the person's.
 
 /** For how long after the last input a person is taken to be still looking; seconds. */
 export const PATIENCE = 20;

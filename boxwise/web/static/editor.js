@@ -37,13 +37,14 @@ export class Editor {
 
   /**
    * @param {{study: object, annotator: string, tab: string, journal: import("./journal.js").Journal, outbox: import("./outbox.js").Outbox,
-   *   queue: import("./queue.js").Queue, view: import("./view.js").View, gestures: import("./gestures.js").Gestures, page: object}} parts
+   *   queue: import("./queue.js").Queue, view: import("./view.js").View, gestures: import("./gestures.js").Gestures, page: object,
+   *   presence: import("./presence.js").Presence}} parts
    */
   constructor(parts) {
     Object.assign(this, parts);
     this.gestures.tool = this.study.mode === "full" ? "draw" : "edit";
     this.finished = new Finished(`boxwise/${this.study.id ?? this.study.name}/${this.annotator}/finished`);
-    this.historyKey = `boxwise/${this.study.id ?? this.study.name}/history`;
+    this.historyKey = `boxwise/${this.study.id ?? this.study.name}/${this.annotator}/history`;
     this.acts = new Acts(this);
     /** Further parts whose actions keys and buttons name. @type {object[]} */
     this.helpers = [];
@@ -100,6 +101,7 @@ export class Editor {
   }
 
   #putAside() {
+    this.#keepTime();
     if (!this.current || this.current.lost) return;
     if (this.current.revision) this.queue.putAside(this.current.prepared);
     else this.queue.giveBack([this.current.task.image_id]);
@@ -136,10 +138,11 @@ export class Editor {
       model.restore(document);
       this.#recall(task, model, revision);
     }
-    const seconds = Number.isFinite(document?.seconds) ? document.seconds : 0;
+    const kept = this.journal.seconds(this.annotator, task.image_id, { round: task.round, revision });
+    const seconds = [kept, document?.seconds, 0].find(Number.isFinite);
     const lost = this.#isOvertaken(task), begunOn = lost ? document.begun_on : task.begun_on;
     this.current = { prepared, task, model, clock: new ActiveClock(seconds), revision, saved, begunOn, lost, seen: false };
-    if (byHand) this.current.clock.touch(now());
+    if (byHand && this.presence.here) this.current.clock.touch(now());
     this.page.clear();
     this.view.show(prepared, model);
     this.page.show(this.current);
@@ -217,7 +220,18 @@ export class Editor {
 
   get #isAway() { return now() - this.#lastInput > AWAY_MS; }
 
-  stopClock() { this.current?.clock.stop(now()); }
+  /** The person is not at this page: it is out of sight, or they are at another window. */
+  stopClock() {
+    this.current?.clock.stop(now());
+    this.#keepTime();
+  }
+
+  /** What the open image took until now counts when it is taken up again, also what came after its last gesture. */
+  #keepTime() {
+    if (!this.current) return;
+    const { task: { image_id, round }, revision, clock } = this.current;
+    this.journal.keepTime({ annotator: this.annotator, image_id, round, revision, seconds: clock.seconds(now()) });
+  }
 
   /** From time to time: renews the leases while somebody is here, and gives back what nothing was done to when nobody is. */
   keepInHand() {
@@ -246,6 +260,7 @@ export class Editor {
 
   /** The page is going away: untouched images are released at once. */
   close() {
+    this.#keepTime();
     this.outbox.close();
     this.queue.close([...this.outbox.unsent, ...(this.current?.revision ? [this.current.task.image_id] : [])]);
   }
@@ -255,7 +270,7 @@ export class Editor {
   /** Runs a change of the model, charged with the time since the last one; saves what it changed. */
   gesture(change) {
     const { clock, model } = this.current;
-    clock.touch(now());
+    if (this.presence.here) clock.touch(now()); // what a model answers may come when nobody looks
     const result = change(model, clock.sinceLap(now()));
     if (!result) return result;
     clock.lap(now());
@@ -302,10 +317,9 @@ export class Editor {
 
   #handIn() {
     if (!this.current.seen) return this.#unseen();
-    const { task, model, clock } = this.current, seconds = Math.round(clock.seconds(now()) * 1000) / 1000;
-    const body = { ...this.#whose(task), verdicts: model.verdicts(), complete: task.whole, seconds }, key = uuid();
+    const { task, model } = this.current;
     const classes = this.study.classes.map(({ name }) => name);
-    this.#finish("answer", "/api/answers", key, { key, classes, ...body });
+    const seconds = this.#finish("answer", "/api/answers", { classes, verdicts: model.verdicts(), complete: task.whole });
     this.page.done(task, seconds, { empty: model.boxes.every((box) => box.answer === "delete") });
     return this.advance();
   }
@@ -316,7 +330,7 @@ export class Editor {
   async #putOff(kind) {
     const { task } = this.current, flag = kind === "flag", reason = await this.page.reason(flag, task);
     if (reason === null || this.current?.task !== task) return;
-    this.#finish(kind, "/api/skips", uuid(), { ...this.#whose(task), reason, flag });
+    this.#finish(kind, "/api/skips", { reason, flag });
     this.advance();
   }
 
@@ -325,11 +339,13 @@ export class Editor {
     const last = this.finished.pop();
     if (!last) return this.page.hint("Nothing was handed in yet.");
     const { image_id: imageId, round, document, key } = last, whose = this.#whose(last);
-    if (last.kind === "answer") this.outbox.post("/api/withdrawals", uuid(), { ...whose, key });
+    if (last.kind === "answer") {
+      this.outbox.post("/api/withdrawals", uuid(), { ...whose, key });
+      this.page.takenBack(last.seconds);
+    }
     if (last.kind === "flag") this.outbox.post("/api/unflags", uuid(), { annotator: whose.annotator, tab: whose.tab, image_id: imageId });
-    const again = last.kind === "answer" ? uncharged(document) : document; // the answer's seconds are stored and count
-    const draft = { annotator: this.annotator, image_id: imageId, round, revision: last.revision + 1, saved: 0, document: again, at: Date.now() };
-    if (document) this.outbox.save(draft);
+    const again = { revision: last.revision + 1, saved: 0, document: uncharged(document), at: Date.now() };
+    if (document) this.outbox.save({ annotator: this.annotator, image_id: imageId, round, ...again });
     return this.open(imageId);
   }
 
@@ -337,16 +353,21 @@ export class Editor {
     return { annotator: this.annotator, tab: this.tab, image_id, round };
   }
 
-  #finish(kind, path, key, body) {
-    const { task, revision } = this.current, document = this.#document();
-    this.outbox.post(path, key, body);
-    this.outbox.drop(this.annotator, task.image_id);
-    this.queue.finished(task.image_id);
-    this.finished.push({ kind, image_id: task.image_id, round: task.round, key, revision, document });
+  /** Sends what was decided of the image, and forgets what was kept of it here. @returns {number} the seconds that are stored with it */
+  #finish(kind, path, decided) {
+    const { task, revision, clock } = this.current, { image_id: imageId, round } = task, key = uuid();
+    const document = this.#document(), seconds = Math.round(clock.seconds(now()) * 1000) / 1000;
+    this.outbox.post(path, key, { ...this.#whose(task), ...decided, key, seconds });
+    this.outbox.drop(this.annotator, imageId);
+    if (kind === "answer") this.journal.dropTime(this.annotator, imageId);
+    else this.journal.keepTime({ annotator: this.annotator, image_id: imageId, round, revision, seconds: 0 }); // the server's draft stays
+    this.queue.finished(imageId);
+    this.finished.push({ kind, image_id: imageId, round, key, revision, document, seconds });
+    return seconds;
   }
 }
 
-/** A document without the seconds that it took. */
+/** A document without the seconds that it took: these are stored already, and count. */
 function uncharged(document) {
   return document && { ...document, seconds: 0, boxes: document.boxes.map((box) => ({ ...box, seconds: 0 })) };
 }

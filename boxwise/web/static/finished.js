@@ -7,8 +7,9 @@ const MOST = 50;
 const WITH_WORK = 5; // of so many the boxes are kept, for taking back and for copying
 
 /**
- * @typedef {{kind: "answer" | "skip" | "flag", image_id: string, round: number, key: string, revision: number, document: object | null}} Entry
- *   key: of the request that was sent; document: the boxes as a draft keeps them
+ * @typedef {{kind: "answer" | "skip" | "flag", image_id: string, round: number, key: string, revision: number, seconds: number,
+ *   document: object | null}} Entry
+ *   key: of the request that was sent; seconds: that it said; document: the boxes as a draft keeps them
  */
 
 export class Finished {

@@ -63,9 +63,9 @@ export class Gestures {
     const model = this.page.model(), at = this.view.at(event);
     if (!model || event.target.closest("button")) return;
     this.view.stage.focus({ preventScroll: true });
+    if (event.button > 1) return; // not captured: where it is let go may be unknown, as over the browser's own menu
     this.#fingers.set(event.pointerId, at);
     if (this.#fingers.size > 1) return this.#pinch();
-    if (event.button > 1) return;
     event.preventDefault();
     this.view.stage.setPointerCapture(event.pointerId);
     const slack = event.pointerType === "mouse" ? 3 : 8, reach = event.pointerType === "mouse" ? 9 : 22;

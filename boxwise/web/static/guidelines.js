@@ -3,10 +3,9 @@
 
 import { get, inPath, put } from "./api.js";
 import { html, svg } from "./dashboard.charts.js";
-import { remember, remembered } from "./tabs.js";
+import { rememberName, rememberedName } from "./tabs.js";
 import { offerLanguages, t, translate } from "./words.js";
 
-const NAME_KEY = "boxwise/annotator";
 const AROUND = 0.6; // of the box's larger side is shown around it
 
 const place = (id) => document.getElementById(id);
@@ -64,7 +63,7 @@ function edit(open) {
 
 async function save() {
   const { member } = await get("/api/study");
-  const annotator = member?.name ?? remembered("localStorage", NAME_KEY, null) ?? askedName();
+  const annotator = member?.name || rememberedName() || askedName();
   if (!annotator) return;
   await put("/api/guidelines", { annotator, text: place("text").value, version: known.version });
   await show();
@@ -72,7 +71,7 @@ async function save() {
 
 function askedName() {
   const name = window.prompt(t("Under which name?"))?.trim();
-  if (name) remember("localStorage", NAME_KEY, name);
+  if (name) rememberName(name);
   return name;
 }
 

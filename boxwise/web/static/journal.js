@@ -1,15 +1,19 @@
-// What the browser keeps until the server has it: the drafts of images in hand, and requests (answers, skips) not yet acknowledged.
-// Lives in localStorage, one entry per draft and request, so that two tabs never overwrite each other. Sends nothing itself.
+// What the browser keeps until the server has it: the drafts of images in hand, requests (answers, skips) not yet acknowledged, and the
+// seconds spent on images that were left. Lives in localStorage, one entry each, so that two tabs never overwrite each other. Sends nothing.
 
 /**
  * @typedef {{annotator: string, image_id: string, round: number, revision: number, saved: number, document: object, at: number}} Draft
  *   revision: of the last gesture; saved: the revision the server has made durable
- * @typedef {{key: string, path: string, body: object, at: number, refused: string}} PendingRequest refused: the server's reason, "" while unsent
+ * @typedef {{key: string, path: string, body: object, at: number, refused: string, code?: string}} PendingRequest
+ *   refused: the server's reason, "" while unsent; code: of that reason
+ * @typedef {{annotator: string, image_id: string, round: number, revision: number, seconds: number}} Time
+ *   seconds: all that the draft of this revision took so far, also since its last gesture; revision 0: the image was only looked at
  */
 
 /** Keys of pending requests; browsers hold some under this name. */
 const REQUEST = "letter/";
 const DRAFT = "draft/";
+const TIME = "time/";
 
 export class Journal {
   #prefix;
@@ -24,13 +28,28 @@ export class Journal {
   get durable() { return this.#memory.size === 0; }
 
   /** @param {Draft} draft */
-  keepDraft(draft) { this.#write(draftKey(draft.annotator, draft.image_id), draft); }
-  draft(annotator, imageId) { return this.#read(draftKey(annotator, imageId)); }
-  dropDraft(annotator, imageId) { this.#remove(draftKey(annotator, imageId)); }
+  keepDraft(draft) { this.#write(keyOf(DRAFT, draft.annotator, draft.image_id), draft); }
+  draft(annotator, imageId) { return this.#read(keyOf(DRAFT, annotator, imageId)); }
+  dropDraft(annotator, imageId) { this.#remove(keyOf(DRAFT, annotator, imageId)); }
 
   /** A person's drafts, the one last touched first. @returns {Draft[]} */
   drafts(annotator) {
     return this.#all(DRAFT).filter((draft) => draft.annotator === annotator).sort((a, b) => b.at - a.at);
+  }
+
+  /** @param {Time} time */
+  keepTime(time) { this.#write(keyOf(TIME, time.annotator, time.image_id), time); }
+  dropTime(annotator, imageId) { this.#remove(keyOf(TIME, annotator, imageId)); }
+
+  /** The seconds that a person has spent on an image, where nothing was done to it since they left it; else null. */
+  seconds(annotator, imageId, { round, revision }) {
+    const time = this.#read(keyOf(TIME, annotator, imageId));
+    return time?.round === round && time.revision === revision ? time.seconds : null;
+  }
+
+  /** Forgets the times of rounds that are over. */
+  dropTimesBefore(round) {
+    for (const time of this.#all(TIME)) if (time.round < round) this.dropTime(time.annotator, time.image_id);
   }
 
   /** @param {PendingRequest} request */
@@ -45,7 +64,8 @@ export class Journal {
     const before = `boxwise/${study}/`;
     for (const key of storedKeys()) {
       const name = key.slice(before.length), own = this.#prefix + name;
-      if (!key.startsWith(before) || !(name.startsWith(DRAFT) || name.startsWith(REQUEST)) || localStorage.getItem(own) !== null) continue;
+      const isKept = key.startsWith(before) && [DRAFT, REQUEST, TIME].some((kind) => name.startsWith(kind));
+      if (!isKept || localStorage.getItem(own) !== null) continue;
       try {
         localStorage.setItem(own, localStorage.getItem(key));
         localStorage.removeItem(key);
@@ -85,8 +105,8 @@ export class Journal {
   }
 }
 
-function draftKey(annotator, imageId) {
-  return `${DRAFT}${JSON.stringify([annotator, imageId])}`;
+function keyOf(kind, annotator, imageId) {
+  return `${kind}${JSON.stringify([annotator, imageId])}`;
 }
 
 function storedKeys() {

@@ -14,13 +14,13 @@ import { Looking } from "./looking.js";
 import { QueuePanel, element, markClass, showClasses, showPace, showProgress, showRefused, showTrouble, showWhy } from "./panels.js";
 import { Queue } from "./queue.js";
 import { Scores } from "./scores.js";
-import { remember, remembered, tabName } from "./tabs.js";
+import { Presence } from "./presence.js";
+import { remember, remembered, rememberName, rememberedName, tabName } from "./tabs.js";
 import { View } from "./view.js";
 import { Waiting } from "./waiting.js";
 import { Wand } from "./wand.js";
 import { offerLanguages, t, translate } from "./words.js";
 
-const NAME = "boxwise/annotator";
 const HINT_MS = 6000;
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -40,9 +40,8 @@ async function studyOf() {
 /** The name that the person's own link says, or the one that they give. */
 async function annotatorOf({ member }) {
   if (member) return member.name;
-  let name = remembered("localStorage", NAME, "");
-  while (!name) name = (await askName("")) ?? "";
-  remember("localStorage", NAME, name);
+  let name = rememberedName();
+  while (!name) rememberName(name = (await askName("")) ?? "");
   return name;
 }
 
@@ -62,9 +61,9 @@ class Page {
   #hiding = 0;
   #lasting = false;
 
-  constructor(study) {
+  constructor(study, annotator) {
     this.study = study;
-    this.paceKey = `boxwise/${study.id ?? study.name}/pace`;
+    this.paceKey = `boxwise/${study.id ?? study.name}/${annotator}/pace`;
     this.#pace = remembered("sessionStorage", this.paceKey, []);
     showPace(this.#pace);
     showProgress(study);
@@ -138,11 +137,21 @@ class Page {
   /** @param {{empty: boolean}} what empty: no box is left on the image */
   done(task, seconds, { empty }) {
     delete element("stage").dataset.seen;
-    this.#pace = [...this.#pace, seconds];
-    remember("sessionStorage", this.paceKey, this.#pace);
-    showPace(this.#pace);
+    this.#paced([...this.#pace, seconds]);
     if (empty) this.hint(t`${task.image_id} handed in without any box.`, { action: "undoHandIn", words: t("Undo") }, { lasting: true });
     else this.announce(t`${task.image_id} handed in`);
+  }
+
+  /** The answer of so many seconds is none of this session's any more. */
+  takenBack(seconds) {
+    const at = this.#pace.lastIndexOf(seconds);
+    this.#paced(this.#pace.filter((_, place) => place !== at));
+  }
+
+  #paced(pace) {
+    this.#pace = pace;
+    remember("sessionStorage", this.paceKey, pace);
+    showPace(pace);
   }
 
   hidden(all, labels) {
@@ -237,7 +246,7 @@ class Page {
   async rename() {
     const known = this.editor.annotator, name = await askName(known);
     if (!name || name === known) return;
-    remember("localStorage", NAME, name);
+    rememberName(name);
     location.reload();
   }
 }
@@ -262,10 +271,7 @@ function wireButtons(editor) {
 }
 
 function wireActivity(editor, page, study) {
-  for (const input of ["pointermove", "pointerdown", "keydown", "wheel"]) {
-    document.addEventListener(input, () => editor.touch(), { passive: true, capture: true });
-  }
-  document.addEventListener("visibilitychange", () => (document.hidden ? editor.stopClock() : editor.renew()));
+  document.addEventListener("visibilitychange", () => document.hidden || editor.renew());
   setInterval(() => {
     editor.keepInHand();
     get("/api/progress").then((progress) => page.progress(progress), () => {});
@@ -289,6 +295,7 @@ function wireOutbox(outbox, page, editor) {
 /** The image that the link asks for comes first, after a reload the one that was being labelled; otherwise the most valuable one is next. */
 async function begin(editor, study, page) {
   await editor.outbox.settled(3000);
+  editor.journal.dropTimesBefore(study.round);
   const drafts = editor.journal.drafts(editor.annotator);
   for (const draft of drafts.filter(({ round }) => round < study.round)) {
     editor.journal.dropDraft(editor.annotator, draft.image_id);
@@ -311,8 +318,8 @@ async function main() {
   showPerson(annotator, study.member);
   const journal = new Journal(study.id ?? study.name);
   for (const former of study.former_ids ?? []) journal.takeOver(former);
-  const outbox = new Outbox(journal);
-  const page = new Page(study), view = new View(element("stage"), study.classes);
+  const outbox = new Outbox(journal, study.member?.name);
+  const page = new Page(study, annotator), view = new View(element("stage"), study.classes);
   /** @type {Editor} */
   let editor = null;
   const gestures = new Gestures(view, {
@@ -325,7 +332,8 @@ async function main() {
     hint: (words) => page.hint(words),
   });
   const queue = new Queue({ annotator, tab }, () => editor.holding(), study.classes.map(({ name }) => name));
-  editor = new Editor({ study, annotator, tab, journal, outbox, queue, view, gestures, page });
+  const presence = new Presence(() => annotator, { here: () => editor.touch(), away: () => editor.stopClock() });
+  editor = new Editor({ study, annotator, tab, journal, outbox, queue, view, gestures, page, presence });
   const doubts = new Doubts(editor), scores = new Scores(editor), wand = new Wand(editor);
   editor.helpers = [doubts, scores, wand, new Looking(view)];
   const unflag = (imageId) => post("/api/unflags", { annotator, tab, image_id: imageId }).catch((error) => page.hint(error.message));

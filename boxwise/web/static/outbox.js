@@ -1,6 +1,6 @@
 // Sends drafts and requests to the server: one at a time, drafts coalesced to the newest, again after a pause that doubles while the
 // network is away. Everything is in the journal before it is sent, and leaves it when the server has acknowledged it. A request that the
-// server refused for good stays there until somebody sends it again or discards it.
+// server refused for good stays there until somebody sends it again or discards it; one of another person's waits there until they come.
 // Events for the page: "state" {state, words}, "answered" {request, reply}, "lost" {imageId}, "refused" (see `refused`),
 // "undrafted" {message}.
 
@@ -19,13 +19,18 @@ export class Outbox extends EventTarget {
   #pause = FIRST_PAUSE_MS;
   #wake = () => {};
 
-  /** @param {import("./journal.js").Journal} journal whose unsent requests are sent first */
-  constructor(journal) {
+  /**
+   * @param {import("./journal.js").Journal} journal whose unsent requests are sent first
+   * @param {string} [member] who came by a link of their own, and may send what is theirs alone
+   */
+  constructor(journal, member) {
     super();
     this.#journal = journal;
-    const kept = journal.requests();
-    this.#requests = kept.filter((request) => !request.refused);
-    this.#refused = kept.filter((request) => request.refused);
+    const kept = journal.requests().filter(({ body }) => !member || body.annotator === member);
+    // Without a code it was refused by an older page, perhaps only because another person's link was open.
+    const isRefused = (request) => request.refused && (!member || "code" in request);
+    this.#requests = kept.filter((request) => !isRefused(request));
+    this.#refused = kept.filter(isRefused);
     window.addEventListener("online", () => this.hurry());
     if (this.#requests.length) this.#start();
   }
@@ -89,8 +94,8 @@ export class Outbox extends EventTarget {
     this.#start();
   }
 
-  #refuse(request, reason) {
-    const refused = { ...request, refused: reason };
+  #refuse(request, { message, body }) {
+    const refused = { ...request, refused: message, code: body.code ?? "" };
     this.#journal.keepRequest(refused);
     this.#refused = [...this.#refused, refused];
     this.#dispatch("refused");
@@ -113,7 +118,7 @@ export class Outbox extends EventTarget {
         await send();
         this.#pause = FIRST_PAUSE_MS;
       } catch (error) {
-        if (!error.passing) throw error;
+        if (!mayPass(error)) throw error;
         await this.#rest(error);
       }
     }
@@ -132,8 +137,8 @@ export class Outbox extends EventTarget {
       this.#journal.dropRequest(request.key);
       this.#dispatch("answered", { request, reply });
     } catch (error) {
-      if (error.passing !== false) throw error;
-      this.#refuse(request, error.message);
+      if (error.passing !== false || mayPass(error)) throw error;
+      this.#refuse(request, error);
     }
     this.#requests.shift();
   }
@@ -144,7 +149,7 @@ export class Outbox extends EventTarget {
       if (revision > draft.revision) draft.revision = revision + 1; // another tab was ahead: this gesture is the newer one
       else this.#delivered(draft);
     } catch (error) {
-      if (error.passing !== false) throw error;
+      if (error.passing !== false || mayPass(error)) throw error;
       this.#drafts.delete(draft.image_id);
       if (error.status === 409) this.#dispatch("lost", { imageId: draft.image_id });
       else this.#dispatch("undrafted", { message: t`The draft was not taken: ${error.message} It is kept in this browser.` });
@@ -170,6 +175,11 @@ export class Outbox extends EventTarget {
 
   #state(state, words) { this.#dispatch("state", { state, words }); }
   #dispatch(name, detail) { this.dispatchEvent(new CustomEvent(name, { detail })); }
+}
+
+/** Whether the same may be taken later; also once a person's own link is opened again, where another's was opened in this browser. */
+function mayPass(error) {
+  return error.passing || error.body?.code === "own_name";
 }
 
 /** A draft as /api/drafts takes it. */

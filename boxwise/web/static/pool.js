@@ -5,12 +5,11 @@ import { get, post, thumbnail } from "./api.js";
 import { html } from "./dashboard.charts.js";
 import { amount, fixed } from "./dashboard.figures.js";
 import { markOf, PoolMap } from "./pool.map.js";
-import { remember, remembered } from "./tabs.js";
+import { rememberName, rememberedName } from "./tabs.js";
 import { offerLanguages, reasonOf, t, translate } from "./words.js";
 
 const WAIT_MS = 250; // after the last key of a search
 const AT_ONCE = 100; // images that one request acts on, so that each is answered soon
-const NAME_KEY = "boxwise/annotator";
 const place = (id) => document.getElementById(id);
 const filters = place("filters");
 const chosen = new Set(); // ids of the selected images
@@ -160,7 +159,7 @@ async function act(name) {
   count();
   try {
     const { member } = await get("/api/study"); // who came by a link of their own acts under its name
-    const annotator = member?.name ?? remembered("localStorage", NAME_KEY, null) ?? askedName();
+    const annotator = member?.name || rememberedName() || askedName();
     if (!annotator) return undefined;
     const { done, refused } = await inParts({ annotator, act: name, ...(reason ? { reason } : {}) });
     const why = refused.slice(0, 5).map(reasonOf);
@@ -200,7 +199,7 @@ function doneFor(done, refused) {
 
 function askedName() {
   const name = window.prompt(t("Under which name?"))?.trim();
-  if (name) remember("localStorage", NAME_KEY, name);
+  if (name) rememberName(name);
   return name;
 }
 

@@ -60,7 +60,7 @@ export class Queue {
   async open(imageId) {
     const held = this.#ahead.findIndex(({ task }) => task.image_id === imageId);
     if (held >= 0) return this.#ahead.splice(held, 1)[0];
-    const { task, classes } = await post("/api/open", { ...this.who, image_id: imageId });
+    const { task, classes } = await post("/api/open", { ...this.who, visit: this.#visit, image_id: imageId });
     await this.#reloadUnless(classes);
     return withPicture(task);
   }

@@ -2,19 +2,22 @@
 // Names, remarks and classes reach the page as text only.
 
 import { get, inPath, post } from "./api.js";
+import { ActiveClock } from "./clock.js";
 import { html, svg } from "./dashboard.charts.js";
 import { amount, fixed } from "./dashboard.figures.js";
 import { clickOnce, combination, singleKeys } from "./keys.js";
-import { remember, remembered } from "./tabs.js";
+import { Presence } from "./presence.js";
+import { rememberName, rememberedName } from "./tabs.js";
 import { offerLanguages, t, translate } from "./words.js";
 
-const NAME_KEY = "boxwise/annotator";
 const KEYS = { a: "accept", s: "send back", c: "correct", n: "next", 1: "take 0", 2: "take 1" };
-const MOST_SECONDS = 20; // of a look: who was away has not looked
 
+const now = () => performance.now();
 const place = (id) => document.getElementById(id);
 const of = new URLSearchParams(location.search).get("of") ?? ""; // whose answers alone; all where it is empty
-let annotator = "", classes = [], item = null, past = 0, since = 0, busy = false;
+let annotator = "", classes = [], item = null, past = 0, clock = new ActiveClock(), busy = false;
+
+const presence = new Presence(() => annotator, { here: () => clock.touch(now()), away: () => clock.stop(now()) });
 
 async function begin() {
   translate(document.body);
@@ -23,7 +26,7 @@ async function begin() {
   document.title = `${study.name} · ${t("Review")} · boxwise`;
   place("name").textContent = study.name;
   classes = study.classes;
-  annotator = study.member?.name ?? remembered("localStorage", NAME_KEY, "");
+  annotator = study.member?.name ?? rememberedName();
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-act]");
     if (button) act(button.dataset.act);
@@ -43,7 +46,7 @@ async function begin() {
 
 function askedName() {
   const name = window.prompt(t("Under which name?"))?.trim() ?? "";
-  if (name) remember("localStorage", NAME_KEY, name);
+  if (name) rememberName(name);
   return name;
 }
 
@@ -71,7 +74,8 @@ async function show() {
   place("remarks").replaceChildren(...item.remarks.map(({ by, to, words }) => html("li", {}, t`${by} to ${to}: ${words}`)));
   place("one").hidden = two;
   place("remark").value = "";
-  since = performance.now();
+  clock = new ActiveClock();
+  if (presence.here) clock.touch(now());
   return undefined;
 }
 
@@ -115,8 +119,7 @@ async function act(name) {
   try {
     if (verdict === "next") past++;
     else {
-      const seconds = Math.min((performance.now() - since) / 1000, MOST_SECONDS);
-      const body = { annotator, image_id: item.image_id, number: item.answers[row].number, verdict, seconds, ...(verdict === "send back" ? { remark } : {}) };
+      const body = { annotator, image_id: item.image_id, number: item.answers[row].number, verdict, seconds: clock.seconds(now()), ...(verdict === "send back" ? { remark } : {}) };
       await post("/api/reviews", body);
     }
   } catch (error) {

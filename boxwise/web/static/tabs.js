@@ -16,6 +16,19 @@ export function remember(storage, key, value) {
   } catch { /* forgotten with the tab */ }
 }
 
+const NAME = "boxwise/annotator";
+
+/** Who is at this tab; in a new one whoever gave their name last in this browser; "" where nobody has. */
+export function rememberedName() {
+  const name = remembered("sessionStorage", NAME, "") || remembered("localStorage", NAME, "");
+  if (name) remember("sessionStorage", NAME, name);
+  return name;
+}
+
+export function rememberName(name) {
+  for (const storage of ["sessionStorage", "localStorage"]) remember(storage, NAME, name);
+}
+
 const SLOT = "boxwise/tab";
 const RELOAD_MS = 1000;
 const ASK_MS = 250;
