@@ -138,17 +138,22 @@ def load(path: Path | str, *, round_index: int | None = None, device: str = "aut
     Of a study, the round of highest AP on val, or `round_index`. Raises BoxwiseError where there is nothing trained to load, and for a
     `round_index` beside a weights file, which is of one round.
     """
-    from boxwise.config import DetectorConfig
-    from boxwise.detectors.weights_file import noted, read_weights
-    from boxwise.runtime import choose_device, prepare
-
     path = Path(path)
-    prepare(0)
-    chosen = choose_device(device)
     if path.is_dir() or (path.suffix not in _OF_WEIGHTS and not path.is_file()):
-        return _of_study(Study.open(path), round_index, chosen)
+        return _of_study(Study.open(path), round_index, device)
     if round_index is not None:
         raise BoxwiseError(f"{path}: a weights file is of one round: expected a study's folder to choose round {round_index} of.")
+    if not path.is_file():
+        raise BoxwiseError(f"{path}: no such file. Expected the weights of a detector.")
+    return _of_weights(path, device)
+
+
+def _of_weights(path: Path, device: str) -> Model:
+    """The detector of one weights file."""
+    from boxwise.config import DetectorConfig
+    from boxwise.detectors.weights_file import noted, read_weights
+
+    chosen = _ready(device)
     contents = read_weights(path)
     known = noted(contents)
     origin = str(path) + (f" (val {ap_in_words(known['val'])})" if known.get("val") else "")
@@ -156,7 +161,7 @@ def load(path: Path | str, *, round_index: int | None = None, device: str = "aut
     return Model(detector, contents["name"], _point(known.get("operating_point")), origin)
 
 
-def _of_study(study: Study, wanted: int | None, device: Any) -> Model:
+def _of_study(study: Study, wanted: int | None, device: str) -> Model:
     """The detector of the best or the wanted round."""
     evaluated = {one_round.round: one_round.evaluate for one_round in study.rounds() if one_round.done(Phase.EVALUATE)}
     aps = {number: facts.stopping_ap for number, facts in evaluated.items()}
@@ -169,8 +174,16 @@ def _of_study(study: Study, wanted: int | None, device: Any) -> Model:
     val = evaluated[chosen].val
     known = "no val to choose by" if val is None else f"{study.round(chosen).judged_on} {ap_in_words(val)}"
     config, weights = study.config.detector, study.files(chosen).weights
-    detector = registry.load_detector(study.classes, config, weights, device=device, changes=study.class_changes())
+    detector = registry.load_detector(study.classes, config, weights, device=_ready(device), changes=study.class_changes())
     return Model(detector, config.name, _point(evaluated[chosen].operating_point), f"round {chosen} of {study.folder} ({known})")
+
+
+def _ready(device: str) -> Any:
+    """The torch device of that name. Torch comes with it: call this when it is clear that there is a detector to load."""
+    from boxwise.runtime import choose_device, prepare
+
+    prepare(0)
+    return choose_device(device)
 
 
 def _point(known: Mapping[str, Any] | None) -> OperatingPoint | None:

@@ -1,22 +1,26 @@
 """Installed packages that are broken: each fault is one message that names the package, and hides nothing of the others."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from commands import commands
 
 from boxwise.config import StrategyConfig
+from boxwise.detectors.input import InputSpec
+from boxwise.embedders.base import Embedder
 from boxwise.errors import BoxwiseError, ConfigError
 from boxwise.policies.all_labeled import AllLabeled
-from boxwise.policies.base import TrainingPlan
-from boxwise.records import Phase, Scores
+from boxwise.policies.base import Policy, TrainingPlan
+from boxwise.records import Phase
 from boxwise.registry import POLICIES, Method, Methods, building, faults, faults_of_packages
+from boxwise.registry.complete import complete
 from boxwise.rounds import step_of
-from boxwise.rounds.score import check_scores
+from boxwise.scorers.base import Scorer
+from boxwise.strategies.base import Strategy
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,6 +39,12 @@ def wants_more(most):
     return Strategy()
 
 
+class WithoutRng(Strategy):
+    def select(self, candidates, budget):
+        return None
+
+
+WITHOUT_RNG = Method(WithoutRng, "is given no generator")
 WHOLE = Method(Strategy, "raises when it selects")
 CALLED_OTHERWISE = Method(wants_more, "takes an option that it does not declare")
 BUILT_NOWHERE = Method("faulty_nowhere:Strategy", "built by a module that is not there")
@@ -42,6 +52,7 @@ BUILT_NOWHERE = Method("faulty_nowhere:Strategy", "built by a module that is not
 POINTS = """
 [boxwise.strategies]
 whole = faulty_methods:WHOLE
+without_rng = faulty_methods:WITHOUT_RNG
 called_otherwise = faulty_methods:CALLED_OTHERWISE
 built_nowhere = faulty_methods:BUILT_NOWHERE
 not_there = faulty_missing:METHOD
@@ -89,6 +100,14 @@ def test_one_that_cannot_be_loaded_is_named_with_its_package(strategies, name):
 def test_one_that_cannot_be_built_is_named_with_its_package(strategies):
     with pytest.raises(ConfigError, match=r"strategy called_otherwise of the package boxwise-faulty cannot be built: TypeError: .*'most'"):
         building.strategy_of(StrategyConfig(name="called_otherwise"))
+
+
+def test_one_that_cannot_be_called_as_it_is_called_is_named_with_its_package(strategies):
+    said = (
+        "strategy without_rng of the package boxwise-faulty: expected select(candidates, budget, *, rng), found select(candidates, budget)."
+    )
+    with pytest.raises(BoxwiseError, match=f"^{re.escape(said)}"):
+        building.strategy_of(StrategyConfig(name="without_rng"))
 
 
 def test_what_its_code_raises_says_where_and_keeps_its_cause(strategies):
@@ -156,14 +175,40 @@ def test_a_plan_of_what_is_not_labelled_is_refused_and_the_study_goes_on_with_an
     assert study.step() is Phase.TRAIN
 
 
+class Parts:
+    """A method with what it is given."""
+
+    def __init__(self, **parts):
+        self.__dict__ |= parts
+
+
 @pytest.mark.parametrize(
-    ("scores", "message"),
+    ("protocol", "method", "found"),
     [
-        (Scores(("a", "b"), np.array([1.0, np.nan])), "expected finite scores, found 1 of 2 that are not"),
-        (Scores(("b", "a"), np.zeros(2)), "expected a score for each of the 2 images, in their order"),
-        (Scores(("a",), np.zeros(1)), "expected a score for each of the 2 images, in their order"),
+        (
+            Strategy,
+            Parts(uses_embeddings=True, select=None),
+            "expected uses_boxes: bool, found none; expected select(candidates, budget, *, rng)",
+        ),
+        (
+            Policy,
+            Parts(partial="no", labels_pool=True, compose=lambda material, *, rng: None),
+            "expected partial: bool, found str; expected validates: int, found none",
+        ),
+        (
+            Scorer,
+            Parts(measure=lambda detector, view: {}, score=lambda image_ids, terms: None),
+            "expected fit(labeled, unlabeled, *, detector, rng,",
+        ),
+        (
+            Scorer,
+            Parts(fit=lambda labeled, unlabeled: {}),
+            "folder=None), found fit(labeled, unlabeled); expected measure(detector, view), found none",
+        ),
+        (Embedder, Parts(input=InputSpec(32), identity=12, embed=abs), "expected identity: str, found int."),
     ],
+    ids=str,
 )
-def test_a_score_is_a_finite_number_an_image(scores, message):
-    with pytest.raises(BoxwiseError, match=f"^scorer mine: {message}"):
-        check_scores(scores, ("a", "b"), "mine")
+def test_a_part_that_it_lacks_is_named(protocol, method, found):
+    with pytest.raises(BoxwiseError, match=rf"^mine: .*{re.escape(found)}.*boxwise\.testing\.{protocol.__name__}Contract"):
+        complete(method, protocol, "mine")

@@ -1,8 +1,12 @@
 """Names become objects, and arms become overrides."""
 
+from importlib import import_module
+
 import pytest
 
 from boxwise.config import StudyConfig, load_config
+from boxwise.detectors.names import DETECTORS as OWN_DETECTORS
+from boxwise.detectors.network import Network
 from boxwise.errors import ConfigError, named
 from boxwise.registry import (
     ARMS,
@@ -91,6 +95,20 @@ def test_a_policy_that_judges_self_labels_needs_a_mode_that_has_them():
         check(configured("dual+full+topk_ratio"), ("a",))
 
 
+@pytest.mark.parametrize(
+    ("device", "hint"), [("CPU", "Did you mean 'cpu'?"), ("tpu", ""), ("gpu", ""), ("cuda:one", ""), ("onnxcpu", ""), ("", "")]
+)
+def test_what_is_no_device_is_refused_before_anybody_labels(device, hint):
+    with pytest.raises(ConfigError, match=r"Expected one of: auto, cpu, cuda, cuda:N, mps, onnx") as refused:
+        check(load_config(None, [f"device='{device}'"]), ("cat",))
+    assert f"device={device!r} is not a device." in str(refused.value) and hint in str(refused.value)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:12", "mps"])
+def test_a_device_of_another_machine_is_taken(device):
+    check(load_config(None, [f"device={device}"]), ("cat",))
+
+
 @pytest.mark.parametrize(("key", "auto"), [("scorer", True), ("detector", True), ("strategy", False)])
 def test_auto_is_among_the_known_names_where_it_is_one(key, auto):
     with pytest.raises(ConfigError, match="Unknown") as refused:
@@ -153,11 +171,69 @@ NOT_BY_EMBEDDINGS = "strategy random goes by no embeddings."
         ("scorer.vae.steps=9", ("embedding.name=vae",), None),
         ("scorer.vae.steps=9", ("embedding.name=vae", "strategy.name=random"), "no VAE is trained."),
         ("scorer.vae.steps=9", ("cold_start.embedding=vae", "cold_start.name=k_center"), None),
+        ("scorer.vae.train_on=all", ("strategy.name=top_k",), None),
+        ("scorer.vae.train_on=all", ("embedding.name=vae",), "an embedder's VAE learns from all images."),
+        ("scorer.dual.reconstruction=raw", ("strategy.name=top_k", "scorer.dual.alpha=0"), "scorer.dual.alpha is 0."),
+        ("scorer.dual.reconstruction=raw", ("strategy.name=top_k",), None),
+        ("scorer.dual.detection=pseudo", ("strategy.name=top_k", "scorer.dual.beta=0"), "scorer.dual.beta is 0."),
+        ("annotator.jitter=0.1", (), "only a simulated annotator has habits."),
+        ("annotator.miss=0.5", ("ask.mode=review",), "only a simulated annotator has habits."),
+        ("labelling.sam2=there", (), "labelling.assist is model."),
+        ("labelling.sam2=there", ("labelling.assist=sam2",), None),
+        ("detector.nms_iou=0.6", ("detector.name=dfine_s",), "dfine_s finds each object once, and suppresses none."),
+        ("detector.nms_iou=0.6", (), None),
+        ("train.momentum=0.6", ("train.optimizer=adamw",), "train.optimizer is adamw."),
+        ("train.momentum=0.6", ("detector.name=yolox_nano",), "yolox_nano is trained by AdamW."),
+        ("train.momentum=0.6", ("detector.name=yolox_nano", "train.optimizer=sgd"), None),
+        ("train.momentum=0.6", ("detector.name=tiny_ssd",), None),
+        ("train.milestones=[0.3]", ("train.schedule=cosine",), "train.schedule is cosine."),
+        ("train.milestones=[0.3]", (), "train.schedule is auto."),
+        ("train.milestones=[0.3]", ("train.schedule=multistep",), None),
+        ("train.warmup_steps=9", ("train.schedule=onecycle",), "train.schedule is onecycle, which has a rise of its own."),
+        ("train.warmup_steps=9", (), None),
+        ("train.patience=0.2", (), None),
+        ("train.patience=0.2", ("train.schedule=plateau", "train.steps=90"), None),
+        ("train.patience=0.2", ("train.schedule=cosine",), "train.schedule is cosine."),
+        ("train.patience=0.2", ("train.val_every=0",), "train.val_every is 0."),
+        ("train.patience=0.2", ("train.val_every=9", "train.ap_shift=0.1"), "train.ap_shift ends the training."),
+        ("train.patience=0.2", ("train.steps=90",), "train.min_steps and train.max_steps are the same."),
+        ("train.epochs=9", ("train.steps=90",), "train.min_steps and train.max_steps are the same."),
+        ("train.epochs=9", (), None),
+        ("train.ap_range=3", (), "train.ap_shift is 0."),
+        ("train.ap_range=3", ("train.ap_shift=0.1", "train.val_every=9"), None),
+        ("train.amp=false", ("device=cpu",), "device is cpu."),
+        ("train.amp=false", (), None),
+        ("budget.validation=9", ("train.folds=3",), "train.folds is 3."),
+        ("budget.validation=9", (), None),
+        ("stop.ap_range=3", (), None),  # the dashboard says by it whether AP still moves
     ],
 )
 def test_a_key_that_nothing_reads_is_named(key, others, why):
     config = load_config(None, (*others, key))
     assert without_effect(config, [key]) == ([] if why is None else [f"{key.partition('=')[0]} has no effect: {why}"])
+
+
+@pytest.mark.parametrize("name", OWN_DETECTORS)
+def test_momentum_is_idle_for_the_detectors_whose_recipe_is_adamw(name):
+    module = import_module(OWN_DETECTORS[name].builder.partition(":")[0])
+    networks = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, Network) and one is not Network]
+    by_adamw = {network.recipe.optimizer for network in networks} == {"adamw"}
+    momentum = ["train.momentum=0.6"]
+    assert bool(without_effect(load_config(None, [f"detector.name={name}", *momentum]), momentum)) is by_adamw
+
+
+@pytest.mark.parametrize(
+    ("key", "idle"),
+    [("annotator.jitter=0.1", False), ("stop.ap_range=3", True), ("train.milestones=[0.3]", True), ("train.patience=0.2", False)],
+)
+def test_what_leaves_an_arm_of_a_simulation_as_it_was_is_named(key, idle):
+    assert bool(without_effect(load_config(None, [key]), [key], simulated=True, val_images=9)) is idle
+
+
+def test_val_images_that_are_there_leave_none_to_draw():
+    key = "budget.validation=9"
+    assert without_effect(load_config(None, [key]), [key], val_images=0) == []
+    assert without_effect(load_config(None, [key]), [key], val_images=9) == ["budget.validation has no effect: val has images already."]
 
 
 @pytest.mark.parametrize(("others", "idle"), [((), True), (("policy.name=sample_mining",), False), (("ask.mode=trust",), False)])

@@ -59,6 +59,26 @@ def test_torchrun_ranks_get_a_gpu_each(monkeypatch):
     assert runtime.choose_device("auto") == torch.device("cuda:0")
 
 
+@pytest.mark.parametrize(("name", "alone"), [("RANK", 0), ("LOCAL_RANK", 0), ("WORLD_SIZE", 1)])
+def test_what_torchrun_sets_is_a_number_or_a_message_that_names_it(monkeypatch, name, alone):
+    monkeypatch.delenv(name, raising=False)
+    assert runtime.of_torchrun(name) == alone
+    monkeypatch.setenv(name, "3")
+    assert runtime.of_torchrun(name) == 3
+    for found in ("x", "two", "-1", "1.5", str(alone - 1)):
+        monkeypatch.setenv(name, found)
+        with pytest.raises(BoxwiseError, match=f"^{name}='{found}': expected a whole number of {alone} or more"):
+            runtime.of_torchrun(name)
+
+
+def test_a_device_that_is_missing_here_is_told_without_torch(monkeypatch):
+    assert not any(map(runtime.is_missing, ("auto", "cpu", "onnx", "onnx:cuda")))
+    assert runtime.is_missing("cuda:99") is (torch.version.hip is None)
+    assert runtime.is_missing("cuda") is not (torch.cuda.is_available() or torch.version.hip is not None)
+    monkeypatch.setattr(runtime.platform, "system", lambda: "Linux")
+    assert runtime.is_missing("mps")
+
+
 def test_the_cuda_that_torch_was_built_for_is_read_from_its_file():
     assert runtime.torch_cuda() == torch.version.cuda
     if torch.version.hip is None:

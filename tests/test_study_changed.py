@@ -301,6 +301,60 @@ class TestLostFilesOfTheRoundBefore:
             study._context(None, None).go_on_from(None, study.files(0).weights)
 
 
+class TestAStudyThatIsDone:
+    """`run` and `status` ask the same question, so that neither sends to the other for ever."""
+
+    @pytest.fixture
+    def done(self, trained):
+        """done(*overrides) → the study after round 1, whose score step has found that it is over."""
+
+        def make(*overrides):
+            study = trained(*overrides)
+            asks(study, 1, "2.png")
+            study.tell("2.png", [DRAWN])
+            study.store.commit(1, Phase.ANNOTATE, {"images": 3}, then=(1, Phase.TRAIN))
+            trains(study, 1)
+            for number in (0, 1):
+                study.store.amend(number, Phase.EVALUATE, {"val": {"ap": 0.3, "ap50": 0.5, "images": 40, "intervals": {}}})
+            study.store.reopen(1, Phase.SCORE)
+            assert study.step() is Phase.DONE
+            return study
+
+        return make
+
+    @pytest.mark.parametrize(
+        ("ends", "why", "way", "more"),
+        [
+            (("budget.total=3",), "the budget is spent: 3 of 3 images", "budget.total=N", "budget.total=4"),
+            (("stop.ap_range=2", "stop.ap_shift=0.01"), "AP on val moved by 0.0000 over 2 rounds", "stop.ap_shift=0", "stop.ap_shift=0"),
+        ],
+    )
+    def test_stays_so_until_what_has_ended_it_is_changed(self, done, boxwise, ends, why, way, more):
+        folder = done(*ends).folder
+        for setting in ("train.lr=0.1", "train.lr=0.2"):
+            assert boxwise("set", folder, setting)[0] == 0
+            code, out, err = boxwise("status", folder)
+            assert code == 0 and f"The study is done: {why}." in out and f"Next: boxwise set {folder} {way}" in out, err
+            assert Study.open(folder).step() is Phase.DONE
+            assert why in boxwise("query", folder)[1]
+        assert boxwise("set", folder, more)[0] == 0
+        assert Study.open(folder).position == (1, Phase.SCORE) and f"Next: boxwise run {folder}" in boxwise("status", folder)[1]
+
+    def test_names_what_ends_it_now(self, done, boxwise):
+        study = done("budget.total=3", "stop.ap_range=2", "stop.ap_shift=0.01")
+        assert "budget is spent" in study.end.why
+        assert boxwise("set", study.folder, "budget.total=4")[0] == 0
+        assert f"Next: boxwise set {study.folder} stop.ap_shift=0" in boxwise("status", study.folder)[1]
+
+    def test_goes_on_where_images_have_joined_an_empty_pool(self, done, boxwise):
+        study = done("budget.total=3")
+        study.exclude(["3.png", "4.png", "5.png"], "blurred")
+        assert boxwise("set", study.folder, "budget.total=9")[0] == 0
+        assert f"Next: boxwise add {study.folder}" in boxwise("status", study.folder)[1]
+        study.include(["3.png"])
+        assert f"Next: boxwise run {study.folder}" in boxwise("status", study.folder)[1]
+
+
 def test_a_page_shows_settings_that_another_process_has_changed(trained):
     study = trained()
     shown = Dashboard(study)

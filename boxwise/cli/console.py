@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from boxwise.errors import plural
+from boxwise.errors import ConfigError, plural
 
 if TYPE_CHECKING:
     from boxwise.artifacts.facts import AnnotateFacts, AuditFacts, ComposeFacts, Round, SelectFacts, TrainFacts
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 console = Console(highlight=False)
 _SECONDS_BETWEEN_LINES = 15.0
 _SECONDS_OF_PACE = 120.0
+_WORTH_A_WORD = 5_000  # images, to say how many of them were looked for
 
 
 class Watch:
@@ -138,6 +140,14 @@ class RunLog:
         self._file.flush()
 
 
+def logs_json() -> bool:
+    """Whether BOXWISE_LOG asks for JSON. ConfigError for anything else that it says."""
+    asked = os.environ.get("BOXWISE_LOG", "")
+    if asked not in ("", "json"):
+        raise ConfigError(f"BOXWISE_LOG={asked!r}: expected json, for a run.log of JSON objects, or nothing, for one of plain lines.")
+    return asked == "json"
+
+
 def span(seconds: float) -> str:
     """A time span as people say it: '40 s', '12 min', '3 h 05 min'."""
     if seconds < 90:
@@ -155,6 +165,12 @@ def reading(done: int, total: int) -> None:
     """Progress of reading a data set, image by image."""
     if done % 50 == 0 or done == total:
         _count("reading images", done, total)
+
+
+def looking(done: int, total: int) -> None:
+    """Progress of looking where images are, which takes no time worth a word where they are few."""
+    if total >= _WORTH_A_WORD and (done % 500 == 0 or done == total):
+        _count("looking at images", done, total)
 
 
 def sending(done: int, total: int) -> None:

@@ -167,11 +167,11 @@ def _print_doubts(examined: Examination) -> None:
 
 
 def _doctor_study(path: Path) -> None:
-    from boxwise.cli.console import say
+    from boxwise.cli.console import reading, say
     from boxwise.study import Study
 
     opened = Study.open(path)
-    faults, looked = opened.quarantined(), opened.look(thoroughly=True)
+    faults, looked = opened.quarantined(), opened.look(thoroughly=True, progress=reading)
     for image_id, message in faults.items():
         say(f"{image_id}: {message}")
     for record in looked.missing:

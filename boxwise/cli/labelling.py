@@ -174,7 +174,8 @@ def _say_where_it_stands(opened: Study) -> None:
     waiting = opened.unanswered().items if phase is Phase.ANNOTATE else ()
     if waiting:
         say(f"Round {number} waits for labels of {plural(len(waiting), 'image')}.")
-    elif phase is Phase.DONE:
-        say(f"The study is done: {opened.round(number).ended}. To go on: boxwise {to_go_on(opened)}.")
+    elif end := opened.end:
+        say(f"The study is done: {end.why}. To go on: boxwise {to_go_on(opened, end)}.")
     else:
-        say(f"Nothing waits for labels: next comes {phase.value} of round {number}. Run it in another terminal: boxwise run {folder}")
+        following = "the study can go on" if phase is Phase.DONE else f"next comes {phase.value} of round {number}"
+        say(f"Nothing waits for labels: {following}. Run it in another terminal: boxwise run {folder}")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from boxwise.artifacts.facts import Round
     from boxwise.boxes import Boxes
     from boxwise.records import Query
+    from boxwise.rounds.ending import End
     from boxwise.study import Study
 
 app = typer.Typer()
@@ -68,6 +69,8 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
         from boxwise.cli.console import span
 
         say(f"Computing left: about {span(state['seconds_left'])}, if the rounds to come take as long as those so far.")
+    if state["ended"]:
+        say(f"The study is done: {state['ended']}.")
     say(f"Next: {state['command']}")
 
 
@@ -88,7 +91,6 @@ def query(
     The most valuable come first.
     """
     from boxwise.cli.console import note, say, say_json
-    from boxwise.records import Phase
     from boxwise.study import Study
 
     no_folder = out is None or (before_class is None and out.suffix in (".txt", ".csv"))
@@ -107,8 +109,8 @@ def query(
     if as_json:
         say_json(_questions(opened, asked))
     if not asked.items:
-        if opened.position[1] is Phase.DONE:
-            remark(f"Nothing to label: the study is done: {opened.round(opened.position[0]).ended}. To go on: boxwise {to_go_on(opened)}.")
+        if end := opened.end:
+            remark(f"Nothing to label: the study is done: {end.why}. To go on: boxwise {to_go_on(opened, end)}.")
         else:
             remark(f"Nothing to label now; next: boxwise run {study}")
     elif out is not None:
@@ -202,6 +204,7 @@ def _state(opened: Study) -> dict[str, Any]:
         "quarantined": len(opened.quarantined()),
         "waiting": waiting,
         "sent_back": _sent_back(opened),
+        "ended": opened.end and opened.end.why,
         "seconds_left": None if phase is Phase.DONE else _seconds_left(opened.rounds(), number, opened.config.budget.rounds),
         "command": next_command(opened, bool(waiting)),
     }
@@ -243,25 +246,29 @@ def _seconds_left(begun: Sequence[Round], number: int, rounds: int) -> float | N
     return sum(seconds) / len(seconds) * left if seconds and left > 0 else None
 
 
-def to_go_on(opened: Study) -> str:
+def why_done(opened: Study) -> str:
+    """Why a study that is done is over: by its settings and labels of now, or of when it ended."""
+    return opened.end.why if opened.end else str(opened.round(opened.position[0]).ended)
+
+
+def to_go_on(opened: Study, end: End) -> str:
     """The command by which a study that is done goes on, by what has ended it."""
-    folder, number = opened.folder, opened.position[0]
+    folder = opened.folder
     if not opened.pool_size():
         return f"add {folder} --images DIR, since no image is left to label"
-    if opened.round(number).select.ended:
-        return f"set {folder} KEY=VALUE, to be asked about more"
-    if number >= opened.config.budget.rounds:
-        return f"run {folder} --rounds N for more rounds"
-    return f"set {folder} budget.total=N or stop.ap_shift=0, whichever has ended it"
+    ways = {
+        "budget.rounds": f"run {folder} --rounds N for more rounds",
+        "budget.total": f"set {folder} budget.total=N to spend more",
+        "stop.ap_shift": f"set {folder} stop.ap_shift=0 to go on without the stopping rule",
+    }
+    return ways.get(end.by or "", f"set {folder} KEY=VALUE, to be asked about more")
 
 
 def next_command(opened: Study, waiting: bool) -> str:
     """What brings a study on; waiting: whether images wait for labels."""
-    from boxwise.records import Phase
-
     folder = opened.folder
-    if opened.position[1] is Phase.DONE:
-        return f"boxwise {to_go_on(opened)}, or boxwise export {folder} DIR for the labels"
+    if end := opened.end:
+        return f"boxwise {to_go_on(opened, end)}, or boxwise export {folder} DIR for the labels"
     return f"boxwise label {folder}, or boxwise query {folder} and boxwise import {folder} LABELS" if waiting else f"boxwise run {folder}"
 
 

@@ -117,7 +117,7 @@ def _pool(study: Path) -> list[ImageRecord]:
     from boxwise.errors import BoxwiseError
     from boxwise.study import Study
 
-    if not study.is_dir():
+    if study.is_file():
         raise BoxwiseError(f"{study}: weights hold no images. Give images, or folders of images: boxwise predict {study} DIR")
     records = Study.open(study).pool()
     if not records:
@@ -218,11 +218,12 @@ def export_model(
     The file runs without boxwise; what it gives is checked against the detector first.
     """
     from boxwise.cli.console import say
-    from boxwise.detectors.detector import TorchDetector
-    from boxwise.detectors.exporting import check_exportable, export
     from boxwise.inference import load
 
     model = load(study, round_index=round_index, device="cpu")
+    from boxwise.detectors.detector import TorchDetector
+    from boxwise.detectors.exporting import check_exportable, export
+
     check_exportable(model.name, out)
     assert isinstance(model.detector, TorchDetector)  # of boxwise's own, as the check has seen
     least = model.threshold if conf is None else conf

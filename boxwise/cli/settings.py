@@ -37,7 +37,7 @@ def set_(
     values = (opened.edited() or opened.config).model_dump(mode="json")
     apply_overrides(values, settings)
     _say_changes(opened, opened.change(parse_config(values, "config")), "no setting changes by this: it is so already.")
-    _note_idle(opened, settings)
+    note_idle(opened, settings)
 
 
 def take_edits(opened: Study) -> None:
@@ -46,7 +46,7 @@ def take_edits(opened: Study) -> None:
     if edited is not None:
         changed = opened.change(edited)
         _say_changes(opened, changed, "config.yaml was written anew; no setting changes.")
-        _note_idle(opened, [f"{change.key}={change.after}" for change in changed])
+        note_idle(opened, [f"{change.key}={change.after}" for change in changed])
 
 
 def note_edits(opened: Study) -> None:
@@ -60,33 +60,46 @@ def note_edits(opened: Study) -> None:
         note(f"config.yaml was edited ({keys}): it takes effect with the next `boxwise run {opened.folder}`.")
 
 
-def note_folds(opened: Study) -> None:
-    """That every round trains several detectors, where `train.folds` says so and there are rounds to come."""
+def note_ahead(opened: Study) -> None:
+    """What to know before the rounds to come, if there are any: that each trains several detectors, or that the device is not here."""
     from boxwise.cli.console import note
     from boxwise.records import Phase
 
+    if opened.position[1] is Phase.DONE:
+        return
     folds = opened.config.train.folds
-    if folds and opened.position[1] is not Phase.DONE:
+    if folds:
         note(f"train.folds={folds}: every round trains {folds + 1} detectors, {folds} to judge by and one on all labels.")
+    _note_device(opened)
 
 
-def _note_idle(opened: Study, settings: Sequence[str]) -> None:
-    """Those of the settings, key=value, that nothing reads."""
+def note_idle(opened: Study, settings: Sequence[str]) -> None:
+    """Those of the settings, key=value, that nothing reads, and a device among them that is not on this machine."""
     from boxwise.cli.console import note
     from boxwise.records import Split
     from boxwise.registry import without_effect
 
-    for idle in without_effect(opened.config, settings, val_images=len(opened.images(Split.VAL))):
+    for idle in without_effect(opened.config, settings, val_images=opened.image_count(Split.VAL)):
         note(f"Note: {idle}")
+    if any(setting.startswith("device=") for setting in settings):
+        _note_device(opened)
+
+
+def _note_device(opened: Study) -> None:
+    """That the study's device is not on this machine; another may train it."""
+    from boxwise.cli.console import note
+    from boxwise.runtime import is_missing
+
+    if is_missing(device := opened.config.device):
+        note(f"Note: device={device} is not available on this machine, which will refuse to train with it; auto takes what there is.")
 
 
 def _say_changes(opened: Study, changed: Sequence[Change], otherwise: str) -> None:
     from boxwise.cli.console import say
-    from boxwise.rounds.settings import holds_from
+    from boxwise.rounds.settings import holds
 
     for change in changed:
-        number, phase = holds_from(change.key, *opened.position)
-        say(f"{change.key}: {change.before} → {change.after}, from {phase.value} of round {number} on")
+        say(f"{change.key}: {change.before} → {change.after}, {holds(change.key, *opened.changes_from)}")
     if not changed:
         say(otherwise)
 
@@ -95,14 +108,17 @@ def _show(opened: Study) -> None:
     """Each setting on a line, with the default where it is another, then what was changed since the study was made."""
     from boxwise.cli.console import say
     from boxwise.config import StudyConfig, leaves
+    from boxwise.records import Phase
 
     defaults = dict(leaves(StudyConfig().model_dump(mode="json")))
     for key, value in leaves(opened.config.model_dump(mode="json")):
         differs = key not in defaults or defaults[key] != value
         say(f"{key}={_written(value)}" + (f"    # default: {_written(defaults.get(key))}" if differs else ""))
     for entry in opened.changed_settings():
+        done = entry["step"] == Phase.DONE.value
+        when = f"when done, after round {entry['round']}" if done else f"before {entry['step']} of round {entry['round']}"
         for key, before, after in entry["changes"]:
-            say(f"# round {entry['round']} from {entry['step']} on: {key} {_written(before)} → {_written(after)}")
+            say(f"# {when}: {key} {_written(before)} → {_written(after)}")
     note_edits(opened)
 
 

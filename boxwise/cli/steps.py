@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ from boxwise.cli.cluster import inspect_shard
 from boxwise.cli.settings import take_edits
 from boxwise.cli.studies import StudyFolder, say_what_is_asked, watching
 from boxwise.cli.upkeep import check_files
+from boxwise.runtime import of_torchrun
 
 if TYPE_CHECKING:
     from boxwise.records import Phase
@@ -62,15 +62,16 @@ def _single(folder: Path, wanted: Phase) -> None:
     from boxwise.records import Phase
     from boxwise.study import Study
 
+    rank, world = of_torchrun("RANK"), of_torchrun("WORLD_SIZE")
     opened = Study.open(folder)
-    if int(os.environ.get("RANK", "0")) == 0:
+    if rank == 0:
         take_edits(opened)
         check_files(opened)
-    if wanted is Phase.TRAIN and int(os.environ.get("RANK", "0")) > 0:
+    if wanted is Phase.TRAIN and rank > 0:
         opened.train_along()
         return
     with watching(opened) as (on_event, on_step):
-        again = opened.repeat(wanted, on_event=on_event) if int(os.environ.get("WORLD_SIZE", "1")) == 1 else None
+        again = opened.repeat(wanted, on_event=on_event) if world == 1 else None
         if again is not None and wanted is Phase.EVALUATE:
             on_step(again, wanted)
             return

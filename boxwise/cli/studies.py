@@ -12,7 +12,7 @@ import typer
 
 from boxwise.cli.cluster import OnRay, check_on, workers_on
 from boxwise.cli.labelling import LOOPBACK, Browser, Host, Port, Token, Urls, label_and_train, stopping_cleanly
-from boxwise.cli.looking import next_command
+from boxwise.cli.looking import next_command, why_done
 from boxwise.cli.options import as_overrides, check_used
 from boxwise.cli.reading import (
     FormatName,
@@ -32,12 +32,13 @@ from boxwise.cli.reading import (
     understood,
     with_boxes,
 )
-from boxwise.cli.settings import note_folds, take_edits
+from boxwise.cli.settings import note_ahead, note_idle, take_edits
 from boxwise.cli.training_process import ending_with_parent
 from boxwise.cli.upkeep import check_files
 from boxwise.cli.wizard import Answers, class_names, completed
 from boxwise.cli.writing import Incomplete, KeepIds, Unlabeled, write_chosen
 from boxwise.errors import plural
+from boxwise.runtime import of_torchrun
 
 if TYPE_CHECKING:
     from boxwise.records import Phase
@@ -77,7 +78,7 @@ def init(
     from boxwise.data.addresses import given, is_local
     from boxwise.data.datasets import read_pool
     from boxwise.errors import ConfigError, StudyError
-    from boxwise.registry import check, without_effect
+    from boxwise.registry import check
     from boxwise.study import Study
     from boxwise.study.config_file import check_new_folder
 
@@ -115,8 +116,9 @@ def init(
     if quarantined:
         note(f"{plural(len(quarantined), 'image', 'is')} quarantined; `boxwise doctor {study}` lists them.")
     say_findings([finding for finding in dataset.findings if not finding.quarantined], labels or images)
-    for remark in (*dataset.notes, *without_effect(settings, overrides or ())):
+    for remark in dataset.notes:
         note(f"Note: {remark}")
+    note_idle(made, overrides or ())
     if settings.store and settings.store != made.config.store:
         note("The password is not kept: give it in PGPASSWORD, or in the file that PGPASSFILE names, from now on.")
     say(f"Next: boxwise run {study}")
@@ -183,17 +185,16 @@ def _advance(opened: Study, *, served: bool, workers: Workers | None) -> None:
         say_what_is_asked(opened)
     else:
         rounds_table(opened.rounds(), opened.config.cost)
-        say(f"The study is done: {opened.round(opened.position[0]).ended}. Report: {_write_report(opened)}")
+        say(f"The study is done: {why_done(opened)}. Report: {_write_report(opened)}")
 
 
 @contextmanager
 def watching(opened: Study) -> Iterator[tuple[Callable[[Event], None], Callable[[int, Phase], None]]]:
     """(what to do with events, what to do after each step): show them here, and leave them for the labelling page."""
-    from boxwise.cli.console import RunLog, Watch, say, step_line
+    from boxwise.cli.console import RunLog, Watch, logs_json, say, step_line
     from boxwise.web.progress import ProgressFile
 
-    log_as_json = os.environ.get("BOXWISE_LOG") == "json"
-    with Watch() as watch, ProgressFile(opened.folder) as progress, RunLog(opened.folder / "run.log", as_json=log_as_json) as log:
+    with Watch() as watch, ProgressFile(opened.folder) as progress, RunLog(opened.folder / "run.log", as_json=logs_json()) as log:
 
         def on_event(event: Event) -> None:
             watch.event(event)
@@ -214,8 +215,8 @@ def _say_how_long(opened: Study) -> None:
     """Before hours of work begin, how many they are; nothing for the processes of a distributed training and for seconds."""
     from boxwise.cli.console import note, span
 
-    note_folds(opened)
-    expected = None if int(os.environ.get("WORLD_SIZE", "1")) > 1 else opened.expected_duration()
+    note_ahead(opened)
+    expected = None if of_torchrun("WORLD_SIZE") > 1 else opened.expected_duration()
     if expected is not None and expected.all_rounds > _WORTH_A_WORD:
         note(
             f"This round takes at most {span(expected.this_round)}, all rounds left {span(expected.all_rounds)} without the time people "

@@ -76,12 +76,12 @@ def relocate(
     by: Who = None,
 ) -> None:
     """Say where the images lie after they were moved or renamed. Each is known by its name and its content."""
-    from boxwise.cli.console import note, say
+    from boxwise.cli.console import note, reading, say
     from boxwise.data.addresses import given
     from boxwise.study import Study
 
     opened = Study.open(study)
-    done = opened.relocate(given(images), changed_too=changed, who=by)
+    done = opened.relocate(given(images), changed_too=changed, who=by, progress=reading)
     say(
         f"{plural(done.moved, 'image', 'is')} found in {images} now"
         + (f", {done.restored} of them are in use again." if done.restored else ".")
@@ -180,17 +180,19 @@ def repair(study: StudyFolder) -> None:
     from boxwise.cli.console import say
     from boxwise.study.repair import repair as put_right
 
-    said = put_right(study)
-    for sentence in said:
+    damaged = False
+    for sentence in put_right(study):
         say(sentence)
-    say(f"Next: boxwise run {study}" if said else f"{study}: nothing is damaged.")
+        damaged = True
+    say(f"Next: boxwise run {study}" if damaged else f"{study}: nothing is damaged.")
 
 
 def check_files(opened: Study, *, needed: Sequence[ImageRecord] = ()) -> None:
     """As `note_files`, of all files or, with some that are `needed`, of these; StudyError where one of them or a whole folder is gone."""
+    from boxwise.cli.console import looking
     from boxwise.errors import StudyError
 
-    looked, lost = opened.glance() if needed else opened.look(), opened.missing(needed)
+    looked, lost = opened.glance() if needed else opened.look(progress=looking), opened.missing(needed)
     if looked.folders_gone or lost:
         first = (lost or looked.missing)[0]
         raise StudyError(

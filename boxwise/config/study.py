@@ -34,7 +34,7 @@ class StudyConfig(Section):
 
     seed: int = Field(0, ge=0, description="of every random choice of the study")
     store: str | None = Field(None, description="database URL such as postgresql+pg8000://host/db; null: SQLite in the study's folder")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 ...; onnx: the pool is scored by ONNX Runtime")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 ..., mps; onnx: the pool is scored by ONNX Runtime")
     threads: int = Field(0, ge=0, description="torch threads; 0: torch's own choice")
     workers: int = Field(0, ge=0, description="processes that decode and augment; 0: in the training process")
     score_batch: int = Field(16, ge=1, description="images a forward pass when inspecting")

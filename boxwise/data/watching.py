@@ -6,12 +6,13 @@ store are looked at only where it is asked for, since each costs a request; what
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from boxwise.data import image_store
 from boxwise.data.addresses import folder_of, is_local, parent
+from boxwise.data.formats.base import Progress
 from boxwise.data.image_store import find_images
 from boxwise.data.images import digest
 from boxwise.errors import ImageError
@@ -38,10 +39,10 @@ class Looked:
         return tuple(folder for folder in folders if not folder.is_dir())
 
 
-def look(records: Sequence[ImageRecord], *, thoroughly: bool = False) -> Looked:
+def look(records: Sequence[ImageRecord], *, thoroughly: bool = False, progress: Progress | None = None) -> Looked:
     """thoroughly: hash every file of this machine, also those of the same size and time, and ask remote stores for theirs."""
     missing, changed = [], []
-    for record in records:
+    for record in counted(records, progress):
         if not thoroughly and not is_local(record.uri):
             continue
         found = file_stamp(record.uri)
@@ -53,10 +54,19 @@ def look(records: Sequence[ImageRecord], *, thoroughly: bool = False) -> Looked:
     return Looked(tuple(missing), tuple(changed))
 
 
+def counted(records: Sequence[ImageRecord], progress: Progress | None) -> Iterator[ImageRecord]:
+    """The records one by one; after each, progress hears how many are done of how many."""
+    for done, record in enumerate(records, start=1):
+        yield record
+        if progress is not None:
+            progress(done, len(records))
+
+
 def new_files(records: Iterable[ImageRecord], known: Collection[str]) -> list[Path]:
     """Image files in the folders of `records`, of this machine, that belong to none of them. known: files that were found unfit before."""
     local = [record for record in records if is_local(record.uri)]
-    roots = {root for record in local if (root := root_of(record)) is not None and root.is_dir()}
+    one_of_each = {record.uri.removesuffix(record.image_id): record for record in local}.values()  # folder: taking paths apart takes long
+    roots = {root for record in one_of_each if (root := root_of(record)) is not None and root.is_dir()}
     taken = {Path(uri).absolute() for uri in (*(record.uri for record in local), *known)}
     outermost = [root for root in roots if not any(other in root.parents for other in roots)]
     return sorted(path for root in outermost for path in find_images(root.absolute()) if path not in taken)

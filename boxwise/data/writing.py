@@ -14,11 +14,12 @@ import numpy as np
 from boxwise.boxes import Boxes
 from boxwise.data.earlier_writes import Earlier, check_left_over, check_unchanged, digests_of
 from boxwise.data.formats.base import Dataset, Format
-from boxwise.data.formats.layout import files_below, is_file, stem_of
+from boxwise.data.formats.layout import files_below, is_file, stem_of, whole
 from boxwise.data.image_store import find_images
 from boxwise.errors import BoxwiseError, plural
 
 _IMAGE_FOLDERS, _LABEL_FOLDERS = ("images", "JPEGImages"), (("labels", ".txt"), ("Annotations", ".xml"))
+_ONE_FILE = {("coco", ".json"), ("cvat", ".xml")}  # formats, and how a target ends that is one file
 
 
 def chosen(dataset: Dataset, writer: Format, *, unlabeled: bool = False, incomplete: bool = False, keep_ids: bool = False) -> Dataset:
@@ -49,7 +50,7 @@ def write(dataset: Dataset, writer: Format, target: Path, *, copy_images: bool) 
     A target that is one file is replaced.
     """
     earlier = Earlier.of(target, writer.name)
-    _check_target(dataset, target, earlier)
+    _check_target(dataset, writer, target, earlier, copy_images=copy_images)
     check_left_over(dataset, target, writer.name, earlier)
     check_unchanged(target, earlier)
     remarks = [f"{target} was there already and is replaced."] if is_file(target) else []
@@ -68,9 +69,15 @@ def _numbered_anew(dataset: Dataset) -> Dataset:
     return replace(dataset, images=images, labels=labels, class_ids=None)
 
 
-def _check_target(dataset: Dataset, target: Path, earlier: Earlier) -> None:
-    """What lies there already is of these images, or of others that an earlier export had among them: else two data sets would be mixed."""
-    root = target.parent if target.suffix.lower() in (".json", ".xml") else target
+def _check_target(dataset: Dataset, writer: Format, target: Path, earlier: Earlier, *, copy_images: bool) -> None:
+    """What lies there already is of these images, or of others that an earlier export had among them: else two data sets would be mixed.
+
+    Beside one file, which names its images itself, others may lie; none is copied among them.
+    """
+    one_file = (writer.name, target.suffix.lower()) in _ONE_FILE
+    if one_file and (not copy_images or _lie_in(target.parent / "images", dataset)):
+        return
+    root = target.parent if one_file else target
     ids = {record.image_id for record in dataset.images}
     names = ids | {stem_of(image_id) for image_id in ids}
     pictures = [(root / name, path) for name in _IMAGE_FOLDERS for path in find_images(root / name)]
@@ -82,6 +89,11 @@ def _check_target(dataset: Dataset, target: Path, earlier: Earlier) -> None:
     if foreign:
         message = f"{target}: expected a new folder, or one of this data set, found {plural(len(foreign), 'file')} that it does not name "
         raise BoxwiseError(message + f"(first: {foreign[0]}). Name another folder, or remove what is there.")
+
+
+def _lie_in(folder: Path, dataset: Dataset) -> bool:
+    """Whether the images lie in the folder already, so that copying them there copies nothing."""
+    return all(whole(Path(record.uri)) == whole(folder / record.image_id) for record in dataset.images)
 
 
 def _lost(dataset: Dataset, writer: Format) -> Iterator[str]:

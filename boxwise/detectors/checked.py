@@ -5,7 +5,10 @@ Returns the detections, or one message that names the detector. Knows nothing of
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import Detector, FitReport, View
@@ -24,6 +27,26 @@ def detections_of(detector: Detector, view: View) -> list[Boxes]:
         if fault := _fault(boxes, record, len(detector.classes)):
             raise _refused(detector, f"detections of {record.image_id!r}", fault)
     return found
+
+
+def embeddings_of(detector: Detector, view: View) -> NDArray[np.float32]:
+    """`detector.embeddings(view)`: a finite row an image."""
+    found = detector.embeddings(view)
+    try:
+        return finite_rows(found, len(view.batch.records))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise _refused(detector, "embeddings", str(error).removeprefix("expected ")) from error
+
+
+def finite_rows(found: Any, images: int, dimensions: int | None = None) -> NDArray[np.float32]:
+    """`found` as an array, if it is float [images, dimensions] and finite, else an error that says so. dimensions: None for any."""
+    rows = np.asarray(found)
+    if rows.dtype.kind != "f" or rows.ndim != 2 or len(rows) != images or dimensions not in (None, rows.shape[1]):
+        wanted = "D" if dimensions is None else dimensions
+        raise ValueError(f"expected floating numbers [{images}, {wanted}], a row an image, found {rows.dtype} {list(rows.shape)}")
+    if wrong := int((~np.isfinite(rows)).any(axis=1).sum()):
+        raise ValueError(f"expected finite numbers, found NaN or infinity in {wrong} of {images} rows")
+    return rows
 
 
 def reported(detector: Detector, report: FitReport) -> FitReport:

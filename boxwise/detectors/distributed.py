@@ -7,7 +7,6 @@ are computed outside `forward`. Knows nothing of networks' insides, samples or c
 from __future__ import annotations
 
 import atexit
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from boxwise.errors import BoxwiseError
+from boxwise.runtime import of_torchrun
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,15 @@ class Ranks:
 
 def join(device: torch.device) -> Ranks:
     """This process's place among those that torchrun started, joining their group once; alone without torchrun."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    world = of_torchrun("WORLD_SIZE")
+    if world == 1:
         return Ranks()
     if not dist.is_initialized():
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        try:
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        except ValueError as error:  # a variable is missing or wrong
+            raise BoxwiseError(f"WORLD_SIZE={world}: expected all that torchrun sets, or none of it. {error}.") from None
         atexit.register(dist.destroy_process_group)  # a process that exits with the group's threads alive may abort
     return Ranks(dist.get_rank(), dist.get_world_size())

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from boxwise.config import Options
 from boxwise.detectors.base import Detector, ImageBatch
+from boxwise.detectors.checked import embeddings_of
 from boxwise.detectors.weights_file import read_weights, weights_digest
 from boxwise.embedders.base import Circumstances, fingerprint
 from boxwise.errors import BoxwiseError
@@ -26,7 +27,7 @@ class DetectorFeatures:
         self.input, self.identity = detector.input, _identity(detector)
 
     def embed(self, batch: ImageBatch) -> NDArray[np.float32]:
-        return self._detector.embeddings(self._detector.view(batch))
+        return embeddings_of(self._detector, self._detector.view(batch))
 
 
 def detector(options: Options, given: Circumstances) -> DetectorFeatures:

@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 from boxwise.annotation.class_change import Renamed, now_called
 from boxwise.config import ColdStartConfig, DetectorConfig, EmbeddingConfig, PolicyConfig, ScorerConfig, StrategyConfig
 from boxwise.errors import BoxwiseError, ConfigError, named
+from boxwise.policies.base import Policy
+from boxwise.policies.checked import CheckedPolicy
 from boxwise.registry.checking import options_of, scorer_options
+from boxwise.registry.complete import complete
 from boxwise.registry.methods import Methods
 from boxwise.registry.tables import DETECTORS, EMBEDDERS, POLICIES, SCORERS, STRATEGIES
-from boxwise.strategies.checked import Checked
+from boxwise.strategies.base import Strategy
+from boxwise.strategies.checked import CheckedStrategy
 from boxwise.strategies.near_duplicates import WithoutNearDuplicates
 
 Device = Any  # a torch.device; torch is not imported here
@@ -27,11 +31,9 @@ if TYPE_CHECKING:
     from boxwise.detectors.input import InputSpec
     from boxwise.embedders.base import Circumstances as Seen
     from boxwise.embedders.base import Embedder
-    from boxwise.policies.base import Policy
     from boxwise.scorers.base import Scorer
     from boxwise.scorers.building import Truths
     from boxwise.scorers.vae import Progress
-    from boxwise.strategies.base import Strategy
 
 
 def strategy_of(config: StrategyConfig) -> Strategy:
@@ -46,13 +48,20 @@ def cold_start_of(config: ColdStartConfig, options: StrategyConfig) -> Strategy:
 
 
 def policy_of(config: PolicyConfig) -> Policy:
-    policy: Policy = _built(POLICIES, config.name, **dict(options_of(config, named("policy", POLICIES, config.name))))
-    return policy
+    options = options_of(config, named("policy", POLICIES, config.name))
+    return CheckedPolicy(*_complete(Policy, POLICIES, config.name, **dict(options)))
 
 
 def _strategy(config: StrategyConfig, name: str) -> Strategy:
     options = options_of(config, named("strategy", STRATEGIES, name), name)
-    return Checked(_built(STRATEGIES, name, **dict(options)), name)
+    return CheckedStrategy(*_complete(Strategy, STRATEGIES, name, **dict(options)))
+
+
+def _complete(protocol: type, methods: Methods, name: str, *given: Any, **options: Any) -> tuple[Any, str]:
+    """The method `name`, built, with all that `protocol` asks for, and what messages call it."""
+    package = methods.package_of(name)
+    whose = f"{protocol.__name__.lower()} {name}" + (f" of the package {package}" if package else "")
+    return complete(_built(methods, name, *given, **options), protocol, whose), whose
 
 
 def _built(methods: Methods, name: str, *given: Any, **options: Any) -> Any:
@@ -90,19 +99,22 @@ def scorer_of(
     Raises ConfigError for an unknown name, and for `oracle_loss` without truths.
     """
     from boxwise.detectors.input import InputSpec
+    from boxwise.scorers.base import Scorer
     from boxwise.scorers.building import Circumstances
+    from boxwise.scorers.checked import CheckedScorer
 
     options = scorer_options(config)
     given = Circumstances(config, device, spec or InputSpec(320), truths, tuple(members), weights, progress)
-    scorer: Scorer = _built(SCORERS, config.name, options, given)
-    return scorer
+    return CheckedScorer(*_complete(Scorer, SCORERS, config.name, options, given))
 
 
 def embedder_of(config: EmbeddingConfig, name: str, given: Seen) -> Embedder:
     """The embedder `name`, with its options from the embedders' section. ConfigError for an unknown name."""
+    from boxwise.embedders.base import Embedder
+    from boxwise.embedders.checked import CheckedEmbedder
+
     method = named("embedding", EMBEDDERS, name)
-    embedder: Embedder = _built(EMBEDDERS, name, options_of(config, method, name), given)
-    return embedder
+    return CheckedEmbedder(*_complete(Embedder, EMBEDDERS, name, options_of(config, method, name), given))
 
 
 def build_detector(classes: Sequence[str], config: DetectorConfig, *, seed: int, device: Device) -> Any:

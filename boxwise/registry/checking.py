@@ -16,7 +16,7 @@ from boxwise.embedders.names import check_embedder
 from boxwise.errors import ConfigError, named, unknown
 from boxwise.registry.methods import Method, Methods, Role
 from boxwise.registry.tables import CAPABILITIES, DETECTORS, EMBEDDERS, NEEDS, POLICIES, SCORERS, STRATEGIES
-from boxwise.runtime import has_gpu
+from boxwise.runtime import check_device, has_gpu
 
 _AUTO = ("detector", "scorer")  # sections whose name may be auto
 SECTIONS = {"detector": DETECTORS, "scorer": SCORERS, "strategy": STRATEGIES, "policy": POLICIES, "embedding": EMBEDDERS}
@@ -62,6 +62,7 @@ def check(config: StudyConfig, *, simulated: bool = False, scores: bool = False)
     for key in ("scorer", "strategy", "policy"):
         if missing := needs_of(config, key) - met:
             raise ConfigError(_unmet(config, key, missing))
+    check_device(config.device)
     check_onnx(config.detector.name, config.device)
     for name in {config.embedding.name} | ({config.cold_start.embedding} if config.cold_start.name != "random" else set()):
         check_embedder(name, options_of(config.embedding, EMBEDDERS[name], name))

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 
 from boxwise.config import StudyConfig, override_keys
+from boxwise.detectors.names import TRANSFORMERS
 from boxwise.registry.checking import SECTIONS, scorer_options, settled
 from boxwise.registry.methods import Methods
 from boxwise.registry.tables import POLICIES, STRATEGIES
 
 _OF_TARGET_PRECISION = ("ask.confidence", "ask.calibration")
+_JUDGED_ON_VAL = ("train.ap_shift", "train.ap_range", "train.val_every", "train.patience", "stop.ap_shift", "stop.ap_range")
+_BY_ADAMW = ("yolox_", *TRANSFORMERS)  # beginnings of the names of detectors that are trained by AdamW unless the config says otherwise
 _NONE = (0, "0%")
 
 
@@ -32,23 +35,55 @@ def without_effect(config: StudyConfig, overrides: Iterable[str], *, simulated: 
 def _why_idle(config: StudyConfig, place: list[str], *, simulated: bool, val_images: int | None) -> str | None:
     """Why nothing reads the key at `place`; None where something does."""
     section, key = place[0], ".".join(place)
-    if section in SECTIONS and len(place) > 2 and place[1] in SECTIONS[section]:
-        return _of_another_method(config, section, place[1])
+    if section in SECTIONS and len(place) > 2 and place[1] in SECTIONS[section] and (why := _of_another_method(config, section, place[1])):
+        return why
     if section == "ask":
         return _why_not_asked(config, key, simulated=simulated)
     if section == "labelling" and simulated:
         return "nobody labels by hand in a simulation"
+    if section == "annotator" and not simulated:
+        return "only a simulated annotator has habits"
     if key == "policy.self_weight" and simulated:  # a study has boxes of the model of rounds in which it asked otherwise
         return _why_not_weighted(config)
     if key == "embedding.name" and not _goes_by_embeddings(config):
         return f"strategy {config.strategy.name} goes by no embeddings"
-    if key == "cold_start.embedding" and config.cold_start.name == "random":
-        return "cold_start.name is random"
     if key.startswith("scorer.vae.") and not (scorer_options(config.scorer).trains_vae() or "vae" in _embedders(config)):
         return "no VAE is trained"
-    if key in ("train.ap_shift", "train.ap_range", "train.val_every") and val_images == 0 and _draws_no_val(config):
+    if key in _JUDGED_ON_VAL and val_images == 0 and _draws_no_val(config):
         return "there is no val to judge by"
-    return None
+    return _overruled(config, key, simulated=simulated, val_images=val_images)
+
+
+def _overruled(config: StudyConfig, key: str, *, simulated: bool, val_images: int | None) -> str | None:
+    """Why another key leaves nothing for this one to say; None where it does not."""
+    train, dual, name = config.train, config.scorer.dual, config.detector.name
+    one_length = "train.min_steps and train.max_steps are the same"
+    reasons: dict[str, list[tuple[bool, str]]] = {
+        "detector.nms_iou": [(name in TRANSFORMERS, f"{name} finds each object once, and suppresses none")],
+        "train.epochs": [(train.min_steps == train.max_steps, one_length)],
+        "train.momentum": [
+            (train.optimizer == "adamw", "train.optimizer is adamw"),
+            (train.optimizer == "auto" and name.startswith(_BY_ADAMW), f"{name} is trained by AdamW"),
+        ],
+        "train.milestones": [(train.schedule != "multistep", f"train.schedule is {train.schedule}")],
+        "train.warmup_steps": [(train.schedule == "onecycle", "train.schedule is onecycle, which has a rise of its own")],
+        "train.patience": [
+            (train.schedule not in ("auto", "plateau"), f"train.schedule is {train.schedule}"),
+            (train.val_every == 0, "train.val_every is 0"),
+            (train.schedule == "auto" and train.ap_shift > 0, "train.ap_shift ends the training"),
+            (train.schedule == "auto" and train.min_steps == train.max_steps, one_length),
+        ],
+        "train.ap_range": [(train.ap_shift == 0, "train.ap_shift is 0")],
+        "train.amp": [(config.device == "cpu", "device is cpu")],
+        "scorer.vae.train_on": [(not scorer_options(config.scorer).trains_vae(), "an embedder's VAE learns from all images")],
+        "scorer.dual.reconstruction": [(dual.alpha == 0, "scorer.dual.alpha is 0")],
+        "scorer.dual.detection": [(dual.beta == 0, "scorer.dual.beta is 0")],
+        "cold_start.embedding": [(config.cold_start.name == "random", "cold_start.name is random")],
+        "labelling.sam2": [(config.labelling.assist != "sam2", f"labelling.assist is {config.labelling.assist}")],
+        "budget.validation": [(train.folds > 0, f"train.folds is {train.folds}"), (bool(val_images), "val has images already")],
+        "stop.ap_range": [(simulated and config.stop.ap_shift == 0, "stop.ap_shift is 0")],  # the dashboard goes by it in any case
+    }
+    return next((why for overruled, why in reasons.get(key, ()) if overruled), None)
 
 
 def _of_another_method(config: StudyConfig, section: str, method: str) -> str | None:

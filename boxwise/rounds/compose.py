@@ -16,7 +16,6 @@ from boxwise.artifacts.box_tables import read_consistency, write_self_labels
 from boxwise.artifacts.detections_file import read_detections
 from boxwise.artifacts.facts import ComposeFacts
 from boxwise.config import resolve
-from boxwise.errors import BoxwiseError
 from boxwise.policies.base import Material, Policy, PoolImage, TrainingPlan, al_ratio, sl_score
 from boxwise.records import Annotation, Phase, Split
 from boxwise.rounds.context import RoundContext, StepResult
@@ -32,22 +31,10 @@ def compose(context: RoundContext, round_index: int) -> StepResult:
     policy, annotations = policy_of(context), context.store.annotations(Split.TRAIN)
     material = _material(context, round_index, annotations)
     plan = policy.compose(material, rng=context.rng(round_index, Phase.COMPOSE)) if round_index else TrainingPlan(tuple(annotations))
-    _check(plan, annotations, context.config.policy.name)
     if plan.self_labels:
         write_self_labels(context.files(round_index).self_labels, plan.self_labels)
     facts = replace(_facts(context, plan, material, annotations), train=tuple(plan.train) if policy.partial and round_index else None)
     return StepResult(facts, (round_index, Phase.TRAIN), pool=_pool(context, plan, material))
-
-
-def _check(plan: TrainingPlan, annotations: Mapping[str, Annotation], name: str) -> None:
-    """BoxwiseError for a plan with images that have no labels, or one twice."""
-    unknown = [image_id for image_id in (*plan.train, *plan.joins, *plan.requeue, *plan.release) if image_id not in annotations]
-    found = f"{unknown[0]!r}, which is not labelled" if unknown else f"one of {len(plan.train)} twice"
-    if unknown or len(set(plan.train)) < len(plan.train):
-        raise BoxwiseError(
-            f"policy {name}: expected a plan of labelled images, each once, found {found}. What was done before is kept: mend the policy "
-            "(boxwise.testing.PolicyContract tests it) and run again."
-        )
 
 
 def _material(context: RoundContext, round_index: int, annotations: Mapping[str, Annotation]) -> Material:

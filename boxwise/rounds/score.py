@@ -19,14 +19,12 @@ from boxwise.artifacts.detections_file import read_detections
 from boxwise.artifacts.facts import ScoreFacts
 from boxwise.artifacts.scored_pool import ScoredPool, write_scored_pool
 from boxwise.boxes import Boxes
-from boxwise.errors import BoxwiseError, plural
 from boxwise.evaluation.expected_objects import ObjectCounts
-from boxwise.evaluation.stopping import ApShift
 from boxwise.records import ImageRecord, Phase, Scores, Split
-from boxwise.rounds.budget import spent
 from boxwise.rounds.compose import policy_of
 from boxwise.rounds.context import RoundContext, StepResult
 from boxwise.rounds.embedding import StudyEmbeddings, strategy_embedding
+from boxwise.rounds.ending import end_of
 from boxwise.rounds.folds import judged
 from boxwise.rounds.opening import open_first
 from boxwise.rounds.parts import PassPlan, Shard, begun
@@ -37,15 +35,14 @@ if TYPE_CHECKING:
     from boxwise.scorers.pool_pass import PoolPass
 
 Matrix = NDArray[np.float32]
-_SUITE = "What was done before is kept: mend the scorer (boxwise.testing.ScorerContract tests it) and run again."
 _MOST_HOSTS = 200  # labelled images that crops are pasted into, drawn at random: enough to hold five without any class
 
 
 def score(context: RoundContext, round_index: int) -> StepResult:
     """Score the pool, or end the study."""
-    end = _reason_to_end(context, round_index)
+    end = end_of(context, round_index)
     if end:
-        return StepResult(ScoreFacts(ended=end), (round_index, Phase.DONE))
+        return StepResult(ScoreFacts(ended=end.why), (round_index, Phase.DONE))
     started = monotonic()
     detector = context.load(round_index)
     val = judged(context, round_index)
@@ -74,12 +71,12 @@ def score(context: RoundContext, round_index: int) -> StepResult:
 
 def inspect_shard(context: RoundContext, round_index: int, shard: Shard) -> str | None:
     """Inspect the shard's part of the pool, and begin the pass if no other process has; returns why there is none, if so."""
-    end = _reason_to_end(context, round_index)
+    end = end_of(context, round_index)
     if end is None:
         pass_ = begun(context, round_index, context.load(round_index))
         pass_.inspect(shard)
         _embed_parts(context, round_index, pass_.plan, shard)
-    return end
+    return end and end.why
 
 
 def _embed_parts(context: RoundContext, round_index: int, plan: PassPlan, shard: Shard) -> tuple[StudyEmbeddings | None, Mapping[str, str]]:
@@ -90,22 +87,6 @@ def _embed_parts(context: RoundContext, round_index: int, plan: PassPlan, shard:
     watch, made = context.watch(round_index, Phase.SCORE), StudyEmbeddings(context, name)
     parts = [plan.images_of(number) for number in shard.of(len(plan.parts))]
     return made, made.make(parts, lambda done, total: watch(done, total, {}))
-
-
-def _reason_to_end(context: RoundContext, round_index: int) -> str | None:
-    if round_index >= context.config.budget.rounds:
-        return f"the budget of {plural(round_index, 'round')} is used up"
-    if not context.store.pool_size():
-        return "every image of the pool is labelled"
-    budget = context.config.budget
-    if budget.total is not None and (so_far := spent(context.store, context.config)) >= budget.total:
-        return f"the budget is spent: {so_far:,.0f} of {budget.total:,} {budget.unit}"
-    shift = ApShift(context.config.stop.ap_range, context.config.stop.ap_shift)
-    for number in range(round_index + 1):
-        ap = context.committed(number).evaluate.stopping_ap
-        if ap is not None:
-            shift.add(ap)
-    return f"AP on val moved by {shift.shift:.4f} over {plural(context.config.stop.ap_range, 'round')}" if shift.should_stop else None
 
 
 def _thresholds(context: RoundContext, found: Mapping[str, Boxes], truths: Mapping[str, Boxes]) -> tuple[Thresholds, dict[str, Any] | None]:
@@ -147,21 +128,12 @@ def _score_pool(
         objects=objects,
     )
     scores = pass_.scorer.score(found.image_ids, found.terms)
-    check_scores(scores, found.image_ids, context.config.scorer.name)
     made, unseen = _embed_parts(context, round_index, pass_.plan, Shard(1, 1))
     seen = {image.image_id: image for image in pass_.plan.images}
     pool = [seen[image_id] for image_id in found.image_ids]
     embeddings, labeled = _by_detector(context, detector, found) if made is None else _by(made, context, pool)
     write_scored_pool(files, ScoredPool(scores, embeddings, labeled, found.box_counts, found.class_counts, found.boxes))
     return scores, pass_.plan.figures, {**unseen, **found.unreadable}
-
-
-def check_scores(scores: Scores, image_ids: Sequence[str], name: str) -> None:
-    """BoxwiseError unless every image has a finite score."""
-    if tuple(scores.image_ids) != tuple(image_ids) or len(scores.values) != len(image_ids):
-        raise BoxwiseError(f"scorer {name}: expected a score for each of the {len(image_ids)} images, in their order. {_SUITE}")
-    if wrong := int((~np.isfinite(scores.values)).sum()):
-        raise BoxwiseError(f"scorer {name}: expected finite scores, found {wrong} of {len(image_ids)} that are not. {_SUITE}")
 
 
 def _by(made: StudyEmbeddings, context: RoundContext, pool: Sequence[ImageRecord]) -> tuple[Matrix, Matrix]:

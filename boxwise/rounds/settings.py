@@ -1,4 +1,4 @@
-"""Which settings of a study may still change, and from which step on a change holds.
+"""Which settings of a study may still change, and from when on a change holds.
 
 Returns reasons against a change, and the step that has to be done again because of it. Changes nothing.
 """
@@ -16,16 +16,24 @@ _STEPS = tuple(Phase)
 _ANOTHER_DETECTOR = "rounds trained by different detectors do not compare; make another study, or compare both with `boxwise simulate`"
 _OF_NEXT_TRAINING = ("detector.score_threshold", "detector.nms_iou", "detector.max_detections")  # thresholds are no other detector
 _OPEN_QUESTIONS = "its questions are open and were asked under it; hand in the answers, then change it"
-# What a key changes first; all else the next step.
-_STEP_OF = {
-    "ask.": Phase.SELECT,
-    "strategy.": Phase.SELECT,
-    "cold_start.": Phase.SELECT,
-    "budget.": Phase.SELECT,
-    "policy.": Phase.COMPOSE,
-    "train.": Phase.TRAIN,
-    "scorer.": Phase.SCORE,
-    "embedding.": Phase.SCORE,
+# The steps that go by a key; the first that fits it. By all others whatever is done next does.
+_STEPS_OF = {
+    "seed": (Phase.SELECT,),
+    "ask.": (Phase.SELECT,),
+    "strategy.": (Phase.SELECT,),
+    "cold_start.": (Phase.SELECT,),
+    "labelling.double": (Phase.SELECT,),
+    "budget.rounds": (Phase.SCORE,),
+    "budget.total": (Phase.SELECT, Phase.SCORE),
+    "budget.unit": (Phase.SELECT, Phase.SCORE),
+    "budget.": (Phase.SELECT,),
+    "policy.self_weight": (Phase.TRAIN,),
+    "policy.": (Phase.COMPOSE,),
+    "detector.": (Phase.TRAIN,),  # what is trained keeps the thresholds that it was trained with
+    "train.": (Phase.TRAIN,),
+    "scorer.": (Phase.SCORE,),
+    "embedding.": (Phase.SCORE,),
+    "stop.": (Phase.SCORE,),
 }
 _SCORED = ("scorer.", "strategy.", "embedding.", "policy.", "ask.", "score_batch")  # what the score step prepares the next selection by
 
@@ -68,10 +76,21 @@ def scores_anew(wanted: Iterable[Change], moment: Moment) -> bool:
     return moment.phase is Phase.SELECT and moment.round_index > 0 and any(change.key.startswith(_SCORED) for change in wanted)
 
 
-def holds_from(key: str, number: int, phase: Phase) -> tuple[int, Phase]:
-    """The round and step from which a change of `key` holds, made before the step `phase` of round `number`."""
-    step = next((step for prefix, step in _STEP_OF.items() if key.startswith(prefix)), phase)
-    return number + (_STEPS.index(step) < _STEPS.index(phase)), step
+def holds(key: str, number: int, phase: Phase) -> str:
+    """From when on a change of `key` holds, in words, made before the step `phase` of round `number`.
+
+    A study that was done goes on with its last score step.
+    """
+    if key == "cost.per_hour":
+        return "for all rounds, those that are over too"
+    if key.startswith("cost."):
+        return "for labels handed in from now on"
+    steps = next((steps for prefix, steps in _STEPS_OF.items() if key.startswith(prefix)), ())
+    if not steps:
+        return "from now on"
+    at = _STEPS.index(Phase.SCORE if phase is Phase.DONE else phase)
+    step = next((step for step in steps if _STEPS.index(step) >= at), steps[0])
+    return f"from {step.value} of round {number + (_STEPS.index(step) < at)} on"
 
 
 def _reason(change: Change, moment: Moment) -> str | None:

@@ -20,6 +20,7 @@ from boxwise.detectors.weights_file import write_torch
 from boxwise.errors import BoxwiseError
 from boxwise.files import replacing
 from boxwise.scorers.base import Scorer
+from boxwise.scorers.checked import CheckedScorer
 
 _CLASSES_OF = ("torch.nn.modules", "boxwise.config", "boxwise.detectors", "boxwise.scorers")
 _FUNCTIONS_OF = ("boxwise.evaluation", "boxwise.scorers.pal", "boxwise.scorers.uncertainty")  # formulae of numbers
@@ -36,8 +37,9 @@ def write_fitted(path: Path, scorer: Scorer) -> None:
         with replacing(path) as aside:
             write_torch(scorer, aside)
     except (AttributeError, TypeError, PicklingError) as error:
+        whose = scorer.whose if isinstance(scorer, CheckedScorer) else f"scorer {type(scorer).__name__}"
         raise BoxwiseError(
-            f"scorer {type(scorer).__name__} cannot be kept for the other processes that score: {error}. Give it a class at the top of a "
+            f"{whose} cannot be kept for the other processes that score: {error}. Give it a class at the top of a "
             "module, and attributes that can be pickled."
         ) from error
 

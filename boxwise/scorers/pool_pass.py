@@ -19,9 +19,8 @@ from boxwise.artifacts.detections_file import DetectionsWriter, read_detections,
 from boxwise.artifacts.pool_parts import PoolPart
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import Detector, View
-from boxwise.detectors.checked import detections_of
+from boxwise.detectors.checked import detections_of, embeddings_of
 from boxwise.detectors.loading import image_batches
-from boxwise.errors import BoxwiseError
 from boxwise.evaluation.entropy import box_entropy
 from boxwise.evaluation.expected_objects import ObjectCounts, uncalibrated
 from boxwise.records import DetectedBoxes, ImageRecord, Inspection, Sample
@@ -147,14 +146,7 @@ def _cut(found: Iterator[Inspection], parts: Sequence[Sequence[ImageRecord]]) ->
 def inspections(detector: Detector, scorer: Scorer, view: View, *, embed_boxes: bool = False) -> Iterator[Inspection]:
     """What one view says of each of its images."""
     terms = scorer.measure(detector, view)
-    images = len(view.batch.records)
-    for name, values in terms.items():
-        if len(values) != images:
-            raise BoxwiseError(
-                f"scorer {type(scorer).__name__}: measure: expected {images} values of {name}, one an image, found {len(values)}. "
-                "boxwise.testing.ScorerContract tests it."
-            )
-    embeddings, boxes = detector.embeddings(view), detections_of(detector, view)
+    embeddings, boxes = embeddings_of(detector, view), detections_of(detector, view)
     within: Sequence[NDArray[np.float32] | None] = detector.box_embeddings(view) if embed_boxes else [None] * len(boxes)
     for row, image in enumerate(view.batch.records):
         evidence = {name: float(values[row]) for name, values in terms.items()}

@@ -22,6 +22,7 @@ from boxwise.store.connecting import engine, file_url, naming
 from boxwise.store.migrations import NEWEST
 from boxwise.store.rows import seal_of
 from boxwise.store.schema import ANNOTATIONS, IMAGES, META
+from boxwise.store.upgrading import check_known
 
 Row = dict[str, Any]
 _OUT_OF_REACH = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY)  # of a file that may well be whole
@@ -30,15 +31,19 @@ _NO_LABELS = {"boxes": dumps(boxes_to_json(Boxes.empty())), "sources": dumps([])
 
 
 def fault_in_database(path: Path) -> str | None:
-    """What is found first: by SQLite's own check, of a reference that leads nowhere, or of a value that is not what was stored."""
+    """What is found first: by SQLite's own check, of a reference that leads nowhere, or of a value that is not what was stored.
+
+    Raises StudyError for a schema that this version of boxwise does not know, as nothing can be said of such a file.
+    """
     try:
         with closing(sqlite3.connect(path)) as connection:
+            version = _version(connection, path)
             (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if said != "ok":
                 return str(said).splitlines()[-1]
             if stray := connection.execute("PRAGMA foreign_key_check").fetchone():
                 return f"a row of {stray[0]} belongs to none of {stray[2]}"
-            if _version(connection) is None:
+            if version is None:
                 return "it does not say of which schema it is"
             return next(_faulty_values(connection), None)
     except sqlite3.DatabaseError as error:
@@ -53,7 +58,8 @@ def salvage(path: Path) -> dict[str, tuple[int, int]]:
 
     The damaged file stays as `….damaged`. Rows are read one by one where a page between them is broken. Of an annotation with a damaged
     value a row without boxes stays, whose digest does not fit; an image whose row does not fit its seal goes out of use. Raises StudyError
-    while another process has the file open: what it wrote meanwhile would be lost.
+    while another process has the file open: what it wrote meanwhile would be lost; and for a schema that is not known, since the rows of
+    tables that are not known would be.
     """
     damaged, fresh = path.with_name(f"{path.name}.damaged"), path.with_name(f"{path.name}.salvaged")
     fresh.unlink(missing_ok=True)
@@ -61,7 +67,7 @@ def salvage(path: Path) -> dict[str, tuple[int, int]]:
         counts = {table.name: _copy(source, target, table) for table in META.sorted_tables if columns_of(target, table)}
         for table in META.sorted_tables:
             _drop_strays(target, table, counts)
-        if _version(target) is None and all(columns_of(target, table) == list(table.columns.keys()) for table in META.sorted_tables):
+        if _version(target, path) is None and all(columns_of(target, table) == list(table.columns.keys()) for table in META.sorted_tables):
             target.execute("INSERT OR REPLACE INTO study VALUES ('schema_version', ?)", (dumps(NEWEST),))
         target.commit()
     for suffix in ("-wal", "-shm"):
@@ -94,13 +100,16 @@ def columns_of(connection: sqlite3.Connection, table: sa.Table) -> list[str]:
     return [row[1] for row in connection.execute(f'PRAGMA table_info("{table.name}")')]
 
 
-def _version(connection: sqlite3.Connection) -> int | None:
-    """Of which schema the file says that it is."""
+def _version(connection: sqlite3.Connection, path: Path) -> int | None:
+    """Of which schema the file says that it is. StudyError, which names `path`, for one that is not known."""
+    found = None
     with suppress(sqlite3.DatabaseError, StudyError):
         for (value,) in connection.execute("SELECT value FROM study WHERE key = 'schema_version'"):
             found = loads(value)
-            return found if isinstance(found, int) and found <= NEWEST else None
-    return None
+    if not isinstance(found, int):
+        return None
+    check_known(found, path)
+    return found
 
 
 def _faulty_values(connection: sqlite3.Connection) -> Iterator[str]:
@@ -163,7 +172,8 @@ def _out_of_use(row: Row) -> Row:
 def _faulty(table: sa.Table, row: Row) -> bool:
     if any(not _readable(row[name]) for name in _json_columns(table) & row.keys() if row[name] is not None):
         return True
-    return table is IMAGES and row.get("seal") not in (None, seal_of(_parsed(row)))
+    sealed = table is IMAGES and row.get("seal") is not None  # earlier schemas have no seals, nor all columns that these cover
+    return sealed and row["seal"] != seal_of(_parsed(row))
 
 
 def _parsed(row: Row) -> Row:

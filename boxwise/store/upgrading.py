@@ -37,18 +37,24 @@ def upgrade(engine: Engine) -> Path | None:
     name = engine.url.render_as_string(hide_password=True)
     if not isinstance(version, int):
         raise StudyError(f"{name}: not a boxwise study, or a damaged one (it has no schema version). See `boxwise repair STUDY`.")
-    if version > NEWEST:
-        raise StudyError(f"{name}: made by a newer boxwise (schema {version}, this one knows {OLDEST} to {NEWEST}). Update boxwise.")
-    if version < OLDEST:
-        raise StudyError(
-            f"{name}: made by a boxwise that is too old (schema {version}, this one knows {OLDEST} to {NEWEST}). "
-            "Export its labels with that version, and make a new study with `boxwise init --labels`."
-        )
+    check_known(version, name)
     with writing(engine) as connection:
         backup = _apply(connection)
     if backup is not None:
         log.warning("%s: brought from schema %d to %d; as it was it is kept in %s.", name, version, NEWEST, backup)
     return backup
+
+
+def check_known(version: int, name: object) -> None:
+    """StudyError for a schema that is too old or newer than this version of boxwise; name: of the database."""
+    known = f"(schema {version}, this one knows {OLDEST} to {NEWEST})"
+    if version > NEWEST:
+        raise StudyError(f"{name}: made by a newer boxwise {known}. Update boxwise.")
+    if version < OLDEST:
+        raise StudyError(
+            f"{name}: made by a boxwise that is too old {known}. "
+            "Export its labels with that version, and make a new study with `boxwise init --labels`."
+        )
 
 
 def _apply(connection: Connection) -> Path | None:

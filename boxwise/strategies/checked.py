@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -17,24 +16,19 @@ from boxwise.records import Query
 from boxwise.strategies.base import Budget, Candidates, Strategy
 
 
-class Checked:
+class CheckedStrategy:
     """What `strategy` picks: known candidates, each once, no more than the budget pays for, of finite utility. O(pool) time beside it."""
 
-    def __init__(self, strategy: Strategy, name: str) -> None:
-        """name: the strategy's in messages. BoxwiseError where it is none at all."""
-        self.strategy, self._name = strategy, name
-        wanted: dict[str, Any] = {"uses_embeddings": bool, "uses_boxes": bool}
-        missing = [f"{key} = True or False" for key, kind in wanted.items() if not isinstance(getattr(strategy, key, None), kind)]
-        missing += [] if callable(getattr(strategy, "select", None)) else ["select(candidates, budget, *, rng)"]
-        if missing:
-            raise BoxwiseError(f"strategy {name}: expected {' and '.join(missing)}, found none in {type(strategy).__name__}.")
+    def __init__(self, strategy: Strategy, whose: str) -> None:
+        """whose: the strategy, in messages."""
+        self.strategy, self.whose = strategy, whose
         self.uses_embeddings, self.uses_boxes = strategy.uses_embeddings, strategy.uses_boxes
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
         query = self.strategy.select(candidates, budget, rng=rng)
         if fault := _fault(query, candidates, budget):
             raise BoxwiseError(
-                f"strategy {self._name}: {fault}. Nothing was asked for and nothing is lost: mend it, or take another by "
+                f"{self.whose}: {fault}. Nothing was asked for and nothing is lost: mend it, or take another by "
                 "`boxwise set STUDY strategy.name=NAME`, and run again. boxwise.testing.StrategyContract tests it."
             )
         return query

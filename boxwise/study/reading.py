@@ -117,7 +117,7 @@ class StudyReader:
         return number > first or (number == first and (not self.class_changes() or step.value in self.store.facts_of(number)))
 
     def changed_settings(self) -> list[dict[str, Any]]:
-        """Every change of the config since the study was made: from which round and step it holds, when it was made, key, before, after."""
+        """Every change of the config since the study was made: before which step of which round, when, and each key with both values."""
         return list(self.store.get("settings") or [])
 
     # -- images and labels ----------------------------------------------------------------------------------------------

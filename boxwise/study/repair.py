@@ -1,8 +1,8 @@
 """What can be put right in a damaged study: its settings from the store, the store from the rows that can be read, a round's files by doing
 the step again that left them.
 
-Returns what was found and done, a sentence each. Labels are never thrown away: what is replaced is kept beside, and no other process works
-on the study meanwhile.
+Yields what was found and done, a sentence each, at once: what was done is said also where a later part fails. Labels are never thrown
+away: what is replaced is kept beside, and no other process works on the study meanwhile.
 """
 
 from __future__ import annotations
@@ -28,28 +28,24 @@ from boxwise.study.upkeep import working_on
 _STEPS = tuple(Phase)
 
 
-def repair(folder: Path) -> list[str]:
-    """Put right what can be; a sentence for each thing found, none where all is whole.
+def repair(folder: Path) -> Iterator[str]:
+    """Put right what can be, while what this yields is read: a sentence for each thing found, none where all is whole.
 
-    StudyError where there is no study to repair, or another process works on it.
+    StudyError where there is no study to repair, another process works on it, or something cannot be put right.
     """
     if not folder.is_dir():
         raise StudyError(f"{folder}: no such folder.")
     with working_on(folder):
-        return _repair(folder)
-
-
-def _repair(folder: Path) -> list[str]:
-    said = [f"{path}: left over by a process that was killed; removed." for path in sweep(folder)]
-    said += _database(folder / DATABASE)
-    said += _settings(folder)
-    said += _whereabouts(folder)
-    study = Study.open(folder)
-    said += [
-        f"{image_id}: an annotation is not what was stored. It is history now; the one before it counts, or the image has no labels."
-        for image_id in study.set_aside_damaged()
-    ]
-    return [*said, *_files(study)]
+        for path in sweep(folder):
+            yield f"{path}: left over by a process that was killed; removed."
+        yield from _database(folder / DATABASE)
+        yield from _settings(folder)
+        yield from _whereabouts(folder)
+        study = Study.open(folder)
+        for image_id in study.set_aside_damaged():
+            now = "It is history now; the one before it counts, or the image has no labels."
+            yield f"{image_id}: an annotation is not what was stored. {now}"
+        yield from _files(study)
 
 
 def _database(path: Path) -> Iterator[str]:

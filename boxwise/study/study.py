@@ -26,6 +26,7 @@ from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Spli
 from boxwise.registry import settled, with_its_scorer
 from boxwise.rounds import Event, RoundContext, settings
 from boxwise.rounds.duration import Duration, expected_duration
+from boxwise.rounds.ending import End, end_of
 from boxwise.store import Same, Store
 from boxwise.study.classes import StudyClasses
 from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, url_of, write_config, written
@@ -333,16 +334,24 @@ class Study(StudyClasses):
         with self._lock():
             self.store.reopen(round_index, phase)
 
+    @property
+    def end(self) -> End | None:
+        """Why a study that was done is over, by its settings and labels of now; None where it is not done, or goes on."""
+        number, phase = self.position
+        if phase is not Phase.DONE:
+            return None
+        nothing_to_ask = self.round(number).select.ended
+        return End(nothing_to_ask) if nothing_to_ask else end_of(self._context(None, None), number)
+
     def _reopen(self) -> None:
-        """A study that was done goes on with its last score step where the budget has grown since, unless nothing was left to ask."""
+        """A study that was done goes on with its last score step where nothing ends it any more, as a larger budget."""
         if self._may_go_on():
             with self._lock():
                 if self._may_go_on():  # still: another process may have seen to it
                     self.store.reopen(self.position[0], Phase.SCORE)
 
     def _may_go_on(self) -> bool:
-        number, phase = self.position
-        return phase is Phase.DONE and number < self.config.budget.rounds and not self.round(number).select.ended
+        return self.position[1] is Phase.DONE and self.end is None
 
     def fork(self, folder: Path, config: StudyConfig) -> Study:
         """A copy of this study in `folder` that goes on under another `config`; paired arms share their first training by it.

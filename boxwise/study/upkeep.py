@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from boxwise.data.addresses import Address, absolute, address_in, folder_of, is_local
-from boxwise.data.formats.base import Dataset, Finding, FindingKind
+from boxwise.data.formats.base import Dataset, Finding, FindingKind, Progress
 from boxwise.data.image_store import below
 from boxwise.data.images import digest, image_size
-from boxwise.data.watching import Looked, file_stamp, look, new_files
+from boxwise.data.watching import Looked, counted, file_stamp, look, new_files
 from boxwise.errors import BusyError, ImageError, StudyError, plural
 from boxwise.files import locked
 from boxwise.records import Annotation, ImageRecord, Source, Split
@@ -172,13 +172,14 @@ class StudyUpkeep(StudyReader):
 
     # -- files ----------------------------------------------------------------------------------------------------------
 
-    def look(self, *, thoroughly: bool = False) -> Looked:
+    def look(self, *, thoroughly: bool = False, progress: Progress | None = None) -> Looked:
         """Which files of usable images are gone or hold other bytes, and which lie in their folders and are not in the study.
 
         thoroughly: hash each, also where size and time are the same. Where images were given as a list, no other files are looked for.
         """
         records, faulty = self._all_records(), self.store.quarantined()
-        looked = look([record for record in records if record.image_id not in faulty], thoroughly=thoroughly)
+        usable = [record for record in records if record.image_id not in faulty]
+        looked = look(usable, thoroughly=thoroughly, progress=progress)
         unfit = [finding[1] for finding in self.store.get("findings") or []]
         return replace(looked, new=() if self.store.get("listed") else tuple(new_files(records, unfit)))
 
@@ -194,7 +195,9 @@ class StudyUpkeep(StudyReader):
         """Those of the images whose file is gone."""
         return look(records).missing
 
-    def relocate(self, folder: Address, *, changed_too: bool = False, who: str | None = None) -> Relocated:
+    def relocate(
+        self, folder: Address, *, changed_too: bool = False, who: str | None = None, progress: Progress | None = None
+    ) -> Relocated:
         """The images lie below `folder` now, under the same names, or under others where one file alone of this machine has an image's
         content; those out of use for want of a file come back, and a study that ended for want of images goes on.
 
@@ -202,7 +205,7 @@ class StudyUpkeep(StudyReader):
         """
         faults = self.store.quarantined()
         records, aside = self._all_records(), {image_id for image_id, fault in faults.items() if _by_a_person(fault)}
-        found = {r.image_id: _moved(r, folder) for r in records}
+        found = {r.image_id: _moved(r, folder) for r in counted(records, progress)}
         renamed = _renamed([r for r in records if found[r.image_id] is None], folder, {r.uri for r in found.values() if r is not None})
         found |= renamed
         there = {image_id: record for image_id, record in found.items() if record is not None}

@@ -16,10 +16,11 @@ from PIL import Image
 
 from boxwise.config import DetectorConfig, EmbeddingConfig, VaeConfig
 from boxwise.detectors.detector import TorchDetector, build_detector
+from boxwise.detectors.loading import image_batches
 from boxwise.embedders.base import Circumstances, Embedder, embed
 from boxwise.records import ImageRecord
 from boxwise.registry import embedder_of
-from boxwise.testing.base import Contract
+from boxwise.testing.base import Contract, global_generators_left_alone
 
 Records = tuple[ImageRecord, ...]
 VAE = VaeConfig(size=32, latent=4, width=4, steps=3, batch=4)
@@ -71,7 +72,9 @@ class EmbedderContract(Contract):
 
     def test_a_finite_row_an_image_and_images_differ(self, name: str, records: Records, embedder: Embedder) -> None:
         found = embed(records, embedder, batch=4)
-        assert found.records == records and found.embeddings.dtype == np.float32 and found.embeddings.ndim == 2
+        assert found.records == records
+        assert found.embeddings.dtype == np.float32
+        assert found.embeddings.ndim == 2
         assert np.isfinite(found.embeddings).all()
         assert len(np.unique(found.embeddings, axis=0)) == len(records)
 
@@ -84,22 +87,28 @@ class EmbedderContract(Contract):
         once_more = self.built(name, records[:1], tmp_path)
         expected = embed(records, embedder, batch=4).embeddings
         for other in (again, once_more):
-            assert other.identity == embedder.identity and int(embedder.identity, 16) >= 0
-            assert np.array_equal(embed(records, other, batch=4).embeddings, expected)
+            assert other.identity == embedder.identity
+            assert int(embedder.identity, 16) >= 0  # hexadecimal
+            np.testing.assert_array_equal(embed(records, other, batch=4).embeddings, expected)
 
-    def test_embedding_changes_neither_the_batch_nor_the_global_generator(self, name: str, records: Records) -> None:
-        generator = torch.get_rng_state()
-        embedder = self.built(name, records)
-        first = embed(records, embedder, batch=4).embeddings
-        assert torch.equal(torch.get_rng_state(), generator)
-        assert np.array_equal(embed(records, embedder, batch=4).embeddings, first)
+    def test_building_and_embedding_leave_the_global_generators(self, name: str, records: Records) -> None:
+        with global_generators_left_alone():
+            embed(records, self.built(name, records), batch=4)
+
+    def test_embedding_leaves_the_batch_and_embeds_it_alike_again(self, name: str, records: Records, embedder: Embedder) -> None:
+        (batch,) = image_batches(records, embedder.input, batch=len(records))
+        pixels = batch.pixels.clone()
+        first = embedder.embed(batch)
+        assert torch.equal(batch.pixels, pixels)
+        np.testing.assert_array_equal(embedder.embed(batch), first)
 
     def test_an_unreadable_image_is_named_and_costs_no_other(self, name: str, records: Records, embedder: Embedder, tmp_path: Path) -> None:
         broken = tmp_path / "broken.jpg"
         broken.write_bytes(b"\xff\xd8\xff no picture")
         given = (records[0], dataclasses.replace(records[1], image_id="broken.jpg", uri=str(broken)), records[2])
         found = embed(given, embedder, batch=2)
-        assert found.records == (given[0], given[2]) and list(found.unreadable) == ["broken.jpg"]
+        assert found.records == (given[0], given[2])
+        assert list(found.unreadable) == ["broken.jpg"]
 
     def test_no_image_is_no_row(self, name: str, embedder: Embedder) -> None:
         assert len(embed([], embedder).embeddings) == 0

@@ -6,7 +6,7 @@ Returns verdicts of pytest. Knows nothing of what a scorer goes by.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from boxwise.records import ImageRecord, Sample, Scores
 from boxwise.registry import SCORERS, needs_oracle, scorer_of
 from boxwise.scorers.base import Scorer
 from boxwise.scorers.pool_pass import inspect_pool
-from boxwise.testing.base import Contract
+from boxwise.testing.base import Contract, global_generators_left_alone
 
 VAE = VaeConfig(size=32, latent=4, width=4, steps=3, batch=4)
 DETECTIONS: dict[str, dict[str, Any]] = {
@@ -125,33 +125,35 @@ class ScorerContract(Contract):
         assert {"none": counts == {0}, "one": counts == {1}, "many": min(counts) > 1}[detections]
         scores = score(scorer, detector, records)
         assert scores.image_ids == tuple(record.image_id for record in records)
-        assert scores.values.shape == (10,) and np.isfinite(scores.values).all()
-        assert all(term.shape == (10,) and np.isfinite(term).all() for term in scores.terms.values())
+        _check_finite(scores, 10)
 
-    def test_leaves_its_inputs_the_detector_and_the_global_generator_unchanged(self, name: str, records: Records) -> None:
+    def test_leaves_its_inputs_the_detector_and_the_global_generators_unchanged(self, name: str, records: Records) -> None:
         detector, given = self.detector(name), tuple(records)
         view = view_of(detector, records)
-        pixels, generator = view.batch.pixels.clone(), torch.get_rng_state()
-        weights = {key: value.clone() for key, value in detector.network.state_dict().items()}
-        scorer = self.fitted(name, records)
-        terms = scorer.measure(detector, view)
-        before = {key: values.copy() for key, values in terms.items()}
-        scorer.score([record.image_id for record in records], terms)
+        pixels, weights = view.batch.pixels.clone(), {key: value.clone() for key, value in detector.network.state_dict().items()}
+        with global_generators_left_alone():
+            scorer = self.fitted(name, records)
+            terms = scorer.measure(detector, view)
+            before = {key: values.copy() for key, values in terms.items()}
+            scorer.score([record.image_id for record in records], terms)
         assert records == given
-        assert torch.equal(view.batch.pixels, pixels) and torch.equal(torch.get_rng_state(), generator)
-        assert all(torch.equal(value, weights[key]) for key, value in detector.network.state_dict().items())
-        assert terms.keys() == before.keys() and all(np.array_equal(terms[key], before[key]) for key in terms)
+        assert torch.equal(view.batch.pixels, pixels), "expected the pixels of the batch as they were"
+        changed = [key for key, value in detector.network.state_dict().items() if not torch.equal(value, weights[key])]
+        assert not changed, "expected the detector's weights as they were"
+        _check_equal_terms(terms, before)
 
     def test_same_seed_same_answer(self, name: str, records: Records) -> None:
         first, second = (score(self.fitted(name, records, seed=3), self.detector(name), records) for _ in range(2))
-        assert np.array_equal(first.values, second.values)
+        np.testing.assert_array_equal(first.values, second.values)
         assert first.terms.keys() == second.terms.keys()
 
     def test_an_images_terms_do_not_depend_on_its_batch_companions(self, name: str, records: Records, scorer: Scorer) -> None:
         detector = self.detector(name)
         together = scorer.measure(detector, view_of(detector, records))
         alone = scorer.measure(detector, view_of(detector, records[4:5]))
-        assert all(alone[term] == pytest.approx(together[term][4:5], rel=1e-3) for term in together)
+        assert alone.keys() == together.keys()
+        for term, values in together.items():
+            np.testing.assert_allclose(alone[term], values[4:5], rtol=1e-3, atol=1e-12, err_msg=term)
 
     def test_once_fitted_it_can_be_pickled_unless_it_knows_the_truth(
         self, name: str, records: Records, scorer: Scorer, scores: Scores
@@ -162,20 +164,34 @@ class ScorerContract(Contract):
             return
         sent = pickle.loads(pickle.dumps(scorer))
         there = score(sent, self.detector(name), records)
-        assert np.array_equal(scores.values, there.values) and scores.terms.keys() == there.terms.keys()
-        assert all(np.array_equal(scores.terms[term], there.terms[term]) for term in scores.terms)
+        np.testing.assert_array_equal(there.values, scores.values)
+        _check_equal_terms(there.terms, scores.terms)
 
     def test_an_empty_pool_gives_empty_scores(self, name: str, records: Records, scorer: Scorer) -> None:
         scores = score(scorer, self.detector(name), [])
-        assert scores.image_ids == () and scores.values.shape == (0,)
-        assert all(term.shape == (0,) for term in scores.terms.values())
+        assert scores.image_ids == ()
+        _check_finite(scores, 0)
 
     def test_one_image_can_be_scored(self, name: str, records: Records, scorer: Scorer) -> None:
         scores = score(scorer, self.detector(name), records[:1])
-        assert scores.values.shape == (1,) and np.isfinite(scores.values).all()
+        _check_finite(scores, 1)
 
     def test_scoring_keeps_its_own_copy_of_the_terms(self, name: str, records: Records, scorer: Scorer) -> None:
         detector = self.detector(name)
         terms = scorer.measure(detector, view_of(detector, records))
         scores = scorer.score([record.image_id for record in records], terms)
-        assert not any(np.shares_memory(kept, given) for kept in [scores.values, *scores.terms.values()] for given in terms.values())
+        for term, given in terms.items():
+            shared = [kept for kept, values in {"values": scores.values, **scores.terms}.items() if np.shares_memory(values, given)]
+            assert not shared, f"expected copies, found the memory of the term {term} in the scores"
+
+
+def _check_finite(scores: Scores, images: int) -> None:
+    for name, values in {"values": scores.values, **scores.terms}.items():
+        assert values.shape == (images,), name
+        assert np.isfinite(values).all(), name
+
+
+def _check_equal_terms(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys()
+    for term, values in expected.items():
+        np.testing.assert_array_equal(found[term], values, err_msg=term)

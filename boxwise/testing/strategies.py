@@ -14,7 +14,7 @@ from boxwise.config import StrategyConfig
 from boxwise.records import DetectedBoxes, Query, Scores
 from boxwise.registry import STRATEGIES, strategy_of
 from boxwise.strategies.base import Budget, Candidates
-from boxwise.testing.base import Contract
+from boxwise.testing.base import Contract, global_generators_left_alone
 
 UNITS = ("images", "boxes", "seconds")
 
@@ -70,13 +70,12 @@ def barren(count: int) -> Candidates:
     )
 
 
-def arrays(candidates: Candidates) -> list[np.ndarray]:
-    scores, boxes = candidates.scores, candidates.boxes
-    assert boxes is not None
-    given: list[np.ndarray] = [scores.values, *scores.terms.values()]
-    given += [boxes.starts, boxes.labels, boxes.scores, boxes.entropies, boxes.embeddings]
-    given += [candidates.embeddings, candidates.labeled_embeddings, candidates.box_counts, candidates.seconds]
-    return [*given, candidates.class_counts, candidates.labeled_class_counts]
+def arrays(candidates: Candidates) -> dict[str, np.ndarray]:
+    """Everything a strategy could change, by its name."""
+    parts = {"candidates": candidates, "scores": candidates.scores, "boxes": candidates.boxes}
+    given = {f"{part}.{name}": value for part, found in parts.items() for name, value in vars(found).items()}
+    given |= {f"scores.terms[{term!r}]": values for term, values in candidates.scores.terms.items()}
+    return {name: value for name, value in given.items() if isinstance(value, np.ndarray)}
 
 
 def select(name: str, candidates: Candidates, budget: Budget, seed: int = 0) -> Query:
@@ -117,11 +116,18 @@ class StrategyContract(Contract):
     def test_same_seed_same_query(self, name: str) -> None:
         assert select(name, pool(60), Budget(10), seed=4) == select(name, pool(60), Budget(10), seed=4)
 
+    def test_one_object_serves_every_query(self, name: str) -> None:
+        strategy = strategy_of(StrategyConfig(name=name))
+        strategy.select(pool(60, seed=1), Budget(10), rng=np.random.default_rng(9))
+        assert strategy.select(pool(60), Budget(10), rng=np.random.default_rng(4)) == select(name, pool(60), Budget(10), seed=4)
+
     def test_leaves_its_inputs_unchanged(self, name: str) -> None:
         candidates = pool(60)
-        before = [array.copy() for array in arrays(candidates)]
-        select(name, candidates, Budget(10))
-        assert all(np.array_equal(was, now) for was, now in zip(before, arrays(candidates), strict=True))
+        before = {part: array.copy() for part, array in arrays(candidates).items()}
+        with global_generators_left_alone():
+            select(name, candidates, Budget(10))
+        for part, array in arrays(candidates).items():
+            np.testing.assert_array_equal(array, before[part], err_msg=part)
 
     @pytest.mark.parametrize("unit", UNITS)
     def test_serves_a_pool_where_nothing_is_detected(self, name: str, unit: str) -> None:

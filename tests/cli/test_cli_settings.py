@@ -30,7 +30,7 @@ def test_a_setting_changes_from_the_next_step_on_and_is_recorded(boxwise, waitin
     assert opened.changed_settings()[0]["changes"] == [["budget.per_round", 4, 3], ["train.lr", None, 0.005]]
     code, out, err = boxwise("set", study.folder)
     assert "train.lr=0.005    # default: null" in out and "\nseed=0\n" in f"\n{out}"
-    assert "# round 1 from annotate on: budget.per_round 4 → 3" in out
+    assert "# before annotate of round 1: budget.per_round 4 → 3" in out
 
 
 def test_a_key_without_its_section_is_answered_with_the_full_key(boxwise, waiting_study):
@@ -105,3 +105,16 @@ def test_the_pool_is_scored_anew_for_a_strategy_that_needs_more(boxwise, waiting
     study.store.close()
     assert boxwise("set", study.folder, "strategy.name=badge")[0] == 0
     assert Study.open(study.folder).store.position == (1, Phase.SCORE)
+
+
+def test_what_is_no_device_is_refused_and_one_of_another_machine_taken_with_a_note(boxwise, waiting_study, hidden):
+    study = waiting_study("full")
+    code, _, err = boxwise("set", study.folder, "device=CPU")
+    assert code == 2 and "device='CPU' is not a device. Did you mean 'cpu'?" in err and Study.open(study.folder).config.device == "auto"
+    code, out, err = boxwise("set", study.folder, "device=cuda:99", "annotator.miss=0.5")
+    assert code == 0 and "device: auto → cuda:99, from now on" in out
+    assert "Note: device=cuda:99 is not available on this machine" in err and "annotator.miss has no effect" in err
+    study.answer(hidden[0])
+    study.store.close()
+    code, _, err = boxwise("run", study.folder)
+    assert code == 2 and "Note: device=cuda:99" in err

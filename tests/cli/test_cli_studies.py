@@ -12,6 +12,7 @@ import pytest
 
 from boxwise.cli.looking import next_command
 from boxwise.records import Phase, Split
+from boxwise.rounds.ending import End
 from boxwise.study import Study
 
 
@@ -42,7 +43,7 @@ def hand_in(study_folder, digits, target, format_name, boxwise):
 
 
 def test_where_no_image_is_left_to_label_more_rounds_are_no_way_on():
-    done = SimpleNamespace(folder="study", position=(0, Phase.DONE), pool_size=lambda: 0)
+    done = SimpleNamespace(folder="study", end=End("every image of the pool is labelled"), pool_size=lambda: 0)
     assert next_command(done, False).startswith("boxwise add study --images DIR, since no image is left to label")
 
 

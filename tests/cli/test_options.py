@@ -10,7 +10,7 @@ import pytest
 
 from boxwise.cli.reading import FormatName
 from boxwise.data.formats.names import READERS
-from boxwise.records import Split
+from boxwise.records import Phase, Split
 from boxwise.study import Study
 
 SETTINGS = ("detector.name=tiny_ssd", "detector.pretrained=none", "cold_start.name=random", "budget.initial=3", "budget.validation=0")
@@ -31,6 +31,26 @@ def study(init, tmp_path):
     code, _, err = init()
     assert code == 0, err
     return tmp_path / "study"
+
+
+def test_init_notes_a_device_of_another_machine_and_keys_that_nothing_reads(boxwise, digits_folder, tmp_path):
+    idle = ("device=cuda:99", "annotator.miss=0.5", "budget.validation=4")
+    code, _, err = boxwise("init", tmp_path / "study", "--labels", digits_folder, *SETTINGS[:2], *idle)
+    assert code == 0 and "device=cuda:99 is not available on this machine" in err
+    assert "annotator.miss has no effect" in err and "budget.validation has no effect: val has images already" in err
+
+
+@pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE"])
+def test_a_wrong_number_of_torchrun_is_a_message_that_names_it(boxwise, study, monkeypatch, name):
+    monkeypatch.setenv(name, "two")
+    code, _, err = boxwise("train", study)
+    assert code == 2 and err.splitlines()[-1].startswith(f"Error: {name}='two': expected a whole number")
+
+
+def test_a_log_in_no_form_that_there_is_is_refused(boxwise, study, monkeypatch):
+    monkeypatch.setenv("BOXWISE_LOG", "jsn")
+    code, _, err = boxwise("run", study)
+    assert code == 2 and "BOXWISE_LOG='jsn': expected json" in err and Study.open(study).position == (0, Phase.SELECT)
 
 
 @pytest.mark.parametrize("classes", ["cat,dog,", "cat,cat", "cat, cat", ",", ""])

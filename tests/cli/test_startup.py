@@ -41,6 +41,12 @@ def run(digits_folder, digits, tmp_path_factory):
         ("simulate", "--data", "nowhere", "detector.name=tiny_sdd"),
         ("benchmark", "lr=0.1"),
         ("run", "study", "--epochs", "3"),
+        ("predict", "stury", "photo.jpg"),
+        ("predict", "stury"),
+        ("predict", "study", "photo.jpg"),
+        ("predict", "weights.pt", "photo.jpg"),
+        ("export-model", "stury", "model.onnx"),
+        ("export-model", "study", "model.onnx"),
     ],
     ids=" ".join,
 )

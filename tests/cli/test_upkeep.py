@@ -273,6 +273,15 @@ class TestFiles:
         assert boxwise("relocate", study, "--images", images, "--changed")[0] == 0
         assert boxwise("doctor", study)[0] == 0
 
+    def test_it_is_shown_how_many_files_were_looked_at(self, study, boxwise, monkeypatch):
+        shown = []
+        monkeypatch.setattr("boxwise.cli.console._count", lambda *said: shown.append(said))
+        for command in (("doctor", study), ("relocate", study, "--images", study.parent / "images"), ("run", study)):
+            assert boxwise(*command)[0] == 0
+        assert shown == [("reading images", 10, 10)] * 2  # where they are is looked up in no time
+        monkeypatch.setattr("boxwise.cli.console._WORTH_A_WORD", 10)
+        assert boxwise("run", study)[0] == 0 and shown[2:] == [("looking at images", 10, 10)]
+
 
 class TestNaming:
     """Images are called by their ids, by the ends of these, or by more of a path than the id has."""

@@ -188,6 +188,25 @@ def test_a_file_named_by_hand_is_replaced_and_that_is_said(tmp_path: Path, both:
     assert f"{target} was there already and is replaced." in write(both, FORMATS[name], target, copy_images=False)
 
 
+@pytest.mark.parametrize(("name", "file"), [("coco", "all.json"), ("cvat", "all.xml")])
+def test_one_file_may_be_written_beside_photographs_that_it_does_not_name(tmp_path: Path, both: Dataset, name: str, file: str) -> None:
+    (tmp_path / "from").rename(tmp_path / "images")
+    records = tuple(replace(record, uri=str(tmp_path / "images" / record.image_id)) for record in both.images)
+    some = replace(both, images=records[:1], labels={"a.jpg": BOX})
+    for copy_images in (False, True):  # of itself no image is a copy
+        write(some, FORMATS[name], tmp_path / file, copy_images=copy_images)
+        assert read_dataset(tmp_path / file, format_name=name).labels.keys() == {"a.jpg"}
+
+
+@pytest.mark.parametrize(("name", "ending"), [("coco", ".json"), ("cvat", ".xml")])
+def test_images_are_not_copied_among_those_of_another_data_set(tmp_path: Path, both: Dataset, name: str, ending: str) -> None:
+    first, second = (replace(both, images=(record,), labels={record.image_id: BOX}) for record in both.images[:2])
+    write(first, FORMATS[name], tmp_path / "to" / f"first{ending}", copy_images=True)
+    with pytest.raises(BoxwiseError, match="1 file that it does not name"):
+        write(second, FORMATS[name], tmp_path / "to" / f"second{ending}", copy_images=True)
+    write(second, FORMATS[name], tmp_path / "to" / f"second{ending}", copy_images=False)
+
+
 def test_what_was_only_about_to_be_written_is_not_removed(tmp_path):
     mine, drawn = tmp_path / "a.jpg", tmp_path / "b.jpg"
     Earlier.of(tmp_path, "predictions").expecting({mine: ANY})

@@ -9,7 +9,7 @@ import torch
 
 from boxwise.boxes import Boxes
 from boxwise.detectors.base import FitReport, ImageBatch, View
-from boxwise.detectors.checked import detections_of, reported
+from boxwise.detectors.checked import detections_of, embeddings_of, reported
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord
 
@@ -47,6 +47,18 @@ def test_what_keeps_the_promises_passes_as_it_is(boxes):
 def test_a_broken_promise_is_named(boxes, message):
     with pytest.raises(BoxwiseError, match=rf"^detector SimpleNamespace: .*{re.escape(message)}.*DetectorContract"):
         detections_of(detector(*boxes), VIEW)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (np.full((1, 4), np.nan, np.float32), "finite numbers, found NaN or infinity in 1 of 1 rows"),
+        (np.zeros((2, 4), np.float32), "floating numbers [1, D], a row an image, found float32 [2, 4]"),
+    ],
+)
+def test_embeddings_that_are_no_finite_rows_are_named(rows, message):
+    with pytest.raises(BoxwiseError, match=rf"^detector SimpleNamespace: embeddings: expected {re.escape(message)}"):
+        embeddings_of(SimpleNamespace(embeddings=lambda view: rows), VIEW)
 
 
 def test_a_training_without_a_report_is_named():

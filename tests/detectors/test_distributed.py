@@ -181,6 +181,13 @@ def test_a_checkpoint_of_another_training_is_started_over_on_every_rank(textures
     assert [process.exitcode for process in running] == [0, 0], [log.read_text() for log in logs]
 
 
+def test_a_part_of_what_torchrun_sets_is_a_message(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(BoxwiseError, match=r"^WORLD_SIZE=2: expected all that torchrun sets, or none of it\. .*RANK"):
+        join(torch.device("cpu"))
+
+
 def test_alone_every_collective_leaves_things_as_they_are():
     ranks, layer = join(torch.device("cpu")), nn.Linear(2, 2)
     before = layer.weight.detach().clone()

@@ -4,7 +4,7 @@ import pytest
 
 from boxwise.config import StudyConfig, load_config
 from boxwise.records import Phase
-from boxwise.rounds.settings import Moment, changes, holds_from, refusals, scores_anew
+from boxwise.rounds.settings import Moment, changes, holds, refusals, scores_anew
 
 FRESH = Moment(0, Phase.SELECT, questions=False)
 ASKED = Moment(0, Phase.ANNOTATE, questions=False)
@@ -68,15 +68,28 @@ def test_a_selection_never_goes_by_scores_of_other_settings(override, moment, an
 
 
 @pytest.mark.parametrize(
-    ("key", "at", "holds"),
+    ("key", "at", "words"),
     [
-        ("strategy.name", (2, Phase.ANNOTATE), (3, Phase.SELECT)),
-        ("ask.mode", (2, Phase.SELECT), (2, Phase.SELECT)),
-        ("train.lr", (2, Phase.ANNOTATE), (2, Phase.TRAIN)),
-        ("train.lr", (2, Phase.SCORE), (3, Phase.TRAIN)),
-        ("scorer.dual.alpha", (2, Phase.SCORE), (2, Phase.SCORE)),
-        ("cost.per_hour", (2, Phase.AUDIT), (2, Phase.AUDIT)),
+        ("strategy.name", (2, Phase.ANNOTATE), "from select of round 3 on"),
+        ("ask.mode", (2, Phase.SELECT), "from select of round 2 on"),
+        ("train.lr", (2, Phase.ANNOTATE), "from train of round 2 on"),
+        ("train.lr", (2, Phase.SCORE), "from train of round 3 on"),
+        ("scorer.dual.alpha", (2, Phase.SCORE), "from score of round 2 on"),
+        ("scorer.dual.alpha", (3, Phase.DONE), "from score of round 3 on"),  # where a study that was done goes on
+        ("strategy.name", (3, Phase.DONE), "from select of round 4 on"),
+        ("detector.score_threshold", (3, Phase.DONE), "from train of round 4 on"),
+        ("stop.ap_shift", (2, Phase.ANNOTATE), "from score of round 2 on"),
+        ("stop.ap_shift", (3, Phase.DONE), "from score of round 3 on"),
+        ("labelling.double", (2, Phase.ANNOTATE), "from select of round 3 on"),
+        ("labelling.follow", (2, Phase.ANNOTATE), "from now on"),
+        ("budget.rounds", (2, Phase.ANNOTATE), "from score of round 2 on"),
+        ("budget.total", (2, Phase.SELECT), "from select of round 2 on"),
+        ("budget.total", (2, Phase.TRAIN), "from score of round 2 on"),
+        ("budget.per_round", (2, Phase.TRAIN), "from select of round 3 on"),
+        ("device", (2, Phase.ANNOTATE), "from now on"),
+        ("cost.per_hour", (2, Phase.AUDIT), "for all rounds, those that are over too"),
+        ("cost.draw", (2, Phase.ANNOTATE), "for labels handed in from now on"),
     ],
 )
-def test_a_change_holds_from_the_next_step_that_goes_by_it(key, at, holds):
-    assert holds_from(key, *at) == holds
+def test_a_change_is_said_to_hold_from_when_on_it_does(key, at, words):
+    assert holds(key, *at) == words

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from boxwise.errors import BoxwiseError
+from boxwise.scorers.checked import CheckedScorer
 from boxwise.scorers.fitted_file import read_fitted, write_fitted
 from boxwise.scorers.no_score import NoScore
 
@@ -32,8 +33,8 @@ def test_what_cannot_be_written_is_one_message(tmp_path):
     class Local(NoScore):
         pass
 
-    with pytest.raises(BoxwiseError, match=r"scorer Local cannot be kept .*Give it a class at the top of a module"):
-        write_fitted(tmp_path / "scorer.pt", Local())
+    with pytest.raises(BoxwiseError, match=r"^scorer mine cannot be kept .*Local.*Give it a class at the top of a module"):
+        write_fitted(tmp_path / "scorer.pt", CheckedScorer(Local(), "scorer mine"))
     assert not list(tmp_path.iterdir())
 
 

@@ -7,7 +7,6 @@ from blob_detector import BlobDetector
 from dark_scenes import write_broken
 
 from boxwise.boxes import Boxes
-from boxwise.errors import BoxwiseError
 from boxwise.evaluation.expected_objects import ObjectCounts
 from boxwise.records import Sample
 from boxwise.scorers.detection_loss import ExpectedLoss, PseudoLoss
@@ -51,16 +50,6 @@ def test_keeps_every_detection_on_disk(scenes, tmp_path):
     assert list(found) == [record.image_id for record in scenes]
     assert found["00.png"].xyxy == pytest.approx(np.array([BLOB_IN_0]), abs=2)
     assert len(found["02.png"]) == 0
-
-
-@pytest.mark.parametrize("rows", [4, 6])
-def test_a_term_that_is_not_one_value_an_image_is_one_message(scenes, rows):
-    class Other(ExpectedLoss):
-        def measure(self, detector, view):
-            return {"expected": np.zeros(rows)}
-
-    with pytest.raises(BoxwiseError, match=rf"scorer Other: measure: expected 5 values of expected, one an image, found {rows}\."):
-        inspect_pool(BlobDetector(), Other(), scenes, batch=5)
 
 
 def test_a_failure_leaves_no_detections_behind(scenes, tmp_path):

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from store.reading import answers_of
 
 from boxwise import store
-from boxwise.errors import BoxwiseError
+from boxwise.errors import BoxwiseError, StudyError
 from boxwise.store import Store, file_url
 from boxwise.store.checked import dumps, loads
 from boxwise.store.migrations import NEWEST
@@ -125,6 +125,18 @@ def test_a_file_of_an_earlier_schema_is_saved_as_such_and_opens_in_todays(path):
     assert opened.get("schema_version") == NEWEST
     opened.close()
     assert answers(path) == before
+
+
+def test_what_a_newer_boxwise_has_stored_is_not_left_out(path):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE study SET value = ? WHERE key = 'schema_version'", (NEWEST + 1,))
+        connection.execute("CREATE TABLE newer (labels JSON)")
+    for act in (fault_in_database, salvage):
+        with pytest.raises(StudyError, match="made by a newer boxwise"):
+            act(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("SELECT * FROM newer")
+    assert not path.with_name("study.sqlite.damaged").exists()
 
 
 def test_what_has_a_check_is_changed_where_the_check_is_made_anew():

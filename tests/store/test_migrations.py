@@ -3,6 +3,8 @@
 import json
 import shutil
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import processes
@@ -120,6 +122,31 @@ def test_the_command_line_opens_it_and_says_where_the_backup_is(version, past, b
     assert code == 0 and "round 1 of 2, next: annotate" in shown
     assert f"study.schema_{version}.sqlite" in caplog.text
     assert boxwise("query", "study")[0] == 0
+
+
+@pytest.mark.parametrize("version", PAST)
+def test_a_repair_as_the_first_command_finds_nothing_damaged_and_brings_it_to_todays(version, past, boxwise):
+    path = past(version) / "study" / "study.sqlite"
+    code, shown, err = boxwise("repair", "study")
+    assert code == 0 and "study.sqlite" not in shown and not path.with_name("study.sqlite.damaged").exists(), (shown, err)
+    assert past_version(path) == NEWEST
+    assert answers_of(Store.open(f"sqlite:///{path}")) == json.loads((FIXTURES / f"schema_{version}" / "expected.json").read_text())
+
+
+def test_a_study_of_a_newer_boxwise_is_not_repaired_and_what_was_done_before_is_said(past, boxwise):
+    folder = past(OLDEST) / "study"
+    Store.open(f"sqlite:///{folder / 'study.sqlite'}").close()
+    with closing(sqlite3.connect(folder / "study.sqlite")) as connection, connection:
+        connection.execute("UPDATE study SET value = ? WHERE key = 'schema_version'", (NEWEST + 1,))
+        connection.execute("CREATE TABLE newer (labels JSON)")
+        connection.execute("INSERT INTO newer VALUES ('[1]')")
+        connection.execute("ALTER TABLE annotations ADD COLUMN newer JSON")
+    left, before = folder / ".scores.999999999.aside.parquet", {path.name: path.read_bytes() for path in folder.glob("study.sqlite*")}
+    left.write_bytes(b"half")
+    code, shown, err = boxwise("repair", "study")
+    assert code == 2 and "study.sqlite: made by a newer boxwise" in err and f"(schema {NEWEST + 1}, " in err
+    assert ".scores.999999999.aside.parquet: left over" in shown and not left.exists()
+    assert {path.name: path.read_bytes() for path in folder.glob("study.sqlite*")} == before
 
 
 KILLED = """

@@ -9,7 +9,7 @@ import pytest
 from boxwise.errors import BoxwiseError
 from boxwise.records import Query, QueryItem
 from boxwise.strategies.base import Budget
-from boxwise.strategies.checked import Checked
+from boxwise.strategies.checked import CheckedStrategy
 from boxwise.testing.strategies import pool
 
 POOL = pool(20)
@@ -28,7 +28,7 @@ class Picks:
 
 
 def asked(answer, budget):
-    return Checked(Picks(answer), "mine").select(POOL, budget, rng=np.random.default_rng(0))
+    return CheckedStrategy(Picks(answer), "strategy mine").select(POOL, budget, rng=np.random.default_rng(0))
 
 
 def rows(*picks, utility=1.0):
@@ -62,13 +62,3 @@ def test_the_image_that_crosses_the_budget_is_welcome_and_the_next_is_not(unit, 
 
 def test_no_image_is_a_query_too():
     assert asked(rows(), Budget(3)) == replace(asked(rows(1), Budget(3)), items=())
-
-
-def test_what_is_no_strategy_is_said_when_it_is_built():
-    class Nothing:
-        uses_boxes = "no"
-
-    with pytest.raises(
-        BoxwiseError, match=r"strategy mine: expected uses_embeddings = .* and uses_boxes = .* and select\(.*found none in Nothing"
-    ):
-        Checked(Nothing(), "mine")
