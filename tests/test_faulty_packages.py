@@ -207,7 +207,7 @@ class Parts:
         ),
         (Embedder, Parts(input=InputSpec(32), identity=12, embed=abs), "expected identity: str, found int."),
     ],
-    ids=str,
+    ids=["strategy", "policy", "scorer fit", "scorer measure", "embedder"],
 )
 def test_a_part_that_it_lacks_is_named(protocol, method, found):
     with pytest.raises(BoxwiseError, match=rf"^mine: .*{re.escape(found)}.*boxwise\.testing\.{protocol.__name__}Contract"):
