@@ -74,11 +74,11 @@ def _show(opened: Study, *, as_json: bool) -> None:
     if not members:
         say(f"No one has a link of their own. Make one: boxwise team {opened.folder} --add NAME --role reviewer")
         return None
-    now = datetime.now(UTC)
+    gone = opened.team.gone()
     rows: list[tuple[str, str, str]] = []
     for member in members:
         until = datetime.fromtimestamp(member.until, UTC)
-        rows.append((member.name, member.role.value, f"{until:%Y-%m-%d %H:%M} UTC" + ("" if until > now else ", expired")))
+        rows.append((member.name, member.role.value, f"{until:%Y-%m-%d %H:%M} UTC" + (", expired" if member.name in gone else "")))
     return table(plural(len(rows), "person"), ("name", "role", "until"), rows, numbers=False)
 
 

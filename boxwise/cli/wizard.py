@@ -46,8 +46,11 @@ class Answers:
 
 def completed(given: Answers, *, overrides: Sequence[str], config: Path | None, format_name: str | None) -> Answers:
     """`given`, with what is missing asked for where there is a terminal to ask on; as it is in a pipe or where nothing is missing."""
+    from boxwise.config import load_config, preset_file
+
     if given.whole or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return given
+    load_config(preset_file(given.preset) if given.preset else config, overrides)  # a mistake there is said before anything is asked
     if isinstance(sys.stdin, TextIOWrapper):  # a path may be of bytes that are no text, as in an option
         sys.stdin.reconfigure(errors="surrogateescape")
     typer.echo("A few questions; Enter takes what stands in brackets, Ctrl-C leaves without a trace.")

@@ -64,6 +64,7 @@ def engine(url: str | URL) -> Engine:
             _stay_with(Path(found.database), made)
     else:
         sa.event.listen(made, "checkout", _see_that_it_lives)
+        sa.event.listen(made, "handle_error", _say_that_the_server_is_away)
     return made
 
 
@@ -90,6 +91,9 @@ def reaching(url: str | URL) -> Iterator[None]:
         raise StudyError(f"{shown(url)}: {fault_of(error)}") from None
 
 
+_NO_SERVER = ("create a connection", "connection refused", "Can't create", "communication error")  # as pg8000 says it
+
+
 def fault_of(error: Exception) -> str:
     """What went wrong with a database, in a sentence with what to do next."""
     original = getattr(error, "orig", None) or error
@@ -104,7 +108,7 @@ def fault_of(error: Exception) -> str:
         sign in said for sign in ("network error", "closed the connection", "Broken pipe", "reset by peer", "is closed")
     ):
         return "the connection to the server was lost. What was committed is safe: run the same command again."
-    if isinstance(original, OSError) or any(sign in said for sign in ("create a connection", "connection refused", "Can't create")):
+    if isinstance(original, OSError) or any(sign in said for sign in _NO_SERVER):
         return f"no server answers there ({_first_line(said)}). Is PostgreSQL running, and are host and port right?"
     if "not a database" in said:
         return f"not a boxwise study, or a damaged one ({_first_line(said)}). See `boxwise repair STUDY`."
@@ -225,6 +229,12 @@ def _say_what_the_disk_refuses(context: Any) -> None:
     """As `naming`, of what an engine does."""
     if (said := _refused(context.original_exception)) is not None:
         raise UnreachableError(f"{context.engine.url.database}: {said}")
+
+
+def _say_that_the_server_is_away(context: Any) -> None:
+    """A server that stops, or cannot be connected to, may be there again in a moment: UnreachableError, which names the database."""
+    if context.is_disconnect or context.connection is None:
+        raise UnreachableError(f"{shown(context.engine.url)}: {fault_of(context.original_exception)}")
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -123,3 +123,8 @@ def test_class_names_are_lines_of_any_script():
     for said in ("Gr\udcf6\udcdfe", "a\tb", "a\u2028b", "a,,b", "a,a", ""):
         with pytest.raises(ConfigError, match="name"):
             class_names(said)
+
+
+def test_a_mistake_in_a_setting_is_said_before_anything_is_asked(folder, asked):
+    with pytest.raises(ConfigError, match=r"Unknown key 'budget\.initail'"):
+        asked(Answers(), overrides=("budget.initail=3",))
