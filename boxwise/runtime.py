@@ -56,7 +56,7 @@ def of_torchrun(name: Literal["RANK", "LOCAL_RANK", "WORLD_SIZE"]) -> int:
 
     Raises BoxwiseError for what is no such number.
     """
-    found = os.environ.get(name) or str(_ALONE[name])
+    found = os.environ.get(name, "").strip() or str(_ALONE[name])
     if not (found.isascii() and found.isdigit() and int(found) >= _ALONE[name]):
         raise BoxwiseError(f"{name}={found!r}: expected a whole number of {_ALONE[name]} or more, as torchrun sets it, or none at all.")
     return int(found)
@@ -71,6 +71,8 @@ def check_device(name: str) -> None:
 
 def is_missing(device: str) -> bool:
     """Whether a device that a config names is not on this machine, as far as that shows without torch, which is not imported."""
+    if not _DEVICES.fullmatch(device):
+        return True
     if device == "mps":
         return platform.system() != "Darwin"
     kind, _, number = device.partition(":")

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from commands import commands
 
@@ -206,9 +207,27 @@ class Parts:
             "folder=None), found fit(labeled, unlabeled); expected measure(detector, view), found none",
         ),
         (Embedder, Parts(input=InputSpec(32), identity=12, embed=abs), "expected identity: str, found int."),
+        (
+            Embedder,
+            Parts(input=type("InputSpec", (), {"__module__": "theirs"})(), identity="a", embed=abs),
+            "expected input: InputSpec, found theirs.InputSpec.",
+        ),
     ],
-    ids=["strategy", "policy", "scorer fit", "scorer measure", "embedder"],
+    ids=["strategy", "policy", "scorer fit", "scorer measure", "embedder", "embedder of a namesake"],
 )
 def test_a_part_that_it_lacks_is_named(protocol, method, found):
     with pytest.raises(BoxwiseError, match=rf"^mine: .*{re.escape(found)}.*boxwise\.testing\.{protocol.__name__}Contract"):
         complete(method, protocol, "mine")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "parts"),
+    [
+        (Strategy, {"uses_embeddings": np.True_, "uses_boxes": np.False_, "select": lambda candidates, budget, *, rng: None}),
+        (Policy, {"partial": np.False_, "labels_pool": True, "validates": np.int64(0), "compose": lambda material, *, rng: None}),
+    ],
+    ids=["strategy", "policy"],
+)
+def test_flags_and_whole_numbers_may_be_those_of_numpy(protocol, parts):
+    method = Parts(**parts)
+    assert complete(method, protocol, "mine") is method

@@ -74,6 +74,7 @@ def test_what_torchrun_sets_is_a_number_or_a_message_that_names_it(monkeypatch, 
 def test_a_device_that_is_missing_here_is_told_without_torch(monkeypatch):
     assert not any(map(runtime.is_missing, ("auto", "cpu", "onnx", "onnx:cuda")))
     assert runtime.is_missing("cuda:99") is (torch.version.hip is None)
+    assert all(map(runtime.is_missing, ("cuda:abc", "CPU")))  # words of studies that an earlier boxwise made
     assert runtime.is_missing("cuda") is not (torch.cuda.is_available() or torch.version.hip is not None)
     monkeypatch.setattr(runtime.platform, "system", lambda: "Linux")
     assert runtime.is_missing("mps")

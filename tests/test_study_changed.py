@@ -295,6 +295,14 @@ class TestLostFilesOfTheRoundBefore:
             assert f"{path}: missing. Later steps rest on it, so it is not made again; labels and results are not touched." in said
         assert len(said) == 3 and Study.open(study.folder).position == position
 
+    def test_a_repair_is_done_before_it_is_said(self, trained):
+        study = trained()
+        study.store.close()
+        sentences = repair(study.folder)
+        assert "weights.pt: missing. It is made again: train of round 0 is done anew." in next(sentences)
+        sentences.close()  # nobody reads on, though more is missing
+        assert Study.open(study.folder).position == (0, Phase.TRAIN)
+
     def test_a_training_that_goes_on_from_there_names_the_way_out(self, trained):
         study = trained("train.start=previous")
         with pytest.raises(StudyError, match=r"weights\.pt: missing, .* boxwise set .* train\.start=initial"):

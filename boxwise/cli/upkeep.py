@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
 from operator import itemgetter
@@ -180,10 +181,14 @@ def repair(study: StudyFolder) -> None:
     from boxwise.cli.console import say
     from boxwise.study.repair import repair as put_right
 
-    damaged = False
-    for sentence in put_right(study):
-        say(sentence)
-        damaged = True
+    damaged, sentences = False, put_right(study)
+    try:
+        for sentence in sentences:
+            damaged = True
+            say(sentence)
+    except (BrokenPipeError, SystemExit):
+        deque(sentences, maxlen=0)  # nobody reads on, as with `| head`; the study is put right all the same
+        raise
     say(f"Next: boxwise run {study}" if damaged else f"{study}: nothing is damaged.")
 
 

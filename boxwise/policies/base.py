@@ -50,7 +50,10 @@ class Material:
 
 @dataclass(frozen=True)
 class SelfLabels:
-    """The model's own labels of one pool image, for this round's training alone. weights: float32 [N] in [0, 1]."""
+    """The model's own labels of one pool image, for this round's training alone.
+
+    boxes: finite, of the study's classes. weights: float32 [N] in [0, 1].
+    """
 
     boxes: Boxes
     weights: FloatArray
@@ -79,7 +82,8 @@ class Policy(Protocol):
     labels_pool: whether it reads `Material.pool`. validates: of how many pool images a round it needs `PoolImage.consistency`; 0: of none.
 
     Promises, checked by tests/contracts/test_policy.py for every recipe: `train` names known images, each once; `joins`, `requeue` and
-    `release` are disjoint subsets of `seen`; `joins` holds nothing that is in the labelled set already; inputs are unchanged.
+    `release` are disjoint subsets of `seen`; `joins` holds nothing that is in the labelled set already; `self_labels` are of images
+    read from `Material.pool`; inputs are unchanged.
     """
 
     partial: bool

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from inspect import Parameter, Signature, signature
+from numbers import Integral
 from typing import Any, get_type_hints
 
+import numpy as np
+
 from boxwise.errors import BoxwiseError
+
+_AS_GOOD: dict[type, type] = {bool: np.bool_, int: Integral}  # numpy's own
 
 
 def complete(method: Any, protocol: type, whose: str) -> Any:
@@ -24,9 +29,15 @@ def complete(method: Any, protocol: type, whose: str) -> Any:
 
 def _attributes(method: Any, protocol: type) -> Iterator[str]:
     for name, kind in get_type_hints(protocol).items():
-        if not isinstance(getattr(method, name, None), kind):
-            found = type(getattr(method, name)).__name__ if hasattr(method, name) else "none"
-            yield f"expected {name}: {kind.__name__}, found {found}"
+        if not hasattr(method, name):
+            yield f"expected {name}: {kind.__name__}, found none"
+        elif not isinstance(found := getattr(method, name), (kind, _AS_GOOD.get(kind, kind))):
+            yield f"expected {name}: {kind.__name__}, found {_name(type(found), kind)}"
+
+
+def _name(found: type, expected: type) -> str:
+    """With its module where it is called as what was expected."""
+    return f"{found.__module__}.{found.__name__}" if found.__name__ == expected.__name__ else found.__name__
 
 
 def _methods(method: Any, protocol: type) -> Iterator[str]:

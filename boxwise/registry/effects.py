@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 
 from boxwise.config import StudyConfig, override_keys
-from boxwise.detectors.names import TRANSFORMERS
+from boxwise.detectors.names import DETECTORS, TRANSFORMERS
 from boxwise.registry.checking import SECTIONS, scorer_options, settled
 from boxwise.registry.methods import Methods
 from boxwise.registry.tables import POLICIES, STRATEGIES
 
 _OF_TARGET_PRECISION = ("ask.confidence", "ask.calibration")
 _JUDGED_ON_VAL = ("train.ap_shift", "train.ap_range", "train.val_every", "train.patience", "stop.ap_shift", "stop.ap_range")
-_BY_ADAMW = ("yolox_", *TRANSFORMERS)  # beginnings of the names of detectors that are trained by AdamW unless the config says otherwise
+# Detectors that are trained by AdamW unless the config says otherwise.
+_BY_ADAMW = frozenset({*TRANSFORMERS, *(name for name in DETECTORS if name.startswith("yolox_"))})
 _NONE = (0, "0%")
 
 
@@ -63,7 +64,7 @@ def _overruled(config: StudyConfig, key: str, *, simulated: bool, val_images: in
         "train.epochs": [(train.min_steps == train.max_steps, one_length)],
         "train.momentum": [
             (train.optimizer == "adamw", "train.optimizer is adamw"),
-            (train.optimizer == "auto" and name.startswith(_BY_ADAMW), f"{name} is trained by AdamW"),
+            (train.optimizer == "auto" and name in _BY_ADAMW, f"{name} is trained by AdamW"),
         ],
         "train.milestones": [(train.schedule != "multistep", f"train.schedule is {train.schedule}")],
         "train.warmup_steps": [(train.schedule == "onecycle", "train.schedule is onecycle, which has a rise of its own")],
@@ -81,7 +82,6 @@ def _overruled(config: StudyConfig, key: str, *, simulated: bool, val_images: in
         "cold_start.embedding": [(config.cold_start.name == "random", "cold_start.name is random")],
         "labelling.sam2": [(config.labelling.assist != "sam2", f"labelling.assist is {config.labelling.assist}")],
         "budget.validation": [(train.folds > 0, f"train.folds is {train.folds}"), (bool(val_images), "val has images already")],
-        "stop.ap_range": [(simulated and config.stop.ap_shift == 0, "stop.ap_shift is 0")],  # the dashboard goes by it in any case
     }
     return next((why for overruled, why in reasons.get(key, ()) if overruled), None)
 

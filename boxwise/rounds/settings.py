@@ -25,7 +25,8 @@ _STEPS_OF = {
     "labelling.double": (Phase.SELECT,),
     "budget.rounds": (Phase.SCORE,),
     "budget.total": (Phase.SELECT, Phase.SCORE),
-    "budget.unit": (Phase.SELECT, Phase.SCORE),
+    "budget.unit": (Phase.SELECT, Phase.COMPOSE, Phase.SCORE),
+    "budget.per_round": (Phase.SELECT, Phase.COMPOSE),  # the latter as K of the policies
     "budget.": (Phase.SELECT,),
     "policy.self_weight": (Phase.TRAIN,),
     "policy.": (Phase.COMPOSE,),

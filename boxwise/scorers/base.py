@@ -33,8 +33,8 @@ class Scorer(Protocol):
     ) -> dict[str, float]:
         """Learn what the scorer needs from labelled samples and unlabelled images; returns figures worth a line in the report.
 
-        `detector` is the one that will measure; it is looked at and left as it is. `folder` receives artefacts (weights, curves,
-        sheets). A scorer with nothing to train inherits this: {}.
+        A figure may be None: unknown. `detector` is the one that will measure; it is looked at and left as it is. `folder` receives
+        artefacts (weights, curves, sheets). A scorer with nothing to train inherits this: {}.
         """
         return {}
 

@@ -6,7 +6,6 @@ Wraps any scorer and returns its numbers, or one message that names the scorer. 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from boxwise.scorers.base import Scorer, Terms
 
 
 class CheckedScorer:
-    """What `scorer` says: figures that are numbers, terms of one number an image, and a finite score for each image of the pool."""
+    """What `scorer` says: figures that are numbers, terms of one finite number an image, and a finite score for each image of the pool."""
 
     def __init__(self, scorer: Scorer, whose: str) -> None:
         """whose: the scorer, in messages."""
@@ -35,14 +34,21 @@ class CheckedScorer:
             return {}
         if not isinstance(figures, Mapping):
             raise self._refused("fit", "a dict of figures", _shown(figures))
+        found: dict[str, Any] = {}
         for name, value in figures.items():
-            if not isinstance(value, Real):
-                raise self._refused("fit", f"a number as the figure {name}", _shown(value))
-        return dict(figures)
+            try:
+                found[name] = _figure(value)
+            except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+                raise self._refused("fit", f"a number as the figure {name}", _shown(value)) from error
+        return found
 
     def measure(self, detector: Detector, view: View) -> Terms:
-        terms = self.scorer.measure(detector, view)
-        return self._terms("measure", terms, len(view.batch.records))
+        images = len(view.batch.records)
+        terms = self._terms("measure", self.scorer.measure(detector, view), images)
+        for name, values in terms.items():
+            if wrong := int((~np.isfinite(values)).sum()):
+                raise self._refused("measure", f"finite values of {name}", f"{wrong} of {images} that are not")
+        return terms
 
     def score(self, image_ids: Sequence[str], terms: Mapping[str, NDArray[np.float64]]) -> Scores:
         scores, images = self.scorer.score(image_ids, terms), len(image_ids)
@@ -80,6 +86,17 @@ def _numbers(values: Any, count: int) -> NDArray[np.float64] | None:
     except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor that has a gradient
         return None
     return found if found.shape == (count,) else None
+
+
+def _figure(value: Any) -> Any:
+    """One figure as JSON has it: a number, a flag, or None where it is unknown. An error for anything else."""
+    if isinstance(value, np.integer | np.bool_):
+        return value.item()
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, str | bytes):  # float would read them
+        raise TypeError
+    return float(value)
 
 
 def _shown(value: Any) -> str:

@@ -145,8 +145,8 @@ def _cut(found: Iterator[Inspection], parts: Sequence[Sequence[ImageRecord]]) ->
 
 def inspections(detector: Detector, scorer: Scorer, view: View, *, embed_boxes: bool = False) -> Iterator[Inspection]:
     """What one view says of each of its images."""
-    terms = scorer.measure(detector, view)
     embeddings, boxes = embeddings_of(detector, view), detections_of(detector, view)
+    terms = scorer.measure(detector, view)  # second: what is wrong with the detector is no fault of the scorer
     within: Sequence[NDArray[np.float32] | None] = detector.box_embeddings(view) if embed_boxes else [None] * len(boxes)
     for row, image in enumerate(view.batch.records):
         evidence = {name: float(values[row]) for name, values in terms.items()}

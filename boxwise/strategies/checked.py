@@ -22,7 +22,7 @@ class CheckedStrategy:
     def __init__(self, strategy: Strategy, whose: str) -> None:
         """whose: the strategy, in messages."""
         self.strategy, self.whose = strategy, whose
-        self.uses_embeddings, self.uses_boxes = strategy.uses_embeddings, strategy.uses_boxes
+        self.uses_embeddings, self.uses_boxes = bool(strategy.uses_embeddings), bool(strategy.uses_boxes)
 
     def select(self, candidates: Candidates, budget: Budget, *, rng: Generator) -> Query:
         query = self.strategy.select(candidates, budget, rng=rng)

@@ -1,7 +1,7 @@
 """What can be put right in a damaged study: its settings from the store, the store from the rows that can be read, a round's files by doing
 the step again that left them.
 
-Yields what was found and done, a sentence each, at once: what was done is said also where a later part fails. Labels are never thrown
+Yields what was found and done, a sentence each, once it is done: it is said also where a later part fails. Labels are never thrown
 away: what is replaced is kept beside, and no other process works on the study meanwhile.
 """
 
@@ -35,6 +35,10 @@ def repair(folder: Path) -> Iterator[str]:
     """
     if not folder.is_dir():
         raise StudyError(f"{folder}: no such folder.")
+    return _repair(folder)
+
+
+def _repair(folder: Path) -> Iterator[str]:
     with working_on(folder):
         for path in sweep(folder):
             yield f"{path}: left over by a process that was killed; removed."
@@ -124,8 +128,9 @@ def _after(store: Store) -> tuple[int, Phase]:
     return number, Phase.COMPOSE if (number, phase) == (0, Phase.ANNOTATE) else _STEPS[_STEPS.index(phase) + 1]
 
 
-def _files(study: Study) -> Iterator[str]:
+def _files(study: Study) -> list[str]:
     """The files of rounds; those that the next step needs are made again."""
+    said: list[str] = []
     redo: tuple[int, Phase] | None = None
     own = study.config.detector.name in DETECTORS
     for one in study.rounds():
@@ -136,14 +141,15 @@ def _files(study: Study) -> Iterator[str]:
                 continue
             if phase is None:
                 path.unlink()
-                yield f"{path}: {why}. Removed: the training starts over."
+                said.append(f"{path}: {why}. Removed: the training starts over.")
             elif _may_be_made_again(study, one.round, phase):
                 redo = min(redo or (one.round, phase), (one.round, phase), key=lambda step: _STEPS.index(step[1]))
-                yield f"{path}: {why}. It is made again: {phase.value} of round {one.round} is done anew."
+                said.append(f"{path}: {why}. It is made again: {phase.value} of round {one.round} is done anew.")
             else:
-                yield f"{path}: {why}. Later steps rest on it, so it is not made again; labels and results are not touched."
+                said.append(f"{path}: {why}. Later steps rest on it, so it is not made again; labels and results are not touched.")
     if redo is not None:
         study.store.reopen(*redo)
+    return said
 
 
 def _left_by(files: RoundFolder, one: Round) -> list[tuple[Path, Phase | None]]:

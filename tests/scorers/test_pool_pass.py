@@ -7,6 +7,7 @@ from blob_detector import BlobDetector
 from dark_scenes import write_broken
 
 from boxwise.boxes import Boxes
+from boxwise.errors import BoxwiseError
 from boxwise.evaluation.expected_objects import ObjectCounts
 from boxwise.records import Sample
 from boxwise.scorers.detection_loss import ExpectedLoss, PseudoLoss
@@ -42,6 +43,18 @@ def test_expects_objects_by_what_val_says_of_the_scores(scenes):
     counts = inspect(scenes, objects=ObjectCounts.fit(found, truths, 1)).box_counts
     unseen = 20.5 / 41
     assert counts == pytest.approx([unseen if index % 3 == 2 else unseen + 0.98 for index in range(12)], abs=1e-3)
+
+
+def test_what_is_wrong_with_the_detector_is_said_of_it_before_the_scorer_goes_by_it(scenes):
+    class Diverged(BlobDetector):
+        def embeddings(self, view):
+            return np.full_like(super().embeddings(view), np.nan)
+
+        def expected_losses(self, view):
+            raise AssertionError("the scorer measures first")
+
+    with pytest.raises(BoxwiseError, match=r"^detector Diverged: embeddings: expected finite numbers"):
+        inspect(scenes, detector=Diverged())
 
 
 def test_keeps_every_detection_on_disk(scenes, tmp_path):

@@ -62,3 +62,10 @@ def test_the_image_that_crosses_the_budget_is_welcome_and_the_next_is_not(unit, 
 
 def test_no_image_is_a_query_too():
     assert asked(rows(), Budget(3)) == replace(asked(rows(1), Budget(3)), items=())
+
+
+def test_numpys_flags_become_pythons():
+    picks = Picks(rows(0))
+    picks.uses_embeddings, picks.uses_boxes = np.True_, np.False_
+    checked = CheckedStrategy(picks, "strategy mine")
+    assert checked.uses_embeddings is True and checked.uses_boxes is False
