@@ -250,7 +250,7 @@ def _entry_line(entry: HistoryEntry, classes: Sequence[str]) -> str:
 def _event_line(event: StoredEvent) -> str:
     words, seconds = event.body.get("remark", event.body.get("reason")), event.body.get("seconds")
     took = f", {seconds:.0f} s" if seconds else ""
-    return f"{event.body.get('why', f'{event.kind} by {event.who}')}{f': {words}' if words else ''}{took}, round {event.round}"
+    return f"{event.body.get('why', f'{event.kind} by {event.who}')}{f': {words}' if words else ''}, round {event.round}{took}"
 
 
 def _boxes(labels: Sequence[int], classes: Sequence[str]) -> str:

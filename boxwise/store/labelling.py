@@ -132,13 +132,14 @@ class LabellingStore:
             connection.execute(LEASES.delete().where(LEASES.c.image_id == image_id, LEASES.c.annotator == annotator))
 
     def spend(self, image_id: str, round_index: int, annotator: str, seconds: float, *, key: str) -> None:
-        """Charge what somebody spent on an image that they skipped or flagged; under one key once."""
+        """Charge what somebody spent on an image that they skipped or flagged, their draft's seconds among it; under one key once."""
         mine = sa.and_(EVENTS.c.image_id == image_id, EVENTS.c.kind == SPENT, EVENTS.c.body["key"].as_string() == key)
         with writing(self._engine) as connection:
             hold(connection, image_id)
             if connection.execute(sa.select(EVENTS.c.id).where(mine)).first() is None:
                 event = {"at": now(connection), "round": round_index, "who": annotator, "kind": SPENT, "image_id": image_id}
                 connection.execute(EVENTS.insert(), event | {"body": {"seconds": seconds, "key": key}})
+                _take_seconds_off(connection, image_id, round_index, annotator)
 
     def skipped(self, round_index: int) -> dict[str, dict[str, str]]:
         """image_id → annotator → reason."""
@@ -209,6 +210,22 @@ class LabellingStore:
         with self._engine.connect() as connection:
             row = connection.execute(mine.order_by(ANNOTATIONS.c.id.desc())).first()
         return None if row is None else read_annotation(row)
+
+
+def _take_seconds_off(connection: sa.Connection, image_id: str, round_index: int, annotator: str) -> None:
+    """Of a person's draft, as a revision of its own: a browser that keeps the one before takes this one up."""
+    mine = sa.and_(DRAFTS.c.image_id == image_id, DRAFTS.c.round == round_index, DRAFTS.c.annotator == annotator)
+    row = connection.execute(sa.select(DRAFTS.c.revision, DRAFTS.c.document).where(mine)).first()
+    if row is not None:
+        uncharged = {"revision": row.revision + 1, "document": _without_seconds(row.document)}
+        connection.execute(DRAFTS.update().where(mine).values(uncharged))
+
+
+def _without_seconds(value: Any) -> Any:
+    """A part of a page's document, its seconds and those of its boxes being 0."""
+    if isinstance(value, dict):
+        return {name: 0 if name == "seconds" else _without_seconds(part) for name, part in value.items()}
+    return [_without_seconds(part) for part in value] if isinstance(value, list) else value
 
 
 def _by(annotator: str, round_index: int) -> tuple[sa.ColumnElement[bool], ...]:

@@ -184,7 +184,7 @@ def _batch(study: Study) -> int:
 def _labour(study: Study, train: Mapping[str, Annotation], val: Mapping[str, Annotation]) -> dict[str, Any]:
     """Labelled images and boxes, as `Store.labour` counts them, and who spent how long on them."""
     people = [
-        {"name": name, "images": done.images, "seconds": done.seconds, "each": done.seconds / max(done.images, 1)}
+        {"name": name, "images": done.images, "seconds": done.seconds, "each": done.seconds / done.images if done.images else None}
         for name, done in study.people().items()
     ]
     by_model = sum(int(annotation.by_model.sum()) for annotation in train.values())

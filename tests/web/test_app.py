@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from boxwise.records import Action, Split
-from boxwise.store import Journal, LabellingStore, Person
+from boxwise.store import Draft, Journal, LabellingStore, Person
 from boxwise.web.app import create_app
 from boxwise.web.queue import LabelQueue
 from boxwise.web.reasons import Reason
@@ -121,10 +121,15 @@ class TestLabelling:
     def test_what_a_skip_and_a_flag_took_counts_once(self, page, queue):
         task, study = next_task(page), queue.study
         spent = study.seconds(Split(task["split"]))
-        where = {"annotator": "anna", "image_id": task["image_id"], "round": task["round"], "reason": "dark"}
+        where = {"annotator": "anna", "image_id": task["image_id"], "round": task["round"]}
+        draft = {"revision": 4, "document": {"seconds": 60.25, "boxes": [{"key": "a", "seconds": 7}]}}
+        assert page.put("/api/drafts", json=where | draft).json() == {"revision": 4}
+        where["reason"] = "dark"
         for sent in ({"key": "key-number-1", "seconds": 60.5}, {"key": "key-number-2", "seconds": 4, "flag": True}):
             for _ in range(2):  # as where the reply was lost
                 assert page.post("/api/skips", json=where | sent).status_code == 200
+                kept = queue.labelling.draft(task["image_id"], task["round"], "anna")
+                assert "flag" in sent or kept == Draft(5, {"seconds": 0, "boxes": [{"key": "a", "seconds": 0}]})
         assert study.seconds(Split(task["split"])) == spent + 64.5 and study.people()["anna"] == Person(0, 64.5)
         assert [(one.images, one.seconds) for one in study.team_table() if one.name == "anna"] == [(0, 64.5)]
         assert page.post("/api/answers", json=answer_to(next_task(page)) | {"seconds": 5}).status_code == 200

@@ -69,8 +69,10 @@ class TestFigures:
     def test_each_person_has_their_own_time(self, study):
         image_id = next(iter(study.store.annotations(Split.TRAIN)))
         study.tell(image_id, [], annotator="anna", seconds=12.5)
+        study.labelling.spend(image_id, 1, "ben", 7.5, key="a key")
         people = {person["name"]: person for person in dashboard(study)["labour"]["people"]}
         assert people["anna"] == {"name": "anna", "images": 1, "seconds": 12.5, "each": 12.5}
+        assert people["ben"] == {"name": "ben", "images": 0, "seconds": 7.5, "each": None}
 
     def test_classes_count_labels_and_what_the_pool_seems_to_hold(self, study):
         labels = np.concatenate([a.boxes.labels for a in study.store.annotations(Split.TRAIN).values()])

@@ -211,6 +211,14 @@ class TestTime:
             page.wait_for_function("name => document.querySelector('#image-name').textContent === name", arg=image_id)
             seen(page)
 
+        def skip():
+            image_id = shown_image(page)
+            page.keyboard.press("s")
+            page.locator("#reason-dialog .preset").first.click()
+            page.keyboard.press("Enter")
+            another(page, image_id)
+            saved(page)
+
         with serving(study) as port:
             page = opened(browsing, port, prepare=lambda page: page.clock.install())
             sent = []
@@ -228,19 +236,26 @@ class TestTime:
             look(page, 30)
             page.reload()
             seen(page)
+            page.clock.fast_forward(15_000)  # they look before they do anything
             assert hand_in(page) == name and boxes_in_list(page).count() == 0
-            assert 105 <= sent[0]["seconds"] < 125
+            assert 120 <= sent[0]["seconds"] < 140
             skipped = shown_image(page)
             look(page, 45)
-            page.keyboard.press("s")
-            page.locator("#reason-dialog .preset").first.click()
-            page.keyboard.press("Enter")
-            another(page, skipped)
-            saved(page)
+            skip()
             assert 45 <= sent[1]["seconds"] < 60
             page.keyboard.press("u")  # its seconds are stored, and count
             page.wait_for_function("name => document.querySelector('#image-name').textContent === name", arg=skipped)
             assert hand_in(page) == skipped and sent[2]["seconds"] < 15
+            page.reload()
+            seen(page)
+            page.clock.fast_forward(15_000)
+            put_off = shown_image(page)
+            page.locator("#queue summary").click()
+            drag(page, record_of(study, put_off), (10, 10), (40, 40))
+            skip()
+            assert 15 <= sent[3]["seconds"] < 30
+            go_to(put_off)
+            assert hand_in(page) == put_off and sent[4]["seconds"] < 10 and sent[4]["verdicts"][0]["seconds"] == 0
             assert abs(study.people()["anna"].seconds - sum(one["seconds"] for one in sent)) < 0.01
 
     def test_seconds_before_another_window_or_out_of_sight_are_not_charged(self, waiting_study, browsing):

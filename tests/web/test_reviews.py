@@ -325,7 +325,7 @@ def test_the_remark_is_in_the_history_of_the_image(team_study, boxwise):  # noqa
     queue, (image_id,) = server_of(study), study.ask().image_ids
     answer(queue, "anna", image_id, BOX)
     study.reviews.send_back(image_id, number_of(study, image_id, "anna"), "the cat is missing", **SAID)
-    assert "sent back by rita: the cat is missing, round 0" in boxwise("history", study.folder, image_id)[1]
+    assert "sent back by rita: the cat is missing, round 0, 2 s" in boxwise("history", study.folder, image_id)[1]
 
 
 def test_unknown_images_are_refused(team_study):  # noqa: F811
@@ -422,6 +422,25 @@ def test_in_the_browser_answers_are_shown_under_the_classes_of_now(team_study, b
         study.change_classes(class_change(study.classes, rename={study.classes[3]: "anew"}))
         page.keyboard.press("n")
         page.locator("#answers figure").get_by_text("anew: 1").wait_for()
+
+
+def test_in_the_browser_a_review_is_by_the_name_that_the_page_shows_and_its_first_look_counts(team_study, browsing):  # noqa: F811
+    study = team_study("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", image_id, BOX)
+    with serving(study) as port:
+        page = as_rita(browsing, port)
+        page.locator("#annotator", has_text="rita").wait_for()
+        page.once("dialog", lambda dialog: dialog.accept("zoe"))
+        with page.expect_navigation():
+            page.locator("#annotator").click()
+        page.locator("#item").wait_for()
+        assert page.locator("#annotator").inner_text() == "zoe"
+        page.wait_for_timeout(300)
+        page.keyboard.press("a")
+        page.get_by_text("Nothing is to be reviewed now.").wait_for()
+        review = study.events(image_id)[-1]
+        assert (review.kind, review.who) == ("accepted", "zoe") and 0.3 <= review.body["seconds"] < 10
 
 
 def test_in_the_browser_two_answers_stand_side_by_side_and_one_is_taken(team_study, browsing):  # noqa: F811

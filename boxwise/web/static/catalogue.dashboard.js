@@ -189,5 +189,6 @@ export const DASHBOARD = {
   "Done for {0} images.": ["Für {0} Bilder erledigt.", "已处理 {0} 张。", "Hecho para {0} imágenes."],
   "Done for one image, not for {0}.": ["Für ein Bild erledigt, für {0} nicht.", "已处理 1 张,未处理 {0} 张。", "Hecho para una imagen, no para {0}."],
   "Done for {0} images, not for {1}.": ["Für {0} Bilder erledigt, für {1} nicht.", "已处理 {0} 张,未处理 {1} 张。", "Hecho para {0} imágenes, no para {1}."],
+  "Acting under this name; press to change": ["Unter diesem Namen; zum Ändern drücken", "以此姓名操作;点击更改", "Con este nombre; pulse para cambiarlo"],
   "Under which name?": ["Unter welchem Namen?", "使用哪个姓名?", "¿Con qué nombre?"],
 };

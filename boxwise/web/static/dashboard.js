@@ -124,7 +124,7 @@ function key(name, kind) {
 function people({ people }) {
   if (!people) return [html("p", { class: "soft" }, t("What each person has done is for the lead."))];
   if (!people.length) return [];
-  const rows = people.map((one) => [one.name, amount(one.images), duration(one.seconds), t`${fixed(one.each, 1)} s`]);
+  const rows = people.map((one) => [one.name, amount(one.images), duration(one.seconds), one.each === null ? "–" : t`${fixed(one.each, 1)} s`]);
   return [table([t("person"), t("images"), t("time"), t("per image")], rows)];
 }
 

@@ -359,8 +359,7 @@ export class Editor {
     const document = this.#document(), seconds = Math.round(clock.seconds(now()) * 1000) / 1000;
     this.outbox.post(path, key, { ...this.#whose(task), ...decided, key, seconds });
     this.outbox.drop(this.annotator, imageId);
-    if (kind === "answer") this.journal.dropTime(this.annotator, imageId);
-    else this.journal.keepTime({ annotator: this.annotator, image_id: imageId, round, revision, seconds: 0 }); // the server's draft stays
+    this.journal.dropTime(this.annotator, imageId); // what the server keeps of a skipped image has no seconds any more
     this.queue.finished(imageId);
     this.finished.push({ kind, image_id: imageId, round, key, revision, document, seconds });
     return seconds;

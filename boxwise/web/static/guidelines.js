@@ -3,13 +3,13 @@
 
 import { get, inPath, put } from "./api.js";
 import { html, svg } from "./dashboard.charts.js";
-import { rememberName, rememberedName } from "./tabs.js";
+import { Naming } from "./naming.js";
 import { offerLanguages, t, translate } from "./words.js";
 
 const AROUND = 0.6; // of the box's larger side is shown around it
 
 const place = (id) => document.getElementById(id);
-let known = null;
+let known = null, naming = null;
 
 async function begin() {
   translate(document.body);
@@ -20,6 +20,7 @@ async function begin() {
     event.preventDefault();
     save().catch((error) => say(error.message));
   });
+  naming = new Naming(place("annotator"), (await get("/api/study")).member);
   await show();
 }
 
@@ -53,6 +54,7 @@ function pictured({ image_id: id, width, height, xyxy: [x1, y1, x2, y2] }, color
 
 function edit(open) {
   say("");
+  place("annotator").hidden = !known.editable;
   place("edit").hidden = open || !known.editable;
   place("editing").hidden = !open;
   place("guidelines").hidden = open;
@@ -62,17 +64,10 @@ function edit(open) {
 }
 
 async function save() {
-  const { member } = await get("/api/study");
-  const annotator = member?.name || rememberedName() || askedName();
+  const annotator = naming.given();
   if (!annotator) return;
   await put("/api/guidelines", { annotator, text: place("text").value, version: known.version });
   await show();
-}
-
-function askedName() {
-  const name = window.prompt(t("Under which name?"))?.trim();
-  if (name) rememberName(name);
-  return name;
 }
 
 function say(words) {

@@ -307,7 +307,7 @@ async function begin(editor, study, page) {
   for (const draft of drafts.filter(({ round }) => round === study.round)) {
     if (await editor.open(draft.image_id, { quiet: true })) return; // what is open in another tab stays there
   }
-  await editor.advance({ byHand: false });
+  await editor.advance();
 }
 
 async function main() {

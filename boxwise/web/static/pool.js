@@ -4,8 +4,8 @@
 import { get, post, thumbnail } from "./api.js";
 import { html } from "./dashboard.charts.js";
 import { amount, fixed } from "./dashboard.figures.js";
+import { Naming } from "./naming.js";
 import { markOf, PoolMap } from "./pool.map.js";
-import { rememberName, rememberedName } from "./tabs.js";
 import { offerLanguages, reasonOf, t, translate } from "./words.js";
 
 const WAIT_MS = 250; // after the last key of a search
@@ -13,7 +13,7 @@ const AT_ONCE = 100; // images that one request acts on, so that each is answere
 const place = (id) => document.getElementById(id);
 const filters = place("filters");
 const chosen = new Set(); // ids of the selected images
-let classes = [], found = null, page = 0, region = null, timer = 0, asked = 0, acting = false;
+let naming = null, classes = [], found = null, page = 0, region = null, timer = 0, asked = 0, acting = false;
 
 const STATES = {
   pool: t("in the pool"), asked: t("asked about now"), labelled: t("labelled"), flagged: t("flagged"),
@@ -26,7 +26,8 @@ const SPLITS = { val: t("for validation"), test: t("for the test") };
 async function begin() {
   translate(document.body);
   offerLanguages(place("language"));
-  const study = await get("/api/pool");
+  const [study, { member }] = await Promise.all([get("/api/pool"), get("/api/study")]);
+  naming = new Naming(place("annotator"), member);
   document.title = `${study.name} · ${t("Pool")} · boxwise`;
   place("name").textContent = study.name;
   classes = study.classes;
@@ -158,8 +159,7 @@ async function act(name) {
   acting = true;
   count();
   try {
-    const { member } = await get("/api/study"); // who came by a link of their own acts under its name
-    const annotator = member?.name || rememberedName() || askedName();
+    const annotator = naming.given();
     if (!annotator) return undefined;
     const { done, refused } = await inParts({ annotator, act: name, ...(reason ? { reason } : {}) });
     const why = refused.slice(0, 5).map(reasonOf);
@@ -195,12 +195,6 @@ async function inParts(body) {
 function doneFor(done, refused) {
   if (!refused) return done === 1 ? t("Done for one image.") : t`Done for ${amount(done)} images.`;
   return done === 1 ? t`Done for one image, not for ${amount(refused)}.` : t`Done for ${amount(done)} images, not for ${amount(refused)}.`;
-}
-
-function askedName() {
-  const name = window.prompt(t("Under which name?"))?.trim();
-  if (name) rememberName(name);
-  return name;
 }
 
 await begin();

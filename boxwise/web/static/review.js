@@ -6,8 +6,8 @@ import { ActiveClock } from "./clock.js";
 import { html, svg } from "./dashboard.charts.js";
 import { amount, fixed } from "./dashboard.figures.js";
 import { clickOnce, combination, singleKeys } from "./keys.js";
+import { Naming } from "./naming.js";
 import { Presence } from "./presence.js";
-import { rememberName, rememberedName } from "./tabs.js";
 import { offerLanguages, t, translate } from "./words.js";
 
 const KEYS = { a: "accept", s: "send back", c: "correct", n: "next", 1: "take 0", 2: "take 1" };
@@ -15,9 +15,7 @@ const KEYS = { a: "accept", s: "send back", c: "correct", n: "next", 1: "take 0"
 const now = () => performance.now();
 const place = (id) => document.getElementById(id);
 const of = new URLSearchParams(location.search).get("of") ?? ""; // whose answers alone; all where it is empty
-let annotator = "", classes = [], item = null, past = 0, clock = new ActiveClock(), busy = false;
-
-const presence = new Presence(() => annotator, { here: () => clock.touch(now()), away: () => clock.stop(now()) });
+let naming = null, presence = null, classes = [], item = null, past = 0, clock = new ActiveClock(), busy = false;
 
 async function begin() {
   translate(document.body);
@@ -26,7 +24,8 @@ async function begin() {
   document.title = `${study.name} · ${t("Review")} · boxwise`;
   place("name").textContent = study.name;
   classes = study.classes;
-  annotator = study.member?.name ?? rememberedName();
+  naming = new Naming(place("annotator"), study.member, () => location.reload()); // another person's answers are to be reviewed
+  presence = new Presence(() => naming.name, { here: () => clock.touch(now()), away: () => clock.stop(now()) });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-act]");
     if (button) act(button.dataset.act);
@@ -44,15 +43,9 @@ async function begin() {
   await show();
 }
 
-function askedName() {
-  const name = window.prompt(t("Under which name?"))?.trim() ?? "";
-  if (name) rememberName(name);
-  return name;
-}
-
 /** Shows the next answer, passing over those that were put off. */
 async function show() {
-  const found = await get(`/api/review?${new URLSearchParams({ annotator, of, past })}`);
+  const found = await get(`/api/review?${new URLSearchParams({ annotator: naming.name, of, past })}`);
   if (found.classes.join("\n") !== classes.map((one) => one.name).join("\n")) {
     location.reload(); // they were changed; nothing is in hand here
     return new Promise(() => {});
@@ -112,7 +105,7 @@ async function act(name) {
     say(t("Say why in a remark first; it is shown with the image."));
     return place("remark").focus();
   }
-  annotator ||= askedName();
+  const annotator = naming.given();
   if (!annotator) return undefined;
   busy = true;
   say("");
