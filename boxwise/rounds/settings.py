@@ -25,8 +25,7 @@ _STEPS_OF = {
     "labelling.double": (Phase.SELECT,),
     "budget.rounds": (Phase.SCORE,),
     "budget.total": (Phase.SELECT, Phase.SCORE),
-    "budget.unit": (Phase.SELECT, Phase.COMPOSE, Phase.SCORE),
-    "budget.per_round": (Phase.SELECT, Phase.COMPOSE),  # the latter as K of the policies
+    "budget.unit": (Phase.SELECT, Phase.SCORE),
     "budget.": (Phase.SELECT,),
     "policy.self_weight": (Phase.TRAIN,),
     "policy.": (Phase.COMPOSE,),

@@ -85,7 +85,6 @@ def test_a_selection_never_goes_by_scores_of_other_settings(override, moment, an
         ("budget.rounds", (2, Phase.ANNOTATE), "from score of round 2 on"),
         ("budget.total", (2, Phase.SELECT), "from select of round 2 on"),
         ("budget.total", (2, Phase.TRAIN), "from score of round 2 on"),
-        ("budget.per_round", (2, Phase.ANNOTATE), "from compose of round 2 on"),
         ("budget.per_round", (2, Phase.TRAIN), "from select of round 3 on"),
         ("device", (2, Phase.ANNOTATE), "from now on"),
         ("cost.per_hour", (2, Phase.AUDIT), "for all rounds, those that are over too"),
