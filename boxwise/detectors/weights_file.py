@@ -44,12 +44,12 @@ def read_torch(path: Path, expected: str) -> Any:
 
 
 def write_torch(contents: Any, path: Path) -> None:
-    """torch.save to `path`. Raises OSError where the disk refuses, which torch's writer of zip files turns into a RuntimeError."""
+    """torch.save to `path`. Raises OSError where the disk refuses, and KeyboardInterrupt; torch's writer of zip files hides both."""
     with path.open("wb") as file:
         try:
             torch.save(contents, file)
         except RuntimeError as error:
-            if isinstance(error.__context__, OSError):
+            if isinstance(error.__context__, OSError | KeyboardInterrupt):
                 raise error.__context__ from None
             raise
 

@@ -1,5 +1,6 @@
 """Checkpoint files: whole or absent, and only for the training that wrote them."""
 
+import io
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from dot_network import DotNetwork, dot_samples
 from boxwise.config import TrainConfig
 from boxwise.detectors.checkpoints import identity, read_checkpoint, write_checkpoint
 from boxwise.detectors.exporting import _write_torchscript, quietly
-from boxwise.detectors.weights_file import note, noted, read_weights
+from boxwise.detectors.weights_file import note, noted, read_weights, write_torch
 from boxwise.errors import BoxwiseError, StudyError
 
 
@@ -61,6 +62,18 @@ def test_a_full_disk_is_a_message_and_leaves_the_old_file(tmp_path):
         write_checkpoint(tmp_path / "c.pt", {}, {"step": 2, "weights": torch.zeros(10_000)})
     assert read_checkpoint(tmp_path / "c.pt", {}) == {"step": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
+
+
+def test_an_interrupt_in_the_middle_of_a_write_stays_one(tmp_path, monkeypatch):
+    class Interrupted(io.BytesIO):
+        def write(self, some):
+            if self.tell() > 1000:
+                raise KeyboardInterrupt
+            return super().write(some)
+
+    monkeypatch.setattr(type(tmp_path), "open", lambda path, mode: Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        write_torch({"weights": torch.zeros(10_000)}, tmp_path / "c.pt")
 
 
 def test_a_full_disk_does_not_end_the_process_that_exports(tmp_path):
