@@ -204,7 +204,7 @@ def _state(opened: Study) -> dict[str, Any]:
         "quarantined": len(opened.quarantined()),
         "waiting": waiting,
         "sent_back": _sent_back(opened),
-        "ended": opened.end and opened.end.why,
+        "ended": (end := opened.end) and end.why,
         "seconds_left": None if phase is Phase.DONE else _seconds_left(opened.rounds(), number, opened.config.budget.rounds),
         "command": next_command(opened, bool(waiting)),
     }
@@ -248,7 +248,7 @@ def _seconds_left(begun: Sequence[Round], number: int, rounds: int) -> float | N
 
 def why_done(opened: Study) -> str:
     """Why a study that is done is over: by its settings and labels of now, or of when it ended."""
-    return opened.end.why if opened.end else str(opened.round(opened.position[0]).ended)
+    return end.why if (end := opened.end) else str(opened.round(opened.position[0]).ended)
 
 
 def to_go_on(opened: Study, end: End) -> str:

@@ -17,6 +17,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from boxwise.errors import UnreachableError
 from boxwise.store import Member
 from boxwise.web.reasons import Reason
 
@@ -84,7 +85,10 @@ class Guard:
         headers = Headers(scope=scope)
         reply = None
         if not _is_probe(scope):
-            reply = _rebound(headers, self.hosts) or await self._stranger(scope) or _unfit(scope["method"], headers, self.origins)
+            try:
+                reply = _rebound(headers, self.hosts) or await self._stranger(scope) or _unfit(scope["method"], headers, self.origins)
+            except UnreachableError as error:  # whose link it is cannot be known now
+                reply = _refused(503, Reason("mistake", error))
         if reply is not None:
             await reply(scope, receive, _with_headers(send))
         else:

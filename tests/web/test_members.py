@@ -187,3 +187,15 @@ def test_in_the_browser_the_reviewers_dashboard_keeps_people_to_the_lead(study, 
         page.goto(f"http://{HOST}:{port}/dashboard?person={link_of(study, 'rita', Role.REVIEWER)}")
         page.locator("#people p").wait_for()
         assert page.locator("#people").inner_text() == "What each person has done is for the lead."
+
+
+def test_while_the_studys_database_is_away_a_person_is_told_so_and_sends_again(study):
+    waiting = study.unanswered().image_ids[0]
+    here, away = study.folder / "study.sqlite", study.folder / "away"
+    with serving(study, token=TOKEN) as port, coming(port, person=link_of(study, "anna", Role.ANNOTATOR)) as anna:
+        here.rename(away)
+        reply = answer(anna, "anna", waiting)
+        assert reply.status_code == 503 and "expected the study's database, found no such file" in reply.json()["error"]
+        assert "content-security-policy" in reply.headers
+        away.rename(here)
+        assert answer(anna, "anna", waiting).status_code == 200
