@@ -95,6 +95,17 @@ def hand_in(page):
     return name
 
 
+def skip(page):
+    """Put the image off for the first reason that is offered, until the next one is there and this is acknowledged; its id."""
+    name = shown_image(page)
+    page.keyboard.press("s")
+    page.locator("#reason-dialog .preset").first.click()
+    page.keyboard.press("Enter")
+    another(page, name)
+    saved(page)
+    return name
+
+
 def to_questions(page, study):
     """Hand images in until one with open questions is shown; its id and proposals."""
     while (name := shown_image(page)) not in study.proposals():

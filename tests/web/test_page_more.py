@@ -3,7 +3,7 @@
 from time import sleep, time
 
 import pytest
-from driving import PATIENCE, another, boxes_in_list, drag, hand_in, record_of, saved, seen, serving, shown_image, spot
+from driving import PATIENCE, another, boxes_in_list, drag, hand_in, record_of, saved, seen, serving, shown_image, skip, spot
 
 from boxwise.records import Action, Source
 from boxwise.store import LabellingStore
@@ -182,12 +182,7 @@ class TestPuttingOff:
         study = waiting_study("full")
         with serving(study) as port:
             page = person(port, "anna")
-            name = shown_image(page)
-            page.keyboard.press("s")
-            page.locator("#reason-dialog .preset").first.click()
-            page.keyboard.press("Enter")
-            another(page, name)
-            saved(page)
+            name = skip(page)
             assert LabellingStore(study.store).skipped(1) == {name: {"anna": "I am not sure what I see"}}
             ben = person(port, "ben")
             assert shown_image(ben) == name
