@@ -1,11 +1,10 @@
 """Convolution, BatchNorm and activation as one call, for inference: the same numbers to rounding, about a third faster on a CPU.
 
-Returns copies; the network itself is untouched. Knows nothing of what the network detects.
+Returns copies that are good until the network's weights change; the network itself is untouched. Knows nothing of what it detects.
 """
 
 from __future__ import annotations
 
-import copy
 from functools import cache
 from itertools import pairwise
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from boxwise.detectors.blocks import FocusConv
+from boxwise.detectors.copies import copied, shared
 from boxwise.detectors.network import Network
 
 # Activations by the names and numbers that oneDNN knows them by.
@@ -27,7 +27,7 @@ _ACTIVATIONS: tuple[tuple[type[nn.Module], str, list[float]], ...] = (
 
 def fused(network: Network) -> Network:
     """A copy of `network` in eval mode in which every BatchNorm that follows a convolution in a Sequential is folded into it."""
-    merged = copy.deepcopy(network).eval()
+    merged = copied(network, shared).eval()
     for module in merged.modules():
         if isinstance(module, nn.Sequential):
             for (name, conv), (next_name, norm) in pairwise(list(module.named_children())):

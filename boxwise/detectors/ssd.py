@@ -5,7 +5,6 @@ Builders return untrained-headed networks over ImageNet backbones. Knows nothing
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from torchvision.ops import Conv2dNormActivation, clip_boxes_to_image, roi_align
 
 from boxwise.detectors import ssd_loss
 from boxwise.detectors.backbones import HALF, IMAGENET_MEAN, IMAGENET_STD, VGG_MEAN, VGG_STD, BackboneWeights, load_backbone
+from boxwise.detectors.copies import copied
 from boxwise.detectors.dropout import channel_masks
 from boxwise.detectors.input import InputSpec, in_bytes
 from boxwise.detectors.names import input_side
@@ -173,7 +173,7 @@ _KEEPS_SHAPE = (nn.BatchNorm2d, nn.GroupNorm, nn.ReLU, nn.ReLU6, nn.Hardswish, n
 
 def feature_levels(extractor: nn.Module, imgsz: int) -> list[Tensor]:
     """Zeros in the shapes [1, channels, height, width] of the extractor's levels, found without computing anything."""
-    shapes = copy.deepcopy(extractor).to("meta")
+    shapes = copied(extractor, lambda tensor: tensor.to("meta"))
     for module in list(shapes.modules()):
         for name, child in module.named_children():
             if isinstance(child, _KEEPS_SHAPE):  # on meta each costs more than all the rest of a building

@@ -22,6 +22,7 @@ from torchvision.ops import box_convert, clip_boxes_to_image, roi_align
 
 from boxwise.data.coco_classes import known_classes
 from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, BackboneWeights
+from boxwise.detectors.copies import copied, shared
 from boxwise.detectors.input import InputSpec, in_bytes
 from boxwise.detectors.names import NEEDS_EXTRA, Sides, input_side
 from boxwise.detectors.network import Network, ParameterGroup, Postprocessing, RawBoxes, TrainingLosses
@@ -86,7 +87,7 @@ class TransformerNetwork(Network):
         self.register_buffer("mean", torch.tensor(self.input.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.input.std).view(3, 1, 1), persistent=False)
         with torch.no_grad():
-            probe = copy.deepcopy(self).eval()(torch.zeros(1, 3, imgsz, imgsz, dtype=torch.uint8), torch.tensor([[imgsz, imgsz]]))
+            probe = copied(self, shared).eval()(torch.zeros(1, 3, imgsz, imgsz, dtype=torch.uint8), torch.tensor([[imgsz, imgsz]]))
         self.loss_feature_count = probe.pooled.shape[1]
 
     def forward(self, pixels: Tensor, valid: Tensor) -> TransformerOutputs:

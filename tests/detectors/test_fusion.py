@@ -40,6 +40,14 @@ def test_activations_are_part_of_the_convolutions_where_torch_can():
     assert not any(isinstance(module, nn.SiLU | nn.Identity) for module in merged.modules())  # nor does anything call what does nothing
 
 
+def test_what_nothing_is_folded_into_is_not_there_twice():
+    network = DETECTORS["ssd300_vgg16"].build()(3, 300, BackboneWeights(pretrained=False))
+    merged = fused(network)
+    mine, theirs = ({each.data_ptr() for each in module.parameters()} for module in (network, merged))
+    assert mine == theirs and all(each.requires_grad for each in network.parameters())
+    assert network.training and not any(each.requires_grad for each in merged.parameters()) and not merged.training
+
+
 def test_where_torch_cannot_activations_stay_apart(monkeypatch):
     monkeypatch.setattr(fusion, "has_activated_convolutions", lambda: False)
     merged = for_inference(DETECTORS["yolox_nano"].build()(3, 96, BackboneWeights(pretrained=False)))
