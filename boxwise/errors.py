@@ -1,8 +1,10 @@
-"""The errors a user can cause, and two helpers of messages: the nearest known word, and amounts with their nouns.
+"""The errors a user can cause, and helpers of messages: the nearest known word, amounts with their nouns, paths in commands.
 
 Every message names the file or key, what was expected and what was found. Knows nothing of what went wrong inside.
 """
 
+import os
+import shlex
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
@@ -74,3 +76,12 @@ def plural(amount: int | None, noun: str, verb: str = "") -> str:
     verbs = {"is": "are", "was": "were", "has": "have", "still waits": "still wait"}
     said = "?" if amount is None else amount
     return f"{said} {nouns.get(noun, noun + 's')} {verbs.get(verb, verb)}".rstrip()
+
+
+def quoted(path: object) -> str:
+    """A path or a name as it is typed in a command: in quotes where it would not be one word otherwise."""
+    if os.name == "nt":
+        from subprocess import list2cmdline
+
+        return list2cmdline([str(path)])
+    return shlex.quote(str(path))

@@ -99,10 +99,17 @@ def walk(folder: Path) -> Iterator[Path]:
 
     A link to a folder elsewhere is followed; one that leads into `folder`, to it or above it is not, so that nothing comes twice.
     """
+    for parent, _, names in walk_folders(folder):
+        yield from (parent / name for name in names if not name.startswith("."))
+
+
+def walk_folders(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """(Each folder that `walk` goes through, the hidden folders in it, all that is no folder), those around before those within."""
     seen = {Path(os.path.realpath(folder))}
     for parent, folders, names in os.walk(folder, followlinks=True):
+        hidden = [name for name in folders if name.startswith(".")]
         folders[:] = [name for name in sorted(folders) if not name.startswith(".") and _leads_on(Path(parent, name), seen)]
-        yield from (Path(parent, name) for name in names if not name.startswith("."))
+        yield Path(parent), hidden, names
 
 
 def _leads_on(folder: Path, seen: set[Path]) -> bool:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from PIL.Image import Image as PillowImage
 
 from boxwise import registry
+from boxwise.artifacts.facts import stopping_aps
 from boxwise.boxes import Boxes, FloatArray
 from boxwise.data.addresses import is_local
 from boxwise.data.formats.layout import is_folder
 from boxwise.data.image_store import below
-from boxwise.errors import BoxwiseError, ImageError, StudyError
+from boxwise.errors import BoxwiseError, ImageError, StudyError, quoted
 from boxwise.evaluation.in_words import ap_in_words
 from boxwise.evaluation.operating_point import OperatingPoint
 from boxwise.records import Phase
@@ -33,6 +34,7 @@ Image = str | Path | PillowImage | NDArray[np.uint8]
 _IMAGES = (str, Path, PillowImage, np.ndarray)
 THRESHOLD = 0.3  # where val has not said which is best
 _OF_WEIGHTS = {".pt", ".pth"}
+_EXPORTED = {".onnx": "ONNX Runtime", ".torchscript": "torch.jit.load", ".ts": "torch.jit.load"}  # suffix → what runs it
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +88,14 @@ class Prediction:
 @dataclass(frozen=True, eq=False)
 class Model:
     """A trained detector to predict with. name: as in the config. point: the threshold of best F1 on val and what it gives there; None
-    where val did not say. origin: where the weights come from, for people."""
+    where val did not say. origin: where the weights come from, for people. remark: what is to be known of the study's figures, empty where
+    there is nothing: that the best round was chosen by labels that have changed since, and how to choose by those of now."""
 
     detector: Detector
     name: str
     point: OperatingPoint | None
     origin: str
+    remark: str = ""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -135,7 +139,8 @@ class Model:
 def load(path: Path | str, *, round_index: int | None = None, device: str = "auto") -> Model:
     """The detector of a study's folder, or of one weights file.
 
-    Of a study, the round of highest AP on val, or `round_index`. Raises BoxwiseError where there is nothing trained to load, and for a
+    Of a study, the round of highest AP on val, or `round_index`; rounds that were judged by other labels than the last do not compare with
+    it, and are not chosen among. Raises BoxwiseError where there is nothing trained to load, and for a
     `round_index` beside a weights file, which is of one round.
     """
     path = Path(path)
@@ -153,6 +158,11 @@ def _of_weights(path: Path, device: str) -> Model:
     from boxwise.config import DetectorConfig
     from boxwise.detectors.weights_file import noted, read_weights
 
+    if path.suffix in _EXPORTED:
+        raise BoxwiseError(
+            f"{path}: expected the weights of a detector, found a model that `export-model` wrote. Give the study or its "
+            f"rounds/round_NN/weights.pt, or run the file with {_EXPORTED[path.suffix]}."
+        )
     chosen = _ready(device)
     contents = read_weights(path)
     known = noted(contents)
@@ -163,19 +173,22 @@ def _of_weights(path: Path, device: str) -> Model:
 
 def _of_study(study: Study, wanted: int | None, device: str) -> Model:
     """The detector of the best or the wanted round."""
-    evaluated = {one_round.round: one_round.evaluate for one_round in study.rounds() if one_round.done(Phase.EVALUATE)}
-    aps = {number: facts.stopping_ap for number, facts in evaluated.items()}
-    if not aps:
-        raise StudyError(f"{study.folder}: no round has been trained and evaluated yet. Next: boxwise run {study.folder}")
-    if wanted is not None and wanted not in aps:
-        raise StudyError(f"{study.folder}: round {wanted} has not been trained and evaluated. Those that have: {', '.join(map(str, aps))}.")
-    current = {number: ap for number, ap in aps.items() if number >= study.classes_from} or aps  # of today's classes, where there are any
-    chosen = max(current, key=lambda number: (-1.0 if aps[number] is None else aps[number], number)) if wanted is None else wanted
-    val = evaluated[chosen].val
-    known = "no val to choose by" if val is None else f"{study.round(chosen).judged_on} {ap_in_words(val)}"
+    evaluated = {one_round.round: one_round for one_round in study.rounds() if one_round.done(Phase.EVALUATE)}
+    if not evaluated:
+        raise StudyError(f"{study.folder}: no round has been trained and evaluated yet. Next: boxwise run {quoted(study.folder)}")
+    if wanted is not None and wanted not in evaluated:
+        those = ", ".join(map(str, evaluated))
+        raise StudyError(f"{study.folder}: round {wanted} has not been trained and evaluated. Those that have: {those}.")
+    outdated = study.outdated()
+    current = [one for number, one in evaluated.items() if number not in outdated.before] or [*evaluated.values()]  # of today's classes
+    aps = stopping_aps(current) or {current[-1].round: 0.0}
+    best = evaluated[max(aps, key=lambda number: (aps[number], number)) if wanted is None else wanted]
+    chosen, facts = best.round, best.evaluate
+    known = "no val to choose by" if facts.val is None else f"{best.judged_on} {ap_in_words(facts.val)}{outdated.clause(chosen)}"
     config, weights = study.config.detector, study.files(chosen).weights
     detector = registry.load_detector(study.classes, config, weights, device=_ready(device), changes=study.class_changes())
-    return Model(detector, config.name, _point(evaluated[chosen].operating_point), f"round {chosen} of {study.folder} ({known})")
+    origin = f"round {chosen} of {study.folder} ({known})"
+    return Model(detector, config.name, _point(facts.operating_point), origin, outdated.remedy)
 
 
 def _ready(device: str) -> Any:

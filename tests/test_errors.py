@@ -1,11 +1,16 @@
 """The words of messages."""
 
 import errno
+import os
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 
+import boxwise
 from boxwise.cli import _explained
-from boxwise.errors import NO_SPACE, plural
+from boxwise.errors import NO_SPACE, plural, quoted
 
 
 @pytest.mark.parametrize(
@@ -37,3 +42,16 @@ def test_amounts_agree_with_their_nouns_and_verbs(amount, words, said):
 )
 def test_what_the_system_refuses_of_a_file_is_one_sentence(error, said):
     assert _explained(error) == said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="quotes of other shells")
+def test_a_path_in_a_command_is_one_word_and_an_ordinary_one_as_it_is():
+    for name in ("runs/study", "../a-b_c.d", "my study", "a'b", "#1", ""):
+        assert shlex.split(f"boxwise run {quoted(Path(name) if name else name)}", comments=True) == ["boxwise", "run", name]
+    assert quoted("runs/study") == "runs/study"
+
+
+def test_no_command_is_printed_with_a_bare_path():
+    bare = re.compile(r"boxwise (?:cvat |labelstudio )?[a-z-]+ \{(?!quoted\()[a-z_.]*(?:folder|study|path|out|data)\}")
+    files = sorted(Path(boxwise.__file__).parent.rglob("*.py"))
+    assert not [f"{path}: {found}" for path in files for found in bare.findall(path.read_text(encoding="utf-8"))]

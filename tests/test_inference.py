@@ -3,6 +3,8 @@
 import io
 import re
 import sys
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image
 
 import boxwise
 from boxwise.data.images import read_image
+from boxwise.detectors.checkpoints import read_checkpoint
 from boxwise.errors import BoxwiseError, ImageError, StudyError
 from boxwise.evaluation.in_words import ap_in_words
 from boxwise.evaluation.operating_point import best_f1
@@ -127,6 +130,25 @@ def test_a_file_that_is_no_weights_is_refused_and_a_file_has_no_rounds(study, tm
         boxwise.load(tmp_path / "none.pt")
     with pytest.raises(BoxwiseError, match=r"weights\.pt: a weights file is of one round"):
         boxwise.load(study.files(0).weights, round_index=5)
+
+
+@pytest.mark.parametrize(("name", "runs"), [("model.onnx", "ONNX Runtime"), ("model.torchscript", "torch.jit.load")])
+def test_an_exported_model_is_called_what_it_is(tmp_path, name, runs):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(BoxwiseError, match=rf"found a model that `export-model` wrote\. Give the study or .*weights\.pt, or .* {runs}\."):
+        boxwise.load(tmp_path / name)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_foreign_file_brings_no_advice_of_torch_to_let_it_run_code(tmp_path):
+    with warnings.catch_warnings(action="ignore"):
+        torch.jit.script(torch.nn.ReLU()).save(tmp_path / "script.pt")
+    torch.save({"a": Path()}, tmp_path / "code.pt")
+    for name in ("script.pt", "code.pt"):
+        with pytest.raises(BoxwiseError, match=r"found a file torch cannot read\.$"):
+            boxwise.load(tmp_path / name)
+        with pytest.raises(StudyError, match=r"checkpoint: damaged, or another program's\. Delete it to train from the start\.$"):
+            read_checkpoint(tmp_path / name, {})
 
 
 def test_a_pillow_image_that_is_cut_off_is_one_error(study, tmp_path):

@@ -1,5 +1,6 @@
 """The study's promises: ask, tell, step and run; a study killed after every step equals an unbroken one; bad images never end it."""
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from boxwise.config import load_config
 from boxwise.errors import BoxwiseError, ConfigError, StudyError
 from boxwise.records import Action, Phase, Split, Verdict
 from boxwise.study import Study
+from boxwise.study.repair import repair
 
 TIMINGS = ("seconds", "images_per_second")
 
@@ -175,6 +177,44 @@ class TestOpening:
     def test_an_interrupted_creation_can_be_repeated(self, study, hidden, config):
         (study.folder / "config.yaml").unlink()  # it is written last
         assert len(Study.create(study.folder, hidden[1], config=config).store.images()) == len(hidden[1].images)
+
+    def test_no_creation_takes_the_place_of_labels_whose_config_is_lost(self, study, hidden, config):
+        study.tell(study.images()[0].image_id, [])
+        (study.folder / "config.yaml").unlink()
+        with pytest.raises(StudyError, match=r"`boxwise repair .* writes it again"):
+            Study.open(study.folder)
+        with pytest.raises(StudyError, match="a study already"):
+            Study.create(study.folder, hidden[1], config=config)
+        assert study.annotation(study.images()[0].image_id) is not None
+
+    def test_a_creation_killed_before_anything_counted_is_no_study_to_repair(self, tmp_path, hidden, config, monkeypatch):
+        def killed(*_, **__):
+            raise KeyboardInterrupt
+
+        folder = tmp_path / "study"
+        monkeypatch.setattr("boxwise.store.store.append_all", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Study.create(folder, hidden[1], config=config)
+        monkeypatch.undo()
+        gc.collect()
+        for act in (Study.open, lambda folder: list(repair(folder))):
+            with pytest.raises(StudyError, match=r"no boxwise study here \(no config.yaml\). Make one with `boxwise init"):
+                act(folder)
+        assert not list(folder.glob("*.damaged*"))
+        assert len(Study.create(folder, hidden[1], config=config).store.images()) == len(hidden[1].images)
+
+    @pytest.mark.parametrize("done", [False, True])
+    def test_a_folder_that_moved_before_it_was_whole_is_made_again_where_nothing_was_done(self, study, hidden, config, done):
+        if done:
+            study.tell(study.images()[0].image_id, [])
+        study.store.close()
+        (study.folder / "config.yaml").unlink()
+        moved = study.folder.rename(study.folder.with_name("moved"))
+        if done:
+            with pytest.raises(StudyError, match=r"a study already. Its config.yaml is lost; `boxwise repair .*moved` writes it again"):
+                Study.create(moved, hidden[1], config=config)
+        else:
+            assert Study.create(moved, hidden[1], config=config).store.get("made_in") == str(moved)
 
     def test_two_processes_cannot_step_at_once(self, study):
         with study._lock(), pytest.raises(StudyError, match="another boxwise process"):

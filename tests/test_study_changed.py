@@ -26,6 +26,7 @@ from boxwise.store import Journal, Store, journal
 from boxwise.store import store as store_module
 from boxwise.store.schema import writing
 from boxwise.study import Study
+from boxwise.study import study as study_module
 from boxwise.study.repair import repair
 from boxwise.study.upkeep import working_on
 from boxwise.web.app import create_app
@@ -262,6 +263,28 @@ class TestStepsThatAnotherProcessChanges:
         with pytest.raises(ChangedError, match=r"select of round 1 was not kept.* its next step is score of round 0"):
             asks(study, 1, "2.png")
         assert study.position == (0, Phase.SCORE) and not study.query(1).items
+
+
+def test_ranks_wait_until_the_first_has_taken_an_edit_in(trained, monkeypatch):
+    study, trained_by = trained(), []
+    study.go_back(0, Phase.TRAIN)
+    first = Study.open(study.folder)
+    config = study.folder / "config.yaml"
+    config.write_text(config.read_text().replace("lr: null", "lr: 0.003"))
+    monkeypatch.setattr(study_module, "sleep", lambda seconds: first.change(first.edited()))
+    monkeypatch.setattr(boxwise.rounds, "train_along", lambda context, number: trained_by.append(context.config.train.lr))
+    study.train_along()
+    assert trained_by == [0.003]
+
+
+def test_a_folder_without_the_files_of_a_shared_study_does_no_step(trained, tmp_path):
+    study = trained(f"store=sqlite:///{tmp_path / 'shared.sqlite'}")
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(study.folder / "config.yaml", other)
+    with pytest.raises(StudyError, match=f"share its folder, too; it was made in {study.folder}"):
+        Study.open(other).step()
+    assert Study.open(other).position == study.position == (1, Phase.SELECT)
 
 
 def test_a_server_asks_what_a_round_asks_anew(trained):

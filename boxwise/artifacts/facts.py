@@ -6,8 +6,9 @@ class that made it (`Metrics`, `Thresholds`, `OperatingPoint`, ...). Knows nothi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self, TypeVar
 
 from boxwise.errors import StudyError
@@ -20,14 +21,22 @@ ORIGINAL = "original"  # the part of val that the study began with, among `Evalu
 
 @dataclass(frozen=True)
 class StepFacts:
-    """The facts of one step. VERSION: of their JSON; it grows when a field changes its meaning, not when one joins."""
+    """The facts of one step. VERSION: of their JSON; it grows when a field changes its meaning, not when one joins.
+
+    INNER: fields that are no figures, and long: the study itself needs them, and nobody else.
+    """
 
     VERSION: ClassVar[int] = 1
+    INNER: ClassVar[tuple[str, ...]] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Known fields by name, and the version; NumPy's numbers become Python's, NaN becomes null."""
         known = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
         return {"version": self.VERSION, **plain(known)}
+
+    def figures(self) -> dict[str, Any]:
+        """`to_json` without the `INNER` fields: for whatever leaves the study."""
+        return replace(self, **dict.fromkeys(self.INNER)).to_json()
 
     @classmethod
     def from_json(cls, found: Json) -> Self:
@@ -149,24 +158,47 @@ class TrainFacts(StepFacts):
 
 @dataclass(frozen=True)
 class EvaluateFacts(StepFacts):
-    """Metrics on val and test, None where there are no images. val_parts: part of val → metrics, once it has grown."""
+    """Metrics on val and test, None where there are no images. val_parts: part of val → metrics, once it has grown.
+
+    val_labels, test_labels: by which labels, as fingerprints (rounds/judging.py): part of val → image_id → its own, empty for an image that
+    was looked at and had no labels to be judged by; image_id → its own. stopping_labels: one fingerprint of all by which `stopping_ap` was
+    judged.
+    """
+
+    INNER = ("val_labels", "test_labels")
 
     val: Json | None = None
     test: Json | None = None
     val_parts: Json | None = None
     operating_point: Json | None = None
+    val_labels: Mapping[str, Mapping[str, str]] | None = None
+    test_labels: Mapping[str, str] | None = None
+    stopping_labels: str | None = None
+
+    @property
+    def stopping_part(self) -> str:
+        """The part of val that the stopping rule follows, since one that grows moves by itself: what the study began with or, where that
+        has no AP, the earliest part that has one."""
+        known = [part for part, judged in (self.val_parts or {}).items() if judged and judged["ap"] is not None]
+        return min(known, key=_age, default=ORIGINAL)
 
     @property
     def stopping_ap(self) -> float | None:
-        """The AP that the stopping rule follows: that of the images val began with, since one that grows moves by itself."""
-        judged = (self.val_parts or {}).get(ORIGINAL) or self.val
+        """The AP that the stopping rule follows."""
+        judged = (self.val_parts or {}).get(self.stopping_part) or self.val
         return judged["ap"] if judged else None
+
+
+def _age(part: str) -> float:
+    """Parts of val in the order in which they came: what the study began with, each round's, what people added."""
+    number = part.removeprefix("round ")
+    return float(number) if number.isdecimal() else 0.0 if part == ORIGINAL else math.inf
 
 
 @dataclass(frozen=True)
 class ScoreFacts(StepFacts):
-    """The pool pass. pool: images scored. scorer: its figures, scored_by: which it was, with its options. terms: name → mean, std and
-    quantiles. ended: why the study is over."""
+    """The pool pass. pool: images scored. seconds: of all processes that had a share in it. scorer: its figures, scored_by: which it was,
+    with its options. terms: name → mean, std and quantiles. ended: why the study is over."""
 
     pool: int | None = None
     seconds: float | None = None
@@ -255,3 +287,15 @@ class Round:
     def _of(self, phase: Phase, kind: type[Step]) -> Step:
         found = self.steps.get(phase)
         return found if isinstance(found, kind) else kind()
+
+
+def stopping_aps(rounds: Iterable[Round]) -> dict[int, float]:
+    """Round → the AP that the stopping rule follows, of the last round that has one and of those before it that were judged on the same
+    images by the same labels: others do not compare. Where it is not known by which labels, they are taken to be the same."""
+    judged = {one.round: one.evaluate for one in rounds if one.evaluate.stopping_ap is not None}
+    last = list(judged.values())[-1].stopping_labels if judged else None
+    return {
+        number: facts.stopping_ap
+        for number, facts in judged.items()
+        if facts.stopping_ap is not None and (last is None or facts.stopping_labels in (None, last))
+    }

@@ -28,6 +28,7 @@ _USUAL_PARTS = 1024  # about so many parts, unless they came out too small or to
 _SMALLEST, _LARGEST = 128, 4096  # images of a part: files are to be few, and what a kill costs, too
 _UNREADABLE = b"boxwise unreadable"  # keys of the schema's metadata. JSON: image_id → message
 _DIMENSIONS = b"boxwise box dimensions"  # E of box embeddings, 0 where there are none
+_SECONDS = b"boxwise seconds"
 
 
 def part_size(images: int, batch: int) -> int:
@@ -38,10 +39,12 @@ def part_size(images: int, batch: int) -> int:
 
 @dataclass(frozen=True)
 class PoolPart:
-    """What was learned of images in a row, in their order. unreadable: image_id → message of those that could not be read."""
+    """What was learned of images in a row, in their order. unreadable: image_id → message of those that could not be read. seconds: that
+    it took."""
 
     inspections: tuple[Inspection, ...]
     unreadable: Mapping[str, str]
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ def _table(part: PoolPart) -> pa.Table:
     table = table.append_column(_BOX_EMBEDDINGS, _binary(inspection.box_embeddings for inspection in found))
     inside = [inspection.box_embeddings for inspection in found if inspection.box_embeddings is not None]
     about = {_UNREADABLE: json.dumps(dict(part.unreadable)), _DIMENSIONS: str(inside[0].shape[1] if inside else 0)}
+    about[_SECONDS] = str(part.seconds)
     return table.replace_schema_metadata(about)
 
 
@@ -144,7 +148,7 @@ def _part(content: bytes) -> PoolPart:
     inside = [_box_embeddings(values, int(about[_DIMENSIONS])) for values in table[_BOX_EMBEDDINGS].to_pylist()]
     rows = zip(detections_in(table.select(SCHEMA.names)), embeddings, evidence or [{}] * len(table), inside, strict=True)
     inspections = tuple(Inspection(*image, embedding, measured, within) for image, embedding, measured, within in rows)
-    return PoolPart(inspections, json.loads(about[_UNREADABLE]))
+    return PoolPart(inspections, json.loads(about[_UNREADABLE]), float(about.get(_SECONDS, 0)))
 
 
 def _box_embeddings(values: bytes | None, dimensions: int) -> NDArray[np.float16] | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from boxwise.errors import plural
+from boxwise.errors import plural, quoted
 
 app = typer.Typer()
 
@@ -30,7 +30,7 @@ def backup(
     into = " --store URL, of an empty database (createdb NAME)" if in_postgres else ""
     say(
         f"{out}: {plural(files, 'file')}, {out.stat().st_size / 2**20:.1f} MiB. Images are not in it. "
-        f"To get it back: boxwise restore {out} NEW_FOLDER{into}"
+        f"To get it back: boxwise restore {quoted(out)} NEW_FOLDER{into}"
     )
 
 
@@ -48,4 +48,4 @@ def restore(
     opened = read(archive, study, store=store)
     number, phase = opened.position
     note_files(opened)
-    say(f"{study}: {plural(opened.image_count(), 'image')}, next: {phase.value} of round {number}. Go on: boxwise run {study}")
+    say(f"{study}: {plural(opened.image_count(), 'image')}, next: {phase.value} of round {number}. Go on: boxwise run {quoted(study)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxwise.cli.upkeep import Who
-from boxwise.errors import plural
+from boxwise.errors import plural, quoted
 
 if TYPE_CHECKING:
     from boxwise.study import Study
@@ -72,20 +72,24 @@ def _say_changed(opened: Study, changed: ChangedClasses) -> None:
     from boxwise.cli.console import note, say
 
     if changed.images:
-        say(f"The labels of {plural(changed.images, 'image')} follow; as they were, they are in `boxwise history {opened.folder} IMAGE`.")
+        before = f"`boxwise history {quoted(opened.folder)} IMAGE`"
+        say(f"The labels of {plural(changed.images, 'image')} follow; as they were, they are in {before}.")
     for name, count in changed.removed.items():
         note(f"{plural(count, 'box', 'is')} no longer counted: {name} is removed.")
     for who, images in changed.unfinished.items():
         note(f"{who} had begun {', '.join(images)} and not handed it in: that question is withdrawn, and what was drawn for it is gone.")
     if changed.back_to is not None:
-        say(f"Round {changed.back_to[0]} is done again from its {changed.back_to[1].value} step. Next: boxwise run {opened.folder}")
+        say(f"Round {changed.back_to[0]} is done again from its {changed.back_to[1].value} step. Next: boxwise run {quoted(opened.folder)}")
+    for remark in opened.outdated().sentences:
+        note(remark)
 
 
 def _say_to_review(opened: Study) -> None:
     from boxwise.cli.console import note
 
     for name, images in opened.to_review().items():
+        typed = quoted(opened.folder)
         note(
             f"{plural(len(images), 'image', 'was')} labelled before there was a class {name}, so no {name} is labelled there yet: "
-            f"boxwise query {opened.folder} --before-class {name} --out DIR, then boxwise import {opened.folder} DIR"
+            f"boxwise query {typed} --before-class {quoted(name)} --out DIR, then boxwise import {typed} DIR"
         )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boxwise.errors import quoted
+
 if TYPE_CHECKING:
     from boxwise.config import StudyConfig
     from boxwise.workers.base import Workers
@@ -28,7 +30,7 @@ def inspect_shard(folder: Path, shard: str) -> None:
 
     with Watch() as watch:
         end = Study.open(folder).inspect_shard(Shard.parse(shard), on_event=watch.event)
-    say(f"shard {shard}: " + (f"nothing to inspect: {end}." if end else f"inspected. When all are: boxwise score {folder}"))
+    say(f"shard {shard}: " + (f"nothing to inspect: {end}." if end else f"inspected. When all are: boxwise score {quoted(folder)}"))
 
 
 def check_on(on: str | None, *, without: dict[str, bool]) -> None:

@@ -261,8 +261,11 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]], *, num
     (console if console.is_terminal else Console(width=160, highlight=False)).print(shown)
 
 
-def rounds_table(rounds: Sequence[Round], cost: CostConfig | None = None) -> None:
-    """What each labelled round cost and reached; in money too where there is a rate; of the boxes also how many are the model's own."""
+def rounds_table(rounds: Sequence[Round], cost: CostConfig | None = None, remarks: Sequence[str] = ()) -> None:
+    """What each labelled round cost and reached; in money too where there is a rate; of the boxes also how many are the model's own.
+
+    remarks: what is to be known of the figures, said below them.
+    """
     from boxwise.evaluation.cost import price
     from boxwise.evaluation.in_words import few, with_interval
     from boxwise.records import Phase
@@ -299,6 +302,8 @@ def rounds_table(rounds: Sequence[Round], cost: CostConfig | None = None) -> Non
     last = next((metrics for one in reversed(labelled) if (metrics := one.evaluate.val)), None)
     if last and last.get("intervals"):
         say(f"In brackets: 95% intervals over the images{few(last['images'])}.")
+    for remark in remarks:
+        say(remark)
 
 
 def results_table(results: Sequence[ArmResult]) -> None:

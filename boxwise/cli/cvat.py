@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from boxwise.cli.servers import StudyFolder, say_pulled, say_pushed
+from boxwise.cli.upkeep import note_outdated
+from boxwise.errors import quoted
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Label in CVAT: push the query, pull the answers.")
 Url = Annotated[str, typer.Option(envvar="CVAT_URL", help="The server, such as http://localhost:8080.")]
@@ -24,7 +26,7 @@ def push(study: StudyFolder, url: Url, token: Token) -> None:
     with Client(url, token) as client:
         client.version()
         pushed = push_query(opened, client)
-    then = f"Label them there, set each job's state to completed, then: boxwise cvat pull {study}"
+    then = f"Label them there, set each job's state to completed, then: boxwise cvat pull {quoted(study)}"
     say_pushed(pushed, study, sent="image", then=then)
 
 
@@ -40,3 +42,4 @@ def pull(study: StudyFolder, url: Url, token: Token) -> None:
         client.version()
         pulled = pull_answers(opened, client)
     say_pulled(pulled, study, server="CVAT")
+    note_outdated(opened)

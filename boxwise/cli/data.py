@@ -10,7 +10,7 @@ import typer
 from boxwise.cli.options import check_used
 from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
 from boxwise.cli.writing import Incomplete, KeepIds, Unlabeled, write_chosen
-from boxwise.errors import plural
+from boxwise.errors import plural, quoted
 
 if TYPE_CHECKING:
     from boxwise.data.examination import Examination
@@ -36,8 +36,8 @@ def convert(
 ) -> None:
     """Convert a data set to VOC, COCO, YOLO or CVAT.
 
-    From these and five more formats. Faults are named, none is passed on. Images are written whose labels are complete; the options add
-    others.
+    From these, and Label Studio, LabelMe, Open Images, KITTI, VisDrone, Create ML and VIA. Faults are named, none is passed on. Images are
+    written whose labels are complete; the options add others.
     """
     from boxwise.cli.console import reading
     from boxwise.data.addresses import given
@@ -87,7 +87,7 @@ def doctor(
     address = given(path)
     folder = Path(address)
     if (folder / "config.yaml").is_file() and not (folder / "arms.json").exists():
-        instead = f"Write its labels as a data set and look through that: boxwise export {folder} DIR, then boxwise doctor DIR."
+        instead = f"Write its labels as a data set and look through that: boxwise export {quoted(folder)} DIR, then boxwise doctor DIR."
         check_used(read | written, why=f"on a study. {instead}")
         _doctor_study(folder)
         return
@@ -185,7 +185,7 @@ def _doctor_study(path: Path) -> None:
         f"{plural(len(looked.new), 'new file')}."
     )
     if looked.missing:
-        say(f"Where images were moved: boxwise relocate {path} --images DIR")
+        say(f"Where images were moved: boxwise relocate {quoted(path)} --images DIR")
     if faults or looked.missing or looked.changed:
         raise typer.Exit(1)
 

@@ -18,7 +18,7 @@ import typer
 
 from boxwise.cli.looking import to_go_on
 from boxwise.cli.training_process import advance
-from boxwise.errors import plural
+from boxwise.errors import plural, quoted
 
 if TYPE_CHECKING:
     from boxwise.records import Phase
@@ -62,8 +62,8 @@ def label(
     page = serving(opened, host=host, port=port, browser=browser, token=token, urls=url or ())
     with suppress(KeyboardInterrupt), stopping_cleanly() as stop, page as wait:
         _say_where_it_stands(opened)
-        wait(stop)
-    say(f"Stopped. Every answer is stored; go on with `boxwise label {study}`, or train with `boxwise run {study}`.")
+        wait(stop, _watch(opened))
+    say(f"Stopped. Every answer is stored; go on with `boxwise label {quoted(study)}`, or train with `boxwise run {quoted(study)}`.")
 
 
 def label_and_train(opened: Study, *, host: str, port: int | None, browser: bool, token: str | None, urls: Sequence[str] = ()) -> None:
@@ -73,7 +73,7 @@ def label_and_train(opened: Study, *, host: str, port: int | None, browser: bool
     from boxwise.web.progress import clear_trouble
 
     clear_trouble(opened.folder)
-    with stopping_cleanly() as stop, serving(opened, host=host, port=port, browser=browser, token=token, urls=urls):
+    with stopping_cleanly() as stop, serving(opened, host=host, port=port, browser=browser, token=token, urls=urls, trains=True):
         while True:
             position = opened.position
             if position[1] is Phase.ANNOTATE and (waiting := opened.unanswered().items):
@@ -89,9 +89,9 @@ def label_and_train(opened: Study, *, host: str, port: int | None, browser: bool
 
 @contextmanager
 def serving(
-    opened: Study, *, host: str, port: int | None, browser: bool, token: str | None, urls: Sequence[str] = ()
-) -> Iterator[Callable[[Event], None]]:
-    """Serve the study's page while the block runs and say where; gives a function that waits until the server ends or it is to stop."""
+    opened: Study, *, host: str, port: int | None, browser: bool, token: str | None, urls: Sequence[str] = (), trains: bool = False
+) -> Iterator[Callable[[Event, Callable[[], None]], None]]:
+    """Serve the study's page while the block runs and say where; gives `Server.wait`. trains: see `create_app`."""
     import webbrowser
 
     from boxwise.cli.console import note, say
@@ -102,7 +102,8 @@ def serving(
 
     check_assist(opened.config.labelling)
     address = listen(host, port, token=token, urls=urls)
-    page = create_app(LabelQueue(opened, opened.labelling), hosts=address.hosts, token=address.token, origins=address.urls)
+    queue = LabelQueue(opened, opened.labelling)
+    page = create_app(queue, hosts=address.hosts, token=address.token, origins=address.urls, trains=trains)
     with Server(page, address) as server:
         if not address.loopback and not address.link.startswith("https:"):
             note(f"Served on {host}: whoever has the link can label, and nothing on the way is encrypted. Use it in networks you trust.")
@@ -145,7 +146,8 @@ def _report(opened: Study, fault: str, stop: Event) -> None:
     position = opened.position
     note(
         f"Round {position[0]} stopped at {position[1].value}: {fault}\n"
-        f"Labels are safe and the page stays. Go on with `boxwise run {opened.folder}` in another terminal, or end this and start it again."
+        f"Labels are safe and the page stays. Go on with `boxwise run {quoted(opened.folder)}` in another terminal, "
+        "or end this and start it again."
     )
     write_trouble(opened.folder, fault)
     _wait(lambda: opened.position == position, stop)
@@ -159,6 +161,25 @@ def _wait(still: Callable[[], bool], stop: Event) -> None:
     while still():
         if stop.wait(_POLL_SECONDS):
             raise KeyboardInterrupt
+
+
+def _watch(opened: Study) -> Callable[[], None]:
+    """What to call now and then: says where the study stands as soon as a batch is answered, since nothing goes on by itself then."""
+    from boxwise.errors import UnreachableError
+    from boxwise.records import Phase
+
+    waits = False
+
+    def look() -> None:
+        nonlocal waits
+        with suppress(UnreachableError):
+            number, phase = opened.position
+            if phase is Phase.ANNOTATE:
+                waited, waits = waits, opened.waiting_count(number) > 0
+                if waited and not waits:
+                    _say_where_it_stands(opened)
+
+    return look
 
 
 def _say_where_it_stands(opened: Study) -> None:
@@ -177,5 +198,6 @@ def _say_where_it_stands(opened: Study) -> None:
     elif end := opened.end:
         say(f"The study is done: {end.why}. To go on: boxwise {to_go_on(opened, end)}.")
     else:
-        following = "the study can go on" if phase is Phase.DONE else f"next comes {phase.value} of round {number}"
-        say(f"Nothing waits for labels: {following}. Run it in another terminal: boxwise run {folder}")
+        answered = {Phase.DONE: "the study can go on", Phase.ANNOTATE: f"all of round {number} is answered"}
+        following = answered.get(phase, f"next comes {phase.value} of round {number}")
+        say(f"Nothing waits for labels: {following}. Run it in another terminal: boxwise run {quoted(folder)}")

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from boxwise.cli.servers import StudyFolder, say_pulled, say_pushed
+from boxwise.cli.upkeep import note_outdated
+from boxwise.errors import quoted
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Label in Label Studio: push the query, pull the answers.")
 Url = Annotated[str, typer.Option(envvar="LABEL_STUDIO_URL", help="The server, such as http://localhost:8080.")]
@@ -25,7 +27,7 @@ def push(study: StudyFolder, url: Url, token: Token) -> None:
     with Client(url, token) as client:
         client.version()
         pushed = push_query(opened, client, progress=sending)
-    say_pushed(pushed, study, sent="task", then=f"Label them there, then: boxwise labelstudio pull {study}")
+    say_pushed(pushed, study, sent="task", then=f"Label them there, then: boxwise labelstudio pull {quoted(study)}")
 
 
 @app.command()
@@ -40,6 +42,7 @@ def pull(study: StudyFolder, url: Url, token: Token) -> None:
         client.version()
         pulled = pull_answers(opened, client)
     say_pulled(pulled, study, server="Label Studio")
+    note_outdated(opened)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import typer
 from boxwise.cli.options import check_used
 from boxwise.cli.settings import note_edits
 from boxwise.cli.upkeep import check_files, note_files
-from boxwise.errors import plural
+from boxwise.errors import plural, quoted
 
 if TYPE_CHECKING:
     from boxwise.artifacts.facts import Round
@@ -43,9 +43,10 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
     opened = Study.open(study)
     note_edits(opened)
     note_files(opened)
-    state = _state(opened)
+    state, outdated = _state(opened), opened.outdated()
     if as_json:
-        say_json(state | {"facts": {one.round: {phase.value: f.to_json() for phase, f in one.steps.items()} for one in opened.rounds()}})
+        state |= {"outdated": {"rounds": outdated.rounds, "images": outdated.images, "of_other_classes": outdated.before}}
+        say_json(state | {"facts": {one.round: {phase.value: f.figures() for phase, f in one.steps.items()} for one in opened.rounds()}})
         return
     labeled, pool = state["labeled"], state["pool"]
     say(f"{study}: round {state['round']} of {state['rounds']}, next: {state['next']}.")
@@ -64,7 +65,7 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
         named = [f"{one['image_id']} (to {one['to']}{ended[one['link_ended']]}, since {one['since'][:16]})" for one in back[:_SHOWN]]
         more = f" and {len(back) - _SHOWN} more" if len(back) > _SHOWN else ""
         say(f"{plural(len(back), 'image', 'is')} sent back and unanswered: {', '.join(named)}{more}.")
-    rounds_table(opened.rounds(), opened.config.cost)
+    rounds_table(opened.rounds(), opened.config.cost, outdated.sentences)
     if state["seconds_left"]:
         from boxwise.cli.console import span
 
@@ -112,7 +113,7 @@ def query(
         if end := opened.end:
             remark(f"Nothing to label: the study is done: {end.why}. To go on: boxwise {to_go_on(opened, end)}.")
         else:
-            remark(f"Nothing to label now; next: boxwise run {study}")
+            remark(f"Nothing to label now; next: boxwise run {quoted(study)}")
     elif out is not None:
         _write_questions(opened, asked, out, format, remark)
     elif not as_json:
@@ -126,7 +127,7 @@ def _write_questions(opened: Study, asked: Query, out: Path, format_name: str, r
     drawn = write_query(opened, asked, out, format_name=format_name)
     remark(f"{plural(len(asked.items), 'image')}: {out}")
     if out.is_dir():
-        remark(f"Label them there with any tool, then: boxwise import {opened.folder} {out}")
+        remark(f"Label them there with any tool, then: boxwise import {quoted(opened.folder)} {quoted(out)}")
     for sentence in _what_files_mean(opened, drawn, format_name):
         remark(sentence)
 
@@ -178,7 +179,7 @@ def _to_review(opened: Study, name: str, out: Path | None, format_name: str, *, 
     check_files(opened, needed=opened.records(images))
     write_labels(opened, images, out, format_name=format_name)
     remark(f"{plural(len(images), 'image')} with their labels: {out}")
-    remark(f"Add the {name}, then: boxwise import {opened.folder} {out}")
+    remark(f"Add the {name}, then: boxwise import {quoted(opened.folder)} {quoted(out)}")
     remark(
         f"Images exactly as they are now count as not looked at and are not taken. Where you have seen that they have no {name}: "
         f"{_TAKE_OUT[format_name]}, and import with --untouched accept."
@@ -253,23 +254,23 @@ def why_done(opened: Study) -> str:
 
 def to_go_on(opened: Study, end: End) -> str:
     """The command by which a study that is done goes on, by what has ended it."""
-    folder = opened.folder
+    typed = quoted(opened.folder)
     if not opened.pool_size():
-        return f"add {folder} --images DIR, since no image is left to label"
+        return f"add {typed} --images DIR, since no image is left to label"
     ways = {
-        "budget.rounds": f"run {folder} --rounds N for more rounds",
-        "budget.total": f"set {folder} budget.total=N to spend more",
-        "stop.ap_shift": f"set {folder} stop.ap_shift=0 to go on without the stopping rule",
+        "budget.rounds": f"run {typed} --rounds N for more rounds",
+        "budget.total": f"set {typed} budget.total=N to spend more",
+        "stop.ap_shift": f"set {typed} stop.ap_shift=0 to go on without the stopping rule",
     }
-    return ways.get(end.by or "", f"set {folder} KEY=VALUE, to be asked about more")
+    return ways.get(end.by or "", f"set {typed} KEY=VALUE, to be asked about more")
 
 
 def next_command(opened: Study, waiting: bool) -> str:
     """What brings a study on; waiting: whether images wait for labels."""
-    folder = opened.folder
+    typed = quoted(opened.folder)
     if end := opened.end:
-        return f"boxwise {to_go_on(opened, end)}, or boxwise export {folder} DIR for the labels"
-    return f"boxwise label {folder}, or boxwise query {folder} and boxwise import {folder} LABELS" if waiting else f"boxwise run {folder}"
+        return f"boxwise {to_go_on(opened, end)}, or boxwise export {typed} DIR for the labels"
+    return f"boxwise label {typed}, or boxwise query {typed} and boxwise import {typed} LABELS" if waiting else f"boxwise run {typed}"
 
 
 def _questions(opened: Study, asked: Query) -> dict[str, Any]:

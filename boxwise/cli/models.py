@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boxwise.errors import plural
+from boxwise.errors import plural, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -51,6 +51,7 @@ def predict(
     from boxwise.data.addresses import given
     from boxwise.data.earlier_writes import Earlier
     from boxwise.data.image_store import check
+    from boxwise.data.own_files import PREDICTIONS
     from boxwise.errors import BoxwiseError
     from boxwise.inference import load
 
@@ -59,7 +60,7 @@ def predict(
         check(address)
     wanted = _named(addresses) if addresses else _pool(study)
     pictures = {image_id: out / name for image_id, name in _pictures(record.image_id for record in wanted).items()}
-    earlier = Earlier.of(out, "predictions")
+    earlier = Earlier.of(out, PREDICTIONS)
     _check_targets([out / _PREDICTIONS, *pictures.values()], wanted, earlier)
     model = load(study, round_index=round_index, device=device)
     records, faults = _measured(wanted)
@@ -71,6 +72,8 @@ def predict(
         raise BoxwiseError(f"{out}: nothing was written, since none of {plural(len(wanted), 'image')} could be read.")
     why = "as given" if conf is not None else "no best F1 is known" if model.point is None else f"F1 on val is best: {model.point.f1:.2f}"
     say(f"{model.origin}, boxes of score {least:.3g} or more ({why})")
+    if model.remark:
+        note(model.remark)
     say(f"{plural(sum(map(len, found.values())), 'box')} in {plural(len(found), 'image')}: {out}")
 
 
@@ -118,10 +121,11 @@ def _pool(study: Path) -> list[ImageRecord]:
     from boxwise.study import Study
 
     if study.is_file():
-        raise BoxwiseError(f"{study}: weights hold no images. Give images, or folders of images: boxwise predict {study} DIR")
+        raise BoxwiseError(f"{study}: weights hold no images. Give images, or folders of images: boxwise predict {quoted(study)} DIR")
     records = Study.open(study).pool()
     if not records:
-        raise BoxwiseError(f"{study}: every image is labelled. Give other images, or folders of images: boxwise predict {study} DIR")
+        message = f"{study}: every image is labelled. Give other images, or folders of images: "
+        raise BoxwiseError(f"{message}boxwise predict {quoted(study)} DIR")
     return records
 
 
@@ -217,7 +221,7 @@ def export_model(
 
     The file runs without boxwise; what it gives is checked against the detector first.
     """
-    from boxwise.cli.console import say
+    from boxwise.cli.console import note, say
     from boxwise.inference import load
 
     model = load(study, round_index=round_index, device="cpu")
@@ -229,6 +233,8 @@ def export_model(
     least = model.threshold if conf is None else conf
     apart = export(model.detector, out, batch=_checked_batch(study, model), threshold=least, about={"origin": model.origin})
     say(f"{out}: {model.origin}, {out.stat().st_size / 2**20:.1f} MiB. Classes: {', '.join(model.classes)}.")
+    if model.remark:
+        note(model.remark)
     say(
         f"Checked against the detector: boxes differ by at most {apart['pixels']:.2g} pixels, probabilities by {apart['probability']:.2g}; "
         "the detections are the same."

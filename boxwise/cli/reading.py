@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boxwise.errors import plural
+from boxwise.errors import plural, quoted
 
 if TYPE_CHECKING:
     from boxwise.boxes import Boxes
@@ -73,7 +73,7 @@ def say_findings(findings: Sequence[Finding], path: Path | str | None) -> None:
     for finding in findings[:_MOST_SHOWN]:
         note(f"{finding.kind.value}: {finding.message}")
     if len(findings) > _MOST_SHOWN:
-        note(f"... and {len(findings) - _MOST_SHOWN} more findings; `boxwise doctor {path}` lists them.")
+        note(f"... and {len(findings) - _MOST_SHOWN} more findings; `boxwise doctor {quoted(path)}` lists them.")
 
 
 def with_boxes(labels: Mapping[str, Boxes]) -> dict[str, Boxes]:

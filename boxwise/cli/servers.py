@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boxwise.errors import plural
+from boxwise.errors import plural, quoted
 
 if TYPE_CHECKING:
     from boxwise.study.exchange import Pulled, Pushed
@@ -23,7 +23,7 @@ def say_pushed(pushed: Pushed, study: Path, *, sent: str, then: str) -> None:
         note(message)
     withdrawn = f", {pushed.withdrawn} withdrawn" if pushed.withdrawn else ""
     say(f"Round {pushed.round}: {plural(pushed.made, sent)} sent, {pushed.there} there already{withdrawn}: {pushed.url}")
-    say(then if pushed.made or pushed.there else f"Nothing to label now; next: boxwise run {study}")
+    say(then if pushed.made or pushed.there else f"Nothing to label now; next: boxwise run {quoted(study)}")
 
 
 def say_pulled(pulled: Pulled, study: Path, *, server: str) -> None:
@@ -42,4 +42,4 @@ def say_pulled(pulled: Pulled, study: Path, *, server: str) -> None:
         note(message)
     late = f"{len(pulled.late)} too late, " if pulled.late else ""
     say(f"{plural(pulled.taken, 'answer')} taken in, {pulled.known} known already, {late}{len(pulled.findings)} not taken.")
-    say(f"{plural(pulled.waiting, 'image', 'still waits')} for labels." if pulled.waiting else f"Next: boxwise run {study}")
+    say(f"{plural(pulled.waiting, 'image', 'still waits')} for labels." if pulled.waiting else f"Next: boxwise run {quoted(study)}")

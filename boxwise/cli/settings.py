@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boxwise.errors import quoted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -57,7 +59,7 @@ def note_edits(opened: Study) -> None:
     edited = opened.edited()
     if edited is not None:
         keys = ", ".join(change.key for change in changes(opened.config, edited))
-        note(f"config.yaml was edited ({keys}): it takes effect with the next `boxwise run {opened.folder}`.")
+        note(f"config.yaml was edited ({keys}): it takes effect with the next `boxwise run {quoted(opened.folder)}`.")
 
 
 def note_ahead(opened: Study) -> None:

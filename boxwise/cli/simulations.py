@@ -10,7 +10,7 @@ import typer
 from boxwise.cli.cluster import OnRay, check_on, cluster_on
 from boxwise.cli.options import as_overrides
 from boxwise.cli.reading import FormatName, LabelsIn, Pixels, VocOrigin, coordinates
-from boxwise.errors import plural
+from boxwise.errors import plural, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -93,7 +93,7 @@ def simulate(
     check_baseline(out, chosen, baseline)
     dataset = read_dataset(data, format_name=format, coordinates=coordinates(labels_in, voc_origin), progress=reading)
     if dataset.findings:
-        note(f"{data}: {plural(len(dataset.findings), 'finding')}; `boxwise doctor {data}` lists them.")
+        note(f"{data}: {plural(len(dataset.findings), 'finding')}; `boxwise doctor {quoted(data)}` lists them.")
     _simulate(Plan(dataset, settings, chosen, tuple(range(seeds)), out), jobs=jobs, on=on, baseline=baseline)
 
 

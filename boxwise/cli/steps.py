@@ -12,6 +12,7 @@ from boxwise.cli.cluster import inspect_shard
 from boxwise.cli.settings import take_edits
 from boxwise.cli.studies import StudyFolder, say_what_is_asked, watching
 from boxwise.cli.upkeep import check_files
+from boxwise.errors import quoted
 from boxwise.runtime import of_torchrun
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ def score(
 
 @app.command()
 def evaluate(study: StudyFolder) -> None:
-    """Do the evaluation step alone."""
+    """Do the evaluation step alone, or again with the labels of now.
+
+    The rounds before are then judged by them, too, from what they detected.
+    """
     from boxwise.records import Phase
 
     _single(study, Phase.EVALUATE)
@@ -59,8 +63,10 @@ def evaluate(study: StudyFolder) -> None:
 
 def _single(folder: Path, wanted: Phase) -> None:
     """Go on to `wanted` and do it, or do it again; the short steps before TRAIN are done on the way."""
+    from boxwise.cli.console import say, step_line
     from boxwise.records import Phase
     from boxwise.study import Study
+    from boxwise.study.outdated import rounds_to_judge
 
     rank, world = of_torchrun("RANK"), of_torchrun("WORLD_SIZE")
     opened = Study.open(folder)
@@ -71,7 +77,10 @@ def _single(folder: Path, wanted: Phase) -> None:
         opened.train_along()
         return
     with watching(opened) as (on_event, on_step):
+        others = rounds_to_judge(opened) if wanted is Phase.EVALUATE and world == 1 else []
         again = opened.repeat(wanted, on_event=on_event) if world == 1 else None
+        for other in others:
+            say(step_line(opened, other, wanted))
         if again is not None and wanted is Phase.EVALUATE:
             on_step(again, wanted)
             return
@@ -91,9 +100,11 @@ def _advance_to(opened: Study, wanted: Phase, on_event: Callable[[Event], None],
         if phase is not wanted and not short:
             asked_by_scores = wanted is Phase.SCORE and phase is Phase.ANNOTATE and number > 0 and _is_ranked(opened, number)
             why = f" Round {number}'s questions were chosen by its scores." if asked_by_scores else ""
+            if of_torchrun("WORLD_SIZE") > 1:
+                why += f" Under torchrun no training is done again: `boxwise train {quoted(opened.folder)}` alone does."
             raise StudyError(
                 f"{opened.folder}: the next step is {phase.value} of round {number}, not {wanted.value}.{why} "
-                f"See `boxwise status {opened.folder}`."
+                f"See `boxwise status {quoted(opened.folder)}`."
             )
         if opened.step(on_event=on_event) is phase:
             return wanted is Phase.TRAIN and phase is Phase.ANNOTATE

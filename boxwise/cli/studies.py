@@ -34,10 +34,10 @@ from boxwise.cli.reading import (
 )
 from boxwise.cli.settings import note_ahead, note_idle, take_edits
 from boxwise.cli.training_process import ending_with_parent
-from boxwise.cli.upkeep import check_files
+from boxwise.cli.upkeep import check_files, note_files, note_outdated
 from boxwise.cli.wizard import Answers, class_names, completed
 from boxwise.cli.writing import Incomplete, KeepIds, Unlabeled, write_chosen
-from boxwise.errors import plural
+from boxwise.errors import plural, quoted
 from boxwise.runtime import of_torchrun
 
 if TYPE_CHECKING:
@@ -114,14 +114,14 @@ def init(
         f"detector: {made.config.detector.name}."
     )
     if quarantined:
-        note(f"{plural(len(quarantined), 'image', 'is')} quarantined; `boxwise doctor {study}` lists them.")
+        note(f"{plural(len(quarantined), 'image', 'is')} quarantined; `boxwise doctor {quoted(study)}` lists them.")
     say_findings([finding for finding in dataset.findings if not finding.quarantined], labels or images)
     for remark in dataset.notes:
         note(f"Note: {remark}")
     note_idle(made, overrides or ())
     if settings.store and settings.store != made.config.store:
         note("The password is not kept: give it in PGPASSWORD, or in the file that PGPASSFILE names, from now on.")
-    say(f"Next: boxwise run {study}")
+    say(f"Next: boxwise run {quoted(study)}")
 
 
 @app.command()
@@ -179,13 +179,11 @@ def _advance(opened: Study, *, served: bool, workers: Workers | None) -> None:
     _say_how_long(opened)
     with watching(opened) as (on_event, on_step):
         end = opened.run(on_event=on_event, on_step=on_step, workers=workers)
-    if end is Phase.ANNOTATE and served:
-        return
-    if end is Phase.ANNOTATE:
-        say_what_is_asked(opened)
-    else:
-        rounds_table(opened.rounds(), opened.config.cost)
+    if end is not Phase.ANNOTATE:
+        rounds_table(opened.rounds(), opened.config.cost, opened.outdated().sentences)
         say(f"The study is done: {why_done(opened)}. Report: {_write_report(opened)}")
+    elif not served:
+        say_what_is_asked(opened)
 
 
 @contextmanager
@@ -238,13 +236,13 @@ def _after_step(opened: Study, number: int, phase: Phase) -> None:
 def say_what_is_asked(opened: Study) -> None:
     from boxwise.cli.console import say
 
-    folder, query = opened.folder, opened.ask()
+    typed, query = quoted(opened.folder), opened.ask()
     say(
         f"Round {query.round} waits for labels of {plural(len(query.items), 'image')}.\n"
-        f"  label them: boxwise label {folder}\n"
-        f"  see them:   boxwise query {folder} --out {folder}/to_label\n"
-        f"  hand in:    boxwise import {folder} LABELS --format voc|coco|yolo|cvat\n"
-        f"  then:       boxwise run {folder}"
+        f"  label them: boxwise label {typed}\n"
+        f"  see them:   boxwise query {typed} --out {quoted(opened.folder / 'to_label')}\n"
+        f"  hand in:    boxwise import {typed} LABELS --format voc|coco|yolo|cvat\n"
+        f"  then:       boxwise run {typed}"
     )
 
 
@@ -256,8 +254,8 @@ def _write_report(opened: Study) -> Path:
 
     cell = cell_of(opened)
     write_results([cell], opened.folder / "results.csv")
-    title, quarantined = f"Study {opened.folder.name}", len(opened.quarantined())
-    return write_report([cell], opened.folder / "report.html", title=title, environment=environment(), quarantined=quarantined)
+    title, out, said = f"Study {opened.folder.name}", len(opened.quarantined()), opened.outdated().sentences
+    return write_report([cell], opened.folder / "report.html", title=title, environment=environment(), quarantined=out, remarks=said)
 
 
 @app.command("import")
@@ -327,8 +325,9 @@ def import_labels(
     for remark in remarks:
         note(remark)
     if not dry_run:
+        note_outdated(opened)
         waiting = opened.unanswered().items
-        say(f"{plural(len(waiting), 'image', 'still waits')} for labels." if waiting else f"Next: boxwise run {study}")
+        say(f"{plural(len(waiting), 'image', 'still waits')} for labels." if waiting else f"Next: boxwise run {quoted(study)}")
 
 
 @app.command()
@@ -360,8 +359,9 @@ def export(
             f"{study}: no image is labelled yet, so nothing was written. Next: {next_command(opened, bool(opened.unanswered().items))}"
         )
     options = {"copy_images": copy_images, "unlabeled": unlabeled, "incomplete": incomplete, "keep_ids": keep_ids}
-    if not write_chosen(dataset, writer, path, left_out=open_ones, **options):
+    if not (wrote := write_chosen(dataset, writer, path, left_out=open_ones, **options)):
         raise StudyError(f"{study}: no image is left to write, so {path} was not written.")
+    note_files(opened, among=wrote)
 
 
 @app.command()
@@ -390,7 +390,7 @@ def report(
     elif panels := [found.parent.name for found in sorted(path.glob(f"*/{FINISHED_FILE}"))]:
         raise StudyError(
             f"{path}: holds finished cells of {plural(len(panels), 'panel')} ({', '.join(panels)}) and no benchmark yet. Run "
-            f"`boxwise benchmark` with all of its --data and --out {path}: what is left is run, and the tables are written."
+            f"`boxwise benchmark` with all of its --data and --out {quoted(path)}: what is left is run, and the tables are written."
         )
     else:
         opened = Study.open(path)

@@ -13,7 +13,7 @@ import typer
 from boxwise.cli.looking import AsJson
 from boxwise.cli.options import check_used
 from boxwise.cli.upkeep import Who
-from boxwise.errors import plural
+from boxwise.errors import plural, quoted
 from boxwise.records import Role
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _show(opened: Study, *, as_json: bool) -> None:
     if as_json:
         return say_json([asdict(member) for member in members])
     if not members:
-        say(f"No one has a link of their own. Make one: boxwise team {opened.folder} --add NAME --role reviewer")
+        say(f"No one has a link of their own. Make one: boxwise team {quoted(opened.folder)} --add NAME --role reviewer")
         return None
     gone = opened.team.gone()
     rows: list[tuple[str, str, str]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from operator import itemgetter
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxwise.cli.reading import FormatName, Images, LabelsIn, Pixels, VocOrigin, coordinates
-from boxwise.errors import plural
+from boxwise.errors import plural, quoted
 
 if TYPE_CHECKING:
     from boxwise.data.watching import Looked
@@ -65,8 +65,10 @@ def add(
     added = opened.add(dataset, who=by)
     for finding in added.findings:
         note(f"{finding.kind.value}: {finding.message}")
+    for remark in dataset.notes:
+        note(f"Note: {remark}")
     say(f"{plural(added.images, 'image')} joined, {added.labels} of them labelled; {added.known} were in the study already.")
-    say(f"{plural(opened.pool_size(), 'image')} in the pool. Next: boxwise run {study}")
+    say(f"{plural(opened.pool_size(), 'image')} in the pool. Next: boxwise run {quoted(study)}")
 
 
 @app.command()
@@ -92,8 +94,17 @@ def relocate(
         say(f"{len(done.renamed)} found under another name: {pairs}{', ...' if len(done.renamed) > _SHOWN else '.'}")
     if done.changed:
         note(f"{_named(done.changed)}: other content than when the images joined, left where they were. --changed takes them.")
+    if done.unfit:
+        note(
+            f"{_named(done.unfit)}: another size than when the images joined, and labels that would lie outside: left where they were. "
+            f"Take the labels back first: boxwise unlabel {quoted(study)} {quoted(done.unfit[0])}"
+        )
+    if done.doubtful:
+        otherwise = f"If not: boxwise unlabel {quoted(study)} IMAGE"
+        note(f"{_named(done.doubtful)}: other content now, and labels from before. Do these fit? {otherwise}")
     if done.missing:
         note(f"{_named(done.missing)}: not in {images}.")
+    note_outdated(opened)
 
 
 @app.command()
@@ -111,6 +122,7 @@ def unlabel(study: StudyFolder, images: ImageNames = None, listed: ImageList = N
     aside = [i for i in taken if i not in asked and (record := opened.record(i)) and record.split is not Split.TRAIN]
     if aside:
         note(f"{_named(aside)}: of val or test, so never asked about; label them on the page or by `boxwise import`.")
+    note_outdated(opened)
 
 
 @app.command()
@@ -129,6 +141,7 @@ def exclude(
     opened = Study.open(study)
     taken = opened.exclude(images_matching(opened, images or (), listed), reason, who=by)
     say(f"{plural(len(taken), 'image', 'is')} out of use now: {', '.join(taken) or 'all were so already'}.")
+    note_outdated(opened)
 
 
 @app.command()
@@ -144,6 +157,7 @@ def include(study: StudyFolder, images: ImageNames = None, listed: ImageList = N
     opened = Study.open(study)
     back = opened.include(images_matching(opened, images or (), listed), who=by)
     say(f"{plural(len(back), 'image', 'is')} in use again: {', '.join(back) or 'none was out of use'}.")
+    note_outdated(opened)
 
 
 @app.command()
@@ -163,9 +177,11 @@ def history(study: StudyFolder, image: Annotated[str, typer.Argument(metavar="IM
     if fault := opened.quarantined().get(image_id):
         say(f"out of use: {fault}")
     entries, events = opened.history(image_id), opened.events(image_id)
-    # Labels in the order of their numbers, by which the last one counts, also where a clock was set back between them.
-    moments = accumulate((entry.at for entry in entries), max)
-    lines = [(at, entry.at, _entry_line(entry, opened.classes_of(entry))) for at, entry in zip(moments, entries, strict=True)]
+    changes = [event for event in opened.class_events() if any(entry.number <= event.body["newest"] for entry in entries)]
+    converted = opened.converted(entries)
+    lines = [(event.at, event.at, _event_line(event)) for event in changes]
+    for moment, entry in zip(_moments(entries, changes), entries, strict=True):
+        lines.append((moment, entry.at, _entry_line(entry, opened.classes_of(entry), converted=entry.number in converted)))
     lines += [(event.at, event.at, _event_line(event)) for event in events]
     for _, at, line in sorted(lines, key=itemgetter(0)):
         say(f"{at}  {line}")
@@ -189,7 +205,15 @@ def repair(study: StudyFolder) -> None:
     except (BrokenPipeError, SystemExit):
         deque(sentences, maxlen=0)  # nobody reads on, as with `| head`; the study is put right all the same
         raise
-    say(f"Next: boxwise run {study}" if damaged else f"{study}: nothing is damaged.")
+    say(f"Next: boxwise run {quoted(study)}" if damaged else f"{study}: nothing is damaged.")
+
+
+def note_outdated(opened: Study) -> None:
+    """Say which rounds' figures speak of labels that have changed since, after a command by which some may have."""
+    from boxwise.cli.console import note
+
+    if remedy := opened.outdated().remedy:
+        note(remedy)
 
 
 def check_files(opened: Study, *, needed: Sequence[ImageRecord] = ()) -> None:
@@ -197,38 +221,38 @@ def check_files(opened: Study, *, needed: Sequence[ImageRecord] = ()) -> None:
     from boxwise.cli.console import looking
     from boxwise.errors import StudyError
 
-    looked, lost = opened.glance() if needed else opened.look(progress=looking), opened.missing(needed)
+    looked, lost = opened.glance() if needed else opened.look(progress=looking), opened.look_at(needed).missing
     if looked.folders_gone or lost:
         first = (lost or looked.missing)[0]
         raise StudyError(
             f"{first.uri}: expected the image {first.image_id}, found no such file. "
             f"{plural(len(lost or looked.missing), 'image', 'is')} missing. "
-            f"If they were moved: boxwise relocate {opened.folder} --images DIR"
+            f"If they were moved: boxwise relocate {quoted(opened.folder)} --images DIR"
         )
     _note(opened, looked)
 
 
-def note_files(opened: Study) -> None:
+def note_files(opened: Study, *, among: Sequence[ImageRecord] | None = None) -> None:
     """Say which image files are gone, have other content than when they joined, or lie beside them and are not in the study.
 
-    Of very many images only some are looked at, and it is said that it were some.
+    Of very many images only some are looked at, and it is said that it were some. among: look at the files of these, and at no others.
     """
-    _note(opened, opened.glance())
+    _note(opened, opened.glance() if among is None else opened.look_at(among))
 
 
 def _note(opened: Study, looked: Looked) -> None:
     from boxwise.cli.console import note
 
-    new, folder = looked.new, opened.folder
+    new, typed = looked.new, quoted(opened.folder)
     if looked.seen is not None:
         seen, count = looked.seen
-        note(f"{seen:,} of {count:,} image files were looked at, drawn at random. All of them: boxwise doctor {folder}")
+        note(f"{seen:,} of {count:,} image files were looked at, drawn at random. All of them: boxwise doctor {typed}")
     if looked.missing:
-        note(f"Missing: {_files(looked.missing)}. If moved: boxwise relocate {folder} --images DIR")
+        note(f"Missing: {_files(looked.missing)}. If moved: boxwise relocate {typed} --images DIR")
     if looked.changed:
-        note(f"Of other content than when it joined: {_files(looked.changed)}. Do the labels still fit? Look: boxwise doctor {folder}")
+        note(f"Of other content than when it joined: {_files(looked.changed)}. Do the labels still fit? Look: boxwise doctor {typed}")
     if new:
-        note(f"{plural(len(new), 'image file', 'is')} not in the study (first: {new[0]}). To add them: boxwise add {folder} --images DIR")
+        note(f"{plural(len(new), 'image file', 'is')} not in the study (first: {new[0]}). To add them: boxwise add {typed} --images DIR")
 
 
 def _files(records: Sequence[ImageRecord]) -> str:
@@ -240,10 +264,17 @@ def _named(image_ids: Sequence[str]) -> str:
     return f"{plural(len(image_ids), 'image')} ({', '.join(image_ids[:_SHOWN])}{', ...' if len(image_ids) > _SHOWN else ''})"
 
 
-def _entry_line(entry: HistoryEntry, classes: Sequence[str]) -> str:
+def _moments(entries: Sequence[HistoryEntry], changes: Sequence[StoredEvent]) -> Iterator[str]:
+    """From when each of the labels is there: in the order of their numbers, by which the last one counts, also where a clock was set back
+    between them, and converted ones from the change of the classes."""
+    there = (max([entry.at, *(change.at for change in changes if change.body["newest"] < entry.number)]) for entry in entries)
+    return accumulate(there, max)
+
+
+def _entry_line(entry: HistoryEntry, classes: Sequence[str], *, converted: bool) -> str:
     given = entry.annotation
     whole = "complete" if given.complete else "incomplete"
-    past = ", not counted: taken back or too late" if entry.late else ""
+    past = ", converted when the classes changed" if converted else ", not counted: taken back or too late" if entry.late else ""
     return f"labelled by {entry.annotator}, round {given.round}: {_boxes(given.boxes.labels.tolist(), classes)}, {whole}{past}"
 
 

@@ -10,7 +10,10 @@ import typer
 from boxwise.errors import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from boxwise.data.formats.base import Dataset, Format
+    from boxwise.records import ImageRecord
 
 Unlabeled = Annotated[bool, typer.Option("--unlabeled", help="Also write images that are not labelled.")]
 Incomplete = Annotated[bool, typer.Option("--incomplete", help="Also write images labelled in part, with what is known of them.")]
@@ -29,11 +32,11 @@ def write_chosen(
     incomplete: bool,
     keep_ids: bool,
     left_out: int | None = None,
-) -> bool:
+) -> Sequence[ImageRecord]:
     """Write the part of a data set that was asked for; say how much it is, what is left out, and what the format cannot hold.
 
-    left_out: how many images without labels were left out, where the data set does not have them. Returns whether anything was written:
-    nothing is where no image is left.
+    left_out: how many images without labels were left out, where the data set does not have them. Returns the images that were written:
+    nothing is where none is left.
     """
     from boxwise.cli.console import note, say
     from boxwise.data.writing import chosen, partly_held, write
@@ -54,4 +57,4 @@ def write_chosen(
         )
     for remark in remarks:
         note(remark)
-    return bool(part.images)
+    return part.images

@@ -6,6 +6,7 @@ Returns a `StudyConfig`; every other room takes the part it needs.
 from boxwise.config.loading import (
     apply_overrides,
     differences,
+    differing,
     dump_config,
     known_keys,
     leaves,
@@ -56,6 +57,7 @@ __all__ = [
     "VaeConfig",
     "apply_overrides",
     "differences",
+    "differing",
     "dump_config",
     "known_keys",
     "leaves",

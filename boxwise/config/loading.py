@@ -89,10 +89,15 @@ def dump_config(config: StudyConfig) -> str:
 
 def differences(a: StudyConfig, b: StudyConfig, *, but: Iterable[str] = ()) -> list[str]:
     """`key: here != there` for every value in which two configs differ. but: keys, or sections of them, that are not compared."""
-    mine, theirs = dict(leaves(a.model_dump(mode="json"))), dict(leaves(b.model_dump(mode="json")))
+    mine, theirs = (dict(leaves(config.model_dump(mode="json"))) for config in (a, b))
+    return differing(mine, theirs, but=but)
+
+
+def differing(mine: Mapping[str, Any], theirs: Mapping[str, Any], *, but: Iterable[str] = ()) -> list[str]:
+    """As `differences`, of the `leaves` of two configs."""
+    found = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
     left_out = tuple(f"{key}." for key in but)
-    found = [key for key in sorted(mine | theirs) if mine.get(key) != theirs.get(key) and not f"{key}.".startswith(left_out)]
-    return [f"{key}: {mine.get(key)!r} != {theirs.get(key)!r}" for key in found]
+    return [f"{key}: {mine.get(key)!r} != {theirs.get(key)!r}" for key in found if not f"{key}.".startswith(left_out)]
 
 
 def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

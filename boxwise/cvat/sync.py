@@ -22,7 +22,7 @@ from boxwise.cvat.client import Client
 from boxwise.data.for_browsers import for_browsers
 from boxwise.data.formats.checking import Reading, assemble
 from boxwise.data.formats.listing import Checked
-from boxwise.errors import BoxwiseError, ChangedError, ImageError, UnreachableError, plural
+from boxwise.errors import BoxwiseError, ChangedError, ImageError, UnreachableError, plural, quoted
 from boxwise.records import ImageRecord, Query
 from boxwise.results.colors import class_colors
 from boxwise.store import GIVEN, MODEL, SentBack
@@ -88,7 +88,7 @@ def pull(study: Study, client: Client) -> Pulled:
     memory = _memory(study)
     there = {int(name): [task for task in tasks if _is_there(client, task, memory["key"])] for name, tasks in memory["tasks"].items()}
     if not any(there.values()):
-        raise BoxwiseError(f"{study.folder}: no task for it on {client.url}. Next: boxwise cvat push {study.folder}")
+        raise BoxwiseError(f"{study.folder}: no task for it on {client.url}. Next: boxwise cvat push {quoted(study.folder)}")
     taken, known, late, findings, unfinished = 0, 0, [], [], set[str]()
     try:
         for round_index, tasks in sorted(there.items()):
@@ -238,7 +238,8 @@ def _for_two(study: Study, query: Query) -> tuple[str, ...]:
     if not (images := twice(query)):
         return ()
     asked = plural(len(images), "image", "is")
-    return (f"{asked} for two people, each alone, and CVAT asks one: {', '.join(images)}. The other one: boxwise label {study.folder}",)
+    other = f"boxwise label {quoted(study.folder)}"
+    return (f"{asked} for two people, each alone, and CVAT asks one: {', '.join(images)}. The other one: {other}",)
 
 
 def _sent_back(study: Study, client: Client, memory: dict[str, Any], *, reopen: bool) -> tuple[str, ...]:
@@ -286,7 +287,7 @@ def _sent_back_of(
             known["state"] = None
             study.remember(MEMORY, memory)
         is_open = f"Correct it in {_address(client, task['task'])}/jobs/{job['id']}, which is open again, then pull."
-        messages[image_id] = said_back(image_id, why, then=f"Next: boxwise cvat push {study.folder}" if known["state"] else is_open)
+        messages[image_id] = said_back(image_id, why, then=f"Next: boxwise cvat push {quoted(study.folder)}" if known["state"] else is_open)
     return messages
 
 

@@ -21,7 +21,7 @@ from boxwise.data.formats.image_list import is_image_list, read_image_list
 from boxwise.data.formats.layout import is_file, is_folder
 from boxwise.data.formats.listing import NO_SPLIT, pictures_not_read
 from boxwise.data.formats.names import READERS
-from boxwise.errors import BoxwiseError, named, plural
+from boxwise.errors import BoxwiseError, named, plural, quoted
 from boxwise.records import ImageRecord, Split
 
 Progress = Callable[[int, int], None]
@@ -117,7 +117,8 @@ def read_pool(
             return replace(read_image_list(Path(images)), classes=classes or ())
         return replace(_images_alone(images, progress), classes=classes or ())
     if images is not None and is_image_list(images):
-        raise BoxwiseError(f"{images}: a list of images goes without --labels. Give --classes, then `boxwise import STUDY {labels}`.")
+        then = f"`boxwise import STUDY {quoted(labels)}`"
+        raise BoxwiseError(f"{images}: a list of images goes without --labels. Give --classes, then {then}.")
     options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": coordinates, "progress": progress}
     known = read_dataset(labels, images=images, missing_is_empty=False, **options)
     complete = known.labels.keys() - known.incomplete
@@ -130,12 +131,13 @@ def _with_unlisted(known: Dataset, images: Address | None, progress: Progress | 
     """`known` and the images of the folder that its labels do not mention (a COCO file lists only some)."""
     if images is None:
         return known
-    folder = read_folder(images, progress=progress)
+    folder = read_folder(images, known={record.uri for record in known.images}, progress=progress)
     listed = {_real(uri) for uri in (*(r.uri for r in known.images), *(str(f.path) for f in known.findings))}
     taken = {record.image_id for record in known.images} | {finding.image_id for finding in known.findings}
     extra = [record for record in folder.images if _real(record.uri) not in listed and record.image_id not in taken]
     findings = [f for f in folder.findings if f.image_id not in taken and f.kind is not FindingKind.UNREAD_PICTURE]  # said already
-    return replace(known, images=(*known.images, *extra), findings=(*known.findings, *findings))
+    notes = (*known.notes, *folder.notes)
+    return replace(known, images=(*known.images, *extra), findings=(*known.findings, *findings), notes=notes)
 
 
 def _real(uri: str) -> str:

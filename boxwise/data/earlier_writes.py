@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from boxwise.data.formats.base import Dataset
 from boxwise.data.formats.coco import file_of
 from boxwise.data.formats.layout import bytes_of, files_below, is_file, leads_out, stem_of, text_of
+from boxwise.data.own_files import list_of
 from boxwise.errors import BoxwiseError, plural
 from boxwise.files import replacing
 
@@ -39,7 +40,7 @@ class Earlier:
     @staticmethod
     def of(target: Path, format_name: str) -> Earlier:
         """Empty for a first export, and for a target that is one file."""
-        record = target / f".written_{format_name}.txt"
+        record = target / list_of(format_name)
         rows = [line.rstrip("\r").partition(" ") for line in text_of(record).split("\n")] if is_file(record) else []
         digests: dict[Path, frozenset[str]] = defaultdict(frozenset)
         for digest, _, name in rows:

@@ -13,13 +13,13 @@ from threading import Lock
 from typing import Protocol
 
 from boxwise.config import ImagesConfig
-from boxwise.data.addresses import IMAGE_SUFFIXES, Address, Stat, in_shard, is_local, member_of, scheme_of, shown
+from boxwise.data.addresses import Address, Stat, in_shard, is_local, member_of, scheme_of, shown
 from boxwise.data.cached_store import CachedStore
 from boxwise.data.disk_cache import DiskCache
 from boxwise.data.object_store import PACKAGES, ObjectStore, check_package
+from boxwise.data.own_files import pictures_below
 from boxwise.data.shards import LocalShards, RemoteShards
 from boxwise.errors import ImageError, ImageStoreError, MissingImageError, unknown
-from boxwise.files import walk
 
 
 class ImageStore(Protocol):
@@ -147,8 +147,11 @@ def below(folder: Address) -> dict[str, str]:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """All files below `folder` with an image suffix in any case, sorted by path; hidden files and folders are left out."""
-    return sorted(path for path in walk(folder) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    """All files below `folder` with an image suffix in any case, sorted by path.
+
+    Left out are hidden files and folders, and what boxwise has drawn there itself, unless there is nothing else.
+    """
+    return pictures_below(folder).undrawn
 
 
 def prefetch(uris: Iterable[str]) -> None:

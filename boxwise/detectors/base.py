@@ -56,7 +56,8 @@ class View:
 class FitReport:
     """How a training went: `history` has one dict an evaluation or log point (step, lr, loss terms, AP...).
 
-    kept_step: the steps behind the weights that were kept. best_ap: theirs on val.
+    kept_step: the steps behind the weights that were kept. best_ap: theirs on val. seconds_before: what earlier processes had spent when
+    they wrote the checkpoint that this one went on from.
     """
 
     steps: int
@@ -66,6 +67,7 @@ class FitReport:
     history: tuple[dict[str, float], ...] = field(default_factory=tuple)
     unreadable: dict[str, str] = field(default_factory=dict)  # image_id → message of images skipped
     kept_step: int = 0
+    seconds_before: float = 0.0
 
 
 class DetectorCore(Protocol):

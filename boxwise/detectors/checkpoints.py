@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from boxwise.config import TrainConfig
 from boxwise.detectors.network import Network
-from boxwise.detectors.weights_file import write_torch
+from boxwise.detectors.weights_file import loaded, write_torch
 from boxwise.errors import StaleCheckpointError, StudyError
 from boxwise.files import seal_is_broken, sealing
 from boxwise.records import Sample
@@ -49,12 +47,13 @@ def read_checkpoint(path: Path, same: Mapping[str, str]) -> dict[str, Any] | Non
     if not path.exists():
         return None
     try:
-        if seal_is_broken(path):
-            raise ValueError("its bytes are not those that were written")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = None if seal_is_broken(path) else loaded(path)
         found, state = content["identity"], content["state"]
-    except Exception as error:
-        raise StudyError(f"{path}: not a readable training checkpoint ({error}). Delete it to train from the start.") from None
+    except (OSError, MemoryError) as error:  # the file may be sound
+        raise StudyError(f"{path}: the training checkpoint cannot be read now ({error or type(error).__name__}).") from None
+    except Exception:  # foreign bytes may raise anything
+        message = f"{path}: not a readable training checkpoint: damaged, or another program's. Delete it to train from the start."
+        raise StudyError(message) from None
     differing = [f"{key}: checkpoint has {found.get(key)!r}, expected {value!r}" for key, value in same.items() if found.get(key) != value]
     if differing:
         raise StaleCheckpointError(f"{path}: checkpoint of another training. Delete it to train from the start.\n" + "\n".join(differing))

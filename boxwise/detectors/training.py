@@ -134,6 +134,7 @@ class _Position:
     aps: list[float] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 class _Training:
@@ -163,6 +164,7 @@ class _Training:
         self._statistics = [b for b in network.buffers() if b.is_floating_point()]
         self._statistics_before = [b.clone() for b in self._statistics]
         self._images, self._seconds = 0, 0.0
+        self._began, self._seconds_before = time.perf_counter(), 0.0
 
     def run(self, batches: TrainingBatches, *, workers: int, progress: Progress | None) -> None:
         """Step until the last step or the early stop."""
@@ -332,6 +334,7 @@ class _Training:
             history=tuple(self.at.history),
             unreadable=dict(self.at.unreadable),
             kept_step=self.at.step if chosen is None else self._evaluated_at()[chosen],
+            seconds_before=self._seconds_before,
         )
 
     def _evaluated_at(self) -> list[int]:
@@ -345,6 +348,7 @@ class _Training:
         self.ranks.average(self._statistics)
         if not self.ranks.first:
             return
+        self.at.seconds = self._seconds_before + time.perf_counter() - self._began
         state = {
             "position": asdict(self.at),
             "network": self.network.state_dict(),
@@ -362,6 +366,7 @@ class _Training:
         if state is None:
             return
         self.at = _Position(**state["position"])
+        self._seconds_before = self.at.seconds
         self.network.load_state_dict(state["network"])
         if self.loss_head is not None:
             self.loss_head.load_state_dict(state["loss_head"])

@@ -6,6 +6,7 @@ Returns plain dicts of tensors and values. Knows nothing of networks.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,19 @@ def read_torch(path: Path, expected: str) -> Any:
     if seal_is_broken(path):
         raise BoxwiseError(f"{path}: expected {expected}, found a damaged file: its bytes are not those that were written.")
     try:
+        return loaded(path)
+    except OSError as error:
+        raise BoxwiseError(f"{path}: expected {expected}, found a file that cannot be read ({error.strerror or error}).") from None
+    except Exception:  # foreign bytes are read as instructions, and may raise anything
+        raise BoxwiseError(f"{path}: expected {expected}, found a file torch cannot read.") from None
+
+
+def loaded(path: Path) -> Any:
+    """torch.load of tensors and plain values alone. Raises anything; neither that nor torch's warnings are for a user, who is advised to
+    let the file run code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # foreign bytes are read as instructions, and may raise anything
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise BoxwiseError(f"{path}: expected {expected}, found a file torch cannot read ({reason}).") from None
 
 
 def write_torch(contents: Any, path: Path) -> None:

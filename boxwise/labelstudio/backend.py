@@ -21,7 +21,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from boxwise.artifacts.detections_file import read_detections, row_groups
 from boxwise.boxes import Boxes
-from boxwise.errors import BoxwiseError, plural
+from boxwise.errors import BoxwiseError, plural, quoted
 from boxwise.labelstudio.sync import record_one
 from boxwise.labelstudio.tasks import controls_of, key_of, model_version, regions_of, score_of
 from boxwise.records import ImageRecord, Phase, Proposals
@@ -111,7 +111,7 @@ class Backend:
         if action == "START_TRAINING":
             waiting = len(self._study.unanswered().items) if phase is Phase.ANNOTATE else 0
             ready = (
-                f"boxwise run {self._study.folder}"
+                f"boxwise run {quoted(self._study.folder)}"
                 if not waiting
                 else f"round {number} still waits for labels of {plural(waiting, 'image')}"
             )

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from boxwise.data.for_browsers import for_browsers, named_for
-from boxwise.errors import BoxwiseError, ChangedError, ImageError, UnreachableError, plural
+from boxwise.errors import BoxwiseError, ChangedError, ImageError, UnreachableError, plural, quoted
 from boxwise.files import locked
 from boxwise.labelstudio.client import Client
 from boxwise.labelstudio.tasks import boxes_of, configured_classes, key_of, labelling_config, model_version, task_of
@@ -66,7 +66,7 @@ def pull(study: Study, client: Client) -> Pulled:
     with _remembering(study) as memory:
         project = _found(memory, client)
     if project is None:
-        raise BoxwiseError(f"{study.folder}: no project for it on {client.url}. Next: boxwise labelstudio push {study.folder}")
+        raise BoxwiseError(f"{study.folder}: no project for it on {client.url}. Next: boxwise labelstudio push {quoted(study.folder)}")
     tasks = [task for task in client.tasks(project["id"]) if key_of(task) is not None]
     answers, skipped = _answers(study, tasks)
     people = client.people() if any(_is_new(memory, annotation) for _, annotation in answers) else {}

@@ -195,6 +195,7 @@ def _draw_lines(axes: Axes, lines: Sequence[Line], axis: Axis) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_ylim(*_limits(lines, axis))
+        axes.ticklabel_format(axis="y", style="plain", useOffset=False)  # a factor above the axis would need room of its own
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=axis.whole))
 
 

@@ -15,10 +15,10 @@ from boxwise.boxes import Boxes
 from boxwise.data.earlier_writes import digest_of
 from boxwise.data.formats.base import Dataset, Finding
 from boxwise.data.formats.layout import is_file
+from boxwise.data.own_files import QUERY_FILE
 from boxwise.report.to_correct import FILE_AN_IMAGE, Written, files_read, write_to_correct
 from boxwise.study import Study
 
-QUERY_FILE = "query.csv"  # lies in every folder that a query has written
 _ROUNDED = 1.0  # pixels: where a tool rounds the start and the length of a box, its end goes by both
 
 

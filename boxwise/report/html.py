@@ -43,14 +43,17 @@ def write_report(
     baseline: str = "random",
     split: str = "test",
     quarantined: int = 0,
+    remarks: Sequence[str] = (),
 ) -> Path:
     """Write the report of `cells` (one study, or arms × seeds) to `target` and return it.
 
     baseline: the arm that others are compared with; without it, or with one arm only, there are no comparisons.
     split: what curves and tables are judged on; val, marked as such, where no cell was evaluated on it.
-    quarantined: images left out for faults, mentioned among the notes. Raises BoxwiseError when the file cannot be written.
+    quarantined: images left out for faults, mentioned among the notes, as are `remarks`. Raises BoxwiseError when the file cannot be
+    written.
     """
     page = _page(cells, title=title, environment=environment, baseline=baseline, split=split, quarantined=quarantined)
+    page["notes"] = [*page["notes"], *remarks]
     return write_page("report.html.j2", page, target)
 
 

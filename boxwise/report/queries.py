@@ -16,15 +16,15 @@ from boxwise.annotation.verdicts import Shown, shown
 from boxwise.boxes import Boxes
 from boxwise.data.formats.base import Dataset
 from boxwise.data.formats.coco_files import PROPOSALS
-from boxwise.data.formats.layout import place_images
-from boxwise.errors import StudyError, plural
+from boxwise.data.formats.placing import place_images
+from boxwise.data.own_files import QUERY_COLUMNS, QUERY_FILE
+from boxwise.errors import StudyError, plural, quoted
 from boxwise.files import replacing, write_csv
 from boxwise.records import ImageRecord, Phase, Query, QueryItem
-from boxwise.report.coming_back import QUERY_FILE, write_known
+from boxwise.report.coming_back import write_known
 from boxwise.study import Study
 
 SHOWN = 0.3  # least score of a proposal worth a person's look
-_QUERY_COLUMNS = ("rank", "image_id", "path", "for", "asked", "utility")
 _EDGES = ("x1", "y1", "x2", "y2")
 _BOX_COLUMNS = ("image_id", "box_id", "state", "class", "score", *_EDGES)
 
@@ -74,7 +74,8 @@ def pool_predictions(study: Study, *, only: Set[str] | None = None) -> Dataset:
     path = next((path for number in numbers if (path := study.files(number).detections).is_file()), None)
     if path is None:
         of = " of today's classes" if study.class_changes() else ""
-        raise StudyError(f"{study.folder}: no predictions{of} yet; they come with the next scored pool. Next: boxwise run {study.folder}")
+        then = f"Next: boxwise run {quoted(study.folder)}"
+        raise StudyError(f"{study.folder}: no predictions{of} yet; they come with the next scored pool. {then}")
     labels = {image_id: boxes.at_least(SHOWN) for image_id, boxes in read_detections(path, only=only)}
     study.open_first(labels)
     records = study.images() if only is None else study.records(sorted(only))
@@ -120,12 +121,12 @@ def _box_row(before: Shown, row: int, classes: Sequence[str]) -> dict[str, Any]:
 def _write_query_csv(query: Query, records: dict[str, ImageRecord], out: Path) -> None:
     terms = dict.fromkeys(name for item in query.items for name in item.terms)
     rows = (_query_row(rank, item, records[item.image_id].uri) for rank, item in enumerate(query.items))
-    write_csv(out, (*_QUERY_COLUMNS, *terms), rows)
+    write_csv(out, (*QUERY_COLUMNS, *terms), rows)
 
 
 def _query_row(rank: int, item: QueryItem, uri: str) -> dict[str, Any]:
     values = (rank, item.image_id, uri, item.split.value, asked_of(item), item.utility)
-    return {**dict(zip(_QUERY_COLUMNS, values, strict=True)), **item.terms}
+    return {**dict(zip(QUERY_COLUMNS, values, strict=True)), **item.terms}
 
 
 def asked_of(item: QueryItem) -> str:

@@ -18,10 +18,10 @@ from boxwise.data.formats.coco_files import coco_files
 from boxwise.data.formats.detect import detect_format
 from boxwise.data.formats.layout import bytes_of, files_below, is_file, is_folder, leads_out, stem_of
 from boxwise.data.formats.names import FORMATS
+from boxwise.data.own_files import TO_CORRECT
 from boxwise.errors import BoxwiseError, named
 from boxwise.files import replacing
 
-_RECORD = ".written_to_correct.json"
 _LABEL_FOLDERS = ("Annotations", "labels")
 FILE_AN_IMAGE = ("voc", "yolo")
 _SUFFIXES = {"voc": ".xml", "yolo": ".txt", "cvat": ".xml"}
@@ -44,7 +44,7 @@ class Written:
         """That of the folder in which the labels lie; empty where there is no record that can be read."""
         folder = labels.parent if is_file(labels) or labels.name in _LABEL_FOLDERS else labels
         with suppress(BoxwiseError, ValueError, KeyError, TypeError, AttributeError):
-            kept = json.loads(bytes_of(folder / _RECORD))
+            kept = json.loads(bytes_of(folder / TO_CORRECT))
             digests = {path: digest for path, digest in kept["digests"].items() if not leads_out(path)}
             return Written(folder, kept["format"], digests, frozenset(kept["earlier"]))
         return Written(folder)
@@ -74,7 +74,7 @@ class Written:
 
     def save(self) -> None:
         kept = {"format": self.format_name, "digests": self.digests, "earlier": sorted(self.earlier)}
-        with replacing(self.folder / _RECORD) as aside:
+        with replacing(self.folder / TO_CORRECT) as aside:
             aside.write_text(json.dumps(kept), encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwise.artifacts.facts import AnnotateFacts, Round
+from boxwise.artifacts.facts import AnnotateFacts, Round, stopping_aps
 from boxwise.artifacts.round_folder import RoundFolder, round_folder
 from boxwise.boxes import Boxes
 from boxwise.evaluation.curves import AXES, CellCurve
@@ -130,14 +130,11 @@ def _so_far(costs: Sequence[float]) -> list[float]:
 
 def ap_shifts(cell: Cell) -> dict[int, float]:
     """The AP shift that the stopping rule sees after each round; rounds before its window is full are absent."""
-    window = ApShift(int((cell.config.get("stop") or {}).get("ap_range", 4)))
-    shifts = {}
-    for one_round in cell.rounds:
-        ap = one_round.evaluate.stopping_ap
-        if ap is not None:
-            window.add(ap)
-            if window.shift is not None:
-                shifts[one_round.round] = window.shift
+    shifts, ap_range = {}, int((cell.config.get("stop") or {}).get("ap_range", 4))
+    for count, one_round in enumerate(cell.rounds, start=1):
+        shift = ApShift(ap_range, history=stopping_aps(cell.rounds[:count]).values()).shift
+        if one_round.evaluate.stopping_ap is not None and shift is not None:
+            shifts[one_round.round] = shift
     return shifts
 
 

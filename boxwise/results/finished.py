@@ -19,7 +19,7 @@ from typing import Any
 
 from boxwise import __version__
 from boxwise.artifacts.facts import Round
-from boxwise.config import StudyConfig, differences, parse_config
+from boxwise.config import StudyConfig, differences, differing, leaves, parse_config
 from boxwise.data.splits import data_differences
 from boxwise.errors import BoxwiseError, ConfigError, StudyError
 from boxwise.files import locked, replacing
@@ -67,13 +67,13 @@ def check_alike(cells: Iterable[Finished], path: Path) -> None:
 
     Their seeds may differ, and what their arms decide; of files of weights the names count. path: of the file, for the message.
     """
-    kinds: dict[str, tuple[Finished, StudyConfig, frozenset[str]]] = {}
+    kinds: dict[str, tuple[Finished, dict[str, Any], frozenset[str]]] = {}
     for one in cells:
         kind = json.dumps([one.cell.arm, plain(one.data), plain(dict(one.cell.config) | {"seed": 0})], sort_keys=True)
         if kind not in kinds:
-            kinds[kind] = (one, one.config, arm_keys(one.cell.arm) | {"seed"})
-    for (one, config, keys), (other, its_config, its_keys) in combinations(kinds.values(), 2):
-        found = data_differences(one.data, other.data, words="{} != {}") + differences(config, its_config, but=keys | its_keys)
+            kinds[kind] = (one, dict(leaves(one.config.model_dump(mode="json"))), arm_keys(one.cell.arm) | {"seed"})
+    for (one, values, keys), (other, its_values, its_keys) in combinations(kinds.values(), 2):
+        found = data_differences(one.data, other.data, words="{} != {}") + differing(values, its_values, but=keys | its_keys)
         if found:
             raise StudyError(
                 f"{path}: expected cells of one data set and one config, apart from what their arms set, found two that differ; "
@@ -93,7 +93,7 @@ def keep(folder: Path, cell: Cell, data: Mapping[str, Any], *, version: str | No
         rounds = [
             {
                 "round": one.round,
-                "steps": {phase.value: facts.to_json() for phase, facts in one.steps.items()},
+                "steps": {phase.value: facts.figures() for phase, facts in one.steps.items()},
                 "items": [_item(item) for item in one.items],
             }
             for one in cell.rounds

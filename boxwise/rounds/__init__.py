@@ -23,9 +23,22 @@ from boxwise.rounds.context import Event, RoundContext, StepResult
 from boxwise.rounds.first_proposals import may_propose
 
 if TYPE_CHECKING:
+    from boxwise.artifacts.facts import StepFacts
     from boxwise.rounds.parts import Shard
 
-__all__ = ["Event", "RoundContext", "StepResult", "check", "check_change", "inspect_shard", "may_propose", "step_of", "tidy", "train_along"]
+__all__ = [
+    "Event",
+    "RoundContext",
+    "StepResult",
+    "check",
+    "check_change",
+    "inspect_shard",
+    "judge_again",
+    "may_propose",
+    "step_of",
+    "tidy",
+    "train_along",
+]
 
 _BEGINNING = {f"detector.{key}" for key in ("name", "imgsz", "pretrained", "weights", "backbone_weights")}
 
@@ -45,6 +58,14 @@ def tidy(context: RoundContext, round_index: int, phase: Phase) -> None:
         from boxwise.rounds import parts
 
         parts.forget(context, round_index)
+
+
+def judge_again(context: RoundContext, round_index: int) -> StepFacts:
+    """The facts of a finished evaluation by the labels of now, from what it detected then."""
+    from boxwise.rounds.evaluate import judge_again as again
+
+    with registry.faults_of_packages():
+        return again(context, round_index)
 
 
 def train_along(context: RoundContext, round_index: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from boxwise.artifacts.facts import AnnotateFacts
-from boxwise.errors import StudyError
+from boxwise.errors import StudyError, quoted
 from boxwise.evaluation.cost import by_hand
 from boxwise.records import Phase, Split
 from boxwise.rounds.context import RoundContext, StepResult
@@ -31,7 +31,8 @@ def annotate(context: RoundContext, round_index: int) -> StepResult:
     if not train.images:
         raise StudyError(
             f"{context.folder}: no image of train is labelled and in use, so there is nothing to train on. Put some to use again "
-            f"(boxwise include {context.folder} IMAGE...), or give labels of any others (boxwise import {context.folder} LABELS)."
+            f"(boxwise include {quoted(context.folder)} IMAGE...), or give labels of any others "
+            f"(boxwise import {quoted(context.folder)} LABELS)."
         )
     given = val.images - val.by_hand[0], val.boxes - val.by_hand[1]
     paid: dict[str, Any] = {

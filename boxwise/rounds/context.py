@@ -21,7 +21,7 @@ from boxwise.boxes import Boxes
 from boxwise.config import StudyConfig
 from boxwise.detectors.names import DETECTORS
 from boxwise.detectors.start import start_of
-from boxwise.errors import StudyError
+from boxwise.errors import StudyError, quoted
 from boxwise.records import Annotation, Phase, Query, Sample, Split
 from boxwise.store import Store
 
@@ -162,7 +162,7 @@ class RoundContext:
     def load_from(self, weights: Path) -> TorchDetector:
         """The detector whose weights were saved there."""
         if why := self.lost(weights):
-            raise StudyError(f"{weights}: {why}. See `boxwise repair {self.folder}`.")
+            raise StudyError(f"{weights}: {why}. See `boxwise repair {quoted(self.folder)}`.")
         own = self.config.detector
         return registry.load_detector(self.classes, own, weights, device=self.device(), changes=self.class_changes)
 
@@ -171,7 +171,7 @@ class RoundContext:
         if why := self.lost(weights):
             raise StudyError(
                 f"{weights}: {why}, and this training goes on from there. Put the file back from a copy, or train from the first weights: "
-                f"boxwise set {self.folder} train.start=initial"
+                f"boxwise set {quoted(self.folder)} train.start=initial"
             )
         registry.go_on_from(detector, self.config.detector, weights, changes=self.class_changes)
 

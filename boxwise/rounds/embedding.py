@@ -16,6 +16,7 @@ from boxwise import registry
 from boxwise.artifacts.kept_embeddings import KeptEmbeddings
 from boxwise.artifacts.pool_parts import part_size
 from boxwise.artifacts.round_folder import embeddings_folder
+from boxwise.config import StudyConfig
 from boxwise.files import locked
 from boxwise.records import ImageRecord, Split
 from boxwise.rounds.context import RoundContext
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
 OF_THE_ROUND = "detector"  # whose embeddings the pool pass has anyway; they are others each round
 
 
-def strategy_embedding(context: RoundContext) -> str | None:
+def strategy_embedding(config: StudyConfig) -> str | None:
     """The embedder whose embeddings the strategy goes by; None where it goes by none, or by the round's detector."""
-    name = context.config.embedding.name
-    return name if name != OF_THE_ROUND and registry.strategy_of(context.config.strategy).uses_embeddings else None
+    name = config.embedding.name
+    return name if name != OF_THE_ROUND and registry.strategy_of(config.strategy).uses_embeddings else None
 
 
 def check_weights(context: RoundContext) -> None:
     """Build the strategy's embedder once, so that what is wrong with its weights shows before anyone is asked for labels."""
-    name = strategy_embedding(context)
+    name = strategy_embedding(context.config)
     if name is not None and "study_images" not in registry.EMBEDDERS[name].needs:
         _built(context, name)
 

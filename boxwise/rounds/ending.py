@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from boxwise.artifacts.facts import stopping_aps
 from boxwise.errors import plural
 from boxwise.evaluation.stopping import ApShift
 from boxwise.rounds.budget import spent
@@ -29,8 +30,8 @@ def end_of(context: RoundContext, round_index: int) -> End | None:
         return End("every image of the pool is labelled")
     if budget.total is not None and (so_far := spent(context.store, context.config)) >= budget.total:
         return End(f"the budget is spent: {so_far:,.0f} of {budget.total:,} {budget.unit}", "budget.total")
-    aps = [context.committed(number).evaluate.stopping_ap for number in range(round_index + 1)]
-    shift = ApShift(stop.ap_range, stop.ap_shift, [ap for ap in aps if ap is not None])
+    aps = stopping_aps(context.committed(number) for number in range(round_index + 1))
+    shift = ApShift(stop.ap_range, stop.ap_shift, aps.values())
     if shift.should_stop:
         return End(f"AP on val moved by {shift.shift:.4f} over {plural(stop.ap_range, 'round')}", "stop.ap_shift")
     return None

@@ -13,9 +13,10 @@ import numpy as np
 
 from boxwise.artifacts.detections_file import read_detections
 from boxwise.boxes import Boxes
-from boxwise.errors import StudyError
+from boxwise.errors import StudyError, quoted
 from boxwise.records import Sample, Split
 from boxwise.rounds.context import RoundContext
+from boxwise.rounds.judging import is_whole, labels_to_judge_by
 from boxwise.rounds.teaching import Progress, teach
 
 
@@ -25,12 +26,14 @@ class Folds:
 
     found: image_id → detections by the detector that was not trained on it. steps: those of the training on all labels, the mean of the
     steps after which the folds had the weights that they kept. facts: one JSON object a fold. unreadable: image_id → message.
+    seconds_before: as a FitReport has them, of all folds.
     """
 
     found: Mapping[str, Boxes]
     steps: int
     facts: tuple[Mapping[str, Any], ...]
     unreadable: Mapping[str, str]
+    seconds_before: float
 
 
 def cross_validate(context: RoundContext, round_index: int, samples: Sequence[Sample], *, progress: Progress) -> Folds:
@@ -44,7 +47,7 @@ def cross_validate(context: RoundContext, round_index: int, samples: Sequence[Sa
     seeds = context.fold_seeds(round_index, len(parts))
     found: dict[str, Boxes] = {}
     unreadable: dict[str, str] = {}
-    facts = []
+    facts, seconds_before = [], 0.0
     for number, held in enumerate(parts):
         out = {sample.image.image_id for sample in held}
         detector = context.build()
@@ -63,8 +66,9 @@ def cross_validate(context: RoundContext, round_index: int, samples: Sequence[Sa
         )
         found |= detected
         unreadable |= report.unreadable | faults
+        seconds_before += report.seconds_before
         facts.append({"images": len(held), "steps": report.kept_step or report.steps, "ap": report.best_ap})
-    return Folds(found, round(float(np.mean([fact["steps"] for fact in facts]))), tuple(facts), unreadable)
+    return Folds(found, round(float(np.mean([fact["steps"] for fact in facts]))), tuple(facts), unreadable, seconds_before)
 
 
 def judged(context: RoundContext, round_index: int) -> tuple[dict[str, Boxes], dict[str, Boxes]]:
@@ -73,8 +77,7 @@ def judged(context: RoundContext, round_index: int) -> tuple[dict[str, Boxes], d
     These are val's images, or where the round was cross-validated its labelled images, each with what the detector of its fold found.
     """
     crossed = bool(context.committed(round_index).train.folds)
-    samples = _whole(context.samples(Split.TRAIN)) if crossed else context.samples(Split.VAL)
-    labels = {sample.image.image_id: sample.boxes for sample in samples if sample.complete}
+    labels = labels_to_judge_by(context.store, Split.TRAIN if crossed else Split.VAL)
     found = {i: boxes for i, boxes in read_detections(context.files(round_index).val_detections) if i in labels}
     return found, {image_id: labels[image_id] for image_id in found}
 
@@ -86,17 +89,12 @@ def part_of(progress: Progress, number: int, trainings: int) -> Progress:
 
 def _parts(context: RoundContext, round_index: int, samples: Sequence[Sample]) -> list[list[Sample]]:
     """The images that can judge a detector, in `train.folds` parts at random; as many parts as images where there are fewer."""
-    whole = _whole(samples)
+    whole = [sample for sample in samples if is_whole(sample)]
     if len(whole) < 2:
         raise StudyError(
             f"{context.folder}: train.folds needs two images or more that people have labelled completely, found {len(whole)}. Label more, "
-            f"or `boxwise set {context.folder} train.folds=0`."
+            f"or `boxwise set {quoted(context.folder)} train.folds=0`."
         )
     order = context.fold_rng(round_index).permutation(len(whole))
     folds = np.array_split(order, min(context.config.train.folds, len(whole)))
     return [[whole[row] for row in sorted(fold)] for fold in folds]
-
-
-def _whole(samples: Sequence[Sample]) -> list[Sample]:
-    """Those labelled completely, of which every box is a person's: a detector is not judged by its own."""
-    return [sample for sample in samples if sample.complete and (sample.by_model is None or not sample.by_model.any())]

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 from boxwise import registry
 from boxwise.artifacts.pool_parts import PartFile, PoolPart, digest, part_size, read_images, write_images
-from boxwise.errors import BoxwiseError, StudyError, plural
+from boxwise.errors import BoxwiseError, StudyError, plural, quoted
 from boxwise.files import locked, replacing
 from boxwise.jsonable import plain
 from boxwise.records import ImageRecord, Phase, Split
@@ -59,7 +60,8 @@ class PassPlan:
     """What a pass inspects, cut into parts.
 
     made_of: what the numbers depend on, beside the images. machine: the software and kind of device that it was begun with, which all its
-    parts must share. figures: the fitted scorer's. listing: digest of the file that lists the images.
+    parts must share. figures: the fitted scorer's. listing: digest of the file that lists the images. seconds: what beginning it took
+    another process, 0 where it was this one.
     """
 
     folder: Path
@@ -68,6 +70,7 @@ class PassPlan:
     figures: Mapping[str, float]
     listing: str
     images: tuple[ImageRecord, ...]
+    seconds: float = 0.0
 
     @cached_property
     def size(self) -> int:
@@ -83,11 +86,15 @@ class PassPlan:
 
 
 class PoolParts:
-    """A pass that has been begun: its plan and its fitted scorer."""
+    """A pass that has been begun: its plan and its fitted scorer.
+
+    seconds_elsewhere: what other processes have spent on it, of parts as far as `found` has read them.
+    """
 
     def __init__(self, context: RoundContext, round_index: int, plan: PassPlan, scorer: Scorer, detector: TorchDetector) -> None:
         self._context, self._round, self._detector = context, round_index, detector
         self.plan, self.scorer = plan, scorer
+        self.seconds_elsewhere, self._here = plan.seconds, set[int]()
 
     def inspect(self, shard: Shard = Shard(1, 1)) -> None:
         """Do the parts of the shard that are not there, each on the disk before the next; damaged ones are done again.
@@ -104,17 +111,24 @@ class PoolParts:
             return
         self._check_machine(missing)
         self._name(missing, damaged, again=done > 0)
+        started = monotonic()
         for number, part in zip(missing, self._inspected(missing, lambda count: watch(done + count, total, {})), strict=True):
             if not (self.plan.folder / PLAN_FILE).exists():
-                raise StudyError(f"{self.plan.folder}: the pass was joined meanwhile. See `boxwise status {self._context.folder}`.")
-            self.plan.parts[number].write(part)
+                raise _joined(self._context, self.plan.folder)
+            inspected = monotonic()
+            self.plan.parts[number].write(replace(part, seconds=inspected - started))
+            self._here.add(number)
+            started = inspected
 
     def found(self) -> Iterator[PoolPart]:
         """The parts, in order. Raises StudyError naming one that is not there, or is damaged."""
         for file in self.plan.parts:
             part = file.read()
             if part is None:
-                raise StudyError(f"{self.plan.folder}: part {file.number} is gone. Run `boxwise score {self._context.folder}` again.")
+                again = f"Run `boxwise score {quoted(self._context.folder)}` again."
+                raise StudyError(f"{self.plan.folder}: part {file.number} is gone. {again}")
+            if file.number not in self._here:
+                self.seconds_elsewhere += part.seconds
             yield part
 
     def _inspected(self, numbers: Sequence[int], progress: Callable[[int], None]) -> Iterator[PoolPart]:
@@ -150,12 +164,15 @@ def begun(context: RoundContext, round_index: int, detector: TorchDetector) -> P
     """The round's pass, as another process began it, or begun now: the pool is listed and the scorer fitted.
 
     Waits while another process begins it. What was begun with another detector or config, or before images joined the pool, is removed.
+    Raises StudyError where it was joined meanwhile: what would be begun then, nobody would end.
     """
     from boxwise.scorers.fitted_file import read_fitted
 
     folder = context.files(round_index).pool_pass
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder.with_suffix(".lock"), wait=True):
+        if context.store.position != (round_index, Phase.SCORE):
+            raise _joined(context, folder)
         made_of = _made_of(context, round_index)
         _by_onnx(context, round_index, detector, made_of["weights"])
         plan = _read(folder)
@@ -168,6 +185,10 @@ def begun(context: RoundContext, round_index: int, detector: TorchDetector) -> P
         scorer = read_fitted(folder / SCORER_FILE, device=detector.device, packages=packages) if context.oracle is None else None
         plan = replace(plan, images=_where_they_are(context, plan.images))
         return PoolParts(context, round_index, plan, scorer or _fit(context, round_index, detector, plan.images)[0], detector)
+
+
+def _joined(context: RoundContext, folder: Path) -> StudyError:
+    return StudyError(f"{folder}: the pass was joined meanwhile. See `boxwise status {quoted(context.folder)}`.")
 
 
 def _outdated(context: RoundContext, plan: PassPlan, made_of: Mapping[str, Any]) -> str:
@@ -211,9 +232,9 @@ def _by_onnx(context: RoundContext, round_index: int, detector: TorchDetector, w
 
 
 def _begin(context: RoundContext, round_index: int, detector: TorchDetector, made_of: Mapping[str, Any]) -> PoolParts:
-    images = tuple(context.store.pool())
     from boxwise.scorers.fitted_file import write_fitted
 
+    started, images = monotonic(), tuple(context.store.pool())
     folder = context.files(round_index).pool_pass
     scorer, figures = _fit(context, round_index, detector, images)
     write_images(folder / IMAGES_FILE, images)
@@ -221,7 +242,8 @@ def _begin(context: RoundContext, round_index: int, detector: TorchDetector, mad
     if context.oracle is None:  # it knows the ground truth, which goes into no file
         write_fitted(folder / SCORER_FILE, scorer)
     with replacing(plan.folder / PLAN_FILE) as path:  # last: its presence says that the pass has begun
-        path.write_bytes(_json({"made_of": made_of, "machine": plan.machine, "figures": figures, "listing": plan.listing}))
+        known = {"made_of": made_of, "machine": plan.machine, "figures": figures, "listing": plan.listing}
+        path.write_bytes(_json(known | {"seconds": monotonic() - started}))
     return PoolParts(context, round_index, plan, scorer, detector)
 
 

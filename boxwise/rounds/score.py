@@ -27,7 +27,7 @@ from boxwise.rounds.embedding import StudyEmbeddings, strategy_embedding
 from boxwise.rounds.ending import end_of
 from boxwise.rounds.folds import judged
 from boxwise.rounds.opening import open_first
-from boxwise.rounds.parts import PassPlan, Shard, begun
+from boxwise.rounds.parts import PassPlan, PoolParts, Shard, begun
 from boxwise.rounds.scored_by import scored_by
 
 if TYPE_CHECKING:
@@ -48,18 +48,18 @@ def score(context: RoundContext, round_index: int) -> StepResult:
     val = judged(context, round_index)
     thresholds, calibration = _thresholds(context, *val)
     objects = ObjectCounts.fit(*val, len(context.classes))
-    scores, figures, unreadable = _score_pool(context, round_index, detector, objects)
+    scores, pass_, unreadable = _score_pool(context, round_index, detector, objects)
     context.files(round_index).consistency.unlink(missing_ok=True)  # of another pass over the pool
     if policy_of(context).validates:
         _cross_validate(context, round_index, detector, thresholds)
-    seconds = monotonic() - started
+    seconds = monotonic() - started + pass_.seconds_elsewhere
     for image_id, fault in unreadable.items():
         context.store.quarantine(image_id, fault)
     facts = ScoreFacts(
         pool=len(scores.image_ids),
         seconds=seconds,
         images_per_second=len(scores.image_ids) / max(seconds, 1e-9),
-        scorer=figures,
+        scorer=pass_.plan.figures,
         scored_by=scored_by(context.config.scorer),
         terms={name: _summary(values) for name, values in scores.terms.items()},
         thresholds=thresholds.to_json(),
@@ -81,7 +81,7 @@ def inspect_shard(context: RoundContext, round_index: int, shard: Shard) -> str 
 
 def _embed_parts(context: RoundContext, round_index: int, plan: PassPlan, shard: Shard) -> tuple[StudyEmbeddings | None, Mapping[str, str]]:
     """Embed the shard's images, where the strategy goes by another embedder than the round's detector; image_id → why unreadable."""
-    name = strategy_embedding(context)
+    name = strategy_embedding(context.config)
     if name is None:
         return None, {}
     watch, made = context.watch(round_index, Phase.SCORE), StudyEmbeddings(context, name)
@@ -110,10 +110,10 @@ def _thresholds(context: RoundContext, found: Mapping[str, Boxes], truths: Mappi
 
 def _score_pool(
     context: RoundContext, round_index: int, detector: TorchDetector, objects: ObjectCounts
-) -> tuple[Scores, Mapping[str, float], Mapping[str, str]]:
+) -> tuple[Scores, PoolParts, Mapping[str, str]]:
     """Inspect what no other process has inspected of the pool, join all parts, and leave what was learned in the round's folder.
 
-    Returns the scores, the scorer's figures, and the images that could not be read.
+    Returns the scores, the pass, and the images that could not be read.
     """
     from boxwise.scorers.pool_pass import join
 
@@ -133,7 +133,7 @@ def _score_pool(
     pool = [seen[image_id] for image_id in found.image_ids]
     embeddings, labeled = _by_detector(context, detector, found) if made is None else _by(made, context, pool)
     write_scored_pool(files, ScoredPool(scores, embeddings, labeled, found.box_counts, found.class_counts, found.boxes))
-    return scores, pass_.plan.figures, {**unseen, **found.unreadable}
+    return scores, pass_, {**unseen, **found.unreadable}
 
 
 def _by(made: StudyEmbeddings, context: RoundContext, pool: Sequence[ImageRecord]) -> tuple[Matrix, Matrix]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from boxwise.artifacts.box_tables import read_self_labels
 from boxwise.config import TrainConfig
-from boxwise.errors import StaleCheckpointError, StudyError
+from boxwise.errors import StaleCheckpointError, StudyError, quoted
 from boxwise.records import ImageRecord, Sample, Split
 from boxwise.rounds.compose import policy_of
 from boxwise.rounds.context import RoundContext
@@ -80,5 +80,5 @@ def lessons(context: RoundContext, round_index: int) -> list[Sample]:
     if context.config.train.incomplete == "leave_out":
         samples = [sample for sample in samples if sample.complete]
     if not samples:
-        raise StudyError(f"{context.folder}: round {round_index} has nothing to train on; see `boxwise status {context.folder}`.")
+        raise StudyError(f"{context.folder}: round {round_index} has nothing to train on; see `boxwise status {quoted(context.folder)}`.")
     return samples

@@ -5,6 +5,7 @@ Leaves weights in the round's folder, and in cross-validation what the folds' de
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ def train(context: RoundContext, round_index: int) -> StepResult:
         stopped_early=report.stopped_early,
         best_ap=report.best_ap,
         images_per_second=report.images_per_second,
-        seconds=monotonic() - started,
+        seconds=monotonic() - started + report.seconds_before + (folds.seconds_before if folds else 0),
         history=tuple(report.history),
         folds=folds.facts if folds else (),
     )
@@ -53,9 +54,14 @@ def train_along(context: RoundContext, round_index: int) -> None:
 
 def _fit(context: RoundContext, round_index: int) -> tuple[TorchDetector, FitReport, Folds | None]:
     """The round's detector; where there are folds, trained on all labels for as long as these say."""
+    from boxwise.detectors.distributed import join
     from boxwise.detectors.recipe import of_length
 
-    train, samples, progress = context.config.train, lessons(context, round_index), context.watch(round_index, Phase.TRAIN)
+    ranks = join(context.device())
+    # Settings and labels as rank 0 has them: they may have changed since the others began.
+    context = replace(context, config=ranks.from_first(context.config))
+    samples, val = ranks.done_by_first(lambda: (lessons(context, round_index), context.samples(Split.VAL)))
+    train, progress = context.config.train, context.watch(round_index, Phase.TRAIN)
     folds = cross_validate(context, round_index, samples, progress=progress) if train.folds else None
     detector = context.build()
     if goes_on(context, round_index):
@@ -64,7 +70,7 @@ def _fit(context: RoundContext, round_index: int) -> tuple[TorchDetector, FitRep
         context,
         detector,
         samples,
-        context.samples(Split.VAL),
+        val,
         train if folds is None else of_length(train, folds.steps),
         seed=int(context.rng(round_index, Phase.TRAIN).integers(2**31)),
         checkpoint=context.files(round_index).checkpoint,

@@ -30,6 +30,7 @@ from boxwise.files import replacing
 from boxwise.results.facts import Cell
 from boxwise.results.grid import Panel
 from boxwise.rounds import check
+from boxwise.simulation.beginnings import check_beginnings
 from boxwise.simulation.folder import holds_simulation
 from boxwise.simulation.simulate import Message, Plan, check_baseline, check_plan, read_simulation, run_cells
 from boxwise.workers.cluster import Cluster
@@ -175,9 +176,11 @@ def benchmark(
     cluster: where the cells run instead.
     on_plans: called with all that will be run one after the other, before anything is. on_check: when the checks of a panel are done,
     before its other cells. on_panel: when a panel is done. Raises BoxwiseError before any training for an unknown arm, detector, key or
-    baseline, and for a data set that cannot be read, is too small, or is not the one that the folder holds cells of.
+    baseline, for a data set that cannot be read, is too small, or is not the one that the folder holds cells of, and for weights that an
+    unfinished cell begins with and that cannot be had.
     """
     plans = plans_of(preset, out, overrides=overrides, progress=progress)
+    check_beginnings(plans.values(), cluster)
     if on_plans is not None:
         on_plans([part for plan in plans.values() for part in parts_of(plan, preset)])
     cells: dict[Path, list[Cell]] = {}

@@ -31,6 +31,7 @@ from boxwise.results.facts import Cell
 from boxwise.results.finished import FINISHED_FILE, Finished, cell_name, check_alike, keep, read_finished
 from boxwise.rounds import Event, may_propose
 from boxwise.simulation.annotator import SimulatedAnnotator
+from boxwise.simulation.beginnings import check_beginnings
 from boxwise.simulation.folder import ARMS_FILE, as_begun, cells_there, check_same, data_there, holds_simulation, without_arms, write_plan
 from boxwise.study import Study
 from boxwise.workers.base import Workers, finished
@@ -91,8 +92,10 @@ class Plan:
         return [arm for arm in trunk.arms if self.cell_folder(arm, trunk.config.seed) not in done]
 
     def name_of(self, trunk: Trunk) -> str:
-        """Whose first round it is, in events."""
-        return "all arms" if trunk.arms == self.arms else ", ".join(trunk.arms)
+        """Whose first round it is, in events: of many arms the first."""
+        if trunk.arms == self.arms:
+            return "all arms"
+        return ", ".join(trunk.arms) if len(trunk.arms) < 4 else f"{trunk.arms[0]} and {len(trunk.arms) - 1} more arms"
 
     def _values(self, seed: int) -> dict[str, Any]:
         return self.config.model_dump(mode="json") | {"seed": seed}
@@ -118,12 +121,15 @@ def simulate(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_ev
     simulation of another config or data set is an error that names the difference; arms and seeds may be added.
     jobs: cells side by side, each in its own process with its share of the cores. cluster: run them there, as many as it has room for.
     """
+    plan = replace(plan, dataset=with_splits(plan.dataset))
+    check_plan(plan)
+    check_beginnings([plan], cluster)
     run_cells(plan, jobs=jobs, cluster=cluster, on_event=on_event)
     return read_simulation(plan.folder, only=[plan.cell_folder(arm, seed) for arm in plan.arms for seed in plan.seeds])
 
 
 def run_cells(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_event: OnEvent | None = None) -> None:
-    """As `simulate`, for those who read the cells by themselves."""
+    """As `simulate`, for those who have checked the beginnings and read the cells by themselves."""
     plan = replace(plan, dataset=with_splits(plan.dataset))
     check_plan(plan)
     plan = replace(plan, config=as_begun(plan.folder, plan.config))

@@ -24,12 +24,14 @@ class Labour:
 
 @dataclass(frozen=True)
 class Stamp:
-    """The state of labels and rounds: the position, how many annotations there are, how many are history only, images out of use."""
+    """The state of labels and rounds: the position, how many annotations there are, how many are history only, images out of use, and when
+    a step last wrote its facts, anew perhaps."""
 
     position: tuple[int, Phase]
     given: int
     late: int
     quarantined: int
+    facts: str | None = None
 
 
 @dataclass(frozen=True)

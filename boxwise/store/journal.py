@@ -36,7 +36,7 @@ from boxwise.store.schema import ANNOTATIONS, ANSWERS, EVENTS, IMAGES, LATEST, U
 from boxwise.store.store import GIVEN, Store, go_back, go_on, hold_position
 
 Convert = Callable[[Boxes], tuple[Boxes, np.ndarray]]  # boxes → those that stay, under their new labels, and which of them these are
-CLASSES_CHANGED = "classes changed"
+CLASSES_CHANGED, FILE_CHANGED = "classes changed", "file changed"
 
 
 @dataclass(frozen=True)
@@ -129,13 +129,24 @@ class Journal:
                 go_on(connection, rounds)
             return back
 
-    def move(self, records: Sequence[ImageRecord], *, round_index: int, who: str, body: Mapping[str, Any]) -> None:
-        """The images' files lie elsewhere now, or hold other bytes."""
+    def move(
+        self,
+        records: Sequence[ImageRecord],
+        *,
+        round_index: int,
+        who: str,
+        body: Mapping[str, Any],
+        changed: Mapping[str, str] | None = None,
+    ) -> None:
+        """The images' files lie elsewhere now. changed: id → how it is another, of those that hold other bytes."""
         with writing(self._engine) as connection:
             hold_all(connection, (record.image_id for record in records))
             for record in records:
                 row = image_row(record)
                 change_image(connection, record.image_id, **{name: row[name] for name in ("path", "width", "height", "digest", "stamp")})
+            at = now(connection)
+            news = (_event(at, round_index, who, FILE_CHANGED, image_id, {"reason": how}) for image_id, how in (changed or {}).items())
+            insert_all(connection, EVENTS, news)
             _record(connection, round_index, who, "images moved", None, body)
 
     def change_classes(

@@ -5,9 +5,11 @@ Returns counts. The damaged file is kept beside the new one; other processes are
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import sqlalchemy as sa
 
 from boxwise.boxes import Boxes
 from boxwise.errors import StudyError
+from boxwise.files import identity, replacing
 from boxwise.jsonable import boxes_to_json
 from boxwise.records import Split
 from boxwise.store.checked import dumps, loads
@@ -28,6 +31,17 @@ Row = dict[str, Any]
 _OUT_OF_REACH = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY)  # of a file that may well be whole
 DAMAGED = "the database was damaged where it speaks of this image: look at its path and split before you include it"
 _NO_LABELS = {"boxes": dumps(boxes_to_json(Boxes.empty())), "sources": dumps([]), "rejected": dumps([]), "digest": "damaged"}
+
+
+def has_tables(path: Path) -> bool:
+    """Whether there is a file with a table in it, or one that is too damaged to say; a creation that is killed leaves one without."""
+    if not path.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+    except sqlite3.DatabaseError:
+        return True
 
 
 def fault_in_database(path: Path) -> str | None:
@@ -53,29 +67,48 @@ def fault_in_database(path: Path) -> str | None:
             raise
 
 
-def salvage(path: Path) -> dict[str, tuple[int, int]]:
-    """Put a file of all sound rows in the place of a damaged one; table → (rows kept, rows that could not be, at least).
+def salvage(path: Path) -> tuple[Path, dict[str, tuple[int, int]]]:
+    """Put a file of all sound rows in the place of a damaged one. Returns where that is kept, and table → (rows kept, rows that could not
+    be, at least).
 
-    The damaged file stays as `….damaged`. Rows are read one by one where a page between them is broken. Of an annotation with a damaged
-    value a row without boxes stays, whose digest does not fit; an image whose row does not fit its seal goes out of use. Raises StudyError
-    while another process has the file open: what it wrote meanwhile would be lost; and for a schema that is not known, since the rows of
-    tables that are not known would be.
+    Killed at any moment, the damaged file or the new one, whole, is at `path`; the damaged one stays as `….damaged`. Rows are read one by
+    one where a page between them is broken. Of an annotation with a damaged value a row without boxes stays, whose digest does not fit; an
+    image whose row does not fit its seal goes out of use. Raises StudyError while another process has the file open: what it wrote
+    meanwhile would be lost; and for a schema that is not known, since the rows of tables that are not known would be.
     """
-    damaged, fresh = path.with_name(f"{path.name}.damaged"), path.with_name(f"{path.name}.salvaged")
-    fresh.unlink(missing_ok=True)
-    with naming(fresh), closing(_alone(path)) as source, closing(_tables_like(source, fresh)) as target:
-        counts = {table.name: _copy(source, target, table) for table in META.sorted_tables if columns_of(target, table)}
-        for table in META.sorted_tables:
-            _drop_strays(target, table, counts)
-        if _version(target, path) is None and all(columns_of(target, table) == list(table.columns.keys()) for table in META.sorted_tables):
-            target.execute("INSERT OR REPLACE INTO study VALUES ('schema_version', ?)", (dumps(NEWEST),))
-        target.commit()
-    for suffix in ("-wal", "-shm"):
-        with suppress(OSError):
-            path.with_name(path.name + suffix).unlink()
-    path.replace(damaged)
-    fresh.replace(path)
-    return counts
+    with replacing(path) as fresh:
+        with naming(path), closing(_alone(path)) as source, closing(_tables_like(source, fresh)) as target:
+            counts = {table.name: _copy(source, target, table) for table in META.sorted_tables if columns_of(target, table)}
+            for table in META.sorted_tables:
+                _drop_strays(target, table, counts)
+            todays = all(columns_of(target, table) == list(table.columns.keys()) for table in META.sorted_tables)
+            if _version(target, path) is None and todays:
+                target.execute("INSERT OR REPLACE INTO study VALUES ('schema_version', ?)", (dumps(NEWEST),))
+            target.commit()
+        kept = _keep(path)
+    return kept, counts
+
+
+def _keep(path: Path) -> Path:
+    """Give the damaged file a second name, under which it stays; a log of it that SQLite could not merge goes along."""
+    names = (path.with_name(f"{path.name}.damaged{number if number > 1 else ''}") for number in count(1))
+    kept = next(name for name in names if identity(name) in (None, identity(path)))  # the latter by a repair that was killed just here
+    if not kept.exists():
+        try:
+            kept.hardlink_to(path)
+        except OSError:  # this file system has no such links
+            with replacing(kept) as aside:
+                shutil.copyfile(path, aside)
+    move_logs(path, kept)
+    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+    return kept
+
+
+def move_logs(path: Path, other: Path) -> None:
+    """Let what SQLite had yet to write into the file at `path` lie beside another one: it would write it into any that comes there."""
+    for suffix in ("-wal", "-journal"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).replace(other.with_name(other.name + suffix))
 
 
 def _alone(path: Path) -> sqlite3.Connection:

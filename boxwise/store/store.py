@@ -20,7 +20,8 @@ from boxwise.records import Annotation, ImageRecord, Phase, Query, Split, Verdic
 from boxwise.store.accounts import GIVEN, MODEL, Accounts, check_person
 from boxwise.store.answers import HistoryEntry, Stamp
 from boxwise.store.clock import now, seconds
-from boxwise.store.connecting import engine, reaching, shown
+from boxwise.store.connecting import engine, reaching
+from boxwise.store.creating import check_unfinished
 from boxwise.store.images import Images, insert_images
 from boxwise.store.judging import Same, review_by
 from boxwise.store.migrations import NEWEST
@@ -70,17 +71,23 @@ class Store(Accounts, Images):
 
     @classmethod
     def create(
-        cls, url: str | URL, facts: Mapping[str, Any], *, images: Sequence[ImageRecord] = (), given: Sequence[Annotation] = ()
+        cls,
+        url: str | URL,
+        facts: Mapping[str, Any],
+        *,
+        images: Sequence[ImageRecord] = (),
+        given: Sequence[Annotation] = (),
+        own: Path | None = None,
     ) -> Store:
         """A new store at `url` holding the study's `facts` (config, classes...), its images and given labels, all in one transaction.
 
-        What a creation in the same folder, `made_in`, left there unfinished is replaced. Raises StudyError if another study is there.
+        own: the study's folder, where the database is a file in it. What a creation in the same folder, `made_in` or `own`, left there
+        unfinished is replaced. Raises StudyError if another study is there.
         """
         store = cls(engine(url))
         with reaching(url), writing(store._engine) as connection:
             if sa.inspect(connection).has_table(STUDY.name):
-                if not _unfinished(connection, facts):
-                    raise StudyError(f"{shown(url)}: there is a study already. Open it, or choose another folder and database.")
+                check_unfinished(connection, facts.get("made_in"), own)
                 META.drop_all(connection)
             META.create_all(connection)
             start = {"schema_version": NEWEST, "id": token_hex(16), "position": [0, Phase.SELECT.value], **facts}
@@ -137,10 +144,11 @@ class Store(Accounts, Images):
         given = sa.select(sa.func.count(ANNOTATIONS.c.id)).scalar_subquery()
         late = sa.select(sa.func.count()).where(ANNOTATIONS.c.late).scalar_subquery()
         faulty = sa.select(sa.func.count()).where(IMAGES.c.fault.is_not(None)).scalar_subquery()
+        facts = sa.select(sa.func.max(FACTS.c.at)).scalar_subquery()
         with self._engine.connect() as connection:
-            row = connection.execute(sa.select(STUDY.c.value, given, late, faulty).where(STUDY.c.key == "position")).one()
-        (number, phase), answers, history, count = row
-        return Stamp((number, Phase(phase)), answers, history, count)
+            row = connection.execute(sa.select(STUDY.c.value, given, late, faulty, facts).where(STUDY.c.key == "position")).one()
+        (number, phase), *counts = row
+        return Stamp((number, Phase(phase)), *counts)
 
     # -- labels ---------------------------------------------------------------------------------------------------------
 
@@ -382,10 +390,3 @@ def go_on(connection: Connection, rounds: int) -> None:
         last = number - 1 if (selected or {}).get("ended") else number
         if last < rounds:
             go_back(connection, last, Phase.SCORE)
-
-
-def _unfinished(connection: Connection, facts: Mapping[str, Any]) -> bool:
-    """Whether the database holds a study of the same folder in which nothing has happened: its creation ended before the folder was."""
-    folder = connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == "made_in")).scalar()
-    begun = connection.execute(sa.select(sa.func.count()).select_from(FACTS)).scalar_one()
-    return begun == 0 and folder is not None and folder == facts.get("made_in")

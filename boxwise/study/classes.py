@@ -5,17 +5,21 @@ Labels given before are converted and stay in the history as they were. Knows no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from boxwise.annotation.class_change import ClassChange, now_called
 from boxwise.config import StudyConfig
-from boxwise.errors import StudyError, plural
+from boxwise.errors import StudyError, plural, quoted
 from boxwise.records import Phase, Split
+from boxwise.registry import settled
 from boxwise.store import CLASSES_CHANGED, HistoryEntry, Journal, StoredEvent
-from boxwise.study.config_file import as_kept, write_config
+from boxwise.study.config_file import as_kept, write_config, written
 from boxwise.study.upkeep import StudyUpkeep, user
+
+_TO_FOLLOW = "certain_of_to_follow"  # `ask.certain_of` of config.yaml while that has yet to follow the newest change; null once it has
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,7 @@ class StudyClasses(StudyUpkeep):
             removed, unfinished = self._removed(change), self._withdrawn(back_to, number)
             if back_to is not None:
                 self._clear(back_to[0], change)
-            config = self._config_of(change)
-            if config != self.config:
-                write_config(self.folder, config)
+            config = _under(self.config, change.before, change.names)
             body = {"before": change.before, "after": change.after, "added": change.added, "names": change.names, "removed": removed}
             images = Journal(self.store).change_classes(
                 change.convert,
@@ -61,8 +63,14 @@ class StudyClasses(StudyUpkeep):
                 who=who or user(),
                 body=body | {"why": _sentence(change)},
             )
+            self._finish_change()
         self.config = config
         return ChangedClasses(images, removed, back_to, unfinished)
+
+    def in_file(self) -> StudyConfig:
+        """What config.yaml says, under the names of now also where a change of the classes was killed before it wrote them there."""
+        config = as_kept(settled(written(self.folder)))
+        return _under(config, *self.class_changes()[-1]) if config.ask.certain_of == self.store.get(_TO_FOLLOW) else config
 
     def relabelled(self) -> int:
         """How many changes of the classes gave labels another meaning: all but those that only added and renamed."""
@@ -75,18 +83,42 @@ class StudyClasses(StudyUpkeep):
     def to_review(self) -> dict[str, list[str]]:
         """Class → images labelled before there was such a class, and not looked at since: objects of it may be missing there."""
         found: dict[str, list[str]] = {}
-        for event in self._class_events():
+        for event in self.class_events():
             called = now_called(event.body["after"], self.class_changes())
             found |= {called[name]: Journal(self.store).labelled_before(event.at) for name in event.body["added"] if name in called}
         return {name: images for name, images in found.items() if images}
 
     def classes_of(self, entry: HistoryEntry) -> tuple[str, ...]:
         """The classes that there were when an annotation was given."""
-        since = [event for event in self._class_events() if event.body["newest"] >= entry.number]
+        since = [event for event in self.class_events() if event.body["newest"] >= entry.number]
         return tuple(since[0].body["before"]) if since else self.classes
 
-    def _class_events(self) -> list[StoredEvent]:
+    def converted(self, entries: Sequence[HistoryEntry]) -> set[int]:
+        """The numbers of those of an image's annotations whose place another took, the same one in the classes of a change."""
+        changes = [event.body["newest"] for event in self.class_events()]
+        return {
+            entry.number
+            for entry in entries
+            for other in entries
+            if entry.late and _same(entry, other) and any(entry.number <= newest < other.number for newest in changes)
+        }
+
+    def class_events(self) -> list[StoredEvent]:
+        """Every change of the classes, oldest first; `newest` in its body is the number of the last annotation before it."""
         return [event for event in Journal(self.store).events() if event.kind == CLASSES_CHANGED]
+
+    @contextmanager
+    def _lock(self, *, wait: bool = False) -> Iterator[None]:
+        """As ever; what a killed change of the classes left to do is done first."""
+        with super()._lock(wait=wait):
+            self._finish_change()
+            yield
+
+    def _finish_change(self) -> None:
+        """Let config.yaml follow the newest change of the classes, if it has not."""
+        if self.store.get(_TO_FOLLOW) is not None:
+            write_config(self.folder, self.in_file())
+            self.store.put(_TO_FOLLOW, None)
 
     def _check_nobody_labels(self, change: ClassChange, number: int) -> None:
         leases = self.labelling.leases(at=self.store.clock())
@@ -100,7 +132,7 @@ class StudyClasses(StudyUpkeep):
             who, image_id = begun[0]
             raise StudyError(
                 f"{self.folder}: {who} has begun {image_id} and not handed it in, with boxes of the classes as they are. Hand it in or "
-                f"flag it on the page (boxwise label {self.folder}), or have somebody else hand it in; then change the classes."
+                f"flag it on the page (boxwise label {quoted(self.folder)}), or have somebody else hand it in; then change the classes."
             )
 
     def _begun(self, number: int) -> list[tuple[str, str]]:
@@ -125,7 +157,7 @@ class StudyClasses(StudyUpkeep):
             return self._back_from_first(change, phase)
         if phase in (Phase.AUDIT, Phase.COMPOSE):
             raise StudyError(
-                f"{self.folder}: round {number} has its labels and is not trained yet. Go on first: boxwise train {self.folder}"
+                f"{self.folder}: round {number} has its labels and is not trained yet. Go on first: boxwise train {quoted(self.folder)}"
             )
         return (number - 1 if phase in (Phase.ANNOTATE, Phase.SELECT) else number), Phase.TRAIN
 
@@ -138,7 +170,8 @@ class StudyClasses(StudyUpkeep):
         if len(self.unanswered().items) < len(items):
             raise StudyError(
                 f"{self.folder}: some of the {len(items)} images asked about are answered, and the boxes shown on the others are of the "
-                f"classes as they are. Answer them first (boxwise label {self.folder}); classes can be added and renamed at any time."
+                f"classes as they are. Answer them first (boxwise label {quoted(self.folder)}); "
+                "classes can be added and renamed at any time."
             )
         return 0, Phase.SELECT
 
@@ -157,22 +190,32 @@ class StudyClasses(StudyUpkeep):
         labels = [int(label) for split in Split for a in self.store.annotations(split).values() for label in a.boxes.labels]
         return {name: labels.count(label) for label, name in gone.items()}
 
-    def _config_of(self, change: ClassChange) -> StudyConfig:
-        """The config with the thresholds of single classes under their new names; of classes that merge, the highest."""
-        certain: dict[str, float] = {}
-        for name, score in self.config.ask.certain_of.items():
-            if name in change.names:
-                certain[change.names[name]] = max(score, certain.get(change.names[name], 0.0))
-        return as_kept(self.config.model_copy(update={"ask": self.config.ask.model_copy(update={"certain_of": certain})}))
-
     def _facts(self, change: ClassChange, config: StudyConfig, back_to: tuple[int, Phase] | None) -> dict[str, Any]:
+        file = self.in_file()  # an edit, perhaps, that is not taken in yet
         facts = {
             "classes": list(change.after),
             "class_ids": _ids_of(change, self.store.get("class_ids")),
             "class_changes": [*self.class_changes(), (change.before, change.names)],
             "config": config.model_dump(mode="json"),
+            _TO_FOLLOW: file.ask.certain_of if _under(file, change.before, change.names) != file else None,
         }
         return facts if back_to is None or back_to[1] is Phase.SELECT else facts | {"classes_from": back_to[0]}
+
+
+def _under(config: StudyConfig, before: Sequence[str], names: Mapping[str, str]) -> StudyConfig:
+    """The config with the thresholds of the classes `before` under their new names, without those of classes that go; of classes that
+    merge, the highest."""
+    certain: dict[str, float] = {}
+    for name, score in config.ask.certain_of.items():
+        if name in names or name not in before:
+            new = names.get(name, name)
+            certain[new] = max(score, certain.get(new, 0.0))
+    return config.model_copy(update={"ask": config.ask.model_copy(update={"certain_of": certain})})
+
+
+def _same(entry: HistoryEntry, other: HistoryEntry) -> bool:
+    """Whether they were given by the same person at the same time."""
+    return (entry.annotator, entry.at, entry.annotation.round) == (other.annotator, other.at, other.annotation.round)
 
 
 def _ids_of(change: ClassChange, ids: list[int] | None) -> list[int] | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from boxwise.config import StudyConfig, dump_config, load_config
-from boxwise.errors import StudyError
+from boxwise.errors import StudyError, quoted
 from boxwise.files import replacing
 from boxwise.store import URL, file_url, without_password
+from boxwise.store.salvage import has_tables
 
 CONFIG_FILE, DATABASE = "config.yaml", "study.sqlite"
 
@@ -19,8 +20,16 @@ def written(folder: Path) -> StudyConfig:
     """The config that the study's folder holds; StudyError for an empty file, which would pass for the defaults."""
     path = folder / CONFIG_FILE
     if not path.read_text(encoding="utf-8", errors="replace").strip():
-        raise StudyError(f"{path}: expected the study's settings, found an empty file. `boxwise repair {folder}` writes them again.")
+        way = f"`boxwise repair {quoted(folder)}` writes them again."
+        raise StudyError(f"{path}: expected the study's settings, found an empty file. {way}")
     return load_config(path)
+
+
+def without_config(folder: Path) -> StudyError:
+    """What to do where there is no config.yaml: a study that has lost it has a database, which a creation that was killed left empty."""
+    lost, new = f"`boxwise repair {quoted(folder)}` writes it again", f"Make one with `boxwise init {quoted(folder)} --images DIR`"
+    way = lost if has_tables(folder / DATABASE) else new
+    return StudyError(f"{folder}: no boxwise study here (no {CONFIG_FILE}). {way}.")
 
 
 def write_config(folder: Path, config: StudyConfig) -> None:

@@ -35,6 +35,7 @@ from boxwise.store import (
 )
 from boxwise.study.agreement import TeamAgreement, team_agreement
 from boxwise.study.config_file import as_kept
+from boxwise.study.outdated import Outdated, outdated_rounds
 from boxwise.study.people import TeamMember, team_table
 from boxwise.study.team import Team
 
@@ -92,6 +93,10 @@ class StudyReader:
     def round(self, number: int) -> Round:
         """One round; of one that has not begun nothing is known."""
         return Round.from_json(number, self.store.facts_of(number), self.query(number).items)
+
+    def outdated(self, labels: Mapping[Split, Mapping[str, Annotation]] | None = None) -> Outdated:
+        """Which rounds speak of other labels than those of now, and what can be done about it. labels: all of splits that were read."""
+        return outdated_rounds(self, labels or {})
 
     def files(self, round_index: int) -> RoundFolder:
         """The files that a round has left."""

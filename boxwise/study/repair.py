@@ -20,8 +20,8 @@ from boxwise.errors import ConfigError, StudyError, plural
 from boxwise.files import replacing, sweep
 from boxwise.records import Phase
 from boxwise.store import Store, file_url
-from boxwise.store.salvage import fault_in_database, salvage
-from boxwise.study.config_file import CONFIG_FILE, DATABASE, write_config, written
+from boxwise.store.salvage import fault_in_database, has_tables, move_logs, salvage
+from boxwise.study.config_file import CONFIG_FILE, DATABASE, without_config, write_config, written
 from boxwise.study.study import Study
 from boxwise.study.upkeep import working_on
 
@@ -54,19 +54,35 @@ def _repair(folder: Path) -> Iterator[str]:
 
 def _database(path: Path) -> Iterator[str]:
     """SQLite's file, where the study has one."""
-    if path.is_file():
-        if fault := fault_in_database(path):
-            counts = salvage(path)
-            yield f"{path}: damaged ({fault}). Rebuilt from what can be read; the damaged file is kept as {path.name}.damaged."
-            for table, (kept, lost) in counts.items():
-                if lost:
-                    yield f"  {table}: {plural(kept, 'row')} kept, at least {lost} lost."
-        return
-    copies = sorted(path.parent.glob(f"{path.stem}.schema_*{path.suffix}"), key=_schema_of)
-    if copies:
+    saved = path.with_name(f"{path.name}.salvaged")
+    if not has_tables(path) and (copy := _copy_of(path, saved)):
+        was = "empty" if path.is_file() else "missing"
+        move_logs(path, path.with_name(f"{path.name}.gone"))
         with replacing(path) as aside:
-            shutil.copyfile(copies[-1], aside)
-        yield f"{path}: missing. Put back from {copies[-1].name}, so as the study was when boxwise was last updated."
+            shutil.copyfile(copy, aside)
+        if copy == saved:
+            saved.unlink()
+        updated = ", so as the study was when boxwise was last updated" if ".schema_" in copy.name else ""
+        yield f"{path}: {was}. Put back from {copy.name}{updated}."
+    if has_tables(path) and (fault := fault_in_database(path)):
+        damaged, counts = salvage(path)
+        yield f"{path}: damaged ({fault}). Rebuilt from what can be read; the damaged file is kept as {damaged.name}."
+        for table, (kept, lost) in counts.items():
+            if lost:
+                yield f"  {table}: {plural(kept, 'row')} kept, at least {lost} lost."
+    if saved.is_file() and fault_in_database(saved):
+        saved.unlink()
+        yield f"{saved}: left over by an earlier repair; removed."
+
+
+def _copy_of(path: Path, saved: Path) -> Path | None:
+    """What a database that is gone is put back from: what a repair had saved, which was killed before that took its place, as earlier
+    versions could be; else the file written last of those that repairs have put aside and the one from before the last update."""
+    if saved.is_file() and fault_in_database(saved) is None:
+        return saved
+    updates = sorted(path.parent.glob(f"{path.stem}.schema_*{path.suffix}"), key=_schema_of)
+    damaged = [copy for copy in path.parent.glob(f"{path.name}.damaged*") if not copy.name.endswith(("-wal", "-journal"))]
+    return max(filter(has_tables, [*updates[-1:], *damaged]), key=lambda copy: copy.stat().st_mtime, default=None)
 
 
 def _schema_of(copy: Path) -> int:
@@ -83,7 +99,9 @@ def _settings(folder: Path) -> Iterator[str]:
         fault = "empty" if path.is_file() else "missing"
     except (ConfigError, OSError, ValueError) as error:
         fault = str(error).splitlines()[0]
-    if not (folder / DATABASE).is_file():
+    if not has_tables(folder / DATABASE):
+        if fault == "missing" and (folder / DATABASE).is_file():
+            raise without_config(folder)
         raise StudyError(
             f"{path}: {fault}, and there is no {DATABASE} to take the settings from. Write `store: URL` of its database into it."
         )
@@ -99,8 +117,14 @@ def _settings(folder: Path) -> Iterator[str]:
 def _whereabouts(folder: Path) -> Iterator[str]:
     """What the store must say for a study to open, where a damaged database does not say it any more."""
     path = folder / DATABASE
-    if not path.is_file():
-        return
+    if not has_tables(path):
+        if written(folder).store:
+            return
+        found = "an empty file" if path.is_file() else "no such file"
+        raise StudyError(
+            f"{path}: expected the study's database, found {found} and no copy to put back. Put the file back where it is, or make "
+            "the study again from a backup: boxwise restore FILE NEW_FOLDER"
+        )
     store = Store.open(file_url(path))
     if store.get("classes") is None:
         raise StudyError(f"{path}: the names of the classes are lost. Put a copy of the study's folder back, or make a new study.")

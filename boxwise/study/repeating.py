@@ -5,8 +5,12 @@ Returns a round's number, or None where the step is still to come. Changes nothi
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from boxwise.records import Phase
-from boxwise.study.reading import StudyReader
+
+if TYPE_CHECKING:
+    from boxwise.study.reading import StudyReader
 
 _STEPS = tuple(Phase)
 
@@ -23,5 +27,5 @@ def round_to_repeat(study: StudyReader, wanted: Phase) -> int | None:
     if phase in (Phase.EVALUATE, Phase.SCORE):
         return number if _STEPS.index(wanted) < _STEPS.index(phase) else None
     scored_anew = phase is Phase.SELECT and wanted is Phase.SCORE
-    evaluated_anew = phase in (Phase.SELECT, Phase.ANNOTATE) and wanted is Phase.EVALUATE
+    evaluated_anew = wanted is Phase.EVALUATE and number > study.classes_from
     return number - 1 if number and (scored_anew or evaluated_anew) else None

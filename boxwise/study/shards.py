@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boxwise.errors import StudyError
+from boxwise.errors import StudyError, quoted
 from boxwise.records import Phase
 from boxwise.rounds import Event
 from boxwise.workers.base import Workers, finished
@@ -27,7 +27,8 @@ def round_to_inspect(study: Study) -> int:
     if phase is not Phase.SCORE:
         raise StudyError(f"{study.folder}: the next step is {phase.value} of round {number}, not score: see `boxwise status`.")
     if study.edited() is not None:
-        raise StudyError(f"{study.folder}: config.yaml was edited: take it in with `boxwise set {study.folder}`, then start the shards.")
+        way = f"take it in with `boxwise set {quoted(study.folder)}`, then start the shards."
+        raise StudyError(f"{study.folder}: config.yaml was edited: {way}")
     return number
 
 

@@ -21,7 +21,7 @@ from boxwise.data import image_store
 from boxwise.data.addresses import absolute
 from boxwise.data.formats.base import Dataset
 from boxwise.data.formats.class_names import check_class_names
-from boxwise.errors import StudyError, plural
+from boxwise.errors import StudyError, plural, quoted
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Split, Verdict
 from boxwise.registry import settled, with_its_scorer
 from boxwise.rounds import Event, RoundContext, settings
@@ -29,10 +29,12 @@ from boxwise.rounds.duration import Duration, expected_duration
 from boxwise.rounds.ending import End, end_of
 from boxwise.store import Same, Store
 from boxwise.study.classes import StudyClasses
-from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, url_of, write_config, written
+from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, url_of, without_config, write_config, written
 from boxwise.study.incoming import News, news_in
+from boxwise.study.outdated import rounds_to_judge
 from boxwise.study.repeating import round_to_repeat
 from boxwise.study.shards import inspect_by, round_to_inspect
+from boxwise.study.sharing import check_shared
 from boxwise.study.upkeep import findings_of, given_annotations
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from boxwise.workers.base import Workers
 
 _POLL_SECONDS = 0.5
-_BEFORE_TRAIN = (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE)
+_UP_TO_TRAIN = (Phase.SELECT, Phase.ANNOTATE, Phase.AUDIT, Phase.COMPOSE, Phase.TRAIN)
 
 
 class Annotator(Protocol):
@@ -77,8 +79,6 @@ class Study(StudyClasses):
         rounds.check(config, dataset.classes, val_images=sum(r.split is Split.VAL for r in dataset.images), simulated=simulated)
         cls.check_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(f"{DATABASE}*"):  # no config file: a creation that was interrupted
-            leftover.unlink()
         facts = {
             "config": config.model_dump(mode="json"),
             "classes": list(dataset.classes),
@@ -88,7 +88,8 @@ class Study(StudyClasses):
             "listed": dataset.listed,
         }
         images = [r if (uri := absolute(r.uri)) == r.uri else replace(r, uri=uri) for r in dataset.images]
-        store = Store.create(url, facts, images=images, given=given_annotations(dataset, images))
+        own = None if config.store else folder
+        store = Store.create(url, facts, images=images, given=given_annotations(dataset, images), own=own)
         write_config(folder, config)  # last: its presence says that the study is whole
         return cls(folder, store, config)
 
@@ -96,17 +97,17 @@ class Study(StudyClasses):
     def check_free(folder: Path) -> None:
         """StudyError when there is a study in `folder`."""
         if (folder / CONFIG_FILE).exists():
-            raise StudyError(f"{folder}: there is a study already. Continue it with `boxwise run {folder}`.")
+            raise StudyError(f"{folder}: there is a study already. Continue it with `boxwise run {quoted(folder)}`.")
 
     @classmethod
     def open(cls, folder: Path | str, *, config: StudyConfig | None = None) -> Study:
         """The study in `folder`. With `config`, StudyError that names every key in which the stored one differs."""
         folder = Path(folder)
         if not (folder / CONFIG_FILE).is_file():
-            raise StudyError(f"{folder}: no boxwise study here (no {CONFIG_FILE}). Make one with `boxwise init {folder} --images DIR`.")
+            raise without_config(folder)
         stored_in = written(folder)
-        if not stored_in.store and not (folder / DATABASE).is_file():
-            raise StudyError(f"{folder / DATABASE}: expected the study's database, found no such file. See `boxwise repair {folder}`.")
+        if not stored_in.store and not (database := folder / DATABASE).is_file():
+            raise StudyError(f"{database}: expected the study's database, found no such file. See `boxwise repair {quoted(folder)}`.")
         store = Store.open(url_of(folder, stored_in))
         stored = as_kept(parse_config(store.needed("config"), str(folder)))
         if config is not None and as_kept(config := settled(config)) != stored:
@@ -226,6 +227,7 @@ class Study(StudyClasses):
             if phase is Phase.DONE or (phase is Phase.ANNOTATE and self.store.unanswered(number).items):
                 return None, phase
             self.reread()
+            check_shared(self)
             context = self._context(oracle, on_event)
             step = rounds.step_of(phase)(context, number)
             self.store.commit(
@@ -237,14 +239,16 @@ class Study(StudyClasses):
     def repeat(self, phase: Phase, *, on_event: Callable[[Event], None] | None = None) -> int | None:
         """Do TRAIN, EVALUATE or SCORE again with the labels and settings of now, where `round_to_repeat` allows it; returns the round.
 
-        EVALUATE is done at once and moves nothing else. TRAIN and SCORE become the next step, and those after them are to follow.
+        EVALUATE is done at once and moves nothing else; the other rounds are judged by the labels of now too, `rounds_to_judge`. TRAIN and
+        SCORE become the next step, and those after them are to follow.
         """
         with self._lock():
-            if (number := round_to_repeat(self, phase)) is None:
-                return None
-            if phase is Phase.EVALUATE:
-                self.store.amend(number, phase, rounds.step_of(phase)(self._context(None, on_event), number).facts.to_json())
-            else:
+            number, context = round_to_repeat(self, phase), self._context(None, on_event)
+            for other in rounds_to_judge(self) if phase is Phase.EVALUATE else ():
+                self.store.amend(other, phase, rounds.judge_again(context, other).to_json())
+            if number is not None and phase is Phase.EVALUATE:
+                self.store.amend(number, phase, rounds.step_of(phase)(context, number).facts.to_json())
+            elif number is not None:
                 self.store.reopen(number, phase)
         return number
 
@@ -257,12 +261,14 @@ class Study(StudyClasses):
         return rounds.inspect_shard(self._context(None, on_event), round_to_inspect(self), shard)
 
     def train_along(self) -> None:
-        """What ranks other than 0 do under torchrun: wait for the training step, train with the others, write nothing."""
-        while (position := self.position)[1] is not Phase.TRAIN:
+        """What ranks other than 0 do under torchrun: wait for the training step, and till rank 0 has taken an edit of config.yaml in; train
+        with the others, write nothing."""
+        while (position := self.position)[1] is not Phase.TRAIN or self.edited() is not None:
             number, phase = position
-            if phase not in _BEFORE_TRAIN or (phase is Phase.ANNOTATE and self.store.unanswered(number).items):
+            if phase not in _UP_TO_TRAIN or (phase is Phase.ANNOTATE and self.store.unanswered(number).items):
                 return  # rank 0 has found the same and said so
             sleep(_POLL_SECONDS)
+            self.reread()
         rounds.train_along(self._context(None, None), position[0])
 
     def run(
@@ -297,7 +303,7 @@ class Study(StudyClasses):
 
     def edited(self) -> StudyConfig | None:
         """What config.yaml says now, where that is another config than the one in force."""
-        now = as_kept(settled(written(self.folder)))
+        now = self.in_file()
         return None if now == self.config else now
 
     def change(self, config: StudyConfig) -> list[settings.Change]:

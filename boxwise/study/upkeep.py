@@ -16,10 +16,10 @@ from typing import Any
 
 from boxwise.data.addresses import Address, absolute, address_in, folder_of, is_local
 from boxwise.data.formats.base import Dataset, Finding, FindingKind, Progress
-from boxwise.data.image_store import below
 from boxwise.data.images import digest, image_size
+from boxwise.data.own_files import pictures_below
 from boxwise.data.watching import Looked, counted, file_stamp, look, new_files
-from boxwise.errors import BusyError, ImageError, StudyError, plural
+from boxwise.errors import BusyError, ImageError, StudyError, plural, quoted
 from boxwise.files import locked
 from boxwise.records import Annotation, ImageRecord, Source, Split
 from boxwise.rounds.opening import open_first
@@ -42,9 +42,11 @@ class Added:
 
 @dataclass(frozen=True)
 class Relocated:
-    """moved, restored: how many images. missing: ids that are not below the new folder. changed: ids whose file there has other bytes.
+    """moved, restored: how many images. missing: ids that are not below the new folder. changed: ids whose file there has other bytes, left
+    where they were.
 
-    renamed: id → address of those that were found by their content, under another name.
+    renamed: id → address of those that were found by their content, under another name. Where files of other bytes were to be taken:
+    unfit: ids of those left where they were all the same, since labels lie outside of the new size; doubtful: of those taken, with labels.
     """
 
     moved: int
@@ -52,6 +54,8 @@ class Relocated:
     missing: tuple[str, ...]
     changed: tuple[str, ...]
     renamed: Mapping[str, str]
+    unfit: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
 
 
 class StudyUpkeep(StudyReader):
@@ -180,7 +184,7 @@ class StudyUpkeep(StudyReader):
         records, faulty = self._all_records(), self.store.quarantined()
         usable = [record for record in records if record.image_id not in faulty]
         looked = look(usable, thoroughly=thoroughly, progress=progress)
-        unfit = [finding[1] for finding in self.store.get("findings") or []]
+        unfit = [place if Path(place).is_absolute() else name or place for _, place, _, name, _ in self.store.get("findings") or []]
         return replace(looked, new=() if self.store.get("listed") else tuple(new_files(records, unfit)))
 
     def glance(self) -> Looked:
@@ -191,9 +195,9 @@ class StudyUpkeep(StudyReader):
         some = self.store.some_images(_SAMPLE)
         return replace(look(some), seen=(len(some), count))
 
-    def missing(self, records: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
-        """Those of the images whose file is gone."""
-        return look(records).missing
+    def look_at(self, records: Sequence[ImageRecord]) -> Looked:
+        """Which files of these images are gone or hold other bytes."""
+        return look(records)
 
     def relocate(
         self, folder: Address, *, changed_too: bool = False, who: str | None = None, progress: Progress | None = None
@@ -201,7 +205,8 @@ class StudyUpkeep(StudyReader):
         """The images lie below `folder` now, under the same names, or under others where one file alone of this machine has an image's
         content; those out of use for want of a file come back, and a study that ended for want of images goes on.
 
-        changed_too: take files of other bytes as well; else these stay where they were. Raises StudyError when none is there.
+        changed_too: take files of other bytes as well, but where the image's labels would lie outside; else these stay where they were.
+        Raises StudyError when none is there.
         """
         faults = self.store.quarantined()
         records, aside = self._all_records(), {image_id for image_id, fault in faults.items() if _by_a_person(fault)}
@@ -212,10 +217,15 @@ class StudyUpkeep(StudyReader):
         if not there:
             first = f" (such as {records[0].image_id})" if records else ""
             raise StudyError(f"{folder}: none of the study's {plural(len(records), 'image')} is there{first}.")
-        changed = tuple(r.image_id for r in records if r.image_id in there and r.digest not in (None, there[r.image_id].digest))
-        moved = [record for image_id, record in there.items() if changed_too or image_id not in changed]
+        changed = {r.image_id: r for r in records if r.image_id in there and r.digest not in (None, there[r.image_id].digest)}
+        labels = {i: a for i in changed if (a := self.annotation(i))} if changed_too else {}
+        unfit = tuple(i for i, a in labels.items() if not _fits(a, changed[i], there[i]))
+        left = set(unfit if changed_too else changed)
+        moved = [record for image_id, record in there.items() if image_id not in left]
+        how = {i: _other(record, there[i]) for i, record in changed.items() if i not in left}
         journal, by, number = Journal(self.store), who or user(), self.position[0]
-        journal.move(moved, round_index=number, who=by, body={"folder": absolute(str(folder)), "images": len(moved)})
+        body = {"folder": absolute(str(folder)), "images": len(moved)}
+        journal.move(moved, round_index=number, who=by, body=body, changed=how)
         lost, rounds = faults.keys() - aside, self.config.budget.rounds
         restored = journal.include([r.image_id for r in moved if r.image_id in lost], rounds=rounds, round_index=number, who=by)
         news = [_finding_in(absolute(str(folder)), finding) for finding in self.store.get("findings") or []]
@@ -223,7 +233,8 @@ class StudyUpkeep(StudyReader):
         self.store.put("findings", [finding for finding in news if finding[1] not in places])
         missing = tuple(image_id for image_id, record in found.items() if record is None and image_id not in aside)
         names = {image_id: record.uri for image_id, record in renamed.items()}
-        return Relocated(len(moved), len(restored), missing, () if changed_too else changed, names)
+        doubtful = tuple(image_id for image_id in labels if image_id not in unfit)
+        return Relocated(len(moved), len(restored), missing, () if changed_too else tuple(changed), names, unfit, doubtful)
 
     # -- names ----------------------------------------------------------------------------------------------------------
 
@@ -289,8 +300,8 @@ def _finding_in(folder: str, kept: list[object]) -> list[object]:
 
 
 def findings_of(findings: Iterable[Finding]) -> list[list[object]]:
-    """The findings as the store keeps them."""
-    return [[f.kind.value, str(f.path), f.message, f.image_id, f.quarantined] for f in findings]
+    """The findings as the store keeps them: with places from the root on, which earlier versions kept as they were typed."""
+    return [[f.kind.value, absolute(str(f.path)), f.message, f.image_id, f.quarantined] for f in findings]
 
 
 def _refused(images: Sequence[ImageRecord], there: Mapping[str, ImageRecord], study: Path) -> Iterator[Finding]:
@@ -306,7 +317,7 @@ def _refused(images: Sequence[ImageRecord], there: Mapping[str, ImageRecord], st
         else:
             message = f"{record.uri}: expected a new image, found a copy of {kept.image_id}, which is in the study."
             if is_local(kept.uri) and file_stamp(kept.uri) is None:
-                message = f"{record.uri}: is {kept.image_id} under another name. To say so: boxwise relocate {study} --images DIR"
+                message = f"{record.uri}: is {kept.image_id} under another name. To say so: boxwise relocate {quoted(study)} --images DIR"
             yield Finding(FindingKind.DUPLICATE_IMAGE, record.uri, message, record.image_id, quarantined=True)
 
 
@@ -339,7 +350,7 @@ def _moved(record: ImageRecord, folder: Address) -> ImageRecord | None:
 def _renamed(lost: Sequence[ImageRecord], folder: Address, taken: Set[str]) -> dict[str, ImageRecord]:
     """Image id → the image where it is by its content, of those `lost` by name: one file alone below `folder` has it. taken: others'."""
     wanted, files = Counter(record.digest for record in lost if record.digest is not None), defaultdict[str, list[str]](list)
-    for uri in map(absolute, below(folder).values()) if wanted and is_local(folder) else ():
+    for uri in (absolute(str(path)) for path in pictures_below(Path(folder)).all) if wanted and is_local(folder) else ():
         with suppress(ImageError):
             if uri not in taken and (mark := digest(uri)) in wanted:
                 files[mark].append(uri)
@@ -355,6 +366,18 @@ def _at(record: ImageRecord, uri: str) -> ImageRecord | None:
     except ImageError:
         return None
     return replace(record, uri=uri, width=width, height=height, digest=mark, stamp=file_stamp(uri))
+
+
+def _fits(labels: Annotation, before: ImageRecord, now: ImageRecord) -> bool:
+    """Whether the boxes lie on an image as it is now."""
+    return (before.width, before.height) == (now.width, now.height) or bool((labels.boxes.xyxy[:, 2:] <= (now.width, now.height)).all())
+
+
+def _other(before: ImageRecord, now: ImageRecord) -> str:
+    """How an image's file is another than before, in words."""
+    if (before.width, before.height) == (now.width, now.height):
+        return "other content, of the same size"
+    return f"other content, {now.width} x {now.height} pixels instead of {before.width} x {before.height}"
 
 
 def ending_alike(ids: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from boxwise.data.for_browsers import for_browsers
-from boxwise.errors import BoxwiseError, ChangedError, ImageStoreError, UnreachableError
+from boxwise.errors import BoxwiseError, ChangedError, ImageStoreError, UnreachableError, quoted
 from boxwise.jsonable import plain
 from boxwise.records import Phase
 from boxwise.results.colors import class_colors
@@ -35,7 +35,7 @@ from boxwise.web.pool_routes import add_pool
 from boxwise.web.progress import read_progress, read_trouble
 from boxwise.web.queue import LabelQueue
 from boxwise.web.reasons import Reason
-from boxwise.web.requests import AnswerBody, DraftBody, ImagesBody, KeepingBody, OpenBody, RenewBody, SkipBody, WithdrawBody
+from boxwise.web.requests import AnswerBody, DraftBody, ImageId, ImagesBody, KeepingBody, OpenBody, RenewBody, SkipBody, WithdrawBody
 from boxwise.web.security import Guard
 from boxwise.web.tasks import Task, task_to_json
 from boxwise.web.team_routes import add_team
@@ -45,8 +45,13 @@ PICTURES = ".pictures"  # in the study's folder; may be deleted at any time
 JPEG = "image/jpeg"
 
 
-def create_app(queue: LabelQueue, *, hosts: Collection[str], token: str | None = None, origins: Collection[str] = ()) -> FastAPI:
-    """The application that serves one study's labelling page and dashboard. hosts, token, origins: see `Guard`."""
+def create_app(
+    queue: LabelQueue, *, hosts: Collection[str], token: str | None = None, origins: Collection[str] = (), trains: bool = False
+) -> FastAPI:
+    """The application that serves one study's labelling page and dashboard. hosts, token, origins: see `Guard`.
+
+    trains: whether whoever serves it also trains on what was labelled, as `boxwise run --label` does and `boxwise label` does not.
+    """
     app = FastAPI(title="boxwise", docs_url=None, redoc_url=None, openapi_url=None)
     study = queue.study
     here = str(study.folder.resolve())
@@ -57,7 +62,7 @@ def create_app(queue: LabelQueue, *, hosts: Collection[str], token: str | None =
     app.add_exception_handler(HTTPException, _refused)
     _add_pages(app)
     _add_probes(app, queue)
-    _add_study(app, queue)
+    _add_study(app, queue, trains=trains)
     _add_labelling(app, queue)
     add_help(app, queue)
     _add_pictures(app, queue)
@@ -108,7 +113,7 @@ def _add_probes(app: FastAPI, queue: LabelQueue) -> None:
         return Response(metrics(queue.study), media_type=CONTENT_TYPE)
 
 
-def _add_study(app: FastAPI, queue: LabelQueue) -> None:
+def _add_study(app: FastAPI, queue: LabelQueue, *, trains: bool) -> None:
     study, watched = queue.study, Dashboard(queue.study)
     seeing_all = APIRouter(dependencies=[Depends(reviewing), Depends(under_own_name)])
     add_pool(seeing_all, PoolView(queue, watched))
@@ -152,6 +157,7 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
             "answered": asked - waiting,
             "done": phase is Phase.DONE,
             "sent_back": len(study.reviews.sent_back()),
+            "goes_on_by": None if trains else f"boxwise run {quoted(study.folder)}",
             "training": read_progress(study.folder),
             "trouble": read_trouble(study.folder),
         }
@@ -166,7 +172,7 @@ def _add_study(app: FastAPI, queue: LabelQueue) -> None:
         return plain(forecast(study, ap))
 
     @app.get("/api/doubts/{image_id:path}")
-    def doubts(image_id: str, request: Request) -> list[dict[str, Any]]:
+    def doubts(image_id: ImageId, request: Request) -> list[dict[str, Any]]:
         """What a doubt says of labels is for those alone who may see these."""
         hidden = queue.is_secret(image_id) or not may_open(member_in(request), queue, image_id)
         return [] if hidden else watched.doubts(image_id)
@@ -312,5 +318,6 @@ def _refused(_request: Request, error: Exception) -> Response:
 def _malformed(_request: Request, error: Exception) -> Response:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
     place = ".".join(str(part) for part in first["loc"] if part != "body")
-    said = [str(part).encode(errors="replace").decode() for part in (place or "the request", first["msg"])]
+    fault = str(first["msg"]).removeprefix("Value error, ")  # pydantic's words before those of a check of ours
+    said = [str(part).encode(errors="replace").decode() for part in (place or "the request", fault)]
     return JSONResponse(Reason("malformed", *said).to_json(), status_code=422)

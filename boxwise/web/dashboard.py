@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from boxwise.artifacts.detections_file import read_classes, read_detections
-from boxwise.artifacts.facts import Round
+from boxwise.artifacts.facts import Round, stopping_aps
 from boxwise.artifacts.round_folder import RoundFolder
 from boxwise.artifacts.scored_pool import read_score_values
 from boxwise.boxes import Boxes
@@ -86,7 +86,7 @@ def dashboard(study: Study) -> dict[str, Any]:
     labour = _labour(study, labels[Split.TRAIN], labels[Split.VAL])
     secret = study.secret()
     seen = {split: {i: one for i, one in of_split.items() if i not in secret} for split, of_split in labels.items()}
-    points, following = quality(rounds), expected(study, rounds)
+    points, following, outdated = quality(rounds), expected(study, rounds), study.outdated(labels)
     values = {
         "name": study.folder.resolve().name,
         "round": number_now,
@@ -95,10 +95,11 @@ def dashboard(study: Study) -> dict[str, Any]:
         "trouble": read_trouble(study.folder),
         "classes": [{"name": n, "color": c} for n, c in zip(study.classes, class_colors(len(study.classes)), strict=True)],
         "quality": points,
+        "outdated": {"images": outdated.images, "lost": outdated.lost, "before": outdated.before, "command": outdated.command},
         "labour": labour,
         "next": following,
         "budget": budget(study, rounds, labour),
-        "stop": suggestion([one.evaluate.stopping_ap for one in rounds], study.config.stop, following),
+        "stop": suggestion([*stopping_aps(rounds).values()], study.config.stop, following),
         "balance": _balance(study, rounds, seen[Split.TRAIN]),
         "histograms": _histograms(study, rounds),
         "worst": _worst(study, rounds, seen, records),

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from boxwise.artifacts.facts import Round
+from boxwise.artifacts.facts import Round, stopping_aps
 from boxwise.config import resolve
 from boxwise.evaluation.cost import seconds_for
 from boxwise.evaluation.expected_gain import FEWEST_ROUNDS, LearningCurve
@@ -63,12 +63,9 @@ def forecast(study: Study, target: float) -> dict[str, Any]:
 
 
 def evaluated(rounds: Sequence[Round], unit: str) -> list[tuple[float, float]]:
-    """(labelled by then in `unit`, AP that the stopping rule follows) of each evaluated round."""
-    return [
-        (number(getattr(one.annotate, unit)), number(ap))
-        for one in rounds
-        if one.done(Phase.ANNOTATE) and (ap := one.evaluate.stopping_ap) is not None
-    ]
+    """(labelled by then in `unit`, AP that the stopping rule follows) of each evaluated round that compares with the last."""
+    aps = stopping_aps(rounds)
+    return [(number(getattr(one.annotate, unit)), aps[one.round]) for one in rounds if one.done(Phase.ANNOTATE) and one.round in aps]
 
 
 def learning_curve(points: Sequence[tuple[float, float]]) -> LearningCurve | None:

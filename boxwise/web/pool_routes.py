@@ -10,7 +10,7 @@ from pydantic import Field, FiniteFloat
 from boxwise.jsonable import plain
 from boxwise.web.answers import RefusedError
 from boxwise.web.pool import MOST_AT_ONCE, PoolView, Wanted
-from boxwise.web.requests import Body, ImageId, Name, Reason
+from boxwise.web.requests import Body, ImageId, Name, Number, Reason, Text
 
 Region = Annotated[list[FiniteFloat] | None, Query(min_length=4, max_length=4)]
 
@@ -37,10 +37,10 @@ def add_pool(routes: APIRouter, view: PoolView) -> None:
 
     @routes.get("/api/pool/images")
     def images(
-        text: str = "",
-        label: int | None = None,
-        person: str = "",
-        round: int | None = None,
+        text: Text = "",
+        label: Number | None = None,
+        person: Text = "",
+        round: Number | None = None,
         state: Literal["", "pool", "asked", "labelled", "val", "test", "flagged", "suspect", "wanted"] = "",
         low: FiniteFloat | None = None,
         high: FiniteFloat | None = None,

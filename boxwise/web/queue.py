@@ -394,6 +394,6 @@ class LabelQueue:
 
     def record(self, image_id: str) -> ImageRecord:
         """The image's record, quarantined or not, as it is now: `boxwise relocate` may have moved it. Raises UnknownImageError."""
-        if (record := self.study.record(image_id)) is None:
+        if "\0" in image_id or (record := self.study.record(image_id)) is None:  # not every database can be asked about a NUL
             raise UnknownImageError(image_id)
         return record

@@ -43,6 +43,7 @@ ImageId = Annotated[str, StringConstraints(min_length=1, max_length=4096, patter
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=_PRINTED)]
 Key = Annotated[str, StringConstraints(min_length=8, max_length=100, pattern=_PRINTED)]
+Text = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")]  # what is looked for
 Word = Annotated[str, StringConstraints(max_length=100, pattern=_PRINTED)]
 Seconds = Annotated[FiniteFloat, Field(ge=0, le=7 * 24 * 3600)]
 Number = Annotated[int, Field(ge=0, lt=2**31)]  # what a column of the database holds

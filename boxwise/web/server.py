@@ -10,7 +10,7 @@ import ipaddress
 import re
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Thread
@@ -113,10 +113,10 @@ class Server:
         self._server.should_exit = True
         self._thread.join()
 
-    def wait(self, stop: Event) -> None:
-        """Until `stop` is set, or the server ends, which by itself it does not; Ctrl-C gets through."""
+    def wait(self, stop: Event, watch: Callable[[], None] = lambda: None) -> None:
+        """Until `stop` is set, or the server ends, which by itself it does not; Ctrl-C gets through. watch: called now and then."""
         while self._thread.is_alive() and not stop.wait(_POLL_SECONDS):
-            pass
+            watch()
 
 
 class _Impatient(H11Protocol):

@@ -20,7 +20,7 @@ from boxwise.web.answers import OverError, RefusedError
 from boxwise.web.guidelines import MOST_CHARACTERS, examples, read_guidelines, rendered, version, write_guidelines
 from boxwise.web.members import leading, member_in, reviewing, under_own_name
 from boxwise.web.queue import LabelQueue
-from boxwise.web.requests import Number, OpenBody, PersonBody, Reason, Seconds, Word
+from boxwise.web.requests import Number, OpenBody, PersonBody, Reason, Seconds, Text, Word
 from boxwise.web.tasks import labels_to_json
 
 
@@ -61,7 +61,7 @@ def _add_reviews(app: FastAPI, queue: LabelQueue) -> None:
     study = queue.study
 
     @routes.get("/api/review")
-    def under_review(request: Request, annotator: str = "", of: str = "", past: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:
+    def under_review(request: Request, annotator: Text = "", of: Text = "", past: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:
         """How many images are to be reviewed by somebody, and the one after the first `past` of them; of: whose answers alone."""
         member = member_in(request)
         due = study.reviews.due(annotator if member is None else member.name, of=of)

@@ -22,8 +22,9 @@ _RETRIES = 3  # times that a task is run again where its worker died
 _SECONDS_TO_ANSWER = 5.0
 _LAST_PORT = 65535
 _OBJECTS = 200 * 2**20  # bytes of a local cluster's object store: tasks read and write files, and return next to nothing
-# Where something else than a cluster answers, Ray's core would write a line each few seconds above the one message.
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "2", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "2"}
+# Where something else than a cluster answers, Ray's core would write a line each few seconds above the one message; so it writes one.
+_QUIET_ELSEWHERE = {"RAY_BACKEND_LOG_LEVEL": "fatal"}
 _PATHS = "All nodes have to see the study's folder and the images under the same paths."
 _TOKEN = "Where the cluster asks for a token: is RAY_AUTH_MODE=token set here, and RAY_AUTH_TOKEN the one of its head?"
 _KEPT = "What was done is kept: the same command goes on."
@@ -83,7 +84,7 @@ def ray_cluster(address: str | None) -> Iterator[Cluster]:
     Raises BoxwiseError where Ray is not installed, nothing answers, or a node has another boxwise or torch.
     """
     try:
-        for name, value in _QUIET.items():  # Ray reads them as it is imported
+        for name, value in (_QUIET | ({} if address is None else _QUIET_ELSEWHERE)).items():  # Ray reads them as it is imported
             os.environ.setdefault(name, value)
         import ray
     except ImportError:
@@ -124,6 +125,7 @@ class _Tasks:
         if error is None:
             ours.set_result(theirs.result())
         elif isinstance(cause := getattr(error, "cause", None), BoxwiseError):
+            cause.args = (f"on a node of the cluster: {cause}",)  # whose environment and files may be others than here
             ours.set_exception(cause)
         elif cause is None and isinstance(error, self._errors):
             ours.set_exception(BoxwiseError(f"a worker of the cluster failed: {_in_one_line(error)} {_KEPT}"))
@@ -136,7 +138,7 @@ def _call(folder: str, function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         os.chdir(folder)
     except OSError as error:
-        raise BoxwiseError(f"{folder}: a node of the cluster cannot work in it ({error.strerror}). {_PATHS}") from None
+        raise BoxwiseError(f"{folder}: cannot be worked in ({error.strerror}). {_PATHS}") from None
     return function(*arguments)
 
 

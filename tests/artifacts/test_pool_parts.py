@@ -23,7 +23,8 @@ def inspection(image_id, boxes, seed=0):
 
 @pytest.fixture
 def part():
-    return PoolPart((inspection("a.jpg", 2), inspection("b/c.jpg", 0, 1), inspection("d.jpg", 1, 2)), {"é.jpg": "é.jpg: an empty file"})
+    found = (inspection("a.jpg", 2), inspection("b/c.jpg", 0, 1), inspection("d.jpg", 1, 2))
+    return PoolPart(found, {"é.jpg": "é.jpg: an empty file"}, seconds=1.5)
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def file(tmp_path):
 def test_reads_bit_for_bit_what_was_written(file, part):
     file.write(part)
     found = file.read()
-    assert found.unreadable == part.unreadable
+    assert found.unreadable == part.unreadable and found.seconds == part.seconds
     for here, there in zip(part.inspections, found.inspections, strict=True):
         assert (here.image_id, here.evidence) == (there.image_id, there.evidence)
         assert np.array_equal(here.embedding, there.embedding) and there.embedding.dtype == np.float32

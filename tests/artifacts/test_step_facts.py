@@ -50,6 +50,25 @@ def test_val_as_it_was_is_what_the_stopping_rule_follows():
     assert EvaluateFacts(val={"ap": 0.5}).stopping_ap == 0.5 and EvaluateFacts().stopping_ap is None
 
 
+@pytest.mark.parametrize(
+    ("parts", "followed"),
+    [
+        ({"original": None, "round 10": {"ap": 0.4}, "added later": {"ap": 0.3}, "round 2": {"ap": 0.2}}, 0.2),
+        ({"original": None, "round 1": {"ap": None}, "added later": {"ap": 0.3}}, 0.3),  # nothing on its images
+        ({"original": {"ap": 0.1}, "round 1": {"ap": 0.2}}, 0.1),
+    ],
+)
+def test_where_a_study_began_without_val_the_stopping_rule_follows_its_first_part(parts, followed):
+    assert EvaluateFacts(val={"ap": 0.5}, val_parts=parts).stopping_ap == followed
+
+
+def test_figures_are_all_but_what_the_study_alone_needs():
+    facts = EvaluateFacts(val={"ap": 0.5}, val_labels={"original": {"a": "1"}}, test_labels={"b": "2"}, stopping_labels="3")
+    assert (
+        facts.figures() == {"version": 1, "val": {"ap": 0.5}, "stopping_labels": "3"} and EvaluateFacts.from_json(facts.to_json()) == facts
+    )
+
+
 def test_no_file_of_a_round_is_spelled_anywhere_else():
     names = [getattr(RoundFolder(Path()), name).name for name, kind in vars(RoundFolder).items() if isinstance(kind, property)]
     spelled = re.compile("|".join(rf'"{re.escape(name)}"' for name in names))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from boxwise.annotation.class_change import class_change
 from boxwise.data.digits import make_digits
 from boxwise.detectors.weights_file import read_weights
 from boxwise.records import Action, Phase, Split, Verdict
@@ -65,7 +66,12 @@ def test_a_merged_and_a_removed_class_in_all_labels_and_the_history(study, boxwi
     assert opened.seconds(Split.TRAIN) == 6.0 and opened.people()["ann"].images == 2 and not opened.answered_again()
     assert len(opened.unanswered().items) == 2, "what was asked for stays asked for"
     _, told, _ = boxwise("history", study, first)
-    assert "1 cat, 1 dog, 1 cow, complete, not counted" in told and "2 pet, complete" in told
+    lines = [line.partition("  ")[2] for line in told.splitlines()[1:-1]]
+    assert lines == [
+        "labelled by ann, round 0: 1 cat, 1 dog, 1 cow, complete, converted when the classes changed",
+        "classes cat, dog, cow became pet, round 0",
+        "labelled by ann, round 0: 2 pet, complete",
+    ]
     assert boxwise("classes", study)[1].count("pet") == 1
 
 
@@ -214,3 +220,41 @@ class TestRefused:
         assert Study.open(study).config.ask.certain_of == {"beast": 0.9}
         assert "beast" in (study / "config.yaml").read_text()
         assert "differs" not in boxwise("status", study)[2]
+
+    @pytest.mark.parametrize("before", ["boxwise.store.Journal.change_classes", "boxwise.study.classes.write_config"])
+    def test_thresholds_follow_where_a_change_is_killed_before_or_after_it_counts(self, study, boxwise, monkeypatch, before):
+        def killed(*_, **__):
+            raise KeyboardInterrupt
+
+        assert boxwise("set", study, "ask.certain_of={cat: 0.9}")[0] == 0
+        opened = Study.open(study)
+        monkeypatch.setattr(before, killed)
+        with pytest.raises(KeyboardInterrupt):
+            opened.change_classes(class_change(opened.classes, rename={"cat": "tom"}))
+        monkeypatch.undo()
+        code, _, err = boxwise("status", study)
+        assert code == 0 and "edited" not in err
+        opened = Study.open(study)
+        opened.step()
+        name = opened.classes[0]
+        assert f"{name}: 0.9" in (study / "config.yaml").read_text() and opened.config.ask.certain_of == {name: 0.9}
+        (study / "config.yaml").write_text((study / "config.yaml").read_text().replace(f"{name}: 0.9", "cat: 0.9"))
+        assert (Study.open(study).edited() is None) == (name == "cat")  # there is nothing to finish any more
+
+    def test_an_edit_that_nothing_has_taken_in_stays(self, study, boxwise):
+        config = study / "config.yaml"
+
+        def edit(before, after):
+            assert before in config.read_text()
+            config.write_text(config.read_text().replace(before, after))
+
+        assert boxwise("classes", study, "--add", "fox")[0] == 0
+        edit("certain_of: {}", "certain_of: {fox: 0.9}")
+        assert "config.yaml was edited (ask.certain_of.fox)" in boxwise("status", study)[2] and "fox: 0.9" in config.read_text()
+        assert boxwise("set", study, "ask.certain_of={cat: 0.8}")[0] == 0
+        edit("lr: null", "lr: 0.003")
+        edit("    cat: 0.8", "    cat: 0.8\n    wolf: 0.7")
+        assert boxwise("classes", study, "--rename", "cat=tom", "--add", "wolf")[0] == 0
+        opened = Study.open(study)
+        assert opened.config.ask.certain_of == {"tom": 0.8} and opened.config.train.lr is None
+        assert opened.edited().ask.certain_of == {"tom": 0.8, "wolf": 0.7} and opened.edited().train.lr == 0.003

@@ -311,13 +311,21 @@ def test_interrupted_by_the_user(boxwise, digits_folder, tmp_path, tiny_override
 
 
 @pytest.mark.slow
-def test_training_under_torchrun(boxwise, digits_folder, tmp_path, tiny_overrides):
-    """Two processes train one study; only the first writes."""
+def test_training_under_torchrun(boxwise, digits_folder, tmp_path, tiny_overrides, monkeypatch):
+    """Two processes train one study, by settings that were edited before; only the first writes."""
     study = tmp_path / "study"
     boxwise("init", study, "--labels", digits_folder, *tiny_overrides, "budget.initial=0", "budget.rounds=0", "device=cpu")
+    while Study.open(study).position[1] is not Phase.TRAIN:
+        Study.open(study).step()
+    config = study / "config.yaml"
+    config.write_text(config.read_text().replace("max_steps: 12", "max_steps: 14"))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "boxwise", "train", study]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("round 0 train: 12 steps") == 1
+    assert done.stdout.count("round 0 train: 14 steps") == 1
     assert (study / "rounds/round_00/weights.pt").exists() and not (study / "rounds/round_00/checkpoint.pt").exists()
+    with monkeypatch.context() as again:
+        again.setenv("WORLD_SIZE", "2")
+        said = f"Under torchrun no training is done again: `boxwise train {study}` alone does"
+        assert said in boxwise("train", study)[2]
     assert boxwise("evaluate", study)[0] == 0

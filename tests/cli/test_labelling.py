@@ -15,7 +15,7 @@ import httpx
 import processes
 import pytest
 
-from boxwise.cli.labelling import label_and_train
+from boxwise.cli.labelling import _watch, label_and_train
 from boxwise.config import load_config
 from boxwise.records import Phase, Split
 from boxwise.study import Study
@@ -129,6 +129,19 @@ class TestLabel:
         assert code == 2 and "no boxwise study here" in err
 
 
+def test_a_batch_that_is_answered_beside_no_run_is_said_once(waiting_study, capsys):
+    study = waiting_study("full")
+    look = _watch(study)
+    for image_id in study.ask().image_ids:
+        look()
+        assert capsys.readouterr().out == ""
+        study.tell(image_id, ())
+    look()
+    look()
+    expected = f"Nothing waits for labels: all of round 1 is answered. Run it in another terminal: boxwise run {study.folder}\n"
+    assert capsys.readouterr().out == expected
+
+
 @pytest.mark.slow
 def test_a_run_beside_the_page_leaves_there_why_it_ended_until_one_goes_well(serving, made, hidden, boxwise):
     study = made(hidden[1])
@@ -160,6 +173,7 @@ class TestRunLabel:
                     return False
                 reasons.add(found["reason"])
                 progress = client.get("/api/progress").json()
+                assert progress["trains"] is True
                 if training := progress["training"]:
                     running.add(training["phase"])
                     assert 0 <= training["step"] <= training["steps"] and progress["trouble"] is None

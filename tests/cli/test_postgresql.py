@@ -118,7 +118,7 @@ def test_a_creation_that_was_killed_is_repeated(patch, empty_postgres, images, b
 def test_another_study_in_the_database_is_left_alone(empty_postgres, images, boxwise, tmp_path):
     boxwise("init", tmp_path / "one", "--images", images, *SMALL, f"store={empty_postgres}")
     code, _, err = boxwise("init", tmp_path / "two", "--images", images, *SMALL, f"store={empty_postgres}")
-    assert code == 2 and "there is a study already" in err
+    assert code == 2 and f"there is a study already. Go on in its folder, {tmp_path / 'one'}," in err
     shutil.rmtree(tmp_path / "one")
     assert boxwise("init", tmp_path / "two", "--images", images, *SMALL, f"store={empty_postgres}")[0] == 2
 

@@ -243,3 +243,37 @@ def test_of_the_copies_from_before_updates_the_latest_is_put_back(study, boxwise
         shutil.copy(study / "study.sqlite", study / f"study.schema_{version}.sqlite")
     (study / "study.sqlite").unlink()
     assert "Put back from study.schema_10.sqlite" in boxwise("repair", study)[1]
+
+
+@pytest.mark.parametrize("left", ["study.sqlite.salvaged", "study.sqlite.damaged"])
+def test_what_a_killed_repair_had_saved_or_put_aside_comes_before_the_copy_from_before_an_update(study, boxwise, left):
+    opened = Study.open(study)
+    first, *_ = opened.ask().image_ids
+    opened.store.close()
+    shutil.copy(study / "study.sqlite", study / "study.schema_3.sqlite")
+    opened = Study.open(study)
+    opened.tell(first, [], annotator="ann", seconds=1.0)
+    opened.store.close()
+    (study / "study.sqlite.salvaged").write_bytes(b"half")
+    (study / "study.sqlite").rename(study / left)
+    code, out, err = boxwise("repair", study)
+    assert code == 0 and f"missing. Put back from {left}." in out, err
+    assert Study.open(study).annotation(first) is not None and not (study / "study.sqlite.salvaged").exists()
+
+
+def test_a_database_without_a_table_is_put_back_from_a_copy_that_has_some(study, boxwise):
+    (study / "study.sqlite").rename(study / "study.schema_3.sqlite")
+    for name in ("study.sqlite", "study.sqlite.damaged"):  # the latter written last
+        (study / name).touch()
+    code, out, err = boxwise("repair", study)
+    assert code == 0 and "study.sqlite: empty. Put back from study.schema_3.sqlite" in out, err
+    (study / "study.schema_3.sqlite").unlink()
+    (study / "study.sqlite").write_bytes(b"")
+    refused(boxwise, "repair", study, "found an empty file and no copy to put back")
+    assert not (study / "study.sqlite.damaged2").exists()
+
+
+def test_a_database_that_is_gone_and_a_repair_has_no_copy_of_is_no_circle(study, boxwise):
+    (study / "study.sqlite").unlink()
+    said = refused(boxwise, "repair", study, "study.sqlite", "found no such file and no copy", "boxwise restore")
+    assert "boxwise repair" not in said

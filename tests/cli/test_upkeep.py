@@ -273,6 +273,26 @@ class TestFiles:
         assert boxwise("relocate", study, "--images", images, "--changed")[0] == 0
         assert boxwise("doctor", study)[0] == 0
 
+    def test_other_content_is_not_taken_under_labels_that_would_lie_outside(self, study, boxwise, tmp_path):
+        first, second, *_ = labelled(study)
+        images = study.parent / "images"
+        for name, size in ((first, 6), (second, 24)):
+            write_image(np.zeros((size, size, 3), np.uint8), images / name)
+        code, _, err = boxwise("export", study, tmp_path / "out.json")
+        assert code == 0 and "Of other content than when it joined: 2 image files" in err
+        code, out, err = boxwise("relocate", study, "--images", images, "--changed", "--by", "lead")
+        assert code == 0 and "9 images are found" in out
+        assert f"1 image ({first}): another size" in err and f"boxwise unlabel {study} {first}" in err
+        assert f"1 image ({second}): other content now, and labels from before" in err
+        assert "file changed by lead: other content, 24 x 24 pixels instead of 48 x 48, round 0" in boxwise("history", study, second)[1]
+        assert Study.open(study).record(first).width == 48 and "file changed" not in boxwise("history", study, first)[1]
+        assert boxwise("unlabel", study, first)[0] == 0
+        code, out, err = boxwise("relocate", study, "--images", images, "--changed")
+        assert code == 0 and "10 images are found" in out and not err and Study.open(study).record(first).width == 6
+        (images / first).unlink()  # which is not written
+        (images / second).unlink()
+        assert "Missing: 1 image file" in boxwise("export", study, tmp_path / "out.json")[2]
+
     def test_it_is_shown_how_many_files_were_looked_at(self, study, boxwise, monkeypatch):
         shown = []
         monkeypatch.setattr("boxwise.cli.console._count", lambda *said: shown.append(said))

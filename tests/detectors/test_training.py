@@ -151,6 +151,7 @@ class TestResuming:
         assert same_weights(head_a, head_b)
         assert report_a.history == report_b.history
         assert report_a.best_ap == report_b.best_ap
+        assert all(state["position"].pop("seconds") > 0 for state in (state_a, state_b))  # of the clock
         assert _equal(state_a, state_b)
 
     def _run(self, samples: list[Sample], config: TrainConfig, path: Path, **options: Any) -> tuple[DotNetwork, LossHead, FitReport]:
@@ -166,6 +167,15 @@ class TestResuming:
         again = fit(networks[1], samples, config, checkpoint=tmp_path / "c.pt", progress=killer(0))
         assert same_weights(*networks)
         assert again.history == first.history
+
+    def test_what_was_spent_before_a_kill_is_told(self, samples, tmp_path):
+        path = tmp_path / "c.pt"
+        first = fit(DotNetwork(), samples, settings(), checkpoint=path)
+        content = torch.load(path, weights_only=True)
+        content["state"]["position"]["seconds"] += 60
+        torch.save(content, path)
+        again = fit(DotNetwork(), samples, settings(), checkpoint=path)
+        assert first.seconds_before == 0 and 60 < again.seconds_before < 120
 
     def test_sigkill_in_the_middle(self, tmp_path):
         """A real process, killed by the kernel once it has written a checkpoint; then the training goes on in this one."""
@@ -183,6 +193,7 @@ class TestResuming:
         assert unbroken
         assert _equal(resumed, unbroken)
         a, b = (torch.load(tmp_path / name, weights_only=True) for name in ("killed.pt", "unbroken.pt"))
+        assert all(found["state"]["position"].pop("seconds") > 0 for found in (a, b))  # of the clock
         assert _equal(a, b)
 
     def _await(self, path: Path, process: BaseProcess) -> None:

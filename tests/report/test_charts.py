@@ -44,6 +44,10 @@ class TestLines:
         assert "mathdefault" not in svg
         assert "0.01" in [element.text for element in parsed(svg).iter("text")]
 
+    def test_an_axis_says_its_figures_in_full(self):
+        svg = line_svg([Line("loss", [0, 1], [1, 2e6], "#123456")], Axis("step", "loss"))
+        assert "2000000" in svg and "1e6" not in svg
+
     def test_same_lines_same_svg(self):
         assert line_svg(LINES, AXIS) == line_svg(LINES, AXIS)
 

@@ -78,6 +78,21 @@ class TestShards:
         assert results(study) == in_one
         assert not inspected  # the last step only joins
 
+    def test_what_other_processes_spent_counts(self, study):
+        study.inspect_shard(parts.Shard(1, 1))
+        pass_ = parts.begun(study._context(None, None), 0, study._context(None, None).load(0))
+        plan = pass_.plan.folder / "plan.json"
+        plan.write_text(json.dumps(json.loads(plan.read_text()) | {"seconds": 100}))
+        first, second, *_ = pass_.plan.parts
+        first.found()[0].unlink()  # which this process inspects
+        (whole,) = second.found()
+        part = second.read()
+        whole.unlink()
+        second.write(replace(part, seconds=1000))
+        study.step()
+        facts = study.round(0).score
+        assert 1100 < facts.seconds < 1100 + 60 and facts.images_per_second == pytest.approx(facts.pool / facts.seconds)
+
     def test_shards_of_another_number_serve_as_well(self, study, in_one):
         study.inspect_shard(parts.Shard(2, 3))
         before = {path.name: path.stat().st_mtime_ns for path in study.files(0).pool_pass.glob("part_*")}
@@ -184,6 +199,8 @@ class TestShards:
         Study.open(study.folder).step()
         with pytest.raises(StudyError, match="joined meanwhile"):
             late.inspect()
+        with pytest.raises(StudyError, match="joined meanwhile"):  # of one that had yet to begin
+            parts.begun(study._context(None, None), 0, study._context(None, None).load(0))
         assert not study.files(0).pool_pass.exists()
         with pytest.raises(StudyError, match="the next step is select of round 1, not score"):
             study.inspect_shard(parts.Shard(1, 2))

@@ -236,6 +236,17 @@ class TestEveryDataSetIsLookedAtBeforeAnyCell:
             assert not (tmp_path / "out" / "one_tiny").exists() and not (tmp_path / "out" / "panels.json").exists()
 
 
+def test_weights_that_a_later_panel_begins_with_are_asked_for_before_the_first(small, tmp_path, monkeypatch):
+    def away(*given, **more):
+        raise BoxwiseError("cannot be downloaded")
+
+    monkeypatch.setattr("boxwise.registry.build_detector", away)
+    detectors = {**small.detectors, "later": ("detector.name=yolox_nano",)}
+    with pytest.raises(BoxwiseError, match="arm random: cannot be downloaded"):
+        benchmark(small.model_copy(update={"detectors": detectors}), tmp_path / "out")
+    assert not (tmp_path / "out" / "one_tiny").exists()
+
+
 class TestPresets:
     @pytest.mark.parametrize("name", preset_names())
     def test_every_preset_is_valid_down_to_each_arm(self, name, tmp_path):

@@ -28,6 +28,13 @@ def test_before_anything_is_done_each_seed_has_one_first_round_and_each_arm_its_
     assert not plan.folder.exists()
 
 
+def test_a_first_round_of_many_arms_is_called_by_the_first_of_them(plan):
+    arms = ("random", "fewest", "margin", "badge", "random+detector.imgsz=64")
+    many, one = replace(plan, arms=arms, seeds=(0,)).trunks(0)
+    assert [replace(plan, arms=arms).name_of(trunk) for trunk in (many, one)] == ["random and 3 more arms", "random+detector.imgsz=64"]
+    assert plan.name_of(plan.trunks(0)[0]) == "all arms"
+
+
 def test_a_training_shows_each_labelled_image_as_often_as_the_rule_says(digits, tmp_path):
     config = load_config(None, ("train.epochs=10", "train.batch=4", "train.min_steps=20", "train.max_steps=30", "train.length=2"))
     config = load_config(None, ("budget.initial=6", "budget.per_round=4", "budget.rounds=2")).model_copy(update={"train": config.train})

@@ -83,8 +83,8 @@ def test_values_that_are_not_what_was_stored_are_found_and_left_out(path):
     before = answers(path)
     replaced(path, b'"seconds"', b'"sekonds"')
     assert fault_in_database(path)
-    counts = salvage(path)
-    assert any(lost for _, lost in counts.values()) and path.with_name("study.sqlite.damaged").exists()
+    kept, counts = salvage(path)
+    assert any(lost for _, lost in counts.values()) and kept == path.with_name("study.sqlite.damaged") and kept.exists()
     assert fault_in_database(path) is None and answers(path)["labels"] == before["labels"]
 
 
@@ -112,7 +112,7 @@ def test_a_label_without_its_image_goes_and_no_other(path):
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM images WHERE image_id = ?", (image_id,))
     assert fault_in_database(path).endswith("belongs to none of images")
-    kept, lost = salvage(path)["annotations"]
+    kept, lost = salvage(path)[1]["annotations"]
     assert lost == len(before["history"][image_id]) and kept > 0 and fault_in_database(path) is None
     assert answers(path)["history"] == {name: entries for name, entries in before["history"].items() if name != image_id}
 
@@ -136,7 +136,46 @@ def test_what_a_newer_boxwise_has_stored_is_not_left_out(path):
             act(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("SELECT * FROM newer")
-    assert not path.with_name("study.sqlite.damaged").exists()
+    assert {left.name for left in path.parent.iterdir()} == {path.name, "study.schema_5.sqlite"}
+
+
+def test_a_database_is_there_whenever_a_repair_is_killed_and_no_file_of_an_earlier_one_is_lost(path, monkeypatch):
+    path.with_name("study.sqlite.damaged").write_text("of an earlier repair")
+    before, damaged, replace = answers(path)["labels"], path.with_name("study.sqlite.damaged2"), Path.replace
+    replaced(path, b'"seconds"', b'"sekonds"')
+
+    def killed(file, target):
+        if path in (file, target):
+            raise KeyboardInterrupt
+        return replace(file, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        salvage(path)
+    monkeypatch.undo()
+    content = path.read_bytes()
+    assert salvage(path)[0] == damaged and damaged.read_bytes() == content and not damaged.samefile(path)
+    assert answers(path)["labels"] == before and path.with_name("study.sqlite.damaged").read_text() == "of an earlier repair"
+    assert not list(path.parent.glob("*.damaged3"))
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_log_that_cannot_be_merged_stays_beside_the_damaged_file(tmp_path, monkeypatch, links):
+    path, log = tmp_path / "study.sqlite", tmp_path / "study.sqlite-wal"
+    with closing(sqlite3.connect(tmp_path / "whole")) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE a AS SELECT zeroblob(200000)")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with connection:
+            connection.execute("INSERT INTO a VALUES ('z')")  # on a page far beyond the end of what is left of the file
+        shutil.copy(tmp_path / "whole-wal", log)
+    path.write_bytes(b"garbage" * 1000)
+    logged = log.read_bytes()
+    if not links:
+        monkeypatch.setattr("os.link", lambda *_, **__: (_ for _ in ()).throw(OSError("no links here")))
+    kept, _ = salvage(path)
+    assert kept.read_bytes() == b"garbage" * 1000 and kept.with_name(f"{kept.name}-wal").read_bytes() == logged
+    assert not log.exists() and fault_in_database(path) is None
 
 
 def test_what_has_a_check_is_changed_where_the_check_is_made_anew():

@@ -45,7 +45,7 @@ def past_url(request, past):
         url = request.getfixturevalue("empty_postgres")
         engine = engine_of(url)
         with engine.begin() as connection:
-            connection.exec_driver_sql((folder / "postgres.sql").read_text().replace("%", "%%"))
+            connection.exec_driver_sql((folder / "postgres.sql").read_text())
         engine.dispose()
         return url
 
@@ -122,6 +122,15 @@ def test_the_command_line_opens_it_and_says_where_the_backup_is(version, past, b
     assert code == 0 and "round 1 of 2, next: annotate" in shown
     assert f"study.schema_{version}.sqlite" in caplog.text
     assert boxwise("query", "study")[0] == 0
+
+
+@pytest.mark.parametrize("past_url", ["postgresql"], indirect=True)
+def test_the_command_line_opens_it_in_postgresql(past_url, boxwise):
+    url, config = past_url(PAST[-1]), Path("study/config.yaml")
+    Path("study/study.sqlite").unlink()
+    config.write_text(config.read_text().replace("store: null", f"store: {url}"))
+    code, shown, err = boxwise("status", "study")
+    assert code == 0 and "round 1 of 2, next: annotate" in shown, err
 
 
 @pytest.mark.parametrize("version", PAST)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from boxwise.errors import quoted
 from boxwise.records import Action, Split
 from boxwise.store import Draft, Journal, LabellingStore, Person
 from boxwise.web.app import create_app
@@ -163,6 +164,7 @@ class TestLabelling:
         assert page.post("/api/next", json={"annotator": "anna"}).json() == {"task": None, "reason": "answered"}
         progress = page.get("/api/progress").json()
         assert (progress["waiting"], progress["answered"], progress["done"], progress["training"]) == (0, 5, False, None)
+        assert progress["goes_on_by"] == f"boxwise run {quoted(queue.study.folder)}"
 
 
 class TestMistakes:
@@ -222,9 +224,22 @@ class TestMistakes:
         body = {"annotator": "anna", "image_id": next_task(page)["image_id"], "round": 1, "revision": 1, "document": {}}
         assert page.put("/api/drafts", json=body | change).status_code == status
 
+    def test_a_name_that_no_person_may_have(self, page):
+        reply = page.post("/api/next", json={"annotator": "model"})
+        assert reply.status_code == 422 and reply.json()["error"].startswith("annotator: name 'model': kept for labels")
+
     @pytest.mark.parametrize("path", ["/images/a%00b", "/thumbnails/%ff", "/tiles/x/0/a.png", "/tiles/0/0/none.png"])
     def test_addresses_of_no_image(self, page, path):
         assert page.get(path).status_code in (404, 422)
+
+    @pytest.mark.parametrize(
+        "wanted",
+        [f"pool/images?label={10**23}", f"pool/images?round={10**23}", f"pool/images?round=-{10**23}", f"pool/images?text={'a' * 60_000}"]
+        + [f"pool/images?{name}=a%00" for name in ("text", "person")]
+        + ["review?annotator=a%00", "review?of=a%00", "doubts/a%00", f"pool/images?round={2**31}"],
+    )
+    def test_what_no_database_can_be_asked_for(self, page, wanted):
+        assert page.get(f"/api/{wanted}").status_code == 422
 
 
 class TestTakingBack:

@@ -147,7 +147,7 @@ class TestWatching:
         read, really = [], Store._latest
         monkeypatch.setattr(Store, "_latest", lambda store, split, *more: read.append(split) or really(store, split, *more))
         dashboard(study)
-        assert sorted(read) == [Split.TRAIN, Split.VAL]
+        assert sorted(read) == [Split.TEST, Split.TRAIN, Split.VAL]
 
 
 class TestNextBatch:

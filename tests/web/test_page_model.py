@@ -1,5 +1,6 @@
 """The parts of the labelling page that know no DOM, run in the browser they are written for."""
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -45,7 +46,7 @@ def run(page: Any) -> Run:
     """Runs JavaScript with every module of the page imported by name; `given` is its argument."""
 
     def running(body: str, given: Any = None) -> Any:
-        names = ["boxes", "clock", "geometry", "keys", "dialogs", "panels", "api", "waiting"]
+        names = ["boxes", "clock", "geometry", "keys", "dialogs", "panels", "api", "waiting", "finished", "editor", "naming", "view"]
         imports = "".join(f"const {name} = await import('/static/{name}.js');" for name in names)
         return page.evaluate(f"async (given) => {{ {imports} {body} }}", given)
 
@@ -70,6 +71,27 @@ MIXED = task(
 )
 START = "const model = new boxes.BoxModel(given);"
 ACTS = "model.verdicts().map((verdict) => [verdict.action, verdict.box_id, verdict.xyxy, verdict.label])"
+
+
+class TestWhatFiguresAreWorth:
+    @pytest.mark.parametrize(
+        ("known", "said"),
+        [
+            ({}, None),
+            (
+                {"images": 2, "command": "boxwise evaluate 'my study'"},
+                r"those of 2 images .* changed since\. To judge by those of now: boxwise evaluate 'my study'",
+            ),
+            ({"images": 2, "lost": [0, 1]}, r".* changed since\. What was detected then is lost, so this stays so: round 0, 1\."),
+            ({"before": [0]}, r"Judged while the classes were others, which stays so: round 0\."),
+        ],
+    )
+    def test_what_judges_anew_is_named_only_where_something_can(self, run: Run, known: dict[str, Any], said: str | None):
+        body = (
+            "const { outdated } = await import('/static/dashboard.outlook.js'); return outdated({ outdated: given })?.textContent ?? null"
+        )
+        found = run(body, {"images": 0, "lost": [], "before": [], "command": "", **known})
+        assert found is None if said is None else re.search(f"{said}$", found)
 
 
 class TestVerdicts:
@@ -297,6 +319,8 @@ class TestKeys:
             ({"key": "z", "metaKey": True}, "undo"),
             ({"key": "Z", "ctrlKey": True, "shiftKey": True}, "redo"),
             ({"key": "?", "shiftKey": True}, "help"),
+            ({"key": "["}, "back"),
+            ({"key": ","}, "back"),
             ({"key": "/", "shiftKey": True}, "palette"),
             ({"key": "q"}, None),
             ({"key": "a", "ctrlKey": True}, None),
@@ -317,6 +341,8 @@ class TestKeys:
             ({"key": "a", "code": "KeyQ"}, "accept", None),
             ({"key": "z", "code": "KeyW", "ctrlKey": True}, "undo", None),
             ({"key": "/", "code": "Digit7", "shiftKey": True}, "palette", None),  # German
+            ({"key": "[", "code": "Digit8", "modifierAltGraph": True}, "back", None),
+            ({"key": "[", "code": "Digit5", "altKey": True}, "class", 13),  # German macOS
             ({"key": "!", "code": "Digit1", "shiftKey": True}, "class", 18),
             ({"key": "1", "code": "Digit1", "altKey": True}, "class", 9),
             ({"key": "¡", "code": "Digit1", "altKey": True}, "class", 9),  # macOS
@@ -346,6 +372,50 @@ class TestKeys:
         # Done by dragging, by the class buttons, by the hint's own button, or of use to keyboards alone.
         without = {action for action in actions if f'data-action="{action}"' not in html}
         assert without == {"nudge", "pan", "class", "submitRejecting", "escape", "leave"}
+
+
+class TestFinished:
+    ONE = """const made = (image_id, count = 1) =>
+        ({ kind: "answer", image_id, round: 0, key: image_id, revision: 1, seconds: 1, document: { boxes: Array(count).fill({}) } });
+        sessionStorage.clear();"""
+
+    def test_the_work_of_all_is_kept_as_long_as_it_is_not_too_much(self, run: Run):
+        many = """const kept = new finished.Finished("few");
+            for (let image = 0; image < 60; image++) kept.push(made(`${image}`));
+            const large = new finished.Finished("large");
+            for (let image = 0; image < 9; image++) large.push(made(`${image}`, 2500));
+            return [kept, large].map(({ entries }) => entries.map(({ image_id: name, document }) => [name, Boolean(document)]));"""
+        few, large = run(self.ONE + many)
+        assert few == [[str(image), True] for image in range(10, 60)]
+        assert large == [[str(image), image >= 5] for image in range(9)]
+
+    def test_an_answer_whose_boxes_are_not_kept_is_opened_and_not_taken_back(self, run: Run):
+        taken = """const sent = [], opened = [], study = { name: "birds", mode: "full", classes: [] };
+            const outbox = { post: (path) => sent.push(path), save: () => {} }, page = { takenBack: () => {} };
+            const one = new editor.Editor({ study, annotator: "anna", tab: "1", gestures: {}, outbox, page });
+            one.open = (imageId) => opened.push(imageId);
+            for (const entry of [{ ...made("a"), document: null }, made("b")]) one.finished.push(entry);
+            await one.undoHandIn();
+            await one.undoHandIn();
+            return [sent, opened];"""
+        assert run(self.ONE + taken) == [["/api/withdrawals"], ["b", "a"]]
+
+
+class TestView:
+    @pytest.mark.parametrize(("side", "most"), [(10, 4), (100, 8)])  # of a stage that is 528 pixels wide and high
+    def test_nothing_comes_nearer_than_it_is_seen_whole(self, run: Run, side: int, most: float):
+        zoomed = """const stage = document.createElement("div"), overlay = () => view.svg("svg", { class: "overlay" });
+            stage.append(Object.assign(document.createElement("div"), { className: "picture" }), overlay(), overlay());
+            Object.assign(stage.style, { width: "528px", height: "528px" });
+            document.body.append(stage);
+            const shown = new view.View(stage, []), task = { width: given, height: given, tiles: null, boxes: [], whole: true };
+            shown.show({ task, image: new Image(), fault: "" }, new boxes.BoxModel(task));
+            const whole = shown.scale, scales = [];
+            for (let press = 0; press < 9; press++) { shown.zoom(1.4); scales.push(shown.scale / whole); }
+            stage.remove();
+            return scales;"""
+        scales = run(zoomed, side)
+        assert scales == sorted(scales) and scales[0] > 1 and scales[-1] == pytest.approx(most)
 
 
 class TestWaiting:
@@ -389,6 +459,17 @@ class TestWaiting:
             return [text(), heard.length, heard.some(({ done }) => done)];"""
         assert self.watch(run, seen) == ["The batch is done", 1, False]
 
+    def test_whoever_trains_nothing_says_what_does(self, run: Run):
+        seen = """const said = () => document.getElementById("waiting-words").textContent, found = [];
+            for (const goes_on_by of ["boxwise run 'my birds'", null]) {
+                window.fetch = async () => { asked++; return new Response(JSON.stringify({ waiting: 0, goes_on_by })); };
+                const before = asked;
+                screen.show("training"); await until(() => asked > before + 1); found.push(said()); screen.hide();
+            }
+            return found;"""
+        beside, within = self.watch(run, seen)
+        assert "as soon as boxwise run 'my birds' runs" in beside and "The study trains next" in within
+
 
 class TestSmallThings:
     def test_classes_are_found_by_any_part_of_their_name(self, run: Run):
@@ -404,6 +485,14 @@ class TestSmallThings:
 
     def test_image_ids_are_quoted_for_addresses(self, run: Run):
         assert run("return api.thumbnail('a b/c?#%.jpg')") == "/thumbnails/a%20b/c%3F%23%25.jpg"
+
+    def test_a_name_that_the_server_would_not_take_is_asked_for_again(self, run: Run):
+        given = """const asked = [], names = ["x".repeat(150), " anna "], prompt = window.prompt;
+            window.prompt = (words) => { asked.push(words); return names.shift(); };
+            const name = new naming.Naming(document.createElement("button"), null).given();
+            window.prompt = prompt;
+            return [name, asked];"""
+        assert run(given) == ["anna", ["Under which name?", "Under which name? It has 100 letters at most."]]
 
     def test_the_median_of_the_session(self, run: Run):
         assert run("return [panels.median([9, 1, 4]), panels.median([1, 4, 9, 2])]") == [4, 3]

@@ -293,6 +293,7 @@ class TestTrouble:
                 seen(page)
                 page.keyboard.press("Space")
                 saved(page)
+            page.locator("#waiting #hint", has_text="handed in without any box. Undo (u)").wait_for()  # the last one, too
             page.locator("#waiting[data-reason=trouble]").wait_for(state="visible")
             assert page.locator("#waiting-title").inner_text() == "Training has stopped" and alert.is_visible()
             ProgressFile(study.folder).step_done()  # somebody has run it again
@@ -373,7 +374,8 @@ def test_a_study_that_is_done_says_so(waiting_study, browsing):
     study.store.put("position", [1, "done"])
     with serving(Study.open(study.folder)) as port:
         page = browsing().new_page()
-        page.goto(f"http://127.0.0.1:{port}/")
+        page.goto(f"http://127.0.0.1:{port}/?open=nowhere.jpg")
         page.locator("dialog[open] input").fill("anna")
         page.keyboard.press("Enter")
+        page.locator("#hint", has_text="nowhere.jpg: no such image in the study.").wait_for()
         page.locator("#waiting[data-reason=done]").wait_for(state="visible")

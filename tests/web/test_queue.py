@@ -11,7 +11,7 @@ from boxwise.errors import BoxwiseError
 from boxwise.records import Action, Phase, Source, Split, Verdict
 from boxwise.store import LabellingStore
 from boxwise.study import Study
-from boxwise.web.answers import Answer, QuarantinedError, TakenError
+from boxwise.web.answers import Answer, QuarantinedError, TakenError, UnknownImageError
 from boxwise.web.queue import LabelQueue
 from boxwise.web.tasks import Task, task_to_json
 
@@ -417,6 +417,8 @@ def test_on_postgresql_too(waiting_study, empty_postgres, hidden, tmp_path):
     assert queue.next("ben").record.image_id != task.record.image_id
     assert queue.answer(answer_to(task, verdicts=[BOX])) is False and queue.answer(answer_to(task, verdicts=[BOX])) is False
     assert len(study.store.history(task.record.image_id)) == 1
+    with pytest.raises(UnknownImageError):
+        queue.record("a\0")
     study.store.close()
 
 

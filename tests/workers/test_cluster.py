@@ -174,12 +174,12 @@ class TestARunningCluster:
         ):
             cluster.workers().submit(os._exit, 1).result()
 
-    def test_a_fault_in_a_task_is_the_message_that_it_is_on_one_machine(self, head, digits, tiny_overrides, tmp_path):
+    def test_a_fault_in_a_task_is_the_message_that_it_is_on_one_machine_and_where(self, head, digits, tiny_overrides, tmp_path):
         plan = Plan(digits, load_config(None, tiny_overrides), ("random",), (0,), tmp_path)
         broken = plan.folder / "cells/.trunk_seed0"
         broken.mkdir(parents=True)
         (broken / "config.yaml").write_text("nonsense: true\n")
-        with ray_cluster(head[0]) as cluster, pytest.raises(BoxwiseError, match="nonsense") as fault:
+        with ray_cluster(head[0]) as cluster, pytest.raises(BoxwiseError, match=r"^on a node of the cluster: .*nonsense") as fault:
             simulate(plan, cluster=cluster)
         assert "Traceback" not in str(fault.value)
 

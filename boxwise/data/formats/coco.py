@@ -21,12 +21,9 @@ from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.coco_files import TO_CORRECT, WRITTEN, Places, coco_files, image_folder_of
 from boxwise.data.formats.coco_merging import classes_of, merged
 from boxwise.data.formats.coco_parser import Parser
-from boxwise.data.formats.layout import (
-    ImageIndex,
-    existing,
-    place_images,
-)
+from boxwise.data.formats.layout import ImageIndex, existing
 from boxwise.data.formats.listing import check_images, matched_by_name, unlisted
+from boxwise.data.formats.placing import place_images
 from boxwise.errors import BoxwiseError, plural
 from boxwise.files import replacing
 from boxwise.records import ImageRecord, Split
@@ -67,7 +64,7 @@ class Coco:
         if not any(file.images for file in parsed):
             raise BoxwiseError(findings[0].message if findings else f"{labels}: expected a COCO file with images, found none in it.")
         listed, readings, repeats = merged(parsed)
-        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
+        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress, index=index)
         names, class_ids, headings = classes_of(parsed, classes)
         findings += repeats
         named = [finding.image_id for finding in findings]

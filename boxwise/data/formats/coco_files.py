@@ -26,6 +26,7 @@ from boxwise.data.formats.layout import (
     whole,
 )
 from boxwise.data.formats.listing import not_read
+from boxwise.data.own_files import Whose, predictions_in, sorted_out
 from boxwise.errors import BoxwiseError
 from boxwise.records import Split
 
@@ -42,13 +43,16 @@ _ENTRIES = re.compile(rf'{LISTS.pattern}|"(file_name|category_id)"\s*:')
 def coco_files(labels: Path) -> tuple[list[Path], list[str]]:
     """The file itself, or a folder's COCO files there, in annotations/ or in a folder a split; and notes on what is left aside.
 
-    They stand in the order train, val, test, rest. What boxwise wrote to be corrected is read only where nothing else is there.
+    They stand in the order train, val, test, rest. What boxwise wrote to be corrected, or predicted, is read where nothing else is.
     Raises BoxwiseError where there is no JSON file at all.
     """
     if is_file(labels):
         return [labels], []
-    places = [sorted(labels.glob(place.format(JSON))) for place in _PLACES]
+    own = {path for path, whose in sorted_out(labels) if whose is Whose.BOXWISE}
+    places = [_visible(labels, set(labels.glob(place.format(JSON))) - own) for place in _PLACES]
     place = _first(places, _answers) or _first(places, _is_coco) or _first(places, lambda _: True)
+    if place is None and (predicted := predictions_in(labels)):
+        return [predicted], []
     if place is None:
         raise BoxwiseError(f"{labels}: expected a COCO JSON file such as instances_train.json, found none.")
     answered = any(map(_answers, place))
@@ -59,6 +63,11 @@ def coco_files(labels: Path) -> tuple[list[Path], list[str]]:
     aside = f"boxes that boxwise wrote to be corrected. Not read, since {read[0].name} has labels; name it to read it."
     notes = [f"{path}: {aside}" for path in drafts]
     return read, [*notes, *not_read([path for path in left if path not in drafts], read)]
+
+
+def _visible(root: Path, paths: Iterable[Path]) -> list[Path]:
+    """Those that are not hidden, sorted."""
+    return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(root).parts))
 
 
 def split_of(path: Path) -> Split | None:
@@ -155,7 +164,7 @@ def _owners(paths: Mapping[str, str], folders: set[str]) -> dict[str, str]:
 
 def _folder(path: str) -> str:
     """What comes before the name; of a million paths, each folder of which is looked at once."""
-    return path[: max(path.rfind("/"), path.rfind("\\"), 0)]
+    return path[: max(path.rfind("/"), path.rfind(os.sep), 0)]
 
 
 def _repeat(splits: Mapping[str, Split | None]) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.coco_files import Places, folder_split_of, split_of
 from boxwise.data.formats.layout import ImageIndex, bytes_of, said_by_all, split_named, strict_float, whole
-from boxwise.data.formats.listing import Listed
+from boxwise.data.formats.listing import Listed, expected_inside
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, Extent, around_points, around_runs, runs_of_text, turned_box, unturned
 from boxwise.errors import BoxwiseError, plural
@@ -116,7 +116,7 @@ class Parser:
         self._ids = {_value(_id(_member(entry, "id"))) for entry in entries}
         self._partly: set[Any] = set()  # source ids of entries that say that objects are missing
         self._sizeless: list[str] = []  # what images with a size that is none say of it
-        names = [str(name).replace("\\", "/").removeprefix("./") for entry in entries if (name := _member(entry, "file_name"))]
+        names = [self._plain(str(name)) for entry in entries if (name := _member(entry, "file_name"))]
         self._exact = {self._below_folder(name) for name in names} & set(self.index.paths)
         self._shared = said_by_all(names, self.index.paths) if self._alone else frozenset()
         found: dict[Any, Listed] = {}
@@ -142,11 +142,11 @@ class Parser:
         if number is None or not isinstance(file_name, str) or not file_name:
             self._fault(f"images[{row}] is {_shown(entry)}. Expected an id and a file_name.")
             return None
-        name = self._below_folder(file_name.replace("\\", "/").removeprefix("./"))
+        name = self._below_folder(self._plain(file_name))
         outside = PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or bool(Path(name).drive) or "\0" in name
         image_id = (None if outside else self._ending_in(name)) or self._in_full(file_name) or self._by_name(file_name)
         if image_id is None and outside:
-            message = f"images[{row}] has file_name {file_name!r}. Expected a path inside {self.index}."
+            message = f"images[{row}] has file_name {file_name!r}. {expected_inside(self.index, file_name)}"
             self._fault(message, image_id=name, out=True)
             return None
         stated = self._size(entry, row)
@@ -158,13 +158,13 @@ class Parser:
 
     def _in_full(self, file_name: str) -> str | None:
         """The image of another file's or split's folder, where the name says that folder, too."""
-        name = file_name.replace("\\", "/")
+        name = self.index.with_slashes(file_name)
         found = self.index.by_name(name) if "/" in name else None
         return found if found is not None and "/" in found and f"/{name}".endswith(f"/{found}") else None
 
     def _by_name(self, file_name: str) -> str | None:
         """The image that the name alone says, unless another entry names it by its path; in any split's folder if the name says none."""
-        said = split_named(file_name.replace("\\", "/").rpartition("/")[0])
+        said = split_named(self.index.with_slashes(file_name).rpartition("/")[0])
         places = (*self._places, *self._of_any_split) if said is None else self._places
         found = next((found for place in places if (found := place.by_name(file_name, self._shared))), None)
         if found is None or found in self._exact:
@@ -179,6 +179,9 @@ class Parser:
         if any(entry.get(key) is not None for key in ("width", "height")):
             self._sizeless.append(f"images[{row}] says {_shown(entry.get('width'))} x {_shown(entry.get('height'))}")
         return None
+
+    def _plain(self, file_name: str) -> str:
+        return self.index.with_slashes(file_name).removeprefix("./")
 
     def _below_folder(self, name: str) -> str:
         """A whole path into the image folder, as the path below it."""

@@ -29,12 +29,11 @@ from boxwise.data.formats.layout import (
     existing,
     image_folder,
     is_file,
-    place_images,
     said_by_all,
     split_named,
-    write_texts,
 )
-from boxwise.data.formats.listing import Listed, check_images, matched_by_name, not_read, unlisted
+from boxwise.data.formats.listing import Listed, check_images, expected_inside, matched_by_name, not_read, unlisted
+from boxwise.data.formats.placing import place_images, write_texts
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import unturned
 from boxwise.data.formats.xml import number, root_of, root_tag, size
@@ -78,8 +77,8 @@ class Cvat:
         path, *others = _xml_files(existing(labels, "a CVAT annotations.xml or a folder with one"))
         index = ImageIndex(images or image_folder((path.parent / "images", path.parent)))
         root = root_of(path, "annotations", owner="CVAT")
-        exact = {_plain(element) for element in root.iter("image")} & set(index.paths)
-        shared = said_by_all([_plain(element) for element in root.iter("image")], index.paths)
+        names = [_plain(element, index) for element in root.iter("image")]
+        exact, shared = set(names) & set(index.paths), said_by_all(names, index.paths)
         entries = [_entry(path, element, row, index, exact, shared) for row, element in enumerate(root.iter("image"))]
         entries += _frames(path, root, index)
         findings = [finding for entry in entries for finding in entry.findings] + _strays(path, root)
@@ -87,7 +86,7 @@ class Cvat:
             raise BoxwiseError(findings[0].message if findings else f"{path}: expected CVAT images, found none in it.")
         sound, repeats = _distinct(path, entries)
         listed = [entry.listed for entry in sound if entry.listed is not None]
-        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
+        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress, index=index)
         readings = {e.listed.image_id: e.labelled(missing_is_empty) for e in sound if e.listed is not None}
         known = {image_id: reading for image_id, reading in readings.items() if reading is not None}
         by_name = {name: image_id for entry in sound for name, image_id in entry.by_name.items()}
@@ -144,13 +143,13 @@ def _xml_files(labels: Path) -> list[Path]:
     return found
 
 
-def _plain(element: Element) -> str:
-    return element.get("name", "").replace("\\", "/").removeprefix("./")
+def _plain(element: Element, index: ImageIndex) -> str:
+    return index.with_slashes(element.get("name", "")).removeprefix("./")
 
 
 def _entry(path: Path, element: Element, row: int, index: ImageIndex, exact: Set[str], shared: Set[str]) -> _Entry:
     """exact: the images that some entry calls by their ids; no other is taken for them by its name. shared: by `said_by_all`."""
-    name = _plain(element)
+    name = _plain(element, index)
     split, stated = split_named(element.get("subset", "")), size(element.get("width"), element.get("height"))
     outside = not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name or bool(Path(name).drive)
     image_id = None if outside else index.ending_in(name, split)
@@ -158,7 +157,7 @@ def _entry(path: Path, element: Element, row: int, index: ImageIndex, exact: Set
     by_name = None if by_name in exact else by_name
     image_id = image_id or by_name
     if image_id is None and outside:
-        message = f"{path}: image {row} has the name {element.get('name')!r}. Expected a path inside {index}."
+        message = f"{path}: image {row} has the name {element.get('name')!r}. {expected_inside(index, element.get('name', ''))}"
         fault = Finding(FindingKind.BAD_LABEL_FILE, path, message, name or None, quarantined=True)
         return _Entry(Reading(path, (), np.zeros((0, 4))), name, findings=[fault])
     image_id = image_id or name

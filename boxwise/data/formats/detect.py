@@ -21,6 +21,7 @@ from boxwise.data.formats.layout import existing, is_about, is_file, is_folder, 
 from boxwise.data.formats.xml import root_tag
 from boxwise.data.formats.yolo_layouts import SHEETS
 from boxwise.data.formats.yolo_lines import parse
+from boxwise.data.own_files import QUERY_FILE, TO_CORRECT, own_names, predictions_in
 from boxwise.errors import BoxwiseError, plural
 
 _DEPTH, _HEAD, _TRIED = 2, 1 << 16, 20
@@ -63,6 +64,8 @@ def detect_format(path: Path) -> str | None:
     near = [folder for folder in folders if folder.depth < _DEPTH]
     passes = ((near, _RULES), (folders, _RULES), (folders, _LAST_RULES), (folders, (_by_any_xml, _by_any_json)))
     name = next((name for shown, of_these in passes for rule in of_these if (name := rule(shown)) is not None), None)
+    if name is None and predictions_in(path):
+        return "coco"
     if name is None:
         _refuse_fiftyones(*(folder.path / "samples.json" for folder in all_folders if _is_fiftyones(folder)))
     return name
@@ -105,12 +108,19 @@ def unused_labels(path: Path) -> list[Finding]:
 
 
 def _folders(root: Path, depth: int = _DEPTH) -> Iterator[_Folder]:
-    """The root and the folders below it, the nearest first."""
+    """The root and the folders below it, the nearest first, without what `predict`, a study or a simulation has there.
+
+    Below the root also without boxes that are still to be corrected.
+    """
     level = [root]
     for number in range(depth + 1):
         following: list[Path] = []
         for path in level:
-            shown = [entry for entry in _entries(path) if not entry.name.startswith(".")]
+            entries = _entries(path)
+            names = {entry.name for entry in entries}
+            own, to_correct = own_names(path, names), number and TO_CORRECT in names
+            shown = [entry for entry in entries if not (entry.name.startswith(".") or entry.name in own)]
+            shown = [entry for entry in shown if not is_draft(path / entry.name)] if to_correct else shown
             inner = [entry.name for entry in shown if _is_folder(entry)]
             yield _Folder(path, number, [entry.name for entry in shown if not _is_folder(entry)], inner)
             following += [path / name for name in inner]
@@ -275,6 +285,8 @@ def _looks_like_labels(folder: _Folder, name: str) -> bool:
     suffix = Path(name).suffix.lower()
     if suffix not in _LABELS or not is_file(folder.path / name):
         return False
+    if suffix == ".csv":
+        return QUERY_FILE not in folder.files
     return suffix != ".txt" or _has_image(folder, name) or _text_format(folder.path / name) is not None
 
 

@@ -169,15 +169,15 @@ def _common_folder(addresses: Iterable[str]) -> str | None:
     for address in rest:
         least, most = min(least, address), max(most, address)
     length = next((place for place, (one, other) in enumerate(zip(least, most, strict=False)) if one != other), len(least))
-    return least[: least.replace("\\", "/").rfind("/", 0, length) + 1]
+    return least[: least.replace(os.sep, "/").rfind("/", 0, length) + 1]
 
 
 def _id_of(address: str, said: str, root: str) -> str:
     if is_local(said) and not os.path.isabs(said):  # noqa: PTH117
-        plain = posixpath.normpath(said.replace("\\", "/"))
+        plain = posixpath.normpath(said.replace(os.sep, "/"))
         if not plain.startswith("../"):
             return plain
-    return _name(address)[len(root) :].replace("\\", "/")
+    return _name(address)[len(root) :].replace(os.sep, "/")
 
 
 def _fault(address: str, image_id: str, given: str | None) -> str:

@@ -79,7 +79,7 @@ class JsonLists:
         files, other, findings = self._files(files_below(root, ".json") if place.is_dir() else [place])
         if not any(files.values()):
             raise BoxwiseError(findings[0].message if findings else f"{labels}: expected images listed as {self.name} does, found none.")
-        called = {path: [_called(entry.image, path, root) for entry in entries] for path, entries in files.items()}
+        called = {path: [_called(index.with_slashes(entry.image), path, root) for entry in entries] for path, entries in files.items()}
         shared = said_by_all([name for names in called.values() for name in names if is_local(name)], index.paths)
         parsed = [
             _parsed(entry, _image_id(name, index, shared), path, root, index, missing_is_empty=missing_is_empty)
@@ -87,7 +87,7 @@ class JsonLists:
             for entry, name in zip(entries, called[path], strict=True)
         ]
         listed, readings, repeats = merged(parsed)
-        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
+        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress, index=index)
         findings += [*repeats, *unlabelled(labels, checked.records, readings, expected="an entry with its boxes")]
         names = classes or tuple(sorted({name for reading in readings.values() for name in reading.names} - {""}))
         known = [image.image_id for file in parsed for image in file.images]
@@ -125,7 +125,7 @@ def real(value: Any) -> float:
 
 def _called(image: str, path: Path, root: Path) -> str:
     """What a file calls an image, from `root` on where it is a path beside the file."""
-    name = image.replace("\\", "/").removeprefix("./")
+    name = image.removeprefix("./")
     return name if not is_local(name) or leads_out(name) else (path.parent.relative_to(root) / name).as_posix()
 
 

@@ -58,7 +58,7 @@ class LabelMe:
         listed = {i: Listed(i, path) for i, path in index.paths.items()} | {f.listed.image_id: f.listed for f in files}
         out = {finding.image_id for finding in findings if finding.quarantined}
         sound = [image for image_id, image in sorted(listed.items()) if image_id not in out]
-        checked = check_images(sound, verify=verify, coordinates=coordinates, progress=progress)
+        checked = check_images(sound, verify=verify, coordinates=coordinates, progress=progress, index=index)
         readings = {file.listed.image_id: file.reading for file in files if file.reading is not None}
         findings += unlabelled(root, checked.records, readings, expected="a JSON")
         names = classes or tuple(sorted({name for reading in readings.values() for name in reading.names}))
@@ -84,7 +84,7 @@ def _parse(path: Path, root: Path, index: ImageIndex, shared: Set[str]) -> _File
         message = f"{path}: expected LabelMe's JSON with shapes, found: {type(error).__name__} {error}."
         fault = Finding(FindingKind.BAD_LABEL_FILE, path, message, image_id, quarantined=True)
         return _File(Listed(image_id, index.path(image_id)), None, (fault,))
-    name = PurePosixPath(str(content.get("imagePath", "")).replace("\\", "/")).name
+    name = PurePosixPath(index.with_slashes(str(content.get("imagePath", "")))).name
     named = index.ending_in(name) if name else None
     image_id = index.with_stem(stem, name) or (named if named and not at_odds(stem, named, shared) else None) or f"{stem}.jpg"
     listed = Listed(image_id, index.path(image_id), size=_size(content), source=path)

@@ -57,7 +57,8 @@ class LabelStudio:
         tasks, findings = _tasks(path, index)
         if not tasks:
             raise BoxwiseError(findings[0].message if findings else f"{path}: expected Label Studio's tasks with images, found none.")
-        checked = check_images([task.listed for task in tasks.values()], verify=verify, coordinates=coordinates, progress=progress)
+        listed = [task.listed for task in tasks.values()]
+        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress, index=index)
         readings = {image_id: task.reading for image_id, task in tasks.items() if task.reading is not None}
         findings += unlabelled(path, checked.records, readings, expected="a submitted annotation")
         names = classes or tuple(sorted({name for reading in readings.values() for name in reading.names} - {""}))
@@ -94,7 +95,7 @@ def _tasks(path: Path, index: ImageIndex) -> tuple[dict[str, _Task], list[Findin
         if name is None:
             findings.append(Finding(FindingKind.BAD_LABEL_FILE, path, f"{path}: task {row} has no image. Expected one in its data."))
             continue
-        image_id = index.by_name(f"/{name}") or name.rpartition("/")[2]  # what comes first is the server's
+        image_id = index.by_name(f"/{name}") or index.with_slashes(name).rpartition("/")[2]  # what comes first is the server's
         results = _results(task)
         listed = Listed(image_id, index.path(image_id), source=path, size=_stated_size(results))
         before = tasks[image_id].reading if image_id in tasks else None
@@ -114,13 +115,13 @@ def _image_name(task: Any) -> str | None:
     entries = [data.get(key) for key in ("image", "img", "url")] + list(data.values())
     names = (_path_of(text) for text in entries if isinstance(text, str))
     name = next((name for name in names if "." in name.rpartition("/")[2]), None)
-    return None if name is None or ".." in name.split("/") else name
+    return None if name is None or ".." in name.replace("\\", "/").split("/") else name
 
 
 def _path_of(address: str) -> str:
     """The path of an address; '' where it is none."""
     try:
-        split = urlsplit(address.replace("\\", "/"))
+        split = urlsplit(address)
         inner = parse_qs(split.query).get("d", [])
     except ValueError:
         return ""

@@ -1,4 +1,4 @@
-"""Where the images of a data set lie, which split a name says, and how files of one are copied.
+"""Where the images of a data set lie, and which split a name says.
 
 Returns image ids: paths below the image folder in POSIX form. Knows nothing of what the label files hold.
 """
@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from unicodedata import normalize
 
-from boxwise.data import image_store
 from boxwise.data.addresses import IMAGE_SUFFIXES, Address, Images, address_in, is_local
 from boxwise.data.formats.base import Dataset, is_unspeakable, printable
 from boxwise.data.image_store import below
+from boxwise.data.own_files import Whose, sorted_out
 from boxwise.errors import BoxwiseError
-from boxwise.files import replacing, walk
+from boxwise.files import walk
 from boxwise.records import Split
 
 _SPLIT_WORDS = {
@@ -33,7 +31,6 @@ _SPLIT_WORDS = {
     "testing": Split.TEST,
 }
 JSON, XML = "[jJ][sS][oO][nN]", "[xX][mM][lL]"  # suffixes in any case, for patterns
-_WRITERS = 16
 _DEEPEST = 32  # parts of a foreign path that are compared
 _FOREIGN = re.compile(r"[a-z][a-z0-9+]+:/(?=[^/])")  # what a Path makes of s3://bucket; longer than a drive of Windows
 _HASHED = re.compile(r"^[0-9a-f]{8}-(?=.)")
@@ -102,7 +99,7 @@ def is_prose(name: str) -> bool:
 
 def folders_said(path: str) -> frozenset[str]:
     """What the folders of a path say of its file: their names, splits by whatever word, without those that every data set has."""
-    named = PurePosixPath(path.replace("\\", "/")).parts[:-1]
+    named = PurePosixPath(path).parts[:-1]
     return frozenset(split_named(name) or folded(name) for name in named if name != ".." and not _STRUCTURE.fullmatch(name))
 
 
@@ -131,7 +128,7 @@ def said_by_all(labels: Collection[str], image_ids: Collection[str]) -> Set[str]
 
 
 def _said_by_each(paths: Iterable[str]) -> list[frozenset[str]]:
-    return [folders_said(f"{folder}/_") for folder in {path.replace("\\", "/").rpartition("/")[0] for path in paths}]
+    return [folders_said(f"{folder}/_") for folder in {path.rpartition("/")[0] for path in paths}]
 
 
 def folded(name: str) -> str:
@@ -192,8 +189,11 @@ def is_folder(path: Path) -> bool:
 
 
 def files_below(folder: Path, suffix: str) -> list[Path]:
-    """All files below `folder` with `suffix` in any case, sorted; also what has the name but is no regular file, hidden ones left out."""
-    return sorted(path for path in walk(folder) if path.name.lower().endswith(suffix))
+    """All files below `folder` with `suffix` in any case, sorted; also what has the name but is no regular file.
+
+    Left out are hidden ones, and what `predict`, a study or a simulation has written there.
+    """
+    return sorted(path for path, whose in sorted_out(folder) if path.name.lower().endswith(suffix) and whose is not Whose.BOXWISE)
 
 
 def bytes_of(path: Path) -> bytes:
@@ -270,45 +270,6 @@ def shared_stems(image_ids: Iterable[str]) -> set[str]:
     return {stem for stem, count in times.items() if count > 1 or stem in ids}
 
 
-def write_texts(texts: Mapping[Path, str]) -> None:
-    """Write UTF-8 files, each complete or absent; side by side, since a disk syncs many files at once nearly as fast as one."""
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        list(pool.map(_write_text, texts, texts.values()))
-
-
-def place_images(dataset: Dataset, folder: Path) -> None:
-    """Copy every image to `folder`/image_id; one that is there already with the same size and time is left."""
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        list(pool.map(lambda record: _place(record.uri, folder / record.image_id), dataset.images))
-
-
-def _write_text(path: Path, text: str) -> None:
-    with replacing(path) as aside:
-        aside.write_text(text, encoding="utf-8")
-
-
-def _place(source: str, destination: Path) -> None:
-    if not is_local(source):
-        _download(source, destination)
-    elif not _is_copy(Path(source), destination):
-        with replacing(destination) as aside:
-            shutil.copy2(source, aside)
-
-
-def _download(source: str, destination: Path) -> None:
-    content = image_store.read(source)
-    if not destination.exists() or destination.read_bytes() != content:
-        with replacing(destination) as aside:
-            aside.write_bytes(content)
-
-
-def _is_copy(source: Path, destination: Path) -> bool:
-    if not destination.exists():
-        return False
-    there, here = destination.stat(), source.stat()
-    return destination.samefile(source) or (there.st_size, there.st_mtime_ns) == (here.st_size, here.st_mtime_ns)
-
-
 class ImageIndex:
     """The images below one folder, or those given with their addresses, to be found by id, by stem or by the end of their path.
 
@@ -328,6 +289,7 @@ class ImageIndex:
         self._by_last_stem: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_folded: dict[str, list[str]] | None = None  # made when first asked for
+        self._backslashed = {part for image_id in self.paths if "\\" in image_id for part in image_id.split("/") if "\\" in part}
         for image_id in self.paths:
             self._by_stem[stem_of(image_id)].append(image_id)
             self._by_last_stem[PurePosixPath(image_id).stem].append(image_id)
@@ -339,6 +301,10 @@ class ImageIndex:
     def path(self, image_id: str) -> str:
         """Where the image lies, or would lie."""
         return self.paths.get(image_id) or (image_id if self._address is None else address_in(self._address, image_id))
+
+    def with_slashes(self, name: str) -> str:
+        """What a label file calls an image, as ids are written: `/` between the parts; a backslash in an image's own name stays."""
+        return "/".join(part if part in self._backslashed else part.replace("\\", "/") for part in name.split("/"))
 
     def with_stem(self, stem: str, file_name: str = "") -> str | None:
         """The image called `stem` apart from its suffix; of several the one that `file_name` names."""
@@ -374,11 +340,18 @@ class ImageIndex:
         Where none does, letters in another case will do. A path within a data set, such as cam1/1.jpg, is that of no image elsewhere, but
         for what `shared` holds (`said_by_all`).
         """
-        elsewhere = not is_local(address) or leads_out(address)
-        parts = [part for part in address.replace("\\", "/").split("/") if part not in ("", ".", "..")][-_DEEPEST:]
+        elsewhere, address = not is_local(address) or leads_out(address), self.with_slashes(address)
+        parts = [part for part in address.split("/") if part not in ("", ".", "..")][-_DEEPEST:]
         tails = ["/".join(parts[count:]) for count in range(len(parts))]
         found = next((found for look in (self.ending_in, self.respelled) for tail in tails if (found := look(tail))), None)
         return None if found is not None and not elsewhere and at_odds(address, found, shared) else found
+
+    def several(self, address: str) -> list[str]:
+        """The images that a label file may mean by `address`, of which the name alone agrees, where they are more than one."""
+        said, elsewhere = self.with_slashes(address), not is_local(address) or leads_out(address)
+        alike = self._by_name.get(said.rpartition("/")[2], [])
+        meant = [image_id for image_id in alike if elsewhere or not at_odds(said, image_id)]
+        return meant if len(meant) > 1 else []
 
     def _exact(self, name: str) -> str | None:
         if name in self.paths:

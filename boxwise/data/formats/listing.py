@@ -22,6 +22,7 @@ from boxwise.files import walk
 from boxwise.records import ImageRecord, Split
 
 NO_SPLIT = "labels say no split of"  # what begins the note on splits that folders say
+_NAMED = 3
 _WAITING = 32  # threads where images come over a network: the store says how many it downloads side by side
 
 
@@ -78,11 +79,12 @@ def check_images(
     coordinates: Coordinates = UPRIGHT,
     progress: Progress | None = None,
     folders_say: bool = True,
+    index: ImageIndex | None = None,
 ) -> Checked:
     """The images that exist, open and have the stated size; a finding for each other one.
 
     verify: decode each image and take its digest; False reads headers only. folders_say: whether an image of which labels say no split
-    serves the one after which its folder is called.
+    serves the one after which its folder is called. index: where labels look for images by their names, too.
     """
     records: list[ImageRecord] = []
     findings: list[Finding] = []
@@ -90,7 +92,7 @@ def check_images(
     turns: dict[str, int] = {}
     by_folder: set[str] = set()
     for done, (image, measured) in enumerate(zip(listed, _measure(listed, verify, coordinates), strict=True), start=1):
-        fault = _image_fault(image, measured)
+        fault = _image_fault(image, measured, index)
         if fault is not None:
             findings.append(fault)
         elif measured.size is not None:
@@ -103,6 +105,12 @@ def check_images(
         if progress is not None:
             progress(done, len(listed))
     return Checked(records, findings, digests, turns, frozenset(by_folder))
+
+
+def expected_inside(index: ImageIndex, address: str) -> str:
+    """What is expected in the place of a path that leads out of the folder of images."""
+    several = _several(index, address)
+    return f"Expected a path inside {index}{several and ', found '}{several or '.'}"
 
 
 def torn(path: Path, image_id: str, first: Path) -> Finding:
@@ -175,7 +183,7 @@ def _measure_one(uri: str, verify: bool, coordinates: Coordinates) -> _Measured:
         return _Measured(fault=str(error))
 
 
-def _image_fault(image: Listed, measured: _Measured) -> Finding | None:
+def _image_fault(image: Listed, measured: _Measured, index: ImageIndex | None) -> Finding | None:
     def fault(kind: FindingKind, path: Address, message: str) -> Finding:
         return Finding(kind, path, message, image.image_id, quarantined=True, picture=image.uri)
 
@@ -187,10 +195,18 @@ def _image_fault(image: Listed, measured: _Measured) -> Finding | None:
         return fault(FindingKind.CORRUPT_IMAGE, image.uri, measured.fault)
     if measured.size is None:
         where = f"{image.source}: " if image.source else ""
-        return fault(FindingKind.MISSING_IMAGE, image.source or image.uri, f"{where}expected the image {image.uri}, found no such file.")
+        found = _several(index, image.image_id) or "no such file."
+        return fault(FindingKind.MISSING_IMAGE, image.source or image.uri, f"{where}expected the image {image.uri}, found {found}")
     if image.size is not None and image.size != measured.labelled_size:
         return fault(FindingKind.SIZE_MISMATCH, image.source or image.uri, _size_message(image, measured.labelled_size or (0, 0)))
     return None
+
+
+def _several(index: ImageIndex | None, name: str) -> str:
+    """What is found where a name alone fits several images, and what to do; '' where it does not."""
+    ids = index.several(name) if index else []
+    named = ", ".join(ids[:_NAMED]) + ("..." if len(ids) > _NAMED else "")
+    return f"{len(ids)} images of that name: {named}. Give its folder, too, in the labels or by --images." if ids else ""
 
 
 def _size_message(image: Listed, size: tuple[int, int]) -> str:

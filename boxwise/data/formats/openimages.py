@@ -80,7 +80,7 @@ class OpenImages:
             raise BoxwiseError(findings[0].message if findings else f"{labels}: expected a CSV with {', '.join(_COLUMNS)}, found no row.")
         splits = {image_id: strictest(split, folder_split(image_id)) for image_id, (_, split) in said.items() if split is not None}
         listed = [Listed(image_id, index.path(image_id), splits.get(image_id)) for image_id in sorted({*index.paths, *rows})]
-        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
+        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress, index=index)
         readings = {image_id: _reading(said[image_id][0], image_id, own, called) for image_id, own in rows.items()}
         findings += unlabelled(labels, checked.records, readings, expected="a row")
         names = classes or tuple(sorted({name for reading in readings.values() for name in reading.names}))

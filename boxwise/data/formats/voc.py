@@ -31,16 +31,15 @@ from boxwise.data.formats.layout import (
     image_folder,
     is_file,
     listed_names,
-    place_images,
     said_by_all,
     shared_stems,
     spelled_out,
     split_named,
     stem_of,
     text_of,
-    write_texts,
 )
 from boxwise.data.formats.listing import Listed, check_images, matched_by_name
+from boxwise.data.formats.placing import place_images, write_texts
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Extent, around_points, around_rotated, turned_box, unturned
 from boxwise.data.formats.xml import number, root_of, size
@@ -83,7 +82,7 @@ class Voc:
         splits, split_findings = _splits(folders.sets, index, {stem_of(image_id): image_id for image_id in named})
         findings += split_findings
         listed = _listed(named, index, splits, {finding.image_id for finding in findings if finding.quarantined})
-        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
+        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress, index=index)
         readings = {image_id: file.reading for image_id, file in named.items() if file.reading is not None}
         findings += unlabelled(folders.annotations, checked.records, readings, expected="an XML")
         names = (
@@ -146,7 +145,7 @@ def _parse(path: Path, origin: int) -> _File:
         objects = _objects(path, root)
     except BoxwiseError as error:
         return _File(path, fault=str(error))
-    file_name = (root.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
+    file_name = (root.findtext("filename") or "").strip()
     stated = size(root.findtext("size/width"), root.findtext("size/height"))
     reading = replace(_reading(path, objects, origin), partly=(root.findtext("complete") or "").strip() == "0")
     return _File(path, file_name, stated, reading)
@@ -225,7 +224,7 @@ def _image_ids(files: Sequence[_File], index: ImageIndex, annotations: Path) -> 
     or in other letters, if that image has no XML yet. Never an image whose folder says another thing, such as another split.
     """
     stems = {file.path: PurePosixPath(file.path.relative_to(annotations).with_suffix("").as_posix()) for file in files}
-    stated = {file.path: file.file_name or f"{stems[file.path].name}.jpg" for file in files}
+    stated = {file.path: index.with_slashes(file.file_name).rpartition("/")[2] or f"{stems[file.path].name}.jpg" for file in files}
     found = {path: own for path, stem in stems.items() if (own := _own_image(stem, stated[path], index)) is not None}
     shared = said_by_all([str(stem) for stem in stems.values()], index.paths)
     by_name: dict[str, str] = {}

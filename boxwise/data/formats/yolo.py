@@ -16,8 +16,9 @@ from boxwise.boxes import Boxes
 from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
-from boxwise.data.formats.layout import check_names, existing, place_images, shared_stems, stem_of, write_texts
+from boxwise.data.formats.layout import check_names, existing, shared_stems, stem_of
 from boxwise.data.formats.listing import Listed, check_images, matched_by_name
+from boxwise.data.formats.placing import place_images, write_texts
 from boxwise.data.formats.reading import empty_by_convention
 from boxwise.data.formats.yolo_layouts import locate, read_sheet, splits_of, swapped
 from boxwise.data.formats.yolo_lines import Parsed, column_findings, holds_scores, maybe_poses, numbered_names, parse

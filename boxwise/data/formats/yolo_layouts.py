@@ -115,12 +115,14 @@ def _yaml_sheet(path: Path) -> Sheet:
         raise ValueError(f"a {type(content).__name__}")
     content = {key: value for key, value in content.items() if not _is_null(value)}
     said = content.get("path")
-    base = path.parent / said.replace("\\", "/") if isinstance(said, str) else path.parent
+    base = path.parent / _with_slashes(path.parent, said) if isinstance(said, str) else path.parent
     followed = is_folder(base) and whole(base) != whole(base).parent  # the root of a disk is no data set
+    root = base if followed else path.parent
     notes = () if followed else (f"{path}: its path {_brief.repr(said)} is no folder here; paths are taken from {path.parent}.",)
-    entries = {split: texts for key, split in _SPLIT_KEYS.items() if (texts := _texts(content.get(key), key))}
+    said_of = {split: texts for key, split in _SPLIT_KEYS.items() if (texts := _texts(content.get(key), key))}
+    entries = {split: [_with_slashes(root, text) for text in texts] for split, texts in said_of.items()}
     names = _names(content.get("names")) or _listed(path.parent)
-    return Sheet(path, base if followed else path.parent, names, entries, _keypoints(content.get("kpt_shape")), notes)
+    return Sheet(path, root, names, entries, _keypoints(content.get("kpt_shape")), notes)
 
 
 def _darknet_sheet(path: Path) -> Sheet:
@@ -133,8 +135,13 @@ def _darknet_sheet(path: Path) -> Sheet:
 
 
 def _beside(folder: Path, said: str) -> str:
-    said = said.replace("\\", "/")
+    said = _with_slashes(folder, said)
     return said if is_file(folder / said) else PurePosixPath(said).name
+
+
+def _with_slashes(folder: Path, said: str) -> str:
+    """A path as another system may write it; as it is where something is called so."""
+    return said if "\\" not in said or _is_there(folder / said) else said.replace("\\", "/")
 
 
 def _listed(folder: Path) -> tuple[str, ...]:
@@ -173,7 +180,7 @@ def _texts(value: Any, key: str) -> list[str]:
     entries = [entry for entry in (value if isinstance(value, list) else [value]) if not _is_null(entry)]
     if not all(isinstance(entry, str) for entry in entries):
         raise ValueError(f"{key}: {_brief.repr(value)}")
-    return [entry.replace("\\", "/") for entry in entries]
+    return [entry for entry in entries if isinstance(entry, str)]
 
 
 def _keypoints(shape: Any) -> int:

@@ -23,6 +23,10 @@ export const DASHBOARD = {
   "Checking the scores": ["Die Bewertungen werden geprüft", "正在检查分数", "Comprobando las puntuaciones"],
   "Composing the training set": ["Die Trainingsmenge wird zusammengestellt", "正在组成训练集", "Componiendo el conjunto de entrenamiento"],
   "No round has been evaluated on val yet.": ["Noch keine Runde wurde auf val ausgewertet.", "尚无任何一轮在 val 上评估。", "Aún no se ha evaluado ninguna ronda en val."],
+  "Figures speak of labels as they were: those of {0} images by which rounds were judged have changed since.": ["Die Zahlen gelten für frühere Markierungen: Die von {0} Bildern, nach denen Runden beurteilt wurden, haben sich seither geändert.", "这些数字依据的是先前的标注:用来评判各轮的图片中,有 {0} 张的标注已经改变。", "Las cifras hablan de etiquetas anteriores: las de {0} imágenes con las que se juzgaron rondas han cambiado desde entonces."],
+  "To judge by those of now: {0}": ["Um nach den heutigen zu urteilen: {0}", "要按现在的标注重新评判:{0}", "Para juzgar con las de ahora: {0}"],
+  "What was detected then is lost, so this stays so: round {0}.": ["Was damals erkannt wurde, ist verloren, daher bleibt es dabei: Runde {0}.", "当时的检测结果已丢失,因此保持不变:第 {0} 轮。", "Lo detectado entonces se ha perdido, así que se queda así: ronda {0}."],
+  "Judged while the classes were others, which stays so: round {0}.": ["Beurteilt, als es andere Klassen gab, und dabei bleibt es: Runde {0}.", "评判时的类别与现在不同,此结果保持不变:第 {0} 轮。", "Juzgada cuando las clases eran otras, y así se queda: ronda {0}."],
   "No labels have been given yet.": ["Noch keine Markierungen.", "尚无标注。", "Aún no hay etiquetas."],
   "The pool has no scores: it has not been looked at yet, or this study's strategy goes by none.": ["Der Vorrat hat keine Werte: Er wurde noch nicht angesehen, oder die Strategie dieser Studie kommt ohne aus.", "图片池没有分数:模型尚未查看,或此研究的策略不使用分数。", "La reserva no tiene puntuaciones: aún no se ha examinado, o la estrategia de este estudio no las usa."],
   "Nothing on val is wrong, or nothing has been evaluated yet.": ["Auf val ist nichts falsch, oder es wurde noch nichts ausgewertet.", "val 上没有错误,或尚未评估。", "Nada está mal en val, o aún no se ha evaluado nada."],
@@ -191,4 +195,5 @@ export const DASHBOARD = {
   "Done for {0} images, not for {1}.": ["Für {0} Bilder erledigt, für {1} nicht.", "已处理 {0} 张,未处理 {1} 张。", "Hecho para {0} imágenes, no para {1}."],
   "Acting under this name; press to change": ["Unter diesem Namen; zum Ändern drücken", "以此姓名操作;点击更改", "Con este nombre; pulse para cambiarlo"],
   "Under which name?": ["Unter welchem Namen?", "使用哪个姓名?", "¿Con qué nombre?"],
+  "Under which name? It has 100 letters at most.": ["Unter welchem Namen? Er hat höchstens 100 Zeichen.", "使用哪个姓名?最多 100 个字符。", "¿Con qué nombre? Tiene 100 letras como máximo."],
 };

@@ -3,7 +3,7 @@
 
 import { bars, histogram, html, lineChart, svg } from "./dashboard.charts.js";
 import { amount, duration, figure, fixed, signed } from "./dashboard.figures.js";
-import { budget, forecast, offerForecast } from "./dashboard.outlook.js";
+import { budget, forecast, offerForecast, outdated } from "./dashboard.outlook.js";
 import { putAside, teamParts } from "./dashboard.team.js";
 import { offerLanguages, t, translate } from "./words.js";
 
@@ -41,7 +41,7 @@ function show(study) {
   fill("figures", figures(study));
   fill("budget", budget(study));
   fill("next", nextBatch(study));
-  fill("quality", qualityCharts(study), t("No round has been evaluated on val yet."));
+  fill("quality", [outdated(study), ...qualityCharts(study)], t("No round has been evaluated on val yet."));
   fill("people", people(study.labour), t("No labels have been given yet."));
   fill("aside", putAside(study, table));
   place("aside-section").hidden = !study.sent_back.length && !study.skipped.length;

@@ -44,6 +44,21 @@ export async function forecast() {
   if (number === asked) place("forecast").textContent = words;
 }
 
+/**
+ * What the curves are worth where labels or classes have changed since rounds were judged, and what judges anew.
+ * @returns {HTMLElement | null} null: nothing has changed
+ */
+export function outdated({ outdated: { images, lost, before, command } }) {
+  const named = (rounds) => rounds.join(", ");
+  const words = [
+    images && t`Figures speak of labels as they were: those of ${images} images by which rounds were judged have changed since.`,
+    command && t`To judge by those of now: ${command}`,
+    lost.length && t`What was detected then is lost, so this stays so: round ${named(lost)}.`,
+    before.length && t`Judged while the classes were others, which stays so: round ${named(before)}.`,
+  ].filter(Boolean).join(" ");
+  return words ? html("p", { class: "soft" }, words) : null;
+}
+
 function sentence(said) {
   const ap = said.target, chance = said.chance === null ? "" : `${Math.round(100 * said.chance)} %`;
   if (said.why === "rounds") return t("That cannot be said yet: it needs three evaluated rounds with different amounts of labels.");

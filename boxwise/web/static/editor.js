@@ -339,7 +339,7 @@ export class Editor {
     const last = this.finished.pop();
     if (!last) return this.page.hint("Nothing was handed in yet.");
     const { image_id: imageId, round, document, key } = last, whose = this.#whose(last);
-    if (last.kind === "answer") {
+    if (last.kind === "answer" && document) { // without its boxes an answer stays: they come back as its labels
       this.outbox.post("/api/withdrawals", uuid(), { ...whose, key });
       this.page.takenBack(last.seconds);
     }

@@ -4,12 +4,13 @@
 import { remember, remembered } from "./tabs.js";
 
 const MOST = 50;
-const WITH_WORK = 5; // of so many the boxes are kept, for taking back and for copying
+const MOST_BOXES = 10_000; // of the newest ones the work is kept, for taking back and for copying: some megabytes, as browsers keep them
 
 /**
  * @typedef {{kind: "answer" | "skip" | "flag", image_id: string, round: number, key: string, revision: number, seconds: number,
  *   document: object | null}} Entry
- *   key: of the request that was sent; seconds: that it said; document: the boxes as a draft keeps them
+ *   key: of the request that was sent; seconds: that it said; document: the boxes as a draft keeps them;
+ *   null where they are too many to keep
  */
 
 export class Finished {
@@ -26,7 +27,12 @@ export class Finished {
   /** @param {Entry} entry */
   push(entry) {
     const others = this.entries.filter(({ image_id }) => image_id !== entry.image_id);
-    this.#keep([...others, entry].slice(-MOST).map((one, index, all) => (index < all.length - WITH_WORK ? { ...one, document: null } : one)));
+    let left = MOST_BOXES;
+    const newest = [entry, ...others.slice(1 - MOST).reverse()].map((one) => {
+      left -= one.document?.boxes.length ?? 0;
+      return left < 0 ? { ...one, document: null } : one;
+    });
+    this.#keep(newest.reverse());
   }
 
   /** The newest one, which is forgotten. @returns {Entry | undefined} */

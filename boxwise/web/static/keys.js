@@ -20,7 +20,7 @@ export const MAP = [
   { group: "Image", action: "submitRejecting", keys: ["Shift+Space"], words: "Reject what is open, then next image" },
   { group: "Image", action: "skip", keys: ["s"], words: "Skip the image, with a reason" },
   { group: "Image", action: "flag", keys: ["f"], words: "Flag the image as unusable, with a reason" },
-  { group: "Image", action: "back", keys: ["["], words: "Back to the image before" },
+  { group: "Image", action: "back", keys: ["[", ","], words: "Back to the image before" },
   { group: "Image", action: "undoHandIn", keys: ["u"], words: "Take back the last hand-in, skip or flag" },
   { group: "Class", action: "class", keys: ["1 … 9", "Alt+1 … 9", "Shift+1 … 9"], words: "Class 1 to 9, 10 to 18, 19 to 27; with nothing selected, for all boxes drawn next" },
   { group: "Class", action: "palette", keys: ["c", "/"], words: "Class by typing its name" },
@@ -70,12 +70,13 @@ export function keysOf(action) {
 const PLACES = { BracketLeft: "[", BracketRight: "]", Slash: "/", Minus: "-", Equal: "=", Comma: ",", Period: ".", Semicolon: ";" };
 
 /**
- * The key that is meant, on any keyboard: a digit's place is the digit with or without Shift (AZERTY); a Latin letter is the letter on the
- * key; of any other script the key at the same place of a QWERTY keyboard.
+ * The key that is meant, on any keyboard: a digit's place is the digit with or without Shift (AZERTY), but for a sign of the map that Shift
+ * or AltGr writes there; a Latin letter is the letter on the key; of any other script the key at the same place of a QWERTY keyboard.
  */
-function keyOf({ key, code = "", shiftKey }) {
+function keyOf({ key, code = "", shiftKey, altKey }) {
   const digit = /^(?:Digit|Numpad)(\d)$/.exec(code)?.[1];
-  if (digit !== undefined && !(shiftKey && key.length === 1 && SIGNS.has(key))) return digit;
+  const isSign = SIGNS.has(key) && (shiftKey || (key === "[" && !altKey)); // by Alt, as on a German Mac, it is the digit's class
+  if (digit !== undefined && !isSign) return digit;
   if (key === " ") return "Space";
   if (key.length !== 1 || /[\x21-\x7e]/.test(key)) return key.length === 1 ? key.toLowerCase() : key;
   return /^Key([A-Z])$/.exec(code)?.[1].toLowerCase() ?? PLACES[code] ?? key.toLowerCase();

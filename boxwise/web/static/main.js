@@ -80,7 +80,7 @@ class Page {
   clear() {
     this.waiting.hide();
     delete element("stage").dataset.seen;
-    if (!this.#lasting) element("hint").hidden = true;
+    this.#hintsOver("stage");
   }
 
   /** The image has been in sight for long enough to be handed in. */
@@ -204,13 +204,14 @@ class Page {
   wait(reason, words) {
     element("lost").hidden = true;
     this.editor.view.clear();
+    if (!this.waiting.shown) this.#hintsOver("waiting");
     this.waiting.show(reason, words);
   }
 
   // --- messages and questions ---
 
   /**
-   * A line over the stage, for a while; it goes with the image, unless it is lasting.
+   * A line over the stage, or over the words in its place, for a while; it goes with the image, unless it is lasting.
    * @param {{action: string, words: string}} [offer] a button beside the words
    */
   hint(words, offer = null, { lasting = false } = {}) {
@@ -227,6 +228,12 @@ class Page {
       this.#lasting = false;
       element("hint").hidden = true;
     }, lasting ? 2 * HINT_MS : HINT_MS);
+  }
+
+  /** Hints lie over what is shown from now on; what is hidden hides them, too. */
+  #hintsOver(place) {
+    if (!this.#lasting) element("hint").hidden = true;
+    element(place).append(element("hint"));
   }
 
   announce(words) { element("live").textContent = words; }

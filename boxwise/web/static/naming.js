@@ -4,6 +4,8 @@
 import { rememberName, rememberedName } from "./tabs.js";
 import { t } from "./words.js";
 
+const MOST_LETTERS = 100; // of a name, as the server takes it
+
 export class Naming {
   #button;
   #changed;
@@ -31,7 +33,11 @@ export class Naming {
 
   /** Whether another name was given. */
   #ask() {
-    const name = window.prompt(t("Under which name?"), this.name)?.trim();
+    let name = this.name, words = t("Under which name?");
+    do {
+      name = window.prompt(words, name)?.trim();
+      words = t("Under which name? It has 100 letters at most.");
+    } while (name?.length > MOST_LETTERS);
     if (!name || name === this.name) return false;
     rememberName(this.name = name);
     this.#show();

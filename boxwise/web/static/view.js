@@ -120,9 +120,15 @@ export class View {
 
   #isHidden(box) { return this.hidden || this.hiddenClasses.has(box.label); }
 
+  /** The scale at which all of the image is seen. */
+  get #fitting() {
+    const [width, height] = this.#size, { clientWidth, clientHeight } = this.stage;
+    return Math.max(0.01, Math.min((clientWidth - 2 * MARGIN) / width, (clientHeight - 2 * MARGIN) / height));
+  }
+
   fit() {
     const [width, height] = this.#size, { clientWidth, clientHeight } = this.stage;
-    this.scale = Math.max(0.01, Math.min((clientWidth - 2 * MARGIN) / width, (clientHeight - 2 * MARGIN) / height));
+    this.scale = this.#fitting;
     this.x = (clientWidth - width * this.scale) / 2;
     this.y = (clientHeight - height * this.scale) / 2;
     this.#fitted = true;
@@ -132,7 +138,8 @@ export class View {
   /** Zooms by a factor around a point of the stage, its middle by default. */
   zoom(factor, [x, y] = [this.stage.clientWidth / 2, this.stage.clientHeight / 2]) {
     const least = Math.min(this.stage.clientWidth / this.#size[0], this.stage.clientHeight / this.#size[1]) / 2;
-    const scale = Math.min(Math.max(this.scale * factor, least), MOST_ZOOM);
+    const most = Math.max(MOST_ZOOM, 4 * this.#fitting);
+    const scale = Math.min(Math.max(this.scale * factor, least), most);
     this.x = x - (x - this.x) * (scale / this.scale);
     this.y = y - (y - this.y) * (scale / this.scale);
     this.scale = scale;

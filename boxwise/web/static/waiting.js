@@ -20,7 +20,7 @@ const TITLES = {
 };
 const WORDS = {
   training: "It learns from what was labelled and asks again when it knows what it needs. This page goes on by itself.",
-  answered: "Every image of this round is answered. The study trains next; this page goes on by itself.",
+  answered: "Every image of this round is answered. The study trains next; this page goes on by itself.", // where the server trains
   leased: "Others, or other tabs of yours, have the last images of this round. If one comes back, it is shown here.",
   others: "What is left of this round waits for a second person, who labels it alone, or was sent back to somebody else. You have done your part; this page goes on by itself.",
   unreachable: "Where the images of this round lie cannot be reached, or they were moved. Whoever runs the study can see to it; this page goes on by itself.",
@@ -36,7 +36,9 @@ export class Waiting {
   #watch = null; // of this showing; a reply that comes for another one is of no use any more
   #polls = 0;
 
-  /** @param {{goOn: () => Promise<void>, progress: (progress: object) => void}} page goOn: resolves when an image is there, or is not */
+  /**
+   * @param {{goOn: () => Promise<void>, progress: (progress: object) => void}} page goOn: resolves when an image is there, or is not
+   */
   constructor(page) {
     this.page = page;
   }
@@ -85,7 +87,11 @@ export class Waiting {
       if (!["leased", "others", "unreachable"].includes(element("waiting").dataset.reason) || this.#polls++ % 2) await this.page.goOn();
     } else if (progress.trouble) this.#say("trouble", WORDS.trouble);
     else if (progress.training) this.#say("training", WORDS.training);
-    else this.#say("answered", WORDS.answered);
+    else if (!progress.goes_on_by) this.#say("answered", WORDS.answered);
+    else {
+      const command = progress.goes_on_by;
+      this.#say("answered", t`Every image of this round is answered. The study trains as soon as ${command} runs; then this page goes on by itself.`);
+    }
   }
 
   #training(training) {

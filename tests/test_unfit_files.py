@@ -1,0 +1,39 @@
+"""Files that were found unfit when images joined are known from whatever folder a study is opened."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from boxwise.data.datasets import read_pool
+from boxwise.data.images import write_image
+from boxwise.study import Study
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A study of one photo and a broken one, made where they lie and opened from elsewhere."""
+    write_image(np.zeros((8, 8, 3), np.uint8), tmp_path / "photos/sub/a.png")
+    (tmp_path / "photos/sub/broken.jpg").write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    Study.create(Path("study"), read_pool("photos", None, classes=("bee",)))
+    (tmp_path / "photos/more.jpg").write_bytes(b"x")
+    Study.open("study").add(read_pool("photos", None, classes=("bee",)))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return Study.open(tmp_path / "study")
+
+
+def test_they_are_not_new(made: Study) -> None:
+    assert set(made.quarantined()) == {"sub/broken.jpg", "more.jpg"}
+    assert made.look().new == ()
+
+
+def test_nor_where_an_earlier_version_kept_their_places_as_typed(made: Study, tmp_path: Path) -> None:
+    kept = [[kind, str(Path(place).relative_to(tmp_path)), *rest] for kind, place, *rest in made.store.get("findings")]
+    assert kept[0][1] == "photos/sub/broken.jpg"
+    made.store.put("findings", kept)
+    assert made.look().new == ()
+    shutil.copy(tmp_path / "photos/sub/a.png", tmp_path / "photos/new.png")
+    assert made.look().new == (tmp_path / "photos/new.png",)
