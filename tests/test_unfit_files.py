@@ -1,6 +1,7 @@
 """Files that were found unfit when images joined are known from whatever folder a study is opened."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,3 +38,12 @@ def test_nor_where_an_earlier_version_kept_their_places_as_typed(made: Study, tm
     assert made.look().new == ()
     shutil.copy(tmp_path / "photos/sub/a.png", tmp_path / "photos/new.png")
     assert made.look().new == (tmp_path / "photos/new.png",)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file systems refuse such names")
+def test_nor_are_those_whose_name_no_database_takes(tmp_path: Path) -> None:
+    for name in ("a.png", "n\udce9.png", "two\nlines.png"):
+        write_image(np.zeros((8, 8, 3), np.uint8), tmp_path / "photos/sub" / name)
+    study = Study.create(tmp_path / "study", read_pool(tmp_path / "photos", None, classes=("bee",)))
+    assert [record.image_id for record in study.store.images()] == ["sub/a.png"]
+    assert study.look().new == ()

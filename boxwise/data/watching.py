@@ -12,7 +12,7 @@ from pathlib import Path
 
 from boxwise.data import image_store
 from boxwise.data.addresses import folder_of, is_local, parent
-from boxwise.data.formats.base import Progress
+from boxwise.data.formats.base import Progress, printable
 from boxwise.data.images import digest
 from boxwise.data.own_files import pictures_below
 from boxwise.errors import ImageError
@@ -65,14 +65,15 @@ def counted(records: Sequence[ImageRecord], progress: Progress | None) -> Iterat
 def new_files(records: Iterable[ImageRecord], known: Collection[str]) -> list[Path]:
     """Image files in the folders of `records`, of this machine, that belong to none of them.
 
-    known: files that were found unfit before, from the root on or from such a folder on.
+    known: files that were found unfit before, from the root on or from such a folder on, `printable` as findings are.
     """
     local = [record for record in records if is_local(record.uri)]
     one_of_each = {record.uri.removesuffix(record.image_id): record for record in local}.values()  # folder: taking paths apart takes long
     roots = {root for record in one_of_each if (root := root_of(record)) is not None and root.is_dir()}
     taken = {Path(record.uri).absolute() for record in local} | {root.absolute() / place for root in roots for place in known}
     outermost = [root for root in roots if not any(other in root.parents for other in roots)]
-    return sorted(path for root in outermost for path in pictures_below(root.absolute()).photos if path not in taken)
+    new = (path for root in outermost for path in pictures_below(root.absolute()).photos if path not in taken)
+    return sorted(path for path in new if Path(printable(str(path))) not in taken)
 
 
 def root_of(record: ImageRecord) -> Path | None:

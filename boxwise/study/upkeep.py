@@ -184,7 +184,8 @@ class StudyUpkeep(StudyReader):
         records, faulty = self._all_records(), self.store.quarantined()
         usable = [record for record in records if record.image_id not in faulty]
         looked = look(usable, thoroughly=thoroughly, progress=progress)
-        unfit = [place if Path(place).is_absolute() else name or place for _, place, _, name, _ in self.store.get("findings") or []]
+        # By place, which earlier versions kept as it was typed, and by name: the place may be of labels, or the folder of an odd name.
+        unfit = [known for _, place, _, name, _ in self.store.get("findings") or [] for known in (place, name) if known]
         return replace(looked, new=() if self.store.get("listed") else tuple(new_files(records, unfit)))
 
     def glance(self) -> Looked:
