@@ -23,6 +23,7 @@ _MARK, _DIGITS = SEAL[:-8], 8
 _EMPTY_COMMENT = b"\x00\x00"  # how an archive without a comment ends
 _NUMBERS = count()
 _ASIDE = re.compile(r"\.(\d+)\.aside")
+_OF_DISKS = {"lost+found", "System Volume Information", "$RECYCLE.BIN"}  # at the root of a disk, the system's own
 
 
 def identity(path: Path) -> tuple[int, int] | None:
@@ -95,7 +96,7 @@ def _check(content: mmap.mmap, place: int) -> bytes:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """What lies below `folder` and is no folder, hidden names left out; folders that cannot be read are passed over.
+    """What lies below `folder` and is no folder, hidden names left out. BoxwiseError as for `walk_folders`.
 
     A link to a folder elsewhere is followed; one that leads into `folder`, to it or above it is not, so that nothing comes twice.
     """
@@ -104,12 +105,28 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def walk_folders(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """(Each folder that `walk` goes through, the hidden folders in it, all that is no folder), those around before those within."""
+    """(Each folder that `walk` goes through, the hidden folders in it, all that is no folder), those around before those within.
+
+    BoxwiseError for a folder that this user may not look into: what lies there would be lost in silence.
+    """
     seen = {Path(os.path.realpath(folder))}
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        hidden = [name for name in folders if name.startswith(".")]
-        folders[:] = [name for name in sorted(folders) if not name.startswith(".") and _leads_on(Path(parent, name), seen)]
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_closed):
+        if (folders or names) and not os.access(parent, os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise _closed_folder(str(parent))  # its names can be read, and nothing of what they name
+        hidden = [name for name in folders if name.startswith(".") or name in _OF_DISKS]
+        folders[:] = [name for name in sorted(folders) if name not in hidden and _leads_on(Path(parent, name), seen)]
         yield Path(parent), hidden, names
+
+
+def _closed(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        raise _closed_folder(error.filename) from error
+
+
+def _closed_folder(path: str) -> BoxwiseError:
+    return BoxwiseError(
+        f"{path}: expected a folder that this user may look into, found one without that right. Give it, or move the folder away."
+    )
 
 
 def _leads_on(folder: Path, seen: set[Path]) -> bool:

@@ -25,6 +25,8 @@ def test_a_dumped_config_reads_back_equal(tmp_path):
     [
         ("train.epoch=3", "Did you mean 'train.epochs'"),
         ("sed=1", "Did you mean 'seed'"),
+        ("train.lr=inf", "train.lr: .*finite number.*found .inf"),
+        ("train.batch=true", "train.batch: expected a number, found True"),
         ("train.epochs=0", "train.epochs: .*greater than or equal to 1.*found 0"),
         ("train.optimizer=adam", "'sgd' or 'adamw'.*found 'adam'"),
         ("scorer.alpha=-1", "0 or larger"),

@@ -1,9 +1,13 @@
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Barrier
 
 import numpy as np
@@ -11,7 +15,7 @@ import pytest
 from changed_bits import changed_bits
 
 from boxwise.errors import BoxwiseError
-from boxwise.files import SEAL, locked, replacing, seal_is_broken, sealing, write_csv
+from boxwise.files import SEAL, locked, replacing, seal_is_broken, sealing, walk, write_csv
 
 
 def test_the_target_is_replaced_whole(tmp_path):
@@ -135,3 +139,36 @@ def test_threads_that_write_one_file_at_a_time_each_leave_it_whole(tmp_path):
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(write, texts))
     assert path.read_text() in texts and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights of folders are another thing there")
+class TestFoldersThatMayNotBeLookedInto:
+    @pytest.fixture
+    def shelf(self) -> Iterator[Path]:
+        """A folder that anyone may look into, seen by a user who is not root, to whom nothing is closed."""
+        with TemporaryDirectory() as folder:
+            Path(folder).chmod(0o755)
+            for place in ("open", "shut", "lost+found"):
+                Path(folder, place).mkdir()
+                Path(folder, place, "a.png").touch()
+            user = os.geteuid()
+            os.seteuid(user or 65534)
+            yield Path(folder)
+            os.seteuid(user)
+            Path(folder, "shut").chmod(0o755)
+
+    @pytest.mark.parametrize("rights", [0o000, 0o444])  # nothing at all; the names and nothing of what they name
+    def test_are_named(self, shelf: Path, rights: int) -> None:
+        assert sorted(walk(shelf)) == [shelf / "open/a.png", shelf / "shut/a.png"]
+        with as_owner():
+            (shelf / "shut").chmod(rights)
+        with pytest.raises(BoxwiseError, match=r"shut: expected a folder that this user may look into"):
+            list(walk(shelf))
+
+
+@contextmanager
+def as_owner() -> Iterator[None]:
+    user = os.geteuid()
+    os.seteuid(os.getuid())
+    yield
+    os.seteuid(user)

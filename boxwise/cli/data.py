@@ -180,6 +180,8 @@ def _doctor_study(path: Path) -> None:
         say(f"{record.image_id}: changed: {record.uri} has other content than when it joined.")
     for file in looked.new[:_SHOWN]:
         say(f"{file}: new: not in the study.")
+    if looked.closed:
+        say(f"New files were not looked for: {looked.closed}")
     say(
         f"{plural(len(faults), 'image')} quarantined, {len(looked.missing)} missing, {len(looked.changed)} changed; "
         f"{plural(len(looked.new), 'new file')}."

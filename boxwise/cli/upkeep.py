@@ -251,6 +251,8 @@ def _note(opened: Study, looked: Looked) -> None:
         note(f"Missing: {_files(looked.missing)}. If moved: boxwise relocate {typed} --images DIR")
     if looked.changed:
         note(f"Of other content than when it joined: {_files(looked.changed)}. Do the labels still fit? Look: boxwise doctor {typed}")
+    if looked.closed:
+        note(f"New files were not looked for: {looked.closed}")
     if new:
         note(f"{plural(len(new), 'image file', 'is')} not in the study (first: {new[0]}). To add them: boxwise add {typed} --images DIR")
 

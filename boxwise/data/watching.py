@@ -15,7 +15,7 @@ from boxwise.data.addresses import folder_of, is_local, parent
 from boxwise.data.formats.base import Progress, printable
 from boxwise.data.images import digest
 from boxwise.data.own_files import pictures_below
-from boxwise.errors import ImageError
+from boxwise.errors import BoxwiseError, ImageError
 from boxwise.records import ImageRecord
 
 
@@ -23,12 +23,14 @@ from boxwise.records import ImageRecord
 class Looked:
     """missing: no such file, or it cannot be opened. changed: other bytes than when the image joined. new: image files beside them.
 
-    seen: how many of all images were looked at, where it was a sample; then nothing new was looked for.
+    closed: why new ones could not be looked for, if so. seen: how many of all images were looked at, where it was a sample; then nothing
+    new was looked for.
     """
 
     missing: tuple[ImageRecord, ...]
     changed: tuple[ImageRecord, ...]
     new: tuple[Path, ...] = ()
+    closed: str = ""
     seen: tuple[int, int] | None = None
 
     @property
@@ -62,8 +64,8 @@ def counted(records: Sequence[ImageRecord], progress: Progress | None) -> Iterat
             progress(done, len(records))
 
 
-def new_files(records: Iterable[ImageRecord], known: Collection[str]) -> list[Path]:
-    """Image files in the folders of `records`, of this machine, that belong to none of them.
+def new_files(records: Iterable[ImageRecord], known: Collection[str]) -> tuple[list[Path], str]:
+    """Image files in the folders of `records`, of this machine, that belong to none of them; and why there may be more, or "".
 
     known: files that were found unfit before, from the root on or from such a folder on, `printable` as findings are.
     """
@@ -72,8 +74,14 @@ def new_files(records: Iterable[ImageRecord], known: Collection[str]) -> list[Pa
     roots = {root for record in one_of_each if (root := root_of(record)) is not None and root.is_dir()}
     taken = {Path(record.uri).absolute() for record in local} | {root.absolute() / place for root in roots for place in known}
     outermost = [root for root in roots if not any(other in root.parents for other in roots)]
-    new = (path for root in outermost for path in pictures_below(root.absolute()).photos if path not in taken)
-    return sorted(path for path in new if Path(printable(str(path))) not in taken)
+    new: list[Path] = []
+    closed = ""
+    for root in outermost:
+        try:
+            new += [path for path in pictures_below(root.absolute()).photos if path not in taken]
+        except BoxwiseError as error:  # a folder that may not be looked into holds no image of the study back
+            closed = str(error)
+    return sorted(path for path in new if Path(printable(str(path))) not in taken), closed
 
 
 def root_of(record: ImageRecord) -> Path | None:

@@ -186,7 +186,8 @@ class StudyUpkeep(StudyReader):
         looked = look(usable, thoroughly=thoroughly, progress=progress)
         # By place, which earlier versions kept as it was typed, and by name: the place may be of labels, or the folder of an odd name.
         unfit = [known for _, place, _, name, _ in self.store.get("findings") or [] for known in (place, name) if known]
-        return replace(looked, new=() if self.store.get("listed") else tuple(new_files(records, unfit)))
+        new, closed = ([], "") if self.store.get("listed") else new_files(records, unfit)
+        return replace(looked, new=tuple(new), closed=closed)
 
     def glance(self) -> Looked:
         """As `look`; but of more than 20,000 images at a thousand alone, drawn at random each time, so that no command waits for a disk."""

@@ -76,7 +76,7 @@ def test_it_is_no_image_of_a_study(photos: Path, monkeypatch: pytest.MonkeyPatch
         (unused,) = read.findings
         assert "found 2 files that could hold labels" in unused.message and "voc/Annotations" in unused.message  # a person's by now?
         assert [note for note in read.notes if note.startswith("8 image files are left out") and "boxwise has" in note]
-    assert not new_files(read_pool(photos, None).images, ())
+    assert new_files(read_pool(photos, None).images, ()) == ([], "")
 
 
 def test_a_folder_that_is_named_is_read(photos: Path) -> None:
