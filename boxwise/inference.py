@@ -143,6 +143,8 @@ def load(path: Path | str, *, round_index: int | None = None, device: str = "aut
     it, and are not chosen among. Raises BoxwiseError where there is nothing trained to load, and for a
     `round_index` beside a weights file, which is of one round.
     """
+    if path == "":
+        raise BoxwiseError("'': expected a study's folder or a file of weights, found no path.")
     path = Path(path)
     if path.is_dir() or (path.suffix not in _OF_WEIGHTS and not path.is_file()):
         return _of_study(Study.open(path), round_index, device)
@@ -195,6 +197,10 @@ def _ready(device: str) -> Any:
     """The torch device of that name. Torch comes with it: call this when it is clear that there is a detector to load."""
     from boxwise.runtime import choose_device, prepare
 
+    if device.partition(":")[0] == "onnx":
+        raise BoxwiseError(
+            f"device={device!r}: expected auto or a device of torch's. ONNX Runtime scores a study's pool, and predicts nothing here."
+        )
     prepare(0)
     return choose_device(device)
 
@@ -209,6 +215,8 @@ def _images_of(image: Image, number: int) -> Sequence[Image]:
     if not isinstance(image, _IMAGES):
         found = f"{type(image).__module__}.{type(image).__qualname__}".removeprefix("builtins.")
         raise BoxwiseError(f"image {number}: expected a path, a Pillow image or an array uint8 [height, width, 3] of RGB, found a {found}.")
+    if isinstance(image, str) and not image:
+        raise BoxwiseError(f"image {number}: expected a path, found an empty one.")
     if not isinstance(image, str | Path) or not is_local(image) or not is_folder(Path(image)):
         return [image]
     found = list(below(str(image)).values())

@@ -103,11 +103,24 @@ def test_what_cannot_be_read_is_refused_or_reported_and_left_out(study, paths, i
         (b"abc", {}, "found a bytes"),
         ([PIXELS, 3], {}, "image 1: expected a path.* found a int"),
         (torch.zeros(3, 8, 8), {}, "found a torch.Tensor"),
+        ("", {}, "image 0: expected a path, found an empty one"),
     ],
 )
 def test_what_predict_cannot_do_is_refused_before_any_image(study, images, options, message):
     with pytest.raises(BoxwiseError, match=message):
         boxwise.load(study.folder, device="cpu").predict(images, **options)
+
+
+@pytest.mark.parametrize("device", ["onnx", "onnx:cuda"])
+def test_what_scores_a_pool_alone_does_not_predict(study, device):
+    with pytest.raises(BoxwiseError, match=f"device='{device}': expected auto or a device of torch's"):
+        boxwise.load(study.folder, device=device)
+
+
+def test_no_path_is_not_the_folder_where_one_is(study, monkeypatch):
+    monkeypatch.chdir(study.folder)
+    with pytest.raises(BoxwiseError, match="found no path"):
+        boxwise.load("")
 
 
 def test_numbers_of_numpy_are_numbers(study):

@@ -42,6 +42,9 @@ SYNONYMS = {
     **dict.fromkeys(("fridge",), "refrigerator"),
     **dict.fromkeys(("hair dryer", "hairdryer"), "hair drier"),
     **dict.fromkeys(("teddy",), "teddy bear"),
+    **dict.fromkeys(("knives",), "knife"),
+    **dict.fromkeys(("mice", "computer mice"), "mouse"),
+    **dict.fromkeys(("ski",), "skis"),
 }
 
 

@@ -111,6 +111,8 @@ def _file(config: DetectorConfig) -> Start:
     if config.pretrained in ("imagenet", "none") or config.backbone_weights is not None:
         raise ConfigError("detector.weights is a whole detector: it goes with neither detector.backbone_weights nor detector.pretrained.")
     assert config.weights is not None
-    if not (config.weights.is_file() or (config.name in TRANSFORMERS and config.weights.is_dir())):
-        raise ConfigError(f"detector.weights={config.weights}: no such file. Expected a detector's weights.")
+    folder = config.weights.is_dir()
+    if not (config.weights.is_file() or (config.name in TRANSFORMERS and folder)):
+        found = "a folder" if folder else "no such file on this machine"
+        raise ConfigError(f"detector.weights={config.weights}: expected a file with a detector's weights, found {found}.")
     return "file"

@@ -20,7 +20,10 @@ from boxwise.errors import BoxwiseError
 
 _BEFORE_ZIP = 0x1950A86A20F9469CFC6C  # how files of torch.save began before torch 1.6
 _ITEM_BYTES = {"DoubleStorage": 8, "LongStorage": 8, "FloatStorage": 4, "IntStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2}
-_FAULTS = (OSError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError, struct.error, ValueError, KeyError, TypeError, AttributeError)
+
+
+class _NoWeightsError(Exception):
+    """What is wrong with a file, in words."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,15 @@ def read_header(path: Path, expected: str) -> Header:
         if path.is_dir():
             return Header(_of_safetensors(path / "model.safetensors"))
         contents = _of_zip(path) if zipfile.is_zipfile(path) else _of_older(path)
-    except _FAULTS as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise BoxwiseError(f"{path}: expected {expected}, found a file that is truncated or holds none ({reason}).") from None
-    if isinstance(contents, Mapping) and contents.get("boxwise") == "detector":
-        return Header(_shapes(contents["network"]), contents["name"])
-    state = contents["model"] if isinstance(contents, Mapping) and isinstance(contents.get("model"), Mapping) else contents
+    except OSError as error:
+        raise BoxwiseError(f"{path}: expected {expected}, found a file that cannot be read ({error.strerror or error}).") from None
+    except Exception as error:  # foreign bytes are read as instructions, and may raise anything
+        reason = f" ({error})" if isinstance(error, _NoWeightsError) else ""
+        raise BoxwiseError(f"{path}: expected {expected}, found a file that is truncated or holds none{reason}.") from None
+    inner = {} if not isinstance(contents, Mapping) else {key: contents.get(key) for key in ("boxwise", "name", "network", "model")}
+    if inner.get("boxwise") == "detector" and isinstance(inner["network"], Mapping):
+        return Header(_shapes(inner["network"]), str(inner["name"]))
+    state = inner["model"] if isinstance(inner.get("model"), Mapping) else contents
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, _Tensor) for value in state.values()):
         raise BoxwiseError(f"{path}: expected {expected}, found a {type(state).__name__} that is no state dict of tensors.")
     return Header(_shapes(state))
@@ -75,7 +81,7 @@ def _of_zip(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
         name = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
         if name is None:
-            raise ValueError("a zip file without data.pkl")
+            raise _NoWeightsError("a zip file without data.pkl")
         with archive.open(name) as file:
             return _Reader(file).load()
 
@@ -84,7 +90,7 @@ def _of_older(path: Path) -> Any:
     """A row of pickles, then the numbers of all tensors."""
     with path.open("rb") as file:
         if _Reader(file).load() != _BEFORE_ZIP:
-            raise ValueError("not written by torch.save")
+            raise _NoWeightsError("not written by torch.save")
         _Reader(file).load()  # the protocol
         _Reader(file).load()  # byte order and sizes of types
         reader = _Reader(file)
@@ -92,7 +98,7 @@ def _of_older(path: Path) -> Any:
         _Reader(file).load()  # the names of the storages
         missing = sum(reader.storages.values()) - (path.stat().st_size - file.tell())
     if missing > 0:
-        raise ValueError(f"{missing} bytes are missing")
+        raise _NoWeightsError(f"{missing} bytes are missing")
     return contents
 
 
@@ -103,7 +109,7 @@ def _of_safetensors(path: Path) -> dict[str, tuple[int, ...]]:
         numbers = path.stat().st_size - file.tell()
     entries = {name: entry for name, entry in known.items() if name != "__metadata__"}
     if max((entry["data_offsets"][1] for entry in entries.values()), default=0) > numbers:
-        raise ValueError("its end is missing")
+        raise _NoWeightsError("its end is missing")
     return {name: tuple(entry["shape"]) for name, entry in entries.items()}
 
 

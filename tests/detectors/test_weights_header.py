@@ -1,6 +1,7 @@
 """Names and shapes in a file of weights, read without torch, are those that torch reads."""
 
 import pickle
+import re
 import subprocess
 import sys
 
@@ -61,6 +62,22 @@ def test_a_truncated_file_is_noticed(tmp_path, older, share):
 def test_what_holds_no_weights_is_one_message(tmp_path, wrong):
     (tmp_path / "a.pth").write_bytes(wrong)
     with pytest.raises(BoxwiseError, match=r"a\.pth: expected weights, found"):
+        read_header(tmp_path / "a.pth", "weights")
+
+
+def test_a_zip_file_of_a_version_to_come_is_one_message(tmp_path):
+    torch.save(contents(), tmp_path / "a.pth")
+    whole = bytearray((tmp_path / "a.pth").read_bytes())
+    for entry in re.finditer(rb"PK\x01\x02", bytes(whole)):
+        whole[entry.start() + 6] = 64  # of the directory: the version needed to extract
+    (tmp_path / "a.pth").write_bytes(whole)
+    with pytest.raises(BoxwiseError, match=r"a\.pth: expected weights, found a file that is truncated or holds none"):
+        read_header(tmp_path / "a.pth", "weights")
+
+
+def test_a_detector_without_a_network_is_one_message(tmp_path):
+    torch.save({"boxwise": "detector", "name": "tiny_ssd"}, tmp_path / "a.pth")
+    with pytest.raises(BoxwiseError, match=r"a\.pth: expected weights, found a dict that is no state dict of tensors"):
         read_header(tmp_path / "a.pth", "weights")
 
 
