@@ -10,7 +10,8 @@ import pytest
 
 from boxwise.boxes import Boxes
 from boxwise.config import load_config
-from boxwise.errors import BoxwiseError, ConfigError, StudyError
+from boxwise.errors import BoxwiseError, BusyError, ConfigError, StudyError
+from boxwise.files import locked
 from boxwise.records import Action, Phase, Split, Verdict
 from boxwise.study import Study
 from boxwise.study.repair import repair
@@ -86,6 +87,8 @@ class TestTheStory:
 
     def test_a_longer_budget_goes_on_from_the_end(self, unbroken, tmp_path, hidden):
         longer = unbroken.fork(tmp_path / "longer", unbroken.config)
+        with locked(longer.folder / ".lock"), pytest.raises(BusyError):
+            longer.extend(3)
         longer.extend(3)
         assert longer.run(hidden[0]) is Phase.DONE
         assert longer.round(3).annotate.images == 18 and longer.round(2).score.ended is None

@@ -332,7 +332,8 @@ class Study(StudyClasses):
         """Allow `rounds` rounds in all: the one part of a study's config that may grow."""
         if rounds < self.config.budget.rounds:
             raise StudyError(f"{self.folder}: budget.rounds is {self.config.budget.rounds}, it can only grow; found {rounds}.")
-        self._set_config(self.config.model_copy(update={"budget": self.config.budget.model_copy(update={"rounds": rounds})}))
+        with self._lock():
+            self._set_config(self.config.model_copy(update={"budget": self.config.budget.model_copy(update={"rounds": rounds})}))
         self._reopen()
 
     def go_back(self, round_index: int, phase: Phase) -> None:
