@@ -24,7 +24,8 @@ from boxwise.results.convergence import Reach
 from boxwise.results.facts import Cell, curve
 from boxwise.results.fidelity import NAMES, fidelity_of
 from boxwise.results.grid import Panel, Standing, sanity, standings
-from boxwise.results.tables import ArmResult, ended_early, figure
+from boxwise.results.set_aside import ended_early
+from boxwise.results.tables import ArmResult, figure
 
 
 def main() -> None:

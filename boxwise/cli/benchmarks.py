@@ -145,7 +145,7 @@ def write_benchmark_report(out: Path, panels: Sequence[Panel], *, baseline: str 
     from boxwise.cli.console import say, table
     from boxwise.report.grid_page import headline, write_grid_report
     from boxwise.results.grid import overall, standings, write_grid
-    from boxwise.results.tables import ended_early
+    from boxwise.results.set_aside import ended_early
     from boxwise.runtime import environment
 
     baseline = compared_with(out, [cell for panel in panels for cell in panel.cells], baseline)

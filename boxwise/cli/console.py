@@ -308,7 +308,7 @@ def rounds_table(rounds: Sequence[Round], cost: CostConfig | None = None, remark
 
 def results_table(results: Sequence[ArmResult]) -> None:
     """The comparison of a simulation's arms, on test: the same figures as the report's."""
-    from boxwise.results.tables import ended_early
+    from boxwise.results.set_aside import ended_early
 
     rows = []
     for result in results:
@@ -338,7 +338,7 @@ def _known(facts: SelectFacts) -> str:
 
 
 def _figure(value: Any) -> str:
-    if value is None:
+    if value is None or value != value:  # NaN
         return "-"
     if isinstance(value, float) and 0 < abs(value) < 0.001:
         return f"{value:.2g}"

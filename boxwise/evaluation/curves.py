@@ -162,7 +162,7 @@ class ArmSummary:
     baseline there, over the costs that these two cover; difference and test are over these, None for the baseline itself or where no seed
     is shared. cost_ratio: the arm's cost by the baseline's at equal quality, val included, pooled over the saving_seeds of them in which
     labels bought both something; cost_ratio_without_val: of the labels that were trained on alone. final: quality after the last round.
-    early: seeds over too few of the baseline's images, which have no area.
+    early: seeds that are set aside, over too little of the baseline's cost; they have no area.
     """
 
     arm: str
@@ -225,8 +225,8 @@ def compare_arms(
     """Every arm on every axis, arms in order of first appearance, paired by seed with `baseline`.
 
     The area of a seed is taken over the costs that all of its arms cover, so that no arm is judged on a stretch another did not run. An
-    arm with less than half of the baseline's images there, because it ended early or its budget is in another unit, has no area and
-    narrows no stretch.
+    arm with less than half of the baseline's images there, because it ended early, began with other images, or has a budget in another
+    unit, has no area and narrows no stretch; nor has, where the arms of a seed share no cost, the one that shares least with the baseline.
     apart: arms that do not narrow this stretch for the others, such as a deliberately cheap one; their area is over what they cover of it.
     Raises ValueError when an arm has the same seed twice.
     """
@@ -247,6 +247,7 @@ def _compare_on(
     curves = _curves_on(axis, cells, metric, val=True)
     bare = _curves_on(axis, cells, metric, val=False)
     early = _ended_early(cells, baseline, metric)
+    early += _sharing_nothing(curves, baseline, apart, early)
     areas = _areas(curves, full_quality, apart, early)
     found = [_summarise(arm, axis, curves, areas.get(arm, {}), baseline, full_quality) for arm in dict.fromkeys(cell.arm for cell in cells)]
     found = [replace(summary, early=tuple(seed for arm, seed in early if arm == summary.arm)) for summary in found]
@@ -254,17 +255,32 @@ def _compare_on(
 
 
 def _ended_early(cells: Sequence[CellCurve], baseline: str, metric: Metric) -> list[tuple[str, int]]:
-    """(arm, seed) of the cells over less than half of the images that the baseline's of their seed covers, with fewer rounds than it or
-    a budget in another unit; a policy that asks about images again has its rounds, and few images too."""
-    wholes = {cell.seed: cell for cell in cells if cell.arm == baseline}
+    """(arm, seed) of the cells over less than half of the images that the baseline's of their seed covers, with fewer rounds than it,
+    another number of first images or a budget in another unit; a policy that asks about images again differs in none of these, and has
+    few images too."""
+    judged = [cell for cell in cells if _judged(cell, metric)]
+    wholes = {cell.seed: cell for cell in judged if cell.arm == baseline}
     found = []
-    for cell in cells:
-        whole = wholes.get(cell.seed)
-        if whole is None or not _judged(cell, metric):
-            continue
-        other = cell.unit != whole.unit or _judged(cell, metric) < _judged(whole, metric)
-        if other and _covered(cell, whole, metric) < _MOST:
+    for cell in judged:
+        whole = wholes.get(cell.seed, cell)
+        shorter = _judged(cell, metric) < _judged(whole, metric)
+        other = shorter or cell.unit != whole.unit or cell.images[0] != whole.images[0]
+        if other and _covered(cell.curve("images", metric), whole.curve("images", metric)) < _MOST:
             found.append((cell.arm, cell.seed))
+    return found
+
+
+def _sharing_nothing(
+    curves: Mapping[str, Mapping[int, Curve]], baseline: str, apart: Collection[str], early: Collection[tuple[str, int]]
+) -> list[tuple[str, int]]:
+    """(arm, seed) of the cells without which the others of their seed share a cost: those that cover least of the baseline's."""
+    found = []
+    for seed, whole in curves.get(baseline, {}).items():
+        left = {arm: of_arm[seed] for arm, of_arm in curves.items() if seed in of_arm and arm not in apart and (arm, seed) not in early}
+        while left and common_range(left.values()) is None:
+            least = min(left, key=lambda arm: _covered(left[arm], whole))
+            del left[least]
+            found.append((least, seed))
     return found
 
 
@@ -273,10 +289,9 @@ def _judged(cell: CellCurve, metric: Metric) -> int:
     return int(np.isfinite(np.asarray(getattr(cell, metric), np.float64)).sum())
 
 
-def _covered(cell: CellCurve, whole: CellCurve, metric: Metric) -> float:
-    """The share of the images of a cell that another covers, too; 1 where these are of one round."""
-    curves = [each.curve("images", metric) for each in (cell, whole)]
-    shared, span = common_range(curves), float(np.ptp(curves[1].cost))
+def _covered(curve: Curve, whole: Curve) -> float:
+    """The share of the costs of `whole` that a curve covers, too; 1 where these are of one round."""
+    shared, span = common_range([curve, whole]), float(np.ptp(whole.cost))
     return 0.0 if shared is None else (shared[1] - shared[0]) / span if span else 1.0
 
 
@@ -306,7 +321,7 @@ def _ratios(
 def _areas(
     curves: Mapping[str, Mapping[int, Curve]], full_quality: float | None, apart: Collection[str], early: Collection[tuple[str, int]]
 ) -> dict[str, dict[int, float]]:
-    """AULC by arm and seed, each seed over its own common range; left out: seeds whose arms share no cost, cells in `early`."""
+    """AULC by arm and seed, each seed over its own common range; left out: cells in `early`."""
     areas: dict[str, dict[int, float]] = {arm: {} for arm in curves}
     for seed in sorted({seed for of_arm in curves.values() for seed in of_arm}):
         running = {arm: of_arm[seed] for arm, of_arm in curves.items() if seed in of_arm and (arm, seed) not in early}

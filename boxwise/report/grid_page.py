@@ -21,7 +21,8 @@ from boxwise.report.comparison import arm_lines, learning_charts
 from boxwise.report.html import write_page
 from boxwise.results.convergence import Reach
 from boxwise.results.grid import Overall, Panel, Spread, Standing, overall, sanity, spread, standings
-from boxwise.results.tables import AXIS_NAMES, NONE, SIGNIFICANT, Quantity, Table, duration, ended_early, figure, percent
+from boxwise.results.set_aside import ended_early, one_config
+from boxwise.results.tables import AXIS_NAMES, NONE, SIGNIFICANT, Quantity, Table, duration, figure, paired, percent
 from boxwise.results.training_steps import uneven_steps
 
 _LEAST, _MOST = -0.5, 0.5  # savings at which a heat cell is in full colour
@@ -228,16 +229,17 @@ def _notes(panels: Sequence[Panel], found: Mapping[str, Sequence[Standing]], bas
     notes = [f"{panel.name}: judged on {panel.split}, which also chose weights and stopping." for panel in panels if panel.split != "test"]
     for name, standings_ in found.items():
         notes += [f"{name}: {text}" for text in ended_early([s.result for s in standings_])]
-        family = [s for s in standings_ if s.role == "arm"]
-        seeds = min((len(s.result.summary.paired_seeds) for s in family), default=0)
-        if family and seeds < MIN_SEEDS:
-            notes.append(f"{name}: {plural(seeds, 'paired seed')}; a test needs {MIN_SEEDS}.")
-        elif family and (least := len(family) * 2.0 ** (1 - seeds)) >= SIGNIFICANT:
+        seeds = [len(s.result.summary.paired_seeds) for s in standings_ if s.role == "arm"]
+        arms, most = sum(each > 0 for each in seeds), max(seeds, default=0)
+        if seeds and min(seeds) < MIN_SEEDS:
+            notes.append(f"{name}: {paired(seeds)}; a test needs {MIN_SEEDS}.")
+        if most >= MIN_SEEDS and (least := arms * 2.0 ** (1 - most)) >= SIGNIFICANT:
             notes.append(
-                f"{name}: {plural(seeds, 'seed')} and {len(family)} arms cannot reach p < .05 after Holm's correction (at best "
-                f"{least:.3f}): it takes {plural(math.floor(math.log2(len(family) / SIGNIFICANT)) + 2, 'seed')}, or fewer arms."
+                f"{name}: {plural(most, 'seed')} and {arms} arms cannot reach p < .05 after Holm's correction (at best "
+                f"{least:.3f}): it takes {plural(math.floor(math.log2(arms / SIGNIFICANT)) + 2, 'seed')}, or fewer arms."
             )
     for panel in panels:
+        notes += [f"{panel.name}: {text}" for text in one_config(panel.cells)]
         if not any(cell.role == "ceiling" for cell in panel.cells):
             notes.append(f"{panel.name}: no arm labels everything, so it is not shown that training has converged.")
         notes += [f"{panel.name}: {text}" for text in uneven_steps(panel.cells, baseline=baseline, split=panel.split)]

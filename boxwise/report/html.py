@@ -29,6 +29,7 @@ from boxwise.results import tables
 from boxwise.results.convergence import undertrained
 from boxwise.results.facts import Cell, arms_of, ceiling_ap, cells_of, competing, curve, judged_on, upper_bounds
 from boxwise.results.fidelity import fidelity_table
+from boxwise.results.set_aside import ended_early, one_config
 from boxwise.results.training_steps import uneven_steps
 
 _MOST_SHOTS, _SHOTS_IN_ALL = 12, 360  # about 7 kB each in base64: the whole file stays below 6 MB
@@ -132,7 +133,7 @@ def _notes(
         notes.append(f"{plural(quarantined, 'image', 'is')} quarantined for faults in the file or its labels, and left out.")
     if len({cell.arm for cell in cells}) > 1:
         notes += uneven_steps(cells, baseline=baseline, split=judged)
-    notes += tables.ended_early(results)
+    notes += [*ended_early(results), *one_config(cells)]
     early = {(r.arm, seed) for r in results for seed in r.by_axis["images"].early}
     curves = [curve(cell, judged) for cell in competing(cells) if (cell.arm, cell.seed) not in early]
     if tables.uneven(curves):

@@ -247,8 +247,8 @@ def _set_ranks(by_set: Mapping[str, Sequence[Sequence[ArmResult]]], arms: Sequen
 
 
 def _level(arm: str, baseline: str, results: Sequence[ArmResult]) -> bool:
-    """Whether the arm has as many seeds as the baseline; without a baseline, whether it is there."""
-    seeds = {r.arm: r.seeds for r in results}
+    """Whether the arm has an area for as many seeds as the baseline; without a baseline, whether it has one."""
+    seeds = {r.arm: len(r.summary.seeds) for r in results}
     return seeds.get(arm, 0) >= seeds.get(baseline, 1)
 
 

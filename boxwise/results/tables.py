@@ -182,9 +182,10 @@ def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[Arm
 
 
 def corrected_p(tests: Mapping[str, PairedTest | None]) -> dict[str, float]:
-    """Arm → p after Holm's correction for all arms that have one."""
-    known = {arm: test.p for arm, test in tests.items() if test is not None and test.p is not None}
-    return dict(zip(known, holm(list(known.values())), strict=True))
+    """Arm → p after Holm's correction for all arms that were tested. One with too few seeds for a p counts among them as p = 1."""
+    p = {arm: test.p for arm, test in tests.items() if test is not None}
+    corrected = holm([1.0 if each is None else each for each in p.values()])
+    return {arm: after for arm, after in zip(p, corrected, strict=True) if p[arm] is not None}
 
 
 def headline(results: Sequence[ArmResult], *, baseline: str, split: str) -> str:
@@ -194,13 +195,19 @@ def headline(results: Sequence[ArmResult], *, baseline: str, split: str) -> str:
         return _standing(results, split)
     tally = {name: [r.label for r in judged if r.verdict == name] for name in _WORDS}
     parts = (f"{words} {baseline}: {', '.join(tally[name])}." for name, words in _WORDS.items() if tally[name])
-    seeds = max(r.summary.test.seeds for r in judged if r.summary.test)
+    seeds = [r.summary.test.seeds for r in judged if r.summary.test]
     over = AXIS_NAMES[judged[0].judged]
     rivals = sum(r.role == "arm" for r in judged)
     corrected = f", Holm's correction for {rivals} arms" if rivals > 1 else ""
-    said = f"{' '.join(parts)} Judged by AP on {split} along the curve over {over}, {plural(seeds, 'paired seed')}{corrected}."
+    said = f"{' '.join(parts)} Judged by AP on {split} along the curve over {over}, {paired(seeds)}{corrected}."
     few = f" A verdict needs {MIN_SEEDS}: with fewer, even the same winner every time could be luck."
-    return said + few if seeds < MIN_SEEDS else said
+    return said + few if min(seeds) < MIN_SEEDS else said
+
+
+def paired(seeds: Sequence[int]) -> str:
+    """How many seeds the arms share with the baseline, where each has its own number of them."""
+    few, many = min(seeds), max(seeds)
+    return plural(many, "paired seed") if few == many else f"{few} to {many} paired seeds"
 
 
 def reading(result: ArmResult) -> list[str]:
@@ -337,27 +344,6 @@ def mean_of(values: Sequence[float]) -> float:
 def mean_cell(values: Sequence[float], shown: Callable[[float | None], str]) -> Quantity:
     """The mean of what is known, its 95% interval below."""
     return _quantity(interval(list(values)), shown)
-
-
-def ended_early(results: Sequence[ArmResult]) -> list[str]:
-    """A sentence on each arm with cells over too few images, which are set aside where areas are compared, and on each whose budget is in
-    another unit than the baseline's."""
-    early = [
-        f"{r.label}: set aside in {plural(len(r.by_axis['images'].early), 'seed')}, with less than half of the baseline's images. "
-        "These have no area and no rank, and narrow no other arm's."
-        for r in results
-        if r.by_axis["images"].early
-    ]
-    return early + [
-        f"{r.label}: its budget is in {r.unit}, the baseline's is not (budget.unit); compare it over {_over(r.unit)}."
-        for r in results
-        if r.unit
-    ]
-
-
-def _over(unit: str) -> str:
-    """The cost that a budget in `unit` is compared over; money pays for time."""
-    return {**AXIS_NAMES, "money": AXIS_NAMES["seconds"]}[unit]
 
 
 def uneven(curves: Sequence[CellCurve]) -> bool:

@@ -7,7 +7,7 @@ Knows nothing of how a cell is run or shown.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -71,8 +71,8 @@ class DataSource(Section):
 class Preset(Section):
     """A grid: every data set with every detector, every arm and seed. detectors: name in the results → config overrides.
 
-    arms: "all" is every arm that has a name, but those in `without`. checks: arms that show whether training has converged and labels
-    matter, which are run first, beside the baseline, with the first `check_seeds` seeds.
+    arms: "all" is every arm that has a name, but those in `without` and those with the config of an earlier one. checks: arms that show
+    whether training has converged and labels matter, which are run first, beside the baseline, with the first `check_seeds` seeds.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Preset(Section):
         without = values.get("without")
         if values.get("arms") == "all":
             left_out = without if isinstance(without, list) else []  # anything else is refused by its type
-            return values | {"arms": [arm for arm in registry.ARMS if arm not in left_out]}
+            return values | {"arms": _distinct(arm for arm in registry.ARMS if arm not in left_out)}
         if without:
             raise ValueError("`without` goes with `arms: all` only: take what is not wanted off the list of arms.")
         return values
@@ -132,6 +132,16 @@ class Preset(Section):
             wanted = ", ".join(f"{name} ({source.format or 'any format'})" for name, source in data.items()) or "any labelled data set"
             raise BoxwiseError(f"preset {self.name!r} needs data: give --data DIR once for each of {wanted}.")
         return self.model_copy(update={"data": ready})
+
+
+def _distinct(arms: Iterable[str]) -> list[str]:
+    """Of arms that have one config the first."""
+    named: dict[str, str] = {}
+    for arm in arms:
+        values = StudyConfig().model_dump(mode="json")
+        apply_overrides(values, registry.arm_overrides(arm))
+        named.setdefault(parse_config(values, arm).model_dump_json(), arm)
+    return list(named.values())
 
 
 def preset_names() -> list[str]:
@@ -180,9 +190,10 @@ def benchmark(
     unfinished cell begins with and that cannot be had.
     """
     plans = plans_of(preset, out, overrides=overrides, progress=progress)
-    check_beginnings(plans.values(), cluster)
+    parts = [part for plan in plans.values() for part in parts_of(plan, preset)]
+    check_beginnings(parts, cluster)
     if on_plans is not None:
-        on_plans([part for plan in plans.values() for part in parts_of(plan, preset)])
+        on_plans(parts)
     cells: dict[Path, list[Cell]] = {}
     for (name, detector), plan in plans.items():
         _list_panel(out, plan.folder.name, name, detector)
@@ -259,7 +270,8 @@ def _with_data(plans: Mapping[tuple[str, str], Plan], preset: Preset, out: Path,
     read = {name: _read_with_splits(source, name, out / "data", progress) for name, source in preset.data.items()}
     ready = {(name, detector): replace(plan, dataset=read[name]) for (name, detector), plan in plans.items()}
     for plan in ready.values():
-        check_plan(plan)
+        first = parts_of(plan, preset)[0].arms
+        check_plan(replace(plan, arms=(*plan.arms, *(arm for arm in first if arm not in plan.arms))))
     return ready
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -175,13 +175,14 @@ def read_simulation(folder: Path, *, known: Iterable[Cell] = (), only: Sequence[
 def check_plan(plan: Plan) -> None:
     """ConfigError or StudyError for every fault that can be known before the first training; writes nothing.
 
-    The plan's data set has its splits already. An arm that was begun in the folder goes on, also with keys that nothing reads.
+    The plan's data set has its splits already. An arm that was begun in the folder goes on, also with keys that nothing reads, or beside
+    one of the same config.
     """
     if len(set(plan.arms)) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
         raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
     val_images = sum(record.split is Split.VAL for record in plan.dataset.images)
     elsewhere = read_finished(plan.folder)
-    begun = {*cells_there(plan.folder), *(found.cell.arm for found in elsewhere)}
+    begun = dict.fromkeys([*cells_there(plan.folder), *(found.cell.arm for found in elsewhere)])
     called = {cell_name(arm, 0): arm for arm in begun}
     for arm in plan.arms:
         if (other := called.setdefault(cell_name(arm, 0), arm)) != arm:
@@ -195,6 +196,7 @@ def check_plan(plan: Plan) -> None:
                 raise ConfigError(" ".join(idle))
         except ConfigError as error:
             raise ConfigError(f"arm {arm}: {error}") from None
+    _check_distinct(plan, begun)
     data = data_facts(plan.dataset)
     check_same(plan.folder, as_begun(plan.folder, plan.config), data)
     for found in elsewhere:
@@ -203,6 +205,18 @@ def check_plan(plan: Plan) -> None:
             found.check(plan.cell_config(arm, seed), data)
         else:
             found.check(plan.base_config(seed), data, but=arm_keys(arm))
+
+
+def _check_distinct(plan: Plan, begun: Collection[str]) -> None:
+    """ConfigError for arms that are one config under two names, unless both were begun."""
+    named: dict[str, str] = {}
+    for arm in dict.fromkeys([*begun, *plan.arms]):
+        try:
+            config = plan.cell_config(arm, plan.seeds[0])
+        except ConfigError:  # this version no longer knows an arm that an earlier one began
+            continue
+        if (other := named.setdefault(config.model_dump_json(), arm)) != arm and not {arm, other} <= {*begun}:
+            raise ConfigError(f"arms {other} and {arm} are one config under two names, which would be judged as two rivals: leave one out.")
 
 
 def check_baseline(folder: Path, arms: Sequence[str], baseline: str) -> None:

@@ -255,6 +255,25 @@ class TestCompareArms:
         assert on(found, "thrifty").early == ((0,) if early else ())
         assert (on(found, "random").area == on(compare_arms(cells[:1]), "random").area) is early
 
+    @pytest.mark.parametrize("images", [[45, 55, 65], [30, 40, 50], [1, 2, 3]])
+    def test_a_run_from_other_first_images_that_shares_little_or_nothing_is_set_aside(self, images):
+        cells = [cell(arm, seed, [0.1, 0.2, 0.3 + seed]) for arm in ("random", "dual") for seed in range(2)]
+        found = compare_arms([*cells, *(cell("late", seed, [0.2, 0.3, 0.4], images=images) for seed in range(2))])
+        assert [on(found, arm) for arm in ("random", "dual")] == [on(compare_arms(cells), arm) for arm in ("random", "dual")]
+        assert on(found, "late").early == (0, 1) and on(found, "late").areas == ()
+
+    def test_runs_that_share_no_cost_are_set_aside_over_that_cost_alone(self):
+        """The dearest and the cheapest overlap with the baseline and not with one another: the one that covers less of it goes."""
+        cells = [cell(arm, 0, [0.1, 0.2, 0.3]) for arm in ("random", "dual")]
+        dear = replace(cell("dear", 0, [0.1, 0.2, 0.3]), seconds=[500, 800, 1500])
+        cheap = replace(cell("cheap", 0, [0.1, 0.2, 0.3]), seconds=[250, 300, 450])
+        beyond = replace(cell("beyond", 0, [0.1, 0.2, 0.3]), seconds=[901, 1802, 2703])
+        found = compare_arms([*cells, dear, cheap, beyond])
+        early = {axis: {s.arm for s in found if s.axis == axis and s.early} for axis in ("images", "boxes", "seconds")}
+        assert early == {"images": set(), "boxes": set(), "seconds": {"beyond", "cheap"}}
+        assert [on(found, arm, "seconds").seeds for arm in ("random", "dual", "dear", "cheap")] == [(0,), (0,), (0,), ()]
+        assert on(compare_arms([*cells, cheap]), "cheap", "seconds").seeds == (0,)
+
     def test_without_a_baseline_of_its_seed_no_run_is_early(self):
         cells = [cell("random", 0, [0.1, 0.2, 0.3]), cell("dual", 1, [0.1, 0.2, 0.3]), cell("short", 1, [0.1])]
         assert on(compare_arms(cells), "short").early == ()

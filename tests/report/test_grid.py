@@ -13,6 +13,7 @@ from boxwise.records import Phase
 from boxwise.report.grid_page import headline, write_grid_report
 from boxwise.results.facts import Cell
 from boxwise.results.grid import Panel, overall, sanity, spread, standings, write_grid
+from boxwise.results.tables import headline as one_headline
 
 IMAGES = (10, 20, 30)
 ROLES = {"oracle_loss": "upper bound", "fewest": "floor"}
@@ -77,6 +78,33 @@ def test_an_arm_that_ended_early_leaves_the_ranks_of_the_others():
     assert math.isnan(ranks.pop("killed")) and ranks == without
 
 
+def test_an_arm_that_shares_no_image_with_the_others_leaves_them_their_ranks():
+    whole = panel(ceiling=False)
+    late = replace(whole, cells=[*whole.cells, *(cell("late", seed, AP["good"], (45, 55, 65)) for seed in range(6))])
+    ranks, without = ({s.result.arm: s.rank for s in standings(each, baseline="random")} for each in (late, whole))
+    assert math.isnan(ranks.pop("late")) and ranks == without
+    assert over_all(late) == over_all(whole)
+
+
+def test_nor_does_one_that_shares_no_time_where_arms_are_judged_by_time():
+    review = [replace(c, config={"ask": {"mode": "review"}}) if c.arm == "good" else c for c in panel(ceiling=False).cells]
+    dear = [replace(cell("dear", seed, AP["good"]), rounds=tuple(map(_dearer, cell("dear", seed, AP["good"]).rounds))) for seed in range(6)]
+    with_dear, without = (Panel("made", "tiny", cells) for cells in ([*review, *dear], review))
+    ranks, alone = ({s.result.arm: s.rank for s in standings(each, baseline="random")} for each in (with_dear, without))
+    assert math.isnan(ranks.pop("dear")) and ranks == alone
+    assert over_all(with_dear) == over_all(without)
+
+
+def over_all(one):
+    return [(row.arm, row.rank) for row in overall([one], baseline="random")[0]]
+
+
+def _dearer(one_round):
+    return replace(
+        one_round, steps={**one_round.steps, Phase.ANNOTATE: replace(one_round.annotate, seconds=10 * one_round.annotate.seconds)}
+    )
+
+
 def test_a_cell_is_finished_when_its_study_is():
     whole = cell("good", 0)
     assert whole.finished
@@ -104,6 +132,23 @@ class TestStandings:
         # six wins or losses of six: p = 2 / 2^6 for each of the two arms, times 2
         assert found["good"].p_holm["images"] == found["bad"].p_holm["images"] == pytest.approx(2 * 2 / 64)
         assert found["oracle_loss"].p_holm == found["fewest"].p_holm == found["random"].p_holm == {}
+
+    def test_an_arm_with_too_few_seeds_for_a_p_is_a_test_too(self):
+        cells = [c for c in panel(arms=("good", "bad", "random")).cells if c.arm != "bad" or c.seed < 2]
+        found = {s.result.arm: s for s in standings(Panel("made", "tiny", cells), baseline="random")}
+        good = found["good"].result
+        assert good.summary.test.p == 2 / 64 and good.p_holm["images"] == 2 * 2 / 64 and good.verdict == "undecided"
+        assert found["bad"].p_holm == {}
+        said = one_headline([s.result for s in found.values()], baseline="random", split="test")
+        assert "2 to 6 paired seeds, Holm's correction for 2 arms." in said and "A verdict needs 6" in said
+
+    def test_the_page_says_how_many_seeds_it_takes_beside_an_arm_with_few(self, tmp_path):
+        cells = [c for c in panel(arms=("good", "bad", "random")).cells if c.arm != "bad" or c.seed < 2]
+        page = write_grid_report(
+            [Panel("made", "tiny", cells)], tmp_path / "r.html", title="B", environment={}, baseline="random"
+        ).read_text()
+        assert "made · tiny: 2 to 6 paired seeds; a test needs 6." in page
+        assert "6 seeds and 2 arms cannot reach p &lt; .05" in page
 
     def test_a_cheap_floor_narrows_nobodys_costs(self, found):
         cheap = [replace(c, rounds=tuple(_halved(r) for r in c.rounds)) if c.arm == "fewest" else c for c in panel().cells]
@@ -136,6 +181,12 @@ class TestOverall:
         good, bad = (next(row for row in rows if row.arm == arm) for arm in ("good", "bad"))
         assert good.test.p == pytest.approx(2 / 2**6) and good.p_holm == pytest.approx(2 * 2 / 2**6)
         assert (good.ahead, bad.ahead) == (6, 0)
+
+    def test_an_arm_that_is_level_in_a_set_has_no_p_and_counts_as_a_test(self):
+        level = [replace(c, rounds=cell("random", c.seed).rounds) if c.arm == "bad" else c for c in panel(seeds=1).cells]
+        rows, _ = overall([*sets(5, seeds=1), Panel("level", "tiny", level)], baseline="random")
+        good, bad = (next(row for row in rows if row.arm == arm) for arm in ("good", "bad"))
+        assert bad.test.p is None and bad.p_holm is None and good.p_holm == pytest.approx(2 * 2 / 2**6)
 
     def test_seeds_of_two_data_sets_make_no_twelve_pairs(self):
         """Twelve wins of twelve would be p = .0005 in one Wilcoxon test; two data sets of six seeds are two."""

@@ -229,6 +229,20 @@ class TestEveryDataSetIsLookedAtBeforeAnyCell:
         with pytest.raises(ConfigError, match=r"ask\.certain_of: Unknown class 'zebra'"):
             self.fails(small, DataSource(digits=20, overrides=("ask.certain_of={zebra: 0.5}",)), tmp_path)
 
+    @pytest.mark.parametrize(
+        ("check", "said"),
+        [
+            ("random+cold_start.embedding=vae", "cold_start.embedding has no effect"),
+            ("random+ask.certain_of={zebra: 0.5}", "Unknown class 'zebra'"),
+            ("fewest+scorer.name=none", "one config under two names"),
+        ],
+    )
+    def test_an_arm_of_the_checks_that_a_later_data_set_refuses(self, small, tmp_path, check, said):
+        spread = DataSource(digits=30, overrides=("cold_start.name=k_center",))
+        small = small.model_copy(update={"data": {"one": spread} if "cold" in check else small.data, "checks": (check,)})
+        with pytest.raises(ConfigError, match=said):
+            self.fails(small, DataSource(digits=20), tmp_path)
+
     def fails(self, small, second, tmp_path):
         try:
             benchmark(small.model_copy(update={"data": {**small.data, "two": second}}), tmp_path / "out")
@@ -244,6 +258,9 @@ def test_weights_that_a_later_panel_begins_with_are_asked_for_before_the_first(s
     detectors = {**small.detectors, "later": ("detector.name=yolox_nano",)}
     with pytest.raises(BoxwiseError, match="arm random: cannot be downloaded"):
         benchmark(small.model_copy(update={"detectors": detectors}), tmp_path / "out")
+    with pytest.raises(BoxwiseError, match=r"arm random\+detector.*: cannot be downloaded"):
+        check = "random+detector.name=yolox_nano+detector.pretrained=coco"
+        benchmark(small.model_copy(update={"checks": (check,)}), tmp_path / "out")
     assert not (tmp_path / "out" / "one_tiny").exists()
 
 
@@ -281,8 +298,9 @@ class TestPresets:
         preset = load_preset("voc").with_folders([tmp_path / "VOCdevkit"])
         assert preset.data["voc"].path == tmp_path / "VOCdevkit" and len(preset.data) == 1
 
-    def test_all_stands_for_every_arm(self):
-        assert {"random", "dual", "everything"} < set(load_preset("full").arms)
+    def test_all_stands_for_every_arm_and_for_none_twice(self):
+        assert {"random", "dual", "everything", "alpha=0"} < set(load_preset("full").arms)
+        assert "expected" not in load_preset("full").arms  # alpha=0 under another name
 
 
 class TestMistakes:

@@ -4,6 +4,7 @@ import csv
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import time
@@ -156,7 +157,8 @@ class TestEveryArmThatHasAName:
 
     @pytest.mark.parametrize("arm", ARMS)
     def test_runs(self, short, arm):
-        (cell,) = simulate(replace(short, arms=(arm,)))
+        folder = short.folder / "again" if arm == "expected" else short.folder  # the config of alpha=0
+        (cell,) = simulate(replace(short, arms=(arm,), folder=folder))
         assert cell.arm == arm and (cell.role == "ceiling") == (arm == "everything")
         assert cell.rounds[1].evaluate.test["images"] > 0 and chosen(cell, 1)
 
@@ -445,6 +447,27 @@ def test_arms_that_would_share_a_folder_are_refused(digits, tiny_overrides, tmp_
     write_plan(tmp_path, plan.config, data_facts(digits), {arms[0]: ["of_an_earlier_call"]})
     with pytest.raises(ConfigError, match="would share a folder"):
         check_plan(replace(plan, arms=arms[1:]))
+
+
+@pytest.mark.parametrize(
+    "arms",
+    [
+        ("dual", "dual+strategy.name=top_k"),
+        ("dual+train.lr=0.01", "dual+train.lr=.01"),
+        ("review+facility_location", "facility_location+review"),
+    ],
+)
+def test_one_config_under_two_names_is_refused_unless_both_were_begun(digits, tiny_overrides, tmp_path, arms):
+    plan = Plan(with_splits(digits), load_config(None, tiny_overrides), ("random", *arms), (0,), tmp_path)
+    said = re.escape(f"arms {arms[0]} and {arms[1]} are one config under two names")
+    with pytest.raises(ConfigError, match=said):
+        simulate(plan)
+    assert not list(tmp_path.iterdir())
+    write_plan(tmp_path, plan.config, data_facts(plan.dataset), {arms[0]: ["cell"], "no_longer_known": ["other"]})
+    with pytest.raises(ConfigError, match=said):
+        check_plan(replace(plan, arms=arms[1:]))
+    write_plan(tmp_path, plan.config, data_facts(plan.dataset), {arms[1]: ["cell"]})
+    check_plan(plan)
 
 
 def test_a_folder_that_was_begun_with_a_seed_of_its_own_goes_on(digits, tiny_overrides, tmp_path):
