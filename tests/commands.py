@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -35,10 +35,10 @@ class Done(NamedTuple):
 
 
 @contextmanager
-def commands(folder: Path, environment: Mapping[str, str]) -> Iterator[Callable[..., Done]]:
-    """A function that runs `boxwise ...` in `folder`; all its commands run in one process, one after another."""
+def commands(folder: Path, environment: Mapping[str, str], *, by: Sequence[str] = ()) -> Iterator[Callable[..., Done]]:
+    """A function that runs `boxwise ...` in `folder`; all its commands run in one process, one after another. by: what starts that."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", SERVER], cwd=folder, env=dict(environment), **pipes) as process:
+    with subprocess.Popen([*by, sys.executable, "-c", SERVER], cwd=folder, env=dict(environment), **pipes) as process:
 
         def boxwise(*arguments: object) -> Done:
             print(json.dumps([str(argument) for argument in arguments]), file=process.stdin, flush=True)

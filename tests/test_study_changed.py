@@ -225,7 +225,7 @@ class TestClassesThatAnotherProcessChanges:
         labelled = replace(more, labels={"new.png": Boxes(np.array([[1, 1, 20, 20]], np.float32), [1])})
         add = Journal.add
         monkeypatch.setattr(Journal, "add", lambda *given, **more: (without(study, "cat"), add(*given, **more)))
-        with pytest.raises(ChangedError):
+        with pytest.raises(StudyError, match="the labels have classes cat, dog, bird, the study dog, bird"):
             study.add(labelled)
         assert study.record("new.png") is None
 

@@ -95,6 +95,7 @@ class _Left:
         from boxwise.cli.simulations import say_what_is_elsewhere
         from boxwise.simulation.outlook import Countdown, outlooks
 
+        _note_twins(plans)
         for folder in dict.fromkeys(plan.folder for plan in plans):
             say_what_is_elsewhere(folder)
         left = zip(plans, outlooks(plans), strict=True)
@@ -117,6 +118,7 @@ def _say_plan(preset: Preset, out: Path, overrides: Sequence[str]) -> None:
     from boxwise.simulation.outlook import outlooks, seconds_of
 
     plans = [part for plan in plans_of(preset, out, overrides=overrides, progress=reading).values() for part in parts_of(plan, preset)]
+    _note_twins(plans)
     left = list(zip(plans, outlooks(plans), strict=True))
     spans = list(seconds_of(left))
     rows = [
@@ -128,6 +130,15 @@ def _say_plan(preset: Preset, out: Path, overrides: Sequence[str]) -> None:
         f"At most {span(sum(spans))} of training detectors, one after the other, as busy as this machine is. "
         "Training VAEs and looking at pool and test come on top."
     )
+
+
+def _note_twins(plans: Sequence[Plan]) -> None:
+    """Which arms are left out, as one config under another name."""
+    from boxwise.cli.console import note
+    from boxwise.simulation.twins import said_of_twins
+
+    if said := said_of_twins(list({plan.folder: plan for plan in plans}.values())):
+        note(said)
 
 
 def _narrowed(preset: Preset, arms: str | None, seeds: int | None, baseline: str | None) -> Preset:

@@ -11,6 +11,8 @@ from boxwise.cli.upkeep import Who
 from boxwise.errors import plural, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from boxwise.study import Study
     from boxwise.study.classes import ChangedClasses
 
@@ -20,7 +22,7 @@ app = typer.Typer()
 @app.command()
 def classes(
     study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")],
-    add: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A new class; may be given several times.")] = None,
+    add: Annotated[list[str] | None, typer.Option(metavar="A,B", help="New classes, comma separated.")] = None,
     rename: Annotated[list[str] | None, typer.Option(metavar="OLD=NEW", help="Another name for a class.")] = None,
     merge: Annotated[list[str] | None, typer.Option(metavar="A,B=C", help="Make one class of several.")] = None,
     remove: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Look for it no more; its boxes become history.")] = None,
@@ -29,6 +31,8 @@ def classes(
     """Show the study's classes, or change them. Labels follow, and the next training keeps what the detector knows of those that stay."""
     from boxwise.annotation.class_change import class_change
     from boxwise.cli.console import say
+    from boxwise.cli.wizard import class_names
+    from boxwise.data.formats.class_names import names_said
     from boxwise.study import Study
 
     opened = Study.open(study)
@@ -36,13 +40,13 @@ def classes(
         return _show(opened)
     change = class_change(
         opened.classes,
-        add=add or (),
+        add=[name for text in add or () for name in class_names(text)],
         rename=dict(_pair("--rename", text) for text in rename or ()),
-        merge={old: new for text in merge or () for olds, new in (_pair("--merge", text),) for old in olds.split(",")},
+        merge={old: new for text in merge or () for olds, new in (_pair("--merge", text),) for old in _known(olds, opened.classes)},
         remove=remove or (),
     )
     changed = opened.change_classes(change, who=by)
-    say(f"{', '.join(change.before)} became {', '.join(change.after)}.")
+    say(f"{names_said(change.before)} became {names_said(change.after)}.")
     _say_changed(opened, changed)
     _say_to_review(opened)
     return None
@@ -55,6 +59,15 @@ def _pair(option: str, text: str) -> tuple[str, str]:
     if not (old and equals and new):
         raise ConfigError(f"{option} {text!r}: expected {'A,B=C' if option == '--merge' else 'OLD=NEW'}.")
     return old, new
+
+
+def _known(said: str, classes: Sequence[str]) -> list[str]:
+    """The classes of a text in which commas stand between them; a name of the study's may hold one itself."""
+    if said in classes or "," not in said:
+        return [said]
+    whole = [name for name in classes if said.startswith(f"{name},")]
+    first = max(whole, key=len, default=said.partition(",")[0])
+    return [first, *_known(said[len(first) + 1 :], classes)]
 
 
 def _show(opened: Study) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 from time import sleep
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from boxwise.study import Study
 
 app = typer.Typer()
+Answer = TypeVar("Answer")
 Host = Annotated[str, typer.Option(help="Address to serve the page on; beyond this machine it asks for the token in the link.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="0: any free one.", show_default="8123, or the next free one")]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")]
@@ -61,7 +62,7 @@ def label(
     opened = Study.open(study)
     page = serving(opened, host=host, port=port, browser=browser, token=token, urls=url or ())
     with suppress(KeyboardInterrupt), stopping_cleanly() as stop, page as wait:
-        _say_where_it_stands(opened)
+        _reached(partial(_say_where_it_stands, opened), stop)
         wait(stop, _watch(opened))
     say(f"Stopped. Every answer is stored; go on with `boxwise label {quoted(study)}`, or train with `boxwise run {quoted(study)}`.")
 
@@ -75,13 +76,13 @@ def label_and_train(opened: Study, *, host: str, port: int | None, browser: bool
     clear_trouble(opened.folder)
     with stopping_cleanly() as stop, serving(opened, host=host, port=port, browser=browser, token=token, urls=urls, trains=True):
         while True:
-            position = opened.position
-            if position[1] is Phase.ANNOTATE and (waiting := opened.unanswered().items):
+            position = _reached(lambda: opened.position, stop)
+            if position[1] is Phase.ANNOTATE and (waiting := _reached(opened.unanswered, stop).items):
                 say(f"Round {position[0]} waits for labels of {plural(len(waiting), 'image')}.")
                 _wait(partial(_waits_for_labels, opened, position), stop)
             elif (fault := advance(opened.folder)) is not None:
                 _report(opened, fault, stop)
-            elif opened.position[1] is Phase.DONE:
+            elif _reached(lambda: opened.position, stop)[1] is Phase.DONE:
                 break
         say(f"The page ends in {_SECONDS_TO_READ:.0f} s.")
         sleep(_SECONDS_TO_READ)
@@ -101,6 +102,7 @@ def serving(
     from boxwise.web.server import Server, listen
 
     check_assist(opened.config.labelling)
+    opened.check_writable()
     address = listen(host, port, token=token, urls=urls)
     queue = LabelQueue(opened, opened.labelling)
     page = create_app(queue, hosts=address.hosts, token=address.token, origins=address.urls, trains=trains)
@@ -143,7 +145,7 @@ def _report(opened: Study, fault: str, stop: Event) -> None:
     from boxwise.cli.console import note
     from boxwise.web.progress import write_trouble
 
-    position = opened.position
+    position = _reached(lambda: opened.position, stop)
     note(
         f"Round {position[0]} stopped at {position[1].value}: {fault}\n"
         f"Labels are safe and the page stays. Go on with `boxwise run {quoted(opened.folder)}` in another terminal, "
@@ -158,9 +160,29 @@ def _waits_for_labels(opened: Study, position: tuple[int, Phase]) -> bool:
 
 
 def _wait(still: Callable[[], bool], stop: Event) -> None:
-    while still():
-        if stop.wait(_POLL_SECONDS):
-            raise KeyboardInterrupt
+    while _reached(still, stop):
+        _pause(stop)
+
+
+def _reached(ask: Callable[[], Answer], stop: Event) -> Answer:
+    """What the study answers; while its database cannot be used it is asked again and again, which is said once."""
+    from boxwise.cli.console import note
+    from boxwise.errors import UnreachableError
+
+    said = False
+    while True:
+        try:
+            return ask()
+        except UnreachableError as error:
+            if not said:
+                note(f"{error}\nThe page stays, and this goes on by itself once the database can be used.")
+            said = True
+        _pause(stop)
+
+
+def _pause(stop: Event) -> None:
+    if stop.wait(_POLL_SECONDS):
+        raise KeyboardInterrupt
 
 
 def _watch(opened: Study) -> Callable[[], None]:

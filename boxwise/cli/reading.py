@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boxwise.errors import plural, quoted
+from boxwise.errors import BoxwiseError, plural
 
 if TYPE_CHECKING:
     from boxwise.boxes import Boxes
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from boxwise.study.incoming import News
 
 _MOST_SHOWN = 20  # findings, or images, on the screen
+_FINDINGS = "findings.txt"
 FormatName = Annotated[
     str | None,
     typer.Option(
@@ -66,14 +67,25 @@ def coordinates(labels_in: Pixels, voc_origin: int) -> Coordinates:
     return Coordinates(raw=labels_in is Pixels.RAW, voc_origin=voc_origin)
 
 
-def say_findings(findings: Sequence[Finding], path: Path | str | None) -> None:
-    """The first findings of reading `path`."""
+def say_findings(findings: Sequence[Finding], study: Path) -> None:
+    """The first findings of reading labels; where they are more, all of them in a file of the study's folder."""
     from boxwise.cli.console import note
+    from boxwise.files import replacing
 
-    for finding in findings[:_MOST_SHOWN]:
-        note(f"{finding.kind.value}: {finding.message}")
-    if len(findings) > _MOST_SHOWN:
-        note(f"... and {len(findings) - _MOST_SHOWN} more findings; `boxwise doctor {quoted(path)}` lists them.")
+    lines = [f"{finding.kind.value}: {finding.message}" for finding in findings]
+    first, more = lines[:_MOST_SHOWN], lines[_MOST_SHOWN:]
+    for line in first:
+        note(line)
+    if not more:
+        return
+    try:
+        with replacing(study / _FINDINGS) as aside:
+            aside.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    except BoxwiseError:  # a study that may only be read, of which a dry run speaks
+        for line in more:
+            note(line)
+    else:
+        note(f"... and {plural(len(more), 'more finding')}; all of them are in {study / _FINDINGS}.")
 
 
 def with_boxes(labels: Mapping[str, Boxes]) -> dict[str, Boxes]:

@@ -119,10 +119,14 @@ def _note_own(settings: StudyConfig, config: Path | None) -> None:
 
 
 def _simulate(plan: Plan, *, jobs: int, on: str | None = None, baseline: str) -> None:
-    from boxwise.cli.console import Watch, say
+    from boxwise.cli.console import Watch, note, say
     from boxwise.report.tensorboard import write_events
     from boxwise.simulation.simulate import read_simulation, simulate
+    from boxwise.simulation.twins import said_of_twins, without_twins
 
+    plan = without_twins(plan, baseline=baseline)
+    if said := said_of_twins([plan]):
+        note(said)
     say_what_is_elsewhere(plan.folder)
     with cluster_on(on) as cluster, Watch() as watch:
         cells = simulate(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -77,6 +77,7 @@ def init(
     from boxwise.data import image_store
     from boxwise.data.addresses import given, is_local
     from boxwise.data.datasets import read_pool
+    from boxwise.data.formats.class_names import names_said
     from boxwise.errors import ConfigError, StudyError
     from boxwise.registry import check
     from boxwise.study import Study
@@ -104,18 +105,17 @@ def init(
     dataset = read_pool(data.images, data.labels, format_name=format, classes=names, coordinates=meant, progress=reading)
     if data.labels is not None and not dataset.classes:
         first = f" {dataset.findings[0].message}" if dataset.findings else ""
-        raise StudyError(
-            f"{data.labels}: no labels were found there, so no class names either. Give another --labels, or --classes.{first}"
-        )
+        so, instead = ("", "leave it out") if names else (", so no class names either", "--classes")
+        raise StudyError(f"{data.labels}: no labels were found there{so}. Give another --labels, or {instead}.{first}")
     made = Study.create(study, dataset, config=settings)
     quarantined = made.quarantined()
     say(
-        f"{study}: {plural(len(dataset.images), 'image')}, {len(dataset.labels)} of them labelled; classes: {', '.join(made.classes)}; "
+        f"{study}: {plural(len(dataset.images), 'image')}, {len(dataset.labels)} of them labelled; classes: {names_said(made.classes)}; "
         f"detector: {made.config.detector.name}."
     )
     if quarantined:
         note(f"{plural(len(quarantined), 'image', 'is')} quarantined; `boxwise doctor {quoted(study)}` lists them.")
-    say_findings([finding for finding in dataset.findings if not finding.quarantined], labels or images)
+    say_findings([finding for finding in dataset.findings if not finding.quarantined], made.folder)
     for remark in dataset.notes:
         note(f"Note: {remark}")
     note_idle(made, overrides or ())
@@ -289,11 +289,10 @@ def import_labels(
 
     opened = Study.open(study)
     meant = coordinates(labels_in, voc_origin)
-    images, classes, listed_is_empty = opened.images(), opened.classes, missing is Missing.EMPTY
-    dataset = read_labels_for(
-        images, path, format_name=format, classes=classes, listed_is_empty=listed_is_empty, coordinates=meant, progress=reading
-    )
-    say_findings(dataset.findings, path)
+    images, classes = opened.images(), opened.classes
+    known: dict[str, Any] = {"listed_is_empty": missing is Missing.EMPTY, "renumbered": opened.renumbered()}
+    dataset = read_labels_for(images, path, format_name=format, classes=classes, **known, coordinates=meant, progress=reading)
+    say_findings(dataset.findings, opened.folder)
     root = path if format else unwrapped(path)
     format, others = detected(root, format)
     written = Written.beside(root)

@@ -60,8 +60,10 @@ def add(
     from boxwise.study import Study
 
     opened = Study.open(study)
-    meant, classes = coordinates(labels_in, voc_origin), opened.classes
-    dataset = read_pool(images and given(images), labels, format_name=format, classes=classes, coordinates=meant, progress=reading)
+    meant, classes, other = coordinates(labels_in, voc_origin), opened.classes, opened.renumbered()
+    dataset = read_pool(
+        images and given(images), labels, format_name=format, classes=classes, renumbered=other, coordinates=meant, progress=reading
+    )
     added = opened.add(dataset, who=by)
     for finding in added.findings:
         note(f"{finding.kind.value}: {finding.message}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ _A_FILE = (
     "What has one file an image (VOC, YOLO, LabelMe) is read by its folder."
 )
 _LISTING = ("coco", "cvat", "createml", "via")  # formats of one file that lists images
-_OF_THE_REST = (FindingKind.MISSING_LABEL_FILE, FindingKind.UNUSED_FILE)  # of images that labels need not speak of, where a study grows
 
 
 def read_dataset(
@@ -101,13 +100,14 @@ def read_pool(
     *,
     format_name: str | None = None,
     classes: tuple[str, ...] | None = None,
+    renumbered: frozenset[int] = frozenset(),
     coordinates: Coordinates = UPRIGHT,
     progress: Progress | None = None,
 ) -> Dataset:
     """What a study starts from: every image below `images`, or in the list that it is, with the `labels` that exist already.
 
     An image without labels, or with labels in part, joins the pool no matter which split it was listed under, since only complete labels
-    could make it serve another.
+    could make it serve another. renumbered: as in `read_labels_for`.
     Raises BoxwiseError when neither is given.
     """
     if labels is None:
@@ -120,10 +120,10 @@ def read_pool(
         then = f"`boxwise import STUDY {quoted(labels)}`"
         raise BoxwiseError(f"{images}: a list of images goes without --labels. Give --classes, then {then}.")
     options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": coordinates, "progress": progress}
-    known = read_dataset(labels, images=images, missing_is_empty=False, **options)
+    known = _by_name(read_dataset(labels, images=images, missing_is_empty=False, **options), labels, renumbered)
     complete = known.labels.keys() - known.incomplete
     records = [record if record.image_id in complete else replace(record, split=Split.TRAIN) for record in known.images]
-    findings = tuple(finding for finding in known.findings if finding.kind not in _OF_THE_REST)
+    findings = tuple(finding for finding in known.findings if finding.kind is not FindingKind.MISSING_LABEL_FILE)  # it may come later
     return _with_unlisted(replace(known, images=tuple(records), findings=findings), images, progress)
 
 
@@ -152,13 +152,15 @@ def read_labels_for(
     format_name: str | None,
     classes: tuple[str, ...],
     listed_is_empty: bool = False,
+    renumbered: frozenset[int] = frozenset(),
     coordinates: Coordinates = UPRIGHT,
     progress: Progress | None = None,
 ) -> Dataset:
     """Labels at `path` for a study's images, by its image ids: matched by id, else by the file that the labels' id leads to.
 
     listed_is_empty: whether an image that a file of COCO, CVAT, Create ML or VIA lists without a box has no objects; such a file does not
-    say, so by default it is unlabelled. Labels of other images become findings. Raises BoxwiseError when `path` has no labels.
+    say, so by default it is unlabelled. renumbered: numbers of `classes` that once were of others, so that labels that name no class are
+    not taken by them. Labels of other images become findings. Raises BoxwiseError when `path` has no labels.
     """
     name = format_of_labels(path, format_name)
     sizes = {record.uri: (record.width, record.height) for record in images if record.measured and not is_local(record.uri)}
@@ -167,7 +169,7 @@ def read_labels_for(
     lists = name in _LISTING
     options["verify"] = False  # the images were decoded when they joined
     places: Images = _common_folder(images) or {record.image_id: record.uri for record in images}
-    found = read_dataset(path, images=places, missing_is_empty=lists and listed_is_empty, **options)
+    found = _by_name(read_dataset(path, images=places, missing_is_empty=lists and listed_is_empty, **options), path, renumbered)
     matches, findings = _matches(images, found, path)
     taken = Counter(matches.values())
     labels = {mine: found.labels[theirs] for theirs, mine in matches.items() if taken[mine] == 1}
@@ -182,9 +184,20 @@ def read_labels_for(
             f"{plural(bare, 'image', 'has')} no box, of {len(found.images)} in {path}: left open, since {name} does not say "
             "whether they were looked at; --missing empty takes them as labelled, with nothing to find."
         )
-    kept = [finding for finding in found.findings if finding.kind not in _OF_THE_REST]
+    kept = [finding for finding in found.findings if finding.kind is not FindingKind.MISSING_LABEL_FILE and not finding.unlabelled]
     incomplete = frozenset(mine for theirs, mine in matches.items() if theirs in found.incomplete and mine in labels)
     return replace(found, labels=labels, findings=(*kept, *findings), notes=tuple(notes), incomplete=incomplete)
+
+
+def _by_name(read: Dataset, path: Path | str, renumbered: Set[int]) -> Dataset:
+    """What was read at `path`; BoxwiseError where it goes by a number that had another meaning."""
+    if numbers := sorted(read.by_number & renumbered):
+        folder = Path(path) if is_folder(Path(path)) else Path(path).parent
+        raise BoxwiseError(
+            f"{path}: expected names of classes, found numbers alone, and {numbers[0]} has meant another class of the study before: "
+            f"which is meant cannot be known. Write the names, one a line in the order of these numbers, to {folder / 'classes.txt'}."
+        )
+    return read
 
 
 def format_of_labels(path: Path, format_name: str | None) -> str:

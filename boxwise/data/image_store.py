@@ -114,7 +114,7 @@ def check(uri: Address) -> None:
     if scheme == "tar":
         check(in_shard(str(uri))[1])
     elif scheme is not None and scheme not in PACKAGES:
-        raise ImageStoreError(f"{shown(str(uri))}: {unknown('scheme', scheme, [*PACKAGES, 'tar', 'file'])}")
+        raise ImageStoreError(f"{shown(str(uri))}: {unknown('scheme', scheme, {*PACKAGES, 'tar', 'file'} - {scheme})}")
     elif scheme is not None:
         check_package(str(uri))
 

@@ -6,7 +6,7 @@ Returns paths. Knows them by the lists and settings that boxwise leaves beside t
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -37,10 +37,14 @@ class Whose(Enum):
 
 @dataclass(frozen=True)
 class Pictures:
-    """The files below a folder that have the suffix of an image, each list sorted. hidden: empty where they were not asked for."""
+    """The files below a folder that have the suffix of an image, each list sorted. hidden: empty where they were not asked for.
+
+    dead: links of the user's that are so called and lead nowhere: images that are missing.
+    """
 
     folder: Path
     of: dict[Whose, list[Path]]
+    dead: Sequence[Path] = ()
 
     @property
     def all(self) -> list[Path]:
@@ -77,10 +81,14 @@ def list_of(name: str) -> str:
 def pictures_below(folder: Path, *, hidden: bool = False) -> Pictures:
     """All pictures below `folder`. hidden: with those of a hidden name or folder, but for the `._` files of macOS."""
     of: dict[Whose, list[Path]] = {whose: [] for whose in Whose}
+    dead: list[Path] = []
     for path, whose in sorted_out(folder, hidden=hidden):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("._") and path.is_file():
-            of[whose].append(path)
-    return Pictures(folder, {whose: sorted(paths) for whose, paths in of.items()})
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("._"):
+            if path.is_file():
+                of[whose].append(path)
+            elif whose is Whose.USER and path.is_symlink() and not path.exists():
+                dead.append(path)
+    return Pictures(folder, {whose: sorted(paths) for whose, paths in of.items()}, sorted(dead))
 
 
 def sorted_out(root: Path, *, hidden: bool = False) -> Iterator[tuple[Path, Whose]]:

@@ -78,7 +78,8 @@ def new_files(records: Iterable[ImageRecord], known: Collection[str]) -> tuple[l
     closed = ""
     for root in outermost:
         try:
-            new += [path for path in pictures_below(root.absolute()).photos if path not in taken]
+            found = pictures_below(root.absolute())
+            new += [path for path in (*found.photos, *found.dead) if path not in taken]
         except BoxwiseError as error:  # a folder that may not be looked into holds no image of the study back
             closed = str(error)
     return sorted(path for path in new if Path(printable(str(path))) not in taken), closed

@@ -8,8 +8,8 @@ from boxwise.store.answers import HistoryEntry, Labour, Person, Stamp
 from boxwise.store.backups import SQLITE_DUMP, dump, load
 from boxwise.store.browsing import Amounts, BrowsingStore, FoundImage, ScoredImage, Wanted, labels_text
 from boxwise.store.connecting import URL, fault_of, file_url, shown, without_password
-from boxwise.store.journal import CLASSES_CHANGED, Journal, StoredEvent
-from boxwise.store.judging import Same
+from boxwise.store.journal import CLASSES_CHANGED, Journal, StoredEvent, relabels
+from boxwise.store.judging import Review
 from boxwise.store.labelling import Draft, LabellingStore, Lease
 from boxwise.store.pool import LabelledBy, PoolStore
 from boxwise.store.reviews import ReviewStore, SentBack, UnderReview
@@ -37,8 +37,8 @@ __all__ = [
     "Member",
     "Person",
     "PoolStore",
+    "Review",
     "ReviewStore",
-    "Same",
     "ScoredImage",
     "SentBack",
     "Stamp",
@@ -54,6 +54,7 @@ __all__ = [
     "file_url",
     "labels_text",
     "load",
+    "relabels",
     "shown",
     "without_password",
 ]

@@ -17,14 +17,14 @@ from boxwise.jsonable import boxes_from_json
 from boxwise.records import Action, Source, Split
 from boxwise.store.answers import Labour, Person
 from boxwise.store.rows import LATE, damaged_annotation
-from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, SPENT, UNLABELLED, VERDICTS, annotates
+from boxwise.store.schema import ANEW, ANNOTATIONS, EVENTS, IMAGES, LATEST, SPENT, UNLABELLED, VERDICTS, annotates, said_anew
 
 GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
 
 _FLAGGED = sa.cast(ANNOTATIONS.c.boxes, sa.Text).contains("true")  # a crowd, or a difficult box: of the others no box is read
 _BOXES = sa.case((_FLAGGED, ANNOTATIONS.c.boxes)).label("boxes")
 _ASIDE = sa.func.sum(EVENTS.c.body["seconds"].as_float())  # of events that charge images that were skipped or flagged
-_TAKEN_BACK = ANNOTATIONS.c.id.in_(sa.select(EVENTS.c.body["annotation"].as_integer()).where(EVENTS.c.kind == UNLABELLED))
+_TAKEN_BACK = sa.select(EVENTS.c.body["annotation"].as_integer()).where(EVENTS.c.kind == UNLABELLED)
 
 
 def check_person(name: str) -> None:
@@ -82,16 +82,17 @@ class Accounts:
 
     def _taken_back(self, split: Split, columns: Sequence[Any]) -> Sequence[Any]:
         """What was current of a split's images when their labels were taken back; of older versions, which did not note it, nothing."""
+        of_split = annotates(IMAGES.c.split == split.value)
         with self._engine.connect() as connection:
-            return connection.execute(sa.select(*columns).where(_TAKEN_BACK, annotates(IMAGES.c.split == split.value))).all()
+            return connection.execute(sa.select(*columns).where(ANNOTATIONS.c.id.in_(_TAKEN_BACK), of_split)).all()
 
     def _rejected(self, split: Split) -> int:
         """The boxes of a split's images that people answered for with no, each once however often they answered."""
         rejected = (
             sa.select(ANNOTATIONS.c.image_id, VERDICTS.c.box_id)
             .join(ANNOTATIONS, ANNOTATIONS.c.id == VERDICTS.c.annotation_id)
-            .where(VERDICTS.c.action == Action.DELETE.value, sa.or_(sa.not_(ANNOTATIONS.c.late), _TAKEN_BACK))
-            .where(annotates(IMAGES.c.split == split.value))
+            .where(VERDICTS.c.action == Action.DELETE.value, annotates(IMAGES.c.split == split.value))
+            .where(said_anew(sa.or_(sa.not_(ANEW.c.late), ANEW.c.id.in_(_TAKEN_BACK))))
             .distinct()
         )
         with self._engine.connect() as connection:

@@ -24,14 +24,15 @@ class Labour:
 
 @dataclass(frozen=True)
 class Stamp:
-    """The state of labels and rounds: the position, how many annotations there are, how many are history only, images out of use, and when
-    a step last wrote its facts, anew perhaps."""
+    """The state of a study: the position, how many annotations there are, how many are history only, images out of use, when each step
+    wrote its facts, anew perhaps, and how many events there are: of classes that changed, images that joined, seconds of skips."""
 
     position: tuple[int, Phase]
     given: int
     late: int
     quarantined: int
-    facts: str | None = None
+    facts: str | None
+    events: int
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,11 +60,12 @@ def engine(url: str | URL) -> Engine:
     if made.dialect.name == "sqlite":
         sa.event.listen(made, "connect", _configure_sqlite)
         sa.event.listen(made, "handle_error", _say_what_the_disk_refuses)
+        sa.event.listen(made, "do_connect", _only_read)
         if found.database and found.database != ":memory:":
             _stay_with(Path(found.database), made)
     else:
         sa.event.listen(made, "checkout", _see_that_it_lives)
-        sa.event.listen(made, "handle_error", _say_that_the_server_is_away)
+        sa.event.listen(made, "handle_error", _say_what_the_server_refuses)
     return made
 
 
@@ -92,6 +93,16 @@ def reaching(url: str | URL) -> Iterator[None]:
 
 
 _NO_SERVER = ("create a connection", "connection refused", "Can't create", "communication error")  # as pg8000 says it
+_PASSING = {  # SQLSTATE → what PostgreSQL says by it of its own state: nothing is wrong with what it was asked
+    "25006": "cannot be written: the server has it read-only. Nothing more was stored.",
+    "3D000": "the server has no such database. Create it first: createdb NAME.",
+    "40P01": "this change and another waited for each other, and the server ended this one. Nothing of it was stored: try again.",
+    "53100": f"the server has {NO_SPACE}",
+    "53300": "the server has as many connections as it takes. Try again in a moment, or raise its max_connections.",
+    "55P03": "another process holds what is to be changed for longer than the server lets wait. Nothing more was stored: try again.",
+    "57014": "the server ended what took longer than it allows, or was told to. Nothing more was stored: try again.",
+    "57P03": "the server is starting or shutting down. Try again in a moment.",
+}
 
 
 def fault_of(error: Exception) -> str:
@@ -100,35 +111,38 @@ def fault_of(error: Exception) -> str:
     said, code = str(original), _code(original)
     if code in ("28P01", "28000") or "password" in said.lower():
         return "the server refused the user or password. Set PGPASSWORD, or a line for it in the file that PGPASSFILE names."
-    if code == "3D000":
-        return "the server has no such database. Create it first: createdb NAME."
-    if code == "57P03":
-        return "the server is starting or shutting down. Try again in a moment."
+    if code in _PASSING:
+        return _PASSING[code]
     if code == "57P01" or any(
         sign in said for sign in ("network error", "closed the connection", "Broken pipe", "reset by peer", "is closed")
     ):
         return "the connection to the server was lost. What was committed is safe: run the same command again."
     if isinstance(original, OSError) or any(sign in said for sign in _NO_SERVER):
-        return f"no server answers there ({_first_line(said)}). Is PostgreSQL running, and are host and port right?"
+        why = next((e.strerror or str(e) for e in _and_its_causes(original) if isinstance(e, OSError)), first_line(said))
+        return f"no server answers there ({why}). Is PostgreSQL running, and are host and port right?"
     if "not a database" in said:
-        return f"not a boxwise study, or a damaged one ({_first_line(said)}). See `boxwise repair STUDY`."
+        return f"not a boxwise study, or a damaged one ({first_line(said)}). See `boxwise repair STUDY`."
     if "malformed" in said or "decode" in said:
-        return f"the database is damaged ({_first_line(said)}). See `boxwise repair STUDY`."
+        return f"the database is damaged ({first_line(said)}). See `boxwise repair STUDY`."
     if code == "42P01" or "no such table" in said:
-        return f"not a boxwise study ({_first_line(said)})."
-    return f"the database cannot be used ({_first_line(said)})."
+        return f"not a boxwise study ({first_line(said)})."
+    return f"the database cannot be used ({first_line(said)})."
 
 
-def _code(error: BaseException | None) -> str:
+def _code(error: BaseException) -> str:
     """The SQLSTATE in the arguments of pg8000's error, or of the one that it was raised from; empty where there is none."""
+    said = (e.args[0] for e in _and_its_causes(error) if e.args)
+    return next((str(fields.get("C", "")) for fields in said if isinstance(fields, dict)), "")
+
+
+def _and_its_causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
-        if error.args and isinstance(error.args[0], dict):
-            return str(error.args[0].get("C", ""))
+        yield error
         error = error.__cause__ or error.__context__
-    return ""
 
 
-def _first_line(said: str) -> str:
+def first_line(said: str) -> str:
+    """The message alone of what a driver's error says."""
     message = re.search(r"'M': ['\"](.*?)['\"],", said)
     return message[1] if message else (said.splitlines() or ["no reason given"])[0]
 
@@ -231,10 +245,24 @@ def _say_what_the_disk_refuses(context: Any) -> None:
         raise UnreachableError(f"{context.engine.url.database}: {said}")
 
 
-def _say_that_the_server_is_away(context: Any) -> None:
-    """A server that stops, or cannot be connected to, may be there again in a moment: UnreachableError, which names the database."""
-    if context.is_disconnect or context.connection is None:
-        raise UnreachableError(f"{shown(context.engine.url)}: {fault_of(context.original_exception)}")
+def _say_what_the_server_refuses(context: Any) -> None:
+    """A server that stops, cannot be connected to or is full may serve again in a moment: UnreachableError, which names the database."""
+    error = context.original_exception
+    if not isinstance(error, Exception):  # Ctrl-C while it was asked, after which the connection is of no use
+        return
+    if context.is_disconnect or context.connection is None or _code(error) in _PASSING:
+        raise UnreachableError(f"{shown(context.engine.url)}: {fault_of(error)}")
+
+
+def _only_read(dialect: Any, _record: Any, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
+    """A connection that reads alone, to a file in a folder where SQLite cannot make the two files of WAL beside it; else None.
+
+    Where they lie there it can read by them, and must: what was committed last may be in these alone.
+    """
+    file = Path(arguments[0])
+    if not file.is_file() or os.access(file.parent, os.W_OK) or Path(f"{file}-wal").exists():
+        return None
+    return dialect.loaded_dbapi.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", **options, uri=True)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

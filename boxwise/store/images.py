@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 from boxwise.errors import StudyError
 from boxwise.records import ImageRecord, Split
 from boxwise.store.bulk import chunks, insert_all
+from boxwise.store.connecting import first_line
 from boxwise.store.rows import RECORD, change_image, image_row, read_record
 from boxwise.store.schema import ANNOTATIONS, IMAGES, LATEST, annotates, writing
 
@@ -120,7 +121,7 @@ def insert_images(connection: Connection, records: Iterable[ImageRecord]) -> Non
     try:
         insert_all(connection, IMAGES, map(image_row, records))
     except sa.exc.IntegrityError as error:
-        raise StudyError(f"an image id is in the study twice: {str(error.orig).splitlines()[0]}") from None
+        raise StudyError(f"an image id is in the study twice: {first_line(str(error.orig))}") from None
 
 
 def _some(connection: Connection, count: int) -> sa.Select[Any]:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from boxwise.boxes import Boxes
+from boxwise.errors import ChangedError, plural
 from boxwise.jsonable import boxes_to_json, plain
 from boxwise.records import Annotation, ImageRecord, Phase
 from boxwise.store.bulk import insert_all
@@ -37,6 +38,11 @@ from boxwise.store.store import GIVEN, Store, go_back, go_on, hold_position
 
 Convert = Callable[[Boxes], tuple[Boxes, np.ndarray]]  # boxes → those that stay, under their new labels, and which of them these are
 CLASSES_CHANGED, FILE_CHANGED = "classes changed", "file changed"
+
+
+def relabels(before: Sequence[str], names: Mapping[str, str], after: Sequence[str]) -> bool:
+    """Whether labels of the classes `before` mean something else among those `after`; names: what became of those that are still there."""
+    return [names.get(name) for name in before] != list(after[: len(before)])
 
 
 @dataclass(frozen=True)
@@ -82,16 +88,23 @@ class Journal:
         records: Sequence[ImageRecord],
         labels: Iterable[Annotation],
         *,
+        beside: int,
         classes: Sequence[str] | None,
         rounds: int,
         round_index: int,
         who: str,
         body: Mapping[str, Any],
     ) -> None:
-        """Images join the study, with the labels that came with them, numbers of `classes`; ChangedError where there are others by now."""
+        """Images join the `beside` that are in the study, with the labels that came with them, numbers of `classes`.
+
+        Raises ChangedError where there are more images, or other classes, by now.
+        """
         with writing(self._engine) as connection:
             hold_classes(connection, classes)
             hold_position(connection)
+            more = connection.execute(sa.select(sa.func.count()).select_from(IMAGES)).scalar_one() - beside
+            if more:
+                raise ChangedError(f"{plural(more, 'image')} joined the study meanwhile. Nothing more was stored: do the same again.")
             insert_images(connection, records)
             append_all(connection, labels, round_index=round_index, annotator=GIVEN)
             at = now(connection)

@@ -6,6 +6,7 @@ Knows the tables. Knows nothing of engines, roles or when to commit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,7 +24,15 @@ SETTLED = "settled in review"  # of a reviewer's own answer, which needs no revi
 TAKEN_BACK = "verdict taken back"  # with the answer that had given it
 VERDICTS_ON_OTHERS = (ACCEPTED, CORRECTED, OVERRULED, SENT_BACK)
 JUDGED = (*VERDICTS_ON_OTHERS, SETTLED)
-Same = Callable[[Boxes, Boxes], bool]
+
+
+@dataclass(frozen=True)
+class Review:
+    """How an answer is the verdict on others' before it. begun_on: the number of the annotation that its giver had before them when the
+    work on it began; same: whether two sets of boxes say the same."""
+
+    begun_on: int
+    same: Callable[[Boxes, Boxes], bool]
 
 
 def verdicts(kinds: Sequence[str]) -> sa.ColumnElement[bool]:
@@ -47,9 +56,9 @@ REVIEWED = sa.select(EVENTS.c.annotation_id).where(verdicts(JUDGED))
 
 
 def under_review(connection: Connection, image_id: str, *, before: int | None = None) -> list[Any]:
-    """The rows of a person's answer that is an image's labels, or of both that two people gave alone; none where it was reviewed already.
+    """The rows of a person's answer that is an image's labels, or of both people's, see `of_two`; none where it was reviewed already.
 
-    Nor of an image that waits for its second person. before: as of this number of an annotation.
+    before: as of this number of an annotation.
     """
     rows = _counting(connection, image_id, before)
     return [] if not rows or _is_reviewed(connection, rows[-1].id) else _judged_together(connection, rows)
@@ -63,13 +72,21 @@ def _counting(connection: Connection, image_id: str, before: int | None) -> list
 
 
 def _judged_together(connection: Connection, rows: list[Any]) -> list[Any]:
-    """Of `_counting` what a review is of: a person's last answer, or both that two people gave alone."""
+    """Of `_counting` what a review is of: a person's last answer, or those of two people, see `of_two`."""
     if not rows or rows[-1].annotator in (GIVEN, MODEL):
         return []
     if not is_asked_twice(connection, rows[-1].image_id, rows[-1].round):
         return rows[-1:]
-    both = first_alone(row for row in rows if row.round == rows[-1].round and row.complete)
-    return both if len(both) == PEOPLE else []
+    return of_two(row for row in rows if row.round == rows[-1].round and row.complete)
+
+
+def of_two(rows: Iterable[Any]) -> list[Any]:
+    """Of the answers for an image that two people are asked about, in their order, what a review is of: the last of each.
+
+    None before both have answered; once a third person has decided, the newest answer alone.
+    """
+    last = {row.annotator: row for row in rows}
+    return [] if len(last) < PEOPLE else list(last.values()) if len(last) == PEOPLE else [max(last.values(), key=lambda row: row.id)]
 
 
 def given_twice(connection: Connection, *, whole: bool = False) -> dict[tuple[str, int], list[Any]]:
@@ -77,12 +94,18 @@ def given_twice(connection: Connection, *, whole: bool = False) -> dict[tuple[st
 
     What either corrected after both had answered is left out: by then they may have seen the other's.
     """
-    columns = ANNOTATIONS.c if whole else (ANNOTATIONS.c.image_id, ANNOTATIONS.c.round, ANNOTATIONS.c.annotator)
+    given = all_given_twice(connection, whole=whole)
+    return {asked: both for asked, rows in given.items() if len(both := first_alone(rows)) == PEOPLE}
+
+
+def all_given_twice(connection: Connection, *, whole: bool = False) -> dict[tuple[str, int], list[Any]]:
+    """(image_id, round) → the rows of all answers that count, where a round asked two people, in their order; whole: with the boxes."""
+    columns = ANNOTATIONS.c if whole else (ANNOTATIONS.c.id, ANNOTATIONS.c.image_id, ANNOTATIONS.c.round, ANNOTATIONS.c.annotator)
     answers = sa.select(*columns).join(ASKED_TWICE, OF_ASKED_TWICE)
     given: dict[tuple[str, int], list[Any]] = {}
     for row in connection.execute(answers.where(ANNOTATIONS.c.complete, sa.not_(ANNOTATIONS.c.late)).order_by(ANNOTATIONS.c.id)):
         given.setdefault((row.image_id, row.round), []).append(row)
-    return {asked: both for asked, rows in given.items() if len(both := first_alone(rows)) == PEOPLE}
+    return given
 
 
 def first_alone(rows: Iterable[Any]) -> list[Any]:
@@ -104,16 +127,20 @@ def record_review(
     connection.execute(EVENTS.insert(), event)
 
 
-def review_by(connection: Connection, answer: Annotation, number: int, *, who: str, round_index: int, same: Same) -> None:
-    """A reviewer's own answer is the verdict on those before it: accepted where it says the `same`, else corrected, or overruled."""
-    rows = [row for row in under_review(connection, answer.image_id, before=number) if row.annotator != who]
+def review_by(connection: Connection, answer: Annotation, number: int, review: Review, *, who: str, round_index: int) -> None:
+    """A reviewer's own answer is the verdict on those before it: accepted where it says the same, else corrected, or overruled.
+
+    It is none on an answer that is newer than what its giver began on, nor where one of these answers is the giver's own.
+    """
+    rows = under_review(connection, answer.image_id, before=number)
+    if not rows or max(row.id for row in rows) != review.begun_on or who in [row.annotator for row in rows]:
+        return
     for row in rows:
         changed = CORRECTED if len(rows) == 1 else OVERRULED
-        kind = ACCEPTED if same(read_annotation(row).boxes, answer.boxes) else changed
+        kind = ACCEPTED if review.same(read_annotation(row).boxes, answer.boxes) else changed
         record_review(connection, kind, row, who=who, round_index=round_index)
-    if rows:
-        own = connection.execute(sa.select(ANNOTATIONS).where(ANNOTATIONS.c.id == number)).one()
-        record_review(connection, SETTLED, own, who=who, round_index=round_index)
+    own = connection.execute(sa.select(ANNOTATIONS).where(ANNOTATIONS.c.id == number)).one()
+    record_review(connection, SETTLED, own, who=who, round_index=round_index)
 
 
 def take_back_review(connection: Connection, own: Any, *, round_index: int) -> None:
@@ -121,8 +148,7 @@ def take_back_review(connection: Connection, own: Any, *, round_index: int) -> N
     settled = sa.select(EVENTS.c.id).where(EVENTS.c.annotation_id == own.id, EVENTS.c.kind == SETTLED)
     if connection.execute(settled).first() is None:
         return
-    others = [row for row in _judged_together(connection, _counting(connection, own.image_id, own.id)) if row.annotator != own.annotator]
-    for row in (*others, own):
+    for row in (*_judged_together(connection, _counting(connection, own.image_id, own.id)), own):
         record_review(connection, TAKEN_BACK, row, who=own.annotator, round_index=round_index)
 
 

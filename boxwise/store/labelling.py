@@ -131,6 +131,11 @@ class LabellingStore:
                 connection.execute(EVENTS.insert(), event | {"body": {"reason": reason}})
             connection.execute(LEASES.delete().where(LEASES.c.image_id == image_id, LEASES.c.annotator == annotator))
 
+    def unskip(self, image_id: str, annotator: str) -> None:
+        """What a person put off is so no longer: they took that back, or handed the image in. The event stays."""
+        with writing(self._engine) as connection:
+            connection.execute(SKIPS.delete().where(SKIPS.c.image_id == image_id, SKIPS.c.annotator == annotator))
+
     def spend(self, image_id: str, round_index: int, annotator: str, seconds: float, *, key: str) -> None:
         """Charge what somebody spent on an image that they skipped or flagged, their draft's seconds among it; under one key once."""
         mine = sa.and_(EVENTS.c.image_id == image_id, EVENTS.c.kind == SPENT, EVENTS.c.body["key"].as_string() == key)

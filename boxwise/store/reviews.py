@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from boxwise.records import Annotation
 from boxwise.store.accounts import GIVEN, MODEL
-from boxwise.store.journal import CLASSES_CHANGED
+from boxwise.store.journal import CLASSES_CHANGED, relabels
 from boxwise.store.judging import (
     ACCEPTED,
     ASKED_TWICE,
@@ -22,7 +22,8 @@ from boxwise.store.judging import (
     REVIEWED,
     SENT_BACK,
     SETTLED,
-    given_twice,
+    all_given_twice,
+    of_two,
     record_review,
     under_review,
 )
@@ -46,7 +47,7 @@ class UnderReview:
 class SentBack:
     """An image that waits for a better answer. to: who gave the one that was sent back. at: ISO 8601, UTC. number: of its annotation.
 
-    answer: the one that was sent back; None where the classes are others now.
+    answer: the one that was sent back; None where its labels mean something else by now.
     """
 
     to: str
@@ -79,7 +80,7 @@ class ReviewStore:
         )
         with self._engine.connect() as connection:
             rows = connection.execute(statement).all()
-            both = {asked: [row.annotator for row in pair] for asked, pair in given_twice(connection).items()}
+            both = {asked: [row.annotator for row in of_two(given)] for asked, given in all_given_twice(connection).items()}
         given = ((row.image_id, both.get((row.image_id, row.round), []) if row.twice else [row.annotator]) for row in rows)
         return [image_id for image_id, people in given if people and who not in people and (not of or of in people)]
 
@@ -114,11 +115,15 @@ class ReviewStore:
             record_review(connection, SENT_BACK, rows[0], who=who, round_index=round_index, seconds=seconds, remark=remark)
             return True
 
-    def take(self, image_id: str, number: int, *, who: str, round_index: int, seconds: float) -> bool:
-        """Of the answers of two people this one counts: it is the image's labels, as an answer of who decided; False as for `accept`."""
+    def take(self, image_id: str, number: int, *, who: str, round_index: int, seconds: float, beside: int | None = None) -> bool:
+        """Of the answers of two people this one counts: it is the image's labels, as an answer of who decided; False as for `accept`.
+
+        beside: the other one that they had before them; where it has been corrected since, there is nothing to take.
+        """
         with writing(self._engine) as connection:
             rows = _held(connection, image_id, who)
-            if len(rows) != PEOPLE or number not in [row.id for row in rows]:
+            numbers = {row.id for row in rows}
+            if len(rows) != PEOPLE or number not in numbers or beside not in (None, *(numbers - {number})):
                 return False
             for row in rows:
                 kind = ACCEPTED if row.id == number else OVERRULED
@@ -132,8 +137,12 @@ class ReviewStore:
     def sent_back(self, image_id: str | None = None) -> dict[str, SentBack]:
         """image_id → what was sent back and not answered since, of usable images, the oldest first; `image_id`: of that one alone."""
         about = EVENTS.c.annotation_id > 0 if image_id is None else EVENTS.c.image_id == image_id
-        answer, changed = ANNOTATIONS.alias(), sa.select(sa.func.max(EVENTS.c.id)).where(EVENTS.c.kind == CLASSES_CHANGED)
-        since = sa.select(answer.c.id).where(answer.c.image_id == EVENTS.c.image_id, answer.c.id > EVENTS.c.annotation_id)
+        answer, changes = ANNOTATIONS.alias(), sa.select(EVENTS.c.id, EVENTS.c.body).where(EVENTS.c.kind == CLASSES_CHANGED)
+        since = sa.select(answer.c.id).where(
+            answer.c.image_id == EVENTS.c.image_id,
+            answer.c.id > EVENTS.c.annotation_id,
+            answer.c.round >= ANNOTATIONS.c.round,  # older labels, which count again, are stored anew when classes change: no answer
+        )
         statement = (
             sa.select(ANNOTATIONS, EVENTS.c.who, EVENTS.c.body, EVENTS.c.at.label("sent_at"), EVENTS.c.id.label("event"))
             .join(EVENTS, EVENTS.c.annotation_id == ANNOTATIONS.c.id)
@@ -143,7 +152,9 @@ class ReviewStore:
         )
         with self._engine.connect() as connection:
             rows = connection.execute(statement).all()
-            anew = (connection.execute(changed).scalar() or 0) if rows else 0
+            changed = connection.execute(changes).all() if rows else []
+        said = [(one.id, *(one.body[name] for name in ("before", "names", "after"))) for one in changed]
+        anew = max((event for event, *change in said if relabels(*change)), default=0)
         return {
             row.image_id: SentBack(
                 row.annotator, row.who, row.body["remark"], row.sent_at, row.id, read_annotation(row) if row.event > anew else None

@@ -132,12 +132,19 @@ EVENTS = sa.Table(
 )
 SPENT = "time spent"  # the kind of an event that charges an image that was skipped or flagged; its body has the seconds
 UNLABELLED = "unlabelled"  # the kind of an event that took an image's labels back; its body names the annotation that was current
+ANEW = ANNOTATIONS.alias("anew")  # see `said_anew`
 LATEST = sa.select(sa.func.max(ANNOTATIONS.c.id).label("id")).where(sa.not_(ANNOTATIONS.c.late)).group_by(ANNOTATIONS.c.image_id)
 
 
 def annotates(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     """Whether an annotation's image is such. Not as a join, of which SQLite may begin with the images, and these may be a million."""
     return sa.exists().where(IMAGES.c.image_id == ANNOTATIONS.c.image_id, *conditions).correlate(ANNOTATIONS)
+
+
+def said_anew(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Whether an annotation, or the same one in the classes of a later change, is such; conditions: on `ANEW`."""
+    same = [ANEW.c[name] == ANNOTATIONS.c[name] for name in ("image_id", "annotator", "at", "round")]
+    return sa.exists().where(*same, ANEW.c.id >= ANNOTATIONS.c.id, *conditions).correlate(ANNOTATIONS)
 
 
 def latest_of(image_id: str) -> sa.Select[tuple[int]]:

@@ -23,7 +23,7 @@ from boxwise.store.clock import now, seconds
 from boxwise.store.connecting import engine, reaching
 from boxwise.store.creating import check_unfinished
 from boxwise.store.images import Images, insert_images
-from boxwise.store.judging import Same, review_by
+from boxwise.store.judging import Review, review_by
 from boxwise.store.migrations import NEWEST
 from boxwise.store.rows import (
     PEOPLE,
@@ -48,6 +48,7 @@ from boxwise.store.schema import (
     ANNOTATIONS,
     ANSWERS,
     DRAFTS,
+    EVENTS,
     FACTS,
     IMAGES,
     LATEST,
@@ -110,6 +111,11 @@ class Store(Accounts, Images):
     def close(self) -> None:
         self._engine.dispose()
 
+    def check_writable(self) -> None:
+        """Raises UnreachableError where nothing can be stored, as on a medium that is read-only."""
+        with writing(self._engine) as connection:
+            connection.execute(STUDY.delete().where(sa.false()))
+
     def clock(self) -> float:
         """The time that counts in the study, seconds since the epoch; that of all its machines, see clock.py."""
         return seconds(self._engine)
@@ -139,14 +145,15 @@ class Store(Accounts, Images):
         return number, Phase(phase)
 
     def stamp(self) -> Stamp:
-        """Labels and rounds are the same while this is."""
+        """Labels, rounds, classes and what was spent are the same while this is."""
         # Counted: PostgreSQL numbers an answer before it is committed, so that one may come to be seen after another with a higher number.
         given = sa.select(sa.func.count(ANNOTATIONS.c.id)).scalar_subquery()
         late = sa.select(sa.func.count()).where(ANNOTATIONS.c.late).scalar_subquery()
         faulty = sa.select(sa.func.count()).where(IMAGES.c.fault.is_not(None)).scalar_subquery()
-        facts = sa.select(sa.func.max(FACTS.c.at)).scalar_subquery()
+        facts = sa.select(sa.func.aggregate_strings(FACTS.c.at, " ")).scalar_subquery()  # the newest alone stays where a clock was ahead
+        events = sa.select(sa.func.count()).select_from(EVENTS).scalar_subquery()
         with self._engine.connect() as connection:
-            row = connection.execute(sa.select(STUDY.c.value, given, late, faulty, facts).where(STUDY.c.key == "position")).one()
+            row = connection.execute(sa.select(STUDY.c.value, given, late, faulty, facts, events).where(STUDY.c.key == "position")).one()
         (number, phase), *counts = row
         return Stamp((number, Phase(phase)), *counts)
 
@@ -161,7 +168,7 @@ class Store(Accounts, Images):
         annotator: str,
         seconds: float,
         key: str | None = None,
-        review: Same | None = None,
+        review: Review | None = None,
         replaces: tuple[str, ...] = (),
         classes: Sequence[str] | None = None,
     ) -> bool:
@@ -169,8 +176,8 @@ class Store(Accounts, Images):
 
         key: made once by the sender of an answer; the same key again stores nothing. An answer with a key is late when another person has
         answered since `round` began and the sender no longer holds the image: it is kept as history and changes nothing else.
-        review: whether two sets of boxes are the same, where this answer is the verdict on other people's. replaces: how the keys of those
-        answers begin in whose place this one comes, whoever gave them: after one of them it is not late, and of two people it is no second.
+        review: how this answer is the verdict on other people's, where it is one. replaces: how the keys of those answers begin in whose
+        place this one comes, whoever gave them: after one of them it is not late, and of two people it is no second.
         classes: those of which its labels are numbers. Raises StudyError for a name that is no person's, ChangedError for other classes.
         """
         check_person(annotator)
@@ -193,7 +200,7 @@ class Store(Accounts, Images):
             number = append(connection, annotation, verdicts, round_index, annotator, seconds, late=late)
             connection.execute(ANSWERS.insert(), {"key": key, "annotation_id": number})
             if review is not None and not late:
-                review_by(connection, annotation, number, who=annotator, round_index=round_index, same=review)
+                review_by(connection, annotation, number, review, who=annotator, round_index=round_index)
             connection.execute(LEASES.delete().where(LEASES.c.image_id == annotation.image_id, LEASES.c.annotator == annotator))
             return late
 

@@ -18,7 +18,7 @@ from boxwise.store.accounts import GIVEN, MODEL, spent_aside
 from boxwise.store.clock import now
 from boxwise.store.judging import ACCEPTED, SETTLED, VERDICTS_ON_OTHERS, given_twice, verdicts
 from boxwise.store.rows import read_annotation
-from boxwise.store.schema import ANNOTATIONS, EVENTS, STUDY, writing
+from boxwise.store.schema import ANEW, ANNOTATIONS, EVENTS, STUDY, said_anew, writing
 from boxwise.store.store import Store
 
 _INVITED, _REVOKED = "link made", "link revoked"
@@ -93,7 +93,7 @@ class TeamStore:
         settled = sa.select(EVENTS.c.annotation_id).where(verdicts((SETTLED,)))
         labelled = (
             sa.select(ANNOTATIONS.c.annotator, sa.func.count(ANNOTATIONS.c.image_id.distinct()), sa.func.sum(ANNOTATIONS.c.seconds))
-            .where(ANNOTATIONS.c.annotator.not_in((GIVEN, MODEL)), ANNOTATIONS.c.id.not_in(settled))
+            .where(ANNOTATIONS.c.annotator.not_in((GIVEN, MODEL)), sa.not_(said_anew(ANEW.c.id.in_(settled))))
             .group_by(ANNOTATIONS.c.annotator)
         )
         on_others = verdicts(VERDICTS_ON_OTHERS)

@@ -12,10 +12,11 @@ from typing import Any
 
 from boxwise.annotation.class_change import ClassChange, now_called
 from boxwise.config import StudyConfig
+from boxwise.data.formats.class_names import names_said
 from boxwise.errors import StudyError, plural, quoted
 from boxwise.records import Phase, Split
 from boxwise.registry import settled
-from boxwise.store import CLASSES_CHANGED, HistoryEntry, Journal, StoredEvent
+from boxwise.store import CLASSES_CHANGED, HistoryEntry, Journal, StoredEvent, relabels
 from boxwise.study.config_file import as_kept, write_config, written
 from boxwise.study.upkeep import StudyUpkeep, user
 
@@ -76,9 +77,16 @@ class StudyClasses(StudyUpkeep):
         """How many changes of the classes gave labels another meaning: all but those that only added and renamed."""
         changes = self.class_changes()
         after = [*(before for before, _ in changes[1:]), self.classes]
-        return sum(
-            tuple(names.get(name) for name in before) != now[: len(before)] for (before, names), now in zip(changes, after, strict=False)
-        )
+        return sum(relabels(before, names, now) for (before, names), now in zip(changes, after, strict=False))
+
+    def renumbered(self) -> frozenset[int]:
+        """The numbers of those classes whose number was another class's at some time; of merged ones any is the class that they became."""
+        called = {name: name for name in self.classes}  # name at a time → what that class is called now
+        found = set[int]()
+        for before, names in reversed(self.class_changes()):
+            called = {name: called[names[name]] for name in before if names.get(name) in called}
+            found |= {number for number, (then, now) in enumerate(zip(before, self.classes, strict=False)) if called.get(then) != now}
+        return frozenset(found)
 
     def to_review(self) -> dict[str, list[str]]:
         """Class → images labelled before there was such a class, and not looked at since: objects of it may be missing there."""
@@ -228,4 +236,4 @@ def _ids_of(change: ClassChange, ids: list[int] | None) -> list[int] | None:
 
 
 def _sentence(change: ClassChange) -> str:
-    return f"classes {', '.join(change.before)} became {', '.join(change.after)}"
+    return f"classes {names_said(change.before)} became {names_said(change.after)}"

@@ -72,6 +72,10 @@ class StudyReader:
         """Round and step to do next."""
         return self.store.position
 
+    def check_writable(self) -> None:
+        """Raises UnreachableError where nothing can be stored, as on a medium that is read-only."""
+        self.store.check_writable()
+
     def reread(self) -> None:
         """Take in what another process has made of the settings."""
         self.config = as_kept(parse_config(self.store.needed("config"), str(self.folder)))
@@ -83,7 +87,7 @@ class StudyReader:
         return number, Phase.SELECT if self.round(number).select.ended else phase
 
     def stamp(self) -> Stamp:
-        """Labels and rounds are the same while this is."""
+        """Labels, rounds, classes and what was spent are the same while this is."""
         return self.store.stamp()
 
     def rounds(self) -> tuple[Round, ...]:

@@ -27,7 +27,7 @@ from boxwise.registry import settled, with_its_scorer
 from boxwise.rounds import Event, RoundContext, settings
 from boxwise.rounds.duration import Duration, expected_duration
 from boxwise.rounds.ending import End, end_of
-from boxwise.store import Same, Store
+from boxwise.store import Review, Store
 from boxwise.study.classes import StudyClasses
 from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, url_of, without_config, write_config, written
 from boxwise.study.incoming import News, news_in
@@ -137,7 +137,7 @@ class Study(StudyClasses):
         shown: Proposals | None = None,
         round_index: int | None = None,
         key: str | None = None,
-        review: Same | None = None,
+        review: Review | None = None,
         replaces: tuple[str, ...] = (),
         classes: Sequence[str] | None = None,
     ) -> Annotation:

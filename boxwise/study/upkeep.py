@@ -19,7 +19,7 @@ from boxwise.data.formats.base import Dataset, Finding, FindingKind, Progress
 from boxwise.data.images import digest, image_size
 from boxwise.data.own_files import pictures_below
 from boxwise.data.watching import Looked, counted, file_stamp, look, new_files
-from boxwise.errors import BusyError, ImageError, StudyError, plural, quoted
+from boxwise.errors import BusyError, ChangedError, ImageError, StudyError, plural, quoted
 from boxwise.files import locked
 from boxwise.records import Annotation, ImageRecord, Source, Split
 from boxwise.rounds.opening import open_first
@@ -99,24 +99,28 @@ class StudyUpkeep(StudyReader):
         """
         if dataset.labels and dataset.classes != self.classes:
             raise StudyError(f"{self.folder}: the labels have classes {', '.join(dataset.classes)}, the study {', '.join(self.classes)}.")
-        there = {record.image_id: record for record in self._all_records()}
+        there = {record.image_id: record for record in self.store.all_images()}
         dataset = _as_known(dataset, there.values())
         news = [*_refused(dataset.images, there, self.folder), *(finding for finding in dataset.findings if finding.image_id not in there)]
         refused = {finding.path for finding in news}
         fresh = [r for r in dataset.images if r.image_id not in there and r.uri not in refused]
-        given = given_annotations(dataset, fresh)
+        number = self.position[0]
+        given = [replace(annotation, round=number) for annotation in given_annotations(dataset, fresh)]
         if self.config.train.folds and (val := [record for record in fresh if record.split is Split.VAL]):
             raise StudyError(
                 f"{self.folder}: train.folds takes the place of a val split, but {plural(len(val), 'image', 'is')} of "
                 f"val, {val[0].image_id} for one. Nothing was added; give them as images of train."
             )
-        number = self.position[0]
         if fresh:
             records = [replace(record, uri=absolute(record.uri)) for record in fresh]
-            labels = [replace(annotation, round=number) for annotation in given]
             body = {"images": len(fresh), "labels": len(given), "findings": len(news)}
-            classes, rounds = dataset.classes if labels else None, self.config.budget.rounds
-            Journal(self.store).add(records, labels, classes=classes, rounds=rounds, round_index=number, who=who or user(), body=body)
+            classes, rounds = dataset.classes if given else None, self.config.budget.rounds
+            try:
+                Journal(self.store).add(
+                    records, given, beside=len(there), classes=classes, rounds=rounds, round_index=number, who=who or user(), body=body
+                )
+            except ChangedError:  # images joined by another process, these perhaps
+                return self.add(dataset, who=who)
         self._keep_findings(news, joined={record.image_id for record in fresh})
         if dataset.listed:
             self.store.put("listed", True)
@@ -181,7 +185,7 @@ class StudyUpkeep(StudyReader):
 
         thoroughly: hash each, also where size and time are the same. Where images were given as a list, no other files are looked for.
         """
-        records, faulty = self._all_records(), self.store.quarantined()
+        records, faulty = self.store.all_images(), self.store.quarantined()
         usable = [record for record in records if record.image_id not in faulty]
         looked = look(usable, thoroughly=thoroughly, progress=progress)
         # By place, which earlier versions kept as it was typed, and by name: the place may be of labels, or the folder of an odd name.
@@ -211,7 +215,7 @@ class StudyUpkeep(StudyReader):
         Raises StudyError when none is there.
         """
         faults = self.store.quarantined()
-        records, aside = self._all_records(), {image_id for image_id, fault in faults.items() if _by_a_person(fault)}
+        records, aside = self.store.all_images(), {image_id for image_id, fault in faults.items() if _by_a_person(fault)}
         found = {r.image_id: _moved(r, folder) for r in counted(records, progress)}
         renamed = _renamed([r for r in records if found[r.image_id] is None], folder, {r.uri for r in found.values() if r is not None})
         found |= renamed
@@ -258,10 +262,6 @@ class StudyUpkeep(StudyReader):
                 raise StudyError(f"{said}... Give the whole name.")
             called[name] = found[0]
         return [called[name] for name in names]
-
-    def _all_records(self) -> list[ImageRecord]:
-        """Every image, also those out of use."""
-        return self.store.all_images()
 
     def _lock(self, *, wait: bool = False) -> AbstractContextManager[None]:
         return working_on(self.folder, wait=wait)

@@ -78,7 +78,8 @@ def reason_of(error: BoxwiseError) -> Reason:
 class Answer:
     """What a person hands in. key: made once by the sender, so that an answer sent twice is stored once. seconds: of real interaction.
 
-    classes: those of which the verdicts' labels are numbers, by default the study's.
+    classes: those of which the verdicts' labels are numbers, by default the study's. judges: the number of the annotation that the giver
+    had before them, where they may judge another's by correcting it.
     """
 
     key: str
@@ -89,6 +90,7 @@ class Answer:
     complete: bool
     seconds: float
     classes: Sequence[str] | None = None
+    judges: int | None = None
 
 
 def in_todays_classes(

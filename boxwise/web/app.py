@@ -5,7 +5,7 @@ Knows HTTP and where things are; everything else is behind it. The server's proc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -17,22 +17,22 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from boxwise.data.for_browsers import for_browsers
-from boxwise.errors import BoxwiseError, ChangedError, ImageStoreError, UnreachableError, quoted
+from boxwise.errors import BoxwiseError, ChangedError, ImageStoreError, UnreachableError
 from boxwise.jsonable import plain
-from boxwise.records import Phase
+from boxwise.records import Phase, Verdict
 from boxwise.results.colors import class_colors
 from boxwise.web.answers import Answer, RefusedError, TakenError, in_todays_classes, reason_of
 from boxwise.web.dashboard import Dashboard
 from boxwise.web.folders import left_behind, note_folder
 from boxwise.web.help_routes import add_help
-from boxwise.web.members import check_may_flag, check_may_open, figures_for, may_open, member_in, reviewing, under_own_name
+from boxwise.web.members import check_may_flag, check_may_open, figures_for, may_open, may_review, member_in, reviewing, under_own_name
 from boxwise.web.metrics import CONTENT_TYPE, metrics
 from boxwise.web.outlook import forecast
 from boxwise.web.picture_cache import PictureCache
 from boxwise.web.pictures import TILE, Pictures, is_large, version
 from boxwise.web.pool import PoolView
 from boxwise.web.pool_routes import add_pool
-from boxwise.web.progress import read_progress, read_trouble
+from boxwise.web.progress import goes_on_by, read_progress, read_trouble
 from boxwise.web.queue import LabelQueue
 from boxwise.web.reasons import Reason
 from boxwise.web.requests import AnswerBody, DraftBody, ImageId, ImagesBody, KeepingBody, OpenBody, RenewBody, SkipBody, WithdrawBody
@@ -149,6 +149,7 @@ def _add_study(app: FastAPI, queue: LabelQueue, *, trains: bool) -> None:
     def progress() -> dict[str, Any]:
         number, phase = study.position
         asked, waiting = _amounts(queue)
+        trouble = read_trouble(study.folder)
         return {
             "round": number,
             "phase": phase.value,
@@ -157,9 +158,9 @@ def _add_study(app: FastAPI, queue: LabelQueue, *, trains: bool) -> None:
             "answered": asked - waiting,
             "done": phase is Phase.DONE,
             "sent_back": len(study.reviews.sent_back()),
-            "goes_on_by": None if trains else f"boxwise run {quoted(study.folder)}",
+            "goes_on_by": None if trains and trouble is None else goes_on_by(study.folder),
             "training": read_progress(study.folder),
-            "trouble": read_trouble(study.folder),
+            "trouble": trouble,
         }
 
     @app.get("/api/dashboard", dependencies=[Depends(reviewing)])
@@ -221,10 +222,15 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
 
     @routes.post("/api/answers")
     def answer(body: AnswerBody, request: Request) -> dict[str, Any]:
-        if body.image_id not in queue.study.asked(body.round):
-            check_may_open(member_in(request), queue, body.image_id)
-        verdicts, classes = in_todays_classes(queue.study, [verdict.verdict() for verdict in body.verdicts], body.classes)
-        late = queue.answer(Answer(body.key, body.annotator, body.image_id, body.round, verdicts, body.complete, body.seconds, classes))
+        verdicts: Sequence[Verdict] = [verdict.verdict() for verdict in body.verdicts]
+        classes: Sequence[str] | None = body.classes
+        if queue.labelling.answer(body.key) is None:  # else it is stored, and nothing of it is asked again
+            if body.image_id not in queue.study.asked(body.round):
+                check_may_open(member_in(request), queue, body.image_id)
+            verdicts, classes = in_todays_classes(queue.study, verdicts, classes)
+        judges = body.begun_on if may_review(member_in(request)) else None
+        said = (verdicts, body.complete, body.seconds, classes, judges)
+        late = queue.answer(Answer(body.key, body.annotator, body.image_id, body.round, *said))
         return {"late": late, "waiting": _amounts(queue)[1]}
 
     @routes.post("/api/withdrawals")
@@ -236,6 +242,11 @@ def _add_labelling(app: FastAPI, queue: LabelQueue) -> None:
     def unflag(body: OpenBody, request: Request) -> dict[str, Any]:
         check_may_flag(member_in(request), queue, body.image_id, queue.study.position[0])
         queue.unflag(body.image_id, body.annotator)
+        return {"waiting": _amounts(queue)[1]}
+
+    @routes.post("/api/unskips")
+    def unskip(body: OpenBody) -> dict[str, Any]:
+        queue.labelling.unskip(body.image_id, body.annotator)
         return {"waiting": _amounts(queue)[1]}
 
     @routes.post("/api/skips")

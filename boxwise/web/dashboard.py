@@ -27,7 +27,7 @@ from boxwise.records import Annotation, ImageRecord, Phase, Split
 from boxwise.results.colors import class_colors
 from boxwise.study import Study
 from boxwise.web.outlook import budget, evaluated, learning_curve, seconds_each
-from boxwise.web.progress import read_trouble
+from boxwise.web.progress import goes_on_by, read_trouble
 from boxwise.web.stopping import BEGUN, suggestion
 
 _MOST_WORST, _MOST_SUSPECTS, _MOST_ASIDE, _BINS = 12, 48, 50, 20
@@ -36,7 +36,7 @@ Value = TypeVar("Value")
 
 
 class _Kept(Generic[Value]):
-    """What was made of a study, for all who ask: made anew only when a label, a step, a quarantine or a setting has changed since."""
+    """What was made of a study, for all who ask: made anew only when a label, a step, an event or a setting has changed since."""
 
     def __init__(self, study: Study, make: Callable[[Study], Value]) -> None:
         self._study, self._make = study, make
@@ -63,7 +63,8 @@ class Dashboard:
         """`dashboard` of the study as it is now."""
         figures = self._figures.get()
         shown = figures["suspects"][:_MOST_SUSPECTS]
-        return figures | {"suspects": shown, "trouble": read_trouble(self._study.folder)} | put_aside(self._study)
+        now = {"trouble": read_trouble(self._study.folder), "goes_on_by": goes_on_by(self._study.folder)}
+        return figures | {"suspects": shown} | now | put_aside(self._study)
 
     def doubts(self, image_id: str) -> list[dict[str, Any]]:
         """What the model doubts of one image's labels, the weightiest first."""
@@ -93,6 +94,7 @@ def dashboard(study: Study) -> dict[str, Any]:
         "rounds": study.config.budget.rounds,
         "phase": phase.value,
         "trouble": read_trouble(study.folder),
+        "goes_on_by": goes_on_by(study.folder),
         "classes": [{"name": n, "color": c} for n, c in zip(study.classes, class_colors(len(study.classes)), strict=True)],
         "quality": points,
         "outdated": {"images": outdated.images, "lost": outdated.lost, "before": outdated.before, "command": outdated.command},

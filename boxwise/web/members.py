@@ -33,10 +33,15 @@ async def under_own_name(request: Request) -> None:
         raise DeniedError("own_name", member.name)
 
 
+def may_review(member: Member | None) -> bool:
+    """Whether somebody may see and judge what others have done."""
+    return member is None or member.role in _REVIEWS
+
+
 def reviewing(request: Request) -> None:
     """A dependency of routes that show what others have done."""
     member = member_in(request)
-    if member is not None and member.role not in _REVIEWS:
+    if member is not None and not may_review(member):
         raise DeniedError("for_reviewers", member.name, member.role.value)
 
 
@@ -59,7 +64,7 @@ def check_may_open(member: Member | None, queue: LabelQueue, image_id: str) -> N
 def check_may_flag(member: Member | None, queue: LabelQueue, image_id: str, round_index: int) -> None:
     """Annotators take images out of use, and put them back, that the round asks about, or that they answered or flagged; no others."""
     check_may_open(member, queue, image_id)
-    if member is None or member.role in _REVIEWS or image_id in queue.study.asked(round_index):
+    if member is None or may_review(member) or image_id in queue.study.asked(round_index):
         return
     if queue.labelling.answerer(image_id) != member.name and not queue.is_flagged_by(image_id, member.name):
         raise DeniedError("not_theirs_to_flag", image_id, member.name, member.role.value)
@@ -67,7 +72,7 @@ def check_may_flag(member: Member | None, queue: LabelQueue, image_id: str, roun
 
 def may_open(member: Member | None, queue: LabelQueue, image_id: str) -> bool:
     """Whether somebody may have an image before them, with the labels that it has: one that waits for an answer now is for all."""
-    if member is None or member.role in _REVIEWS:
+    if member is None or may_review(member):
         return True
     if queue.kept_for(image_id) not in (None, member.name):
         return False

@@ -15,7 +15,7 @@ from pathlib import Path
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
-from boxwise.errors import BoxwiseError, BusyError
+from boxwise.errors import BoxwiseError, BusyError, quoted
 from boxwise.files import replacing
 from boxwise.jsonable import plain
 
@@ -101,6 +101,11 @@ def read_trouble(folder: Path) -> str | None:
     """Why the study does not go on by itself; None when it does, or when a process that was to say so for as long as it lives is gone."""
     found = _read(folder)
     return None if found is None else found.get("trouble")
+
+
+def goes_on_by(folder: Path) -> str:
+    """The command that takes the study on, as it is typed in whatever folder."""
+    return f"boxwise run {quoted(folder.resolve())}"
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from boxwise.annotation.comparison import same_labels
 from boxwise.data.addresses import place_of
 from boxwise.errors import ImageError, ImageStoreError
 from boxwise.records import Annotation, ImageRecord, Phase, QueryItem
-from boxwise.store import LabellingStore, Lease, SentBack
+from boxwise.store import LabellingStore, Lease, Review, SentBack
 from boxwise.study import Study
 from boxwise.web.answers import Answer, OverError, QuarantinedError, TakenError, UnknownImageError, check_boxes, check_round
 from boxwise.web.pictures import check_file
@@ -134,9 +134,9 @@ class LabelQueue:
         return bool(self.study.waiting(self.study.position[0], image_id=image_id) or self.study.reviews.sent_back(image_id))
 
     def _kept(self, back: Mapping[str, SentBack]) -> set[str]:
-        """What was sent back less than a day ago to somebody who can still come: whose link has not ended."""
+        """What was sent back less than a day ago, and not ahead of the clock, to somebody who can still come: whose link has not ended."""
         at = self.clock()
-        lately = {image_id: sent.to for image_id, sent in back.items() if at - datetime.fromisoformat(sent.at).timestamp() < KEPT_SECONDS}
+        lately = {i: sent.to for i, sent in back.items() if abs(at - datetime.fromisoformat(sent.at).timestamp()) < KEPT_SECONDS}
         gone = self.study.team.gone(at=at) if lately else set()
         return {image_id for image_id, to in lately.items() if to not in gone}
 
@@ -196,35 +196,39 @@ class LabelQueue:
         if known is None or known.image_id != answer.image_id:
             raise OverError("key_of_another", answer.image_id, answer.key)
         self.labelling.drop_draft(answer.image_id, answer.round, answer.annotator)
+        self.labelling.unskip(answer.image_id, answer.annotator)
         self._forget([answer.image_id], answer.annotator)
         return known.late
 
     def _store(self, answer: Answer, record: ImageRecord) -> None:
         check_round(answer.image_id, answer.round, self.study.position[0])
         check_boxes(answer, record, self.study.annotation(answer.image_id))
+        item = self.study.asked(answer.round).get(answer.image_id)
         self.study.tell(
             answer.image_id,
             answer.verdicts,
-            complete=answer.complete if self._whole(answer) else None,
+            complete=answer.complete if item is None or item.box_ids is None else None,
             annotator=answer.annotator,
             seconds=answer.seconds,
             shown=self.study.shown(answer.image_id, round_index=answer.round),
             round_index=answer.round,
             key=answer.key,
             classes=answer.classes,
-            review=same_labels if self._is_review(answer) else None,
+            review=self._review(answer),
         )
 
     def withdraw(self, key: str, image_id: str, round_index: int, annotator: str, *, tab: str = "") -> None:
         """Take back an answer: it stays in the history, its seconds count, and the image waits again, in the hands of who took it back.
 
-        Again changes nothing. Raises RefusedError when the round is over, or somebody else has answered or has the image since.
+        Again changes nothing. Raises RefusedError, and the answer stands, when the round is over, or another has answered or has the image.
         """
         self.record(image_id)
-        if not self.labelling.withdraw(key, image_id, round_index, annotator):
-            raise OverError("not_taken_back", image_id)
+        held = self._is_in(image_id, annotator, tab)
         if (taken := self._take(image_id, annotator, tab, self.clock() + self.lease_seconds)) is not None:
             raise TakenError(image_id, taken)
+        if not self.labelling.withdraw(key, image_id, round_index, annotator):
+            self.release([] if held else [image_id], annotator, tab=tab)
+            raise OverError("not_taken_back", image_id)
 
     def save_draft(self, image_id: str, round_index: int, annotator: str, *, revision: int, document: Mapping[str, Any]) -> int:
         """Keep somebody's unfinished work; the revision that is kept. Raises RefusedError for an unknown image or round."""
@@ -373,24 +377,19 @@ class LabelQueue:
         current = self.study.annotation(item.image_id)
         return current if current is not None and current.round >= number else None
 
-    def _is_review(self, answer: Answer) -> bool:
-        """Whether the answer is a verdict on that of another person, as a team's reviewers give it by opening and correcting an image."""
-        by = self.labelling.answerer(answer.image_id)
-        if by in (None, answer.annotator) or self.is_secret(answer.image_id) or not self.study.team.members():
-            return False
+    def _review(self, answer: Answer) -> Review | None:
+        """How the answer is a verdict on another person's, as a team's reviewers give it by opening and correcting an image."""
+        if answer.judges is None or not self.study.team.members():
+            return None
         current = self.study.annotation(answer.image_id)
         asked_anew = answer.image_id in self.study.asked(answer.round) and current is not None and current.round < answer.round
-        return not asked_anew
+        return None if asked_anew else Review(answer.judges, same_labels)
 
     def is_secret(self, image_id: str) -> bool:
         """Whether nobody may see what the image was labelled as, since a second person is to label it alone."""
         number, phase = self.study.position
         item = self.study.asked(number).get(image_id) if phase is Phase.ANNOTATE else None
         return item is not None and item.twice and bool(self.study.waiting(number, image_id=image_id))
-
-    def _whole(self, answer: Answer) -> bool:
-        item = self.study.asked(answer.round).get(answer.image_id)
-        return item is None or item.box_ids is None
 
     def record(self, image_id: str) -> ImageRecord:
         """The image's record, quarantined or not, as it is now: `boxwise relocate` may have moved it. Raises UnknownImageError."""

@@ -117,9 +117,12 @@ class WithdrawBody(OpenBody):
 
 
 class AnswerBody(OpenBody):
+    """begun_on: number of the labels that the work began with; null where there were none, or the sender does not say."""
+
     key: Key
     round: Number
     verdicts: list[VerdictBody] = Field(max_length=_MOST_VERDICTS)
     classes: list[ClassName] | None = Field(None, max_length=_MOST_CLASSES)  # that the verdicts' labels are of; null: the study's of now
     complete: bool
     seconds: Seconds
+    begun_on: Number | None = None

@@ -25,9 +25,10 @@ from boxwise.web.tasks import labels_to_json
 
 
 class ReviewBody(OpenBody):
-    """A verdict on the answer of that number. remark: why it is sent back."""
+    """A verdict on the answer of that number. beside: of two answers, the number of the other. remark: why it is sent back."""
 
     number: Number
+    beside: Number | None = None
     verdict: Literal["accept", "send back", "take"]
     remark: Reason | None = None
     seconds: Seconds = 0.0
@@ -76,9 +77,10 @@ def _add_reviews(app: FastAPI, queue: LabelQueue) -> None:
         said: dict[str, Any] = {"who": body.annotator, "round_index": study.position[0], "seconds": body.seconds}
         if body.verdict == "send back":
             done = study.reviews.send_back(body.image_id, body.number, body.remark or "", **said)
+        elif body.verdict == "take":
+            done = study.reviews.take(body.image_id, body.number, beside=body.beside, **said)
         else:
-            judge = study.reviews.accept if body.verdict == "accept" else study.reviews.take
-            done = judge(body.image_id, body.number, **said)
+            done = study.reviews.accept(body.image_id, body.number, **said)
         if not done:
             raise OverError("not_under_review", body.image_id, body.annotator)
         return {"left": len(study.reviews.due(body.annotator))}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from boxwise.annotation.class_change import class_change
+from boxwise.annotation.verdicts import annotation_of
 from boxwise.data.digits import make_digits
 from boxwise.detectors.weights_file import read_weights
 from boxwise.records import Action, Phase, Split, Verdict
@@ -258,3 +259,33 @@ class TestRefused:
         opened = Study.open(study)
         assert opened.config.ask.certain_of == {"tom": 0.8} and opened.config.train.lr is None
         assert opened.edited().ask.certain_of == {"tom": 0.8, "wolf": 0.7} and opened.edited().train.lr == 0.003
+
+
+def test_what_was_answered_with_no_stays_spent(study):
+    opened = Study.open(study)
+    image_id, other = opened.ask().image_ids[:2]
+    drawn = Verdict(Action.ADD, xyxy=(1, 2, 9, 8), label=2)
+    for each, boxes in ((image_id, ("a", "b")), (other, ("c",))):
+        said = annotation_of(each, [drawn])
+        opened.store.annotate(said, [drawn, *(Verdict(Action.DELETE, box) for box in boxes)], round_index=0, annotator="ann", seconds=3)
+    assert opened.store.answered(Split.TRAIN, "boxes") == 5
+    opened.change_classes(class_change(opened.classes, remove=["cat"]))
+    assert opened.store.answered(Split.TRAIN, "boxes") == 5
+    opened.unlabel([other])
+    opened.change_classes(class_change(opened.classes, remove=["dog"]))
+    assert opened.store.answered(Split.TRAIN, "boxes") == 5
+    assert opened.store.actions(0, Split.TRAIN)[Action.DELETE] == 3
+
+
+@pytest.mark.parametrize("study", ["sqlite"], indirect=True)
+def test_commas_stand_between_classes_also_where_a_name_holds_one(study, boxwise):
+    code, out, err = boxwise("classes", study, "--add", "wolf, red bear", "--add", "fox")
+    assert code == 0 and "cat, dog, cow became cat, dog, cow, wolf, red bear, fox." in out, out + err
+    code, _, err = boxwise("classes", study, "--add", "wolf,,lynx")
+    assert code == 2 and "expected class names such as" in err
+    code, out, err = boxwise("classes", study, "--rename", "wolf=WBC, big", "--rename", "cat=WBC")
+    assert code == 0 and "became WBC, dog, cow, 'WBC, big', red bear, fox." in out, out + err
+    code, out, err = boxwise("classes", study, "--merge", "fox,WBC, big,red bear=beast")
+    assert code == 0 and "became WBC, dog, cow, beast." in out, out + err
+    assert boxwise("classes", study, "--add", "a,b")[0] == 0
+    assert Study.open(study).classes == ("WBC", "dog", "cow", "beast", "a", "b")

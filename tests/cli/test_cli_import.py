@@ -204,3 +204,90 @@ def test_labels_are_taken_where_the_first_weights_are_gone(boxwise, tmp_path):
     code, out, err = boxwise("import", tmp_path / "study", coco(tmp_path / "l.json", ["a.jpg"]))
     assert code == 0 and "1 image labelled" in out, err
     assert labelled(tmp_path / "study") == {"a.jpg": (1, True)}
+
+
+def test_numbers_alone_are_not_taken_once_the_classes_have_changed_theirs(boxwise, study, tmp_path):
+    (tmp_path / "l").mkdir()
+    (tmp_path / "l" / "a.txt").write_text("1 .5 .5 .2 .25\n")
+    code, out, err = boxwise("import", study, tmp_path / "l", "--format", "yolo")
+    assert code == 0 and "1 image labelled" in out and "numbers are taken for those of the study's classes (1 = dog)" in err, out + err
+    assert boxwise("classes", study, "--add", "fox")[0] == 0  # the numbers stay
+    code, out, err = boxwise("import", study, tmp_path / "l", "--format", "yolo")
+    assert code == 0 and "1 = dog" in err, err
+    assert boxwise("classes", study, "--remove", "cat")[0] == 0
+    for verb in (("import", study, tmp_path / "l"), ("add", study, "--images", tmp_path / "photos", "--labels", tmp_path / "l")):
+        code, _, err = boxwise(*verb, "--format", "yolo")
+        assert code == 2 and f"to {tmp_path / 'l' / 'classes.txt'}." in err and "1 has meant another class" in err, err
+    (tmp_path / "l" / "classes.txt").write_text("cat\ndog\n")
+    code, out, err = boxwise("import", study, tmp_path / "l", "--format", "yolo")
+    assert code == 0 and "0 findings" in out and "Note" not in err, out + err
+    opened = Study.open(study)
+    assert [opened.classes[label] for label in opened.annotation("a.jpg").boxes.labels] == ["dog"]
+
+
+def test_numbers_alone_are_taken_where_none_of_them_meant_another_class(boxwise, study, tmp_path):
+    (tmp_path / "l").mkdir()
+    (tmp_path / "l" / "a.txt").write_text("1 .5 .5 .2 .25\n")
+    for change in (("--add", "bird"), ("--remove", "bird"), ("--rename", "dog=hound"), ("--add", "fox"), ("--merge", "hound,fox=hound")):
+        assert boxwise("classes", study, *change)[0] == 0
+    code, out, err = boxwise("import", study, tmp_path / "l", "--format", "yolo")
+    assert code == 0 and "1 image labelled" in out and "(1 = hound)" in err, out + err
+    assert boxwise("classes", study, "--add", "fox")[0] == 0
+    (tmp_path / "l" / "a.txt").write_text("2 .5 .5 .2 .25\n")  # bird, or a fox of the one time or the other
+    code, _, err = boxwise("import", study, tmp_path / "l", "--format", "yolo")
+    assert code == 2 and "2 has meant another class of the study before" in err, err
+
+
+def test_a_tool_with_another_order_of_classes_in_a_folder_of_query(boxwise, waiting_study, tmp_path):
+    study, out = waiting_study("full"), tmp_path / "to_label"
+    assert boxwise("query", study.folder, "--out", out, "--format", "yolo")[0] == 0
+    before = labelled(study.folder)
+    next((out / "labels").glob("*.txt")).write_text("0 .5 .5 .2 .2\n")
+    (out / "labels" / "classes.txt").write_text("\n".join(reversed(study.classes)))
+    code, _, err = boxwise("import", study.folder, out)
+    assert code == 2 and "labels/classes.txt: expected the names of" in err and "data.yaml, found that class 0 is" in err, err
+    assert labelled(study.folder) == before
+    (out / "labels" / "classes.txt").write_text("\n".join(study.classes))
+    assert boxwise("import", study.folder, out)[0] == 0
+
+
+class TestManyFindings:
+    """The first are on the screen, all are in a file of the study."""
+
+    NAMES = tuple(f"{n}.jpg" for n in range(23))
+
+    def labelled(self, folder, label):
+        """(images, YOLO labels elsewhere): one box an image, its line as given."""
+        for name in self.NAMES:
+            write_image(np.full((80, 100, 3), 9 * int(name[:-4]), np.uint8), folder / "photos" / name)
+            path = folder / "y" / "labels" / f"{name[:-4]}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(label)
+        (folder / "y" / "data.yaml").write_text("names: [cat, fox]\n")
+        return folder / "photos", folder / "y"
+
+    def said(self, err, study, kind):
+        text = (study / "findings.txt").read_text(encoding="utf-8").splitlines()
+        assert f"... and 3 more findings; all of them are in {study / 'findings.txt'}." in err
+        assert len(text) == 23 and all(line.startswith(kind) for line in text) and err.count(f"\n{kind}") + err.startswith(kind) == 20
+
+    def test_of_labels_that_a_study_is_made_with(self, boxwise, tmp_path):
+        images, labels = self.labelled(tmp_path, "0 .5 .5 .2 .2\n" * 2)
+        code, _, err = boxwise("init", tmp_path / "s", "--images", images, "--labels", labels, "detector.pretrained=none")
+        assert code == 0, err
+        self.said(err, tmp_path / "s", "duplicate box")
+
+    def test_of_labels_that_come_later_also_where_nothing_is_taken(self, boxwise, tmp_path):
+        images, labels = self.labelled(tmp_path, "1 .5 .5 .2 .2\n")
+        assert boxwise("init", tmp_path / "s", "--images", images, "--classes", "cat", "detector.pretrained=none")[0] == 0
+        code, _, err = boxwise("import", tmp_path / "s", labels)
+        assert code == 2 and "nothing was taken" in err
+        self.said(err, tmp_path / "s", "unknown class")
+
+
+def test_labels_of_no_known_layout_are_said_where_classes_are_given(boxwise, tmp_path):
+    write_image(np.zeros((80, 100, 3), np.uint8), tmp_path / "kt" / "images" / "a.jpg")
+    (tmp_path / "kt" / "label_02").mkdir()
+    (tmp_path / "kt" / "label_02" / "0000.txt").write_text("0 1 Car 0 0 0 40 30 60 50 1 1 1 1 1 1 1\n")
+    code, _, err = boxwise("init", tmp_path / "s", "--images", tmp_path / "kt", "--labels", tmp_path / "kt", "--classes", "Car")
+    assert code == 2 and "no labels were found there. Give another --labels, or leave it out." in err and "label_02/0000.txt" in err, err

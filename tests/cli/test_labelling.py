@@ -209,6 +209,22 @@ class TestRunLabel:
             code, said = served.ended(signal.SIGINT)
         assert code == 130 and "Round 0 stopped at train" in said and "cuda:99" in said and "Nothing is lost" in said
 
+    def test_a_database_that_is_away_for_a_moment_is_waited_for_and_the_page_stays(self, serving, made, hidden, digits):
+        study = made(hidden[1])
+        study.ask()
+        database = study.folder / "study.sqlite"
+        with serving("run", study.folder, "--label") as (served, client):
+            until(lambda: "waits for labels" in served.log.read_text(), served.process)
+            database.rename(study.folder / "away")
+            until(lambda: "goes on by itself once the database can be used" in served.log.read_text(), served.process)
+            assert client.post("/api/next", json={"annotator": "anna", "keep": []}).status_code == 503
+            sleep(2.5)
+            (study.folder / "away").rename(database)
+            task = until(lambda: client.post("/api/next", json={"annotator": "anna", "keep": []}).json().get("task"), served.process)
+            label(client, task["image_id"], digits.labels[task["image_id"]], 0)
+            code, said = served.ended(signal.SIGINT)
+        assert code == 130 and said.count("The page stays, and this goes on by itself") == 1 and said.count("waits for labels") == 1
+
     def test_ctrl_c_ends_the_training_and_the_page_and_nothing_is_lost(self, serving, made, digits):
         study = made(digits, "train.min_steps=100000", "train.max_steps=100000")
         with serving("run", study.folder, "--label") as (served, client):

@@ -12,6 +12,7 @@ from boxwise.data.digits import make_digits
 from boxwise.data.images import write_image
 from boxwise.errors import StudyError
 from boxwise.records import Phase, Split
+from boxwise.store import Journal
 from boxwise.study import Study
 
 SETTINGS = ("budget.initial=4", "budget.validation=0", "detector.name=tiny_ssd", "detector.pretrained=false")
@@ -69,6 +70,23 @@ class TestGrowing:
         code, out, _ = boxwise("add", study, "--images", images)
         assert code == 0 and "0 images joined" in out
         assert "added by ann, round 0" in boxwise("history", study, scenes[11].name)[1]
+
+    def test_twice_at_once_the_second_finds_them_in_the_study(self, study, boxwise, scenes, monkeypatch):
+        images = study.parent / "images"
+        for path in scenes[10:13]:
+            shutil.copyfile(path, images / path.name)
+        add, others = Journal.add, []
+
+        def beside_another(journal, *given, **how):  # who has looked when the study had none of the images
+            if not others:
+                others.append("")
+                others.append(boxwise("add", study, "--images", images)[1])
+            return add(journal, *given, **how)
+
+        monkeypatch.setattr(Journal, "add", beside_another)
+        code, out, err = boxwise("add", study, "--images", images)
+        assert code == 0 and "0 images joined, 0 of them labelled; 13 were in the study already" in out, err
+        assert "3 images joined" in others[1]
 
     def test_copies_and_taken_names_from_elsewhere_do_not_join(self, study, boxwise, scenes, tmp_path):
         other = tmp_path / "other"

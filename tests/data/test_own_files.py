@@ -173,3 +173,16 @@ def test_a_study_of_copies_is_found_beside_other_images(tmp_path: Path) -> None:
     (tmp_path / "data").rename(tmp_path / "moved")
     picture(tmp_path / "moved/other.png", 9)
     assert study.relocate(tmp_path / "moved").moved == 2
+
+
+def test_a_link_that_leads_nowhere_is_no_photo_beside_copies_alone(tmp_path: Path) -> None:
+    write_csv(tmp_path / "first" / QUERY_FILE, QUERY_COLUMNS, ())
+    copy = picture(tmp_path / "first/images/a.png", 0)
+    (tmp_path / "lost.png").symlink_to(tmp_path / "away.png")
+    (tmp_path / "first/images/b.png").symlink_to(tmp_path / "away.png")
+    (tmp_path / ".lost.png").symlink_to(tmp_path / "away.png")
+    found = pictures_below(tmp_path, hidden=True)
+    assert found.photos == found.undrawn == found.all == [copy] and found.dead == [tmp_path / "lost.png"]
+    assert below(tmp_path) == {"first/images/a.png": str(copy)}
+    records = read_pool(tmp_path, None).images
+    assert new_files(records, ()) == ([tmp_path / "lost.png"], "") and new_files(records, ["lost.png"]) == ([], "")

@@ -213,3 +213,16 @@ def test_what_was_only_about_to_be_written_is_not_removed(tmp_path):
     mine.write_text("a person's")
     drawn.write_text("boxwise's")
     assert Earlier.of(tmp_path, "predictions").followed_by([drawn]) == [] and mine.is_file()
+
+
+@pytest.mark.parametrize("place", ["classes.txt", "labels/classes.txt"])
+def test_yolo_is_not_written_beside_a_list_of_other_names(tmp_path: Path, both: Dataset, place: str) -> None:
+    target = tmp_path / "to"
+    (target / place).parent.mkdir(parents=True)
+    (target / place).write_text("dog\ncat\n")
+    with pytest.raises(BoxwiseError, match=r"classes\.txt: expected the names of .*data\.yaml, found that class 0 is 'dog', there 'cat'"):
+        FORMATS["yolo"].write(both, target)
+    assert [path.name for path in target.rglob("*") if path.is_file()] == ["classes.txt"]
+    (target / place).write_text("cat\n")
+    FORMATS["yolo"].write(both, target)
+    assert read_dataset(target, format_name="yolo", images=tmp_path / "from").classes == ("cat",)

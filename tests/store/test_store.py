@@ -14,6 +14,7 @@ from boxwise.errors import ChangedError, StudyError, UnreachableError
 from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, QueryItem, Source, Split, Verdict
 from boxwise.store import LabellingStore, Stamp, Store
 from boxwise.store.salvage import fault_in_database
+from boxwise.store.schema import FACTS
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -87,7 +88,7 @@ def test_an_image_that_joined_unopened_is_measured_once_it_is_read(store):
 
 
 def test_an_image_id_twice_is_an_error(store):
-    with pytest.raises(StudyError, match="twice"):
+    with pytest.raises(StudyError, match=r"in the study twice: [^{]*$"):
         store.add_images([ImageRecord("a.jpg", Path("x"), 1, 1)])
 
 
@@ -244,7 +245,7 @@ def test_a_quarantined_image_keeps_its_record_its_labels_and_the_first_reason(st
     assert store.annotation("a.jpg").boxes.equals(BOX) and "a.jpg" not in store.annotations(Split.TRAIN)
 
 
-def test_the_stamp_changes_with_every_label_step_and_quarantine(store):
+def test_the_stamp_changes_with_every_label_step_quarantine_and_event(store):
     seen = [store.stamp(), store.stamp()]
     store.annotate(labelled("a.jpg"), [], round_index=0, annotator="x", seconds=1)
     seen.append(store.stamp())
@@ -256,7 +257,20 @@ def test_the_stamp_changes_with_every_label_step_and_quarantine(store):
     seen.append(store.stamp())
     assert LabellingStore(store).withdraw("key-number-1", "a.jpg", 0, "x")
     seen.append(store.stamp())
-    assert seen[0] == seen[1] == Stamp((0, Phase.SELECT), 0, 0, 0) and len(set(seen)) == 6
+    LabellingStore(store).spend("b.jpg", 0, "x", 60.0, key="key-number-2")
+    seen.append(store.stamp())
+    assert seen[0] == seen[1] == Stamp((0, Phase.SELECT), 0, 0, 0, None, 0) and len(set(seen)) == 7
+
+
+def test_the_stamp_changes_with_a_step_that_is_written_anew_by_a_clock_that_was_ahead_before(store):
+    for number in (0, 1):
+        store.commit(number, Phase.SELECT, {}, then=(number + 1, Phase.SELECT))
+    with store.engine.begin() as connection:
+        connection.execute(FACTS.update().where(FACTS.c.round == 1).values(at="2999-01-01T00:00:00.000+00:00"))
+    before = store.stamp()
+    assert before == store.stamp()
+    store.amend(0, Phase.SELECT, {"asked": 2})
+    assert store.stamp() != before
 
 
 def test_a_withdrawn_answer_is_history_and_what_was_before_it_counts_again(store):

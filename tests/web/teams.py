@@ -48,7 +48,7 @@ def answer(queue: LabelQueue, name: str, image_id: str, *verdicts: Verdict, seco
     """Open the image and hand it in; whether that came late."""
     task = queue.open(image_id, name)
     key = f"{name} on {image_id} after {len(queue.study.history(image_id))}"
-    return queue.answer(Answer(key, name, image_id, task.round, verdicts, True, seconds))
+    return queue.answer(Answer(key, name, image_id, task.round, verdicts, True, seconds, judges=task.begun_on))
 
 
 def boxes(*verdicts: Verdict) -> Boxes:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from driving import another, boxes_in_list, enter, record_of, saved, seen, serving, shown_image, to_questions
 
+from boxwise.records import Role
 from boxwise.study import Study
 
 RULES = """axe.run(document, {
@@ -261,6 +262,32 @@ def test_nothing_is_lost_at_320_pixels(waiting_study, browsing, path, there):
             control.scroll_into_view_if_needed()
             box = control.bounding_box()
             assert box is None or (box["x"] >= -1 and box["x"] + box["width"] <= 321), control.evaluate("e => e.outerHTML")
+
+
+# The height of the labelling page's header with these words about what is saved.
+HEADER_SAYING = """(words) => {
+    document.getElementById("saved").textContent = words;
+    return document.querySelector("header").offsetHeight;
+}"""
+
+
+@pytest.mark.parametrize("locale", ["en", "de", "zh", "es"])
+def test_the_header_of_the_labelling_page_is_within_the_window(waiting_study, browsing, locale):
+    """Of a reviewer with a long name, whose header has every link, on tablets and at 200%; what is saved moves nothing below it."""
+    study = waiting_study("full")
+    link = study.team.invite("Maximiliane von Hohenlohe", Role.REVIEWER, who="lea")
+    with serving(study, token=TOKEN) as port:
+        page = browsing(locale=locale).new_page()
+        page.goto(f"http://127.0.0.1:{port}/?person={link}")
+        page.locator("#editor").wait_for(state="visible")
+        page.locator("#to-review").wait_for(state="visible")
+        for width in (701, 768, 820, 900, 1024, 1200):
+            page.set_viewport_size({"width": width, "height": 900})
+            for control in page.locator("header").locator("a, button, select").all():
+                box = control.bounding_box()
+                assert box["x"] >= 0 and box["x"] + box["width"] <= width, (width, control.evaluate("e => e.outerHTML"))
+            saved, offline = (page.evaluate(HEADER_SAYING, words) for words in ("Saved", "Offline; 12 answers are kept in this browser"))
+            assert saved == offline
 
 
 @pytest.mark.parametrize(("locale", "code"), [("en-GB", "en"), ("de-AT", "de"), ("zh-CN", "zh"), ("es-MX", "es")])

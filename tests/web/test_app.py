@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from boxwise.annotation.class_change import class_change
 from boxwise.errors import quoted
 from boxwise.records import Action, Split
 from boxwise.store import Draft, Journal, LabellingStore, Person
+from boxwise.study import Study
 from boxwise.web.app import create_app
+from boxwise.web.progress import write_trouble
 from boxwise.web.queue import LabelQueue
 from boxwise.web.reasons import Reason
 from boxwise.web.server import Server, listen
@@ -34,10 +37,10 @@ def queue(waiting_study):
 
 
 @contextmanager
-def serving(queue, *, token=None):
+def serving(queue, *, token=None, trains=False):
     """The address of a real server of the study's page."""
     address = listen("127.0.0.1", 0)
-    with Server(create_app(queue, hosts={"127.0.0.1"}, token=token), address):
+    with Server(create_app(queue, hosts={"127.0.0.1"}, token=token, trains=trains), address):
         yield f"http://127.0.0.1:{address.port}"
 
 
@@ -164,7 +167,17 @@ class TestLabelling:
         assert page.post("/api/next", json={"annotator": "anna"}).json() == {"task": None, "reason": "answered"}
         progress = page.get("/api/progress").json()
         assert (progress["waiting"], progress["answered"], progress["done"], progress["training"]) == (0, 5, False, None)
-        assert progress["goes_on_by"] == f"boxwise run {quoted(queue.study.folder)}"
+        assert progress["goes_on_by"] == f"boxwise run {quoted(queue.study.folder.resolve())}"
+
+    def test_what_the_study_goes_on_by_works_in_any_folder_and_is_needed_where_training_has_stopped(self, waiting_study, monkeypatch):
+        folder = (made := waiting_study("full").folder).rename(made.with_name("my birds"))
+        monkeypatch.chdir(folder.parent)
+        study = Study.open(Path(folder.name))
+        command = f"boxwise run {quoted(folder.resolve())}"
+        with serving(LabelQueue(study, LabellingStore(study.store)), trains=True) as address, httpx.Client(base_url=address) as page:
+            assert page.get("/api/progress").json()["goes_on_by"] is None
+            write_trouble(folder, "no space left")
+            assert [page.get(f"/api/{name}").json()["goes_on_by"] for name in ("progress", "dashboard")] == [command, command]
 
 
 class TestMistakes:
@@ -241,6 +254,26 @@ class TestMistakes:
     def test_what_no_database_can_be_asked_for(self, page, wanted):
         assert page.get(f"/api/{wanted}").status_code == 422
 
+    def test_an_answer_that_is_stored_is_no_other_when_its_class_is_gone(self, page, queue):
+        task, study = next_task(page), queue.study
+        box = {"action": "add", "xyxy": [1, 1, 20, 20], "label": 0}
+        body = answer_to(task, verdicts=[box], classes=list(study.classes))
+        assert page.post("/api/answers", json=body).json() == {"late": False, "waiting": 4}
+        study.change_classes(class_change(study.classes, remove=[study.classes[0]]))
+        again = page.post("/api/answers", json=body)
+        assert again.status_code == 200 and again.json()["late"] is False
+        assert page.post("/api/answers", json=body | {"key": "key-number-2"}).json()["code"] == "class_is_gone"
+
+    def test_the_dashboard_follows_the_seconds_of_skips_and_the_classes(self, page, queue):
+        task, study = next_task(page), queue.study
+        before = page.get("/api/dashboard").json()["labour"]["seconds"]
+        skip = {"annotator": "anna", "image_id": task["image_id"], "round": task["round"], "reason": "dark"}
+        page.post("/api/skips", json=skip | {"key": "key-number-1", "seconds": 100})
+        labour = page.get("/api/dashboard").json()["labour"]
+        assert labour["seconds"] == before + 100 and {one["name"]: one["seconds"] for one in labour["people"]}["anna"] == 100
+        study.change_classes(class_change(study.classes, rename={study.classes[0]: "anew"}))
+        assert page.get("/api/dashboard").json()["classes"][0]["name"] == "anew"
+
 
 class TestTakingBack:
     def test_an_answer_taken_back_waits_again_in_the_same_hands(self, page, queue):
@@ -261,6 +294,44 @@ class TestTakingBack:
         queue.study.store.put("position", [1, "train"])
         reply = page.post("/api/withdrawals", json=back | {"annotator": "anna"})
         assert reply.status_code == 409 and "cannot be taken back any more" in reply.json()["error"]
+
+    def test_what_is_open_elsewhere_is_not_taken_back_and_the_answer_stands(self, page, queue):
+        task = next_task(page, tab="first")
+        page.post("/api/answers", json=answer_to(task, tab="first"))
+        back = {"annotator": "anna", "tab": "second", "image_id": task["image_id"], "round": task["round"], "key": "key-number-1"}
+        for name, tab in (("anna", "first"), ("ben", "")):
+            opened = {"annotator": name, "tab": tab, "image_id": task["image_id"]}
+            assert page.post("/api/open", json=opened).status_code == 200
+            reply = page.post("/api/withdrawals", json=back)
+            assert reply.status_code == 409 and reply.json()["by"] == name
+            assert queue.study.annotation(task["image_id"]) is not None and page.get("/api/progress").json()["waiting"] == 4
+            page.post("/api/release", json={"annotator": name, "tab": tab, "image_ids": [task["image_id"]]})
+        assert page.post("/api/withdrawals", json=back).json() == {"waiting": 5}
+
+    def test_what_cannot_be_taken_back_is_in_the_hands_that_it_was_in(self, page, queue):
+        task = next_task(page)
+        page.post("/api/answers", json=answer_to(task))
+        back = {"annotator": "anna", "tab": "", "image_id": task["image_id"], "round": task["round"], "key": "key-of-no-answer"}
+        for opened in (False, True):
+            if opened:
+                page.post("/api/open", json={"annotator": "anna", "image_id": task["image_id"]})
+            assert page.post("/api/withdrawals", json=back).status_code == 409
+            assert (task["image_id"] in queue.labelling.leases(at=queue.clock())) == opened
+
+    def test_a_skip_is_over_when_it_is_taken_back_or_the_image_handed_in(self, page, queue):
+        first = next_task(page)
+        skip = {"annotator": "anna", "image_id": first["image_id"], "round": first["round"], "reason": "dark"}
+        assert page.post("/api/skips", json=skip).json() == {"waiting": 5} and next_task(page)["image_id"] != first["image_id"]
+        assert page.get("/api/dashboard").json()["skipped"] == [{"image_id": first["image_id"], "by": "anna", "reason": "dark"}]
+        back = {"annotator": "anna", "image_id": first["image_id"]}
+        assert page.post("/api/unskips", json=back | {"annotator": "ben"}).json() == {"waiting": 5}
+        assert page.get("/api/dashboard").json()["skipped_count"] == 1  # what one put off is not another's to take back
+        assert page.post("/api/unskips", json=back).json() == {"waiting": 5} and next_task(page)["image_id"] == first["image_id"]
+        assert page.get("/api/dashboard").json()["skipped"] == []
+        page.post("/api/skips", json=skip)
+        page.post("/api/answers", json=answer_to(first))
+        assert page.get("/api/dashboard").json()["skipped_count"] == 0
+        assert [event.kind for event in queue.study.events(first["image_id"])] == ["skipped", "skipped"]
 
     def test_a_flag_is_taken_back_and_a_fault_of_the_file_stays(self, page, queue):
         task = next_task(page)

@@ -1,5 +1,7 @@
 """The dashboard in a real browser, on a study of three evaluated rounds with class names that would be code if they were not text."""
 
+from shlex import split
+
 import numpy as np
 import pytest
 from driving import another, serving
@@ -166,4 +168,5 @@ def test_trouble_is_an_alert(study, page):
     alert = page.locator("#trouble[role=alert]")
     alert.wait_for(state="visible")
     assert "no space left on <b>the disk</b>." in alert.inner_text() and "All labels are safe" in alert.inner_text()
+    assert split(alert.locator("code").inner_text()) == ["boxwise", "run", str(study.folder.resolve())]
     (study.folder / "progress.json").unlink()

@@ -81,6 +81,18 @@ def test_annotators_change_no_labels_that_another_person_gave_in_an_earlier_roun
         assert [entry.late for entry in study.history(image_id)] == [False, True]
 
 
+def test_a_correction_that_is_stored_and_was_corrected_since_may_come_again(study):
+    image_id = study.query(0).image_ids[0]
+    study.tell(image_id, (), annotator="anna")
+    with serving(study, token=TOKEN) as port, coming(port, person=link_of(study, "anna", Role.ANNOTATOR)) as anna:
+        first = answer(anna, "anna", image_id).json()
+        with coming(port, person=link_of(study, "rita", Role.REVIEWER)) as rita:
+            rita.post("/api/open", json={"annotator": "rita", "image_id": image_id})
+            answer(rita, "rita", image_id, key="key-number-2")
+        assert answer(anna, "anna", image_id).json() == first and first["late"] is False
+        assert answer(anna, "anna", image_id, key="key-number-3").status_code == 403
+
+
 def test_annotators_take_no_image_out_of_use_that_is_none_of_theirs(study):
     asked, answered = study.unanswered().image_ids[0], study.query(0).image_ids[0]
     tested = next(image.image_id for image in study.images() if image.split is Split.TEST)

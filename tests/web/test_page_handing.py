@@ -2,7 +2,8 @@
 
 from time import time
 
-from driving import another, boxes_in_list, drag, hand_in, record_of, saved, seen, serving, shown_image, to_questions
+import pytest
+from driving import another, boxes_in_list, drag, hand_in, record_of, saved, seen, serving, shown_image, skip, to_questions
 
 from boxwise.records import Action, Phase
 from boxwise.store import LabellingStore
@@ -101,6 +102,17 @@ class TestTakingBack:
             page.locator("#queue-list button", has_text="Unflag").click()
             page.locator(".queued.flagged").wait_for(state="detached")
             assert name not in study.quarantined() and name in study.ask().image_ids
+
+    def test_a_skip_is_taken_back(self, waiting_study, person):
+        study = waiting_study("full")
+        with serving(study) as port:
+            page = person(port, "anna")
+            name = skip(page)
+            assert study.labelling.skipped(1).keys() == {name}
+            page.keyboard.press("u")
+            page.wait_for_function("name => document.querySelector('#image-name').textContent === name", arg=name)
+            saved(page)
+            assert study.labelling.skipped(1) == {}
 
     def test_back_and_undo_survive_a_reload(self, waiting_study, person):
         study = waiting_study("full")
@@ -226,6 +238,47 @@ class TestCopies:
             page.keyboard.press("Control+v")  # at the same place of another image
             copied = study.store.annotation(hand_in(page)).boxes
             assert copied.xyxy.tolist() == [before.boxes.xyxy[0].tolist()] and copied.labels.tolist() == [2]
+
+    def test_a_copy_of_any_box_lies_beside_it_in_its_own_size(self, waiting_study, person):
+        study = waiting_study("full")
+        with serving(study) as port:
+            page = person(port, "anna")
+            record = record_of(study, shown_image(page))
+            width, height = record.width, record.height
+            for start, end in [((1, 1), (width - 3, height - 3)), ((width - 36, height - 36), (width, height))]:
+                page.keyboard.press("d")
+                drag(page, record, start, end)
+                page.keyboard.press("Control+d")
+                page.keyboard.press("Escape")
+            assert boxes_in_list(page).count() == 4
+            boxes = study.store.annotation(hand_in(page)).boxes.xyxy.tolist()
+            for (x1, y1, x2, y2), (left, top, right, bottom) in (boxes[:2], boxes[2:]):
+                assert (right - left, bottom - top) == pytest.approx((x2 - x1, y2 - y1), abs=0.03)
+                assert min(abs(left - x1), abs(top - y1)) > 0.5
+                assert left >= 0 and top >= 0 and right <= width and bottom <= height
+
+    def test_a_copy_on_another_image_is_made_whatever_is_there(self, waiting_study, person):
+        study = waiting_study("full")
+        with serving(study) as port:
+            page = person(port, "anna")
+            drag(page, record_of(study, shown_image(page)), (10, 10), (60, 60))
+            page.keyboard.press("Control+c")
+            hand_in(page)
+            for key in ("m", "Control+v", "Control+v"):  # a like box is there already
+                page.keyboard.press(key)
+            boxes = study.store.annotation(hand_in(page)).boxes.xyxy.tolist()
+            assert len(boxes) == 3 and boxes[0][0] + 0.5 < boxes[1][0] < boxes[2][0] - 0.5
+
+    def test_why_a_copy_is_not_made_is_said(self, waiting_study, person):
+        study = waiting_study("full")
+        with serving(study) as port:
+            page = person(port, "anna")
+            record = record_of(study, shown_image(page))
+            page.keyboard.press("d")
+            drag(page, record, (0, 0), (record.width, record.height))
+            page.keyboard.press("Control+d")
+            page.locator("#hint", has_text="There is no room for a copy here.").wait_for()
+            assert boxes_in_list(page).count() == 1
 
     def test_a_digit_then_many_boxes_of_that_class(self, waiting_study, person):
         study = waiting_study("full")

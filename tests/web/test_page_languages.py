@@ -14,7 +14,7 @@ from boxwise.web.reasons import REASONS, Reason
 
 STATIC = Path(boxwise.web.__file__).parent / "static"
 CATALOGUES = ("catalogue.js", "catalogue.dashboard.js")
-ENGLISH = {"boxwise", "boxwise run", "Enter", "Space"}  # names and what keys bear
+ENGLISH = {"boxwise", "Enter", "Space"}  # names and what keys bear
 ROW = re.compile(r'^  "(.+?)": \["(.+?)", "(.+?)", "(.+?)"\],$', re.MULTILINE)
 
 COMPOSING = """(key) => document.querySelector("#class-dialog input").dispatchEvent(

@@ -175,6 +175,20 @@ def test_small_boxes_have_no_name_and_long_names_are_cut_until_they_are_chosen(w
         assert words == "● contaminated packagin…" and others == [] and left == pytest.approx(spot(page, record, 20, 20)[0], abs=2)
 
 
+def test_classes_with_long_names_can_be_told_apart(waiting_study, person):
+    study = waiting_study("full")
+    names = [f"class number {place} of many" for place in range(len(study.classes))]
+    study.store.put("classes", names)
+    with serving(Study.open(study.folder)) as port:
+        page = person(port, "anna")
+        drag(page, record_of(study, shown_image(page)), (10, 10), (60, 60))
+        shown = page.locator("#classes .name")
+        assert shown.all_inner_texts() == names and not any(shown.evaluate_all("all => all.map((e) => e.scrollWidth > e.clientWidth)"))
+        page.keyboard.press("c")
+        for where, named in (("#classes", names), ("#class-options", names), ("#boxes", names[:1])):
+            assert page.locator(f"{where} .name").evaluate_all("all => all.map((e) => e.title)") == named
+
+
 def test_a_large_picture_comes_reduced_and_near_by_in_its_own_pixels(waiting_study, browsing, tmp_path):
     study = waiting_study("full")
     record = record_of(study, study.ask().image_ids[0])

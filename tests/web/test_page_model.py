@@ -177,6 +177,22 @@ class TestGeometry:
     def test_an_edge_pulled_past_its_opposite_turns_the_box_over(self, run: Run):
         assert run("return geometry.resized([10, 10, 50, 40], [-1, 0], 60, 5)") == [50, 10, 70, 40]
 
+    @pytest.mark.parametrize(
+        ("others", "place"),
+        [
+            ([], [20, 20, 90, 90]),
+            ([[20, 20, 90, 90]], [24, 24, 94, 94]),
+            ([[20, 20, 90, 90], [25, 25, 95, 95]], [28, 28, 98, 98]),
+            ([[20, 20, 90, 90], [25, 25, 95, 95], [27, 27, 97, 97]], [30, 30, 100, 100]),
+            ([[20, 20, 90, 90], [25, 25, 95, 95], [29, 29, 99, 99]], [16, 16, 86, 86]),
+        ],
+    )
+    def test_a_free_place_is_the_box_s_own_or_some_steps_beside_it(self, run: Run, others: list[list[int]], place: list[int]):
+        assert run("return geometry.freePlace([20, 20, 90, 90], given, 4, {width: 100, height: 100})", others) == place
+
+    def test_where_all_is_taken_there_is_no_free_place(self, run: Run):
+        assert run("return geometry.freePlace([0, 0, 99, 100], [[0, 0, 99, 100]], 4, {width: 100, height: 100})") is None
+
     def test_the_middle_of_a_small_box_is_no_handle(self, run: Run):
         found = run("return [geometry.handleAt([0, 0, 8, 8], 4, 4, 22), geometry.handleAt([0, 0, 8, 8], 12, 12, 22)]")
         assert found == [None, [1, 1]]

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from driving import HOST, boxes_in_list, drag, hand_in, record_of, seen, serving, shown_image
-from teams import BOX, NEAR, OTHER, answer, on_each, server_of, team_study  # noqa: F401 (fixtures)
+from teams import BOX, NEAR, OTHER, answer, boxes, on_each, server_of, team_study  # noqa: F401 (fixtures)
 
 from boxwise.annotation.class_change import class_change
 from boxwise.errors import BoxwiseError
@@ -105,6 +105,18 @@ def test_after_a_day_it_is_for_all_and_a_withdrawn_answer_leaves_it_sent_back(te
     assert queue.kept_for(image_id) is None and queue.next("ben").record.image_id == image_id
 
 
+def test_what_was_sent_back_by_a_clock_that_was_ahead_is_for_all_once_it_is_right(team_study):  # noqa: F811
+    study = team_study("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", image_id, BOX)
+    study.reviews.send_back(image_id, number_of(study, image_id, "anna"), "look again", **SAID)
+    clock = queue.clock
+    queue.clock = lambda: clock() - 60  # a machine whose clock is a little behind
+    assert queue.kept_for(image_id) == "anna"
+    queue.clock = lambda: clock() - 400 * KEPT_SECONDS
+    assert queue.kept_for(image_id) is None and queue.next("ben").record.image_id == image_id
+
+
 @pytest.mark.parametrize("days", [1, 1e-7], ids=["revoked", "expired"])
 def test_what_was_sent_back_to_somebody_whose_link_has_ended_is_for_all_at_once(team_study, boxwise, days):  # noqa: F811
     study = team_study("budget.initial=1")
@@ -171,6 +183,18 @@ def test_where_boxes_were_asked_the_boxes_of_before_count_again(waiting_study):
     assert may_open(anna, queue, item.image_id) and not may_open(ben, queue, item.image_id)
 
 
+def test_older_labels_in_changed_classes_are_no_answer_to_what_was_sent_back(waiting_study):
+    study = waiting_study("boxes")
+    queue, item = server_of(study), next(item for item in study.unanswered().items if item.box_ids)
+    queue.answer(Answer("key-of-zoe", "zoe", item.image_id, 0, (BOX,), True, 1.0))
+    queue.answer(Answer("key-of-anna", "anna", item.image_id, 1, (), True, 1.0))
+    study.reviews.send_back(item.image_id, number_of(study, item.image_id, "anna"), "answer them", **SAID | {"round_index": 1})
+    before = study.annotation(item.image_id).boxes.labels.tolist()
+    study.change_classes(class_change(study.classes, remove=[study.classes[0]]))
+    assert study.annotation(item.image_id).boxes.labels.tolist() != before
+    assert study.reviews.sent_back()[item.image_id].remark == "answer them"
+
+
 def test_a_reviewer_who_corrects_gives_the_verdict_by_it(on_each):  # noqa: F811
     study = on_each("budget.initial=2")
     queue, (first, second) = server_of(study), study.ask().image_ids
@@ -212,6 +236,49 @@ def test_an_accepted_answer_that_is_taken_back_leaves_the_verdicts_before_it(tea
     study.reviews.accept(image_id, number_of(study, image_id, "anna"), **SAID)
     queue.withdraw(f"anna on {image_id} after 1", image_id, 0, "anna")
     assert [event.kind for event in study.events(image_id)] == ["accepted", "accepted"] and study.reviews.due("lea") == []
+
+
+def as_imported(study, image_id):
+    study.tell_all({image_id: boxes(BOX)}, annotator="anna")
+
+
+def after_a_lapse(study, image_id):
+    answer_of("anna", server_of(study), image_id)
+
+
+def answer_of(name, queue, image_id, *, judges=None):
+    """Hand an image in that is open already, or that somebody else has."""
+    assert queue.answer(Answer(f"key of {name}", name, image_id, 0, (NEAR,), True, 10.0, judges=judges)) is False
+
+
+@pytest.mark.parametrize("come", [as_imported, after_a_lapse])
+def test_an_answer_that_came_while_a_reviewer_labelled_is_not_judged_by_theirs(on_each, come):  # noqa: F811
+    study = on_each("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    study.team.invite("rita", Role.REVIEWER, who="lea")
+    begun_on = queue.open(image_id, "rita").begun_on
+    come(study, image_id)
+    answer_of("rita", queue, image_id, judges=begun_on)
+    assert study.events(image_id) == [] and study.reviews.due("lea") == [image_id] and study.labelling.answerer(image_id) == "rita"
+    rita = next(one for one in study.team_table() if one.name == "rita")
+    assert (rita.images, rita.seconds, rita.reviews) == (1, 10.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("role", "says", "kinds"),
+    [(Role.ANNOTATOR, True, []), (Role.REVIEWER, True, ["corrected", "settled in review"]), (Role.REVIEWER, False, [])],
+    ids=["annotator", "reviewer", "page of before"],
+)
+def test_whose_correction_is_a_verdict(team_study, role, says, kinds):  # noqa: F811
+    study = team_study("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", image_id, BOX)
+    body = {"annotator": "zoe", "image_id": image_id, "round": 0, "key": "key-of-zoe", "verdicts": [], "complete": True, "seconds": 1.0}
+    begun_on = queue.open(image_id, "zoe").begun_on
+    with serving(study, token=TOKEN) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", follow_redirects=True) as zoe:
+        zoe.get("/", params={"person": study.team.invite("zoe", role, who="lea")})
+        assert zoe.post("/api/answers", json=body | ({"begun_on": begun_on} if says else {})).json()["late"] is False
+    assert [event.kind for event in study.events(image_id)] == kinds and study.labelling.answerer(image_id) == "zoe"
 
 
 def test_without_a_team_a_correction_is_a_correction_as_ever(team_study):  # noqa: F811
@@ -258,6 +325,47 @@ class TestDeciding:
         assert study.annotation(image_id).boxes.labels.tolist() == [5] and study.reviews.due("lea") == []
         here.withdraw(f"rita on {image_id} after 2", image_id, 0, "rita")
         assert study.reviews.due("lea") == [image_id] and [one.annotator for one in study.reviews.answers(image_id)] == ["anna", "ben"]
+
+    def test_what_one_of_them_corrects_is_what_is_shown_and_taken(self, decided):
+        study, here, there, image_id = decided
+        seen_before = [one.number for one in study.reviews.answers(image_id)]
+        answer(here, "anna", image_id, BOX, OTHER)
+        shown = study.reviews.answers(image_id)
+        assert [(one.annotator, len(one.annotation.boxes)) for one in shown] == [("anna", 2), ("ben", 2)]
+        assert study.reviews.due("lea", of="anna") == [image_id] and study.agreement().every.boxes == 3  # as each gave it alone
+        assert there.study.reviews.take(image_id, seen_before[1], beside=seen_before[0], **SAID) is False
+        assert there.study.reviews.take(image_id, shown[0].number, beside=shown[1].number, **SAID) is True
+        assert study.annotation(image_id).boxes.labels.tolist() == [3, 5] and study.reviews.due("lea") == []
+
+    def test_what_a_third_decides_without_a_team_is_what_is_reviewed(self, decided):
+        study, here, there, image_id = decided
+        answer(here, "rita", image_id, OTHER)
+        assert study.reviews.due("rita") == [] and study.reviews.due("lea") == study.reviews.due("lea", of="rita") == [image_id]
+        (given,) = there.study.reviews.answers(image_id)
+        assert given.annotator == "rita" and study.reviews.due("lea", of="anna") == []
+        assert there.study.reviews.take(image_id, given.number - 1, **SAID | {"who": "lea"}) is False
+        assert there.study.reviews.accept(image_id, given.number, **SAID | {"who": "lea"}) is True
+        assert study.labelling.answerer(image_id) == "rita" and study.reviews.due("zoe") == []
+
+    def test_one_of_the_two_does_not_decide_by_correcting(self, decided):
+        study, here, _, image_id = decided
+        study.team.invite("anna", Role.REVIEWER, who="lea")
+        answer(here, "anna", image_id, BOX)
+        assert study.events(image_id) == [] and study.reviews.due("lea") == [image_id] and study.reviews.due("anna") == []
+        assert {one.name: (one.reviewed, one.reviews) for one in study.team_table()} == {"anna": (0, 0), "ben": (0, 0)}
+
+
+@pytest.mark.parametrize(
+    "change", [lambda classes: {"add": ["new"]}, lambda classes: {"rename": {classes[3]: "new"}}], ids=["add", "rename"]
+)
+def test_what_was_sent_back_keeps_its_boxes_where_labels_mean_the_same(team_study, change):  # noqa: F811
+    study = team_study("budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", image_id, BOX, OTHER)
+    study.reviews.send_back(image_id, number_of(study, image_id, "anna"), "a cat is missing", **SAID)
+    queue.release([image_id], "anna")
+    study.change_classes(class_change(study.classes, **change(study.classes)))
+    assert server_of(study).open(image_id, "anna").labels.boxes.labels.tolist() == [3, 5]
 
 
 def test_a_review_stays_with_the_answer_when_classes_change(team_study):  # noqa: F811
@@ -367,6 +475,24 @@ def test_in_the_browser_a_reviewer_sends_back_and_the_annotator_sees_why(team_st
             rita.keyboard.press("a")
             rita.get_by_text("To be reviewed: 1" if left == "1" else "Nothing is to be reviewed now.").wait_for()
         assert study.reviews.due("rita") == [] and len(study.annotations(Split.TRAIN)) == 2
+
+
+def test_in_the_browser_a_reviewer_corrects_and_one_who_labelled_meanwhile_does_not(team_study, browsing):  # noqa: F811
+    study = team_study("budget.initial=2")
+    queue, (first, second) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", first, BOX)
+    with serving(study, token=TOKEN) as port:
+        page = browsing().new_page()
+        page.goto(f"http://{HOST}:{port}/?person={study.team.invite('rita', Role.REVIEWER, who='lea')}&open={first}")
+        seen(page)
+        drag(page, record_of(study, first), (10, 10), (50, 50))
+        assert hand_in(page) == first and shown_image(page) == second
+        answer_of("anna", queue, second)
+        seen(page)
+        page.keyboard.press("Space")
+        page.get_by_text("The batch is done").wait_for()
+    assert [event.kind for event in study.events(first)] == ["corrected", "settled in review"]
+    assert study.events(second) == [] and study.reviews.due("lea") == [second]
 
 
 def test_a_reviewer_may_look_at_the_answers_of_one_person(on_each):  # noqa: F811

@@ -9,6 +9,7 @@ from driving import HOST, serving
 from fastapi.testclient import TestClient
 from teams import BOX, NEAR, answer, on_each, server_of, team_study  # noqa: F401 (fixtures)
 
+from boxwise.annotation.class_change import class_change
 from boxwise.records import Role
 from boxwise.store import TeamStore
 from boxwise.web.app import create_app
@@ -44,6 +45,21 @@ def test_what_each_person_has_done(on_each):  # noqa: F811
     assert (lea.name, lea.role, lea.images, lea.each, lea.accepted, lea.reviews) == ("lea", Role.LEAD, 0, None, None, 4)
     assert anna.agreement == ben.agreement and lea.agreement is None
     assert (anna.agreement.boxes, anna.agreement.matched) == (3, pytest.approx(2 / 3))
+
+
+def test_the_decisions_of_a_review_are_no_labelling_after_a_change_of_the_classes(on_each):  # noqa: F811
+    study = on_each("budget.initial=2")
+    for name, role in (("anna", Role.ANNOTATOR), ("rita", Role.REVIEWER)):
+        study.team.invite(name, role, who="lea")
+    queue, (first, second) = server_of(study), study.ask().image_ids
+    answer(queue, "anna", first, BOX)
+    answer(queue, "rita", first, FAR, seconds=50)
+    answer(queue, "rita", second, BOX, seconds=7)
+    before = study.team_table()
+    assert [(one.name, one.images, one.seconds, one.reviews) for one in before] == [("anna", 1, 10, 0), ("rita", 1, 7, 1)]
+    for change in ({"add": ["fish"]}, {"remove": [study.classes[0]]}, {"remove": [study.classes[1]]}):
+        study.change_classes(class_change(study.classes, **change))
+        assert study.team_table() == before
 
 
 def test_the_leads_table_computes_how_far_people_agree_once(team_study, monkeypatch):  # noqa: F811

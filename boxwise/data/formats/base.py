@@ -51,7 +51,7 @@ class Finding:
     path: the file, or the address of an image; kept as a string. message: shown without passwords and what signs a link. image_id: the
     image concerned, if one is. quarantined: the image is not in the data set's `images`.
     box: x1, y1, x2, y2 of the box concerned, in pixels of the image as it was read, if one is. picture: where the image lies, if known;
-    twin: the image that it is compared with.
+    twin: the image that it is compared with. unlabelled: the image lies in a folder, and no label file speaks of it.
     """
 
     kind: FindingKind
@@ -62,6 +62,7 @@ class Finding:
     box: tuple[float, float, float, float] | None = None
     picture: str | None = None
     twin: str | None = None
+    unlabelled: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", shown(printable(self.message)))
@@ -101,7 +102,8 @@ class Dataset:
     is unlabelled; one whose Boxes are empty is known to hold no object. class_ids: the source's own numbers of `classes` (COCO).
     incomplete: the labelled images in which objects are known to be missing from the labels, so that nothing there may count as background.
     listed: the images were named by a list, so what lies beside them does not matter, and none was opened.
-    notes: what the reader took for granted, in a sentence each; no fault, but worth a look.
+    notes: what the reader took for granted, in a sentence each; no fault, but worth a look. by_number: the numbers in
+    labels that nothing names, so that they were taken for those of the classes that were given.
     """
 
     classes: tuple[str, ...]
@@ -112,6 +114,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     incomplete: frozenset[str] = frozenset()
     listed: bool = False
+    by_number: frozenset[int] = frozenset()
 
 
 UPRIGHT = Coordinates()

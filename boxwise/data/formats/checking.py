@@ -5,7 +5,7 @@ Returns a Dataset, and a finding for each fault with its image quarantined. Know
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -27,6 +27,8 @@ from boxwise.errors import plural
 from boxwise.records import ImageRecord
 
 TOLERANCE = 1.0  # pixels by which rounding may push a box over the edge; clipped silently
+_FEW = 3  # boxes by which no file is judged
+_SHARES = 1.5  # the farthest corner that YOLO's centre, width and height have where they are taken for a corner and a size
 _EDGES = (("xmin", 0, "width"), ("ymin", 1, "height"), ("xmax", 0, "width"), ("ymax", 1, "height"))
 
 
@@ -46,7 +48,8 @@ def assemble(
     those of the checks.
     """
     index = {name: label for label, name in enumerate(classes)}
-    found = [*findings, *checked.findings, *_unnamed(classes, next((reading.path for reading in readings.values()), Path()))]
+    readings, fractions = _in_pixels_alone(readings)
+    found = [*findings, *checked.findings, *fractions, *_unnamed(classes, next((reading.path for reading in readings.values()), Path()))]
     spelled = spelled_as(classes)
     pixels = {r.image_id: _in_pixels(spelled(readings[r.image_id]), r, checked) for r in checked.records if r.image_id in readings}
     found += _without_odd_scores(pixels)
@@ -84,6 +87,24 @@ def unlabelled(path: Path, records: Sequence[ImageRecord], readings: Mapping[str
     message = f"{path}: expected {expected} for each of {plural(len(records), 'image')}, found none for {len(without)}"
     message += f", which are unlabelled (first: {without[0]})."
     return [Finding(FindingKind.MISSING_LABEL_FILE, path, message)]
+
+
+def _in_pixels_alone(readings: Mapping[str, Reading]) -> tuple[dict[str, Reading], list[Finding]]:
+    """The readings without those of files, or folders of files, in which no box leaves the first pixels: shares of the image's width and
+    height that were read as pixels. A finding for each of these."""
+    of_source: dict[Path, dict[str, Reading]] = defaultdict(dict)
+    for image_id, reading in readings.items():
+        if not reading.relative:
+            of_source[reading.path if reading.subject else reading.path.parent][image_id] = reading
+    pixels, findings = dict(readings), []
+    for path, own in of_source.items():
+        boxes = np.concatenate([reading.xyxy for reading in own.values()])
+        if len(boxes) >= _FEW and (np.abs(boxes) <= _SHARES).all() and (boxes % 1 != 0).any():
+            message = f"{path}: expected boxes in pixels, found all {len(boxes)} within {_SHARES} pixels (first: {_listed(boxes[0])}), as "
+            message += "shares of the image's width and height are. None of its labels is taken: multiply them by the width and the height."
+            findings.append(Finding(FindingKind.BAD_LABEL_FILE, path, message))
+            pixels = {image_id: reading for image_id, reading in pixels.items() if image_id not in own}
+    return pixels, findings
 
 
 def _in_pixels(reading: Reading, record: ImageRecord, checked: Checked) -> Reading:

@@ -28,6 +28,11 @@ def check_class_names(names: Iterable[str]) -> None:
             raise ConfigError(f"{name!r} is no name of a class: expected one line of text in UTF-8, in any script.")
 
 
+def names_said(names: Iterable[str]) -> str:
+    """The names with commas between; in quotes those that hold a comma themselves."""
+    return ", ".join(repr(name) if "," in name else name for name in names)
+
+
 def without_blanks(dataset: Dataset, path: Path) -> Dataset:
     """The data set at `path` with the names of its classes stripped, and a note; names that become equal are one class, a finding."""
     odd = [repr(name) for name in dataset.classes if name != name.strip()]

@@ -10,14 +10,14 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 from boxwise.data.addresses import IMAGE_SUFFIXES
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.coco_files import LISTS, is_draft
 from boxwise.data.formats.cvat import is_cvat
-from boxwise.data.formats.layout import existing, is_about, is_file, is_folder, is_prose, split_named
+from boxwise.data.formats.layout import existing, is_about, is_file, is_folder, is_number, is_prose, split_named
 from boxwise.data.formats.xml import root_tag
 from boxwise.data.formats.yolo_layouts import SHEETS
 from boxwise.data.formats.yolo_lines import parse
@@ -25,9 +25,10 @@ from boxwise.data.own_files import QUERY_FILE, TO_CORRECT, own_names, prediction
 from boxwise.errors import BoxwiseError, plural
 
 _DEPTH, _HEAD, _TRIED = 2, 1 << 16, 20
-_LABELS = (".xml", ".json", ".csv", ".txt")
+_LABELS = (".xml", ".json", ".jsonl", ".csv", ".txt")
 _JSON_LISTS = ("createml", "via")  # of images and their boxes: files that tools write beside those of other formats
 _OF_ALL = re.compile(r"(notes|classes|labels|train|val|valid|test)[^/]*\.txt", re.IGNORECASE)  # texts beside images, if none is called so
+_OF_LABELS = re.compile(r"(label|annotation)", re.IGNORECASE)  # what begins the names of folders of labels
 _MEANT = re.compile(r"(images?|labels?|annotations?|jpegimages|imagesets|(image|label)_2|obj_.*_data)", re.IGNORECASE)
 
 
@@ -267,13 +268,14 @@ def _by_text(folders: list[_Folder]) -> str | None:
 
 def _text_format(path: Path) -> str | None:
     """The format of a text by its first line; None where it holds nothing or something else."""
-    line = next((line for line in _head(path).splitlines() if line.strip()), "").strip()
+    line = _first_line(path)
     if re.fullmatch(r"-?\d+(,-?\d+){7},?", line):
         return "visdrone"
     words = line.split()
-    if len(words) in (15, 16) and not _is_number(words[0]) and all(map(_is_number, words[1:])):
+    numbers = len(list(takewhile(is_number, reversed(words))))
+    if numbers in (14, 15) and not is_number(words[0]):
         return "kitti"
-    parsed = parse(path) if words and all(map(_is_number, words)) else None
+    parsed = parse(path) if words and numbers == len(words) else None
     return "yolo" if parsed is not None and parsed.fault is None else None
 
 
@@ -287,19 +289,24 @@ def _looks_like_labels(folder: _Folder, name: str) -> bool:
         return False
     if suffix == ".csv":
         return QUERY_FILE not in folder.files
-    return suffix != ".txt" or _has_image(folder, name) or _text_format(folder.path / name) is not None
+    if suffix != ".txt" or _has_image(folder, name):
+        return True
+    return _text_format(folder.path / name) is not None or (_OF_LABELS.match(folder.path.name) is not None and _has_box(folder.path / name))
+
+
+def _has_box(path: Path) -> bool:
+    """Whether the first line of a text holds four numbers, such as those of KITTI's tracks and VisDrone's videos."""
+    words = re.split(r"[\s,;]+", _first_line(path))
+    return sum(map(is_number, words)) >= 4
 
 
 def _has_image(folder: _Folder, name: str) -> bool:
     return Path(name).stem in folder.image_stems
 
 
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
+def _first_line(path: Path) -> str:
+    """The first line that says anything; '' where none does."""
+    return next((line for line in _head(path).splitlines() if line.strip()), "").strip()
 
 
 def _head(path: Path) -> str:

@@ -27,7 +27,7 @@ def read_folder(images: Address, *, verify: bool = True, known: Collection[str] 
     """
     if is_local(images):
         found = pictures_below(existing(Path(images), "a folder of images"), hidden=True)
-        paths = {path.relative_to(images).as_posix(): str(path) for path in found.photos}
+        paths = {path.relative_to(images).as_posix(): str(path) for path in sorted([*found.photos, *found.dead])}
         unread, notes = pictures_not_read(Path(images)), found.left_out(known)
     else:
         paths, unread, notes = below(images), [], []

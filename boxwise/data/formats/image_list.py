@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from boxwise.data import image_store
-from boxwise.data.addresses import IMAGE_SUFFIXES, Address, is_local, scheme_of, shown
+from boxwise.data.addresses import IMAGE_SUFFIXES, Address, given, is_local, scheme_of, shown
 from boxwise.data.formats.base import Dataset, Finding, FindingKind, printable
 from boxwise.data.formats.layout import is_file, name_fault
 from boxwise.errors import BoxwiseError, plural
@@ -34,26 +34,25 @@ def is_image_list(path: Address) -> bool:
 def read_image_list(path: Path) -> Dataset:
     """The images that the file lists: addresses of this machine, from the file's folder where they are relative, or others such as s3://.
 
-    An id is the list's own column `image_id`, else a relative address as it is written, else the address below the folder that all share;
-    of a link of the web its path alone, without what signs it, unless the query names the file.
+    An id is the list's own column `image_id`, else a relative address as it is written, else the address below the folder that all share,
+    from the bucket or host on where they are of several schemes; of a link of the web its path alone, without what signs it, unless the
+    query names the file.
     What is listed twice, however it is written, counts once, with a note. A name that cannot be used, an id of two images, an image of
     two ids are findings. Raises BoxwiseError for a file that lists nothing, or a kind of address that cannot be read here.
     """
     folder = str(path.parent.absolute())
-    root = _common_folder(_path(_address(said, folder)) for said, _ in _entries(path))
-    if root is None:
-        raise BoxwiseError(f"{path}: expected a list of images, found none. Give one address a line, or a column named path.")
+    root, mixed = _root(path, folder)
     records: dict[str, ImageRecord] = {}
     called: dict[str, str] = {}  # address → image id
     findings: list[Finding] = []
     repeated, schemes = 0, set[str | None]({None})
-    for said, given in _entries(path):  # read twice, rather than held in memory
+    for said, own_id in _entries(path):  # read again, rather than held in memory
         address = _address(said, folder)
         if (scheme := scheme_of(address)) not in schemes:
             image_store.check(address)
             schemes.add(scheme)
         before = called.get(address)
-        image_id = given or before or _id_of(address, said, root)
+        image_id = own_id or before or _id_of(address, said, root, mixed)
         there = records.get(image_id)
         if before == image_id:
             repeated += 1
@@ -65,7 +64,7 @@ def read_image_list(path: Path) -> Dataset:
             both = f"{shown(there.uri)} and {shown(address)}"
             message = f"{path}: expected one image called {_shown_id(image_id, address)}, found {both}. The first is taken."
             findings.append(Finding(FindingKind.DUPLICATE_ID, path, message, image_id))
-        elif fault := _fault(address, image_id, given):
+        elif fault := _fault(address, image_id, own_id):
             message = f"{path}: lists {shown(printable(said))}. {fault}"
             findings.append(Finding(FindingKind.BAD_NAME, path, message, image_id, quarantined=True))
         else:
@@ -137,7 +136,30 @@ def _said(value: Any) -> str | None:
 
 
 def _address(said: str, folder: str) -> str:
+    said = given(said) if scheme_of(said) == "file" else said
     return said if not is_local(said) else os.path.normpath(os.path.join(folder, said))  # noqa: PTH118 - a Path each takes a minute a million
+
+
+def _root(path: Path, folder: str) -> tuple[str, bool]:
+    """(the folder that all addresses share, False); (what they share without their schemes, True) where that is nothing with them.
+
+    Where it is a line that names no image which shares nothing with the others, they alone count. Raises BoxwiseError for an empty list.
+    """
+    root = _common_folder(_path(_address(said, folder)) for said, _ in _entries(path))
+    if root is None:
+        raise BoxwiseError(f"{path}: expected a list of images, found none. Give one address a line, or a column named path.")
+    if root:
+        return root, False
+    images = [_path(address) for said, _ in _entries(path) if _is_image(_name(address := _address(said, folder)))]
+    root = _common_folder(images)
+    return (root, False) if root else (_common_folder(_bare(address, True) for address in images) or "", True)
+
+
+def _bare(address: str, mixed: bool) -> str:
+    """The address, without its scheme, or its drive and first slash, where it is one of several kinds."""
+    if not mixed:
+        return address
+    return os.path.splitdrive(address)[1].lstrip("/" + os.sep) if is_local(address) else address.partition("://")[2]
 
 
 def _path(address: str) -> str:
@@ -172,16 +194,16 @@ def _common_folder(addresses: Iterable[str]) -> str | None:
     return least[: least.replace(os.sep, "/").rfind("/", 0, length) + 1]
 
 
-def _id_of(address: str, said: str, root: str) -> str:
+def _id_of(address: str, said: str, root: str, mixed: bool) -> str:
     if is_local(said) and not os.path.isabs(said):  # noqa: PTH117
         plain = posixpath.normpath(said.replace(os.sep, "/"))
         if not plain.startswith("../"):
             return plain
-    return _name(address)[len(root) :].replace(os.sep, "/")
+    return _bare(_name(address), mixed).removeprefix(root).replace(os.sep, "/")
 
 
-def _fault(address: str, image_id: str, given: str | None) -> str:
+def _fault(address: str, image_id: str, own_id: str | None) -> str:
     """Why this can be no image of a study, by its name alone, or by the one given beside it; or ''."""
-    if not _is_image(_name(address)) and not _is_image(given or ""):
+    if not _is_image(_name(address)) and not _is_image(own_id or ""):
         return f"Expected an image, whose name or {_ID} ends in one of {', '.join(sorted(IMAGE_SUFFIXES))}."
     return name_fault(image_id)

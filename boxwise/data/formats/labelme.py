@@ -1,11 +1,14 @@
-"""LabelMe: one JSON an image beside it, to be read. Rectangles, polygons, circles and masks give their upright extent."""
+"""LabelMe: one JSON an image beside it, to be read. Rectangles, polygons, circles and masks give their upright extent.
+
+Shapes of one label and one group are one object.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from math import dist
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,8 +18,18 @@ import numpy as np
 from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
-from boxwise.data.formats.layout import ImageIndex, at_odds, bytes_of, existing, files_below, image_folder, said_by_all
-from boxwise.data.formats.listing import Listed, check_images, torn
+from boxwise.data.formats.layout import (
+    ImageIndex,
+    at_odds,
+    bytes_of,
+    existing,
+    files_below,
+    folders_said,
+    image_folder,
+    said_by_all,
+    whole,
+)
+from boxwise.data.formats.listing import Listed, check_images, matched_by_name, torn
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, around_ellipse, around_points
 from boxwise.errors import BoxwiseError
@@ -62,14 +75,16 @@ class LabelMe:
         readings = {file.listed.image_id: file.reading for file in files if file.reading is not None}
         findings += unlabelled(root, checked.records, readings, expected="a JSON")
         names = classes or tuple(sorted({name for reading in readings.values() for name in reading.names}))
-        return assemble(checked, readings, classes=names, findings=findings)
+        by_name = {said: image_id for file in files for said, image_id in file.by_name.items()}
+        return assemble(checked, readings, classes=names, findings=findings, notes=matched_by_name(by_name, labels))
 
 
 @dataclass(frozen=True)
 class _File:
     listed: Listed
     reading: Reading | None
-    findings: tuple[Finding, ...] = ()
+    findings: Sequence[Finding] = ()
+    by_name: Mapping[str, str] = field(default_factory=dict)
 
 
 def _parse(path: Path, root: Path, index: ImageIndex, shared: Set[str]) -> _File:
@@ -84,16 +99,39 @@ def _parse(path: Path, root: Path, index: ImageIndex, shared: Set[str]) -> _File
         message = f"{path}: expected LabelMe's JSON with shapes, found: {type(error).__name__} {error}."
         fault = Finding(FindingKind.BAD_LABEL_FILE, path, message, image_id, quarantined=True)
         return _File(Listed(image_id, index.path(image_id)), None, (fault,))
-    name = PurePosixPath(index.with_slashes(str(content.get("imagePath", "")))).name
-    named = index.ending_in(name) if name else None
-    image_id = index.with_stem(stem, name) or (named if named and not at_odds(stem, named, shared) else None) or f"{stem}.jpg"
+    said = index.with_slashes(str(content.get("imagePath") or ""))
+    image_id, by_name = _image(said, path, stem, index, shared)
     listed = Listed(image_id, index.path(image_id), size=_size(content), source=path)
+    beside = index.with_stem(stem, PurePosixPath(said).name)
+    faults: list[Finding] = []
+    if beside not in (None, image_id) and image_id in index.paths:
+        message = f"{path}: expected labels of {beside}, after which it is called, found the imagePath {said!r}. Taken for {image_id}."
+        faults.append(Finding(FindingKind.CONFLICTING_LABELS, path, message, image_id))
     odd = Counter(str(shape.get("shape_type")) for shape in shapes if _kind(shape) not in _AREAS and _kind(shape) not in _NO_EXTENT)
-    faults = tuple(
+    faults += [
         Finding(FindingKind.BAD_BOX, path, f"{path}: has {count} shapes of the kind {kind!r}. Expected boxes.", image_id, quarantined=True)
         for kind, count in odd.items()
-    )
-    return _File(listed, _reading(path, shapes), faults)
+    ]
+    return _File(listed, _reading(path, shapes), faults, by_name)
+
+
+def _image(said: str, path: Path, stem: str, index: ImageIndex, shared: Set[str]) -> tuple[str, dict[str, str]]:
+    """The image of the file at `path`, and where a name alone says so what it calls the image → its id.
+
+    said: its imagePath, which leads from the file to the image. Where that lies elsewhere, by another folder or on another machine, the
+    file's own place tells it, else its name. stem: that place from the folder of all files on. shared: by `said_by_all`.
+    """
+    place = whole(path.parent / said)
+    if said and (there := index.at(place)):
+        return there, {}
+    meant = next((place.relative_to(folder).as_posix() for folder in map(whole, index.folders) if place.is_relative_to(folder)), None)
+    meant = meant if "/" in said else None  # in so many words
+    own = index.with_stem(stem, PurePosixPath(said).name)
+    named = index.by_name(said) if said and own is None else None
+    found = own or (None if named is None or at_odds(stem, named, shared) else named)
+    if found is None or (meant is not None and at_odds(meant, found)):
+        return meant or f"{stem}.jpg", {}
+    return found, {} if own or folders_said(stem) == folders_said(found) else {said: found}
 
 
 def _kind(shape: Mapping[str, Any]) -> str:
@@ -108,9 +146,27 @@ def _size(content: Mapping[str, Any]) -> tuple[int, int] | None:
 def _reading(path: Path, shapes: list[dict[str, Any]]) -> Reading:
     areas = [shape for shape in shapes if _kind(shape) in _AREAS]
     missing = Counter(_NO_EXTENT[_kind(shape)] for shape in shapes if _kind(shape) in _NO_EXTENT)
-    kinds = Counter(kind for shape in areas if (kind := _AREAS[_kind(shape)]))
-    xyxy = np.array([_corners(shape) for shape in areas], np.float64).reshape(-1, 4)
-    return Reading(path, [str(shape.get("label", "")) for shape in areas], xyxy, shapes=kinds, missing=missing)
+    objects = _objects(areas)
+    kinds = Counter(kind for parts in objects if (kind := _AREAS[_kind(parts[0])] if len(parts) == 1 else "grouped object"))
+    xyxy = np.array([_extent(parts) for parts in objects], np.float64).reshape(-1, 4)
+    difficult = [any(shape.get("difficult") is True for shape in parts) for parts in objects]
+    columns = {"difficult": difficult} if any(difficult) else {}
+    return Reading(path, [str(parts[0].get("label", "")) for parts in objects], xyxy, columns, shapes=kinds, missing=missing)
+
+
+def _objects(areas: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The shapes of each object: those of one label and group are its parts, as LabelMe's own conversions take them."""
+    objects: dict[Any, list[dict[str, Any]]] = {}
+    for number, shape in enumerate(areas):
+        group = shape.get("group_id")
+        objects.setdefault(number if group is None else (str(shape.get("label", "")), str(group)), []).append(shape)
+    return list(objects.values())
+
+
+def _extent(parts: list[dict[str, Any]]) -> Corners:
+    corners = np.array([_corners(shape) for shape in parts], np.float64)
+    (x1, y1), (x2, y2) = corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)
+    return float(x1), float(y1), float(x2), float(y2)
 
 
 def _corners(shape: Mapping[str, Any]) -> Corners:

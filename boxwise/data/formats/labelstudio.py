@@ -29,6 +29,7 @@ from boxwise.errors import BoxwiseError
 _WIDEST = 1e6  # pixels; what is stated beyond is no size
 _NO_OBJECTS = {"choices", "textarea", "number", "rating", "taxonomy", "datetime", "relation", "pairwise", "ranker"}
 _NO_EXTENT = {"keypointlabels": "point", "keypoint": "point", "vectorlabels": "line", "vector": "line"}
+_Result = tuple[str, list[Any]]  # of an annotation: when it was written last, '' where nothing says so, and its regions
 _LABELS = ("rectanglelabels", "ellipselabels", "polygonlabels", "brushlabels", "labels", "hypertextlabels")
 
 
@@ -81,14 +82,14 @@ def _json_files(labels: Path) -> list[Path]:
 
 
 def _tasks(path: Path, index: ImageIndex) -> tuple[dict[str, _Task], list[Finding]]:
-    """Image id → its task. Of several annotations of an image the last one counts; if they differ, that is a finding."""
+    """Image id → its task. Of several annotations of an image, also of several tasks, the latest counts; a finding if they differ."""
     try:
         content = json.loads(bytes_of(path))
     except (ValueError, RecursionError) as error:
         raise BoxwiseError(f"{path}: expected JSON, found: {error}.") from None
     if not isinstance(content, list):
         raise BoxwiseError(f"{path}: expected a list of Label Studio's tasks, found a {type(content).__name__}.")
-    tasks: dict[str, _Task] = {}
+    results: dict[str, list[_Result]] = {}
     findings: list[Finding] = []
     for row, task in enumerate(content):
         name = _image_name(task)
@@ -96,12 +97,15 @@ def _tasks(path: Path, index: ImageIndex) -> tuple[dict[str, _Task], list[Findin
             findings.append(Finding(FindingKind.BAD_LABEL_FILE, path, f"{path}: task {row} has no image. Expected one in its data."))
             continue
         image_id = index.by_name(f"/{name}") or index.with_slashes(name).rpartition("/")[2]  # what comes first is the server's
-        results = _results(task)
-        listed = Listed(image_id, index.path(image_id), source=path, size=_stated_size(results))
-        before = tasks[image_id].reading if image_id in tasks else None
-        readings = [*([before] if before else []), *(_reading(path, result, image_id) for result in results)]
+        results.setdefault(image_id, []).extend(_results(task))
+    tasks: dict[str, _Task] = {}
+    for image_id, found in results.items():
+        found.sort(key=lambda result: result[0])
+        listed = Listed(image_id, index.path(image_id), source=path, size=_stated_size(regions for _, regions in found))
+        readings = [_reading(path, regions, image_id) for _, regions in found]
         if len({_said(reading) for reading in readings}) > 1:
-            message = f"{path}: expected annotations of {image_id} that agree, found {len(readings)} that do not; the last one counts."
+            taken = f"the latest counts, of {found[-1][0]}" if found[-1][0] else "the last one counts"
+            message = f"{path}: expected annotations of {image_id} that agree, found {len(readings)} that do not; {taken}."
             findings.append(Finding(FindingKind.CONFLICTING_LABELS, path, message, image_id))
         tasks[image_id] = _Task(listed, readings[-1] if readings else None)
     return tasks, findings
@@ -128,18 +132,21 @@ def _path_of(address: str) -> str:
     return unquote(inner[0] if inner and "." in inner[0] else split.path).lstrip("/")
 
 
-def _results(task: Mapping[str, Any]) -> list[list[Any]]:
-    """The regions of each annotation that counts, the latest last."""
+def _results(task: Mapping[str, Any]) -> list[_Result]:
+    """Each annotation that counts."""
     if "data" not in task:  # JSON-MIN
         regions = [item for value in task.values() if isinstance(value, list) for item in value if isinstance(item, dict)]
-        return [regions] if regions or "annotation_id" in task else []
+        return [(_when(task), regions)] if regions or "annotation_id" in task else []
     annotations = task.get("annotations", task.get("completions", []))
     if not isinstance(annotations, list):
-        return [[annotations]]
+        return [("", [annotations])]
     kept = [one for one in annotations if not (isinstance(one, dict) and one.get("was_cancelled"))]
-    kept.sort(key=lambda one: str(_member(one, "updated_at")))
-    results = [_member(one, "result") for one in kept]
-    return [result if isinstance(result, list) else [result] for result in results]
+    results = [(_when(one), _member(one, "result")) for one in kept]
+    return [(when, result if isinstance(result, list) else [result]) for when, result in results]
+
+
+def _when(annotation: Any) -> str:
+    return str(_member(annotation, "updated_at") or "")
 
 
 def _member(value: Any, key: str) -> Any:

@@ -15,7 +15,7 @@ from unicodedata import normalize
 from boxwise.data.addresses import IMAGE_SUFFIXES, Address, Images, address_in, is_local
 from boxwise.data.formats.base import Dataset, is_unspeakable, printable
 from boxwise.data.image_store import below
-from boxwise.data.own_files import Whose, sorted_out
+from boxwise.data.own_files import Whose, pictures_below, sorted_out
 from boxwise.errors import BoxwiseError
 from boxwise.files import walk
 from boxwise.records import Split
@@ -213,6 +213,15 @@ def strict_float(text: str) -> float:
     return float(text)
 
 
+def is_number(text: str) -> bool:
+    """Whether `strict_float` takes it."""
+    try:
+        strict_float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def text_of(path: Path) -> str:
     """The text of a list: UTF-8, or UTF-16 as Windows writes it, with its mark. Raises BoxwiseError where it cannot be read."""
     content = bytes_of(path)
@@ -274,21 +283,31 @@ class ImageIndex:
     """The images below one folder, or those given with their addresses, to be found by id, by stem or by the end of their path.
 
     paths: image id → address. folders: that one folder, or none, to compare paths with; nothing of a remote store is opened by it.
+    missing: image id → place, of links in that folder that lead nowhere; no label is looked for by their names.
     """
 
     def __init__(self, images: Images, folder: Path | None = None) -> None:
         """folder: the one below which the ids of images with their addresses are paths, where there is one."""
         self._address: Address | None = folder
         self.folders: tuple[Path, ...] = () if folder is None else (folder,)
+        self.paths: dict[str, str] = {}
+        self.missing: dict[str, str] = {}
         if isinstance(images, Mapping):
             self.paths = dict(images)
         else:
             self._address, self.folders = images, (Path(images),)
-            self.paths = below(images) if not is_local(images) or is_folder(Path(images)) else {}
+            if not is_local(images):
+                self.paths = below(images)
+            elif is_folder(Path(images)):
+                found = pictures_below(Path(images))
+                self.paths, self.missing = (
+                    {path.relative_to(images).as_posix(): str(path) for path in paths} for paths in (found.undrawn, found.dead)
+                )
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         self._by_last_stem: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_folded: dict[str, list[str]] | None = None  # made when first asked for
+        self._by_place: dict[str, str] | None = None  # likewise
         self._backslashed = {part for image_id in self.paths if "\\" in image_id for part in image_id.split("/") if "\\" in part}
         for image_id in self.paths:
             self._by_stem[stem_of(image_id)].append(image_id)
@@ -301,6 +320,12 @@ class ImageIndex:
     def path(self, image_id: str) -> str:
         """Where the image lies, or would lie."""
         return self.paths.get(image_id) or (image_id if self._address is None else address_in(self._address, image_id))
+
+    def at(self, place: Path) -> str | None:
+        """The image whose file lies at `place`, a path from the root on, as words say it."""
+        if self._by_place is None:
+            self._by_place = {os.path.abspath(path): image_id for image_id, path in self.paths.items() if is_local(path)}  # noqa: PTH100
+        return self._by_place.get(str(place))
 
     def with_slashes(self, name: str) -> str:
         """What a label file calls an image, as ids are written: `/` between the parts; a backslash in an image's own name stays."""

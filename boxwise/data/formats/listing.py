@@ -84,8 +84,12 @@ def check_images(
     """The images that exist, open and have the stated size; a finding for each other one.
 
     verify: decode each image and take its digest; False reads headers only. folders_say: whether an image of which labels say no split
-    serves the one after which its folder is called. index: where labels look for images by their names, too.
+    serves the one after which its folder is called. index: where labels look for images by their names, too; what is missing there is
+    a finding as well.
     """
+    if index is not None and index.missing:
+        said = {image.image_id for image in listed}
+        listed = [*listed, *(Listed(image_id, path) for image_id, path in index.missing.items() if image_id not in said)]
     records: list[ImageRecord] = []
     findings: list[Finding] = []
     digests: dict[str, str] = {}
@@ -185,7 +189,8 @@ def _measure_one(uri: str, verify: bool, coordinates: Coordinates) -> _Measured:
 
 def _image_fault(image: Listed, measured: _Measured, index: ImageIndex | None) -> Finding | None:
     def fault(kind: FindingKind, path: Address, message: str) -> Finding:
-        return Finding(kind, path, message, image.image_id, quarantined=True, picture=image.uri)
+        alone = image.source is None
+        return Finding(kind, path, message, image.image_id, quarantined=True, picture=image.uri, unlabelled=alone)
 
     said = name_fault(image.image_id)
     if said and (measured.size is not None or not leads_out(image.image_id)):  # else it is the path of another machine, and missing here
@@ -195,7 +200,8 @@ def _image_fault(image: Listed, measured: _Measured, index: ImageIndex | None) -
         return fault(FindingKind.CORRUPT_IMAGE, image.uri, measured.fault)
     if measured.size is None:
         where = f"{image.source}: " if image.source else ""
-        found = _several(index, image.image_id) or "no such file."
+        link = is_local(image.uri) and os.path.islink(image.uri)  # noqa: PTH114 - a Path raises for a name that no disk takes
+        found = "a link that leads nowhere." if link else _several(index, image.image_id) or "no such file."
         return fault(FindingKind.MISSING_IMAGE, image.source or image.uri, f"{where}expected the image {image.uri}, found {found}")
     if image.size is not None and image.size != measured.labelled_size:
         return fault(FindingKind.SIZE_MISMATCH, image.source or image.uri, _size_message(image, measured.labelled_size or (0, 0)))

@@ -40,7 +40,7 @@ _LISTS = ("classes", "attributes")  # and what FiftyOne calls its lists of names
 class OpenImages:
     """Open Images' boxes (Kuznetsova et al., IJCV 2020): `ImageID,...,LabelName,Confidence,XMin,XMax,YMin,YMax,...,IsGroupOf,...`.
 
-    A box of a group is a crowd. Names come from class-descriptions*.csv, or a classes.csv, where there is one. Tables
+    A box of a group is a crowd. Names come from *class-descriptions*.csv, or a classes.csv, where there is one. Tables
     without boxes are passed over. An image serves the strictest split that its folder, the table's folders or the table's name say.
     """
 
@@ -79,7 +79,8 @@ class OpenImages:
         if not rows:
             raise BoxwiseError(findings[0].message if findings else f"{labels}: expected a CSV with {', '.join(_COLUMNS)}, found no row.")
         splits = {image_id: strictest(split, folder_split(image_id)) for image_id, (_, split) in said.items() if split is not None}
-        listed = [Listed(image_id, index.path(image_id), splits.get(image_id)) for image_id in sorted({*index.paths, *rows})]
+        sources = {image_id: path for image_id, (path, _) in said.items()}
+        listed = [Listed(i, index.path(i), splits.get(i), source=sources.get(i)) for i in sorted({*index.paths, *rows})]
         checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress, index=index)
         readings = {image_id: _reading(said[image_id][0], image_id, own, called) for image_id, own in rows.items()}
         findings += unlabelled(labels, checked.records, readings, expected="a row")
@@ -128,7 +129,7 @@ def _image_id(stem: str, index: ImageIndex, split: Split | None) -> str:
 
 def _is_names(path: Path) -> bool:
     """Whether it is a list of class codes and names."""
-    return path.name.startswith(_NAMES) or (path.stem in _LISTS and len(head := _head(path)) > 1 and "ImageID" not in head)
+    return _NAMES in path.name or (path.stem in _LISTS and len(head := _head(path)) > 1 and "ImageID" not in head)
 
 
 def _names(lists: Iterable[Path]) -> dict[str, str]:

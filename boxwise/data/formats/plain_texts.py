@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
-from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, image_folder, is_about, strict_float
+from boxwise.data.formats.layout import ImageIndex, bytes_of, existing, files_below, image_folder, is_about, is_number, strict_float
 from boxwise.data.formats.listing import Listed, check_images, torn
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import Corners
@@ -22,6 +23,7 @@ from boxwise.errors import BoxwiseError
 
 VISDRONE = ("pedestrian", "people", "bicycle", "car", "van", "truck", "tricycle", "awning-tricycle", "bus", "motor")
 _VISDRONE_OTHERS = 11
+_SHORT, _FULL, _WITH_SCORE = 7, 14, 15  # numbers in a line of KITTI
 
 Line = tuple[str, Corners, float | None]  # class name, "" for an ignored region; corners; the score, where the line has one
 
@@ -66,8 +68,9 @@ class PlainTexts:
         if not readings and not findings:
             raise BoxwiseError(f"{labels}: expected text files of {self.name}, found none.")
         out = {finding.image_id for finding in findings}
-        listed = [Listed(i, index.path(i)) for i in sorted({*index.paths, *readings} - out)]
-        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
+        sources = {image_id: reading.path for image_id, reading in readings.items()}
+        listed = [Listed(i, index.path(i), source=sources.get(i)) for i in sorted({*index.paths, *readings} - out)]
+        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress, index=index)
         findings += unlabelled(texts, checked.records, readings, expected="a text file")
         names = classes or self.known or tuple(sorted({name for reading in readings.values() for name in reading.names}))
         return assemble(checked, readings, classes=names, findings=findings)
@@ -114,11 +117,20 @@ class PlainTexts:
 
 
 def kitti_line(line: str) -> Line:
-    """`type truncated occluded alpha x1 y1 x2 y2 ...`, sixteenth a score where it is a result (Geiger et al., CVPR 2012)."""
+    """`type truncated occluded alpha x1 y1 x2 y2 ...` (Geiger et al., CVPR 2012), or no more than these.
+
+    14 numbers follow the type, which may hold blanks, a 15th is a score, and the short form has 7. Raises ValueError for any other line,
+    such as one of KITTI's tracks, which begins with two numbers.
+    """
     words = line.split()
-    x1, y1, x2, y2 = map(strict_float, words[4:8])
-    ignored = "".join(filter(str.isalnum, words[0].casefold())) == "dontcare"
-    return "" if ignored else words[0], (x1, y1, x2, y2), strict_float(words[15]) if len(words) > 15 else None
+    count = len(list(takewhile(is_number, reversed(words[1:]))))
+    first, *more = words[: len(words) - count]
+    if count not in (_SHORT, _FULL, _WITH_SCORE) or (more and is_number(first)):
+        raise ValueError(f"{count} numbers after a type")
+    kind, numbers = " ".join((first, *more)), [float(word) for word in words[-count:]]
+    x1, y1, x2, y2 = numbers[3:7]
+    ignored = "".join(filter(str.isalnum, kind.casefold())) == "dontcare"
+    return "" if ignored else kind, (x1, y1, x2, y2), numbers[14] if count == _WITH_SCORE else None
 
 
 def visdrone_line(line: str) -> Line:

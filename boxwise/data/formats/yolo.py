@@ -6,7 +6,8 @@ Reads a data.yaml, Darknet's obj.data, a root with images/ and labels/, a folder
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -22,9 +23,12 @@ from boxwise.data.formats.placing import place_images, write_texts
 from boxwise.data.formats.reading import empty_by_convention
 from boxwise.data.formats.yolo_layouts import locate, read_sheet, splits_of, swapped
 from boxwise.data.formats.yolo_lines import Parsed, column_findings, holds_scores, maybe_poses, numbered_names, parse
+from boxwise.data.formats.yolo_names import check_beside, name_lists, named_twice, naming, unread
 from boxwise.data.formats.yolo_owners import owners
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Split
+
+_NO_NAMES = "no names of classes were found (data.yaml, classes.txt, obj.names)"
 
 
 class Yolo:
@@ -49,9 +53,15 @@ class Yolo:
         coordinates: Coordinates = UPRIGHT,
         progress: Progress | None = None,
     ) -> Dataset:
-        """As `Reader.read`. Without any label file at all every image is unlabelled, also with `missing_is_empty`."""
+        """As `Reader.read`. Without any label file at all every image is unlabelled, also with `missing_is_empty`.
+
+        BoxwiseError also where lists of names contradict each other, or numbers are to be those of `classes` though names are there that
+        cannot be read.
+        """
         sheet, findings = read_sheet(existing(labels, "a YOLO data.yaml or folder"))
         index, folders = locate(sheet, images)
+        named, findings = naming(sheet, findings)
+        not_read = unread(named, findings)
         owned = owners(sheet, index, folders, findings)
         files = owned.files
         if not index.paths and not files:
@@ -60,24 +70,37 @@ class Yolo:
         parsed = {image_id: parse(path, keypoints=sheet.keypoints) for image_id, path in files.items()}
         findings += _faults(parsed)
         out = {finding.image_id for finding in findings if finding.quarantined}
-        listed = [Listed(i, path, splits.get(i)) for i, path in index.paths.items() if i not in out]
-        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress)
-        names = sheet.names or classes or numbered_names(parsed.values())
+        listed = [Listed(i, path, splits.get(i), source=files.get(i)) for i, path in index.paths.items() if i not in out]
+        checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress, index=index)
+        lists = name_lists(named, folders.labels, files.values())
+        findings += named_twice(lists.values())
+        bare = [file for file in parsed.values() if lists[file.path.parent] is None]
+        numbers = {label for file in bare for label in file.classes} if classes else set[int]()
+        if numbers and not_read:
+            raise BoxwiseError(f"{not_read} What the numbers of the label files mean cannot be known without the names there.")
+        unnamed = classes or numbered_names(bare)
+        names = {folder: unnamed if one is None else one.names for folder, one in lists.items()}
         scored = holds_scores(parsed.values())
         findings += column_findings(parsed.values(), scored=scored, labels=folders.labels)
-        readings = {image_id: file.reading(names, scored=scored) for image_id, file in parsed.items()}
+        readings = {image_id: file.reading(names[file.path.parent], scored=scored) for image_id, file in parsed.items()}
         if missing_is_empty and files:
             unsaid = [r.image_id for r in checked.records if r.image_id not in readings and r.image_id not in owned.doubtful]
             readings |= {image_id: empty_by_convention(folders.labels) for image_id in unsaid}
         findings += unlabelled(folders.labels, checked.records, readings, expected="a label file")
-        known = classes or tuple(dict.fromkeys(names))
-        notes = [*sheet.notes, *_notes(sheet.names or classes, sheet.keypoints, names), *maybe_poses(parsed.values())]
-        notes += matched_by_name(owned.by_name, folders.labels)
-        return assemble(checked, readings, classes=known, findings=findings, notes=notes)
+        known = classes or tuple(dict.fromkeys(name for of_folder in names.values() for name in of_folder))
+        of_several = named.notes if named.folder == named.path else ()
+        notes = [*dict.fromkeys((*sheet.notes, *of_several)), *_notes(sheet.keypoints, classes, unnamed, numbers)]
+        notes += [*maybe_poses(parsed.values()), *matched_by_name(owned.by_name, folders.labels)]
+        read = assemble(checked, readings, classes=known, findings=findings, notes=notes)
+        return replace(read, by_number=frozenset(numbers))
 
     def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> list[Path]:
-        """As `Format.write`: data.yaml, a list a split, labels/<image_id>.txt, and images/<image_id> when copied."""
+        """As `Format.write`: data.yaml, a list a split, labels/<image_id>.txt, and images/<image_id> when copied.
+
+        BoxwiseError also where a list of names lies there that says otherwise.
+        """
         check_names(dataset)
+        check_beside(target, dataset.classes)
         shared = shared_stems(record.image_id for record in dataset.images)
         texts: dict[Path, str] = {}
         for record in dataset.images:
@@ -105,10 +128,14 @@ def _faults(parsed: Mapping[str, Parsed]) -> list[Finding]:
     ]
 
 
-def _notes(named: tuple[str, ...] | None, keypoints: int, names: tuple[str, ...]) -> list[str]:
+def _notes(keypoints: int, classes: Sequence[str] | None, unnamed: Sequence[str], numbers: Set[int]) -> list[str]:
+    """unnamed: what classes are called where no list of names is. numbers: those that were taken for numbers of `classes`."""
     notes = ["the key points of a pose file are passed over; its boxes are read."] if keypoints else []
-    if not named and names:
-        notes.append("no names of classes were found (data.yaml, classes.txt, obj.names): classes are called by their numbers.")
+    if numbers:
+        taken = ", ".join(f"{n} = {unnamed[n]}" for n in sorted(numbers) if 0 <= n < len(unnamed))
+        notes.append(f"{_NO_NAMES}: numbers are taken for those of the study's classes ({taken or 'none of them is one'}).")
+    elif unnamed and not classes:
+        notes.append(f"{_NO_NAMES}: classes are called by their numbers.")
     return notes
 
 

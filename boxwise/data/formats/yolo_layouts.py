@@ -1,4 +1,4 @@
-"""How a YOLO data set lies on disk: data.yaml, Darknet's obj.data, lists of class names, folders a split, flat folders.
+"""How a YOLO data set lies on disk: data.yaml, Darknet's obj.data, folders a split, flat folders.
 
 Returns where images and labels are, and the splits. Knows nothing of what label files hold.
 """
@@ -30,13 +30,12 @@ from boxwise.data.formats.layout import (
     text_of,
     whole,
 )
-from boxwise.data.formats.yolo_lines import MOST_CLASSES, parse
+from boxwise.data.formats.yolo_lines import MOST_CLASSES
 from boxwise.data.image_store import below
 from boxwise.errors import BoxwiseError, plural
 from boxwise.records import Split
 
 SHEETS = ("data.yaml", "dataset.yaml", "data.yml", "obj.data")
-_NAME_LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "*.names", "*/_darknet.labels", "_darknet.labels")
 _SPLIT_KEYS = {"train": Split.TRAIN, "val": Split.VAL, "valid": Split.VAL, "validation": Split.VAL, "test": Split.TEST}
 _brief = Repr()  # bounded in depth and length: aliases in YAML can make a short text of a value without end
 _brief.maxstring = 60
@@ -46,15 +45,21 @@ _brief.maxstring = 60
 class Sheet:
     """What data.yaml or obj.data says, or a folder without one implies. base: what its paths are relative to.
 
-    keypoints: how many numbers of key points each line of a pose file ends with. notes: what of it was not followed.
+    names: by the numbers of the classes. keypoints: how many numbers of key points each line of a pose file ends with. notes: what of it
+    was not followed.
     """
 
     path: Path
     base: Path
-    names: tuple[str, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
     entries: Mapping[Split, Sequence[str]] = field(default_factory=dict)
     keypoints: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """The folder that it is of."""
+        return self.path if is_folder(self.path) else self.path.parent
 
 
 @dataclass(frozen=True)
@@ -78,35 +83,43 @@ class _Texts(yaml.SafeLoader):
 def read_sheet(labels: Path) -> tuple[Sheet, list[Finding]]:
     """The sheet at `labels` or in that folder; a finding where it cannot be used, and then only the folders count."""
     folder = labels if is_folder(labels) else labels.parent
-    choices = [labels] if is_file(labels) else [path for name in SHEETS if is_file(path := folder / name)][:1] or _other_sheets(folder)
-    if len(choices) != 1:
-        found = ", ".join(path.name for path in choices)
-        message = f"{folder}: expected one YAML file with names of classes, found {found}; none is followed. Give the path of one of them."
-        notes = (message,) if choices else ()
-        return Sheet(folder, folder, _listed(folder), notes=notes), []
-    path = choices[0]
+    path = labels if is_file(labels) else next((path for name in SHEETS if is_file(path := folder / name)), None)
+    if path is None:
+        others = _other_sheets(folder)
+        if len(others) != 1:
+            return _of_several(folder, others), []
+        path = next(iter(others))
     try:
         read = _darknet_sheet if path.suffix.lower() == ".data" else _yaml_sheet
-        sheet = read(path)
+        return read(path), []
     except (yaml.YAMLError, ValueError, RecursionError, BoxwiseError) as error:
         message = f"{path}: expected YAML with names (a list or a mapping), found {' '.join(str(error).split())[:200]}."
         return Sheet(path, folder), [Finding(FindingKind.BAD_LABEL_FILE, path, message)]
-    twice = sorted({name for name in sheet.names if sheet.names.count(name) > 1}) if len(set(sheet.names)) < len(sheet.names) else []
-    message = f"{path}: expected a name of its own for each class, found {', '.join(twice[:5])} twice; its numbers are one class."
-    return sheet, [Finding(FindingKind.DUPLICATE_ID, path, message)] if twice else []
 
 
-def _other_sheets(folder: Path) -> list[Path]:
-    """The YAML files of the folder that name classes, whatever they are called."""
-    return [path for path in sorted(folder.glob("*.[yY]*[mM][lL]")) if path.suffix.lower() in (".yaml", ".yml") and _names_classes(path)]
+def _of_several(folder: Path, sheets: Mapping[Path, Mapping[int, str]]) -> Sheet:
+    """The sheet of a folder with none, or with several: of those only names count, where all have the same. sheets: their names."""
+    if not sheets:
+        return Sheet(folder, folder)
+    names, *others = sheets.values()
+    same = all(other == names for other in others)
+    found = ", ".join(path.name for path in sheets) + (", which name the same; nothing else of them" if same else "; none")
+    message = f"{folder}: expected one YAML file with names of classes, found {found} is followed. Give the path of one of them."
+    return Sheet(folder, folder, names if same else {}, notes=(message,))
 
 
-def _names_classes(path: Path) -> bool:
+def _other_sheets(folder: Path) -> dict[Path, dict[int, str]]:
+    """The YAML files of the folder that name classes, whatever they are called, and the names."""
+    paths = [path for path in sorted(folder.glob("*.[yY]*[mM][lL]")) if path.suffix.lower() in (".yaml", ".yml")]
+    return {path: names for path in paths if (names := _names_in(path))}
+
+
+def _names_in(path: Path) -> dict[int, str]:
     try:
         content = yaml.load(bytes_of(path), Loader=_Texts)
-        return isinstance(content, dict) and bool(_names(content.get("names")))
+        return _names(content.get("names")) if isinstance(content, dict) else {}
     except (yaml.YAMLError, ValueError, RecursionError, BoxwiseError):
-        return False
+        return {}
 
 
 def _yaml_sheet(path: Path) -> Sheet:
@@ -121,8 +134,7 @@ def _yaml_sheet(path: Path) -> Sheet:
     notes = () if followed else (f"{path}: its path {_brief.repr(said)} is no folder here; paths are taken from {path.parent}.",)
     said_of = {split: texts for key, split in _SPLIT_KEYS.items() if (texts := _texts(content.get(key), key))}
     entries = {split: [_with_slashes(root, text) for text in texts] for split, texts in said_of.items()}
-    names = _names(content.get("names")) or _listed(path.parent)
-    return Sheet(path, root, names, entries, _keypoints(content.get("kpt_shape")), notes)
+    return Sheet(path, root, _names(content.get("names")), entries, _keypoints(content.get("kpt_shape")), notes)
 
 
 def _darknet_sheet(path: Path) -> Sheet:
@@ -131,7 +143,7 @@ def _darknet_sheet(path: Path) -> Sheet:
     content = {key.strip(): value.strip() for key, equals, value in lines if equals}
     entries = {split: [_beside(path.parent, content[key])] for key, split in _SPLIT_KEYS.items() if content.get(key)}
     named = listed_names(path.parent / _beside(path.parent, content["names"])) if content.get("names") else ()
-    return Sheet(path, path.parent, named or _listed(path.parent), entries)
+    return Sheet(path, path.parent, dict(enumerate(named)), entries)
 
 
 def _beside(folder: Path, said: str) -> str:
@@ -144,28 +156,15 @@ def _with_slashes(folder: Path, said: str) -> str:
     return said if "\\" not in said or _is_there(folder / said) else said.replace("\\", "/")
 
 
-def _listed(folder: Path) -> tuple[str, ...]:
-    """The names of a list of classes, unless the list is the label file of an image of that name."""
-    paths = (path for pattern in _NAME_LISTS for path in sorted(folder.glob(pattern)) if is_file(path))
-    return next((names for path in paths if (names := listed_names(path)) and not holds_boxes(path)), ())
-
-
-def holds_boxes(path: Path) -> bool:
-    """Whether the file can be read as labels, and holds one."""
-    parsed = parse(path)
-    return parsed.fault is None and bool(parsed.classes)
-
-
-def _names(names: Any) -> tuple[str, ...]:
-    """Class names in index order; a gap in a mapping is named by its number. Raises ValueError."""
+def _names(names: Any) -> dict[int, str]:
+    """Class names by their numbers. Raises ValueError."""
     if not names:
-        return ()
+        return {}
     if isinstance(names, list) and all(isinstance(name, str) for name in names):
-        return tuple(names)
+        return dict(enumerate(names))
     if not isinstance(names, dict) or not all(_is_number(key) and isinstance(name, str) for key, name in names.items()):
         raise ValueError(f"names: {_brief.repr(names)}")
-    numbered = {int(key): name for key, name in names.items()}
-    return tuple(numbered.get(number, str(number)) for number in range(max(numbered) + 1))
+    return {int(key): name for key, name in names.items()}
 
 
 def _is_number(key: Any) -> bool:

@@ -63,6 +63,12 @@ def parse(path: Path, *, keypoints: int = 0) -> Parsed:
     return parsed
 
 
+def holds_boxes(path: Path) -> bool:
+    """Whether the file can be read as labels, and holds one."""
+    parsed = parse(path)
+    return parsed.fault is None and bool(parsed.classes)
+
+
 class _MaybePoseError(ValueError):
     """As many numbers as a line of a pose file may have."""
 

@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.layout import ImageIndex, at_odds, files_below, folded, is_file, is_folder, is_prose, said_by_all, unhashed, whole
 from boxwise.data.formats.listing import torn
-from boxwise.data.formats.yolo_layouts import Folders, Sheet, holds_boxes, places_of, swapped
+from boxwise.data.formats.yolo_layouts import Folders, Sheet, places_of, swapped
+from boxwise.data.formats.yolo_lines import holds_boxes
 
 
 @dataclass(frozen=True)

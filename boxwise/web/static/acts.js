@@ -2,16 +2,16 @@
 // Changes the editor's model through `gesture`, which charges the time and saves. Decides nothing about which image comes next.
 
 import { isOpen, wordOf } from "./boxes.js";
-import { resized, SMALLEST } from "./geometry.js";
+import { clamped, freePlace, resized, SMALLEST } from "./geometry.js";
 import { t } from "./words.js";
 
-const SHIFTED = 12; // pixels of the image by which a copy lies beside its original
+const SHIFTED = 12; // pixels of the screen by which a copy lies beside its original
 
 export class Acts {
   /** The class that drawn boxes get, and whether it was chosen to draw many of: then a drawn box is not selected. */
   label = 0;
   sticky = false;
-  /** @type {{image_id: string, xyxy: number[], label: number, difficult: boolean, crowd: boolean} | null} what was copied */
+  /** @type {{xyxy: number[], label: number, difficult: boolean, crowd: boolean} | null} what was copied */
   #copied = null;
 
   /** @param {import("./editor.js").Editor} editor */
@@ -114,6 +114,12 @@ export class Acts {
     return this.select(this.selected ? this.view.selected : null);
   }
 
+  /** Whether boxes may be drawn on this image; says so where not. */
+  #mayDraw() {
+    if (!this.model.whole) this.page.hint("Only the questions are asked here; nothing is to be drawn.");
+    return this.model.whole;
+  }
+
   // --- which box ---
 
   next() { this.#walk(1); }
@@ -154,25 +160,27 @@ export class Acts {
   copy() {
     const box = this.selected;
     if (!box) return this.page.hint("Select a box to copy it.");
-    this.#copied = { image_id: this.editor.current.task.image_id, xyxy: box.xyxy, label: box.label, difficult: box.difficult, crowd: box.crowd };
+    this.#copied = { xyxy: box.xyxy, label: box.label, difficult: box.difficult, crowd: box.crowd };
     return this.page.hint("Copied. Paste it here or on another image.");
   }
 
-  /** On its own image a copy lies beside its original, on another one at the same place. */
   paste() {
     if (!this.#copied) return this.page.hint("Nothing was copied yet.");
-    const { image_id: imageId, ...box } = this.#copied;
-    return this.#drawCopy(box, imageId === this.editor.current.task.image_id);
+    return this.#drawCopy(this.#copied);
   }
 
   duplicate() {
-    if (this.selected) this.#drawCopy(this.selected, true);
+    if (this.selected) this.#drawCopy(this.selected);
   }
 
-  #drawCopy({ xyxy, label, difficult, crowd }, beside) {
-    const shift = beside ? SHIFTED : 0, placed = xyxy.map((edge) => edge + shift);
-    if (!this.editor.gesture((model, seconds) => model.drawAll([{ xyxy: placed, label, difficult, crowd }], seconds))) return;
-    this.select(this.model.boxes.at(-1).key);
+  /** A copy lies at the place of its original, or beside whatever boxes are there already, as the original itself. */
+  #drawCopy({ xyxy, label, difficult, crowd }) {
+    if (!this.#mayDraw()) return undefined;
+    const { size } = this.model, inside = clamped(xyxy, size);
+    const others = this.model.boxes.filter(({ answer }) => answer !== "delete").map((box) => box.xyxy);
+    const place = inside && freePlace(inside, others, SHIFTED / this.view.scale, size);
+    if (!place) return this.page.hint("There is no room for a copy here.");
+    return this.select(this.editor.gesture((model, seconds) => model.draw(place, label, seconds, { difficult, crowd })));
   }
 
   /** The boxes of the image that was handed in last, as boxes of this one. */
@@ -200,7 +208,7 @@ export class Acts {
   toolExtreme() { this.#take("extreme", "Extreme clicking: click the top-most point of the object."); }
 
   #take(tool, words) {
-    if (tool !== "edit" && this.model && !this.model.whole) return this.page.hint("Only the questions are asked here; nothing is to be drawn.");
+    if (tool !== "edit" && this.model && !this.#mayDraw()) return undefined;
     this.gestures.tool = tool;
     this.sticky = false;
     this.page.tool(tool);

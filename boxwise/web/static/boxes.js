@@ -59,10 +59,10 @@ export class BoxModel {
   }
 
   /** Draws a box. @returns {string | null} its key; null where it is too small or only questions are asked */
-  draw(xyxy, label, seconds = 0) {
+  draw(xyxy, label, seconds = 0, { difficult = false, crowd = false } = {}) {
     const inside = this.whole ? clamped(xyxy, this.size) : null;
     if (!inside) return null;
-    const box = { ...this.#drawn({ xyxy: inside, label, difficult: false, crowd: false }), seconds };
+    const box = { ...this.#drawn({ xyxy: inside, label, difficult, crowd }), seconds };
     this.#commit([...this.#boxes, box]);
     return box.key;
   }

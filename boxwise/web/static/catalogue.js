@@ -12,6 +12,7 @@ export const CATALOGUE = {
   "Nothing to redo.": ["Nichts zu wiederholen.", "没有可重做的操作。", "Nada que rehacer."],
   "Select a box to copy it.": ["Zum Kopieren eine Box auswählen.", "请先选择要复制的框。", "Seleccione una caja para copiarla."],
   "Copied. Paste it here or on another image.": ["Kopiert. Hier oder in einem anderen Bild einfügen.", "已复制。可粘贴到此图或其他图片。", "Copiada. Péguela aquí o en otra imagen."],
+  "There is no room for a copy here.": ["Hier ist kein Platz für eine Kopie.", "此处没有放置副本的空间。", "Aquí no hay sitio para una copia."],
   "Nothing was copied yet.": ["Noch nichts kopiert.", "尚未复制任何框。", "Aún no se ha copiado nada."],
   "No image with boxes was handed in before this one.": ["Vor diesem Bild wurde keines mit Boxen abgegeben.", "此前没有提交过带框的图片。", "Antes de esta no se entregó ninguna imagen con cajas."],
   "{0} of {1} boxes copied.": ["{0} von {1} Boxen kopiert.", "已复制 {1} 个框中的 {0} 个。", "{0} de {1} cajas copiadas."],

@@ -37,7 +37,7 @@ function show(study) {
   place("to-review").hidden = !study.team;
   place("trouble").hidden = !study.trouble;
   place("trouble-words").textContent = study.trouble ? t`Training has stopped: ${study.trouble}` : "";
-  place("trouble-study").textContent = study.name;
+  place("trouble-command").textContent = study.goes_on_by;
   fill("figures", figures(study));
   fill("budget", budget(study));
   fill("next", nextBatch(study));

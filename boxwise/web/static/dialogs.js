@@ -2,7 +2,7 @@
 // Each opens a <dialog> of the page and resolves to the answer, or to null when it was closed.
 
 import { MAP, classKey, keysOf, singleKeys } from "./keys.js";
-import { piece } from "./list.js";
+import { nameOf, piece } from "./list.js";
 import { t } from "./words.js";
 
 const SKIP_REASONS = ["I am not sure what I see", "It takes too long", "Somebody else knows better"];
@@ -99,7 +99,7 @@ function classRow({ name, color }, label, pick) {
   row.id = `class-option-${label}`;
   row.setAttribute("role", "option");
   swatch.style.background = color;
-  row.append(swatch, piece("span", "name", name), piece("kbd", "", classKey(label)));
+  row.append(swatch, nameOf(name), piece("kbd", "", classKey(label)));
   row.addEventListener("click", pick);
   return row;
 }

@@ -317,9 +317,10 @@ export class Editor {
 
   #handIn() {
     if (!this.current.seen) return this.#unseen();
-    const { task, model } = this.current;
+    const { task, model, begunOn } = this.current;
     const classes = this.study.classes.map(({ name }) => name);
-    const seconds = this.#finish("answer", "/api/answers", { classes, verdicts: model.verdicts(), complete: task.whole });
+    const said = { classes, verdicts: model.verdicts(), complete: task.whole, begun_on: begunOn ?? null };
+    const seconds = this.#finish("answer", "/api/answers", said);
     this.page.done(task, seconds, { empty: model.boxes.every((box) => box.answer === "delete") });
     return this.advance();
   }
@@ -343,7 +344,8 @@ export class Editor {
       this.outbox.post("/api/withdrawals", uuid(), { ...whose, key });
       this.page.takenBack(last.seconds);
     }
-    if (last.kind === "flag") this.outbox.post("/api/unflags", uuid(), { annotator: whose.annotator, tab: whose.tab, image_id: imageId });
+    const path = { flag: "/api/unflags", skip: "/api/unskips" }[last.kind];
+    if (path) this.outbox.post(path, uuid(), { annotator: whose.annotator, tab: whose.tab, image_id: imageId });
     const again = { revision: last.revision + 1, saved: 0, document: uncharged(document), at: Date.now() };
     if (document) this.outbox.save({ annotator: this.annotator, image_id: imageId, round, ...again });
     return this.open(imageId);

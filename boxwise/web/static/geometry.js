@@ -31,6 +31,20 @@ export function moved([x1, y1, x2, y2], dx, dy, { width, height }) {
   return [x1 + right, y1 + down, x2 + right, y2 + down].map(hundredth);
 }
 
+/**
+ * `xyxy` where no box of `others` hides it, its size kept: there, or as many steps beside it as needed, to the right and down or else to
+ * the left and up; null where all of these are taken. @returns {Xyxy | null}
+ */
+export function freePlace(xyxy, others, step, size) {
+  const taken = (place) => others.some((other) => sameBox(other, place, step / 2));
+  for (const way of [step, -step]) {
+    for (let place = xyxy, before = null; !before || !sameBox(place, before); [before, place] = [place, moved(place, way, way, size)]) {
+      if (!taken(place)) return place;
+    }
+  }
+  return null;
+}
+
 /** `xyxy` with the edges of one handle dragged; an edge pulled past its opposite turns the box over. @returns {Xyxy} */
 export function resized([x1, y1, x2, y2], [horizontal, vertical], dx, dy) {
   return around([

@@ -60,7 +60,7 @@ export class BoxList {
     swatch.style.background = this.classes[box.label]?.color ?? "gray";
     const score = box.score === null ? "" : `${Math.round(box.score * 100)}%`;
     const name = this.classes[box.label]?.name ?? `class ${box.label}`;
-    row.append(swatch, piece("span", "name", name), piece("span", "word", box.difficult ? t`${t(wordOf(box))}, hard` : t(wordOf(box))), piece("span", "score", score));
+    row.append(swatch, nameOf(name), piece("span", "word", box.difficult ? t`${t(wordOf(box))}, hard` : t(wordOf(box))), piece("span", "score", score));
     return row;
   }
 
@@ -78,5 +78,12 @@ export function piece(tag, className, text) {
   const element = document.createElement(tag);
   element.className = className;
   element.textContent = text;
+  return element;
+}
+
+/** A name that is cut where it is too long; its title has all of it. */
+export function nameOf(name) {
+  const element = piece("span", "name", name);
+  element.title = name;
   return element;
 }

@@ -3,7 +3,7 @@
 
 import { get, thumbnail } from "./api.js";
 import { classKey } from "./keys.js";
-import { piece } from "./list.js";
+import { nameOf, piece } from "./list.js";
 import { t } from "./words.js";
 
 const TERMS = {
@@ -37,10 +37,10 @@ export function showProgress({ round, asked, answered }) {
 }
 
 /** Why the study does not go on by itself, and what to do about it. */
-export function showTrouble({ name, trouble }) {
+export function showTrouble({ trouble, goes_on_by: command }) {
   const words = trouble ? t`Training has stopped: ${trouble}` : "";
   if (element("trouble-words").textContent !== words) element("trouble-words").textContent = words;
-  element("trouble-study").textContent = name;
+  element("trouble-command").textContent = command;
   element("trouble").hidden = !trouble;
 }
 
@@ -102,7 +102,7 @@ export function showClasses(classes, pick) {
     const button = piece("button", "class", ""), swatch = piece("span", "swatch", "");
     swatch.style.background = color;
     button.type = "button";
-    button.append(swatch, piece("span", "name", name), piece("kbd", "", classKey(label)));
+    button.append(swatch, nameOf(name), piece("kbd", "", classKey(label)));
     button.addEventListener("click", () => pick(label));
     return button;
   });
@@ -143,7 +143,7 @@ export class QueuePanel {
     Object.assign(picture, { loading: "lazy", alt: "", src: thumbnail(item.image_id) });
     const words = piece("span", "words", "");
     const utility = item.utility === null ? "" : ` · ${figure(item.utility)}`;
-    words.append(piece("span", "name", item.image_id), piece("span", "state", state + utility + asked));
+    words.append(nameOf(item.image_id), piece("span", "state", state + utility + asked));
     button.type = "button";
     button.className = `queued ${item.state}`;
     if (item.fault) button.title = item.fault;

@@ -112,7 +112,8 @@ async function act(name) {
   try {
     if (verdict === "next") past++;
     else {
-      const body = { annotator, image_id: item.image_id, number: item.answers[row].number, verdict, seconds: clock.seconds(now()), ...(verdict === "send back" ? { remark } : {}) };
+      const { number } = item.answers[row], beside = item.answers.find((other) => other.number !== number)?.number ?? null;
+      const body = { annotator, image_id: item.image_id, number, beside, verdict, seconds: clock.seconds(now()), ...(verdict === "send back" ? { remark } : {}) };
       await post("/api/reviews", body);
     }
   } catch (error) {

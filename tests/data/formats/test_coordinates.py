@@ -10,6 +10,7 @@ from PIL import Image
 
 from boxwise.data.datasets import read_dataset
 from boxwise.data.formats.base import Coordinates, FindingKind
+from boxwise.data.formats.shapes import Corners
 from boxwise.data.images import read_image
 
 RAW = Coordinates(raw=True)
@@ -71,3 +72,45 @@ def test_vocs_first_pixel_may_be_called_1(tmp_path: Path) -> None:
     make(tmp_path, {"JPEGImages/a.png": 1, "Annotations/a.xml": voc(voc_object(corners=(1, 1, 100, 80)))})
     assert found(read_dataset(tmp_path))["a.png"] == [("cat", [1, 1, 100, 80])]
     assert found(read_dataset(tmp_path, coordinates=Coordinates(voc_origin=1)))["a.png"] == [("cat", [0, 0, 100, 80])]
+
+
+SHARES = (0.1, 0.1, 0.3, 0.4)  # of the image's width and height
+
+
+def _in(name: str, corners: Corners, count: int) -> dict[str, str | int]:
+    """As many images of 100 x 80 pixels with one box each, and their labels."""
+    x1, y1, x2, y2 = corners
+    files: dict[str, str | int] = {f"images/{n}.png": n for n in range(count)}
+    if name == "voc":
+        return files | {f"Annotations/{n}.xml": voc(voc_object(corners=corners), name=f"{n}.png") for n in range(count)}
+    if name == "cvat":
+        box = f'<box label="cat" xtl="{x1}" ytl="{y1}" xbr="{x2}" ybr="{y2}"/>'
+        entries = "".join(f'<image name="{n}.png" width="100" height="80">{box}</image>' for n in range(count))
+        return {**files, "annotations.xml": f"<annotations>{entries}</annotations>"}
+    if name == "kitti":
+        line = f"cat 0 0 0 {x1} {y1} {x2} {y2} 0 0 0 0 0 0 0\n"
+        return {f"image_2/{n}.png": n for n in range(count)} | {f"label_2/{n}.txt": line for n in range(count)}
+    images = [{"id": n, "file_name": f"{n}.png", "width": 100, "height": 80} for n in range(count)]
+    boxes = [{"id": n, "image_id": n, "category_id": 1, "bbox": [x1, y1, x2 - x1, y2 - y1]} for n in range(count)]
+    return {**files, "instances.json": json.dumps({"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "cat"}]})}
+
+
+@pytest.mark.parametrize("name", ["voc", "coco", "cvat", "kitti"])
+class TestShares:
+    def test_boxes_none_of_which_leaves_the_first_pixel_are_no_labels(self, tmp_path: Path, name: str) -> None:
+        dataset = read_dataset(make(tmp_path, _in(name, SHARES, 3)), format_name=name, missing_is_empty=False)
+        assert len(dataset.images) == 3 and not dataset.labels
+        finding = next(finding for finding in dataset.findings if finding.kind == FindingKind.BAD_LABEL_FILE)
+        assert "expected boxes in pixels, found all 3 within 1.5 pixels (first: 0.1, 0.1, 0.3, 0.4)" in finding.message
+
+    @pytest.mark.parametrize(("corners", "count"), [(SHARES, 2), ((0, 0, 1, 1), 3), ((0.5, 0.5, 2, 1), 3)])
+    def test_few_boxes_whole_pixels_and_larger_ones_are_labels(self, tmp_path: Path, name: str, corners: Corners, count: int) -> None:
+        dataset = read_dataset(make(tmp_path, _in(name, corners, count)), format_name=name)
+        assert len(dataset.labels) == count and all(len(boxes) == 1 for boxes in dataset.labels.values())
+
+    def test_centre_width_and_height_in_the_place_of_corner_and_size_are_no_labels(self, tmp_path: Path, name: str) -> None:
+        dataset = read_dataset(make(tmp_path, _in(name, (0.7, 0.4, 1.3, 0.9), 3)), format_name=name, missing_is_empty=False)
+        assert len(dataset.images) == 3 and not dataset.labels
+        assert [finding.kind for finding in dataset.findings if finding.kind != FindingKind.MISSING_LABEL_FILE] == [
+            FindingKind.BAD_LABEL_FILE
+        ]

@@ -1,11 +1,12 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from formats_scenario import LINE, kinds, make
+from formats_scenario import LINE, kinds, make, voc, voc_object
 from PIL import Image
 
-from boxwise.data.datasets import read_dataset, read_pool
+from boxwise.data.datasets import read_dataset, read_labels_for, read_pool
 from boxwise.data.formats.base import FindingKind
 from boxwise.data.formats.folder import read_folder
 from boxwise.data.images import write_image
@@ -59,3 +60,53 @@ def test_pictures_that_are_not_read_are_said_once_wherever_a_study_comes_from(tm
 def test_a_folder_of_nothing_else_says_which_kinds_it_has(tmp_path: Path) -> None:
     with pytest.raises(BoxwiseError, match=r"1 \.heic"):
         read_folder(make(tmp_path, {"b.heic": b"x"}))
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_link_that_leads_nowhere_is_an_image_that_is_missing(tmp_path: Path, labelled: bool) -> None:
+    make(tmp_path, {"a.jpg": 1})
+    (tmp_path / "lost.jpg").symlink_to(tmp_path / "away" / "lost.jpg")
+    (tmp_path / "round.jpg").symlink_to(tmp_path / "round.jpg")
+    (tmp_path / "notes.txt").symlink_to(tmp_path / "away" / "notes.txt")
+    if labelled:
+        make(tmp_path, {"a.txt": LINE, "classes.txt": "ant\nbee\n"})
+    read = read_dataset(tmp_path) if labelled else read_pool(tmp_path, None)
+    assert [image.image_id for image in read.images] == ["a.jpg"]
+    found = [finding for finding in read.findings if finding.kind == FindingKind.MISSING_IMAGE]
+    assert [(finding.image_id, finding.quarantined) for finding in found] == [("lost.jpg", True), ("round.jpg", True)]
+    assert all("found a link that leads nowhere" in finding.message for finding in found)
+
+
+@pytest.mark.parametrize("name", ["voc", "yolo", "coco"])
+def test_a_link_that_leads_nowhere_is_no_image_of_a_name_that_labels_give(tmp_path: Path, name: str) -> None:
+    photos = make(tmp_path / "photos", {"one/a.jpg": 1, "one/b.jpg": 2})
+    (photos / "two").mkdir()
+    (photos / "two" / "a.jpg").symlink_to(tmp_path / "away" / "a.jpg")
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20]}
+    coco = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [box], "categories": [{"id": 1, "name": "cat"}]}
+    files = {
+        "voc": {"a.xml": voc(voc_object(), name="a.jpg")},
+        "yolo": {"l/a.txt": "0 0.5 0.5 0.2 0.25\n", "classes.txt": "cat\n"},
+        "coco": {"l.json": json.dumps(coco)},
+    }[name]
+    pool = read_pool(photos, make(tmp_path / "l", files), format_name=name)
+    assert list(pool.labels) == ["one/a.jpg"] and [image.image_id for image in pool.images] == ["one/a.jpg", "one/b.jpg"]
+    missing = [finding for finding in pool.findings if finding.kind == FindingKind.MISSING_IMAGE]
+    assert [(finding.image_id, finding.quarantined) for finding in missing] == [("two/a.jpg", True)]
+    found = read_labels_for(pool.images, tmp_path / "l", format_name=name, classes=("cat",))
+    assert list(found.labels) == ["one/a.jpg"] and not found.findings
+
+
+@pytest.mark.parametrize("name", ["voc", "yolo"])
+def test_what_is_wrong_with_images_of_which_labels_do_not_speak_is_no_finding_of_theirs(tmp_path: Path, name: str) -> None:
+    photos = make(tmp_path / "photos", {"a.jpg": 1, "empty.jpg": b"", "text.jpg": b"text", "new\nline.jpg": 2})
+    (photos / "lost.jpg").symlink_to(photos / "away.jpg")
+    images = read_pool(photos, None).images
+    labels = {"voc": {"Annotations/{}.xml": voc(voc_object(), name="{}.jpg")}, "yolo": {"labels/{}.txt": "0 0.5 0.5 0.2 0.25\n"}}[name]
+    files = {place.format("a"): text.replace("{}", "a") for place, text in labels.items()} | {"classes.txt": "cat\n"}
+    assert [image.image_id for image in images] == ["a.jpg"]
+    found = read_labels_for(images, make(tmp_path / "l", files), format_name=name, classes=("cat",))
+    assert list(found.labels) == ["a.jpg"] and not found.findings
+    also = {place.format("empty"): text.replace("{}", "empty") for place, text in labels.items()}
+    found = read_labels_for(images, make(tmp_path / "l", also), format_name=name, classes=("cat",))
+    assert list(found.labels) == ["a.jpg"] and [finding.image_id for finding in found.findings] == ["empty.jpg"]

@@ -129,3 +129,26 @@ def test_a_file_with_two_names_is_taken_once_and_named(tmp_path):
     found = read_image_list(tmp_path / "list.csv")
     assert list(ids_and_paths(found)) == ["one"]
     assert f"expected one name for {tmp_path}/a.jpg, found one and two" in found.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("lines", "ids"),
+    [
+        (["http://host:80/set/1.jpg", "http://host:80/set/2.jpg", "1.jpg"], ["host:80/set/1.jpg", "host:80/set/2.jpg", "1.jpg"]),
+        (["http://h/1.jpg", "s3://bucket/x/1.jpg"], ["h/1.jpg", "bucket/x/1.jpg"]),
+        (["http://h/x/1.jpg", "https://h/x/2.jpg?sig=1"], ["1.jpg", "2.jpg"]),
+        (["s3://b/x/1.jpg", "/data/x/1.jpg"], ["b/x/1.jpg", "data/x/1.jpg"]),
+        (["http://h/x/1.jpg", "# a comment", "http://h/y/1.jpg"], ["x/1.jpg", "y/1.jpg"]),
+    ],
+)
+def test_addresses_of_several_kinds_are_called_from_the_host_or_the_bucket_on(tmp_path, lines, ids):
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    found = read_image_list(tmp_path / "list.txt")
+    assert list(ids_and_paths(found)) == ids
+    assert [finding.message.partition(" lists ")[2][:11] for finding in found.findings] == ["# a comment" for line in lines if "#" in line]
+
+
+def test_addresses_of_files_are_paths(tmp_path):
+    (tmp_path / "list.txt").write_text(f"{(tmp_path / 'a 1.jpg').as_uri()}\nb.jpg\n")
+    found = read_image_list(tmp_path / "list.txt")
+    assert ids_and_paths(found) == {"a 1.jpg": str(tmp_path / "a 1.jpg"), "b.jpg": str(tmp_path / "b.jpg")} and not found.findings
