@@ -220,7 +220,7 @@ def _ranked(rows: Sequence[Overall], ranks: Ranks, found: Mapping[str, Sequence[
         return text
     return (
         f"{text} Friedman's test that all arms are alike: p = {figure(ranks.p)}; mean ranks closer than {ranks.critical:.2f} cannot be "
-        "distinguished (Nemenyi, .05). Floors and upper bounds are not ranked: their figure is the rank they would have."
+        "distinguished (Nemenyi, .05). Floors, upper bounds and checks are not ranked: their figure is the rank they would have."
     )
 
 

@@ -58,13 +58,17 @@ def undertrained(cells: Sequence[Cell], split: str) -> str | None:
     return f"undertrained: {arm} ends {gains.mean():.3f} AP above what the labels of the whole pool give, so training has not converged"
 
 
+def trained_twice(cells: Sequence[Cell]) -> list[str]:
+    """The arms NAME+train.length=2 beside an arm NAME: they show whether training has converged, and are nobody's rivals."""
+    return [arm for arm in arms_of(cells, "") if arm.endswith(TWICE) and cells_of(cells, arm.removesuffix(TWICE))]
+
+
 def doubled(cells: Sequence[Cell]) -> dict[str, Interval]:
     """What twice the steps add to AP on val, at the smallest and at the largest budget: of an arm NAME that NAME+train.length=2 is beside.
 
     By "first round" and "last round", paired by seed; empty without such a pair of arms.
     """
-    longer = next((arm for arm in arms_of(cells, "") if arm.endswith(TWICE) and cells_of(cells, arm.removesuffix(TWICE))), None)
-    if longer is None:
+    if not (longer := next(iter(trained_twice(cells)), None)):
         return {}
     both = [{cell.seed: curve(cell, "val").ap for cell in cells_of(cells, arm)} for arm in (longer, longer.removesuffix(TWICE))]
     ends = [{end: {seed: float(aps[row]) for seed, aps in each.items() if len(aps)} for end, row in ENDS.items()} for each in both]

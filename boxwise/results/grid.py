@@ -28,7 +28,7 @@ from boxwise.results.facts import Cell, ceiling_ap, cells_of, judged_on, number
 from boxwise.results.files import COLUMNS, RESULTS, result_rows
 from boxwise.results.tables import ArmResult, arm_results, corrected_p, mean_of
 
-Part = Literal["arm", "baseline", "upper bound", "floor"]
+Part = Literal["arm", "baseline", "upper bound", "floor", "check"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Standing:
     """One arm in one panel.
 
     p_holm: p by cost axis, corrected for the panel's arms; empty where there is none. rank: mean rank of its area over the seeds that all
-    arms have; of a floor or an upper bound the rank it would have among them; NaN for all in a panel that is void. reach: what it pays
+    arms have; of what is no rival the rank it would have among them; NaN for all in a panel that is void. reach: what it pays
     to get near the ceiling. seconds_per_image: SCORE and SELECT, one pool image; cost_ratio: against the baseline, whose pass scores
     nothing.
     """
@@ -213,7 +213,7 @@ def sanity(panel: Panel, *, baseline: str) -> list[tuple[bool | None, str]]:
 
 
 def _parts(results: Sequence[ArmResult], baseline: str) -> dict[str, Part]:
-    """What each arm is there for; upper bounds and floors are no rivals, so no test or rank takes them into account."""
+    """What each arm is there for; upper bounds, floors and checks are no rivals, so no test or rank takes them into account."""
     return {r.arm: "baseline" if r.arm == baseline else cast("Part", r.role) for r in results}
 
 

@@ -39,7 +39,7 @@ def ended_early(results: Sequence[ArmResult]) -> list[str]:
 
 
 def one_config(cells: Iterable[Cell]) -> list[str]:
-    """A sentence on arms with the same config, as folders hold them that were begun before such arms were refused."""
+    """A sentence on arms with the same config, as a folder holds them that began them in calls of their own."""
     arms: dict[str, dict[str, None]] = {}
     for cell in cells:
         config = {key: value for key, value in cell.config.items() if key not in EACH_CELL}

@@ -17,6 +17,7 @@ from boxwise.evaluation.curves import AXES, ArmSummary, Axis, CellCurve, compare
 from boxwise.evaluation.in_words import ap_in_words
 from boxwise.evaluation.significance import MIN_SEEDS, Interval, PairedTest, holm, interval
 from boxwise.registry import Role
+from boxwise.results.convergence import trained_twice
 from boxwise.results.facts import Cell, Round, arms_of, cells_of, competing, curve, number
 
 NONE = "–"
@@ -40,6 +41,7 @@ class Quantity:
 class ArmResult:
     """One row of the result table, one card of the headline.
 
+    role: that of its cells, or "check" where it has twice the training steps of an arm beside it.
     judged: the cost that arms are judged over: labelled images, or annotator time where people are asked differently from arm to arm.
     p_holm: p by cost axis, corrected for the arms that are rivals of the baseline; empty for what is no rival, or has no p.
     unit: what its budget is in, where the baseline's is in something else.
@@ -47,7 +49,7 @@ class ArmResult:
 
     arm: str
     label: str
-    role: Role
+    role: Role | Literal["check"]
     seeds: int
     ap: Interval
     ap50: Interval
@@ -77,7 +79,7 @@ class ArmResult:
     def verdict(self) -> Verdict:
         """A win or a loss needs a paired test on the area over `judged` below .05 after Holm's correction; anything else is undecided.
 
-        An upper bound or a floor is no rival and goes by its own p.
+        What is no rival, an upper bound, a floor or a check, goes by its own p.
         """
         test, difference = self.summary.test, self.summary.difference
         p = self.p_holm.get(self.judged, test.p if test else None)
@@ -166,7 +168,9 @@ def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[Arm
     by_axis = {(s.arm, s.axis): s for s in compare_arms(curves, baseline=baseline, apart=floors)}
     half = {s.arm: s for s in compare_arms(curves, baseline=baseline, metric="ap50", axes=("images",), apart=floors)}
     judged: Axis = "seconds" if len({cell.ask for cell in cells}) > 1 else "images"
-    rivals = {cell.arm for cell in cells if cell.role == "arm"}
+    strategies = {cell.arm for cell in cells if cell.role == "arm"}
+    checks = strategies.intersection(trained_twice(cells)) - {baseline}
+    rivals = strategies - checks
     corrected = {axis: corrected_p({arm: s.test for (arm, on), s in by_axis.items() if on == axis and arm in rivals}) for axis in AXES}
     theirs, results = cells_of(cells, baseline), []
     for arm in arms_of(cells, baseline):
@@ -177,7 +181,8 @@ def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[Arm
         final, seeds = summaries["images"].final, len(summaries["images"].seeds)
         p_holm = {axis: corrected[axis][arm] for axis in AXES if arm in corrected[axis]}
         unit = "" if mine[0].unit in {cell.unit for cell in theirs} or not theirs else mine[0].unit
-        results.append(ArmResult(arm, mine[0].label, mine[0].role, seeds, final, half[arm].final, summaries, judged, p_holm, unit))
+        result = ArmResult(arm, mine[0].label, mine[0].role, seeds, final, half[arm].final, summaries, judged, p_holm, unit)
+        results.append(replace(result, label=f"{arm} (check)", role="check") if arm in checks else result)
     return results
 
 
@@ -195,10 +200,10 @@ def headline(results: Sequence[ArmResult], *, baseline: str, split: str) -> str:
         return _standing(results, split)
     tally = {name: [r.label for r in judged if r.verdict == name] for name in _WORDS}
     parts = (f"{words} {baseline}: {', '.join(tally[name])}." for name, words in _WORDS.items() if tally[name])
-    seeds = [r.summary.test.seeds for r in judged if r.summary.test]
+    rivals = [r for r in judged if r.role == "arm"]
+    seeds = [r.summary.test.seeds for r in rivals or judged if r.summary.test]
     over = AXIS_NAMES[judged[0].judged]
-    rivals = sum(r.role == "arm" for r in judged)
-    corrected = f", Holm's correction for {rivals} arms" if rivals > 1 else ""
+    corrected = f", Holm's correction for {len(rivals)} arms" if len(rivals) > 1 else ""
     said = f"{' '.join(parts)} Judged by AP on {split} along the curve over {over}, {paired(seeds)}{corrected}."
     few = f" A verdict needs {MIN_SEEDS}: with fewer, even the same winner every time could be luck."
     return said + few if min(seeds) < MIN_SEEDS else said

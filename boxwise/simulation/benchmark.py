@@ -7,7 +7,7 @@ Knows nothing of how a cell is run or shown.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -33,6 +33,7 @@ from boxwise.rounds import check
 from boxwise.simulation.beginnings import check_beginnings
 from boxwise.simulation.folder import holds_simulation
 from boxwise.simulation.simulate import Message, Plan, check_baseline, check_plan, read_simulation, run_cells
+from boxwise.simulation.twins import without_twins
 from boxwise.workers.cluster import Cluster
 
 INDEX = "panels.json"
@@ -71,8 +72,9 @@ class DataSource(Section):
 class Preset(Section):
     """A grid: every data set with every detector, every arm and seed. detectors: name in the results → config overrides.
 
-    arms: "all" is every arm that has a name, but those in `without` and those with the config of an earlier one. checks: arms that show
-    whether training has converged and labels matter, which are run first, beside the baseline, with the first `check_seeds` seeds.
+    arms: "all" is every arm that has a name, but those in `without`; of arms with one config in a panel the first is run there. checks:
+    arms that show whether training has converged and labels matter, which are run first, beside the baseline, with the first
+    `check_seeds` seeds.
     """
 
     name: str
@@ -93,7 +95,7 @@ class Preset(Section):
         without = values.get("without")
         if values.get("arms") == "all":
             left_out = without if isinstance(without, list) else []  # anything else is refused by its type
-            return values | {"arms": _distinct(arm for arm in registry.ARMS if arm not in left_out)}
+            return values | {"arms": [arm for arm in registry.ARMS if arm not in left_out]}
         if without:
             raise ValueError("`without` goes with `arms: all` only: take what is not wanted off the list of arms.")
         return values
@@ -132,16 +134,6 @@ class Preset(Section):
             wanted = ", ".join(f"{name} ({source.format or 'any format'})" for name, source in data.items()) or "any labelled data set"
             raise BoxwiseError(f"preset {self.name!r} needs data: give --data DIR once for each of {wanted}.")
         return self.model_copy(update={"data": ready})
-
-
-def _distinct(arms: Iterable[str]) -> list[str]:
-    """Of arms that have one config the first."""
-    named: dict[str, str] = {}
-    for arm in arms:
-        values = StudyConfig().model_dump(mode="json")
-        apply_overrides(values, registry.arm_overrides(arm))
-        named.setdefault(parse_config(values, arm).model_dump_json(), arm)
-    return list(named.values())
 
 
 def preset_names() -> list[str]:
@@ -214,10 +206,10 @@ def plans_of(preset: Preset, out: Path, *, overrides: Sequence[str] = (), progre
 
 
 def parts_of(plan: Plan, preset: Preset) -> list[Plan]:
-    """What is run one after the other: the checks of a panel, if there are any, and all its arms."""
+    """What is run one after the other: the checks of a panel, if there are any, and all its arms; for a check that is left out its twin."""
     if not preset.checks:
         return [plan]
-    arms = tuple(dict.fromkeys((preset.baseline, *preset.checks)))
+    arms = tuple(dict.fromkeys((preset.baseline, *(plan.left_out.get(arm, arm) for arm in preset.checks))))
     return [replace(plan, arms=arms, seeds=plan.seeds[: preset.check_seeds]), plan]
 
 
@@ -301,7 +293,11 @@ def _slot(data: Mapping[str, DataSource], folder: str) -> str:
 
 
 def _plans(preset: Preset, out: Path, overrides: Sequence[str]) -> dict[tuple[str, str], Plan]:
-    """A plan without its data for each data set and detector; every config of every arm is seen to be valid, and the baseline an arm."""
+    """A plan without its data for each data set and detector, and without arms that have the config of another there.
+
+    Every config of every arm is seen to be valid, and the baseline an arm.
+    """
+    wanted = tuple(dict.fromkeys((*preset.arms, *preset.checks)))
     plans: dict[tuple[str, str], Plan] = {}
     for name, source in preset.data.items():
         for detector, own in preset.detectors.items():
@@ -311,12 +307,13 @@ def _plans(preset: Preset, out: Path, overrides: Sequence[str]) -> dict[tuple[st
                 raise ConfigError(
                     f"{plan.folder}: would hold both {name!r} and {detector!r} and {same[0]!r} and {same[1]!r}; give one another name."
                 )
-            for arm in (*preset.arms, *preset.checks):
+            for arm in wanted:
                 cell = plan.cell_config(arm, 0)
                 blind = cell.ask.model_copy(update={"certain_of": {}})  # it names classes, which are known once the data are read
                 check(cell.model_copy(update={"ask": blind}), (), simulated=True)
             check_baseline(plan.folder, preset.arms, preset.baseline)
-            plans[name, detector] = plan
+            left_out = without_twins(replace(plan, arms=wanted), baseline=preset.baseline).left_out
+            plans[name, detector] = replace(plan, arms=tuple(arm for arm in preset.arms if arm not in left_out), left_out=left_out)
     return plans
 
 

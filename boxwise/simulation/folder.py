@@ -16,7 +16,7 @@ from boxwise.data.splits import data_differences
 from boxwise.errors import BoxwiseError, StudyError
 from boxwise.files import replacing
 from boxwise.registry import EACH_CELL
-from boxwise.results.finished import FINISHED_FILE
+from boxwise.results.finished import FINISHED_FILE, read_finished
 from boxwise.study import Study
 
 ARMS_FILE, CONFIG_FILE, DATA_FILE = "arms.json", "config.yaml", "data.json"
@@ -33,6 +33,11 @@ def cells_there(folder: Path) -> dict[str, list[str]]:
     path = folder / ARMS_FILE
     found: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found
+
+
+def begun_arms(folder: Path) -> list[str]:
+    """The arms of the calls so far, those with cells that are finished elsewhere among them."""
+    return list(dict.fromkeys([*cells_there(folder), *(found.cell.arm for found in read_finished(folder))]))
 
 
 def without_arms(config: StudyConfig) -> StudyConfig:

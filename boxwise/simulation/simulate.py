@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,18 @@ from boxwise.results.finished import FINISHED_FILE, Finished, cell_name, check_a
 from boxwise.rounds import Event, may_propose
 from boxwise.simulation.annotator import SimulatedAnnotator
 from boxwise.simulation.beginnings import check_beginnings
-from boxwise.simulation.folder import ARMS_FILE, as_begun, cells_there, check_same, data_there, holds_simulation, without_arms, write_plan
+from boxwise.simulation.folder import (
+    ARMS_FILE,
+    as_begun,
+    begun_arms,
+    cells_there,
+    check_same,
+    data_there,
+    holds_simulation,
+    without_arms,
+    write_plan,
+)
+from boxwise.simulation.twins import without_twins
 from boxwise.study import Study
 from boxwise.workers.base import Workers, finished
 from boxwise.workers.cluster import Cluster
@@ -52,7 +63,8 @@ _ROUND_0: Any = {  # what round 0 sees of a config
 class Plan:
     """What to simulate: the data with all its labels, the base config, arms (overrides: registry.arm_overrides), seeds, where.
 
-    Each cell has its own seed and database, whatever the base config says of them.
+    Each cell has its own seed and database, whatever the base config says of them. left_out: arms that are not run, as the arm that each
+    is said to be has the same config.
     """
 
     dataset: Dataset
@@ -60,6 +72,7 @@ class Plan:
     arms: tuple[str, ...]
     seeds: tuple[int, ...]
     folder: Path
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))  # as a script may give it
@@ -118,10 +131,11 @@ def simulate(plan: Plan, *, jobs: int = 1, cluster: Cluster | None = None, on_ev
     """Run every cell of the plan that is not finished, here or elsewhere; returns all of them, in the order of arms and seeds.
 
     Finished elsewhere are those that stand in the folder's `finished.jsonl.gz`; they come without labels and images. A folder that holds a
-    simulation of another config or data set is an error that names the difference; arms and seeds may be added.
+    simulation of another config or data set is an error that names the difference; arms and seeds may be added. Of arms with one config
+    the first is run (`without_twins`).
     jobs: cells side by side, each in its own process with its share of the cores. cluster: run them there, as many as it has room for.
     """
-    plan = replace(plan, dataset=with_splits(plan.dataset))
+    plan = without_twins(replace(plan, dataset=with_splits(plan.dataset)))
     check_plan(plan)
     check_beginnings([plan], cluster)
     run_cells(plan, jobs=jobs, cluster=cluster, on_event=on_event)
@@ -175,14 +189,13 @@ def read_simulation(folder: Path, *, known: Iterable[Cell] = (), only: Sequence[
 def check_plan(plan: Plan) -> None:
     """ConfigError or StudyError for every fault that can be known before the first training; writes nothing.
 
-    The plan's data set has its splits already. An arm that was begun in the folder goes on, also with keys that nothing reads, or beside
-    one of the same config.
+    The plan's data set has its splits already. An arm that was begun in the folder goes on, also with keys that nothing reads.
     """
     if len(set(plan.arms)) < len(plan.arms) or len(set(plan.seeds)) < len(plan.seeds):
         raise ConfigError(f"an arm or seed is named twice: {', '.join(plan.arms)}; {', '.join(map(str, plan.seeds))}.")
     val_images = sum(record.split is Split.VAL for record in plan.dataset.images)
     elsewhere = read_finished(plan.folder)
-    begun = dict.fromkeys([*cells_there(plan.folder), *(found.cell.arm for found in elsewhere)])
+    begun = begun_arms(plan.folder)
     called = {cell_name(arm, 0): arm for arm in begun}
     for arm in plan.arms:
         if (other := called.setdefault(cell_name(arm, 0), arm)) != arm:
@@ -196,7 +209,6 @@ def check_plan(plan: Plan) -> None:
                 raise ConfigError(" ".join(idle))
         except ConfigError as error:
             raise ConfigError(f"arm {arm}: {error}") from None
-    _check_distinct(plan, begun)
     data = data_facts(plan.dataset)
     check_same(plan.folder, as_begun(plan.folder, plan.config), data)
     for found in elsewhere:
@@ -205,18 +217,6 @@ def check_plan(plan: Plan) -> None:
             found.check(plan.cell_config(arm, seed), data)
         else:
             found.check(plan.base_config(seed), data, but=arm_keys(arm))
-
-
-def _check_distinct(plan: Plan, begun: Collection[str]) -> None:
-    """ConfigError for arms that are one config under two names, unless both were begun."""
-    named: dict[str, str] = {}
-    for arm in dict.fromkeys([*begun, *plan.arms]):
-        try:
-            config = plan.cell_config(arm, plan.seeds[0])
-        except ConfigError:  # this version no longer knows an arm that an earlier one began
-            continue
-        if (other := named.setdefault(config.model_dump_json(), arm)) != arm and not {arm, other} <= {*begun}:
-            raise ConfigError(f"arms {other} and {arm} are one config under two names, which would be judged as two rivals: leave one out.")
 
 
 def check_baseline(folder: Path, arms: Sequence[str], baseline: str) -> None:

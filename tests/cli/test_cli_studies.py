@@ -262,7 +262,7 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("overrides", "message"),
         [
-            (("detector.weights=gone.pth",), "detector.weights=gone.pth: expected a file with a detector's weights, found no such file on this machine"),
+            (("detector.weights=gone.pth",), "detector.weights=gone.pth: expected a file with a detector's weights, found no such file"),
             (("detector.weights=gone.pth", "detector.pretrained=none"), "detector.weights is a whole detector"),
             (("detector.name=tiny_ssd", "detector.pretrained=coco"), "tiny_ssd has no such weights; it takes none"),
             (("detector.pretrained=coco", "detector.backbone_weights=a.pth"), "give one of them"),

@@ -56,6 +56,11 @@ def panel(data="made", arms=("good", "bad", "random", "oracle_loss", "fewest"), 
     return Panel(data, "tiny", [*cells, *whole])
 
 
+def panel_with_twice() -> Panel:
+    whole = panel(arms=("good", "random"), ceiling=False)
+    return replace(whole, cells=[replace(c, arm="random+train.length=2") if c.arm == "good" else c for c in whole.cells])
+
+
 @pytest.fixture(scope="module")
 def found():
     return {s.result.arm: s for s in standings(panel(), baseline="random")}
@@ -149,6 +154,25 @@ class TestStandings:
         ).read_text()
         assert "made · tiny: 2 to 6 paired seeds; a test needs 6." in page
         assert "6 seeds and 2 arms cannot reach p &lt; .05" in page
+
+    def test_neither_checks_nor_floors_with_few_seeds_are_rivals(self, tmp_path):
+        checks = [replace(cell("random", seed, (0.1, 0.21, 0.31)), arm="random+train.length=2") for seed in range(2)]
+        cells = [c for c in panel(arms=("good", "random", "fewest")).cells if c.arm != "fewest" or c.seed < 2]
+        few = Panel("made", "tiny", [*cells, *checks])
+        found = {s.result.arm: s for s in standings(few, baseline="random")}
+        assert found["good"].p_holm["images"] == 2 / 64 and found["good"].result.verdict == "win"
+        assert (found["random+train.length=2"].role, found["random+train.length=2"].p_holm) == ("check", {})
+        said = one_headline([s.result for s in found.values()], baseline="random", split="test")
+        assert "Better than random: good." in said and "random+train.length=2 (check)" in said
+        assert said.endswith(", 6 paired seeds.")
+        page = write_grid_report([few], tmp_path / "r.html", title="B", environment={}, baseline="random").read_text()
+        assert "a test needs 6" not in page and "cannot reach" not in page
+
+    def test_an_arm_with_twice_the_steps_that_no_other_is_beside_is_a_rival(self):
+        cells = [replace(c, arm="good+train.length=2") if c.arm == "good" else c for c in panel(arms=("good", "random")).cells]
+        assert {s.role for s in standings(Panel("made", "tiny", cells), baseline="random")} == {"arm", "baseline"}
+        turned = {s.result.arm: s.role for s in standings(panel_with_twice(), baseline="random+train.length=2")}
+        assert turned == {"random": "arm", "random+train.length=2": "baseline"}
 
     def test_a_cheap_floor_narrows_nobodys_costs(self, found):
         cheap = [replace(c, rounds=tuple(_halved(r) for r in c.rounds)) if c.arm == "fewest" else c for c in panel().cells]

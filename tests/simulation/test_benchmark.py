@@ -13,10 +13,22 @@ import pytest
 import yaml
 
 from boxwise.cli import main
+from boxwise.data.splits import data_facts
 from boxwise.errors import BoxwiseError, ConfigError, StudyError
 from boxwise.results.files import last_baseline
 from boxwise.simulation import simulate as simulation
-from boxwise.simulation.benchmark import DataSource, benchmark, load_grid, load_preset, preset_names, read_benchmark
+from boxwise.simulation.benchmark import (
+    DataSource,
+    benchmark,
+    load_grid,
+    load_preset,
+    parts_of,
+    plans_of,
+    preset_names,
+    read_benchmark,
+)
+from boxwise.simulation.folder import write_plan
+from boxwise.simulation.twins import said_of_twins
 
 GRID = {
     "data": {"one": {"digits": 30}, "two": {"digits": 20, "overrides": ["budget.per_round=3"]}},
@@ -234,7 +246,6 @@ class TestEveryDataSetIsLookedAtBeforeAnyCell:
         [
             ("random+cold_start.embedding=vae", "cold_start.embedding has no effect"),
             ("random+ask.certain_of={zebra: 0.5}", "Unknown class 'zebra'"),
-            ("fewest+scorer.name=none", "one config under two names"),
         ],
     )
     def test_an_arm_of_the_checks_that_a_later_data_set_refuses(self, small, tmp_path, check, said):
@@ -298,9 +309,41 @@ class TestPresets:
         preset = load_preset("voc").with_folders([tmp_path / "VOCdevkit"])
         assert preset.data["voc"].path == tmp_path / "VOCdevkit" and len(preset.data) == 1
 
-    def test_all_stands_for_every_arm_and_for_none_twice(self):
-        assert {"random", "dual", "everything", "alpha=0"} < set(load_preset("full").arms)
-        assert "expected" not in load_preset("full").arms  # alpha=0 under another name
+    def test_all_stands_for_every_arm(self):
+        assert {"random", "dual", "everything", "alpha=0", "expected"} < set(load_preset("full").arms)
+
+
+class TestOneConfigUnderTwoNames:
+    """Panel "two" has an override that makes an arm of it another; "one" has none."""
+
+    def plans(self, small, out, override, **change):
+        data = {"one": DataSource(digits=30), "two": DataSource(digits=30, overrides=(override,))}
+        return {plan.folder.name: plan for plan in plans_of(small.model_copy(update={"data": data, **change}), out).values()}
+
+    def test_is_run_once_in_the_panel_where_it_is_one(self, small, tmp_path):
+        plans = self.plans(small, tmp_path, "cold_start.name=k_center", arms=("cold_k_center", "random"))
+        assert plans["one_tiny"].arms == ("cold_k_center", "random") and plans["two_tiny"].arms == ("random",)  # the baseline stays
+        said = said_of_twins(list(plans.values()))
+        assert said == "Left out, as one config under another name: cold_k_center is random in two_tiny."
+
+    def test_of_a_check_its_twin_is_run_first(self, small, tmp_path):
+        small = small.model_copy(update={"checks": ("fewest+train.length=2",)})
+        plans = self.plans(small, tmp_path, "train.length=2")
+        parts = {name: [part.arms for part in parts_of(plan, small)] for name, plan in plans.items()}
+        assert parts["one_tiny"] == [("random", "fewest+train.length=2"), ("random", "fewest")]
+        assert parts["two_tiny"] == [("random", "fewest"), ("random", "fewest")]
+
+    @pytest.mark.parametrize(("override", "twin"), [("scorer.dual.beta=1", "expected"), ("scorer.dual.detection=pseudo", "pseudo")])
+    def test_all_is_looked_at_after_the_overrides(self, small, tmp_path, override, twin):
+        plans = self.plans(small, tmp_path, override, arms=("random", "alpha=0", "expected", "pseudo"))
+        assert plans["two_tiny"].left_out == {twin: "alpha=0"} and plans["one_tiny"].left_out == {"expected": "alpha=0"}
+
+    def test_a_panel_that_was_begun_with_both_goes_on(self, small, tmp_path):
+        arms = ("random", "dual", "dual+strategy.name=top_k")
+        begun = self.plans(small, tmp_path, "train.length=2")["one_tiny"]
+        write_plan(begun.folder, begun.config, data_facts(begun.dataset), {arm: [begun.cell_folder(arm, 0).name] for arm in arms})
+        plans = self.plans(small, tmp_path, "train.length=2", arms=arms)
+        assert plans["one_tiny"].arms == arms and plans["two_tiny"].arms == arms[:2]
 
 
 class TestMistakes:

@@ -4,7 +4,6 @@ import csv
 import json
 import multiprocessing
 import os
-import re
 import shutil
 import signal
 import time
@@ -24,6 +23,7 @@ from boxwise.results.finished import FINISHED_FILE
 from boxwise.results.training_steps import steps_behind, steps_ratio
 from boxwise.simulation.folder import write_plan
 from boxwise.simulation.simulate import Plan, check_baseline, check_plan, read_simulation, simulate, with_splits
+from boxwise.simulation.twins import said_of_twins, without_twins
 from boxwise.store import Store
 from boxwise.study import Study
 
@@ -457,17 +457,27 @@ def test_arms_that_would_share_a_folder_are_refused(digits, tiny_overrides, tmp_
         ("review+facility_location", "facility_location+review"),
     ],
 )
-def test_one_config_under_two_names_is_refused_unless_both_were_begun(digits, tiny_overrides, tmp_path, arms):
+def test_of_arms_with_one_config_the_first_is_run_and_those_that_were_begun(digits, tiny_overrides, tmp_path, arms):
     plan = Plan(with_splits(digits), load_config(None, tiny_overrides), ("random", *arms), (0,), tmp_path)
-    said = re.escape(f"arms {arms[0]} and {arms[1]} are one config under two names")
-    with pytest.raises(ConfigError, match=said):
-        simulate(plan)
-    assert not list(tmp_path.iterdir())
-    write_plan(tmp_path, plan.config, data_facts(plan.dataset), {arms[0]: ["cell"], "no_longer_known": ["other"]})
-    with pytest.raises(ConfigError, match=said):
-        check_plan(replace(plan, arms=arms[1:]))
-    write_plan(tmp_path, plan.config, data_facts(plan.dataset), {arms[1]: ["cell"]})
+    first = without_twins(plan)
+    assert first.arms == ("random", arms[0]) and first.left_out == {arms[1]: arms[0]}
+    assert said_of_twins([first]) == f"Left out, as one config under another name: {arms[1]} is {arms[0]}."
+    assert without_twins(plan, baseline=arms[1]).left_out == {arms[0]: arms[1]}
+    write_plan(tmp_path, plan.config, data_facts(plan.dataset), {arms[1]: ["cell"], "no_longer_known": ["other"]})
+    assert without_twins(plan).left_out == {arms[0]: arms[1]}
+    write_plan(tmp_path, plan.config, data_facts(plan.dataset), {arms[0]: ["cell"]})
+    assert without_twins(plan).arms == plan.arms and not without_twins(plan).left_out
     check_plan(plan)
+
+
+@pytest.mark.slow
+def test_what_is_left_out_is_said_before_the_work(boxwise, digits_folder, tmp_path):
+    few = ["budget.rounds=0", "budget.initial=4", "train.max_steps=1", "train.min_steps=1", "detector.name=tiny_ssd", "detector.imgsz=64"]
+    given = ("--data", digits_folder, "--out", tmp_path, "--arms", "random,random+cost.draw=7.0", "--seeds", "1")
+    code, _, err = boxwise("simulate", *given, *few, "detector.pretrained=none")
+    assert code == 0, err
+    assert err.count("Left out, as one config under another name: random+cost.draw=7.0 is random.") == 1
+    assert {cell.arm for cell in read_simulation(tmp_path)} == {"random"}
 
 
 def test_a_folder_that_was_begun_with_a_seed_of_its_own_goes_on(digits, tiny_overrides, tmp_path):
