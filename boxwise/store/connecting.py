@@ -259,10 +259,10 @@ def _only_read(dialect: Any, _record: Any, arguments: Sequence[Any], options: di
 
     Where they lie there it can read by them, and must: what was committed last may be in these alone.
     """
-    file = Path(arguments[0])
+    file = Path(arguments[0]).resolve()  # a link is followed by SQLite, too: its two files lie beside the target
     if not file.is_file() or os.access(file.parent, os.W_OK) or Path(f"{file}-wal").exists():
         return None
-    return dialect.loaded_dbapi.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", **options, uri=True)
+    return dialect.loaded_dbapi.connect(f"{file.as_uri()}?mode=ro&immutable=1", **options, uri=True)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -27,7 +27,7 @@ from boxwise.store.judging import (
     record_review,
     under_review,
 )
-from boxwise.store.rows import PEOPLE, append, hold, hold_classes, make_history, read_annotation
+from boxwise.store.rows import PEOPLE, append, hold, hold_classes, is_asked_twice, make_history, read_annotation
 from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, QUERIES, writing
 from boxwise.store.store import Store
 
@@ -103,10 +103,11 @@ class ReviewStore:
         """The answer is history from now on, and the image waits for another; False as for `accept`.
 
         Where the round asked about boxes only, what the image had before that round counts again; else all of its labels are history.
+        Where it asked two people, a third's decision is corrected and not sent back: what both gave alone would be lost with it.
         """
         with writing(self._engine) as connection:
             rows = _held(connection, image_id, who)
-            if [row.id for row in rows] != [number]:
+            if [row.id for row in rows] != [number] or is_asked_twice(connection, image_id, rows[0].round):
                 return False
             asked = sa.select(QUERIES.c.image_id).where(QUERIES.c.round == rows[0].round, QUERIES.c.image_id == image_id)
             by_boxes = connection.execute(asked.where(QUERIES.c.box_ids.is_not(None))).first() is not None

@@ -65,6 +65,23 @@ def test_nobody_is_asked_to_label_what_cannot_be_stored(reader, study):
     assert done.returncode == 2 and "study.sqlite: cannot be written: it is read-only here" in done.stderr and not done.stdout
 
 
+def test_a_link_to_a_database_elsewhere_is_written_there(reader, study, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.move(study / "study.sqlite", elsewhere / "study.sqlite")
+    closed(study)
+    study.chmod(0o755)
+    (study / "study.sqlite").symlink_to(elsewhere / "study.sqlite")
+    study.chmod(0o555)
+    with commands(tmp_path, os.environ, by=reader) as boxwise:
+        opened = Study.open(study)  # what it commits lies in a -wal beside the target
+        opened.tell(opened.ask().image_ids[1], ())
+        assert "2 labelled" in boxwise("status", study).stdout
+        opened.store.close()
+        done = boxwise("exclude", study, "scene_0000_00.png")
+    assert done.code == 0, done.stderr
+
+
 def test_what_was_written_last_and_lies_beside_it_is_not_passed_over(reader, study, tmp_path):
     (study / "study.sqlite-wal").write_bytes(b"as a machine that went down leaves it")
     closed(study)

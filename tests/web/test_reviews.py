@@ -344,6 +344,9 @@ class TestDeciding:
         (given,) = there.study.reviews.answers(image_id)
         assert given.annotator == "rita" and study.reviews.due("lea", of="anna") == []
         assert there.study.reviews.take(image_id, given.number - 1, **SAID | {"who": "lea"}) is False
+        assert (
+            there.study.reviews.send_back(image_id, given.number, "no", **SAID | {"who": "lea"}) is False
+        )  # nor with it what both gave alone
         assert there.study.reviews.accept(image_id, given.number, **SAID | {"who": "lea"}) is True
         assert study.labelling.answerer(image_id) == "rita" and study.reviews.due("zoe") == []
 
