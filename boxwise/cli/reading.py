@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from boxwise.study.incoming import News
 
 _MOST_SHOWN = 20  # findings, or images, on the screen
-_FINDINGS = "findings.txt"
 FormatName = Annotated[
     str | None,
     typer.Option(
@@ -70,6 +69,7 @@ def coordinates(labels_in: Pixels, voc_origin: int) -> Coordinates:
 def say_findings(findings: Sequence[Finding], study: Path) -> None:
     """The first findings of reading labels; where they are more, all of them in a file of the study's folder."""
     from boxwise.cli.console import note
+    from boxwise.data.own_files import FINDINGS
     from boxwise.files import replacing
 
     lines = [f"{finding.kind.value}: {finding.message}" for finding in findings]
@@ -79,13 +79,13 @@ def say_findings(findings: Sequence[Finding], study: Path) -> None:
     if not more:
         return
     try:
-        with replacing(study / _FINDINGS) as aside:
+        with replacing(study / FINDINGS) as aside:
             aside.write_text("\n".join([*lines, ""]), encoding="utf-8")
     except BoxwiseError:  # a study that may only be read, of which a dry run speaks
         for line in more:
             note(line)
     else:
-        note(f"... and {plural(len(more), 'more finding')}; all of them are in {study / _FINDINGS}.")
+        note(f"... and {plural(len(more), 'more finding')}; all of them are in {study / FINDINGS}.")
 
 
 def with_boxes(labels: Mapping[str, Boxes]) -> dict[str, Boxes]:

@@ -20,9 +20,10 @@ QUERY_FILE = "query.csv"  # lies in every folder that a query has written
 QUERY_COLUMNS = ("rank", "image_id", "path", "for", "asked", "utility")
 PREDICTIONS = "predictions"  # what `predict` calls its list, as exports are called by their format
 TO_CORRECT = ".written_to_correct.json"
+FINDINGS = "findings.txt"  # in a study's folder, where reading labels found more than a screen shows
 _COPIES = ("images", "JPEGImages")  # where the pictures of a folder to label in lie
 _CONFIG, _STUDY, _SIMULATION = "config.yaml", {"study.sqlite", ".lock"}, "arms.json"
-_OF_STUDY = {"rounds", ".pictures"}
+_OF_STUDY = {"rounds", ".pictures", FINDINGS}
 _OF_SIMULATION = {"cells", "curves.png", _SIMULATION, "data.json", "results.json", "results.csv", "summary.csv"}
 
 

@@ -98,13 +98,16 @@ def unwrapped(path: Path) -> Path:
 def unused_labels(path: Path) -> list[Finding]:
     """One finding for files below `path` that look like labels, if there are any: for a reader that takes images alone."""
     folders = list(_folders(path, depth=2 * _DEPTH))
-    looks = [folder.path / name for folder in folders for name in folder.files if _looks_like_labels(folder, name)]
+    called = [(folder, name) for folder in folders for name in folder.files if name.lower().endswith(_LABELS)]
+    files = [(folder, name) for folder, name in called if is_file(folder.path / name)]
+    known = [folder.path / name for folder, name in files if _looks_like_labels(folder, name)]
+    looks = known or [folder.path / name for folder, name in files if _looks_like_others(folder, name)]
     if not looks:
         return []
     message = (
         f"{path}: expected images alone or a known layout, found {plural(len(looks), 'file')} that could hold labels (first: {looks[0]}). "
     )
-    message += "They are not used: name their format or their place."
+    message += f"They are not used: {'name their format or their place' if known else 'no format that is read has files like these'}."
     return [Finding(FindingKind.UNUSED_FILE, path, message)]
 
 
@@ -274,7 +277,8 @@ def _text_format(path: Path) -> str | None:
     words = line.split()
     numbers = len(list(takewhile(is_number, reversed(words))))
     if numbers in (14, 15) and not is_number(words[0]):
-        return "kitti"
+        x1, y1, x2, y2 = map(float, words[-numbers:][3:7])
+        return "kitti" if x1 <= x2 and y1 <= y2 else None
     parsed = parse(path) if words and numbers == len(words) else None
     return "yolo" if parsed is not None and parsed.fault is None else None
 
@@ -285,13 +289,18 @@ _LAST_RULES = (partial(_by_json, wanted=_JSON_LISTS),)
 
 def _looks_like_labels(folder: _Folder, name: str) -> bool:
     suffix = Path(name).suffix.lower()
-    if suffix not in _LABELS or not is_file(folder.path / name):
-        return False
     if suffix == ".csv":
         return QUERY_FILE not in folder.files
     if suffix != ".txt" or _has_image(folder, name):
-        return True
-    return _text_format(folder.path / name) is not None or (_OF_LABELS.match(folder.path.name) is not None and _has_box(folder.path / name))
+        return suffix != ".jsonl"
+    return _text_format(folder.path / name) is not None
+
+
+def _looks_like_others(folder: _Folder, name: str) -> bool:
+    """Whether a file may hold labels of a layout that no reader reads."""
+    if name.lower().endswith(".txt") and _OF_LABELS.match(folder.path.name):
+        return not is_prose(name) and _has_box(folder.path / name)
+    return name.lower().endswith(".jsonl")
 
 
 def _has_box(path: Path) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from boxwise.data import image_store
-from boxwise.data.addresses import IMAGE_SUFFIXES, Address, given, is_local, scheme_of, shown
+from boxwise.data.addresses import IMAGE_SUFFIXES, Address, given, in_shard, is_local, member_of, scheme_of, shown
 from boxwise.data.formats.base import Dataset, Finding, FindingKind, printable
 from boxwise.data.formats.layout import is_file, name_fault
 from boxwise.errors import BoxwiseError, plural
@@ -23,6 +23,7 @@ from boxwise.records import ImageRecord
 LISTS = (".txt", ".csv", ".parquet")
 _ADDRESS, _ID = ("path", "uri", "url", "file_name", "image"), "image_id"  # names of columns; of addresses the first that is there
 _WEB = ("http", "https")
+_USER = re.compile(r"(?<=://)[^/?#]*@")  # of a link: its user and password
 _Entry = tuple[str, str | None]  # the address as the list has it, and the image's id where the list gives one
 
 
@@ -136,6 +137,9 @@ def _said(value: Any) -> str | None:
 
 
 def _address(said: str, folder: str) -> str:
+    if scheme_of(said) == "tar":
+        name, shard = in_shard(said)
+        return member_of(_address(shard, folder), name)
     said = given(said) if scheme_of(said) == "file" else said
     return said if not is_local(said) else os.path.normpath(os.path.join(folder, said))  # noqa: PTH118 - a Path each takes a minute a million
 
@@ -163,14 +167,17 @@ def _bare(address: str, mixed: bool) -> str:
 
 
 def _path(address: str) -> str:
-    """The address without what signs a link of the web or chooses a part of it."""
-    return re.split(r"[?#]", address, maxsplit=1)[0] if scheme_of(address) in _WEB else address
+    """The address without what signs a link of the web, chooses a part of it or logs in; a tar file is a folder of what is in it."""
+    if scheme_of(address) == "tar":
+        name, shard = in_shard(address)
+        return f"{_path(shard)}/{name}"
+    return re.split(r"[?#]", _USER.sub("", address, count=1), maxsplit=1)[0] if scheme_of(address) in _WEB else address
 
 
 def _name(address: str) -> str:
     """The address up to what it calls the image: of a link of the web its path, with the query where that ends as an image's name does."""
-    path, asked = _path(address), address.partition("#")[0]
-    return asked if path != address and not _is_image(path) and _is_image(asked) else path
+    path, asked = _path(address), _USER.sub("", address, count=1).partition("#")[0]
+    return asked if scheme_of(address) in _WEB and not _is_image(path) and _is_image(asked) else path
 
 
 def _is_image(name: str) -> bool:

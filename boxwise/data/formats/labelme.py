@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from math import dist
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
-from boxwise.data.addresses import Images
+from boxwise.data.addresses import Images, is_local
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import (
@@ -25,7 +25,9 @@ from boxwise.data.formats.layout import (
     existing,
     files_below,
     folders_said,
+    has_images,
     image_folder,
+    is_folder,
     said_by_all,
     whole,
 )
@@ -60,7 +62,8 @@ class LabelMe:
         root = folder if folder.is_dir() else folder.parent
         index = ImageIndex(images or image_folder((root / "images", root)))
         shared = said_by_all([path.relative_to(root).as_posix() for path in paths], index.paths)
-        files = [_parse(path, root, index, shared) for path in paths]
+        owned = {index.with_stem(_stem(path, root)) for path in paths}
+        files = [_parse(path, root, index, shared, owned) for path in paths]
         if not files:
             raise BoxwiseError(f"{labels}: expected LabelMe's JSON files, found none.")
         findings = [finding for file in files for finding in file.findings]
@@ -87,8 +90,12 @@ class _File:
     by_name: Mapping[str, str] = field(default_factory=dict)
 
 
-def _parse(path: Path, root: Path, index: ImageIndex, shared: Set[str]) -> _File:
-    stem = path.relative_to(root).with_suffix("").as_posix()
+def _stem(path: Path, root: Path) -> str:
+    return path.relative_to(root).with_suffix("").as_posix()
+
+
+def _parse(path: Path, root: Path, index: ImageIndex, shared: Set[str], owned: Set[str | None]) -> _File:
+    stem = _stem(path, root)
     try:
         content = json.loads(bytes_of(path))
         shapes = content["shapes"]
@@ -100,13 +107,13 @@ def _parse(path: Path, root: Path, index: ImageIndex, shared: Set[str]) -> _File
         fault = Finding(FindingKind.BAD_LABEL_FILE, path, message, image_id, quarantined=True)
         return _File(Listed(image_id, index.path(image_id)), None, (fault,))
     said = index.with_slashes(str(content.get("imagePath") or ""))
-    image_id, by_name = _image(said, path, stem, index, shared)
+    own = index.with_stem(stem, PurePosixPath(said).name)
+    image_id, by_name = _image(said, path, stem, own, index, shared, owned)
     listed = Listed(image_id, index.path(image_id), size=_size(content), source=path)
-    beside = index.with_stem(stem, PurePosixPath(said).name)
     faults: list[Finding] = []
-    if beside not in (None, image_id) and image_id in index.paths:
-        message = f"{path}: expected labels of {beside}, after which it is called, found the imagePath {said!r}. Taken for {image_id}."
-        faults.append(Finding(FindingKind.CONFLICTING_LABELS, path, message, image_id))
+    if own not in (None, image_id):
+        message = f"{path}: expected labels of {own}, after which it is called, found the imagePath {said!r}. Correct one of the two."
+        faults.append(Finding(FindingKind.CONFLICTING_LABELS, path, message, image_id, quarantined=True))
     odd = Counter(str(shape.get("shape_type")) for shape in shapes if _kind(shape) not in _AREAS and _kind(shape) not in _NO_EXTENT)
     faults += [
         Finding(FindingKind.BAD_BOX, path, f"{path}: has {count} shapes of the kind {kind!r}. Expected boxes.", image_id, quarantined=True)
@@ -115,23 +122,33 @@ def _parse(path: Path, root: Path, index: ImageIndex, shared: Set[str]) -> _File
     return _File(listed, _reading(path, shapes), faults, by_name)
 
 
-def _image(said: str, path: Path, stem: str, index: ImageIndex, shared: Set[str]) -> tuple[str, dict[str, str]]:
+def _image(
+    said: str, path: Path, stem: str, own: str | None, index: ImageIndex, shared: Set[str], owned: Set[str | None]
+) -> tuple[str, dict[str, str]]:
     """The image of the file at `path`, and where a name alone says so what it calls the image → its id.
 
-    said: its imagePath, which leads from the file to the image. Where that lies elsewhere, by another folder or on another machine, the
-    file's own place tells it, else its name. stem: that place from the folder of all files on. shared: by `said_by_all`.
+    said: its imagePath, which leads from the file to the image. It counts first, unless it leads from an image of the file's own name to
+    one that has a file of its own; then `own`, the image of that name at the file's place; then the name that imagePath ends in, unless
+    its folder is one of the images' and holds others. stem: the file's place from the folder of all files on. shared: by `said_by_all`.
+    owned: the images that have a file of their name.
     """
     place = whole(path.parent / said)
-    if said and (there := index.at(place)):
+    there = index.at(place) if said else None
+    if there is not None and (own in (None, there) or there not in owned):
         return there, {}
-    meant = next((place.relative_to(folder).as_posix() for folder in map(whole, index.folders) if place.is_relative_to(folder)), None)
-    meant = meant if "/" in said else None  # in so many words
-    own = index.with_stem(stem, PurePosixPath(said).name)
-    named = index.by_name(said) if said and own is None else None
-    found = own or (None if named is None or at_odds(stem, named, shared) else named)
-    if found is None or (meant is not None and at_odds(meant, found)):
+    if own is not None:
+        return own, {} if there is None else {said: own}
+    named = index.by_name(said) if said else None
+    elsewhere = PureWindowsPath(said).drive or not is_local(said)
+    folder = None if elsewhere or "/" not in said else next((f for f in map(whole, index.folders) if place.is_relative_to(f)), None)
+    meant = None if folder is None else place.relative_to(folder).as_posix()
+    if named is None or at_odds(stem, named, shared) or (meant and at_odds(meant, named) and _holds_images(place.parent)):
         return meant or f"{stem}.jpg", {}
-    return found, {} if own or folders_said(stem) == folders_said(found) else {said: found}
+    return named, {} if folders_said(stem) == folders_said(named) else {said: named}
+
+
+def _holds_images(folder: Path) -> bool:
+    return is_folder(folder) and has_images(folder)
 
 
 def _kind(shape: Mapping[str, Any]) -> str:
@@ -159,7 +176,7 @@ def _objects(areas: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     objects: dict[Any, list[dict[str, Any]]] = {}
     for number, shape in enumerate(areas):
         group = shape.get("group_id")
-        objects.setdefault(number if group is None else (str(shape.get("label", "")), str(group)), []).append(shape)
+        objects.setdefault(number if group in (None, "") else (str(shape.get("label", "")), str(group)), []).append(shape)
     return list(objects.values())
 
 

@@ -23,7 +23,7 @@ from boxwise.errors import BoxwiseError
 
 VISDRONE = ("pedestrian", "people", "bicycle", "car", "van", "truck", "tricycle", "awning-tricycle", "bus", "motor")
 _VISDRONE_OTHERS = 11
-_SHORT, _FULL, _WITH_SCORE = 7, 14, 15  # numbers in a line of KITTI
+_SHORT, _FULL = 7, 14  # numbers in a line of KITTI, without a score
 
 Line = tuple[str, Corners, float | None]  # class name, "" for an ignored region; corners; the score, where the line has one
 
@@ -119,18 +119,20 @@ class PlainTexts:
 def kitti_line(line: str) -> Line:
     """`type truncated occluded alpha x1 y1 x2 y2 ...` (Geiger et al., CVPR 2012), or no more than these.
 
-    14 numbers follow the type, which may hold blanks, a 15th is a score, and the short form has 7. Raises ValueError for any other line,
-    such as one of KITTI's tracks, which begins with two numbers.
+    14 numbers follow the type, which may hold blanks, a 15th is a score, and the short form has 7; a score from 0 to 1 may follow it
+    where the type is one word. Raises ValueError for any other line, such as one of KITTI's tracks, which begins with two numbers.
     """
     words = line.split()
     count = len(list(takewhile(is_number, reversed(words[1:]))))
     first, *more = words[: len(words) - count]
-    if count not in (_SHORT, _FULL, _WITH_SCORE) or (more and is_number(first)):
+    numbers = [float(word) for word in words[len(words) - count :]]
+    short_with_score = count == _SHORT + 1 and not more and not is_number(first) and 0 <= numbers[-1] <= 1
+    if not (short_with_score or count in (_SHORT, _FULL, _FULL + 1)) or (more and is_number(first)):
         raise ValueError(f"{count} numbers after a type")
-    kind, numbers = " ".join((first, *more)), [float(word) for word in words[-count:]]
+    kind = " ".join((first, *more))
     x1, y1, x2, y2 = numbers[3:7]
     ignored = "".join(filter(str.isalnum, kind.casefold())) == "dontcare"
-    return "" if ignored else kind, (x1, y1, x2, y2), numbers[14] if count == _WITH_SCORE else None
+    return "" if ignored else kind, (x1, y1, x2, y2), None if count in (_SHORT, _FULL) else numbers[-1]
 
 
 def visdrone_line(line: str) -> Line:

@@ -138,6 +138,11 @@ def test_a_file_with_two_names_is_taken_once_and_named(tmp_path):
         (["http://h/1.jpg", "s3://bucket/x/1.jpg"], ["h/1.jpg", "bucket/x/1.jpg"]),
         (["http://h/x/1.jpg", "https://h/x/2.jpg?sig=1"], ["1.jpg", "2.jpg"]),
         (["s3://b/x/1.jpg", "/data/x/1.jpg"], ["b/x/1.jpg", "data/x/1.jpg"]),
+        (["http://u:SECRET@h/1.jpg", "s3://b/1.jpg"], ["h/1.jpg", "b/1.jpg"]),
+        (["http://u:SECRET@h/1.jpg", "http://g/1.jpg"], ["h/1.jpg", "g/1.jpg"]),
+        (["http://u:SECRET@h/x/1.jpg", "http://h/x/2.jpg"], ["1.jpg", "2.jpg"]),
+        (["tar://a.jpg::/x/1.tar", "tar://c/b.jpg::/x/1.tar"], ["a.jpg", "c/b.jpg"]),
+        (["tar://a.jpg::s3://b/1.tar", "tar://a.jpg::s3://b/2.tar"], ["1.tar/a.jpg", "2.tar/a.jpg"]),
         (["http://h/x/1.jpg", "# a comment", "http://h/y/1.jpg"], ["x/1.jpg", "y/1.jpg"]),
     ],
 )

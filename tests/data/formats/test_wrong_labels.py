@@ -26,7 +26,7 @@ class TestKitti:
 
     @pytest.mark.parametrize(("line", "kind", "score"), [
         (f"Car 0 0 0 40 30 60 50 {TAIL}", "Car", None), (f"traffic light 0 0 0 40 30 60 50 {TAIL} 0.5", "traffic light", 0.5),
-        ("Car 0 0 0 40 30 60 50", "Car", None), (f"0 0 0 0 40 30 60 50 {TAIL}", "0", None),
+        ("Car 0 0 0 40 30 60 50", "Car", None), ("Car 0 0 0 40 30 60 50 0.5", "Car", 0.5), (f"0 0 0 0 40 30 60 50 {TAIL}", "0", None),
         (f"Dont Care -1 -1 -10 40 30 60 50 {TAIL}", "", None),
     ])  # fmt: skip
     def test_what_a_line_says(self, line: str, kind: str, score: float | None) -> None:
@@ -34,6 +34,7 @@ class TestKitti:
 
     @pytest.mark.parametrize("line", [
         "Car a b c 40 30 60 50 x", f"Car 0 0 0 40 30 60 50 {TAIL} 1 1", "Car 0 0 40 30 60 50", f"0 1 Car 0 0 0 40 30 60 50 {TAIL}", "Car",
+        "lane 2 0 0 0 40 30 60 50", "0 0 0 0 40 30 60 50 0.5",
     ])  # fmt: skip
     def test_any_other_line_is_a_finding(self, tmp_path: Path, line: str) -> None:
         dataset = read(tmp_path, {"image_2/1.png": 1, "label_2/1.txt": line}, format_name="kitti")
@@ -58,7 +59,7 @@ class TestImagesOfLabelMe:
         return found(self.dataset)
 
     def test_a_path_of_another_folder_is_not_that_of_an_image_of_the_name(self, tmp_path: Path) -> None:
-        files = {"images/cam1/1.jpg": 1, "images/cam1/2.jpg": 2, "ann/1.json": labelme("../images/cam2/1.jpg")}
+        files = {"images/cam1/1.jpg": 1, "images/cam2/2.jpg": 2, "ann/1.json": labelme("../images/cam2/1.jpg")}
         assert self.of(tmp_path, files) == {}
         missing = [finding for finding in self.dataset.findings if finding.kind is FindingKind.MISSING_IMAGE]
         assert [finding.image_id for finding in missing] == ["cam2/1.jpg"]
@@ -80,15 +81,35 @@ class TestImagesOfLabelMe:
 
     def test_the_image_that_the_file_is_called_after_is_named_where_it_is_another(self, tmp_path: Path) -> None:
         dataset = read(tmp_path, {"a.jpg": 1, "b.jpg": 2, "a.json": labelme("b.jpg")})
-        assert found(dataset) == {"b.jpg": self.DOG}
-        assert dataset.findings[0].kind is FindingKind.CONFLICTING_LABELS and "found the imagePath 'b.jpg'" in dataset.findings[0].message
+        assert found(dataset) == {} and kinds(dataset)[0] == (FindingKind.CONFLICTING_LABELS, "b.jpg", True)
+        assert "found the imagePath 'b.jpg'" in dataset.findings[0].message
+
+    def test_a_copy_of_a_file_belongs_to_the_image_of_its_name(self, tmp_path: Path) -> None:
+        other = labelme("a.jpg", rectangle(1, 2, 3, 4))
+        dataset = read(tmp_path, {"a.jpg": 1, "a.json": labelme("a.jpg"), "a_flip.jpg": 2, "a_flip.json": other})
+        assert found(dataset) == {"a.jpg": self.DOG, "a_flip.jpg": [("dog", [1, 2, 3, 4])]} and not dataset.findings
+
+    @pytest.mark.parametrize("said", ["../JPEGs/{}.jpg", "..\\raw\\{}.jpg", "D:\\proj\\raw\\{}.jpg", "all/{}.jpg"])
+    def test_an_image_beside_its_file_needs_no_path(self, tmp_path: Path, said: str) -> None:
+        files = {f"{split}/{n}.{kind}": labelme(said.format(n)) if kind == "json" else n
+                 for split, n in (("train", 1), ("val", 2)) for kind in ("jpg", "json")}  # fmt: skip
+        dataset = read(tmp_path, files)
+        assert found(dataset) == {"train/1.jpg": self.DOG, "val/2.jpg": self.DOG} and not dataset.findings
+
+    @pytest.mark.parametrize("said", ["D:\\proj\\raw\\1.jpg", "../raw/1.jpg", "https://h/raw/1.jpg"])
+    def test_a_folder_that_is_not_there_leaves_the_name_and_a_note(self, tmp_path: Path, said: str) -> None:
+        dataset = read(tmp_path, {"photos/1.jpg": 1, "json/1.json": labelme(said)})
+        assert found(dataset) == {"photos/1.jpg": self.DOG} and not dataset.findings
+        assert any("1 image is found by file name" in note for note in dataset.notes)
 
 
 def test_shapes_of_labelme_in_one_group_are_one_object(tmp_path: Path) -> None:
     parts = [rectangle(*corners, group_id=1) for corners in ((10, 10, 30, 30), (50, 12, 70, 40))]
     other = [rectangle(1, 2, 3, 4, group_id=2), rectangle(5, 6, 7, 8, group_id=1, label="cat"), rectangle(group_id=None)]
+    other += [rectangle(2, 2, 9, 9, group_id=""), rectangle(20, 2, 29, 9, group_id="")]
     dataset = read(tmp_path, {"a.jpg": 1, "a.json": labelme("a.jpg", *parts, *other)})
-    assert found(dataset) == {"a.jpg": [("dog", [10, 10, 70, 40]), ("dog", [1, 2, 3, 4]), ("cat", [5, 6, 7, 8]), ("dog", BOX)]}
+    assert found(dataset) == {"a.jpg": [("dog", [10, 10, 70, 40]), ("dog", [1, 2, 3, 4]), ("cat", [5, 6, 7, 8]),
+                                        ("dog", BOX), ("dog", [2, 2, 9, 9]), ("dog", [20, 2, 29, 9])]}  # fmt: skip
     assert kinds(dataset) == [(FindingKind.OTHER_SHAPE, None, False)] and "1 grouped object in 1 image" in dataset.findings[0].message
 
 
@@ -146,5 +167,22 @@ def test_labels_of_a_layout_that_is_not_read_are_named(tmp_path: Path, name: str
     assert kinds(read_pool(None, tmp_path, classes=("cat",))) == kinds(dataset)
 
 
+def test_a_format_is_only_asked_for_where_one_could_read_the_files(tmp_path: Path) -> None:
+    assert "name their format" not in read(tmp_path, {"a.jpg": 1, "metadata.jsonl": "{}"}).findings[0].message
+    assert "name their format" in read(tmp_path, {"b.csv": "a,b\n"}).findings[0].message
+
+
+def test_a_text_that_ends_in_fourteen_numbers_is_no_label_of_kitti(tmp_path: Path) -> None:
+    make(tmp_path, {"a.jpg": 1, "log.txt": "epoch 1 loss at 0 0 1 9 8 3 2 6 7 8 9 10 11 12\n"})
+    assert detect_format(tmp_path) is None
+
+
+def test_the_findings_of_a_study_are_no_labels_of_the_folder_around_it(tmp_path: Path) -> None:
+    study = {f"study/{name}": "" for name in ("config.yaml", "study.sqlite", ".lock")}
+    dataset = read(tmp_path, {"a.jpg": 1, "a.txt": "0 0.5 0.5 0.2 0.25\n", "study/findings.txt": "duplicate box: a.txt\n", **study})
+    assert list(dataset.labels) == ["a.jpg"] and not dataset.findings
+
+
 def test_prose_in_a_folder_of_labels_is_none(tmp_path: Path) -> None:
-    assert not read(tmp_path, {"images/a.jpg": 1, "labels_of_june/about.txt": "Drawn by Ann, 3 days.\n"}).findings
+    files = {"labels_of_june/about.txt": "Drawn by Ann, 3 days.\n", "labels_of_june/notes.txt": "1 2 3 4 are blurred\n"}
+    assert not read(tmp_path, {"images/a.jpg": 1, **files}).findings
