@@ -211,7 +211,8 @@ class TestTime:
         with serving(study) as port:
             page = opened(browsing, port, prepare=lambda page: page.clock.install())
             sent = []
-            page.on("request", lambda request: sent.append(request.post_data_json) if request.url.endswith(("/answers", "/skips")) else None)
+            kept = ("/answers", "/skips")
+            page.on("request", lambda request: sent.append(request.post_data_json) if request.url.endswith(kept) else None)
             seen(page)
             name, other = shown_image(page), study.ask().image_ids[-1]
             page.locator("#queue summary").click()
