@@ -219,7 +219,7 @@ def _images_of(image: Image, number: int) -> Sequence[Image]:
         raise BoxwiseError(f"image {number}: expected a path, found an empty one.")
     if not isinstance(image, str | Path) or not is_local(image) or not is_folder(Path(image)):
         return [image]
-    found = list(below(str(image)).values())
+    found = list(below(str(image), dead=True).values())
     if not found:
         raise BoxwiseError(f"{image}: expected images, found none in that folder.")
     return found

@@ -90,6 +90,18 @@ def test_what_cannot_be_read_is_refused_or_reported_and_left_out(study, paths, i
     assert len(reported) == 1 and reported[0][0] in reported[0][1]
 
 
+def test_a_dead_link_in_a_folder_is_an_image_that_cannot_be_read(study, paths, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").symlink_to(paths[0])
+    (tmp_path / "in" / "dead.jpg").symlink_to(tmp_path / "gone.jpg")
+    model = boxwise.load(study.folder, device="cpu")
+    with pytest.raises(ImageError, match=r"dead\.jpg"):
+        model.predict(tmp_path / "in")
+    reported: list[tuple[str, str]] = []
+    (found,) = model.predict(tmp_path / "in", on_unreadable=lambda name, text: reported.append((name, text)))
+    assert found.image.endswith("a.jpg") and [name for name, _ in reported] == [str(tmp_path / "in" / "dead.jpg")]
+
+
 @pytest.mark.parametrize(
     ("images", "options", "message"),
     [

@@ -143,7 +143,7 @@ def _named(addresses: list[str]) -> list[ImageRecord]:
         local = is_local(address)
         is_folder = Path(address).is_dir() if local else not is_image_name(name_of(address))
         folder = (Path(address) if is_folder else Path(address).parent).resolve() if local else None
-        for image_id, file in (below(address) if is_folder else {name_of(address): address}).items():
+        for image_id, file in (below(address, dead=True) if is_folder else {name_of(address): address}).items():
             found.setdefault(str(folder / image_id) if folder else file, (image_id, file))
     ids = [image_id for image_id, _ in found.values()]
     ids = ids if len(set(ids)) == len(ids) else _apart(list(found))
@@ -222,11 +222,13 @@ def export_model(
     The file runs without boxwise; what it gives is checked against the detector first.
     """
     from boxwise.cli.console import note, say
+    from boxwise.detectors.names import check_exportable, check_suffix
     from boxwise.inference import load
 
+    check_suffix(out)
     model = load(study, round_index=round_index, device="cpu")
     from boxwise.detectors.detector import TorchDetector
-    from boxwise.detectors.exporting import check_exportable, export
+    from boxwise.detectors.exporting import export
 
     check_exportable(model.name, out)
     assert isinstance(model.detector, TorchDetector)  # of boxwise's own, as the check has seen

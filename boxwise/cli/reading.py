@@ -66,11 +66,10 @@ def coordinates(labels_in: Pixels, voc_origin: int) -> Coordinates:
     return Coordinates(raw=labels_in is Pixels.RAW, voc_origin=voc_origin)
 
 
-def say_findings(findings: Sequence[Finding], study: Path) -> None:
-    """The first findings of reading labels; where they are more, all of them in a file of the study's folder."""
+def say_findings(findings: Sequence[Finding], study: Path | None) -> None:
+    """The findings of reading labels; where they are many, the first of them, and all in a file of the study's folder, if one is given."""
     from boxwise.cli.console import note
     from boxwise.data.own_files import FINDINGS
-    from boxwise.files import replacing
 
     lines = [f"{finding.kind.value}: {finding.message}" for finding in findings]
     first, more = lines[:_MOST_SHOWN], lines[_MOST_SHOWN:]
@@ -78,14 +77,23 @@ def say_findings(findings: Sequence[Finding], study: Path) -> None:
         note(line)
     if not more:
         return
-    try:
-        with replacing(study / FINDINGS) as aside:
-            aside.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    except BoxwiseError:  # a study that may only be read, of which a dry run speaks
+    if study is not None and _written(study / FINDINGS, lines):
+        note(f"... and {plural(len(more), 'more finding')}; all of them are in {study / FINDINGS}.")
+    else:
         for line in more:
             note(line)
-    else:
-        note(f"... and {plural(len(more), 'more finding')}; all of them are in {study / FINDINGS}.")
+
+
+def _written(path: Path, lines: Sequence[str]) -> bool:
+    """Whether the lines could be written; where they could not, as on a full disk, the labels count all the same."""
+    from boxwise.files import replacing
+
+    try:
+        with replacing(path) as aside:
+            aside.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    except BoxwiseError:
+        return False
+    return True
 
 
 def with_boxes(labels: Mapping[str, Boxes]) -> dict[str, Boxes]:

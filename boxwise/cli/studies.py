@@ -292,7 +292,7 @@ def import_labels(
     images, classes = opened.images(), opened.classes
     known: dict[str, Any] = {"listed_is_empty": missing is Missing.EMPTY, "renumbered": opened.renumbered()}
     dataset = read_labels_for(images, path, format_name=format, classes=classes, **known, coordinates=meant, progress=reading)
-    say_findings(dataset.findings, opened.folder)
+    say_findings(dataset.findings, None if dry_run else opened.folder)
     root = path if format else unwrapped(path)
     format, others = detected(root, format)
     written = Written.beside(root)

@@ -129,13 +129,16 @@ def stat(uri: Address) -> Stat:
     return store_of(uri).stat(str(uri))
 
 
-def below(folder: Address) -> dict[str, str]:
+def below(folder: Address, *, dead: bool = False) -> dict[str, str]:
     """Image id → address of every image below a folder, in order; the id is the path below it in POSIX form.
 
-    Tar files below a remote folder are folders, called as they are without their suffix.
+    Tar files below a remote folder are folders, called as they are without their suffix. dead: with links of this machine to nothing, for
+    which a reader has a message.
     """
     if is_local(folder):
-        return {path.relative_to(folder).as_posix(): str(path) for path in find_images(Path(folder))}
+        pictures = pictures_below(Path(folder))
+        paths = sorted([*pictures.undrawn, *pictures.dead]) if dead else pictures.undrawn
+        return {path.relative_to(folder).as_posix(): str(path) for path in paths}
     found: dict[str, str] = {}
     for uri in store_of(folder).list(str(folder)):
         name = _id_below(str(folder), uri)

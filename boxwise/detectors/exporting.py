@@ -27,13 +27,12 @@ from boxwise.detectors.base import ImageBatch
 from boxwise.detectors.detector import TorchDetector
 from boxwise.detectors.fusion import fused
 from boxwise.detectors.input import InputSpec
-from boxwise.detectors.names import DETECTORS, EXPORT
+from boxwise.detectors.names import EXPORT_FORMATS, check_exportable
 from boxwise.detectors.network import Network
-from boxwise.errors import BoxwiseError, ConfigError
+from boxwise.errors import BoxwiseError
 from boxwise.files import replacing
 from boxwise.records import ImageRecord
 
-FORMATS = {".onnx": "ONNX", ".torchscript": "TorchScript", ".ts": "TorchScript"}
 METADATA = "boxwise"  # key of the ONNX file's metadata; TorchScript's extra file is METADATA + ".json"
 PIXELS_APART, PROBABILITY_APART = 0.05, 1e-3  # the most that an exported box may differ: of a pixel, and of a probability
 BOX_APART, _COMPARED = 0.5, 20  # the most that a detection may differ, in pixels of its image; how many of an image's best are compared
@@ -52,15 +51,6 @@ class Exported(nn.Module):
         return self.network.every_box(self.network(pixels, size))
 
 
-def check_exportable(name: str, path: Path) -> None:
-    """Raises ConfigError for a suffix that is no format, or a detector that cannot be written as one graph; before any work."""
-    if path.suffix not in FORMATS:
-        raise ConfigError(f"{path}: expected a file that ends in {', '.join(FORMATS)}, found {path.suffix or 'no suffix'!r}.")
-    if name not in DETECTORS or EXPORT not in DETECTORS[name].capabilities:
-        able = ", ".join(other for other, entry in DETECTORS.items() if EXPORT in entry.capabilities)
-        raise ConfigError(f"detector {name} cannot be exported as one graph: expected one of {able}. `boxwise predict` runs it as it is.")
-
-
 def export(detector: TorchDetector, path: Path, *, batch: ImageBatch, threshold: float, about: Mapping[str, Any]) -> dict[str, float]:
     """Write `detector` to `path`, in the format of its suffix, and return how far it is from the detector on `batch`: "pixels",
     "probability".
@@ -70,18 +60,19 @@ def export(detector: TorchDetector, path: Path, *, batch: ImageBatch, threshold:
     differ or a package is missing.
     """
     check_exportable(detector.config.name, path)
+    kind = EXPORT_FORMATS[path.suffix]
     module = Exported(detector.network).to("cpu").eval()
     metadata = description(detector, threshold) | dict(about)
     with replacing(path) as aside, quietly():
         try:
-            run = (_write_onnx if FORMATS[path.suffix] == "ONNX" else _write_torchscript)(module, batch.pixels.cpu(), metadata, aside)
+            run = (_write_onnx if kind == "ONNX" else _write_torchscript)(module, batch.pixels.cpu(), metadata, aside)
             apart = _apart(module, run, batch.pixels.cpu())
             differ = _differing(detector, run, batch, metadata)
         except (BoxwiseError, OSError):
             raise
         except Exception as error:  # exporters and runtimes have errors of their own, of all kinds
             reason = str(error).partition("\n")[0]
-            raise BoxwiseError(f"{path}: not written. {FORMATS[path.suffix]} cannot hold {detector.config.name} here: {reason}") from error
+            raise BoxwiseError(f"{path}: not written. {kind} cannot hold {detector.config.name} here: {reason}") from error
         if apart["pixels"] > PIXELS_APART or apart["probability"] > PROBABILITY_APART:
             raise BoxwiseError(
                 f"{path}: not written. The exported model's boxes differ from the detector's by {apart['pixels']:.3g} pixels and "

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal
 
 from boxwise.errors import ConfigError
 
 EXPECTED_LOSS, SUPPORTS, DROPOUT, MIXTURE, BOX_FEATURES = "expected_loss", "supports", "dropout", "mixture", "box_features"
 EXPORT = "export"
+EXPORT_FORMATS = {".onnx": "ONNX", ".torchscript": "TorchScript", ".ts": "TorchScript"}  # suffix of the file → format
 # What a detector may lack: the method of a Network that offers it, and what it is called in messages.
 CAPABILITIES = {
     EXPECTED_LOSS: ("expected_losses", "an expected loss"),
@@ -162,3 +164,17 @@ def input_side(name: str, imgsz: int | None, sides: Sides | None = None) -> int:
 def words_for(capabilities: Iterable[str]) -> str:
     """What the capabilities are called in messages."""
     return " and ".join(CAPABILITIES[capability][1] for capability in capabilities)
+
+
+def check_suffix(path: Path) -> None:
+    """Raises ConfigError for a suffix that is no format."""
+    if path.suffix not in EXPORT_FORMATS:
+        raise ConfigError(f"{path}: expected a file that ends in {', '.join(EXPORT_FORMATS)}, found {path.suffix or 'no suffix'!r}.")
+
+
+def check_exportable(name: str, path: Path) -> None:
+    """Raises ConfigError for a suffix that is no format, or a detector that cannot be written as one graph; for what `export` writes."""
+    check_suffix(path)
+    if name not in DETECTORS or EXPORT not in DETECTORS[name].capabilities:
+        able = ", ".join(other for other, entry in DETECTORS.items() if EXPORT in entry.capabilities)
+        raise ConfigError(f"detector {name} cannot be exported as one graph: expected one of {able}. `boxwise predict` runs it as it is.")

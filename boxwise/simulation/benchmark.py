@@ -104,7 +104,7 @@ class Preset(Section):
     @classmethod
     def _name_folders(cls, named: dict[str, Any]) -> dict[str, Any]:
         for name in named:
-            if name.startswith(".") or "/" in name or "\\" in name:
+            if not name.strip() or name.startswith(".") or "/" in name or "\\" in name:
                 raise ValueError(f"expected a name without / and \\ that begins with no dot, found {name!r}")
         return named
 

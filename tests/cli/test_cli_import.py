@@ -284,6 +284,14 @@ class TestManyFindings:
         assert code == 2 and "nothing was taken" in err
         self.said(err, tmp_path / "s", "unknown class")
 
+    def test_a_dry_run_says_all_and_writes_nothing(self, boxwise, tmp_path):
+        images, labels = self.labelled(tmp_path, "1 .5 .5 .2 .2\n0 .5 .5 .2 .2\n")
+        assert boxwise("init", tmp_path / "s", "--images", images, "--classes", "cat", "detector.pretrained=none")[0] == 0
+        before = {path.name for path in (tmp_path / "s").iterdir()}
+        code, _, err = boxwise("import", tmp_path / "s", labels, "--dry-run")
+        assert code == 0 and {path.name for path in (tmp_path / "s").iterdir()} == before, err
+        assert all(f"{name[:-4]}.txt" in err for name in self.NAMES) and "more finding" not in err
+
 
 def test_labels_of_no_known_layout_are_said_where_classes_are_given(boxwise, tmp_path):
     write_image(np.zeros((80, 100, 3), np.uint8), tmp_path / "kt" / "images" / "a.jpg")

@@ -195,16 +195,17 @@ def test_names_of_many_images_are_compared_about_once_each(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("name", "arguments", "message"),
     [
-        (("--round", "4"), "round 4 has not been trained and evaluated"),
-        ((), "expected a file that ends in .onnx, .torchscript"),
+        ("model.onnx", ("--round", "4"), "round 4 has not been trained and evaluated"),
+        ("model.bin", (), "expected a file that ends in .onnx, .torchscript"),
+        ("model.bin", ("--round", "4"), "expected a file that ends in .onnx, .torchscript"),  # said before a model is looked for
     ],
 )
-def test_export_model_says_what_it_cannot_do(boxwise, study, tmp_path, arguments, message):
-    code, _, err = boxwise("export-model", study.folder, tmp_path / "model.bin", *arguments)
+def test_export_model_says_what_it_cannot_do(boxwise, study, tmp_path, name, arguments, message):
+    code, _, err = boxwise("export-model", study.folder, tmp_path / name, *arguments)
     assert code == 2 and message in err.replace("\n", " ")
-    assert not (tmp_path / "model.bin").exists()
+    assert not (tmp_path / name).exists()
 
 
 def test_export_model_writes_the_best_round_and_says_how_close_it_is(boxwise, study, tmp_path):

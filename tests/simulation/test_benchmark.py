@@ -391,6 +391,7 @@ class TestMistakes:
             ({"baseline": "dual"}, "baseline 'dual' is none of the arms"),
             ({"config": GRID["config"] | {"store": "postgresql://ann@host/db"}}, "store: each cell keeps its own database"),
             ({"data": {"one": {"digits": 30, "overrides": ["seed=3"]}}}, "seed: seeds are paired"),
+            ({"detectors": {"": []}}, r"bad\.yaml: detectors: expected a name without / and \\ that begins with no dot, found ''"),
             ({"data": {"a/b": {"digits": 30}}}, r"bad\.yaml: data: expected a name without / and \\ that begins with no dot, found 'a/b'"),
             ({"detectors": {".x": ["detector.name=tiny_ssd"]}}, r"bad\.yaml: detectors: expected a name .*, found '\.x'"),
             ({"data": {"a": {"digits": 20}, "a_b": {"digits": 20}}, "detectors": {"b_c": [], "c": []}}, "'a_b' and 'c'.*'a' and 'b_c'"),
