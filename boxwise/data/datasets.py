@@ -108,7 +108,7 @@ def read_pool(
 
     An image without labels, or with labels in part, joins the pool no matter which split it was listed under, since only complete labels
     could make it serve another. renumbered: as in `read_labels_for`.
-    Raises BoxwiseError when neither is given.
+    Raises BoxwiseError when neither is given, or `labels` beside `images` are in no format that is known.
     """
     if labels is None:
         if images is None:
@@ -119,6 +119,8 @@ def read_pool(
     if images is not None and is_image_list(images):
         then = f"`boxwise import STUDY {quoted(labels)}`"
         raise BoxwiseError(f"{images}: a list of images goes without --labels. Give --classes, then {then}.")
+    if images is not None and _real(str(images)) != _real(str(labels)):
+        format_of_labels(Path(labels), format_name)  # what lies elsewhere and is no labels is not taken for further images
     options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": coordinates, "progress": progress}
     known = _by_name(read_dataset(labels, images=images, missing_is_empty=False, **options), labels, renumbered)
     complete = known.labels.keys() - known.incomplete

@@ -36,6 +36,13 @@ def test_no_image_is_an_error(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
+@pytest.mark.parametrize("files", [{"y/readme.md": b"x"}, {"y/other.jpg": 2}])
+def test_what_is_no_labels_beside_a_folder_of_images_is_refused_and_not_taken_for_images(tmp_path: Path, files: dict[str, object]) -> None:
+    make(tmp_path, {"photos/a.jpg": 1, **files})
+    with pytest.raises(BoxwiseError, match=r"y: no labels of the study's images were found\. Known formats: voc"):
+        read_pool(tmp_path / "photos", tmp_path / "y", classes=("cat",))
+
+
 def test_pictures_of_other_suffixes_are_read_or_counted(tmp_path: Path) -> None:
     make(tmp_path, {"a.jpg": 1, "IMG_1.HEIC": b"x", "sub/b.heic": b"x", "c.NEF": b"x", "notes.docx": b"x", ".hidden/d.heic": b"x"})
     for number, suffix in enumerate((".jfif", ".avif")):
