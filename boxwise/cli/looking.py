@@ -231,8 +231,11 @@ def _labour(opened: Study) -> dict[str, Any]:
 
 
 def _spent(labour: Mapping[str, Any]) -> str:
+    from boxwise.evaluation.cost import in_digits
+
     money = "" if labour["money"] is None else f", which cost {labour['money']:,.2f}"
-    total = "" if labour["total"] is None else f"; {labour['amount']:,.4g} of budget.total {labour['total']:,} {labour['unit']} are spent"
+    of_total = f"; {in_digits(labour['amount'])} of budget.total {labour['total'] or 0:,} {labour['unit']} are spent"
+    total = "" if labour["total"] is None else of_total
     return f"Labelling took {labour['seconds']:,.0f} s on train and val{money}{total}."
 
 

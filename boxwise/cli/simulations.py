@@ -94,7 +94,9 @@ def simulate(
     dataset = read_dataset(data, format_name=format, coordinates=coordinates(labels_in, voc_origin), progress=reading)
     if dataset.findings:
         note(f"{data}: {plural(len(dataset.findings), 'finding')}; `boxwise doctor {quoted(data)}` lists them.")
-    _simulate(Plan(dataset, settings, chosen, tuple(range(seeds)), out), jobs=jobs, on=on, baseline=baseline)
+    plan = Plan(dataset, settings, chosen, tuple(range(seeds)), out)
+    _note_idle(plan, overrides or ())
+    _simulate(plan, jobs=jobs, on=on, baseline=baseline)
 
 
 def note_names(overrides: Iterable[str]) -> None:
@@ -105,6 +107,21 @@ def note_names(overrides: Iterable[str]) -> None:
     for key in override_keys(overrides):
         if key in ("strategy.name", "scorer.name"):
             note(f"Note: {key} has no effect beside the arms, each of which names its own: --arms NAME, or ARM+{key}=…")
+
+
+def _note_idle(plan: Plan, overrides: Sequence[str]) -> None:
+    """Say which of the overrides nothing reads in any arm."""
+    from boxwise.cli.console import note
+    from boxwise.data.splits import with_splits
+    from boxwise.records import Split
+    from boxwise.registry import without_effect
+
+    val = sum(record.split is Split.VAL for record in with_splits(plan.dataset).images)
+    configs = [plan.cell_config(arm, plan.seeds[0]) for arm in plan.arms]
+    in_arms = [without_effect(config, overrides, simulated=True, val_images=val) for config in configs]
+    for idle in in_arms[0]:
+        if all(idle in said for said in in_arms):
+            note(f"Note: {idle}")
 
 
 def _note_own(settings: StudyConfig, config: Path | None) -> None:

@@ -131,7 +131,7 @@ class BudgetConfig(Section):
     validation: int | str = Field("20%", description="random images labelled for val in round 0 when none are given; % of initial")
     rounds: int = Field(5, ge=0, description="rounds after the initial one")
     total: int | None = Field(
-        None, ge=1, description="the study ends once so much is spent, in `unit`, on train and val; null: by rounds alone"
+        None, ge=1, description="the study ends once answers took so much, in `unit`, on train and val; null: by rounds alone"
     )
     val_per_round: int | str = Field(0, description="random pool images that join val each later round; % of per_round")
 

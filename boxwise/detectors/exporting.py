@@ -127,7 +127,8 @@ _PREPROCESSING = {
 _POSTPROCESSING = """
     A box's score is its largest probability, which names its class. Keep scores of score_threshold or more. Clip to the image's part of the
     input. Within each class, by falling score, drop boxes that overlap a kept one by more than nms_iou (none if null). Keep the best
-    max_detections. Divide x by (input width of the image / its width), y likewise.
+    max_detections. Drop boxes of no width or height, which lie outside the image. Divide x by (input width of the image / its width), y
+    likewise.
 """
 
 
@@ -147,6 +148,7 @@ def detections_of(
         kept = batched_nms(*(torch.from_numpy(column[rows]) for column in (boxes, scores, labels)), post["nms_iou"])
         rows = rows[kept.numpy()]
     rows = rows[: post["max_detections"]]
+    rows = rows[(boxes[rows, 2:] > boxes[rows, :2]).all(axis=1)]
     return Boxes(boxes[rows], labels[rows], scores[rows], probabilities[rows])
 
 
@@ -192,8 +194,7 @@ def _on_image(found: Boxes, record: ImageRecord, size: Sequence[int]) -> Boxes:
     """Boxes in pixels of the image, clipped to it, from those of an input of which it fills (height, width)."""
     height, width = size
     xyxy = np.clip(found.xyxy, 0, [width, height] * 2) * ([record.width / width, record.height / height] * 2)
-    kept = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
-    return replace(found, xyxy=xyxy.astype(np.float32))[kept]
+    return replace(found, xyxy=xyxy.astype(np.float32))
 
 
 def _has_the_best_of(mine: Boxes, theirs: Boxes, least: float) -> bool:

@@ -36,6 +36,11 @@ def price(seconds: float, config: CostConfig) -> float:
     return seconds * config.per_hour / _HOUR
 
 
+def in_digits(amount: float) -> str:
+    """An amount of images, boxes, seconds or money for people: 1,234 or 2.05."""
+    return f"{amount:,.2f}".rstrip("0").rstrip(".")
+
+
 def seconds_for(money: float, config: CostConfig) -> float:
     """The seconds of labelling that so much money pays for; `cost.per_hour` is above 0."""
     return money * _HOUR / config.per_hour

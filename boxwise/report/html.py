@@ -138,9 +138,9 @@ def _notes(
     curves = [curve(cell, judged) for cell in competing(cells) if (cell.arm, cell.seed) not in early]
     if tables.uneven(curves):
         few, many = min(len(c.ap) for c in curves), max(len(c.ap) for c in curves)
-        notes.append(
-            f"Unfinished: between {few} and {many} rounds are evaluated. Curves and areas cover only the costs that all have reached."
-        )
+        ended = all(cell.finished for cell in competing(cells))
+        why = "Ended at different rounds by budget.total or a stopping rule" if ended else "Unfinished"
+        notes.append(f"{why}: between {few} and {many} rounds are evaluated. Curves and areas cover only the costs that all have reached.")
     return notes
 
 

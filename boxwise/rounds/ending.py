@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from boxwise.artifacts.facts import stopping_aps
 from boxwise.errors import plural
+from boxwise.evaluation.cost import in_digits
 from boxwise.evaluation.stopping import ApShift
 from boxwise.rounds.budget import spent
 from boxwise.rounds.context import RoundContext
@@ -29,7 +30,7 @@ def end_of(context: RoundContext, round_index: int) -> End | None:
     if not context.store.pool_size():
         return End("every image of the pool is labelled")
     if budget.total is not None and (so_far := spent(context.store, context.config)) >= budget.total:
-        return End(f"the budget is spent: {so_far:,.0f} of {budget.total:,} {budget.unit}", "budget.total")
+        return End(f"the budget is spent: {in_digits(so_far)} of {budget.total:,} {budget.unit}", "budget.total")
     aps = stopping_aps(context.committed(number) for number in range(round_index + 1))
     shift = ApShift(stop.ap_range, stop.ap_shift, aps.values())
     if shift.should_stop:

@@ -9,8 +9,11 @@ import sys
 import pytest
 
 from boxwise.cli.reading import FormatName
+from boxwise.cli.simulations import _note_idle
+from boxwise.config import load_config
 from boxwise.data.formats.names import READERS
 from boxwise.records import Phase, Split
+from boxwise.simulation.simulate import Plan
 from boxwise.study import Study
 
 SETTINGS = ("detector.name=tiny_ssd", "detector.pretrained=none", "cold_start.name=random", "budget.initial=3", "budget.validation=0")
@@ -38,6 +41,12 @@ def test_init_notes_a_device_of_another_machine_and_keys_that_nothing_reads(boxw
     code, _, err = boxwise("init", tmp_path / "study", "--labels", digits_folder, *SETTINGS[:2], *idle)
     assert code == 0 and "device=cuda:99 is not available on this machine" in err
     assert "annotator.miss has no effect" in err and "budget.validation has no effect: val has images already" in err
+
+
+def test_simulate_notes_keys_that_nothing_reads_in_any_arm(digits, tmp_path, capsys):
+    plan = Plan(digits, load_config(None, ["detector.name=tiny_ssd"]), ("random", "facility_location"), (0,), tmp_path / "s")
+    _note_idle(plan, ["budget.validation=1", "embedding.name=vae", "train.lr=0.01"])
+    assert capsys.readouterr().err.split("\n") == ["Note: budget.validation has no effect: val has images already.", ""]
 
 
 @pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE"])

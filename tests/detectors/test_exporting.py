@@ -92,6 +92,13 @@ def test_a_file_whose_instructions_give_other_detections_is_not_left_behind(dete
     assert not list(tmp_path.iterdir())
 
 
+def test_a_box_in_the_padding_is_no_detection():
+    boxes = np.array([[2, 2, 20, 20], [30, 2, 60, 20], [2, 50, 20, 60]], np.float32)  # of an input of which 24 x 40 pixels are image
+    post = {"score_threshold": 0.1, "nms_iou": 0.5, "max_detections": 10}
+    found = detections_of(boxes, np.array([[0.9], [0.8], [0.7]], np.float32), {"postprocessing": post}, (40, 24))
+    assert found.xyxy.tolist() == [[2, 2, 20, 20]]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".torchscript", ".onnx"])
 def test_yolox_as_a_file_finds_on_photographs_what_predict_finds(suffix, tmp_path, shared_weights, shared_data):

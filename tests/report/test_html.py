@@ -142,6 +142,17 @@ class TestSimulation:
         cells[0] = dataclasses.replace(cells[0], rounds=cells[0].rounds[:3])
         assert "Unfinished: between 3 and 4 rounds" in report(cells, tmp_path)[1].text
 
+    def test_arms_that_their_budget_ended_at_different_rounds_are_finished(self, make_cells, tmp_path):
+        def over(cell, rounds):
+            (*before, last) = cell.rounds[:rounds]
+            steps = as_json(last)
+            steps["score"] = {**steps.get("score", {}), "ended": "the budget is spent"}
+            return dataclasses.replace(cell, rounds=(*before, made_round(last.round, steps)))
+
+        dual, random = make_cells(("dual", "random"), 1)
+        text = report([over(dual, 3), over(random, 4)], tmp_path)[1].text
+        assert "Ended at different rounds by budget.total or a stopping rule: between 3 and 4 rounds" in text and "Unfinished" not in text
+
     def test_an_arm_that_ended_early_is_set_aside(self, make_cells, tmp_path):
         cells = make_cells(("dual", "random"), 1)
         cells[0] = dataclasses.replace(cells[0], rounds=cells[0].rounds[:1])
