@@ -49,7 +49,7 @@ def main() -> None:
     truth, photos, moved, answers = Path("digits"), Path("photos"), Path("archive/photos"), Path("answers")
     boxwise.make_digits(truth, seed=0, images=40)
     scenes = sorted((truth / "JPEGImages").iterdir())
-    shutil.copytree(truth / "JPEGImages", photos, ignore=lambda _, names: names[30:])
+    shutil.copytree(truth / "JPEGImages", photos, ignore=lambda _, names: sorted(names)[30:])
     classes = (truth / "classes.txt").read_text().split()
 
     print("# A study of a folder of images.")
