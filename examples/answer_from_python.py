@@ -14,7 +14,7 @@ from boxwise import Action, Boxes, Phase, Proposals, QueryItem, Split, Verdict
 
 SMALL = (  # settings of a study that is done in seconds; leave them out for photographs
     *("detector.name=tiny_ssd", "detector.imgsz=96", "detector.pretrained=none"),
-    *("train.min_steps=30", "train.max_steps=30", "train.batch=8"),
+    *("train.min_steps=12", "train.max_steps=12", "train.batch=4"),
     *("budget.initial=10", "budget.per_round=5", "budget.rounds=2"),
 )
 

@@ -16,7 +16,7 @@ ARMS = ("random", "k_center", "score_then_diversity")
 SEEDS = (0, 1)  # six are needed for a test of significance
 SMALL = (
     *("detector.name=tiny_ssd", "detector.imgsz=96", "detector.pretrained=none"),
-    *("train.min_steps=30", "train.max_steps=30", "train.batch=8", "scorer.vae.size=32", "scorer.vae.steps=20"),
+    *("train.min_steps=12", "train.max_steps=12", "train.batch=4", "scorer.vae.size=32", "scorer.vae.steps=8"),
     *("budget.initial=10", "budget.per_round=5", "budget.rounds=1"),
 )
 

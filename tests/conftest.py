@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: where the optional real data and weights lie, and quiet, single-threaded torch."""
 
+import atexit
 import functools
 import gc
 import os
@@ -48,13 +49,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """From here on garbage is collected, and what is there by now is no longer looked through each time."""
+    """From here on garbage is collected, and what is there by now is no longer looked through each time.
+
+    Nor when pytest ends, which collects twice; but when Python does, or libraries in C++ report what is left as lost.
+    """
     gc.freeze()
     gc.enable()
-
-
-def pytest_unconfigure() -> None:
-    gc.unfreeze()  # or libraries in C++ report what is left at the end as lost
+    atexit.register(gc.unfreeze)
 
 
 def _count_step(*_: object) -> None:

@@ -5,7 +5,8 @@ Returns base classes. Knows no key of any section.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
@@ -20,10 +21,11 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        annotation = cls.model_fields[str(info.field_name)].annotation
-        kinds = {annotation, *get_args(annotation)}
-        if isinstance(value, bool) and kinds & {int, float} and bool not in kinds:
-            raise ValueError("expected a number")
+        if isinstance(value, bool):
+            annotation = cls.model_fields[str(info.field_name)].annotation
+            kinds = {annotation, *get_args(annotation)}
+            if kinds & {int, float} and bool not in kinds:
+                raise ValueError("expected a number")
         return value
 
 
@@ -78,17 +80,21 @@ class Choice(Section):
                 yield name, field.annotation
 
     @classmethod
-    def places(cls, key: str) -> list[tuple[str, str]]:
+    def places(cls, key: str) -> Sequence[tuple[str, str]]:
         """(method, option) for each option that had the name `key` while it stood in the section itself; none for its own keys."""
-        if key in cls.model_fields and key not in dict(cls.methods()):
-            return []
-        return [
-            (method, option)
-            for method, options in cls.methods()
-            for option in options.model_fields
-            if option == key or options.was.get(key) == option
-        ]
+        return _places(cls).get(key, ())
 
     def options_of(self, method: str) -> Options | Mapping[str, Any]:
         """The options of a method: checked ones of boxwise's own, what the config says of any other."""
         return getattr(self, method) if method in dict(self.methods()) else (self.model_extra or {}).get(method, {})
+
+
+@cache
+def _places(section: type[Choice]) -> Mapping[str, Sequence[tuple[str, str]]]:
+    """`places` of every key that has some: a study is opened with dozens of keys, a simulation reads hundreds of configs."""
+    methods, found = dict(section.methods()), dict[str, list[tuple[str, str]]]()
+    for method, options in methods.items():
+        for option in options.model_fields:
+            for key in {option, *(old for old, new in options.was.items() if new == option)}:
+                found.setdefault(key, []).append((method, option))
+    return {key: places for key, places in found.items() if key in methods or key not in section.model_fields}

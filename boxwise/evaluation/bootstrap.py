@@ -95,20 +95,22 @@ def _matches(predictions: Mapping[str, Boxes], truths: Mapping[str, Boxes], clas
 
 def _precision(of: _Matches, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """COCO's precision at 101 recalls of each draw, float64 [draws, 10 IoUs, 101]; -1 in a draw without truth."""
+    truths, some = of.truths[rows].sum(axis=1), of.right.any(axis=1)  # at an IoU at which nothing is right, every precision is 0
+    at_precision = np.where(truths > 0, 0.0, -1.0)[:, None, None].repeat(_IOUS, axis=1).repeat(len(_RECALLS), axis=2)
+    if not some.any():
+        return at_precision
     ranked = _ranked(of, rows)
-    right, wrong = (flags[:, ranked].swapaxes(0, 1) for flags in (of.right, of.wrong))  # [draws, IoUs, rank]
+    right, wrong = (flags[some][:, ranked].swapaxes(0, 1) for flags in (of.right, of.wrong))  # [draws, those IoUs, rank]
     found = right.cumsum(axis=2)
     precision = found / (found + wrong.cumsum(axis=2) + np.spacing(1))
     envelope = np.maximum.accumulate(precision[..., ::-1], axis=2)[..., ::-1]
-    truths = of.truths[rows].sum(axis=1)
     best = np.zeros((*found.shape[:2], int(truths.max()) + 2))  # by how many objects are found; what is never found has 0
     best[..., 0] = envelope[..., 0]
     draw, iou, _ = places = right.nonzero()
     best[draw, iou, found[places]] = envelope[places]
-    at_precision = np.full((len(rows), _IOUS, len(_RECALLS)), -1.0)
     for count in set(truths.tolist()) - {0}:
         needed = np.searchsorted(np.arange(count + 1) / count, _RECALLS)
-        at_precision[truths == count] = best[truths == count][..., needed]
+        at_precision[np.ix_(truths == count, some)] = best[truths == count][..., needed]
     return at_precision
 
 

@@ -12,7 +12,7 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Finished:
     def name(self) -> str:
         return f"{self.cell.arm}, seed {self.cell.seed}"
 
-    @property
+    @cached_property
     def config(self) -> StudyConfig:
         """What it was run with; of files of weights the names alone."""
         return parse_config(_portable(self.cell.config), str(self.cell.folder))

@@ -1,4 +1,4 @@
-"""A training as a process of its own, for the tests that kill it and for torchrun: fit_dots.py IMAGES RESULT [--slow]."""
+"""A training as a process of its own, for the tests that kill it, or as one of several: fit_dots.py IMAGES RESULT [--slow]."""
 
 import os
 import sys

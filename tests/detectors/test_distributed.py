@@ -1,7 +1,7 @@
 """Real processes that train together by gloo against one process: same batches, losses and weights, also where one is killed.
 
-torchrun starts those of the fixture `ranks`; the others are forked and find each other by the variables that torchrun sets, which saves
-its own imports and those of each rank, five seconds a process.
+They are forked and find each other by the variables that torchrun sets, which saves its own imports and those of each rank, five seconds a
+process. A training that torchrun itself starts is in cli/test_cli_studies.py.
 """
 
 import os
@@ -9,11 +9,10 @@ import random
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import fit_dots
 import fit_textures
@@ -41,11 +40,7 @@ def images(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def ranks(images) -> list[dict[str, Weights]]:
     """What each of two ranks ended with: with BatchNorm, resumed from that one's checkpoint, and without BatchNorm."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", fit_dots.__file__]
-    arguments = [*command, str(images), str(images / "rank")]
-    done = subprocess.run(arguments, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stderr
-    return [torch.load(images / f"rank{rank}", weights_only=True) for rank in (0, 1)]
+    return results(2, images, images / "rank", script=fit_dots.__file__)
 
 
 @pytest.mark.parametrize("training", ["norm", "resumed", "plain"])
@@ -75,13 +70,11 @@ def free_port() -> int:
                 return port
 
 
-def together(world: int, images: Path, result: Path, *arguments: object) -> list[BaseProcess]:
+def together(world: int, images: Path, result: Path, *arguments: object, script: str = fit_textures.__file__) -> list[BaseProcess]:
     """Processes that train as the ranks of one training; what each says is in `result` with its rank and ".log"."""
     group = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     return [
-        processes.start(
-            fit_textures.__file__, images, result, *arguments, err=f"{result}{rank}.log", env=os.environ | group | {"RANK": str(rank)}
-        )
+        processes.start(script, images, result, *arguments, err=f"{result}{rank}.log", env=os.environ | group | {"RANK": str(rank)})
         for rank in range(world)
     ]
 
@@ -95,9 +88,9 @@ def ended(running: list[BaseProcess], result: Path) -> list[int | None]:
     return codes
 
 
-def losses_of(world: int, images: Path, result: Path, *arguments: object) -> list[list[float]]:
-    """The loss of every step that each rank has seen."""
-    codes = ended(together(world, images, result, *arguments), result)
+def results(world: int, images: Path, result: Path, *arguments: object, script: str = fit_textures.__file__) -> list[Any]:
+    """What each rank has written down: the loss of every step, unless another script says otherwise."""
+    codes = ended(together(world, images, result, *arguments, script=script), result)
     assert codes == [0] * world, [Path(f"{result}{rank}.log").read_text() for rank in range(world)]
     return [torch.load(f"{result}{rank}", weights_only=True) for rank in range(world)]
 
@@ -118,7 +111,7 @@ def one_process(textures) -> list[float]:
 
 @pytest.mark.parametrize(("world", "pieces"), [(2, 1), (4, 1), (2, 2)])
 def test_a_detector_s_loss_curve_is_that_of_one_process_on_the_same_global_batch(textures, one_process, tmp_path, world, pieces):
-    for losses in losses_of(world, textures, tmp_path / "rank", pieces):
+    for losses in results(world, textures, tmp_path / "rank", pieces):
         assert losses == pytest.approx(one_process, abs=1e-4)
 
 
@@ -139,7 +132,7 @@ def test_a_training_goes_on_after_a_killed_rank(textures, one_process, tmp_path)
     begun = torch.load(tmp_path / "rank.pt", weights_only=True)["state"]["position"]["step"]
     assert 0 < begun < fit_textures.STEPS
     shutil.copy(tmp_path / "rank.pt", tmp_path / "alone.pt")
-    for losses in losses_of(2, textures, tmp_path / "rank", 1):
+    for losses in results(2, textures, tmp_path / "rank", 1):
         assert losses == pytest.approx(one_process, abs=1e-4)
     assert fit_textures.fit(textures, pieces=2, checkpoint=tmp_path / "alone.pt") == pytest.approx(one_process, abs=1e-4)
 

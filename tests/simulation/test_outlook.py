@@ -12,7 +12,8 @@ from boxwise.simulation.simulate import Plan, simulate
 
 @pytest.fixture
 def plan(digits, tiny_overrides, tmp_path):
-    config = load_config(None, (*tiny_overrides, "budget.initial=6", "budget.per_round=4", "budget.rounds=2"))
+    few = ("train.min_steps=2", "train.max_steps=2", "budget.initial=6", "budget.per_round=4", "budget.rounds=2")
+    config = load_config(None, (*tiny_overrides, *few))
     return Plan(digits, config, ("random", "fewest"), (0, 1), tmp_path / "out")
 
 

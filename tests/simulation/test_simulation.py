@@ -103,13 +103,14 @@ def test_a_study_of_an_older_version_pays_for_val_too(plan, cells, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_baseline_with_as_many_trainings_is_configuration(plan, tmp_path):
+def test_a_baseline_with_as_many_trainings_is_configuration(plan, tiny_overrides, tmp_path):
     """Half as many images a round and twice as many rounds: matched steps for an arm that spends half as much a round."""
+    short = load_config(None, [*tiny_overrides, "train.min_steps=3", "train.max_steps=3", "detector.imgsz=64"])
     matched = "random+train.start=previous+budget.per_round=2+budget.rounds=4"
     arms = ("random+train.start=previous", matched)
-    plain, slow = simulate(replace(plan, folder=tmp_path, arms=arms, seeds=(0,)))
+    plain, slow = simulate(replace(plan, folder=tmp_path, arms=arms, seeds=(0,), config=short))
     assert len(list((tmp_path / "cells").glob(".trunk*"))) == 1
-    assert steps_behind(plain, "test") == [12, 24, 36] and steps_behind(slow, "test") == [12, 24, 36, 48, 60]
+    assert steps_behind(plain, "test") == [3, 6, 9] and steps_behind(slow, "test") == [3, 6, 9, 12, 15]
     assert steps_ratio([plain, slow], matched, baseline=arms[0], split="test") > 1.3
 
 
@@ -151,9 +152,11 @@ class TestEveryArmThatHasAName:
     @pytest.fixture(scope="class")
     def short(self, plan, tiny_overrides, tmp_path_factory):
         box_level_needs_a_question = ("ask.uncertain=0.01", "ask.certain=1", "budget.unit=boxes", "budget.per_round=9")
-        short = ("detector.name=tiny_ssd_mixture", "train.min_steps=4", "train.max_steps=4", "budget.rounds=1", *box_level_needs_a_question)
-        config = load_config(None, [*tiny_overrides, *short])
-        return replace(plan, seeds=(0,), config=config, folder=tmp_path_factory.mktemp("arms"))
+        short = ("detector.name=tiny_ssd_mixture", "detector.imgsz=64", "train.min_steps=3", "train.max_steps=3", "budget.rounds=1")
+        config = load_config(None, [*tiny_overrides, *short, *box_level_needs_a_question])
+        images = [record for split in Split for record in [each for each in plan.dataset.images if each.split is split][:14]]
+        few = replace(plan.dataset, images=tuple(images), labels={each.image_id: plan.dataset.labels[each.image_id] for each in images})
+        return replace(plan, dataset=few, seeds=(0,), config=config, folder=tmp_path_factory.mktemp("arms"))
 
     @pytest.mark.parametrize("arm", ARMS)
     def test_runs(self, short, arm):
