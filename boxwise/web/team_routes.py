@@ -85,7 +85,7 @@ def _add_reviews(app: FastAPI, queue: LabelQueue) -> None:
             raise OverError("not_under_review", body.image_id, body.annotator)
         return {"left": len(study.reviews.due(body.annotator))}
 
-    app.include_router(routes)
+    app.router.routes.extend(routes.routes)
 
 
 def _add_guidelines(app: FastAPI, study: Study) -> None:

@@ -1,8 +1,11 @@
 """A real browser for the pages' tests: any Chromium that is found, driven through Playwright; without one they skip and say so."""
 
+import functools
 import os
 import shutil
+import ssl
 from collections.abc import Iterator
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import processes
@@ -15,6 +18,8 @@ processes.fork_children(assistant)
 
 # Names below .test lead to this machine, as plain HTTP from another one would: without what browsers keep for safe connections.
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--host-resolver-rules=MAP *.test 127.0.0.1"]
+# The pages of a test trust each other: without processes of their own an opening takes 40 ms of processors less, of some 580.
+_ARGUMENTS += ["--in-process-gpu", "--renderer-process-limit=1"]
 # The first draws no window, and needs a third less of a processor for the same pages.
 _NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -27,6 +32,37 @@ def _browser() -> str:
         missing = f"BOXWISE_CHROMIUM is {given!r}, which is no program" if given else f"no {', '.join(_NAMES)} on the PATH"
         pytest.skip(f"THE PAGES ARE NOT TESTED: {missing}. Install Chromium or set BOXWISE_CHROMIUM to one.")
     return found
+
+
+_default_context = functools.cache(ssl.create_default_context)
+
+
+@pytest.fixture(autouse=True)
+def _certificates_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client of httpx reads 150 certificates, although the pages are plain HTTP; it took 20 ms each."""
+    monkeypatch.setattr(ssl, "create_default_context", _default_context)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _types_read_once() -> Iterator[None]:
+    """FastAPI reads the types of all routes anew for each application, which a server does once and these tests some hundred times."""
+    try:
+        from fastapi._compat import v2
+    except ImportError:  # another version, which has its types elsewhere
+        yield
+        return
+    made, known = v2.TypeAdapter, {}
+
+    def adapter(annotated: Any, *, config: Any = None) -> Any:
+        inner, *more = get_args(annotated)
+        key = (inner, repr(more), repr(config))
+        if key not in known:
+            known[key] = made(annotated, config=config)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(v2, "TypeAdapter", adapter)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from boxwise.web.queue import LEASE_SECONDS, LabelQueue
 from boxwise.web.server import Server, listen
 
 PATIENCE = 60_000  # milliseconds, only for a machine that is busy with something else
+POLLING = 50  # milliseconds: a browser that is asked at each of its frames draws sixty a second
 HOST = "boxwise.test"  # this machine, as others know it: a page from there is no secure context
 
 
@@ -50,6 +51,7 @@ def another(page, image_id):
         "name => (document.querySelector('#image-name').textContent !== name && document.querySelector('#stage').dataset.seen)"
         " || !document.querySelector('#waiting').hidden",
         arg=image_id,
+        polling=POLLING,
     )
 
 
