@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torchvision.models import detection
 from torchvision.models.detection._utils import overwrite_eps
 from torchvision.models.detection.backbone_utils import mobilenet_backbone, resnet_fpn_backbone
 from torchvision.ops import FrozenBatchNorm2d
+from torchvision_models import ssd300
 
 from boxwise.config import DetectorConfig
 from boxwise.data.coco_classes import COCO_CLASSES
@@ -27,8 +29,9 @@ CLASSES = ("dent", "kitten", "cars", "Person")  # two of COCO's, under another f
 ROWS = {2: 3, 3: 1}  # of CLASSES, the ids of torchvision's COCO
 
 
+@cache
 def torchvision_model(name: str) -> nn.Module:
-    """As torchvision builds it for its COCO weights, with random ones, wide awake: scores vary and boxes differ."""
+    """As torchvision builds it for its COCO weights, with random ones, wide awake: scores vary and boxes differ. No test changes it."""
     if name == "fasterrcnn_resnet50_fpn":
         model = detection.FasterRCNN(resnet_fpn_backbone(backbone_name="resnet50", weights=None, norm_layer=FrozenBatchNorm2d), 91)
         overwrite_eps(model, 0.0)
@@ -36,9 +39,10 @@ def torchvision_model(name: str) -> nn.Module:
         backbone = mobilenet_backbone(backbone_name="mobilenet_v3_large", weights=None, fpn=True, norm_layer=FrozenBatchNorm2d)
         anchors = detection.anchor_utils.AnchorGenerator(((32, 64, 128, 256, 512),) * 3, ((0.5, 1.0, 2.0),) * 3)
         model = detection.FasterRCNN(backbone, 91, rpn_anchor_generator=anchors)
+    elif name == "ssd300_vgg16":
+        model = ssd300(91)
     else:
-        build = {"ssd300_vgg16": detection.ssd300_vgg16, "ssdlite320_mobilenet_v3": detection.ssdlite320_mobilenet_v3_large}[name]
-        model = build(weights=None, weights_backbone=None, num_classes=91)
+        model = detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=91)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for norm in (layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d | FrozenBatchNorm2d)):
@@ -173,7 +177,9 @@ class TestFilesThatBoxwiseSaved:
             built("ssdlite320_mobilenet_v3", tmp_path / "weights.pt")
 
 
+@cache
 def _release(**options) -> dict[str, Tensor]:
+    """No test changes it."""
     return detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, **options).state_dict()
 
 

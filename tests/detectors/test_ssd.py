@@ -3,9 +3,9 @@
 import pytest
 import torch
 from made_targets import EVERYWHERE, made
-from torchvision.models.detection import ssd300_vgg16 as torchvision_ssd300
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large as torchvision_ssdlite
 from torchvision.models.detection.image_list import ImageList
+from torchvision_models import ssd300
 
 from boxwise.detectors.backbones import BackboneWeights
 from boxwise.detectors.mixture_ssd import tiny_ssd_mixture
@@ -69,7 +69,7 @@ def test_outputs_fit_the_default_boxes(build) -> None:
 
 @pytest.mark.slow
 def test_ssd300_computes_what_torchvisions_computes() -> None:
-    theirs = torchvision_ssd300(weights=None, weights_backbone=None, num_classes=4).eval()
+    theirs = ssd300(4)
     network = ssd300_vgg16(3, 300, SCRATCH).eval()
     network.extractor.load_state_dict(theirs.backbone.state_dict())
     network.head.load_state_dict(theirs.head.state_dict())

@@ -251,11 +251,11 @@ class TestCooperation:
 def test_a_large_simulation_stays_below_six_megabytes(make_cells, tmp_path):
     """Ten arms, each choosing 40 large, noisy photographs a round."""
     pixels = np.random.default_rng(0).integers(0, 255, (60, 80, 3)).astype(np.uint8)
-    Image.fromarray(pixels).resize((640, 480)).save(tmp_path / "photo.png")
+    Image.fromarray(pixels).resize((640, 480)).save(tmp_path / "photo.jpg")
     cell = make_cells(("dual",), 1)[0]
     items = [{"image_id": f"{i}.png", "utility": 1.0, "terms": {"L_rec": 1.0, "L_det": -1.0}, "split": "train"} for i in range(40)]
     rounds = tuple(made_round(i, {**as_json(r), "select": {"items": items, "strategy": "top_k"}}) for i, r in enumerate(cell.rounds))
-    images = {item["image_id"]: tmp_path / "photo.png" for item in items}
+    images = {item["image_id"]: tmp_path / "photo.jpg" for item in items}
     cells = [Cell(f"arm{i}", 0, cell.folder, cell.config, cell.classes, rounds, "arm", images, cell.labels) for i in range(10)]
     path = write_report(cells, tmp_path / "large.html", title="large", environment={})
     assert 1e6 < path.stat().st_size < 6e6

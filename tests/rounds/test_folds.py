@@ -62,6 +62,29 @@ def create(digits, tiny_overrides, tmp_path):
     return made
 
 
+@pytest.fixture(scope="module")
+def begun(digits, everything, tiny_overrides, tmp_path_factory):
+    """Folder of a study whose next step is the training of round 0, its only one; change copies alone."""
+    config = load_config(None, (*tiny_overrides, "device=cpu", "train.folds=3", "budget.rounds=0"))
+    study = Study.create(tmp_path_factory.mktemp("begun") / "study", without_val(digits), config=config)
+    until(study, everything, Phase.TRAIN).store.close()
+    return study.folder
+
+
+@pytest.fixture(scope="module")
+def unbroken(begun, tmp_path_factory):
+    """That study after its training, which no test changes."""
+    study = Study.open(shutil.copytree(begun, tmp_path_factory.mktemp("unbroken") / "study"))
+    study.step()
+    return study
+
+
+@pytest.fixture
+def folder(begun, tmp_path):
+    """A copy of that study before its training."""
+    return shutil.copytree(begun, tmp_path / "begun")
+
+
 def context_of(study):
     return RoundContext(study.folder, study.store, study.config, study.classes, None, lambda event: None)
 
@@ -123,12 +146,10 @@ def _note(seen, train, val):
 
 
 @pytest.mark.slow
-def test_the_detector_is_the_one_of_all_labels_for_that_length(create, everything):
-    study = until(create("budget.rounds=0"), everything, Phase.TRAIN)
-    context = context_of(study)
-    study.step()
+def test_the_detector_is_the_one_of_all_labels_for_that_length(unbroken):
+    context = context_of(unbroken)
     alone = context.build()
-    config = of_length(study.config.train, study.round(0).train.steps)
+    config = of_length(unbroken.config.train, unbroken.round(0).train.steps)
     alone.fit(lessons(context, 0), [], config, seed=int(context.rng(0, Phase.TRAIN).integers(2**31)))
     mine = context.load(0)
     assert all(torch.equal(a, b) for a, b in zip(mine.network.parameters(), alone.network.parameters(), strict=True))
@@ -136,31 +157,25 @@ def test_the_detector_is_the_one_of_all_labels_for_that_length(create, everythin
 
 @pytest.mark.slow
 @pytest.mark.parametrize("at", [20, 40], ids=["in the second fold", "in the training on all labels"])
-def test_a_training_killed_at_any_moment_goes_on_and_ends_as_an_unbroken_one(create, everything, at):
-    study = until(create("budget.rounds=0"), everything, Phase.TRAIN)
-    study.store.close()
-    whole = Study.open(shutil.copytree(study.folder, study.folder.with_name("whole")))
-    assert processes.run("-c", KILLED, study.folder, at).returncode == -signal.SIGKILL
-    broken = Study.open(study.folder)
+def test_a_training_killed_at_any_moment_goes_on_and_ends_as_an_unbroken_one(folder, unbroken, at):
+    assert processes.run("-c", KILLED, folder, at).returncode == -signal.SIGKILL
+    broken = Study.open(folder)
     assert broken.position == (0, Phase.TRAIN)
     steps = []
     broken.step(on_event=lambda event: steps.append(event.step))
     assert min(steps) > at - 12  # what was trained before the kill is not trained again
-    whole.step()
-    facts = [replace(each.round(0).train, seconds=None, images_per_second=None) for each in (broken, whole)]
+    facts = [replace(each.round(0).train, seconds=None, images_per_second=None) for each in (broken, unbroken)]
     assert facts[0] == facts[1]
-    for (name, mine), (other, theirs) in zip(*(read_detections(each.files(0).val_detections) for each in (broken, whole)), strict=True):
+    for (name, mine), (other, theirs) in zip(*(read_detections(each.files(0).val_detections) for each in (broken, unbroken)), strict=True):
         assert name == other and np.array_equal(mine.xyxy, theirs.xyxy) and np.array_equal(mine.scores, theirs.scores)
-    a, b = (context_of(each).load(0).network.state_dict() for each in (broken, whole))
+    a, b = (context_of(each).load(0).network.state_dict() for each in (broken, unbroken))
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
 @pytest.mark.slow
-def test_labels_that_change_while_it_was_killed_start_the_folds_anew(create, everything):
-    study = until(create("budget.rounds=0"), everything, Phase.TRAIN)
-    study.store.close()
-    assert processes.run("-c", KILLED, study.folder, 20).returncode == -signal.SIGKILL
-    broken = Study.open(study.folder)
+def test_labels_that_change_while_it_was_killed_start_the_folds_anew(folder):
+    assert processes.run("-c", KILLED, folder, 20).returncode == -signal.SIGKILL
+    broken = Study.open(folder)
     image_id = next(iter(broken.annotations(Split.TRAIN)))
     broken.tell(image_id, [])  # there is nothing in it after all
     steps = []
