@@ -27,6 +27,9 @@ _CONTEXT = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 _subprocess_run = subprocess.run
 _STREAMS = ("stdin", "stdout", "stderr")
 _LIGHT, _HEAVY = ("boxwise.cli", "boxwise.study"), ("boxwise.detectors.detector", "boxwise.rounds.evaluate")
+# What most commands that train import later than that, which took each of them a second.
+_HEAVY += ("scipy.stats", "sklearn.datasets", "sklearn.isotonic", "torch.utils.tensorboard", "boxwise.report.html")
+_HEAVY += ("boxwise.simulation.simulate", "boxwise.scorers.building", "boxwise.rounds.score", "boxwise.detectors.tiny_ssd")
 
 
 def fork_workers() -> None:

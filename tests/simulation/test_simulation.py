@@ -154,7 +154,8 @@ class TestEveryArmThatHasAName:
         box_level_needs_a_question = ("ask.uncertain=0.01", "ask.certain=1", "budget.unit=boxes", "budget.per_round=9")
         short = ("detector.name=tiny_ssd_mixture", "detector.imgsz=64", "train.min_steps=3", "train.max_steps=3", "budget.rounds=1")
         config = load_config(None, [*tiny_overrides, *short, *box_level_needs_a_question])
-        images = [record for split in Split for record in [each for each in plan.dataset.images if each.split is split][:14]]
+        counts = {Split.TRAIN: 14, Split.VAL: 5, Split.TEST: 5}
+        images = [each for split in Split for each in [each for each in plan.dataset.images if each.split is split][: counts[split]]]
         few = replace(plan.dataset, images=tuple(images), labels={each.image_id: plan.dataset.labels[each.image_id] for each in images})
         return replace(plan, dataset=few, seeds=(0,), config=config, folder=tmp_path_factory.mktemp("arms"))
 
