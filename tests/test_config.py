@@ -2,7 +2,18 @@ from pathlib import Path
 
 import pytest
 
-from boxwise.config import StudyConfig, differences, dump_config, load_config, mapping_of, override_keys, parse_config, preset_file, resolve
+from boxwise.config import (
+    StudyConfig,
+    differences,
+    dump_config,
+    known_keys,
+    load_config,
+    mapping_of,
+    override_keys,
+    parse_config,
+    preset_file,
+    resolve,
+)
 from boxwise.errors import ConfigError
 from boxwise.registry import check, settled
 
@@ -33,6 +44,16 @@ def test_a_dumped_config_reads_back_equal(tmp_path):
         ("scorer.alpha=auto", "together"),
         ("strategy.weight=2", r"weight is 2, expected 0 \(coverage alone\) to 1"),
         ("budget.initial=5percent", "expected a count such as 50 or a share"),
+        ("budget.validation=0.2", "^config: budget.validation: expected a count such as 50 or a share such as '5%', found 0.2.$"),
+        ("budget.initial=null", "^config: budget.initial: expected a count such as 50 or a share such as '5%', found None.$"),
+        ("budget.val_per_round=[1]", r"^config: budget.val_per_round: expected a count .*, found \[1\].$"),
+        ("budget.per_round=true", "^config: budget.per_round: expected a number, found True.$"),
+        ("scorer.dual.alpha=x", "^config: scorer.dual.alpha: expected a valid number or 'auto', found 'x'.$"),
+        ("strategy.weight=null", "^config: strategy.gain_per_second.weight: expected a valid number or 'fidelity', found None.$"),
+        ("scorer.forecast.parts=[all]", "^config: scorer.forecast.parts.0: .* 'learned' or 'uncertain', found 'all'.$"),
+        ("train.milestones=0.5", "^config: train.milestones: expected a list, found 0.5.$"),
+        ("ask.certain_of=0.5", "^config: ask.certain_of: expected a mapping of keys, found 0.5.$"),
+        ("train=5", "^config: train: expected a mapping of keys, found 5.$"),
         ("train.ap_shift=0.1", "val_every"),
         ("train.min_steps=30000", "above max_steps"),
         ("budget={rounds: 3, rounds: 4}", "not YAML .line 1 gives 'rounds' a second time"),
@@ -46,6 +67,18 @@ def test_a_wrong_key_or_value_is_one_clear_message(override, message):
     with pytest.raises(ConfigError, match=message) as caught:
         load_config(None, [override])
     assert "\n" not in str(caught.value)
+
+
+def test_no_value_is_answered_by_a_key_that_there_is_not_or_twice():
+    for key in known_keys():
+        for value in ("0.2", "null", "x", "[1]", "[x]", "true", "{a: b}"):
+            try:
+                load_config(None, [f"{key}={value}"])
+            except ConfigError as error:
+                (said,) = str(error).splitlines()
+                place = said.removeprefix("config: ").partition(": ")[0]
+                of_a_part = place.startswith(f"{key}.") and value[0] in "[{" and place.removeprefix(f"{key}.") in ("0", "a")
+                assert place == key or key.startswith(f"{place}.") or of_a_part, said
 
 
 def test_every_fault_of_a_file_is_named_with_the_file(tmp_path):

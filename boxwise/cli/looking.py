@@ -61,8 +61,7 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
         more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
         say(f"Round {state['round']} waits for labels of {plural(len(waiting), 'image')}: {', '.join(waiting[:_SHOWN])}{more}.")
     if back := state["sent_back"]:
-        ended = {True: ", whose link has ended", False: ""}
-        named = [f"{one['image_id']} (to {one['to']}{ended[one['link_ended']]}, since {one['since'][:16]})" for one in back[:_SHOWN]]
+        named = [f"{one['image_id']} (to {one['to']}{_for_all(one)}, since {one['since'][:16]})" for one in back[:_SHOWN]]
         more = f" and {len(back) - _SHOWN} more" if len(back) > _SHOWN else ""
         say(f"{plural(len(back), 'image', 'is')} sent back and unanswered: {', '.join(named)}{more}.")
     rounds_table(opened.rounds(), opened.config.cost, outdated.sentences)
@@ -212,11 +211,20 @@ def _state(opened: Study) -> dict[str, Any]:
 
 
 def _sent_back(opened: Study) -> list[dict[str, Any]]:
-    """What was sent back and not answered since. link_ended: then it is for all."""
-    gone = opened.team.gone()
+    """What was sent back and not answered since. link_ended, imported: then it is for all at once."""
+    from boxwise.web.keeping import Keeping
+
+    gone, back = opened.team.gone(), opened.reviews.sent_back()
+    imported = Keeping(opened).imported(back)
     return [
-        {"image_id": i, "to": sent.to, "since": sent.at, "link_ended": sent.to in gone} for i, sent in opened.reviews.sent_back().items()
+        {"image_id": i, "to": sent.to, "since": sent.at, "link_ended": sent.to in gone, "imported": i in imported}
+        for i, sent in back.items()
     ]
+
+
+def _for_all(back: Mapping[str, Any]) -> str:
+    """Why what was sent back is not kept for whoever answered it, where it is not."""
+    return ", whose link has ended" if back["link_ended"] else ", whose labels were imported" if back["imported"] else ""
 
 
 def _labour(opened: Study) -> dict[str, Any]:

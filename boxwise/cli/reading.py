@@ -114,12 +114,19 @@ def understood(labels: Mapping[str, Boxes], new: Set[str], asked: Set[str], miss
         yield f"{plural(unasked, 'image', 'was')} not asked for now, of {len(new)}: these labels count all the same."
 
 
-def left_waiting(untouched: Set[str]) -> Iterator[str]:
-    """That images which came back as they were written were not taken for looked at."""
+def left_as_they_are(untouched: Set[str], meanwhile: Mapping[str, str]) -> Iterator[str]:
+    """That images were not taken: those that came back as they were written, and those that somebody, by name, labelled meanwhile."""
     if untouched:
         them, they = ("it", "it is") if len(untouched) == 1 else ("them", "they are")
         yield (
             f"{plural(len(untouched), 'image', 'is')} as boxwise wrote {them}: left waiting; `--untouched accept` takes {them} as {they}."
+        )
+    if meanwhile:
+        people, names = sorted(set(meanwhile.values())), list(meanwhile)
+        more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+        yield (
+            f"{plural(len(names), 'image', 'was')} labelled meanwhile, by {' and '.join(people)}: {', '.join(names[:_MOST_SHOWN])}{more}; "
+            f"left as answered. Import again to replace {'it' if len(names) == 1 else 'them'}."
         )
 
 

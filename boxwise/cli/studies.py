@@ -24,7 +24,7 @@ from boxwise.cli.reading import (
     VocOrigin,
     coordinates,
     kept_from_a_query,
-    left_waiting,
+    left_as_they_are,
     not_read_there,
     say_findings,
     say_what_would_be_taken,
@@ -289,8 +289,9 @@ def import_labels(
 
     opened = Study.open(study)
     meant = coordinates(labels_in, voc_origin)
-    images, classes = opened.images(), opened.classes
-    known: dict[str, Any] = {"listed_is_empty": missing is Missing.EMPTY, "renumbered": opened.renumbered()}
+    out, classes = opened.quarantined(), opened.classes
+    images = [*opened.images(), *opened.records(out)]
+    known: dict[str, Any] = {"listed_is_empty": missing is Missing.EMPTY, "renumbered": opened.renumbered(), "out_of_use": out}
     dataset = read_labels_for(images, path, format_name=format, classes=classes, **known, coordinates=meant, progress=reading)
     say_findings(dataset.findings, None if dry_run else opened.folder)
     root = path if format else unwrapped(path)
@@ -299,7 +300,7 @@ def import_labels(
     for remark in (*dataset.notes, *not_read_there(path, [name for name in others if not written.is_all_of(name)])):
         note(f"Note: {remark}")
     if not dataset.labels:
-        raise BoxwiseError(f"{path}: none of the study's {plural(len(images), 'image')} is labelled by it, so nothing was taken.")
+        raise BoxwiseError(f"{path}: labels none of the {plural(opened.image_count(), 'image')} in use, so nothing was taken.")
     given = with_boxes(dataset.labels) if missing is Missing.UNLABELED else dataset.labels
     asked = set(opened.asked_now().image_ids)
     news = opened.news_in(given, annotator=annotator, incomplete=dataset.incomplete, classes=classes)
@@ -310,15 +311,15 @@ def import_labels(
     if dry_run:
         say_what_would_be_taken(opened, news, annotator)
     else:
-        opened.take(news, annotator=annotator, incomplete=dataset.incomplete)
-        faulty = take_in(opened, root, format, dataset.findings)
+        news = opened.take(news, annotator=annotator, incomplete=dataset.incomplete)
+        faulty = take_in(opened, root, format, dataset.findings, left=news.meanwhile.keys())
         changed = f" ({len(news.replaced)} of them changed)" if news.replaced else ""
         say(f"{plural(len(news.acts), 'image')} labelled{changed}, {news.known} known already, {plural(len(dataset.findings), 'finding')}.")
     taken = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id not in left}
     remarks = (
         *understood(taken, news.acts.keys(), asked, missing),
         *taken_as_saved(saved),
-        *left_waiting(left),
+        *left_as_they_are(left, news.meanwhile),
         *kept_from_a_query(faulty),
     )
     for remark in remarks:

@@ -285,7 +285,8 @@ def _entry_line(entry: HistoryEntry, classes: Sequence[str], *, converted: bool)
 def _event_line(event: StoredEvent) -> str:
     words, seconds = event.body.get("remark", event.body.get("reason")), event.body.get("seconds")
     took = f", {seconds:.0f} s" if seconds else ""
-    return f"{event.body.get('why', f'{event.kind} by {event.who}')}{f': {words}' if words else ''}, round {event.round}{took}"
+    what = event.body.get("why", f"{event.kind} by {event.who}").removesuffix(".")
+    return f"{what}{f': {words}' if words else ''}, round {event.round}{took}"
 
 
 def _boxes(labels: Sequence[int], classes: Sequence[str]) -> str:

@@ -5,9 +5,11 @@ Returns a `StudyConfig`, or one message that names every wrong key with the near
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -17,6 +19,11 @@ from boxwise.config.study import RENAMED, TOGETHER, StudyConfig
 from boxwise.errors import ConfigError, unknown
 
 _PRESETS = Path(__file__).parent / "presets"
+_IN_YAML = {  # what pydantic expects, in the words of a config
+    "tuple_type": "expected a list",
+    "dict_type": "expected a mapping of keys",
+    "model_type": "expected a mapping of keys",
+}
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml, where it is there, reads ten times as quickly
@@ -79,7 +86,7 @@ def parse_config(values: Mapping[str, Any], origin: str) -> StudyConfig:
     try:
         return StudyConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{origin}: {_explain(fault)}" for fault in error.errors())) from None
+        raise ConfigError("\n".join(f"{origin}: {sentence}" for sentence in _explained(error.errors()))) from None
 
 
 def dump_config(config: StudyConfig) -> str:
@@ -153,13 +160,38 @@ def _places(key: str) -> list[list[str]]:
     return [[first, name] for name in together] or [[first, *option] for option in options] or [[first, *rest]]
 
 
+def _explained(faults: Sequence[Any]) -> Iterator[str]:
+    """One sentence for each value that is wrong."""
+    inside = {tuple(fault["loc"][:-1]) for fault in faults}
+    told = [fault for fault in faults if not (fault["type"] == "too_short" and fault["loc"] in inside)]  # it is too short without these
+    for place, said in groupby(told, key=lambda fault: _key_of(fault["loc"])):
+        first, *more = said
+        if more:  # of the kinds that the value may be of, each says that it is none of its own
+            kinds = [fault["msg"].removeprefix("Input should be ").partition(", ")[0] for fault in (first, *more)]
+            first = first | {"msg": f"expected {' or '.join(kinds)}"}
+        yield _explain(first | {"loc": place})
+
+
+def _key_of(loc: Sequence[Any]) -> Sequence[Any]:
+    """The place of a fault, without what pydantic calls the kind that a value of several kinds is not of."""
+    section: Any = StudyConfig
+    for depth, part in enumerate(loc, start=1):
+        field = section.model_fields.get(part) if isinstance(section, type) and issubclass(section, BaseModel) else None
+        if field is None:
+            return loc
+        section = field.annotation
+        if get_origin(section) in (Union, UnionType):
+            return loc[:depth]
+    return loc
+
+
 def _explain(fault: Any) -> str:
     place = [str(part) for part in fault["loc"]]
     if fault["type"] == "extra_forbidden":
         return _unknown_key(place[:-1], place[-1])
     if fault["type"] == "unknown_key":
         return _unknown_key(place, fault["ctx"]["key"])
-    key, message = ".".join(place), fault["msg"].removeprefix("Value error, ")
+    key, message = ".".join(place), _IN_YAML.get(fault["type"], fault["msg"]).removeprefix("Value error, ")
     found = "" if isinstance(fault["input"], dict) else f", found {fault['input']!r}"
     return f"{key}: {message}{found}." if key else f"{message}{found}."
 

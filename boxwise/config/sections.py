@@ -6,11 +6,23 @@ Knows nothing of what they drive: whether a detector or scorer of that name exis
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from boxwise.config.section import Choice, Section
+
+_AN_AMOUNT = "expected a count such as 50 or a share such as '5%'"
+
+
+def _check_amount(value: Any) -> Any:
+    """ValueError, once for both kinds, for what is neither a whole number nor a string; what a string says is `resolve`'s to read."""
+    if isinstance(value, int | str) or (isinstance(value, float) and value.is_integer()):
+        return value
+    raise ValueError(_AN_AMOUNT)
+
+
+Amount = Annotated[int | str, BeforeValidator(_check_amount)]  # see `resolve`
 
 
 def resolve(amount: int | str, total: int, name: str) -> int:
@@ -27,7 +39,7 @@ def resolve(amount: int | str, total: int, name: str) -> int:
     except ValueError:
         share = float("nan")
     if not 0 <= share <= 1:
-        raise ValueError(f"{name} is {amount!r}, expected a count such as 50 or a share such as '5%'")
+        raise ValueError(f"{name} is {amount!r}, {_AN_AMOUNT}")
     return 0 if share == 0 else max(1, round(share * total))
 
 
@@ -126,14 +138,14 @@ class BudgetConfig(Section):
     unit: Literal["images", "boxes", "seconds", "money"] = Field(
         "images", description="boxes, seconds of a person, or what these cost by cost.per_hour: as the detector expects them"
     )
-    initial: int | str = Field(50, description="images labelled in round 0")
-    per_round: int | str = Field(50, description="what is labelled in each later round, in `unit`")
-    validation: int | str = Field("20%", description="random images labelled for val in round 0 when none are given; % of initial")
+    initial: Amount = Field(50, description="images labelled in round 0")
+    per_round: Amount = Field(50, description="what is labelled in each later round, in `unit`")
+    validation: Amount = Field("20%", description="random images labelled for val in round 0 when none are given; % of initial")
     rounds: int = Field(5, ge=0, description="rounds after the initial one")
     total: int | None = Field(
         None, ge=1, description="the study ends once answers took so much, in `unit`, on train and val; null: by rounds alone"
     )
-    val_per_round: int | str = Field(0, description="random pool images that join val each later round; % of per_round")
+    val_per_round: Amount = Field(0, description="random pool images that join val each later round; % of per_round")
 
     @model_validator(mode="after")
     def _shares(self) -> Self:

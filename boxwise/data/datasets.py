@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from boxwise.data.addresses import Address, Images, folder_of, is_local, shown
@@ -155,6 +156,7 @@ def read_labels_for(
     classes: tuple[str, ...],
     listed_is_empty: bool = False,
     renumbered: frozenset[int] = frozenset(),
+    out_of_use: Mapping[str, str] = MappingProxyType({}),
     coordinates: Coordinates = UPRIGHT,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -162,7 +164,8 @@ def read_labels_for(
 
     listed_is_empty: whether an image that a file of COCO, CVAT, Create ML or VIA lists without a box has no objects; such a file does not
     say, so by default it is unlabelled. renumbered: numbers of `classes` that once were of others, so that labels that name no class are
-    not taken by them. Labels of other images become findings. Raises BoxwiseError when `path` has no labels.
+    not taken by them. out_of_use: id → why, of those of `images` that take no labels. Labels of these and of other images become findings.
+    Raises BoxwiseError when `path` has no labels.
     """
     name = format_of_labels(path, format_name)
     sizes = {record.uri: (record.width, record.height) for record in images if record.measured and not is_local(record.uri)}
@@ -170,9 +173,13 @@ def read_labels_for(
     options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": meant, "progress": progress}
     lists = name in _LISTING
     options["verify"] = False  # the images were decoded when they joined
-    places: Images = _common_folder(images) or {record.image_id: record.uri for record in images}
+    # What is out of use may be so since its store cannot be asked: it is looked for only where nothing has to be opened over a network.
+    looked_for = [r for r in images if r.image_id not in out_of_use or is_local(r.uri) or r.measured]
+    places: Images = _common_folder(looked_for) or {record.image_id: record.uri for record in looked_for}
     found = _by_name(read_dataset(path, images=places, missing_is_empty=lists and listed_is_empty, **options), path, renumbered)
     matches, findings = _matches(images, found, path)
+    matches, aside = _in_use(matches, out_of_use, path)
+    findings += aside
     taken = Counter(matches.values())
     labels = {mine: found.labels[theirs] for theirs, mine in matches.items() if taken[mine] == 1}
     for image_id, count in taken.items():
@@ -237,6 +244,16 @@ def _matches(images: Sequence[ImageRecord], found: Dataset, path: Path) -> tuple
             message += "They are not taken; `boxwise add` adds images."
             findings.append(Finding(FindingKind.MISSING_IMAGE, path, message, image_id))
     return matches, findings
+
+
+def _in_use(matches: Mapping[str, str], out_of_use: Mapping[str, str], path: Path) -> tuple[dict[str, str], list[Finding]]:
+    """Of `_matches` those whose image is in use, and a finding for each other one."""
+    findings = []
+    for image_id in sorted({mine for mine in matches.values() if mine in out_of_use}):
+        message = f"{path}: labels for {image_id!r}. Expected an image in use, found one that is not: {out_of_use[image_id].rstrip('.')}. "
+        message += f"They are not taken; `boxwise include STUDY {quoted(image_id)}` puts it to use again."
+        findings.append(Finding(FindingKind.OUT_OF_USE, path, message, image_id))
+    return {theirs: mine for theirs, mine in matches.items() if mine not in out_of_use}, findings
 
 
 def _common_folder(images: Sequence[ImageRecord]) -> str | None:

@@ -5,7 +5,7 @@ What was written is kept in the study, by round, so that it is known wherever th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -35,25 +35,28 @@ def untouched(study: Study, labels: Dataset, image_ids: Collection[str]) -> set[
     return {i for i in whole if any(i in kept.boxes and _same(labels.labels[i], boxes_of(kept.boxes[i], study.classes)) for kept in rounds)}
 
 
-def take_in(study: Study, labels: Path, format_name: str | None, findings: Sequence[Finding]) -> list[Path]:
+def take_in(study: Study, labels: Path, format_name: str | None, findings: Sequence[Finding], *, left: Collection[str] = ()) -> list[Path]:
     """Labels that a query wrote were imported from there: as their files are now they may be written over.
 
-    Not so those of which findings speak, themselves or by an image of theirs, since not all of them was taken; these are returned. Of
-    other labels nothing is kept.
+    Not so those of which findings speak, themselves or by an image of theirs, since not all of them was taken; these are returned. Nor
+    those of images that were `left` as they are, with nothing wrong about their labels. Of other labels nothing is kept.
     """
     written, faulty = Written.beside(labels), {str(finding.path) for finding in findings}
     if not (written.digests or is_file(written.folder / QUERY_FILE)):
         return []
     asked = {image_id for kept in _of_all_rounds(study) for image_id in kept.boxes}
-    images = {PurePosixPath(finding.image_id).stem for finding in findings if finding.image_id in asked}
     digests = {path: digest_of(path) for path in files_read(labels, format_name) if is_file(path)}
-    left = [
-        path
-        for path, digest in digests.items()
-        if digest not in written.known and (str(path) in faulty or path.stem in images or (images and format_name not in FILE_AN_IMAGE))
-    ]
-    add_written_out(_path(study), taken=[digest for path, digest in digests.items() if path not in left])
-    return left
+    changed = [path for path, digest in digests.items() if digest not in written.known]
+
+    def of(image_ids: Iterable[str]) -> set[Path]:
+        stems = {PurePosixPath(image_id).stem for image_id in image_ids if image_id in asked}
+        return {path for path in changed if path.stem in stems or (stems and format_name not in FILE_AN_IMAGE)}
+
+    with_findings = of(finding.image_id for finding in findings if finding.image_id)
+    not_taken = [path for path in changed if str(path) in faulty or path in with_findings]
+    kept = {*not_taken, *of(left)}
+    add_written_out(_path(study), taken=[digest for path, digest in digests.items() if path not in kept])
+    return not_taken
 
 
 def _of_all_rounds(study: Study) -> list[WrittenOut]:

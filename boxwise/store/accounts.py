@@ -15,8 +15,8 @@ from sqlalchemy.engine import Connection, Engine
 from boxwise.errors import StudyError
 from boxwise.jsonable import boxes_from_json
 from boxwise.records import Action, Source, Split
-from boxwise.store.answers import Labour, Person
-from boxwise.store.rows import LATE, damaged_annotation
+from boxwise.store.answers import Current, Labour, Person
+from boxwise.store.rows import LATE, damaged_annotation, read_annotation
 from boxwise.store.schema import ANEW, ANNOTATIONS, EVENTS, IMAGES, LATEST, SPENT, UNLABELLED, VERDICTS, annotates, said_anew
 
 GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
@@ -139,6 +139,10 @@ class Accounts:
         )
         with self._engine.connect() as connection:
             return set(connection.execute(statement).scalars())
+
+    def current(self, split: Split) -> dict[str, Current]:
+        """image_id → its labels of now, of every image of a split that has some, also of those out of use."""
+        return {row.image_id: Current(row.id, row.annotator, read_annotation(row)) for row in self._latest(split, in_use=False)}
 
     def _latest(
         self, split: Split, before: int | None = None, *, columns: Sequence[Any] = (ANNOTATIONS,), in_use: bool = True

@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from boxwise.errors import ChangedError
 from boxwise.records import Annotation, Phase, Verdict
+
+
+class LabelledMeanwhileError(ChangedError):
+    """An image came to other labels than those that new ones were to replace; annotator: who gave them."""
+
+    def __init__(self, image_id: str, annotator: str) -> None:
+        super().__init__(f"{image_id} was labelled meanwhile, by {annotator}. Nothing more was stored: do the same again.")
+        self.annotator = annotator
+
+
+class Current(NamedTuple):
+    """The labels that an image has now, who gave them, and their number, which grows with time."""
+
+    number: int
+    annotator: str
+    annotation: Annotation
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ def engine(url: str | URL) -> Engine:
         if found.database and found.database != ":memory:":
             _stay_with(Path(found.database), made)
     else:
+        sa.event.listen(made, "connect", _wait_for_the_disk)
         sa.event.listen(made, "checkout", _see_that_it_lives)
         sa.event.listen(made, "handle_error", _say_what_the_server_refuses)
     return made
@@ -263,6 +264,16 @@ def _only_read(dialect: Any, _record: Any, arguments: Sequence[Any], options: di
     if not file.is_file() or os.access(file.parent, os.W_OK) or Path(f"{file}-wal").exists():
         return None
     return dialect.loaded_dbapi.connect(f"{file.as_uri()}?mode=ro&immutable=1", **options, uri=True)
+
+
+def _wait_for_the_disk(connection: Any, _record: Any) -> None:
+    """In this session, whatever the server, the database or the role says: a label is on the server's disk before it is acknowledged.
+
+    Settings that wait for copies of the server, or for none, are left as they are.
+    """
+    wait = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    connection.cursor().execute(wait)
+    connection.commit()  # the setting, which would go with a transaction that is rolled back
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

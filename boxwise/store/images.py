@@ -15,10 +15,12 @@ from sqlalchemy.engine import Connection, Engine
 from boxwise.errors import StudyError
 from boxwise.records import ImageRecord, Split
 from boxwise.store.bulk import chunks, insert_all
+from boxwise.store.clock import now
 from boxwise.store.connecting import first_line
 from boxwise.store.rows import RECORD, change_image, image_row, read_record
-from boxwise.store.schema import ANNOTATIONS, IMAGES, LATEST, annotates, writing
+from boxwise.store.schema import ANNOTATIONS, EVENTS, IMAGES, LATEST, STUDY, annotates, writing
 
+EXCLUDED = "excluded"  # the kind of an event by which an image went out of use; its body says why
 _NAMED = 500  # ids that one statement names: databases limit its parameters
 _USABLE = IMAGES.c.fault.is_(None)
 
@@ -95,10 +97,13 @@ class Images:
                 row = image_row(record)
                 change_image(connection, record.image_id, **{name: row[name] for name in ("width", "height", "digest", "stamp")})
 
-    def quarantine(self, image_id: str, fault: str) -> None:
-        """Take an image out of use and remember why; of one that is out of use already the first reason stays."""
+    def quarantine(self, image_id: str, fault: str, *, who: str = "boxwise") -> None:
+        """Take an image out of use and remember why, also in its history; of one that is out of use already the first reason stays."""
         with writing(self._engine) as connection:
-            connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id, _USABLE).values(fault=fault))
+            if connection.execute(IMAGES.update().where(IMAGES.c.image_id == image_id, _USABLE).values(fault=fault)).rowcount:
+                number, _ = connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == "position")).scalar_one()
+                event = {"at": now(connection), "round": number, "who": who, "kind": EXCLUDED, "image_id": image_id}
+                connection.execute(EVENTS.insert(), event | {"body": {"why": fault}})
 
     def quarantined(self) -> dict[str, str]:
         """image_id → why it is out of use."""

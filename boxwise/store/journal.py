@@ -20,7 +20,7 @@ from boxwise.jsonable import boxes_to_json, plain
 from boxwise.records import Annotation, ImageRecord, Phase
 from boxwise.store.bulk import insert_all
 from boxwise.store.clock import now
-from boxwise.store.images import insert_images
+from boxwise.store.images import EXCLUDED, insert_images
 from boxwise.store.rows import (
     append_all,
     change_image,
@@ -49,7 +49,8 @@ def relabels(before: Sequence[str], names: Mapping[str, str], after: Sequence[st
 class StoredEvent:
     """at: ISO 8601, UTC. round: from which it holds. kind: "added", "unlabelled", "excluded", "included", "moved", ...
 
-    image_id: None where it is about the whole study. body: what there is to know of it.
+    image_id: None where it is about the whole study. body: what there is to know of it. handed_in: whether the answer that it is about
+    came under a key, as those of the page and of labelling servers do, and was not imported; None among the events of the whole study.
     """
 
     at: str
@@ -58,6 +59,7 @@ class StoredEvent:
     kind: str
     image_id: str | None
     body: Mapping[str, Any]
+    handed_in: bool | None = None
 
 
 class Journal:
@@ -75,8 +77,12 @@ class Journal:
         if image_id is not None:
             statement = statement.where(EVENTS.c.image_id == image_id)
         with self._engine.connect() as connection:
-            rows = connection.execute(statement)
-            return [StoredEvent(row.at, row.round, row.who, row.kind, row.image_id, row.body) for row in rows]
+            rows = connection.execute(statement).all()
+            about = {row.annotation_id for row in rows} - {None} if image_id is not None else set()
+            keyed = sa.select(ANSWERS.c.annotation_id).where(ANSWERS.c.annotation_id.in_(about))
+            handed_in = set(connection.execute(keyed).scalars()) if about else set()
+        keys = {number: number in handed_in for number in about}
+        return [StoredEvent(row.at, row.round, row.who, row.kind, row.image_id, row.body, keys.get(row.annotation_id)) for row in rows]
 
     def note(self, kind: str, *, round_index: int, who: str, body: Mapping[str, Any]) -> None:
         """Something about the whole study that changes nothing in the database."""
@@ -131,7 +137,7 @@ class Journal:
     def exclude(self, image_ids: Sequence[str], fault: str, *, round_index: int, who: str) -> list[str]:
         """Take images out of use; those that are out of use already stay so for their first reason. Returns the others."""
         with writing(self._engine) as connection:
-            return _set_fault(connection, image_ids, IMAGES.c.fault.is_(None), fault, "excluded", round_index, who)
+            return _set_fault(connection, image_ids, IMAGES.c.fault.is_(None), fault, EXCLUDED, round_index, who)
 
     def include(self, image_ids: Sequence[str], *, rounds: int, round_index: int, who: str) -> list[str]:
         """Put images to use again, with the labels that they had; returns those that were out of use."""

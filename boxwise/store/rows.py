@@ -13,11 +13,13 @@ from zlib import crc32
 
 import numpy as np
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from boxwise.errors import ChangedError, StudyError
 from boxwise.jsonable import boxes_from_json, boxes_to_json, plain
 from boxwise.records import Action, Annotation, ImageRecord, Query, QueryItem, Source, Split, Verdict
+from boxwise.store.answers import LabelledMeanwhileError
 from boxwise.store.bulk import ROWS, chunks, insert_all, is_one_of
 from boxwise.store.clock import now
 from boxwise.store.schema import ANNOTATIONS, ANSWERS, IMAGES, LEASES, QUERIES, STUDY, VERDICTS, latest_of, others_of
@@ -31,9 +33,23 @@ _REPAIR = "See `boxwise repair STUDY`."
 
 
 def put(connection: Connection, key: str, value: Any) -> None:
-    changed = connection.execute(STUDY.update().where(STUDY.c.key == key).values(value=value)).rowcount
-    if not changed:
-        connection.execute(STUDY.insert(), {"key": key, "value": value})
+    """Let a study fact have this value. As one statement: of two who set it for the first time, neither is to fail."""
+    row = _new_fact(connection, key, value)
+    connection.execute(row.on_conflict_do_update(index_elements=[STUDY.c.key], set_={"value": row.excluded.value}))
+
+
+def put_among(connection: Connection, key: str, value: Any) -> None:
+    """Let a study fact that is a list have this value among its own; nobody else changes the list until this transaction ends."""
+    connection.execute(_new_fact(connection, key, []).on_conflict_do_nothing())
+    known = connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == key).with_for_update()).scalar_one()
+    if value not in known:
+        put(connection, key, [*known, value])
+
+
+def _new_fact(connection: Connection, key: str, value: Any) -> Any:
+    """The insertion of a study fact, in the dialect of the database, which says what is done where there is one."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return dialect.insert(STUDY).values(key=key, value=value)
 
 
 def append(
@@ -46,9 +62,8 @@ def append(
     *,
     late: bool = False,
 ) -> int:
-    """Append an annotation and its verdicts; returns the annotation's number. Raises StudyError for an image that is not in the study."""
+    """Append an annotation and its verdicts; returns the annotation's number. Its image is held, see `hold`, and so in the study."""
     row = annotation_row(annotation, round_index, annotator, seconds, at=now(connection), late=late)
-    _check_known(connection, [annotation.image_id])
     number = int(connection.execute(ANNOTATIONS.insert(), row).inserted_primary_key[0])  # type: ignore[index]
     rows = [
         {
@@ -298,3 +313,17 @@ def answered_by_others(connection: Connection, image_id: str, round_index: int, 
         sa.not_(ANNOTATIONS.c.late),
     )
     return int(connection.execute(others).scalar_one()) >= PEOPLE
+
+
+def check_none_since(connection: Connection, image_id: str, number: int, round_index: int, annotator: str) -> None:
+    """Raises LabelledMeanwhileError where an image that is held has come to newer labels than annotation `number`, 0: than none.
+
+    Of two people whom the round asks, each alone, the other one's are no such labels.
+    """
+    latest = sa.select(ANNOTATIONS.c.id, ANNOTATIONS.c.annotator).where(ANNOTATIONS.c.id.in_(latest_of(image_id)))
+    newest = connection.execute(latest).first()
+    if newest is None or newest.id <= number:  # or older ones count again, since those were taken back
+        return
+    twice = newest.annotator != annotator and is_asked_twice(connection, image_id, round_index)
+    if not twice or answered_by_others(connection, image_id, round_index, annotator):
+        raise LabelledMeanwhileError(image_id, newest.annotator)

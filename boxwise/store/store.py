@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
-from boxwise.errors import ChangedError, StudyError
+from boxwise.errors import ChangedError
 from boxwise.jsonable import plain
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split, Verdict
 from boxwise.store.accounts import GIVEN, MODEL, Accounts, check_person
@@ -31,6 +31,7 @@ from boxwise.store.rows import (
     append_all,
     change_image,
     check_classes,
+    check_none_since,
     hold,
     hold_classes,
     insert_query,
@@ -60,12 +61,13 @@ from boxwise.store.schema import (
     latest_of,
     writing,
 )
+from boxwise.store.study_facts import StudyFacts
 from boxwise.store.upgrading import upgrade
 
 __all__ = ["GIVEN", "MODEL", "Store"]
 
 
-class Store(Accounts, Images):
+class Store(Accounts, Images, StudyFacts):
     """The study's database. Open with `Store.create` or `Store.open`; every method is one transaction."""
 
     backup: Path | None = None  # made when it was opened, where its schema had to change
@@ -120,23 +122,7 @@ class Store(Accounts, Images):
         """The time that counts in the study, seconds since the epoch; that of all its machines, see clock.py."""
         return seconds(self._engine)
 
-    # -- the study's own facts ------------------------------------------------------------------------------------------
-
-    def get(self, key: str) -> Any:
-        """The value of a study fact, None when it was never set."""
-        with self._engine.connect() as connection:
-            return connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == key)).scalar()
-
-    def needed(self, key: str) -> Any:
-        """The value of a study fact that each study has. Raises StudyError where it is gone."""
-        value = self.get(key)
-        if value is None:
-            raise StudyError(f"the study's database has lost its {key!r}; it is damaged. See `boxwise repair STUDY`.")
-        return value
-
-    def put(self, key: str, value: Any) -> None:
-        with writing(self._engine) as connection:
-            put(connection, key, value)
+    # -- where it is --------------------------------------------------------------------------------------------------
 
     @property
     def position(self) -> tuple[int, Phase]:
@@ -171,6 +157,7 @@ class Store(Accounts, Images):
         review: Review | None = None,
         replaces: tuple[str, ...] = (),
         classes: Sequence[str] | None = None,
+        instead_of: int | None = None,
     ) -> bool:
         """Append an annotation and the verdicts it came from; durable when this returns. Returns whether it came late.
 
@@ -178,12 +165,16 @@ class Store(Accounts, Images):
         answered since `round` began and the sender no longer holds the image: it is kept as history and changes nothing else.
         review: how this answer is the verdict on other people's, where it is one. replaces: how the keys of those answers begin in whose
         place this one comes, whoever gave them: after one of them it is not late, and of two people it is no second.
-        classes: those of which its labels are numbers. Raises StudyError for a name that is no person's, ChangedError for other classes.
+        classes: those of which its labels are numbers. instead_of: the number of the image's labels that were current when this was made of
+        them, 0 for none. Raises StudyError for a name that is no person's, ChangedError for other classes, LabelledMeanwhileError where the
+        image has come to newer labels than `instead_of`.
         """
         check_person(annotator)
         with writing(self._engine) as connection:
             hold_classes(connection, classes)
             hold(connection, annotation.image_id)
+            if instead_of is not None:
+                check_none_since(connection, annotation.image_id, instead_of, round_index, annotator)
             if key is None:
                 append(connection, annotation, verdicts, round_index, annotator, seconds)
                 return False

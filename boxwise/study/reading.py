@@ -35,6 +35,7 @@ from boxwise.store import (
 )
 from boxwise.study.agreement import TeamAgreement, team_agreement
 from boxwise.study.config_file import as_kept
+from boxwise.study.memory import StudyMemory
 from boxwise.study.outdated import Outdated, outdated_rounds
 from boxwise.study.people import TeamMember, team_table
 from boxwise.study.team import Team
@@ -42,7 +43,7 @@ from boxwise.study.team import Team
 _Question = tuple[Mapping[str, QueryItem], Mapping[str, Proposals]]  # what a round asks and suggests, by image id
 
 
-class StudyReader:
+class StudyReader(StudyMemory):
     """The questions; each is answered from what is committed at that moment."""
 
     def __init__(self, folder: Path, store: Store, config: StudyConfig) -> None:
@@ -302,10 +303,6 @@ class StudyReader:
         """What each person has done, the busiest first. agreement: that of `agreement`, where it is known already."""
         store = TeamStore(self.store)
         return team_table(store.work(), store.members(), (agreement or self.agreement()).by_person)
-
-    def recall(self, tool: str) -> Any:
-        """What a tool beside the study has it remember under its name; None before `remember`."""
-        return self.store.get(tool)
 
     def _question(self, round_index: int) -> _Question:
         """The items and proposals of a round's query, empty before it was asked; read once, until it is asked anew."""

@@ -30,7 +30,7 @@ from boxwise.rounds.ending import End, end_of
 from boxwise.store import Review, Store
 from boxwise.study.classes import StudyClasses
 from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, url_of, without_config, write_config, written
-from boxwise.study.incoming import News, news_in
+from boxwise.study.incoming import News, news_in, take
 from boxwise.study.outdated import rounds_to_judge
 from boxwise.study.repeating import round_to_repeat
 from boxwise.study.shards import inspect_by, round_to_inspect
@@ -140,14 +140,15 @@ class Study(StudyClasses):
         review: Review | None = None,
         replaces: tuple[str, ...] = (),
         classes: Sequence[str] | None = None,
+        instead_of: int | None = None,
     ) -> Annotation:
         """Record what an annotator said of one image; durable when this returns. Any image of the study may be labelled, asked for or not.
 
         Verdicts on boxes name those of the round's proposals; certain ones without a verdict stay as the model's. complete: whether no
         object is left unlabelled; by default so when the round asked about the whole image, or not about it. seconds: all labour; by
         default the verdicts' and one look at a whole image. round: when the annotator was asked, by default now. shown: what they had then,
-        where that is not what the round proposes. key, review, replaces: see `Store.annotate`. classes: those of which the labels are
-        numbers, by default those of now. BoxwiseError for a bad box or label, ChangedError where the classes are others by now.
+        where that is not what the round proposes. key, review, replaces, instead_of: see `Store.annotate`. classes: those of which the
+        labels are numbers, by default those of now. BoxwiseError for a bad box or label, ChangedError where the classes are others by now.
         """
         classes = self.store.classes(classes)
         round_index = self.position[0] if round_index is None else round_index
@@ -169,6 +170,7 @@ class Study(StudyClasses):
             review=review,
             replaces=replaces,
             classes=classes,
+            instead_of=instead_of,
         )
         return annotation
 
@@ -183,11 +185,12 @@ class Study(StudyClasses):
         """The final boxes of many images, as another tool gave them back; (images labelled, images that had these very labels already).
 
         Where the model had proposed boxes, what a person must have done to them is charged; elsewhere each box is charged as drawn.
-        incomplete: the images in which objects are known to be missing from the labels. classes: as in `tell`.
+        incomplete: the images in which objects are known to be missing from the labels. classes: as in `tell`. What another labelled while
+        this ran is left as it is, and in neither count.
         """
         news = self.news_in(labels, annotator=annotator, incomplete=incomplete, classes=classes)
-        self.take(news, annotator=annotator, incomplete=incomplete)
-        return len(news.acts), news.known
+        taken = self.take(news, annotator=annotator, incomplete=incomplete)
+        return len(taken.acts), taken.known
 
     def news_in(
         self,
@@ -202,11 +205,9 @@ class Study(StudyClasses):
         self.open_first(labels)
         return news_in(self, labels, annotator=annotator, incomplete=incomplete, classes=classes)
 
-    def take(self, news: News, *, annotator: str = "human", incomplete: Set[str] = frozenset()) -> None:
-        """Record what `news_in` found."""
-        for image_id, acts in news.acts.items():
-            complete = False if image_id in incomplete else None
-            self.tell(image_id, acts, annotator=annotator, complete=complete, classes=news.classes)
+    def take(self, news: News, *, annotator: str = "human", incomplete: Set[str] = frozenset()) -> News:
+        """Record what `news_in` found; what of it was recorded, see `incoming.take`: images that were labelled since stay as they are."""
+        return take(self, news, annotator=annotator, incomplete=incomplete)
 
     def step(self, *, oracle: Callable[[str], Boxes] | None = None, on_event: Callable[[Event], None] | None = None) -> Phase:
         """Do one step and return the next one. ANNOTATE stays where it is while images of the query have no labels.

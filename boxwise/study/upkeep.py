@@ -170,13 +170,9 @@ class StudyUpkeep(StudyReader):
         """Keep in the history what was done to the study outside of its database."""
         Journal(self.store).note(kind, round_index=self.position[0], who=who, body=body)
 
-    def quarantine(self, image_id: str, fault: str) -> None:
+    def quarantine(self, image_id: str, fault: str, *, who: str = "boxwise") -> None:
         """Take an image out of use and remember why; of one that is out of use already the first reason stays."""
-        self.store.quarantine(image_id, fault)
-
-    def remember(self, tool: str, value: Any) -> None:
-        """Keep what a tool beside the study wants kept, as JSON, under its name."""
-        self.store.put(tool, value)
+        self.store.quarantine(image_id, fault, who=who)
 
     # -- files ----------------------------------------------------------------------------------------------------------
 

@@ -15,9 +15,9 @@ _TOOL = "served_in"
 
 def note_folder(study: Study) -> None:
     """Remember that the page is served where the study lies now."""
-    known, here = study.recall(_TOOL) or [], str(study.folder.resolve())
-    if here not in known:
-        study.remember(_TOOL, [*known, here])
+    here = str(study.folder.resolve())
+    if here not in (study.recall(_TOOL) or []):
+        study.remember_among(_TOOL, here)
 
 
 def left_behind(study: Study) -> list[str]:

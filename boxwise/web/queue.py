@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from threading import Lock
 from time import time
 from typing import Any, NamedTuple
@@ -19,11 +18,11 @@ from boxwise.records import Annotation, ImageRecord, Phase, QueryItem
 from boxwise.store import LabellingStore, Lease, Review, SentBack
 from boxwise.study import Study
 from boxwise.web.answers import Answer, OverError, QuarantinedError, TakenError, UnknownImageError, check_boxes, check_round
+from boxwise.web.keeping import Keeping
 from boxwise.web.pictures import check_file
 from boxwise.web.tasks import Task, as_drawn, questions
 
 LEASE_SECONDS = 120.0
-KEPT_SECONDS = 24 * 3600.0  # for which an image that was sent back is for whoever answered it
 FLAGGED = "flagged by"
 _SOME = 100  # images
 
@@ -55,6 +54,7 @@ class LabelQueue:
     _taking: Lock = field(default_factory=Lock)  # between looking which tab has an image and taking it
 
     def __post_init__(self) -> None:
+        self._keeping = Keeping(self.study)
         if self.clock is time:
             self.clock = self.labelling.clock
 
@@ -134,11 +134,8 @@ class LabelQueue:
         return bool(self.study.waiting(self.study.position[0], image_id=image_id) or self.study.reviews.sent_back(image_id))
 
     def _kept(self, back: Mapping[str, SentBack]) -> set[str]:
-        """What was sent back less than a day ago, and not ahead of the clock, to somebody who can still come: whose link has not ended."""
-        at = self.clock()
-        lately = {i: sent.to for i, sent in back.items() if abs(at - datetime.fromisoformat(sent.at).timestamp()) < KEPT_SECONDS}
-        gone = self.study.team.gone(at=at) if lately else set()
-        return {image_id for image_id, to in lately.items() if to not in gone}
+        """What is for whoever answered it alone."""
+        return self._keeping.kept(back, at=self.clock())
 
     def open(self, image_id: str, annotator: str, *, tab: str = "", visit: str = "") -> Task:
         """An image of the annotator's own choice, also one that is labelled already.
@@ -246,7 +243,7 @@ class LabelQueue:
     def flag(self, image_id: str, annotator: str, reason: str) -> None:
         """The image is of no use to anybody: quarantined, with the first reason and who gave it; what they have begun on it is over."""
         self.record(image_id)
-        self.study.quarantine(image_id, f"{FLAGGED} {annotator}: {reason}")
+        self.study.quarantine(image_id, f"{FLAGGED} {annotator}: {reason}", who=annotator)
         self.labelling.drop_draft(image_id, self.study.position[0], annotator)
         self.labelling.release([image_id], annotator)
         self._forget([image_id], annotator)

@@ -121,6 +121,46 @@ def test_labels_of_a_picture_that_no_folder_has_are_named(boxwise, study, tmp_pa
     assert err.startswith("missing image") and "lost." in err.splitlines()[0]
 
 
+@pytest.mark.parametrize("name", ["coco", "cvat", "voc", "yolo"])
+@pytest.mark.parametrize("folders", [1, 2])
+def test_labels_of_images_out_of_use_are_named_with_why_and_what_helps(boxwise, study, tmp_path, name, folders):
+    if folders == 2:
+        write_image(np.full((80, 100, 3), 200, np.uint8), tmp_path / "more" / "new.jpg")
+        assert boxwise("add", study, "--images", tmp_path / "more")[0] == 0
+    opened = Study.open(study)
+    opened.quarantine("a.jpg", "flagged by anna: blurred")
+    opened.exclude(["sub/b.jpg"], "dark", who="lead")
+    opened.quarantine("x/d.jpg", "x/d.jpg: truncated.")  # and mended since
+    labels = labels_alone(name, tmp_path / "l", ["a.jpg", "sub/b.jpg", "c.jpg", "x/d.jpg"])
+    code, out, err = boxwise("import", study, labels)
+    assert code == 0 and "1 image labelled, 0 known already, 3 findings" in out and "boxwise add" not in err, out + err
+    whys = {"a.jpg": "flagged by anna: blurred", "sub/b.jpg": "excluded by lead: dark", "x/d.jpg": "x/d.jpg: truncated"}
+    for image_id, why in whys.items():
+        assert f"image out of use: {labels}: labels for '{image_id}'. Expected an image in use, found one that is not: {why}. " in err
+        assert f"They are not taken; `boxwise include STUDY {image_id}` puts it to use again." in err
+        assert boxwise("include", study, image_id)[0] == 0
+    code, out, _ = boxwise("import", study, labels)
+    assert code == 0 and "3 images labelled, 1 known already, 0 findings" in out
+
+
+def test_labels_of_images_out_of_use_alone_are_no_labels(boxwise, study, tmp_path):
+    assert boxwise("exclude", study, "a.jpg", "--reason", "dark", "--by", "lead")[0] == 0
+    code, _, err = boxwise("import", study, coco(tmp_path / "l.json", ["a.jpg"]))
+    assert code == 2 and "found one that is not: excluded by lead: dark." in err
+    assert f"Error: {tmp_path / 'l.json'}: labels none of the 4 images in use, so nothing was taken." in err
+
+
+def test_a_file_that_is_gone_or_broken_is_said_of_an_image_out_of_use_too(boxwise, study, tmp_path):
+    for image_id in ("a.jpg", "c.jpg"):
+        Study.open(study).quarantine(image_id, "truncated")
+    (tmp_path / "photos" / "a.jpg").unlink()
+    (tmp_path / "photos" / "c.jpg").write_bytes(b"no image")
+    _, out, err = boxwise("import", study, coco(tmp_path / "l.json", ["a.jpg", "sub/b.jpg", "c.jpg"]))
+    assert "1 image labelled, 0 known already, 2 findings" in out, out + err
+    assert f"expected the image {tmp_path / 'photos' / 'a.jpg'}, found no such file" in err
+    assert f"{tmp_path / 'photos' / 'c.jpg'}: expected an image that decodes" in err
+
+
 def test_two_labels_of_one_image_are_both_left(boxwise, study, tmp_path):
     for place, line in (("p", "0 .5 .5 .2 .2"), ("q", "1 .5 .5 .4 .4")):
         (tmp_path / "l" / place).mkdir(parents=True)
@@ -285,7 +325,7 @@ class TestManyFindings:
         self.said(err, tmp_path / "s", "unknown class")
 
     def test_a_dry_run_says_all_and_writes_nothing(self, boxwise, tmp_path):
-        images, labels = self.labelled(tmp_path, "1 .5 .5 .2 .2\n0 .5 .5 .2 .2\n")
+        images, labels = self.labelled(tmp_path, "0 .5 .5 .2 .2\n" * 2)
         assert boxwise("init", tmp_path / "s", "--images", images, "--classes", "cat", "detector.pretrained=none")[0] == 0
         before = {path.name for path in (tmp_path / "s").iterdir()}
         code, _, err = boxwise("import", tmp_path / "s", labels, "--dry-run")

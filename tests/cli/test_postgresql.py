@@ -182,3 +182,21 @@ def test_through_a_socket_of_a_file_no_certificates_are_read(empty_postgres, mon
     monkeypatch.setattr("ssl.create_default_context", lambda *_, **__: pytest.fail("certificates were read"))
     with engine(empty_postgres).connect() as connection:
         assert connection.scalar(sa.text("SELECT 1")) == 1
+
+
+@pytest.mark.parametrize(("there", "here"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")])
+def test_a_server_that_does_not_wait_for_its_disk_is_told_to(empty_postgres, there, here):
+    """Otherwise what was acknowledged before the server died may be gone. What waits for copies of the server is left as it is."""
+    admin = sa.create_engine(empty_postgres, isolation_level="AUTOCOMMIT")
+    name = admin.url.database
+    with admin.connect() as connection:
+        connection.execute(sa.text(f'ALTER DATABASE "{name}" SET synchronous_commit = {there}'))
+        try:
+            made = engine(empty_postgres)
+            for _ in range(2):  # the second time in the same session, after a transaction that was rolled back
+                with made.connect() as reached:
+                    assert reached.scalar(sa.text("SHOW synchronous_commit")) == here
+            made.dispose()
+        finally:
+            connection.execute(sa.text(f'ALTER DATABASE "{name}" RESET synchronous_commit'))
+    admin.dispose()

@@ -8,6 +8,7 @@ import pytest
 
 from boxwise.records import Split
 from boxwise.study import Study
+from boxwise.study import study as study_module
 
 FORMATS = ("voc", "coco", "yolo", "cvat")
 FILES = {"coco": "proposals.json", "cvat": "annotations.xml"}
@@ -260,6 +261,29 @@ def test_lists_beside_the_labels_are_nobodys_work(boxwise, waiting_study, tmp_pa
     assert code == 0, err
 
 
+def test_a_file_of_an_image_that_was_labelled_meanwhile_is_not_written_over(boxwise, waiting_study, tmp_path, monkeypatch):
+    study, out = waiting_study("full").folder, tmp_path / "to_label"
+    query = ("query", study, "--out", out, "--format", "yolo")
+    assert boxwise(*query)[0] == 0
+    first, second, *_ = label_files(out, "yolo")
+    first.write_text("0 0.5 0.5 0.25 0.25\n")
+    second.write_text("0 0.5 0.5 0.25 0.5\n")
+    take = study_module.take
+
+    def later(opened, *said, **more):
+        monkeypatch.undo()
+        Study.open(study).tell(f"{second.stem}.png", (), annotator="anna")
+        return take(opened, *said, **more)
+
+    monkeypatch.setattr(study_module, "take", later)
+    code, said, err = boxwise("import", study, out)
+    assert code == 0 and "1 image labelled" in said and f"by anna: {second.stem}.png; left as answered" in err, said + err
+    assert "findings:" not in err and boxwise("unlabel", study, *(f"{path.stem}.png" for path in (first, second)))[0] == 0
+    code, _, err = boxwise(*query)
+    assert code == 2 and f"{second} was changed since it was written" in err, err
+    assert boxwise("import", study, out)[0] == 0 and boxwise(*query)[0] == 0
+
+
 def test_a_file_with_a_finding_does_not_keep_the_others_from_being_taken(boxwise, waiting_study, tmp_path):
     study, out = waiting_study("full").folder, tmp_path / "to_label"
     query = ("query", study, "--out", out, "--format", "yolo")
@@ -369,7 +393,7 @@ def test_a_dry_run_names_twenty_at_most(capsys):
 
     ids = tuple(f"{number}.png" for number in range(25))
     opened = SimpleNamespace(history=lambda image_id: [SimpleNamespace(annotator="ann", late=False)])
-    say_what_would_be_taken(opened, News(dict.fromkeys(ids, ()), ids, 0, ()), "ben")
+    say_what_would_be_taken(opened, News(acts=dict.fromkeys(ids, ()), boxes={}, instead_of={}, replaced=ids, known=0, classes=()), "ben")
     said = capsys.readouterr().out
     assert said.count("would replace the labels of ann") == 20 and "... and 5 more images" in said
 

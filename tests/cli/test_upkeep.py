@@ -167,7 +167,7 @@ class TestCorrecting:
         opened = Study.open(study)
         flagged, broken = (record.image_id for record in opened.images()[:2])
         opened.quarantine(flagged, "flagged by ann: blurred")
-        opened.quarantine(broken, "truncated")
+        opened.quarantine(broken, "truncated.")
         path = Path(opened.record(broken).uri)
         content = path.read_bytes()
         path.write_bytes(b"no image")
@@ -176,6 +176,9 @@ class TestCorrecting:
         assert code == 2 and f"{broken} cannot be used" in err and "Traceback" not in err
         path.write_bytes(content)
         assert boxwise("include", study, broken)[0] == 0 and not Study.open(study).quarantined()
+        for image_id, why in ((flagged, "flagged by ann: blurred"), (broken, "truncated")):
+            out = boxwise("history", study, image_id)[1]
+            assert f"  {why}, round 0\n" in out and out.index(why) < out.index("included by")
 
     def test_many_images_are_named_by_patterns_and_lists(self, study, boxwise, scenes, tmp_path):
         names = [path.name for path in scenes[:10]]

@@ -1,6 +1,7 @@
 """Labels for images that lie in no folder in common: found by the images' ids, no picture is opened or needed beside the labels."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,18 @@ def test_a_picture_outside_of_them_is_named(tmp_path: Path) -> None:
     found = read_labels_for(images, tmp_path, format_name=None, classes=("cat",))
     assert not found.labels and [finding.kind for finding in found.findings] == [FindingKind.MISSING_IMAGE]
     assert "expected the image lost.jpg" in found.findings[0].message and "of 2 in the images' folders" in found.notes[0]
+
+
+@pytest.mark.parametrize("size", [(100, 80), (0, 0)], ids=["known", "never opened"])
+def test_an_image_out_of_use_is_not_looked_for_in_a_store(tmp_path: Path, size: tuple[int, int]) -> None:
+    images = [ImageRecord(name, f"s3://{place}/{name}", 100, 80) for name, place in (("a.jpg", "one"), ("c.jpg", "two"))]
+    images.append(ImageRecord("sub/b.jpg", "s3://gone/deep/sub/b.jpg", *size))
+    labels = {image.image_id: Boxes([[1, 1, 9, 9]], [0]) for image in images}
+    FORMATS["voc"].write(Dataset(("cat",), tuple(replace(image, width=100, height=80) for image in images), labels), tmp_path)
+    why = {"sub/b.jpg": "excluded by lead: the store is gone"}
+    found = read_labels_for(images, tmp_path, format_name=None, classes=("cat",), out_of_use=why)
+    assert list(found.labels) == ["a.jpg", "c.jpg"] and len(found.findings) == 1
+    assert (found.findings[0].kind is FindingKind.OUT_OF_USE) == (size[0] > 0)
 
 
 def test_a_data_set_takes_the_addresses_of_its_images(tmp_path: Path, digits: Dataset) -> None:

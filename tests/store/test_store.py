@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from boxwise.boxes import Boxes
 from boxwise.errors import ChangedError, StudyError, UnreachableError
 from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, QueryItem, Source, Split, Verdict
-from boxwise.store import LabellingStore, Stamp, Store
+from boxwise.store import Journal, LabelledMeanwhileError, LabellingStore, Stamp, Store, rows
 from boxwise.store.salvage import fault_in_database
-from boxwise.store.schema import FACTS
+from boxwise.store.schema import FACTS, writing
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -204,6 +204,43 @@ def test_many_writers_lose_nothing(store):
     assert sum(len(store.history(name)) for name, _ in IMAGES) == 80
 
 
+@pytest.mark.parametrize(("write", "kept"), [("put", "second"), ("put_among", ["first", "second"])])
+def test_of_two_that_write_a_fact_for_the_first_time_neither_fails(store, url, write, kept):
+    other, faults = Store.open(url), []
+
+    def second():
+        try:
+            getattr(other, write)("fact", "second")
+        except Exception as error:
+            faults.append(error)
+
+    with writing(store.engine) as connection:
+        getattr(rows, write)(connection, "fact", "first")
+        (waiting := threading.Thread(target=second)).start()
+        waiting.join(0.3)  # until it has come to where the first has written
+    waiting.join()
+    other.put_among("others", "first")
+    other.put_among("others", "first")
+    assert not faults and store.get("fact") == kept and store.get("others") == ["first"]
+    other.close()
+
+
+def test_labels_are_stored_where_none_came_since_those_they_were_judged_against(store):
+    rest = {"round_index": 0, "annotator": "imp", "seconds": 1.0}
+    store.annotate(labelled("a.jpg"), [], instead_of=0, **rest)
+    (number,) = (current.number for current in store.current(Split.TRAIN).values())
+    store.annotate(labelled("a.jpg"), [], round_index=0, annotator="anna", seconds=5.0)
+    for before in (0, number):
+        with pytest.raises(LabelledMeanwhileError, match=r"a\.jpg was labelled meanwhile, by anna") as caught:
+            store.annotate(labelled("a.jpg"), [], instead_of=before, **rest)
+        assert caught.value.annotator == "anna"
+    assert len(store.history("a.jpg")) == 2 and store.seconds(Split.TRAIN) == 6.0
+    store.annotate(labelled("a.jpg"), [], instead_of=number + 1, **rest)
+    assert len(store.history("a.jpg")) == 3
+    with pytest.raises(StudyError, match=r"'z.jpg' is not in the study"):
+        store.annotate(labelled("z.jpg"), [], instead_of=0, **rest)
+
+
 READS = {
     "annotations": lambda store: store.annotations(Split.TRAIN),
     "annotations before a round": lambda store: store.annotations(Split.TRAIN, before=1),
@@ -243,6 +280,21 @@ def test_a_quarantined_image_keeps_its_record_its_labels_and_the_first_reason(st
     assert store.quarantined() == {"a.jpg": "truncated"}
     assert store.record("a.jpg").uri == "/data/a.jpg" and store.record("z.jpg") is None
     assert store.annotation("a.jpg").boxes.equals(BOX) and "a.jpg" not in store.annotations(Split.TRAIN)
+
+
+def test_why_an_image_was_out_of_use_stays_in_its_history(store):
+    journal = Journal(store)
+    store.quarantine("a.jpg", "truncated")
+    store.quarantine("a.jpg", "flagged by ben: dark")
+    journal.include(["a.jpg"], rounds=1, round_index=0, who="lea")
+    store.commit(0, Phase.SELECT, {}, then=(1, Phase.ANNOTATE))
+    store.quarantine("a.jpg", "flagged by ben: dark", who="ben")
+    store.quarantine("z.jpg", "no such image of the study")
+    assert [(event.round, event.who, event.kind, event.image_id, event.body) for event in journal.events()] == [
+        (0, "boxwise", "excluded", "a.jpg", {"why": "truncated"}),
+        (0, "lea", "included", "a.jpg", {}),
+        (1, "ben", "excluded", "a.jpg", {"why": "flagged by ben: dark"}),
+    ]
 
 
 def test_the_stamp_changes_with_every_label_step_quarantine_and_event(store):

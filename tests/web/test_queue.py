@@ -363,6 +363,26 @@ class TestSkips:
         assert queue.study.quarantined()[name] == "flagged by anna: not a photo" and name not in queue.study.ask().image_ids
         assert next(row for row in queue.listing() if row["image_id"] == name)["state"] == "flagged"
 
+    def test_why_an_image_was_flagged_stays_in_its_history_when_the_flag_is_taken_back(self, queue_of, boxwise):
+        queue = queue_of()
+        name, study = queue.next("anna").record.image_id, queue.study
+        for reason in ("blurred", "blurred", "too dark"):  # sent again, as where the reply was lost; then while it is in force
+            queue.flag(name, "anna", reason)
+        queue.unflag(name, "ben")
+        queue.flag(name, "ben", "no photo")
+        study.include([name], who="lea")
+        told = [(event.kind, event.who, event.round, event.body.get("why")) for event in study.events(name)]
+        assert told == [
+            ("excluded", "anna", 1, "flagged by anna: blurred"), ("included", "ben", 1, None),
+            ("excluded", "ben", 1, "flagged by ben: no photo"), ("included", "lea", 1, None),
+        ]  # fmt: skip
+        lines = boxwise("history", study.folder, name)[1].splitlines()
+        said = [line.partition("  ")[2] for line in lines if "flagged" in line or "included" in line]
+        assert said == [
+            "flagged by anna: blurred, round 1", "included by ben, round 1",
+            "flagged by ben: no photo, round 1", "included by lea, round 1",
+        ]  # fmt: skip
+
     @pytest.mark.parametrize("restarted", [False, True])
     def test_a_flagged_image_is_handed_out_to_nobody_and_what_was_on_its_way_is_taken(self, queue_of, restarted):
         queue = queue_of()

@@ -16,8 +16,8 @@ from boxwise.records import Phase, Role, Split
 from boxwise.store import Member, ReviewStore, Store
 from boxwise.store.schema import EVENTS
 from boxwise.web.answers import Answer
+from boxwise.web.keeping import KEPT_SECONDS
 from boxwise.web.members import may_open
-from boxwise.web.queue import KEPT_SECONDS
 from boxwise.web.tasks import task_to_json
 
 TOKEN = "a-token-of-some-length"
@@ -129,6 +129,27 @@ def test_what_was_sent_back_to_somebody_whose_link_has_ended_is_for_all_at_once(
         study.team.revoke("anna", who="lea")
     assert queue.kept_for(image_id) is None and queue.next("ben").record.image_id == image_id
     assert f"{image_id} (to anna, whose link has ended, since" in boxwise("status", study.folder)[1].replace("\n", " ")
+
+
+def test_what_was_imported_and_sent_back_is_for_all_at_once(on_each, boxwise):  # noqa: F811
+    study = on_each("budget.initial=3")
+    queue, (first, second, third) = server_of(study), study.ask().image_ids
+    for image_id, name in ((first, "imp"), (second, "ben"), (third, "human")):
+        study.tell_all({image_id: boxes(BOX)}, annotator=name)
+    study.team.invite("ben", Role.ANNOTATOR, who="lea")
+    for image_id, name in ((first, "imp"), (second, "ben"), (third, "human")):
+        study.reviews.send_back(image_id, number_of(study, image_id, name), "look again", **SAID)
+    assert [queue.kept_for(image_id) for image_id in (first, second, third)] == [None, "ben", None]  # ben can come
+    assert queue.next("zoe").record.image_id == first
+    said = boxwise("status", study.folder)[1].replace("\n", " ")
+    assert f"{first} (to imp, whose labels were imported, since" in said and f"{second} (to ben, since" in said
+    back = json.loads(boxwise("status", study.folder, "--json")[1])["sent_back"]
+    assert {one["image_id"]: one["imported"] for one in back} == {first: True, second: False, third: True}
+    study.team.revoke("ben", who="lea")
+    assert queue.kept_for(second) is None
+    answer(queue, "zoe", first, NEAR)
+    study.reviews.send_back(first, number_of(study, first, "zoe"), "and again", **SAID)
+    assert queue.kept_for(first) == "zoe"  # who answered on the page can come without a link
 
 
 def test_after_a_day_an_answer_of_an_earlier_round_is_for_all_too(team_study, boxwise):  # noqa: F811

@@ -12,8 +12,10 @@ import pytest
 from boxwise.config import LabellingConfig
 from boxwise.errors import BoxwiseError
 from boxwise.store import LabellingStore
+from boxwise.study import Study
 from boxwise.web.app import create_app
 from boxwise.web.assistant import Assistant
+from boxwise.web.folders import left_behind, note_folder
 from boxwise.web.queue import LabelQueue
 from boxwise.web.security import cookie_name
 from boxwise.web.server import PORT, Server, is_loopback, listen
@@ -236,3 +238,14 @@ def test_clicks_that_wait_for_a_model_keep_nobody_else_waiting(waiting_study, mo
         loaded.set()
         assert [box.result().json() for box in boxes] == [{"box": {"waited": True}}] * 60
     app.state.assistant.close()
+
+
+def test_of_two_servers_that_begin_at_once_in_two_folders_both_are_remembered(waiting_study, tmp_path, monkeypatch):
+    study = waiting_study("full")
+    there = Study(tmp_path / "elsewhere", study.store, study.config)
+    monkeypatch.setattr(Study, "recall", lambda *_: None)  # as where both have looked before either wrote
+    for begun in (study, there, there):
+        note_folder(begun)
+    monkeypatch.undo()
+    assert study.recall("served_in") == [str(one.folder.resolve()) for one in (study, there)]
+    assert left_behind(study) == [there.id] and left_behind(there) == []

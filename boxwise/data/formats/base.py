@@ -42,6 +42,7 @@ class FindingKind(StrEnum):
     NEAR_DUPLICATE = "near-duplicate across splits"
     SUSPECT_LABEL = "suspect label"
     LITTLE_CONTRAST = "image of little contrast"
+    OUT_OF_USE = "image out of use"
 
 
 @dataclass(frozen=True)
