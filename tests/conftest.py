@@ -30,6 +30,7 @@ if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 6 * 2**30:
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 collect_ignore = ["plugin"]  # a package of its own, whose tests test_plugin.py runs where it is installed
 _LONGEST = {"test_whole_study.py", "test_examples.py", "test_cluster.py", "test_distributed.py", "test_two_servers.py", "test_plugin.py"}
+_LONGEST |= {"test_accessibility.py", "test_page_keeping.py"}
 _MOST_STEPS = 10  # of an optimizer, in a test of the fast tier: more is a training
 _steps_taken = 0
 
