@@ -1,5 +1,8 @@
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from boxwise.config import (
@@ -14,6 +17,7 @@ from boxwise.config import (
     preset_file,
     resolve,
 )
+from boxwise.config.loading import _explained
 from boxwise.errors import ConfigError
 from boxwise.registry import check, settled
 
@@ -67,6 +71,43 @@ def test_a_wrong_key_or_value_is_one_clear_message(override, message):
     with pytest.raises(ConfigError, match=message) as caught:
         load_config(None, [override])
     assert "\n" not in str(caught.value)
+
+
+KEYS_OF_AMOUNTS = ("initial", "per_round", "validation", "val_per_round")
+
+
+@pytest.mark.parametrize("key", KEYS_OF_AMOUNTS)
+@pytest.mark.parametrize("value", [5.0, np.int64(5), np.uint8(5), np.float32(5), Decimal(5), Fraction(5)], ids=repr)
+def test_a_count_may_be_any_whole_number(key, value):
+    amount = getattr(parse_config({"budget": {key: value}}, "config").budget, key)
+    assert type(amount) is int and amount == 5
+
+
+@pytest.mark.parametrize("key", KEYS_OF_AMOUNTS)
+@pytest.mark.parametrize(
+    "value",
+    [5.5, np.float32(5.5), Decimal("5.5"), 1e300, float("nan"), float("-inf"), Decimal("nan"), Decimal("inf"), np.bool_(1)],
+    ids=repr,
+)
+def test_what_is_no_count_is_said_so(key, value):
+    with pytest.raises(ConfigError) as caught:
+        parse_config({"budget": {key: value}}, "config")
+    assert str(caught.value) == f"config: budget.{key}: expected a count such as 50 or a share such as '5%', found {value!r}."
+
+
+def test_true_is_no_count():
+    with pytest.raises(ConfigError, match=r"^config: budget\.initial: expected a number, found True\.$"):
+        parse_config({"budget": {"initial": True}}, "config")
+
+
+def test_of_a_value_of_several_kinds_only_what_it_should_be_is_put_together():
+    def fault(kind, message):
+        return {"type": "made_up", "loc": ("scorer", "dual", "alpha", kind), "msg": message, "input": 7}
+
+    should = [fault("float", "Input should be a valid number, unable to parse"), fault("literal", "Input should be 'auto'")]
+    assert list(_explained(should)) == ["scorer.dual.alpha: expected a valid number or 'auto', found 7."]
+    other = [fault("float", "Unable to read it"), fault("literal", "Input should be 'auto'")]
+    assert list(_explained(other)) == ["scorer.dual.alpha: Unable to read it, found 7."]
 
 
 def test_no_value_is_answered_by_a_key_that_there_is_not_or_twice():

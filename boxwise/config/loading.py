@@ -19,6 +19,7 @@ from boxwise.config.study import RENAMED, TOGETHER, StudyConfig
 from boxwise.errors import ConfigError, unknown
 
 _PRESETS = Path(__file__).parent / "presets"
+_EXPECTED = "Input should be "  # how pydantic begins to say which kind a value should be of
 _IN_YAML = {  # what pydantic expects, in the words of a config
     "tuple_type": "expected a list",
     "dict_type": "expected a mapping of keys",
@@ -166,8 +167,8 @@ def _explained(faults: Sequence[Any]) -> Iterator[str]:
     told = [fault for fault in faults if not (fault["type"] == "too_short" and fault["loc"] in inside)]  # it is too short without these
     for place, said in groupby(told, key=lambda fault: _key_of(fault["loc"])):
         first, *more = said
-        if more:  # of the kinds that the value may be of, each says that it is none of its own
-            kinds = [fault["msg"].removeprefix("Input should be ").partition(", ")[0] for fault in (first, *more)]
+        if more and all(fault["msg"].startswith(_EXPECTED) for fault in (first, *more)):  # each kind says that the value is not of it
+            kinds = [fault["msg"].removeprefix(_EXPECTED).partition(", ")[0] for fault in (first, *more)]
             first = first | {"msg": f"expected {' or '.join(kinds)}"}
         yield _explain(first | {"loc": place})
 

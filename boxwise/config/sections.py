@@ -5,6 +5,8 @@ Knows nothing of what they drive: whether a detector or scorer of that name exis
 
 from __future__ import annotations
 
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,12 +15,20 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from boxwise.config.section import Choice, Section
 
 _AN_AMOUNT = "expected a count such as 50 or a share such as '5%'"
+_TOO_MANY = 2**63  # a float from here on is no count that anybody has made
 
 
 def _check_amount(value: Any) -> Any:
     """ValueError, once for both kinds, for what is neither a whole number nor a string; what a string says is `resolve`'s to read."""
-    if isinstance(value, int | str) or (isinstance(value, float) and value.is_integer()):
+    if isinstance(value, int | str):
         return value
+    if isinstance(value, Real | Decimal):  # also NumPy's
+        try:
+            whole = int(value)  # type: ignore[arg-type]
+        except (ValueError, OverflowError):  # nan, inf
+            raise ValueError(_AN_AMOUNT) from None
+        if whole == value and abs(whole) < _TOO_MANY:
+            return whole
     raise ValueError(_AN_AMOUNT)
 
 

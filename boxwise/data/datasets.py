@@ -9,17 +9,17 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
-from boxwise.data.addresses import Address, Images, folder_of, is_local, shown
+from boxwise.data.addresses import IMAGE_SUFFIXES, Address, Images, folder_of, is_local, shown
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind
 from boxwise.data.formats.class_names import without_blanks
 from boxwise.data.formats.detect import detect_format, unused_labels, unwrapped
 from boxwise.data.formats.folder import read_folder
 from boxwise.data.formats.image_list import is_image_list, read_image_list
-from boxwise.data.formats.layout import is_file, is_folder
+from boxwise.data.formats.layout import ImageIndex, at_odds, is_file, is_folder, said_by_all
 from boxwise.data.formats.listing import NO_SPLIT, pictures_not_read
 from boxwise.data.formats.names import READERS
 from boxwise.errors import BoxwiseError, named, plural, quoted
@@ -164,8 +164,9 @@ def read_labels_for(
 
     listed_is_empty: whether an image that a file of COCO, CVAT, Create ML or VIA lists without a box has no objects; such a file does not
     say, so by default it is unlabelled. renumbered: numbers of `classes` that once were of others, so that labels that name no class are
-    not taken by them. out_of_use: id → why, of those of `images` that take no labels. Labels of these and of other images become findings.
-    Raises BoxwiseError when `path` has no labels.
+    not taken by them. out_of_use: id → why, of those of `images` that take no labels: the others are looked for alone, and only a name
+    that none of them may have can mean one of these. Labels of these and of other images become findings. Raises BoxwiseError when `path`
+    has no labels.
     """
     name = format_of_labels(path, format_name)
     sizes = {record.uri: (record.width, record.height) for record in images if record.measured and not is_local(record.uri)}
@@ -173,13 +174,14 @@ def read_labels_for(
     options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": meant, "progress": progress}
     lists = name in _LISTING
     options["verify"] = False  # the images were decoded when they joined
-    # What is out of use may be so since its store cannot be asked: it is looked for only where nothing has to be opened over a network.
-    looked_for = [r for r in images if r.image_id not in out_of_use or is_local(r.uri) or r.measured]
-    places: Images = _common_folder(looked_for) or {record.image_id: record.uri for record in looked_for}
+    used = [record for record in images if record.image_id not in out_of_use]
+    others = [record for record in images if record.image_id in out_of_use]
+    places: Images = _common_folder(used) or {record.image_id: record.uri for record in used}
     found = _by_name(read_dataset(path, images=places, missing_is_empty=lists and listed_is_empty, **options), path, renumbered)
-    matches, findings = _matches(images, found, path)
-    matches, aside = _in_use(matches, out_of_use, path)
-    findings += aside
+    matches, findings = _matches([*others, *used], found, path)  # of two links to one file the one in use is meant, which comes last
+    aside = _meant_of(others, found.findings, used)
+    findings += _not_taken({*matches.values(), *aside.values()}, out_of_use, path)
+    matches = {theirs: mine for theirs, mine in matches.items() if mine not in out_of_use}
     taken = Counter(matches.values())
     labels = {mine: found.labels[theirs] for theirs, mine in matches.items() if taken[mine] == 1}
     for image_id, count in taken.items():
@@ -193,7 +195,8 @@ def read_labels_for(
             f"{plural(bare, 'image', 'has')} no box, of {len(found.images)} in {path}: left open, since {name} does not say "
             "whether they were looked at; --missing empty takes them as labelled, with nothing to find."
         )
-    kept = [finding for finding in found.findings if finding.kind is not FindingKind.MISSING_LABEL_FILE and not finding.unlabelled]
+    told = (finding for finding in found.findings if finding not in aside)
+    kept = [finding for finding in told if finding.kind is not FindingKind.MISSING_LABEL_FILE and not finding.unlabelled]
     incomplete = frozenset(mine for theirs, mine in matches.items() if theirs in found.incomplete and mine in labels)
     return replace(found, labels=labels, findings=(*kept, *findings), notes=tuple(notes), incomplete=incomplete)
 
@@ -246,14 +249,38 @@ def _matches(images: Sequence[ImageRecord], found: Dataset, path: Path) -> tuple
     return matches, findings
 
 
-def _in_use(matches: Mapping[str, str], out_of_use: Mapping[str, str], path: Path) -> tuple[dict[str, str], list[Finding]]:
-    """Of `_matches` those whose image is in use, and a finding for each other one."""
+def _meant_of(others: Sequence[ImageRecord], findings: Sequence[Finding], used: Sequence[ImageRecord]) -> dict[Finding, str]:
+    """Of the findings of images that are missing those that mean one of `others`, which are out of use → its id.
+
+    By names alone: their store may be the reason why they are out of use. A name that may be that of an image in use, too, means none.
+    """
+    missing = [f for f in findings if f.kind is FindingKind.MISSING_IMAGE and f.image_id and not f.unlabelled] if others else []
+    if not missing:
+        return {}
+    index = ImageIndex({record.image_id: record.uri for record in (*used, *others)})
+    shared = said_by_all([str(finding.image_id) for finding in missing], index.paths)
+    there = {record.image_id for record in others if not is_local(record.uri) or is_file(Path(record.uri))}
+    meant = {finding: _called(str(finding.image_id), index, shared) for finding in missing}
+    return {finding: image_id for finding, image_id in meant.items() if image_id in there}
+
+
+def _called(name: str, index: ImageIndex, shared: Set[str]) -> str | None:
+    """The image that labels call `name`; what the name of a label file says has no suffix."""
+    image_id = index.by_name(name, shared)
+    if image_id is None and PurePosixPath(name).suffix.lower() not in IMAGE_SUFFIXES:
+        image_id = index.below_with_stem(PurePosixPath(name).name)
+        return None if image_id is None or at_odds(name, image_id, shared) else image_id
+    return image_id
+
+
+def _not_taken(image_ids: Set[str], out_of_use: Mapping[str, str], path: Path) -> list[Finding]:
+    """A finding for each of the images, of which there are labels, that is out of use."""
     findings = []
-    for image_id in sorted({mine for mine in matches.values() if mine in out_of_use}):
+    for image_id in sorted(image_ids & out_of_use.keys()):
         message = f"{path}: labels for {image_id!r}. Expected an image in use, found one that is not: {out_of_use[image_id].rstrip('.')}. "
         message += f"They are not taken; `boxwise include STUDY {quoted(image_id)}` puts it to use again."
         findings.append(Finding(FindingKind.OUT_OF_USE, path, message, image_id))
-    return {theirs: mine for theirs, mine in matches.items() if mine not in out_of_use}, findings
+    return findings
 
 
 def _common_folder(images: Sequence[ImageRecord]) -> str | None:

@@ -143,6 +143,16 @@ def test_labels_of_images_out_of_use_are_named_with_why_and_what_helps(boxwise, 
     assert code == 0 and "3 images labelled, 1 known already, 0 findings" in out
 
 
+@pytest.mark.parametrize("name", ["coco", "cvat", "voc", "yolo"])
+def test_a_double_that_is_out_of_use_takes_no_labels_from_the_image_in_use(boxwise, study, tmp_path, name):
+    write_image(np.full((80, 100, 3), 200, np.uint8), tmp_path / "more" / "z" / "b.jpg")
+    assert boxwise("add", study, "--images", tmp_path / "more")[0] == 0
+    assert boxwise("exclude", study, "z/b.jpg", "--reason", "double", "--by", "lead")[0] == 0
+    code, out, err = boxwise("import", study, labels_alone(name, tmp_path / "l", ["a.jpg", "b.jpg"]))
+    assert code == 0 and "2 images labelled, 0 known already, 0 findings" in out and "z/b.jpg" not in err, out + err
+    assert labelled(study) == {"a.jpg": (1, True), "sub/b.jpg": (1, True)}
+
+
 def test_labels_of_images_out_of_use_alone_are_no_labels(boxwise, study, tmp_path):
     assert boxwise("exclude", study, "a.jpg", "--reason", "dark", "--by", "lead")[0] == 0
     code, _, err = boxwise("import", study, coco(tmp_path / "l.json", ["a.jpg"]))
