@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -114,20 +114,30 @@ def understood(labels: Mapping[str, Boxes], new: Set[str], asked: Set[str], miss
         yield f"{plural(unasked, 'image', 'was')} not asked for now, of {len(new)}: these labels count all the same."
 
 
-def left_as_they_are(untouched: Set[str], meanwhile: Mapping[str, str]) -> Iterator[str]:
-    """That images were not taken: those that came back as they were written, and those that somebody, by name, labelled meanwhile."""
+def left_as_they_are(untouched: Set[str], meanwhile: Mapping[str, str], gone: Mapping[str, str]) -> Iterator[str]:
+    """That images were not taken: those that came back as they were written, those that somebody, by name, labelled meanwhile, and those
+    that went out of use meanwhile, and why.
+    """
     if untouched:
         them, they = ("it", "it is") if len(untouched) == 1 else ("them", "they are")
         yield (
             f"{plural(len(untouched), 'image', 'is')} as boxwise wrote {them}: left waiting; `--untouched accept` takes {them} as {they}."
         )
     if meanwhile:
-        people, names = sorted(set(meanwhile.values())), list(meanwhile)
-        more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+        people, names = sorted(set(meanwhile.values())), _first(meanwhile)
         yield (
-            f"{plural(len(names), 'image', 'was')} labelled meanwhile, by {' and '.join(people)}: {', '.join(names[:_MOST_SHOWN])}{more}; "
-            f"left as answered. Import again to replace {'it' if len(names) == 1 else 'them'}."
+            f"{plural(len(meanwhile), 'image', 'was')} labelled meanwhile, by {' and '.join(people)}: {names}; left as answered. "
+            f"Import again to replace {'it' if len(meanwhile) == 1 else 'them'}."
         )
+    if gone:
+        named = _first([f"{image_id} ({why})" for image_id, why in gone.items()])
+        yield f"{plural(len(gone), 'image')} went out of use meanwhile: {named}; nothing was taken of {'it' if len(gone) == 1 else 'them'}."
+
+
+def _first(names: Collection[str]) -> str:
+    """The names, of many the first alone."""
+    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+    return ", ".join(list(names)[:_MOST_SHOWN]) + more
 
 
 def taken_as_saved(saved: Set[str]) -> Iterator[str]:

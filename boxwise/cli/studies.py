@@ -289,7 +289,7 @@ def import_labels(
 
     opened = Study.open(study)
     meant = coordinates(labels_in, voc_origin)
-    out, classes = opened.quarantined(), opened.classes
+    classes, since, out = opened.classes, opened.moment(), opened.quarantined()
     images = [*opened.images(), *opened.records(out)]
     known: dict[str, Any] = {"listed_is_empty": missing is Missing.EMPTY, "renumbered": opened.renumbered(), "out_of_use": out}
     dataset = read_labels_for(images, path, format_name=format, classes=classes, **known, coordinates=meant, progress=reading)
@@ -303,23 +303,22 @@ def import_labels(
         raise BoxwiseError(f"{path}: labels none of the {plural(opened.image_count(), 'image')} in use, so nothing was taken.")
     given = with_boxes(dataset.labels) if missing is Missing.UNLABELED else dataset.labels
     asked = set(opened.asked_now().image_ids)
-    news = opened.news_in(given, annotator=annotator, incomplete=dataset.incomplete, classes=classes)
-    same = set[str]() if as_written is Untouched.ACCEPT else untouched(opened, dataset, news.acts.keys())
-    saved = written.saved(same, format)
-    left, faulty = same - saved, list[Path]()
-    news = news.without(left)
+    news = opened.news_in(given, annotator=annotator, incomplete=dataset.incomplete, classes=classes, since=since)
+    same = set[str]() if as_written is Untouched.ACCEPT else untouched(opened, dataset, given.keys())
+    saved, faulty = written.saved(same, format), list[Path]()
+    left, news = (same - saved) & news.acts.keys(), news.without(same - saved)
     if dry_run:
         say_what_would_be_taken(opened, news, annotator)
     else:
         news = opened.take(news, annotator=annotator, incomplete=dataset.incomplete)
-        faulty = take_in(opened, root, format, dataset.findings, left=news.meanwhile.keys())
+        faulty = take_in(opened, root, format, dataset.findings, left=news.left)
         changed = f" ({len(news.replaced)} of them changed)" if news.replaced else ""
         say(f"{plural(len(news.acts), 'image')} labelled{changed}, {news.known} known already, {plural(len(dataset.findings), 'finding')}.")
-    taken = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id not in left}
+    taken = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id not in left | news.left}
     remarks = (
         *understood(taken, news.acts.keys(), asked, missing),
-        *taken_as_saved(saved),
-        *left_as_they_are(left, news.meanwhile),
+        *taken_as_saved(saved & news.acts.keys()),
+        *left_as_they_are(left, news.meanwhile, news.gone),
         *kept_from_a_query(faulty),
     )
     for remark in remarks:

@@ -4,7 +4,7 @@
 """
 
 from boxwise.store.accounts import check_person
-from boxwise.store.answers import Current, HistoryEntry, LabelledMeanwhileError, Labour, Person, Stamp
+from boxwise.store.answers import Current, HistoryEntry, LabelledMeanwhileError, Labour, Moment, Person, Stamp
 from boxwise.store.backups import SQLITE_DUMP, dump, load
 from boxwise.store.browsing import Amounts, BrowsingStore, FoundImage, ScoredImage, Wanted, labels_text
 from boxwise.store.connecting import URL, fault_of, file_url, shown, without_password
@@ -37,6 +37,7 @@ __all__ = [
     "Labour",
     "Lease",
     "Member",
+    "Moment",
     "Person",
     "PoolStore",
     "Review",

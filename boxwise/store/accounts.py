@@ -16,10 +16,8 @@ from boxwise.errors import StudyError
 from boxwise.jsonable import boxes_from_json
 from boxwise.records import Action, Source, Split
 from boxwise.store.answers import Current, Labour, Person
-from boxwise.store.rows import LATE, damaged_annotation, read_annotation
+from boxwise.store.rows import GIVEN, LATE, MODEL, damaged_annotation, read_annotation
 from boxwise.store.schema import ANEW, ANNOTATIONS, EVENTS, IMAGES, LATEST, SPENT, UNLABELLED, VERDICTS, annotates, said_anew
-
-GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
 
 _FLAGGED = sa.cast(ANNOTATIONS.c.boxes, sa.Text).contains("true")  # a crowd, or a difficult box: of the others no box is read
 _BOXES = sa.case((_FLAGGED, ANNOTATIONS.c.boxes)).label("boxes")

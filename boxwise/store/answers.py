@@ -17,6 +17,13 @@ class LabelledMeanwhileError(ChangedError):
         self.annotator = annotator
 
 
+class Moment(NamedTuple):
+    """What had happened by a moment: the greatest number of an annotation, 0: there was none, and which images were out of use."""
+
+    number: int
+    out_of_use: frozenset[str]
+
+
 class Current(NamedTuple):
     """The labels that an image has now, who gave them, and their number, which grows with time."""
 

@@ -111,6 +111,12 @@ class Images:
             rows = connection.execute(sa.select(IMAGES.c.image_id, IMAGES.c.fault).where(IMAGES.c.fault.is_not(None)))
             return {row.image_id: row.fault for row in rows}
 
+    def fault(self, image_id: str) -> str | None:
+        """Why one image is out of use; None where it is not."""
+        with self._engine.connect() as connection:
+            found: str | None = connection.execute(sa.select(IMAGES.c.fault).where(IMAGES.c.image_id == image_id)).scalar()
+        return found
+
     def _images(self, *conditions: Any, most: int | None = None) -> list[ImageRecord]:
         statement = sa.select(*RECORD).where(_USABLE, *conditions).order_by(IMAGES.c.image_id).limit(most)
         with self._engine.connect() as connection:

@@ -25,6 +25,7 @@ from boxwise.store.clock import now
 from boxwise.store.schema import ANNOTATIONS, ANSWERS, IMAGES, LEASES, QUERIES, STUDY, VERDICTS, latest_of, others_of
 
 LATE = "late "  # begins the digest of an annotation that is history, so that no changed bit makes it current, or a current one history
+GIVEN, MODEL = "given", "model"  # annotators that are no person: labels that came with the data, boxes that no person looked at
 PEOPLE = 2  # who label an image that is asked twice
 _SEALED = ("image_id", "path", "width", "height", "split", "source_id", "digest")
 RECORD = tuple(IMAGES.c[name] for name in (*_SEALED, "stamp", "seal"))  # what an image's record is read from: `read_record`
@@ -318,12 +319,14 @@ def answered_by_others(connection: Connection, image_id: str, round_index: int, 
 def check_none_since(connection: Connection, image_id: str, number: int, round_index: int, annotator: str) -> None:
     """Raises LabelledMeanwhileError where an image that is held has come to newer labels than annotation `number`, 0: than none.
 
-    Of two people whom the round asks, each alone, the other one's are no such labels.
+    The model's own boxes are no such labels, as nobody has looked at them; nor, of two people whom the round asks, each alone, the other's.
     """
     latest = sa.select(ANNOTATIONS.c.id, ANNOTATIONS.c.annotator).where(ANNOTATIONS.c.id.in_(latest_of(image_id)))
     newest = connection.execute(latest).first()
-    if newest is None or newest.id <= number:  # or older ones count again, since those were taken back
+    if newest is None or newest.id <= number or newest.annotator == MODEL:  # or older ones count again, since those were taken back
         return
     twice = newest.annotator != annotator and is_asked_twice(connection, image_id, round_index)
-    if not twice or answered_by_others(connection, image_id, round_index, annotator):
+    of_annotator = sa.and_(ANNOTATIONS.c.image_id == image_id, ANNOTATIONS.c.annotator == annotator, sa.not_(ANNOTATIONS.c.late))
+    own = sa.select(ANNOTATIONS.c.id).where(of_annotator, ANNOTATIONS.c.round >= round_index, ANNOTATIONS.c.id > number)
+    if not twice or connection.execute(own).first() or answered_by_others(connection, image_id, round_index, annotator):
         raise LabelledMeanwhileError(image_id, newest.annotator)

@@ -18,7 +18,7 @@ from boxwise.errors import ChangedError
 from boxwise.jsonable import plain
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split, Verdict
 from boxwise.store.accounts import GIVEN, MODEL, Accounts, check_person
-from boxwise.store.answers import HistoryEntry, Stamp
+from boxwise.store.answers import HistoryEntry, Moment, Stamp
 from boxwise.store.clock import now, seconds
 from boxwise.store.connecting import engine, reaching
 from boxwise.store.creating import check_unfinished
@@ -143,6 +143,12 @@ class Store(Accounts, Images, StudyFacts):
         (number, phase), *counts = row
         return Stamp((number, Phase(phase)), *counts)
 
+    def moment(self) -> Moment:
+        """What of the labels and of what is out of use is there by now."""
+        with self._engine.connect() as connection:
+            number = connection.execute(sa.select(sa.func.max(ANNOTATIONS.c.id))).scalar() or 0
+        return Moment(number, frozenset(self.quarantined()))
+
     # -- labels ---------------------------------------------------------------------------------------------------------
 
     def annotate(
@@ -167,7 +173,7 @@ class Store(Accounts, Images, StudyFacts):
         place this one comes, whoever gave them: after one of them it is not late, and of two people it is no second.
         classes: those of which its labels are numbers. instead_of: the number of the image's labels that were current when this was made of
         them, 0 for none. Raises StudyError for a name that is no person's, ChangedError for other classes, LabelledMeanwhileError where the
-        image has come to newer labels than `instead_of`.
+        image has come to newer labels than `instead_of`, from a person.
         """
         check_person(annotator)
         with writing(self._engine) as connection:

@@ -4,69 +4,147 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from boxwise.annotation.comparison import same_labels, says_nothing_new, verdicts_from
 from boxwise.annotation.verdicts import annotation_of, drawn
 from boxwise.boxes import Boxes
-from boxwise.records import Phase, Split, Verdict
-from boxwise.store import Current, LabelledMeanwhileError
+from boxwise.records import Phase, Proposals, Split, Verdict
+from boxwise.store import Current, LabelledMeanwhileError, Moment, Stamp
 
 if TYPE_CHECKING:
     from boxwise.study.study import Study
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What labels were judged by. asked: round, step, and when the round's question was asked. shown: what was proposed on the images.
+
+    numbers: those of the labels that the images had then and that may be replaced; 0: of none.
+    """
+
+    stamp: Stamp
+    asked: tuple[int, Phase, str | None]
+    shown: Mapping[str, Proposals]
+    numbers: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class News:
     """acts: image_id → what a person must have done to what the image showed, of the images about which the labels say something new.
 
-    boxes: what these acts leave on them. instead_of: the numbers of the labels that they had then; 0: none. replaced: those of them that
-    have other labels by now. known: of how many images the labels say nothing new. classes: those of which they are numbers.
-    meanwhile: image_id → who labelled it after it was judged, of the images that were left as they are therefore.
+    labels: as they were given, of the known images too. replaced: those of `acts` that have other labels by now. known: of how many images
+    the labels say nothing new. classes: those of which they are numbers. since: what was there when they began to be taken in.
+    meanwhile: image_id → who labelled it since then; gone: image_id → why it went out of use since then: of neither anything is taken.
     """
 
     acts: Mapping[str, Sequence[Verdict]]
-    boxes: Mapping[str, Boxes]
-    instead_of: Mapping[str, int]
+    labels: Mapping[str, Boxes]
     replaced: tuple[str, ...]
     known: int
     classes: tuple[str, ...]
+    since: Moment
+    judged: Judged
     meanwhile: Mapping[str, str] = field(default_factory=dict)
+    gone: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def left(self) -> Set[str]:
+        """The images that were left as they are, by what happened meanwhile."""
+        return self.meanwhile.keys() | self.gone.keys()
 
     def without(self, image_ids: Set[str]) -> News:
-        """The news of the other images."""
-        acts = {image_id: acts for image_id, acts in self.acts.items() if image_id not in image_ids}
-        return replace(self, acts=acts, replaced=tuple(image_id for image_id in self.replaced if image_id in acts))
+        """The news of the other images; nothing is taken of these, whatever happens meanwhile."""
+        acts = {i: acts for i, acts in self.acts.items() if i not in image_ids}
+        labels = {i: boxes for i, boxes in self.labels.items() if i not in image_ids}
+        return replace(self, acts=acts, labels=labels, replaced=tuple(i for i in self.replaced if i in acts))
 
 
-def news_in(study: Study, labels: Mapping[str, Boxes], *, annotator: str, incomplete: Set[str], classes: tuple[str, ...]) -> News:
-    """What is new in the final boxes of many images, as an annotator gives them; their labels are numbers of `classes`."""
+def news_in(
+    study: Study,
+    labels: Mapping[str, Boxes],
+    *,
+    annotator: str,
+    incomplete: Set[str],
+    classes: tuple[str, ...],
+    since: Moment | None = None,
+) -> News:
+    """What is new in the final boxes of many images, as an annotator gives them; their labels are numbers of `classes`.
+
+    since: when they began to be taken in; what is labelled or goes out of use after it stays as it is. By default now.
+    """
+    since = study.moment() if since is None else since
+    study.open_first(labels)
     study.asked_now()  # so that the question is made where it is time to
-    current = _current(study)  # before what else they are judged by: what is labelled from here on is told by its number
-    acts = {image_id: _acts(study, image_id, boxes) for image_id, boxes in labels.items()}
-    boxes = {i: annotation_of(i, acts[i], study.proposals().get(i)).boxes for i in labels}
-    new = _new(study, boxes, current, annotator=annotator, incomplete=incomplete)
-    replaced = tuple(i for i in new if i in current and not same_labels(current[i].annotation.boxes, boxes[i]))
-    numbers = {i: current[i].number if i in current else 0 for i in new}
-    return News({i: acts[i] for i in new}, {i: boxes[i] for i in new}, numbers, replaced, len(labels) - len(new), classes)
+    return _judged(study, labels, since=since, annotator=annotator, incomplete=incomplete, classes=classes)
 
 
 def take(study: Study, news: News, *, annotator: str, incomplete: Set[str]) -> News:
-    """Record what `news_in` found; returns what of it was recorded. An image that was labelled since is left as it is: it is among the
-    known ones where it has these very labels now, as from the same import beside this one, and else among those of `meanwhile`.
+    """Record what `news_in` found; returns what of it was recorded. Where the study has changed since, the labels are judged anew.
+
+    An image that was labelled after `news.since` is left as it is: it is among the known ones where it has these very labels now, as from
+    the same import beside this one, and else among those of `meanwhile`. One that went out of use is among those of `gone`.
     """
-    since: dict[str, str] = {}
-    for image_id, acts in news.acts.items():
-        complete, before = False if image_id in incomplete else None, news.instead_of[image_id]
+    judge = partial(_judged, study, since=news.since, annotator=annotator, incomplete=incomplete, classes=news.classes)
+    now = news if study.stamp() == news.judged.stamp else judge(news.labels)
+    to_do, acts, replaced = dict.fromkeys(now.acts), dict[str, Sequence[Verdict]](), set(now.replaced)
+    by, gone = dict[str, str](), dict[str, str]()
+    for image_id in tuple(to_do):
+        if _asked(study) != now.judged.asked:  # the round has moved on, and may propose other boxes
+            now = judge({i: news.labels[i] for i in to_do})
+            replaced = (replaced & acts.keys()) | set(now.replaced)
+        del to_do[image_id]
+        if image_id not in now.acts:
+            continue
+        if image_id not in news.since.out_of_use and (fault := study.store.fault(image_id)):
+            gone[image_id] = fault
+            continue
         try:
-            study.tell(image_id, acts, annotator=annotator, complete=complete, classes=news.classes, instead_of=before)
+            _tell(study, now, image_id, annotator=annotator, complete=False if image_id in incomplete else None)
         except LabelledMeanwhileError as error:
-            since[image_id] = error.annotator
-    if not since:
-        return news
-    new = _new(study, {i: news.boxes[i] for i in since}, _current(study), annotator=annotator, incomplete=incomplete)
-    meanwhile = {i: since[i] for i in new}
-    return replace(news.without(since.keys()), known=news.known + len(since) - len(new), meanwhile=meanwhile)
+            by[image_id] = error.annotator
+        else:
+            acts[image_id] = now.acts[image_id]
+    meanwhile = {i: by[i] for i in judge({i: news.labels[i] for i in by}).acts} if by else {}
+    known = news.known + len(news.acts) - len(acts) - len(meanwhile) - len(gone)
+    return replace(news, acts=acts, replaced=tuple(i for i in acts if i in replaced), known=known, meanwhile=meanwhile, gone=gone)
+
+
+def _judged(
+    study: Study, labels: Mapping[str, Boxes], *, since: Moment, annotator: str, incomplete: Set[str], classes: tuple[str, ...]
+) -> News:
+    stamp, asked = study.stamp(), _asked(study)  # before what the labels are judged by, so that no change of it is missed
+    study.store.classes(classes)
+    current, shown = _current(study), study.proposals()
+    acts = {i: _acts(study, boxes, shown.get(i)) for i, boxes in labels.items()}
+    boxes = {i: annotation_of(i, acts[i], shown.get(i)).boxes for i in labels}
+    new = _new(study, boxes, current, annotator=annotator, incomplete=incomplete)
+    replaced = tuple(i for i in new if i in current and not same_labels(current[i].annotation.boxes, boxes[i]))
+    numbers = {i: min(current[i].number, since.number) if i in current else 0 for i in new}
+    judged = Judged(stamp, asked, {i: shown.get(i) or Proposals(i, Boxes.empty(), np.zeros(0, np.bool_)) for i in new}, numbers)
+    return News({i: acts[i] for i in new}, labels, replaced, len(labels) - len(new), classes, since, judged)
+
+
+def _tell(study: Study, news: News, image_id: str, *, annotator: str, complete: bool | None) -> None:
+    """As it was judged, though the round moves on at this moment: of other proposals the acts would leave other boxes."""
+    study.tell(
+        image_id,
+        news.acts[image_id],
+        annotator=annotator,
+        complete=complete,
+        classes=news.classes,
+        shown=news.judged.shown[image_id],
+        round_index=news.judged.asked[0],
+        instead_of=news.judged.numbers[image_id],
+    )
+
+
+def _asked(study: Study) -> tuple[int, Phase, str | None]:
+    number, phase = study.position
+    return number, phase, study.store.asked_at(number)
 
 
 def _current(study: Study) -> dict[str, Current]:
@@ -80,14 +158,15 @@ def _new(
     number, phase = study.position
     asked_now = study.waiting(number) if phase is Phase.ANNOTATE else ()
     waiting = {*asked_now, *(image_id for images in study.to_review().values() for image_id in images)}
-    waiting -= study.labelling.answered_once(number, annotator)  # of two people: the other one's turn
+    once = study.labelling.answered_once(number, annotator)  # of two people: the other one's turn
+    waiting -= once
     before = {i: current[i].annotation for i in boxes if i in current}
+    before |= {i: own for i in once & boxes.keys() if (own := study.labelling.own(i, number, annotator))}
     rounds_told = {number, *(annotation.round for annotation in before.values())}
     asked = {image_id for told in rounds_told for image_id in study.query(told).image_ids}
     flags = {i: {"incomplete": i in incomplete, "asked": i in asked, "waiting": i in waiting} for i in boxes}
     return [i for i in boxes if not says_nothing_new(before.get(i), boxes[i], **flags[i])]
 
 
-def _acts(study: Study, image_id: str, boxes: Boxes) -> tuple[Verdict, ...]:
-    proposals = study.proposals().get(image_id)
+def _acts(study: Study, boxes: Boxes, proposals: Proposals | None) -> tuple[Verdict, ...]:
     return drawn(boxes, study.config.cost) if proposals is None else verdicts_from(boxes, proposals, study.config.cost)

@@ -26,6 +26,7 @@ from boxwise.store import (
     LabelledBy,
     LabellingStore,
     Labour,
+    Moment,
     Person,
     PoolStore,
     ReviewStore,
@@ -90,6 +91,10 @@ class StudyReader(StudyMemory):
     def stamp(self) -> Stamp:
         """Labels, rounds, classes and what was spent are the same while this is."""
         return self.store.stamp()
+
+    def moment(self) -> Moment:
+        """What of the labels and of what is out of use is there by now."""
+        return self.store.moment()
 
     def rounds(self) -> tuple[Round, ...]:
         """The rounds that have begun, in order, with the facts of their finished steps and the items of their queries."""

@@ -27,7 +27,7 @@ from boxwise.registry import settled, with_its_scorer
 from boxwise.rounds import Event, RoundContext, settings
 from boxwise.rounds.duration import Duration, expected_duration
 from boxwise.rounds.ending import End, end_of
-from boxwise.store import Review, Store
+from boxwise.store import Moment, Review, Store
 from boxwise.study.classes import StudyClasses
 from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, url_of, without_config, write_config, written
 from boxwise.study.incoming import News, news_in, take
@@ -186,7 +186,7 @@ class Study(StudyClasses):
 
         Where the model had proposed boxes, what a person must have done to them is charged; elsewhere each box is charged as drawn.
         incomplete: the images in which objects are known to be missing from the labels. classes: as in `tell`. What another labelled while
-        this ran is left as it is, and in neither count.
+        this ran is left as it is, and in neither count; nor are images that went out of use meanwhile.
         """
         news = self.news_in(labels, annotator=annotator, incomplete=incomplete, classes=classes)
         taken = self.take(news, annotator=annotator, incomplete=incomplete)
@@ -199,11 +199,11 @@ class Study(StudyClasses):
         annotator: str = "human",
         incomplete: Set[str] = frozenset(),
         classes: Sequence[str] | None = None,
+        since: Moment | None = None,
     ) -> News:
-        """What `tell_all` would record of them; records nothing."""
-        classes = self.store.classes(classes)
-        self.open_first(labels)
-        return news_in(self, labels, annotator=annotator, incomplete=incomplete, classes=classes)
+        """What `tell_all` would record of them; records nothing. since: when the labels began to be taken in, by default now."""
+        today = self.store.classes(classes)
+        return news_in(self, labels, annotator=annotator, incomplete=incomplete, classes=today, since=since)
 
     def take(self, news: News, *, annotator: str = "human", incomplete: Set[str] = frozenset()) -> News:
         """Record what `news_in` found; what of it was recorded, see `incoming.take`: images that were labelled since stay as they are."""

@@ -389,11 +389,10 @@ def test_a_dry_run_names_twenty_at_most(capsys):
     from types import SimpleNamespace
 
     from boxwise.cli.reading import say_what_would_be_taken
-    from boxwise.study.incoming import News
 
     ids = tuple(f"{number}.png" for number in range(25))
     opened = SimpleNamespace(history=lambda image_id: [SimpleNamespace(annotator="ann", late=False)])
-    say_what_would_be_taken(opened, News(acts=dict.fromkeys(ids, ()), boxes={}, instead_of={}, replaced=ids, known=0, classes=()), "ben")
+    say_what_would_be_taken(opened, SimpleNamespace(acts=dict.fromkeys(ids, ()), replaced=ids, known=0), "ben")
     said = capsys.readouterr().out
     assert said.count("would replace the labels of ann") == 20 and "... and 5 more images" in said
 
