@@ -113,11 +113,15 @@ def _note_idle(plan: Plan, overrides: Sequence[str]) -> None:
     """Say which of the overrides nothing reads in any arm."""
     from boxwise.cli.console import note
     from boxwise.data.splits import with_splits
+    from boxwise.errors import ConfigError
     from boxwise.records import Split
     from boxwise.registry import without_effect
 
+    try:
+        configs = [plan.cell_config(arm, plan.seeds[0]) for arm in plan.arms]
+    except ConfigError:  # which check_plan refuses by the arm's name
+        return
     val = sum(record.split is Split.VAL for record in with_splits(plan.dataset).images)
-    configs = [plan.cell_config(arm, plan.seeds[0]) for arm in plan.arms]
     in_arms = [without_effect(config, overrides, simulated=True, val_images=val) for config in configs]
     for idle in in_arms[0]:
         if all(idle in said for said in in_arms):

@@ -208,7 +208,7 @@ def check_plan(plan: Plan) -> None:
             if idle and arm not in begun:
                 raise ConfigError(" ".join(idle))
         except ConfigError as error:
-            raise ConfigError(f"arm {arm}: {error}") from None
+            raise ConfigError(f"arm {arm}: {str(error).removeprefix(f'arm {arm}: ')}") from None  # a wrong key's message names it already
     data = data_facts(plan.dataset)
     check_same(plan.folder, as_begun(plan.folder, plan.config), data)
     for found in elsewhere:

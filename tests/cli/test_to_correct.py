@@ -261,6 +261,13 @@ def test_lists_beside_the_labels_are_nobodys_work(boxwise, waiting_study, tmp_pa
     assert code == 0, err
 
 
+def is_not_written_over(boxwise, study, query, other, *, changed):
+    """With the images of both files waiting again, a query refuses to write over the one that was changed and not taken."""
+    assert boxwise("unlabel", study, *(f"{path.stem}.png" for path in (other, changed)))[0] == 0
+    code, _, err = boxwise(*query)
+    assert code == 2 and f"{changed} was changed since it was written" in err, err
+
+
 def test_a_file_of_an_image_that_was_labelled_meanwhile_is_not_written_over(boxwise, waiting_study, tmp_path, monkeypatch):
     study, out = waiting_study("full").folder, tmp_path / "to_label"
     query = ("query", study, "--out", out, "--format", "yolo")
@@ -278,9 +285,8 @@ def test_a_file_of_an_image_that_was_labelled_meanwhile_is_not_written_over(boxw
     monkeypatch.setattr(study_module, "take", later)
     code, said, err = boxwise("import", study, out)
     assert code == 0 and "1 image labelled" in said and f"by anna: {second.stem}.png; left as answered" in err, said + err
-    assert "findings:" not in err and boxwise("unlabel", study, *(f"{path.stem}.png" for path in (first, second)))[0] == 0
-    code, _, err = boxwise(*query)
-    assert code == 2 and f"{second} was changed since it was written" in err, err
+    assert "findings:" not in err
+    is_not_written_over(boxwise, study, query, first, changed=second)
     assert boxwise("import", study, out)[0] == 0 and boxwise(*query)[0] == 0
 
 
@@ -293,9 +299,7 @@ def test_a_file_with_a_finding_does_not_keep_the_others_from_being_taken(boxwise
     bad.write_text("0 0.5 0.5 0.25 0.25\n99 0.5 0.5 0.1 0.1\n")
     code, _, err = boxwise("import", study, out)
     assert code == 0 and f"{bad} has findings: `boxwise query` does not write over it. Mend it and import it again" in err, err
-    assert boxwise("unlabel", study, *(f"{path.stem}.png" for path in (good, bad)))[0] == 0
-    code, _, err = boxwise(*query)
-    assert code == 2 and f"{bad} was changed since it was written" in err, err
+    is_not_written_over(boxwise, study, query, good, changed=bad)
     bad.write_text("0 0.5 0.5 0.25 0.25\n")
     assert boxwise("import", study, out)[0] == 0
     code, _, err = boxwise(*query)

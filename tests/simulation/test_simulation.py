@@ -313,6 +313,8 @@ def test_a_pair_that_no_study_may_have_is_no_matter_in_the_config_of_a_simulatio
 
 
 def test_a_refusal_names_the_arm(plan, tmp_path):
+    with pytest.raises(ConfigError, match=r"^arm random\+detector\.imgsz=7: detector\.imgsz: "):  # once
+        simulate(replace(plan, folder=tmp_path, arms=("random", "random+detector.imgsz=7")))
     with pytest.raises(ConfigError, match=r"arm random\+strategy\.name=top_k: strategy top_k needs a scorer"):
         simulate(replace(plan, folder=tmp_path, arms=("random", "random+strategy.name=top_k")))
     assert not (tmp_path / "cells").exists()
