@@ -146,7 +146,8 @@ DETECTORS: dict[str, DetectorEntry] = {
 }
 
 
-TRANSFORMERS = ("dfine_s", "rtdetr_v2_r18", "rf_detr_base")  # what needs the extra [hf]
+# What needs the extra [hf], by the model_type in the config.json of a copy of its weights.
+TRANSFORMERS = {"dfine_s": "d_fine", "rtdetr_v2_r18": "rt_detr_v2", "rf_detr_base": "rf_detr"}
 NEEDS_EXTRA = "detector {name} needs the package {package}: pip install 'boxwise[hf]'"
 
 

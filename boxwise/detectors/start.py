@@ -16,7 +16,7 @@ from boxwise.errors import BoxwiseError, ConfigError, named, plural
 
 Start = Literal["coco", "imagenet", "none", "file"]
 
-WAYS_OUT = "Give a copy of its COCO release or a weights.pt that boxwise saved of it, or leave detector.weights out."
+WAYS_OUT = "Give a copy of its COCO release{form} or a weights.pt that boxwise saved of it, or leave detector.weights out."
 _STEM = "backbone.backbone.stem.conv.conv.weight"
 # A tensor of each COCO release, and its shape, that no other detector's has.
 _MARKS = {
@@ -65,12 +65,20 @@ def _check_detector(name: str, file: Path) -> None:
     if found.detector is not None:
         fits = found.detector == name
     elif name in TRANSFORMERS:
-        fits = file.is_dir()
+        fits = found.model_type == TRANSFORMERS[name]
     else:
         fits = name in _MARKS and _marked(found, name)
     if not fits:
-        other = found.detector or next((other for other in _MARKS if _marked(found, other)), "something else")
-        raise BoxwiseError(f"{file}: expected weights of a {name}, found {other}. {WAYS_OUT}")
+        form = ", a folder with config.json and model.safetensors," if name in TRANSFORMERS else ""
+        raise BoxwiseError(f"{file}: expected weights of a {name}, found {_whose(found)}. {WAYS_OUT.format(form=form)}")
+
+
+def _whose(found: Header) -> str:
+    """Which detector a file is of, as far as that shows."""
+    if found.model_type is not None:
+        own = next((name for name, kind in TRANSFORMERS.items() if kind == found.model_type), None)
+        return own or f"a model of type {found.model_type}"
+    return found.detector or next((other for other in _MARKS if _marked(found, other)), "something else")
 
 
 def _marked(found: Header, name: str) -> bool:

@@ -11,7 +11,8 @@ import pickle
 import struct
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -28,10 +29,12 @@ class _NoWeightsError(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """shapes: tensor name → shape. detector: the name of the detector that boxwise saved it of; None for any other file."""
+    """shapes: tensor name → shape. detector: the name of the detector that boxwise saved it of; None for any other file.
+    model_type: what the config.json of a folder calls its model; None of a file."""
 
     shapes: Mapping[str, tuple[int, ...]]
     detector: str | None = None
+    model_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,19 +53,14 @@ class _StandIn:
 
 
 def read_header(path: Path, expected: str) -> Header:
-    """The names and shapes in what torch.save wrote, or in a folder with a model.safetensors.
+    """The names and shapes in what torch.save wrote, or in a folder with config.json and model.safetensors.
 
     Raises BoxwiseError that says what was `expected`: for a file that is missing, truncated, no file of torch's or without weights.
     """
-    try:
-        if path.is_dir():
-            return Header(_of_safetensors(path / "model.safetensors"))
+    if path.is_dir():
+        return _of_folder(path, expected)
+    with _in_words(path, expected):
         contents = _of_zip(path) if zipfile.is_zipfile(path) else _of_older(path)
-    except OSError as error:
-        raise BoxwiseError(f"{path}: expected {expected}, found a file that cannot be read ({error.strerror or error}).") from None
-    except Exception as error:  # foreign bytes are read as instructions, and may raise anything
-        reason = f" ({error})" if isinstance(error, _NoWeightsError) else ""
-        raise BoxwiseError(f"{path}: expected {expected}, found a file that is truncated or holds none{reason}.") from None
     inner = {} if not isinstance(contents, Mapping) else {key: contents.get(key) for key in ("boxwise", "name", "network", "model")}
     if inner.get("boxwise") == "detector" and isinstance(inner["network"], Mapping):
         return Header(_shapes(inner["network"]), str(inner["name"]))
@@ -70,6 +68,18 @@ def read_header(path: Path, expected: str) -> Header:
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, _Tensor) for value in state.values()):
         raise BoxwiseError(f"{path}: expected {expected}, found a {type(state).__name__} that is no state dict of tensors.")
     return Header(_shapes(state))
+
+
+@contextmanager
+def _in_words(path: Path, expected: str) -> Iterator[None]:
+    """BoxwiseError for whatever reading `path` raises."""
+    try:
+        yield
+    except OSError as error:
+        raise BoxwiseError(f"{path}: expected {expected}, found a file that cannot be read ({error.strerror or error}).") from None
+    except Exception as error:  # foreign bytes are read as instructions, and may raise anything
+        reason = f" ({error})" if isinstance(error, _NoWeightsError) else ""
+        raise BoxwiseError(f"{path}: expected {expected}, found a file that is truncated or holds none{reason}.") from None
 
 
 def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -100,6 +110,17 @@ def _of_older(path: Path) -> Any:
     if missing > 0:
         raise _NoWeightsError(f"{missing} bytes are missing")
     return contents
+
+
+def _of_folder(folder: Path, expected: str) -> Header:
+    """What the package transformers saves of a model."""
+    about, weights = folder / "config.json", folder / "model.safetensors"
+    if missing := [file.name for file in (about, weights) if not file.is_file()]:
+        raise BoxwiseError(f"{folder}: expected {expected}, found a folder without {' and '.join(missing)}.")
+    with _in_words(about, expected):
+        model_type = str(json.loads(about.read_text(encoding="utf-8")).get("model_type"))
+    with _in_words(weights, expected):
+        return Header(_of_safetensors(weights), model_type=model_type)
 
 
 def _of_safetensors(path: Path) -> dict[str, tuple[int, ...]]:

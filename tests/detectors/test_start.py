@@ -1,5 +1,6 @@
 """What a detector begins with is checked before any work, and without torch."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,20 @@ class TestFiles:
         for file, found in ((own, "tiny_ssd"), (other, "something else")):
             with pytest.raises(BoxwiseError, match=f"expected weights of a yolox_nano, found {found}"):
                 check_start(DetectorConfig(name="yolox_nano", weights=file))
+
+    def test_a_folder_of_another_transformer_is_named(self, tmp_path):
+        pytest.importorskip("transformers", reason="the extra hf is not installed")
+        save_file = pytest.importorskip("safetensors.torch").save_file
+        config = DetectorConfig(name="dfine_s", weights=tmp_path)
+        with pytest.raises(BoxwiseError, match=r"weights of a dfine_s, found a folder without config\.json and model\.safetensors\."):
+            check_start(config)
+        save_file({"a": torch.zeros(2)}, tmp_path / "model.safetensors")
+        for kind, found in (("rt_detr_v2", "rtdetr_v2_r18"), ("bert", "a model of type bert"), (None, "a model of type None")):
+            (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+            with pytest.raises(BoxwiseError, match=rf"weights of a dfine_s, found {found}\. Give .*, a folder with config\.json and"):
+                check_start(config)
+        (tmp_path / "config.json").write_text('{"model_type": "d_fine"}')
+        check_start(config)
 
     def test_a_backbone_that_is_no_file_of_weights_is_noticed(self, tmp_path):
         (tmp_path / "a.pth").write_text("<html>")

@@ -157,11 +157,11 @@ class TestUnlabelledObjectsAreFoundOnlyIfTheyAreNotTaughtAsBackground:
         assert recall[False] > recall[True] + 0.3
 
     def test_by_yolox_from_coco(self, tmp_path, shared_weights):
-        """Measured with seeds 0 to 2 on one machine: recall .50, .18, .13 as background, .82, .82, .66 ignored.
+        """Measured with seeds 0 to 2 on one machine: recall .00, .26, .05 as background, .97, .87, .87 ignored.
 
         With green in three images, as above, it is chance what so short a training finds.
         """
-        train = TrainConfig(max_steps=100, min_steps=100, batch=8, augment="flip", optimizer="sgd", weight_decay=5e-4, lr=0.02)
+        train = TrainConfig(max_steps=100, min_steps=100, batch=4, augment="flip", optimizer="sgd", weight_decay=5e-4, lr=0.02)
         config = DetectorConfig(name="yolox_nano", imgsz=SIDE, weights=shared_weights / "yolox_nano_coco.pth")
         recall = recalls(Case(config, train, score=0.7, labelled=6), tmp_path)
-        assert recall[False] > recall[True] + 0.3
+        assert recall[False] > recall[True] + 0.4

@@ -41,11 +41,19 @@ def test_what_boxwise_saved_says_whose_it_is(tmp_path):
 def test_a_folder_of_the_package_transformers(tmp_path):
     save_file = pytest.importorskip("safetensors.torch", reason="the extra hf is not installed").save_file
     save_file({"a": torch.zeros(2, 3), "b": torch.zeros(5)}, tmp_path / "model.safetensors", {"format": "pt"})
-    assert read_header(tmp_path, "weights").shapes == {"a": (2, 3), "b": (5,)}
+    with pytest.raises(BoxwiseError, match=r"expected weights, found a folder without config\.json\."):
+        read_header(tmp_path, "weights")
+    (tmp_path / "config.json").write_text('{"model_type": "d_fine"}')
+    header = read_header(tmp_path, "weights")
+    assert (header.shapes, header.model_type) == ({"a": (2, 3), "b": (5,)}, "d_fine")
     whole = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(whole[:-4])
-    with pytest.raises(BoxwiseError, match="its end is missing"):
+    with pytest.raises(BoxwiseError, match=r"model\.safetensors: expected weights, .*its end is missing"):
         read_header(tmp_path, "weights")
+    for wrong in ("{", "[1]"):
+        (tmp_path / "config.json").write_text(wrong)
+        with pytest.raises(BoxwiseError, match=r"config\.json: expected weights, found a file that is truncated or holds none"):
+            read_header(tmp_path, "weights")
 
 
 @pytest.mark.parametrize("older", [False, True])
