@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional
 
-from boxwise.errors import BoxwiseError
+from boxwise.detectors import hub
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of what the encoder was trained on
 _FINER = 4  # times the decoder's mask, whose pixel is four of the input's
@@ -77,13 +77,8 @@ class Sam:
 def _loaded(weights: str) -> Any:
     from transformers import Sam2Model
 
-    try:
-        return Sam2Model.from_pretrained(weights)
-    except Exception as error:  # the hub's client, the network and the file readers have errors of their own
-        reason = str(error).partition("\n")[0]
-        raise BoxwiseError(
-            f"labelling.sam2={weights}: cannot be loaded as a SAM 2 ({reason}). Give a folder of save_pretrained, or a name at the hub."
-        ) from None
+    with hub.loading(f"labelling.sam2={weights}", "SAM 2", ways_out="Give a folder of save_pretrained, or a name at the hub."):
+        return hub.whole(Sam2Model, weights)
 
 
 def _extent(mask: NDArray[np.bool_], at: tuple[float, float] | None) -> Xyxy | None:

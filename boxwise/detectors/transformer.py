@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_convert, clip_boxes_to_image, roi_align
 
 from boxwise.data.coco_classes import known_classes
+from boxwise.detectors import hub
 from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, BackboneWeights
 from boxwise.detectors.copies import copied, shared
 from boxwise.detectors.input import InputSpec, in_bytes
@@ -28,7 +29,7 @@ from boxwise.detectors.names import NEEDS_EXTRA, Sides, input_side
 from boxwise.detectors.network import Network, ParameterGroup, Postprocessing, RawBoxes, TrainingLosses
 from boxwise.detectors.recipe import Recipe
 from boxwise.detectors.targets import Target
-from boxwise.errors import BoxwiseError, ConfigError
+from boxwise.errors import ConfigError
 
 SILENT = -30.0  # the logit of a query that teaches nothing: its loss and its gradient are 0 to rounding
 
@@ -339,14 +340,9 @@ def released(name: str, folder: Path | None = None) -> tuple[dict[str, Tensor], 
     From `folder`, which the package's save_pretrained wrote, or from the hub. Raises BoxwiseError when it cannot be had.
     """
     family, package = FAMILIES[name], _package(name)
-    try:
-        model = getattr(package, family.model).from_pretrained(family.hub if folder is None else folder)
-    except Exception as error:  # the hub's client, the network and the file readers have errors of their own
-        reason = str(error).partition("\n")[0]
-        raise BoxwiseError(
-            f"{folder or family.hub}: cannot be loaded as a {name} ({reason}). Ways out: detector.weights=FOLDER with a copy of "
-            f"{family.hub}, or detector.pretrained=none."
-        ) from None
+    ways_out = f"Ways out: detector.weights=FOLDER with a copy of {family.hub}, or detector.pretrained=none."
+    with hub.loading(str(folder or family.hub), name, ways_out=ways_out):
+        model = hub.whole(getattr(package, family.model), folder or family.hub)
     names = [model.config.id2label[index] for index in range(model.config.num_labels)]
     of_coco = known_classes(names)
     rows = tuple(of_coco.get(index, label) for index, label in enumerate(names))

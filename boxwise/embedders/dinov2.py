@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from boxwise.config.methods import DinoOptions
+from boxwise.detectors import hub
 from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD
 from boxwise.embedders.base import Circumstances
 from boxwise.embedders.network import OTHERS, SIDE, NetworkFeatures, fill, package_of, spec_of, torch_tensors
@@ -47,20 +48,12 @@ class _ClassToken(nn.Module):
 
 def _dino_of_hub(package: Any, weights: str) -> Any:
     """Of a name at the hub or a folder. What is no DINOv2 would be filled up at random by the package, and is refused."""
-    try:
+    ways_out = f"Give a folder of save_pretrained, a file of its tensors, or a name at the hub, {OTHERS}."
+    with hub.loading(f"embedding.dinov2_small.weights={weights}", "DINOv2", ways_out=ways_out):
         config = package.AutoConfig.from_pretrained(weights)
         if config.model_type != "dinov2":
             raise ValueError(f"it is a {config.model_type}")
-        model, loading = package.Dinov2Model.from_pretrained(weights, config=config, output_loading_info=True)
-        if loading["missing_keys"]:
-            raise ValueError(f"it lacks {len(loading['missing_keys'])} tensors, such as {min(loading['missing_keys'])}")
-    except Exception as error:  # the hub's client, the network and the file readers have errors of their own
-        reason = str(error).partition("\n")[0]
-        raise BoxwiseError(
-            f"embedding.dinov2_small.weights={weights}: cannot be loaded as a DINOv2 ({reason}). Give a folder of save_pretrained, a file "
-            f"of its tensors, or a name at the hub, {OTHERS}."
-        ) from None
-    return model
+        return hub.whole(package.Dinov2Model, weights, config=config)
 
 
 def _dino_of_file(package: Any, file: Path) -> Any:

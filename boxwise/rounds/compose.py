@@ -19,7 +19,7 @@ from boxwise.config import resolve
 from boxwise.policies.base import Material, Policy, PoolImage, TrainingPlan, al_ratio, sl_score
 from boxwise.records import Annotation, Phase, Split
 from boxwise.rounds.context import RoundContext, StepResult
-from boxwise.rounds.select import thresholds_of
+from boxwise.rounds.offered import thresholds_of
 
 
 def policy_of(context: RoundContext) -> Policy:

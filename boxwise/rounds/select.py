@@ -5,35 +5,29 @@ Returns a query, its proposals in the round's folder, and the annotations that n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from functools import partial
 from time import monotonic
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from boxwise import registry
-from boxwise.annotation.proposals import Thresholds, fixed_thresholds, propose
 from boxwise.annotation.verdicts import annotation_of
 from boxwise.artifacts.box_tables import write_proposals
-from boxwise.artifacts.detections_file import read_detections
 from boxwise.artifacts.facts import SelectFacts
-from boxwise.artifacts.scored_pool import read_scored_pool
 from boxwise.config import resolve
 from boxwise.errors import StudyError, plural
 from boxwise.records import Annotation, Phase, Proposals, Query, QueryItem, Split
-from boxwise.rounds.asking import askable, asks_ahead, charged, questions_of
 from boxwise.rounds.budget import beside_val, round_budget
 from boxwise.rounds.cold_start import cold_start
 from boxwise.rounds.context import RoundContext, StepResult
 from boxwise.rounds.embedding import check_weights
 from boxwise.rounds.first_proposals import first_proposals
+from boxwise.rounds.offered import OfferedPool, Settled, proposals_on, settled_before
 from boxwise.rounds.opening import open_first
-from boxwise.rounds.scored_by import same_scorer
 from boxwise.store import PoolStore
-from boxwise.strategies.base import Budget, Candidates
+from boxwise.strategies.base import Budget
 
 _NOTHING_TO_ASK = {
     "trust": "no image of the pool has a box of score ask.uncertain or more; a lower ask.uncertain asks about weaker ones, ask.mode=review "
@@ -46,19 +40,6 @@ _FEWER_AGAIN = {  # policy → what makes it ask about fewer images again
     "ratio_threshold": "a higher policy.ratio_threshold.ratio_train",
     "score_threshold": "a lower policy.score_threshold.score_train",
 }
-
-
-@dataclass(frozen=True)
-class Settled:
-    """`before`: the annotation of each train image as the round began. `since`: the images annotated since, so since the pool pass."""
-
-    before: Mapping[str, Annotation]
-    since: Set[str]
-
-    def class_counts(self, class_count: int) -> NDArray[np.float64]:
-        """Objects labelled of each class; float64 [C]."""
-        labels = [annotation.boxes.labels for annotation in self.before.values()]
-        return np.bincount(np.concatenate([np.zeros(0, np.int64), *labels]), minlength=class_count).astype(np.float64)
 
 
 def select(context: RoundContext, round_index: int) -> StepResult:
@@ -74,7 +55,7 @@ def _asking(context: RoundContext, round_index: int) -> StepResult:
     rng = context.rng(round_index, Phase.SELECT)
     if round_index == 0:
         return _first(context, rng)
-    settled = _settled(context, round_index)
+    settled = settled_before(context, round_index)
     query, facts = _chosen(context, round_index, settled, rng)
     if not any(item.split is Split.TRAIN for item in query.items):  # nor is val drawn: it would not be labelled any more
         ended = _NOTHING_TO_ASK.get(context.config.ask.mode, "no image of the pool is left to ask about")
@@ -94,12 +75,6 @@ def _doubled(context: RoundContext, query: Query) -> Query:
     amount = int(context.config.labelling.double * len(whole) + rng.random())
     drawn = {whole[place] for place in rng.permutation(len(whole))[:amount]}
     return replace(query, items=tuple(replace(item, twice=row in drawn) for row, item in enumerate(query.items)))
-
-
-def thresholds_of(context: RoundContext, round_index: int) -> Thresholds:
-    """The thresholds for proposals of the detector that `round` trained: calibrated after it, or the config's."""
-    known = context.committed(round_index).score.thresholds
-    return Thresholds.from_json(known) if known else fixed_thresholds(context.config.ask, context.classes)
 
 
 def _first(context: RoundContext, rng: Generator) -> StepResult:
@@ -151,59 +126,57 @@ def _first_batch(
     return items, facts, unreadable
 
 
-def _settled(context: RoundContext, round_index: int) -> Settled:
-    """What people and the model have said of the train images, and which of it was said since the pool pass."""
-    latest = context.store.annotations(Split.TRAIN)
-    since = frozenset(image_id for image_id, annotation in latest.items() if annotation.round >= round_index)
-    return Settled(context.store.annotations(Split.TRAIN, before=round_index) if since else latest, since)
-
-
 def _chosen(context: RoundContext, round_index: int, settled: Settled, rng: Generator) -> tuple[Query, SelectFacts]:
-    """The round's images: those to be asked about again, those that people want, the strategy's picks, and a random draw for val."""
+    """The round's images: a random draw for val, those to be asked about again, those that people want, and the strategy's picks."""
     config, strategy = context.config, registry.strategy_of(context.config.strategy)
-    scored = read_scored_pool(context.files(round_index - 1), with_boxes=strategy.uses_boxes)
-    counts, fidelity = settled.class_counts(len(context.classes)), _fidelity(context, round_index)
-    drawing = partial(scored.candidates, round_index, cost=config.cost, labeled_class_counts=counts, fidelity=fidelity)
-    pool, mode = set(context.store.pool_ids()) - settled.since, config.ask.mode
-    ahead = asks_ahead(mode, config.budget.unit)
-    questions = questions_of(_proposals(context, round_index, pool, settled)) if ahead else {}
-
-    def candidates(image_ids: Set[str]) -> Candidates:
-        return charged(drawing(image_ids), questions, mode=mode, cost=config.cost) if ahead else drawing(image_ids)
-
-    fit = askable(mode, pool, questions)
-    budget, images = round_budget(context, lambda: candidates(fit))
-    drawn = _validation(context, round_index, pool - settled.before.keys(), images)
-    budget, paid = beside_val(context, budget, [item.image_id for item in drawn], drawing)
+    pool = OfferedPool(context, round_index, settled, with_boxes=strategy.uses_boxes)
+    budget, images = round_budget(context, lambda: pool.candidates(pool.askable))
+    drawn = _validation(context, round_index, pool.ids - settled.before.keys(), images)
+    budget, paid = beside_val(context, budget, [item.image_id for item in drawn], pool.drawn)
     drawn = drawn[:paid]
-    again = [image_id for image_id in context.committed(round_index - 1).compose.requeued if image_id in pool]
-    requeued, spent = _in_order(candidates(set(again)), again, budget) if again else ([], 0.0)
-    fit = fit - {item.image_id for item in (*drawn, *requeued)}
-    by_people = [image_id for image_id in PoolStore(context.store).wanted(round_index) if image_id in fit]
-    left = Budget(budget.amount - int(spent), budget.unit)
-    if requeued and left.amount <= 0:
+
+    batch = _Batch(pool, budget, pool.askable - {item.image_id for item in drawn})
+    again = [image_id for image_id in context.committed(round_index - 1).compose.requeued if image_id in pool.ids]
+    requeued = batch.take(again)
+    if requeued and batch.left.amount <= 0:
         context.say(round_index, Phase.SELECT, _full_queue(config.policy.name, len(again)))
-    wanted, spent = _in_order(candidates(set(by_people)), by_people, left) if by_people and left.amount > 0 else ([], 0.0)
-    left = Budget(left.amount - int(spent), budget.unit)
-    offered = candidates(fit - {item.image_id for item in wanted})
+    wanted = batch.take([image_id for image_id in PoolStore(context.store).wanted(round_index) if image_id in batch.open])
+    offered, left = pool.candidates(batch.open), batch.left
     started = monotonic()
     picks = strategy.select(offered, left, rng=rng).items if left.amount > 0 and len(offered) else ()
-    seconds = monotonic() - started
-    short = float(left.costs(offered).sum()) < left.amount
-    embedding = config.embedding.name if strategy.uses_embeddings else None
     facts = SelectFacts(
-        strategy=config.strategy.name, embedding=embedding, candidates=len(offered), requeued=len(requeued), seconds=seconds
+        strategy=config.strategy.name,
+        embedding=config.embedding.name if strategy.uses_embeddings else None,
+        candidates=len(offered),
+        requeued=len(requeued),
+        wanted=budget.amount if float(left.costs(offered).sum()) < left.amount else None,
+        by_people=len(wanted) or None,
+        seconds=monotonic() - started,
     )
-    facts = replace(facts, wanted=budget.amount if short else None, by_people=len(wanted) or None)
     return Query(round_index, tuple(_readable(context, [*drawn, *requeued, *wanted, *picks]))), facts
 
 
-def _fidelity(context: RoundContext, round_index: int) -> float | None:
-    """How well scores of the scorer that scored the pool have predicted true losses, in the latest round that shows it; None: in none."""
-    now, past = context.committed(round_index - 1).score.scored_by, range(round_index - 1, 0, -1)
-    of_it = (number for number in past if same_scorer(context.committed(number - 1).score.scored_by, now))
-    found = (context.committed(number).audit.fidelity.get("score") for number in of_it)
-    return next((fidelity for fidelity in found if fidelity is not None), None)
+@dataclass
+class _Batch:
+    """A round's batch as it fills. left: what is left of the budget. open: the images that may still be asked about."""
+
+    pool: OfferedPool
+    left: Budget
+    open: Set[str]
+
+    def take(self, image_ids: Sequence[str]) -> list[QueryItem]:
+        """Of these images of the pool, with their new scores, the first ones, as far as the budget goes."""
+        if not image_ids or self.left.amount <= 0:
+            return []
+        candidates = self.pool.candidates(set(image_ids))
+        rows = {image_id: row for row, image_id in enumerate(candidates.image_ids)}
+        order = np.array([rows[image_id] for image_id in image_ids if image_id in rows], dtype=np.intp)
+        picks = self.left.first(order, candidates)
+        spent = float(self.left.costs(candidates)[np.sort(picks)].sum())
+        self.left = replace(self.left, amount=self.left.amount - int(spent))
+        items = candidates.query(picks.tolist(), utility=candidates.scores.values[picks]).items
+        self.open = self.open - {item.image_id for item in items}
+        return list(items)
 
 
 def _readable(context: RoundContext, items: list[QueryItem]) -> list[QueryItem]:
@@ -216,7 +189,7 @@ def _readable(context: RoundContext, items: list[QueryItem]) -> list[QueryItem]:
     return [item for item in items if item.image_id not in unfit]
 
 
-def _validation(context: RoundContext, round_index: int, untouched: set[str], images: int) -> list[QueryItem]:
+def _validation(context: RoundContext, round_index: int, untouched: Set[str], images: int) -> list[QueryItem]:
     """A random draw from what no person has looked at, made before the strategy chooses, so that val stays a sample and not a choice.
 
     images: about how many the round asks for, of which `val_per_round` may be a share.
@@ -228,15 +201,6 @@ def _validation(context: RoundContext, round_index: int, untouched: set[str], im
     return [QueryItem(ordered[row], 0.0, split=Split.VAL) for row in rows]
 
 
-def _in_order(candidates: Candidates, image_ids: Sequence[str], budget: Budget) -> tuple[list[QueryItem], float]:
-    """Images that come back or that people want, with their new scores, as far as the budget goes, and what they cost of it."""
-    rows = {image_id: row for row, image_id in enumerate(candidates.image_ids)}
-    order = np.array([rows[image_id] for image_id in image_ids if image_id in rows], dtype=np.intp)
-    picks = budget.first(order, candidates)
-    items = candidates.query(picks.tolist(), utility=candidates.scores.values[picks]).items
-    return list(items), float(budget.costs(candidates)[np.sort(picks)].sum())
-
-
 def _full_queue(policy: str, waiting: int) -> str:
     """That images asked about again leave no room for others, and what to set."""
     threshold = f", {_FEWER_AGAIN[policy]}" if policy in _FEWER_AGAIN else ""
@@ -246,20 +210,13 @@ def _full_queue(policy: str, waiting: int) -> str:
     )
 
 
-def _proposals(context: RoundContext, round_index: int, image_ids: set[str], settled: Settled) -> Iterator[Proposals]:
-    """The model's suggestions on some images of the last pool pass, made from what people said of them before, if anything."""
-    ask, thresholds = context.config.ask, thresholds_of(context, round_index - 1)
-    for image_id, detections in read_detections(context.files(round_index - 1).detections, only=image_ids):
-        yield propose(image_id, detections, thresholds, overlap=ask.overlap, prefix=f"r{round_index}", settled=settled.before.get(image_id))
-
-
 def _with_proposals(
     context: RoundContext, round_index: int, query: Query, settled: Settled
 ) -> tuple[Query, list[Proposals], tuple[Annotation, ...]]:
     """The query with the boxes that are asked about, all proposals, and the annotations of images that need no look."""
     mode = context.config.ask.mode
     train = {item.image_id for item in query.items if item.split is Split.TRAIN}
-    made = {p.image_id: _shown(p, mode) for p in _proposals(context, round_index, train, settled)}
+    made = {p.image_id: _shown(p, mode) for p in proposals_on(context, round_index, train, settled)}
     query, annotations = _asked_with(query, made, mode)
     return query, list(made.values()), annotations
 

@@ -201,6 +201,7 @@ class TestNetwork:
             outputs = outputs_of(network)
             found = network.detections(outputs, VALID, Postprocessing(0.0, 0.5, 5))
             rows = network.mixture_uncertainties(outputs, found)
+        assert len(rows) == len(found) == 2
         for image, row in enumerate(rows):
             assert row.shape == (len(found[image].scores), 4)
             anchor, own = int(found[image].anchors[2]), int(found[image].classes[2]) + 1

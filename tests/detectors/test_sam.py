@@ -1,5 +1,8 @@
 """SAM 2 with small random weights: boxes are those of the package's own masks, and an image is embedded once for all prompts."""
 
+import re
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +11,10 @@ from scipy.ndimage import find_objects, label
 from boxwise.errors import BoxwiseError
 
 pytest.importorskip("transformers", reason="install the extra [hf]")
+from safetensors.torch import load_file, save_file
 from small_transformers import small_sam2
 
+from boxwise.detectors import hub
 from boxwise.detectors.sam import Sam, _extent
 
 HEIGHT, WIDTH = 96, 160
@@ -77,3 +82,21 @@ def test_of_a_mask_in_parts_the_one_under_the_click_counts():
 def test_weights_that_are_none_are_refused_by_name(tmp_path):
     with pytest.raises(BoxwiseError, match=f"{tmp_path}: cannot be loaded as a SAM 2"):
         Sam(tmp_path, device=torch.device("cpu"))
+
+
+def test_weights_that_lack_tensors_are_refused(tmp_path):
+    """The package would draw them at random."""
+    file = shutil.copytree(small_sam2(), tmp_path / "folder") / "model.safetensors"
+    known = load_file(file)
+    lost = min(known)
+    save_file({name: tensor for name, tensor in known.items() if name != lost}, file, {"format": "pt"})
+    with pytest.raises(BoxwiseError, match=rf"cannot be loaded as a SAM 2 \(it lacks 1 tensor, such as {re.escape(lost)}\)"):
+        Sam(file.parent, device=torch.device("cpu"))
+
+
+def test_an_error_without_words_is_called_by_its_kind():
+    with (
+        pytest.raises(BoxwiseError, match=r"^labelling\.sam2=x: cannot be loaded as a SAM 2 \(TimeoutError\)\. Give a folder\.$"),
+        hub.loading("labelling.sam2=x", "SAM 2", ways_out="Give a folder."),
+    ):
+        raise TimeoutError

@@ -1,5 +1,6 @@
 """The transformers behind the Network contract, from small random models: their criterion an image, ignored regions, first weights."""
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 pytest.importorskip("transformers", reason="needs the extra [hf]")
+from safetensors.torch import load_file, save_file
 from small_transformers import IMGSZ, SMALL, released_once, small_transformer
 
 from boxwise.config import DetectorConfig
@@ -162,6 +164,15 @@ def test_a_folder_that_holds_something_else_is_one_message(name, tmp_path: Path)
     config = DetectorConfig(name=name, imgsz=IMGSZ[name], weights=tmp_path)
     with pytest.raises(BoxwiseError, match=f"cannot be loaded as a {name} .*Ways out: detector.weights=FOLDER"):
         build_detector(name, CLASSES, config, seed=0, device=CPU)
+
+
+def test_a_folder_that_lacks_tensors_is_refused(tmp_path: Path):
+    """The package would draw them at random, and the study begin with a detector that knows nothing."""
+    file = shutil.copytree(small_transformer("rf_detr_base"), tmp_path / "folder") / "model.safetensors"
+    known = load_file(file)
+    save_file({name: known[name] for name in sorted(known)[1:]}, file, {"format": "pt"})
+    with pytest.raises(BoxwiseError, match=r"cannot be loaded as a rf_detr_base \(it lacks 1 tensor, such as [\w.]+\)\. Ways out:"):
+        released_once("rf_detr_base", file.parent)
 
 
 def test_without_the_extra_the_message_says_what_to_install(monkeypatch):

@@ -14,7 +14,7 @@ from boxwise.records import Annotation, Phase, Query, QueryItem, Source, Split
 from boxwise.rounds import step_of
 from boxwise.rounds.audit import _chosen_terms, _weights
 from boxwise.rounds.scored_by import scored_by
-from boxwise.rounds.select import _fidelity
+from boxwise.rounds.offered import latest_fidelity
 from boxwise.simulation.simulate import Plan, simulate
 from boxwise.strategies.gain_per_second import GainPerSecond
 
@@ -68,7 +68,8 @@ def test_what_no_dual_score_chose_has_no_parts(items):
 
 
 def test_the_parts_are_numbers_in_the_order_of_the_items():
-    assert all(values.dtype == np.float64 for values in _chosen_terms(ITEMS).values())
+    found = _chosen_terms(ITEMS)
+    assert found and all(values.dtype == np.float64 for values in found.values())
 
 
 @pytest.mark.parametrize(("certain", "audited"), [(0, 4), (1, 0)])
@@ -106,7 +107,7 @@ def test_the_fidelity_of_another_scorer_says_nothing_of_this_one(waiting_study, 
         1: {"audit": {"fidelity": {"score": 0.8}}, "score": {"scored_by": since}},
         2: {"audit": {"fidelity": {"score": 0.3}}, "score": {"scored_by": now}},
     }
-    assert _fidelity(context_of(waiting_study("full"), past=past), 3) == fidelity
+    assert latest_fidelity(context_of(waiting_study("full"), past=past), 3) == fidelity
 
 
 def test_weights_are_fitted_to_what_the_same_scorer_gave(waiting_study):

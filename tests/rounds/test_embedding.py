@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from joining import join
 from small_embedders import random_efficientnet, small_dino
 
 from boxwise.artifacts.scored_pool import read_scored_pool
@@ -120,7 +121,7 @@ class TestStudy:
         gone = study.store.pool_ids()[0]
         study.exclude([gone], "blurred")
         joining = replace(digits.images[0], image_id="new.png", digest=None)
-        study.store.add_images([replace(joining, split=Split.TRAIN)])
+        join(study.store, [replace(joining, split=Split.TRAIN)])
         study.go_back(0, Phase.SCORE)
         pool = scored(study)
         assert "new.png" in pool.scores.image_ids and gone not in pool.scores.image_ids
@@ -131,8 +132,9 @@ class TestStudy:
         gone = study.store.pool_ids()[0]
         study.inspect_shard(Shard(1, 1))
         study.exclude([gone], "blurred")
-        scored(study)
-        assert gone not in study.ask().image_ids
+        pool = scored(study)
+        assert gone not in pool.scores.image_ids and len(pool.scores.image_ids) == len(study.store.pool_ids())
+        assert len(study.ask().image_ids) == 5
 
     def test_a_damaged_file_is_made_again(self, study_by):
         study = study_by("embedding.name=backbone")

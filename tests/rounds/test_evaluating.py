@@ -39,6 +39,7 @@ def test_val_that_was_judged_in_another_way_in_round_0_was_not_added_later(waiti
     others = study.annotations(Split.VAL if folds[1] else Split.TRAIN)
     write_detections(study.files(0).val_detections, dict.fromkeys(others, Boxes.empty()))
     context = context_of(study, past={number: {"train": {"folds": [{}] * count}} for number, count in enumerate(folds)})
+    assert sorted(image_id for images in evaluate._parts(context, 1, judged).values() for image_id in images) == sorted(judged)
     assert "added later" not in evaluate._parts(context, 1, judged)
 
 

@@ -158,7 +158,8 @@ class TestShards:
         key = {path.name.split("-")[1] for path in study.files(0).pool_pass.glob("part_*")}
         study.change(study.config.model_copy(update={"scorer": study.config.scorer.model_copy(update={"name": "uncertainty"})}))
         study.inspect_shard(parts.Shard(1, 1))
-        assert {path.name.split("-")[1] for path in study.files(0).pool_pass.glob("part_*")}.isdisjoint(key)
+        anew = {path.name.split("-")[1] for path in study.files(0).pool_pass.glob("part_*")}
+        assert len(key) == len(anew) == 1 and anew != key
 
     def test_what_is_noted_of_the_weights_changes_no_pass_and_other_weights_are_said(self, study):
         study.inspect_shard(parts.Shard(1, 1))

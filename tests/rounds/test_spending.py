@@ -8,9 +8,9 @@ from boxwise.artifacts.detections_file import read_detections
 from boxwise.artifacts.facts import Round
 from boxwise.artifacts.scored_pool import read_scored_pool
 from boxwise.records import Action, Phase, Split, Verdict
-from boxwise.rounds import select, step_of
+from boxwise.rounds import step_of
 from boxwise.rounds.budget import spent
-from boxwise.rounds.select import thresholds_of
+from boxwise.rounds.offered import thresholds_of
 from boxwise.strategies.random import Random
 
 UNITS = ("images", "boxes", "seconds")
@@ -120,7 +120,9 @@ def test_a_budget_charges_what_a_person_is_asked(waiting_study, offered, mode):
 @pytest.mark.parametrize(("mode", "unit", "made"), [("review", "images", False), ("review", "boxes", True), ("trust", "images", True)])
 def test_what_the_whole_pool_would_be_asked_is_found_out_where_something_reads_it(waiting_study, monkeypatch, mode, unit, made):
     study, proposed = waiting_study(mode), []
-    monkeypatch.setattr(select, "propose", lambda image_id, *rest, **more: proposed.append(image_id) or propose(image_id, *rest, **more))
+    monkeypatch.setattr(
+        "boxwise.rounds.offered.propose", lambda image_id, *rest, **more: proposed.append(image_id) or propose(image_id, *rest, **more)
+    )
     train, _ = asked(study, "strategy.name=random", f"budget.unit={unit}", "budget.per_round=3", "budget.val_per_round=0")
     assert (len(proposed) > train) is made
 

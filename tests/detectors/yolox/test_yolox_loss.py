@@ -206,7 +206,9 @@ class TestNormalization:
     def test_training_losses_add_up_to_the_sum_per_matched_cell_of_the_batch(self) -> None:
         said = drawn(3)
         matches = loss.match(said, self.targets)
-        for name, values in loss.training_losses(said, self.targets).items():
+        losses = loss.training_losses(said, self.targets)
+        assert losses.keys() == loss.TERMS.keys() == {"box", "offset", "objectness", "class"}
+        for name, values in losses.items():
             wanted = loss.TERMS[name](said, matches).sum() / matches.counts.sum()
             torch.testing.assert_close(values.mean(), wanted)
 

@@ -98,8 +98,10 @@ def test_exported_boxes_are_those_that_are_found() -> None:
     with torch.no_grad():
         outputs = built(pixels(), VALID)
         xyxy, chances = built.every_box(outputs)
-        for image, raw in enumerate(built.raw_boxes(outputs, VALID, replace(POST, score_threshold=0.0))):
-            assert raw.anchors is not None
+        found = built.raw_boxes(outputs, VALID, replace(POST, score_threshold=0.0))
+        assert len(found) == len(VALID)
+        for image, raw in enumerate(found):
+            assert raw.anchors is not None and len(raw.anchors) > 0
             torch.testing.assert_close(raw.probabilities, chances[image, raw.anchors])
             limits = VALID[image].flip(0).repeat(2)
             torch.testing.assert_close(raw.xyxy, torch.minimum(xyxy[image, raw.anchors].clamp(min=0), limits))

@@ -41,7 +41,10 @@ def test_only_scores_above_the_threshold_and_the_best_candidates_stay(monkeypatc
 
 
 def test_scores_are_the_largest_probabilities_bit_for_bit() -> None:
-    for found in raw_boxes(drawn(2), VALID.expand(2, 2), Postprocessing()):
+    both = raw_boxes(drawn(2), VALID.expand(2, 2), Postprocessing())
+    assert len(both) == 2
+    for found in both:
+        assert len(found.scores) > 0
         assert torch.equal(found.probabilities.max(1).values, found.scores)
         assert torch.equal(found.probabilities.argmax(1), found.classes)
 
