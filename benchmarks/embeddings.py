@@ -28,7 +28,7 @@ from boxwise.config import DetectorConfig, EmbeddingConfig, VaeConfig
 from boxwise.data.datasets import read_dataset
 from boxwise.data.formats.base import Dataset
 from boxwise.detectors.detector import build_detector
-from boxwise.embedders.base import Circumstances, Embedder, embed
+from boxwise.embedders.base import Embedder, EmbedderContext, embed
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Split
 
@@ -69,7 +69,7 @@ def _classes(dataset: Dataset, records: Sequence[ImageRecord]) -> NDArray[np.flo
 def _embedders(names: Sequence[str], weights: Mapping[str, str], images: Sequence[ImageRecord]) -> Iterator[tuple[str, Embedder]]:
     file = weights.get("backbone")
     own = DetectorConfig(name="yolox_nano", weights=Path(file) if file else None)
-    given = Circumstances(
+    given = EmbedderContext(
         CPU,
         lambda: build_detector("yolox_nano", ("thing",), own, seed=0, device=CPU),
         lambda: images,

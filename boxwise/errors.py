@@ -1,12 +1,13 @@
-"""The errors a user can cause, and helpers of messages: the nearest known word, amounts with their nouns, paths in commands.
+"""The errors a user can cause, and helpers of messages: the nearest known word, amounts with their nouns, many names, paths in commands.
 
 Every message names the file or key, what was expected and what was found. Knows nothing of what went wrong inside.
 """
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from typing import TypeVar
 
 Entry = TypeVar("Entry")
@@ -58,7 +59,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     choices = sorted(known)
     near = get_close_matches(name, choices, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"Unknown {kind} {name!r}.{hint} Known: {', '.join(choices)}."
+    return f"Unknown {kind} {name!r}.{hint} Known: {', '.join(choices) or 'none'}."
 
 
 def named(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
@@ -74,8 +75,14 @@ def plural(amount: int | None, noun: str, verb: str = "") -> str:
         return f"1 {noun} {verb}".rstrip()
     nouns = {"box": "boxes", "class": "classes", "person": "people", "process": "processes"}
     verbs = {"is": "are", "was": "were", "has": "have", "still waits": "still wait"}
-    said = "?" if amount is None else amount
-    return f"{said} {nouns.get(noun, noun + 's')} {verbs.get(verb, verb)}".rstrip()
+    number = "?" if amount is None else amount
+    return f"{number} {nouns.get(noun, noun + 's')} {verbs.get(verb, verb)}".rstrip()
+
+
+def listed(names: Collection[object], most: int = 3) -> str:
+    """The names, of many the first `most` and how many more there are: 'a, b, c and 4 more'."""
+    first = ", ".join(map(str, islice(names, most)))
+    return f"{first} and {len(names) - most} more" if len(names) > most else first
 
 
 def quoted(path: object) -> str:

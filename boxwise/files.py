@@ -184,10 +184,10 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
     with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows({name: _known(value) for name, value in row.items()} for row in rows)
+        writer.writerows({name: _none_if_nan(value) for name, value in row.items()} for row in rows)
 
 
-def _known(value: Any) -> Any:
+def _none_if_nan(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

@@ -167,10 +167,10 @@ def _of_weights(path: Path, device: str) -> Model:
         )
     chosen = _ready(device)
     contents = read_weights(path)
-    known = noted(contents)
-    origin = str(path) + (f" (val {ap_in_words(known['val'])})" if known.get("val") else "")
+    facts = noted(contents)
+    origin = str(path) + (f" (val {ap_in_words(facts['val'])})" if facts.get("val") else "")
     detector = registry.load_detector(contents["classes"], DetectorConfig.model_validate(contents["config"]), path, device=chosen)
-    return Model(detector, contents["name"], _point(known.get("operating_point")), origin)
+    return Model(detector, contents["name"], _point(facts.get("operating_point")), origin)
 
 
 def _of_study(study: Study, wanted: int | None, device: str) -> Model:
@@ -186,10 +186,10 @@ def _of_study(study: Study, wanted: int | None, device: str) -> Model:
     aps = stopping_aps(current) or {current[-1].round: 0.0}
     best = evaluated[max(aps, key=lambda number: (aps[number], number)) if wanted is None else wanted]
     chosen, facts = best.round, best.evaluate
-    known = "no val to choose by" if facts.val is None else f"{best.judged_on} {ap_in_words(facts.val)}{outdated.clause(chosen)}"
+    quality = "no val to choose by" if facts.val is None else f"{best.judged_on} {ap_in_words(facts.val)}{outdated.clause(chosen)}"
     config, weights = study.config.detector, study.files(chosen).weights
     detector = registry.load_detector(study.classes, config, weights, device=_ready(device), changes=study.class_changes())
-    origin = f"round {chosen} of {study.folder} ({known})"
+    origin = f"round {chosen} of {study.folder} ({quality})"
     return Model(detector, config.name, _point(facts.operating_point), origin, outdated.remedy)
 
 
@@ -205,9 +205,9 @@ def _ready(device: str) -> Any:
     return choose_device(device)
 
 
-def _point(known: Mapping[str, Any] | None) -> OperatingPoint | None:
+def _point(found: Mapping[str, Any] | None) -> OperatingPoint | None:
     """The operating point from its JSON; older studies have none."""
-    return None if known is None else OperatingPoint.from_json(known)
+    return None if found is None else OperatingPoint.from_json(found)
 
 
 def _images_of(image: Image, number: int) -> Sequence[Image]:

@@ -36,8 +36,13 @@ def boxes_from_json(columns: Mapping[str, Any]) -> Boxes:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON types: numpy scalars and arrays become numbers and lists, NaN becomes null."""
+    """`value` as JSON types: numpy scalars and arrays become numbers and lists; NaN and what has no end, None."""
     return json.loads(json.dumps(value, default=_to_json), parse_constant=lambda _: None)
+
+
+def finite_or_none(value: Any) -> Any:
+    """As `plain`, of one value that is a JSON type already: None for a float that is NaN or has no end."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _to_json(value: Any) -> Any:

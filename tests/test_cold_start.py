@@ -149,7 +149,9 @@ class TestSimulation:
 
     @pytest.mark.slow
     def test_side_by_side_and_again_is_the_same(self, plan, cells, tmp_path):
-        for cell in simulate(replace(plan, folder=tmp_path, arms=ARMS[:2]), jobs=2):
+        beside = simulate(replace(plan, folder=tmp_path, arms=ARMS[:2]), jobs=2)
+        assert {cell.arm for cell in beside} == set(ARMS[:2])
+        for cell in beside:
             assert [r.evaluate for r in cell.rounds] == [r.evaluate for r in cells[cell.arm].rounds]
         assert {cell.arm for cell in simulate(plan)} == {cell.arm for cell in read_simulation(plan.folder)} == set(ARMS)
 

@@ -17,7 +17,7 @@ from boxwise.config import (
     preset_file,
     resolve,
 )
-from boxwise.config.loading import _explained
+from boxwise.config.faults import sentences_of
 from boxwise.errors import ConfigError
 from boxwise.registry import check, settled
 
@@ -49,13 +49,19 @@ def test_a_dumped_config_reads_back_equal(tmp_path):
         ("strategy.weight=2", r"weight is 2, expected 0 \(coverage alone\) to 1"),
         ("budget.initial=5percent", "expected a count such as 50 or a share"),
         ("budget.validation=0.2", "^config: budget.validation: expected a count such as 50 or a share such as '5%', found 0.2.$"),
-        ("budget.initial=null", "^config: budget.initial: expected a count such as 50 or a share such as '5%', found None.$"),
+        ("budget.initial=null", "^config: budget.initial: expected a count such as 50 or a share such as '5%', found nothing.$"),
         ("budget.val_per_round=[1]", r"^config: budget.val_per_round: expected a count .*, found \[1\].$"),
         ("budget.per_round=true", "^config: budget.per_round: expected a number, found True.$"),
         ("scorer.dual.alpha=x", "^config: scorer.dual.alpha: expected a valid number or 'auto', found 'x'.$"),
-        ("strategy.weight=null", "^config: strategy.gain_per_second.weight: expected a valid number or 'fidelity', found None.$"),
+        ("strategy.weight=null", "^config: strategy.gain_per_second.weight: expected a valid number or 'fidelity', found nothing.$"),
         ("scorer.forecast.parts=[all]", "^config: scorer.forecast.parts.0: .* 'learned' or 'uncertain', found 'all'.$"),
-        ("train.milestones=0.5", "^config: train.milestones: expected a list, found 0.5.$"),
+        ("train.milestones=0.5", r"^config: train.milestones: expected a list such as \[0.5\], found 0.5.$"),
+        ("train.lrr=1", "^config: Unknown key 'train.lrr'. Did you mean 'train.lr'. Known: "),
+        ("train.lr=abc", "^config: train.lr: expected a valid number, found 'abc'.$"),
+        ("train.lr={a: 1}", "^config: train.lr: expected a valid number, found a mapping of keys.$"),
+        ("train.epochs=2.5", "^config: train.epochs: expected a valid integer, found 2.5.$"),
+        ("train.epochs=0", "^config: train.epochs: expected a number greater than or equal to 1, found 0.$"),
+        ("train.schedule=one", "^config: train.schedule: expected '.*', .* or '.*', found 'one'.$"),
         ("ask.certain_of=0.5", "^config: ask.certain_of: expected a mapping of keys, found 0.5.$"),
         ("train=5", "^config: train: expected a mapping of keys, found 5.$"),
         ("train.ap_shift=0.1", "val_every"),
@@ -105,12 +111,13 @@ def test_of_a_value_of_several_kinds_only_what_it_should_be_is_put_together():
         return {"type": "made_up", "loc": ("scorer", "dual", "alpha", kind), "msg": message, "input": 7}
 
     should = [fault("float", "Input should be a valid number, unable to parse"), fault("literal", "Input should be 'auto'")]
-    assert list(_explained(should)) == ["scorer.dual.alpha: expected a valid number or 'auto', found 7."]
+    assert list(sentences_of(should, StudyConfig)) == ["scorer.dual.alpha: expected a valid number or 'auto', found 7."]
     other = [fault("float", "Unable to read it"), fault("literal", "Input should be 'auto'")]
-    assert list(_explained(other)) == ["scorer.dual.alpha: Unable to read it, found 7."]
+    assert list(sentences_of(other, StudyConfig)) == ["scorer.dual.alpha: Unable to read it, found 7."]
 
 
 def test_no_value_is_answered_by_a_key_that_there_is_not_or_twice():
+    refused = set()
     for key in known_keys():
         for value in ("0.2", "null", "x", "[1]", "[x]", "true", "{a: b}"):
             try:
@@ -120,6 +127,8 @@ def test_no_value_is_answered_by_a_key_that_there_is_not_or_twice():
                 place = said.removeprefix("config: ").partition(": ")[0]
                 of_a_part = place.startswith(f"{key}.") and value[0] in "[{" and place.removeprefix(f"{key}.") in ("0", "a")
                 assert place == key or key.startswith(f"{place}.") or of_a_part, said
+                refused.add(key)
+    assert refused == set(known_keys())
 
 
 def test_every_fault_of_a_file_is_named_with_the_file(tmp_path):

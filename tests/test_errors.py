@@ -10,7 +10,7 @@ import pytest
 
 import boxwise
 from boxwise.cli import _explained
-from boxwise.errors import NO_SPACE, plural, quoted
+from boxwise.errors import NO_SPACE, listed, plural, quoted
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,20 @@ from boxwise.errors import NO_SPACE, plural, quoted
 )
 def test_amounts_agree_with_their_nouns_and_verbs(amount, words, said):
     assert plural(amount, *words) == said
+
+
+@pytest.mark.parametrize(
+    ("names", "most", "said"),
+    [
+        ("", 3, ""),
+        ("abc", 3, "a, b, c"),
+        ("abcd", 3, "a, b, c and 1 more"),
+        (range(7), 1, "0 and 6 more"),
+        ({"a": 1, "b": 2}, 1, "a and 1 more"),
+    ],
+)
+def test_of_many_names_the_first_are_listed_and_how_many_more_there_are(names, most, said):
+    assert listed(names, most) == said
 
 
 @pytest.mark.parametrize(
@@ -54,4 +68,5 @@ def test_a_path_in_a_command_is_one_word_and_an_ordinary_one_as_it_is():
 def test_no_command_is_printed_with_a_bare_path():
     bare = re.compile(r"boxwise (?:cvat |labelstudio )?[a-z-]+ \{(?!quoted\()[a-z_.]*(?:folder|study|path|out|data)\}")
     files = sorted(Path(boxwise.__file__).parent.rglob("*.py"))
+    assert len(files) > 100 and bare.search("boxwise run {study.folder}")
     assert not [f"{path}: {found}" for path in files for found in bare.findall(path.read_text(encoding="utf-8"))]

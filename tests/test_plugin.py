@@ -111,7 +111,8 @@ def test_a_study_of_nothing_else_runs_to_its_end(run, images, digits, tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("strategy.crowded.least=3", r"options of crowded: least: no such option\. Known options: most"),
+        ("strategy.crowded.least=3", r"options of crowded: Unknown key 'least'\. Known: most\.$"),
+        ("strategy.crowded.mots=3", r"options of crowded: Unknown key 'mots'\. Did you mean 'most'\? Known: most\.$"),
         ("strategy.crowded.most=0", "options of crowded: most: .*greater than or equal to 1, found 0"),
         ("scorer.name=uncertainty", "scorer uncertainty needs an expected loss, which detector bright_box has not"),
         ("strategy.name=ppal", "strategy ppal needs features of single boxes, which detector bright_box has not"),

@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +14,14 @@ from PIL import Image
 
 import boxwise.rounds
 from boxwise.annotation.class_change import class_change
+from boxwise.artifacts.box_tables import write_proposals
 from boxwise.artifacts.detections_file import writing_detections
 from boxwise.boxes import Boxes
 from boxwise.cli.console import step_line
 from boxwise.config import load_config
 from boxwise.data.datasets import read_pool
 from boxwise.errors import ChangedError, StudyError
-from boxwise.records import Action, Phase, Query, QueryItem, Split, Verdict
+from boxwise.records import Action, Annotation, Phase, Proposals, Query, QueryItem, Source, Split, Verdict
 from boxwise.report.queries import pool_predictions
 from boxwise.store import Journal, Store, journal
 from boxwise.store import store as store_module
@@ -86,6 +87,25 @@ def trained(study_of):
     return make
 
 
+def proposes(study, number, *boxes, certain=0):
+    """A round suggests these boxes of dogs on each image that it asks about, the first of them certain; all have the ids of any pass."""
+    made = [
+        Proposals(
+            name,
+            Boxes(
+                np.float32(boxes),
+                [1] * len(boxes),
+                np.float32([0.9] * len(boxes)),
+                ids=np.array([f"r{number}-{i}" for i in range(len(boxes))], object),
+            ),
+            np.arange(len(boxes)) < certain,
+        )
+        for name in study.query(number).image_ids
+    ]
+    study.files(number).path.mkdir(parents=True, exist_ok=True)
+    write_proposals(study.files(number).proposals, made)
+
+
 def without(study, name):
     """The classes, changed by another process."""
     other = Study.open(study.folder)
@@ -97,7 +117,7 @@ class TestClassesThatAnotherProcessChanges:
         study = trained()
         page = TestClient(create_app(LabelQueue(study, study.labelling), hosts=("testserver",)))
         asks(study, 1, "2.png", "3.png")
-        assert study.asked_now().image_ids == ("2.png", "3.png")  # read, and kept
+        assert study.ensure_asked().image_ids == ("2.png", "3.png")  # read, and kept
         without(study, "cat")
         trains(study, 0)
         asks(study, 1, "4.png", "5.png")
@@ -424,6 +444,51 @@ def test_a_page_that_is_served_finds_images_where_another_process_says_that_they
     assert not study.quarantined()
 
 
+class TestAKillAfterTheTransaction:
+    @pytest.fixture
+    def killed(self, monkeypatch):
+        """killed(act) does it up to the end of its first transaction of the journal."""
+        real = journal.writing
+
+        @contextmanager
+        def once(engine):
+            with real(engine) as connection:
+                yield connection
+            raise KeyboardInterrupt
+
+        def kill(act):
+            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                patch.setattr(journal, "writing", once)
+                act()
+
+        return kill
+
+    def test_of_an_image_that_joins_leaves_no_finding_of_it(self, study_of, killed, tmp_path):
+        study, path = study_of(), tmp_path / "photos/mended.png"
+        path.write_bytes(b"no image")
+        assert study.add(read_pool(tmp_path / "photos", None, classes=study.classes)).findings and "mended.png" in study.quarantined()
+        Image.new("RGB", (64, 64), (99, 0, 0)).save(path)
+        killed(lambda: study.add(read_pool(tmp_path / "photos", None, classes=study.classes)))
+        assert study.record("mended.png") and not study.quarantined() and study.fault("mended.png") is None
+
+    def test_of_images_that_moved_leaves_none_out_of_use(self, study_of, killed, tmp_path):
+        study = study_of()
+        study.quarantine("5.png", "found no such file")
+        (tmp_path / "photos").rename(tmp_path / "moved")
+        (tmp_path / "moved/4.png").rename(tmp_path / "moved/four.png")
+        assert study.add(read_pool(tmp_path / "moved", None, classes=study.classes)).findings and "four.png" in study.quarantined()
+        killed(lambda: study.relocate(tmp_path / "moved"))
+        assert [Path(record.uri).name for record in study.images()] == ["0.png", "1.png", "2.png", "3.png", "four.png", "5.png"]
+        assert not study.quarantined()
+
+    def test_of_an_earlier_version_is_put_right_by_the_next_add(self, study_of, tmp_path):
+        study = study_of()
+        study.store.put("findings", [["corrupt image", str(tmp_path / "photos/5.png"), "5.png: truncated", "5.png", True]])
+        assert "5.png" in study.quarantined()
+        assert study.add(read_pool(tmp_path / "photos", None, classes=study.classes)).images == 0
+        assert not study.quarantined()
+
+
 class TestAStudyThatFoundNothingToAsk:
     @pytest.fixture
     def done(self, trained):
@@ -525,3 +590,182 @@ def test_a_first_round_of_which_no_image_is_left_names_the_ways_out(study_of):
 def test_a_study_of_an_earlier_schema_goes_by_its_folder_as_it_did(tmp_path):
     study = Study.open(shutil.copytree(Path(__file__).parent / "store" / "fixtures" / "schema_9" / "study", tmp_path / "study"))
     assert study.id == str((tmp_path / "study").resolve())
+
+
+PLACES = [[1.0, 1, 20, 20], [21, 1, 40, 20], [41, 1, 60, 20], [1, 30, 20, 60]]
+OTHER_PLACES = [[x1 + 3, y1 + 3, x2 + 3, y2 + 3] for x1, y1, x2, y2 in PLACES]
+
+
+class TestAnswersOfWhatIsThereNoMore:
+    """An answer names boxes by ids that others may have by the time it comes: it hits those that the person saw, or is refused."""
+
+    @pytest.fixture
+    def page(self, trained):
+        self.study = trained("ask.mode=review")
+        return TestClient(create_app(LabelQueue(self.study, self.study.labelling), hosts=("testserver",)))
+
+    def labels(self, name, places, who="bob"):
+        """The image gets these labels, all of dogs."""
+        boxes = Boxes(np.float32(places), [1] * len(places))
+        self.study.store.annotate(
+            Annotation(name, boxes, (Source.HUMAN,) * len(places), True), (), round_index=0, annotator=who, seconds=0.0
+        )
+
+    def now(self, name):
+        return self.study.annotation(name).boxes.xyxy.tolist()
+
+    def opened(self, page, name, who="anna"):
+        found = page.post("/api/open", json={"annotator": who, "image_id": name}).json()
+        return found["task"], found["classes"]
+
+    def answer(self, page, task, classes, verdicts, *, without=(), key="key-of-anna"):
+        body = {"annotator": "anna", "image_id": task["image_id"], "round": task["round"], "key": key, "complete": True, "seconds": 5}
+        body |= {"classes": classes, "verdicts": verdicts, "begun_on": task["begun_on"], "question": task["question"]}
+        return page.post("/api/answers", json={name: value for name, value in body.items() if name not in without})
+
+    @pytest.mark.parametrize("without", [(), ("question",), ("question", "begun_on")], ids=["page", "page of before", "older page"])
+    @pytest.mark.parametrize("act", ["delete", "relabel", "keep"])
+    def test_a_correction_hits_no_other_box_where_the_labels_were_changed_meanwhile(self, page, without, act):
+        self.labels("5.png", PLACES)
+        task, classes = self.opened(page, "5.png")
+        self.labels("5.png", PLACES[1:])  # as by an import; the lease holds all the time
+        verdict = {"action": act, "box_id": "settled:2", **({"label": 2} if act == "relabel" else {})}
+        reply = self.answer(page, task, classes, [verdict], without=without)
+        assert reply.status_code == 409 and reply.json()["code"] == "labels_changed" and "by an import" in reply.json()["error"]
+        assert self.now("5.png") == PLACES[1:] and len(self.study.history("5.png")) == 2
+        assert self.study.annotation("5.png").boxes.labels.tolist() == [1, 1, 1]
+        anew, classes = self.opened(page, "5.png")
+        assert self.answer(page, anew, classes, [{"action": "delete", "box_id": "settled:1"}]).json()["late"] is False
+        assert self.now("5.png") == [PLACES[1], PLACES[3]]
+
+    def test_a_correction_is_taken_where_the_same_labels_came_once_more(self, page):
+        self.labels("5.png", PLACES)
+        task, classes = self.opened(page, "5.png")
+        self.labels("5.png", PLACES)
+        assert self.answer(page, task, classes, [{"action": "delete", "box_id": "settled:2"}]).json()["late"] is False
+        assert self.now("5.png") == [PLACES[0], PLACES[1], PLACES[3]]
+
+    def test_labels_that_come_between_looking_and_storing_are_not_overwritten(self, page, monkeypatch):
+        self.labels("5.png", PLACES)
+        (task, classes), annotate = self.opened(page, "5.png"), Store.annotate
+
+        def late(*given, **more):
+            monkeypatch.undo()
+            self.labels("5.png", PLACES[1:])
+            return annotate(*given, **more)
+
+        monkeypatch.setattr(Store, "annotate", late)
+        reply = self.answer(page, task, classes, [{"action": "delete", "box_id": "settled:2"}])
+        assert reply.status_code == 409 and reply.json()["code"] == "labels_changed" and self.now("5.png") == PLACES[1:]
+
+    def test_a_correction_of_labels_that_were_taken_back_does_not_bring_them_back(self, page):
+        self.labels("5.png", PLACES)
+        task, classes = self.opened(page, "5.png")
+        self.study.unlabel(["5.png"])
+        assert self.answer(page, task, classes, [{"action": "delete", "box_id": "settled:2"}]).json()["code"] == "labels_changed"
+        assert self.study.annotation("5.png") is None
+
+    def test_a_late_correction_is_history_of_the_boxes_that_were_seen(self, page):
+        self.labels("5.png", PLACES)
+        asks(self.study, 1, "2.png")
+        task, classes = self.opened(page, "5.png")
+        page.post("/api/release", json={"annotator": "anna", "image_ids": ["5.png"]})
+        self.study.tell("5.png", [DRAWN], annotator="bob")
+        assert self.answer(page, task, classes, [{"action": "delete", "box_id": "settled:2"}]).json()["late"] is True
+        assert self.study.history("5.png")[-1].annotation.boxes.xyxy.tolist() == [PLACES[0], PLACES[1], PLACES[3]]
+        assert self.now("5.png") == [list(DRAWN.xyxy)]
+
+    @pytest.mark.parametrize("without", [(), ("question",)], ids=["page", "page of before"])
+    def test_after_a_class_is_removed_rows_that_have_moved_up_are_not_taken_for_others(self, page, without):
+        boxes = Boxes(np.float32(PLACES), [0, 1, 2, 2])
+        annotation = Annotation("5.png", boxes, (Source.HUMAN,) * 4, True)
+        self.study.store.annotate(annotation, (), round_index=0, annotator="bob", seconds=0.0)
+        task, classes = self.opened(page, "5.png")
+        page.post("/api/release", json={"annotator": "anna", "image_ids": ["5.png"]})
+        self.study.change_classes(class_change(self.study.classes, remove=["cat"]))
+        reply = self.answer(page, task, classes, [{"action": "delete", "box_id": "settled:1"}], without=without)
+        assert reply.json()["code"] in ("labels_changed", "question_withdrawn") and self.now("5.png") == PLACES[1:]
+
+    def test_an_answer_does_not_silently_replace_newer_labels_of_another_person_on_an_image_that_is_asked_about(self, page):
+        asks(self.study, 1, "2.png")
+        task, classes = self.opened(page, "2.png")
+        self.study.tell("2.png", [DRAWN], annotator="bob")  # as an import does, whoever has it in hand
+        reply = self.answer(page, task, classes, [{"action": "add", "xyxy": PLACES[3], "label": 1}])
+        assert reply.json()["code"] == "labels_changed" and self.now("2.png") == [list(DRAWN.xyxy)]
+
+    def test_a_drawing_is_taken_where_only_the_model_has_labelled_the_image_meanwhile(self, page):
+        asks(self.study, 1, "2.png")
+        task, classes = self.opened(page, "5.png")
+        by_model = Annotation("5.png", Boxes(np.float32(PLACES), [1] * 4), (Source.MODEL,) * 4, True, round=1)
+        self.study.store.commit(1, Phase.ANNOTATE, {"images": 1}, then=(1, Phase.TRAIN), annotations=[by_model])
+        assert self.now("5.png") == PLACES
+        assert self.answer(page, task, classes, [{"action": "add", "xyxy": OTHER_PLACES[3], "label": 1}]).json()["late"] is False
+        assert self.now("5.png") == [OTHER_PLACES[3]]
+
+    @pytest.mark.parametrize(
+        ("changes", "labels"),
+        [
+            ([], [0, 1, 2]),
+            ([{"rename": {"dog": "wolf"}}], [0, 1, 2]),
+            ([{"rename": {"dog": "cat", "cat": "dog"}}], [0, 1, 2]),
+            ([{"merge": {"cat": "animal", "dog": "animal"}}, {"rename": {"animal": "pet"}}], [0, 0, 1]),
+            ([{"remove": ["cat"]}, {"add": ["cat"]}], [None, 0, 1]),
+        ],
+    )
+    def test_the_labels_of_an_answer_that_waits_are_known_by_what_became_of_their_classes(self, page, changes, labels):
+        before = self.study.classes
+        for change in changes:
+            self.study.change_classes(class_change(self.study.classes, **change))
+        body = {"annotator": "anna", "image_id": "5.png"}
+        assert page.post("/api/open", json=body | {"classes": before}).json()["labels"] == labels
+        assert page.post("/api/open", json=body).json()["labels"] is None
+
+    @pytest.mark.parametrize("without", [(), ("question",)], ids=["page", "page of before"])
+    @pytest.mark.parametrize("asked", ["2.png", "4.png"], ids=["asked again", "not asked again"])
+    @pytest.mark.parametrize("verdicts", [[{"action": "delete", "box_id": "r1-1"}], []], ids=["by id", "by silence"])
+    def test_an_answer_to_a_question_that_was_withdrawn_is_not_taken_for_the_one_asked_anew(self, page, without, asked, verdicts):
+        asks(self.study, 1, "2.png", "3.png")
+        proposes(self.study, 1, *PLACES, certain=2)
+        task, classes = self.opened(page, "2.png")
+        assert [box["id"] for box in task["boxes"]] == [f"r1-{number}" for number in range(4)]
+        page.post("/api/release", json={"annotator": "anna", "image_ids": ["2.png"]})
+        self.study.change_classes(class_change(self.study.classes, add=["parasite"]))
+        before = self.answer(page, task, classes, verdicts, without=without)
+        assert before.status_code == 422 and before.json()["code"] == "question_withdrawn"
+        trains(self.study, 0)
+        asks(self.study, 1, asked, "5.png")
+        proposes(self.study, 1, *OTHER_PLACES, certain=2)
+        reply = self.answer(page, task, classes, verdicts, without=without)
+        assert reply.status_code == 409 and reply.json()["code"] == "question_changed" and self.study.history("2.png") == []
+        anew, classes = self.opened(page, "2.png")
+        drawn = {"action": "add", "xyxy": PLACES[3], "label": 1}
+        assert self.answer(page, anew, classes, [drawn]).status_code == 200
+        assert self.now("2.png")[0] == PLACES[3]
+
+    def test_an_answer_waits_for_nothing_where_classes_were_renamed_alone(self, page):
+        asks(self.study, 1, "2.png", "3.png")
+        proposes(self.study, 1, *PLACES, certain=2)
+        (task, classes), (other, _) = self.opened(page, "2.png"), self.opened(page, "3.png")
+        page.post("/api/release", json={"annotator": "anna", "image_ids": ["2.png", "3.png"]})
+        self.study.change_classes(class_change(self.study.classes, rename={"dog": "wolf"}))
+        keeps = [{"action": "keep", "box_id": "r1-3"}]
+        assert self.answer(page, task, classes, keeps).status_code == 200
+        assert self.answer(page, other, classes, keeps, without=("question",), key="key-number-2").status_code == 200
+        assert self.now("2.png") == self.now("3.png") == [PLACES[3], *PLACES[:2]]
+
+    def test_boxes_that_a_round_proposed_are_shown_under_the_classes_of_now(self, page):
+        asks(self.study, 1, "2.png", "3.png")
+        proposes(self.study, 1, *PLACES, certain=2)
+        for name in ("2.png", "3.png"):
+            self.study.tell(name, [], annotator="anna")
+        self.study.store.commit(1, Phase.ANNOTATE, {"images": 2}, then=(1, Phase.TRAIN))
+        self.study.change_classes(class_change(self.study.classes, remove=["cat"]))
+        task, classes = self.opened(page, "2.png")
+        assert {classes[box["label"]] for box in task["boxes"]} == {"dog"}
+        page.post("/api/release", json={"annotator": "anna", "image_ids": ["2.png"]})
+        self.study.change_classes(class_change(self.study.classes, rename={"dog": "wolf"}))
+        assert self.answer(page, task, classes, [{"action": "keep", "box_id": "r1-2"}]).status_code == 200
+        assert [self.study.classes[label] for label in self.study.annotation("2.png").boxes.labels] == ["wolf"] * 3
+        page.post("/api/release", json={"annotator": "anna", "image_ids": ["2.png"]})
+        self.study.change_classes(class_change(self.study.classes, remove=["wolf"]))
+        assert self.opened(page, "2.png")[0]["boxes"] == []

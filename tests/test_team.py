@@ -4,12 +4,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from joining import join
 from pydantic import ValidationError
 
 from boxwise.boxes import Boxes
 from boxwise.errors import StudyError
 from boxwise.records import Annotation, ImageRecord, Role
-from boxwise.store import GIVEN, Journal, LabellingStore, Store, TeamStore
+from boxwise.store import Journal, LabellingStore, Store, TeamStore
 from boxwise.store.salvage import salvage
 from boxwise.study.team import Team
 from boxwise.web.requests import PersonBody
@@ -123,7 +124,7 @@ def test_a_link_outlives_the_repair_of_a_database_without_labels(tmp_path):
 def test_whose_labels_an_image_has(store):
     labelling, annotation = LabellingStore(store), Annotation("a.jpg", Boxes.empty(), (), True)
     assert labelling.answerer("a.jpg") is None
-    store.annotate_all([annotation], round_index=0, annotator=GIVEN)
+    join(store, labels=[annotation])
     assert labelling.answerer("a.jpg") is None
     store.annotate(annotation, [], round_index=0, annotator="anna", seconds=1)
     assert labelling.answerer("a.jpg") == "anna"

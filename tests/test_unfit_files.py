@@ -31,6 +31,15 @@ def test_they_are_not_new(made: Study) -> None:
     assert made.look().new == ()
 
 
+def test_of_one_image_the_same_is_said_as_of_all(made: Study) -> None:
+    for reason in ("", "blurred"):
+        if reason:
+            made.quarantine("sub/a.png", reason)
+        faults = made.quarantined()
+        assert len(faults) == 2 + bool(reason) and {name: made.fault(name) for name in faults} == faults
+    assert made.fault("sub/a.png") == "blurred" and made.fault("unknown.png") is None
+
+
 def test_nor_where_an_earlier_version_kept_their_places_as_typed(made: Study, tmp_path: Path) -> None:
     kept = [[kind, str(Path(place).relative_to(tmp_path)), *rest] for kind, place, *rest in made.store.get("findings")]
     assert kept[0][1] == "photos/sub/broken.jpg"

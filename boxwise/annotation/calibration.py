@@ -20,6 +20,7 @@ from boxwise.boxes import Boxes, FloatArray, area, iou
 from boxwise.evaluation.entropy import distribution
 from boxwise.evaluation.isotonic import RisingCurve
 from boxwise.evaluation.precision_bound import first_look, lowest_threshold
+from boxwise.jsonable import plain
 
 Method = Literal["temperature", "isotonic"]
 MIN_IOU = 0.5
@@ -83,9 +84,9 @@ class Calibration:
         figures = {name: getattr(self, name) for name in ("target", "confidence", "temperature", "ece_before", "ece_after")}
         return {
             "method": self.method,
-            **_finite(figures),
-            "bins": [_finite(vars(row)) for row in self.bins],
-            "classes": {name: _finite(vars(row)) for name, row in self.classes.items()},
+            **plain(figures),
+            "bins": [plain(vars(row)) for row in self.bins],
+            "classes": {name: plain(vars(row)) for name, row in self.classes.items()},
         }
 
 
@@ -293,16 +294,16 @@ def _isotonic_by_class(judged: _Judged) -> Chance:
     curves = {}
     for label, count in zip(*np.unique(judged.labels, return_counts=True), strict=True):
         if count >= MIN_DETECTIONS:
-            mine = judged[judged.labels == label]
-            values = np.concatenate([mine.correct.astype(np.float64), pooled(mine.scores)])
+            of_class = judged[judged.labels == label]
+            values = np.concatenate([of_class.correct.astype(np.float64), pooled(of_class.scores)])
             weights = np.repeat([1.0, PRIOR / count], count)
-            curves[int(label)] = _isotonic(np.tile(mine.scores, 2), values, weights)
+            curves[int(label)] = _isotonic(np.tile(of_class.scores, 2), values, weights)
 
     def chance(detections: _Judged) -> NDArray[np.float64]:
         found = pooled(detections.scores)
         for label, curve in curves.items():
-            mine = detections.labels == label
-            found[mine] = curve(detections.scores[mine])
+            of_class = detections.labels == label
+            found[of_class] = curve(detections.scores[of_class])
         return found
 
     return chance
@@ -320,17 +321,17 @@ def _class_thresholds(judged: _Judged, class_count: int, target: float, confiden
     others = judged[~own[judged.labels]]
     certain = np.full(class_count, lowest_threshold(others.scores, others.correct, target=target, confidence=confidence))
     for label in np.flatnonzero(own):
-        mine = judged[judged.labels == label]
-        certain[label] = lowest_threshold(mine.scores, mine.correct, target=target, confidence=confidence)
+        of_class = judged[judged.labels == label]
+        certain[label] = lowest_threshold(of_class.scores, of_class.correct, target=target, confidence=confidence)
     return certain
 
 
 def _class_row(judged: _Judged, label: int, threshold: float, objects: int) -> ClassRow:
-    mine = judged.labels == label
-    correct = judged.correct[mine & (judged.scores >= threshold)]
+    of_class = judged.labels == label
+    correct = judged.correct[of_class & (judged.scores >= threshold)]
     return ClassRow(
         threshold=threshold,
-        detections=int(mine.sum()),
+        detections=int(of_class.sum()),
         precision=float(correct.mean()) if len(correct) else None,
         recall=float(correct.sum() / objects) if objects else None,
     )
@@ -355,7 +356,3 @@ def _reliability(judged: _Judged, chance: NDArray[np.float64]) -> tuple[Reliabil
     sums = [np.bincount(numbers, column, BINS) for column in columns]
     means = np.divide(sums, counts, out=np.full((3, BINS), math.nan), where=counts > 0)
     return tuple(ReliabilityBin(*row) for row in zip(*means.tolist(), counts.tolist(), strict=True))
-
-
-def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()}

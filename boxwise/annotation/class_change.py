@@ -64,6 +64,15 @@ def now_called(classes: Sequence[str], changes: Sequence[Renamed]) -> dict[str, 
     return names
 
 
+def change_since(classes: Sequence[str], changes: Sequence[Renamed]) -> ClassChange:
+    """What one or more `changes`, oldest first, made of the classes before the first of them; `classes`: those after the last."""
+    before = tuple(changes[0][0])
+    called: dict[str, str] = {name: name for name in before}
+    for _, became in changes:
+        called = {old: became[name] for old, name in called.items() if name in became}
+    return ClassChange(before, tuple(classes), tuple(classes.index(called[name]) if name in called else None for name in before))
+
+
 def class_change(
     classes: Sequence[str],
     *,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwise.annotation.verdicts import Shown, shown
+from boxwise.annotation.verdicts import Shown, shown_to_annotator
 from boxwise.boxes import Boxes, iou
 from boxwise.config import CostConfig
 from boxwise.evaluation.cost import charge
@@ -30,7 +30,7 @@ def verdicts_from(labels: Boxes, proposals: Proposals, cost: CostConfig) -> tupl
     A label without partner: ADD, charged once for all the crowds of a region; a shown box without partner, a settled one too: DELETE.
     Flags that `labels` has no column for stay as shown; other flags than shown make a standing box a KEEP.
     """
-    before = shown(proposals)
+    before = shown_to_annotator(proposals)
     in_place = _in_place(labels, before.boxes)
     partner = dict(greedy_pairs(_affinity(labels, before.boxes, in_place), 0.0))
     again = labels.repeats_region
@@ -96,10 +96,10 @@ def _flags(labels: Boxes, row: int, boxes: Boxes, partner: int | None) -> tuple[
     return _flag(labels.difficult, row, boxes.difficult, partner), _flag(labels.crowd, row, boxes.crowd, partner)
 
 
-def _flag(column: NDArray[np.bool_] | None, row: int, shown: NDArray[np.bool_] | None, partner: int | None) -> bool:
+def _flag(column: NDArray[np.bool_] | None, row: int, before: NDArray[np.bool_] | None, partner: int | None) -> bool:
     if column is not None:
         return bool(column[row])
-    return partner is not None and shown is not None and bool(shown[partner])
+    return partner is not None and before is not None and bool(before[partner])
 
 
 def _id(before: Shown, row: int) -> str:

@@ -36,7 +36,7 @@ def settled_id(row: int) -> str:
     return f"settled:{row}"
 
 
-def shown(proposals: Proposals | None) -> Shown:
+def shown_to_annotator(proposals: Proposals | None) -> Shown:
     """What `proposals` put before an annotator; nothing where there are none."""
     offered = Boxes.empty() if proposals is None else proposals.boxes
     certain = np.zeros(0, bool) if proposals is None else proposals.certain
@@ -57,7 +57,7 @@ def annotation_of(
     `rejected` keeps the settled ones and gains every box that was DELETEd. A settled box is answered for under its `settled_id`.
     Raises BoxwiseError for a verdict on an unknown box, two on the same one, or one that lacks its box or label.
     """
-    before = shown(proposals)
+    before = shown_to_annotator(proposals)
     row_of = {str(box_id): row for row, box_id in enumerate(before.boxes.ids)} if before.boxes.ids is not None else {}
     left, answers, deleted = before.accepted.copy(), [], []
     for verdict in verdicts:

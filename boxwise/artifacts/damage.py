@@ -33,7 +33,7 @@ def intact(path: Path, *, expected: str = "a file as a round left it", sealed: b
     except FileNotFoundError:
         raise StudyError(f"{path}: expected {expected}, found none. See `boxwise repair STUDY`.") from None
     except _FAULTS as error:
-        raise StudyError(f"{path}: expected {expected}, found it damaged ({_said(error)}). See `boxwise repair STUDY`.") from None
+        raise StudyError(f"{path}: expected {expected}, found it damaged ({_first_line(error)}). See `boxwise repair STUDY`.") from None
 
 
 def fault_in(path: Path) -> str | None:
@@ -50,7 +50,7 @@ def fault_in(path: Path) -> str | None:
                 broken = archive.testzip()
             return None if broken is None else f"{broken} in it is damaged"
     except _FAULTS as error:
-        return _said(error)
+        return _first_line(error)
     return None
 
 
@@ -63,5 +63,5 @@ def lost(path: Path, *, own: bool = True) -> str | None:
     return None if fault is None else f"damaged ({fault})"
 
 
-def _said(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -31,8 +31,8 @@ class StepFacts:
 
     def to_json(self) -> dict[str, Any]:
         """Known fields by name, and the version; NumPy's numbers become Python's, NaN becomes null."""
-        known = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
-        return {"version": self.VERSION, **plain(known)}
+        values = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
+        return {"version": self.VERSION, **plain(values)}
 
     def figures(self) -> dict[str, Any]:
         """`to_json` without the `INNER` fields: for whatever leaves the study."""
@@ -43,8 +43,8 @@ class StepFacts:
         """What `to_json` wrote, by this version or an earlier one. Raises StudyError for facts of a later version."""
         if (version := found.get("version", 1)) > cls.VERSION:
             raise StudyError(f"{cls.__name__} of version {version}, this boxwise knows up to {cls.VERSION}. Update boxwise.")
-        known = {each.name: found[each.name] for each in fields(cls) if found.get(each.name) is not None}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+        values = {each.name: found[each.name] for each in fields(cls) if found.get(each.name) is not None}
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ class EvaluateFacts(StepFacts):
     def stopping_part(self) -> str:
         """The part of val that the stopping rule follows, since one that grows moves by itself: what the study began with or, where that
         has no AP, the earliest part that has one."""
-        known = [part for part, judged in (self.val_parts or {}).items() if judged and judged["ap"] is not None]
-        return min(known, key=_age, default=ORIGINAL)
+        parts = [part for part, judged in (self.val_parts or {}).items() if judged and judged["ap"] is not None]
+        return min(parts, key=_age, default=ORIGINAL)
 
     @property
     def stopping_ap(self) -> float | None:

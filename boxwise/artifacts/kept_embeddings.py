@@ -37,14 +37,14 @@ class KeptEmbeddings:
 
     def add(self, records: Sequence[ImageRecord], embeddings: Matrix) -> None:
         """Keep float32 [N, D], a row a record; on the disk when this returns. The same images have the same file, whoever adds them."""
-        said = [[record.image_id, record.digest] for record in records]
+        identity = [[record.image_id, record.digest] for record in records]
         flat = pa.array(np.ascontiguousarray(embeddings, np.float32).reshape(-1))
         columns = {
             "image_id": pa.array([record.image_id for record in records], pa.string()),
             "digest": pa.array([record.digest for record in records], pa.string()),
             "embedding": pa.FixedSizeListArray.from_arrays(flat, embeddings.shape[1]),
         }
-        name = hashlib.blake2b(json.dumps(said).encode(), digest_size=8).hexdigest()
+        name = hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).hexdigest()
         with sealing(self.folder / f"{name}.parquet") as path:
             pq.write_table(pa.table(columns, metadata=SEALED), path, use_dictionary=False)
 
@@ -53,14 +53,14 @@ class KeptEmbeddings:
         return {records[row].image_id for rows, _, _ in self._found(records, _NAMES) for row in rows}
 
     def read(self, records: Sequence[ImageRecord]) -> tuple[Matrix, NDArray[np.bool_]]:
-        """float32 [N, D] in the order of the records, and which of them are known, bool [N]; the others' rows are 0. D is 0 for none."""
-        embeddings, known = np.zeros((len(records), 0), np.float32), np.zeros(len(records), bool)
+        """float32 [N, D] in the order of the records, and which of them are kept, bool [N]; the others' rows are 0. D is 0 for none."""
+        embeddings, is_kept = np.zeros((len(records), 0), np.float32), np.zeros(len(records), bool)
         for rows, places, table in self._found(records, (*_NAMES, "embedding")):
             found = table["embedding"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
-            if not known.any():
+            if not is_kept.any():
                 embeddings = np.zeros((len(records), found.shape[1]), np.float32)
-            embeddings[rows], known[rows] = found[places], True
-        return embeddings, known
+            embeddings[rows], is_kept[rows] = found[places], True
+        return embeddings, is_kept
 
     def _found(self, records: Sequence[ImageRecord], columns: Sequence[str]) -> Iterator[tuple[Rows, Rows, pa.Table]]:
         """File by file the positions in `records`, those in the file, and its columns; a damaged file is removed."""

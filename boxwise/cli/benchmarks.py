@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxwise.cli.cluster import OnRay, check_on, cluster_on
-from boxwise.cli.simulations import Overrides, compared_with, note_names
+from boxwise.cli.simulations import Overrides, compared_with, note_idle, note_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ def benchmark(
     def check(panel: Panel) -> None:
         _say_checks([panel], chosen.baseline)
 
-    left = _Left()
+    left = _Left(overrides or ())
     with cluster_on(on) as cluster, Watch() as watch:
 
         def event(panel: str, message: Message) -> None:
@@ -89,17 +89,21 @@ def benchmark(
 
 
 class _Left:
-    """Says after each training how many are done, and how long the others take."""
+    """Says at first which of the overrides nothing reads, and after each training how many are done and how long the others take."""
+
+    def __init__(self, overrides: Sequence[str]) -> None:
+        self._overrides = overrides
 
     def begin(self, plans: Sequence[Plan]) -> None:
         from boxwise.cli.simulations import say_what_is_elsewhere
         from boxwise.simulation.outlook import Countdown, outlooks
 
+        note_idle(plans, self._overrides)
         _note_twins(plans)
         for folder in dict.fromkeys(plan.folder for plan in plans):
             say_what_is_elsewhere(folder)
         left = zip(plans, outlooks(plans), strict=True)
-        self._left = Countdown({(plan.folder.name, *key): each for plan, known in left for key, each in known.trainings.items()})
+        self._left = Countdown({(plan.folder.name, *key): each for plan, progress in left for key, each in progress.trainings.items()})
 
     def event(self, panel: str, message: Message) -> None:
         from boxwise.cli.console import say, span
@@ -118,12 +122,13 @@ def _say_plan(preset: Preset, out: Path, overrides: Sequence[str]) -> None:
     from boxwise.simulation.outlook import outlooks, seconds_of
 
     plans = [part for plan in plans_of(preset, out, overrides=overrides, progress=reading).values() for part in parts_of(plan, preset)]
+    note_idle(plans, overrides)
     _note_twins(plans)
     left = list(zip(plans, outlooks(plans), strict=True))
     spans = list(seconds_of(left))
     rows = [
-        (plan.folder.name, ", ".join(plan.arms), f"{known.unfinished} of {known.cells}", len(known.trainings), span(seconds))
-        for (plan, known), seconds in zip(left, spans, strict=True)
+        (plan.folder.name, ", ".join(plan.arms), f"{progress.unfinished} of {progress.cells}", len(progress.trainings), span(seconds))
+        for (plan, progress), seconds in zip(left, spans, strict=True)
     ]
     table("What is left", ("panel", "arms", "cells", "trainings", "at most"), rows)
     say(
@@ -135,10 +140,10 @@ def _say_plan(preset: Preset, out: Path, overrides: Sequence[str]) -> None:
 def _note_twins(plans: Sequence[Plan]) -> None:
     """Which arms are left out, as one config under another name."""
     from boxwise.cli.console import note
-    from boxwise.simulation.twins import said_of_twins
+    from boxwise.simulation.twins import note_on_twins
 
-    if said := said_of_twins(list({plan.folder: plan for plan in plans}.values())):
-        note(said)
+    if message := note_on_twins(list({plan.folder: plan for plan in plans}.values())):
+        note(message)
 
 
 def _narrowed(preset: Preset, arms: str | None, seeds: int | None, baseline: str | None) -> Preset:

@@ -32,7 +32,7 @@ def classes(
     from boxwise.annotation.class_change import class_change
     from boxwise.cli.console import say
     from boxwise.cli.wizard import class_names
-    from boxwise.data.formats.class_names import names_said
+    from boxwise.data.formats.class_names import names_text
     from boxwise.study import Study
 
     opened = Study.open(study)
@@ -42,11 +42,11 @@ def classes(
         opened.classes,
         add=[name for text in add or () for name in class_names(text)],
         rename=dict(_pair("--rename", text) for text in rename or ()),
-        merge={old: new for text in merge or () for olds, new in (_pair("--merge", text),) for old in _known(olds, opened.classes)},
+        merge={old: new for text in merge or () for olds, new in (_pair("--merge", text),) for old in _class_names(olds, opened.classes)},
         remove=remove or (),
     )
     changed = opened.change_classes(change, who=by)
-    say(f"{names_said(change.before)} became {names_said(change.after)}.")
+    say(f"{names_text(change.before)} became {names_text(change.after)}.")
     _say_changed(opened, changed)
     _say_to_review(opened)
     return None
@@ -61,13 +61,13 @@ def _pair(option: str, text: str) -> tuple[str, str]:
     return old, new
 
 
-def _known(said: str, classes: Sequence[str]) -> list[str]:
+def _class_names(text: str, classes: Sequence[str]) -> list[str]:
     """The classes of a text in which commas stand between them; a name of the study's may hold one itself."""
-    if said in classes or "," not in said:
-        return [said]
-    whole = [name for name in classes if said.startswith(f"{name},")]
-    first = max(whole, key=len, default=said.partition(",")[0])
-    return [first, *_known(said[len(first) + 1 :], classes)]
+    if text in classes or "," not in text:
+        return [text]
+    whole = [name for name in classes if text.startswith(f"{name},")]
+    first = max(whole, key=len, default=text.partition(",")[0])
+    return [first, *_class_names(text[len(first) + 1 :], classes)]
 
 
 def _show(opened: Study) -> None:

@@ -127,10 +127,10 @@ class RunLog:
         left = self._pace.left(event)
         if not event.finished and monotonic() - self._last > _SECONDS_BETWEEN_LINES:
             self._last = monotonic()
-            known = {key: value for key, value in event.figures.items() if value is not None}
-            figures = "".join(f" {key} {value:.4g}" for key, value in known.items())
+            given = {key: value for key, value in event.figures.items() if value is not None}
+            figures = "".join(f" {key} {value:.4g}" for key, value in given.items())
             text = f"round {event.round} {event.phase.value} {event.step}/{event.steps}{figures}{left}"
-            self.line(text, **step, done=event.step, of=event.steps, figures=known)
+            self.line(text, **step, done=event.step, of=event.steps, figures=given)
 
     def line(self, text: str, **facts: Any) -> None:
         """One line with the time, on the disk at once; in JSON with the facts."""
@@ -220,7 +220,7 @@ def _asked(facts: SelectFacts) -> str:
     alone = f", {facts.self_labeled} more leave no question to a person" if facts.self_labeled else ""
     clipped = f"; budget.initial is {facts.wanted}, the pool has no more" if facts.wanted else ""
     clipped = "; budget.per_round would pay for more than the pool has" if facts.wanted and facts.requeued is not None else clipped
-    return f"asked for {plural(facts.asked, 'image')} ({facts.strategy}){alone}{clipped}{_known(facts)}"
+    return f"asked for {plural(facts.asked, 'image')} ({facts.strategy}){alone}{clipped}{_known_classes(facts)}"
 
 
 def _labour(facts: AnnotateFacts) -> str:
@@ -253,12 +253,12 @@ def say_json(value: Any) -> None:
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]], *, numbers: bool = True) -> None:
     """A table; the columns after the first to the right, unless they hold no numbers."""
-    shown = Table(title=title, title_justify="left")
+    grid = Table(title=title, title_justify="left")
     for name in head:
-        shown.add_column(name, justify="right" if numbers and name != head[0] else "left", overflow="fold")
+        grid.add_column(name, justify="right" if numbers and name != head[0] else "left", overflow="fold")
     for row in rows:
-        shown.add_row(*[escape(value) if isinstance(value, str) else _figure(value) for value in row])
-    (console if console.is_terminal else Console(width=160, highlight=False)).print(shown)
+        grid.add_row(*[escape(value) if isinstance(value, str) else _figure(value) for value in row])
+    (console if console.is_terminal else Console(width=160, highlight=False)).print(grid)
 
 
 def rounds_table(rounds: Sequence[Round], cost: CostConfig | None = None, remarks: Sequence[str] = ()) -> None:
@@ -313,8 +313,8 @@ def results_table(results: Sequence[ArmResult]) -> None:
     rows = []
     for result in results:
         time_saved = result.quantity("saving", "seconds")
-        shown = [*map(result.quantity, ("ap", "ap50", "area", "difference", "saving")), time_saved, result.quantity("test")]
-        rows.append((result.label, str(result.seeds), *("\n".join(filter(None, (q.text, q.remark))) for q in shown)))
+        quantities = [*map(result.quantity, ("ap", "ap50", "area", "difference", "saving")), time_saved, result.quantity("test")]
+        rows.append((result.label, str(result.seeds), *("\n".join(filter(None, (q.text, q.remark))) for q in quantities)))
     head = ("arm", "seeds", "AP", "AP50", "area", "area − baseline", "images saved", "time saved", "Wilcoxon")
     table("Results on test", head, rows)
     for text in ended_early(results):
@@ -325,7 +325,7 @@ def _unknown(facts: AuditFacts) -> str:
     return f"not known, as a file of the round before is lost: {facts.lost}" if facts.lost else "not known"
 
 
-def _known(facts: SelectFacts) -> str:
+def _known_classes(facts: SelectFacts) -> str:
     """Which classes the detector's first weights know, where that was asked."""
     known = facts.known_classes
     if known is None:

@@ -19,7 +19,7 @@ Token = Annotated[str, typer.Option(envvar="CVAT_TOKEN", help="An access token o
 def push(study: StudyFolder, url: Url, token: Token) -> None:
     """Send the open query as a task: images, classes, the model's boxes, in the study's order. Again changes nothing."""
     from boxwise.cvat.client import Client
-    from boxwise.cvat.sync import push as push_query
+    from boxwise.cvat.push import push as push_query
     from boxwise.study import Study
 
     opened = Study.open(study)
@@ -34,7 +34,7 @@ def push(study: StudyFolder, url: Url, token: Token) -> None:
 def pull(study: StudyFolder, url: Url, token: Token) -> None:
     """Take in what is on the images of completed jobs. It is on the disk when this returns; again changes nothing."""
     from boxwise.cvat.client import Client
-    from boxwise.cvat.sync import pull as pull_answers
+    from boxwise.cvat.pull import pull as pull_answers
     from boxwise.study import Study
 
     opened = Study.open(study)

@@ -34,11 +34,11 @@ class Command(TyperCommand):
 
     def _about_settings(self, given: Sequence[str]) -> str | None:
         """What to write instead of the first setting among the arguments that the command cannot take; None if there is none."""
-        known = {option for parameter in self.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        options = {option for parameter in self.params for option in (*parameter.opts, *parameter.secondary_opts)}
         takes_keys = any(parameter.name in ("overrides", "settings") for parameter in self.params)
         for place, word in enumerate(given):
             name, equals, value = word.partition("=")
-            option = name.startswith("--") and name not in known
+            option = name.startswith("--") and name not in options
             keys = _keys(name.lstrip("-")) if option or (equals and not takes_keys and not name.startswith("-")) else []
             if not keys:
                 continue

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from boxwise.study import Study
 
 app = typer.Typer()
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 Host = Annotated[str, typer.Option(help="Address to serve the page on; beyond this machine it asks for the token in the link.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="0: any free one.", show_default="8123, or the next free one")]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")]
@@ -164,19 +164,19 @@ def _wait(still: Callable[[], bool], stop: Event) -> None:
         _pause(stop)
 
 
-def _reached(ask: Callable[[], Answer], stop: Event) -> Answer:
+def _reached(ask: Callable[[], Result], stop: Event) -> Result:
     """What the study answers; while its database cannot be used it is asked again and again, which is said once."""
     from boxwise.cli.console import note
     from boxwise.errors import UnreachableError
 
-    said = False
+    warned = False
     while True:
         try:
             return ask()
         except UnreachableError as error:
-            if not said:
+            if not warned:
                 note(f"{error}\nThe page stays, and this goes on by itself once the database can be used.")
-            said = True
+            warned = True
         _pause(stop)
 
 

@@ -11,7 +11,7 @@ import typer
 from boxwise.cli.options import check_used
 from boxwise.cli.settings import note_edits
 from boxwise.cli.upkeep import check_files, note_files
-from boxwise.errors import plural, quoted
+from boxwise.errors import listed, plural, quoted
 
 if TYPE_CHECKING:
     from boxwise.artifacts.facts import Round
@@ -28,7 +28,6 @@ _TAKE_OUT = {
     "coco": "delete the entries in `images` and `annotations` of the images that you have not looked at",
     "cvat": "delete the `<image>` elements of the images that you have not looked at",
 }
-_SHOWN = 3  # images that status names of those that are asked for
 
 
 @app.command()
@@ -58,12 +57,10 @@ def status(study: StudyFolder, as_json: AsJson = False) -> None:
     if state["spent"]["money"] is not None or state["spent"]["total"] is not None:
         say(_spent(state["spent"]))
     if waiting := state["waiting"]:
-        more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
-        say(f"Round {state['round']} waits for labels of {plural(len(waiting), 'image')}: {', '.join(waiting[:_SHOWN])}{more}.")
+        say(f"Round {state['round']} waits for labels of {plural(len(waiting), 'image')}: {listed(waiting)}.")
     if back := state["sent_back"]:
-        named = [f"{one['image_id']} (to {one['to']}{_for_all(one)}, since {one['since'][:16]})" for one in back[:_SHOWN]]
-        more = f" and {len(back) - _SHOWN} more" if len(back) > _SHOWN else ""
-        say(f"{plural(len(back), 'image', 'is')} sent back and unanswered: {', '.join(named)}{more}.")
+        named = [f"{one['image_id']} (to {one['to']}{_for_all(one)}, since {one['since'][:16]})" for one in back]
+        say(f"{plural(len(back), 'image', 'is')} sent back and unanswered: {listed(named)}.")
     rounds_table(opened.rounds(), opened.config.cost, outdated.sentences)
     if state["seconds_left"]:
         from boxwise.cli.console import span

@@ -77,14 +77,14 @@ def _describe(kind: str, name: str) -> None:
     method, section = KINDS[kind][name], KINDS[kind].kind
     package = KINDS[kind].package_of(name)
     say(f"{name}, {'an' if section[0] in 'aeiou' else 'a'} {section}{f' of the package {package}' if package else ''}: {method.about}.")
-    said = {
+    facts = {
         "paper": method.paper,
         "needs": _words(method.needs),
         "usual scorer": method.scorer,
         "has": _words(method.offers),
         "cost": method.cost,
     }
-    for key, words in said.items():
+    for key, words in facts.items():
         if words:
             say(f"  {key}: {words}")
     options = _options(method)

@@ -152,13 +152,13 @@ def _named(addresses: list[str]) -> list[ImageRecord]:
 
 def _apart(uris: Sequence[str]) -> list[str]:
     """Unique relative paths of files: what their addresses do not have in common."""
-    from boxwise.data.addresses import in_shard, is_local, scheme_of, shown
+    from boxwise.data.addresses import in_shard, is_local, redacted, scheme_of
 
     def parts(uri: str) -> list[str]:
         if scheme_of(uri) == "tar":
             name, shard = in_shard(uri)
             return [*parts(shard), *name.split("/")]
-        return list(Path(uri).absolute().parts[1:]) if is_local(uri) else shown(uri).replace("://", "/").split("/")
+        return list(Path(uri).absolute().parts[1:]) if is_local(uri) else redacted(uri).replace("://", "/").split("/")
 
     paths = [parts(uri) for uri in uris]
     shared = next((depth for depth, there in enumerate(zip(*paths, strict=False)) if len(set(there)) > 1), 0)

@@ -27,12 +27,12 @@ def as_overrides(given: Mapping[str, tuple[str, object]], overrides: Iterable[st
         apply_overrides(found, settings)
         return dict(leaves(found))
 
-    said, made = values(overrides), []
+    stated, made = values(overrides), []
     for option, (key, value) in given.items():
         if value is None:
             continue
         made.append(f"{key}={value}")
         for place, meant in values(made[-1:]).items():
-            if said.get(place, meant) != meant:
-                raise ConfigError(f"{option} {value} and {place}={said[place]}: they say different things; give one of them.")
+            if stated.get(place, meant) != meant:
+                raise ConfigError(f"{option} {value} and {place}={stated[place]}: they say different things; give one of them.")
     return made

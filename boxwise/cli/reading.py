@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boxwise.errors import BoxwiseError, plural
+from boxwise.errors import BoxwiseError, listed, plural
 
 if TYPE_CHECKING:
     from boxwise.boxes import Boxes
@@ -124,20 +124,14 @@ def left_as_they_are(untouched: Set[str], meanwhile: Mapping[str, str], gone: Ma
             f"{plural(len(untouched), 'image', 'is')} as boxwise wrote {them}: left waiting; `--untouched accept` takes {them} as {they}."
         )
     if meanwhile:
-        people, names = sorted(set(meanwhile.values())), _first(meanwhile)
+        people, names = sorted(set(meanwhile.values())), listed(meanwhile, _MOST_SHOWN)
         yield (
             f"{plural(len(meanwhile), 'image', 'was')} labelled meanwhile, by {' and '.join(people)}: {names}; left as answered. "
             f"Import again to replace {'it' if len(meanwhile) == 1 else 'them'}."
         )
     if gone:
-        named = _first([f"{image_id} ({why})" for image_id, why in gone.items()])
+        named = listed([f"{image_id} ({why})" for image_id, why in gone.items()], _MOST_SHOWN)
         yield f"{plural(len(gone), 'image')} went out of use meanwhile: {named}; nothing was taken of {'it' if len(gone) == 1 else 'them'}."
-
-
-def _first(names: Collection[str]) -> str:
-    """The names, of many the first alone."""
-    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
-    return ", ".join(list(names)[:_MOST_SHOWN]) + more
 
 
 def taken_as_saved(saved: Set[str]) -> Iterator[str]:
@@ -149,9 +143,9 @@ def taken_as_saved(saved: Set[str]) -> Iterator[str]:
 def kept_from_a_query(faulty: Sequence[Path]) -> Iterator[str]:
     """That files of which something was not taken are not written over."""
     if faulty:
-        more, has, it = (f" and {len(faulty) - 1} more", "have", "them") if len(faulty) > 1 else ("", "has", "it")
+        has, it = ("have", "them") if len(faulty) > 1 else ("has", "it")
         yield (
-            f"{faulty[0]}{more} {has} findings: `boxwise query` does not write over {it}. Mend {it} and import {it} again, "
+            f"{listed(faulty, most=1)} {has} findings: `boxwise query` does not write over {it}. Mend {it} and import {it} again, "
             "or give the query another --out."
         )
 

@@ -95,7 +95,7 @@ def simulate(
     if dataset.findings:
         note(f"{data}: {plural(len(dataset.findings), 'finding')}; `boxwise doctor {quoted(data)}` lists them.")
     plan = Plan(dataset, settings, chosen, tuple(range(seeds)), out)
-    _note_idle(plan, overrides or ())
+    note_idle([plan], overrides or ())
     _simulate(plan, jobs=jobs, on=on, baseline=baseline)
 
 
@@ -109,23 +109,22 @@ def note_names(overrides: Iterable[str]) -> None:
             note(f"Note: {key} has no effect beside the arms, each of which names its own: --arms NAME, or ARM+{key}=…")
 
 
-def _note_idle(plan: Plan, overrides: Sequence[str]) -> None:
-    """Say which of the overrides nothing reads in any arm."""
+def note_idle(plans: Sequence[Plan], overrides: Sequence[str]) -> None:
+    """Say which of the overrides nothing reads in any arm of any of the plans."""
     from boxwise.cli.console import note
     from boxwise.data.splits import with_splits
     from boxwise.errors import ConfigError
     from boxwise.records import Split
-    from boxwise.registry import without_effect
+    from boxwise.registry import without_effect_in_any
 
     try:
-        configs = [plan.cell_config(arm, plan.seeds[0]) for arm in plan.arms]
+        configs = [[plan.cell_config(arm, plan.seeds[0]) for arm in plan.arms] for plan in plans]
     except ConfigError:  # which check_plan refuses by the arm's name
         return
-    val = sum(record.split is Split.VAL for record in with_splits(plan.dataset).images)
-    in_arms = [without_effect(config, overrides, simulated=True, val_images=val) for config in configs]
-    for idle in in_arms[0]:
-        if all(idle in said for said in in_arms):
-            note(f"Note: {idle}")
+    val = [sum(record.split is Split.VAL for record in with_splits(plan.dataset).images) for plan in plans]
+    cells = [(config, count) for of_plan, count in zip(configs, val, strict=True) for config in of_plan]
+    for idle in without_effect_in_any(cells, overrides):
+        note(f"Note: {idle}")
 
 
 def _note_own(settings: StudyConfig, config: Path | None) -> None:
@@ -143,11 +142,11 @@ def _simulate(plan: Plan, *, jobs: int, on: str | None = None, baseline: str) ->
     from boxwise.cli.console import Watch, note, say
     from boxwise.report.tensorboard import write_events
     from boxwise.simulation.simulate import read_simulation, simulate
-    from boxwise.simulation.twins import said_of_twins, without_twins
+    from boxwise.simulation.twins import note_on_twins, without_twins
 
     plan = without_twins(plan, baseline=baseline)
-    if said := said_of_twins([plan]):
-        note(said)
+    if message := note_on_twins([plan]):
+        note(message)
     say_what_is_elsewhere(plan.folder)
     with cluster_on(on) as cluster, Watch() as watch:
         cells = simulate(
@@ -165,8 +164,8 @@ def say_what_is_elsewhere(folder: Path) -> None:
     from boxwise.results.finished import FINISHED_FILE, without_study
 
     if cells := without_study(folder):
-        known = plural(len(cells), "cell")
-        note(f"{folder / FINISHED_FILE}: {known} finished elsewhere, not run again and shown without pictures.")
+        count = plural(len(cells), "cell")
+        note(f"{folder / FINISHED_FILE}: {count} finished elsewhere, not run again and shown without pictures.")
 
 
 def compared_with(folder: Path, cells: Iterable[Cell], baseline: str | None) -> str:

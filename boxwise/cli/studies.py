@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from boxwise.workers.base import Workers
 
 app = typer.Typer()
-
-
 _WORTH_A_WORD = 60.0  # seconds of work from which `run` says how long it will take
 StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="Config overrides, such as train.epochs=30.")]
@@ -77,7 +75,7 @@ def init(
     from boxwise.data import image_store
     from boxwise.data.addresses import given, is_local
     from boxwise.data.datasets import read_pool
-    from boxwise.data.formats.class_names import names_said
+    from boxwise.data.formats.class_names import names_text
     from boxwise.errors import ConfigError, StudyError
     from boxwise.registry import check
     from boxwise.study import Study
@@ -110,7 +108,7 @@ def init(
     made = Study.create(study, dataset, config=settings)
     quarantined = made.quarantined()
     say(
-        f"{study}: {plural(len(dataset.images), 'image')}, {len(dataset.labels)} of them labelled; classes: {names_said(made.classes)}; "
+        f"{study}: {plural(len(dataset.images), 'image')}, {len(dataset.labels)} of them labelled; classes: {names_text(made.classes)}; "
         f"detector: {made.config.detector.name}."
     )
     if quarantined:
@@ -254,8 +252,8 @@ def _write_report(opened: Study) -> Path:
 
     cell = cell_of(opened)
     write_results([cell], opened.folder / "results.csv")
-    title, out, said = f"Study {opened.folder.name}", len(opened.quarantined()), opened.outdated().sentences
-    return write_report([cell], opened.folder / "report.html", title=title, environment=environment(), quarantined=out, remarks=said)
+    title, out, remarks = f"Study {opened.folder.name}", len(opened.quarantined()), opened.outdated().sentences
+    return write_report([cell], opened.folder / "report.html", title=title, environment=environment(), quarantined=out, remarks=remarks)
 
 
 @app.command("import")
@@ -283,6 +281,7 @@ def import_labels(
     from boxwise.data.datasets import read_labels_for
     from boxwise.data.formats.detect import detected, unwrapped
     from boxwise.errors import BoxwiseError
+    from boxwise.records import Phase
     from boxwise.report.coming_back import take_in, untouched
     from boxwise.report.to_correct import Written
     from boxwise.study import Study
@@ -291,8 +290,8 @@ def import_labels(
     meant = coordinates(labels_in, voc_origin)
     classes, since, out = opened.classes, opened.moment(), opened.quarantined()
     images = [*opened.images(), *opened.records(out)]
-    known: dict[str, Any] = {"listed_is_empty": missing is Missing.EMPTY, "renumbered": opened.renumbered(), "out_of_use": out}
-    dataset = read_labels_for(images, path, format_name=format, classes=classes, **known, coordinates=meant, progress=reading)
+    reading_options: dict[str, Any] = {"listed_is_empty": missing is Missing.EMPTY, "renumbered": opened.renumbered(), "out_of_use": out}
+    dataset = read_labels_for(images, path, format_name=format, classes=classes, **reading_options, coordinates=meant, progress=reading)
     say_findings(dataset.findings, None if dry_run else opened.folder)
     root = path if format else unwrapped(path)
     format, others = detected(root, format)
@@ -302,13 +301,15 @@ def import_labels(
     if not dataset.labels:
         raise BoxwiseError(f"{path}: labels none of the {plural(opened.image_count(), 'image')} in use, so nothing was taken.")
     given = with_boxes(dataset.labels) if missing is Missing.UNLABELED else dataset.labels
-    asked = set(opened.asked_now().image_ids)
+    asked = set((opened.open_query() if dry_run else opened.ensure_asked()).image_ids)
     news = opened.news_in(given, annotator=annotator, incomplete=dataset.incomplete, classes=classes, since=since)
     same = set[str]() if as_written is Untouched.ACCEPT else untouched(opened, dataset, given.keys())
     saved, faulty = written.saved(same, format), list[Path]()
     left, news = (same - saved) & news.acts.keys(), news.without(same - saved)
     if dry_run:
         say_what_would_be_taken(opened, news, annotator)
+        if opened.position[0] > 0 and opened.position[1] is Phase.SELECT:
+            note("The next query is not selected yet. An import selects it first, and may then find other images new.")
     else:
         news = opened.take(news, annotator=annotator, incomplete=dataset.incomplete)
         faulty = take_in(opened, root, format, dataset.findings, left=news.left)

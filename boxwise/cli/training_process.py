@@ -34,8 +34,8 @@ def advance(folder: Path) -> str | None:
     """
     command = [sys.executable, "-m", "boxwise", "run", str(folder), "--served"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", **_ALONE)
-    said: deque[str] = deque(maxlen=_LINES_KEPT)
-    listener = Thread(target=_pass_on, args=(process, said), daemon=True)
+    last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
+    listener = Thread(target=_pass_on, args=(process, last_lines), daemon=True)
     listener.start()
     try:
         code = process.wait()
@@ -48,7 +48,7 @@ def advance(folder: Path) -> str | None:
         return "the training process was interrupted."
     if code < 0:
         return f"the training process was ended by {signal.Signals(-code).name}" + (", perhaps for lack of memory." if code == -9 else ".")
-    return said[-1].strip().removeprefix("Error: ") if said else f"the training process ended with code {code}."
+    return last_lines[-1].strip().removeprefix("Error: ") if last_lines else f"the training process ended with code {code}."
 
 
 @contextmanager
@@ -78,11 +78,11 @@ def _outlive(parent: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _pass_on(process: subprocess.Popen[str], said: deque[str]) -> None:
+def _pass_on(process: subprocess.Popen[str], last_lines: deque[str]) -> None:
     for line in process.stderr or ():
         sys.stderr.write(line)
         if line.strip():
-            said.append(line)
+            last_lines.append(line)
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -176,7 +176,7 @@ def history(study: StudyFolder, image: Annotated[str, typer.Argument(metavar="IM
     record, current = opened.record(image_id), opened.annotation(image_id)
     assert record is not None and record.split is not None
     say(f"{image_id}: {record.split.value}, {record.width} x {record.height}, {record.uri}")
-    if fault := opened.quarantined().get(image_id):
+    if fault := opened.fault(image_id):
         say(f"out of use: {fault}")
     entries, events = opened.history(image_id), opened.events(image_id)
     changes = [event for event in opened.class_events() if any(entry.number <= event.body["newest"] for entry in entries)]

@@ -63,13 +63,13 @@ def completed(given: Answers, *, overrides: Sequence[str], config: Path | None, 
     return answers
 
 
-def class_names(said: str) -> tuple[str, ...]:
+def class_names(text: str) -> tuple[str, ...]:
     """The names of the classes, as a person writes them. Raises ConfigError where one is empty, there twice or no name of a class."""
     from boxwise.data.formats.class_names import check_class_names
 
-    names = tuple(name.strip() for name in said.split(","))
+    names = tuple(name.strip() for name in text.split(","))
     if not all(names) or len(set(names)) != len(names):
-        raise ConfigError(f"{said!r}: expected class names such as: cat, dog. None may be empty or there twice.")
+        raise ConfigError(f"{text!r}: expected class names such as: cat, dog. None may be empty or there twice.")
     check_class_names(names)
     return names
 
@@ -88,16 +88,16 @@ def _with_data(given: Answers, format_name: str | None) -> Answers:
 def _ask(question: str, read: Callable[[str], T], *, default: str | None = None) -> T:
     """The answer to a question, asked again until `read` takes it; a blank is no answer."""
     while True:
-        said = typer.prompt(question, default=default, show_default=bool(default)).strip() or default
-        if said is None:
+        answer = typer.prompt(question, default=default, show_default=bool(default)).strip() or default
+        if answer is None:
             continue
         try:
-            return read(said)
+            return read(answer)
         except (ValueError, BoxwiseError) as error:
             typer.echo(f"  {error}")
 
 
-def _images(said: str) -> str:
+def _images(answer: str) -> str:
     """What `--images` takes. Of a folder of this machine one image is looked for; remote ones and tar files are not opened."""
     from boxwise.data import image_store
     from boxwise.data.addresses import given, in_shard, is_local, scheme_of
@@ -105,7 +105,7 @@ def _images(said: str) -> str:
     from boxwise.data.formats.image_list import is_image_list
     from boxwise.data.formats.layout import is_file, is_folder
 
-    address = given(_path(said))
+    address = given(_path(answer))
     image_store.check(address)
     shard = in_shard(address)[1] if scheme_of(address) == "tar" else None
     place = shard or address
@@ -119,44 +119,44 @@ def _images(said: str) -> str:
     return address
 
 
-def _labels(said: str, format_name: str | None) -> Path | None:
+def _labels(answer: str, format_name: str | None) -> Path | None:
     """Where labels lie, if there are any; the files' first bytes show whether it is a layout that is known."""
     from boxwise.data.datasets import format_of_labels
     from boxwise.data.formats.layout import existing
 
-    if not said:
+    if not answer:
         return None
-    path = existing(Path(_path(said)), "labels")
+    path = existing(Path(_path(answer)), "labels")
     format_of_labels(path, format_name)
     return path
 
 
-def _path(said: str) -> str:
+def _path(answer: str) -> str:
     """A path without the quotes or backslashes with which terminals paste one, and with the user's folder for `~`."""
-    path = os.path.expanduser(said)  # noqa: PTH111 - as it is where there is no such user
+    path = os.path.expanduser(answer)  # noqa: PTH111 - as it is where there is no such user
     try:
-        words = shlex.split(said)
+        words = shlex.split(answer)
     except ValueError:
         words = []
     pasted = len(words) == 1 and not os.path.lexists(path) and os.path.lexists(words[0])
     return words[0] if pasted else path
 
 
-def _names(said: str) -> str:
-    return ",".join(class_names(said))
+def _names(answer: str) -> str:
+    return ",".join(class_names(answer))
 
 
 def _preset() -> str | None:
     from boxwise.config import preset_names
 
-    known = ["none", *preset_names()]
+    names = ["none", *preset_names()]
 
-    def read(said: str) -> str | None:
-        if said not in known:
-            raise ValueError(f"Expected one of: {', '.join(known)}.")
-        return None if said == "none" else said
+    def read(answer: str) -> str | None:
+        if answer not in names:
+            raise ValueError(f"Expected one of: {', '.join(names)}.")
+        return None if answer == "none" else answer
 
-    return _ask(f"Preset ({', '.join(known)})", read, default="none")
+    return _ask(f"Preset ({', '.join(names)})", read, default="none")
 
 
 def _sets_first_batch(overrides: Sequence[str]) -> bool:
@@ -170,10 +170,10 @@ def _sets_first_batch(overrides: Sequence[str]) -> bool:
 def _first_batch(*, least: int) -> str:
     from boxwise.config import BudgetConfig, resolve
 
-    def read(said: str) -> str:
-        amount = int(said) if said.isdecimal() else said
+    def read(answer: str) -> str:
+        amount = int(answer) if answer.isdecimal() else answer
         if resolve(amount, 100, "The first batch") < least:
-            raise ValueError(f"The first batch is {said}, expected {least} or more: there would be nothing to train on.")
+            raise ValueError(f"The first batch is {answer}, expected {least} or more: there would be nothing to train on.")
         return str(amount)
 
     return _ask("Images to label first: a count, or a share such as 5%", read, default=str(BudgetConfig().initial))

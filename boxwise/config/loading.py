@@ -5,26 +5,19 @@ Returns a `StudyConfig`, or one message that names every wrong key with the near
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_origin
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from boxwise.config import faults
 from boxwise.config.section import Choice
 from boxwise.config.study import RENAMED, TOGETHER, StudyConfig
 from boxwise.errors import ConfigError, unknown
 
 _PRESETS = Path(__file__).parent / "presets"
-_EXPECTED = "Input should be "  # how pydantic begins to say which kind a value should be of
-_IN_YAML = {  # what pydantic expects, in the words of a config
-    "tuple_type": "expected a list",
-    "dict_type": "expected a mapping of keys",
-    "model_type": "expected a mapping of keys",
-}
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml, where it is there, reads ten times as quickly
@@ -87,7 +80,7 @@ def parse_config(values: Mapping[str, Any], origin: str) -> StudyConfig:
     try:
         return StudyConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{origin}: {sentence}" for sentence in _explained(error.errors()))) from None
+        raise ConfigError("\n".join(f"{origin}: {sentence}" for sentence in faults.sentences_of(error.errors(), StudyConfig))) from None
 
 
 def dump_config(config: StudyConfig) -> str:
@@ -97,15 +90,15 @@ def dump_config(config: StudyConfig) -> str:
 
 def differences(a: StudyConfig, b: StudyConfig, *, but: Iterable[str] = ()) -> list[str]:
     """`key: here != there` for every value in which two configs differ. but: keys, or sections of them, that are not compared."""
-    mine, theirs = (dict(leaves(config.model_dump(mode="json"))) for config in (a, b))
-    return differing(mine, theirs, but=but)
+    before, after = (dict(leaves(config.model_dump(mode="json"))) for config in (a, b))
+    return differing(before, after, but=but)
 
 
-def differing(mine: Mapping[str, Any], theirs: Mapping[str, Any], *, but: Iterable[str] = ()) -> list[str]:
+def differing(one: Mapping[str, Any], other: Mapping[str, Any], *, but: Iterable[str] = ()) -> list[str]:
     """As `differences`, of the `leaves` of two configs."""
-    found = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
+    found = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
     left_out = tuple(f"{key}." for key in but)
-    return [f"{key}: {mine.get(key)!r} != {theirs.get(key)!r}" for key in found if not f"{key}.".startswith(left_out)]
+    return [f"{key}: {one.get(key)!r} != {other.get(key)!r}" for key in found if not f"{key}.".startswith(left_out)]
 
 
 def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -156,76 +149,14 @@ def _places(key: str) -> list[list[str]]:
     if len(rest) != 1:
         return [[first, *rest]]
     together = TOGETHER.get(first, {}).get(rest[0], ())
-    section = _section([first])
+    section = faults.section_at([first], StudyConfig)
     options = section.places(rest[0]) if section is not None and issubclass(section, Choice) else []
     return [[first, name] for name in together] or [[first, *option] for option in options] or [[first, *rest]]
 
 
-def _explained(faults: Sequence[Any]) -> Iterator[str]:
-    """One sentence for each value that is wrong."""
-    inside = {tuple(fault["loc"][:-1]) for fault in faults}
-    told = [fault for fault in faults if not (fault["type"] == "too_short" and fault["loc"] in inside)]  # it is too short without these
-    for place, said in groupby(told, key=lambda fault: _key_of(fault["loc"])):
-        first, *more = said
-        if more and all(fault["msg"].startswith(_EXPECTED) for fault in (first, *more)):  # each kind says that the value is not of it
-            kinds = [fault["msg"].removeprefix(_EXPECTED).partition(", ")[0] for fault in (first, *more)]
-            first = first | {"msg": f"expected {' or '.join(kinds)}"}
-        yield _explain(first | {"loc": place})
-
-
-def _key_of(loc: Sequence[Any]) -> Sequence[Any]:
-    """The place of a fault, without what pydantic calls the kind that a value of several kinds is not of."""
-    section: Any = StudyConfig
-    for depth, part in enumerate(loc, start=1):
-        field = section.model_fields.get(part) if isinstance(section, type) and issubclass(section, BaseModel) else None
-        if field is None:
-            return loc
-        section = field.annotation
-        if get_origin(section) in (Union, UnionType):
-            return loc[:depth]
-    return loc
-
-
-def _explain(fault: Any) -> str:
-    place = [str(part) for part in fault["loc"]]
-    if fault["type"] == "extra_forbidden":
-        return _unknown_key(place[:-1], place[-1])
-    if fault["type"] == "unknown_key":
-        return _unknown_key(place, fault["ctx"]["key"])
-    key, message = ".".join(place), _IN_YAML.get(fault["type"], fault["msg"]).removeprefix("Value error, ")
-    found = "" if isinstance(fault["input"], dict) else f", found {fault['input']!r}"
-    return f"{key}: {message}{found}." if key else f"{message}{found}."
-
-
-def _unknown_key(place: list[str], key: str) -> str:
-    """One sentence for a key that the section at `place` has not: where keys of that name are, else the nearest of the section."""
-    full = ".".join([*place, key])
-    same = [known for known in known_keys() if known.split(".")[-1] == key]
-    if same:
-        return f"Unknown key {full!r}. Did you mean {' or '.join(repr(known) for known in same)}?"
-    section = _section(place) if place else None
-    names = known_keys(section, ".".join([*place, ""])) if section else StudyConfig.model_fields
-    return unknown("key", full, names)
-
-
-def known_keys(section: type[BaseModel] = StudyConfig, prefix: str = "") -> Iterator[str]:
+def known_keys() -> Iterator[str]:
     """The dotted key of every value that a configuration has."""
-    for name, field in section.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from known_keys(field.annotation, f"{prefix}{name}.")
-        else:
-            yield prefix + name
-
-
-def _section(place: list[str]) -> type[BaseModel] | None:
-    """The section at `place`, None where a value or nothing is."""
-    section: Any = StudyConfig
-    for part in place:
-        field = section.model_fields.get(part)
-        section = field.annotation if field else None
-        if not (isinstance(section, type) and issubclass(section, BaseModel)):
-            return None
-    return section
+    return faults.known_keys(StudyConfig)
 
 
 def preset_names() -> list[str]:

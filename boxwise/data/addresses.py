@@ -124,6 +124,6 @@ def is_image_name(name: str) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
-def shown(text: str) -> str:
+def redacted(text: str) -> str:
     """An address, or words with one, for messages: without passwords, and without what signs a link."""
     return _SECRETS.sub("", text) if "://" in text else text

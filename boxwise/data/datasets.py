@@ -13,13 +13,13 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
-from boxwise.data.addresses import IMAGE_SUFFIXES, Address, Images, folder_of, is_local, shown
+from boxwise.data.addresses import IMAGE_SUFFIXES, Address, Images, folder_of, is_local, redacted
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind
 from boxwise.data.formats.class_names import without_blanks
 from boxwise.data.formats.detect import detect_format, unused_labels, unwrapped
 from boxwise.data.formats.folder import read_folder
 from boxwise.data.formats.image_list import is_image_list, read_image_list
-from boxwise.data.formats.layout import ImageIndex, at_odds, is_file, is_folder, said_by_all
+from boxwise.data.formats.layout import ImageIndex, at_odds, is_file, is_folder, shared_folder_words
 from boxwise.data.formats.listing import NO_SPLIT, pictures_not_read
 from boxwise.data.formats.names import READERS
 from boxwise.errors import BoxwiseError, named, plural, quoted
@@ -123,24 +123,24 @@ def read_pool(
     if images is not None and _real(str(images)) != _real(str(labels)):
         format_of_labels(Path(labels), format_name)  # what lies elsewhere and is no labels is not taken for further images
     options: dict[str, Any] = {"format_name": format_name, "classes": classes, "coordinates": coordinates, "progress": progress}
-    known = _by_name(read_dataset(labels, images=images, missing_is_empty=False, **options), labels, renumbered)
-    complete = known.labels.keys() - known.incomplete
-    records = [record if record.image_id in complete else replace(record, split=Split.TRAIN) for record in known.images]
-    findings = tuple(finding for finding in known.findings if finding.kind is not FindingKind.MISSING_LABEL_FILE)  # it may come later
-    return _with_unlisted(replace(known, images=tuple(records), findings=findings), images, progress)
+    labelled = _by_name(read_dataset(labels, images=images, missing_is_empty=False, **options), labels, renumbered)
+    complete = labelled.labels.keys() - labelled.incomplete
+    records = [record if record.image_id in complete else replace(record, split=Split.TRAIN) for record in labelled.images]
+    findings = tuple(finding for finding in labelled.findings if finding.kind is not FindingKind.MISSING_LABEL_FILE)  # it may come later
+    return _with_unlisted(replace(labelled, images=tuple(records), findings=findings), images, progress)
 
 
-def _with_unlisted(known: Dataset, images: Address | None, progress: Progress | None) -> Dataset:
-    """`known` and the images of the folder that its labels do not mention (a COCO file lists only some)."""
+def _with_unlisted(labelled: Dataset, images: Address | None, progress: Progress | None) -> Dataset:
+    """`labelled` and the images of the folder that its labels do not mention (a COCO file lists only some)."""
     if images is None:
-        return known
-    folder = read_folder(images, known={record.uri for record in known.images}, progress=progress)
-    listed = {_real(uri) for uri in (*(r.uri for r in known.images), *(str(f.path) for f in known.findings))}
-    taken = {record.image_id for record in known.images} | {finding.image_id for finding in known.findings}
+        return labelled
+    folder = read_folder(images, known={record.uri for record in labelled.images}, progress=progress)
+    listed = {_real(uri) for uri in (*(r.uri for r in labelled.images), *(str(f.path) for f in labelled.findings))}
+    taken = {record.image_id for record in labelled.images} | {finding.image_id for finding in labelled.findings}
     extra = [record for record in folder.images if _real(record.uri) not in listed and record.image_id not in taken]
     findings = [f for f in folder.findings if f.image_id not in taken and f.kind is not FindingKind.UNREAD_PICTURE]  # said already
-    notes = (*known.notes, *folder.notes)
-    return replace(known, images=(*known.images, *extra), findings=(*known.findings, *findings), notes=notes)
+    notes = (*labelled.notes, *folder.notes)
+    return replace(labelled, images=(*labelled.images, *extra), findings=(*labelled.findings, *findings), notes=notes)
 
 
 def _real(uri: str) -> str:
@@ -181,9 +181,9 @@ def read_labels_for(
     matches, findings = _matches([*others, *used], found, path)  # of two links to one file the one in use is meant, which comes last
     aside = _meant_of(others, found.findings, used)
     findings += _not_taken({*matches.values(), *aside.values()}, out_of_use, path)
-    matches = {theirs: mine for theirs, mine in matches.items() if mine not in out_of_use}
+    matches = {given_id: own_id for given_id, own_id in matches.items() if own_id not in out_of_use}
     taken = Counter(matches.values())
-    labels = {mine: found.labels[theirs] for theirs, mine in matches.items() if taken[mine] == 1}
+    labels = {own_id: found.labels[given_id] for given_id, own_id in matches.items() if taken[own_id] == 1}
     for image_id, count in taken.items():
         if count > 1:
             message = f"{path}: expected one set of labels for {image_id}, found {count}. None of them is taken."
@@ -195,9 +195,9 @@ def read_labels_for(
             f"{plural(bare, 'image', 'has')} no box, of {len(found.images)} in {path}: left open, since {name} does not say "
             "whether they were looked at; --missing empty takes them as labelled, with nothing to find."
         )
-    told = (finding for finding in found.findings if finding not in aside)
-    kept = [finding for finding in told if finding.kind is not FindingKind.MISSING_LABEL_FILE and not finding.unlabelled]
-    incomplete = frozenset(mine for theirs, mine in matches.items() if theirs in found.incomplete and mine in labels)
+    reported = (finding for finding in found.findings if finding not in aside)
+    kept = [finding for finding in reported if finding.kind is not FindingKind.MISSING_LABEL_FILE and not finding.unlabelled]
+    incomplete = frozenset(own_id for given_id, own_id in matches.items() if given_id in found.incomplete and own_id in labels)
     return replace(found, labels=labels, findings=(*kept, *findings), notes=tuple(notes), incomplete=incomplete)
 
 
@@ -224,8 +224,8 @@ def _no_labels(path: Path) -> str:
     if is_file(path):
         return f"{path}: {_A_FILE}"
     found = unused_labels(path) if is_folder(path) else []
-    known = f"Known formats: {', '.join(READERS)}; --format names one."
-    return f"{found[0].message} {known}" if found else f"{path}: no labels of the study's images were found. {known}"
+    formats = f"Known formats: {', '.join(READERS)}; --format names one."
+    return f"{found[0].message} {formats}" if found else f"{path}: no labels of the study's images were found. {formats}"
 
 
 def _matches(images: Sequence[ImageRecord], found: Dataset, path: Path) -> tuple[dict[str, str], list[Finding]]:
@@ -239,11 +239,11 @@ def _matches(images: Sequence[ImageRecord], found: Dataset, path: Path) -> tuple
     by_place = {_real(record.uri): record.image_id for record in images if record.image_id not in matches} if places else {}
     findings = []
     for image_id, uri in places.items():
-        mine = by_place.get(_real(uri))
-        if mine is not None:
-            matches[image_id] = mine
+        own_id = by_place.get(_real(uri))
+        if own_id is not None:
+            matches[image_id] = own_id
         else:
-            message = f"{path}: labels for {image_id!r}. Expected an image of the study, found {shown(uri)}, which is none. "
+            message = f"{path}: labels for {image_id!r}. Expected an image of the study, found {redacted(uri)}, which is none. "
             message += "They are not taken; `boxwise add` adds images."
             findings.append(Finding(FindingKind.MISSING_IMAGE, path, message, image_id))
     return matches, findings
@@ -258,7 +258,7 @@ def _meant_of(others: Sequence[ImageRecord], findings: Sequence[Finding], used: 
     if not missing:
         return {}
     index = ImageIndex({record.image_id: record.uri for record in (*used, *others)})
-    shared = said_by_all([str(finding.image_id) for finding in missing], index.paths)
+    shared = shared_folder_words([str(finding.image_id) for finding in missing], index.paths)
     there = {record.image_id for record in others if not is_local(record.uri) or is_file(Path(record.uri))}
     meant = {finding: _called(str(finding.image_id), index, shared) for finding in missing}
     return {finding: image_id for finding, image_id in meant.items() if image_id in there}

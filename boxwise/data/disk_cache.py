@@ -70,12 +70,12 @@ class DiskCache:
     def put(self, uri: str, stat: Stat, content: bytes) -> None:
         """Keep a content. On a disk that is full or read-only nothing is kept."""
         path = self._path(uri)
-        said = {"uri": uri, "size": stat.size, "version": stat.version, "digest": _digest(content)}
+        head = {"uri": uri, "size": stat.size, "version": stat.version, "digest": _digest(content)}
         aside = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}")
         with suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what is downloaded is its user's alone
             path.parent.mkdir(exist_ok=True)
-            written = aside.write_bytes(json.dumps(said).encode() + b"\n" + content)
+            written = aside.write_bytes(json.dumps(head).encode() + b"\n" + content)
             aside.replace(path)
             self._make_room(written)
 
@@ -128,9 +128,9 @@ def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
 def _stat_of(head: bytes, uri: str, content: bytes | None = None) -> Stat | None:
     """What a file says of its object; None where it is damaged or another address's."""
     try:
-        said = json.loads(head)
-        whole = said["uri"] == uri and (content is None or said["digest"] == _digest(content))
-        return Stat(int(said["size"]), str(said["version"])) if whole else None
+        stated = json.loads(head)
+        whole = stated["uri"] == uri and (content is None or stated["digest"] == _digest(content))
+        return Stat(int(stated["size"]), str(stated["version"])) if whole else None
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -9,20 +9,22 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from boxwise.data.formats.base import Dataset
+from boxwise.data.formats.beside import files_beside
 from boxwise.data.formats.coco import file_of
 from boxwise.data.formats.layout import bytes_of, files_below, is_file, leads_out, stem_of, text_of
-from boxwise.data.own_files import list_of
-from boxwise.errors import BoxwiseError, plural
+from boxwise.data.own_files import TO_CORRECT, list_of
+from boxwise.errors import BoxwiseError, listed, plural
 from boxwise.files import replacing
 
 ANY = "*"  # in place of a digest: of a file that is about to be written, whose content is not known yet
-_LABELS = {"yolo": ("labels", ".txt"), "voc": ("Annotations", ".xml")}
+LABELS = {"yolo": ("labels", ".txt"), "voc": ("Annotations", ".xml")}  # where the formats of one file an image have these files
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,19 @@ def check_unchanged(target: Path, earlier: Earlier) -> None:
 
 
 def _left_over(dataset: Dataset, target: Path, format_name: str) -> Iterator[Path]:
-    """The label files in the target of images that have no labels, and COCO's of a split that has no images."""
+    """The label files in the target of images that have no labels, those beside the labels of others, and COCO's of a split that has no
+    images."""
     if format_name == "coco" and target.is_dir():
         written = {file_of(record.split) for record in dataset.images}
         yield from (path for path in sorted(target.glob("instances*.json")) if path.name not in written)
-    elif format_name in _LABELS:
-        folder, suffix = _LABELS[format_name]
+    elif format_name in LABELS:
+        folder, suffix = LABELS[format_name]
         bare = [record.image_id for record in dataset.images if record.image_id not in dataset.labels]
         names = {*bare, *map(stem_of, bare)} - dataset.labels.keys() - {stem_of(image_id) for image_id in dataset.labels}
         files = files_below(target / folder, suffix) if names else []
         yield from (path for path in files if str(PurePosixPath(path.relative_to(target / folder)).with_suffix("")) in names)
+        ids = [record.image_id for record in dataset.images]
+        yield from (path for paths in files_beside(target, target / folder, suffix, ids).values() for path in paths)
 
 
 def _speaks_of(path: Path, dataset: Dataset) -> bool:
@@ -119,10 +124,40 @@ def _speaks_of(path: Path, dataset: Dataset) -> bool:
     return not names.isdisjoint(record.image_id for record in dataset.images)
 
 
+@dataclass(frozen=True)
+class ToCorrect:
+    """The record in a folder of what was written there to be corrected; empty where there is none that can be read.
+
+    digests: path below the folder → digest of its content as it was last written. earlier: digests of what was written before.
+    """
+
+    format_name: str = ""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    earlier: frozenset[str] = frozenset()
+
+    @staticmethod
+    def of(folder: Path) -> ToCorrect:
+        with suppress(BoxwiseError, ValueError, KeyError, TypeError, AttributeError):
+            kept = json.loads(bytes_of(folder / TO_CORRECT))
+            digests = {path: digest for path, digest in kept["digests"].items() if not leads_out(path)}
+            return ToCorrect(kept["format"], digests, frozenset(kept["earlier"]))
+        return ToCorrect()
+
+
+def as_written(folder: Path, format_name: str) -> Callable[[Path], bool]:
+    """Whether a file below the folder is as boxwise wrote it there, by an export in the format or to be corrected: nobody's labels yet."""
+    exported, to_correct = Earlier.of(folder, format_name), ToCorrect.of(folder)
+
+    def is_so(path: Path) -> bool:
+        given = to_correct.digests.get(path.relative_to(folder).as_posix()) if path.is_relative_to(folder) else None
+        return exported.wrote(path) or (given is not None and is_file(path) and digest_of(path) in {given, *to_correct.earlier})
+
+    return is_so
+
+
 def were_changed(paths: Sequence[Path]) -> str:
     """That the files were changed since they were written, the first of them by name."""
-    more = len(paths) - 1
-    return f"{paths[0]} and {more} more were changed since they were written" if more else f"{paths[0]} was changed since it was written"
+    return f"{listed(paths, most=1)} {'were changed since they were' if len(paths) > 1 else 'was changed since it was'} written"
 
 
 def digests_of(write: Callable[[Path], Iterable[Path]]) -> dict[str, str]:

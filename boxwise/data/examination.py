@@ -111,9 +111,9 @@ def near_duplicates(images: Sequence[ImageRecord]) -> list[Finding]:
     """
     if len({_split(record) for record in images}) < 2:
         return []
-    shown = [(record, thumbnail) for record, thumbnail in zip(images, _thumbnails(images), strict=True) if thumbnail is not None]
-    rows = np.array([thumbnail for _, thumbnail in shown], np.float32).reshape(-1, SIDE * SIDE)
-    splits = np.array([_split(record) for record, _ in shown])
+    readable = [(record, thumbnail) for record, thumbnail in zip(images, _thumbnails(images), strict=True) if thumbnail is not None]
+    rows = np.array([thumbnail for _, thumbnail in readable], np.float32).reshape(-1, SIDE * SIDE)
+    splits = np.array([_split(record) for record, _ in readable])
     held_out = np.flatnonzero(splits != "train")
     found = []
     for start in range(0, len(held_out), _CHUNK):
@@ -122,8 +122,8 @@ def near_duplicates(images: Sequence[ImageRecord]) -> list[Finding]:
         likeness[splits[chunk][:, None] == splits[None, :]] = -1
         best = likeness.argmax(axis=1)
         for row, other, value in zip(chunk, best, likeness.max(axis=1), strict=True):
-            if value >= ALIKE and _same_details(shown[row][0].uri, shown[other][0].uri):
-                found.append(_leak(shown[row][0], shown[other][0], float(value)))
+            if value >= ALIKE and _same_details(readable[row][0].uri, readable[other][0].uri):
+                found.append(_leak(readable[row][0], readable[other][0], float(value)))
     return found
 
 
@@ -180,10 +180,10 @@ def _class_facts(dataset: Dataset, label: int) -> ClassFacts:
     images = 0
     for record in dataset.images:
         boxes = dataset.labels.get(record.image_id)
-        mine = boxes[boxes.labels == label] if boxes is not None else Boxes.empty()
-        by_split[_split(record)] += len(mine)
-        sides += _sides(mine).tolist()
-        images += bool(len(mine))
+        of_class = boxes[boxes.labels == label] if boxes is not None else Boxes.empty()
+        by_split[_split(record)] += len(of_class)
+        sides += _sides(of_class).tolist()
+        images += bool(len(of_class))
     return ClassFacts(dataset.classes[label], len(sides), images, dict(by_split), float(np.median(sides)) if sides else 0.0)
 
 
@@ -243,12 +243,12 @@ def _odd_sizes(dataset: Dataset) -> dict[str, list[tuple[int, str]]]:
     labels = np.array([dataset.labels[record.image_id].labels[row] for record, row in rows])
     found: dict[str, list[tuple[int, str]]] = {}
     for label in np.unique(labels) if len(rows) else ():
-        mine = np.flatnonzero(labels == label)
-        middle = np.median(logs[mine])
-        spread = 1.4826 * np.median(np.abs(logs[mine] - middle))
-        if len(mine) < _ENOUGH or spread == 0:
+        of_class = np.flatnonzero(labels == label)
+        middle = np.median(logs[of_class])
+        spread = 1.4826 * np.median(np.abs(logs[of_class] - middle))
+        if len(of_class) < _ENOUGH or spread == 0:
             continue
-        for index in mine[np.abs(logs[mine] - middle) > max(_ODD * spread, np.log(_TIMES))]:
+        for index in of_class[np.abs(logs[of_class] - middle) > max(_ODD * spread, np.log(_TIMES))]:
             record, row = rows[index]
             times = float(np.exp(logs[index] - middle))
             found.setdefault(record.image_id, []).append((row, f"is {times:.2g} times as large as its class is at the median."))

@@ -27,7 +27,7 @@ def for_browsers(uri: Address) -> tuple[bytes, str]:
     Raises ImageError when it cannot be read.
     """
     content = image_store.read(uri)
-    media = _shown_alike(content)
+    media = _media_for_browsers(content)
     if media is not None:
         return content, media
     buffer = io.BytesIO()
@@ -37,7 +37,7 @@ def for_browsers(uri: Address) -> tuple[bytes, str]:
 
 def shown_as_it_is(uri: Address) -> bool:
     """Whether `for_browsers` is the image's file, by its header. Raises ImageError when there is none."""
-    return _shown_alike(image_store.read(uri)) is not None
+    return _media_for_browsers(image_store.read(uri)) is not None
 
 
 def named_for(name: str, media: str) -> str:
@@ -46,7 +46,7 @@ def named_for(name: str, media: str) -> str:
     return name if PurePosixPath(name).suffix.lower() in suffixes else name + suffixes[0]
 
 
-def _shown_alike(content: bytes) -> str | None:
+def _media_for_browsers(content: bytes) -> str | None:
     """The media type of a file that browsers show as the study reads it, by its header; None for any other, whatever it is called.
 
     Browsers show neither grey of more than 8 bits nor transparency as it is read here, move what is read as a still, and turn no picture

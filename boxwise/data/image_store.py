@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Protocol
 
 from boxwise.config import ImagesConfig
-from boxwise.data.addresses import Address, Stat, in_shard, is_local, member_of, scheme_of, shown
+from boxwise.data.addresses import Address, Stat, in_shard, is_local, member_of, redacted, scheme_of
 from boxwise.data.cached_store import CachedStore
 from boxwise.data.disk_cache import DiskCache
 from boxwise.data.object_store import PACKAGES, ObjectStore, check_package
@@ -114,7 +114,7 @@ def check(uri: Address) -> None:
     if scheme == "tar":
         check(in_shard(str(uri))[1])
     elif scheme is not None and scheme not in PACKAGES:
-        raise ImageStoreError(f"{shown(str(uri))}: {unknown('scheme', scheme, {*PACKAGES, 'tar', 'file'} - {scheme})}")
+        raise ImageStoreError(f"{redacted(str(uri))}: {unknown('scheme', scheme, {*PACKAGES, 'tar', 'file'} - {scheme})}")
     elif scheme is not None:
         check_package(str(uri))
 

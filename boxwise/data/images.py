@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from boxwise.data import image_store
-from boxwise.data.addresses import Address, is_local, shown
+from boxwise.data.addresses import Address, is_local, redacted
 from boxwise.errors import BoxwiseError, ImageError
 from boxwise.files import replacing
 
@@ -128,12 +128,12 @@ def _opened(uri: Address) -> Iterator[Image.Image]:
         # An open file, not its name: of a name Pillow maps grey TIFF files into memory, and then does not turn them.
         with Path(uri).open("rb") if is_local(uri) else io.BytesIO(image_store.read(uri)) as file, Image.open(file) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise ImageError(f"{shown(str(uri))}: expected at most {MAX_PIXELS} pixels, found {image.width} x {image.height}.")
+                raise ImageError(f"{redacted(str(uri))}: expected at most {MAX_PIXELS} pixels, found {image.width} x {image.height}.")
             yield image
     except BoxwiseError:
         raise
     except Exception as error:  # decoders answer hostile bytes with any exception there is
-        raise ImageError(f"{shown(str(uri))}: expected an image that decodes, found {_reason(uri, error)}.") from error
+        raise ImageError(f"{redacted(str(uri))}: expected an image that decodes, found {_reason(uri, error)}.") from error
 
 
 def _reason(uri: Address, error: Exception) -> str:
@@ -170,8 +170,8 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 
 def _orientation_of(image: Image.Image) -> int:
     # PNG's own getexif decodes the whole picture in search of a late chunk; the base class reads what the header gave.
-    said = Image.Image.getexif(image).get(_ORIENTATION, 1)
-    return said if said in range(1, 9) else 1
+    value = Image.Image.getexif(image).get(_ORIENTATION, 1)
+    return value if value in range(1, 9) else 1
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from threading import Lock
 from time import monotonic, sleep
 from typing import Any, NamedTuple, TypeVar
 
-from boxwise.data.addresses import Stat, is_image_name, place_of, scheme_of, shown
+from boxwise.data.addresses import Stat, is_image_name, place_of, redacted, scheme_of
 from boxwise.errors import BoxwiseError, ImageError, ImageStoreError, MissingImageError
 
 PACKAGES = {
@@ -72,7 +72,7 @@ class ObjectStore:
         """See `Source`. The size is -1 where the store does not say it."""
         info = self._asked(uri, lambda system, path: system.info(path))
         if info.get("type") == "directory":
-            raise MissingImageError(f"{shown(uri)}: expected an image, found a folder.")
+            raise MissingImageError(f"{redacted(uri)}: expected an image, found a folder.")
         version = next((str(info[name]) for name in _VERSIONS if info.get(name) is not None), "")
         return Stat(-1 if info.get("size") is None else int(info["size"]), version)
 
@@ -87,10 +87,10 @@ class ObjectStore:
     def list(self, uri: str) -> list[str]:
         """The addresses of the images and tar files below `uri`, sorted. Raises ImageStoreError where that cannot be listed."""
         if PACKAGES.get(scheme_of(uri) or "") == "aiohttp":
-            raise ImageStoreError(f"{shown(uri)}: the web has no folders that could be listed. Give a file of addresses, one a line.")
+            raise ImageStoreError(f"{redacted(uri)}: the web has no folders that could be listed. Give a file of addresses, one a line.")
         root, paths = uri.rstrip("/"), self._asked(uri, lambda system, path: (system._strip_protocol(path), system.find(path)))
         if not paths[1] and not self._lets_in(uri):
-            raise ImageStoreError(f"{shown(uri)}: expected {shown(place_of(uri))} to be there, found no such place.")
+            raise ImageStoreError(f"{redacted(uri)}: expected {redacted(place_of(uri))} to be there, found no such place.")
         found = (str(path).removeprefix(paths[0]).lstrip("/") for path in paths[1])
         return sorted(f"{root}/{name}" for name in found if is_image_name(name) or name.lower().endswith(".tar"))
 
@@ -145,25 +145,25 @@ class ObjectStore:
         package = PACKAGES[scheme_of(uri) or ""]
         if _is_missing(error, web=package == "aiohttp"):
             if package == "aiohttp" or self._lets_in(uri):
-                return MissingImageError(f"{shown(uri)}: expected an image, found no such object.")
-            return ImageStoreError(f"{shown(uri)}: expected {shown(place_of(uri))} to be there, found no such place.")
+                return MissingImageError(f"{redacted(uri)}: expected an image, found no such object.")
+            return ImageStoreError(f"{redacted(uri)}: expected {redacted(place_of(uri))} to be there, found no such place.")
         if _is_denied(error):
             if not last and place_of(uri) in self._given and not self._lets_in(uri):
                 return None  # has all that was open been closed, or this object alone? What others get meanwhile tells
             if self._has_given(uri, began) or self._lets_in(uri):
-                return ImageError(f"{shown(uri)}: expected an object that may be read, found it forbidden.")
+                return ImageError(f"{redacted(uri)}: expected an object that may be read, found it forbidden.")
             return ImageStoreError(
-                f"{shown(uri)}: expected credentials that may read {shown(place_of(uri))}, found none, or others. "
+                f"{redacted(uri)}: expected credentials that may read {redacted(place_of(uri))}, found none, or others. "
                 f"They come from the environment: {_CREDENTIALS[package]}. {_WAY_OUT}"
             )
         if not last:
             return None
         cause = error.__cause__ or error
-        why = f"{type(cause).__name__}: {shown(str(cause))}".partition("\n")[0][:300].rstrip(": .")
+        why = f"{type(cause).__name__}: {redacted(str(cause))}".partition("\n")[0][:300].rstrip(": .")
         if self._has_given(uri, began) or self._lets_in(uri):
-            return ImageError(f"{shown(uri)}: expected to read it, found at each of {self._attempts} attempts: {why}.")
+            return ImageError(f"{redacted(uri)}: expected to read it, found at each of {self._attempts} attempts: {why}.")
         return ImageStoreError(
-            f"{shown(uri)}: expected {shown(place_of(uri))} to answer, found at each of {self._attempts} attempts: {why}. "
+            f"{redacted(uri)}: expected {redacted(place_of(uri))} to answer, found at each of {self._attempts} attempts: {why}. "
             f"Nothing is lost: run the same command again once it does. {_WAY_OUT}"
         )
 
@@ -179,8 +179,8 @@ class ObjectStore:
         """
         place = place_of(uri)
         given = [self._given[place].uri] if place in self._given else []
-        known = dict.fromkeys([*given, *reversed(self._asked_for.get(place, []))])
-        return self.gives_any([*[other for other in known if other != uri][:OTHERS], place])
+        addresses = dict.fromkeys([*given, *reversed(self._asked_for.get(place, []))])
+        return self.gives_any([*[other for other in addresses if other != uri][:OTHERS], place])
 
     def _has(self, uri: str) -> bool:
         place = place_of(uri)
@@ -203,7 +203,7 @@ def check_package(uri: str) -> None:
     missing = [name for name in ("fsspec", package) if find_spec(name) is None]
     if missing:
         raise ImageStoreError(
-            f"{shown(uri)}: reading it needs the package {' and '.join(missing)}, found none: pip install 'boxwise[remote]' {package}"
+            f"{redacted(uri)}: reading it needs the package {' and '.join(missing)}, found none: pip install 'boxwise[remote]' {package}"
         )
 
 
@@ -212,8 +212,8 @@ def _opened(place: str, options: Mapping[str, Any]) -> Any:
     import fsspec
 
     scheme = scheme_of(place) or ""
-    theirs = fsspec.config.conf.get(scheme, {}).get("config_kwargs")
-    merged = {**options, "config_kwargs": {**options["config_kwargs"], **theirs}} if theirs and "config_kwargs" in options else options
+    of_user = fsspec.config.conf.get(scheme, {}).get("config_kwargs")
+    merged = {**options, "config_kwargs": {**options["config_kwargs"], **of_user}} if of_user and "config_kwargs" in options else options
     system, _ = fsspec.core.url_to_fs(place, **merged)
     if hasattr(system, "retries"):  # s3fs would ask five times for each of ours
         system.retries = 1

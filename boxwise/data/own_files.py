@@ -37,7 +37,7 @@ class Whose(Enum):
 
 
 @dataclass(frozen=True)
-class Pictures:
+class FoundPictures:
     """The files below a folder that have the suffix of an image, each list sorted. hidden: empty where they were not asked for.
 
     dead: links of the user's that are so called and lead nowhere: images that are missing.
@@ -79,7 +79,7 @@ def list_of(name: str) -> str:
     return f".written_{name}.txt"
 
 
-def pictures_below(folder: Path, *, hidden: bool = False) -> Pictures:
+def pictures_below(folder: Path, *, hidden: bool = False) -> FoundPictures:
     """All pictures below `folder`. hidden: with those of a hidden name or folder, but for the `._` files of macOS."""
     of: dict[Whose, list[Path]] = {whose: [] for whose in Whose}
     dead: list[Path] = []
@@ -89,7 +89,7 @@ def pictures_below(folder: Path, *, hidden: bool = False) -> Pictures:
                 of[whose].append(path)
             elif whose is Whose.USER and path.is_symlink() and not path.exists():
                 dead.append(path)
-    return Pictures(folder, {whose: sorted(paths) for whose, paths in of.items()}, sorted(dead))
+    return FoundPictures(folder, {whose: sorted(paths) for whose, paths in of.items()}, sorted(dead))
 
 
 def sorted_out(root: Path, *, hidden: bool = False) -> Iterator[tuple[Path, Whose]]:
@@ -97,18 +97,18 @@ def sorted_out(root: Path, *, hidden: bool = False) -> Iterator[tuple[Path, Whos
 
     Where `root` itself is a folder to label in, its copies are the user's: it was named.
     """
-    known: dict[Path, Whose] = {}
+    owners: dict[Path, Whose] = {}
     for folder, hidden_folders, names in walk_folders(root):
-        here = known.setdefault(folder, known.get(folder.parent, Whose.USER))
-        known |= {folder / name: Whose.BOXWISE for name in own_names(folder, names)}
+        here = owners.setdefault(folder, owners.get(folder.parent, Whose.USER))
+        owners |= {folder / name: Whose.BOXWISE for name in own_names(folder, names)}
         if folder != root and here is Whose.USER and _is_to_label(folder, names):
-            known |= {folder / name: Whose.COPY for name in _COPIES}
+            owners |= {folder / name: Whose.COPY for name in _COPIES}
         for path in (folder / name for name in names):
             if not path.name.startswith("."):
-                yield path, known.get(path, here)
+                yield path, owners.get(path, here)
             elif hidden:
                 yield path, Whose.HIDDEN
-        unknown = [folder / name for name in hidden_folders if folder / name not in known] if hidden and here is not Whose.BOXWISE else []
+        unknown = [folder / name for name in hidden_folders if folder / name not in owners] if hidden and here is not Whose.BOXWISE else []
         yield from ((Path(inner, name), Whose.HIDDEN) for place in unknown for inner, _, files in os.walk(place) for name in files)
 
 

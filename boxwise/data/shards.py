@@ -16,7 +16,7 @@ from threading import Lock
 from time import monotonic
 from typing import TypeVar
 
-from boxwise.data.addresses import Stat, in_shard, is_image_name, member_of, scheme_of, shown
+from boxwise.data.addresses import Stat, in_shard, is_image_name, member_of, redacted, scheme_of
 from boxwise.data.cached_store import MOMENT
 from boxwise.data.disk_cache import DiskCache
 from boxwise.data.object_store import PACKAGES, ObjectStore
@@ -103,7 +103,7 @@ class RemoteShards:
     def _shard(self, shard: str) -> tuple[Stat, _Places]:
         """The shard's size and version, and what is where in it."""
         if scheme_of(shard) not in PACKAGES:
-            raise ImageStoreError(f"{shown(shard)}: expected a tar file of this machine, or of {', '.join(sorted(PACKAGES))}.")
+            raise ImageStoreError(f"{redacted(shard)}: expected a tar file of this machine, or of {', '.join(sorted(PACKAGES))}.")
         with self._lock:
             finding = self._finding.setdefault(shard, Lock())
         with finding:
@@ -122,7 +122,7 @@ class RemoteShards:
         try:
             return self._objects.stat(shard)
         except MissingImageError as error:
-            raise ImageStoreError(f"{shown(shard)}: expected a tar file, found no such object.") from error
+            raise ImageStoreError(f"{redacted(shard)}: expected a tar file, found no such object.") from error
 
     def _kept_places(self, shard: str, stat: Stat) -> _Places | None:
         kept = self._cache.get(_contents_of(shard))
@@ -162,11 +162,11 @@ class _Blocks:
         return found
 
 
-def _remember(known: OrderedDict[str, Entry], shard: str, entry: Entry) -> None:
-    known[shard] = entry
-    known.move_to_end(shard)
-    while len(known) > _SHARDS:
-        known.popitem(last=False)
+def _remember(entries: OrderedDict[str, Entry], shard: str, entry: Entry) -> None:
+    entries[shard] = entry
+    entries.move_to_end(shard)
+    while len(entries) > _SHARDS:
+        entries.popitem(last=False)
 
 
 def _contents_of(shard: str) -> str:
@@ -187,7 +187,7 @@ def _listed(uri: str, places: _Places) -> list[str]:
 def _found(uri: str, places: _Places) -> tuple[int, int]:
     name, shard = in_shard(uri)
     if name not in places:
-        raise MissingImageError(f"{shown(uri)}: expected {name!r} in the tar file {shown(shard)}, found no such member.")
+        raise MissingImageError(f"{redacted(uri)}: expected {name!r} in the tar file {redacted(shard)}, found no such member.")
     return places[name]
 
 
@@ -197,4 +197,4 @@ def _a_tar(shard: str) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, EOFError) as error:
-        raise ImageError(f"{shown(shard)}: expected an uncompressed tar file, found something else ({error}).") from error
+        raise ImageError(f"{redacted(shard)}: expected an uncompressed tar file, found something else ({error}).") from error

@@ -110,9 +110,9 @@ def data_facts(dataset: Dataset) -> dict[str, Any]:
 def data_differences(there: Mapping[str, Any], given: Mapping[str, Any], *, words: str = "{} there, {} given") -> list[str]:
     """In which of the facts known of both a data set `there` and the one given differ; digests speak only where nothing else does."""
     names = [name for name in given if name != "digests" and there.get(name, given[name]) != given[name]]
-    said = [f"{name}: {words.format(_shown(there[name]), _shown(given[name]))}" for name in names]
-    known = there.get("digests", {})
-    return said or [f"{name}: not the same" for name, digest in given.get("digests", {}).items() if known.get(name, digest) != digest]
+    found = [f"{name}: {words.format(_text(there[name]), _text(given[name]))}" for name in names]
+    digests = there.get("digests", {})
+    return found or [f"{name}: not the same" for name, digest in given.get("digests", {}).items() if digests.get(name, digest) != digest]
 
 
 def _expect(root: Path, needed: Sequence[str], what: str) -> None:
@@ -191,5 +191,5 @@ def _hashed(parts: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)

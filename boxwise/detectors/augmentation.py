@@ -67,7 +67,7 @@ def augment(pixels: Tensor, boxes: Boxes, *, spec: InputSpec, augment: Augment, 
     """
     if augment in ("scale", "mosaic"):
         view = scaled_view(Rectangle(0, 0, pixels.shape[2], pixels.shape[1]), spec, rng)
-        pixels, boxes = _shown(pixels, boxes, view, (spec.imgsz, spec.imgsz), fill=(spec.fill,) * 3)
+        pixels, boxes = _seen_through(pixels, boxes, view, (spec.imgsz, spec.imgsz), fill=(spec.fill,) * 3)
         pixels = recoloured(pixels, rng)
     elif augment == "ssd" and spec.resize == "stretch":
         pixels, boxes = _zoomed_or_cropped(pixels, boxes, spec.imgsz, rng)
@@ -88,7 +88,7 @@ def mosaic(images: Sequence[tuple[Tensor, Boxes]], *, spec: InputSpec, rng: Gene
         left, top = (0, across)[index % 2], (0, down)[index // 2]
         width, height = (across, side - across)[index % 2], (down, side - down)[index // 2]
         view = _corner_view(Rectangle(0, 0, pixels.shape[2], pixels.shape[1]), (height, width), index, spec, rng)
-        tile, found = _shown(pixels, boxes, view, (height, width), fill=(spec.fill,) * 3)
+        tile, found = _seen_through(pixels, boxes, view, (height, width), fill=(spec.fill,) * 3)
         canvas[:, top : top + height, left : left + width] = tile
         kept.append(replace(found, xyxy=found.xyxy + np.array([left, top] * 2, np.float32)))
     pixels, boxes = _maybe_flipped(recoloured(canvas, rng), Boxes.concatenate(kept), rng)
@@ -101,8 +101,8 @@ def scaled_view(image: Rectangle, spec: InputSpec, rng: Generator) -> Rectangle:
     scale = rng.uniform(*_SCALES)
     size = round(spec.imgsz * image.width / (width * scale)), round(spec.imgsz * image.height / (height * scale))
     left, top = (
-        round(rng.uniform(min(0, length - shown), max(0, length - shown)))
-        for length, shown in zip((image.width, image.height), size, strict=True)
+        round(rng.uniform(min(0, length - visible), max(0, length - visible)))
+        for length, visible in zip((image.width, image.height), size, strict=True)
     )
     return Rectangle(left, top, left + max(1, size[0]), top + max(1, size[1]))
 
@@ -131,10 +131,10 @@ def _plain(pixels: Tensor, boxes: Boxes, spec: InputSpec) -> tuple[Tensor, Boxes
 def _zoomed_or_cropped(pixels: Tensor, boxes: Boxes, imgsz: int, rng: Generator) -> tuple[Tensor, Boxes]:
     image = Rectangle(0, 0, pixels.shape[2], pixels.shape[1])
     view = crop_with_overlap(zoom_out(image, rng), boxes.xyxy[boxes.labels != NO_OBJECT], rng)
-    return _shown(pixels, boxes, view, (imgsz, imgsz), fill=MEAN_COLOUR, colour=lambda piece: distorted(piece, rng))
+    return _seen_through(pixels, boxes, view, (imgsz, imgsz), fill=MEAN_COLOUR, colour=lambda piece: distorted(piece, rng))
 
 
-def _shown(
+def _seen_through(
     pixels: Tensor,
     boxes: Boxes,
     view: Rectangle,

@@ -90,16 +90,16 @@ def _read(file: Path) -> Mapping[str, Tensor]:
 def check_tensors(module: nn.Module, found: Mapping[str, Tensor], origin: str, what: str) -> None:
     """Raises BoxwiseError unless `found` has exactly the module's tensors, in their shapes; how often norms were updated does not count."""
     expected = {key: value for key, value in module.state_dict().items() if not key.endswith("num_batches_tracked")}
-    known = {key for key in found if not key.endswith("num_batches_tracked")}
+    names = {key for key in found if not key.endswith("num_batches_tracked")}
     faults = {
-        "missing": sorted(expected.keys() - known),
-        "unexpected": sorted(known - expected.keys()),
-        "of another shape": sorted(key for key in expected.keys() & known if expected[key].shape != found[key].shape),
+        "missing": sorted(expected.keys() - names),
+        "unexpected": sorted(names - expected.keys()),
+        "of another shape": sorted(key for key in expected.keys() & names if expected[key].shape != found[key].shape),
     }
     if any(faults.values()):
         parts = [f"{len(keys)} {kind} ({', '.join(keys[:3])}{', …' if len(keys) > 3 else ''})" for kind, keys in faults.items() if keys]
         raise BoxwiseError(
-            f"{origin}: not the weights of a {what}: expected its {len(expected)} tensors, found {len(known)}; {'; '.join(parts)}."
+            f"{origin}: not the weights of a {what}: expected its {len(expected)} tensors, found {len(names)}; {'; '.join(parts)}."
         )
 
 

@@ -218,9 +218,9 @@ class TorchDetector:
         self._take(read_weights(path), path)
 
     def _take(self, contents: Mapping[str, Any], path: Path) -> None:
-        for key, mine in (("name", self.config.name), ("classes", list(self.classes)), ("imgsz", self.input.imgsz)):
-            if contents[key] != mine:
-                raise BoxwiseError(f"{path}: weights of another detector: expected {key} {mine!r}, found {contents[key]!r}.")
+        for key, own in (("name", self.config.name), ("classes", list(self.classes)), ("imgsz", self.input.imgsz)):
+            if contents[key] != own:
+                raise BoxwiseError(f"{path}: weights of another detector: expected {key} {own!r}, found {contents[key]!r}.")
         try:
             self.network.load_state_dict(contents["network"])
             self.loss_head.load_state_dict(contents["loss_head"])

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from boxwise.errors import BoxwiseError
 from boxwise.runtime import of_torchrun
+from boxwise.workers.parent import end_with_parent
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,15 @@ class Ranks:
 
 
 def join(device: torch.device) -> Ranks:
-    """This process's place among those that torchrun started, joining their group once; alone without torchrun."""
+    """This process's place among those that torchrun started, joining their group once; alone without torchrun.
+
+    One that has joined ends where torchrun is killed, and frees the study for the same command.
+    """
     world = of_torchrun("WORLD_SIZE")
     if world == 1:
         return Ranks()
     if not dist.is_initialized():
+        end_with_parent()
         if device.type == "cuda":
             torch.cuda.set_device(device)
         try:

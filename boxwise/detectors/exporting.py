@@ -100,7 +100,7 @@ def description(detector: TorchDetector, threshold: float) -> dict[str, Any]:
             "imgsz": spec.imgsz,
             "fill": spec.fill,
             "antialias": spec.antialias,
-            "steps": " ".join(_PREPROCESSING[spec.resize].format(imgsz=spec.imgsz, fill=spec.fill).split()),
+            "steps": " ".join(f"{_TO_RGB} {_PREPROCESSING[spec.resize].format(imgsz=spec.imgsz, fill=spec.fill)}".split()),
         },
         "outputs": {
             "boxes": "float32 [batch, boxes, 4]: x1, y1, x2, y2 in pixels of the input",
@@ -115,6 +115,13 @@ def description(detector: TorchDetector, threshold: float) -> dict[str, Any]:
     }
 
 
+_TO_RGB = """
+    Take the first frame of an animation, the first page of a file of several. Make it RGB of 8 bits: lay transparency over white; repeat
+    grey in the three channels. Of grey of more than 8 bits, whole numbers or floats, v becomes v * 255 / white, rounded and clipped to 0 to
+    255. There white is the smallest of 255, 4095, 16383, 65535 and further powers of two less 1 (of floats also of 1) that is not below the
+    image's largest finite value; NaN and negative infinity become 0, infinity that largest value. Of colours of 16 bits a channel take the
+    upper 8.
+"""
 _PREPROCESSING = {
     "stretch": """
         Turn upright by EXIF. Resize to {imgsz} x {imgsz}, bilinear, averaging over source pixels if antialias.
@@ -166,10 +173,10 @@ def _apart(module: Exported, run: Run, pixels: Tensor) -> dict[str, float]:
     for part in (pixels, pixels[:1]):
         with torch.inference_mode():
             expected = [values.numpy() for values in module(part)]
-        for name, mine, theirs in zip(far, expected, run(part.numpy()), strict=True):
-            if mine.shape != theirs.shape:
+        for name, wanted, found in zip(far, expected, run(part.numpy()), strict=True):
+            if wanted.shape != found.shape:
                 return dict.fromkeys(far, float("inf"))
-            far[name] = max(far[name], float(np.abs(mine - theirs).max(initial=0)))
+            far[name] = max(far[name], float(np.abs(wanted - found).max(initial=0)))
     return {name: value if np.isfinite(value) else float("inf") for name, value in far.items()}
 
 
@@ -197,12 +204,12 @@ def _on_image(found: Boxes, record: ImageRecord, size: Sequence[int]) -> Boxes:
     return replace(found, xyxy=xyxy.astype(np.float32))
 
 
-def _has_the_best_of(mine: Boxes, theirs: Boxes, least: float) -> bool:
-    """Whether each of the _COMPARED best of `theirs`, of score `least` or more, is among `mine`: its class, its box, its score."""
-    wanted = theirs.at_least(least)[:_COMPARED]
-    far = np.abs(mine.xyxy[:, None] - wanted.xyxy).max(axis=2) > BOX_APART
-    other = mine.labels[:, None] != wanted.labels
-    unequal = np.abs(_scores(mine)[:, None] - _scores(wanted)) > PROBABILITY_APART
+def _has_the_best_of(boxes: Boxes, others: Boxes, least: float) -> bool:
+    """Whether each of the _COMPARED best of `others`, of score `least` or more, is among `boxes`: its class, its box, its score."""
+    wanted = others.at_least(least)[:_COMPARED]
+    far = np.abs(boxes.xyxy[:, None] - wanted.xyxy).max(axis=2) > BOX_APART
+    other = boxes.labels[:, None] != wanted.labels
+    unequal = np.abs(_scores(boxes)[:, None] - _scores(wanted)) > PROBABILITY_APART
     return bool((~(far | other | unequal)).any(axis=0).all())
 
 

@@ -55,9 +55,9 @@ def for_inference(network: Network) -> Network:
 def _join_activations(sequence: nn.Sequential) -> None:
     layers = [(name, layer) for name, layer in sequence.named_children() if not isinstance(layer, nn.Identity)]
     for (name, conv), (next_name, activation) in pairwise(layers):
-        known = [(label, numbers) for kind, label, numbers in _ACTIVATIONS if isinstance(activation, kind)]
-        if isinstance(conv, nn.Conv2d) and conv.padding_mode == "zeros" and not isinstance(conv.padding, str) and known:
-            setattr(sequence, name, ActivatedConv(conv, *known[0]))
+        joinable = [(label, numbers) for kind, label, numbers in _ACTIVATIONS if isinstance(activation, kind)]
+        if isinstance(conv, nn.Conv2d) and conv.padding_mode == "zeros" and not isinstance(conv.padding, str) and joinable:
+            setattr(sequence, name, ActivatedConv(conv, *joinable[0]))
             setattr(sequence, next_name, nn.Identity())
 
 

@@ -5,7 +5,7 @@ Importing this costs nothing: torch comes with the builder, so that a config can
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -79,6 +79,7 @@ _MIXTURES = _ANCHORS | {MIXTURE}
 _STRIDES, _TWO_STAGE, _LITE_SIDES, _TINY = Sides(64, 2048, 32), Sides(96, 2048, 32), Sides(96, 512, 16), Sides(64, 512, 32)
 _VGG = Sides(300, 300, 300)
 _DETR_SIDES, _DINO_SIDES = Sides(128, 2048, 32), Sides(280, 2016, 56)  # with a cell for each of 300 queries
+_LEAST, _MOST = 64, 2048  # pixels, of a side of any other transformer
 _DETECTOR: tuple[Literal["coco", "imagenet"], ...] = ("coco",)
 _BACKBONE: tuple[Literal["coco", "imagenet"], ...] = ("imagenet",)
 
@@ -160,6 +161,22 @@ def input_side(name: str, imgsz: int | None, sides: Sides | None = None) -> int:
     if (side := imgsz or entry.imgsz) not in (sides or entry.sides):
         raise ConfigError(f"detector.imgsz: {name} takes {sides or entry.sides}, found {side}.")
     return side
+
+
+def sides_of(architecture: Mapping[str, Any]) -> Sides | None:
+    """The sides that a transformer takes, by what the config.json of its weights says of it; None where that says too little.
+
+    Multiples of a vision transformer's windows of patches, else of the deepest stride, with a cell for each query to be chosen from.
+    """
+    try:
+        backbone, queries = architecture["backbone_config"], architecture["num_queries"]
+        windows = "num_windows" in backbone
+        multiple = int(backbone["patch_size"] * backbone["num_windows"]) if windows else 32
+        strides = [backbone["patch_size"]] if windows else architecture["feat_strides"]
+        enough = (side for side in range(multiple, _MOST, multiple) if sum((side // s) ** 2 for s in strides) >= queries)
+        return Sides(max(_LEAST, next(enough, _MOST)), _MOST, multiple)
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
 
 
 def words_for(capabilities: Iterable[str]) -> str:

@@ -143,34 +143,34 @@ def fill(network: Network, source: Source, classes: Sequence[str], name: str) ->
     taken = {index + network.background_rows: rows.index(row) for index, row in known.items()}
     taken |= {0: rows.index(BACKGROUND)} if network.background_rows else {}
     found = dict(network.from_release(source.state) if source.released else source.state)
-    mine = network.state_dict()
+    own = network.state_dict()
     for pattern, inner in network.class_rows.items():
-        for key in (key for key in mine if re.fullmatch(pattern, key) and key in found):
-            found[key] = _with_rows(mine[key], found[key], taken, (network.class_count + network.background_rows, len(rows)), inner, source)
-    found |= {key: mine[key] for key in mine if re.fullmatch(network.own, key)}
+        for key in (key for key in own if re.fullmatch(pattern, key) and key in found):
+            found[key] = _with_rows(own[key], found[key], taken, (network.class_count + network.background_rows, len(rows)), inner, source)
+    found |= {key: own[key] for key in own if re.fullmatch(network.own, key)}
     check_tensors(network, found, str(source.path), name)
     network.load_state_dict(found, strict=False)  # strict but for num_batches_tracked, which old files and frozen norms lack
     log.info("%s: %s", source.path.name, summary(classes, known))
     return frozenset(known)
 
 
-def _with_rows(mine: Tensor, theirs: Tensor, taken: Mapping[int, int], counts: tuple[int, int], inner: int, source: Source) -> Tensor:
-    """`mine` with rows from `theirs`, both [anchors × rows × inner, ...]. taken: row of mine → row of theirs. counts: rows of both.
+def _with_rows(own: Tensor, loaded: Tensor, taken: Mapping[int, int], counts: tuple[int, int], inner: int, source: Source) -> Tensor:
+    """`own` with rows from `loaded`, both [anchors × rows × inner, ...]. taken: row of own → row of loaded. counts: rows of both.
 
     The other rows keep their biases and the direction of their weights, but are scaled down: on trained features a head of the usual
     scale would fire everywhere before it has learned anything.
     """
-    anchors = mine.shape[0] // (counts[0] * inner)
-    if theirs.shape[0] != anchors * counts[1] * inner:
+    anchors = own.shape[0] // (counts[0] * inner)
+    if loaded.shape[0] != anchors * counts[1] * inner:
         raise BoxwiseError(
-            f"{source.path}: its class head has {theirs.shape[0] // max(1, anchors * inner)} rows, expected {counts[1]}. A file of other "
+            f"{source.path}: its class head has {loaded.shape[0] // max(1, anchors * inner)} rows, expected {counts[1]}. A file of other "
             "classes than COCO's says nothing of their names: train it with boxwise, or start from the COCO release."
         )
-    if mine.shape[1:] != theirs.shape[1:]:
-        return theirs  # of another shape, which `check_tensors` reports
-    merged = mine * (NEW_ROWS / mine.std()) if mine.ndim > 1 else mine.clone()
-    kept = theirs.float().view(anchors, counts[1], inner, *theirs.shape[1:])
-    merged.view(anchors, counts[0], inner, *mine.shape[1:])[:, list(taken)] = kept[:, list(taken.values())]
+    if own.shape[1:] != loaded.shape[1:]:
+        return loaded  # of another shape, which `check_tensors` reports
+    merged = own * (NEW_ROWS / own.std()) if own.ndim > 1 else own.clone()
+    kept = loaded.float().view(anchors, counts[1], inner, *loaded.shape[1:])
+    merged.view(anchors, counts[0], inner, *own.shape[1:])[:, list(taken)] = kept[:, list(taken.values())]
     return merged
 
 

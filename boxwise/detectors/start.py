@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from boxwise.config import DetectorConfig, TrainConfig
-from boxwise.detectors.names import DETECTORS, NEEDS_EXTRA, TRANSFORMERS, input_side
+from boxwise.detectors.names import DETECTORS, NEEDS_EXTRA, TRANSFORMERS, input_side, sides_of
 from boxwise.detectors.weights_header import Header, read_header
 from boxwise.errors import BoxwiseError, ConfigError, named, plural
 
@@ -44,7 +44,9 @@ def check_start(config: DetectorConfig) -> None:
         input_side(config.name, config.imgsz)
     if start == "file":
         assert config.weights is not None
-        _check_detector(config.name, config.weights)
+        found = _check_detector(config.name, config.weights)
+        if sides := sides_of(found.architecture):
+            input_side(config.name, config.imgsz, sides)
     elif config.backbone_weights is not None:
         read_header(config.backbone_weights, f"weights of the backbone of {config.name}")
 
@@ -59,8 +61,11 @@ def check_pieces(name: str, config: TrainConfig) -> None:
         )
 
 
-def _check_detector(name: str, file: Path) -> None:
-    """BoxwiseError where `file` shows to be no detector `name`: by whose it says it is, or by the one tensor that its release has alone."""
+def _check_detector(name: str, file: Path) -> Header:
+    """What `file` says of its weights.
+
+    BoxwiseError where it shows to be no detector `name`: by whose it says it is, or by the one tensor that its release has alone.
+    """
     found = read_header(file, f"weights of a {name}")
     if found.detector is not None:
         fits = found.detector == name
@@ -71,6 +76,7 @@ def _check_detector(name: str, file: Path) -> None:
     if not fits:
         form = ", a folder with config.json and model.safetensors," if name in TRANSFORMERS else ""
         raise BoxwiseError(f"{file}: expected weights of a {name}, found {_whose(found)}. {WAYS_OUT.format(form=form)}")
+    return found
 
 
 def _whose(found: Header) -> str:
@@ -91,25 +97,25 @@ def start_of(config: DetectorConfig) -> Start:
 
     Raises ConfigError for weights that there are not, a file that is not there, or keys that contradict each other.
     """
-    known = named("detector", DETECTORS, config.name).starts
+    starts = named("detector", DETECTORS, config.name).starts
     if config.weights is not None:
         return _file(config)
     if config.backbone_weights is not None and config.pretrained == "coco":
         raise ConfigError("detector.pretrained=coco is a whole detector, detector.backbone_weights a part of one: give one of them.")
-    if config.backbone_weights is not None and "imagenet" not in known:
+    if config.backbone_weights is not None and "imagenet" not in starts:
         having = ", ".join(name for name, entry in DETECTORS.items() if "imagenet" in entry.starts)
         raise ConfigError(
             f"detector.backbone_weights={config.backbone_weights}: {config.name} has no backbone of its own to fill; detector.weights=FILE "
             f"takes a whole detector. Detectors with one: {having}."
         )
     if config.backbone_weights is not None or config.pretrained == "auto":
-        return "imagenet" if config.backbone_weights is not None else known[0] if known else "none"
-    if config.pretrained == "imagenet" and not known:  # true in old configs, also of networks that always start at random
+        return "imagenet" if config.backbone_weights is not None else starts[0] if starts else "none"
+    if config.pretrained == "imagenet" and not starts:  # true in old configs, also of networks that always start at random
         return "none"
-    if config.pretrained not in (*known, "none"):
+    if config.pretrained not in (*starts, "none"):
         having = ", ".join(name for name, entry in DETECTORS.items() if config.pretrained in entry.starts)
         raise ConfigError(
-            f"detector.pretrained={config.pretrained}: {config.name} has no such weights; it takes {', '.join([*known, 'none'])}. "
+            f"detector.pretrained={config.pretrained}: {config.name} has no such weights; it takes {', '.join([*starts, 'none'])}. "
             f"Detectors that have them: {having}."
         )
     return config.pretrained
@@ -120,6 +126,8 @@ def _file(config: DetectorConfig) -> Start:
         raise ConfigError("detector.weights is a whole detector: it goes with neither detector.backbone_weights nor detector.pretrained.")
     assert config.weights is not None
     folder = config.weights.is_dir()
+    if config.name in TRANSFORMERS and config.weights.suffix == ".safetensors":
+        raise ConfigError(f"detector.weights={config.weights}: expected the folder that holds it and a config.json, found a file.")
     if not (config.weights.is_file() or (config.name in TRANSFORMERS and folder)):
         found = "a folder" if folder else "no such file on this machine"
         raise ConfigError(f"detector.weights={config.weights}: expected a file with a detector's weights, found {found}.")

@@ -25,7 +25,7 @@ from boxwise.detectors import hub
 from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD, BackboneWeights
 from boxwise.detectors.copies import copied, shared
 from boxwise.detectors.input import InputSpec, in_bytes
-from boxwise.detectors.names import NEEDS_EXTRA, Sides, input_side
+from boxwise.detectors.names import NEEDS_EXTRA, Sides, input_side, sides_of
 from boxwise.detectors.network import Network, ParameterGroup, Postprocessing, RawBoxes, TrainingLosses
 from boxwise.detectors.recipe import Recipe
 from boxwise.detectors.targets import Target
@@ -301,9 +301,6 @@ FAMILIES = {
 }
 
 
-_LEAST, _MOST = 64, 2048  # pixels, of an input's side
-
-
 def _package(name: str) -> Any:
     try:
         import transformers
@@ -315,20 +312,16 @@ def _package(name: str) -> Any:
 def _build(class_count: int, imgsz: int | None, weights: BackboneWeights, *, name: str) -> TransformerNetwork:
     """Of the architecture of the weights that are loaded next, or, at random, of the package's default for the family."""
     family, package = FAMILIES[name], _package(name)
-    known = {} if weights.state is None else json.loads(bytes(weights.state["architecture"].tolist()))
-    config = getattr(package, family.config).from_dict({**known, "num_labels": class_count})
+    architecture = {} if weights.state is None else json.loads(bytes(weights.state["architecture"].tolist()))
+    config = getattr(package, family.config).from_dict({**architecture, "num_labels": class_count})
     size = input_side(name, imgsz, _sides(config))
     return TransformerNetwork(getattr(package, family.model)(config), family, class_count=class_count, imgsz=size)
 
 
 def _sides(config: Any) -> Sides:
-    """Multiples of a vision transformer's windows of patches, else of the deepest stride, with a cell for each query to be chosen from."""
-    backbone = config.backbone_config
-    windows = hasattr(backbone, "num_windows")
-    multiple = int(backbone.patch_size * backbone.num_windows) if windows else 32
-    strides = [backbone.patch_size] if windows else config.feat_strides
-    enough = (side for side in range(multiple, _MOST, multiple) if sum((side // s) ** 2 for s in strides) >= config.num_queries)
-    return Sides(max(_LEAST, next(enough, _MOST)), _MOST, multiple)
+    sides = sides_of(config.to_dict())
+    assert sides is not None  # of the package's own config, which has all of it
+    return sides
 
 
 dfine_s, rtdetr_v2_r18, rf_detr_base = (partial(_build, name=name) for name in FAMILIES)

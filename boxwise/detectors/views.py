@@ -157,8 +157,8 @@ def _warped(image: Tensor, to_source: np.ndarray) -> Tensor:
     theta = torch.from_numpy(np.concatenate([to_source, np.zeros((2, 1))], axis=1)).float()[None]
     grid = affine_grid(theta, [1, *image.shape], align_corners=False).to(image.device)
     colour = _colour(image).float()
-    shown = grid_sample((image.float() - colour)[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0] + colour
-    return shown.round().clamp(0, 255).to(image.dtype)
+    sampled = grid_sample((image.float() - colour)[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0] + colour
+    return sampled.round().clamp(0, 255).to(image.dtype)
 
 
 def _colour(image: Tensor) -> Tensor:

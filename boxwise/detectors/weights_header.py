@@ -13,7 +13,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,11 +30,12 @@ class _NoWeightsError(Exception):
 @dataclass(frozen=True)
 class Header:
     """shapes: tensor name → shape. detector: the name of the detector that boxwise saved it of; None for any other file.
-    model_type: what the config.json of a folder calls its model; None of a file."""
+    model_type: what the config.json of a folder calls its model; None of a file. architecture: all that it says of it."""
 
     shapes: Mapping[str, tuple[int, ...]]
     detector: str | None = None
     model_type: str | None = None
+    architecture: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,17 +119,17 @@ def _of_folder(folder: Path, expected: str) -> Header:
     if missing := [file.name for file in (about, weights) if not file.is_file()]:
         raise BoxwiseError(f"{folder}: expected {expected}, found a folder without {' and '.join(missing)}.")
     with _in_words(about, expected):
-        model_type = str(json.loads(about.read_text(encoding="utf-8")).get("model_type"))
+        architecture = dict(json.loads(about.read_text(encoding="utf-8")))
     with _in_words(weights, expected):
-        return Header(_of_safetensors(weights), model_type=model_type)
+        return Header(_of_safetensors(weights), None, str(architecture.get("model_type")), architecture)
 
 
 def _of_safetensors(path: Path) -> dict[str, tuple[int, ...]]:
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
-        known = json.loads(file.read(min(length, path.stat().st_size)))
+        header = json.loads(file.read(min(length, path.stat().st_size)))
         numbers = path.stat().st_size - file.tell()
-    entries = {name: entry for name, entry in known.items() if name != "__metadata__"}
+    entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
     if max((entry["data_offsets"][1] for entry in entries.values()), default=0) > numbers:
         raise _NoWeightsError("its end is missing")
     return {name: tuple(entry["shape"]) for name, entry in entries.items()}

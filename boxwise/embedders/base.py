@@ -42,7 +42,7 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class EmbedderContext:
     """What an embedder is built for, beside its options.
 
     detector: builds the one to look through. images: those that an embedder may learn from. rng: of what it draws then. folder: where it

@@ -15,7 +15,7 @@ from boxwise.config import Options
 from boxwise.detectors.base import Detector, ImageBatch
 from boxwise.detectors.checked import embeddings_of
 from boxwise.detectors.weights_file import read_weights, weights_digest
-from boxwise.embedders.base import Circumstances, fingerprint
+from boxwise.embedders.base import EmbedderContext, fingerprint
 from boxwise.errors import BoxwiseError
 
 
@@ -30,7 +30,7 @@ class DetectorFeatures:
         return embeddings_of(self._detector, self._detector.view(batch))
 
 
-def detector(options: Options, given: Circumstances) -> DetectorFeatures:
+def detector(options: Options, given: EmbedderContext) -> DetectorFeatures:
     return DetectorFeatures(given.detector())
 
 

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from boxwise.config.methods import DinoOptions
 from boxwise.detectors import hub
 from boxwise.detectors.backbones import IMAGENET_MEAN, IMAGENET_STD
-from boxwise.embedders.base import Circumstances
+from boxwise.embedders.base import EmbedderContext
 from boxwise.embedders.network import OTHERS, SIDE, NetworkFeatures, fill, package_of, spec_of, torch_tensors
 from boxwise.errors import BoxwiseError
 
 _SMALL = {"hidden_size": 384, "num_attention_heads": 6, "image_size": 518}  # of DINOv2-small; the rest is the package's default
 
 
-def dinov2_small(options: DinoOptions, given: Circumstances) -> NetworkFeatures:
+def dinov2_small(options: DinoOptions, given: EmbedderContext) -> NetworkFeatures:
     """The class token of DINOv2 (Oquab et al., TMLR 2024), ViT-S/14 unless a folder says another; float32 [B, 384].
 
     Raises BoxwiseError for weights that cannot be had or do not fit, ConfigError without the package transformers.

@@ -12,13 +12,13 @@ import torch
 from boxwise.config.methods import EfficientNetOptions
 from boxwise.detectors.backbones import HALF
 from boxwise.detectors.pretrained import Release, downloaded
-from boxwise.embedders.base import Circumstances
+from boxwise.embedders.base import EmbedderContext
 from boxwise.embedders.network import OTHERS, SIDE, NetworkFeatures, fill, package_of, spec_of, torch_tensors
 
 _WAYS_OUT = f"put a copy of that file at {{file}}, or name it with embedding.efficientnet_lite0.weights=FILE, {OTHERS}"
 
 
-def efficientnet_lite0(options: EfficientNetOptions, given: Circumstances) -> NetworkFeatures:
+def efficientnet_lite0(options: EfficientNetOptions, given: EmbedderContext) -> NetworkFeatures:
     """Pooled features of EfficientNet-Lite0 (after Tan & Le, ICML 2019) trained on ImageNet; float32 [B, 1280].
 
     Raises BoxwiseError for a download that fails and a file that does not fit, ConfigError without the package timm.

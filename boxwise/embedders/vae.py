@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from boxwise.config import Options
 from boxwise.detectors.base import Detector, ImageBatch
 from boxwise.detectors.input import InputSpec
-from boxwise.embedders.base import Circumstances, fingerprint
+from boxwise.embedders.base import EmbedderContext, fingerprint
 from boxwise.errors import BoxwiseError
 from boxwise.scorers.reconstruction import Reconstruction, thumbnails
 from boxwise.scorers.vae import Vae, load_vae, posterior_means, save_vae
@@ -28,7 +28,7 @@ class VaeLatents:
         return posterior_means(self._vae, thumbnails(batch, self._vae.shape.size))
 
 
-def vae(options: Options, given: Circumstances) -> VaeLatents:
+def vae(options: Options, given: EmbedderContext) -> VaeLatents:
     """Of the VAE that was trained on the images before, by the same settings, or is now. BoxwiseError when not one can be read."""
     detector = given.detector()
     spec = detector.input
@@ -45,7 +45,7 @@ def vae(options: Options, given: Circumstances) -> VaeLatents:
     return VaeLatents(learned, spec)
 
 
-def _trained(given: Circumstances, detector: Detector) -> Vae:
+def _trained(given: EmbedderContext, detector: Detector) -> Vae:
     trainer = Reconstruction(given.vae.model_copy(update={"train_on": "all"}), corrected=False, spec=detector.input, device=given.device)
     trainer.fit((), given.images(), detector=detector, rng=given.rng())
     assert trainer.vae is not None  # fitted

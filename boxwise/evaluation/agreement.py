@@ -92,8 +92,8 @@ def _joined(compared: Sequence[Compared]) -> Compared:
 
 
 def _of_class(one: Compared, label: int) -> Compared:
-    mine = one.labels == label
-    return Compared(one.labels[mine], one.partners[mine], one.overlaps[mine], one.first[mine])
+    rows = one.labels == label
+    return Compared(one.labels[rows], one.partners[rows], one.overlaps[rows], one.first[rows])
 
 
 def _mean(values: NDArray[np.bool_] | NDArray[np.float32]) -> float | None:

@@ -5,7 +5,6 @@ Returns a frozen `Metrics` that travels as JSON. Knows nothing of detectors, ima
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from boxwise.boxes import Boxes
 from boxwise.evaluation.confusion import confusion_matrix
 from boxwise.evaluation.voc_average_precision import voc_average_precision
+from boxwise.jsonable import finite_or_none
 
 NAN = float("nan")
 ALL_AREAS = {"all": [0.0, 1e10]}
@@ -55,8 +55,8 @@ class Metrics:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; NaN becomes None."""
-        values = {key: _none_if_nan(value) for key, value in asdict(self).items()}
-        values["per_class"] = {name: {key: _none_if_nan(ap) for key, ap in row.items()} for name, row in self.per_class.items()}
+        values = {key: finite_or_none(value) for key, value in asdict(self).items()}
+        values["per_class"] = {name: {key: finite_or_none(ap) for key, ap in row.items()} for name, row in self.per_class.items()}
         return values
 
     @classmethod
@@ -190,14 +190,14 @@ def _countable(truth: Boxes) -> int:
 
 def ap_by_class(precision: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mean over IoUs and recalls of [..., IoUs, 101, C]; NaN for a class without truth."""
-    known = np.where(precision < 0, np.nan, precision)
-    return known.mean(axis=(-3, -2))
+    values = np.where(precision < 0, np.nan, precision)
+    return values.mean(axis=(-3, -2))
 
 
 def mean_of_known(values: NDArray[np.float64]) -> float:
     """The mean of those that are not NaN; NaN where none is."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else NAN
+    finite = values[~np.isnan(values)]
+    return float(finite.mean()) if len(finite) else NAN
 
 
 def _curves(precision: NDArray[np.float64], classes: tuple[str, ...]) -> dict[str, dict[str, list[float]]]:
@@ -208,10 +208,6 @@ def _curves(precision: NDArray[np.float64], classes: tuple[str, ...]) -> dict[st
         curves["all"] = precision[:, found].mean(axis=1)
     recall = np.linspace(0, 1, 101).round(4).tolist()
     return {name: {"recall": recall, "precision": values.round(4).tolist()} for name, values in curves.items()}
-
-
-def _none_if_nan(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _nan_if_none(value: Any) -> Any:

@@ -35,8 +35,8 @@ class Curve:
         cost, quality = np.asarray(self.cost, np.float64), np.asarray(self.quality, np.float64)
         if cost.shape != quality.shape or cost.ndim != 1:
             raise ValueError(f"Curve has cost of shape {cost.shape} and quality of shape {quality.shape}, expected [R] twice")
-        known = np.isfinite(cost) & np.isfinite(quality)
-        cost, quality = cost[known], quality[known]
+        finite = np.isfinite(cost) & np.isfinite(quality)
+        cost, quality = cost[finite], quality[finite]
         if (np.diff(cost) < 0).any():
             raise ValueError(f"Curve.cost falls: {cost.tolist()}, expected the cumulative cost round by round")
         last = np.append(np.diff(cost) > 0, True)[: len(cost)]
@@ -100,8 +100,8 @@ def cost_ratio(curve: Curve, baseline: Curve, *, quality: float | None = None) -
     level = min(curve.quality.max(), baseline.quality.max()) if quality is None else quality
     if quality is None and level <= max(curve.quality[0], baseline.quality[0]):
         return None
-    mine, theirs = cost_at(curve, level), cost_at(baseline, level)
-    return mine / theirs if mine and theirs else None
+    cost, baseline_cost = cost_at(curve, level), cost_at(baseline, level)
+    return cost / baseline_cost if cost and baseline_cost else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,9 +236,9 @@ def compare_arms(
 
 def _check_unique(cells: Sequence[CellCurve]) -> None:
     names = [(cell.arm, cell.seed) for cell in cells]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"arm {twice[0][0]!r} has seed {twice[0][1]} twice, expected one cell for each")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"arm {repeated[0][0]!r} has seed {repeated[0][1]} twice, expected one cell for each")
 
 
 def _compare_on(
@@ -349,10 +349,10 @@ def _summarise(
     baseline: str,
     full_quality: float | None,
 ) -> ArmSummary:
-    mine, theirs = curves.get(arm, {}), curves.get(baseline, {})
-    final = interval([float(curve.quality[-1]) for curve in mine.values()])
+    of_arm, of_baseline = curves.get(arm, {}), curves.get(baseline, {})
+    final = interval([float(curve.quality[-1]) for curve in of_arm.values()])
     alone = ArmSummary(arm, axis, tuple(areas), tuple(areas.values()), interval(list(areas.values())), final)
-    found = {seed: _pair(mine[seed], theirs[seed], full_quality) for seed in mine if seed in theirs}
+    found = {seed: _pair(of_arm[seed], of_baseline[seed], full_quality) for seed in of_arm if seed in of_baseline}
     pairs = {seed: pair for seed, pair in found.items() if pair is not None}
     if arm == baseline or not pairs:
         return alone

@@ -63,8 +63,8 @@ class LearningCurve:
     def fit(cls, amounts: Sequence[float], qualities: Sequence[float]) -> LearningCurve | None:
         """The curve through (labelled amount, quality) of each round; None with fewer than three different amounts that are known."""
         x, y = np.asarray(amounts, np.float64), np.asarray(qualities, np.float64)
-        known = np.isfinite(x) & np.isfinite(y) & (x > 0)
-        x, y = x[known], y[known]
+        usable = np.isfinite(x) & np.isfinite(y) & (x > 0)
+        x, y = x[usable], y[usable]
         if len(np.unique(x)) < FEWEST_ROUNDS:
             return None
         terms = _remaining(x)

@@ -18,14 +18,14 @@ def spearman(score: ArrayLike, true_loss: ArrayLike) -> float | None:
 
     None when fewer than 3 remain, or when one of the two is constant: then there is no order to agree with.
     """
-    a, b = np.asarray(score, np.float64), np.asarray(true_loss, np.float64)
-    known = np.isfinite(a) & np.isfinite(b)
-    a, b = a[known], b[known]
-    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+    scores, losses = np.asarray(score, np.float64), np.asarray(true_loss, np.float64)
+    finite = np.isfinite(scores) & np.isfinite(losses)
+    scores, losses = scores[finite], losses[finite]
+    if len(scores) < 3 or np.ptp(scores) == 0 or np.ptp(losses) == 0:
         return None
     from scipy import stats  # slow to import, and every process opens a study
 
-    return float(stats.spearmanr(a, b).statistic)
+    return float(stats.spearmanr(scores, losses).statistic)
 
 
 def fit_weights(
@@ -43,9 +43,9 @@ def fit_weights(
     """
     equal = np.full(len(terms), 1 / max(len(terms), 1))
     columns = np.column_stack([*(np.asarray(term, np.float64) for term in terms.values()), np.asarray(losses, np.float64)])
-    known = np.isfinite(columns).all(axis=1)
+    finite = np.isfinite(columns).all(axis=1)
     numbers = np.zeros(len(columns)) if rounds is None else np.asarray(rounds)
-    columns = _centred(columns[known], numbers[known])
+    columns = _centred(columns[finite], numbers[finite])
     fitted = _non_negative(columns[:, :-1], columns[:, -1])
     n = len(columns)
     weights = equal if fitted is None else (n * fitted + shrink * equal) / (n + shrink)
@@ -56,8 +56,8 @@ def _centred(columns: NDArray[np.float64], rounds: NDArray[np.generic]) -> NDArr
     """Each column [n] of [n, T] less its mean in the row's round; exactly 0 where it is constant there."""
     centred = np.zeros_like(columns)
     for number in np.unique(rounds):
-        mine = columns[rounds == number]
-        centred[rounds == number] = np.where(np.ptp(mine, axis=0) == 0, 0.0, mine - mine.mean(axis=0))
+        of_round = columns[rounds == number]
+        centred[rounds == number] = np.where(np.ptp(of_round, axis=0) == 0, 0.0, of_round - of_round.mean(axis=0))
     return centred
 
 

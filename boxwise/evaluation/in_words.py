@@ -17,9 +17,9 @@ def ap_in_words(metrics: Mapping[str, Any]) -> str:
     >>> ap_in_words({"ap": 0.31, "ap50": 0.5, "images": 12, "intervals": {"ap": (0.25, 0.37)}})
     'AP 0.310 (0.25 to 0.37), AP50 0.500 on 12 images, fewer than 30 say little'
     """
-    shown = ", ".join(f"{name} {with_interval(metrics, key)}" for name, key in (("AP", "ap"), ("AP50", "ap50")))
+    figures = ", ".join(f"{name} {with_interval(metrics, key)}" for name, key in (("AP", "ap"), ("AP50", "ap50")))
     images = metrics["images"]
-    return f"{shown} on {images} image{'' if images == 1 else 's'}{few(images)}"
+    return f"{figures} on {images} image{'' if images == 1 else 's'}{few(images)}"
 
 
 def with_interval(metrics: Mapping[str, Any], key: str) -> str:

@@ -34,13 +34,13 @@ def lowest_threshold(scores: NDArray[np.float64], correct: NDArray[np.bool_], *,
     """
     order = np.argsort(-scores, kind="stable")
     scores, right = scores[order], np.cumsum(correct[order])
-    shown = math.inf
+    threshold = math.inf
     for above in _looks(len(scores), first_look(target, confidence)):
         count = int(np.searchsorted(-scores, -scores[above - 1], side="right"))  # detections of one score stand or fall together
         if precision_bound(int(right[count - 1]), count, confidence=confidence) < target:
             break
-        shown = float(scores[count - 1])
-    return shown
+        threshold = float(scores[count - 1])
+    return threshold
 
 
 def _looks(count: int, first: int) -> Iterator[int]:

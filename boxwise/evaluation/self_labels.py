@@ -43,13 +43,13 @@ def precision_recall(row: Mapping[str, int]) -> tuple[float | None, float | None
 
 def _judged(found: Boxes, truth: Boxes, label: int) -> tuple[int, int, int]:
     """Self-labelled, correct and objects of one class in one image."""
-    mine, there = found.labels == label, truth.labels == label
+    of_class, true_of_class = found.labels == label, truth.labels == label
     crowd = np.zeros(len(truth), bool) if truth.crowd is None else truth.crowd
-    objects = truth.xyxy[there & ~crowd]
-    pairs = greedy_pairs(iou(found.xyxy[mine], objects), RIGHT_IOU)
-    unmatched = np.delete(found.xyxy[mine], [row for row, _ in pairs], axis=0)
-    excused = int(_half_inside(unmatched, truth.xyxy[there & crowd]).sum())
-    return int(mine.sum()) - excused, len(pairs), len(objects)
+    objects = truth.xyxy[true_of_class & ~crowd]
+    pairs = greedy_pairs(iou(found.xyxy[of_class], objects), RIGHT_IOU)
+    unmatched = np.delete(found.xyxy[of_class], [row for row, _ in pairs], axis=0)
+    excused = int(_half_inside(unmatched, truth.xyxy[true_of_class & crowd]).sum())
+    return int(of_class.sum()) - excused, len(pairs), len(objects)
 
 
 def _half_inside(xyxy: FloatArray, regions: FloatArray) -> NDArray[np.bool_]:

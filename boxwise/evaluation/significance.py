@@ -34,15 +34,15 @@ class PairedTest(NamedTuple):
 
 def interval(values: Sequence[float], *, confidence: float = 0.95) -> Interval:
     """Student's t interval of the mean over seeds; NaN values are left out, and no value at all gives a NaN mean."""
-    known = np.asarray([value for value in values if np.isfinite(value)], np.float64)
-    if len(known) == 0:
+    finite = np.asarray([value for value in values if np.isfinite(value)], np.float64)
+    if len(finite) == 0:
         return Interval(float("nan"), None, None)
-    mean = float(known.mean())
-    if len(known) == 1:
+    mean = float(finite.mean())
+    if len(finite) == 1:
         return Interval(mean, None, None)
     from scipy import stats  # slow to import, and the labelling page's server needs none of it
 
-    half = float(stats.t.ppf((1 + confidence) / 2, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
+    half = float(stats.t.ppf((1 + confidence) / 2, len(finite) - 1) * finite.std(ddof=1) / np.sqrt(len(finite)))
     return Interval(mean, mean - half, mean + half)
 
 
@@ -64,12 +64,12 @@ def _signed_rank_p(signed: NDArray[np.float64]) -> float:
     """Of all patterns of signs, the share whose rank sum is as far from its mean or farther; 1 for no difference at all."""
     from scipy import stats
 
-    twice = np.rint(2 * stats.rankdata(np.abs(signed))).astype(np.int64)  # whole numbers, also where ranks are shared
+    doubled = np.rint(2 * stats.rankdata(np.abs(signed))).astype(np.int64)  # whole numbers, also where ranks are shared
     patterns = np.ones(1)  # at each sum of doubled ranks, the share of patterns that have it
-    for rank in twice:
+    for rank in doubled:
         patterns = (np.pad(patterns, (0, rank)) + np.pad(patterns, (rank, 0))) / 2
-    off = np.abs(2 * np.arange(len(patterns)) - twice.sum())
-    return float(min(1.0, patterns[off >= abs(2 * twice[signed > 0].sum() - twice.sum())].sum()))
+    off = np.abs(2 * np.arange(len(patterns)) - doubled.sum())
+    return float(min(1.0, patterns[off >= abs(2 * doubled[signed > 0].sum() - doubled.sum())].sum()))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -92,8 +92,8 @@ def pooled_ratio(ratios: Sequence[float]) -> Interval:
     the smallest and the largest seed, which hold the truth in 50, 75 and 88% of cases for two, three and four: there it is Student's t
     interval of the logarithms. One ratio has no limits, none no mean.
     """
-    known = np.asarray([ratio for ratio in ratios if np.isfinite(ratio) and ratio > 0], np.float64)
-    count, logs = len(known), np.log(known)
+    positive = np.asarray([ratio for ratio in ratios if np.isfinite(ratio) and ratio > 0], np.float64)
+    count, logs = len(positive), np.log(positive)
     if count < MIN_SEEDS:
         mean, low, high = interval(logs.tolist())
         return Interval(math.exp(mean), *(None if limit is None else math.exp(limit) for limit in (low, high)))

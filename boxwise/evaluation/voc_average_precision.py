@@ -50,8 +50,8 @@ def voc_average_precision(predictions: Mapping[str, Boxes], truths: Mapping[str,
         totals += np.bincount(truth.labels[~truth.skipped], minlength=len(classes))
     ap07, ap10 = {}, {}
     for label, name in enumerate(classes):
-        mine = labels == label
-        recall, precision = _curve(scores[mine], correct[mine], int(totals[label]))
+        of_class = labels == label
+        recall, precision = _curve(scores[of_class], correct[of_class], int(totals[label]))
         ap07[name] = eleven_point(recall, precision) if totals[label] else float("nan")
         ap10[name] = area(recall, precision) if totals[label] else float("nan")
     return VocAp(ap07, ap10)
@@ -96,5 +96,5 @@ def _curve(scores: NDArray[np.float64], correct: NDArray[np.bool_], total: int) 
 
 
 def _mean(by_class: Mapping[str, float]) -> float:
-    known = [ap for ap in by_class.values() if not np.isnan(ap)]
-    return float(np.mean(known)) if known else float("nan")
+    finite = [ap for ap in by_class.values() if not np.isnan(ap)]
+    return float(np.mean(finite)) if finite else float("nan")

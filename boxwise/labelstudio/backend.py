@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,6 +26,7 @@ from boxwise.labelstudio.sync import record_one
 from boxwise.labelstudio.tasks import controls_of, key_of, model_version, regions_of, score_of
 from boxwise.records import ImageRecord, Phase, Proposals
 from boxwise.study import Study
+from boxwise.study.exchange import usable
 
 LAST = 1.0  # the score of what the study does not ask for: Label Studio serves the lowest first
 _ANSWERED = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED")
@@ -77,8 +78,7 @@ class Backend:
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._records = {record.image_id: record for record in study.images()}
-        self._by_name = _unique_names(self._records)
+        self._names: tuple[int, Mapping[str, str]] | None = None  # (events of the study when they were read, see `_unique_names`)
 
     @property
     def version(self) -> str:
@@ -94,9 +94,9 @@ class Backend:
         made = []
         for task in tasks:
             record = self._image_of(task)
-            known = record is not None and record.image_id in order
-            score = score_of(order[record.image_id], len(order)) if record is not None and known else LAST
-            result = [] if record is None else regions_of(self._boxes(record, known), record, self._study.classes, controls=controls)
+            is_asked = record is not None and record.image_id in order
+            score = score_of(order[record.image_id], len(order)) if record is not None and is_asked else LAST
+            result = [] if record is None else regions_of(self._boxes(record, is_asked), record, self._study.classes, controls=controls)
             made.append({"result": result, "score": score, "model_version": self.version})
         return made
 
@@ -107,9 +107,9 @@ class Backend:
         """
         number, phase = self._study.position
         if action in _ANSWERED:
-            return {"recorded": self._record(body), "waiting": len(self._study.unanswered().items)}
+            return {"recorded": self._record(body), "waiting": self._study.waiting_count(number)}
         if action == "START_TRAINING":
-            waiting = len(self._study.unanswered().items) if phase is Phase.ANNOTATE else 0
+            waiting = self._study.waiting_count(number) if phase is Phase.ANNOTATE else 0
             ready = (
                 f"boxwise run {quoted(self._study.folder)}"
                 if not waiting
@@ -126,19 +126,24 @@ class Backend:
         return record_one(self._study, task, annotation)
 
     def _image_of(self, task: Mapping[str, Any]) -> ImageRecord | None:
-        """The image of a task, with its size: an image that joined by a list may have been opened since this began."""
-        record = self._named_by(task)
-        return record if record is None or record.measured else self._study.record(record.image_id)
-
-    def _named_by(self, task: Mapping[str, Any]) -> ImageRecord | None:
         """The image of a task: one of ours by its id, another by its file's name, where just one image of the study has it."""
         key = key_of(task)
-        if key is not None:
-            return self._records.get(key[0])
+        image_id = key[0] if key is not None else self._named_by(task)
+        return None if image_id is None else usable(self._study, image_id)
+
+    def _named_by(self, task: Mapping[str, Any]) -> str | None:
         data = task.get("data")
         values = [value for value in data.values() if isinstance(value, str)] if isinstance(data, dict) else []
         names = [PurePosixPath(unquote(urlsplit(value).path)).name for value in values]
-        return next((self._by_name[short] for name in names for short in (name, _without_mark(name)) if short in self._by_name), None)
+        by_name = self._by_name()
+        return next((by_name[short] for name in names for short in (name, _without_mark(name)) if short in by_name), None)
+
+    def _by_name(self) -> Mapping[str, str]:
+        """File name → image id, read anew where something has happened to the study's images: others may have joined."""
+        events = self._study.stamp().events
+        if self._names is None or self._names[0] != events:
+            self._names = events, _unique_names(record.image_id for record in self._study.images())
+        return self._names[1]
 
     def _boxes(self, record: ImageRecord, asked: bool) -> Proposals | None:
         number = self._study.position[0]
@@ -164,11 +169,12 @@ def _groups(path: Path, _modified: int) -> dict[str, int]:
     return row_groups(path)
 
 
-def _unique_names(records: Mapping[str, ImageRecord]) -> dict[str, ImageRecord]:
-    names: dict[str, list[ImageRecord]] = {}
-    for record in records.values():
-        names.setdefault(PurePosixPath(record.image_id).name, []).append(record)
-    return {name: found[0] for name, found in names.items() if len(found) == 1}
+def _unique_names(image_ids: Iterable[str]) -> dict[str, str]:
+    """File name → the image that has it, of those that just one has."""
+    found: dict[str, list[str]] = {}
+    for image_id in image_ids:
+        found.setdefault(PurePosixPath(image_id).name, []).append(image_id)
+    return {name: ids[0] for name, ids in found.items() if len(ids) == 1}
 
 
 def _without_mark(name: str) -> str:

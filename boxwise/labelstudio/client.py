@@ -87,6 +87,11 @@ class Client:
         """Every task of a project with its annotations, predictions and drafts."""
         yield from self._pages("/api/tasks/", {"project": project, "fields": "all"}, "tasks", "total")
 
+    def task(self, number: int) -> dict[str, Any] | None:
+        """One task with its annotations, predictions and drafts, or None when there is none of that number."""
+        response = self._send("GET", f"/api/tasks/{number}/", allowed=(404,))
+        return None if response.status_code == 404 else self._json(response, "task")
+
     def delete_task(self, number: int) -> None:
         self._send("DELETE", f"/api/tasks/{number}/", allowed=(404,))
 
@@ -141,17 +146,17 @@ class Client:
         self._authorization = f"Bearer {self._json(response, 'access token')['access']}"
 
     def _refusal(self, response: httpx.Response, call: str) -> str:
-        status, said = response.status_code, _said(response)
+        status, message = response.status_code, _message(response)
         if status in (401, 403):
-            return f"{self.url}: refuses the token (HTTP {status}{said}). {_HOW_TO_TOKEN}"
+            return f"{self.url}: refuses the token (HTTP {status}{message}). {_HOW_TO_TOKEN}"
         if response.is_redirect:
             return f"{self.url}: sends on to {response.headers.get('location')}. Give the URL that it ends up with."
         if status == 404:
-            return f"{self.url}: knows no {call} (HTTP 404{said}). Expected the URL of a Label Studio server."
-        return f"{self.url}: {call} failed with HTTP {status}{said}."
+            return f"{self.url}: knows no {call} (HTTP 404{message}). Expected the URL of a Label Studio server."
+        return f"{self.url}: {call} failed with HTTP {status}{message}."
 
 
-def _said(response: httpx.Response) -> str:
+def _message(response: httpx.Response) -> str:
     """The server's own words, if it has any that are for people."""
     try:
         body = response.json()

@@ -5,21 +5,20 @@ Returns what changed. Knows the study and the client, nothing of percentages or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import PurePosixPath
 from typing import Any
 from uuid import uuid4
 
 from boxwise.data.for_browsers import for_browsers, named_for
 from boxwise.errors import BoxwiseError, ChangedError, ImageError, UnreachableError, plural, quoted
-from boxwise.files import locked
 from boxwise.labelstudio.client import Client
 from boxwise.labelstudio.tasks import boxes_of, configured_classes, key_of, labelling_config, model_version, task_of
-from boxwise.records import ImageRecord, QueryItem
+from boxwise.records import ImageRecord, Query, QueryItem
 from boxwise.store import GIVEN, MODEL, PEOPLE
 from boxwise.study import Study
-from boxwise.study.exchange import Pulled, Pushed, record, said_back, twice
+from boxwise.study.exchange import Pulled, Pushed, asked_of_two, pushing, record_answer, remembering, sent_back_message, usable
 
 MEMORY = "labelstudio"  # what the store keeps of it: the study's own key, the project, what was taken in of which annotation ("pulled")
 _TITLE = 50  # Label Studio's longest
@@ -36,14 +35,19 @@ def push(study: Study, client: Client, *, progress: Progress | None = None) -> P
     the study no longer asks for are withdrawn, unless a person has worked on them. Tasks that others put into the project are left alone.
     Where two people are asked about an image, the project takes two annotations a task.
     """
-    query = study.ask()
+    with pushing(study, MEMORY):
+        return _push(study, client, study.ask(), progress)
+
+
+def _push(study: Study, client: Client, query: Query, progress: Progress | None) -> Pushed:
     project = _project(study, client)
     tasks = {key: task for task in client.tasks(project["id"]) if (key := key_of(task)) is not None}
     asked = {(image_id, query.round) for image_id in query.image_ids}
-    stale = [task["id"] for key, task in tasks.items() if key not in asked and not _touched(task)]
-    for number in stale:
-        client.delete_task(number)
-    for_two = twice(query)
+    withdrawn = 0
+    for key, task in tasks.items():
+        if key not in asked and not _touched(task):
+            withdrawn += _withdraw(client, task["id"])
+    for_two = asked_of_two(query)
     if for_two and project.get("maximum_annotations", 1) < PEOPLE:
         client.change_project(project["id"], {"maximum_annotations": PEOPLE})
     new = [item for item in query.items if (item.image_id, query.round) not in tasks]
@@ -52,8 +56,10 @@ def push(study: Study, client: Client, *, progress: Progress | None = None) -> P
     if made + there and project["model_version"] != model_version(query.round):
         client.change_project(project["id"], {"model_version": model_version(query.round)})
     address = f"{client.url}/projects/{project['id']}"
-    findings = (*_for_two(for_two), *findings, *_sent_back(study, _memory(study), tasks.values(), address))
-    return Pushed(address, query.round, made, there, len(stale), findings)
+    with _remembering(study) as memory:
+        sent_back = _sent_back(study, memory, tasks.values(), address)
+    findings = (*_for_two(for_two), *findings, *sent_back)
+    return Pushed(address, query.round, made, there, withdrawn, findings)
 
 
 def pull(study: Study, client: Client) -> Pulled:
@@ -98,36 +104,23 @@ def record_one(study: Study, task: Mapping[str, Any], annotation: Mapping[str, A
     return True
 
 
-@contextmanager
-def _remembering(study: Study) -> Iterator[dict[str, Any]]:
-    """What the study remembers of Label Studio, and anew when the block ends, however it ends; meanwhile no other may change it.
-
-    Annotations come side by side. One that another overwrote would be forgotten, and all of its seconds charged again when it is changed.
-    """
-    with locked(study.folder / ".labelstudio.lock", wait=True):
-        memory = _memory(study)
-        try:
-            yield memory
-        finally:
-            study.remember(MEMORY, memory)
+def _remembering(study: Study) -> AbstractContextManager[dict[str, Any]]:
+    return remembering(study, MEMORY, read=_read, write=dict)
 
 
 def _is_new(memory: Mapping[str, Any], annotation: Mapping[str, Any]) -> bool:
-    known = memory["pulled"].get(str(annotation["id"]), {})
-    return bool(known.get("updated_at") != annotation["updated_at"])
+    pulled = memory["pulled"].get(str(annotation["id"]), {})
+    return bool(pulled.get("updated_at") != annotation["updated_at"])
 
 
-def _memory(study: Study) -> dict[str, Any]:
-    """What the study remembers of Label Studio; its key is stored before it is used.
+def _read(kept: Any) -> dict[str, Any]:
+    """What the study remembers of Label Studio, of what it kept.
 
     pulled: annotation → what was taken in of it last, of whom, and the seconds that are recorded; earlier versions did not keep of whom.
     people: user number → under which name what they do is recorded. made: when the project was, which tells it from one of the same number
     on another server; earlier versions did not keep that.
     """
-    memory = study.recall(MEMORY)
-    if memory is None:
-        memory = {"key": uuid4().hex, "pulled": {}}
-        study.remember(MEMORY, memory)
+    memory: dict[str, Any] = {"key": uuid4().hex} if kept is None else kept
     pulled = memory.get("pulled", memory.get("told", {}))  # "told" in studies of earlier versions
     return {key: value for key, value in memory.items() if key != "told"} | {"pulled": dict(pulled)}
 
@@ -142,8 +135,8 @@ def _project_of(study: Study, client: Client, memory: dict[str, Any]) -> dict[st
     title = f"boxwise: {study.folder.resolve().name}"[:_TITLE]
     found = _found(memory, client)
     if found is None:
-        theirs = next((project for project in client.projects(title) if _is_of(project, memory)), None)
-        found = theirs or client.create_project(_new_project(title, memory["key"], study.classes))
+        existing = next((project for project in client.projects(title) if _is_of(project, memory)), None)
+        found = existing or client.create_project(_new_project(title, memory["key"], study.classes))
         # Annotations and people are numbered by the server, and this project may be on another one than that before.
         memory |= {"pulled": {}, "people": {}, "project": found["id"], "made": found.get("created_at")}
     if configured_classes(found["label_config"]) != study.classes:
@@ -185,6 +178,15 @@ def _touched(task: Mapping[str, Any]) -> bool:
     return bool(task.get("annotations") or task.get("drafts") or task.get("total_annotations") or task.get("cancelled_annotations"))
 
 
+def _withdraw(client: Client, number: int) -> bool:
+    """Delete a task, unless somebody has worked on it since the tasks were listed; whether it is gone."""
+    task = client.task(number)
+    if task is not None and _touched(task):
+        return False
+    client.delete_task(number)
+    return True
+
+
 def _send(
     study: Study, client: Client, project: int, items: Sequence[QueryItem], round_index: int, progress: Progress | None
 ) -> tuple[int, tuple[str, ...]]:
@@ -204,8 +206,8 @@ def _send(
         tasks = []
         for item, url in zip(batch, urls, strict=True):
             image_id, place = item.image_id, {"round_index": round_index, "rank": order[item.image_id], "asked": len(order)}
-            shown = study.shown(image_id, round_index=round_index)
-            tasks.append(task_of(item, shown, records[image_id], classes=study.classes, url=url, **place))
+            proposals = study.shown(image_id, round_index=round_index)
+            tasks.append(task_of(item, proposals, records[image_id], classes=study.classes, url=url, **place))
         if tasks:
             client.import_tasks(project, tasks)
         made += len(tasks)
@@ -235,7 +237,7 @@ def _sent_back(study: Study, memory: Mapping[str, Any], tasks: Iterable[Mapping[
         if why is not None and places and study.labelling.came_under(why.number, places):
             numbers[task["data"]["image_id"]] = task["id"]
     where = {image_id: f"Correct it in {project}/data?task={number}, then pull." for image_id, number in numbers.items()}
-    return tuple(said_back(image_id, why, then=where[image_id]) for image_id, why in back.items() if image_id in where)
+    return tuple(sent_back_message(image_id, why, then=where[image_id]) for image_id, why in back.items() if image_id in where)
 
 
 _Given = tuple[Mapping[str, Any], Mapping[str, Any]]  # (task, annotation)
@@ -243,7 +245,7 @@ _Given = tuple[Mapping[str, Any], Mapping[str, Any]]  # (task, annotation)
 
 def _answers(study: Study, tasks: Sequence[Mapping[str, Any]]) -> tuple[list[_Given], tuple[str, ...]]:
     """One annotation an image, or one a person where a round asks two about it, oldest change first; and the images only passed over."""
-    for_two = {number: twice(study.query(number)) for number in {task["data"]["round"] for task in tasks}}
+    for_two = {number: asked_of_two(study.query(number)) for number in {task["data"]["round"] for task in tasks}}
     best: dict[str, list[_Given]] = {}
     skipped = {}
     for task in sorted(tasks, key=lambda task: task["data"]["round"]):
@@ -272,7 +274,6 @@ class _Recorder:
         self._study = study
         self._memory = memory
         self._people = people
-        self._records = {record.image_id: record for record in study.images()}
 
     def record(self, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> bool:
         """One annotation as verdicts on what its task showed, with the seconds that came on top; returns whether another's came before it.
@@ -282,13 +283,13 @@ class _Recorder:
         study, number, lead = self._study, annotation["id"], annotation.get("lead_time")
         image_id, round_index = task["data"]["image_id"], task["data"]["round"]
         subject = f"{image_id} (Label Studio task {task['id']}, annotation {number})"
-        image = self._records.get(image_id)
+        image = usable(study, image_id)
         if image is None or image_id not in study.asked(round_index):
             raise BoxwiseError(f"{subject}: expected a usable image that the study asked for in round {round_index}, found none.")
         classes = study.classes
         boxes = boxes_of(annotation["result"], image, classes, subject=subject)
-        known, annotator = self._memory["pulled"].get(str(number), {}), self._name(annotation)
-        late = record(
+        pulled, annotator = self._memory["pulled"].get(str(number), {}), self._name(annotation)
+        late = record_answer(
             study,
             image_id,
             boxes,
@@ -297,7 +298,7 @@ class _Recorder:
             places=[_place(self._memory, annotation)],
             state=annotation["updated_at"],
             classes=classes,
-            seconds=None if lead is None else max(0.0, lead - known.get("lead_time", 0.0)),
+            seconds=None if lead is None else max(0.0, lead - pulled.get("lead_time", 0.0)),
         )
         kept = {"updated_at": annotation["updated_at"], "lead_time": lead or 0, "annotator": annotator}
         self._memory["pulled"][str(number)] = kept
@@ -307,8 +308,8 @@ class _Recorder:
 
     def _name(self, annotation: Mapping[str, Any]) -> str:
         """Who gave an annotation: as recorded with it, else under which name its user is known here, else as the server says."""
-        user, told = _user(annotation), annotation.get("completed_by")
-        email = told.get("email") if isinstance(told, dict) else self._people.get(user) if user is not None else None
-        said = email if email and email not in (GIVEN, MODEL) else "human" if user is None else f"Label Studio user {user}"
-        known = self._memory.get("people", {}).get(str(user), said)
-        return str(self._memory["pulled"].get(str(annotation["id"]), {}).get("annotator", known))
+        user, completed_by = _user(annotation), annotation.get("completed_by")
+        email = completed_by.get("email") if isinstance(completed_by, dict) else self._people.get(user) if user is not None else None
+        by_server = email if email and email not in (GIVEN, MODEL) else "human" if user is None else f"Label Studio user {user}"
+        recorded = self._memory.get("people", {}).get(str(user), by_server)
+        return str(self._memory["pulled"].get(str(annotation["id"]), {}).get("annotator", recorded))

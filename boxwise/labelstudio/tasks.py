@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import numpy as np
 from defusedxml.ElementTree import fromstring
 
-from boxwise.annotation.verdicts import Shown, shown
+from boxwise.annotation.verdicts import Shown, shown_to_annotator
 from boxwise.boxes import Boxes
 from boxwise.data.formats.checking import assemble
 from boxwise.data.formats.listing import Checked
@@ -90,7 +90,7 @@ def regions_of(
     proposals: Proposals | None, record: ImageRecord, classes: Sequence[str], *, controls: tuple[str, str] = (CONTROL, IMAGE)
 ) -> list[dict[str, Any]]:
     """The boxes that `proposals` put before a person, as regions of a prediction. controls: see `controls_of`."""
-    before = shown(proposals)
+    before = shown_to_annotator(proposals)
     names = {"from_name": controls[0], "to_name": controls[1]}
     return [_region(before, row, record, classes) | names for row in range(len(before.boxes))]
 

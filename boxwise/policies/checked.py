@@ -65,8 +65,8 @@ def _fault(plan: TrainingPlan, material: Material) -> str | None:
             return f"a plan of labelled images, each once, found {image_id!r}, which is not labelled"
     if len(set(plan.train)) < len(plan.train):
         return f"a plan of labelled images, each once, found one of {len(plan.train)} twice"
-    if twice := [image_id for image_id, count in Counter(fates).items() if count > 1]:
-        return f"a plan in which an image is in one of {', '.join(_FATES)}, found {twice[0]!r} in more"
+    if repeated := [image_id for image_id, count in Counter(fates).items() if count > 1]:
+        return f"a plan in which an image is in one of {', '.join(_FATES)}, found {repeated[0]!r} in more"
     return None
 
 
@@ -75,8 +75,8 @@ def _fault_of_labels(given: Mapping[str, SelfLabels], material: Material, pool: 
         return f"a dict as the plan's self_labels, found a {type(given).__name__}"
     for image_id, labels in given.items():
         if image_id not in pool:
-            known = image_id in material.labeled or image_id in material.seen
-            return f"self_labels of images read from the pool, found {image_id!r}, which is {'labelled' if known else 'none of them'}"
+            is_labelled = image_id in material.labeled or image_id in material.seen
+            return f"self_labels of images read from the pool, found {image_id!r}, which is {'labelled' if is_labelled else 'none of them'}"
         if not (isinstance(labels, SelfLabels) and isinstance(labels.boxes, Boxes)):
             return f"SelfLabels with Boxes as the self_labels of {image_id!r}, found a {type(labels).__name__}"
         if not isinstance(labels.weights, np.ndarray) or labels.weights.shape != (len(labels.boxes),):

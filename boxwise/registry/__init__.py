@@ -27,7 +27,7 @@ from boxwise.registry.checking import (
     settled,
     with_its_scorer,
 )
-from boxwise.registry.effects import without_effect
+from boxwise.registry.effects import without_effect, without_effect_in_any
 from boxwise.registry.faults import faults_of_packages
 from boxwise.registry.methods import Method, Methods, Role
 from boxwise.registry.tables import CAPABILITIES, DETECTORS, EMBEDDERS, KINDS, NEEDS, POLICIES, SCORERS, STRATEGIES
@@ -71,4 +71,5 @@ __all__ = [
     "strategy_of",
     "with_its_scorer",
     "without_effect",
+    "without_effect_in_any",
 ]

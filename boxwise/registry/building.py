@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from boxwise.detectors.base import Detector
     from boxwise.detectors.detector import TorchDetector
     from boxwise.detectors.input import InputSpec
-    from boxwise.embedders.base import Circumstances as Seen
-    from boxwise.embedders.base import Embedder
+    from boxwise.embedders.base import Embedder, EmbedderContext
     from boxwise.scorers.base import Scorer
     from boxwise.scorers.building import Truths
     from boxwise.scorers.vae import Progress
@@ -100,15 +99,15 @@ def scorer_of(
     """
     from boxwise.detectors.input import InputSpec
     from boxwise.scorers.base import Scorer
-    from boxwise.scorers.building import Circumstances
+    from boxwise.scorers.building import ScorerContext
     from boxwise.scorers.checked import CheckedScorer
 
     options = scorer_options(config)
-    given = Circumstances(config, device, spec or InputSpec(320), truths, tuple(members), weights, progress)
+    given = ScorerContext(config, device, spec or InputSpec(320), truths, tuple(members), weights, progress)
     return CheckedScorer(*_complete(Scorer, SCORERS, config.name, options, given))
 
 
-def embedder_of(config: EmbeddingConfig, name: str, given: Seen) -> Embedder:
+def embedder_of(config: EmbeddingConfig, name: str, given: EmbedderContext) -> Embedder:
     """The embedder `name`, with its options from the embedders' section. ConfigError for an unknown name."""
     from boxwise.embedders.base import Embedder
     from boxwise.embedders.checked import CheckedEmbedder

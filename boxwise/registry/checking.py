@@ -5,12 +5,12 @@ Returns options, or one message that names the key before any work is done. Buil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from pydantic import ValidationError
 
 from boxwise.config import Choice, Options, ScorerConfig, ScorerOptions, StudyConfig
+from boxwise.config.faults import sentences_of
 from boxwise.detectors.onnx_provider import check_onnx
 from boxwise.embedders.names import check_embedder
 from boxwise.errors import ConfigError, named, unknown
@@ -103,13 +103,8 @@ def options_of(section: Choice, method: Method, name: str | None = None) -> Opti
     try:
         return method.options.model_validate(given)
     except ValidationError as error:
-        known = ", ".join(method.options.model_fields) or "none"
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {_said(fault)}" for fault in error.errors())
-        raise ConfigError(f"options of {name}: {faults}. Known options: {known}.") from None
-
-
-def _said(fault: Mapping[str, Any]) -> str:
-    return "no such option" if fault["type"] == "extra_forbidden" else f"{fault['msg']}, found {fault['input']!r}"
+        sentences = sentences_of(error.errors(), method.options)
+        raise ConfigError("\n".join(f"options of {name}: {sentence}" for sentence in sentences)) from None
 
 
 def _check_first(kind: str, name: str, methods: Methods) -> None:

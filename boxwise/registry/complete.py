@@ -46,9 +46,9 @@ def _methods(method: Any, protocol: type) -> Iterator[str]:
             continue
         wanted = _without_self(signature(asked))
         if not callable(getattr(method, name, None)):
-            yield f"expected {name}{_shown(wanted)}, found none"
+            yield f"expected {name}{_names(wanted)}, found none"
         elif (found := _signature(getattr(method, name))) is not None and not _takes(found, wanted):
-            yield f"expected {name}{_shown(wanted)}, found {name}{_shown(found)}"
+            yield f"expected {name}{_names(wanted)}, found {name}{_names(found)}"
 
 
 def _signature(function: Any) -> Signature | None:
@@ -73,7 +73,7 @@ def _without_self(found: Signature) -> Signature:
     return found.replace(parameters=list(found.parameters.values())[1:])
 
 
-def _shown(found: Signature) -> str:
+def _names(found: Signature) -> str:
     """The names alone: types and what is returned are on the Protocol's page."""
     plain = [parameter.replace(annotation=Parameter.empty) for parameter in found.parameters.values()]
     return str(found.replace(parameters=plain, return_annotation=Signature.empty))

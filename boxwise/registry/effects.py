@@ -5,10 +5,11 @@ Returns a sentence a key. Imports strategies and policies, and no torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 
 from boxwise.config import StudyConfig, override_keys
 from boxwise.detectors.names import DETECTORS, TRANSFORMERS
+from boxwise.errors import listed
 from boxwise.registry.checking import SECTIONS, scorer_options, settled
 from boxwise.registry.methods import Methods
 from boxwise.registry.tables import POLICIES, STRATEGIES
@@ -25,12 +26,27 @@ def without_effect(config: StudyConfig, overrides: Iterable[str], *, simulated: 
 
     simulated: whether nobody looks at the labelling page. val_images: how many the data have, None where that is not known yet.
     """
-    config, said = settled(config), []
+    return _idle([(settled(config), val_images)], overrides, simulated=simulated)
+
+
+def without_effect_in_any(cells: Iterable[tuple[StudyConfig, int]], overrides: Iterable[str]) -> list[str]:
+    """As `without_effect`, of what nothing reads in any cell of simulations: why not in each. cells: (config, val images)."""
+    return _idle([(settled(config), val_images) for config, val_images in cells], overrides, simulated=True)
+
+
+def _idle(cells: Sequence[tuple[StudyConfig, int | None]], overrides: Iterable[str], *, simulated: bool) -> list[str]:
+    sentences = []
     for override in overrides:
-        reasons = [_why_idle(config, key.split("."), simulated=simulated, val_images=val_images) for key in override_keys([override])]
+        reasons = [
+            _why_idle(config, key.split("."), simulated=simulated, val_images=val_images)
+            for config, val_images in cells
+            for key in override_keys([override])
+        ]
         if reasons and all(reasons):
-            said.append(f"{override.partition('=')[0]} has no effect: {reasons[0]}.")
-    return said
+            different = list(dict.fromkeys(reasons if len(cells) > 1 else reasons[:1]))
+            where = " in any arm" if len(different) > 1 else ""
+            sentences.append(f"{override.partition('=')[0]} has no effect{where}: {listed(different)}.")
+    return sentences
 
 
 def _why_idle(config: StudyConfig, place: list[str], *, simulated: bool, val_images: int | None) -> str | None:

@@ -27,8 +27,8 @@ class Method:
     """One method and all that is to be known of it before it is built.
 
     target: what builds it, or "module:attribute" that is imported when it is built. A strategy or policy is built by target(**options), a
-    scorer by target(options, circumstances) with scorers/building.py:Circumstances, an embedder likewise with those of embedders/base.py, a
-    detector by target(classes, config, seed=, device=).
+    scorer by target(options, context) with scorers/building.py:ScorerContext, an embedder likewise with embedders/base.py:EmbedderContext,
+    a detector by target(classes, config, seed=, device=).
     about: one line. options: its own, in the config under its name. paper: where it is from. needs: names of NEEDS; what depends on the
     options is said by `Options.needs`. offers: of a detector, the capabilities that it has beyond the core. cost: beyond the pool pass.
     scorer: of a strategy, the scorer that `scorer.name=auto` stands for; None: no scorer. One that makes no sense without needs "scores".

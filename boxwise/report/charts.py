@@ -135,10 +135,10 @@ def lines_png(panels: Sequence[tuple[Sequence[Line], Axis]], target: Path, *, ti
         figure.suptitle(title)
         for axes, (lines, axis) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
             _draw_lines(axes, lines, axis)
-        shown = {line.name: line for line in panels[0][0] if not line.faint}
-        handles = [mpl.lines.Line2D([], [], color=s.color, marker=s.marker, ls="--" if s.dashed else "-") for s in shown.values()]
+        named = {line.name: line for line in panels[0][0] if not line.faint}
+        handles = [mpl.lines.Line2D([], [], color=s.color, marker=s.marker, ls="--" if s.dashed else "-") for s in named.values()]
         # A leading underscore would hide an entry from matplotlib's legend.
-        figure.legend(handles, [f" {name}" for name in shown], loc="outside lower center", ncols=max(1, min(6, len(shown))), frameon=False)
+        figure.legend(handles, [f" {name}" for name in named], loc="outside lower center", ncols=max(1, min(6, len(named))), frameon=False)
         FigureCanvasAgg(figure)
         figure.savefig(target, format="png", dpi=150, facecolor="white")
 

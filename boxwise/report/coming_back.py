@@ -71,10 +71,10 @@ def _path(study: Study) -> Path:
 def _same(labels: Boxes, written: Boxes) -> bool:
     """Whether the labels are what was written; marks that their format has no place for are as they were."""
     columns = labels.difficult is not None, labels.crowd is not None
-    return same_labels(_told_apart(labels, columns), _told_apart(written, columns), within=_ROUNDED)
+    return same_labels(_marks_as_classes(labels, columns), _marks_as_classes(written, columns), within=_ROUNDED)
 
 
-def _told_apart(boxes: Boxes, columns: tuple[bool, bool]) -> Boxes:
+def _marks_as_classes(boxes: Boxes, columns: tuple[bool, bool]) -> Boxes:
     """The boxes with a class of their own for each of the marks that count."""
     difficult, crowd = (mark & counts for mark, counts in zip(marks(boxes), columns, strict=True))
     return replace(boxes, labels=4 * boxes.labels + 2 * difficult + crowd)

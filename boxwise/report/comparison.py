@@ -148,9 +148,9 @@ def confusion(cells: Sequence[Cell], split: str, baseline: str) -> list[Chart]:
     """One matrix an arm, summed over seeds."""
     charts = []
     for arm in arms_of(cells, baseline):
-        mine = cells_of(cells, arm)
-        found = [m["confusion"] for m in final_metrics(mine, split) if m.get("confusion")]
+        of_arm = cells_of(cells, arm)
+        found = [m["confusion"] for m in final_metrics(of_arm, split) if m.get("confusion")]
         if found:
-            names = [*mine[0].classes, "background"]
-            charts.append(heat_chart(np.sum(found, axis=0), names, mine[0].label, rows="truth", columns="prediction"))
+            names = [*of_arm[0].classes, "background"]
+            charts.append(heat_chart(np.sum(found, axis=0), names, of_arm[0].label, rows="truth", columns="prediction"))
     return charts

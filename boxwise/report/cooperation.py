@@ -103,14 +103,14 @@ def cooperation_view(cell: Cell, *, shots: int) -> CooperationView | None:
 
 
 def _summary(cell: Cell) -> str:
-    said = f"Asked: {cell.ask}. {_MODES.get(cell.ask, '')} Trained on: {cell.policy}."
+    text = f"Asked: {cell.ask}. {_MODES.get(cell.ask, '')} Trained on: {cell.policy}."
     spent = next((r.annotate for r in reversed(cell.rounds) if r.done(Phase.ANNOTATE)), AnnotateFacts())
     seconds, share = time_saved(spent)
     if math.isfinite(share) and cell.ask != "full":
         labour, by_hand = duration(number(spent.seconds)), duration(number(spent.by_hand_seconds))
         less = "as much as" if percent(share) == "0%" else f"{percent(abs(share))} {'less' if seconds >= 0 else 'more'} than"
-        said += f" So far {labour} of labour, {less} the {by_hand} that drawing the very same boxes by hand would have taken."
-    return said
+        text += f" So far {labour} of labour, {less} the {by_hand} that drawing the very same boxes by hand would have taken."
+    return text
 
 
 def _labour_table(cell: Cell) -> Table | None:
@@ -196,12 +196,12 @@ def _scores(cell: Cell) -> Chart | None:
 
 
 def _histograms(cell: Cell, fact: Callable[[ComposeFacts], Mapping[str, Any]], caption: str, columns: str) -> Chart | None:
-    values = {str(r.round): _known(fact(r.compose)) for r in cell.rounds}
-    shown = {round_index: found for round_index, found in values.items() if found}
-    return histogram_chart(shown, caption, rows="round", columns=columns) if shown else None
+    values = {str(r.round): _finite_values(fact(r.compose)) for r in cell.rounds}
+    given = {round_index: found for round_index, found in values.items() if found}
+    return histogram_chart(given, caption, rows="round", columns=columns) if given else None
 
 
-def _known(by_image: Mapping[str, Any]) -> Sequence[float]:
+def _finite_values(by_image: Mapping[str, Any]) -> Sequence[float]:
     return [value for value in map(number, by_image.values()) if math.isfinite(value)]
 
 

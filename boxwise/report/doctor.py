@@ -62,9 +62,9 @@ def _kinds(findings: Sequence[Finding], dataset: Dataset) -> list[_Kind]:
     share = min(MOST_OF_A_KIND, MOST // max(1, len(names)))
     kinds = []
     for name in names:
-        mine = [finding for finding in findings if finding.kind is name]
-        cases = tuple(_case(finding, dataset) for finding in mine[:share])
-        kinds.append(_Kind(name.value, len(mine), cases, len(mine) - len(cases)))
+        of_kind = [finding for finding in findings if finding.kind is name]
+        cases = tuple(_case(finding, dataset) for finding in of_kind[:share])
+        kinds.append(_Kind(name.value, len(of_kind), cases, len(of_kind) - len(cases)))
     return kinds
 
 

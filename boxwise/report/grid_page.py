@@ -61,7 +61,7 @@ def write_grid_report(panels: Sequence[Panel], target: Path, *, title: str, envi
         "ranking": rank_table(rows),
         "ranked": _ranked(rows, ranks, found),
         "heats": [(AXIS_NAMES[axis], heat_rows(rows, found, axis)) for axis in AXES],
-        "panels": [_shown(panel, found[panel.name], baseline) for panel in panels],
+        "panels": [_shown_panel(panel, found[panel.name], baseline) for panel in panels],
         "costs": cost_table(rows, found),
         "spread": spread_table(panels, baseline),
         "environment": environment,
@@ -71,15 +71,15 @@ def write_grid_report(panels: Sequence[Panel], target: Path, *, title: str, envi
 
 def headline(rows: Sequence[Overall], found: Mapping[str, Sequence[Standing]], baseline: str) -> str:
     """Who beats the baseline and who loses, data set by data set and over them, by corrected tests; what is void is said first."""
-    said = [f"{name} is {one[0].panel.void}; its arms have no ranks." for name, one in found.items() if one and one[0].panel.void]
-    said += [text for name, one in found.items() if one and not one[0].panel.void and (text := _decided(name, one, baseline))]
+    texts = [f"{name} is {one[0].panel.void}; its arms have no ranks." for name, one in found.items() if one and one[0].panel.void]
+    texts += [text for name, one in found.items() if one and not one[0].panel.void and (text := _decided(name, one, baseline))]
     judged = [row for row in rows if row.role == "arm"]
     if not judged:
-        return " ".join(said or [f"No rival of {baseline} can be judged yet."])
+        return " ".join(texts or [f"No rival of {baseline} can be judged yet."])
     decided = [row for row in judged if row.p_holm is not None and row.p_holm < SIGNIFICANT]
-    said += [f"Over {plural(row.sets, 'data set')} {row.arm} is ahead of {baseline} in {row.ahead}, {row.test.text}." for row in decided]
+    texts += [f"Over {plural(row.sets, 'data set')} {row.arm} is ahead of {baseline} in {row.ahead}, {row.test.text}." for row in decided]
     by = "By area under the curve; Wilcoxon over the seeds of a data set, the sign test over data sets, each with Holm's correction."
-    return " ".join([*said, by])
+    return " ".join([*texts, by])
 
 
 def _decided(name: str, found: Sequence[Standing], baseline: str) -> str:
@@ -125,11 +125,11 @@ def _heat(standing: Standing | None, axis: Axis) -> Heat:
     saving = standing.result.by_axis[axis].saving if standing else None
     if standing is None or saving is None or not math.isfinite(saving.mean):
         return Heat(NONE, "", 0.0)
-    shown = standing.result.quantity("saving", axis)
-    return Heat(shown.text, shown.remark, max(_LEAST, min(_MOST, saving.mean)) / _MOST)
+    quantity = standing.result.quantity("saving", axis)
+    return Heat(quantity.text, quantity.remark, max(_LEAST, min(_MOST, saving.mean)) / _MOST)
 
 
-def _shown(panel: Panel, found: Sequence[Standing], baseline: str) -> ShownPanel:
+def _shown_panel(panel: Panel, found: Sequence[Standing], baseline: str) -> ShownPanel:
     drawn = learning_charts(panel.cells, "ap", panel.split, baseline)
     return ShownPanel(panel, _panel_table(found), drawn, list(arm_lines(panel.cells, baseline).values()))
 

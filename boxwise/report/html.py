@@ -78,9 +78,9 @@ def _page(
     judged = judged_on(cells, split)
     arms = arms_of(cells, baseline)
     results = tables.arm_results(cells, baseline=baseline, split=judged)
-    void, said = undertrained(cells, judged), _said(cells, results, baseline=baseline, split=judged)
-    shown = [cells_of(cells, arm)[0] for arm in arms]
-    sheets = sum(len(cell.rounds) + cell.cooperates for cell in shown)
+    void, headline = undertrained(cells, judged), _headline(cells, results, baseline=baseline, split=judged)
+    first_cells = [cells_of(cells, arm)[0] for arm in arms]
+    sheets = sum(len(cell.rounds) + cell.cooperates for cell in first_cells)
     return {
         "title": title,
         "made": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
@@ -91,7 +91,7 @@ def _page(
         "judged_arms": [r for r in results if r.summary.test is not None],
         "single": len(cells) == 1,
         "results": results,
-        "headline": f"{void[0].upper()}{void[1:]}: nothing here ranks strategies." if void else said,
+        "headline": f"{void[0].upper()}{void[1:]}: nothing here ranks strategies." if void else headline,
         "void": void,
         "notes": _notes(cells, results, split=split, judged=judged, baseline=baseline, quarantined=quarantined),
         "fidelity": fidelity_table(cells, baseline),
@@ -104,16 +104,16 @@ def _page(
         "quality": quality(cells, judged, baseline),
         "precision_recall": precision_recall(cells, judged, baseline),
         "confusion": confusion(cells, judged, baseline),
-        "studies": [view(cell, shots=min(_MOST_SHOTS, _SHOTS_IN_ALL // max(sheets, 1))) for cell in shown],
-        "config": yaml.safe_dump(dict(shown[0].config), sort_keys=False, allow_unicode=True) if shown else "",
-        "differences": {cell.label: _differences(shown[0].config, cell.config) for cell in shown[1:]},
+        "studies": [view(cell, shots=min(_MOST_SHOTS, _SHOTS_IN_ALL // max(sheets, 1))) for cell in first_cells],
+        "config": yaml.safe_dump(dict(first_cells[0].config), sort_keys=False, allow_unicode=True) if first_cells else "",
+        "differences": {cell.label: _differences(first_cells[0].config, cell.config) for cell in first_cells[1:]},
         "environment": environment,
         "axes": tables.AXIS_NAMES,
         "tables": tables,
     }
 
 
-def _said(cells: Sequence[Cell], results: Sequence[tables.ArmResult], *, baseline: str, split: str) -> str:
+def _headline(cells: Sequence[Cell], results: Sequence[tables.ArmResult], *, baseline: str, split: str) -> str:
     return tables.alone(cells[0], split) if len(cells) == 1 else tables.headline(results, baseline=baseline, split=split)
 
 
@@ -144,7 +144,7 @@ def _notes(
     return notes
 
 
-def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """`key: value` for every value of `b` that is another in `a`, except seeds."""
-    mine, theirs = dict(leaves(a)), dict(leaves(b))
-    return [f"{key}: {value}" for key, value in theirs.items() if mine.get(key) != value and key != "seed"]
+def _differences(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """`key: value` for every value of `other` that is another in `config`, except seeds."""
+    values, other_values = dict(leaves(config)), dict(leaves(other))
+    return [f"{key}: {value}" for key, value in other_values.items() if values.get(key) != value and key != "seed"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from boxwise.annotation.verdicts import Shown, shown
+from boxwise.annotation.verdicts import Shown, shown_to_annotator
 from boxwise.boxes import Boxes
 from boxwise.data.formats.base import Dataset
 from boxwise.data.formats.coco_files import PROPOSALS
@@ -88,7 +88,7 @@ def _prelabels(study: Study, query: Query) -> dict[str, Boxes]:
     """image_id → what a person finds in the image to begin with; not for val, whose labels owe the model nothing."""
     proposals = study.proposals()
     if proposals:
-        return {i: _as_labels(shown(proposals[i]).boxes) for i in query.image_ids if i in proposals}
+        return {i: _as_labels(shown_to_annotator(proposals[i]).boxes) for i in query.image_ids if i in proposals}
     if query.round == 0:
         return {}
     train = {item.image_id for item in query.items if item.split.value == "train"}
@@ -105,7 +105,7 @@ def _box_rows(study: Study, query: Query) -> Iterator[dict[str, Any]]:
     classes, proposals = study.classes, study.proposals()
     for image_id in query.image_ids:
         if image_id in proposals:
-            before = shown(proposals[image_id])
+            before = shown_to_annotator(proposals[image_id])
             yield from ({"image_id": image_id, **_box_row(before, row, classes)} for row in range(len(before.boxes)))
 
 

@@ -21,13 +21,13 @@ def quality_chart(cell: Cell) -> Chart | None:
 
 
 def _lines(cell: Cell, place: str, color: str) -> list[Line]:
-    known = [(r.round, quality) for r in cell.rounds if (quality := quality_of(cell, r.round, (place,))) and quality.self_labeled]
-    rounds = [round_index for round_index, _ in known]
-    if not known:
+    points = [(r.round, quality) for r in cell.rounds if (quality := quality_of(cell, r.round, (place,))) and quality.self_labeled]
+    rounds = [round_index for round_index, _ in points]
+    if not points:
         return []
     return [
-        Line(f"precision, {PLACES[place]}", rounds, [quality.precision for _, quality in known], color, marker="o"),
-        Line(f"recall, {PLACES[place]}", rounds, [quality.recall for _, quality in known], color, marker="s", dashed=True),
+        Line(f"precision, {PLACES[place]}", rounds, [quality.precision for _, quality in points], color, marker="o"),
+        Line(f"recall, {PLACES[place]}", rounds, [quality.recall for _, quality in points], color, marker="s", dashed=True),
     ]
 
 
@@ -38,8 +38,8 @@ def class_table(cell: Cell) -> tuple[int, Table] | None:
         return None
     places = [place for place in PLACES if (q := quality_of(cell, last, (place,))) and q.self_labeled]
     heads = [f"{name}, {PLACES[place]}" for place in places for name in ("self-labelled", "precision", "recall")]
-    rows = [(name, *(shown for place in places for shown in _row(by_class(cell, last, place).get(name)))) for name in cell.classes]
-    total = ("all classes", *(shown for place in places for shown in _row(quality_of(cell, last, (place,)))))
+    rows = [(name, *(quantity for place in places for quantity in _row(by_class(cell, last, place).get(name)))) for name in cell.classes]
+    total = ("all classes", *(quantity for place in places for quantity in _row(quality_of(cell, last, (place,)))))
     return last, Table(("class", *heads), (*rows, total))
 
 

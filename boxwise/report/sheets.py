@@ -88,8 +88,8 @@ def picture(uri: Address, *, widest: int = 900) -> Thumbnail | None:
 
 
 def _outlines(boxes: Boxes, scale: float, *, classes: Sequence[str], colors: Sequence[str]) -> tuple[Outline, ...]:
-    shown = zip((boxes.xyxy * scale).tolist(), boxes.labels.tolist(), strict=True)
-    named = [Outline(x1, y1, x2 - x1, y2 - y1, colors[label], classes[label]) for (x1, y1, x2, y2), label in shown]
+    scaled = zip((boxes.xyxy * scale).tolist(), boxes.labels.tolist(), strict=True)
+    named = [Outline(x1, y1, x2 - x1, y2 - y1, colors[label], classes[label]) for (x1, y1, x2, y2), label in scaled]
     return tuple(named[index] for index in _largest(boxes))
 
 

@@ -101,13 +101,13 @@ def view(cell: Cell, *, shots: int) -> StudyView:
 
 
 def _gallery(cell: Cell, one_round: Round, shots: int) -> Gallery:
-    shown = one_round.items[:shots]
-    widest = {name: max(abs(number(item.terms[name])) for item in shown if item.terms) for name in _term_names(shown)}
+    items = one_round.items[:shots]
+    widest = {name: max(abs(number(item.terms[name])) for item in items if item.terms) for name in _term_names(items)}
     return Gallery(
         one_round.round,
         one_round.select.strategy,
         len(one_round.items),
-        tuple(_shot(cell, item, widest) for item in shown),
+        tuple(_shot(cell, item, widest) for item in items),
         _summary(one_round),
     )
 
@@ -165,9 +165,9 @@ def _fidelity_chart(cell: Cell) -> Chart | None:
     lines = []
     for index, name in enumerate(FIDELITY_NAMES):
         points = [(r.round, number(r.audit.fidelity.get(name))) for r in cell.rounds]
-        known = [(x, y) for x, y in points if math.isfinite(y)]
-        if known:
-            x, y = zip(*known, strict=True)
+        finite = [(x, y) for x, y in points if math.isfinite(y)]
+        if finite:
+            x, y = zip(*finite, strict=True)
             lines.append(Line(name, x, y, PALETTE[index], marker=MARKERS[index]))
     if not lines:
         return None
@@ -192,9 +192,9 @@ def _audit_row(round_index: int, audit: AuditFacts) -> tuple[str, ...]:
 def _training_charts(cell: Cell) -> tuple[Chart, ...]:
     histories = {r.round: r.train.history for r in cell.rounds if r.train.history}
     losses = dict.fromkeys(name for r in cell.rounds for name in train_losses(r))
-    shown = [(name, f"{name} loss", f"Training loss: {name}") for name in losses]
-    shown += [("ap", "AP on val", "AP on val while training"), ("lr", "learning rate", "Learning rate")]
-    charts = (_over_steps(histories, name, Axis("training step", label, bottom=0), caption) for name, label, caption in shown)
+    wanted = [(name, f"{name} loss", f"Training loss: {name}") for name in losses]
+    wanted += [("ap", "AP on val", "AP on val while training"), ("lr", "learning rate", "Learning rate")]
+    charts = (_over_steps(histories, name, Axis("training step", label, bottom=0), caption) for name, label, caption in wanted)
     return tuple(chart for chart in charts if chart)
 
 

@@ -57,8 +57,8 @@ def log_round(
     """
     target = logdir / f"events.out.tfevents.{one_round.round:010d}.boxwise"
     staged = logdir / f"round_{one_round.round:02d}.staged"  # TensorBoard reads every file named tfevents, half-written ones too
-    shown = _finite([*_round_scalars(one_round), *scalars, *_training_scalars(one_round, first_step)])
-    points = [(step, Summary.Value(tag=tag, simple_value=value)) for tag, step, value in shown]
+    finite = _finite([*_round_scalars(one_round), *scalars, *_training_scalars(one_round, first_step)])
+    points = [(step, Summary.Value(tag=tag, simple_value=value)) for tag, step, value in finite]
     with replacing(staged) as aside, aside.open("wb") as file:
         writer = RecordWriter(file)
         writer.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
@@ -106,8 +106,8 @@ def _cooperation_values(cell: Cell, one_round: Round) -> list[Summary.Value]:
     if cell.ask == "full":
         return []
     ratios = np.array([number(value) for value in one_round.compose.al_ratio.values()], np.float64)
-    known = ratios[np.isfinite(ratios)]
-    histogram = [Summary.Value(tag="cooperation/al_ratio", histo=_histogram(known))] if len(known) else []
+    finite = ratios[np.isfinite(ratios)]
+    histogram = [Summary.Value(tag="cooperation/al_ratio", histo=_histogram(finite))] if len(finite) else []
     return histogram + list(_pictures(cell, one_round))
 
 
@@ -129,8 +129,8 @@ def _histogram(values: NDArray[np.float64]) -> HistogramProto:
 def _pictures(cell: Cell, round_index: Round) -> Iterator[Summary.Value]:
     """At most `MOST_IMAGES`, from the hardest of the round to the easiest, so that both sources are seen; none that cannot be read."""
     _, ranked = hardest(cell, round_index)
-    shown = np.unique(np.linspace(0, len(ranked) - 1, min(MOST_IMAGES, len(ranked))).round().astype(int))
-    for rank, row in enumerate(shown, start=1):
+    rows = np.unique(np.linspace(0, len(ranked) - 1, min(MOST_IMAGES, len(ranked))).round().astype(int))
+    for rank, row in enumerate(rows, start=1):
         image_id, _ = ranked[row]
         uri, boxes = cell.images.get(image_id), cell.labels[image_id]
         if uri is None:

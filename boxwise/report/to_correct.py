@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Set
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from boxwise.data.earlier_writes import digest_of, digests_of, were_changed
+from boxwise.data.earlier_writes import LABELS, ToCorrect, digest_of, digests_of, were_changed
 from boxwise.data.formats.base import Dataset
+from boxwise.data.formats.beside import files_beside
 from boxwise.data.formats.coco import Coco
 from boxwise.data.formats.coco_files import coco_files
 from boxwise.data.formats.detect import detect_format
-from boxwise.data.formats.layout import bytes_of, files_below, is_file, is_folder, leads_out, stem_of
+from boxwise.data.formats.layout import files_below, is_file, is_folder, stem_of
 from boxwise.data.formats.names import FORMATS
 from boxwise.data.own_files import TO_CORRECT
-from boxwise.errors import BoxwiseError, named
+from boxwise.errors import BoxwiseError, listed, named
 from boxwise.files import replacing
 
 _LABEL_FOLDERS = ("Annotations", "labels")
@@ -31,23 +31,22 @@ _SUFFIXES = {"voc": ".xml", "yolo": ".txt", "cvat": ".xml"}
 class Written:
     """What boxwise has written into a folder to be corrected.
 
-    format_name: of the labels. digests: path below the folder → digest as written. earlier: those of earlier calls.
+    format_name: of the labels. digests: path below the folder → digest as written. earlier: those of earlier calls. in_part: the labels are
+    those of a folder or file in it alone, so that what lies beside is not read.
     """
 
     folder: Path
     format_name: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)
     earlier: frozenset[str] = frozenset()
+    in_part: bool = False
 
     @staticmethod
     def beside(labels: Path) -> Written:
         """That of the folder in which the labels lie; empty where there is no record that can be read."""
         folder = labels.parent if is_file(labels) or labels.name in _LABEL_FOLDERS else labels
-        with suppress(BoxwiseError, ValueError, KeyError, TypeError, AttributeError):
-            kept = json.loads(bytes_of(folder / TO_CORRECT))
-            digests = {path: digest for path, digest in kept["digests"].items() if not leads_out(path)}
-            return Written(folder, kept["format"], digests, frozenset(kept["earlier"]))
-        return Written(folder)
+        kept = ToCorrect.of(folder)
+        return Written(folder, kept.format_name, kept.digests, kept.earlier, in_part=folder != labels)
 
     @property
     def known(self) -> frozenset[str]:
@@ -61,12 +60,15 @@ class Written:
         return {path: digest for path, digest in self.digests.items() if "/" in path and not path.startswith("ImageSets/")}
 
     def saved(self, image_ids: Iterable[str], format_name: str | None) -> set[str]:
-        """The images with a label file of their own that has another content than boxwise wrote: somebody has looked at them."""
+        """The images with a label file of their own, in its folder or where a tool has saved it beside, that has another content than
+        boxwise wrote: somebody has looked at them."""
         if format_name != self.format_name or format_name not in FILE_AN_IMAGE:
             return set()
-        paths = {stem_of(path.partition("/")[2]): self.folder / path for path in self.labels()}
-        own = {i: path for i in image_ids if (path := paths.get(i) or paths.get(stem_of(i))) is not None and is_file(path)}
-        return {image_id for image_id, path in own.items() if digest_of(path) not in self.known}
+        ids, paths = list(image_ids), {stem_of(path.partition("/")[2]): self.folder / path for path in self.labels()}
+        own = {i: path for i in ids if (path := paths.get(i) or paths.get(stem_of(i))) is not None}
+        beside = {} if self.in_part else _beside(self.folder, format_name, ids)
+        files = {i: [*([own[i]] if i in own and is_file(own[i]) else []), *beside.get(i, ())] for i in ids}
+        return {i for i, of_image in files.items() if any(digest_of(path) not in self.known for path in of_image)}
 
     def is_all_of(self, format_name: str) -> bool:
         """Whether the labels of a format in the folder are those that were written, each as it was."""
@@ -93,14 +95,16 @@ def write_to_correct(
     """The labels with the images beside them; name: COCO's file, which says that it is no answer, so that another one beside it counts.
 
     taken: digests of label files that were imported, and so may be written over. keep: called before the first file is written.
-    Raises BoxwiseError, before anything is written, where labels of another format lie there, or a file that was changed since it was
-    written. What an earlier call has written and this one does not is removed, unless it was changed.
+    Raises BoxwiseError, before anything is written, where labels of another format lie there, a file that was changed since it was
+    written, or labels of these images that a tool has saved beside. What an earlier call has written and this one does not is removed,
+    unless it was changed.
     """
     before = Written.beside(out)
     _check_format(out, format_name)
     digests = digests_of(lambda aside: _write(dataset, aside, name, format_name, copy_images=False))
     planned = Written(out, format_name, digests, before.known)
     _check_unchanged(before, planned, taken)
+    _check_beside(planned, [record.image_id for record in dataset.images], taken)
     stale = [out / path for path, digest in before.digests.items() if path not in digests and _digest_at(out / path) == digest]
     keep()
     planned.save()  # before the files: after a kill in between, both what was there and what is to come may be written over
@@ -133,9 +137,29 @@ def _check_unchanged(before: Written, planned: Written, taken: Set[str]) -> None
     paths, it = [planned.folder / path for path in kept], "it" if len(kept) == 1 else "them"
     what = were_changed(paths)
     if kept[0] not in before.digests:
-        more = f" and {len(kept) - 1} more were" if len(kept) > 1 else " was"
-        what = f"{paths[0]}{more} not written by boxwise, or by an earlier version of it"
+        what = f"{listed(paths, most=1)} {'was' if len(kept) == 1 else 'were'} not written by boxwise, or by an earlier version of it"
     raise BoxwiseError(f"{what}. Nothing was written: import {it} first, or give another --out.")
+
+
+def _check_beside(planned: Written, image_ids: Iterable[str], taken: Set[str]) -> None:
+    """BoxwiseError where a tool has saved labels of the images beside the folder that is written: an import would read them for answers."""
+    beside = _beside(planned.folder, planned.format_name, image_ids)
+    paths = [path for of_image in beside.values() for path in of_image if digest_of(path) not in planned.known]
+    if not paths:
+        return
+    it = "it" if len(paths) == 1 else "them"
+    way = f"remove {it}" if all(digest_of(path) in taken for path in paths) else f"import {it} first, or remove {it}"
+    what = f"{listed(paths, most=1)} {'has' if len(paths) == 1 else 'have'} labels of images that are asked about"
+    raise BoxwiseError(f"{what}. Nothing was written: {way}, or give another --out.")
+
+
+def _beside(folder: Path, format_name: str, image_ids: Iterable[str]) -> Mapping[str, list[Path]]:
+    """Image id → its label files beside the folder that the format has for them."""
+    if format_name not in LABELS:
+        return {}
+    own, suffix = LABELS[format_name]
+    found = files_beside(folder, folder / own, suffix, image_ids)
+    return {i: [path for path in paths if is_file(path)] for i, paths in found.items()}
 
 
 def _digest_at(path: Path) -> str | None:

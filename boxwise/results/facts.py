@@ -146,8 +146,8 @@ def time_saved(spent: AnnotateFacts) -> tuple[float, float]:
 
 def mean_value(values: Mapping[str, Any] | None) -> float:
     """The mean over images of a fact by image_id; NaN where nothing is known."""
-    known = [value for value in map(number, (values or {}).values()) if math.isfinite(value)]
-    return float(np.mean(known)) if known else math.nan
+    finite = [value for value in map(number, (values or {}).values()) if math.isfinite(value)]
+    return float(np.mean(finite)) if finite else math.nan
 
 
 def hardest(cell: Cell, one_round: Round) -> tuple[str, list[tuple[str, float]]]:
@@ -160,8 +160,8 @@ def hardest(cell: Cell, one_round: Round) -> tuple[str, list[tuple[str, float]]]
     losses, ratios = one_round.audit.true_losses, one_round.compose.al_ratio
     by_loss = cell.ask == "full" or (losses and ratios.keys() <= losses.keys())
     values = losses if by_loss else ratios
-    shown = [(image_id, number(value)) for image_id, value in values.items() if image_id in cell.labels and image_id not in later]
-    ranked = sorted((pair for pair in shown if math.isfinite(pair[1])), key=lambda pair: -pair[1])
+    pairs = [(image_id, number(value)) for image_id, value in values.items() if image_id in cell.labels and image_id not in later]
+    ranked = sorted((pair for pair in pairs if math.isfinite(pair[1])), key=lambda pair: -pair[1])
     return "true loss" if by_loss else "AL ratio", ranked
 
 

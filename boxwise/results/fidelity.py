@@ -24,14 +24,14 @@ def fidelity_table(cells: Sequence[Cell], baseline: str) -> Table | None:
     """Every arm's fidelity by surrogate; None where none is known, or for a study on its own, whose rounds the page shows."""
     if len(cells) == 1:
         return None
-    shown = known_columns(Table(("arm", *NAMES), tuple(_row(cells_of(cells, arm)) for arm in arms_of(cells, baseline))))
-    return shown if len(shown.heads) > 1 else None
+    table = known_columns(Table(("arm", *NAMES), tuple(_row(cells_of(cells, arm)) for arm in arms_of(cells, baseline))))
+    return table if len(table.heads) > 1 else None
 
 
 def _of_seed(cell: Cell, name: str) -> float:
     values = [number(r.audit.fidelity.get(name)) for r in cell.rounds]
-    known = [value for value in values if math.isfinite(value)]
-    return sum(known) / len(known) if known else math.nan
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else math.nan
 
 
 def _row(cells: Sequence[Cell]) -> tuple[str | Quantity, ...]:

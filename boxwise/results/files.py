@@ -6,7 +6,6 @@ Returns nothing; both files are complete or untouched. Knows nothing of charts o
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from typing import Any
 
 from boxwise.evaluation.curves import AXES, Axis
 from boxwise.files import replacing, write_csv
+from boxwise.jsonable import finite_or_none, plain
 from boxwise.records import Phase
 from boxwise.results.facts import Cell, Round, arms_of, cells_of, judged_on, mean_value
 from boxwise.results.fidelity import NAMES as FIDELITY_NAMES
@@ -64,7 +64,7 @@ def write_results(cells: Sequence[Cell], path: Path, *, baseline: str = "random"
     fidelity = {arm: {name: fidelity_of(cells_of(cells, arm), name) for name in FIDELITY_NAMES} for arm in arms_of(cells, baseline)}
     document = {"split": judged, "baseline": baseline, "rounds": rows, "comparison": comparison, "fidelity": fidelity}
     with replacing(path.with_suffix(".json")) as aside:
-        aside.write_text(json.dumps(_plain(document), indent=1, allow_nan=False), encoding="utf-8")
+        aside.write_text(json.dumps(plain(document), indent=1, allow_nan=False), encoding="utf-8")
 
 
 def last_baseline(folder: Path) -> str | None:
@@ -123,21 +123,8 @@ def _cooperation(cell: Cell, one_round: Round) -> dict[str, Any]:
         "policy": plan.policy or cell.policy,
         "ask": cell.ask,
         **{name: getattr(plan, name) for name in ("self_images", "self_boxes")},
-        "sl_precision": _finite(quality.precision) if quality else None,
-        "sl_recall": _finite(quality.recall) if quality else None,
-        "al_ratio_mean": _finite(mean_value(plan.al_ratio)),
+        "sl_precision": finite_or_none(quality.precision) if quality else None,
+        "sl_recall": finite_or_none(quality.recall) if quality else None,
+        "al_ratio_mean": finite_or_none(mean_value(plan.al_ratio)),
         **{f"lure_{name}": lure.get(name) for name in ("loss", "error")},
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _plain(value: Any) -> Any:
-    """The value with NaN as None: JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -180,12 +180,12 @@ def _item(item: QueryItem) -> dict[str, Any]:
 
 
 def _read_item(found: Mapping[str, Any]) -> QueryItem:
-    known = dict(found)
-    if "split" in known:
-        known["split"] = Split(known["split"])
-    if isinstance(known.get("box_ids"), Sequence):
-        known["box_ids"] = tuple(known["box_ids"])
-    return QueryItem(**known)
+    entry = dict(found)
+    if "split" in entry:
+        entry["split"] = Split(entry["split"])
+    if isinstance(entry.get("box_ids"), Sequence):
+        entry["box_ids"] = tuple(entry["box_ids"])
+    return QueryItem(**entry)
 
 
 def _portable(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -158,8 +158,8 @@ def _selection_cost(cell: Cell) -> tuple[float, float]:
     """(seconds, pool images) over all passes that a query followed."""
     chosen = {r.round: r.select.seconds for r in cell.rounds}
     passes = [(r.score, chosen.get(r.round + 1)) for r in cell.rounds]
-    known = [(score, select) for score, select in passes if score.pool and select is not None]
-    return sum(number(score.seconds) + select for score, select in known), sum(number(score.pool) for score, _ in known)
+    scored = [(score, select) for score, select in passes if score.pool and select is not None]
+    return sum(number(score.seconds) + select for score, select in scored), sum(number(score.pool) for score, _ in scored)
 
 
 @dataclass(frozen=True)
@@ -190,16 +190,16 @@ def sanity(panel: Panel, *, baseline: str) -> list[tuple[bool | None, str]]:
     if baseline not in results:
         return []
     reached, ceiling = results[baseline].ap.mean, ceiling_ap(panel.cells, panel.split)
-    said: list[tuple[bool | None, str]] = []
+    checks: list[tuple[bool | None, str]] = []
     if math.isfinite(ceiling):
         part = f", {reached / ceiling:.0%} of that" if ceiling > 0 else ""
-        said.append((None, f"{panel.name}: labelling everything reaches AP {ceiling:.3f}; {baseline} ends at {reached:.3f}{part}."))
+        checks.append((None, f"{panel.name}: labelling everything reaches AP {ceiling:.3f}; {baseline} ends at {reached:.3f}{part}."))
         if sum(cell.role == "ceiling" for cell in panel.cells) > 1:
-            said.append((panel.void is None, f"{panel.name}: {panel.void or 'no arm ends above that by more than noise'}."))
+            checks.append((panel.void is None, f"{panel.name}: {panel.void or 'no arm ends above that by more than noise'}."))
     for end, more in doubled(panel.cells).items():
-        said.append((more.mean < MOVED, f"{panel.name}: twice the training steps add {more.mean:+.3f} AP on val in the {end}."))
+        checks.append((more.mean < MOVED, f"{panel.name}: twice the training steps add {more.mean:+.3f} AP on val in the {end}."))
     if (labels := labels_matter(panel.cells, panel.split, baseline=baseline)) is not None:
-        said.append((labels[0], f"{panel.name}: {labels[1]}."))
+        checks.append((labels[0], f"{panel.name}: {labels[1]}."))
     for result in results.values():
         summary = result.by_axis["images"]
         if result.role not in ("floor", "upper bound") or summary.difference is None:
@@ -208,8 +208,8 @@ def sanity(panel: Panel, *, baseline: str) -> list[tuple[bool | None, str]]:
         by = f"area {summary.difference.mean:+.4f}, ahead in {summary.ahead} of {plural(len(summary.paired_seeds), 'seed')}"
         text = f"{panel.name}: {result.label} is {side} {baseline}, {by}."
         clearly_below = summary.difference.mean < 0 and 2 * summary.ahead < len(summary.paired_seeds)
-        said.append((clearly_below if result.role == "floor" else None, text))
-    return said
+        checks.append((clearly_below if result.role == "floor" else None, text))
+    return checks
 
 
 def _parts(results: Sequence[ArmResult], baseline: str) -> dict[str, Part]:
@@ -241,7 +241,7 @@ def _by_set(panels: Sequence[Panel], baseline: str) -> dict[str, list[list[ArmRe
 def _set_ranks(by_set: Mapping[str, Sequence[Sequence[ArmResult]]], arms: Sequence[str]) -> NDArray[np.float64]:
     """How well each arm ranks in each data set, float64 [sets, arms]: minus its rank by mean area, the mean over detectors."""
     blocks = [[_areas(results, arms) for results in of_set] for of_set in by_set.values()]
-    blocks = [known for of_set in blocks if (known := [areas for areas in of_set if len(areas)])]
+    blocks = [judged for of_set in blocks if (judged := [areas for areas in of_set if len(areas)])]
     rows = [[mean_ranks(areas.mean(axis=0, keepdims=True)).mean for areas in of_set] for of_set in blocks]
     return -np.array([np.mean(of_set, axis=0) for of_set in rows], np.float64).reshape(len(rows), len(arms))
 

@@ -42,8 +42,8 @@ def quality_of(cell: Cell, round_index: int, places: Iterable[str] = PLACES) -> 
 
 def last_quality(cell: Cell) -> SelfLabelQuality | None:
     """The quality in the last round that self-labelled anything."""
-    known = (quality_of(cell, one_round.round) for one_round in reversed(cell.rounds))
-    return next((quality for quality in known if quality and quality.self_labeled), None)
+    qualities = (quality_of(cell, one_round.round) for one_round in reversed(cell.rounds))
+    return next((quality for quality in qualities if quality and quality.self_labeled), None)
 
 
 def by_class(cell: Cell, round_index: int, place: str) -> Mapping[str, SelfLabelQuality]:

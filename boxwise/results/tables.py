@@ -68,8 +68,8 @@ class ArmResult:
         if kind == "test":
             return Quantity(summary.test.text if summary.test else NONE, self._corrected(summary))
         value = getattr(self, kind) if kind in ("ap", "ap50") else getattr(summary, kind)
-        shown = _quantity(value, {"difference": signed, "saving": saved}.get(kind, share))
-        return replace(shown, remark=", ".join(filter(None, (shown.remark, *_remarks(summary))))) if kind == "saving" else shown
+        stated = _quantity(value, {"difference": signed, "saving": saved}.get(kind, share))
+        return replace(stated, remark=", ".join(filter(None, (stated.remark, *_remarks(summary))))) if kind == "saving" else stated
 
     def _corrected(self, summary: ArmSummary) -> str:
         p = self.p_holm.get(summary.axis)
@@ -152,12 +152,12 @@ def of_seeds(summary: ArmSummary) -> str:
 def _remarks(summary: ArmSummary) -> list[str]:
     """What is said below a saving: that without val where val has a cost, and the seeds it rests on where they are not all."""
     bare = summary.saving_without_val
-    said = []
+    remarks = []
     if bare is not None and math.isfinite(bare.mean) and bare != summary.saving:
-        said.append(f"without val {saved(bare.mean)}")
+        remarks.append(f"without val {saved(bare.mean)}")
     if 0 < summary.saving_seeds < len(summary.paired_seeds):
-        said.append(of_seeds(summary))
-    return said
+        remarks.append(of_seeds(summary))
+    return remarks
 
 
 def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[ArmResult]:
@@ -172,16 +172,16 @@ def arm_results(cells: Sequence[Cell], *, baseline: str, split: str) -> list[Arm
     checks = strategies.intersection(trained_twice(cells)) - {baseline}
     rivals = strategies - checks
     corrected = {axis: corrected_p({arm: s.test for (arm, on), s in by_axis.items() if on == axis and arm in rivals}) for axis in AXES}
-    theirs, results = cells_of(cells, baseline), []
+    of_baseline, results = cells_of(cells, baseline), []
     for arm in arms_of(cells, baseline):
         if arm not in half:
             continue
         summaries = {axis: by_axis[arm, axis] for axis in AXES}
-        mine = cells_of(cells, arm)
+        of_arm = cells_of(cells, arm)
         final, seeds = summaries["images"].final, len(summaries["images"].seeds)
         p_holm = {axis: corrected[axis][arm] for axis in AXES if arm in corrected[axis]}
-        unit = "" if mine[0].unit in {cell.unit for cell in theirs} or not theirs else mine[0].unit
-        result = ArmResult(arm, mine[0].label, mine[0].role, seeds, final, half[arm].final, summaries, judged, p_holm, unit)
+        unit = "" if of_arm[0].unit in {cell.unit for cell in of_baseline} or not of_baseline else of_arm[0].unit
+        result = ArmResult(arm, of_arm[0].label, of_arm[0].role, seeds, final, half[arm].final, summaries, judged, p_holm, unit)
         results.append(replace(result, label=f"{arm} (check)", role="check") if arm in checks else result)
     return results
 
@@ -204,9 +204,9 @@ def headline(results: Sequence[ArmResult], *, baseline: str, split: str) -> str:
     seeds = [r.summary.test.seeds for r in rivals or judged if r.summary.test]
     over = AXIS_NAMES[judged[0].judged]
     corrected = f", Holm's correction for {len(rivals)} arms" if len(rivals) > 1 else ""
-    said = f"{' '.join(parts)} Judged by AP on {split} along the curve over {over}, {paired(seeds)}{corrected}."
+    text = f"{' '.join(parts)} Judged by AP on {split} along the curve over {over}, {paired(seeds)}{corrected}."
     few = f" A verdict needs {MIN_SEEDS}: with fewer, even the same winner every time could be luck."
-    return said + few if min(seeds) < MIN_SEEDS else said
+    return text + few if min(seeds) < MIN_SEEDS else text
 
 
 def paired(seeds: Sequence[int]) -> str:
@@ -346,9 +346,9 @@ def mean_of(values: Sequence[float]) -> float:
     return interval(list(values)).mean
 
 
-def mean_cell(values: Sequence[float], shown: Callable[[float | None], str]) -> Quantity:
+def mean_cell(values: Sequence[float], in_words: Callable[[float | None], str]) -> Quantity:
     """The mean of what is known, its 95% interval below."""
-    return _quantity(interval(list(values)), shown)
+    return _quantity(interval(list(values)), in_words)
 
 
 def uneven(curves: Sequence[CellCurve]) -> bool:
@@ -363,15 +363,15 @@ def _row(name: str, values: Sequence[Sequence[float]], below: Sequence[str] | No
     return (name, *(Quantity(figure(value), remark, bool(best)) for value, remark, best in zip(means, remarks, top, strict=True)))
 
 
-def _quantity(value: Interval | None, shown: Any) -> Quantity:
+def _quantity(value: Interval | None, in_words: Any) -> Quantity:
     if value is None:
         return Quantity(NONE)
-    remark = "" if value.low is None else f"{shown(value.low)} to {shown(value.high)}"
-    return Quantity(shown(value.mean), remark)
+    remark = "" if value.low is None else f"{in_words(value.low)} to {in_words(value.high)}"
+    return Quantity(in_words(value.mean), remark)
 
 
-def _more(value: float | None, shown: Any) -> str:
-    return "" if value is None else f"+{shown(value)}"
+def _more(value: float | None, in_words: Any) -> str:
+    return "" if value is None else f"+{in_words(value)}"
 
 
 def _spent(summary: ArmSummary, name: str) -> str:
@@ -385,5 +385,5 @@ def _standing(results: Sequence[ArmResult], split: str) -> str:
     """The sentence for a study on its own, or arms that share no seed with a baseline."""
     if not results:
         return "No round has been evaluated yet."
-    said = [f"{r.label}: AP {figure(r.ap.mean)}, AP50 {figure(r.ap50.mean)} on {split}" for r in results]
-    return "; ".join(said) + ". There is no baseline arm to compare with, so nothing is said about savings."
+    sentences = [f"{r.label}: AP {figure(r.ap.mean)}, AP50 {figure(r.ap50.mean)} on {split}" for r in results]
+    return "; ".join(sentences) + ". There is no baseline arm to compare with, so nothing is said about savings."

@@ -23,26 +23,26 @@ def steps_behind(cell: Cell, split: str) -> list[float]:
 
 def steps_ratio(cells: Sequence[Cell], arm: str, *, baseline: str, split: str) -> float:
     """The arm's steps by the baseline's at the most annotator time that both have reached, the mean over seeds; NaN without a pair."""
-    theirs = {cell.seed: cell for cell in cells_of(cells, baseline)}
-    pairs = [(cell, theirs[cell.seed]) for cell in cells_of(cells, arm) if cell.seed in theirs]
-    return pooled_ratio([_ratio(mine, other, split) for mine, other in pairs]).mean
+    by_seed = {cell.seed: cell for cell in cells_of(cells, baseline)}
+    pairs = [(cell, by_seed[cell.seed]) for cell in cells_of(cells, arm) if cell.seed in by_seed]
+    return pooled_ratio([_ratio(of_arm, of_baseline, split) for of_arm, of_baseline in pairs]).mean
 
 
 def uneven_steps(cells: Sequence[Cell], *, baseline: str, split: str) -> list[str]:
     """One sentence for each arm whose figures rest on more or less training than the baseline's at equal time."""
-    said = []
+    sentences = []
     for arm in arms_of(competing(cells), baseline):
         ratio = steps_ratio(cells, arm, baseline=baseline, split=split) if arm != baseline else 1.0
         if ratio > UNEVEN or ratio < 1 / UNEVEN:
-            said.append(
+            sentences.append(
                 f"{arm} has had {ratio:.1f} × the training steps of {baseline} at equal annotator time, which may be the difference."
             )
-    return said
+    return sentences
 
 
-def _ratio(mine: Cell, other: Cell, split: str) -> float:
-    spent = [np.asarray(curve(cell, split).curve("seconds").cost) for cell in (mine, other)]
-    steps = [np.asarray(steps_behind(cell, split), np.float64) for cell in (mine, other)]
+def _ratio(of_arm: Cell, of_baseline: Cell, split: str) -> float:
+    spent = [np.asarray(curve(cell, split).curve("seconds").cost) for cell in (of_arm, of_baseline)]
+    steps = [np.asarray(steps_behind(cell, split), np.float64) for cell in (of_arm, of_baseline)]
     if any(len(cost) == 0 or len(cost) != len(taken) for cost, taken in zip(spent, steps, strict=True)):
         return float("nan")
     most = min(cost[-1] for cost in spent)

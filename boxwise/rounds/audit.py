@@ -55,8 +55,8 @@ def audit(context: RoundContext, round_index: int) -> StepResult:
     true = measured.pop("true")
     read = np.isfinite(true)
     values = {name: term[read] for name, term in measured.items()}
-    known = [chosen[sample.image.image_id] for sample, here in zip(samples, read, strict=True) if here]
-    values |= _chosen_terms(known) | _chosen_scores(context, round_index, [item.image_id for item in known])
+    chosen_items = [chosen[sample.image.image_id] for sample, here in zip(samples, read, strict=True) if here]
+    values |= _chosen_terms(chosen_items) | _chosen_scores(context, round_index, [item.image_id for item in chosen_items])
     losses = {sample.image.image_id: float(loss) for sample, loss in zip(samples, true, strict=True) if np.isfinite(loss)}
     facts = AuditFacts(
         n=len(losses),
@@ -92,8 +92,8 @@ def _by_people(context: RoundContext, image_ids: set[str]) -> list[Sample]:
 def _chosen_terms(items: Sequence[QueryItem]) -> dict[str, NDArray[np.float64]]:
     """The parts of the dual score that the images were chosen with, each [n]; empty for other scorers."""
     terms = [item.terms for item in items]
-    there = {shown: term for shown, term in _PARTS.items() if terms and all(term in each for each in terms)}
-    return {shown: np.array([each[term] for each in terms]) for shown, term in there.items()}
+    there = {name: term for name, term in _PARTS.items() if terms and all(term in each for each in terms)}
+    return {name: np.array([each[term] for each in terms]) for name, term in there.items()}
 
 
 def _chosen_scores(context: RoundContext, round_index: int, image_ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -105,8 +105,8 @@ def _chosen_scores(context: RoundContext, round_index: int, image_ids: Sequence[
     if not len(scores.values) or np.ptp(scores.values) == 0:
         return {}
     wanted = set(image_ids)
-    known = {image_id: value for image_id, value in zip(scores.image_ids, scores.values, strict=True) if image_id in wanted}
-    return {"score": np.array([known.get(image_id, np.nan) for image_id in image_ids])}
+    score_of = {image_id: value for image_id, value in zip(scores.image_ids, scores.values, strict=True) if image_id in wanted}
+    return {"score": np.array([score_of.get(image_id, np.nan) for image_id in image_ids])}
 
 
 def _weights(context: RoundContext, round_index: int, new_losses: Mapping[str, float]) -> dict[str, float] | None:

@@ -25,11 +25,11 @@ def cold_start(
     open_ids = {record.image_id for record in pool}
     labeled = context.store.records(image_id for image_id in context.store.annotations(Split.TRAIN) if image_id not in open_ids)
     records = [*pool, *labeled]
-    embeddings, known, unreadable = _embedded(context, records)
+    embeddings, usable, unreadable = _embedded(context, records)
     is_open = np.array([record.image_id in open_ids for record in records], bool)
-    image_ids = tuple(record.image_id for record, offered in zip(records, is_open & known, strict=True) if offered)
+    image_ids = tuple(record.image_id for record, offered in zip(records, is_open & usable, strict=True) if offered)
     nothing = np.zeros(len(image_ids))  # scores and expected boxes are unknown yet
-    candidates = Candidates(0, image_ids, Scores(image_ids, nothing), embeddings[is_open & known], embeddings[~is_open & known], nothing)
+    candidates = Candidates(0, image_ids, Scores(image_ids, nothing), embeddings[is_open & usable], embeddings[~is_open & usable], nothing)
     strategy = registry.cold_start_of(context.config.cold_start, context.config.strategy)
     return list(strategy.select(candidates, Budget(amount), rng=rng).items), unreadable
 

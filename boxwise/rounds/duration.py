@@ -48,8 +48,8 @@ def expected_duration(context: RoundContext, round_index: int) -> Duration | Non
     budget = context.config.budget
     more = _images_a_round(context, len(labeled) + pool)
     joined = [min(round(later * more), pool) for later in range(max(1, budget.rounds - round_index + 1))]
-    shown = [images_shown(context.config, len(labeled) + new) for new in joined]
-    seconds = [images / training + fitting + (pool - new) / predicting for images, new in zip(shown, joined, strict=True)]
+    trained_on = [images_shown(context.config, len(labeled) + new) for new in joined]
+    seconds = [images / training + fitting + (pool - new) / predicting for images, new in zip(trained_on, joined, strict=True)]
     return Duration(training, predicting, fitting, seconds[0], sum(seconds))
 
 

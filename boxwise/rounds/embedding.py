@@ -58,10 +58,10 @@ class StudyEmbeddings:
         Cut into the same parts, images have the same embeddings, bit for bit, after any kill. `watch(images done, of so many)`.
         """
         everything = [record for part in parts for record in part]
-        known, unreadable = self._kept.known(everything), dict[str, str]()
-        done = len(known)
+        kept, unreadable = self._kept.known(everything), dict[str, str]()
+        done = len(kept)
         for part in parts:
-            missing = [record for record in part if record.image_id not in known]
+            missing = [record for record in part if record.image_id not in kept]
             unreadable |= self._made(missing, partial(_after, watch, done, len(everything)))
             done += len(missing)
         return unreadable
@@ -87,11 +87,11 @@ def _after(watch: Callable[[int, int], None], done: int, total: int, count: int)
 
 def _built(context: RoundContext, name: str) -> Embedder:
     """One process builds it while the others wait: it may learn from the study's images, once for all."""
-    from boxwise.embedders.base import Circumstances
+    from boxwise.embedders.base import EmbedderContext
 
     folder = embeddings_folder(context.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    given = Circumstances(
+    given = EmbedderContext(
         device=context.device(),
         detector=context.build,
         images=lambda: context.store.images(Split.TRAIN),

@@ -37,12 +37,12 @@ def evaluate(context: RoundContext, round_index: int) -> StepResult:
 def judge_again(context: RoundContext, round_index: int) -> EvaluateFacts:
     """The metrics of a round by the labels of now: on val of what was detected then, on test of what the detector finds now, where its
     labels are known to have changed and the weights are there."""
-    known = context.committed(round_index).evaluate
-    if known.test_labels is not None and not context.lost(context.files(round_index).weights):
+    facts = context.committed(round_index).evaluate
+    if facts.test_labels is not None and not context.lost(context.files(round_index).weights):
         now = labels_to_judge_by(context.store, Split.TEST)
-        if known.test_labels != fingerprints(now, now, len(context.classes)):
-            known = _tested(context, context.load(round_index))
-    return _facts(context, round_index, known)
+        if facts.test_labels != fingerprints(now, now, len(context.classes)):
+            facts = _tested(context, context.load(round_index))
+    return _facts(context, round_index, facts)
 
 
 def _facts(context: RoundContext, round_index: int, tested: EvaluateFacts) -> EvaluateFacts:

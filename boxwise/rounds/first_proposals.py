@@ -41,7 +41,7 @@ def first_proposals(context: RoundContext, images: Sequence[ImageRecord]) -> Fir
     detector, watch = context.build(), context.watch(0, Phase.SELECT)
     if not detector.known:
         return FirstProposals(facts={"known_classes": []})
-    started, thresholds, known = monotonic(), _thresholds(context), sorted(detector.known)
+    started, thresholds, labels = monotonic(), _thresholds(context), sorted(detector.known)
     found, unreadable = predict(
         detector,
         images,
@@ -50,12 +50,12 @@ def first_proposals(context: RoundContext, images: Sequence[ImageRecord]) -> Fir
         progress=lambda done, total: watch(done, total, {}),
     )
     made = {
-        image_id: propose(image_id, boxes[np.isin(boxes.labels, known)], thresholds, overlap=config.ask.overlap, prefix="r0")
+        image_id: propose(image_id, boxes[np.isin(boxes.labels, labels)], thresholds, overlap=config.ask.overlap, prefix="r0")
         for image_id, boxes in found.items()
     }
-    all_known = len(known) == len(context.classes)
+    all_known = len(labels) == len(context.classes)
     facts = {
-        "known_classes": [context.classes[label] for label in known],
+        "known_classes": [context.classes[label] for label in labels],
         "proposed": sum(len(each.boxes) for each in made.values()),
         "proposing_seconds": monotonic() - started,
     }

@@ -43,8 +43,8 @@ def settled_before(context: RoundContext, round_index: int) -> Settled:
 
 def thresholds_of(context: RoundContext, round_index: int) -> Thresholds:
     """The thresholds for proposals of the detector that `round` trained: calibrated after it, or the config's."""
-    known = context.committed(round_index).score.thresholds
-    return Thresholds.from_json(known) if known else fixed_thresholds(context.config.ask, context.classes)
+    found = context.committed(round_index).score.thresholds
+    return Thresholds.from_json(found) if found else fixed_thresholds(context.config.ask, context.classes)
 
 
 def proposals_on(context: RoundContext, round_index: int, image_ids: Set[str], settled: Settled) -> Iterator[Proposals]:

@@ -219,8 +219,8 @@ def forget(context: RoundContext, round_index: int) -> None:
 def _where_they_are(context: RoundContext, images: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
     """The images under their present addresses, and with what is known of their files: a study may have moved since the pass began."""
     now = {record.image_id: record for record in context.store.images(Split.TRAIN)}
-    known = ((image, now.get(image.image_id, image)) for image in images)
-    return tuple(replace(image, uri=record.uri, digest=record.digest) for image, record in known)
+    pairs = ((image, now.get(image.image_id, image)) for image in images)
+    return tuple(replace(image, uri=record.uri, digest=record.digest) for image, record in pairs)
 
 
 def _by_onnx(context: RoundContext, round_index: int, detector: TorchDetector, weights: str) -> None:
@@ -242,8 +242,8 @@ def _begin(context: RoundContext, round_index: int, detector: TorchDetector, mad
     if context.oracle is None:  # it knows the ground truth, which goes into no file
         write_fitted(folder / SCORER_FILE, scorer)
     with replacing(plan.folder / PLAN_FILE) as path:  # last: its presence says that the pass has begun
-        known = {"made_of": made_of, "machine": plan.machine, "figures": figures, "listing": plan.listing}
-        path.write_bytes(_json(known | {"seconds": monotonic() - started}))
+        facts = {"made_of": made_of, "machine": plan.machine, "figures": figures, "listing": plan.listing}
+        path.write_bytes(_json(facts | {"seconds": monotonic() - started}))
     return PoolParts(context, round_index, plan, scorer, detector)
 
 
@@ -279,7 +279,7 @@ def _made_of(context: RoundContext, round_index: int) -> dict[str, Any]:
     from boxwise.detectors.weights_file import weights_digest
 
     config = context.config
-    known: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "round": round_index,
         "seed": config.seed,
         "weights": weights_digest(context.files(round_index).weights),
@@ -289,7 +289,7 @@ def _made_of(context: RoundContext, round_index: int) -> dict[str, Any]:
         "batch": config.score_batch,
         "boxes": registry.strategy_of(config.strategy).uses_boxes,
     }
-    return cast(dict[str, Any], json.loads(_json(known)))
+    return cast(dict[str, Any], json.loads(_json(facts)))
 
 
 def _machine(detector: TorchDetector) -> dict[str, str]:

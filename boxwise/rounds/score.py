@@ -141,8 +141,8 @@ def _by(made: StudyEmbeddings, context: RoundContext, pool: Sequence[ImageRecord
     nothing; it goes out of use with this step."""
     labeled = [sample.image for sample in context.samples(Split.TRAIN)]
     made.make_all(labeled, lambda done, total: None)
-    (embeddings, _), (of_labeled, known) = made.read(pool), made.read(labeled)
-    return embeddings, of_labeled[known] if known.any() else embeddings[:0]
+    (embeddings, _), (of_labeled, embedded) = made.read(pool), made.read(labeled)
+    return embeddings, of_labeled[embedded] if embedded.any() else embeddings[:0]
 
 
 def _by_detector(context: RoundContext, detector: TorchDetector, found: PoolPass) -> tuple[Matrix, Matrix]:

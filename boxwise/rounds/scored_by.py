@@ -16,8 +16,8 @@ from boxwise.config import ScorerConfig
 def scored_by(config: ScorerConfig) -> dict[str, Any]:
     """The scorer that `config` names, with all that its scores depend on."""
     options = registry.scorer_options(config)
-    known = {"name": config.name, "pseudo_threshold": config.pseudo_threshold, "options": options.model_dump(mode="json")}
-    return known | ({"vae": config.vae.model_dump(mode="json")} if options.trains_vae() else {})
+    facts = {"name": config.name, "pseudo_threshold": config.pseudo_threshold, "options": options.model_dump(mode="json")}
+    return facts | ({"vae": config.vae.model_dump(mode="json")} if options.trains_vae() else {})
 
 
 def same_scorer(one: Json | None, other: Json | None) -> bool:

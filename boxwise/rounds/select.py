@@ -99,16 +99,16 @@ def _first(context: RoundContext, rng: Generator) -> StepResult:
         raise StudyError(f"{context.folder}: nothing is labelled and nothing is left to ask for. Give budget.initial of 1 or more.")
     drawn = _readable(context, drawn)
     asked = {item.image_id for item in drawn} & {item.image_id for item in chosen}
-    known = first_proposals(context, context.store.records(sorted(asked)))
-    unreadable = {**unreadable, **known.unreadable}
+    first = first_proposals(context, context.store.records(sorted(asked)))
+    unreadable = {**unreadable, **first.unreadable}
     for image_id, fault in unreadable.items():
         context.store.quarantine(image_id, fault)
-    query = Query(0, tuple(item for item in drawn if item.image_id not in known.unreadable))
-    query, annotations = _asked_with(query, known.made, context.config.ask.mode, whole=known.whole)
+    query = Query(0, tuple(item for item in drawn if item.image_id not in first.unreadable))
+    query, annotations = _asked_with(query, first.made, context.config.ask.mode, whole=first.whole)
     context.files(0).proposals.unlink(missing_ok=True)  # of a question that was withdrawn
-    if known.made:
-        write_proposals(context.files(0).proposals, list(known.made.values()))
-    facts = replace(_counted(facts, query, annotations), wanted=wanted if wanted > initial else None, **known.facts)
+    if first.made:
+        write_proposals(context.files(0).proposals, list(first.made.values()))
+    facts = replace(_counted(facts, query, annotations), wanted=wanted if wanted > initial else None, **first.facts)
     return StepResult(facts, (0, Phase.ANNOTATE), query, annotations)
 
 
@@ -216,7 +216,7 @@ def _with_proposals(
     """The query with the boxes that are asked about, all proposals, and the annotations of images that need no look."""
     mode = context.config.ask.mode
     train = {item.image_id for item in query.items if item.split is Split.TRAIN}
-    made = {p.image_id: _shown(p, mode) for p in proposals_on(context, round_index, train, settled)}
+    made = {p.image_id: _in_mode(p, mode) for p in proposals_on(context, round_index, train, settled)}
     query, annotations = _asked_with(query, made, mode)
     return query, list(made.values()), annotations
 
@@ -235,7 +235,7 @@ def _asked_with(
     return replace(query, items=items), annotations
 
 
-def _shown(proposals: Proposals, mode: str) -> Proposals:
+def _in_mode(proposals: Proposals, mode: str) -> Proposals:
     """What enters the annotation or is asked about: by boxes, certain ones do neither."""
     if mode != "boxes":
         return proposals

@@ -48,7 +48,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Moment:
+class StudyPosition:
     """Where a study is: the round and step that come next, and whether questions about boxes are open."""
 
     round_index: int
@@ -62,18 +62,18 @@ class Moment:
 
 def changes(old: StudyConfig, new: StudyConfig) -> list[Change]:
     """Every key whose value differs."""
-    mine, theirs = _values(old), _values(new)
-    return [Change(key, mine.get(key), theirs.get(key)) for key in sorted(mine | theirs) if mine.get(key) != theirs.get(key)]
+    before, after = _values(old), _values(new)
+    return [Change(key, before.get(key), after.get(key)) for key in sorted(before | after) if before.get(key) != after.get(key)]
 
 
-def refusals(wanted: Iterable[Change], moment: Moment) -> list[str]:
+def refusals(wanted: Iterable[Change], position: StudyPosition) -> list[str]:
     """`key: reason` for each change that is not safe any more."""
-    return [f"{change.key}: {reason}." for change in wanted if (reason := _reason(change, moment))]
+    return [f"{change.key}: {reason}." for change in wanted if (reason := _reason(change, position))]
 
 
-def scores_anew(wanted: Iterable[Change], moment: Moment) -> bool:
+def scores_anew(wanted: Iterable[Change], position: StudyPosition) -> bool:
     """Whether the pool has to be scored again, since the next selection would go by scores of the settings before."""
-    return moment.phase is Phase.SELECT and moment.round_index > 0 and any(change.key.startswith(_SCORED) for change in wanted)
+    return position.phase is Phase.SELECT and position.round_index > 0 and any(change.key.startswith(_SCORED) for change in wanted)
 
 
 def holds(key: str, number: int, phase: Phase) -> str:
@@ -93,19 +93,19 @@ def holds(key: str, number: int, phase: Phase) -> str:
     return f"from {step.value} of round {number + (_STEPS.index(step) < at)} on"
 
 
-def _reason(change: Change, moment: Moment) -> str | None:
+def _reason(change: Change, position: StudyPosition) -> str | None:
     key = change.key
     if key == "store":
         return "labels and rounds are in the database that it names"
-    if key == "seed" and not moment.before(0, Phase.SELECT):
+    if key == "seed" and not position.before(0, Phase.SELECT):
         return "images were drawn by it already"
     if key.startswith("cold_start.") or key in ("budget.initial", "budget.validation"):
-        return None if moment.before(0, Phase.SELECT) else "round 0 has been asked already"
+        return None if position.before(0, Phase.SELECT) else "round 0 has been asked already"
     if key.startswith("detector.") and key not in _OF_NEXT_TRAINING:
-        return None if moment.before(0, Phase.TRAIN) else _ANOTHER_DETECTOR
-    if key == "budget.rounds" and change.after < moment.round_index:
-        return f"round {moment.round_index} has begun, expected {moment.round_index} or more, found {change.after}"
-    return _OPEN_QUESTIONS if key in ("ask.mode", "ask.overlap") and moment.questions else None
+        return None if position.before(0, Phase.TRAIN) else _ANOTHER_DETECTOR
+    if key == "budget.rounds" and change.after < position.round_index:
+        return f"round {position.round_index} has begun, expected {position.round_index} or more, found {change.after}"
+    return _OPEN_QUESTIONS if key in ("ask.mode", "ask.overlap") and position.questions else None
 
 
 def _values(config: StudyConfig) -> dict[str, Any]:

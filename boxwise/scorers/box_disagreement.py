@@ -48,8 +48,8 @@ def disagreements(boxes: Boxes, places: FloatArray, other: Boxes, class_count: i
     p, q = probabilities_of(boxes, class_count), probabilities_of(other, class_count)
     overlaps = iou(places, other.xyxy)
     pairs = greedy_pairs(overlaps, MATCHED)
-    mine, theirs = np.array([row for row, _ in pairs], np.intp), np.array([row for _, row in pairs], np.intp)
+    rows, other_rows = np.array([row for row, _ in pairs], np.intp), np.array([row for _, row in pairs], np.intp)
     background = np.eye(p.shape[1])[-1:]
-    both = jensen_shannon(p[mine], q[theirs]) * (1 - overlaps[mine, theirs])
-    alone = np.concatenate([np.delete(p, mine, axis=0), np.delete(q, theirs, axis=0)])
+    both = jensen_shannon(p[rows], q[other_rows]) * (1 - overlaps[rows, other_rows])
+    alone = np.concatenate([np.delete(p, rows, axis=0), np.delete(q, other_rows, axis=0)])
     return np.concatenate([both, jensen_shannon(alone, background)])

@@ -1,4 +1,4 @@
-"""What each scorer is built of, from its options and the circumstances of a study; named in registry/builtin.py.
+"""What each scorer is built of, from its options and what a study gives it; named in registry/builtin.py.
 
 Returns scorers that have not been fitted. Knows nothing of how they score, nor of where the weights in force come from.
 """
@@ -45,7 +45,7 @@ Truths = Callable[[str], Boxes]
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class ScorerContext:
     """What a scorer is built for, beside its options: see `registry.scorer_of`.
 
     config: the scorers' section, for what several of them share.
@@ -60,58 +60,58 @@ class Circumstances:
     progress: Progress | None = None
 
 
-def dual(options: DualOptions, given: Circumstances) -> Scorer:
+def dual(options: DualOptions, given: ScorerContext) -> Scorer:
     alpha, beta = (_weight(given, name, value) for name, value in (("alpha", options.alpha), ("beta", options.beta)))
     reconstruction = None if options.alpha == 0 else _reconstruction(options.reconstruction, given)
     detection = None if options.beta == 0 else _detection(options.detection, given)
     return Dual(reconstruction, detection, alpha=alpha, beta=beta, normalize=options.normalize)
 
 
-def reconstruction(options: ReconstructionOptions, given: Circumstances) -> Scorer:
+def reconstruction(options: ReconstructionOptions, given: ScorerContext) -> Scorer:
     return _reconstruction(options.error, given)
 
 
-def detection_loss(options: DetectionLossOptions, given: Circumstances) -> Scorer:
+def detection_loss(options: DetectionLossOptions, given: ScorerContext) -> Scorer:
     return _detection(options.detection, given)
 
 
-def uncertainty(options: UncertaintyOptions, given: Circumstances) -> Scorer:
+def uncertainty(options: UncertaintyOptions, given: ScorerContext) -> Scorer:
     return Uncertainty(options.measure, options.aggregate)
 
 
-def cald(options: Options, given: Circumstances) -> Scorer:
+def cald(options: Options, given: ScorerContext) -> Scorer:
     return Cald()
 
 
-def consistency(options: BoxOptions, given: Circumstances) -> Scorer:
+def consistency(options: BoxOptions, given: ScorerContext) -> Scorer:
     return FlipConsistency(options.aggregate)
 
 
-def mc_dropout(options: DropoutOptions, given: Circumstances) -> Scorer:
+def mc_dropout(options: DropoutOptions, given: ScorerContext) -> Scorer:
     return McDropout(passes=options.passes, rate=options.dropout, aggregate=options.aggregate)
 
 
-def ensemble(options: EnsembleOptions, given: Circumstances) -> Scorer:
+def ensemble(options: EnsembleOptions, given: ScorerContext) -> Scorer:
     return Ensemble(given.members, aggregate=options.aggregate)
 
 
-def box_disagreement(options: BoxOptions, given: Circumstances) -> Scorer:
+def box_disagreement(options: BoxOptions, given: ScorerContext) -> Scorer:
     return BoxDisagreement(options.aggregate)
 
 
-def mixture(options: Options, given: Circumstances) -> Scorer:
+def mixture(options: Options, given: ScorerContext) -> Scorer:
     return Mixture()
 
 
-def difficulty(options: Options, given: Circumstances) -> Scorer:
+def difficulty(options: Options, given: ScorerContext) -> Scorer:
     return Difficulty()
 
 
-def pal(options: Options, given: Circumstances) -> Scorer:
+def pal(options: Options, given: ScorerContext) -> Scorer:
     return PalUncertainty()
 
 
-def forecast(options: ForecastOptions, given: Circumstances) -> Scorer:
+def forecast(options: ForecastOptions, given: ScorerContext) -> Scorer:
     parts: dict[str, Scorer] = {
         "expected": ExpectedLoss(),
         "learned": LearnedLoss(),
@@ -120,21 +120,21 @@ def forecast(options: ForecastOptions, given: Circumstances) -> Scorer:
     return Forecast({name: parts[name] for name in options.parts}, given.weights)
 
 
-def no_score(options: Options, given: Circumstances) -> Scorer:
+def no_score(options: Options, given: ScorerContext) -> Scorer:
     return NoScore()
 
 
-def _weight(given: Circumstances, name: str, value: float | str) -> float:
+def _weight(given: ScorerContext, name: str, value: float | str) -> float:
     """The weight in force: as learned, else as given; half where it is to be learned and nothing was learned yet."""
     return given.weights.get(name, 0.5 if isinstance(value, str) else value)
 
 
-def _reconstruction(error: str, given: Circumstances) -> Scorer:
+def _reconstruction(error: str, given: ScorerContext) -> Scorer:
     corrected = error == "complexity"
     return Reconstruction(given.config.vae, corrected=corrected, spec=given.spec, device=given.device, progress=given.progress)
 
 
-def _detection(surrogate: str, given: Circumstances) -> Scorer:
+def _detection(surrogate: str, given: ScorerContext) -> Scorer:
     if surrogate == "oracle_loss":
         if given.truths is None:
             raise ConfigError("detection is 'oracle_loss', which needs the pool's ground truth: it exists in a simulation only.")

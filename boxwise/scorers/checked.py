@@ -33,13 +33,13 @@ class CheckedScorer:
         if figures is None:  # a fit without a return has nothing to say
             return {}
         if not isinstance(figures, Mapping):
-            raise self._refused("fit", "a dict of figures", _shown(figures))
+            raise self._refused("fit", "a dict of figures", _type_in_words(figures))
         found: dict[str, Any] = {}
         for name, value in figures.items():
             try:
                 found[name] = _figure(value)
             except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-                raise self._refused("fit", f"a number as the figure {name}", _shown(value)) from error
+                raise self._refused("fit", f"a number as the figure {name}", _type_in_words(value)) from error
         return found
 
     def measure(self, detector: Detector, view: View) -> Terms:
@@ -53,23 +53,23 @@ class CheckedScorer:
     def score(self, image_ids: Sequence[str], terms: Mapping[str, NDArray[np.float64]]) -> Scores:
         scores, images = self.scorer.score(image_ids, terms), len(image_ids)
         if not isinstance(scores, Scores):
-            raise self._refused("score", "Scores", _shown(scores))
+            raise self._refused("score", "Scores", _type_in_words(scores))
         if tuple(scores.image_ids) != tuple(image_ids):
             raise self._refused("score", f"a score for each of the {images} images, in their order", "other images or another order")
         values = _numbers(scores.values, images)
         if values is None:
-            raise self._refused("score", f"{images} values, one an image", _shown(scores.values))
+            raise self._refused("score", f"{images} values, one an image", _type_in_words(scores.values))
         if wrong := int((~np.isfinite(values)).sum()):
             raise self._refused("score", "finite scores", f"{wrong} of {images} that are not")
         return Scores(tuple(image_ids), values, self._terms("score", scores.terms, images))
 
     def _terms(self, asked: str, terms: Mapping[str, Any], images: int) -> Terms:
         if not isinstance(terms, Mapping):
-            raise self._refused(asked, "a dict of terms", _shown(terms))
+            raise self._refused(asked, "a dict of terms", _type_in_words(terms))
         found = {name: _numbers(values, images) for name, values in terms.items()}
         for name, values in found.items():
             if values is None:
-                raise self._refused(asked, f"{images} values of {name}, one an image", _shown(terms[name]))
+                raise self._refused(asked, f"{images} values of {name}, one an image", _type_in_words(terms[name]))
         return {name: values for name, values in found.items() if values is not None}
 
     def _refused(self, asked: str, expected: str, found: str) -> BoxwiseError:
@@ -99,7 +99,7 @@ def _figure(value: Any) -> Any:
     return float(value)
 
 
-def _shown(value: Any) -> str:
+def _type_in_words(value: Any) -> str:
     """What somebody returned, in a few words."""
     shape = tuple(getattr(value, "shape", ()))
     return f"a {type(value).__name__}" + (f" of shape {shape}" if shape else "")

@@ -49,9 +49,9 @@ class Dual:
         return terms
 
     def score(self, image_ids: Sequence[str], terms: Mapping[str, NDArray[np.float64]]) -> Scores:
-        shown = {name: values.copy() for name, values in terms.items()}
+        columns = {name: values.copy() for name, values in terms.items()}
         total = np.zeros(len(image_ids))
         for name, (part, weight) in self._parts.items():
-            shown[name] = self._normalize(part.score(image_ids, terms).values)
-            total += weight * shown[name]
-        return Scores(tuple(image_ids), total, shown)
+            columns[name] = self._normalize(part.score(image_ids, terms).values)
+            total += weight * columns[name]
+        return Scores(tuple(image_ids), total, columns)

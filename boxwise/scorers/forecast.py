@@ -30,11 +30,11 @@ class Forecast:
 
     def __init__(self, parts: Mapping[str, Scorer], weights: Mapping[str, float]) -> None:
         self._parts = dict(parts)
-        known = {name: weights[name] for name in parts if name in weights}
-        if sum(known.values()) <= 0:
-            known = dict.fromkeys(parts, 1.0)
-        usual = sum(known.values()) / len(known)
-        self._weights = {name: known.get(name, usual) for name in parts}
+        learned = {name: weights[name] for name in parts if name in weights}
+        if sum(learned.values()) <= 0:
+            learned = dict.fromkeys(parts, 1.0)
+        usual = sum(learned.values()) / len(learned)
+        self._weights = {name: learned.get(name, usual) for name in parts}
 
     def fit(
         self, labeled: Sequence[Sample], unlabeled: Sequence[ImageRecord], *, detector: Detector, rng: Generator, folder: Path | None = None
@@ -51,10 +51,10 @@ class Forecast:
         return terms
 
     def score(self, image_ids: Sequence[str], terms: Mapping[str, NDArray[np.float64]]) -> Scores:
-        shown = {name: values.copy() for name, values in terms.items()}
+        columns = {name: values.copy() for name, values in terms.items()}
         total = np.zeros(len(image_ids))
         for name, part in self._parts.items():
             ranks = ranked(part.score(image_ids, terms).values)
             total += self._weights[name] * ranks
-            shown[TERM + name] = ranks
-        return Scores(tuple(image_ids), total / sum(self._weights.values()), shown)
+            columns[TERM + name] = ranks
+        return Scores(tuple(image_ids), total / sum(self._weights.values()), columns)

@@ -51,8 +51,9 @@ class Mixture(Scorer):
     def score(self, image_ids: Sequence[str], terms: Mapping[str, NDArray[np.float64]]) -> Scores:
         if not image_ids:  # an empty pool was never measured
             return Scores((), np.zeros(0), {name: np.zeros(0) for name in COLUMNS})
-        shown = {name: terms[name].copy() for name in COLUMNS}
-        return Scores(tuple(image_ids), _scores(np.stack(list(shown.values()), axis=1), terms["expected"], terms["detected"] > 0), shown)
+        columns = {name: terms[name].copy() for name in COLUMNS}
+        values = _scores(np.stack(list(columns.values()), axis=1), terms["expected"], terms["detected"] > 0)
+        return Scores(tuple(image_ids), values, columns)
 
 
 def _scores(largest: Values, expected: Values, known: NDArray[np.bool_]) -> Values:

@@ -70,9 +70,9 @@ class PalUncertainty:
         return np.array([values.max(initial=0) for values in of_class])
 
     def score(self, image_ids: Sequence[str], terms: Mapping[str, NDArray[np.float64]]) -> Scores:
-        shown = {name: values.copy() for name, values in terms.items()} if image_ids else {}  # an empty pool was never measured
-        values = np.max(list(shown.values()), axis=0) if shown else np.zeros(len(image_ids))
-        return Scores(tuple(image_ids), values, shown)
+        columns = {name: values.copy() for name, values in terms.items()} if image_ids else {}  # an empty pool was never measured
+        values = np.max(list(columns.values()), axis=0) if columns else np.zeros(len(image_ids))
+        return Scores(tuple(image_ids), values, columns)
 
 
 def features(supports: NDArray[np.int64], scores: NDArray[np.float32]) -> Values:

@@ -88,11 +88,11 @@ class Reconstruction:
         return terms | {"complexity": complexities(small)} if self.corrected else terms
 
     def score(self, image_ids: Sequence[str], terms: Mapping[str, NDArray[np.float64]]) -> Scores:
-        mine = {name: terms[name].copy() for name in ("reconstruction", "complexity") if name in terms}
+        columns = {name: terms[name].copy() for name in ("reconstruction", "complexity") if name in terms}
         if not image_ids:  # an empty pool was never measured
-            return Scores((), np.zeros(0), mine)
-        values = residuals(mine["reconstruction"], mine["complexity"]) if self.corrected else mine["reconstruction"].copy()
-        return Scores(tuple(image_ids), values, mine)
+            return Scores((), np.zeros(0), columns)
+        values = residuals(columns["reconstruction"], columns["complexity"]) if self.corrected else columns["reconstruction"].copy()
+        return Scores(tuple(image_ids), values, columns)
 
     def _training_images(self, records: list[ImageRecord], rng: Generator) -> NDArray[np.uint8]:
         """Thumbnails uint8 [N, 3, S, S] of at most `max_images` records drawn at random."""

@@ -59,11 +59,11 @@ class Beginning:
         import torch
         from numpy.random import default_rng
 
-        from boxwise.embedders.base import Circumstances
+        from boxwise.embedders.base import EmbedderContext
 
         assert self.embedder is not None
         config = self.config
-        given = Circumstances(
+        given = EmbedderContext(
             torch.device("cpu"), detector=self._detector, images=tuple, vae=config.scorer.vae, rng=lambda: default_rng(config.seed)
         )
         registry.embedder_of(config.embedding, self.embedder, given)
@@ -75,15 +75,15 @@ def check_beginnings(plans: Iterable[Plan], cluster: Cluster | None = None) -> N
     cluster: where the cells run, and this as well.
     """
     plans = list(plans)
-    known: dict[str, Beginning] = {}
+    by_make: dict[str, Beginning] = {}
     for plan in plans:
         for beginning in _of_plan(plan):
-            known.setdefault(beginning.made_of, beginning)
-    if known and cluster is not None:
+            by_make.setdefault(beginning.made_of, beginning)
+    if by_make and cluster is not None:
         config = plans[0].config
-        cluster.workers(device=config.device, threads=config.threads).submit(_build, list(known.values())).result()
+        cluster.workers(device=config.device, threads=config.threads).submit(_build, list(by_make.values())).result()
     else:
-        _build(list(known.values()))
+        _build(list(by_make.values()))
 
 
 def _build(beginnings: Sequence[Beginning]) -> None:

@@ -15,10 +15,10 @@ from typing import Any, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
 from boxwise import registry
 from boxwise.config import Section, StudyConfig, apply_overrides, dump_config, mapping_of, override_keys, parse_config
+from boxwise.config.faults import sentences_of
 from boxwise.data.datasets import read_dataset
 from boxwise.data.digits import make_digits
 from boxwise.data.formats.base import Dataset
@@ -331,21 +331,7 @@ def _parse(text: str, name: str, origin: str) -> Preset:
     try:
         return Preset.model_validate({"name": name} | values)
     except ValidationError as error:
-        raise ConfigError("\n".join(": ".join((origin, *_place(fault["loc"]), _said(fault))) for fault in error.errors())) from None
-
-
-def _said(fault: ErrorDetails) -> str:
-    """What is wrong with a value, in the words of YAML."""
-    found = "nothing" if fault["input"] is None else repr(fault["input"])
-    example = f"[{fault['input']}]" if isinstance(fault["input"], str) else "[one, another]"
-    wanted = {"tuple_type": f"a list such as {example}", "dict_type": "keys with values", "model_type": "keys with values"}
-    kind = fault["type"]
-    return f"expected {wanted[kind]}, found {found}" if kind in wanted else fault["msg"].removeprefix("Value error, ")
-
-
-def _place(keys: Sequence[int | str]) -> tuple[str, ...]:
-    """The dotted key of a fault; nothing for one of the whole file."""
-    return (".".join(map(str, keys)),) if keys else ()
+        raise ConfigError("\n".join(f"{origin}: {sentence}" for sentence in sentences_of(error.errors(), Preset))) from None
 
 
 def _on_panel_event(on_event: OnEvent, panel: str) -> Callable[[Message], None]:

@@ -21,7 +21,7 @@ from boxwise.artifacts.box_tables import read_self_labels
 from boxwise.config import StudyConfig, TrainConfig, apply_overrides, differences, parse_config
 from boxwise.data.formats.base import Dataset
 from boxwise.data.splits import data_facts, with_splits
-from boxwise.errors import ConfigError, StudyError
+from boxwise.errors import ConfigError, StudyError, listed
 from boxwise.evaluation.self_labels import self_label_quality
 from boxwise.files import replacing
 from boxwise.records import Phase, Split
@@ -108,7 +108,7 @@ class Plan:
         """Whose first round it is, in events: of many arms the first."""
         if trunk.arms == self.arms:
             return "all arms"
-        return ", ".join(trunk.arms) if len(trunk.arms) < 4 else f"{trunk.arms[0]} and {len(trunk.arms) - 1} more arms"
+        return listed(trunk.arms) if len(trunk.arms) < 4 else f"{listed(trunk.arms, most=1)} arms"
 
     def _values(self, seed: int) -> dict[str, Any]:
         return self.config.model_dump(mode="json") | {"seed": seed}
@@ -221,13 +221,13 @@ def check_plan(plan: Plan) -> None:
 
 def check_baseline(folder: Path, arms: Sequence[str], baseline: str) -> None:
     """ConfigError unless `baseline` is an arm, of `arms` or of earlier calls in the folder; an arm alone is compared with nothing."""
-    known = list(dict.fromkeys([*arms, *cells_there(folder)]))
-    if baseline in known:
+    names = list(dict.fromkeys([*arms, *cells_there(folder)]))
+    if baseline in names:
         return
     arm_overrides(baseline)
-    if len(known) > 1:
+    if len(names) > 1:
         raise ConfigError(
-            f"baseline {baseline!r} is none of the arms ({', '.join(known)}), so nothing could be compared with it. "
+            f"baseline {baseline!r} is none of the arms ({', '.join(names)}), so nothing could be compared with it. "
             "Add it to the arms, or say with --baseline which of them it is."
         )
 
@@ -302,10 +302,10 @@ def _hide_pool_labels(dataset: Dataset, config: StudyConfig) -> tuple[SimulatedA
     """The pool's labels go to the annotator and nowhere else; those of val and test stay with the data set."""
     pool = {record.image_id for record in dataset.images if record.split is Split.TRAIN}
     hidden = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id in pool}
-    shown = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id not in pool}
+    visible = {image_id: boxes for image_id, boxes in dataset.labels.items() if image_id not in pool}
     sizes = {record.image_id: (record.width, record.height) for record in dataset.images}
     annotator = SimulatedAnnotator(hidden, config.cost, config.annotator, seed=config.seed, class_count=len(dataset.classes), sizes=sizes)
-    return annotator, replace(dataset, labels=shown)
+    return annotator, replace(dataset, labels=visible)
 
 
 def _trunk_config(base: StudyConfig, arm: StudyConfig) -> StudyConfig:

@@ -35,12 +35,12 @@ def without_twins(plan: Plan, *, baseline: str | None = None) -> Plan:
     return replace(plan, arms=arms, left_out={**plan.left_out, **left_out})
 
 
-def said_of_twins(plans: Sequence[Plan]) -> str:
+def note_on_twins(plans: Sequence[Plan]) -> str:
     """A sentence that names the arms that are left out, and where that is not so in every plan, in which folders; empty without any."""
     folders: dict[tuple[str, str], list[str]] = {}
     for plan in plans:
         for pair in plan.left_out.items():
             folders.setdefault(pair, []).append(plan.folder.name)
     where = {pair: "" if len(names) == len(plans) else f" in {', '.join(names)}" for pair, names in folders.items()}
-    said = "; ".join(f"{arm} is {other}{where[arm, other]}" for arm, other in folders)
-    return f"Left out, as one config under another name: {said}." if said else ""
+    pairs = "; ".join(f"{arm} is {other}{where[arm, other]}" for arm, other in folders)
+    return f"Left out, as one config under another name: {pairs}." if pairs else ""

@@ -4,10 +4,21 @@
 """
 
 from boxwise.store.accounts import check_person
-from boxwise.store.answers import Current, HistoryEntry, LabelledMeanwhileError, Labour, Moment, Person, Stamp
+from boxwise.store.answers import (
+    Begun,
+    Current,
+    HistoryEntry,
+    LabelledMeanwhileError,
+    LabelsChangedError,
+    LabelState,
+    Labour,
+    Person,
+    Stamp,
+)
 from boxwise.store.backups import SQLITE_DUMP, dump, load
 from boxwise.store.browsing import Amounts, BrowsingStore, FoundImage, ScoredImage, Wanted, labels_text
-from boxwise.store.connecting import URL, fault_of, file_url, shown, without_password
+from boxwise.store.connecting import URL, fault_of, file_url, redacted, without_password
+from boxwise.store.images import OutBy, fault_by, out_by
 from boxwise.store.journal import CLASSES_CHANGED, Journal, StoredEvent, relabels
 from boxwise.store.judging import Review
 from boxwise.store.labelling import Draft, LabellingStore, Lease
@@ -25,19 +36,22 @@ __all__ = [
     "SQLITE_DUMP",
     "URL",
     "Amounts",
+    "Begun",
     "BrowsingStore",
     "Current",
     "Draft",
     "FoundImage",
     "HistoryEntry",
     "Journal",
+    "LabelState",
     "LabelledBy",
     "LabelledMeanwhileError",
     "LabellingStore",
+    "LabelsChangedError",
     "Labour",
     "Lease",
     "Member",
-    "Moment",
+    "OutBy",
     "Person",
     "PoolStore",
     "Review",
@@ -53,11 +67,13 @@ __all__ = [
     "Work",
     "check_person",
     "dump",
+    "fault_by",
     "fault_of",
     "file_url",
     "labels_text",
     "load",
+    "out_by",
+    "redacted",
     "relabels",
-    "shown",
     "without_password",
 ]

@@ -17,8 +17,23 @@ class LabelledMeanwhileError(ChangedError):
         self.annotator = annotator
 
 
-class Moment(NamedTuple):
-    """What had happened by a moment: the greatest number of an annotation, 0: there was none, and which images were out of use."""
+class LabelsChangedError(ChangedError):
+    """An image has other labels than those that an answer began with."""
+
+    def __init__(self, image_id: str) -> None:
+        super().__init__(f"{image_id}: its labels were changed meanwhile. Nothing more was stored: do the same again.")
+
+
+class Begun(NamedTuple):
+    """The labels that an answer began with. number: of that annotation, 0: the image had none. made_of: whether the answer is made of them,
+    so that it says nothing of any others; else it only must not replace newer ones of another person unseen."""
+
+    number: int
+    made_of: bool
+
+
+class LabelState(NamedTuple):
+    """What had been labelled by a moment: the greatest number of an annotation, 0: there was none, and which images were out of use."""
 
     number: int
     out_of_use: frozenset[str]

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
 from boxwise.errors import StudyError
-from boxwise.store.connecting import PORT, engine, naming, password_of, reaching, shown
+from boxwise.store.connecting import PORT, engine, naming, password_of, reaching, redacted
 
 SQLITE_DUMP, POSTGRES_DUMP = "study.sqlite", "study.pgdump"
 
@@ -42,7 +42,7 @@ def load(file: Path, url: str | URL) -> None:
 
     Raises StudyError for another kind of database, for one that is not empty, and with what the tool says.
     """
-    place = shown(url)
+    place = redacted(url)
     if make_url(place).get_backend_name() != "postgresql":
         raise StudyError(
             f"{place}: a study of PostgreSQL goes into PostgreSQL: give --store postgresql+pg8000://user@host/database, an empty one."
@@ -59,11 +59,11 @@ def load(file: Path, url: str | URL) -> None:
 
 def _postgres_tool(url: URL, tool: str, *arguments: str) -> None:
     if shutil.which(tool) is None:
-        raise StudyError(f"{shown(url)}: expected PostgreSQL's {tool} on this machine, found none. Install postgresql-client.")
+        raise StudyError(f"{redacted(url)}: expected PostgreSQL's {tool} on this machine, found none. Install postgresql-client.")
     done = subprocess.run([tool, *arguments], env=os.environ | _environment(url), capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["no reason given"]
-        raise StudyError(f"{shown(url)}: {tool} failed: {said[0]}")
+        raise StudyError(f"{redacted(url)}: {tool} failed: {said[0]}")
 
 
 def _environment(url: URL) -> dict[str, str]:

@@ -20,7 +20,7 @@ _JUMP_SECONDS = 0.5  # between this machine's two clocks: it slept, or its clock
 class _Look(NamedTuple):
     """What the server's clock said, and what this machine's did at that moment."""
 
-    said: float
+    server: float
     monotonic: float
     own: float
 
@@ -45,7 +45,7 @@ def seconds(reached: Connection | Engine) -> float:
     look = _looks.get(reached.engine)
     if look is None or look.is_old:
         look = _looks[reached.engine] = _ask(reached)
-    return look.said + monotonic() - look.monotonic
+    return look.server + monotonic() - look.monotonic
 
 
 def _ask(reached: Connection | Engine) -> _Look:
@@ -53,6 +53,6 @@ def _ask(reached: Connection | Engine) -> _Look:
         with reached.connect() as connection:
             return _ask(connection)
     began, own = monotonic(), time()
-    said = reached.execute(sa.select(sa.func.extract("epoch", sa.func.clock_timestamp()))).scalar_one()
+    server = reached.execute(sa.select(sa.func.extract("epoch", sa.func.clock_timestamp()))).scalar_one()
     half = (monotonic() - began) / 2  # of the way there and back
-    return _Look(float(said), began + half, own + half)
+    return _Look(float(server), began + half, own + half)

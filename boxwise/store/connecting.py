@@ -39,8 +39,8 @@ def without_password(url: str) -> str:
     return url if found.password is None else found._replace(password=None).render_as_string()
 
 
-def shown(url: str | URL) -> str:
-    """The URL as it may be shown."""
+def redacted(url: str | URL) -> str:
+    """The URL as it may be shown: with *** for its password."""
     return _parsed(url).render_as_string(hide_password=True)
 
 
@@ -50,13 +50,13 @@ def engine(url: str | URL) -> Engine:
     if found.drivername == "postgresql":
         found = found.set(drivername=_DRIVER)
     if found.drivername == _DRIVER and not (found.username or found.query.get("user")):
-        raise StudyError(f"{shown(url)}: expected a user in it, such as {_DRIVER}://user@host/database, found none.")
+        raise StudyError(f"{redacted(url)}: expected a user in it, such as {_DRIVER}://user@host/database, found none.")
     if found.drivername == _DRIVER and find_spec("pg8000") is None:
-        raise StudyError(f"{shown(url)}: PostgreSQL needs the driver pg8000. Install it: pip install 'boxwise[postgres]'.")
+        raise StudyError(f"{redacted(url)}: PostgreSQL needs the driver pg8000. Install it: pip install 'boxwise[postgres]'.")
     try:
         made = sa.create_engine(found, connect_args=_beside(found), **_checks(found))
     except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
-        raise StudyError(f"{shown(url)}: expected sqlite or {_DRIVER}, found a database that cannot be used ({error}).") from None
+        raise StudyError(f"{redacted(url)}: expected sqlite or {_DRIVER}, found a database that cannot be used ({error}).") from None
     if made.dialect.name == "sqlite":
         sa.event.listen(made, "connect", _configure_sqlite)
         sa.event.listen(made, "handle_error", _say_what_the_disk_refuses)
@@ -90,7 +90,7 @@ def reaching(url: str | URL) -> Iterator[None]:
     try:
         yield
     except (sa.exc.DBAPIError, OSError) as error:
-        raise StudyError(f"{shown(url)}: {fault_of(error)}") from None
+        raise StudyError(f"{redacted(url)}: {fault_of(error)}") from None
 
 
 _NO_SERVER = ("create a connection", "connection refused", "Can't create", "communication error")  # as pg8000 says it
@@ -252,7 +252,7 @@ def _say_what_the_server_refuses(context: Any) -> None:
     if not isinstance(error, Exception):  # Ctrl-C while it was asked, after which the connection is of no use
         return
     if context.is_disconnect or context.connection is None or _code(error) in _PASSING:
-        raise UnreachableError(f"{shown(context.engine.url)}: {fault_of(error)}")
+        raise UnreachableError(f"{redacted(context.engine.url)}: {fault_of(error)}")
 
 
 def _only_read(dialect: Any, _record: Any, arguments: Sequence[Any], options: dict[str, Any]) -> Any:

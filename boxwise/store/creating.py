@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from boxwise.errors import StudyError, quoted
 from boxwise.store.accounts import GIVEN
-from boxwise.store.connecting import shown
+from boxwise.store.connecting import redacted
 from boxwise.store.schema import ANNOTATIONS, FACTS, STUDY
 
 
@@ -32,4 +32,4 @@ def check_unfinished(connection: Connection, made_in: str | None, own: Path | No
     else:
         where = f"its folder, {there}, which all its machines are to share" if there else "its folder"
         way = f"Go on in {where}, or choose another database."
-    raise StudyError(f"{shown(connection.engine.url)}: there is a study already. {way}")
+    raise StudyError(f"{redacted(connection.engine.url)}: there is a study already. {way}")

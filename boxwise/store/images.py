@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,27 @@ _NAMED = 500  # ids that one statement names: databases limit its parameters
 _USABLE = IMAGES.c.fault.is_(None)
 
 
+class OutBy(StrEnum):
+    """What a person does to take an image out of use, as the reason that is kept says it."""
+
+    EXCLUDED = "excluded by"
+    FLAGGED = "flagged by"
+
+
+def fault_by(how: OutBy, who: str, reason: str) -> str:
+    """Why an image is out of use that a person took out."""
+    return f"{how} {who}: {reason}"
+
+
+def out_by(fault: str) -> OutBy | None:
+    """How a person took an image out of use, by its fault; None where none did, as of a file that cannot be read."""
+    return next((how for how in OutBy if fault.startswith(f"{how} ")), None)
+
+
 class Images:
     """Questions about the images of one database; each is one transaction."""
 
     _engine: Engine
-
-    def add_images(self, records: Iterable[ImageRecord]) -> None:
-        """Add images; those without a split join the pool (train). Raises StudyError on an id that is there already."""
-        with writing(self._engine) as connection:
-            insert_images(connection, records)
 
     def images(self, split: Split | None = None, *, most: int | None = None) -> list[ImageRecord]:
         """Images fit for use (not quarantined), by id; of one split, or all; the first `most` alone, where that is given."""

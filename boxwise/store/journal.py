@@ -23,6 +23,7 @@ from boxwise.store.clock import now
 from boxwise.store.images import EXCLUDED, insert_images
 from boxwise.store.rows import (
     append_all,
+    change_facts,
     change_image,
     digest_of,
     hold_all,
@@ -37,6 +38,7 @@ from boxwise.store.schema import ANNOTATIONS, ANSWERS, EVENTS, IMAGES, LATEST, U
 from boxwise.store.store import GIVEN, Store, go_back, go_on, hold_position
 
 Convert = Callable[[Boxes], tuple[Boxes, np.ndarray]]  # boxes → those that stay, under their new labels, and which of them these are
+Facts = Mapping[str, Callable[[Any], Any]]  # study fact → what it becomes of what it is
 CLASSES_CHANGED, FILE_CHANGED = "classes changed", "file changed"
 
 
@@ -71,11 +73,13 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self._engine = store.engine
 
-    def events(self, image_id: str | None = None) -> list[StoredEvent]:
-        """All events, or those of one image, oldest first."""
+    def events(self, image_id: str | None = None, *, kind: str | None = None) -> list[StoredEvent]:
+        """All events, or those of one image or one kind, oldest first."""
         statement = sa.select(EVENTS).order_by(EVENTS.c.id)
         if image_id is not None:
             statement = statement.where(EVENTS.c.image_id == image_id)
+        if kind is not None:
+            statement = statement.where(EVENTS.c.kind == kind)
         with self._engine.connect() as connection:
             rows = connection.execute(statement).all()
             about = {row.annotation_id for row in rows} - {None} if image_id is not None else set()
@@ -100,10 +104,11 @@ class Journal:
         round_index: int,
         who: str,
         body: Mapping[str, Any],
+        facts: Facts | None = None,
     ) -> None:
         """Images join the `beside` that are in the study, with the labels that came with them, numbers of `classes`.
 
-        Raises ChangedError where there are more images, or other classes, by now.
+        facts: study fact → what becomes of it. Raises ChangedError where there are more images, or other classes, by now.
         """
         with writing(self._engine) as connection:
             hold_classes(connection, classes)
@@ -116,6 +121,7 @@ class Journal:
             at = now(connection)
             insert_all(connection, EVENTS, (_event(at, round_index, who, "added", record.image_id, {}) for record in records))
             _record(connection, round_index, who, "images added", None, body)
+            change_facts(connection, facts or {})
             go_on(connection, rounds)
 
     def unlabel(self, image_ids: Sequence[str], *, rounds: int, round_index: int, who: str) -> list[str]:
@@ -143,10 +149,7 @@ class Journal:
         """Put images to use again, with the labels that they had; returns those that were out of use."""
         with writing(self._engine) as connection:
             hold_position(connection)
-            back = _set_fault(connection, image_ids, IMAGES.c.fault.is_not(None), None, "included", round_index, who)
-            if back:
-                go_on(connection, rounds)
-            return back
+            return _include(connection, image_ids, rounds, round_index, who)
 
     def move(
         self,
@@ -156,9 +159,16 @@ class Journal:
         who: str,
         body: Mapping[str, Any],
         changed: Mapping[str, str] | None = None,
-    ) -> None:
-        """The images' files lie elsewhere now. changed: id → how it is another, of those that hold other bytes."""
+        back: Sequence[str] = (),
+        rounds: int = 0,
+        facts: Facts | None = None,
+    ) -> list[str]:
+        """The images' files lie elsewhere now; returns which of those `back` were out of use, and are in use again.
+
+        changed: id → how its file is another, of those that hold other bytes. facts: study fact → what becomes of it.
+        """
         with writing(self._engine) as connection:
+            hold_position(connection)
             hold_all(connection, (record.image_id for record in records))
             for record in records:
                 row = image_row(record)
@@ -167,6 +177,8 @@ class Journal:
             news = (_event(at, round_index, who, FILE_CHANGED, image_id, {"reason": how}) for image_id, how in (changed or {}).items())
             insert_all(connection, EVENTS, news)
             _record(connection, round_index, who, "images moved", None, body)
+            change_facts(connection, facts or {})
+            return _include(connection, back, rounds, round_index, who)
 
     def change_classes(
         self,
@@ -223,6 +235,13 @@ class Journal:
                 connection.execute(ANNOTATIONS.update().where(ANNOTATIONS.c.id == row.id).values(**values))
                 _record(connection, round_index, who, "damaged", row.image_id, {"why": "a damaged annotation was set aside"})
         return [row.image_id for row in damaged]
+
+
+def _include(connection: Connection, image_ids: Sequence[str], rounds: int, round_index: int, who: str) -> list[str]:
+    back = _set_fault(connection, image_ids, IMAGES.c.fault.is_not(None), None, "included", round_index, who)
+    if back:
+        go_on(connection, rounds)
+    return back
 
 
 def _set_fault(

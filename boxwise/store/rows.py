@@ -6,7 +6,7 @@ Knows the tables. Knows nothing of engines, rounds or when to commit.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 from zlib import crc32
@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from boxwise.errors import ChangedError, StudyError
 from boxwise.jsonable import boxes_from_json, boxes_to_json, plain
 from boxwise.records import Action, Annotation, ImageRecord, Query, QueryItem, Source, Split, Verdict
-from boxwise.store.answers import LabelledMeanwhileError
+from boxwise.store.answers import Begun, LabelledMeanwhileError, LabelsChangedError
 from boxwise.store.bulk import ROWS, chunks, insert_all, is_one_of
 from boxwise.store.clock import now
 from boxwise.store.schema import ANNOTATIONS, ANSWERS, IMAGES, LEASES, QUERIES, STUDY, VERDICTS, latest_of, others_of
@@ -45,6 +45,14 @@ def put_among(connection: Connection, key: str, value: Any) -> None:
     known = connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == key).with_for_update()).scalar_one()
     if value not in known:
         put(connection, key, [*known, value])
+
+
+def change_facts(connection: Connection, changes: Mapping[str, Callable[[Any], Any]]) -> None:
+    """Let study facts become what is made of them, None where there is none; nobody else changes them until this transaction ends."""
+    for key, change in sorted(changes.items()):
+        connection.execute(_new_fact(connection, key, None).on_conflict_do_nothing())
+        known = connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == key).with_for_update()).scalar_one()
+        put(connection, key, change(known))
 
 
 def _new_fact(connection: Connection, key: str, value: Any) -> Any:
@@ -321,12 +329,46 @@ def check_none_since(connection: Connection, image_id: str, number: int, round_i
 
     The model's own boxes are no such labels, as nobody has looked at them; nor, of two people whom the round asks, each alone, the other's.
     """
-    latest = sa.select(ANNOTATIONS.c.id, ANNOTATIONS.c.annotator).where(ANNOTATIONS.c.id.in_(latest_of(image_id)))
-    newest = connection.execute(latest).first()
-    if newest is None or newest.id <= number or newest.annotator == MODEL:  # or older ones count again, since those were taken back
+    newest, who = _newest(connection, image_id)
+    if newest <= number or who == MODEL:  # or older ones count again, since those were taken back
         return
-    twice = newest.annotator != annotator and is_asked_twice(connection, image_id, round_index)
-    of_annotator = sa.and_(ANNOTATIONS.c.image_id == image_id, ANNOTATIONS.c.annotator == annotator, sa.not_(ANNOTATIONS.c.late))
-    own = sa.select(ANNOTATIONS.c.id).where(of_annotator, ANNOTATIONS.c.round >= round_index, ANNOTATIONS.c.id > number)
-    if not twice or connection.execute(own).first() or answered_by_others(connection, image_id, round_index, annotator):
-        raise LabelledMeanwhileError(image_id, newest.annotator)
+    if who == annotator or not _answers_alone(connection, image_id, number, round_index, annotator):
+        raise LabelledMeanwhileError(image_id, who)
+
+
+def check_begun(connection: Connection, image_id: str, begun: Begun, round_index: int, annotator: str) -> None:
+    """Raises LabelsChangedError where the labels of an image that is held are no longer those that a person's answer began with.
+
+    The model's own boxes are no such labels, as nobody has looked at them; nor, of two people whom the round asks, each alone, the other's.
+    """
+    newest, who = _newest(connection, image_id)
+    if newest > begun.number and who == MODEL:
+        return
+    if begun.made_of:
+        changed = newest != begun.number
+    else:
+        of_another = newest > begun.number and who != annotator
+        changed = of_another and not _answers_alone(connection, image_id, begun.number, round_index, annotator)
+    if changed:
+        raise LabelsChangedError(image_id)
+
+
+def _newest(connection: Connection, image_id: str) -> tuple[int, str]:
+    """The number of the labels that an image has, and who gave them; (0, "") where it has none."""
+    latest = sa.select(ANNOTATIONS.c.id, ANNOTATIONS.c.annotator).where(ANNOTATIONS.c.id.in_(latest_of(image_id)))
+    row = connection.execute(latest).first()
+    return (0, "") if row is None else (row.id, row.annotator)
+
+
+def _answers_alone(connection: Connection, image_id: str, number: int, round_index: int, annotator: str) -> bool:
+    """Whether a round asks two people about an image, and this one, whose work began with annotation `number`, answers without the other's.
+
+    Not where both had answered by then, nor where two others have since, nor where this one has.
+    """
+    if not is_asked_twice(connection, image_id, round_index):
+        return False
+    counting = sa.and_(ANNOTATIONS.c.image_id == image_id, ANNOTATIONS.c.round >= round_index, sa.not_(ANNOTATIONS.c.late))
+    given = connection.execute(sa.select(ANNOTATIONS.c.id, ANNOTATIONS.c.annotator).where(counting)).all()
+    both = len({one.annotator for one in given if one.id <= number}) >= PEOPLE
+    again = any(one.annotator == annotator and one.id > number for one in given)
+    return not (both or again or len({one.annotator for one in given} - {annotator}) >= PEOPLE)

@@ -6,7 +6,7 @@ a phase with its facts and the next position. All SQL is in this package. Knows 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -18,7 +18,7 @@ from boxwise.errors import ChangedError
 from boxwise.jsonable import plain
 from boxwise.records import Annotation, ImageRecord, Phase, Query, Split, Verdict
 from boxwise.store.accounts import GIVEN, MODEL, Accounts, check_person
-from boxwise.store.answers import HistoryEntry, Moment, Stamp
+from boxwise.store.answers import Begun, HistoryEntry, LabelState, Stamp
 from boxwise.store.clock import now, seconds
 from boxwise.store.connecting import engine, reaching
 from boxwise.store.creating import check_unfinished
@@ -30,6 +30,7 @@ from boxwise.store.rows import (
     append,
     append_all,
     change_image,
+    check_begun,
     check_classes,
     check_none_since,
     hold,
@@ -143,11 +144,11 @@ class Store(Accounts, Images, StudyFacts):
         (number, phase), *counts = row
         return Stamp((number, Phase(phase)), *counts)
 
-    def moment(self) -> Moment:
+    def moment(self) -> LabelState:
         """What of the labels and of what is out of use is there by now."""
         with self._engine.connect() as connection:
             number = connection.execute(sa.select(sa.func.max(ANNOTATIONS.c.id))).scalar() or 0
-        return Moment(number, frozenset(self.quarantined()))
+        return LabelState(number, frozenset(self.quarantined()))
 
     # -- labels ---------------------------------------------------------------------------------------------------------
 
@@ -164,6 +165,7 @@ class Store(Accounts, Images, StudyFacts):
         replaces: tuple[str, ...] = (),
         classes: Sequence[str] | None = None,
         instead_of: int | None = None,
+        begun: Begun | None = None,
     ) -> bool:
         """Append an annotation and the verdicts it came from; durable when this returns. Returns whether it came late.
 
@@ -172,8 +174,9 @@ class Store(Accounts, Images, StudyFacts):
         review: how this answer is the verdict on other people's, where it is one. replaces: how the keys of those answers begin in whose
         place this one comes, whoever gave them: after one of them it is not late, and of two people it is no second.
         classes: those of which its labels are numbers. instead_of: the number of the image's labels that were current when this was made of
-        them, 0 for none. Raises StudyError for a name that is no person's, ChangedError for other classes, LabelledMeanwhileError where the
-        image has come to newer labels than `instead_of`, from a person.
+        them, 0 for none. begun: the labels that an answer with a key began with, if that is known. Raises StudyError for a name that is
+        no person's, ChangedError for other classes, LabelledMeanwhileError where the image has come to newer labels than `instead_of`, from
+        a person, LabelsChangedError where it has others than those of `begun` and the answer is not late.
         """
         check_person(annotator)
         with writing(self._engine) as connection:
@@ -192,6 +195,8 @@ class Store(Accounts, Images, StudyFacts):
             former = replaced(connection, annotation.image_id, round_index, replaces)
             giver = annotator if former is None else former.annotator
             late = overtaken(connection, annotation.image_id, round_index, giver)
+            if begun is not None and not late:
+                check_begun(connection, annotation.image_id, begun, round_index, annotator)
             if former is not None and not late and giver != annotator and is_asked_twice(connection, annotation.image_id, round_index):
                 make_history(connection, ANNOTATIONS.c.id == former.id)
             number = append(connection, annotation, verdicts, round_index, annotator, seconds, late=late)
@@ -205,11 +210,6 @@ class Store(Accounts, Images, StudyFacts):
         """The study's classes. Raises ChangedError where others are `expected`."""
         return check_classes(self.get("classes"), expected)
 
-    def annotate_all(self, annotations: Iterable[Annotation], *, round_index: int, annotator: str) -> None:
-        """Append many given annotations without verdicts or labour, in one transaction."""
-        with writing(self._engine) as connection:
-            append_all(connection, annotations, round_index=round_index, annotator=annotator)
-
     def annotations(self, split: Split, *, before: int | None = None) -> dict[str, Annotation]:
         """The latest annotation of every usable image of `split` that has one, by image id; `before`: as of the start of that round."""
         return {row.image_id: read_annotation(row) for row in self._latest(split, before)}
@@ -222,7 +222,7 @@ class Store(Accounts, Images, StudyFacts):
 
     @property
     def engine(self) -> Engine:
-        """For `LabellingStore`, which keeps its own tables in the same database."""
+        """For the stores beside this one, which keep tables of their own in the same database."""
         return self._engine
 
     def history(self, image_id: str) -> list[HistoryEntry]:

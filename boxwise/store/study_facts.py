@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from boxwise.errors import StudyError
-from boxwise.store.rows import put, put_among
+from boxwise.store.rows import change_facts, put, put_among
 from boxwise.store.schema import STUDY, writing
 
 
@@ -36,6 +37,11 @@ class StudyFacts:
         """Let a study fact have this value, whether it had one or not."""
         with writing(self._engine) as connection:
             put(connection, key, value)
+
+    def change_facts(self, changes: Mapping[str, Callable[[Any], Any]]) -> None:
+        """Let study facts become what is made of them, None where there is none; what others change at the same moment stays."""
+        with writing(self._engine) as connection:
+            change_facts(connection, changes)
 
     def put_among(self, key: str, value: Any) -> None:
         """Let a study fact that is a list have this value among its own; what others add at the same moment stays."""

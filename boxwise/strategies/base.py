@@ -50,14 +50,14 @@ class Candidates:
     @property
     def expected_objects(self) -> NDArray[np.float64]:
         """`class_counts` as [N, C]; C = 0 where they are unknown."""
-        known = len(self.class_counts) == len(self)
-        return self.class_counts if known else np.zeros((len(self), 0))
+        is_counted = len(self.class_counts) == len(self)
+        return self.class_counts if is_counted else np.zeros((len(self), 0))
 
     @property
     def labeled_objects(self) -> NDArray[np.float64]:
         """`labeled_class_counts` as [C] of `expected_objects`, 0 where they are unknown; a copy."""
-        classes, known = self.expected_objects.shape[1], self.labeled_class_counts
-        return known.astype(np.float64) if len(known) == classes else np.zeros(classes)
+        classes, counts = self.expected_objects.shape[1], self.labeled_class_counts
+        return counts.astype(np.float64) if len(counts) == classes else np.zeros(classes)
 
     def images(self, rows: NDArray[np.intp]) -> Candidates:
         """The candidates `rows`, in that order, with all that is known of them."""

@@ -63,8 +63,8 @@ class GainPerSecond:
         return max(candidates.fidelity or 0.0, 0.0) if self.weight == "fidelity" else self.weight
 
     def _seconds(self, candidates: Candidates) -> Values:
-        known = self.per_second and len(candidates.seconds) == len(candidates)
-        return np.maximum(candidates.seconds, 1.0) if known else np.ones(len(candidates))
+        is_measured = self.per_second and len(candidates.seconds) == len(candidates)
+        return np.maximum(candidates.seconds, 1.0) if is_measured else np.ones(len(candidates))
 
     def _reach(self, candidates: Candidates, order: NDArray[np.intp]) -> Reach | None:
         """The distances of the images in `order`; None where they take no part, or everything lies on one point."""
@@ -83,10 +83,10 @@ def _scores(candidates: Candidates) -> Values:
 
 def _objects(candidates: Candidates) -> tuple[Values, Values]:
     """Objects that labelling each image may bring, [N, C], and those labelled, [C]; C = 1 where classes are unknown."""
-    known = candidates.expected_objects
-    if known.shape[1] == 0:
+    expected = candidates.expected_objects
+    if expected.shape[1] == 0:
         return candidates.box_counts[:, None], np.zeros(1)
-    return known, candidates.labeled_objects
+    return expected, candidates.labeled_objects
 
 
 @dataclass

@@ -92,11 +92,11 @@ class _Batch:
     def _as_it_stands(self, rows: Rows) -> Candidates:
         """The candidates `rows`, and the picks so far as if they were labelled."""
         everyone, picked = self.candidates, self._rows
-        counts, known = everyone.labeled_class_counts, len(everyone.labeled_class_counts) and len(everyone.class_counts)
+        counts, is_counted = everyone.labeled_class_counts, len(everyone.labeled_class_counts) and len(everyone.class_counts)
         return replace(
             everyone.images(rows),
             labeled_embeddings=np.concatenate([everyone.labeled_embeddings, everyone.embeddings[picked]]),
-            labeled_class_counts=counts + everyone.class_counts[picked].sum(axis=0) if known else counts,
+            labeled_class_counts=counts + everyone.class_counts[picked].sum(axis=0) if is_counted else counts,
         )
 
     def take(self, rows: Rows, items: Sequence[QueryItem]) -> Rows:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from math import ceil
 from typing import Any
 
 from boxwise.annotation.class_change import ClassChange, now_called
 from boxwise.config import StudyConfig
-from boxwise.data.formats.class_names import names_said
+from boxwise.data.formats.class_names import names_text
 from boxwise.errors import StudyError, plural, quoted
 from boxwise.records import Phase, Split
 from boxwise.registry import settled
@@ -113,7 +115,7 @@ class StudyClasses(StudyUpkeep):
 
     def class_events(self) -> list[StoredEvent]:
         """Every change of the classes, oldest first; `newest` in its body is the number of the last annotation before it."""
-        return [event for event in Journal(self.store).events() if event.kind == CLASSES_CHANGED]
+        return Journal(self.store).events(kind=CLASSES_CHANGED)
 
     @contextmanager
     def _lock(self, *, wait: bool = False) -> Iterator[None]:
@@ -132,8 +134,10 @@ class StudyClasses(StudyUpkeep):
         leases = self.labelling.leases(at=self.store.clock())
         if leases:
             people = ", ".join(sorted({lease.annotator for lease in leases.values()}))
+            free = ceil(max(lease.until for lease in leases.values()) / 60) * 60
             raise StudyError(
-                f"{self.folder}: {plural(len(leases), 'image', 'is')} in the hands of {people}. Close the page, then change the classes."
+                f"{self.folder}: {plural(len(leases), 'image', 'is')} in the hands of {people}. Close the page, then change the classes; "
+                f"or wait till {datetime.fromtimestamp(free):%H:%M}: unless somebody goes on labelling, nobody has an image in hand then."
             )
         begun = [] if change.keeps_labels else self._begun(number)
         if begun:
@@ -236,4 +240,4 @@ def _ids_of(change: ClassChange, ids: list[int] | None) -> list[int] | None:
 
 
 def _sentence(change: ClassChange) -> str:
-    return f"classes {names_said(change.before)} became {names_said(change.after)}"
+    return f"classes {names_text(change.before)} became {names_text(change.after)}"

@@ -1,17 +1,23 @@
-"""What goes to a labelling server and comes back, on any server: the facts of a push and of a pull, and final boxes as verdicts."""
+"""What goes to a labelling server and comes back, on any server: the facts of a push and of a pull, what the study remembers of the server
+while several processes exchange with it, and final boxes as verdicts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
 from boxwise.annotation.comparison import verdicts_from
 from boxwise.boxes import Boxes
-from boxwise.records import Proposals, Query
+from boxwise.files import locked
+from boxwise.records import ImageRecord, Proposals, Query
 from boxwise.store import SentBack
 from boxwise.study.study import Study
+
+Memory = TypeVar("Memory")
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,36 @@ class Pulled:
     sent_back: tuple[str, ...] = ()
 
 
-def record(
+@contextmanager
+def remembering(study: Study, tool: str, *, read: Callable[[Any], Memory], write: Callable[[Memory], Any]) -> Iterator[Memory]:
+    """What the study remembers of a tool, and anew when the block ends, however it ends; meanwhile no other may change it.
+
+    Pushes, pulls and webhooks come side by side. A task that another one overwrote would be made anew, the seconds of an annotation charged
+    again. Do no long work in the block: others wait for it. read, write: from JSON, None before the first time, and to it.
+    """
+    with locked(study.folder / f".{tool}.lock", wait=True):
+        kept = study.recall(tool)
+        memory = read(kept)
+        if kept is None:  # the study's name on the server is stored before it is used
+            study.remember(tool, write(memory))
+        try:
+            yield memory
+        finally:
+            study.remember(tool, write(memory))
+
+
+def pushing(study: Study, tool: str) -> AbstractContextManager[None]:
+    """Held by a push from its beginning to its end: another one that begins meanwhile waits, and then finds what this one has sent."""
+    return locked(study.folder / f".{tool}.push.lock", wait=True)
+
+
+def usable(study: Study, image_id: str) -> ImageRecord | None:
+    """One image with its size; None where the study has none of that id, or it is out of use."""
+    image = study.record(image_id)  # opens one that never was, which may take it out of use
+    return image if image is not None and study.fault(image_id) is None else None
+
+
+def record_answer(
     study: Study,
     image_id: str,
     boxes: Boxes,
@@ -85,11 +120,11 @@ def record(
     return stored is not None and stored.late
 
 
-def said_back(image_id: str, back: SentBack, *, then: str) -> str:
+def sent_back_message(image_id: str, back: SentBack, *, then: str) -> str:
     """That an answer was sent back, by whom and why. then: what is to be done."""
     return f'{image_id}: {back.who} sent it back to {back.to}: "{back.remark}". {then}'
 
 
-def twice(query: Query) -> list[str]:
+def asked_of_two(query: Query) -> list[str]:
     """The images of a query that two people are asked about, each alone."""
     return [item.image_id for item in query.items if item.twice]

@@ -13,7 +13,7 @@ from boxwise.annotation.comparison import same_labels, says_nothing_new, verdict
 from boxwise.annotation.verdicts import annotation_of, drawn
 from boxwise.boxes import Boxes
 from boxwise.records import Phase, Proposals, Split, Verdict
-from boxwise.store import Current, LabelledMeanwhileError, Moment, Stamp
+from boxwise.store import Current, LabelledMeanwhileError, LabelState, Stamp
 
 if TYPE_CHECKING:
     from boxwise.study.study import Study
@@ -46,7 +46,7 @@ class News:
     replaced: tuple[str, ...]
     known: int
     classes: tuple[str, ...]
-    since: Moment
+    since: LabelState
     judged: Judged
     meanwhile: Mapping[str, str] = field(default_factory=dict)
     gone: Mapping[str, str] = field(default_factory=dict)
@@ -70,24 +70,26 @@ def news_in(
     annotator: str,
     incomplete: Set[str],
     classes: tuple[str, ...],
-    since: Moment | None = None,
+    since: LabelState | None = None,
 ) -> News:
-    """What is new in the final boxes of many images, as an annotator gives them; their labels are numbers of `classes`.
+    """What is new in the final boxes of many images, as an annotator gives them; their labels are numbers of `classes`. Changes nothing:
+    where a selection comes next there is no query yet to judge them by, and no image that was never opened is opened.
 
     since: when they began to be taken in; what is labelled or goes out of use after it stays as it is. By default now.
     """
     since = study.moment() if since is None else since
-    study.open_first(labels)
-    study.asked_now()  # so that the question is made where it is time to
     return _judged(study, labels, since=since, annotator=annotator, incomplete=incomplete, classes=classes)
 
 
 def take(study: Study, news: News, *, annotator: str, incomplete: Set[str]) -> News:
-    """Record what `news_in` found; returns what of it was recorded. Where the study has changed since, the labels are judged anew.
+    """Record what `news_in` found; returns what of it was recorded. A selection that comes next is done first. Where the study has changed
+    since, by that or by others, the labels are judged anew.
 
     An image that was labelled after `news.since` is left as it is: it is among the known ones where it has these very labels now, as from
     the same import beside this one, and else among those of `meanwhile`. One that went out of use is among those of `gone`.
     """
+    study.ensure_asked()
+    study.open_first(news.labels)
     judge = partial(_judged, study, since=news.since, annotator=annotator, incomplete=incomplete, classes=news.classes)
     now = news if study.stamp() == news.judged.stamp else judge(news.labels)
     to_do, acts, replaced = dict.fromkeys(now.acts), dict[str, Sequence[Verdict]](), set(now.replaced)
@@ -114,7 +116,7 @@ def take(study: Study, news: News, *, annotator: str, incomplete: Set[str]) -> N
 
 
 def _judged(
-    study: Study, labels: Mapping[str, Boxes], *, since: Moment, annotator: str, incomplete: Set[str], classes: tuple[str, ...]
+    study: Study, labels: Mapping[str, Boxes], *, since: LabelState, annotator: str, incomplete: Set[str], classes: tuple[str, ...]
 ) -> News:
     stamp, asked = study.stamp(), _asked(study)  # before what the labels are judged by, so that no change of it is missed
     study.store.classes(classes)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from boxwise.annotation.class_change import ClassChange, change_since
 from boxwise.annotation.proposals import settled_anew
 from boxwise.artifacts.facts import Round
 from boxwise.artifacts.round_folder import RoundFolder, round_folder
@@ -21,12 +22,14 @@ from boxwise.data.formats.base import Dataset
 from boxwise.records import Annotation, ImageRecord, Phase, Proposals, Query, QueryItem, Source, Split
 from boxwise.rounds.budget import spent
 from boxwise.store import (
+    CLASSES_CHANGED,
     BrowsingStore,
     HistoryEntry,
+    Journal,
     LabelledBy,
     LabellingStore,
+    LabelState,
     Labour,
-    Moment,
     Person,
     PoolStore,
     ReviewStore,
@@ -36,6 +39,7 @@ from boxwise.store import (
 )
 from boxwise.study.agreement import TeamAgreement, team_agreement
 from boxwise.study.config_file import as_kept
+from boxwise.study.findings import FINDINGS, kept_in
 from boxwise.study.memory import StudyMemory
 from boxwise.study.outdated import Outdated, outdated_rounds
 from boxwise.study.people import TeamMember, team_table
@@ -92,7 +96,7 @@ class StudyReader(StudyMemory):
         """Labels, rounds, classes and what was spent are the same while this is."""
         return self.store.stamp()
 
-    def moment(self) -> Moment:
+    def moment(self) -> LabelState:
         """What of the labels and of what is out of use is there by now."""
         return self.store.moment()
 
@@ -163,8 +167,12 @@ class StudyReader(StudyMemory):
 
     def quarantined(self) -> dict[str, str]:
         """image_id → why it is out of use, from reading the data set and from the runs since."""
-        findings = {f[3] or f[1]: f[2] for f in self.store.get("findings") or [] if f[4]}
-        return findings | self.store.quarantined()
+        return self._refused() | self.store.quarantined()
+
+    def fault(self, image_id: str) -> str | None:
+        """Why one image is out of use, as `quarantined` says; None where it is not."""
+        fault = self.store.fault(image_id)
+        return self._refused().get(image_id) if fault is None else fault
 
     def annotation(self, image_id: str) -> Annotation | None:
         """The current labels of one image, also of a quarantined one, if it has any."""
@@ -219,10 +227,12 @@ class StudyReader(StudyMemory):
         if image_id in items:
             return proposals.get(image_id)
         current = self.store.annotation(image_id)
-        if current is None:
-            return None
-        by_people = replace(current, sources=(Source.HUMAN,) * len(current.boxes))
-        return Proposals(image_id, Boxes.empty(), np.zeros(0, bool), by_people)
+        return None if current is None else to_correct(current)
+
+    def open_query(self) -> Query:
+        """What people are asked now: the items that still wait, most valuable first; none while another step is next."""
+        number, phase = self.position
+        return self.store.unanswered(number) if phase is Phase.ANNOTATE else Query(number, ())
 
     def unanswered(self) -> Query:
         """The items of the present round's query that still wait for an answer."""
@@ -309,6 +319,10 @@ class StudyReader(StudyMemory):
         store = TeamStore(self.store)
         return team_table(store.work(), store.members(), (agreement or self.agreement()).by_person)
 
+    def _refused(self) -> dict[str, str]:
+        """image_id, or where its file is → why reading the data set put it out of use."""
+        return {found.image_id or found.place: found.message for found in kept_in(self.store.get(FINDINGS)) if found.out}
+
     def _question(self, round_index: int) -> _Question:
         """The items and proposals of a round's query, empty before it was asked; read once, until it is asked anew."""
         number, phase = self.position
@@ -329,4 +343,22 @@ class StudyReader(StudyMemory):
     def _suggested(self, number: int) -> Mapping[str, Proposals]:
         from boxwise.artifacts.box_tables import read_proposals  # here, since PyArrow takes its time to import
 
-        return read_proposals(self.files(number).proposals, self.store.annotations(Split.TRAIN, before=number))
+        made = read_proposals(self.files(number).proposals, self.store.annotations(Split.TRAIN, before=number))
+        asked_at = self.store.asked_at(number) or ""
+        since = sum(event.at > asked_at for event in Journal(self.store).events(kind=CLASSES_CHANGED))
+        if not since:
+            return made
+        change = change_since(self.classes, self.class_changes()[-since:])  # the files are of the classes that there were
+        return {image_id: _under(change, proposals) for image_id, proposals in made.items()}
+
+
+def _under(change: ClassChange, proposals: Proposals) -> Proposals:
+    """The proposals in the classes after a change, less those of classes that are gone."""
+    boxes, kept = change.convert(proposals.boxes)
+    return replace(proposals, boxes=boxes, certain=proposals.certain[kept])
+
+
+def to_correct(annotation: Annotation) -> Proposals:
+    """An image's labels as they are put before a person who may correct them: all as a person's."""
+    by_people = replace(annotation, sources=(Source.HUMAN,) * len(annotation.boxes))
+    return Proposals(annotation.image_id, Boxes.empty(), np.zeros(0, bool), by_people)

@@ -27,15 +27,16 @@ from boxwise.registry import settled, with_its_scorer
 from boxwise.rounds import Event, RoundContext, settings
 from boxwise.rounds.duration import Duration, expected_duration
 from boxwise.rounds.ending import End, end_of
-from boxwise.store import Moment, Review, Store
+from boxwise.store import Begun, LabelState, Review, Store
 from boxwise.study.classes import StudyClasses
 from boxwise.study.config_file import CONFIG_FILE, DATABASE, as_kept, url_of, without_config, write_config, written
+from boxwise.study.findings import FINDINGS, to_keep
 from boxwise.study.incoming import News, news_in, take
 from boxwise.study.outdated import rounds_to_judge
 from boxwise.study.repeating import round_to_repeat
 from boxwise.study.shards import inspect_by, round_to_inspect
 from boxwise.study.sharing import check_shared
-from boxwise.study.upkeep import findings_of, given_annotations
+from boxwise.study.upkeep import given_annotations
 
 if TYPE_CHECKING:
     from boxwise.rounds.parts import Shard
@@ -83,7 +84,7 @@ class Study(StudyClasses):
             "config": config.model_dump(mode="json"),
             "classes": list(dataset.classes),
             "class_ids": list(dataset.class_ids) if dataset.class_ids else None,
-            "findings": findings_of(dataset.findings),
+            FINDINGS: to_keep(dataset.findings),
             "made_in": str(folder.absolute()),
             "listed": dataset.listed,
         }
@@ -115,16 +116,14 @@ class Study(StudyClasses):
         return cls(folder, store, stored)
 
     def ask(self) -> Query:
-        """The images that need labels now, most valuable first; selects them first if it is time to. Idempotent."""
-        number, phase = self.position
-        if phase is Phase.SELECT:
+        """The images that need labels now, most valuable first. Idempotent; does a selection that comes next, as `open_query` does not."""
+        if self.position[1] is Phase.SELECT:
             self.step()
-            number, phase = self.position
-        return self.store.unanswered(number) if phase is Phase.ANNOTATE else Query(number, ())
+        return self.open_query()
 
-    def asked_now(self) -> Query:
-        """As `ask`, but nothing before the first question, which needs the detector's first weights: labels are taken without them."""
-        return Query(0, ()) if self.position == (0, Phase.SELECT) else self.ask()
+    def ensure_asked(self) -> Query:
+        """As `ask`, but without the first selection, which needs the detector's first weights: labels are taken without them."""
+        return self.open_query() if self.position == (0, Phase.SELECT) else self.ask()
 
     def tell(
         self,
@@ -141,14 +140,15 @@ class Study(StudyClasses):
         replaces: tuple[str, ...] = (),
         classes: Sequence[str] | None = None,
         instead_of: int | None = None,
+        begun: Begun | None = None,
     ) -> Annotation:
         """Record what an annotator said of one image; durable when this returns. Any image of the study may be labelled, asked for or not.
 
         Verdicts on boxes name those of the round's proposals; certain ones without a verdict stay as the model's. complete: whether no
         object is left unlabelled; by default so when the round asked about the whole image, or not about it. seconds: all labour; by
         default the verdicts' and one look at a whole image. round: when the annotator was asked, by default now. shown: what they had then,
-        where that is not what the round proposes. key, review, replaces, instead_of: see `Store.annotate`. classes: those of which the
-        labels are numbers, by default those of now. BoxwiseError for a bad box or label, ChangedError where the classes are others by now.
+        where that is not what the round proposes. key, review, replaces, instead_of, begun: see `Store.annotate`. classes: those of which
+        the labels are numbers, by default those of now. BoxwiseError for a bad box or label, ChangedError where the classes are others.
         """
         classes = self.store.classes(classes)
         round_index = self.position[0] if round_index is None else round_index
@@ -171,6 +171,7 @@ class Study(StudyClasses):
             replaces=replaces,
             classes=classes,
             instead_of=instead_of,
+            begun=begun,
         )
         return annotation
 
@@ -199,9 +200,9 @@ class Study(StudyClasses):
         annotator: str = "human",
         incomplete: Set[str] = frozenset(),
         classes: Sequence[str] | None = None,
-        since: Moment | None = None,
+        since: LabelState | None = None,
     ) -> News:
-        """What `tell_all` would record of them; records nothing. since: when the labels began to be taken in, by default now."""
+        """What `tell_all` would record of them, by what is asked now; changes nothing. since: when reading them began, by default now."""
         today = self.store.classes(classes)
         return news_in(self, labels, annotator=annotator, incomplete=incomplete, classes=today, since=since)
 
@@ -314,12 +315,12 @@ class Study(StudyClasses):
         """
         with self._lock():
             number, phase = self.changes_from
-            moment = settings.Moment(number, phase, questions=phase is Phase.ANNOTATE and bool(self.proposals()))
+            position = settings.StudyPosition(number, phase, questions=phase is Phase.ANNOTATE and bool(self.proposals()))
             wanted = settings.changes(self.config, config := with_its_scorer(settled(config), self.config))
-            if refused := settings.refusals(wanted, moment):
+            if refused := settings.refusals(wanted, position):
                 raise StudyError("\n".join(f"{self.folder}: {reason}" for reason in refused))
             rounds.check_change(self._context(None, None), config, {change.key for change in wanted}, phase)
-            if settings.scores_anew(wanted, moment):
+            if settings.scores_anew(wanted, position):
                 self.store.reopen(number - 1, Phase.SCORE)  # first: a kill in between costs a pass, and no selection by other settings
             if wanted:
                 made = [[change.key, change.before, change.after] for change in wanted]

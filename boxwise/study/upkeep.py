@@ -5,29 +5,30 @@ Each is recorded with who did it and the round from which it holds; labels are n
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from getpass import getuser
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from boxwise.data.addresses import Address, absolute, address_in, folder_of, is_local
+from boxwise.data.addresses import Address, absolute, is_local
 from boxwise.data.formats.base import Dataset, Finding, FindingKind, Progress
-from boxwise.data.images import digest, image_size
-from boxwise.data.own_files import pictures_below
-from boxwise.data.watching import Looked, counted, file_stamp, look, new_files
+from boxwise.data.images import image_size
+from boxwise.data.watching import Looked, file_stamp, look, new_files
 from boxwise.errors import BusyError, ChangedError, ImageError, StudyError, plural, quoted
 from boxwise.files import locked
 from boxwise.records import Annotation, ImageRecord, Source, Split
 from boxwise.rounds.opening import open_first
-from boxwise.store import Journal, PoolStore, StoredEvent
+from boxwise.store import Journal, OutBy, PoolStore, StoredEvent, fault_by, out_by
+from boxwise.study.findings import FINDINGS, kept_in, with_news
 from boxwise.study.reading import StudyReader
+from boxwise.study.relocating import Relocated, findings_in, found_in, plan
 
 _FEW, _SAMPLE = 20_000, 1_000  # images whose files are all looked at in passing, and how many of more are
-EXCLUDED, FLAGGED = "excluded by", "flagged by"  # how the reason of an image that a person took out of use begins
 
 
 @dataclass(frozen=True)
@@ -38,24 +39,6 @@ class Added:
     labels: int
     known: int
     findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True)
-class Relocated:
-    """moved, restored: how many images. missing: ids that are not below the new folder. changed: ids whose file there has other bytes, left
-    where they were.
-
-    renamed: id → address of those that were found by their content, under another name. Where files of other bytes were to be taken:
-    unfit: ids of those left where they were all the same, since labels lie outside of the new size; doubtful: of those taken, with labels.
-    """
-
-    moved: int
-    restored: int
-    missing: tuple[str, ...]
-    changed: tuple[str, ...]
-    renamed: Mapping[str, str]
-    unfit: tuple[str, ...] = ()
-    doubtful: tuple[str, ...] = ()
 
 
 class StudyUpkeep(StudyReader):
@@ -71,7 +54,11 @@ class StudyUpkeep(StudyReader):
     # -- opening ------------------------------------------------------------------------------------------------------
 
     def record(self, image_id: str) -> ImageRecord | None:
-        """As ever; an image that joined by a list and was never opened is opened for it, and goes out of use where it cannot be read."""
+        """One image with its size, also a quarantined one; None where the study has no such image.
+
+        May write: one that joined by a list and was never opened is opened, and goes out of use where it cannot be read. `records` only
+        reads.
+        """
         record = super().record(image_id)
         if record is None or record.measured:
             return record
@@ -79,7 +66,7 @@ class StudyUpkeep(StudyReader):
         return super().record(image_id)
 
     def dataset(self, *, labeled_only: bool = False) -> Dataset:
-        """As ever; what is given has been opened."""
+        """As `StudyReader.dataset`. May write: with images that have no labels, those never opened are opened first, as by `open_first`."""
         if not labeled_only:
             self.open_first(record.image_id for record in self.images() if not record.measured)
         return super().dataset(labeled_only=labeled_only)
@@ -111,27 +98,30 @@ class StudyUpkeep(StudyReader):
                 f"{self.folder}: train.folds takes the place of a val split, but {plural(len(val), 'image', 'is')} of "
                 f"val, {val[0].image_id} for one. Nothing was added; give them as images of train."
             )
+        joined = {record.image_id for record in fresh}
+        facts: dict[str, Callable[[Any], Any]] = {FINDINGS: partial(with_news, news=news, joined=joined, there=there.keys())}
+        if dataset.listed:
+            facts["listed"] = lambda _: True
         if fresh:
-            records = [replace(record, uri=absolute(record.uri)) for record in fresh]
-            body = {"images": len(fresh), "labels": len(given), "findings": len(news)}
-            classes, rounds = dataset.classes if given else None, self.config.budget.rounds
             try:
                 Journal(self.store).add(
-                    records, given, beside=len(there), classes=classes, rounds=rounds, round_index=number, who=who or user(), body=body
+                    [replace(record, uri=absolute(record.uri)) for record in fresh],
+                    given,
+                    beside=len(there),
+                    classes=dataset.classes if given else None,
+                    facts=facts,
+                    rounds=self.config.budget.rounds,
+                    round_index=number,
+                    who=who or user(),
+                    body={"images": len(fresh), "labels": len(given), "findings": len(news)},
                 )
             except ChangedError:  # images joined by another process, these perhaps
                 return self.add(dataset, who=who)
-        self._keep_findings(news, joined={record.image_id for record in fresh})
-        if dataset.listed:
-            self.store.put("listed", True)
+        else:
+            self.store.change_facts(facts)
         known = {r.image_id for r in dataset.images if r.image_id in there and r.uri not in refused}
         known |= {finding.image_id for finding in dataset.findings if finding.image_id in there}
         return Added(len(fresh), len(given), len(known), tuple(news))
-
-    def _keep_findings(self, news: Sequence[Finding], *, joined: Set[str]) -> None:
-        """Those of new files beside those known; an image that has joined by now is no finding any more."""
-        known = [found for found in self.store.get("findings") or [] if found[3] not in joined]
-        self.store.put("findings", [*known, *(found for found in findings_of(news) if found not in known)])
 
     # -- correcting -----------------------------------------------------------------------------------------------------
 
@@ -143,7 +133,7 @@ class StudyUpkeep(StudyReader):
     def exclude(self, image_ids: Sequence[str], reason: str, *, who: str | None = None) -> list[str]:
         """Take images out of use, labels and all; returns those that were in use."""
         by = who or user()
-        return Journal(self.store).exclude(image_ids, f"{EXCLUDED} {by}: {reason}", round_index=self.position[0], who=by)
+        return Journal(self.store).exclude(image_ids, fault_by(OutBy.EXCLUDED, by, reason), round_index=self.position[0], who=by)
 
     def include(self, image_ids: Sequence[str], *, who: str | None = None) -> list[str]:
         """Put images to use again that a person took out, or whose file can be read by now; returns those that were out of use.
@@ -153,7 +143,7 @@ class StudyUpkeep(StudyReader):
         faults = self.store.quarantined()
         for image_id in image_ids:
             record = self.record(image_id)
-            if record is not None and not _by_a_person(faults.get(image_id, "")) and (fault := _fault_of(record)):
+            if record is not None and not out_by(faults.get(image_id, "")) and (fault := _fault_of(record)):
                 raise StudyError(f"{image_id} cannot be used: {fault}")
         rounds = self.config.budget.rounds
         return Journal(self.store).include(image_ids, rounds=rounds, round_index=self.position[0], who=who or user())
@@ -185,7 +175,7 @@ class StudyUpkeep(StudyReader):
         usable = [record for record in records if record.image_id not in faulty]
         looked = look(usable, thoroughly=thoroughly, progress=progress)
         # By place, which earlier versions kept as it was typed, and by name: the place may be of labels, or the folder of an odd name.
-        unfit = [known for _, place, _, name, _ in self.store.get("findings") or [] for known in (place, name) if known]
+        unfit = [known for found in kept_in(self.store.get(FINDINGS)) for known in (found.place, found.image_id) if known]
         new, closed = ([], "") if self.store.get("listed") else new_files(records, unfit)
         return replace(looked, new=tuple(new), closed=closed)
 
@@ -210,33 +200,25 @@ class StudyUpkeep(StudyReader):
         changed_too: take files of other bytes as well, but where the image's labels would lie outside; else these stay where they were.
         Raises StudyError when none is there.
         """
-        faults = self.store.quarantined()
-        records, aside = self.store.all_images(), {image_id for image_id, fault in faults.items() if _by_a_person(fault)}
-        found = {r.image_id: _moved(r, folder) for r in counted(records, progress)}
-        renamed = _renamed([r for r in records if found[r.image_id] is None], folder, {r.uri for r in found.values() if r is not None})
-        found |= renamed
-        there = {image_id: record for image_id, record in found.items() if record is not None}
-        if not there:
+        records, faults = self.store.all_images(), self.store.quarantined()
+        aside = {image_id for image_id, fault in faults.items() if out_by(fault)}
+        found = found_in(folder, records, progress)
+        if not found.there:
             first = f" (such as {records[0].image_id})" if records else ""
             raise StudyError(f"{folder}: none of the study's {plural(len(records), 'image')} is there{first}.")
-        changed = {r.image_id: r for r in records if r.image_id in there and r.digest not in (None, there[r.image_id].digest)}
-        labels = {i: a for i in changed if (a := self.annotation(i))} if changed_too else {}
-        unfit = tuple(i for i, a in labels.items() if not _fits(a, changed[i], there[i]))
-        left = set(unfit if changed_too else changed)
-        moved = [record for image_id, record in there.items() if image_id not in left]
-        how = {i: _other(record, there[i]) for i, record in changed.items() if i not in left}
-        journal, by, number = Journal(self.store), who or user(), self.position[0]
-        body = {"folder": absolute(str(folder)), "images": len(moved)}
-        journal.move(moved, round_index=number, who=by, body=body, changed=how)
-        lost, rounds = faults.keys() - aside, self.config.budget.rounds
-        restored = journal.include([r.image_id for r in moved if r.image_id in lost], rounds=rounds, round_index=number, who=by)
-        news = [_finding_in(absolute(str(folder)), finding) for finding in self.store.get("findings") or []]
-        places = {record.uri for record in renamed.values()}
-        self.store.put("findings", [finding for finding in news if finding[1] not in places])
-        missing = tuple(image_id for image_id, record in found.items() if record is None and image_id not in aside)
-        names = {image_id: record.uri for image_id, record in renamed.items()}
-        doubtful = tuple(image_id for image_id in labels if image_id not in unfit)
-        return Relocated(len(moved), len(restored), missing, () if changed_too else tuple(changed), names, unfit, doubtful)
+        do = plan(records, found.there, self.annotation, changed_too=changed_too)
+        restored = Journal(self.store).move(
+            do.moved,
+            changed=do.how,
+            back=[record.image_id for record in do.moved if record.image_id in faults and record.image_id not in aside],
+            facts={FINDINGS: lambda fact: findings_in(folder, kept_in(fact), set(found.renamed.values()))},
+            rounds=self.config.budget.rounds,
+            round_index=self.position[0],
+            who=who or user(),
+            body={"folder": absolute(str(folder)), "images": len(do.moved)},
+        )
+        missing = tuple(image_id for image_id in found.missing if image_id not in aside)
+        return Relocated(len(do.moved), len(restored), missing, do.changed, found.renamed, do.unfit, do.doubtful)
 
     # -- names ----------------------------------------------------------------------------------------------------------
 
@@ -290,18 +272,6 @@ def given_annotations(dataset: Dataset, images: Iterable[ImageRecord]) -> list[A
     ]
 
 
-def _finding_in(folder: str, kept: list[object]) -> list[object]:
-    """What is known of an unfit file, in `folder` where that has a file of its name."""
-    kind, _, message, image_id, quarantined = kept
-    moved = address_in(folder, str(image_id or ""))
-    return [kind, moved, message, image_id, quarantined] if is_local(moved) and Path(moved).is_file() else kept
-
-
-def findings_of(findings: Iterable[Finding]) -> list[list[object]]:
-    """The findings as the store keeps them: with places from the root on, which earlier versions kept as they were typed."""
-    return [[f.kind.value, absolute(str(f.path)), f.message, f.image_id, f.quarantined] for f in findings]
-
-
 def _refused(images: Sequence[ImageRecord], there: Mapping[str, ImageRecord], study: Path) -> Iterator[Finding]:
     """Copies of images that are `there` under another name, images that were renamed, and other images under a taken name."""
     by_digest = {record.digest: record for record in there.values() if record.digest is not None}
@@ -325,57 +295,12 @@ def _as_known(dataset: Dataset, there: Iterable[ImageRecord]) -> Dataset:
     return replace(dataset, images=tuple(replace(r, image_id=ids.get(absolute(r.uri), r.image_id)) for r in dataset.images))
 
 
-def _by_a_person(fault: str) -> bool:
-    return fault.startswith((EXCLUDED, FLAGGED))
-
-
 def _fault_of(record: ImageRecord) -> str | None:
     try:
         image_size(record.uri)
     except ImageError as error:
         return str(error)
     return None
-
-
-def _moved(record: ImageRecord, folder: Address) -> ImageRecord | None:
-    """The image as it is below `folder`, or in the place it has below its last folder; None where it is not there or is no image."""
-    places = [address_in(folder, record.image_id)]
-    if folder_of(record.uri, record.image_id) is None:
-        places.append(address_in(folder, PurePosixPath(record.uri).name))
-    return _at(record, absolute(next((place for place in places if file_stamp(place) is not None), places[0])))
-
-
-def _renamed(lost: Sequence[ImageRecord], folder: Address, taken: Set[str]) -> dict[str, ImageRecord]:
-    """Image id → the image where it is by its content, of those `lost` by name: one file alone below `folder` has it. taken: others'."""
-    wanted, files = Counter(record.digest for record in lost if record.digest is not None), defaultdict[str, list[str]](list)
-    for uri in (absolute(str(path)) for path in pictures_below(Path(folder)).all) if wanted and is_local(folder) else ():
-        with suppress(ImageError):
-            if uri not in taken and (mark := digest(uri)) in wanted:
-                files[mark].append(uri)
-    alone = {record.image_id: files[record.digest] for record in lost if record.digest is not None and wanted[record.digest] == 1}
-    there = {record.image_id: _at(record, alone[record.image_id][0]) for record in lost if len(alone.get(record.image_id, ())) == 1}
-    return {image_id: record for image_id, record in there.items() if record is not None}
-
-
-def _at(record: ImageRecord, uri: str) -> ImageRecord | None:
-    """The image as it is at an address; None where there is none that can be read."""
-    try:
-        (width, height), mark = image_size(uri), digest(uri)
-    except ImageError:
-        return None
-    return replace(record, uri=uri, width=width, height=height, digest=mark, stamp=file_stamp(uri))
-
-
-def _fits(labels: Annotation, before: ImageRecord, now: ImageRecord) -> bool:
-    """Whether the boxes lie on an image as it is now."""
-    return (before.width, before.height) == (now.width, now.height) or bool((labels.boxes.xyxy[:, 2:] <= (now.width, now.height)).all())
-
-
-def _other(before: ImageRecord, now: ImageRecord) -> str:
-    """How an image's file is another than before, in words."""
-    if (before.width, before.height) == (now.width, now.height):
-        return "other content, of the same size"
-    return f"other content, {now.width} x {now.height} pixels instead of {before.width} x {before.height}"
 
 
 def ending_alike(ids: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]:

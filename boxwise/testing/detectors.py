@@ -149,12 +149,12 @@ class DetectorContract(Contract):
 
 def evidence(detector: Any, view: View, samples: list[Sample]) -> dict[str, np.ndarray]:
     """What a detector says of each image of a view, [B] or [B, D]."""
-    said = {
+    values = {
         "losses": detector.losses(view, [sample.boxes for sample in samples]),
         "learned": detector.learned_losses(view),
         "embeddings": detector.embeddings(view),
     }
-    return said | ({"expected": detector.expected_losses(view)} if hasattr(detector, "expected_losses") else {})
+    return values | ({"expected": detector.expected_losses(view)} if hasattr(detector, "expected_losses") else {})
 
 
 def _batch_of(detector: Any, samples: list[Sample]) -> ImageBatch:

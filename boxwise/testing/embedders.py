@@ -17,7 +17,7 @@ from PIL import Image
 from boxwise.config import DetectorConfig, EmbeddingConfig, VaeConfig
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.detectors.loading import image_batches
-from boxwise.embedders.base import Circumstances, Embedder, embed
+from boxwise.embedders.base import Embedder, EmbedderContext, embed
 from boxwise.records import ImageRecord
 from boxwise.registry import embedder_of
 from boxwise.testing.base import Contract, global_generators_left_alone
@@ -49,10 +49,10 @@ class EmbedderContract(Contract):
         """How the embedders are configured under test."""
         return EmbeddingConfig()
 
-    def circumstances(self, records: Records, folder: Path | None = None) -> Circumstances:
+    def circumstances(self, records: Records, folder: Path | None = None) -> EmbedderContext:
         """What the embedder is built for."""
         device = torch.device("cpu")
-        return Circumstances(device, _detector, lambda: records, VAE, lambda: np.random.default_rng(0), folder)
+        return EmbedderContext(device, _detector, lambda: records, VAE, lambda: np.random.default_rng(0), folder)
 
     def built(self, name: str, records: Records, folder: Path | None = None) -> Embedder:
         return embedder_of(self.config(name), name, self.circumstances(records, folder))

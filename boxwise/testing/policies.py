@@ -81,9 +81,11 @@ def material(
     rng = np.random.default_rng(5)
     before, fresh = [f"{folder}old{i}" for i in range(old)], [f"{folder}new{i}" for i in range(new)]
     seen = {name: annotation(name, rng, most=most) for name in before + fresh}
-    known = {name: annotation(name, rng, most=most) for name in [f"{folder}first{i}" for i in range(labeled)]}
-    known |= {name: seen[name] for name in before[::2]} if labeled else {}
-    return Material(round_index, batch, known, seen, tuple(fresh), Pool([pool_image(f"{folder}pool{i}", rng) for i in range(pool)]), 3)
+    labeled_images = {name: annotation(name, rng, most=most) for name in [f"{folder}first{i}" for i in range(labeled)]}
+    labeled_images |= {name: seen[name] for name in before[::2]} if labeled else {}
+    return Material(
+        round_index, batch, labeled_images, seen, tuple(fresh), Pool([pool_image(f"{folder}pool{i}", rng) for i in range(pool)]), 3
+    )
 
 
 def compose(name: str, given: Material, seed: int = 0) -> TrainingPlan:

@@ -38,14 +38,14 @@ def may_review(member: Member | None) -> bool:
     return member is None or member.role in _REVIEWS
 
 
-def reviewing(request: Request) -> None:
+async def reviewing(request: Request) -> None:
     """A dependency of routes that show what others have done."""
     member = member_in(request)
     if member is not None and not may_review(member):
         raise DeniedError("for_reviewers", member.name, member.role.value)
 
 
-def leading(request: Request) -> None:
+async def leading(request: Request) -> None:
     """A dependency of routes that compare what people have done."""
     member = member_in(request)
     if member is not None and member.role is not Role.LEAD:

@@ -15,15 +15,14 @@ from boxwise.annotation.comparison import same_labels
 from boxwise.data.addresses import place_of
 from boxwise.errors import ImageError, ImageStoreError
 from boxwise.records import Annotation, ImageRecord, Phase, QueryItem
-from boxwise.store import LabellingStore, Lease, Review, SentBack
+from boxwise.store import LabellingStore, LabelsChangedError, Lease, OutBy, Review, SentBack, fault_by, out_by
 from boxwise.study import Study
-from boxwise.web.answers import Answer, OverError, QuarantinedError, TakenError, UnknownImageError, check_boxes, check_round
+from boxwise.web.answers import Answer, OverError, QuarantinedError, TakenError, UnknownImageError, check_round, checked
 from boxwise.web.keeping import Keeping
 from boxwise.web.pictures import check_file
 from boxwise.web.tasks import Task, as_drawn, questions
 
 LEASE_SECONDS = 120.0
-FLAGGED = "flagged by"
 _SOME = 100  # images
 
 
@@ -198,21 +197,24 @@ class LabelQueue:
         return known.late
 
     def _store(self, answer: Answer, record: ImageRecord) -> None:
-        check_round(answer.image_id, answer.round, self.study.position[0])
-        check_boxes(answer, record, self.study.annotation(answer.image_id))
         item = self.study.asked(answer.round).get(answer.image_id)
-        self.study.tell(
-            answer.image_id,
-            answer.verdicts,
-            complete=answer.complete if item is None or item.box_ids is None else None,
-            annotator=answer.annotator,
-            seconds=answer.seconds,
-            shown=self.study.shown(answer.image_id, round_index=answer.round),
-            round_index=answer.round,
-            key=answer.key,
-            classes=answer.classes,
-            review=self._review(answer),
-        )
+        answer, shown, begun = checked(self.study, answer, record, item)
+        try:
+            self.study.tell(
+                answer.image_id,
+                answer.verdicts,
+                complete=answer.complete if item is None or item.box_ids is None else None,
+                annotator=answer.annotator,
+                seconds=answer.seconds,
+                shown=shown,
+                round_index=answer.round,
+                key=answer.key,
+                classes=answer.classes,
+                review=self._review(answer),
+                begun=begun,
+            )
+        except LabelsChangedError:
+            raise OverError("labels_changed", answer.image_id) from None
 
     def withdraw(self, key: str, image_id: str, round_index: int, annotator: str, *, tab: str = "") -> None:
         """Take back an answer: it stays in the history, its seconds count, and the image waits again, in the hands of who took it back.
@@ -230,20 +232,20 @@ class LabelQueue:
     def save_draft(self, image_id: str, round_index: int, annotator: str, *, revision: int, document: Mapping[str, Any]) -> int:
         """Keep somebody's unfinished work; the revision that is kept. Raises RefusedError for an unknown image or round."""
         self.record(image_id)
-        check_round(image_id, round_index, self.study.position[0])
+        check_round(self.study, image_id, round_index)
         return self.labelling.save_draft(image_id, round_index, annotator, revision=revision, document=document)
 
     def skip(self, image_id: str, round_index: int, annotator: str, reason: str) -> None:
         """Put the image off: others may take it now, this annotator gets it again after all the rest."""
         self.record(image_id)
-        check_round(image_id, round_index, self.study.position[0])
+        check_round(self.study, image_id, round_index)
         self.labelling.skip(image_id, round_index, annotator, reason)
         self._forget([image_id], annotator)
 
     def flag(self, image_id: str, annotator: str, reason: str) -> None:
         """The image is of no use to anybody: quarantined, with the first reason and who gave it; what they have begun on it is over."""
         self.record(image_id)
-        self.study.quarantine(image_id, f"{FLAGGED} {annotator}: {reason}", who=annotator)
+        self.study.quarantine(image_id, fault_by(OutBy.FLAGGED, annotator, reason), who=annotator)
         self.labelling.drop_draft(image_id, self.study.position[0], annotator)
         self.labelling.release([image_id], annotator)
         self._forget([image_id], annotator)
@@ -251,15 +253,15 @@ class LabelQueue:
     def unflag(self, image_id: str, annotator: str) -> None:
         """Take a person's flag back: the image is asked about again. Raises RefusedError where a fault of the file keeps it out of use."""
         self.record(image_id)
-        if (fault := self.study.quarantined().get(image_id)) is None:
+        if (fault := self.study.fault(image_id)) is None:
             return
-        if not fault.startswith(FLAGGED):
+        if out_by(fault) is not OutBy.FLAGGED:
             raise QuarantinedError(image_id, fault)
         self.study.include([image_id], who=annotator)
 
     def is_flagged_by(self, image_id: str, annotator: str) -> bool:
         """Whether the image is out of use because this person has said so."""
-        return self.study.quarantined().get(image_id, "").startswith(f"{FLAGGED} {annotator}: ")
+        return (self.study.fault(image_id) or "").startswith(fault_by(OutBy.FLAGGED, annotator, ""))
 
     def listing(self) -> list[dict[str, Any]]:
         """Every image of the round's query: who has it or has answered it."""
@@ -279,7 +281,7 @@ class LabelQueue:
     ) -> dict[str, Any]:
         lease, fault = held.get(item.image_id), faulty.get(item.image_id)
         if fault is not None:
-            state = "flagged" if fault.startswith(FLAGGED) else "unusable"
+            state = "flagged" if out_by(fault) is OutBy.FLAGGED else "unusable"
         else:
             state = "answered" if item.image_id not in waiting else "leased" if lease else "waiting"
         return {
@@ -349,7 +351,7 @@ class LabelQueue:
 
     def _task(self, image_id: str, annotator: str, tab: str, visit: str) -> Task:
         record, number = self.record(image_id), self.study.position[0]
-        if (fault := self.study.quarantined().get(image_id)) is not None:
+        if (fault := self.study.fault(image_id)) is not None:
             raise QuarantinedError(image_id, fault)
         until = self.clock() + self.lease_seconds
         if (taken := self._take(image_id, annotator, tab, until, visit)) is not None:

@@ -14,6 +14,12 @@ REASONS = {
     "taken": "{0}: {1} is labelling it.",
     "out_of_use": "{0} is out of use and not labelled any more: {1}",
     "future_round": "{0}: round {1}, expected at most {2}, the round the study is in.",
+    "question_withdrawn": "{0}: round {1} is not asked now. It was withdrawn, as when the classes of the study change, and is asked anew "
+    "after a training. Nothing of it was stored.",
+    "question_changed": "{0}: other boxes are asked about by now than those that this answers, as after a change of the classes. Nothing "
+    "of it was stored, since it would hit other boxes: look at what is asked now, and hand the image in again.",
+    "labels_changed": "{0}: its labels were changed meanwhile, by an import, another person or another answer of yours. Nothing of it was "
+    "stored, since it would hit other boxes: look at the labels of now, and hand the image in again.",
     "box_order": "{0}: box {1}, expected finite x1 < x2 and y1 < y2.",
     "box_outside": "{0}: box {1} reaches out of the image, expected it within {2} x {3}.",
     "box_sliver": "{0}: box {1}, expected sides of {2} pixel or more.",

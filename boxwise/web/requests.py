@@ -80,6 +80,12 @@ class OpenBody(PersonBody):
     image_id: ImageId
 
 
+class OpeningBody(OpenBody):
+    """classes: those of which labels are numbers that are to be put on the image; null where there are none."""
+
+    classes: list[ClassName] | None = Field(None, max_length=_MOST_CLASSES)
+
+
 class DraftBody(OpenBody):
     round: Number
     revision: Number
@@ -117,7 +123,10 @@ class WithdrawBody(OpenBody):
 
 
 class AnswerBody(OpenBody):
-    """begun_on: number of the labels that the work began with; null where there were none, or the sender does not say."""
+    """begun_on: number of the labels that the work began with; null where there were none, or the sender does not say.
+
+    question: that of the task which the verdicts answer; null from a page that does not say.
+    """
 
     key: Key
     round: Number
@@ -126,3 +135,4 @@ class AnswerBody(OpenBody):
     complete: bool
     seconds: Seconds
     begun_on: Number | None = None
+    question: Word | None = None

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from boxwise.annotation.verdicts import shown as before_them
+from boxwise.annotation.verdicts import shown_to_annotator
 from boxwise.boxes import Boxes
 from boxwise.records import Annotation, ImageRecord, Proposals, QueryItem, Source, Split
 from boxwise.store import Draft, SentBack
@@ -44,12 +44,17 @@ class Task:
     @property
     def whole(self) -> bool:
         """Whether objects may be added, not only questions answered."""
-        return self.item is None or self.item.box_ids is None
+        return _is_whole(self.item)
+
+    @property
+    def question(self) -> str:
+        """Names what the annotator has before them."""
+        return question_of(self.item, self.proposals, self.relabelled)
 
 
 def task_to_json(task: Task) -> dict[str, Any]:
     """A task as the page gets it."""
-    item, boxes = task.item, _boxes_to_json(task)
+    item = task.item
     return {
         "image_id": task.record.image_id,
         "round": task.round,
@@ -60,8 +65,8 @@ def task_to_json(task: Task) -> dict[str, Any]:
         "utility": item.utility if item and item.ranked else None,
         "terms": dict(item.terms) if item else {},
         "whole": task.whole,
-        "boxes": boxes,
-        "question": _question(task, boxes),
+        "boxes": _boxes_to_json(item, task.proposals),
+        "question": task.question,
         "labels": None if task.labels is None else labels_to_json(task.labels),
         "remark": None if task.sent_back is None else {"by": task.sent_back.who, "words": task.sent_back.remark},
         "draft": None if task.draft is None else {"revision": task.draft.revision, "document": task.draft.document},
@@ -71,18 +76,23 @@ def task_to_json(task: Task) -> dict[str, Any]:
     }
 
 
-def _question(task: Task, boxes: list[dict[str, Any]]) -> str:
-    """Names what the annotator has before them: a draft is of this, and not of other boxes that have the same ids."""
-    said = json.dumps([task.whole, task.relabelled, boxes])
+def question_of(item: QueryItem | None, proposals: Proposals | None, relabelled: int) -> str:
+    """Names what an annotator has before them, as the task of an image says it: drafts and answers are of this, and not of other boxes that
+    have the same ids."""
+    said = json.dumps([_is_whole(item), relabelled, _boxes_to_json(item, proposals)])
     return blake2b(said.encode(), digest_size=8).hexdigest()
 
 
-def _boxes_to_json(task: Task) -> list[dict[str, Any]]:
-    before = before_them(task.proposals)
+def _is_whole(item: QueryItem | None) -> bool:
+    return item is None or item.box_ids is None
+
+
+def _boxes_to_json(item: QueryItem | None, proposals: Proposals | None) -> list[dict[str, Any]]:
+    before = shown_to_annotator(proposals)
     boxes: Boxes = before.boxes
     if boxes.ids is None or boxes.scores is None:
         return []
-    asked = None if task.item is None or task.item.box_ids is None else set(task.item.box_ids)
+    asked = None if item is None or item.box_ids is None else set(item.box_ids)
     states = np.where(before.settled, "settled", np.where(before.accepted, "certain", "uncertain"))
     return [
         {

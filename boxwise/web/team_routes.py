@@ -1,4 +1,4 @@
-"""The routes of a team: reviews of what others have answered, and how far people agree.
+"""The routes of a team: reviews of what others have answered, how far people agree, and the guidelines, which leads write for all.
 
 Knows HTTP and who may ask; what a review does is the study's.
 """
@@ -8,19 +8,19 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, Query
 from pydantic import StringConstraints
 
 from boxwise.evaluation.agreement import Compared, agreement, compare
 from boxwise.jsonable import plain
 from boxwise.records import Role
 from boxwise.store import UnderReview
-from boxwise.study import Study
 from boxwise.web.answers import OverError, RefusedError
 from boxwise.web.guidelines import MOST_CHARACTERS, examples, read_guidelines, rendered, version, write_guidelines
-from boxwise.web.members import leading, member_in, reviewing, under_own_name
+from boxwise.web.members import leading, reviewing, under_own_name
 from boxwise.web.queue import LabelQueue
 from boxwise.web.requests import Number, OpenBody, PersonBody, Reason, Seconds, Text, Word
+from boxwise.web.state import TheQueue, TheStudy, Visitor
 from boxwise.web.tasks import labels_to_json
 
 
@@ -41,64 +41,59 @@ class GuidelinesBody(PersonBody):
     version: Word
 
 
-def add_team(app: FastAPI, queue: LabelQueue) -> None:
-    """Serve what reviewers and leads ask for, and the guidelines, which all read and leads write."""
-    _add_reviews(app, queue)
-    _add_guidelines(app, queue.study)
-
-    @app.get("/api/team", dependencies=[Depends(leading)])
-    def team() -> dict[str, Any]:
-        found = queue.study.agreement()
-        return {
-            "people": [asdict(one) for one in queue.study.team_table(found)],
-            "agreement": asdict(found.every),
-            "by_class": [{"name": name} | asdict(one) for name, one in found.by_class.items()],
-            "by_pair": [{"name": " – ".join(pair)} | asdict(one) for pair, one in found.by_pair.items()],
-        }
+routes = APIRouter()
+_FOR_REVIEWERS = [Depends(reviewing), Depends(under_own_name)]
 
 
-def _add_reviews(app: FastAPI, queue: LabelQueue) -> None:
-    routes = APIRouter(dependencies=[Depends(reviewing), Depends(under_own_name)])
-    study = queue.study
-
-    @routes.get("/api/review")
-    def under_review(request: Request, annotator: Text = "", of: Text = "", past: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:
-        """How many images are to be reviewed by somebody, and the one after the first `past` of them; of: whose answers alone."""
-        member = member_in(request)
-        due = study.reviews.due(annotator if member is None else member.name, of=of)
-        found = next((item for image_id in due[past:] if (item := _item(queue, image_id)) is not None), None)
-        return plain({"left": len(due), "item": found, "classes": study.classes})
-
-    @routes.post("/api/reviews")
-    def review(body: ReviewBody) -> dict[str, Any]:
-        queue.record(body.image_id)
-        if body.verdict == "send back" and body.remark is None:
-            raise RefusedError("remark_missing", body.image_id)
-        said: dict[str, Any] = {"who": body.annotator, "round_index": study.position[0], "seconds": body.seconds}
-        if body.verdict == "send back":
-            done = study.reviews.send_back(body.image_id, body.number, body.remark or "", **said)
-        elif body.verdict == "take":
-            done = study.reviews.take(body.image_id, body.number, beside=body.beside, **said)
-        else:
-            done = study.reviews.accept(body.image_id, body.number, **said)
-        if not done:
-            raise OverError("not_under_review", body.image_id, body.annotator)
-        return {"left": len(study.reviews.due(body.annotator))}
-
-    app.router.routes.extend(routes.routes)
+@routes.get("/api/review", dependencies=_FOR_REVIEWERS)
+def under_review(
+    queue: TheQueue, study: TheStudy, visitor: Visitor, annotator: Text = "", of: Text = "", past: Annotated[int, Query(ge=0)] = 0
+) -> dict[str, Any]:
+    """How many images are to be reviewed by somebody, and the one after the first `past` of them; of: whose answers alone."""
+    due = study.reviews.due(annotator if visitor is None else visitor.name, of=of)
+    found = next((item for image_id in due[past:] if (item := _item(queue, image_id)) is not None), None)
+    return plain({"left": len(due), "item": found, "classes": study.classes})
 
 
-def _add_guidelines(app: FastAPI, study: Study) -> None:
-    @app.get("/api/guidelines")
-    def read(request: Request) -> dict[str, Any]:
-        text, member = read_guidelines(study), member_in(request)
-        found = {"text": text, "html": rendered(text), "version": version(text), "examples": examples(study)}
-        return plain(found | {"editable": member is None or member.role is Role.LEAD, "name": study.folder.resolve().name})
+@routes.post("/api/reviews", dependencies=_FOR_REVIEWERS)
+def review(body: ReviewBody, queue: TheQueue, study: TheStudy) -> dict[str, Any]:
+    queue.record(body.image_id)
+    if body.verdict == "send back" and body.remark is None:
+        raise RefusedError("remark_missing", body.image_id)
+    said: dict[str, Any] = {"who": body.annotator, "round_index": study.position[0], "seconds": body.seconds}
+    if body.verdict == "send back":
+        done = study.reviews.send_back(body.image_id, body.number, body.remark or "", **said)
+    elif body.verdict == "take":
+        done = study.reviews.take(body.image_id, body.number, beside=body.beside, **said)
+    else:
+        done = study.reviews.accept(body.image_id, body.number, **said)
+    if not done:
+        raise OverError("not_under_review", body.image_id, body.annotator)
+    return {"left": len(study.reviews.due(body.annotator))}
 
-    @app.put("/api/guidelines", dependencies=[Depends(leading), Depends(under_own_name)])
-    def write(body: GuidelinesBody) -> dict[str, Any]:
-        write_guidelines(study, body.text, instead_of=body.version, who=body.annotator)
-        return {"version": version(body.text)}
+
+@routes.get("/api/guidelines")
+def read(study: TheStudy, visitor: Visitor) -> dict[str, Any]:
+    text = read_guidelines(study)
+    found = {"text": text, "html": rendered(text), "version": version(text), "examples": examples(study)}
+    return plain(found | {"editable": visitor is None or visitor.role is Role.LEAD, "name": study.folder.resolve().name})
+
+
+@routes.put("/api/guidelines", dependencies=[Depends(leading), Depends(under_own_name)])
+def write(body: GuidelinesBody, study: TheStudy) -> dict[str, Any]:
+    write_guidelines(study, body.text, instead_of=body.version, who=body.annotator)
+    return {"version": version(body.text)}
+
+
+@routes.get("/api/team", dependencies=[Depends(leading)])
+def team(study: TheStudy) -> dict[str, Any]:
+    found = study.agreement()
+    return {
+        "people": [asdict(one) for one in study.team_table(found)],
+        "agreement": asdict(found.every),
+        "by_class": [{"name": name} | asdict(one) for name, one in found.by_class.items()],
+        "by_pair": [{"name": " – ".join(pair)} | asdict(one) for pair, one in found.by_pair.items()],
+    }
 
 
 def _item(queue: LabelQueue, image_id: str) -> dict[str, Any] | None:

@@ -116,21 +116,21 @@ class _Tasks:
         self._task = ray.remote(max_retries=_RETRIES, **needs)(_call)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        ours: Future[Any] = Future()
-        self._task.remote(str(Path.cwd()), function, *arguments).future().add_done_callback(lambda theirs: self._settle(ours, theirs))
-        return ours
+        local: Future[Any] = Future()
+        self._task.remote(str(Path.cwd()), function, *arguments).future().add_done_callback(lambda remote: self._settle(local, remote))
+        return local
 
-    def _settle(self, ours: Future[Any], theirs: Future[Any]) -> None:
-        error = theirs.exception()
+    def _settle(self, local: Future[Any], remote: Future[Any]) -> None:
+        error = remote.exception()
         if error is None:
-            ours.set_result(theirs.result())
+            local.set_result(remote.result())
         elif isinstance(cause := getattr(error, "cause", None), BoxwiseError):
             cause.args = (f"on a node of the cluster: {cause}",)  # whose environment and files may be others than here
-            ours.set_exception(cause)
+            local.set_exception(cause)
         elif cause is None and isinstance(error, self._errors):
-            ours.set_exception(BoxwiseError(f"a worker of the cluster failed: {_in_one_line(error)} {_KEPT}"))
+            local.set_exception(BoxwiseError(f"a worker of the cluster failed: {_in_one_line(error)} {_KEPT}"))
         else:
-            ours.set_exception(error)
+            local.set_exception(error)
 
 
 def _call(folder: str, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from boxwise.annotation.verdicts import annotation_of, drawn, settled_id, shown
+from boxwise.annotation.verdicts import annotation_of, drawn, settled_id, shown_to_annotator
 from boxwise.boxes import Boxes
 from boxwise.config import CostConfig
 from boxwise.errors import BoxwiseError
@@ -85,11 +85,11 @@ def test_a_person_may_change_their_mind_about_a_settled_box():
 
 
 def test_what_is_shown_names_settled_boxes_by_their_place_among_a_persons():
-    before = shown(AGAIN)
+    before = shown_to_annotator(AGAIN)
     assert before.boxes.ids.tolist() == [settled_id(0), settled_id(1), "a", "b", "c"]
     assert before.boxes.labels.tolist() == [2, 1, 0, 1, 2]
     assert before.settled.tolist() == [True, True, False, False, False] and before.accepted.tolist() == [True, True, False, True, False]
-    assert len(shown(None).boxes) == 0
+    assert len(shown_to_annotator(None).boxes) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Classes come, go and change their names in a study that is under way, through the command line."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -188,6 +190,7 @@ class TestRefused:
         opened.store.close()
         code, out, err = boxwise("classes", study, "--add", "fox")
         assert code == 2 and "1 image is in the hands of ann" in err and "became" not in out
+        assert re.search(r"Close the page, then change the classes; or wait till \d\d:\d\d: unless somebody goes on labelling", err)
         assert Study.open(study).classes == ("cat", "dog", "cow")
 
     def test_while_a_draft_has_boxes_of_a_class_that_goes(self, study, boxwise):

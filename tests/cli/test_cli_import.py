@@ -7,7 +7,7 @@ import pytest
 
 from boxwise.data.images import write_image
 from boxwise.errors import plural
-from boxwise.records import Split
+from boxwise.records import Phase, Split
 from boxwise.study import Study
 
 
@@ -341,6 +341,30 @@ class TestManyFindings:
         code, _, err = boxwise("import", tmp_path / "s", labels, "--dry-run")
         assert code == 0 and {path.name for path in (tmp_path / "s").iterdir()} == before, err
         assert all(f"{name[:-4]}.txt" in err for name in self.NAMES) and "more finding" not in err
+
+
+def test_a_dry_run_leaves_a_study_before_its_selection(boxwise, waiting_study, tmp_path):
+    study = waiting_study("full")
+    labels = document(study, study.open_query().image_ids[:2], tmp_path / "labels.json", boxed=2)
+    study.go_back(1, Phase.SELECT)
+    before = study.stamp()
+    code, said, err = boxwise("import", study.folder, labels, "--dry-run")
+    assert code == 0 and "labels of 2 images" in said and "next query is not selected yet. An import selects it first" in err, said + err
+    assert study.stamp() == before and study.position == (1, Phase.SELECT)
+    code, said, err = boxwise("import", study.folder, labels)
+    assert code == 0 and "2 images labelled" in said and "not selected yet" not in err and study.position == (1, Phase.ANNOTATE), said + err
+
+
+def test_a_dry_run_opens_no_image_of_a_list(boxwise, tmp_path):
+    write_image(np.zeros((96, 96, 3), np.uint8), tmp_path / "a.jpg")
+    (tmp_path / "list.txt").write_text(f"{tmp_path / 'a.jpg'}\n")
+    assert boxwise("init", tmp_path / "s", "--images", tmp_path / "list.txt", "--classes", "cat", "detector.pretrained=none")[0] == 0
+    study = Study.open(tmp_path / "s")
+    labels = document(study, ["a.jpg"], tmp_path / "labels.json", boxed=1)
+    code, said, err = boxwise("import", study.folder, labels, "--dry-run")
+    assert code == 0 and "labels of 1 image," in said and not study.images()[0].measured, said + err
+    code, said, err = boxwise("import", study.folder, labels)
+    assert code == 0 and "1 image labelled" in said and study.images()[0].measured, said + err
 
 
 def test_labels_of_no_known_layout_are_said_where_classes_are_given(boxwise, tmp_path):

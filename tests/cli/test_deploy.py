@@ -27,7 +27,8 @@ def services():
 def test_every_service_has_an_image_a_volume_and_no_password_in_the_file(services):
     assert services.keys() == {"db", "page", "worker"}
     assert all(service["image"] and service["volumes"] for service in services.values())
-    assert all(value.startswith("${") for s in services.values() for key, value in s["environment"].items() if "PASSWORD" in key)
+    passwords = [value for s in services.values() for key, value in s["environment"].items() if "PASSWORD" in key]
+    assert len(passwords) == 3 and all(value.startswith("${") for value in passwords)
 
 
 def test_what_the_environment_is_to_hold_is_said_at_the_top(services):

@@ -5,11 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from boxwise.cli.reading import FormatName
-from boxwise.cli.simulations import _note_idle
+from boxwise.cli.simulations import note_idle
 from boxwise.config import load_config
 from boxwise.data.formats.names import READERS
 from boxwise.records import Phase, Split
@@ -45,8 +46,25 @@ def test_init_notes_a_device_of_another_machine_and_keys_that_nothing_reads(boxw
 
 def test_simulate_notes_keys_that_nothing_reads_in_any_arm(digits, tmp_path, capsys):
     plan = Plan(digits, load_config(None, ["detector.name=tiny_ssd"]), ("random", "facility_location"), (0,), tmp_path / "s")
-    _note_idle(plan, ["budget.validation=1", "embedding.name=vae", "train.lr=0.01"])
+    note_idle([plan], ["budget.validation=1", "embedding.name=vae", "train.lr=0.01"])
     assert capsys.readouterr().err.split("\n") == ["Note: budget.validation has no effect: val has images already.", ""]
+
+
+def test_reasons_that_differ_between_arms_are_all_said_and_panels_count_together(digits, tmp_path, capsys):
+    plan = Plan(digits, load_config(None, ["detector.name=tiny_ssd"]), ("random", "entropy"), (0,), tmp_path / "s")
+    note_idle([plan], ["scorer.dual.alpha=0.3"])
+    assert capsys.readouterr().err == "Note: scorer.dual.alpha has no effect in any arm: scorer.name is none, scorer.name is uncertainty.\n"
+    note_idle([plan, replace(plan, arms=("dual",))], ["scorer.dual.alpha=0.3"])
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_benchmark_notes_keys_that_nothing_reads_in_any_arm(boxwise, tmp_path):
+    (tmp_path / "grid.yaml").write_text("data: {d: {digits: 20}}\ndetectors: {tiny: [detector.name=tiny_ssd]}\narms: [random]\nseeds: 1\n")
+    code, _, err = boxwise(
+        "benchmark", "--grid", tmp_path / "grid.yaml", "--out", tmp_path / "out", "--plan", "scorer.dual.alpha=0.3", "train.lr=0.01"
+    )
+    assert code == 0 and "Note: scorer.dual.alpha has no effect: scorer.name is none.\n" in err and "train.lr" not in err
 
 
 @pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE"])

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from boxwise.data.digits import make_digits
-from boxwise.store.connecting import engine, fault_of, shown, without_password
+from boxwise.store.connecting import engine, fault_of, redacted, without_password
 from boxwise.study import Study
 
 PASSWORD = "s3cr:t/pa ss"
@@ -170,7 +170,7 @@ def test_what_the_server_says_is_understood_by_its_code(code, said):
 
 def test_urls_are_shown_and_kept_without_their_password():
     url = "postgresql+pg8000://ann:s3cret@host:5433/db"
-    assert shown(url) == "postgresql+pg8000://ann:***@host:5433/db"
+    assert redacted(url) == "postgresql+pg8000://ann:***@host:5433/db"
     assert without_password(url) == "postgresql+pg8000://ann@host:5433/db" == without_password(without_password(url))
     assert engine("postgresql://ann@host/db").url.drivername == "postgresql+pg8000"
 

@@ -412,3 +412,99 @@ def test_what_an_image_out_of_use_was_corrected_to_is_not_written_over(boxwise, 
     assert boxwise("include", study, f"{stem}.png")[0] == 0 and stem not in labelled_now(study)
     code, _, err = boxwise(*query)
     assert code == 2 and f"{answered} was changed since it was written" in err, err
+
+
+def save_beside(out, place, name, stem, *, boxes=1):
+    """As a labelling tool does that was not told of the folder for labels: with the images, or in the folder that was opened."""
+    path = out / place / f"{stem}{'.xml' if name == 'voc' else '.txt'}"
+    drawn = "<object><name>{}</name><bndbox><xmin>3</xmin><ymin>4</ymin><xmax>40</xmax><ymax>50</ymax></bndbox></object>"
+    first = (out / "classes.txt").read_text().split()[0] if name == "voc" else ""
+    voc = f"<annotation><filename>{stem}.png</filename>{drawn.format(first) * boxes}</annotation>"
+    path.write_text(voc if name == "voc" else "0 0.5 0.5 0.25 0.25\n" * boxes)
+    return path
+
+
+@pytest.mark.parametrize(("name", "place"), [("voc", "JPEGImages"), ("voc", ""), ("yolo", "images"), ("yolo", "")])
+class TestLabelsSavedBesideTheFolderForThem:
+    def test_they_are_taken_before_files_that_nobody_touched(self, boxwise, waiting_study, tmp_path, name, place):
+        study, out = waiting_study("full").folder, tmp_path / "to_label"
+        query = ("query", study, "--out", out, "--format", name)
+        assert boxwise(*query)[0] == 0
+        first, second, *_ = (path.stem for path in label_files(out, name))
+        save_beside(out, place, name, first)
+        save_beside(out, place, name, second, boxes=0)
+        code, _, err = boxwise(*query)
+        assert code == 2 and "and 1 more have labels of images that are asked about. Nothing was written: import them first" in err, err
+        before = labelled_now(study)
+        code, said, err = boxwise("import", study, out)
+        assert code == 0 and "2 images labelled" in said and "0 findings" in said and "2 images are as boxwise wrote them" in err, (
+            said + err
+        )
+        assert labelled_now(study) - before == {first, second}
+        assert {len(Study.open(study).history(f"{stem}.png")[-1].annotation.boxes) for stem in (first, second)} == {0, 1}
+        code, _, err = boxwise(*query)
+        assert code == 0, err
+        assert boxwise("unlabel", study, f"{first}.png")[0] == 0
+        code, _, err = boxwise(*query)
+        assert code == 2 and f"{out / place / first}" in err and "Nothing was written: remove it, or give another --out" in err, err
+
+    def test_two_answers_that_differ_are_both_named_and_none_is_taken(self, boxwise, waiting_study, tmp_path, name, place):
+        study, out = waiting_study("full").folder, tmp_path / "to_label"
+        assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
+        own = next(path for path in label_files(out, name) if path.stem == correct(out, name))
+        beside = save_beside(out, place, name, own.stem, boxes=2)
+        code, said, err = boxwise("import", study, out, "--untouched", "accept")
+        assert code == 0 and "3 images labelled" in said and own.stem not in labelled_now(study), said + err
+        assert f"{beside}: expected one label file for {own.stem}.png, found {own} too" in err, err
+
+    def test_without_the_record_of_the_query_both_are_named(self, boxwise, waiting_study, tmp_path, name, place):
+        study, out = waiting_study("full").folder, tmp_path / "to_label"
+        assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
+        own = label_files(out, name)[0]
+        beside = save_beside(out, place, name, own.stem, boxes=2)
+        (out / ".written_to_correct.json").unlink()
+        code, said, err = boxwise("import", study, out, "--untouched", "accept")
+        assert code == 0 and "3 images labelled" in said and own.stem not in labelled_now(study), said + err
+        assert f"{beside}: expected one label file for {own.stem}.png, found {own} too" in err, err
+
+    def test_the_same_boxes_saved_again_were_looked_at(self, boxwise, waiting_study, tmp_path, name, place):
+        study, out = waiting_study("full").folder, tmp_path / "to_label"
+        assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
+        own = label_files(out, name)[0]
+        (out / place / own.name).write_text(own.read_text() + "\n")
+        code, said, err = boxwise("import", study, out)
+        assert code == 0 and "1 image labelled" in said and "3 images are as boxwise wrote them" in err, said + err
+
+    def test_where_the_folder_for_labels_is_named_they_are_named_too(self, boxwise, waiting_study, tmp_path, name, place):
+        study, out = waiting_study("full").folder, tmp_path / "to_label"
+        assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
+        own = label_files(out, name)[0]
+        beside = save_beside(out, place, name, own.stem)
+        code, said, err = boxwise("import", study, own.parent, "--format", name)
+        assert code == 0 and "0 images labelled" in said, said + err
+        assert f"1 more file beside {own.parent.name} is not read (first: {beside})" in err, err
+
+
+@pytest.mark.parametrize("place", ["task.xml", "task_7/annotations.xml", "task_7/job_1/annotations.xml"])
+def test_a_file_of_cvat_beside_that_of_the_query_counts_where_nobody_touched_that(boxwise, waiting_study, tmp_path, place):
+    study, out = waiting_study("full").folder, tmp_path / "to_label"
+    assert boxwise("query", study, "--out", out, "--format", "cvat")[0] == 0
+    written = (out / "annotations.xml").read_text()
+    corrected = correct(out, "cvat")
+    (out / place).parent.mkdir(parents=True, exist_ok=True)
+    (out / place).write_text((out / "annotations.xml").read_text())
+    (out / "annotations.xml").write_text(written)
+    before = labelled_now(study)
+    code, said, err = boxwise("import", study, out)
+    assert code == 0 and "1 image labelled" in said and labelled_now(study) - before == {corrected}, said + err
+    assert f"is not read (first: {out / 'annotations.xml'})" in err, err
+
+
+@pytest.mark.parametrize(("name", "place"), [("voc", "JPEGImages"), ("coco", "images"), ("yolo", "images"), ("cvat", "images")])
+def test_labelmes_files_beside_the_images_are_named(boxwise, waiting_study, tmp_path, name, place):
+    study, out = waiting_study("full").folder, tmp_path / "to_label"
+    assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
+    image = next((out / place).glob("*.png"))
+    image.with_suffix(".json").write_text(json.dumps({"version": "5.0.1", "shapes": [], "imagePath": image.name}))
+    err = boxwise("import", study, out)[2]
+    assert "--format labelme reads them" in err or f"is not read (first: {image.with_suffix('.json')})" in err, err

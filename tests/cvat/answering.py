@@ -187,6 +187,8 @@ def _issue(cvat, _parts, _query, content, _headers):
 
 def _annotations(cvat, parts, *_):
     task = cvat.tasks[int(parts[0])]
+    if not task["frames"]:
+        return 400, "Exporting annotations from a task without data is not allowed"
     return 200, {"version": 0, "tags": [], "tracks": task["tracks"], "shapes": task["shapes"]}
 
 

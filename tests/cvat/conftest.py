@@ -7,7 +7,7 @@ import pytest
 from answering import TOKEN, answering
 
 from boxwise.cvat.client import Client
-from boxwise.cvat.sync import MEMORY
+from boxwise.cvat.memory import MEMORY
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "labelstudio"))
 from labelstudio_scenario import made_study

@@ -4,7 +4,9 @@ import pytest
 from labelstudio_scenario import CLASSES, made_study
 
 from boxwise.cli.servers import say_pulled
-from boxwise.cvat.sync import MEMORY, pull, push
+from boxwise.cvat.memory import MEMORY
+from boxwise.cvat.pull import pull
+from boxwise.cvat.push import push
 from boxwise.records import Phase, Query, QueryItem
 
 FIRST, SECOND = [(CLASSES[0], [1, 2, 30, 40])], [(CLASSES[1], [1, 2, 60, 40])]
@@ -124,6 +126,27 @@ def test_who_completes_it_again_as_it_is_stays_with_the_answer(study, server, cl
     push(study, client)
     server[1].person("round 00", 0, FIRST)
     assert (pull(study, client).taken, labels(study)) == (1, [0])
+
+
+def test_a_pull_that_read_the_job_before_a_push_opened_it_again_takes_nothing_for_a_new_answer(study, server, client, monkeypatch):
+    push(study, client)
+    server[1].person("round 00", 0, FIRST)
+    pull(study, client)
+    sent_back(study, "c.tif")
+    really = client.annotations
+
+    def and_then_push(number):
+        found = really(number)
+        push(study, client)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "annotations", and_then_push)
+        pulled = pull(study, client)
+    assert (pulled.taken, pulled.known, len(pulled.sent_back)) == (0, 3, 1) and len(study.history("c.tif")) == 1
+    assert pull(study, client).waiting == 1
+    server[1].person("round 00", 0, FIRST)
+    assert pull(study, client).taken == 1
 
 
 @pytest.mark.parametrize("decided", [False, True])

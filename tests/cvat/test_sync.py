@@ -1,6 +1,8 @@
 """A study's way through CVAT and back, over HTTP: two rounds, corrections, kills in between, and what cannot be taken."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from threading import Event
 
 import numpy as np
 import pytest
@@ -9,10 +11,13 @@ from labelstudio_scenario import CLASSES, FIRST, PROPOSED, SIZES, second_round
 
 from boxwise.annotation.class_change import class_change
 from boxwise.cvat.client import Client, CvatError
-from boxwise.cvat.sync import MEMORY, pull, push
+from boxwise.cvat.memory import MEMORY
+from boxwise.cvat.pull import pull
+from boxwise.cvat.push import push
 from boxwise.errors import BoxwiseError, UnreachableError
 from boxwise.records import Action, Phase, Query, QueryItem, Split
 from boxwise.store import Store
+from boxwise.study import Study
 
 
 def test_the_first_round_there_and_back(study, server, client):
@@ -92,13 +97,93 @@ def test_a_track_is_named_too(study, server, client):
     assert pulled.taken == 2 and "has a track" in pulled.findings[0]
 
 
-def test_a_push_that_broke_is_made_anew_and_leaves_one_task(study, server, client):
+@pytest.mark.parametrize("call", ["PUT annotations", "POST data"])
+def test_a_push_that_broke_is_made_anew_and_leaves_one_task(study, server, client, call):
     cvat = server[1]
-    cvat.breaks_at = "PUT annotations"
-    with pytest.raises(CvatError, match=r"PUT /api/tasks/.*500"):
+    cvat.breaks_at = call
+    with pytest.raises(CvatError, match=rf"{call.split()[0]} /api/tasks/.*500"):
         push(study, client)
     cvat.breaks_at = ""
     assert push(study, client).made == 3 and len(cvat.tasks) == 1
+
+
+def begins_round_1(study, *image_ids):
+    """Round 0 is over, and round 1 asks about these images."""
+    study.store.commit(0, Phase.ANNOTATE, {}, then=(1, Phase.SELECT))
+    study.store.commit(1, Phase.SELECT, {}, then=(1, Phase.ANNOTATE), query=Query(1, tuple(QueryItem(name, 0.0) for name in image_ids)))
+
+
+def test_a_push_in_the_middle_of_a_pull_is_remembered(study, server, client, monkeypatch):
+    cvat = server[1]
+    push(study, client)
+    cvat.person("round 00", 0, DRAWN)
+    monkeypatch.setattr(client, "annotations", once(client.annotations, lambda: (begins_round_1(study, "d.png"), push(study, client))))
+    assert pull(study, client).taken == 3
+    memory = study.recall(MEMORY)
+    assert memory["tasks"].keys() == {"0", "1"} and len(memory["pulled"]) == 3
+    cvat.person("round 01", 0, DRAWN, who="ben")
+    assert (push(study, client).made, pull(study, client).taken) == (0, 1)
+    assert labelled(study)["d.png"] == [[1, 2, 30, 40]] and len(cvat.tasks) == 2
+
+
+def once(really, before):
+    """A call that is preceded by another one, the first time."""
+    befores = [before]
+
+    def call(*given):
+        if befores:
+            befores.pop()()
+        return really(*given)
+
+    return call
+
+
+def test_two_pushes_side_by_side_make_one_task(study, server, client, monkeypatch):
+    second, upload = Event(), client.upload
+
+    def slowly(*given):
+        second.wait(1)  # would be set by another push that comes as far as this
+        second.set()
+        upload(*given)
+
+    monkeypatch.setattr(client, "upload", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda each: push(each, client), [study, Study.open(study.folder)]))
+    assert sorted((each.made, each.there) for each in made) == [(0, 3), (3, 0)] and made[0].url == made[1].url
+    assert len(server[1].tasks) == 1 and len(study.recall(MEMORY)["tasks"]["0"]) == 1
+
+
+def forgotten(study):
+    """As by a push that was killed at its end, or by an earlier version that overwrote what another process remembered."""
+    study.remember(MEMORY, study.recall(MEMORY) | {"tasks": {}})
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("boxes", [[], [(CLASSES[0], [1, 2, 30, 40])]])
+def test_a_task_with_which_people_have_begun_is_never_deleted_but_taken_over(study, server, client, boxes, complete):
+    cvat = server[1]
+    made = push(study, client)
+    cvat.person("round 00", 0, boxes, complete=complete)
+    cvat.jobs_of("round 00")[0]["state"] = "completed" if complete else "in progress"
+    forgotten(study)
+    again = push(study, client)
+    assert (again.url, again.made, again.there, again.findings, len(cvat.tasks)) == (made.url, 0, 3, (), 1)
+    assert pull(study, client).taken == (3 if complete else 0)
+
+
+def test_a_task_with_which_people_have_begun_and_that_is_of_another_question_is_left_alone_and_named(study, server, client):
+    cvat = server[1]
+    second_round(study)
+    made = push(study, client)
+    cvat.person("round 01", 0, DRAWN)
+    before = dict(cvat.tasks)
+    forgotten(study)
+    asked_anew(study, remove=[CLASSES[2]])
+    again = push(study, client)
+    assert again.made == 2 and again.url != made.url and before.items() <= cvat.tasks.items() and len(cvat.tasks) == 2
+    (said,) = again.findings
+    assert said.startswith(f"{made.url}: is called as the task of this round and has annotations, the model's or somebody's")
+    assert (push(study, client).url, pull(study, client).taken) == (again.url, 0)
 
 
 def test_tokens_addresses_and_order_of_commands(study, server):

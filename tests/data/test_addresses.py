@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from boxwise.data.addresses import absolute, address_in, folder_of, given, is_local, name_of, parent, place_of, scheme_of, shown
+from boxwise.data.addresses import absolute, address_in, folder_of, given, is_local, name_of, parent, place_of, redacted, scheme_of
 from boxwise.records import ImageRecord
 
 REMOTE = ("s3://bucket/photos/a b/ü.jpg", "https://host/photos/a b/ü.jpg", "tar://a b/ü.jpg::s3://bucket/photos/x.tar")
@@ -54,7 +54,7 @@ def test_relative_shards_are_found_from_anywhere():
     "secret", ["https://me:secret@host/a.jpg", "https://host/a.jpg?sig=secret&se=1", "see 'https://host/a.jpg?sig=secret'"]
 )
 def test_what_lets_one_in_is_not_shown(secret):
-    assert "secret" not in shown(secret) and "host/a.jpg" in shown(secret)
+    assert "secret" not in redacted(secret) and "host/a.jpg" in redacted(secret)
 
 
 @pytest.mark.parametrize(

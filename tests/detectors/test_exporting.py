@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from boxwise.config import DetectorConfig
+from boxwise.data.images import read_image
 from boxwise.detectors import exporting
 from boxwise.detectors.detector import TorchDetector, build_detector
 from boxwise.detectors.exporting import detections_of, export, noise
@@ -171,3 +172,48 @@ def test_every_other_family_can():
         "fasterrcnn_mobilenet_v3_large_fpn",
         *TRANSFORMERS,
     }
+
+
+def as_the_words_say(image: Image.Image) -> np.ndarray:
+    """uint8 RGB [H, W, 3] by what the file's `steps` say, with nothing of boxwise."""
+    values = np.asarray(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        finite = values[np.isfinite(values)].astype(np.float64)
+        ranges = [*([1.0] if image.mode == "F" else []), 255.0, 4095.0, 16383.0, 65535.0, *(2.0**power - 1 for power in range(17, 65))]
+        white = next(white for white in ranges if white >= finite.max())
+        grey = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=finite.max(), neginf=0.0) * 255 / white
+        return np.repeat(np.round(grey).clip(0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
+    if image.mode == "RGBA":
+        opaque = values[:, :, 3:] / 255
+        return np.round(values[:, :, :3] * opaque + 255 * (1 - opaque)).astype(np.uint8)
+    return np.asarray(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("kind", ["12bit.png", "16bit.png", "32bit.tif", "unit.tif", "float.tif", "holes.tif", "alpha.png", "grey.png"])
+def test_the_words_on_colours_make_the_pixels_that_the_study_reads(detector, tmp_path, kind):
+    rng = np.random.default_rng(0)
+    unit, path = rng.random((40, 50)), tmp_path / kind
+    made = {
+        "12bit.png": (unit * 3000).astype(np.uint16),
+        "16bit.png": (unit * 50_000).astype(np.uint16),
+        "32bit.tif": (unit * 100_000).astype(np.int32),
+        "unit.tif": unit.astype(np.float32),
+        "float.tif": (unit * 900 - 50).astype(np.float32),
+        "holes.tif": np.where(unit > 0.9, np.inf, np.where(unit < 0.1, np.nan, unit * 200)).astype(np.float32),
+        "alpha.png": rng.integers(0, 256, (40, 50, 4), dtype=np.uint8),
+        "grey.png": (unit * 255).astype(np.uint8),
+    }
+    Image.fromarray(made[kind]).save(path)
+    with Image.open(path) as image:
+        mine = as_the_words_say(image)
+    assert np.abs(mine.astype(int) - read_image(path)).max() <= 1  # of transparency, of which Pillow rounds in between
+    steps = exporting.description(detector, THRESHOLD)["input"]["steps"]
+    for words in (
+        "transparency over white",
+        "255, 4095, 16383, 65535",
+        "floats also of 1",
+        "further powers of two",
+        "first frame",
+        "upper 8",
+    ):
+        assert words in steps

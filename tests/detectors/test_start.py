@@ -91,6 +91,8 @@ class TestFiles:
                 check_start(config)
         (tmp_path / "config.json").write_text('{"model_type": "d_fine"}')
         check_start(config)
+        with pytest.raises(ConfigError, match=r"model\.safetensors: expected the folder that holds it and a config\.json, found a file"):
+            check_start(DetectorConfig(name="dfine_s", weights=tmp_path / "model.safetensors"))
 
     def test_a_backbone_that_is_no_file_of_weights_is_noticed(self, tmp_path):
         (tmp_path / "a.pth").write_text("<html>")
@@ -118,6 +120,16 @@ class TestInputSides:
 
         stated, found = DETECTORS[name].sides, _sides(getattr(transformers, FAMILIES[name].config)())
         assert (stated.least, stated.multiple) == (found.least, found.multiple)
+
+    @pytest.mark.parametrize(("name", "side"), [("dfine_s", 100), ("rtdetr_v2_r18", 100), ("rf_detr_base", 96)])
+    def test_those_of_a_folder_are_read_off_it_before_any_work(self, name, side):
+        pytest.importorskip("transformers", reason="the extra hf is not installed")
+        from small_transformers import IMGSZ, small_transformer
+
+        folder = small_transformer(name)
+        check_start(DetectorConfig(name=name, imgsz=IMGSZ[name], weights=folder))  # 20 queries need fewer cells than a release's 300
+        with pytest.raises(ConfigError, match=rf"detector\.imgsz: {name} takes a multiple of .* to 2048, found {side}\."):
+            check_start(DetectorConfig(name=name, imgsz=side, weights=folder))
 
     @pytest.mark.parametrize("name", ["dfine_s", "rtdetr_v2_r18"])
     def test_one_with_fewer_cells_than_queries_is_refused(self, name):

@@ -6,7 +6,7 @@ import torch
 
 from boxwise.config import DetectorConfig, VaeConfig
 from boxwise.detectors.detector import build_detector
-from boxwise.embedders.base import Circumstances
+from boxwise.embedders.base import EmbedderContext
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def circumstances():
     def made(records=(), folder=None, seed=0, **vae):
         device = torch.device("cpu")
         config = DetectorConfig(name="tiny_ssd", imgsz=96, pretrained=False)
-        return Circumstances(
+        return EmbedderContext(
             device,
             lambda: build_detector("tiny_ssd", ("thing",), config, seed=0, device=device),
             lambda: records,

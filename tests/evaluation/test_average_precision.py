@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from boxwise.boxes import Boxes
 from boxwise.evaluation.average_precision import Metrics, coco_metrics
+from boxwise.jsonable import finite_or_none, plain
 
 CLASSES = ("cat", "dog", "bird")
 
@@ -279,3 +280,9 @@ class TestJson:
 
     def test_no_truth_is_none(self):
         assert coco_metrics({}, {}, CLASSES).to_json()["ap"] is None
+
+    def test_a_figure_without_end_is_none_as_in_every_other_file(self):
+        values = {"nan": math.nan, "inf": -math.inf, "rows": (np.float64(math.inf), 0.5), 1: True}
+        assert plain(values) == {"nan": None, "inf": None, "rows": [None, 0.5], "1": True}
+        assert [*map(finite_or_none, (math.inf, 0.5, "x"))] == [None, 0.5, "x"]
+        assert Metrics(1, 1, math.inf, 0.5, 0.5, {"dog": {"AP": math.inf}}).to_json()["per_class"] == {"dog": {"AP": None}}

@@ -51,7 +51,7 @@ class TestWeights:
     def test_few_images_stay_near_equal(self, evidence):
         terms, loss = evidence
         few = fit_weights({name: term[:4] for name, term in terms.items()}, loss[:4])
-        assert all(abs(weight - 1 / 3) < 0.06 for weight in few.values())
+        assert few == {name: pytest.approx(1 / 3, abs=0.06) for name in terms}
 
     def test_the_level_of_a_term_is_irrelevant(self, evidence):
         terms, loss = evidence

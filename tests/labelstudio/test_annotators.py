@@ -1,7 +1,9 @@
 """Who gave an annotation, and whose counts: over HTTP from servers that give what Label Studio gives."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event
 
 import pytest
 from exchanges import serving
@@ -11,6 +13,7 @@ from boxwise.labelstudio.backend import create_backend
 from boxwise.labelstudio.client import Client
 from boxwise.labelstudio.sync import MEMORY, pull, push
 from boxwise.labelstudio.tasks import labelling_config
+from boxwise.study import Study
 
 KEY = "0123456789abcdef"
 PROJECT = {"id": 5, "description": KEY, "label_config": labelling_config(CLASSES), "model_version": "round 00", "maximum_annotations": 1}
@@ -192,6 +195,12 @@ class Elsewhere:
     def import_tasks(self, number, tasks):
         pass
 
+    def task(self, number):
+        return next((each for each in self.there if each["id"] == number), None)
+
+    def delete_task(self, number):
+        self.there = [each for each in self.there if each["id"] != number]
+
 
 def test_on_another_server_the_same_numbers_are_other_people_and_other_annotations(made):
     study = made()
@@ -209,3 +218,30 @@ def test_on_another_server_the_same_numbers_are_other_people_and_other_annotatio
     push(study, first)
     pull(study, first)
     assert len(study.history("a.png")) == 2  # what the first one has is known from before
+
+
+def test_two_pushes_side_by_side_send_each_image_once(made):
+    study, server, second = made(), Elsewhere("2026-01-01T00:00:00Z", {}), Event()
+
+    def slowly(_, tasks):
+        second.wait(1)  # would be set by another push that comes as far as this
+        second.set()
+        server.there += [each | {"id": number} for number, each in enumerate(tasks)]
+
+    server.import_tasks = slowly
+    server.create_project({})
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda each: push(each, server), [study, Study.open(study.folder)]))
+    assert sorted((each.made, each.there) for each in found) == [(0, 3), (3, 0)] and len(server.there) == 3
+
+
+def test_a_task_that_somebody_has_worked_on_since_the_tasks_were_listed_is_not_withdrawn(made):
+    study, server = made(), Elsewhere("2026-01-01T00:00:00Z", {})
+    push(study, server)
+    server.there = [task(number, name) for number, name in enumerate(FIRST)]
+    for name in FIRST[:2]:
+        study.tell(name, [], annotator="elsewhere")
+    listed = list(server.there)
+    server.tasks = lambda number: listed
+    server.there = [task(0, FIRST[0], given(7, [DRAWN], by=1, minute=1)), *listed[1:]]
+    assert push(study, server).withdrawn == 1 and [each["id"] for each in server.there] == [0, 2]

@@ -10,13 +10,16 @@ import numpy as np
 import processes
 import pytest
 from labelstudio_scenario import CLASSES, FIRST, PROPOSED, SECOND, SIZES, made_study, region, second_round
+from PIL import Image
 
 from boxwise.artifacts.detections_file import writing_detections
 from boxwise.boxes import Boxes
+from boxwise.data.formats.base import Dataset
 from boxwise.labelstudio.backend import LAST, create_backend
 from boxwise.labelstudio.sync import MEMORY
 from boxwise.labelstudio.tasks import labelling_config, score_of
-from boxwise.records import Split
+from boxwise.records import ImageRecord, Split
+from boxwise.study import Study
 from boxwise.web.server import Server, listen
 
 CONFIG = labelling_config(CLASSES)
@@ -145,6 +148,40 @@ def test_annotations_that_come_side_by_side_are_all_remembered_and_seconds_are_c
     for number in range(3):
         assert tell(number, "2026-01-01T10:05:00Z", 110.0)
     assert study.seconds(Split.TRAIN) == 330.0
+
+
+def test_an_annotation_that_comes_asks_for_its_image_alone(study, serving, monkeypatch):
+    client = serving(study)
+    for name in ("images", "quarantined", "records"):
+        monkeypatch.setattr(Study, name, lambda *_, **__: pytest.fail("reads the table of images"))
+    assert client.post("/webhook", json=announced(FIRST[0], [])).json() == {"recorded": True, "waiting": 2}
+
+
+def test_an_image_out_of_use_has_no_prediction_and_takes_no_annotation(study, serving):
+    client = serving(study)
+    study.quarantine(FIRST[0], "blurred")
+    found = client.post("/predict", json={"tasks": [task(FIRST[0])], "label_config": CONFIG}).json()["results"]
+    refused = client.post("/webhook", json=announced(FIRST[0], []))
+    assert found[0]["score"] == LAST and refused.status_code == 400 and "expected a usable image" in refused.json()["error"]
+
+
+def test_images_that_join_while_it_runs_have_predictions(study, serving, tmp_path):
+    client = serving(study)
+    foreign = [{"id": 1, "data": {"image": "/data/upload/9/0123abcd-new.png"}}, {"id": 2, "data": {"image": "s3://bucket/a.png"}}]
+
+    def predicted(*tasks):
+        return [len(one["result"]) for one in client.post("/predict", json={"tasks": tasks, "label_config": CONFIG}).json()["results"]]
+
+    with writing_detections(study.files(0).detections) as writer:
+        for name in ("a.png", "later/new.png"):
+            writer.add(name, Boxes(np.array([[1, 2, 30, 40]]), np.array([1]), np.array([0.9], np.float32)))
+    assert predicted(task("later/new.png"), *foreign) == [0, 0, 1]
+    records = [ImageRecord(name, tmp_path / name, *SIZES[0], Split.TRAIN) for name in ("later/new.png", "later/a.png")]
+    (tmp_path / "later").mkdir()
+    for shade, record in enumerate(records):
+        Image.new("RGB", SIZES[0], (shade, 0, 0)).save(record.uri)
+    assert study.add(Dataset(CLASSES, tuple(records), {})).images == 2
+    assert predicted(task("later/new.png"), *foreign) == [1, 1, 0]  # there are two that are called a.png now
 
 
 def test_without_a_password_no_page_elsewhere_reaches_it(study, tmp_path):

@@ -31,7 +31,9 @@ def test_tokens():
 
 
 def test_nothing_recorded_is_secret():
-    for path in RECORDED.glob("*.json"):
+    recorded = sorted(RECORDED.glob("*.json"))
+    assert [path.stem for path in recorded] == ["tokens", "two_rounds"]
+    for path in recorded:
         text = path.read_text(encoding="utf-8")
         assert "eyJ" not in text and "127.0.0.1" not in text and 'password": "' not in text and "Authorization" not in text
 

@@ -48,8 +48,9 @@ def test_the_png_holds_the_three_axes(make_cells, tmp_path):
 
 
 def test_nothing_evaluated_draws_an_empty_png(make_cells, tmp_path):
-    assert save_curves(make_cells(("dual",), 1, test=False), tmp_path / "curves.png", split="test").is_file()
-    assert save_curves([], tmp_path / "none.png").is_file()
+    for cells, name in ((make_cells(("dual",), 1, test=False), "curves.png"), ([], "none.png")):
+        with Image.open(save_curves(cells, tmp_path / name, split="test")) as image:
+            assert image.format == "PNG" and image.width > 3 * image.height and image.load()
 
 
 class TestSavings:

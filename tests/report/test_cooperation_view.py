@@ -45,7 +45,7 @@ def test_old_facts_under_a_cooperative_config_have_no_empty_parts(make_cells, co
 def test_a_growing_val_or_a_lure_estimate_is_shown_of_any_study(make_cells, facts):
     cell = dataclasses.replace(make_cells(("dual",), 1)[0], rounds=(made_round(1, facts),))
     view = cooperation_view(cell, shots=0)
-    assert (view.parts_table is None) != (view.lure is None)
+    assert (view.parts_table is not None, view.lure is not None) == ("evaluate" in facts, "audit" in facts)
 
 
 def test_where_a_person_draws_every_box_thresholds_and_ratios_tell_nothing(cell):
@@ -126,10 +126,13 @@ class TestHardest:
     def test_images_asked_again_later_show_no_labels_of_another_round(self, cell):
         again = {"items": [{"image_id": "r3_0.png", "utility": 1.0, "terms": {}, "split": "train"}]}
         longer = dataclasses.replace(cell, rounds=(*cell.rounds, made_round(4, {"select": again})))
-        assert "r3_0.png" not in [shot.image_id for shot in cooperation_view(longer, shots=9).hardest.shots]
+        shots = [shot.image_id for shot in cooperation_view(longer, shots=9).hardest.shots]
+        assert sorted(shots) == ["r3_1.png", "r3_2.png", "r3_3.png"]
 
     def test_outlines_tell_who_labelled_by_colour_dash_and_word(self, cell):
-        for shot in cooperation_view(cell, shots=9).hardest.shots:
+        shots = cooperation_view(cell, shots=9).hardest.shots
+        assert len(shots) == 4 and {box.dashed for shot in shots for box in shot.thumbnail.outlines} == {True, False}
+        for shot in shots:
             outlines = shot.thumbnail.outlines
             assert sum(box.dashed for box in outlines) == shot.by_model == (shot.boxes + 1) // 2
             assert {(box.color, box.dashed) for box in outlines} <= {(BY_MODEL, True), (BY_PERSON, False)}
@@ -139,7 +142,8 @@ class TestHardest:
         by_hand = dataclasses.replace(cell, config={**cell.config, "ask": {"mode": "full"}})
         sheet = cooperation_view(by_hand, shots=9).hardest
         assert not sheet.sourced
-        assert not {box.color for shot in sheet.shots for box in shot.thumbnail.outlines} & {BY_PERSON, "#E69F00"}
+        colors = {box.color for shot in sheet.shots for box in shot.thumbnail.outlines}
+        assert colors and not colors & {BY_PERSON, "#E69F00"}
 
     def test_no_pictures_left_no_sheet(self, cell):
         assert cooperation_view(cell, shots=0).hardest is None

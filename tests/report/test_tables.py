@@ -54,7 +54,9 @@ class TestArmResults:
             assert result.quantity("ap").text == figure(summaries[result.arm, "images"].final.mean)
 
     def test_limits_of_an_ap_stay_within_what_an_ap_can_be(self, make_cells):
-        for result in arm_results(make_cells(), baseline="random", split="test"):
+        results = arm_results(make_cells(), baseline="random", split="test")
+        assert len(results) == 3
+        for result in results:
             for kind in ("ap", "ap50", "area"):
                 low, high = map(float, result.quantity(kind).remark.split(" to "))
                 assert 0 <= low <= float(result.quantity(kind).text) <= high <= 1

@@ -13,8 +13,8 @@ from boxwise.config import load_config
 from boxwise.records import Annotation, Phase, Query, QueryItem, Source, Split
 from boxwise.rounds import step_of
 from boxwise.rounds.audit import _chosen_terms, _weights
-from boxwise.rounds.scored_by import scored_by
 from boxwise.rounds.offered import latest_fidelity
+from boxwise.rounds.scored_by import scored_by
 from boxwise.simulation.simulate import Plan, simulate
 from boxwise.strategies.gain_per_second import GainPerSecond
 

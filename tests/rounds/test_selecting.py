@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from made_rounds import context_of
 
+from boxwise.artifacts.box_tables import read_proposals
 from boxwise.config import load_config
 from boxwise.errors import StudyError
 from boxwise.records import Phase, Split
@@ -124,3 +125,15 @@ def test_what_was_labelled_since_the_pool_pass_is_asked_no_more(study_of):
     after = select(study)
     assert not set(labelled) & set(after.query.image_ids)
     assert after.facts.candidates == before.facts.candidates - len(labelled)
+
+
+def test_boxes_of_a_question_that_is_asked_anew_after_a_change_of_the_classes_have_ids_of_their_own(study_of):
+    study = study_of("returning")
+
+    def ids(changes):
+        context = RoundContext(study.folder, study.store, study.config, study.classes, None, lambda event: None, changes)
+        step_of(Phase.SELECT)(context, 2)
+        return {str(one) for made in read_proposals(study.files(2).proposals, {}).values() for one in made.boxes.ids}
+
+    before, after = ids([]), ids([(study.classes, {name: name for name in study.classes})])
+    assert before and len(before) == len(after) and not before & after

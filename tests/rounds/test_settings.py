@@ -4,13 +4,13 @@ import pytest
 
 from boxwise.config import StudyConfig, load_config
 from boxwise.records import Phase
-from boxwise.rounds.settings import Moment, changes, holds, refusals, scores_anew
+from boxwise.rounds.settings import StudyPosition, changes, holds, refusals, scores_anew
 
-FRESH = Moment(0, Phase.SELECT, questions=False)
-ASKED = Moment(0, Phase.ANNOTATE, questions=False)
-TRAINED = Moment(0, Phase.EVALUATE, questions=False)
-CHOOSING = Moment(2, Phase.SELECT, questions=False)
-ANSWERING = Moment(2, Phase.ANNOTATE, questions=True)
+FRESH = StudyPosition(0, Phase.SELECT, questions=False)
+ASKED = StudyPosition(0, Phase.ANNOTATE, questions=False)
+TRAINED = StudyPosition(0, Phase.EVALUATE, questions=False)
+CHOOSING = StudyPosition(2, Phase.SELECT, questions=False)
+ANSWERING = StudyPosition(2, Phase.ANNOTATE, questions=True)
 
 
 def changed(*overrides):

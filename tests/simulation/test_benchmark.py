@@ -28,7 +28,7 @@ from boxwise.simulation.benchmark import (
     read_benchmark,
 )
 from boxwise.simulation.folder import write_plan
-from boxwise.simulation.twins import said_of_twins
+from boxwise.simulation.twins import note_on_twins
 
 GRID = {
     "data": {"one": {"digits": 30}, "two": {"digits": 20, "overrides": ["budget.per_round=3"]}},
@@ -323,7 +323,7 @@ class TestOneConfigUnderTwoNames:
     def test_is_run_once_in_the_panel_where_it_is_one(self, small, tmp_path):
         plans = self.plans(small, tmp_path, "cold_start.name=k_center", arms=("cold_k_center", "random"))
         assert plans["one_tiny"].arms == ("cold_k_center", "random") and plans["two_tiny"].arms == ("random",)  # the baseline stays
-        said = said_of_twins(list(plans.values()))
+        said = note_on_twins(list(plans.values()))
         assert said == "Left out, as one config under another name: cold_k_center is random in two_tiny."
 
     def test_of_a_check_its_twin_is_run_first(self, small, tmp_path):
@@ -379,8 +379,15 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            ({"detectors": {}}, "detectors"),
-            ({"colour": "red"}, "colour"),
+            ({"detectors": {}}, r"bad\.yaml: detectors: expected 1 value or more, found nothing\.$"),
+            ({"colour": "red"}, r"bad\.yaml: Unknown key 'colour'\. Known: about, arms, .*, seeds, without\.$"),
+            ({"sedes": 2}, r"bad\.yaml: Unknown key 'sedes'\. Did you mean 'seeds'\? Known: about, arms, "),
+            ({"seeds": "abc"}, r"bad\.yaml: seeds: expected a valid integer, found 'abc'\.$"),
+            ({"seeds": 0}, r"bad\.yaml: seeds: expected a number greater than or equal to 1, found 0\.$"),
+            (
+                {"data": {"d": {"digtis": 30}}},
+                r"bad\.yaml: Unknown key 'data\.d\.digtis'\. Did you mean 'data\.d\.digits'\? Known: data\.d\.digits, ",
+            ),
             ({"data": {"x": {"format": "cocoo"}}}, "Unknown format 'cocoo'"),
             ({"detectors": {"x": ["detector.name=ssd3000"]}}, "ssd3000"),
             ({"arms": "all", "without": 5}, r"bad\.yaml: without: "),
@@ -399,8 +406,8 @@ class TestMistakes:
             ({"arms": "random, dual"}, r"bad\.yaml: arms: expected a list such as \[random, dual\], found 'random, dual'"),
             ({"checks": None}, r"bad\.yaml: checks: expected a list such as \[.*\], found nothing"),
             ({"detectors": {"x": "detector.name=tiny_ssd"}}, r"bad\.yaml: detectors\.x: expected a list such as \[detector\.name=tiny"),
-            ({"config": None}, r"bad\.yaml: config: expected keys with values, found nothing"),
-            ({"data": {"d": None}}, r"bad\.yaml: data\.d: expected keys with values, found nothing"),
+            ({"config": None}, r"bad\.yaml: config: expected a mapping of keys, found nothing\.$"),
+            ({"data": {"d": None}}, r"bad\.yaml: data\.d: expected a mapping of keys, found nothing\.$"),
         ],
     )
     def test_in_a_grid_file_names_the_key(self, change, said, tmp_path):

@@ -81,7 +81,7 @@ def test_a_study_that_is_there_is_read_with_its_labels_and_one_that_is_not_in_th
     plan = replace(ran[0], folder=shutil.copytree(ran[1], tmp_path / "whole"))
     (plan.folder / FINISHED_FILE).unlink()
     events = []
-    assert all(cell.labels for cell in simulate(plan, on_event=events.append))
+    assert [bool(cell.labels) for cell in simulate(plan, on_event=events.append)] == [True, True]
     assert [one.cell.seed for one in read_finished(plan.folder)] == [0, 1] and not events
     before = (plan.folder / FINISHED_FILE).read_bytes()
     simulate(plan)

@@ -23,7 +23,7 @@ from boxwise.results.finished import FINISHED_FILE
 from boxwise.results.training_steps import steps_behind, steps_ratio
 from boxwise.simulation.folder import write_plan
 from boxwise.simulation.simulate import Plan, check_baseline, check_plan, read_simulation, simulate, with_splits
-from boxwise.simulation.twins import said_of_twins, without_twins
+from boxwise.simulation.twins import note_on_twins, without_twins
 from boxwise.store import Store
 from boxwise.study import Study
 
@@ -132,7 +132,9 @@ def test_finished_cells_are_not_run_again(plan, cells):
 
 @pytest.mark.slow
 def test_side_by_side_is_the_same_as_one_by_one(plan, cells, tmp_path):
-    for cell in simulate(replace(plan, folder=tmp_path, seeds=(0,)), jobs=2):
+    beside = simulate(replace(plan, folder=tmp_path, seeds=(0,)), jobs=2)
+    assert {(cell.arm, cell.seed) for cell in beside} == {key for key in cells if key[1] == 0}
+    for cell in beside:
         alone = cells[cell.arm, cell.seed]
         assert [chosen(cell, number) for number in range(3)] == [chosen(alone, number) for number in range(3)]
         assert [r.evaluate for r in cell.rounds] == [r.evaluate for r in alone.rounds]
@@ -400,6 +402,16 @@ def test_killed_in_the_middle_of_training_and_run_again_it_ends_the_same(digits_
 
 
 @pytest.mark.slow
+def test_the_same_command_goes_on_at_once_where_the_process_that_has_workers_was_killed(digits_folder, tmp_path, tiny_overrides):
+    """Its workers do not go on, and so do not keep the cells' locks."""
+    long = ("train.min_steps=200", "train.max_steps=200", "budget.rounds=0")
+    words = [*command(digits_folder, tmp_path, (*tiny_overrides, *long), "random"), "--jobs", "2"]
+    kill_at("cells/.trunk_seed0/rounds/round_00/checkpoint.pt", tmp_path, words)
+    done = processes.run(*words)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
 def test_a_killed_study_in_which_the_model_labels_along_ends_the_same(digits, digits_folder, tmp_path, tiny_overrides):
     """Proposals, thresholds, returning images and the growing val outlive a SIGKILL in the training and one in the pool pass."""
     arm = "score_sampling+review+ratio_threshold"
@@ -467,7 +479,7 @@ def test_of_arms_with_one_config_the_first_is_run_and_those_that_were_begun(digi
     plan = Plan(with_splits(digits), load_config(None, tiny_overrides), ("random", *arms), (0,), tmp_path)
     first = without_twins(plan)
     assert first.arms == ("random", arms[0]) and first.left_out == {arms[1]: arms[0]}
-    assert said_of_twins([first]) == f"Left out, as one config under another name: {arms[1]} is {arms[0]}."
+    assert note_on_twins([first]) == f"Left out, as one config under another name: {arms[1]} is {arms[0]}."
     assert without_twins(plan, baseline=arms[1]).left_out == {arms[0]: arms[1]}
     write_plan(tmp_path, plan.config, data_facts(plan.dataset), {arms[1]: ["cell"], "no_longer_known": ["other"]})
     assert without_twins(plan).left_out == {arms[0]: arms[1]}

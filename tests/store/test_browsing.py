@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from joining import join
 
 from boxwise.boxes import Boxes
 from boxwise.errors import StudyError
@@ -21,8 +22,7 @@ FLAGGED, ASKED = (1, 3, 45), (4, 5, 42)
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request, tmp_path):
     url = f"sqlite:///{tmp_path / 'study.sqlite'}" if request.param == "sqlite" else request.getfixturevalue("empty_postgres")
-    made = Store.create(url, {"classes": ["a"]})
-    made.add_images([ImageRecord(name(i), f"/data/{i}", 40, 30, SPLITS.get(i)) for i in range(IMAGES)])
+    made = Store.create(url, {"classes": ["a"]}, images=[ImageRecord(name(i), f"/data/{i}", 40, 30, SPLITS.get(i)) for i in range(IMAGES)])
     yield made
     made.close()
 
@@ -137,8 +137,10 @@ def test_no_search_reads_a_table_once_for_each_image(study, store):
     for wanted in SEARCHES:
         study.ids(wanted, None, Amounts(SCORED, IMAGES - SCORED), start=0, most=IMAGES)
         study.amounts(wanted)
+    searches = [one for one in asked if "scored" in one[0]]
+    assert len(searches) >= 2 * len(SEARCHES)
     with store.engine.connect() as connection:
-        for statement, parameters in [one for one in asked if "scored" in one[0]]:
+        for statement, parameters in searches:
             plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
             assert not [step for step in plan if step.startswith("SCAN") and step.endswith("LEFT-JOIN")], (statement, parameters)
 
@@ -192,15 +194,15 @@ def test_before_the_first_pass_images_are_found_by_name(store):
 def test_labels_of_an_image_that_is_not_there_are_refused_whole(store):
     labels = [Annotation(image_id, Boxes.empty(), (), complete=True) for image_id in (name(0), "nowhere.jpg")]
     with pytest.raises(StudyError, match=r"image 'nowhere\.jpg' is not in the study"):
-        store.annotate_all(labels, round_index=0, annotator="given")
+        join(store, labels=labels)
     assert store.annotations(Split.TRAIN) == {}
 
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_images(tmp_path):
     def peak(images):
-        store = Store.create(f"sqlite:///{tmp_path / f'{images}.sqlite'}", {"classes": ["a"]})
-        store.add_images(ImageRecord(f"{i:06}.jpg", f"/data/{i}", 40, 30) for i in range(images))
+        records = [ImageRecord(f"{i:06}.jpg", f"/data/{i}", 40, 30) for i in range(images)]
+        store = Store.create(f"sqlite:///{tmp_path / f'{images}.sqlite'}", {"classes": ["a"]}, images=records)
         browsing = BrowsingStore(store)
         browsing.keep({}, (ScoredImage(f"{i:06}.jpg", 1 / (1 + i), 0.5, 0.5, ",0,") for i in range(images)))
         tracemalloc.start()

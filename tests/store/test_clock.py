@@ -57,8 +57,8 @@ def test_a_machine_that_has_slept_asks_the_server_again(empty_postgres, monkeypa
     before, woken = store.clock(), monotonic()
     monkeypatch.setattr("boxwise.store.clock.monotonic", lambda: woken)  # which stands still in sleep
     monkeypatch.setattr("boxwise.store.clock.time", lambda: time() + 3600)
-    sleep(0.05)
-    assert store.clock() >= before + 0.05
+    sleep(0.3)
+    assert before + 0.2 < store.clock() < before + 60  # what the way to the server and back takes is not known to the last millisecond
     store.close()
 
 
@@ -87,7 +87,7 @@ def test_a_link_ends_at_the_same_moment_on_every_machine(empty_postgres, ahead):
     team = Team(store)
     token = team.invite("anna", Role.LEAD, who="ben", days=1 / 24 / 60)
     ahead(AHEAD)
-    assert team.member(token) is not None
+    assert team.member(token).name == "anna"
     store.close()
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from joining import join
 
 from boxwise.boxes import Boxes
 from boxwise.errors import ChangedError, StudyError, UnreachableError
 from boxwise.records import Action, Annotation, ImageRecord, Phase, Query, QueryItem, Source, Split, Verdict
-from boxwise.store import Journal, LabelledMeanwhileError, LabellingStore, Stamp, Store, rows
+from boxwise.store import Journal, LabelledMeanwhileError, LabellingStore, OutBy, Stamp, Store, fault_by, out_by, rows
 from boxwise.store.salvage import fault_in_database
 from boxwise.store.schema import FACTS, writing
 
@@ -26,8 +27,8 @@ def url(request, tmp_path):
 
 @pytest.fixture
 def store(url):
-    made = Store.create(url, {"classes": ["cat", "dog"]})
-    made.add_images([ImageRecord(name, Path(f"/data/{name}"), 40, 30, split) for name, split in IMAGES])
+    images = [ImageRecord(name, Path(f"/data/{name}"), 40, 30, split) for name, split in IMAGES]
+    made = Store.create(url, {"classes": ["cat", "dog"]}, images=images)
     yield made
     made.close()
 
@@ -71,7 +72,7 @@ def test_records_come_in_the_order_in_which_they_are_asked_for(store):
 
 
 def test_some_images_are_any_of_the_usable_ones(store):
-    store.add_images(ImageRecord(f"{number:05}.jpg", f"/data/{number}.jpg", 0, 0) for number in range(12_000))
+    join(store, (ImageRecord(f"{number:05}.jpg", f"/data/{number}.jpg", 0, 0) for number in range(12_000)))
     store.quarantine("00007.jpg", "broken")
     usable, drawn = set(ids(store.images())), [ids(store.some_images(100)) for _ in range(4)]
     assert all(set(some) <= usable and len(some) == len(set(some)) for some in drawn) and 0 < len(drawn[0]) <= 100
@@ -79,7 +80,7 @@ def test_some_images_are_any_of_the_usable_ones(store):
 
 
 def test_an_image_that_joined_unopened_is_measured_once_it_is_read(store):
-    store.add_images([ImageRecord("f.jpg", "s3://bucket/f.jpg", 0, 0, source_id=7)])
+    join(store, [ImageRecord("f.jpg", "s3://bucket/f.jpg", 0, 0, source_id=7)])
     (record,) = store.records(["f.jpg"])
     assert not record.measured and record.split is Split.TRAIN and record.source_id == 7
     store.measured([ImageRecord("f.jpg", "s3://bucket/f.jpg", 40, 30, digest="abc", stamp="1:2")])
@@ -89,7 +90,7 @@ def test_an_image_that_joined_unopened_is_measured_once_it_is_read(store):
 
 def test_an_image_id_twice_is_an_error(store):
     with pytest.raises(StudyError, match=r"in the study twice: [^{]*$"):
-        store.add_images([ImageRecord("a.jpg", Path("x"), 1, 1)])
+        join(store, [ImageRecord("a.jpg", Path("x"), 1, 1)])
 
 
 def test_a_complete_annotation_leaves_the_pool_and_a_box_survives_exactly(store):
@@ -252,12 +253,12 @@ READS = {
 
 def steps_of(read, folder, images):
     """How many thousand steps SQLite's machine takes for a read of a store in which every image is asked for and labelled."""
-    store = Store.create(f"sqlite:///{folder / f'{images}.sqlite'}", {})
     names = [f"{number:05}.jpg" for number in range(images)]
-    store.add_images([ImageRecord(name, Path(name), 40, 30) for name in names])
+    store = Store.create(f"sqlite:///{folder / f'{images}.sqlite'}", {}, images=[ImageRecord(name, Path(name), 40, 30) for name in names])
     asked = Query(0, tuple(QueryItem(name, 0.0) for name in names))
     store.commit(0, Phase.SELECT, {}, then=(0, Phase.ANNOTATE), query=asked)
-    store.annotate_all(map(labelled, names), round_index=0, annotator="x")
+    with writing(store.engine) as connection:
+        rows.append_all(connection, map(labelled, names), round_index=0, annotator="x")
     counted = []
     store.close()  # connections are made anew, and counted
     sa.event.listen(store.engine, "connect", lambda connection, _: connection.set_progress_handler(lambda: counted.append(1), 1000))
@@ -282,6 +283,12 @@ def test_a_quarantined_image_keeps_its_record_its_labels_and_the_first_reason(st
     assert store.annotation("a.jpg").boxes.equals(BOX) and "a.jpg" not in store.annotations(Split.TRAIN)
 
 
+@pytest.mark.parametrize("how", OutBy)
+def test_a_reason_says_how_a_person_took_an_image_out_of_use(how):
+    assert out_by(fault_by(how, "ben", "dark")) is how and fault_by(how, "ben", "dark") in ("excluded by ben: dark", "flagged by ben: dark")
+    assert out_by(f"/photos/{how} ben.png: truncated") is None and out_by("truncated") is None
+
+
 def test_why_an_image_was_out_of_use_stays_in_its_history(store):
     journal = Journal(store)
     store.quarantine("a.jpg", "truncated")
@@ -295,6 +302,7 @@ def test_why_an_image_was_out_of_use_stays_in_its_history(store):
         (0, "lea", "included", "a.jpg", {}),
         (1, "ben", "excluded", "a.jpg", {"why": "flagged by ben: dark"}),
     ]
+    assert [event.who for event in journal.events(kind="included")] == ["lea"]
 
 
 def test_the_stamp_changes_with_every_label_step_quarantine_and_event(store):

@@ -138,4 +138,6 @@ class TestTheStrategyWithin:
         assert [item.probability for item in query.items] == [None, None]
 
     def test_off_by_default(self):
-        assert isinstance(strategy_of(StrategyConfig(name="top_k")).strategy, TopK)
+        twins = pool([[1, 0], [1, 0], [0, 1]], [9, 8, 7])
+        query = strategy_of(StrategyConfig(name="top_k")).select(twins, Budget(2), rng=rng())
+        assert query.image_ids == ("0", "1")

@@ -5,7 +5,6 @@ import os
 import shutil
 import ssl
 from collections.abc import Iterator
-from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import processes
@@ -41,28 +40,6 @@ _default_context = functools.cache(ssl.create_default_context)
 def _certificates_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client of httpx reads 150 certificates, although the pages are plain HTTP; it took 20 ms each."""
     monkeypatch.setattr(ssl, "create_default_context", _default_context)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _types_read_once() -> Iterator[None]:
-    """FastAPI reads the types of all routes anew for each application, which a server does once and these tests some hundred times."""
-    try:
-        from fastapi._compat import v2
-    except ImportError:  # another version, which has its types elsewhere
-        yield
-        return
-    made, known = v2.TypeAdapter, {}
-
-    def adapter(annotated: Any, *, config: Any = None) -> Any:
-        inner, *more = get_args(annotated)
-        key = (inner, repr(more), repr(config))
-        if key not in known:
-            known[key] = made(annotated, config=config)
-        return known[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(v2, "TypeAdapter", adapter)
-        yield
 
 
 @pytest.fixture(scope="session")

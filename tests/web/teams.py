@@ -48,7 +48,8 @@ def answer(queue: LabelQueue, name: str, image_id: str, *verdicts: Verdict, seco
     """Open the image and hand it in; whether that came late."""
     task = queue.open(image_id, name)
     key = f"{name} on {image_id} after {len(queue.study.history(image_id))}"
-    return queue.answer(Answer(key, name, image_id, task.round, verdicts, True, seconds, judges=task.begun_on))
+    began = {"judges": task.begun_on, "begun_on": task.begun_on, "question": task.question}
+    return queue.answer(Answer(key, name, image_id, task.round, verdicts, True, seconds, **began))
 
 
 def boxes(*verdicts: Verdict) -> Boxes:

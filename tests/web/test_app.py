@@ -1,15 +1,20 @@
 """The routes over a real server: what the page sends and gets, and every way in that must stay shut."""
 
 import io
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Semaphore
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.exceptions import HTTPException
+from starlette.testclient import TestClient
 
 from boxwise.annotation.class_change import class_change
 from boxwise.errors import quoted
@@ -17,6 +22,8 @@ from boxwise.records import Action, Split
 from boxwise.store import Draft, Journal, LabellingStore, Person
 from boxwise.study import Study
 from boxwise.web.app import create_app
+from boxwise.web.page_files import PageFiles
+from boxwise.web.page_routes import STATIC
 from boxwise.web.progress import write_trouble
 from boxwise.web.queue import LabelQueue
 from boxwise.web.reasons import Reason
@@ -381,6 +388,82 @@ class TestPictures:
         broken.write_bytes(b"no image")
         moved(queue, replace(record, uri=str(broken)))
         assert page.get(f"/thumbnails/{record.image_id}").status_code == 400
+
+
+class TestPageFiles:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        (tmp_path / "main.js").write_text("first")
+        return tmp_path
+
+    @pytest.fixture
+    def files(self, folder):
+        return TestClient(PageFiles(folder))
+
+    def test_they_are_those_of_the_folder(self, page):
+        for file in STATIC.iterdir():
+            reply = page.get(f"/static/{file.name}")
+            assert reply.content == file.read_bytes() and reply.headers["content-length"] == str(file.stat().st_size)
+            assert reply.headers["content-type"].startswith({"js": "text/javascript", "css": "text/css"}.get(file.suffix[1:], "text/html"))
+
+    def test_a_browser_that_has_one_asks_whether_it_still_is_this(self, files):
+        known = files.get("/main.js").headers
+        for asked in ({"if-none-match": known["etag"]}, {"if-modified-since": known["last-modified"]}):
+            reply = files.get("/main.js", headers=asked)
+            assert (reply.status_code, reply.content, reply.headers["etag"]) == (304, b"", known["etag"])
+        assert files.get("/main.js", headers={"if-none-match": '"another"'}).text == "first"
+
+    def test_one_that_is_changed_is_read_again(self, files, folder):
+        known = files.get("/main.js").headers["etag"]
+        (folder / "main.js").write_text("other")
+        os.utime(folder / "main.js", (1e9, 1e9))  # as large as before
+        reply = files.get("/main.js", headers={"if-none-match": known})
+        assert (reply.status_code, reply.text) == (200, "other") and reply.headers["etag"] != known
+        (folder / "late.js").write_text("late")
+        assert files.get("/late.js").text == "late"
+
+    def test_what_is_asked_in_another_way_or_is_not_there(self, page):
+        whole = page.get("/static/main.js")
+        part = page.get("/static/main.js", headers={"range": "bytes=0-9"})
+        assert (part.status_code, part.content) == (206, whole.content[:10])
+        head = page.head("/static/main.js")
+        assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", whole.headers["content-length"])
+        assert page.post("/static/main.js", json={}).status_code == 405
+        assert {page.get(f"/static/{path}").status_code for path in ("none.js", "", "%00", "x" * 300)} == {404}
+
+    def test_one_that_is_gone(self, files, folder):
+        assert files.get("/main.js").status_code == 200
+        (folder / "main.js").unlink()
+        with pytest.raises(HTTPException, match="404"):
+            files.get("/main.js")
+
+    def test_they_come_while_all_threads_are_at_work(self, page, queue, monkeypatch):
+        begun, done = Semaphore(0), Event()
+
+        def listing():
+            begun.release()
+            done.wait(60)
+            return []
+
+        monkeypatch.setattr(queue, "listing", listing)
+        with ThreadPoolExecutor(40) as others:
+            asked = [others.submit(page.get, "/api/queue", timeout=60) for _ in range(40)]
+            try:
+                assert all(begun.acquire(timeout=30) for _ in asked)
+                assert page.get("/static/main.js", timeout=20).status_code == 200
+            finally:
+                done.set()
+
+
+def test_applications_of_one_process_share_their_routes_and_nothing_else(queue, waiting_study):
+    other = LabelQueue(study := waiting_study("full"), LabellingStore(study.store))
+    apps = [create_app(one, hosts={"testserver"}, trains=one is other) for one in (queue, other)]
+    assert len(apps[0].routes) > 40 and all(one is same for one, same in zip(*(app.routes for app in apps), strict=True))
+    first, second = (TestClient(app) for app in apps)
+    assert [one.get("/api/study").json()["mode"] for one in (first, second)] == ["review", "full"]
+    assert [one.get("/api/progress").json()["goes_on_by"] is None for one in (first, second)] == [False, True]
+    taken = first.post("/api/next", json={"annotator": "anna"}).json()["task"]["image_id"]
+    assert set(queue.labelling.leases(at=queue.clock())) == {taken} and not other.labelling.leases(at=other.clock())
 
 
 class TestDoors:

@@ -29,9 +29,9 @@ def link_of(study, name, role):
     return study.team.invite(name, role, who="lead")
 
 
-def answer(client, name, image_id, *, key="key-number-1", round_index=1):
+def answer(client, name, image_id, *, key="key-number-1", round_index=1, **more):
     body = {"annotator": name, "image_id": image_id, "round": round_index, "key": key, "verdicts": [], "complete": True, "seconds": 1.0}
-    return client.post("/api/answers", json=body)
+    return client.post("/api/answers", json=body | more)
 
 
 def test_a_link_opens_the_guarded_page_and_leaves_no_token_in_the_address(study):
@@ -84,11 +84,12 @@ def test_annotators_change_no_labels_that_another_person_gave_in_an_earlier_roun
 def test_a_correction_that_is_stored_and_was_corrected_since_may_come_again(study):
     image_id = study.query(0).image_ids[0]
     study.tell(image_id, (), annotator="anna")
+    begun_on = study.history(image_id)[-1].number
     with serving(study, token=TOKEN) as port, coming(port, person=link_of(study, "anna", Role.ANNOTATOR)) as anna:
-        first = answer(anna, "anna", image_id).json()
+        first = answer(anna, "anna", image_id, begun_on=begun_on).json()
         with coming(port, person=link_of(study, "rita", Role.REVIEWER)) as rita:
-            rita.post("/api/open", json={"annotator": "rita", "image_id": image_id})
-            answer(rita, "rita", image_id, key="key-number-2")
+            begun_on = rita.post("/api/open", json={"annotator": "rita", "image_id": image_id}).json()["task"]["begun_on"]
+            answer(rita, "rita", image_id, key="key-number-2", begun_on=begun_on)
         assert answer(anna, "anna", image_id).json() == first and first["late"] is False
         assert answer(anna, "anna", image_id, key="key-number-3").status_code == 403
 

@@ -124,7 +124,7 @@ class TestSam2:
         assistant.ask({"do": "box", "image": names[0], "point": [40, 40]})  # waits for the process to be there
         started = monotonic()
         found = [assistant.ask({"do": "box", "image": name, "point": [40, 40]}) for name in names]
-        assert monotonic() - started < 2 and all(one is None or 0 < one["score"] < 1 for one in found)
+        assert monotonic() - started < 2 and any(found) and all(one is None or 0 < one["score"] < 1 for one in found)
         assistant.close()
         assert assistant.ask({"do": "box", "image": names[0], "point": [40, 40]}) == found[0]
 

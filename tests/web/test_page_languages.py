@@ -29,9 +29,20 @@ def catalogue():
     return {english: others for english, *others in ROW.findall(rows())}
 
 
-def said_in_code():
-    """What the page's modules say: t("..."), t`...`, hints, and the words of the keyboard map."""
-    for path in STATIC.glob("*.js"):
+def modules_of(name):
+    """The modules that a page loads at once, by the one that its HTML names."""
+    found, left = set(), {STATIC / name}
+    while left:
+        path = left.pop()
+        found.add(path)
+        imported = re.findall(r'^import .* from "\./(.+)";$', path.read_text(encoding="utf-8"), re.MULTILINE)
+        left |= {STATIC / other for other in imported} - found
+    return found
+
+
+def said_in_code(modules=None):
+    """What the modules say, all where none are given: t("..."), t`...`, hints, and the words of the keyboard map."""
+    for path in modules or STATIC.glob("*.js"):
         if path.name in ("words.js", *CATALOGUES):
             continue
         code = "\n".join(line for line in path.read_text(encoding="utf-8").splitlines() if not line.strip().startswith(("//", "*", "/*")))
@@ -76,6 +87,51 @@ def test_every_word_of_the_page_is_in_the_catalogue():
     rules = said_by_the_server()
     said = page.found | set(said_in_code()) | rules
     assert len(said) > 250 and len(rules) == 8 and sorted(said - ENGLISH - catalogue().keys()) == []
+
+
+def test_the_labelling_page_has_all_its_words_without_those_of_the_other_pages():
+    page = InPage()
+    page.feed((STATIC / "index.html").read_text(encoding="utf-8"))
+    words = {english for english, *_ in ROW.findall((STATIC / "catalogue.js").read_text(encoding="utf-8"))}
+    said = page.found | set(said_in_code(modules_of("main.js")))
+    assert len(said) > 200 and sorted(said - ENGLISH - words) == []
+
+
+@pytest.mark.parametrize(
+    ("locale", "path", "catalogues"),
+    [
+        ("en-GB", "", set()),
+        ("de-DE", "", {"catalogue.js", "catalogue.reasons.js"}),
+        ("de-DE", "dashboard", {"catalogue.js", "catalogue.dashboard.js", "catalogue.reasons.js"}),
+        ("de-DE", "pool", {"catalogue.js", "catalogue.dashboard.js", "catalogue.reasons.js"}),
+        ("de-DE", "review", {"catalogue.js", "catalogue.dashboard.js", "catalogue.reasons.js"}),
+        ("de-DE", "guidelines", {"catalogue.js", "catalogue.dashboard.js", "catalogue.reasons.js"}),
+    ],
+)
+def test_a_page_loads_the_words_that_it_needs(waiting_study, browsing, locale, path, catalogues):
+    with serving(waiting_study("full")) as port:
+        page = browsing(locale=locale).new_page()
+        asked = []
+        page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+        page.goto(f"http://127.0.0.1:{port}/{path}")
+        page.wait_for_load_state("networkidle")
+        assert page.locator("#language option").count() == 4
+        assert sorted(name for name in asked if name.startswith("catalogue")) == sorted(catalogues)
+
+
+def test_figures_are_written_as_the_language_writes_them(waiting_study, browsing):
+    study = waiting_study("full")
+    with serving(study) as port:
+        page = browsing(locale="de-DE").new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        enter(page, "anna")
+        page.locator("#queue > summary").click()
+        page.locator("#queue-list .queued").first.wait_for()
+        values = [words.partition(" · ")[2] for words in page.locator("#queue-list .state").all_inner_texts()]
+        assert sum(bool(re.fullmatch(r"\d+,\d+", value)) for value in values) == 4 and not any("." in value for value in values)
+        page.locator("#stage").focus()
+        hand_in(page)
+        assert re.fullmatch(r"Median \d+,\d s", page.locator("#pace").inner_text())
 
 
 def test_each_row_has_three_languages_with_the_same_places():

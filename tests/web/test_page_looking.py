@@ -17,7 +17,7 @@ from boxwise.results.colors import class_colors
 from boxwise.store import Journal
 from boxwise.study import Study
 from boxwise.web.answers import SLIVER
-from boxwise.web.app import STATIC
+from boxwise.web.page_routes import STATIC
 
 PHONES = [(420, 800), (390, 844), (360, 640), (844, 390), (640, 360)]  # the last: 1280 x 720 at 200%
 

@@ -1,5 +1,6 @@
 """The parts of the labelling page that know no DOM, run in the browser they are written for."""
 
+import ast
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -47,6 +48,7 @@ def run(page: Any) -> Run:
 
     def running(body: str, given: Any = None) -> Any:
         names = ["boxes", "clock", "geometry", "keys", "dialogs", "panels", "api", "waiting", "finished", "editor", "naming", "view"]
+        names += ["dom", "figures"]
         imports = "".join(f"const {name} = await import('/static/{name}.js');" for name in names)
         return page.evaluate(f"async (given) => {{ {imports} {body} }}", given)
 
@@ -294,6 +296,38 @@ class TestReopening:
         assert run(f"{START} return {ACTS}", task(labels=[label((60, 10, 90, 40), source="model")])) == []
 
 
+class TestTakingOver:
+    SAID = task(box("a"), box("b", xyxy=(100, 10, 140, 40)), box("c", xyxy=(150, 10, 190, 40), label=1), box("d", xyxy=(60, 50, 90, 90)))
+
+    def taken_over(self, run: Run, now: dict[str, Any], name_of: str = "label") -> Any:
+        """What is left out of an answer that accepted three boxes and rejected a fourth, where others are shown by now."""
+        body = f"""const before = new boxes.BoxModel(given[0]), model = new boxes.BoxModel(given[1]);
+            before.remove("d"); before.acceptRest();
+            return [model.takeOver(before.document(), (label) => {name_of}), {ACTS}];"""
+        return run(body, [self.SAID, now])
+
+    def test_where_only_questions_are_asked_what_is_about_other_boxes_is_counted(self, run: Run):
+        missing, acts = self.taken_over(run, task(box("n"), whole=False))
+        assert missing == {"gone": 0, "unplaced": 3} and acts == [["keep", "n", None, None]]
+
+    def test_where_objects_may_be_added_the_rest_is_drawn(self, run: Run):
+        missing, acts = self.taken_over(run, task(box("n")), "label ? -1 : 2")
+        assert missing == {"gone": 1, "unplaced": 0}
+        assert acts == [["relabel", "n", None, 2], ["add", "", [100, 10, 140, 40], 2]]
+
+    def test_a_box_outside_of_the_image_is_counted(self, run: Run):
+        assert self.taken_over(run, {**task(), "width": 120})[0] == {"gone": 0, "unplaced": 1}
+
+    def test_of_an_answer_without_its_boxes_the_drawn_ones_are_taken_and_the_rest_is_counted(self, run: Run):
+        verdicts = [
+            {"action": "add", "box_id": "", "xyxy": [5, 50, 25, 80], "label": 1},
+            {"action": "keep", "box_id": "a", "xyxy": None, "label": None},
+        ]
+        body = "const { drawnIn } = await import('/static/reopening.js'); return drawnIn({ verdicts: given, seconds: 3 });"
+        found = run(body, verdicts)
+        assert [one["xyxy"] for one in found["boxes"]] == [[5, 50, 25, 80]] and found["left_out"] == 1 and found["seconds"] == 3
+
+
 class TestClock:
     CLOCK = "const clock = new clock_.ActiveClock(given ?? 0);"
 
@@ -420,7 +454,7 @@ class TestFinished:
 class TestView:
     @pytest.mark.parametrize(("side", "most"), [(10, 4), (100, 8)])  # of a stage that is 528 pixels wide and high
     def test_nothing_comes_nearer_than_it_is_seen_whole(self, run: Run, side: int, most: float):
-        zoomed = """const stage = document.createElement("div"), overlay = () => view.svg("svg", { class: "overlay" });
+        zoomed = """const stage = document.createElement("div"), overlay = () => dom.svg("svg", { class: "overlay" });
             stage.append(Object.assign(document.createElement("div"), { className: "picture" }), overlay(), overlay());
             Object.assign(stage.style, { width: "528px", height: "528px" });
             document.body.append(stage);
@@ -454,8 +488,8 @@ class TestWaiting:
     """
     END = "finally { screen.hide(); Object.assign(window, real); AbortSignal.timeout = real.timeout; }"
 
-    def watch(self, run: Run, body: str) -> Any:
-        return run(f"{self.SLOW} try {{ {body} }} {self.END}")
+    def watch(self, run: Run, body: str, given: Any = None) -> Any:
+        return run(f"{self.SLOW} try {{ {body} }} {self.END}", given)
 
     def test_it_goes_on_once_however_long_a_reply_takes(self, run: Run):
         seen = """window.fetch = async () => { asked++; return reply({ waiting: asked > 1 ? 3 : 0 }); };
@@ -486,6 +520,47 @@ class TestWaiting:
         beside, within = self.watch(run, seen)
         assert "as soon as boxwise run 'my birds' runs" in beside and "The study trains next" in within
 
+    def test_each_outcome_of_the_queue_has_a_title_and_words(self, run: Run):
+        outcomes = outcomes_of_the_queue()
+        assert outcomes == {"leased", "others", "answered", "training", "done", "unreachable"}
+        said = """window.fetch = () => new Promise(() => {});
+            return given.map((reason) => {
+                screen.show(reason);
+                const shown = [text(), document.getElementById("waiting-words").textContent];
+                screen.hide();
+                return shown;
+            });"""
+        texts = [words for pair in self.watch(run, said, sorted(outcomes)) for words in pair]
+        assert all(" " in words for words in texts) and len(set(texts)) == 2 * len(outcomes)
+
+
+def outcomes_of_the_queue() -> set[str]:
+    """The strings that `LabelQueue.next` can give in place of a task, read in its source and in that of what it asks."""
+    methods = {
+        node.name: node
+        for node in ast.walk(ast.parse((STATIC.parent / "queue.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    }
+    given = [node for name in ("next", "_next", "_free") for node in ast.walk(methods[name]) if isinstance(node, ast.Return)]
+    given += [node for node in ast.walk(methods["next"]) if isinstance(node, ast.IfExp)]
+    return {
+        part.value
+        for node in given
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value
+    }
+
+
+class TestFigures:
+    def test_any_figure_has_three_digits_that_count_and_a_whole_number_all_of_its_own(self, run: Run):
+        values = [0.12345, 12.345, 1234.5, -0.5, 0, 17, 1234, 0.0000123, 1.5e-9]
+        shown = run("return given.map((value) => figures.significant(value))", values)
+        assert shown == ["0.123", "12.3", "1,230", "-0.5", "0", "17", "1,234", "0.0000123", "1.5E-9"]
+        assert run("return [figures.significant(null), figures.significant(undefined), figures.significant(NaN)]") == ["–", "–", "NaN"]
+
+    def test_a_share_is_in_percent(self, run: Run):
+        assert run("return [figures.percent(0.125), figures.percent(2 / 3, 1), figures.percent(null)]") == ["13%", "66.7%", "–"]
+
 
 class TestSmallThings:
     def test_classes_are_found_by_any_part_of_their_name(self, run: Run):
@@ -515,6 +590,10 @@ class TestSmallThings:
 
 
 class TestSources:
+    def test_elements_are_found_and_made_by_one_module(self):
+        for name in ("getElementById", "createElementNS"):
+            assert [path.name for path in STATIC.glob("*.js") if name in path.read_text(encoding="utf-8")] == ["dom.js"]
+
     def test_the_page_asks_for_nothing_outside_and_holds_no_inline_code(self):
         html = (STATIC / "index.html").read_text(encoding="utf-8")
         for forbidden in ("http://", "https://", " style=", " onclick", "<style", "javascript:"):

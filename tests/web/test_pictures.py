@@ -19,7 +19,7 @@ from boxwise.data.images import read_image
 from boxwise.errors import ImageError
 from boxwise.records import ImageRecord
 from boxwise.study import Study
-from boxwise.web import app
+from boxwise.web import picture_routes
 from boxwise.web.picture_cache import PictureCache
 from boxwise.web.pictures import Pictures, is_large, version
 
@@ -161,7 +161,7 @@ def test_a_picture_that_was_fetched_ahead_or_is_shown_again_is_sent_once(team_st
         sent[uri] += 1
         return for_browsers(uri)
 
-    monkeypatch.setattr(app, "for_browsers", counted)
+    monkeypatch.setattr(picture_routes, "for_browsers", counted)
     with serving(team_study("budget.initial=5")) as port:
         page = person(port, "anna")
         for _ in range(3):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from joining import join
 from teams import team_study  # noqa: F401 (a fixture)
 
 from boxwise.artifacts.scored_pool import read_scored_pool, read_scores, write_scored_pool
@@ -72,7 +73,7 @@ class TestFound:
 
     def test_images_that_join_while_the_page_is_served_are_found(self, study, view):
         before = view.found(Wanted())["total"]
-        study.store.add_images([replace(study.images(Split.TRAIN)[0], image_id="later.png")])
+        join(study.store, [replace(study.images(Split.TRAIN)[0], image_id="later.png")])
         assert view.found(Wanted())["total"] == before + 1 and names(view.found(Wanted(text="later"))) == ["later.png"]
 
     def test_a_region_of_the_map_finds_the_images_that_lie_in_it(self, study, view):
@@ -116,7 +117,7 @@ class TestActs:
 
     def test_images_of_val_and_of_the_test_are_not_in_the_pool_and_never_asked_about(self, study, view):
         record = study.images(Split.TRAIN)[0]
-        study.store.add_images([replace(record, image_id=f"{split.value}.png", split=split) for split in (Split.VAL, Split.TEST)])
+        join(study.store, [replace(record, image_id=f"{split.value}.png", split=split) for split in (Split.VAL, Split.TEST)])
         assert names(view.found(Wanted(state="val"))) == ["val.png"] and names(view.found(Wanted(state="test"))) == ["test.png"]
         train = {record.image_id for record in study.images(Split.TRAIN)}
         assert set(view.found(Wanted(state="pool"))["ids"]) <= train

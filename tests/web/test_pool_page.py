@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 from driving import serving
+from joining import join
 
 from boxwise.records import Split
 
@@ -67,7 +68,7 @@ ONLY = """([name, words]) => {
 
 def test_each_image_says_what_it_is_for(study, browsing):
     labelled = study.images(Split.TEST)[0].image_id
-    study.store.add_images([replace(study.images(Split.TRAIN)[0], image_id="test_new.png", split=Split.TEST)])
+    join(study.store, [replace(study.images(Split.TRAIN)[0], image_id="test_new.png", split=Split.TEST)])
     with opened(study, browsing) as page:
         for name, words in ((labelled, "labelled, for the test"), ("test_new.png", "for the test, without labels")):
             page.locator("[name=text]").fill(name)
@@ -142,7 +143,7 @@ def test_two_quick_clicks_act_once(study, page):
 
 def test_many_are_acted_upon_some_at_a_time(study, browsing):
     record = study.images(Split.TRAIN)[0]
-    study.store.add_images([replace(record, image_id=f"more{number}.png") for number in range(230)])
+    join(study.store, [replace(record, image_id=f"more{number}.png") for number in range(230)])
     with opened(study, browsing) as page:
         page.locator("[name=text]").fill("more")
         found(page, "230 images found.")

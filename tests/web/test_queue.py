@@ -38,7 +38,8 @@ def queue_of(waiting_study):
 
 
 def answer_to(task, *, annotator="anna", key="key-number-1", verdicts=(), seconds=12.5):
-    return Answer(key, annotator, task.record.image_id, task.round, verdicts, True, seconds)
+    began = {"begun_on": task.begun_on, "question": task.question}
+    return Answer(key, annotator, task.record.image_id, task.round, verdicts, True, seconds, **began)
 
 
 def first_task(queue, wanted):

@@ -5,7 +5,7 @@ from driving import HOST, boxes_in_list, drag, enter, hand_in, record_of, servin
 from teams import BOX, NEAR, OTHER, answer, on_each, server_of, team_study  # noqa: F401 (fixtures)
 
 from boxwise.records import Phase, Role
-from boxwise.web.answers import Answer
+from boxwise.web.answers import Answer, OverError
 from boxwise.web.dashboard import Dashboard, dashboard
 from boxwise.web.pool import PoolView, Wanted
 from boxwise.web.tasks import Task, task_to_json
@@ -90,6 +90,33 @@ def test_a_second_answer_is_not_late_for_a_lapse_and_a_third_is(on_each):  # noq
 
 def answer_without_lease(queue, name, image_id):
     return queue.answer(Answer(f"key of {name}", name, image_id, 0, (BOX,), True, 1.0))
+
+
+def handed_in(queue, task, *verdicts):
+    """An answer of anna's to what she has before her."""
+    began = {"begun_on": task.begun_on, "question": task.question}
+    return queue.answer(Answer("key of her next", "anna", task.record.image_id, task.round, verdicts, True, 1.0, **began))
+
+
+@pytest.mark.parametrize("whose", ["zoe", "ben"])
+def test_labels_that_came_after_both_had_answered_are_not_replaced_unseen(on_each, whose):  # noqa: F811
+    study = on_each("labelling.double=1", "budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    [answer(queue, name, image_id, BOX) for name in ("anna", "ben")]
+    task = queue.open(image_id, "anna")
+    study.tell(image_id, [OTHER], annotator=whose)  # as an import does
+    with pytest.raises(OverError, match="its labels were changed meanwhile"):
+        handed_in(queue, task, NEAR)
+    assert study.annotation(image_id).boxes.xyxy.tolist() == [list(OTHER.xyxy)]
+
+
+def test_what_the_other_says_meanwhile_is_nothing_that_an_answer_waits_for(on_each):  # noqa: F811
+    study = on_each("labelling.double=1", "budget.initial=1")
+    queue, (image_id,) = server_of(study), study.ask().image_ids
+    study.tell(image_id, [OTHER], annotator="ben")
+    task = queue.open(image_id, "anna")
+    study.tell(image_id, [BOX], annotator="ben")  # corrects himself
+    assert handed_in(queue, task, NEAR) is False and study.waiting(0) == frozenset()
 
 
 def test_a_withdrawn_answer_is_asked_for_again(on_each):  # noqa: F811

@@ -14,7 +14,7 @@ from typing import Protocol
 from unicodedata import category
 
 from boxwise.boxes import Boxes
-from boxwise.data.addresses import Address, Images, shown
+from boxwise.data.addresses import Address, Images, redacted
 from boxwise.records import ImageRecord
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
@@ -66,7 +66,7 @@ class Finding:
     unlabelled: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", shown(printable(self.message)))
+        object.__setattr__(self, "message", redacted(printable(self.message)))
         object.__setattr__(self, "path", printable(str(self.path)))
         object.__setattr__(self, "image_id", None if self.image_id is None else printable(self.image_id))
 

@@ -22,8 +22,8 @@ from boxwise.data.formats.class_names import is_class_name, spelled_as
 from boxwise.data.formats.copies import without_copies
 from boxwise.data.formats.listing import Checked, split_by_folder
 from boxwise.data.formats.reading import Reading, clipped
-from boxwise.data.formats.shapes import said_of, turned
-from boxwise.errors import plural
+from boxwise.data.formats.shapes import kinds_in_words, turned
+from boxwise.errors import listed, plural
 from boxwise.records import ImageRecord
 
 TOLERANCE = 1.0  # pixels by which rounding may push a box over the edge; clipped silently
@@ -54,7 +54,7 @@ def assemble(
     pixels = {r.image_id: _in_pixels(spelled(readings[r.image_id]), r, checked) for r in checked.records if r.image_id in readings}
     found += _without_odd_scores(pixels)
     faults = {r.image_id: _faults(pixels[r.image_id], index, r) for r in checked.records if r.image_id in pixels}
-    records, copies = without_copies(checked, pixels, {image_id for image_id, said in faults.items() if said})
+    records, copies = without_copies(checked, pixels, {image_id for image_id, of_image in faults.items() if of_image})
     found += copies
     images: list[ImageRecord] = []
     labels: dict[str, Boxes] = {}
@@ -161,9 +161,9 @@ def _repeated(reading: Reading, kept: NDArray[np.int64], record: ImageRecord) ->
     rows = sorted(set(range(len(reading.names))) - set(kept.tolist()))
     if not rows:
         return []
-    shown = ", ".join(str(row + 1) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
+    numbers = ", ".join(str(row + 1) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
     message = f"{reading.path}: {reading.subject}expected each box once, found {len(rows)} of {len(reading.names)} repeated word for word"
-    message += f" (box {shown}; {reading.names[rows[0]]!r} first); one of each is kept."
+    message += f" (box {numbers}; {reading.names[rows[0]]!r} first); one of each is kept."
     where = tuple(clipped(reading.xyxy, record)[rows[0]].tolist())
     return [Finding(FindingKind.DUPLICATE_BOX, reading.path, message, record.image_id, box=where, picture=record.uri)]
 
@@ -175,7 +175,7 @@ def _shape_finding(readings: Sequence[Reading]) -> list[Finding]:
         return []
     counts = sum((Counter(reading.shapes) for reading in shaped), Counter[str]())
     path = shaped[0].path
-    message = f"{path}: expected upright boxes, found {said_of(counts)} in {plural(len(shaped), 'image')}. "
+    message = f"{path}: expected upright boxes, found {kinds_in_words(counts)} in {plural(len(shaped), 'image')}. "
     message += "Each is read as the upright box around it."
     return [Finding(FindingKind.OTHER_SHAPE, path, message)]
 
@@ -187,7 +187,7 @@ def _missing_finding(readings: Sequence[Reading]) -> list[Finding]:
         return []
     counts = sum((Counter(reading.missing) for reading in marked), Counter[str]())
     path = marked[0].path
-    message = f"{path}: expected boxes, found {said_of(counts)} in {plural(len(marked), 'image')}, which have no extent. "
+    message = f"{path}: expected boxes, found {kinds_in_words(counts)} in {plural(len(marked), 'image')}, which have no extent. "
     message += (
         "Their boxes stay; since objects there have none, the images count as labelled in part: nothing in them is taught as background."
     )
@@ -199,13 +199,13 @@ def _strange_classes(readings: Iterable[Reading], index: Mapping[str, int]) -> l
     strange = Counter(name for reading in readings for name in reading.names if name not in index)
     if not strange:
         return []
-    said = [f"{name!r} ({plural(count, 'box')}{_nearest(name, index)})" for name, count in strange.most_common(8)]
-    return [f"unknown classes: {', '.join(said)}{', ...' if len(strange) > 8 else ''}."]
+    named = [f"{name!r} ({plural(count, 'box')}{_nearest(name, index)})" for name, count in strange.most_common(8)]
+    return [f"unknown classes: {', '.join(named)}{', ...' if len(strange) > 8 else ''}."]
 
 
 def _nearest(name: str, index: Mapping[str, int]) -> str:
-    near = get_close_matches(name.casefold(), [known.casefold() for known in index], n=1, cutoff=0.7)
-    return f"; {next(known for known in index if known.casefold() == near[0])!r}?" if near else ""
+    near = get_close_matches(name.casefold(), [class_name.casefold() for class_name in index], n=1, cutoff=0.7)
+    return f"; {next(class_name for class_name in index if class_name.casefold() == near[0])!r}?" if near else ""
 
 
 def _notes(checked: Checked, readings: Mapping[str, Reading], labels: Mapping[str, Boxes]) -> Iterable[str]:
@@ -223,9 +223,9 @@ def _notes(checked: Checked, readings: Mapping[str, Reading], labels: Mapping[st
 
 def _unnamed(classes: Sequence[str], path: Path) -> list[Finding]:
     """One finding for names of classes that no list of one name a line can hold."""
-    odd = [repr(name)[1:-1] for name, shown in zip(classes, _callable(classes), strict=True) if name != shown]
+    odd = [repr(name)[1:-1] for name, callable_name in zip(classes, _callable(classes), strict=True) if name != callable_name]
     message = (
-        f"{path}: expected a name in one line for each class, found {', '.join(map(repr, odd[:5]))}. They are called by their numbers."
+        f"{path}: expected a name in one line for each class, found {listed([*map(repr, odd)], most=5)}. They are called by their numbers."
     )
     return [Finding(FindingKind.BAD_NAME, path, message)] if odd else []
 
@@ -242,10 +242,8 @@ def _faults(reading: Reading, index: Mapping[str, int], record: ImageRecord) -> 
 def _class_faults(reading: Reading, index: Mapping[str, int], record: ImageRecord) -> Iterable[Finding]:
     for row, name in enumerate(reading.names, start=1):
         if name not in index:
-            known = (
-                f"one of: {', '.join(list(index)[:12])}{', ...' if len(index) > 12 else ''}" if index else "a name for it in the data set"
-            )
-            message = f"{reading.path}: {reading.subject}box {row} has the unknown class {name!r}. Expected {known}."
+            choices = f"one of: {listed(index, most=12)}" if index else "a name for it in the data set"
+            message = f"{reading.path}: {reading.subject}box {row} has the unknown class {name!r}. Expected {choices}."
             where = tuple(reading.xyxy[row - 1].tolist())
             yield Finding(FindingKind.UNKNOWN_CLASS, reading.path, message, record.image_id, True, where, record.uri)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from boxwise.data.formats.base import Dataset, Finding, FindingKind, is_unspeakable
 from boxwise.data.formats.reading import Reading
-from boxwise.errors import ConfigError
+from boxwise.errors import ConfigError, listed
 
 
 def is_class_name(name: str) -> bool:
@@ -28,7 +28,7 @@ def check_class_names(names: Iterable[str]) -> None:
             raise ConfigError(f"{name!r} is no name of a class: expected one line of text in UTF-8, in any script.")
 
 
-def names_said(names: Iterable[str]) -> str:
+def names_text(names: Iterable[str]) -> str:
     """The names with commas between; in quotes those that hold a comma themselves."""
     return ", ".join(repr(name) if "," in name else name for name in names)
 
@@ -40,14 +40,14 @@ def without_blanks(dataset: Dataset, path: Path) -> Dataset:
         return dataset
     names = [name.strip() for name in dataset.classes]
     classes = tuple(dict.fromkeys(names))
-    note = f"names of classes are taken without the blanks around them: {', '.join(odd[:8])}{', ...' if len(odd) > 8 else ''}."
+    note = f"names of classes are taken without the blanks around them: {listed(odd, most=8)}."
     plain = replace(dataset, classes=classes, notes=(*dataset.notes, note))
     if len(classes) == len(names):
         return plain
     number = np.array([classes.index(name) for name in names], np.int64)
     labels = {image_id: replace(boxes, labels=number[boxes.labels]) for image_id, boxes in dataset.labels.items()}
     ids = None if dataset.class_ids is None else tuple(dataset.class_ids[names.index(name)] for name in classes)
-    alike = ", ".join(" and ".join(map(repr, said)) for said in _alike(dataset.classes)[:5])
+    alike = ", ".join(" and ".join(map(repr, group)) for group in _alike(dataset.classes)[:5])
     message = f"{path}: expected a name of its own for each class, found {alike}, which differ in blanks alone; they are one."
     finding = Finding(FindingKind.DUPLICATE_ID, path, message)
     return replace(plain, labels=labels, class_ids=ids, findings=(*dataset.findings, finding))

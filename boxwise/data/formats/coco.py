@@ -83,12 +83,12 @@ class Coco:
 
         to_correct: the boxes are for a person to correct, so that the file does not count beside the one with the answers.
         """
-        said = TO_CORRECT if to_correct else WRITTEN
+        description = TO_CORRECT if to_correct else WRITTEN
         single = target.suffix.lower() == ".json"
         parts: dict[Split | None, list[ImageRecord]] = {None: list(dataset.images)} if single else _by_split(dataset.images)
         files = {target if single else target / file_of(split): members for split, members in parts.items()}
         for path, members in files.items():
-            _write_json(_content(dataset, members, said), path)
+            _write_json(_content(dataset, members, description), path)
         if copy_images:
             place_images(dataset, (target.parent if single else target) / "images")
         return list(files)
@@ -111,11 +111,11 @@ def _by_split(records: Sequence[ImageRecord]) -> dict[Split | None, list[ImageRe
     return found or {None: []}
 
 
-def _content(dataset: Dataset, records: Sequence[ImageRecord], said: str) -> dict[str, Any]:
+def _content(dataset: Dataset, records: Sequence[ImageRecord], description: str) -> dict[str, Any]:
     class_ids = dataset.class_ids or tuple(range(1, len(dataset.classes) + 1))
     image_ids = _numbered([record.source_id for record in records])
     return {
-        "info": {"description": said},
+        "info": {"description": description},
         "licenses": [],
         "images": [_image_entry(r, number, dataset) for r, number in zip(records, image_ids, strict=True)],
         "annotations": _annotations(dataset, records, image_ids, class_ids),

@@ -111,7 +111,7 @@ class Places:
     def of(self, path: Path) -> tuple[ImageIndex, ...]:
         """Where to look for the images of a file, one place after the other."""
         split, folder = self._held_to(path), str(whole(path.parent))
-        fitting = [image_id for image_id, said in self._splits.items() if split is None or said in (None, split)]
+        fitting = [image_id for image_id, own_split in self._splits.items() if split is None or own_split in (None, split)]
         own = [image_id for image_id in fitting if self._owners.get(image_id) == folder]
         rest = [image_id for image_id in fitting if image_id not in self._owners]
         return tuple(self._only(images) for images in (own, rest) if images)

@@ -19,7 +19,7 @@ from boxwise.data.formats.listing import Listed
 from boxwise.data.formats.reading import Reading
 
 _SAME_PIXELS = 0.5
-_Said = tuple[Listed, Reading | None]
+_Entry = tuple[Listed, Reading | None]
 
 
 def merged(parsed: Sequence[Parsed]) -> tuple[list[Listed], dict[str, Reading], list[Finding]]:
@@ -28,28 +28,28 @@ def merged(parsed: Sequence[Parsed]) -> tuple[list[Listed], dict[str, Reading], 
     An image of several files serves the strictest split, so that nothing of the test is trained on. What counts is a label over COCO's
     convention that there is no object, a box without a score, which a person has drawn, over a model's, then the strictest split.
     """
-    by_id: dict[str, list[_Said]] = {}
+    by_id: dict[str, list[_Entry]] = {}
     for file in parsed:
         for image in file.images:
             by_id.setdefault(image.image_id, []).append((image, file.readings.get(image.image_id)))
     listed: list[Listed] = []
     readings: dict[str, Reading] = {}
     findings: list[Finding] = []
-    for image_id, said in by_id.items():
-        best = max(said, key=_weight)
-        rival = next((one for one in said if _weight(one) == _weight(best) and not _agree(one[1], best[1])), None)
+    for image_id, entries in by_id.items():
+        best = max(entries, key=_weight)
+        rival = next((one for one in entries if _weight(one) == _weight(best) and not _agree(one[1], best[1])), None)
         if rival is not None:
             findings.append(_torn(best[0], rival[0]))
             continue
         image, reading = best
-        listed.append(replace(image, split=max((one.split for one, _ in said), key=lambda split: STRICTNESS[split])))
+        listed.append(replace(image, split=max((one.split for one, _ in entries), key=lambda split: STRICTNESS[split])))
         readings |= {} if reading is None else {image_id: reading}
-        findings += [_repeated(one, said[0][0], image) for one, _ in said[1:]]
+        findings += [_repeated(one, entries[0][0], image) for one, _ in entries[1:]]
     return listed, readings, findings
 
 
-def _weight(said: _Said) -> tuple[int, int]:
-    image, reading = said
+def _weight(entry: _Entry) -> tuple[int, int]:
+    image, reading = entry
     if reading is None or reading.implied:
         return int(reading is not None), STRICTNESS[image.split]
     return 2 if "scores" in reading.columns else 3, STRICTNESS[image.split]
@@ -59,8 +59,8 @@ def _agree(one: Reading | None, other: Reading | None) -> bool:
     """Whether both have the same boxes, rounding aside, in any order."""
     if one is None or other is None or one is other:
         return one is other
-    (names, corners), (others, theirs) = _sorted(one), _sorted(other)
-    return names == others and one.partly == other.partly and np.allclose(corners, theirs, atol=_SAME_PIXELS, equal_nan=True)
+    (names, corners), (other_names, other_corners) = _sorted(one), _sorted(other)
+    return names == other_names and one.partly == other.partly and np.allclose(corners, other_corners, atol=_SAME_PIXELS, equal_nan=True)
 
 
 def _sorted(reading: Reading) -> tuple[list[str], Any]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from boxwise.data.formats.base import Finding, FindingKind
 from boxwise.data.formats.coco_files import Places, folder_split_of, split_of
-from boxwise.data.formats.layout import ImageIndex, bytes_of, said_by_all, split_named, strict_float, whole
+from boxwise.data.formats.layout import ImageIndex, bytes_of, shared_folder_words, split_named, strict_float, whole
 from boxwise.data.formats.listing import Listed, expected_inside
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Corners, Extent, around_points, around_runs, runs_of_text, turned_box, unturned
@@ -68,10 +68,10 @@ class Parser:
         alone = {image.image_id for image in self.result.images}
         by_convention = self.missing_is_empty and content.get("annotations") is not None and not self._astray
         for source_id, image in entries.items():
-            known = self._stated.get(source_id)
-            if image.image_id in alone and (grouped[source_id] or known or (known is None and by_convention)):
+            stated = self._stated.get(source_id)
+            if image.image_id in alone and (grouped[source_id] or stated or (stated is None and by_convention)):
                 reading = self._reading(grouped[source_id], image.image_id)
-                implied, partly = not (grouped[source_id] or known), source_id in self._partly
+                implied, partly = not (grouped[source_id] or stated), source_id in self._partly
                 self.result.readings[image.image_id] = replace(reading, implied=implied, partly=partly)
         return self.result
 
@@ -87,7 +87,7 @@ class Parser:
             return None
         for key in ("annotations", "categories"):
             if not isinstance(content.get(key) or [], list):
-                self._fault(f"expected a list of {key}, found {_shown(content[key])}.")
+                self._fault(f"expected a list of {key}, found {_brief(content[key])}.")
                 return None
         return content
 
@@ -100,7 +100,7 @@ class Parser:
         for row, entry in enumerate(entries):
             number, name, above = _id(_member(entry, "id")), _member(entry, "name"), _member(entry, "supercategory")
             if number is None or not isinstance(name, str):
-                self._fault(f"categories[{row}] is {_shown(entry)}. Expected an id and a name.")
+                self._fault(f"categories[{row}] is {_brief(entry)}. Expected an id and a name.")
             elif self.result.categories.setdefault(number, name) != name:
                 first = self.result.categories[number]
                 self._fault(
@@ -118,16 +118,16 @@ class Parser:
         self._sizeless: list[str] = []  # what images with a size that is none say of it
         names = [self._plain(str(name)) for entry in entries if (name := _member(entry, "file_name"))]
         self._exact = {self._below_folder(name) for name in names} & set(self.index.paths)
-        self._shared = said_by_all(names, self.index.paths) if self._alone else frozenset()
+        self._shared = shared_folder_words(names, self.index.paths) if self._alone else frozenset()
         found: dict[Any, Listed] = {}
-        twice: set[Any] = set()
+        repeated: set[Any] = set()
         for row, entry in enumerate(entries):
             image = self._image(entry, row)
             if image is None:
                 continue
             first = found.setdefault(image.source_id, image)
             if first is not image:
-                twice |= {image.source_id} if first.image_id != image.image_id else set()
+                repeated |= {image.source_id} if first.image_id != image.image_id else set()
                 self._repeated(f"images[{row}] has id {image.source_id} of {first.image_id}. Expected ids of their own.", image, first)
             if isinstance(entry.get("labeled"), bool):
                 self._stated[image.source_id] = entry["labeled"]
@@ -135,12 +135,12 @@ class Parser:
         if self._sizeless:
             odd = f"{plural(len(self._sizeless), 'image')} without (first: {self._sizeless[0]})"
             self._fault(f"expected a width and a height in pixels, found {odd}. The pictures' own count.", FindingKind.SIZE_MISMATCH)
-        return {source_id: image for source_id, image in found.items() if source_id not in twice}
+        return {source_id: image for source_id, image in found.items() if source_id not in repeated}
 
     def _image(self, entry: Any, row: int) -> Listed | None:
         number, file_name = _id(_member(entry, "id")), _member(entry, "file_name")
         if number is None or not isinstance(file_name, str) or not file_name:
-            self._fault(f"images[{row}] is {_shown(entry)}. Expected an id and a file_name.")
+            self._fault(f"images[{row}] is {_brief(entry)}. Expected an id and a file_name.")
             return None
         name = self._below_folder(self._plain(file_name))
         outside = PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or bool(Path(name).drive) or "\0" in name
@@ -164,8 +164,8 @@ class Parser:
 
     def _by_name(self, file_name: str) -> str | None:
         """The image that the name alone says, unless another entry names it by its path; in any split's folder if the name says none."""
-        said = split_named(self.index.with_slashes(file_name).rpartition("/")[0])
-        places = (*self._places, *self._of_any_split) if said is None else self._places
+        split = split_named(self.index.with_slashes(file_name).rpartition("/")[0])
+        places = (*self._places, *self._of_any_split) if split is None else self._places
         found = next((found for place in places if (found := place.by_name(file_name, self._shared))), None)
         if found is None or found in self._exact:
             return None
@@ -177,7 +177,7 @@ class Parser:
         if all(side is not None and side >= 1 for side in sides):
             return int(sides[0] or 0), int(sides[1] or 0)
         if any(entry.get(key) is not None for key in ("width", "height")):
-            self._sizeless.append(f"images[{row}] says {_shown(entry.get('width'))} x {_shown(entry.get('height'))}")
+            self._sizeless.append(f"images[{row}] says {_brief(entry.get('width'))} x {_brief(entry.get('height'))}")
         return None
 
     def _plain(self, file_name: str) -> str:
@@ -205,15 +205,15 @@ class Parser:
     def _grouped(self, entries: list[Any], images: Mapping[Any, Listed]) -> dict[Any, list[dict[str, Any]]]:
         grouped: dict[Any, list[dict[str, Any]]] = {source_id: [] for source_id in images}
         seen: set[Any] = set()
-        meant = _by_value(images)
+        by_value = _by_value(images)
         self._astray = False  # whether an annotation speaks of an image that no entry lists, so that any may be without its own
         for row, entry in enumerate(entries):
-            said, number = _id(_member(entry, "image_id")), _id(_member(entry, "id"))
-            owner = said if said in grouped else meant.get(_value(said))
+            image_id, number = _id(_member(entry, "image_id")), _id(_member(entry, "id"))
+            owner = image_id if image_id in grouped else by_value.get(_value(image_id))
             if owner is None:
                 owner = _member(entry, "image_id")
-                self._astray |= said is None or _value(said) not in self._ids
-                self._fault(f"annotations[{row}] speaks of image {_shown(owner)}. Expected the id of an image that is listed once.")
+                self._astray |= image_id is None or _value(image_id) not in self._ids
+                self._fault(f"annotations[{row}] speaks of image {_brief(owner)}. Expected the id of an image that is listed once.")
                 continue
             if number is not None and number in seen:
                 message = f"annotations[{row}] has id {number} of an earlier one. Expected ids of their own."
@@ -239,10 +239,10 @@ class Parser:
         return Reading(self.path, names, xyxy, columns, f"{image_id} ", shapes=shapes, before=unturned(shaped))
 
     def _class_name(self, entry: dict[str, Any]) -> str:
-        said, categories = _id(entry.get("category_id")), self.result.categories
-        number = said if said in categories else self._category.get(_value(said))
+        category, categories = _id(entry.get("category_id")), self.result.categories
+        number = category if category in categories else self._category.get(_value(category))
         if number is None:
-            return f"category {_shown(entry.get('category_id')) if said is None else said}"
+            return f"category {_brief(entry.get('category_id')) if category is None else category}"
         return categories[number]
 
 
@@ -266,13 +266,13 @@ def _value(number: int | str | None) -> int | str | None:
 def _by_value(ids: Iterable[Any]) -> dict[Any, Any]:
     """Value → the only id of that value."""
     found: dict[Any, Any] = {}
-    twice: set[Any] = set()
+    repeated: set[Any] = set()
     for number in ids:
-        twice |= {_value(number)} if found.setdefault(_value(number), number) != number else set()
-    return {value: number for value, number in found.items() if value not in twice}
+        repeated |= {_value(number)} if found.setdefault(_value(number), number) != number else set()
+    return {value: number for value, number in found.items() if value not in repeated}
 
 
-def _shown(value: Any) -> str:
+def _brief(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

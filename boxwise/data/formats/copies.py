@@ -36,9 +36,9 @@ def _copy_findings(group: Sequence[ImageRecord], readings: Mapping[str, Reading]
         yield Finding(
             FindingKind.DUPLICATE_IMAGE, record.uri, message, record.image_id, quarantined=True, picture=record.uri, twin=kept.uri
         )
-    said = [record for record in group if _weight(readings.get(record.image_id)) > 1]
-    if len({_content(readings[record.image_id], record) for record in said}) > 1:
-        others = ", ".join(record.image_id for record in said if record is not kept)
+    labelled = [record for record in group if _weight(readings.get(record.image_id)) > 1]
+    if len({_content(readings[record.image_id], record) for record in labelled}) > 1:
+        others = ", ".join(record.image_id for record in labelled if record is not kept)
         message = f"{kept.uri}: expected equal labels for copies of one image, found others for {others}. "
         message += f"Those of {kept.image_id} are kept."
         yield Finding(FindingKind.CONFLICTING_LABELS, kept.uri, message, kept.image_id, picture=kept.uri)

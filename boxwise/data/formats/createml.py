@@ -18,11 +18,11 @@ def entries(content: Any) -> list[Entry | str]:
     return [_entry(one) or f"entry {row} is {repr(one)[:80]}. Expected an image and its annotations." for row, one in enumerate(content)]
 
 
-def _entry(said: Any) -> Entry | None:
-    if not isinstance(said, dict):
+def _entry(member: Any) -> Entry | None:
+    if not isinstance(member, dict):
         return None
-    image = said.get("image", said.get("imagefilename"))
-    boxes = said.get("annotations", said.get("annotation"))
+    image = member.get("image", member.get("imagefilename"))
+    boxes = member.get("annotations", member.get("annotation"))
     if not isinstance(image, str) or not image or not isinstance(boxes, list):
         return None
     return Entry(image, [_name(box) for box in boxes], [_corners(box) for box in boxes])
@@ -34,10 +34,10 @@ def _name(box: Any) -> str:
 
 
 def _corners(box: Any) -> Corners:
-    said = box.get("coordinates") if isinstance(box, dict) else None
-    if not isinstance(said, dict):
+    coordinates = box.get("coordinates") if isinstance(box, dict) else None
+    if not isinstance(coordinates, dict):
         return NOWHERE
-    x, y, width, height = (real(said.get(key)) for key in ("x", "y", "width", "height"))
+    x, y, width, height = (real(coordinates.get(key)) for key in ("x", "y", "width", "height"))
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 

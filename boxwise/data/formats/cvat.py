@@ -19,6 +19,7 @@ import numpy as np
 
 from boxwise.boxes import Boxes
 from boxwise.data.addresses import Images
+from boxwise.data.earlier_writes import as_written
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.cvat_shapes import extent_of, frames_of, has_no_extent, is_area
@@ -27,9 +28,10 @@ from boxwise.data.formats.layout import (
     ImageIndex,
     check_names,
     existing,
+    files_below,
     image_folder,
     is_file,
-    said_by_all,
+    shared_folder_words,
     split_named,
 )
 from boxwise.data.formats.listing import Listed, check_images, expected_inside, matched_by_name, not_read, unlisted
@@ -78,7 +80,7 @@ class Cvat:
         index = ImageIndex(images or image_folder((path.parent / "images", path.parent)))
         root = root_of(path, "annotations", owner="CVAT")
         names = [_plain(element, index) for element in root.iter("image")]
-        exact, shared = set(names) & set(index.paths), said_by_all(names, index.paths)
+        exact, shared = set(names) & set(index.paths), shared_folder_words(names, index.paths)
         entries = [_entry(path, element, row, index, exact, shared) for row, element in enumerate(root.iter("image"))]
         entries += _frames(path, root, index)
         findings = [finding for entry in entries for finding in entry.findings] + _strays(path, root)
@@ -88,11 +90,11 @@ class Cvat:
         listed = [entry.listed for entry in sound if entry.listed is not None]
         checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress, index=index)
         readings = {e.listed.image_id: e.labelled(missing_is_empty) for e in sound if e.listed is not None}
-        known = {image_id: reading for image_id, reading in readings.items() if reading is not None}
+        given = {image_id: reading for image_id, reading in readings.items() if reading is not None}
         by_name = {name: image_id for entry in sound for name, image_id in entry.by_name.items()}
         notes = not_read(others, [path]) + matched_by_name(by_name, path) + unlisted(index, [entry.image_id for entry in entries], path)
-        findings += [*repeats, *unlabelled(path, checked.records, known, expected="a shape or a tag")]
-        return assemble(checked, known, classes=classes or _class_names(root, known.values()), findings=findings, notes=notes)
+        findings += [*repeats, *unlabelled(path, checked.records, given, expected="a shape or a tag")]
+        return assemble(checked, given, classes=classes or _class_names(root, given.values()), findings=findings, notes=notes)
 
     def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> list[Path]:
         """As `Format.write`. A `target` ending in .xml is the file; else it is target/annotations.xml. Images go to images/ beside it."""
@@ -133,11 +135,13 @@ class _Entry:
 
 
 def _xml_files(labels: Path) -> list[Path]:
-    """The file to read, and others beside it that are CVAT's."""
+    """The file to read, and others beside it: annotations.xml first, but for one that boxwise wrote and nobody has changed since."""
     if is_file(labels):
         return [labels]
-    places = (labels / FILE, *sorted(labels.glob(f"*.{XML}")), *sorted(labels.glob(f"*/*.{XML}")))
+    places = (labels / FILE, *sorted(labels.glob(f"*.{XML}")), *sorted(labels.glob(f"*/*.{XML}")), *files_below(labels, ".xml"))
     found = [path for path in dict.fromkeys(places) if is_file(path)]
+    if len(found) > 1 and as_written(labels, Cvat.name)(found[0]):
+        found = sorted(found, key=lambda path: path == found[0] or not is_cvat(path))
     if not found:
         raise BoxwiseError(f"{labels}: expected {FILE} as CVAT exports it, found no XML file.")
     return found
@@ -148,7 +152,7 @@ def _plain(element: Element, index: ImageIndex) -> str:
 
 
 def _entry(path: Path, element: Element, row: int, index: ImageIndex, exact: Set[str], shared: Set[str]) -> _Entry:
-    """exact: the images that some entry calls by their ids; no other is taken for them by its name. shared: by `said_by_all`."""
+    """exact: the images that some entry calls by their ids; no other is taken for them by its name. shared: by `shared_folder_words`."""
     name = _plain(element, index)
     split, stated = split_named(element.get("subset", "")), size(element.get("width"), element.get("height"))
     outside = not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name or bool(Path(name).drive)

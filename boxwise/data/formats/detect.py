@@ -64,7 +64,7 @@ def detect_format(path: Path) -> str | None:
     folders = [_without_fiftyones(folder) for folder in all_folders]
     near = [folder for folder in folders if folder.depth < _DEPTH]
     passes = ((near, _RULES), (folders, _RULES), (folders, _LAST_RULES), (folders, (_by_any_xml, _by_any_json)))
-    name = next((name for shown, of_these in passes for rule in of_these if (name := rule(shown)) is not None), None)
+    name = next((name for searched, of_these in passes for rule in of_these if (name := rule(searched)) is not None), None)
     if name is None and predictions_in(path):
         return "coco"
     if name is None:
@@ -100,14 +100,14 @@ def unused_labels(path: Path) -> list[Finding]:
     folders = list(_folders(path, depth=2 * _DEPTH))
     called = [(folder, name) for folder in folders for name in folder.files if name.lower().endswith(_LABELS)]
     files = [(folder, name) for folder, name in called if is_file(folder.path / name)]
-    known = [folder.path / name for folder, name in files if _looks_like_labels(folder, name)]
-    looks = known or [folder.path / name for folder, name in files if _looks_like_others(folder, name)]
+    readable = [folder.path / name for folder, name in files if _looks_like_labels(folder, name)]
+    looks = readable or [folder.path / name for folder, name in files if _looks_like_others(folder, name)]
     if not looks:
         return []
     message = (
         f"{path}: expected images alone or a known layout, found {plural(len(looks), 'file')} that could hold labels (first: {looks[0]}). "
     )
-    message += f"They are not used: {'name their format or their place' if known else 'no format that is read has files like these'}."
+    message += f"They are not used: {'name their format or their place' if readable else 'no format that is read has files like these'}."
     return [Finding(FindingKind.UNUSED_FILE, path, message)]
 
 
@@ -123,10 +123,10 @@ def _folders(root: Path, depth: int = _DEPTH) -> Iterator[_Folder]:
             entries = _entries(path)
             names = {entry.name for entry in entries}
             own, to_correct = own_names(path, names), number and TO_CORRECT in names
-            shown = [entry for entry in entries if not (entry.name.startswith(".") or entry.name in own)]
-            shown = [entry for entry in shown if not is_draft(path / entry.name)] if to_correct else shown
-            inner = [entry.name for entry in shown if _is_folder(entry)]
-            yield _Folder(path, number, [entry.name for entry in shown if not _is_folder(entry)], inner)
+            left = [entry for entry in entries if not (entry.name.startswith(".") or entry.name in own)]
+            left = [entry for entry in left if not is_draft(path / entry.name)] if to_correct else left
+            inner = [entry.name for entry in left if _is_folder(entry)]
+            yield _Folder(path, number, [entry.name for entry in left if not _is_folder(entry)], inner)
             following += [path / name for name in inner]
         level = following
 
@@ -213,9 +213,9 @@ def _refuse_fiftyones(*paths: Path) -> None:
 def _by_json(folders: list[_Folder], wanted: Collection[str] = ("coco", "labelme", "labelstudio")) -> str | None:
     for folder in folders:
         paths = sorted(folder.some(".json"), key=is_draft)
-        known = next((name for path in paths if (name := _json_format(path)) in wanted), None)
-        if known:
-            return known
+        found = next((name for path in paths if (name := _json_format(path)) in wanted), None)
+        if found:
+            return found
     return None
 
 
@@ -262,10 +262,10 @@ def _by_text(folders: list[_Folder]) -> str | None:
         texts = (name for name in folder.files if name.lower().endswith(".txt"))
         labels = (name for name in texts if _has_image(folder, name) or not (is_prose(name) or _OF_ALL.fullmatch(name)))
         paths = [folder.path / name for name in islice(labels, _TRIED)]
-        known = next((name for path in paths if (name := _text_format(path))), None)
+        found = next((name for path in paths if (name := _text_format(path))), None)
         empty = [path for path in paths if is_file(path) and not path.stat().st_size]
-        if known or (empty and len(empty) == len(paths)):
-            return known or "yolo"
+        if found or (empty and len(empty) == len(paths)):
+            return found or "yolo"
     return None
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from boxwise.data import image_store
-from boxwise.data.addresses import IMAGE_SUFFIXES, Address, given, in_shard, is_local, member_of, scheme_of, shown
+from boxwise.data.addresses import IMAGE_SUFFIXES, Address, given, in_shard, is_local, member_of, redacted, scheme_of
 from boxwise.data.formats.base import Dataset, Finding, FindingKind, printable
 from boxwise.data.formats.layout import is_file, name_fault
 from boxwise.errors import BoxwiseError, plural
@@ -47,26 +47,26 @@ def read_image_list(path: Path) -> Dataset:
     called: dict[str, str] = {}  # address → image id
     findings: list[Finding] = []
     repeated, schemes = 0, set[str | None]({None})
-    for said, own_id in _entries(path):  # read again, rather than held in memory
-        address = _address(said, folder)
+    for written, own_id in _entries(path):  # read again, rather than held in memory
+        address = _address(written, folder)
         if (scheme := scheme_of(address)) not in schemes:
             image_store.check(address)
             schemes.add(scheme)
         before = called.get(address)
-        image_id = own_id or before or _id_of(address, said, root, mixed)
+        image_id = own_id or before or _id_of(address, written, root, mixed)
         there = records.get(image_id)
         if before == image_id:
             repeated += 1
         elif before is not None:
             both = f"{_shown_id(before, address)} and {_shown_id(image_id, address)}"
-            message = f"{path}: expected one name for {shown(address)}, found {both}. The first is taken."
+            message = f"{path}: expected one name for {redacted(address)}, found {both}. The first is taken."
             findings.append(Finding(FindingKind.DUPLICATE_ID, path, message, image_id, quarantined=True))
         elif there is not None:
-            both = f"{shown(there.uri)} and {shown(address)}"
+            both = f"{redacted(there.uri)} and {redacted(address)}"
             message = f"{path}: expected one image called {_shown_id(image_id, address)}, found {both}. The first is taken."
             findings.append(Finding(FindingKind.DUPLICATE_ID, path, message, image_id))
         elif fault := _fault(address, image_id, own_id):
-            message = f"{path}: lists {shown(printable(said))}. {fault}"
+            message = f"{path}: lists {redacted(printable(written))}. {fault}"
             findings.append(Finding(FindingKind.BAD_NAME, path, message, image_id, quarantined=True))
         else:
             records[image_id] = ImageRecord(image_id, address, 0, 0)
@@ -81,7 +81,7 @@ def read_image_list(path: Path) -> Dataset:
 def _entries(path: Path) -> Iterator[_Entry]:
     readers = {".csv": _of_csv, ".parquet": _of_parquet}
     rows = readers.get(path.suffix.lower(), _of_lines)(path)
-    return ((said, image_id) for said, image_id in rows if said)
+    return ((address, image_id) for address, image_id in rows if address)
 
 
 def _of_lines(path: Path) -> Iterator[_Entry]:
@@ -93,7 +93,7 @@ def _of_csv(path: Path) -> Iterator[_Entry]:
     rows = csv.DictReader(_lines(path))
     column = _column(rows.fieldnames or (), path)
     for row in rows:
-        yield (row[column] or "").strip(), _said(row.get(_ID))
+        yield (row[column] or "").strip(), _text(row.get(_ID))
 
 
 def _of_parquet(path: Path) -> Iterator[_Entry]:
@@ -107,7 +107,7 @@ def _of_parquet(path: Path) -> Iterator[_Entry]:
             columns = [column, _ID] if _ID in names else [column]
             for batch in table.iter_batches(columns=columns):
                 values = [batch[name].to_pylist() for name in columns]
-                yield from ((str(row[0] or ""), _said(row[1]) if len(row) > 1 else None) for row in zip(*values, strict=True))
+                yield from ((str(row[0] or ""), _text(row[1]) if len(row) > 1 else None) for row in zip(*values, strict=True))
     except (OSError, pa.ArrowInvalid) as error:
         raise BoxwiseError(f"{path}: expected a Parquet table, found something else ({str(error).splitlines()[0]}).") from None
 
@@ -132,16 +132,16 @@ def _column(names: Iterable[str], path: Path) -> str:
     return found
 
 
-def _said(value: Any) -> str | None:
+def _text(value: Any) -> str | None:
     return None if value is None or value == "" else str(value)
 
 
-def _address(said: str, folder: str) -> str:
-    if scheme_of(said) == "tar":
-        name, shard = in_shard(said)
+def _address(written: str, folder: str) -> str:
+    if scheme_of(written) == "tar":
+        name, shard = in_shard(written)
         return member_of(_address(shard, folder), name)
-    said = given(said) if scheme_of(said) == "file" else said
-    return said if not is_local(said) else os.path.normpath(os.path.join(folder, said))  # noqa: PTH118 - a Path each takes a minute a million
+    written = given(written) if scheme_of(written) == "file" else written
+    return written if not is_local(written) else os.path.normpath(os.path.join(folder, written))  # noqa: PTH118 - a Path each takes a minute a million
 
 
 def _root(path: Path, folder: str) -> tuple[str, bool]:
@@ -149,12 +149,12 @@ def _root(path: Path, folder: str) -> tuple[str, bool]:
 
     Where it is a line that names no image which shares nothing with the others, they alone count. Raises BoxwiseError for an empty list.
     """
-    root = _common_folder(_path(_address(said, folder)) for said, _ in _entries(path))
+    root = _common_folder(_path(_address(written, folder)) for written, _ in _entries(path))
     if root is None:
         raise BoxwiseError(f"{path}: expected a list of images, found none. Give one address a line, or a column named path.")
     if root:
         return root, False
-    images = [_path(address) for said, _ in _entries(path) if _is_image(_name(address := _address(said, folder)))]
+    images = [_path(address) for written, _ in _entries(path) if _is_image(_name(address := _address(written, folder)))]
     root = _common_folder(images)
     return (root, False) if root else (_common_folder(_bare(address, True) for address in images) or "", True)
 
@@ -201,9 +201,9 @@ def _common_folder(addresses: Iterable[str]) -> str | None:
     return least[: least.replace(os.sep, "/").rfind("/", 0, length) + 1]
 
 
-def _id_of(address: str, said: str, root: str, mixed: bool) -> str:
-    if is_local(said) and not os.path.isabs(said):  # noqa: PTH117
-        plain = posixpath.normpath(said.replace(os.sep, "/"))
+def _id_of(address: str, written: str, root: str, mixed: bool) -> str:
+    if is_local(written) and not os.path.isabs(written):  # noqa: PTH117
+        plain = posixpath.normpath(written.replace(os.sep, "/"))
         if not plain.startswith("../"):
             return plain
     return _bare(_name(address), mixed).removeprefix(root).replace(os.sep, "/")

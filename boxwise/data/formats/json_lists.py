@@ -28,7 +28,7 @@ from boxwise.data.formats.layout import (
     folder_split,
     image_folder,
     leads_out,
-    said_by_all,
+    shared_folder_words,
     strictest,
 )
 from boxwise.data.formats.listing import Listed, check_images, not_read, unlisted
@@ -80,7 +80,7 @@ class JsonLists:
         if not any(files.values()):
             raise BoxwiseError(findings[0].message if findings else f"{labels}: expected images listed as {self.name} does, found none.")
         called = {path: [_called(index.with_slashes(entry.image), path, root) for entry in entries] for path, entries in files.items()}
-        shared = said_by_all([name for names in called.values() for name in names if is_local(name)], index.paths)
+        shared = shared_folder_words([name for names in called.values() for name in names if is_local(name)], index.paths)
         parsed = [
             _parsed(entry, _image_id(name, index, shared), path, root, index, missing_is_empty=missing_is_empty)
             for path, entries in files.items()
@@ -90,8 +90,8 @@ class JsonLists:
         checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress, index=index)
         findings += [*repeats, *unlabelled(labels, checked.records, readings, expected="an entry with its boxes")]
         names = classes or tuple(sorted({name for reading in readings.values() for name in reading.names} - {""}))
-        known = [image.image_id for file in parsed for image in file.images]
-        notes = [*not_read(other, list(files)), *unlisted(index, known, labels)]
+        image_ids = [image.image_id for file in parsed for image in file.images]
+        notes = [*not_read(other, list(files)), *unlisted(index, image_ids, labels)]
         return assemble(checked, readings, classes=names, findings=findings, notes=notes)
 
     def _files(self, paths: Sequence[Path]) -> tuple[dict[Path, list[Entry]], list[Path], list[Finding]]:

@@ -24,11 +24,11 @@ from boxwise.data.formats.layout import (
     bytes_of,
     existing,
     files_below,
-    folders_said,
+    folder_words,
     has_images,
     image_folder,
     is_folder,
-    said_by_all,
+    shared_folder_words,
     whole,
 )
 from boxwise.data.formats.listing import Listed, check_images, matched_by_name, torn
@@ -61,7 +61,7 @@ class LabelMe:
         paths = files_below(folder, ".json") if folder.is_dir() else [folder]
         root = folder if folder.is_dir() else folder.parent
         index = ImageIndex(images or image_folder((root / "images", root)))
-        shared = said_by_all([path.relative_to(root).as_posix() for path in paths], index.paths)
+        shared = shared_folder_words([path.relative_to(root).as_posix() for path in paths], index.paths)
         owned = {index.with_stem(_stem(path, root)) for path in paths}
         files = [_parse(path, root, index, shared, owned) for path in paths]
         if not files:
@@ -78,7 +78,7 @@ class LabelMe:
         readings = {file.listed.image_id: file.reading for file in files if file.reading is not None}
         findings += unlabelled(root, checked.records, readings, expected="a JSON")
         names = classes or tuple(sorted({name for reading in readings.values() for name in reading.names}))
-        by_name = {said: image_id for file in files for said, image_id in file.by_name.items()}
+        by_name = {stated: image_id for file in files for stated, image_id in file.by_name.items()}
         return assemble(checked, readings, classes=names, findings=findings, notes=matched_by_name(by_name, labels))
 
 
@@ -106,13 +106,13 @@ def _parse(path: Path, root: Path, index: ImageIndex, shared: Set[str], owned: S
         message = f"{path}: expected LabelMe's JSON with shapes, found: {type(error).__name__} {error}."
         fault = Finding(FindingKind.BAD_LABEL_FILE, path, message, image_id, quarantined=True)
         return _File(Listed(image_id, index.path(image_id)), None, (fault,))
-    said = index.with_slashes(str(content.get("imagePath") or ""))
-    own = index.with_stem(stem, PurePosixPath(said).name)
-    image_id, by_name = _image(said, path, stem, own, index, shared, owned)
+    stated = index.with_slashes(str(content.get("imagePath") or ""))
+    own = index.with_stem(stem, PurePosixPath(stated).name)
+    image_id, by_name = _image(stated, path, stem, own, index, shared, owned)
     listed = Listed(image_id, index.path(image_id), size=_size(content), source=path)
     faults: list[Finding] = []
     if own not in (None, image_id):
-        message = f"{path}: expected labels of {own}, after which it is called, found the imagePath {said!r}. Correct one of the two."
+        message = f"{path}: expected labels of {own}, after which it is called, found the imagePath {stated!r}. Correct one of the two."
         faults.append(Finding(FindingKind.CONFLICTING_LABELS, path, message, image_id, quarantined=True))
     odd = Counter(str(shape.get("shape_type")) for shape in shapes if _kind(shape) not in _AREAS and _kind(shape) not in _NO_EXTENT)
     faults += [
@@ -123,28 +123,28 @@ def _parse(path: Path, root: Path, index: ImageIndex, shared: Set[str], owned: S
 
 
 def _image(
-    said: str, path: Path, stem: str, own: str | None, index: ImageIndex, shared: Set[str], owned: Set[str | None]
+    stated: str, path: Path, stem: str, own: str | None, index: ImageIndex, shared: Set[str], owned: Set[str | None]
 ) -> tuple[str, dict[str, str]]:
     """The image of the file at `path`, and where a name alone says so what it calls the image → its id.
 
-    said: its imagePath, which leads from the file to the image. It counts first, unless it leads from an image of the file's own name to
+    stated: its imagePath, which leads from the file to the image. It counts first, unless it leads from an image of the file's own name to
     one that has a file of its own; then `own`, the image of that name at the file's place; then the name that imagePath ends in, unless
-    its folder is one of the images' and holds others. stem: the file's place from the folder of all files on. shared: by `said_by_all`.
-    owned: the images that have a file of their name.
+    its folder is one of the images' and holds others. stem: the file's place from the folder of all files on. shared: by
+    `shared_folder_words`. owned: the images that have a file of their name.
     """
-    place = whole(path.parent / said)
-    there = index.at(place) if said else None
+    place = whole(path.parent / stated)
+    there = index.at(place) if stated else None
     if there is not None and (own in (None, there) or there not in owned):
         return there, {}
     if own is not None:
-        return own, {} if there is None else {said: own}
-    named = index.by_name(said) if said else None
-    elsewhere = PureWindowsPath(said).drive or not is_local(said)
-    folder = None if elsewhere or "/" not in said else next((f for f in map(whole, index.folders) if place.is_relative_to(f)), None)
+        return own, {} if there is None else {stated: own}
+    named = index.by_name(stated) if stated else None
+    elsewhere = PureWindowsPath(stated).drive or not is_local(stated)
+    folder = None if elsewhere or "/" not in stated else next((f for f in map(whole, index.folders) if place.is_relative_to(f)), None)
     meant = None if folder is None else place.relative_to(folder).as_posix()
     if named is None or at_odds(stem, named, shared) or (meant and at_odds(meant, named) and _holds_images(place.parent)):
         return meant or f"{stem}.jpg", {}
-    return named, {} if folders_said(stem) == folders_said(named) else {said: named}
+    return named, {} if folder_words(stem) == folder_words(named) else {stated: named}
 
 
 def _holds_images(folder: Path) -> bool:

@@ -103,7 +103,7 @@ def _tasks(path: Path, index: ImageIndex) -> tuple[dict[str, _Task], list[Findin
         found.sort(key=lambda result: result[0])
         listed = Listed(image_id, index.path(image_id), source=path, size=_stated_size(regions for _, regions in found))
         readings = [_reading(path, regions, image_id) for _, regions in found]
-        if len({_said(reading) for reading in readings}) > 1:
+        if len({_content(reading) for reading in readings}) > 1:
             taken = f"the latest counts, of {found[-1][0]}" if found[-1][0] else "the last one counts"
             message = f"{path}: expected annotations of {image_id} that agree, found {len(readings)} that do not; {taken}."
             findings.append(Finding(FindingKind.CONFLICTING_LABELS, path, message, image_id))
@@ -217,6 +217,6 @@ def _percent(corners: Corners, width: float, height: float) -> Corners:
     return x1 * 100 / width, y1 * 100 / height, x2 * 100 / width, y2 * 100 / height
 
 
-def _said(reading: Reading) -> frozenset[tuple[str, bytes]]:
+def _content(reading: Reading) -> frozenset[tuple[str, bytes]]:
     rows = np.round(reading.xyxy, 6)
     return frozenset((name, row.tobytes()) for name, row in zip(reading.names, rows, strict=True))

@@ -55,8 +55,8 @@ STRICTNESS: dict[Split | None, int] = {None: -1, Split.TRAIN: 0, Split.VAL: 1, S
 
 def split_named(name: str) -> Split | None:
     """The split that a word of `name` says, as in 'instances_val2017' or 'train'; None if none or several do."""
-    said = {_SPLIT_WORDS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in _SPLIT_WORDS}
-    return said.pop() if len(said) == 1 else None
+    splits = {_SPLIT_WORDS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in _SPLIT_WORDS}
+    return splits.pop() if len(splits) == 1 else None
 
 
 def split_of_folder(name: str) -> Split | None:
@@ -97,7 +97,7 @@ def is_prose(name: str) -> bool:
     return is_about(name) or name.lower() in _LISTS
 
 
-def folders_said(path: str) -> frozenset[str]:
+def folder_words(path: str) -> frozenset[str]:
     """What the folders of a path say of its file: their names, splits by whatever word, without those that every data set has."""
     named = PurePosixPath(path).parts[:-1]
     return frozenset(split_named(name) or folded(name) for name in named if name != ".." and not _STRUCTURE.fullmatch(name))
@@ -106,29 +106,29 @@ def folders_said(path: str) -> frozenset[str]:
 def at_odds(label: str, image_id: str, shared: Set[str] = frozenset()) -> bool:
     """Whether the folders of two paths say different things, as in train/1.txt and val/1.jpg: neither can be meant by the other.
 
-    shared: what the label's folders say without meaning it, by `said_by_all`.
+    shared: what the label's folders say without meaning it, by `shared_folder_words`.
     """
-    first, second = folders_said(label) - shared, folders_said(image_id)
+    first, second = folder_words(label) - shared, folder_words(image_id)
     return not (first <= second or second <= first)
 
 
-def said_by_all(labels: Collection[str], image_ids: Collection[str]) -> Set[str]:
+def shared_folder_words(labels: Collection[str], image_ids: Collection[str]) -> Set[str]:
     """What the folders of all labels say: a program put its files there, so that it tells none of them apart.
 
     It does where images of that folder and of others have the same name, and where it is one split and that of all images another.
     """
-    shared = frozenset.intersection(*_said_by_each(labels)) if labels else frozenset()
+    shared = frozenset.intersection(*_folder_words_of_each(labels)) if labels else frozenset()
     if not shared or not image_ids:
         return shared
-    held = frozenset[str]().union(*_said_by_each(image_ids))
+    held = frozenset[str]().union(*_folder_words_of_each(image_ids))
     if shared & held and len({PurePosixPath(image_id).stem for image_id in image_ids}) < len(image_ids):
         shared -= held
     splits = frozenset(Split)
     return shared - splits if held & splits and not held & splits & shared else shared
 
 
-def _said_by_each(paths: Iterable[str]) -> list[frozenset[str]]:
-    return [folders_said(f"{folder}/_") for folder in {path.rpartition("/")[0] for path in paths}]
+def _folder_words_of_each(paths: Iterable[str]) -> list[frozenset[str]]:
+    return [folder_words(f"{folder}/_") for folder in {path.rpartition("/")[0] for path in paths}]
 
 
 def folded(name: str) -> str:
@@ -363,7 +363,7 @@ class ImageIndex:
         """The image whose path ends as `address` does, a path or URL elsewhere: by as many parts as agree, at last by its name alone.
 
         Where none does, letters in another case will do. A path within a data set, such as cam1/1.jpg, is that of no image elsewhere, but
-        for what `shared` holds (`said_by_all`).
+        for what `shared` holds (`shared_folder_words`).
         """
         elsewhere, address = not is_local(address) or leads_out(address), self.with_slashes(address)
         parts = [part for part in address.split("/") if part not in ("", ".", "..")][-_DEEPEST:]
@@ -373,9 +373,9 @@ class ImageIndex:
 
     def several(self, address: str) -> list[str]:
         """The images that a label file may mean by `address`, of which the name alone agrees, where they are more than one."""
-        said, elsewhere = self.with_slashes(address), not is_local(address) or leads_out(address)
-        alike = self._by_name.get(said.rpartition("/")[2], [])
-        meant = [image_id for image_id in alike if elsewhere or not at_odds(said, image_id)]
+        path, elsewhere = self.with_slashes(address), not is_local(address) or leads_out(address)
+        alike = self._by_name.get(path.rpartition("/")[2], [])
+        meant = [image_id for image_id in alike if elsewhere or not at_odds(path, image_id)]
         return meant if len(meant) > 1 else []
 
     def _exact(self, name: str) -> str | None:

@@ -17,12 +17,11 @@ from boxwise.data.addresses import IMAGE_SUFFIXES, UNREAD_SUFFIXES, Address, is_
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Finding, FindingKind, Progress, printable
 from boxwise.data.formats.layout import ImageIndex, folder_split, is_file, leads_out, name_fault
 from boxwise.data.images import digest, image_size, orientation, verify_image
-from boxwise.errors import ImageError, MissingImageError, plural
+from boxwise.errors import ImageError, MissingImageError, listed, plural
 from boxwise.files import walk
 from boxwise.records import ImageRecord, Split
 
 NO_SPLIT = "labels say no split of"  # what begins the note on splits that folders say
-_NAMED = 3
 _WAITING = 32  # threads where images come over a network: the store says how many it downloads side by side
 
 
@@ -88,8 +87,8 @@ def check_images(
     a finding as well.
     """
     if index is not None and index.missing:
-        said = {image.image_id for image in listed}
-        listed = [*listed, *(Listed(image_id, path) for image_id, path in index.missing.items() if image_id not in said)]
+        ids = {image.image_id for image in listed}
+        listed = [*listed, *(Listed(image_id, path) for image_id, path in index.missing.items() if image_id not in ids)]
     records: list[ImageRecord] = []
     findings: list[Finding] = []
     digests: dict[str, str] = {}
@@ -119,7 +118,8 @@ def expected_inside(index: ImageIndex, address: str) -> str:
 
 def torn(path: Path, image_id: str, first: Path) -> Finding:
     """The finding of a second label file for one image: neither can be trusted to be whole, so the image is taken out."""
-    message = f"{path}: expected one label file for {image_id}, found {first.name} too."
+    other = first.name if first.parent == path.parent else first
+    message = f"{path}: expected one label file for {image_id}, found {other} too. Remove the one that is wrong."
     return Finding(FindingKind.DUPLICATE_ID, path, message, image_id, quarantined=True)
 
 
@@ -134,8 +134,8 @@ def matched_by_name(pairs: Mapping[str, str], source: Path) -> list[str]:
     """A note on images that were found by their name alone, if there are any. pairs: what `source` calls them → image id."""
     if not pairs:
         return []
-    said, image_id = next(iter(pairs.items()))
-    return [f"{source}: {plural(len(pairs), 'image', 'is')} found by file name (first: {said!r} is {image_id})."]
+    name, image_id = next(iter(pairs.items()))
+    return [f"{source}: {plural(len(pairs), 'image', 'is')} found by file name (first: {name!r} is {image_id})."]
 
 
 def split_by_folder(records: Iterable[ImageRecord]) -> list[str]:
@@ -143,9 +143,8 @@ def split_by_folder(records: Iterable[ImageRecord]) -> list[str]:
     folders = Counter((record.image_id.partition("/")[0], str(record.split)) for record in records)
     if not folders:
         return []
-    said = [f"{count} in {folder}/ {'serves' if count == 1 else 'serve'} {split}" for (folder, split), count in folders.most_common(8)]
-    more = ", ..." if len(folders) > len(said) else ""
-    return [f"{NO_SPLIT} {plural(folders.total(), 'image')}; their folders do: {', '.join(said)}{more}."]
+    counts = [f"{count} in {folder}/ {'serves' if count == 1 else 'serve'} {split}" for (folder, split), count in folders.most_common()]
+    return [f"{NO_SPLIT} {plural(folders.total(), 'image')}; their folders do: {listed(counts, most=8)}."]
 
 
 def pictures_not_read(folder: Path) -> list[Finding]:
@@ -192,10 +191,10 @@ def _image_fault(image: Listed, measured: _Measured, index: ImageIndex | None) -
         alone = image.source is None
         return Finding(kind, path, message, image.image_id, quarantined=True, picture=image.uri, unlabelled=alone)
 
-    said = name_fault(image.image_id)
-    if said and (measured.size is not None or not leads_out(image.image_id)):  # else it is the path of another machine, and missing here
+    words = name_fault(image.image_id)
+    if words and (measured.size is not None or not leads_out(image.image_id)):  # else it is the path of another machine, and missing here
         holder = image.source or parent(image.uri)
-        return fault(FindingKind.BAD_NAME, holder, f"{holder}: an image is called '{printable(image.image_id)}'. {said}")
+        return fault(FindingKind.BAD_NAME, holder, f"{holder}: an image is called '{printable(image.image_id)}'. {words}")
     if measured.fault is not None:
         return fault(FindingKind.CORRUPT_IMAGE, image.uri, measured.fault)
     if measured.size is None:
@@ -211,8 +210,7 @@ def _image_fault(image: Listed, measured: _Measured, index: ImageIndex | None) -
 def _several(index: ImageIndex | None, name: str) -> str:
     """What is found where a name alone fits several images, and what to do; '' where it does not."""
     ids = index.several(name) if index else []
-    named = ", ".join(ids[:_NAMED]) + ("..." if len(ids) > _NAMED else "")
-    return f"{len(ids)} images of that name: {named}. Give its folder, too, in the labels or by --images." if ids else ""
+    return f"{len(ids)} images of that name: {listed(ids)}. Give its folder, too, in the labels or by --images." if ids else ""
 
 
 def _size_message(image: Listed, size: tuple[int, int]) -> str:

@@ -67,25 +67,25 @@ class OpenImages:
         index = ImageIndex(images or image_folder((root / "images", root)))
         called = _names(lists)
         rows: dict[str, list[dict[str, str]]] = {}
-        said: dict[str, tuple[Path, Split | None]] = {}
+        stated: dict[str, tuple[Path, Split | None]] = {}
         findings: list[Finding] = []
         for path in (path for path in tables if path not in other):
             split = file_split(path, root)
             for row in _rows(path, findings):
                 image_id = _image_id(row["ImageID"], index, split)
                 rows.setdefault(image_id, []).append(row)
-                first, before = said.get(image_id, (path, None))
-                said[image_id] = (path if strictest(before, split) != before else first, strictest(before, split))
+                first, before = stated.get(image_id, (path, None))
+                stated[image_id] = (path if strictest(before, split) != before else first, strictest(before, split))
         if not rows:
             raise BoxwiseError(findings[0].message if findings else f"{labels}: expected a CSV with {', '.join(_COLUMNS)}, found no row.")
-        splits = {image_id: strictest(split, folder_split(image_id)) for image_id, (_, split) in said.items() if split is not None}
-        sources = {image_id: path for image_id, (path, _) in said.items()}
+        splits = {image_id: strictest(split, folder_split(image_id)) for image_id, (_, split) in stated.items() if split is not None}
+        sources = {image_id: path for image_id, (path, _) in stated.items()}
         listed = [Listed(i, index.path(i), splits.get(i), source=sources.get(i)) for i in sorted({*index.paths, *rows})]
         checked = check_images(listed, verify=verify, coordinates=coordinates, progress=progress, index=index)
-        readings = {image_id: _reading(said[image_id][0], image_id, own, called) for image_id, own in rows.items()}
+        readings = {image_id: _reading(stated[image_id][0], image_id, own, called) for image_id, own in rows.items()}
         findings += unlabelled(labels, checked.records, readings, expected="a row")
         names = classes or tuple(sorted({name for reading in readings.values() for name in reading.names}))
-        read = list(dict.fromkeys(path for path, _ in said.values()))
+        read = list(dict.fromkeys(path for path, _ in stated.values()))
         return assemble(checked, readings, classes=names, findings=findings, notes=not_read(other, read))
 
 

@@ -172,7 +172,7 @@ def turned(xyxy: NDArray[np.float64], orientation: int, size: tuple[int, int]) -
     return np.stack(corners, axis=1)
 
 
-def said_of(counts: Mapping[str, int]) -> str:
+def kinds_in_words(counts: Mapping[str, int]) -> str:
     """'3 polygons, 1 mask': each kind with its count, the most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{count} {kind if count == 1 else _plural(kind)}" for kind, count in ordered)

@@ -20,10 +20,10 @@ _Region = tuple[Mapping[str, Any], Mapping[str, Any]]  # the shape's attributes,
 
 def entries(content: Any) -> list[Entry | str]:
     """`{key: {"filename": ..., "regions": [{"shape_attributes": ..., "region_attributes": ...}]}}`, or a project. Raises ValueError."""
-    said = content.get("_via_img_metadata", content) if isinstance(content, dict) else None
-    if not isinstance(said, dict) or not any(_regions(one) is not None for one in said.values()):
+    images = content.get("_via_img_metadata", content) if isinstance(content, dict) else None
+    if not isinstance(images, dict) or not any(_regions(one) is not None for one in images.values()):
         raise ValueError("no images with regions")
-    read = {key: (one, _regions(one)) for key, one in said.items()}
+    read = {key: (one, _regions(one)) for key, one in images.items()}
     naming, keys = _naming(region for _, regions in read.values() for region in regions or ())
     found: list[Entry | str] = []
     if naming is None and keys:
@@ -34,11 +34,11 @@ def entries(content: Any) -> list[Entry | str]:
     return found
 
 
-def _regions(said: Any) -> list[_Region] | None:
+def _regions(image: Any) -> list[_Region] | None:
     """The regions of one image; None where it is none. VIA 1 numbers them."""
-    if not isinstance(said, dict) or not isinstance(said.get("filename"), str) or not said["filename"]:
+    if not isinstance(image, dict) or not isinstance(image.get("filename"), str) or not image["filename"]:
         return None
-    regions = said.get("regions")
+    regions = image.get("regions")
     regions = list(regions.values()) if isinstance(regions, dict) else regions
     return [(_part(one, "shape_attributes"), _part(one, "region_attributes")) for one in regions] if isinstance(regions, list) else None
 
@@ -51,8 +51,8 @@ def _part(region: Any, key: str) -> Mapping[str, Any]:
 def _naming(regions: Iterable[_Region]) -> tuple[str | None, list[str]]:
     """The attribute that names the class, if there is one, and all attributes."""
     keys = sorted({key for _, attributes in regions for key in attributes})
-    known = (key for name in _NAMING for key in keys if key.casefold() == name)
-    return next(known, keys[0] if len(keys) == 1 else None), keys
+    named = (key for name in _NAMING for key in keys if key.casefold() == name)
+    return next(named, keys[0] if len(keys) == 1 else None), keys
 
 
 def _entry(image: str, regions: list[_Region], naming: str | None) -> Entry:

@@ -7,7 +7,7 @@ they are, as continuous pixels from 0, unless the caller says that they count fr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import degrees, isfinite
 from pathlib import Path, PurePosixPath
@@ -17,7 +17,9 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 
 from boxwise.data.addresses import Images
+from boxwise.data.earlier_writes import as_written
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
+from boxwise.data.formats.beside import places_beside
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import (
     STRICTNESS,
@@ -27,22 +29,22 @@ from boxwise.data.formats.layout import (
     existing,
     files_below,
     first_folder,
-    folders_said,
+    folder_words,
     image_folder,
     is_file,
     listed_names,
-    said_by_all,
+    shared_folder_words,
     shared_stems,
     spelled_out,
     split_named,
     stem_of,
     text_of,
 )
-from boxwise.data.formats.listing import Listed, check_images, matched_by_name
+from boxwise.data.formats.listing import Listed, check_images, matched_by_name, not_read, torn
 from boxwise.data.formats.placing import place_images, write_texts
 from boxwise.data.formats.reading import Reading
 from boxwise.data.formats.shapes import NOWHERE, Extent, around_points, around_rotated, turned_box, unturned
-from boxwise.data.formats.xml import number, root_of, size
+from boxwise.data.formats.xml import number, root_of, root_tag, size
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Split
 
@@ -74,11 +76,17 @@ class Voc:
         """As `Reader.read`. Classes come from `classes`, else classes.txt, else the names found, sorted."""
         folders = _Folders.of(existing(labels, "a VOC folder"), images)
         index = ImageIndex(folders.images)
-        files = [_parse(path, coordinates.voc_origin) for path in files_below(folders.annotations, ".xml")]
+        places, not_taken = _places(labels, folders, index)
+        parsed = {place: [_parse(path, coordinates.voc_origin) for path in paths] for place, paths in places.items()}
+        files = [file for of_place in parsed.values() for file in of_place]
         if not files and not index.paths:
             raise BoxwiseError(f"{labels}: expected Annotations/*.xml and JPEGImages, found neither labels nor images.")
-        called, by_name = _image_ids(files, index, folders.annotations)
-        named, findings = _match(files, called)
+        called: dict[Path, str] = {}
+        by_name: dict[str, str] = {}
+        for place, of_place in parsed.items():
+            ids, names_alone = _image_ids(of_place, index, place)
+            called, by_name = called | ids, by_name | names_alone
+        named, findings = _match(files, called, as_written(folders.root, self.name))
         splits, split_findings = _splits(folders.sets, index, {stem_of(image_id): image_id for image_id in named})
         findings += split_findings
         listed = _listed(named, index, splits, {finding.image_id for finding in findings if finding.quarantined})
@@ -90,7 +98,8 @@ class Voc:
             or listed_names(folders.root / "classes.txt")
             or tuple(sorted({name for r in readings.values() for name in r.names} - {""}))
         )
-        return assemble(checked, readings, classes=names, findings=findings, notes=matched_by_name(by_name, folders.annotations))
+        notes = [*matched_by_name(by_name, folders.annotations), *not_read(not_taken, [folders.annotations])]
+        return assemble(checked, readings, classes=names, findings=findings, notes=notes)
 
     def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> list[Path]:
         """As `Format.write`. An unlabelled image gets no XML; images go to JPEGImages/image_id."""
@@ -126,6 +135,25 @@ class _Folders:
         annotations = first_folder((root / "Annotations", root / "annotations", labels))
         beside = (root / "JPEGImages", root / "images", annotations)
         return _Folders(root, annotations, images or image_folder(beside), root / "ImageSets" / "Main")
+
+
+def _places(labels: Path, folders: _Folders, index: ImageIndex) -> tuple[dict[Path, list[Path]], list[Path]]:
+    """Place → the XMLs there that are read: in Annotations, and where labelling tools save theirs beside it; and those not read."""
+    own = {folders.annotations: files_below(folders.annotations, ".xml")}
+    if folders.annotations == labels and labels == folders.root:
+        return own, []
+    near, far = places_beside(folders.root, folders.annotations, ".xml")
+    near = {place: [path for path in paths if _is_label(path, place, index)] for place, paths in near.items()}
+    far = [path for path in far if root_tag(path) == "annotation"]
+    if labels != folders.root:  # Annotations was named, and so it alone is meant
+        return own, [*far, *(path for paths in near.values() for path in paths)]
+    return own | near, far
+
+
+def _is_label(path: Path, place: Path, index: ImageIndex) -> bool:
+    """Whether it is VOC's; of what is no XML at all, whether it is called after an image."""
+    tag = root_tag(path)
+    return tag == "annotation" or (not tag and index.with_stem(path.relative_to(place).with_suffix("").as_posix()) is not None)
 
 
 @dataclass(frozen=True)
@@ -193,28 +221,41 @@ def _extent(element: Element) -> Extent:
 
 def _rotation(element: Element) -> float:
     """By how many degrees the box is turned: CVAT exports rotated boxes as they were before, with an attribute that says so."""
-    said = (number(a.findtext("value")) for a in element.iterfind("attributes/attribute") if a.findtext("name") == "rotation")
-    return next(filter(isfinite, said), 0.0)
+    angles = (number(a.findtext("value")) for a in element.iterfind("attributes/attribute") if a.findtext("name") == "rotation")
+    return next(filter(isfinite, angles), 0.0)
 
 
 def _flag(element: Element, tag: str) -> bool:
     return (element.findtext(tag) or "").strip().lower() in ("1", "true")
 
 
-def _match(files: Iterable[_File], called: Mapping[Path, str]) -> tuple[dict[str, _File], list[Finding]]:
-    """The image id that each XML speaks of; an XML that cannot be read, or speaks of a taken image, quarantines that image."""
+def _match(
+    files: Iterable[_File], called: Mapping[Path, str], is_as_written: Callable[[Path], bool]
+) -> tuple[dict[str, _File], list[Finding]]:
+    """The image id that each XML speaks of; an XML that cannot be read, or speaks of a taken image, quarantines that image.
+
+    is_as_written: whether boxwise wrote an XML and nobody has changed it since; another of the same image counts in its place.
+    """
     named: dict[str, _File] = {}
     findings = []
     for file in files:
         image_id = called[file.path]
         if file.fault is not None:
             findings.append(Finding(FindingKind.BAD_LABEL_FILE, file.path, file.fault, image_id, quarantined=True))
-        elif image_id in named:
-            message = f"{file.path}: expected one XML for {image_id}, found {named[image_id].path.name} too."
-            findings.append(Finding(FindingKind.DUPLICATE_ID, file.path, message, image_id, quarantined=True))
-        else:
+        elif (before := named.get(image_id)) is None or is_as_written(before.path):
             named[image_id] = file
+        elif not (is_as_written(file.path) or _is_copy(file, before)):
+            findings.append(torn(file.path, image_id, before.path))
     return named, findings
+
+
+def _is_copy(file: _File, other: _File) -> bool:
+    """Whether a file in another folder says the same of the image."""
+    one, two = file.reading, other.reading
+    if one is None or two is None or file.path.parent == other.path.parent:
+        return False
+    same = (one.names, one.columns, one.partly) == (two.names, two.columns, two.partly)
+    return same and np.array_equal(one.xyxy, two.xyxy, equal_nan=True)
 
 
 def _image_ids(files: Sequence[_File], index: ImageIndex, annotations: Path) -> tuple[dict[Path, str], dict[str, str]]:
@@ -226,13 +267,13 @@ def _image_ids(files: Sequence[_File], index: ImageIndex, annotations: Path) -> 
     stems = {file.path: PurePosixPath(file.path.relative_to(annotations).with_suffix("").as_posix()) for file in files}
     stated = {file.path: index.with_slashes(file.file_name).rpartition("/")[2] or f"{stems[file.path].name}.jpg" for file in files}
     found = {path: own for path, stem in stems.items() if (own := _own_image(stem, stated[path], index)) is not None}
-    shared = said_by_all([str(stem) for stem in stems.values()], index.paths)
+    shared = shared_folder_words([str(stem) for stem in stems.values()], index.paths)
     by_name: dict[str, str] = {}
     for path, stem in ((path, stem) for path, stem in stems.items() if path not in found):
         named = index.ending_in(stated[path], split_named(stem.parts[0]))
         if named is not None and not at_odds(str(stem), named, shared):
             found[path] = named
-            by_name |= {str(stem): named} if folders_said(str(stem)) != folders_said(named) else {}
+            by_name |= {str(stem): named} if folder_words(str(stem)) != folder_words(named) else {}
     taken = set(found.values())
     for path, stem in ((path, stem) for path, stem in stems.items() if path not in found):
         alike = index.with_stem(stem.name) or index.respelled(str(stem))

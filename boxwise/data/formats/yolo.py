@@ -18,7 +18,7 @@ from boxwise.data.addresses import Images
 from boxwise.data.formats.base import UPRIGHT, Coordinates, Dataset, Finding, FindingKind, Progress
 from boxwise.data.formats.checking import assemble, unlabelled
 from boxwise.data.formats.layout import check_names, existing, shared_stems, stem_of
-from boxwise.data.formats.listing import Listed, check_images, matched_by_name
+from boxwise.data.formats.listing import Listed, check_images, matched_by_name, not_read
 from boxwise.data.formats.placing import place_images, write_texts
 from boxwise.data.formats.reading import empty_by_convention
 from boxwise.data.formats.yolo_layouts import locate, read_sheet, splits_of, swapped
@@ -61,7 +61,7 @@ class Yolo:
         sheet, findings = read_sheet(existing(labels, "a YOLO data.yaml or folder"))
         index, folders = locate(sheet, images)
         named, findings = naming(sheet, findings)
-        not_read = unread(named, findings)
+        without_names = unread(named, findings)
         owned = owners(sheet, index, folders, findings)
         files = owned.files
         if not index.paths and not files:
@@ -76,8 +76,8 @@ class Yolo:
         findings += named_twice(lists.values())
         bare = [file for file in parsed.values() if lists[file.path.parent] is None]
         numbers = {label for file in bare for label in file.classes} if classes else set[int]()
-        if numbers and not_read:
-            raise BoxwiseError(f"{not_read} What the numbers of the label files mean cannot be known without the names there.")
+        if numbers and without_names:
+            raise BoxwiseError(f"{without_names} What the numbers of the label files mean cannot be known without the names there.")
         unnamed = classes or numbered_names(bare)
         names = {folder: unnamed if one is None else one.names for folder, one in lists.items()}
         scored = holds_scores(parsed.values())
@@ -87,11 +87,11 @@ class Yolo:
             unsaid = [r.image_id for r in checked.records if r.image_id not in readings and r.image_id not in owned.doubtful]
             readings |= {image_id: empty_by_convention(folders.labels) for image_id in unsaid}
         findings += unlabelled(folders.labels, checked.records, readings, expected="a label file")
-        known = classes or tuple(dict.fromkeys(name for of_folder in names.values() for name in of_folder))
+        class_names = classes or tuple(dict.fromkeys(name for of_folder in names.values() for name in of_folder))
         of_several = named.notes if named.folder == named.path else ()
         notes = [*dict.fromkeys((*sheet.notes, *of_several)), *_notes(sheet.keypoints, classes, unnamed, numbers)]
-        notes += [*maybe_poses(parsed.values()), *matched_by_name(owned.by_name, folders.labels)]
-        read = assemble(checked, readings, classes=known, findings=findings, notes=notes)
+        notes += [*maybe_poses(parsed.values()), *matched_by_name(owned.by_name, folders.labels), *not_read(owned.left, [folders.labels])]
+        read = assemble(checked, readings, classes=class_names, findings=findings, notes=notes)
         return replace(read, by_number=frozenset(numbers))
 
     def write(self, dataset: Dataset, target: Path, *, copy_images: bool = False) -> list[Path]:

@@ -22,7 +22,7 @@ from boxwise.data.formats.layout import (
     ImageIndex,
     bytes_of,
     first_folder,
-    folders_said,
+    folder_words,
     image_folder,
     is_file,
     is_folder,
@@ -127,13 +127,13 @@ def _yaml_sheet(path: Path) -> Sheet:
     if not isinstance(content, dict):
         raise ValueError(f"a {type(content).__name__}")
     content = {key: value for key, value in content.items() if not _is_null(value)}
-    said = content.get("path")
-    base = path.parent / _with_slashes(path.parent, said) if isinstance(said, str) else path.parent
+    stated = content.get("path")
+    base = path.parent / _with_slashes(path.parent, stated) if isinstance(stated, str) else path.parent
     followed = is_folder(base) and whole(base) != whole(base).parent  # the root of a disk is no data set
     root = base if followed else path.parent
-    notes = () if followed else (f"{path}: its path {_brief.repr(said)} is no folder here; paths are taken from {path.parent}.",)
-    said_of = {split: texts for key, split in _SPLIT_KEYS.items() if (texts := _texts(content.get(key), key))}
-    entries = {split: [_with_slashes(root, text) for text in texts] for split, texts in said_of.items()}
+    notes = () if followed else (f"{path}: its path {_brief.repr(stated)} is no folder here; paths are taken from {path.parent}.",)
+    texts_of = {split: texts for key, split in _SPLIT_KEYS.items() if (texts := _texts(content.get(key), key))}
+    entries = {split: [_with_slashes(root, text) for text in texts] for split, texts in texts_of.items()}
     return Sheet(path, root, _names(content.get("names")), entries, _keypoints(content.get("kpt_shape")), notes)
 
 
@@ -146,14 +146,14 @@ def _darknet_sheet(path: Path) -> Sheet:
     return Sheet(path, path.parent, dict(enumerate(named)), entries)
 
 
-def _beside(folder: Path, said: str) -> str:
-    said = _with_slashes(folder, said)
-    return said if is_file(folder / said) else PurePosixPath(said).name
+def _beside(folder: Path, text: str) -> str:
+    text = _with_slashes(folder, text)
+    return text if is_file(folder / text) else PurePosixPath(text).name
 
 
-def _with_slashes(folder: Path, said: str) -> str:
+def _with_slashes(folder: Path, text: str) -> str:
     """A path as another system may write it; as it is where something is called so."""
-    return said if "\\" not in said or _is_there(folder / said) else said.replace("\\", "/")
+    return text if "\\" not in text or _is_there(folder / text) else text.replace("\\", "/")
 
 
 def _names(names: Any) -> dict[int, str]:
@@ -258,7 +258,7 @@ def _copied(base: Path, path: Path) -> Path | None:
     """What lies in the data set by the end of a whole path, by more than the name of a folder that any data set has."""
     parts = path.parts if path.is_absolute() and not path.is_relative_to(base) else ()
     ends = (PurePosixPath(*parts[count:]) for count in range(1, len(parts)))
-    return next((base / end for end in ends if folders_said(f"{end}/_") and _is_there(base / end)), None)
+    return next((base / end for end in ends if folder_words(f"{end}/_") and _is_there(base / end)), None)
 
 
 def _is_there(path: Path) -> bool:

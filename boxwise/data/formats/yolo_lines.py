@@ -109,8 +109,8 @@ def column_findings(files: Iterable[Parsed], *, scored: bool, labels: Path) -> l
         return []
     first = lost[0]
     word = next(word for word in first.sixth if word is not None)
-    said = "scores on some lines of a file only" if scored else "sixth numbers that are no scores (ids of tracks?)"
-    message = f"{labels}: expected five numbers a line or a score from 0 to 1 as the sixth, found {said} in {plural(len(lost), 'file')} "
+    found = "scores on some lines of a file only" if scored else "sixth numbers that are no scores (ids of tracks?)"
+    message = f"{labels}: expected five numbers a line or a score from 0 to 1 as the sixth, found {found} in {plural(len(lost), 'file')} "
     message += f"(first: {word} in {first.path.name}). They are passed over; the boxes stay."
     return [Finding(FindingKind.EXTRA_COLUMN, labels, message)]
 

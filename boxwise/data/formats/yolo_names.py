@@ -32,7 +32,7 @@ class NameList:
 
 
 @dataclass(frozen=True)
-class _Said:
+class _FileNames:
     """What one file says: number → class, in each way that it can be understood, the likeliest first."""
 
     path: Path
@@ -61,11 +61,11 @@ def name_lists(sheet: Sheet, labels: Path, files: Collection[Path]) -> dict[Path
     """
     folder, root = whole(sheet.folder), whole(labels)
     top = folder if root.is_relative_to(folder) else _outermost(root)
-    said = [_Said(sheet.path, [sheet.names])] if sheet.names else []
-    further: list[_Said] | None = None
+    own = [_FileNames(sheet.path, [sheet.names])] if sheet.names else []
+    further: list[_FileNames] | None = None
     found: dict[Path, NameList | None] = {}
     for place in dict.fromkeys([path.parent for path in files] or [labels]):
-        lists = [*said, *(one for on_the_way in _upwards(whole(place), top) for one in _lists_in(on_the_way, _LISTS))]
+        lists = [*own, *(one for on_the_way in _upwards(whole(place), top) for one in _lists_in(on_the_way, _LISTS))]
         if not lists and further is None:
             further = [one for around in dict.fromkeys([*_upwards(root, top), folder]) for one in _lists_in(around, _FURTHER)]
         found[place] = _agreed(
@@ -80,7 +80,7 @@ def check_beside(target: Path, names: Sequence[str]) -> None:
     """BoxwiseError where a list in `target` says otherwise than a data.yaml with `names` that is written there."""
     beside = [one for folder in _upwards(target / "labels", target) for one in _lists_in(folder, _LISTS)]
     _agreed(
-        [_Said(target / "data.yaml", [dict(enumerate(names))]), *beside],
+        [_FileNames(target / "data.yaml", [dict(enumerate(names))]), *beside],
         "Labels that are written beside it could not be read. Name another folder, or remove that list.",
     )
 
@@ -89,8 +89,8 @@ def named_twice(lists: Iterable[NameList | None]) -> list[Finding]:
     """A finding for each list in which several classes have one name."""
     findings = []
     for path, names in {one.path: one.names for one in lists if one is not None}.items():
-        if twice := sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
-            message = f"{path}: expected a name of its own for each class, found {', '.join(twice[:5])} twice; its numbers are one class."
+        if double := sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
+            message = f"{path}: expected a name of its own for each class, found {', '.join(double[:5])} twice; its numbers are one class."
             findings.append(Finding(FindingKind.DUPLICATE_ID, path, message))
     return findings
 
@@ -110,11 +110,11 @@ def _upwards(folder: Path, top: Path) -> list[Path]:
     return [folder, *(above for above in folder.parents if above.is_relative_to(top))]
 
 
-def _lists_in(folder: Path, patterns: Sequence[str]) -> Iterator[_Said]:
+def _lists_in(folder: Path, patterns: Sequence[str]) -> Iterator[_FileNames]:
     """The lists of names in a folder, without what is the label file of an image of that name."""
     for path in dict.fromkeys(path for pattern in patterns for path in sorted(folder.glob(pattern)) if is_file(path)):
         if (lines := listed_names(path)) and not holds_boxes(path):
-            yield _Said(path, _ways(lines))
+            yield _FileNames(path, _ways(lines))
 
 
 def _ways(lines: Sequence[str]) -> list[dict[int, str]]:
@@ -123,10 +123,10 @@ def _ways(lines: Sequence[str]) -> list[dict[int, str]]:
     in_order = [int(found[1]) for found in numbered] == list(range(len(lines)))
     ways = [lines, [line for line in lines if not line.startswith("#")], [found[2] for found in numbered] if in_order else []]
     ways += [lines[0].split(",")] if len(lines) == 1 else []
-    return [said for way in ways if (said := {number: name.strip() for number, name in enumerate(way) if name.strip()})]
+    return [names for way in ways if (names := {number: name.strip() for number, name in enumerate(way) if name.strip()})]
 
 
-def _agreed(lists: Sequence[_Said], advice: str) -> NameList | None:
+def _agreed(lists: Sequence[_FileNames], advice: str) -> NameList | None:
     """What all of the lists say, each as it can be understood; BoxwiseError where a number has another name in one of them. Names are the
     same but for case, blanks, `_` and `-`."""
     if not lists:
@@ -134,19 +134,19 @@ def _agreed(lists: Sequence[_Said], advice: str) -> NameList | None:
     names: dict[int, str] = {}
     source: dict[int, Path] = {}
     for one in lists:
-        said = next((way for way in one.ways if not _apart(way, names)), one.ways[0])
-        for number in _apart(said, names)[:1]:
+        stated = next((way for way in one.ways if not _apart(way, names)), one.ways[0])
+        for number in _apart(stated, names)[:1]:
             raise BoxwiseError(
-                f"{one.path}: expected the names of {source[number]}, found that class {number} is {said[number]!r}, there "
+                f"{one.path}: expected the names of {source[number]}, found that class {number} is {stated[number]!r}, there "
                 f"{names[number]!r}. {advice}"
             )
-        names, source = {**said, **names}, {**dict.fromkeys(said, one.path), **source}
+        names, source = {**stated, **names}, {**dict.fromkeys(stated, one.path), **source}
     return NameList(lists[0].path, tuple(names.get(number, str(number)) for number in range(max(names) + 1)))
 
 
-def _apart(said: Mapping[int, str], names: Mapping[int, str]) -> list[int]:
+def _apart(stated: Mapping[int, str], names: Mapping[int, str]) -> list[int]:
     """The numbers that have another name there."""
-    return [number for number in sorted(said.keys() & names.keys()) if _plain(said[number]) != _plain(names[number])]
+    return [number for number in sorted(stated.keys() & names.keys()) if _plain(stated[number]) != _plain(names[number])]
 
 
 def _plain(name: str) -> str:

@@ -11,23 +11,41 @@ from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from boxwise.data.earlier_writes import as_written
 from boxwise.data.formats.base import Finding, FindingKind
-from boxwise.data.formats.layout import ImageIndex, at_odds, files_below, folded, is_file, is_folder, is_prose, said_by_all, unhashed, whole
+from boxwise.data.formats.beside import places_beside
+from boxwise.data.formats.layout import (
+    ImageIndex,
+    at_odds,
+    files_below,
+    folded,
+    is_file,
+    is_folder,
+    is_number,
+    is_prose,
+    shared_folder_words,
+    text_of,
+    unhashed,
+    whole,
+)
 from boxwise.data.formats.listing import torn
 from boxwise.data.formats.yolo_layouts import Folders, Sheet, places_of, swapped
 from boxwise.data.formats.yolo_lines import holds_boxes
+from boxwise.errors import listed
 
 
 @dataclass(frozen=True)
 class Owners:
     """files: image id → its label file. by_name: what label files are called → image id, where the names alone agree.
 
-    doubtful: images without labels whose name, its folders and case aside, is that of a label file without an image.
+    doubtful: images without labels whose name, its folders and case aside, is that of a label file without an image. left: label files
+    that lie elsewhere and are not read.
     """
 
     files: Mapping[str, Path]
     by_name: Mapping[str, str]
     doubtful: frozenset[str]
+    left: Collection[Path] = ()
 
 
 def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Finding]) -> Owners:
@@ -49,7 +67,7 @@ def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Fin
             findings += [torn(other, image_id, files[path]) for other in texts[path][1:]]
     left = sorted({places[path]: path for path in reversed(files) if places[path] not in taken}.values())
     labels = [_called(path, *_roots(folders, index)) for path in files if not is_prose(path.name)] if left else []
-    named = _by_name(left, index, folders, owner, said_by_all(labels, index.paths))
+    named = _by_name(left, index, folders, owner, shared_folder_words(labels, index.paths))
     by_name: dict[str, str] = {}
     lost: list[Path] = []
     for path in left:
@@ -61,7 +79,54 @@ def owners(sheet: Sheet, index: ImageIndex, folders: Folders, findings: list[Fin
             lost.append(path)
     alike = _alike(lost, index, {})
     findings += [_ownerless(files[path], folders, index, alike.get(folded(path.stem), [])) for path in lost]
-    return Owners(owner, by_name, frozenset(image_id for images in alike.values() for image_id in images if image_id not in owner))
+    left = _add_those_beside(owner, {*texts, *map(_lowered, _lists(sheet))}, index, folders, findings)
+    doubtful = frozenset(image_id for images in alike.values() for image_id in images if image_id not in owner)
+    return Owners(owner, by_name, doubtful, left)
+
+
+def _add_those_beside(
+    owner: dict[str, Path], known: Collection[Path], index: ImageIndex, folders: Folders, findings: list[Finding]
+) -> list[Path]:
+    """Gives images the label files that labelling tools have saved beside labels/; a finding where two say different things of one image,
+    unless one is as boxwise wrote it. Returns the label files that are not read. known: the texts that were looked at, by `_lowered`."""
+    base, labels = folders.base, folders.base / "labels"
+    alone = whole(base).name == "labels"  # labels/ itself was named, and so it alone is meant
+    if folders.texts or not (alone or is_folder(labels)):
+        return []
+    root, own = (whole(base).parent, whole(base)) if alone else (base, labels)
+    near, far = places_beside(root, own, ".txt")
+    is_as_written = as_written(base, "yolo")
+    left = [path for path in far if _lowered(path) not in known and holds_boxes(path)]
+    for place, path in ((place, path) for place, paths in near.items() for path in paths if _lowered(path) not in known):
+        image_id = _image_of(path.relative_to(place).with_suffix("").as_posix(), index)
+        before = None if image_id is None else owner.get(image_id)
+        if not (holds_boxes(path) if image_id is None else _has_numbers_at_most(path)):
+            continue
+        if alone:
+            left.append(path)
+        elif image_id is None:
+            findings.append(_ownerless(path, folders, index, []))
+        elif before is None or is_as_written(before):
+            owner[image_id] = path
+        elif text_of(path).split() != text_of(before).split():
+            findings.append(torn(path, image_id, before))
+    return left
+
+
+def _lowered(path: Path) -> Path:
+    return path.with_suffix(".txt")
+
+
+def _image_of(called: str, index: ImageIndex) -> str | None:
+    """The image of a text that lies beside the images or in the root: by its path there, else by its name, where no folder is at odds."""
+    own = called if called in index.paths else index.with_stem(called) or index.below_with_stem(PurePosixPath(called).name)
+    return None if own is None or at_odds(called, own) else own
+
+
+def _has_numbers_at_most(path: Path) -> bool:
+    """Whether a text that is called after an image is a label file, though maybe a faulty one: no caption."""
+    words = text_of(path).split() if is_file(path) else []
+    return not words or is_number(words[0])
 
 
 def _texts_below(index: ImageIndex, folders: Folders) -> dict[Path, list[Path]]:
@@ -71,7 +136,7 @@ def _texts_below(index: ImageIndex, folders: Folders) -> dict[Path, list[Path]]:
         roots = [folders.labels, folders.base, *filter(is_folder, index.folders)]
     texts: dict[Path, list[Path]] = {}
     for path in dict.fromkeys(path for root in roots for path in files_below(root, ".txt")):
-        texts.setdefault(path.with_suffix(".txt"), []).append(path)
+        texts.setdefault(_lowered(path), []).append(path)
     return texts
 
 
@@ -109,10 +174,10 @@ def _by_name(left: Collection[Path], index: ImageIndex, folders: Folders, owner:
     found: dict[Path, str] = {}
     for path in left:
         images = alike.get(folded(path.stem), [])
-        said = folded(str(path))
-        here = spelled.get(said, set())
+        folded_path = folded(str(path))
+        here = spelled.get(folded_path, set())
         called = _called(path, *_roots(folders, index))
-        if len(here) == 1 and paths[said] == 1:
+        if len(here) == 1 and paths[folded_path] == 1:
             found[path] = next(iter(here))
         elif names[folded(path.stem)] == 1 == len(images) and (not at_odds(called, images[0], shared) or _linked(path, images[0], index)):
             found[path] = images[0]
@@ -152,7 +217,7 @@ def _ownerless(path: Path, folders: Folders, index: ImageIndex, alike: Sequence[
     if not alike:
         message += "none."
     elif len(alike) > 1:
-        message += f"{alike[0]} and {len(alike) - 1} more."
+        message += f"{listed(alike, most=1)}."
     else:
         elsewhere = at_odds(_called(path, *_roots(folders, index)), alike[0])
         message += f"{alike[0]}{', in another folder' if elsewhere else ' for several files'}."

@@ -3,7 +3,7 @@
 // old one, so the history is a stack of lists.
 
 import { clamped, iou, sameBox } from "./geometry.js";
-import { asLabelled } from "./reopening.js";
+import { asLabelled, takenOver } from "./reopening.js";
 
 /**
  * One box. id: the server's, "" for a drawn one. question: a person is asked about it. answer: "" before anyone has answered.
@@ -109,8 +109,29 @@ export class BoxModel {
     return fresh.length;
   }
 
-  #has({ xyxy, label }) {
-    return this.#boxes.some((box) => box.label === label && box.answer !== "delete" && iou(box.xyxy, xyxy) > SAME_IOU);
+  #has(box) {
+    return this.#boxes.some((other) => other.answer !== "delete" && isSame(other, box));
+  }
+
+  /**
+   * Puts what a person had said of other boxes on those of now, as one step.
+   * @param {object} document as `document` gave it; its labels by now @param {(label: number) => number} labelOf -1: none
+   * @returns {{gone: number, unplaced: number}} how many boxes are left out: those whose class is gone, and those that found no place, as
+   *   where only other boxes are asked about; all others are there
+   */
+  takeOver({ boxes }, labelOf) {
+    const own = boxes.filter((box) => isSound(box) && (box.own || !box.id)).map((box) => ({ ...box, label: labelOf(box.label) }));
+    const drawn = this.#boxes.filter((box) => !box.was), editable = this.#boxes.filter((box) => box.was && this.editable(box));
+    const left = own.filter((box) => box.answer !== "delete").map((box) => ({ ...box, xyxy: clamped(box.xyxy, this.size) }));
+    const kept = left.filter((box) => box.label >= 0 && box.xyxy && !drawn.some((other) => isSame(other, box)));
+    const rejected = own.filter((box) => box.answer === "delete");
+    const judged = takenOver(editable, kept, rejected, (label) => this.#drawn(label));
+    const anew = new Map(editable.map((box, at) => [box, judged[at]])), placed = editable.filter((box) => anew.get(box) !== box);
+    const further = this.whole ? judged.slice(editable.length) : [];
+    this.#commit([...this.#boxes.map((box) => anew.get(box) ?? box), ...further]);
+    const outside = left.filter((box) => box.label >= 0 && !box.xyxy).length;
+    const unasked = this.whole ? 0 : kept.length + rejected.length - placed.length;
+    return { gone: left.filter((box) => box.label < 0).length, unplaced: outside + unasked };
   }
 
   undo() { return this.#travel(this.#past, this.#future); }
@@ -229,9 +250,14 @@ function editsOf(box) {
   return { xyxy, label, difficult, crowd, answer, seconds };
 }
 
-/** A box as drafts and histories keep it. */
+/** A box as drafts and histories keep it. own: whether the person has said anything of a shown one. */
 function kept(box) {
-  return { id: box.id, ...(box.id ? {} : { key: box.key }), ...editsOf(box) };
+  return { id: box.id, ...(box.id ? { own: verdictOf(box) !== null } : { key: box.key }), ...editsOf(box) };
+}
+
+/** Whether two boxes of a class mean one object. */
+function isSame(a, b) {
+  return a.label === b.label && iou(a.xyxy, b.xyxy) > SAME_IOU;
 }
 
 /** Whether a draft's box can be trusted to be one: drafts come back from the server and from the browser's storage. */

@@ -1,8 +1,5 @@
 // The page's words: English, as the code and the HTML have them, to German, Chinese and Spanish. {0}, {1} … are what a sentence is about.
 
-/** Code and own name of each language; English has no column. */
-export const LANGUAGES = [["en", "English"], ["de", "Deutsch"], ["zh", "中文"], ["es", "Español"]];
-
 /** @type {Record<string, [string, string, string]>} */
 export const CATALOGUE = {
   // shown while somebody labels
@@ -54,7 +51,7 @@ export const CATALOGUE = {
   "Labelled {0}; the model sees {1} ({2}).": ["Markiert als {0}; das Modell sieht {1} ({2}).", "标注为 {0};模型认为是 {1}({2})。", "Etiquetado como {0}; el modelo ve {1} ({2})."],
   "The model sees nothing where {0} is labelled; of that class it finds {1}.": ["Das Modell sieht nichts, wo {0} markiert ist; von dieser Klasse findet es {1}.", "模型在标注为 {0} 处未看到物体;该类它能找到 {1}。", "El modelo no ve nada donde se etiquetó {0}; de esa clase encuentra el {1}."],
   "Fewer than two questions are open.": ["Weniger als zwei Fragen sind offen.", "待答问题少于两个。", "Hay menos de dos preguntas abiertas."],
-  "{0}%: accepts {1}, rejects {2}": ["{0} %: nimmt {1} an, lehnt {2} ab", "{0}%:接受 {1},拒绝 {2}", "{0} %: acepta {1}, rechaza {2}"],
+  "{0}: accepts {1}, rejects {2}": ["{0}: nimmt {1} an, lehnt {2} ab", "{0}:接受 {1},拒绝 {2}", "{0}: acepta {1}, rechaza {2}"],
   "Saving …": ["Speichert …", "正在保存…", "Guardando…"],
   "Saved": ["Gespeichert", "已保存", "Guardado"],
   "Offline": ["Offline", "离线", "Sin conexión"],
@@ -74,6 +71,10 @@ export const CATALOGUE = {
   "Your unfinished work on {0} was for other boxes or classes, which are no longer asked about.": ["Ihre unfertige Arbeit an {0} galt anderen Boxen oder Klassen, nach denen nicht mehr gefragt wird.", "您对 {0} 的未完成工作针对的是已不再询问的其他框或类别。", "Su trabajo sin terminar en {0} era para otras cajas o clases, por las que ya no se pregunta."],
   "Your unfinished work on {0} was of round {1}, which is over.": ["Ihre unfertige Arbeit an {0} gehörte zu Runde {1}, die vorbei ist.", "您对 {0} 的未完成工作属于已结束的第 {1} 轮。", "Su trabajo sin terminar en {0} era de la ronda {1}, que ha terminado."],
   "{0} was not taken: {1} It is kept in this browser.": ["{0} wurde nicht angenommen: {1} Es bleibt in diesem Browser.", "{0} 未被接受:{1} 已保留在此浏览器中。", "{0} no fue aceptada: {1} Se conserva en este navegador."],
+  "Open it with my boxes": ["Mit meinen Boxen öffnen", "带着我的框打开", "Abrirla con mis cajas"],
+  "What you had said of {0} is on the boxes of now: look it over, then hand it in.": ["Was Sie zu {0} gesagt hatten, liegt auf den jetzigen Boxen: durchsehen, dann abgeben.", "您先前对 {0} 的标注已放到当前的框上:请检查后再提交。", "Lo que había dicho de {0} está sobre las cajas de ahora: revíselo y entréguela."],
+  "Boxes that are missing, since their class is gone: {0}.": ["Boxen, die fehlen, weil es ihre Klasse nicht mehr gibt: {0}.", "因类别已不存在而缺少的框:{0}。", "Cajas que faltan porque su clase ya no existe: {0}."],
+  "Boxes that found no place here: {0}.": ["Boxen, die hier keinen Platz fanden: {0}.", "在此处没有位置的框:{0}。", "Cajas que aquí no encontraron lugar: {0}."],
   "Send again": ["Erneut senden", "重新发送", "Enviar de nuevo"],
   "Discard": ["Verwerfen", "丢弃", "Descartar"],
   // buttons and panels
@@ -178,6 +179,9 @@ export const CATALOGUE = {
   "{0} of {1} answered": ["{0} von {1} beantwortet", "已回答 {0}/{1}", "{0} de {1} respondidas"],
   "This session: {0}, ": ["Diese Sitzung: {0}, ", "本次会话:{0},", "Esta sesión: {0}, "],
   "median {0} s": ["Median {0} s", "中位数 {0} 秒", "mediana {0} s"],
+  "{0} s": ["{0} s", "{0} 秒", "{0} s"],
+  "{0} min": ["{0} min", "{0} 分钟", "{0} min"],
+  "{0} h": ["{0} h", "{0} 小时", "{0} h"],
   "Opened again": ["Erneut geöffnet", "重新打开", "Abierta de nuevo"],
   "Number {0} of {1}": ["Nummer {0} von {1}", "第 {0} 张,共 {1} 张", "Número {0} de {1}"],
   "for validation": ["zur Validierung", "用于验证", "para validación"],

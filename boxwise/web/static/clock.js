@@ -27,6 +27,12 @@ export class ActiveClock {
     this.#alive = null;
   }
 
+  /** Counts seconds that were spent before. */
+  add(seconds) {
+    this.#spent += seconds;
+    this.#lap += seconds;
+  }
+
   /** Seconds spent so far. */
   seconds(now) {
     const since = this.#alive === null ? 0 : (now - this.#alive) / 1000;

@@ -1,24 +1,10 @@
 // Small SVG charts. Takes numbers and class names of the style sheet, returns elements. Knows nothing of studies.
 
-import { language, t } from "./words.js";
+import { svg } from "./dom.js";
+import { amount } from "./figures.js";
+import { t } from "./words.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 320, HEIGHT = 200, LEFT = 44, RIGHT = 10, TOP = 10, BOTTOM = 36;
-
-// An element with attributes and children; strings become text, so that no name is ever read as markup.
-export function svg(tag, attributes = {}, ...children) {
-  return filled(document.createElementNS(SVG, tag), attributes, children);
-}
-
-export function html(tag, attributes = {}, ...children) {
-  return filled(document.createElement(tag), attributes, children);
-}
-
-function filled(element, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children.filter((child) => child !== null && child !== undefined));
-  return element;
-}
 
 // lines: [{points: [[x, y], ...], style, marks}]; ranges: [{x, low, high}]. Values that are not known are left out.
 export function lineChart({ lines, ranges = [], xName, yName, description }) {
@@ -95,5 +81,5 @@ function roundStep(rough) {
 }
 
 function shortNumber(value) {
-  return Number(value.toPrecision(4)).toLocaleString(language, { maximumFractionDigits: 4 });
+  return amount(Number(value.toPrecision(4)), { maximumFractionDigits: 4 });
 }

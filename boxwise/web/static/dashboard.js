@@ -1,15 +1,15 @@
 // The dashboard: asks the server for its figures now and then, and shows them.
 // Names of classes, files and people reach the page as text only.
 
-import { bars, histogram, html, lineChart, svg } from "./dashboard.charts.js";
-import { amount, duration, figure, fixed, signed } from "./dashboard.figures.js";
+import { bars, histogram, lineChart } from "./dashboard.charts.js";
 import { budget, forecast, offerForecast, outdated } from "./dashboard.outlook.js";
 import { putAside, teamParts } from "./dashboard.team.js";
+import { element, html, svg, swatch } from "./dom.js";
+import { amount, duration, figure, fixed, signed } from "./figures.js";
 import { offerLanguages, t, translate } from "./words.js";
 
 const SECONDS_BETWEEN_LOOKS = 15;
 const ENOUGH_IMAGES = 30; // as the commands have it
-const place = (id) => document.getElementById(id);
 let shown = "";
 
 async function refresh() {
@@ -24,27 +24,27 @@ async function refresh() {
     shown = found;
     await showTeam(JSON.parse(found));
   } catch (error) {
-    place("summary").textContent = t`Not up to date: ${error.message}`;
+    element("summary").textContent = t`Not up to date: ${error.message}`;
     shown = "";
   }
 }
 
 function show(study) {
   document.title = `${study.name} · ${t("Dashboard")} · boxwise`;
-  place("name").textContent = study.name;
-  place("summary").textContent = study.phase === "done"
+  element("name").textContent = study.name;
+  element("summary").textContent = study.phase === "done"
     ? t`The study is done after round ${study.round}.` : t`Round ${study.round} of ${study.rounds}, next: ${stepName(study.phase)}.`;
-  place("to-review").hidden = !study.team;
-  place("trouble").hidden = !study.trouble;
-  place("trouble-words").textContent = study.trouble ? t`Training has stopped: ${study.trouble}` : "";
-  place("trouble-command").textContent = study.goes_on_by;
+  element("to-review").hidden = !study.team;
+  element("trouble").hidden = !study.trouble;
+  element("trouble-words").textContent = study.trouble ? t`Training has stopped: ${study.trouble}` : "";
+  element("trouble-command").textContent = study.goes_on_by;
   fill("figures", figures(study));
   fill("budget", budget(study));
   fill("next", nextBatch(study));
   fill("quality", [outdated(study), ...qualityCharts(study)], t("No round has been evaluated on val yet."));
   fill("people", people(study.labour), t("No labels have been given yet."));
   fill("aside", putAside(study, table));
-  place("aside-section").hidden = !study.sent_back.length && !study.skipped.length;
+  element("aside-section").hidden = !study.sent_back.length && !study.skipped.length;
   fill("balance", balance(study));
   fill("histograms", histograms(study), t("The pool has no scores: it has not been looked at yet, or this study's strategy goes by none."));
   fill("worst", study.worst.map(worstShot), t("Nothing on val is wrong, or nothing has been evaluated yet."));
@@ -53,12 +53,12 @@ function show(study) {
 
 async function showTeam({ team }) {
   fill("team", team ? await teamParts(table) : []);
-  place("team-section").hidden = !place("team").querySelector("table");
+  element("team-section").hidden = !element("team").querySelector("table");
 }
 
 function fill(id, parts, otherwise = "") {
   const found = parts.filter(Boolean);
-  place(id).replaceChildren(...(found.length ? found : [html("p", { class: "soft" }, otherwise)]));
+  element(id).replaceChildren(...(found.length ? found : [html("p", { class: "soft" }, otherwise)]));
 }
 
 function figures({ labour, quality }) {
@@ -132,10 +132,9 @@ function balance({ balance, classes }) {
   const most = { labelled: Math.max(...balance.map((one) => one.labelled)), found: Math.max(...balance.map((one) => one.found ?? 0)) };
   const scored = balance.some((one) => one.found !== null);
   const rows = balance.map((one, row) => {
-    const swatch = svg("svg", { class: "swatch", viewBox: "0 0 1 1", "aria-hidden": "true" }, svg("rect", { width: 1, height: 1, fill: classes[row].color }));
     const amounts = [amount(one.labelled), ...(scored ? [amount(one.found)] : [])];
     const shares = [["labelled", one.labelled / Math.max(1, most.labelled)], ...(scored ? [["found", one.found / Math.max(1, most.found)]] : [])];
-    return [html("span", {}, swatch, one.name), ...amounts, bars(shares, 1)];
+    return [html("span", {}, swatch(classes[row].color), one.name), ...amounts, bars(shares, 1)];
   });
   return [table([t("class"), t("labelled boxes"), ...(scored ? [t("detected in the pool")] : []), ""], rows)];
 }
@@ -193,7 +192,7 @@ function stepName(phase) {
 }
 
 translate(document.body);
-offerLanguages(place("language"));
+offerLanguages(element("language"));
 offerForecast();
 await refresh();
 setInterval(() => { if (!document.hidden) refresh(); }, 1000 * SECONDS_BETWEEN_LOOKS);

@@ -1,19 +1,18 @@
 // How far the budget goes, and what a target AP would take: labels, hours, money. Returns elements; the figures are the server's.
 
 import { get } from "./api.js";
-import { amount, duration } from "./dashboard.figures.js";
-import { html } from "./dashboard.charts.js";
+import { element, html } from "./dom.js";
+import { amount, duration, percent } from "./figures.js";
 import { remember, remembered } from "./tabs.js";
 import { t } from "./words.js";
 
 const KEY = "boxwise/target";
 let asked = 0;  // forecasts, so far
-const place = (id) => document.getElementById(id);
 
 /** @returns {HTMLElement[]} */
 export function budget({ budget: { unit, done, planned, seconds, seconds_planned: ahead, per_hour: rate } }) {
   const parts = [html("dl", { class: "figures" }, ...[
-    [planned === null ? amount(done) : t`${amount(done)} of ${amount(planned)}`, named(unit)],
+    [planned === null ? amount(done) : t`${amount(done)} of ${amount(planned)}`, labelledUnit(unit)],
     [ahead === null ? duration(seconds) : t`${duration(seconds)} of about ${duration(ahead)}`, t("of people's time")],
     ...(rate === null ? [] : [[ahead === null ? money(seconds, rate) : t`${money(seconds, rate)} of about ${money(ahead, rate)}`, t`at ${amount(rate)} an hour`]]),
   ].map(([value, name]) => html("div", {}, html("dt", {}, name), html("dd", {}, value))))];
@@ -24,10 +23,10 @@ export function budget({ budget: { unit, done, planned, seconds, seconds_planned
 
 /** Asks for a forecast now and whenever the form is sent; the target stays in the browser. */
 export function offerForecast() {
-  place("target").value = remembered("localStorage", KEY, "0.50");
-  place("target-form").addEventListener("submit", (event) => {
+  element("target").value = remembered("localStorage", KEY, "0.50");
+  element("target-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    remember("localStorage", KEY, place("target").value);
+    remember("localStorage", KEY, element("target").value);
     forecast();
   });
 }
@@ -37,11 +36,11 @@ export async function forecast() {
   const number = ++asked;
   let words;
   try {
-    words = sentence(await get(`/api/forecast?ap=${encodeURIComponent(place("target").value)}`));
+    words = sentence(await get(`/api/forecast?ap=${encodeURIComponent(element("target").value)}`));
   } catch (error) {
     words = error.message;
   }
-  if (number === asked) place("forecast").textContent = words;
+  if (number === asked) element("forecast").textContent = words;
 }
 
 /**
@@ -49,23 +48,23 @@ export async function forecast() {
  * @returns {HTMLElement | null} null: nothing has changed
  */
 export function outdated({ outdated: { images, lost, before, command } }) {
-  const named = (rounds) => rounds.join(", ");
+  const listed = (rounds) => rounds.join(", ");
   const words = [
     images && t`Figures speak of labels as they were: those of ${images} images by which rounds were judged have changed since.`,
     command && t`To judge by those of now: ${command}`,
-    lost.length && t`What was detected then is lost, so this stays so: round ${named(lost)}.`,
-    before.length && t`Judged while the classes were others, which stays so: round ${named(before)}.`,
+    lost.length && t`What was detected then is lost, so this stays so: round ${listed(lost)}.`,
+    before.length && t`Judged while the classes were others, which stays so: round ${listed(before)}.`,
   ].filter(Boolean).join(" ");
   return words ? html("p", { class: "soft" }, words) : null;
 }
 
 function sentence(said) {
-  const ap = said.target, chance = said.chance === null ? "" : `${Math.round(100 * said.chance)} %`;
+  const ap = said.target, chance = percent(said.chance);
   if (said.why === "rounds") return t("That cannot be said yet: it needs three evaluated rounds with different amounts of labels.");
   if (said.why === "reached") return t`An AP of ${ap} has been reached already.`;
   if (said.why === "far") return t`That cannot be said: the curve so far reaches an AP of ${ap} with a chance of ${chance}, and if so beyond ten times what is labelled.`;
   if (said.why === "pool") return t`An AP of ${ap} is likely to take more than all images of the study.`;
-  const { amount: likely, low, high } = said, unit = named(said.unit);
+  const { amount: likely, low, high } = said, unit = labelledUnit(said.unit);
   const range = high === null
     ? t`An AP of ${ap} is likely to take ${amount(likely)} ${unit} in all; with a chance of 90% more than ${amount(low)}, and how many at most cannot be said.`
     : t`An AP of ${ap} is likely to take ${amount(likely)} ${unit} in all, with a chance of 80% between ${amount(low)} and ${amount(high)}.`;
@@ -79,7 +78,7 @@ function price({ labelled, amount: likely, high, seconds_each: each, per_hour: r
   return rate === null ? hours : [hours, t`At ${amount(rate)} an hour: ${money(more, rate)}.`].join(" ");
 }
 
-function named(unit) {
+function labelledUnit(unit) {
   return { images: t("labelled images"), boxes: t("labelled boxes"), seconds: t("seconds of labelling") }[unit];
 }
 

@@ -1,11 +1,11 @@
 // The dashboard's part for leads: what each person has done, and how far people agree who labelled the same images alone.
 // Takes the server's figures, returns elements; none where it is for others to see.
 
-import { html } from "./dashboard.charts.js";
-import { amount, fixed, moment } from "./dashboard.figures.js";
+import { html } from "./dom.js";
+import { amount, fixed, moment, percent } from "./figures.js";
 import { t } from "./words.js";
 
-const share = (value) => (value === null ? "–" : `${fixed(100 * value, 1)}%`);
+const share = (value) => percent(value, 1);
 const plain = (value) => (value === null ? "–" : fixed(value, 2));
 
 /** @param {(head: string[], rows: string[][]) => Element} table */

@@ -1,8 +1,8 @@
 // Small questions to the person: the name, a class by typing, a reason, and the keyboard map.
 // Each opens a <dialog> of the page and resolves to the answer, or to null when it was closed.
 
+import { html, nameOf, swatch } from "./dom.js";
 import { MAP, classKey, keysOf, singleKeys } from "./keys.js";
-import { nameOf, piece } from "./list.js";
 import { t } from "./words.js";
 
 const SKIP_REASONS = ["I am not sure what I see", "It takes too long", "Somebody else knows better"];
@@ -40,8 +40,7 @@ export async function askReason(flag, imageId) {
   field.value = "";
   const presets = (flag ? FLAG_REASONS : SKIP_REASONS).map((reason) => {
     const words = t(reason);
-    const button = piece("button", "preset", words);
-    button.type = "button";
+    const button = html("button", { type: "button", class: "preset" }, words);
     button.addEventListener("click", () => {
       field.value = words;
       dialog.querySelector("[value=ok]").focus();
@@ -95,11 +94,7 @@ export function matching(classes, typed) {
 }
 
 function classRow({ name, color }, label, pick) {
-  const row = document.createElement("li"), swatch = piece("span", "swatch", "");
-  row.id = `class-option-${label}`;
-  row.setAttribute("role", "option");
-  swatch.style.background = color;
-  row.append(swatch, nameOf(name), piece("kbd", "", classKey(label)));
+  const row = html("li", { id: `class-option-${label}`, role: "option" }, swatch(color), nameOf(name), html("kbd", {}, classKey(label)));
   row.addEventListener("click", pick);
   return row;
 }
@@ -119,12 +114,11 @@ export function showHelp() {
 }
 
 function helpGroup(group) {
-  const section = document.createElement("section"), rows = document.createElement("dl");
+  const rows = html("dl");
   for (const entry of MAP.filter((other) => other.group === group)) {
-    const keys = piece("dt", "", "");
-    keysOf(entry.action).forEach((key) => keys.append(piece("kbd", "", key), " "));
-    rows.append(keys, piece("dd", "", t(entry.words)));
+    const keys = html("dt");
+    keysOf(entry.action).forEach((key) => keys.append(html("kbd", {}, key), " "));
+    rows.append(keys, html("dd", {}, t(entry.words)));
   }
-  section.append(piece("h3", "", t(group)), rows);
-  return section;
+  return html("section", {}, html("h3", {}, t(group)), rows);
 }

@@ -2,8 +2,9 @@
 // settles a doubt; when all are settled the image is handed in and not listed again.
 
 import { get, inPath } from "./api.js";
+import { element } from "./dom.js";
+import { percent, significant } from "./figures.js";
 import { iou } from "./geometry.js";
-import { element, figure } from "./panels.js";
 import { t } from "./words.js";
 
 export class Doubts {
@@ -62,11 +63,11 @@ export class Doubts {
   }
 
   #name({ doubt, label, found, strength }) {
-    return doubt === "unseen" ? `${this.#class(label)}?` : `${this.#class(found)} ${figure(strength)}`;
+    return doubt === "unseen" ? `${this.#class(label)}?` : `${this.#class(found)} ${significant(strength)}`;
   }
 
   #words({ doubt, label, found, strength }) {
-    const sure = `${Math.round(100 * strength)}%`;
+    const sure = percent(strength);
     if (doubt === "missing") return t`The model sees ${this.#class(found)} (${sure}) where nothing is labelled.`;
     if (doubt === "class") return t`Labelled ${this.#class(label)}; the model sees ${this.#class(found)} (${sure}).`;
     return t`The model sees nothing where ${this.#class(label)} is labelled; of that class it finds ${sure}.`;

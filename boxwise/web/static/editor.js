@@ -7,6 +7,7 @@ import { BoxModel } from "./boxes.js";
 import { ActiveClock } from "./clock.js";
 import { Finished } from "./finished.js";
 import { withPicture } from "./queue.js";
+import { drawnIn } from "./reopening.js";
 import { remember, remembered } from "./tabs.js";
 import { WHY_UNSEEN } from "./view.js";
 import { t } from "./words.js";
@@ -81,12 +82,12 @@ export class Editor {
    * Goes to an image of the person's choice. The open image comes back after it, unless nothing was done to it: then others may have it.
    * @returns {Promise<boolean>}
    */
-  async open(imageId, { quiet = false } = {}) {
-    if (this.current?.task.image_id === imageId) return true;
+  async open(imageId, { quiet = false, anew = false, said } = {}) {
+    if (!anew && this.current?.task.image_id === imageId) return true;
     this.#opening = imageId;
     await this.outbox.settled(3000); // an answer on its way would not be among the labels yet
     try {
-      const chosen = await this.queue.open(imageId);
+      const chosen = await this.queue.open(imageId, { anew, said });
       if (this.#isOvertaken(chosen.task)) await this.queue.letGo(imageId);
       this.#putAside();
       this.#leave();
@@ -102,10 +103,28 @@ export class Editor {
 
   #putAside() {
     this.#keepTime();
-    if (!this.current || this.current.lost) return;
+    if (!this.current || this.current.lost || this.current.task.image_id === this.#opening) return;
     if (this.current.revision) this.queue.putAside(this.current.prepared);
     else this.queue.giveBack([this.current.task.image_id]);
   }
+
+  /** Opens the image of an answer that was not taken, as it is by now, with what the person had said; what is missing there stays kept. */
+  async takeUp(request) {
+    const { image_id: imageId, classes } = request.body, document = request.document ?? drawnIn(request.body);
+    if (!(await this.open(imageId, { anew: true, said: classes })) || !this.outbox.refused.includes(request)) return; // pressed twice
+    const { labels } = this.current.prepared;
+    this.current.clock.add(document.seconds);
+    const missing = this.gesture((model) => model.takeOver(document, (label) => (labels ? labels[label] ?? -1 : label)));
+    const unplaced = missing.unplaced + (document.left_out ?? 0);
+    if (missing.gone || unplaced) this.outbox.keep({ ...request, document: uncharged(document) });
+    else this.outbox.discard(request);
+    const words = [t`What you had said of ${imageId} is on the boxes of now: look it over, then hand it in.`];
+    if (missing.gone) words.push(t`Boxes that are missing, since their class is gone: ${missing.gone}.`);
+    if (unplaced) words.push(t`Boxes that found no place here: ${unplaced}.`);
+    this.page.hint(words.join(" "), null, { lasting: true });
+  }
+
+  #classes() { return this.study.classes.map(({ name }) => name); }
 
   #takenBy(name, imageId) {
     return name === this.annotator ? t`You have ${imageId} open in another tab.` : t`${name} is labelling ${imageId} now.`;
@@ -318,8 +337,8 @@ export class Editor {
   #handIn() {
     if (!this.current.seen) return this.#unseen();
     const { task, model, begunOn } = this.current;
-    const classes = this.study.classes.map(({ name }) => name);
-    const said = { classes, verdicts: model.verdicts(), complete: task.whole, begun_on: begunOn ?? null };
+    const about = { question: task.question, begun_on: begunOn ?? null };
+    const said = { classes: this.#classes(), verdicts: model.verdicts(), complete: task.whole, ...about };
     const seconds = this.#finish("answer", "/api/answers", said);
     this.page.done(task, seconds, { empty: model.boxes.every((box) => box.answer === "delete") });
     return this.advance();
@@ -359,7 +378,7 @@ export class Editor {
   #finish(kind, path, decided) {
     const { task, revision, clock } = this.current, { image_id: imageId, round } = task, key = uuid();
     const document = this.#document(), seconds = Math.round(clock.seconds(now()) * 1000) / 1000;
-    this.outbox.post(path, key, { ...this.#whose(task), ...decided, key, seconds });
+    this.outbox.post(path, key, { ...this.#whose(task), ...decided, key, seconds }, kind === "answer" ? document : undefined);
     this.outbox.drop(this.annotator, imageId);
     this.journal.dropTime(this.annotator, imageId); // what the server keeps of a skipped image has no seconds any more
     this.queue.finished(imageId);

@@ -2,43 +2,41 @@
 // The server has made HTML of the text in which no tag is the writer's; names of classes and images reach the page as text only.
 
 import { get, inPath, put } from "./api.js";
-import { html, svg } from "./dashboard.charts.js";
+import { element, html, say, svg, swatch } from "./dom.js";
 import { Naming } from "./naming.js";
 import { offerLanguages, t, translate } from "./words.js";
 
 const AROUND = 0.6; // of the box's larger side is shown around it
 
-const place = (id) => document.getElementById(id);
 let known = null, naming = null;
 
 async function begin() {
   translate(document.body);
-  offerLanguages(place("language"));
-  place("edit").addEventListener("click", () => edit(true));
-  place("cancel").addEventListener("click", () => edit(false));
-  place("editing").addEventListener("submit", (event) => {
+  offerLanguages(element("language"));
+  element("edit").addEventListener("click", () => edit(true));
+  element("cancel").addEventListener("click", () => edit(false));
+  element("editing").addEventListener("submit", (event) => {
     event.preventDefault();
-    save().catch((error) => say(error.message));
+    save().catch((error) => say("said", error.message));
   });
-  naming = new Naming(place("annotator"), (await get("/api/study")).member);
+  naming = new Naming(element("annotator"), (await get("/api/study")).member);
   await show();
 }
 
 async function show() {
   known = await get("/api/guidelines");
   document.title = `${known.name} · ${t("Guidelines")} · boxwise`;
-  place("name").textContent = `${known.name} · ${t("Guidelines")}`;
+  element("name").textContent = `${known.name} · ${t("Guidelines")}`;
   // Made by the server of text in which no HTML counts; a parsed document runs nothing.
-  place("guidelines").replaceChildren(...new DOMParser().parseFromString(known.html, "text/html").body.childNodes);
-  if (!known.text) place("guidelines").replaceChildren(html("p", { class: "soft" }, t("The lead has written no guidelines yet.")));
-  place("examples").replaceChildren(...known.examples.map(ofClass));
+  element("guidelines").replaceChildren(...new DOMParser().parseFromString(known.html, "text/html").body.childNodes);
+  if (!known.text) element("guidelines").replaceChildren(html("p", { class: "soft" }, t("The lead has written no guidelines yet.")));
+  element("examples").replaceChildren(...known.examples.map(ofClass));
   edit(false);
 }
 
 function ofClass({ name, color, shots }) {
-  const swatch = svg("svg", { class: "swatch", viewBox: "0 0 1 1", "aria-hidden": "true" }, svg("rect", { width: 1, height: 1, fill: color }));
   const pictures = shots.length ? shots.map((shot) => pictured(shot, color)) : [html("p", { class: "soft" }, t("No example yet."))];
-  return html("section", { "aria-label": name }, html("h3", {}, swatch, name), html("div", { class: "gallery" }, ...pictures));
+  return html("section", { "aria-label": name }, html("h3", {}, swatch(color), name), html("div", { class: "gallery" }, ...pictures));
 }
 
 /** The box with what is around it. */
@@ -53,26 +51,21 @@ function pictured({ image_id: id, width, height, xyxy: [x1, y1, x2, y2] }, color
 }
 
 function edit(open) {
-  say("");
-  place("annotator").hidden = !known.editable;
-  place("edit").hidden = open || !known.editable;
-  place("editing").hidden = !open;
-  place("guidelines").hidden = open;
+  say("said", "");
+  element("annotator").hidden = !known.editable;
+  element("edit").hidden = open || !known.editable;
+  element("editing").hidden = !open;
+  element("guidelines").hidden = open;
   if (!open) return;
-  place("text").value = known.text;
-  place("text").focus();
+  element("text").value = known.text;
+  element("text").focus();
 }
 
 async function save() {
   const annotator = naming.given();
   if (!annotator) return;
-  await put("/api/guidelines", { annotator, text: place("text").value, version: known.version });
+  await put("/api/guidelines", { annotator, text: element("text").value, version: known.version });
   await show();
-}
-
-function say(words) {
-  place("said").textContent = words;
-  place("said").hidden = !words;
 }
 
 await begin();

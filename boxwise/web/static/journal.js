@@ -4,8 +4,9 @@
 /**
  * @typedef {{annotator: string, image_id: string, round: number, revision: number, saved: number, document: object, at: number}} Draft
  *   revision: of the last gesture; saved: the revision the server has made durable
- * @typedef {{key: string, path: string, body: object, at: number, refused: string, code?: string}} PendingRequest
- *   refused: the server's reason, "" while unsent; code: of that reason
+ * @typedef {{key: string, path: string, body: object, at: number, refused: string, code?: string, document?: object}} PendingRequest
+ *   refused: the server's reason, "" while unsent; code: of that reason; document: of an answer, as a draft keeps it: the boxes that the
+ *   person had before them, should these be others by the time it comes
  * @typedef {{annotator: string, image_id: string, round: number, revision: number, seconds: number}} Time
  *   seconds: all that the draft of this revision took so far, also since its last gesture; revision 0: the image was only looked at
  */
@@ -28,9 +29,9 @@ export class Journal {
   get durable() { return this.#memory.size === 0; }
 
   /** @param {Draft} draft */
-  keepDraft(draft) { this.#write(keyOf(DRAFT, draft.annotator, draft.image_id), draft); }
-  draft(annotator, imageId) { return this.#read(keyOf(DRAFT, annotator, imageId)); }
-  dropDraft(annotator, imageId) { this.#remove(keyOf(DRAFT, annotator, imageId)); }
+  keepDraft(draft) { this.#write(placeOf(DRAFT, draft.annotator, draft.image_id), draft); }
+  draft(annotator, imageId) { return this.#read(placeOf(DRAFT, annotator, imageId)); }
+  dropDraft(annotator, imageId) { this.#remove(placeOf(DRAFT, annotator, imageId)); }
 
   /** A person's drafts, the one last touched first. @returns {Draft[]} */
   drafts(annotator) {
@@ -38,12 +39,12 @@ export class Journal {
   }
 
   /** @param {Time} time */
-  keepTime(time) { this.#write(keyOf(TIME, time.annotator, time.image_id), time); }
-  dropTime(annotator, imageId) { this.#remove(keyOf(TIME, annotator, imageId)); }
+  keepTime(time) { this.#write(placeOf(TIME, time.annotator, time.image_id), time); }
+  dropTime(annotator, imageId) { this.#remove(placeOf(TIME, annotator, imageId)); }
 
   /** The seconds that a person has spent on an image, where nothing was done to it since they left it; else null. */
   seconds(annotator, imageId, { round, revision }) {
-    const time = this.#read(keyOf(TIME, annotator, imageId));
+    const time = this.#read(placeOf(TIME, annotator, imageId));
     return time?.round === round && time.revision === revision ? time.seconds : null;
   }
 
@@ -105,7 +106,7 @@ export class Journal {
   }
 }
 
-function keyOf(kind, annotator, imageId) {
+function placeOf(kind, annotator, imageId) {
   return `${kind}${JSON.stringify([annotator, imageId])}`;
 }
 

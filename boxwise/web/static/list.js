@@ -2,6 +2,8 @@
 // Shows boxes and reports which one was chosen; changes none.
 
 import { statusOf, wordOf } from "./boxes.js";
+import { html, nameOf, swatch } from "./dom.js";
+import { percent } from "./figures.js";
 import { t } from "./words.js";
 
 export class BoxList {
@@ -50,18 +52,10 @@ export class BoxList {
   }
 
   #row(box) {
-    const row = document.createElement("li");
-    row.id = `box-${box.key}`;
-    row.dataset.key = box.key;
-    row.setAttribute("role", "option");
-    row.setAttribute("aria-selected", "false");
-    row.className = statusOf(box);
-    const swatch = piece("span", "swatch", "");
-    swatch.style.background = this.classes[box.label]?.color ?? "gray";
-    const score = box.score === null ? "" : `${Math.round(box.score * 100)}%`;
-    const name = this.classes[box.label]?.name ?? `class ${box.label}`;
-    row.append(swatch, nameOf(name), piece("span", "word", box.difficult ? t`${t(wordOf(box))}, hard` : t(wordOf(box))), piece("span", "score", score));
-    return row;
+    const { name, color } = this.classes[box.label] ?? { name: `class ${box.label}`, color: "gray" };
+    const word = box.difficult ? t`${t(wordOf(box))}, hard` : t(wordOf(box)), score = box.score === null ? "" : percent(box.score);
+    const attributes = { id: `box-${box.key}`, "data-key": box.key, role: "option", "aria-selected": "false", class: statusOf(box) };
+    return html("li", attributes, swatch(color), nameOf(name), html("span", { class: "word" }, word), html("span", { class: "score" }, score));
   }
 
   #walk(event) {
@@ -71,19 +65,4 @@ export class BoxList {
     const at = this.#keys.indexOf(this.#marked?.dataset.key);
     this.choose(this.#keys[Math.min(Math.max(at + step, 0), this.#keys.length - 1)]);
   }
-}
-
-/** An element with a class and text; text is never markup. */
-export function piece(tag, className, text) {
-  const element = document.createElement(tag);
-  element.className = className;
-  element.textContent = text;
-  return element;
-}
-
-/** A name that is cut where it is too long; its title has all of it. */
-export function nameOf(name) {
-  const element = piece("span", "name", name);
-  element.title = name;
-  return element;
 }

@@ -1,6 +1,6 @@
 // How the picture is looked at: brightness, contrast, and a magnifier under the pointer. Changes no pixel of the study's.
 
-import { element } from "./panels.js";
+import { element } from "./dom.js";
 import { remember, remembered } from "./tabs.js";
 
 const KEY = "boxwise/looking";

@@ -6,12 +6,13 @@ import { BoxList } from "./list.js";
 import { Outbox } from "./outbox.js";
 import { Editor } from "./editor.js";
 import { askClass, askName, askReason, showHelp } from "./dialogs.js";
+import { element, say } from "./dom.js";
 import { Doubts } from "./doubts.js";
 import { Gestures } from "./gestures.js";
 import { Journal } from "./journal.js";
 import { keysOf, listen } from "./keys.js";
 import { Looking } from "./looking.js";
-import { QueuePanel, element, markClass, showClasses, showPace, showProgress, showRefused, showTrouble, showWhy } from "./panels.js";
+import { QueuePanel, markClass, showClasses, showPace, showProgress, showRefused, showTrouble, showWhy } from "./panels.js";
 import { Queue } from "./queue.js";
 import { Scores } from "./scores.js";
 import { Presence } from "./presence.js";
@@ -63,6 +64,7 @@ class Page {
 
   constructor(study, annotator) {
     this.study = study;
+    this.annotator = annotator;
     this.paceKey = `boxwise/${study.id ?? study.name}/${annotator}/pace`;
     this.#pace = remembered("sessionStorage", this.paceKey, []);
     showPace(this.#pace);
@@ -156,8 +158,7 @@ class Page {
 
   hidden(all, labels) {
     const names = labels.map((label) => this.study.classes[label].name).join(", ");
-    element("hidden").textContent = all ? t("Boxes are hidden") : names && t`Hidden: ${names}`;
-    element("hidden").hidden = !element("hidden").textContent;
+    say("hidden", all ? t("Boxes are hidden") : names && t`Hidden: ${names}`);
     button("hide").setAttribute("aria-pressed", String(all || labels.length > 0));
   }
 
@@ -175,14 +176,12 @@ class Page {
   /** Whether the round that asked for the image has ended meanwhile, as after a night. */
   #over(task) {
     const over = task.round < this.study.round && task.rank !== null;
-    element("over").hidden = !over;
-    if (over) element("over").textContent = t`Round ${task.round}, which asked for this image, is over. What you hand in is stored all the same, as a correction.`;
+    say("over", over ? t`Round ${task.round}, which asked for this image, is over. What you hand in is stored all the same, as a correction.` : "");
   }
 
   /** What a reviewer said of the answer that is to be mended. */
   #sentBack({ remark }) {
-    element("remark").hidden = !remark;
-    if (remark) element("remark").textContent = t`Sent back by ${remark.by}: ${remark.words}`;
+    say("remark", remark ? t`Sent back by ${remark.by}: ${remark.words}` : "");
   }
 
   answered({ request, reply }) {
@@ -196,6 +195,8 @@ class Page {
   refused(outbox) {
     const back = () => (element("refused").querySelector("button") ?? element("stage")).focus({ preventScroll: true });
     showRefused(outbox.refused, {
+      annotator: this.annotator,
+      takeUp: (request) => this.editor.takeUp(request),
       repost: (request) => { outbox.repost(request); back(); },
       discard: (request) => { outbox.discard(request); back(); },
     });

@@ -54,15 +54,22 @@ export class Outbox extends EventTarget {
     if (!keep) this.#journal.dropDraft(annotator, imageId);
   }
 
-  /** Keeps a request and sends it; `key` makes it count once. */
-  post(path, key, body) {
-    this.#post({ key, path, body, at: Date.now(), refused: "" });
+  /** Keeps a request and sends it; `key` makes it count once. document: kept with it, and not sent. */
+  post(path, key, body, document) {
+    this.#post({ key, path, body, at: Date.now(), refused: "", document });
   }
 
   /** Sends a refused request once more. */
   repost(request) {
     this.#removeRefused(request);
     this.#post({ ...request, refused: "" });
+  }
+
+  /** Keeps a refused request as it is by now. */
+  keep(request) {
+    this.#journal.keepRequest(request);
+    this.#refused = this.#refused.map((one) => (one.key === request.key ? request : one));
+    this.#dispatch("refused");
   }
 
   /** Forgets a refused request. */
@@ -118,7 +125,7 @@ export class Outbox extends EventTarget {
         await send();
         this.#pause = FIRST_PAUSE_MS;
       } catch (error) {
-        if (!mayPass(error)) throw error;
+        if (!maySucceedLater(error)) throw error;
         await this.#rest(error);
       }
     }
@@ -137,7 +144,7 @@ export class Outbox extends EventTarget {
       this.#journal.dropRequest(request.key);
       this.#dispatch("answered", { request, reply });
     } catch (error) {
-      if (error.passing !== false || mayPass(error)) throw error;
+      if (error.passing !== false || maySucceedLater(error)) throw error;
       this.#refuse(request, error);
     }
     this.#requests.shift();
@@ -149,7 +156,7 @@ export class Outbox extends EventTarget {
       if (revision > draft.revision) draft.revision = revision + 1; // another tab was ahead: this gesture is the newer one
       else this.#delivered(draft);
     } catch (error) {
-      if (error.passing !== false || mayPass(error)) throw error;
+      if (error.passing !== false || maySucceedLater(error)) throw error;
       this.#drafts.delete(draft.image_id);
       if (error.status === 409) this.#dispatch("lost", { imageId: draft.image_id });
       else this.#dispatch("undrafted", { message: t`The draft was not taken: ${error.message} It is kept in this browser.` });
@@ -178,7 +185,7 @@ export class Outbox extends EventTarget {
 }
 
 /** Whether the same may be taken later; also once a person's own link is opened again, where another's was opened in this browser. */
-function mayPass(error) {
+function maySucceedLater(error) {
   return error.passing || error.body?.code === "own_name";
 }
 

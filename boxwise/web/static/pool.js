@@ -2,16 +2,15 @@
 // Names of classes, files and people reach the page as text only.
 
 import { get, post, thumbnail } from "./api.js";
-import { html } from "./dashboard.charts.js";
-import { amount, fixed } from "./dashboard.figures.js";
+import { element, html } from "./dom.js";
+import { amount, fixed, percent } from "./figures.js";
 import { Naming } from "./naming.js";
 import { markOf, PoolMap } from "./pool.map.js";
 import { offerLanguages, reasonOf, t, translate } from "./words.js";
 
 const WAIT_MS = 250; // after the last key of a search
 const AT_ONCE = 100; // images that one request acts on, so that each is answered soon
-const place = (id) => document.getElementById(id);
-const filters = place("filters");
+const filters = element("filters");
 const chosen = new Set(); // ids of the selected images
 let naming = null, classes = [], found = null, page = 0, region = null, timer = 0, asked = 0, acting = false;
 
@@ -25,11 +24,11 @@ const SPLITS = { val: t("for validation"), test: t("for the test") };
 
 async function begin() {
   translate(document.body);
-  offerLanguages(place("language"));
+  offerLanguages(element("language"));
   const [study, { member }] = await Promise.all([get("/api/pool"), get("/api/study")]);
-  naming = new Naming(place("annotator"), member);
+  naming = new Naming(element("annotator"), member);
   document.title = `${study.name} · ${t("Pool")} · boxwise`;
-  place("name").textContent = study.name;
+  element("name").textContent = study.name;
   classes = study.classes;
   offer("label", classes.map(({ name }, index) => [index, name]));
   offer("person", study.people.map((name) => [name, name]));
@@ -37,11 +36,11 @@ async function begin() {
   offer("state", Object.entries(STATES));
   filters.addEventListener("submit", (event) => event.preventDefault());
   filters.addEventListener("input", () => soon());
-  place("earlier").addEventListener("click", () => turn(-1));
-  place("later").addEventListener("click", () => turn(1));
-  place("clear").addEventListener("click", () => map.choose(null));
-  place("select-all").addEventListener("click", () => select(found.ids));
-  place("select-none").addEventListener("click", () => select([]));
+  element("earlier").addEventListener("click", () => turn(-1));
+  element("later").addEventListener("click", () => turn(1));
+  element("clear").addEventListener("click", () => map.choose(null));
+  element("select-all").addEventListener("click", () => select(found.ids));
+  element("select-none").addEventListener("click", () => select([]));
   for (const button of document.querySelectorAll("[data-act]")) button.addEventListener("click", () => act(button.dataset.act));
   await Promise.all([showMap(), search()]);
 }
@@ -50,7 +49,7 @@ function offer(name, choices) {
   filters[name].replaceChildren(new Option(t("all"), ""), ...choices.map(([value, words]) => new Option(words, value)));
 }
 
-const map = new PoolMap(place("map"), (drawn) => {
+const map = new PoolMap(element("map"), (drawn) => {
   region = drawn;
   soon();
 });
@@ -59,14 +58,14 @@ async function showMap() {
   const plane = await get("/api/pool/map");
   map.show(plane);
   const present = plane.marks.filter((_, index) => plane.points.some((point) => point[2] === index));
-  place("legend").replaceChildren(...present.map((name) => html("li", {}, markOf(name), STATES[name])));
-  place("map-words").textContent = plane.round === null
+  element("legend").replaceChildren(...present.map((name) => html("li", {}, markOf(name), STATES[name])));
+  element("map-words").textContent = plane.round === null
     ? t("There is no map before the model has looked at the pool.")
     : [aboutThe(plane), plane.drawn < plane.all ? t`${amount(plane.drawn)} of them are drawn; a region finds all that lie in it.` : ""].join(" ").trim();
 }
 
 function aboutThe(plane) {
-  return t`The ${amount(plane.all)} images that the model looked at after round ${plane.round}, in the two directions in which its embeddings vary most (${Math.round(100 * plane.explained)}% of the variance). Images labelled before are not on it.`;
+  return t`The ${amount(plane.all)} images that the model looked at after round ${plane.round}, in the two directions in which its embeddings vary most (${percent(plane.explained)} of the variance). Images labelled before are not on it.`;
 }
 
 function soon() {
@@ -96,8 +95,8 @@ async function search() {
   } catch (error) {
     if (mine !== asked) return;
     forget(); // so that nothing is acted upon until a search succeeds
-    place("images").replaceChildren();
-    place("found").textContent = error.message;
+    element("images").replaceChildren();
+    element("found").textContent = error.message;
   }
 }
 
@@ -110,11 +109,11 @@ function forget() {
 
 function show() {
   const words = found.total === 1 ? t("One image found.") : t`${amount(found.total)} images found.`;
-  place("found").textContent = region ? `${words} ${t("Only those in the region.")}` : words;
-  place("images").replaceChildren(...found.items.map(pick));
-  place("page").textContent = found.pages ? t`Page ${amount(page + 1)} of ${amount(found.pages)}` : "";
-  place("earlier").disabled = page === 0;
-  place("later").disabled = page + 1 >= found.pages;
+  element("found").textContent = region ? `${words} ${t("Only those in the region.")}` : words;
+  element("images").replaceChildren(...found.items.map(pick));
+  element("page").textContent = found.pages ? t`Page ${amount(page + 1)} of ${amount(found.pages)}` : "";
+  element("earlier").disabled = page === 0;
+  element("later").disabled = page + 1 >= found.pages;
   count();
 }
 
@@ -144,29 +143,29 @@ function select(ids) {
 }
 
 function count() {
-  place("selected").textContent = t`${amount(chosen.size)} selected`;
-  place("select-all").disabled = acting || !found?.total;
-  place("select-none").disabled = acting || !chosen.size;
+  element("selected").textContent = t`${amount(chosen.size)} selected`;
+  element("select-all").disabled = acting || !found?.total;
+  element("select-none").disabled = acting || !chosen.size;
   for (const button of document.querySelectorAll("[data-act]")) button.disabled = acting || !found || !chosen.size;
 }
 
 async function act(name) {
-  const reason = place("reason").value.trim();
+  const reason = element("reason").value.trim();
   if (["skip", "flag"].includes(name) && !reason) {
-    place("done").textContent = t("Give a reason first.");
-    return place("reason").focus();
+    element("done").textContent = t("Give a reason first.");
+    return element("reason").focus();
   }
   acting = true;
   count();
   try {
     const annotator = naming.given();
     if (!annotator) return undefined;
-    const { done, refused } = await inParts({ annotator, act: name, ...(reason ? { reason } : {}) });
+    const { done, refused } = await actInParts({ annotator, act: name, ...(reason ? { reason } : {}) });
     const why = refused.slice(0, 5).map(reasonOf);
     await Promise.all([showMap(), search()]);
-    place("done").textContent = [doneFor(done, refused.length), ...why].join("\n");
+    element("done").textContent = [doneFor(done, refused.length), ...why].join("\n");
   } catch (error) {
-    place("done").textContent = error.message;
+    element("done").textContent = error.message;
   } finally {
     acting = false;
     count();
@@ -175,12 +174,12 @@ async function act(name) {
 }
 
 /** Acts on the selected images, some at a time; those that are through are selected no more. Raises ApiError. */
-async function inParts(body) {
+async function actInParts(body) {
   const ids = [...chosen], all = { done: 0, refused: [] };
   try {
     for (let start = 0; start < ids.length; start += AT_ONCE) {
       const part = ids.slice(start, start + AT_ONCE);
-      if (start) place("done").textContent = t`${amount(start)} of ${amount(ids.length)} images are through.`;
+      if (start) element("done").textContent = t`${amount(start)} of ${amount(ids.length)} images are through.`;
       const { done, refused } = await post("/api/pool/acts", { ...body, image_ids: part });
       all.done += done;
       all.refused.push(...refused);

@@ -1,7 +1,7 @@
 // The map of the pool: a point an image, in the plane in which the embeddings vary most, and a region that a person draws on it.
 // Knows places and marks; nothing of images, filters or the server.
 
-import { svg } from "./dashboard.charts.js";
+import { svg } from "./dom.js";
 
 const WIDTH = 1000, HEIGHT = 620, EDGE = 14;
 const STEP = 0.05; // of the map's side: what an arrow moves a region by

@@ -56,13 +56,18 @@ export class Queue {
   /** An image was handed in or put off: a request that was sent before may still bring it, as it was. */
   finished(imageId) { this.#over.add(imageId); }
 
-  /** An image of the person's own choice. Raises ApiError, 409 where somebody else has it. @returns {Promise<Prepared>} */
-  async open(imageId) {
-    const held = this.#ahead.findIndex(({ task }) => task.image_id === imageId);
-    if (held >= 0) return this.#ahead.splice(held, 1)[0];
-    const { task, classes } = await post("/api/open", { ...this.who, visit: this.#visit, image_id: imageId });
+  /**
+   * An image of the person's own choice. Raises ApiError, 409 where somebody else has it.
+   * @param {{anew?: boolean, said?: string[]}} [how] anew: as it is by now, also where it was fetched ahead; said: the classes that labels
+   *   are numbers of which are to be put on it
+   * @returns {Promise<Prepared & {labels?: (number | null)[]}>} labels: of `said`, what they are by now; null: that class is gone
+   */
+  async open(imageId, { anew = false, said } = {}) {
+    const at = this.#ahead.findIndex(({ task }) => task.image_id === imageId), [held] = at >= 0 ? this.#ahead.splice(at, 1) : [];
+    if (held && !anew) return held;
+    const { task, classes, labels } = await post("/api/open", { ...this.who, visit: this.#visit, image_id: imageId, classes: said });
     await this.#reloadUnless(classes);
-    return withPicture(task);
+    return { ...(await withPicture(task)), labels };
   }
 
   /** The next image of the round, after `task`, that waits for answers to questions; null where there is none. Raises ApiError. */

@@ -1,5 +1,6 @@
-// An image that is opened again after it was answered: which gestures would have made its labels of the boxes that were shown.
-// Returns a list of boxes for boxes.js, judged as they were then. Pure; the mirror of boxwise/annotation/comparison.py.
+// An image that is opened again after it was answered: which gestures would have made its labels of the boxes that were shown; or what an
+// answer that was not taken says of the boxes that are there now. Returns a list of boxes for boxes.js, judged as they were then. Pure; the
+// mirror of boxwise/annotation/comparison.py.
 
 import { iou, sameBox } from "./geometry.js";
 
@@ -18,6 +19,30 @@ export function asLabelled(shown, labels, drawn) {
   const judged = shown.map((box) => judgedBy(box, pairs.get(box)));
   const taken = new Set(pairs.values());
   return [...judged, ...labels.filter((label) => label.source !== "model" && !taken.has(label)).map(drawn)];
+}
+
+/**
+ * `shown` boxes with what a person had said of others. One of `kept` in the place of a shown box keeps, moves or relabels it, else it was
+ * drawn; a shown box in the place of one of `rejected` is rejected. Of the rest nothing was said: questions stay open.
+ * @param {import("./boxes.js").Box[]} shown
+ * @param {{xyxy: number[], label: number, difficult: boolean, crowd: boolean}[]} kept
+ * @param {{xyxy: number[], label: number}[]} rejected
+ * @param {(label: object) => import("./boxes.js").Box} drawn makes a drawn box of one that was kept
+ */
+export function takenOver(shown, kept, rejected, drawn) {
+  const pairs = matched(shown, kept), taken = new Set(pairs.values());
+  const denied = matched(shown.filter((box) => !pairs.has(box)), rejected);
+  const judged = shown.map((box) => {
+    if (pairs.has(box)) return judgedBy(box, pairs.get(box));
+    return denied.has(box) ? { ...box, answer: "delete" } : box;
+  });
+  return [...judged, ...kept.filter((label) => !taken.has(label)).map(drawn)];
+}
+
+/** What an answer has drawn, where no document of it was kept, as by a page of before. left_out: how many verdicts name boxes by their ids. */
+export function drawnIn({ verdicts, seconds }) {
+  const drawn = verdicts.filter(({ xyxy, label }) => xyxy && Number.isInteger(label));
+  return { boxes: drawn.map((verdict) => ({ ...verdict, id: "", answer: "" })), seconds, left_out: verdicts.length - drawn.length };
 }
 
 function judgedBy(box, label) {

@@ -3,8 +3,8 @@
 
 import { get, inPath, post } from "./api.js";
 import { ActiveClock } from "./clock.js";
-import { html, svg } from "./dashboard.charts.js";
-import { amount, fixed } from "./dashboard.figures.js";
+import { element, html, say, svg, swatch } from "./dom.js";
+import { amount, fixed, percent } from "./figures.js";
 import { clickOnce, combination, singleKeys } from "./keys.js";
 import { Naming } from "./naming.js";
 import { Presence } from "./presence.js";
@@ -13,18 +13,17 @@ import { offerLanguages, t, translate } from "./words.js";
 const KEYS = { a: "accept", s: "send back", c: "correct", n: "next", 1: "take 0", 2: "take 1" };
 
 const now = () => performance.now();
-const place = (id) => document.getElementById(id);
 const of = new URLSearchParams(location.search).get("of") ?? ""; // whose answers alone; all where it is empty
 let naming = null, presence = null, classes = [], item = null, past = 0, clock = new ActiveClock(), busy = false;
 
 async function begin() {
   translate(document.body);
-  offerLanguages(place("language"));
+  offerLanguages(element("language"));
   const study = await get("/api/study");
   document.title = `${study.name} · ${t("Review")} · boxwise`;
-  place("name").textContent = study.name;
+  element("name").textContent = study.name;
   classes = study.classes;
-  naming = new Naming(place("annotator"), study.member, () => location.reload()); // another person's answers are to be reviewed
+  naming = new Naming(element("annotator"), study.member, () => location.reload()); // another person's answers are to be reviewed
   presence = new Presence(() => naming.name, { here: () => clock.touch(now()), away: () => clock.stop(now()) });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-act]");
@@ -33,7 +32,7 @@ async function begin() {
   document.addEventListener("keydown", (event) => {
     clickOnce(event);
     if (event.repeat || event.isComposing) return; // Enter may choose a character, not end the remark
-    if (event.target === place("remark") && event.key === "Enter") act("send back");
+    if (event.target === element("remark") && event.key === "Enter") act("send back");
     if (event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     const meant = KEYS[combination(event)];
     if (!meant || !item || !singleKeys.on) return;
@@ -56,25 +55,24 @@ async function show() {
   }
   item = found.item;
   const left = found.left ? t`To be reviewed: ${amount(found.left)}` : t("Nothing is to be reviewed now.");
-  place("left").textContent = of ? `${t`Answers of ${of}`} · ${left}` : left;
-  place("item").hidden = !item;
+  element("left").textContent = of ? `${t`Answers of ${of}`} · ${left}` : left;
+  element("item").hidden = !item;
   if (!item) return undefined;
   const two = item.answers.length === 2;
-  place("image").textContent = item.image_id;
-  place("how-far").hidden = !two;
-  if (two) place("how-far").textContent = howFar(item.agreement);
-  place("answers").replaceChildren(...item.answers.map((answer, row) => shown(answer, row, two)));
-  place("remarks").replaceChildren(...item.remarks.map(({ by, to, words }) => html("li", {}, t`${by} to ${to}: ${words}`)));
-  place("one").hidden = two;
-  place("remark").value = "";
+  element("image").textContent = item.image_id;
+  element("how-far").hidden = !two;
+  if (two) element("how-far").textContent = howFar(item.agreement);
+  element("answers").replaceChildren(...item.answers.map((answer, row) => shown(answer, row, two)));
+  element("remarks").replaceChildren(...item.remarks.map(({ by, to, words }) => html("li", {}, t`${by} to ${to}: ${words}`)));
+  element("one").hidden = two;
+  element("remark").value = "";
   clock = new ActiveClock();
   if (presence.here) clock.touch(now());
   return undefined;
 }
 
 function howFar({ matched, iou, same_class: same }) {
-  const share = (value) => (value === null ? "–" : `${fixed(100 * value, 0)}%`);
-  return t`Two people labelled this image, each alone. Boxes with a partner: ${share(matched)}, IoU ${iou === null ? "–" : fixed(iou, 2)}, same class: ${share(same)}. Dashed: what the other has not.`;
+  return t`Two people labelled this image, each alone. Boxes with a partner: ${percent(matched)}, IoU ${iou === null ? "–" : fixed(iou, 2)}, same class: ${percent(same)}. Dashed: what the other has not.`;
 }
 
 function shown({ annotator: name, seconds, boxes }, row, two) {
@@ -91,24 +89,20 @@ function shown({ annotator: name, seconds, boxes }, row, two) {
   return html("figure", {}, picture, words, html("ul", {}, ...legend), take);
 }
 
-function swatch(color) {
-  return svg("svg", { class: "swatch", viewBox: "0 0 1 1", "aria-hidden": "true" }, svg("rect", { width: 1, height: 1, fill: color }));
-}
-
 async function act(name) {
   if (!item || busy) return undefined;
   const [verdict, row] = name.startsWith("take ") ? ["take", Number(name.slice(5))] : [name, 0];
   if (verdict === "correct") return location.assign(`/?open=${encodeURIComponent(item.image_id)}`);
   if (item.answers.length === 2 ? ["accept", "send back"].includes(verdict) : verdict === "take") return undefined;
-  const remark = place("remark").value.trim();
+  const remark = element("remark").value.trim();
   if (verdict === "send back" && !remark) {
-    say(t("Say why in a remark first; it is shown with the image."));
-    return place("remark").focus();
+    say("said", t("Say why in a remark first; it is shown with the image."));
+    return element("remark").focus();
   }
   const annotator = naming.given();
   if (!annotator) return undefined;
   busy = true;
-  say("");
+  say("said", "");
   try {
     if (verdict === "next") past++;
     else {
@@ -117,17 +111,12 @@ async function act(name) {
       await post("/api/reviews", body);
     }
   } catch (error) {
-    say(error.message);
+    say("said", error.message);
   }
-  place("remark").blur();
-  await show().catch((error) => say(error.message));
+  element("remark").blur();
+  await show().catch((error) => say("said", error.message));
   busy = false;
   return undefined;
-}
-
-function say(words) {
-  place("said").textContent = words;
-  place("said").hidden = !words;
 }
 
 await begin();

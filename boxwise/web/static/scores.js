@@ -2,7 +2,8 @@
 // Knows the editor's actions; changes no box itself.
 
 import { answerAt } from "./boxes.js";
-import { element } from "./panels.js";
+import { element } from "./dom.js";
+import { percent } from "./figures.js";
 import { t } from "./words.js";
 
 export class Scores {
@@ -48,7 +49,7 @@ export class Scores {
 
   #words() {
     const score = this.editor.view.trial, open = this.editor.model.open(), kept = open.filter((box) => answerAt(box, score) === "keep").length;
-    element("score-words").textContent = t`${Math.round(100 * score)}%: accepts ${kept}, rejects ${open.length - kept}`;
+    element("score-words").textContent = t`${percent(score)}: accepts ${kept}, rejects ${open.length - kept}`;
     this.slider.setAttribute("aria-valuetext", element("score-words").textContent);
   }
 

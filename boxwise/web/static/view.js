@@ -3,11 +3,11 @@
 // Shows what it is given (a model, a selection, a gesture in progress) and converts coordinates; changes no box and handles no input.
 
 import { answerAt, isOpen, statusOf } from "./boxes.js";
+import { html, svg } from "./dom.js";
 import { HANDLES, handlePoint } from "./geometry.js";
 import { Tiles } from "./tiles.js";
 import { t } from "./words.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const MARGIN = 14;
 const MOST_ZOOM = 40;
 const SIGNS = { open: "?", certain: "✓", human: "●", rejected: "✕" };
@@ -19,13 +19,6 @@ export const WHY_UNSEEN = {
   unreadable: "The browser cannot show this picture. Flag it, or skip it.",
 };
 const CHIP = 20; // of a name and the gap below it, pixels
-
-/** An SVG element with attributes. */
-export function svg(name, attributes = {}) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  return element;
-}
 
 export class View {
   scale = 1;
@@ -84,7 +77,7 @@ export class View {
 
   /** The picture under the boxes, or why there is none. @param {import("./queue.js").Prepared} prepared */
   showPicture({ image, fault }) {
-    this.picture.replaceChildren(fault ? notice(t(WHY_UNSEEN[fault])) : image);
+    this.picture.replaceChildren(fault ? html("p", {}, t(WHY_UNSEEN[fault])) : image);
     this.picture.classList.toggle("broken", Boolean(fault));
   }
 
@@ -342,10 +335,4 @@ function setRect(rect, x, y, width, height) {
   rect.setAttribute("y", y);
   rect.setAttribute("width", Math.max(0, width));
   rect.setAttribute("height", Math.max(0, height));
-}
-
-function notice(words) {
-  const element = document.createElement("p");
-  element.textContent = words;
-  return element;
 }

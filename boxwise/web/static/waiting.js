@@ -2,8 +2,8 @@
 // Polls the server's progress while it is shown: two seconds after each reply, or after there was none, however long that took.
 
 import { get } from "./api.js";
-import { piece } from "./list.js";
-import { element, figure } from "./panels.js";
+import { element, html } from "./dom.js";
+import { amount, significant } from "./figures.js";
 import { t } from "./words.js";
 
 const PAUSE_MS = 2000;
@@ -18,6 +18,7 @@ const TITLES = {
   error: "Something is wrong",
   trouble: "Training has stopped",
 };
+/** Why there is nothing to label: each reason that the queue gives, and the page's own. */
 const WORDS = {
   training: "It learns from what was labelled and asks again when it knows what it needs. This page goes on by itself.",
   answered: "Every image of this round is answered. The study trains next; this page goes on by itself.", // where the server trains
@@ -98,13 +99,13 @@ export class Waiting {
     element("training").hidden = !training;
     if (!training) return;
     element("training-phase").textContent = t(PHASES[training.phase] ?? training.phase);
-    element("training-steps").textContent = training.steps ? t`${training.step} of ${training.steps} steps` : "";
+    element("training-steps").textContent = training.steps ? t`${amount(training.step)} of ${amount(training.steps)} steps` : "";
     const bar = element("training-bar");
     if (training.steps) Object.assign(bar, { max: training.steps, value: training.step });
     else bar.removeAttribute("value");
     const figures = Object.entries(training.figures ?? {});
-    element("training-figures").replaceChildren(...figures.flatMap(([name, value]) => [piece("dt", "", name), piece("dd", "", figure(value))]));
+    element("training-figures").replaceChildren(...figures.flatMap(([name, value]) => [html("dt", {}, name), html("dd", {}, significant(value))]));
     const silent = Math.round(training.silent); // by the server's clock: this machine's may be wrong
-    element("training-silent").textContent = silent > 20 ? t`No news for ${silent} s: is the run still going?` : "";
+    element("training-silent").textContent = silent > 20 ? t`No news for ${amount(silent)} s: is the run still going?` : "";
   }
 }

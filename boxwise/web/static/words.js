@@ -1,18 +1,27 @@
 // The page's words in the reader's language. English is in the code and in the HTML; the others are in the catalogue, keyed by
-// the English. Why the server refuses something is said by the code of the reason. Names of classes, images and people stay as they are.
+// the English, and loaded for them alone, before the modules that say them run, so that none is missing once the server has gone. Why the
+// server refuses something is said by the code of the reason. Names of classes, images and people stay as they are.
 
-import { CATALOGUE as LABELLING, LANGUAGES } from "./catalogue.js";
-import { DASHBOARD } from "./catalogue.dashboard.js";
-import { REASONS } from "./catalogue.reasons.js";
 import { remember, remembered } from "./tabs.js";
 
 const KEY = "boxwise/language";
-const CATALOGUE = { ...LABELLING, ...DASHBOARD };
+/** Code and own name of each language; English has no column. */
+const LANGUAGES = [["en", "English"], ["de", "Deutsch"], ["zh", "中文"], ["es", "Español"]];
 const SPOKEN = ["title", "aria-label", "placeholder"];
 
 /** The code of the language in use: the one that was chosen, or the first of the browser's that the catalogue has. */
 export const language = chosen();
-const column = LANGUAGES.findIndex(([code]) => code === language) - 1; // English has no column
+const column = LANGUAGES.findIndex(([code]) => code === language) - 1;
+const { CATALOGUE, REASONS } = column < 0 ? { CATALOGUE: {}, REASONS: {} } : await catalogues();
+
+/** The words of the labelling page, of the pages beside it where this is one of them, and of the server's refusals. */
+async function catalogues() {
+  const isBeside = document.documentElement.dataset.words === "dashboard";
+  const [{ CATALOGUE: labelling }, { REASONS: reasons }, { DASHBOARD: dashboard }] = await Promise.all([
+    import("./catalogue.js"), import("./catalogue.reasons.js"), isBeside ? import("./catalogue.dashboard.js") : {},
+  ]);
+  return { CATALOGUE: { ...labelling, ...dashboard }, REASONS: reasons };
+}
 
 function chosen() {
   const wanted = [remembered("localStorage", KEY, null), ...navigator.languages].map((code) => String(code).slice(0, 2));

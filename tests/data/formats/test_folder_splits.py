@@ -9,7 +9,8 @@ from formats_scenario import found, kinds, make, read, voc, voc_object
 from boxwise.data.datasets import detect_format, read_dataset, read_labels_for, read_pool
 from boxwise.data.formats.base import Dataset, FindingKind
 from boxwise.data.formats.layout import split_named
-from boxwise.records import Split
+from boxwise.data.formats.listing import split_by_folder
+from boxwise.records import ImageRecord, Split
 
 HEAD = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside\n"
 SPLITS = {"train": Split.TRAIN, "validation": Split.VAL, "test": Split.TEST}
@@ -180,3 +181,9 @@ def test_a_file_says_the_split_of_its_own_folder_by_whatever_path_it_is_given(
 def test_a_split_that_labels_say_is_kept(tmp_path: Path) -> None:
     text = f'<annotations><image name="val/b.jpg" subset="train" width="100" height="80">{CVAT_BOX}</image></annotations>'
     assert splits(read(tmp_path / "set", {"images/val/b.jpg": 1, "annotations.xml": text})) == {"val/b.jpg": Split.TRAIN}
+
+
+def test_of_many_folders_eight_are_named_and_how_many_more_there_are():
+    records = [ImageRecord(f"{number:02}/{image}.jpg", "", 1, 1, Split.VAL) for number in range(10) for image in range(2)]
+    (note,) = split_by_folder(records)
+    assert "20 images; their folders do: 2 in 00/ serve val, " in note and note.endswith("2 in 07/ serve val and 2 more.")

@@ -12,7 +12,7 @@ from boxwise.data.datasets import read_dataset
 from boxwise.data.formats import yolo_owners
 from boxwise.data.formats.base import Dataset, FindingKind
 from boxwise.data.formats.labelme import LabelMe
-from boxwise.data.formats.layout import ImageIndex, at_odds, said_by_all, shared_stems
+from boxwise.data.formats.layout import ImageIndex, at_odds, shared_folder_words, shared_stems
 from boxwise.data.formats.names import FORMATS
 from boxwise.errors import BoxwiseError
 from boxwise.records import ImageRecord, Split
@@ -105,7 +105,7 @@ class TestAFolderOfAProgram:
         (["cam2/1.txt"], ["cam1/1.jpg", "cam2/2.jpg", "cam1/2.jpg"], set()), (["val/1.txt"], ["cam1/1.jpg"], {Split.VAL}),
     ])  # fmt: skip
     def test_what_all_labels_say(self, labels: list[str], images: list[str], shared: set[str]) -> None:
-        assert said_by_all(labels, images) == shared
+        assert shared_folder_words(labels, images) == shared
 
     def test_two_files_of_coco_have_no_folder_in_common(self, tmp_path: Path) -> None:
         files = {f"{split}.json": json.dumps(COCO).replace("project5", split) for split in ("left", "right")}

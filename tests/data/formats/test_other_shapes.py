@@ -10,7 +10,7 @@ from pycocotools import mask as masks
 
 from boxwise.data.datasets import detect_format
 from boxwise.data.formats.base import FindingKind
-from boxwise.data.formats.shapes import around_brush, around_ellipse, around_rotated, around_runs, runs_of_text, said_of
+from boxwise.data.formats.shapes import around_brush, around_ellipse, around_rotated, around_runs, kinds_in_words, runs_of_text
 
 BOX = PLACE[0]
 SAID = (FindingKind.OTHER_SHAPE, None, False)
@@ -404,4 +404,4 @@ def test_geometry() -> None:
     assert np.allclose(around_ellipse((50, 40), (10, 5), 90), (45, 30, 55, 50))
     assert around_runs([30, 5, 100], 10) == (3, 0, 4, 5)
     assert around_runs([35, 10, 100], 10) == (3, 0, 5, 10)
-    assert said_of({"box": 2, "mask": 1}) == "2 boxes, 1 mask"
+    assert kinds_in_words({"box": 2, "mask": 1}) == "2 boxes, 1 mask"

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
@@ -322,3 +323,46 @@ def test_annotations_of_null_are_none(tmp_path: Path) -> None:
     dataset = read(tmp_path, {"images/a.jpg": 1, "x.json": text})
     assert not dataset.labels and [image.image_id for image in dataset.images] == ["a.jpg"]
     assert kinds(dataset) == [(FindingKind.MISSING_LABEL_FILE, None, False)]
+
+
+class TestLabelsBesideTheFolderForThem:
+    """Tools save an image's label file with the image, or in the folder that was opened, though a folder for labels is there."""
+
+    VOC: ClassVar = {"Annotations/a.xml": voc(voc_object("cat"), name="a.png"), "JPEGImages/a.png": 1, "JPEGImages/b.png": 2}
+    YOLO: ClassVar = {"labels/a.txt": LINE, "images/a.png": 1, "images/b.png": 2, "data.yaml": YAML}
+
+    @pytest.mark.parametrize(("files", "beside"), [
+        (VOC, {"JPEGImages/b.xml": voc(voc_object("bee"), name="b.png")}),
+        (VOC, {"b.xml": voc(voc_object("bee"), name="b.png")}),
+        (YOLO, {"images/b.txt": LINE}),
+        (YOLO, {"b.txt": LINE}),
+    ])  # fmt: skip
+    def test_they_count(self, tmp_path: Path, files: dict, beside: dict) -> None:
+        dataset = read(tmp_path, {**files, **beside})
+        assert found(dataset)["b.png"] == [("bee", BOX)] and len(found(dataset)["a.png"]) == 1 and not dataset.findings
+
+    @pytest.mark.parametrize(("files", "same", "other"), [
+        (VOC, {"JPEGImages/a.xml": VOC["Annotations/a.xml"]}, {"a.xml": voc(name="a.png")}),
+        (YOLO, {"images/a.txt": LINE}, {"a.txt": LINE + LINE}),
+    ])  # fmt: skip
+    def test_a_copy_is_no_fault_and_a_contradiction_is(self, tmp_path: Path, files: dict, same: dict, other: dict) -> None:
+        dataset = read(tmp_path / "same", {**files, **same})
+        assert len(found(dataset)["a.png"]) == 1 and not [f for f in dataset.findings if f.quarantined]
+        dataset = read(tmp_path / "other", {**files, **other})
+        assert (FindingKind.DUPLICATE_ID, "a.png", True) in kinds(dataset) and "a.png" not in dataset.labels
+
+    def test_a_broken_one_is_a_fault(self, tmp_path: Path) -> None:
+        assert (FindingKind.BAD_LABEL_FILE, "b.png", True) in kinds(
+            read(tmp_path / "voc", {**self.VOC, "JPEGImages/b.xml": "<annotation>"})
+        )
+        assert (FindingKind.BAD_LABEL_FILE, "b.png", True) in kinds(read(tmp_path / "yolo", {**self.YOLO, "images/b.txt": "1 0.5 0.5\n"}))
+
+    def test_captions_and_other_xml_are_none(self, tmp_path: Path) -> None:
+        dataset = read(tmp_path / "yolo", {**self.YOLO, "images/a.txt": "a bee on a leaf\n", "train.txt": "images/a.png\n"})
+        assert found(dataset)["a.png"] == [("bee", BOX)] and not [f for f in dataset.findings if f.quarantined]
+        dataset = read(tmp_path / "voc", {**self.VOC, "project.xml": "<project/>", "JPEGImages/c.xml": "<meta/>"})
+        assert found(dataset)["a.png"] == [("cat", BOX)] and not [f for f in dataset.findings if f.quarantined] and not dataset.notes
+
+    @pytest.mark.parametrize(("files", "further"), [(VOC, {"old/a.xml": voc()}), (YOLO, {"old/a.txt": LINE})])
+    def test_further_down_they_are_said(self, tmp_path: Path, files: dict, further: dict) -> None:
+        assert "1 more file beside" in " ".join(read(tmp_path, {**files, **further}).notes)

@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 
 from boxwise.detectors.base import ImageBatch
 from boxwise.detectors.input import InputSpec
-from boxwise.embedders.base import Circumstances
+from boxwise.embedders.base import EmbedderContext
 from boxwise_example import ColoursOptions
 
 
@@ -26,5 +26,5 @@ class Colours:
         return interpolate(pixels, size=(self._cells, self._cells), mode="area").flatten(1).cpu().numpy()
 
 
-def colours(options: ColoursOptions, given: Circumstances) -> Colours:
+def colours(options: ColoursOptions, given: EmbedderContext) -> Colours:
     return Colours(options.cells, given.device)

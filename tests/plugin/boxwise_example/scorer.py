@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from boxwise.detectors.base import Detector, View
 from boxwise.records import Scores
 from boxwise.scorers.base import Scorer, Terms
-from boxwise.scorers.building import Circumstances
+from boxwise.scorers.building import ScorerContext
 from boxwise_example import BrightnessOptions
 
 
@@ -28,5 +28,5 @@ class Brightness(Scorer):
         return Scores(tuple(image_ids), 1 - values if self._dark else values, {"brightness": values})
 
 
-def brightness(options: BrightnessOptions, given: Circumstances) -> Brightness:
+def brightness(options: BrightnessOptions, given: ScorerContext) -> Brightness:
     return Brightness(options.wanted)
