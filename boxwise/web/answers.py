@@ -174,14 +174,21 @@ def answered_for(study: Study, answer: Answer, item: QueryItem | None) -> tuple[
 
 
 def _is_about(study: Study, answer: Answer, item: QueryItem | None, shown: Proposals | None, *, is_now: bool = True) -> bool:
-    """Whether the boxes of `shown` are those that a person had before them whose answer this is.
+    """Whether the boxes of `shown` are those that a person had before them whose answer this is. is_now: whether they are there now."""
+    empty = not len(shown_to_annotator(shown).boxes)
+    if answer.question is None:
+        return _may_be_about(study, answer, empty=empty, is_now=is_now)
+    now = study.relabelled()
+    since = 0 if empty else now  # without boxes no label of theirs can have come to mean another class
+    return answer.question in {question_of(item, shown, relabelled) for relabelled in range(since, now + 1)}
 
-    A page of before does not say. It had these if the classes changed in their names alone since it was loaded, as no question is withdrawn
-    then; or if neither it can have had any box before it nor there is one now.
+
+def _may_be_about(study: Study, answer: Answer, *, empty: bool, is_now: bool) -> bool:
+    """As `_is_about`, of a page from before pages said what they had. empty: whether there are no boxes to name.
+
+    It had these if the classes changed in their names alone since it was loaded, as no question is withdrawn then; or if neither it can
+    have had any box before it nor there is one now.
     """
-    empty, relabelled = not len(shown_to_annotator(shown).boxes), study.relabelled()
-    if answer.question is not None:  # without boxes no label of theirs can have come to mean another class
-        return answer.question in {question_of(item, shown, often) for often in range(0 if empty else relabelled, relabelled + 1)}
     drawn = all(verdict.action is Action.ADD for verdict in answer.verdicts)
     if empty and drawn and not study.files(answer.round).proposals.exists():
         return True

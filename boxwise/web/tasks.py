@@ -79,8 +79,8 @@ def task_to_json(task: Task) -> dict[str, Any]:
 def question_of(item: QueryItem | None, proposals: Proposals | None, relabelled: int) -> str:
     """Names what an annotator has before them, as the task of an image says it: drafts and answers are of this, and not of other boxes that
     have the same ids."""
-    said = json.dumps([_is_whole(item), relabelled, _boxes_to_json(item, proposals)])
-    return blake2b(said.encode(), digest_size=8).hexdigest()
+    question = json.dumps([_is_whole(item), relabelled, _boxes_to_json(item, proposals)])
+    return blake2b(question.encode(), digest_size=8).hexdigest()
 
 
 def _is_whole(item: QueryItem | None) -> bool:

@@ -404,7 +404,7 @@ def test_killed_in_the_middle_of_training_and_run_again_it_ends_the_same(digits_
 @pytest.mark.slow
 def test_the_same_command_goes_on_at_once_where_the_process_that_has_workers_was_killed(digits_folder, tmp_path, tiny_overrides):
     """Its workers do not go on, and so do not keep the cells' locks."""
-    long = ("train.min_steps=200", "train.max_steps=200", "budget.rounds=0")
+    long = ("train.min_steps=60", "train.max_steps=60", "budget.rounds=0")
     words = [*command(digits_folder, tmp_path, (*tiny_overrides, *long), "random"), "--jobs", "2"]
     kill_at("cells/.trunk_seed0/rounds/round_00/checkpoint.pt", tmp_path, words)
     done = processes.run(*words)
