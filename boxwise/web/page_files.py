@@ -12,6 +12,8 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
+FRESH = {"cache-control": "no-cache"}  # kept, but asked for each time: of two versions some modules would not fit the others
+
 
 class PageFiles(StaticFiles):
     """The files of a folder. An opening of the page asks for some thirty; to look for each in a thread takes longer than to send it.
@@ -27,12 +29,17 @@ class PageFiles(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         asked = Headers(scope=scope)
         if path not in self._files or scope["method"] != "GET" or "range" in asked:
-            return await super().get_response(path, scope)
+            return await self._by_starlette(path, scope)
         try:
             headers, content = self._files[path].read()
         except OSError:  # deleted
-            return await super().get_response(path, scope)
+            return await self._by_starlette(path, scope)
         return NotModifiedResponse(headers) if self.is_not_modified(headers, asked) else Response(content, headers=headers)
+
+    async def _by_starlette(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update(FRESH)
+        return response
 
 
 class _File:
@@ -44,7 +51,7 @@ class _File:
         found = self._path.stat()
         stamp = found.st_mtime_ns, found.st_size
         if self._read[0] != stamp:
-            content, headers = self._path.read_bytes(), FileResponse(self._path, stat_result=found).headers
+            content, headers = self._path.read_bytes(), FileResponse(self._path, headers=FRESH, stat_result=found).headers
             headers["content-length"] = str(len(content))  # that of what is read counts
             self._read = stamp, headers, content
         return self._read[1:]

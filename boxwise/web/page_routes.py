@@ -10,7 +10,7 @@ from starlette.routing import Mount
 
 from boxwise.web.members import reviewing
 from boxwise.web.metrics import CONTENT_TYPE, metrics
-from boxwise.web.page_files import PageFiles
+from boxwise.web.page_files import FRESH, PageFiles
 from boxwise.web.state import TheStudy
 
 STATIC = Path(__file__).parent / "static"
@@ -20,27 +20,27 @@ routes = APIRouter(routes=[Mount("/static", PageFiles(STATIC), name="static")])
 
 @routes.get("/")
 async def page() -> FileResponse:
-    return FileResponse(STATIC / "index.html")
+    return FileResponse(STATIC / "index.html", headers=FRESH)
 
 
 @routes.get("/dashboard", dependencies=[Depends(reviewing)])
 async def dashboard_page() -> FileResponse:
-    return FileResponse(STATIC / "dashboard.html")
+    return FileResponse(STATIC / "dashboard.html", headers=FRESH)
 
 
 @routes.get("/pool", dependencies=[Depends(reviewing)])
 async def pool_page() -> FileResponse:
-    return FileResponse(STATIC / "pool.html")
+    return FileResponse(STATIC / "pool.html", headers=FRESH)
 
 
 @routes.get("/review", dependencies=[Depends(reviewing)])
 async def review_page() -> FileResponse:
-    return FileResponse(STATIC / "review.html")
+    return FileResponse(STATIC / "review.html", headers=FRESH)
 
 
 @routes.get("/guidelines")
 async def guidelines_page() -> FileResponse:
-    return FileResponse(STATIC / "guidelines.html")
+    return FileResponse(STATIC / "guidelines.html", headers=FRESH)
 
 
 @routes.get("/healthz")

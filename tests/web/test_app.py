@@ -413,6 +413,10 @@ class TestPageFiles:
             assert (reply.status_code, reply.content, reply.headers["etag"]) == (304, b"", known["etag"])
         assert files.get("/main.js", headers={"if-none-match": '"another"'}).text == "first"
 
+    def test_a_browser_asks_for_each_again_after_an_upgrade(self, page):
+        for path in ("", "dashboard", "pool", "review", "guidelines", *(f"static/{file.name}" for file in STATIC.iterdir())):
+            assert page.get(f"/{path}").headers["cache-control"] == "no-cache", path
+
     def test_one_that_is_changed_is_read_again(self, files, folder):
         known = files.get("/main.js").headers["etag"]
         (folder / "main.js").write_text("other")

@@ -119,6 +119,16 @@ def test_a_page_loads_the_words_that_it_needs(waiting_study, browsing, locale, p
         assert sorted(name for name in asked if name.startswith("catalogue")) == sorted(catalogues)
 
 
+def test_without_a_catalogue_a_page_is_in_english(waiting_study, browsing):
+    with serving(waiting_study("full")) as port:
+        page = browsing(locale="de-DE").new_page()
+        page.route("**/catalogue*.js", lambda route: route.abort())
+        page.goto(f"http://127.0.0.1:{port}/")
+        enter(page, "anna")
+        page.locator("#queue > summary").wait_for()
+        assert page.locator("#language option").count() == 4
+
+
 def test_figures_are_written_as_the_language_writes_them(waiting_study, browsing):
     study = waiting_study("full")
     with serving(study) as port:

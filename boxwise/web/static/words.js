@@ -18,9 +18,14 @@ const { CATALOGUE, REASONS } = column < 0 ? { CATALOGUE: {}, REASONS: {} } : awa
 async function catalogues() {
   const isBeside = document.documentElement.dataset.words === "dashboard";
   const [{ CATALOGUE: labelling }, { REASONS: reasons }, { DASHBOARD: dashboard }] = await Promise.all([
-    import("./catalogue.js"), import("./catalogue.reasons.js"), isBeside ? import("./catalogue.dashboard.js") : {},
+    loaded("./catalogue.js"), loaded("./catalogue.reasons.js"), isBeside ? loaded("./catalogue.dashboard.js") : {},
   ]);
-  return { CATALOGUE: { ...labelling, ...dashboard }, REASONS: reasons };
+  return { CATALOGUE: { ...labelling, ...dashboard }, REASONS: reasons ?? {} };
+}
+
+/** What a catalogue holds; nothing where it cannot be had: then English serves. */
+function loaded(catalogue) {
+  return import(catalogue).catch(() => ({}));
 }
 
 function chosen() {
