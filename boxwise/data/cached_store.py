@@ -35,6 +35,10 @@ class Source(Protocol):
         """The addresses of the images below a folder, sorted."""
         ...
 
+    def expect(self, uris: Iterable[str]) -> None:
+        """Images that will be asked for next, side by side: where one cannot be had, the others tell whether the store is there."""
+        ...
+
     def gives_any(self, uris: Iterable[str]) -> bool:
         """Whether one of a few images can be had now, each asked for once."""
         ...
@@ -65,6 +69,8 @@ class CachedStore:
 
     def prefetch(self, uris: Iterable[str]) -> None:
         """Begin to download images that will be read soon; a fault is raised when they are."""
+        uris = list(uris)
+        self._source.expect(uris)
         for uri in uris:
             self._begin(uri)
 

@@ -7,6 +7,7 @@ cache on the disk, as the settings `images` say (`use`). Knows nothing of pixels
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from threading import Lock
@@ -159,10 +160,13 @@ def find_images(folder: Path) -> list[Path]:
 
 def prefetch(uris: Iterable[str]) -> None:
     """Begin to read remote images side by side, so that they are there when `read` asks for them. Those of this machine need none of it."""
+    of_store: dict[CachedStore, list[str]] = defaultdict(list)
     for uri in uris:
         store = None if is_local(uri) else store_of(uri)
         if isinstance(store, CachedStore):
-            store.prefetch([uri])
+            of_store[store].append(uri)
+    for store, remote in of_store.items():
+        store.prefetch(remote)
 
 
 def gives_any(uris: Sequence[str]) -> bool:

@@ -66,7 +66,7 @@ class ObjectStore:
         self._lock = Lock()
         self._systems: dict[str, Any] = {}
         self._given: dict[str, _Given] = {}  # by place
-        self._asked_for: dict[str, list[str]] = {}  # place → the last addresses in it
+        self._asked_for: dict[str, list[str]] = {}  # place → the last addresses in it that were or will be asked for
 
     def stat(self, uri: str) -> Stat:
         """See `Source`. The size is -1 where the store does not say it."""
@@ -94,6 +94,14 @@ class ObjectStore:
         found = (str(path).removeprefix(paths[0]).lstrip("/") for path in paths[1])
         return sorted(f"{root}/{name}" for name in found if is_image_name(name) or name.lower().endswith(".tar"))
 
+    def expect(self, uris: Iterable[str]) -> None:
+        """See `Source`."""
+        for uri in uris:
+            place = place_of(uri)
+            with self._lock:
+                others = [one for one in self._asked_for.get(place, ()) if one != uri]
+                self._asked_for[place] = [*others, uri][-_REMEMBERED:]
+
     def gives_any(self, uris: Iterable[str]) -> bool:
         """Whether one of a few addresses can be had now: each is asked for once, and none after one that hangs."""
         began = monotonic()
@@ -101,9 +109,7 @@ class ObjectStore:
 
     def _asked(self, uri: str, act: Callable[[Any, str], Found]) -> Found:
         """What `act` returns of the file system and the path in it; again after faults that pass."""
-        place = place_of(uri)
-        before = [one for one in self._asked_for.get(place, ()) if one != uri]
-        self._asked_for[place] = [*before, uri][-_REMEMBERED:]
+        self.expect([uri])
         for attempt in range(1, self._attempts + 1):
             began = monotonic()
             try:
@@ -116,7 +122,7 @@ class ObjectStore:
                     raise fault from error
                 sleep(min(_LONGEST_PAUSE, self._pause * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))
             else:
-                self._given[place] = _Given(uri, monotonic())
+                self._given[place_of(uri)] = _Given(uri, monotonic())
                 return found
         raise AssertionError("the last attempt returns or raises")
 
@@ -173,7 +179,7 @@ class ObjectStore:
         return given is not None and given.at > since
 
     def _lets_in(self, uri: str) -> bool:
-        """Whether another object of the place, given or asked for lately, or the place itself can be had now: then it is there, and open.
+        """Whether another object of the place, given, asked for lately or about to be, or the place itself can be had now: then it is there, and open.
 
         An answer that refuses says nothing: so does what stands before a place that is closed, away or asked too often.
         """

@@ -96,6 +96,10 @@ class RemoteShards:
         """See `Source`."""
         return _listed(uri, self._shard(in_shard(uri)[1])[1])
 
+    def expect(self, uris: Iterable[str]) -> None:
+        """See `Source`."""
+        self._objects.expect(in_shard(uri)[1] for uri in uris)
+
     def gives_any(self, uris: Iterable[str]) -> bool:
         """See `Source`."""
         return self._objects.gives_any({in_shard(uri)[1] for uri in uris})

@@ -424,12 +424,19 @@ def save_beside(out, place, name, stem, *, boxes=1):
     return path
 
 
+@pytest.fixture
+def asked(boxwise, waiting_study, tmp_path, name):
+    """A study and the folder to which a query has written what it asks, in the format `name`."""
+    study, out = waiting_study("full").folder, tmp_path / "to_label"
+    assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
+    return study, out
+
+
 @pytest.mark.parametrize(("name", "place"), [("voc", "JPEGImages"), ("voc", ""), ("yolo", "images"), ("yolo", "")])
 class TestLabelsSavedBesideTheFolderForThem:
-    def test_they_are_taken_before_files_that_nobody_touched(self, boxwise, waiting_study, tmp_path, name, place):
-        study, out = waiting_study("full").folder, tmp_path / "to_label"
+    def test_they_are_taken_before_files_that_nobody_touched(self, boxwise, asked, name, place):
+        study, out = asked
         query = ("query", study, "--out", out, "--format", name)
-        assert boxwise(*query)[0] == 0
         first, second, *_ = (path.stem for path in label_files(out, name))
         save_beside(out, place, name, first)
         save_beside(out, place, name, second, boxes=0)
@@ -448,36 +455,27 @@ class TestLabelsSavedBesideTheFolderForThem:
         code, _, err = boxwise(*query)
         assert code == 2 and f"{out / place / first}" in err and "Nothing was written: remove it, or give another --out" in err, err
 
-    def test_two_answers_that_differ_are_both_named_and_none_is_taken(self, boxwise, waiting_study, tmp_path, name, place):
-        study, out = waiting_study("full").folder, tmp_path / "to_label"
-        assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
-        own = next(path for path in label_files(out, name) if path.stem == correct(out, name))
+    @pytest.mark.parametrize("recorded", [True, False], ids=["corrected", "without-the-record"])
+    def test_two_answers_that_differ_are_both_named_and_none_is_taken(self, boxwise, asked, name, place, recorded):
+        study, out = asked
+        stem = correct(out, name) if recorded else label_files(out, name)[0].stem
+        own = next(path for path in label_files(out, name) if path.stem == stem)
         beside = save_beside(out, place, name, own.stem, boxes=2)
+        if not recorded:
+            (out / ".written_to_correct.json").unlink()
         code, said, err = boxwise("import", study, out, "--untouched", "accept")
         assert code == 0 and "3 images labelled" in said and own.stem not in labelled_now(study), said + err
         assert f"{beside}: expected one label file for {own.stem}.png, found {own} too" in err, err
 
-    def test_without_the_record_of_the_query_both_are_named(self, boxwise, waiting_study, tmp_path, name, place):
-        study, out = waiting_study("full").folder, tmp_path / "to_label"
-        assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
-        own = label_files(out, name)[0]
-        beside = save_beside(out, place, name, own.stem, boxes=2)
-        (out / ".written_to_correct.json").unlink()
-        code, said, err = boxwise("import", study, out, "--untouched", "accept")
-        assert code == 0 and "3 images labelled" in said and own.stem not in labelled_now(study), said + err
-        assert f"{beside}: expected one label file for {own.stem}.png, found {own} too" in err, err
-
-    def test_the_same_boxes_saved_again_were_looked_at(self, boxwise, waiting_study, tmp_path, name, place):
-        study, out = waiting_study("full").folder, tmp_path / "to_label"
-        assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
+    def test_the_same_boxes_saved_again_were_looked_at(self, boxwise, asked, name, place):
+        study, out = asked
         own = label_files(out, name)[0]
         (out / place / own.name).write_text(own.read_text() + "\n")
         code, said, err = boxwise("import", study, out)
         assert code == 0 and "1 image labelled" in said and "3 images are as boxwise wrote them" in err, said + err
 
-    def test_where_the_folder_for_labels_is_named_they_are_named_too(self, boxwise, waiting_study, tmp_path, name, place):
-        study, out = waiting_study("full").folder, tmp_path / "to_label"
-        assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
+    def test_where_the_folder_for_labels_is_named_they_are_named_too(self, boxwise, asked, name, place):
+        study, out = asked
         own = label_files(out, name)[0]
         beside = save_beside(out, place, name, own.stem)
         code, said, err = boxwise("import", study, own.parent, "--format", name)

@@ -220,14 +220,14 @@ def test_no_image_is_blamed_where_its_host_is_not_seen_to_give_any(web, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [403, 500])
-@pytest.mark.parametrize("bad", [0, 3])
-def test_one_bad_image_among_those_that_are_read_together_is_its_own_fault_wherever_it_stands(web, tmp_path, kind, bad):
+@pytest.mark.parametrize(("bad", "parallel"), [(0, 4), (3, 4), (0, 1)], ids=["first", "last", "answered-before-another-is-asked-for"])
+def test_one_bad_image_among_those_that_are_read_together_is_its_own_fault_wherever_it_stands(web, tmp_path, kind, bad, parallel):
     proxy, address, folder = web
     proxy.fault = lambda method, path, before: kind if path == f"/{bad}.jpg" else 404 if path == "/" else None
     uris = [f"{address}/{number}.jpg" for number in range(4)]
     for number in range(4):
         (folder / f"{number}.jpg").write_bytes(jpeg(number))
-    mine = store(tmp_path, attempts=2)
+    mine = store(tmp_path, attempts=2, parallel=parallel)
     mine.prefetch(uris)
     with pytest.raises(ImageError):
         mine.read(uris[bad])
