@@ -179,7 +179,7 @@ class ObjectStore:
         return given is not None and given.at > since
 
     def _lets_in(self, uri: str) -> bool:
-        """Whether another object of the place, given, asked for lately or about to be, or the place itself can be had now: then it is there, and open.
+        """Whether the place can be had now, or another object of it that was given, asked for or expected: then it is there, and open.
 
         An answer that refuses says nothing: so does what stands before a place that is closed, away or asked too often.
         """

@@ -15,7 +15,7 @@ from torchvision.ops import Conv2dNormActivation
 
 from boxwise.detectors.backbones import BackboneWeights
 from boxwise.detectors.names import input_side
-from boxwise.detectors.ssd import SsdNetwork, feature_levels
+from boxwise.detectors.ssd import LITE, SsdNetwork, feature_levels
 
 CHANNELS = (48, 64, 96)  # of the levels at stride 8, 16 and 32
 
@@ -55,4 +55,4 @@ def tiny_ssd(class_count: int, imgsz: int | None, weights: BackboneWeights, *, k
     head = SSDHead(list(CHANNELS), default_boxes.num_anchors_per_location(), class_count + 1)
     extractor = TinyLevels()
     levels = feature_levels(extractor, imgsz)
-    return kind(extractor, head, default_boxes, levels=levels, class_count=class_count, imgsz=imgsz, embedding_level=2)
+    return kind(extractor, head, default_boxes, levels=levels, class_count=class_count, imgsz=imgsz, embedding_level=2, recipe=LITE)

@@ -10,7 +10,8 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Line:
     """One line of a chart; `low` and `high` bound its band, `faint` draws it thin, without markers or legend entry."""
 
@@ -115,7 +116,19 @@ def round_colors(count: int) -> list[str]:
 def line_chart(lines: Sequence[Line], axis: Axis, caption: str, *, legend: bool = True) -> Chart:
     """The lines over one another; without `legend` the page names them elsewhere."""
     keys = tuple(line for line in lines if not line.faint) if legend else ()
-    return Chart(line_svg(lines, axis), caption, keys)
+    return Chart(_kept_svg(tuple(map(_as_tuples, lines)), axis), caption, keys)
+
+
+@lru_cache(maxsize=256)
+def _kept_svg(lines: tuple[Line, ...], axis: Axis) -> str:
+    """As `line_svg`, kept: a report is written after each round, with the charts of all rounds before, and a chart takes some 50 ms."""
+    return line_svg(lines, axis)
+
+
+def _as_tuples(line: Line) -> Line:
+    """The line with its numbers as tuples, which can be looked up."""
+    x, y, low, high = (None if values is None else tuple(map(float, values)) for values in (line.x, line.y, line.low, line.high))
+    return replace(line, x=x or (), y=y or (), low=low, high=high)
 
 
 def line_svg(lines: Sequence[Line], axis: Axis) -> str:

@@ -15,6 +15,9 @@ from boxwise.errors import StudyError
 from boxwise.store.rows import change_facts, put, put_among
 from boxwise.store.schema import STUDY, writing
 
+# Made once: to put it together takes longer than to ask by it, and the labelling page asks all day.
+_VALUE = sa.select(STUDY.c.value).where(STUDY.c.key == sa.bindparam("key"))
+
 
 class StudyFacts:
     """The facts of one database; each method is one transaction."""
@@ -24,7 +27,7 @@ class StudyFacts:
     def get(self, key: str) -> Any:
         """The value of a study fact, None when it was never set."""
         with self._engine.connect() as connection:
-            return connection.execute(sa.select(STUDY.c.value).where(STUDY.c.key == key)).scalar()
+            return connection.execute(_VALUE, {"key": key}).scalar()
 
     def needed(self, key: str) -> Any:
         """The value of a study fact that each study has. Raises StudyError where it is gone."""

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -67,6 +68,13 @@ class TestLines:
         faint = Line("seed", [0, 1], [0, 1], "#0072B2", faint=True)
         assert [line.name for line in line_chart([faint, *LINES], AXIS, "caption").keys] == ["a & <b>"]
         assert line_chart(LINES, AXIS, "caption", legend=False).keys == ()
+
+    def test_a_chart_is_drawn_anew_where_a_figure_differs_and_only_there(self):
+        first, again = (line_chart([replace(LINES[0], y=np.array([0.1, 0.4, 0.3]))], AXIS, caption).svg for caption in "ab")
+        moved, wider = replace(LINES[0], y=[0.1, 0.4, 0.5]), replace(LINES[0], low=[0, 0, 0])
+        assert again is first == line_svg(LINES, AXIS)
+        others = {line_chart([line], AXIS, "a").svg for line in (moved, wider)} | {line_chart(LINES, replace(AXIS, log=True), "a").svg}
+        assert len(others) == 3 and first not in others
 
     def test_names_in_other_scripts_warn_nobody(self, recwarn):
         line_svg([Line("红细胞", [0, 1], [0, 1], "#0072B2")], Axis("図", "精度"))
