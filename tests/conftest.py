@@ -160,6 +160,8 @@ def tiny_overrides() -> tuple[str, ...]:
         "train.max_steps=12",
         "train.batch=4",
         "train.warmup_steps=2",
+        "train.augment=ssd",  # with these, after a dozen steps, some boxes are surer than others
+        "train.lr=0.0025",
         "train.checkpoint_every=4",
         "scorer.name=dual",  # with a strategy that uses scores and embeddings, so that a round has all its parts
         "strategy.name=score_then_diversity",

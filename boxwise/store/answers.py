@@ -25,11 +25,11 @@ class LabelsChangedError(ChangedError):
 
 
 class Begun(NamedTuple):
-    """The labels that an answer began with. number: of that annotation, 0: the image had none. made_of: whether the answer is made of them,
-    so that it says nothing of any others; else it only must not replace newer ones of another person unseen."""
+    """The labels that an answer began with. number: of that annotation, 0: the image had none. edits: whether it says what becomes of their
+    boxes, so that it fits no other labels; else it only must not replace newer ones of another person unseen."""
 
     number: int
-    made_of: bool
+    edits: bool
 
 
 class LabelState(NamedTuple):

@@ -344,7 +344,7 @@ def check_begun(connection: Connection, image_id: str, begun: Begun, round_index
     newest, who = _newest(connection, image_id)
     if newest > begun.number and who == MODEL:
         return
-    if begun.made_of:
+    if begun.edits:
         changed = newest != begun.number
     else:
         of_another = newest > begun.number and who != annotator

@@ -162,12 +162,12 @@ def answered_for(study: Study, answer: Answer, item: QueryItem | None) -> tuple[
         shown = study.shown(answer.image_id, round_index=answer.round)
         if not _is_about(study, answer, item, shown):
             raise OverError("question_changed", answer.image_id)
-        return shown, None if answer.question is None else Begun(number, made_of=False)
+        return shown, None if answer.question is None else Begun(number, edits=False)
     labels = {entry.number: to_correct(entry.annotation) for entry in study.history(answer.image_id) if not entry.late}
     now, states = max(labels, default=0), {0: None, **labels}
     for begun in (now, number) if answer.question is not None else (number,):
         if begun in states and _is_about(study, answer, item, states[begun], is_now=begun == now):
-            return states[begun], Begun(begun, made_of=True)
+            return states[begun], Begun(begun, edits=True)
     if number == now:
         raise OverError("question_changed", answer.image_id)
     raise OverError("labels_changed", answer.image_id)

@@ -70,11 +70,20 @@ def save_draft(body: DraftBody, queue: TheQueue) -> dict[str, Any]:
 def answer(body: AnswerBody, queue: TheQueue, visitor: Visitor) -> dict[str, Any]:
     if queue.labelling.answer(body.key) is None and body.image_id not in queue.study.asked(body.round):  # else it is stored, or asked
         check_may_open(visitor, queue, body.image_id)
-    verdicts = [verdict.verdict() for verdict in body.verdicts]
-    judges = body.begun_on if may_review(visitor) else None
-    said = (verdicts, body.complete, body.seconds, body.classes, judges, body.begun_on, body.question)
-    late = queue.answer(Answer(body.key, body.annotator, body.image_id, body.round, *said))
-    return {"late": late} | _waiting(queue.study)
+    given = Answer(
+        key=body.key,
+        annotator=body.annotator,
+        image_id=body.image_id,
+        round=body.round,
+        verdicts=[verdict.verdict() for verdict in body.verdicts],
+        complete=body.complete,
+        seconds=body.seconds,
+        classes=body.classes,
+        judges=body.begun_on if may_review(visitor) else None,
+        begun_on=body.begun_on,
+        question=body.question,
+    )
+    return {"late": queue.answer(given)} | _waiting(queue.study)
 
 
 @routes.post("/api/withdrawals")

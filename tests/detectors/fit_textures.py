@@ -43,7 +43,8 @@ def fit(images: Path, *, pieces: int = 1, checkpoint: Path | None = None, slow: 
     """The loss of every step. tiny_ssd has GroupNorm, which sees each image by itself, and no dropout."""
     config = DetectorConfig(name="tiny_ssd", imgsz=SIDE, pretrained="none")
     detector = build_detector(("even", "odd"), config, seed=0, device=torch.device("cpu"))
-    train = TrainConfig(min_steps=STEPS, max_steps=STEPS, batch=8, lr=0.001, warmup_steps=5, accumulate=pieces, checkpoint_every=5)
+    length = {"min_steps": STEPS, "max_steps": STEPS, "warmup_steps": 5, "checkpoint_every": 5}
+    train = TrainConfig(**length, batch=8, lr=0.001, augment="ssd", accumulate=pieces)  # "scale" would leave plain ground at the sides
     wait, samples = (lambda *_: time.sleep(0.3)) if slow else None, textured_samples(images, write=False)
     with patch.object(training, "_LOG_EVERY", 1):
         return [entry["loss"] for entry in detector.fit(samples, [], train, seed=0, checkpoint=checkpoint, progress=wait).history]
