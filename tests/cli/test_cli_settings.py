@@ -27,7 +27,7 @@ def test_a_setting_changes_from_the_next_step_on_and_is_recorded(boxwise, waitin
     assert code == 0 and "budget.per_round: 4 → 3, from select of round 2 on" in out, err
     opened = Study.open(study.folder)
     assert (opened.config.train.lr, opened.config.budget.per_round) == (0.005, 3)
-    assert opened.changed_settings()[0]["changes"] == [["budget.per_round", 4, 3], ["train.lr", None, 0.005]]
+    assert opened.changed_settings()[0]["changes"] == [["budget.per_round", 4, 3], ["train.lr", 0.0025, 0.005]]
     code, out, err = boxwise("set", study.folder)
     assert "train.lr=0.005    # default: null" in out and "\nseed=0\n" in f"\n{out}"
     assert "# before annotate of round 1: budget.per_round 4 → 3" in out
