@@ -8,6 +8,7 @@ object is asked for.
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from time import monotonic, sleep
@@ -95,12 +96,15 @@ class ObjectStore:
         return sorted(f"{root}/{name}" for name in found if is_image_name(name) or name.lower().endswith(".tar"))
 
     def expect(self, uris: Iterable[str]) -> None:
-        """See `Source`."""
+        """See `Source`. Of many, some from all over them are remembered: images that are gone often lie together."""
+        by_place: dict[str, list[str]] = defaultdict(list)
         for uri in uris:
-            place = place_of(uri)
+            by_place[place_of(uri)].append(uri)
+        for place, expected in by_place.items():
+            spread = expected[:: max(1, len(expected) // _REMEMBERED)][:_REMEMBERED]
             with self._lock:
-                others = [one for one in self._asked_for.get(place, ()) if one != uri]
-                self._asked_for[place] = [*others, uri][-_REMEMBERED:]
+                others = [one for one in self._asked_for.get(place, ()) if one not in spread]
+                self._asked_for[place] = [*others, *spread][-_REMEMBERED:]
 
     def gives_any(self, uris: Iterable[str]) -> bool:
         """Whether one of a few addresses can be had now: each is asked for once, and none after one that hangs."""

@@ -235,6 +235,19 @@ def test_one_bad_image_among_those_that_are_read_together_is_its_own_fault_where
 
 
 @pytest.mark.slow
+def test_a_forbidden_image_is_its_own_fault_though_the_last_of_those_read_with_it_are_gone(web, tmp_path):
+    proxy, address, folder = web
+    proxy.fault = lambda method, path, before: {"/0.jpg": 403, "/": 404}.get(path)
+    uris = [f"{address}/{number}.jpg" for number in range(8)]
+    for number in range(6):
+        (folder / f"{number}.jpg").write_bytes(jpeg(number))
+    mine = store(tmp_path, attempts=2, parallel=1)
+    mine.prefetch(uris)
+    with pytest.raises(ImageError):
+        mine.read(uris[0])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("slow", "fault"), [("all", ImageStoreError), ("one", ImageError)])
 def test_an_image_of_the_web_that_is_slow_is_not_missing(web, tmp_path, slow, fault):
     proxy, address, folder = web
