@@ -52,8 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     """From here on garbage is collected, and what is there by now is no longer looked through each time.
 
-    Nor when pytest ends, which collects twice; but when Python does, or libraries in C++ report what is left as lost. All that has become
-    old is looked through less often: with nothing old to begin with, Python does so a tenth of the time.
+    Nor when pytest ends, which collects twice; but when Python does, or libraries in C++ report what is left as lost. What has become old
+    is looked through less often: with nothing old to compare with, Python did so all the time, which took a tenth of the suite.
     """
     gc.freeze()
     gc.set_threshold(700, 10, 200)

@@ -7,6 +7,7 @@ object is asked for.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -98,10 +99,10 @@ class ObjectStore:
     def expect(self, uris: Iterable[str]) -> None:
         """See `Source`. Of many, some from all over them are remembered: images that are gone often lie together."""
         by_place: dict[str, list[str]] = defaultdict(list)
-        for uri in uris:
+        for uri in dict.fromkeys(uris):  # a shard is named once for each of its images
             by_place[place_of(uri)].append(uri)
         for place, expected in by_place.items():
-            spread = expected[:: max(1, len(expected) // _REMEMBERED)][:_REMEMBERED]
+            spread = expected[:: math.ceil(len(expected) / _REMEMBERED)]
             with self._lock:
                 others = [one for one in self._asked_for.get(place, ()) if one not in spread]
                 self._asked_for[place] = [*others, *spread][-_REMEMBERED:]

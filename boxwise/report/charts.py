@@ -127,8 +127,12 @@ def _kept_svg(lines: tuple[Line, ...], axis: Axis) -> str:
 
 def _as_tuples(line: Line) -> Line:
     """The line with its numbers as tuples, which can be looked up."""
-    x, y, low, high = (None if values is None else tuple(map(float, values)) for values in (line.x, line.y, line.low, line.high))
-    return replace(line, x=x or (), y=y or (), low=low, high=high)
+    low, high = (None if bound is None else _floats(bound) for bound in (line.low, line.high))
+    return replace(line, x=_floats(line.x), y=_floats(line.y), low=low, high=high)
+
+
+def _floats(values: Numbers) -> tuple[float, ...]:
+    return tuple(map(float, values))
 
 
 def line_svg(lines: Sequence[Line], axis: Axis) -> str:

@@ -51,6 +51,14 @@ def labelled_now(folder):
     return {image_id.rpartition(".")[0] for split in Split for image_id in Study.open(folder).annotations(split)}
 
 
+@pytest.fixture
+def asked(boxwise, waiting_study, tmp_path, name):
+    """A study and the folder to which a query has written what it asks, in the format `name`."""
+    study, out = waiting_study("full").folder, tmp_path / "to_label"
+    assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
+    return study, out
+
+
 @pytest.mark.parametrize("mode", ["full", "review"])
 @pytest.mark.parametrize("name", FORMATS)
 class TestQuery:
@@ -189,9 +197,8 @@ def rounded(out, name):
     ("name", "where"),
     [*((name, where) for name in FORMATS for where in ("copied", "wrapped")), *(("coco", where) for where in ("below", "named"))],
 )
-def test_what_nobody_touched_is_known_wherever_it_comes_back_from(boxwise, waiting_study, tmp_path, name, where):
-    study, out, back = waiting_study("full").folder, tmp_path / "to_label", tmp_path / "back"
-    assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
+def test_what_nobody_touched_is_known_wherever_it_comes_back_from(boxwise, asked, tmp_path, name, where):
+    (study, out), back = asked, tmp_path / "back"
     if where in ("copied", "wrapped"):
         shutil.copytree(out, back / "task_7" if where == "wrapped" else back, ignore=shutil.ignore_patterns(".*", "*.csv"))
     else:
@@ -207,9 +214,8 @@ def test_what_nobody_touched_is_known_wherever_it_comes_back_from(boxwise, waiti
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_boxes_that_come_back_in_whole_pixels_are_as_written(boxwise, waiting_study, tmp_path, name):
-    study, out = waiting_study("full").folder, tmp_path / "to_label"
-    assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
+def test_boxes_that_come_back_in_whole_pixels_are_as_written(boxwise, asked, name):
+    study, out = asked
     rounded(out, name)
     code, said, err = boxwise("import", study, out)
     assert code == 0 and "0 images labelled" in said and "4 images are" in err, said + err
@@ -424,14 +430,6 @@ def save_beside(out, place, name, stem, *, boxes=1):
     return path
 
 
-@pytest.fixture
-def asked(boxwise, waiting_study, tmp_path, name):
-    """A study and the folder to which a query has written what it asks, in the format `name`."""
-    study, out = waiting_study("full").folder, tmp_path / "to_label"
-    assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
-    return study, out
-
-
 @pytest.mark.parametrize(("name", "place"), [("voc", "JPEGImages"), ("voc", ""), ("yolo", "images"), ("yolo", "")])
 class TestLabelsSavedBesideTheFolderForThem:
     def test_they_are_taken_before_files_that_nobody_touched(self, boxwise, asked, name, place):
@@ -499,9 +497,8 @@ def test_a_file_of_cvat_beside_that_of_the_query_counts_where_nobody_touched_tha
 
 
 @pytest.mark.parametrize(("name", "place"), [("voc", "JPEGImages"), ("coco", "images"), ("yolo", "images"), ("cvat", "images")])
-def test_labelmes_files_beside_the_images_are_named(boxwise, waiting_study, tmp_path, name, place):
-    study, out = waiting_study("full").folder, tmp_path / "to_label"
-    assert boxwise("query", study, "--out", out, "--format", name)[0] == 0
+def test_labelmes_files_beside_the_images_are_named(boxwise, asked, name, place):
+    study, out = asked
     image = next((out / place).glob("*.png"))
     image.with_suffix(".json").write_text(json.dumps({"version": "5.0.1", "shapes": [], "imagePath": image.name}))
     err = boxwise("import", study, out)[2]

@@ -235,16 +235,20 @@ def test_one_bad_image_among_those_that_are_read_together_is_its_own_fault_where
 
 
 @pytest.mark.slow
-def test_a_forbidden_image_is_its_own_fault_though_the_last_of_those_read_with_it_are_gone(web, tmp_path):
+@pytest.mark.parametrize(
+    ("asked", "there"),
+    [(range(8), range(1, 6)), (range(7), range(4, 7)), ([0] * 8 + [1], [1])],
+    ids=["the-last-are-gone", "the-first-are-gone", "asked-many-times"],
+)
+def test_a_forbidden_image_is_its_own_fault_though_most_of_those_read_with_it_tell_nothing(web, tmp_path, asked, there):
     proxy, address, folder = web
     proxy.fault = lambda method, path, before: {"/0.jpg": 403, "/": 404}.get(path)
-    uris = [f"{address}/{number}.jpg" for number in range(8)]
-    for number in range(6):
+    for number in there:
         (folder / f"{number}.jpg").write_bytes(jpeg(number))
     mine = store(tmp_path, attempts=2, parallel=1)
-    mine.prefetch(uris)
+    mine.prefetch(f"{address}/{number}.jpg" for number in asked)
     with pytest.raises(ImageError):
-        mine.read(uris[0])
+        mine.read(f"{address}/0.jpg")
 
 
 @pytest.mark.slow
